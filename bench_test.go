@@ -1,0 +1,319 @@
+package samsa
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The benchmarks of the promises in README: one partition, JSON records of about 100
+// bytes that differ, on disk. Rates are reported as records/s.
+
+// jsonValues returns n different JSON documents of about 100 bytes.
+func jsonValues(n int) [][]byte {
+	rng := rand.New(rand.NewPCG(1, 2))
+	methods := []string{"GET", "PUT", "POST", "HEAD"}
+	values := make([][]byte, n)
+	for i := range values {
+		values[i] = fmt.Appendf(nil, `{"time":%d,"user":"u%06d","method":%q,"path":"/item/%x","status":%d,"ms":%d}`,
+			1760000000000+int64(i)*7, rng.IntN(1e6), methods[rng.IntN(4)], rng.Uint32(), 200+rng.IntN(5)*100, rng.IntN(1000))
+	}
+	return values
+}
+
+func openBench(b *testing.B, dir string, opts Options) *Broker {
+	b.Helper()
+	broker, err := Open(dir, opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return broker
+}
+
+func createBench(b *testing.B, broker *Broker) {
+	b.Helper()
+	if err := broker.Topics().Create(context.Background(), "bench", TopicConfig{}); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func closeBench(b *testing.B, c interface{ Close() error }) {
+	b.Helper()
+	if err := c.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func perSecond(b *testing.B, records int) {
+	b.ReportMetric(float64(records)/b.Elapsed().Seconds(), "records/s")
+}
+
+// fill produces n records through a producer and waits for them.
+func fill(b *testing.B, broker *Broker, n int, opts ProducerOptions) {
+	b.Helper()
+	ctx := context.Background()
+	values := jsonValues(10_000)
+	p, err := broker.NewProducer(opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var failed error
+	promise := func(_ Record, err error) {
+		if err != nil {
+			failed = err
+		}
+	}
+	for i := range n {
+		p.Produce(ctx, Record{Topic: "bench", Value: values[i%len(values)]}, promise)
+	}
+	closeBench(b, p)
+	if failed != nil {
+		b.Fatal(failed)
+	}
+}
+
+func BenchmarkProducer(b *testing.B) {
+	for _, compression := range []Compression{CompressionSnappy, CompressionNone, CompressionLz4, CompressionZstd} {
+		for _, acks := range []Acks{AckStored, AckSynced, AckNone} {
+			b.Run(fmt.Sprintf("records=100B/compression=%s/acks=%s", compression, acks), func(b *testing.B) {
+				broker := openBench(b, b.TempDir(), Options{})
+				createBench(b, broker)
+				b.ReportAllocs()
+				b.ResetTimer()
+				fill(b, broker, b.N, ProducerOptions{Compression: compression, Acks: acks})
+				b.StopTimer()
+				perSecond(b, b.N)
+				closeBench(b, broker)
+			})
+		}
+	}
+}
+
+// BenchmarkConsumeCold reads a million records of a reopened broker from the first to the
+// last, touching every value.
+func BenchmarkConsumeCold(b *testing.B) {
+	const records = 1_000_000
+	dir := b.TempDir()
+	broker := openBench(b, dir, Options{})
+	createBench(b, broker)
+	fill(b, broker, records, ProducerOptions{})
+	closeBench(b, broker)
+	for _, how := range []string{"poll", "records"} {
+		b.Run("records=100B/by="+how, func(b *testing.B) {
+			b.ReportAllocs()
+			var before, after runtime.MemStats
+			var allocs uint64
+			for b.Loop() {
+				b.StopTimer()
+				broker := openBench(b, dir, Options{})
+				runtime.ReadMemStats(&before)
+				b.StartTimer()
+				consume(b, broker, records, how == "records")
+				b.StopTimer()
+				runtime.ReadMemStats(&after)
+				allocs += after.Mallocs - before.Mallocs
+				closeBench(b, broker)
+				b.StartTimer()
+			}
+			perSecond(b, records*b.N)
+			b.ReportMetric(float64(allocs)/float64(records*b.N), "allocs/record")
+		})
+	}
+}
+
+// consume reads n records and checks that they are all there.
+func consume(b *testing.B, broker *Broker, n int, iterate bool) {
+	b.Helper()
+	ctx := context.Background()
+	c, err := broker.NewConsumer(ConsumerOptions{Topics: []string{"bench"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer closeBench(b, c)
+	seen, touched := 0, 0
+	touch := func(r *Record) {
+		if r.Offset != int64(seen) {
+			b.Fatalf("offset %d, want %d", r.Offset, seen)
+		}
+		touched += int(r.Value[0]) + int(r.Value[len(r.Value)-1])
+		seen++
+	}
+	if iterate {
+		for r, err := range c.Records(ctx) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			if touch(&r); seen == n {
+				return
+			}
+		}
+	}
+	for seen < n {
+		records, err := c.Poll(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range records {
+			touch(&records[i])
+		}
+	}
+}
+
+func BenchmarkProduce(b *testing.B) {
+	for _, acks := range []Acks{AckStored, AckSynced} {
+		for _, goroutines := range []int{1, 64} {
+			b.Run(fmt.Sprintf("records=100B/acks=%s/goroutines=%d", acks, goroutines), func(b *testing.B) {
+				broker := openBench(b, b.TempDir(), Options{Produce: ProducerOptions{Acks: acks}})
+				createBench(b, broker)
+				values := jsonValues(10_000)
+				b.ReportAllocs()
+				b.ResetTimer()
+				var wg sync.WaitGroup
+				for g := range goroutines {
+					wg.Go(func() {
+						for i := g; i < b.N; i += goroutines {
+							if _, err := broker.Produce(context.Background(), Record{Topic: "bench", Value: values[i%len(values)]}); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+				b.StopTimer()
+				perSecond(b, b.N)
+				closeBench(b, broker)
+			})
+		}
+	}
+}
+
+// BenchmarkLatency is the time from the call of Produce until a waiting consumer has the
+// record; it reports the median and the 99th percentile.
+func BenchmarkLatency(b *testing.B) {
+	ctx := context.Background()
+	broker := openBench(b, b.TempDir(), Options{})
+	createBench(b, broker)
+	c, err := broker.NewConsumer(ConsumerOptions{Topics: []string{"bench"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	got := make(chan time.Time)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			if _, err := c.Poll(ctx); err != nil {
+				close(got)
+				return
+			}
+			got <- time.Now()
+		}
+	})
+	value := jsonValues(1)[0]
+	var took []time.Duration
+	for b.Loop() {
+		time.Sleep(100 * time.Microsecond) // the consumer has gone to sleep
+		start := time.Now()
+		if _, err := broker.Produce(ctx, Record{Topic: "bench", Value: value}); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, (<-got).Sub(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Nanoseconds())/1e3, "median-us")
+	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds())/1e3, "p99-us")
+	closeBench(b, broker)
+	wg.Wait()
+}
+
+// BenchmarkOpen opens a million records that were closed cleanly, in few and many batches.
+func BenchmarkOpen(b *testing.B) {
+	for _, batch := range []int{500, 5000} {
+		b.Run(fmt.Sprintf("store=badger/records=1M/batches=%d", 1_000_000/batch), func(b *testing.B) {
+			dir := b.TempDir()
+			broker := openBench(b, dir, Options{})
+			createBench(b, broker)
+			values := jsonValues(batch)
+			records := make([]Record, batch)
+			for i := range records {
+				records[i] = Record{Topic: "bench", Value: values[i]}
+			}
+			for range 1_000_000 / batch {
+				if _, err := broker.Produce(context.Background(), records...); err != nil {
+					b.Fatal(err)
+				}
+			}
+			closeBench(b, broker)
+			for b.Loop() {
+				broker := openBench(b, dir, Options{})
+				b.StopTimer()
+				if offsets, err := broker.ListOffsets(context.Background(), "bench", Latest); err != nil || offsets[0].Offset != 1_000_000 {
+					b.Fatal(offsets, err)
+				}
+				closeBench(b, broker)
+				b.StartTimer()
+			}
+		})
+	}
+	b.Run("store=memory", func(b *testing.B) {
+		for b.Loop() {
+			broker := openBench(b, "", Options{InMemory: true})
+			b.StopTimer()
+			closeBench(b, broker)
+			b.StartTimer()
+		}
+	})
+}
+
+// BenchmarkHeap lets b.N times 1 GB go through a broker, with a consumer that keeps up,
+// and reports the highest heap seen. Run it with -benchtime=10x for the 10 GB of README.
+func BenchmarkHeap(b *testing.B) {
+	ctx := context.Background()
+	broker := openBench(b, b.TempDir(), Options{})
+	createBench(b, broker)
+	values := jsonValues(100_000)
+	size := 0
+	for _, v := range values {
+		size += len(v)
+	}
+	p, err := broker.NewProducer(ProducerOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := broker.NewConsumer(ConsumerOptions{Topics: []string{"bench"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var peak uint64
+	b.ResetTimer()
+	total := b.N * (1_000_000_000 / size) * len(values)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range total {
+			p.Produce(ctx, Record{Topic: "bench", Value: values[i%len(values)]}, nil)
+		}
+		_ = p.Flush(ctx)
+	})
+	for seen := 0; seen < total; {
+		records, err := c.Poll(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if seen>>20 != (seen+len(records))>>20 {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			peak = max(peak, m.HeapInuse)
+		}
+		seen += len(records)
+	}
+	wg.Wait()
+	b.StopTimer()
+	perSecond(b, total)
+	b.ReportMetric(float64(peak)/(1<<20), "peak-heap-MiB")
+	closeBench(b, broker)
+}

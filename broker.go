@@ -1,0 +1,224 @@
+package samsa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// Broker owns a data directory, or a store in memory: its topics and their records. All
+// its methods may be called by anybody at any time.
+type Broker struct {
+	opts      Options
+	logger    *zap.Logger
+	st        store.Store
+	committer *partition.Committer
+	catalogue *topic.Catalogue
+	sender    sender
+	janitor   janitor
+
+	mu      sync.Mutex // guards what follows
+	closing bool
+	clients map[client]struct{} // producers and consumers, closed with the broker
+	closed  chan struct{}       // closed when Close is done
+	err     error               // what Close returns
+}
+
+// client is what the broker closes before itself.
+type client interface{ shut() }
+
+// Open opens the broker whose data is in dir and creates it when dir is missing or empty.
+// With Options.InMemory dir must be "" and the data is gone at Close.
+//
+// A directory has one owner at a time: ErrLocked tells that another broker, here or in
+// another process, has it open. ErrNotDirectory, ErrReadOnly and ErrNewerFormat say
+// why else a directory cannot be used; ErrInvalidOption names every wrong option. All
+// of them leave the directory as it was.
+//
+// After an unclean end Open checks what was written last and cuts a partition's log at
+// the first batch that is damaged or missing; the logger is told which offsets went.
+// Nothing that was acknowledged as the crash rules promise is among them.
+func Open(dir string, opts Options) (*Broker, error) {
+	if err := opts.validate(dir); err != nil {
+		return nil, fmt.Errorf("samsa: open: %w", err)
+	}
+	opts = opts.withDefaults()
+	st, err := openStore(dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("samsa: open: %w", err)
+	}
+	committer := partition.NewCommitter(st, opts.Logger)
+	catalogue, cuts, err := topic.Open(st, committer)
+	if err != nil {
+		committer.Close()
+		return nil, fmt.Errorf("samsa: open %s: %w", dir, errors.Join(err, st.Close()))
+	}
+	for _, cut := range cuts {
+		opts.Logger.Warn("cut the damaged end of a partition",
+			zap.Stringer("partition", cut.TopicPartition), zap.Int64("from", cut.From), zap.Int64("to", cut.To),
+			zap.Int("batches", cut.Batches), zap.NamedError("cause", cut.Cause))
+	}
+	b := &Broker{
+		opts:      opts,
+		logger:    opts.Logger,
+		st:        st,
+		committer: committer,
+		catalogue: catalogue,
+		clients:   make(map[client]struct{}),
+		closed:    make(chan struct{}),
+	}
+	b.sender.init(b)
+	b.janitor.start(b)
+	return b, nil
+}
+
+func openStore(dir string, opts Options) (store.Store, error) {
+	if opts.InMemory {
+		return store.OpenMemory(), nil
+	}
+	st, err := store.Open(dir, store.Options{MinFreeBytes: opts.MinFreeBytes, Logger: opts.Logger})
+	for _, e := range []struct{ from, to error }{
+		{store.ErrLocked, ErrLocked},
+		{store.ErrNotDirectory, ErrNotDirectory},
+		{store.ErrReadOnly, ErrReadOnly},
+		{store.ErrNewerFormat, ErrNewerFormat},
+		{store.ErrDiskFull, ErrDiskFull},
+	} {
+		if errors.Is(err, e.from) {
+			return nil, fmt.Errorf("%w: %w", e.to, err)
+		}
+	}
+	return st, err
+}
+
+// Sync returns when everything that was acknowledged before the call is fsynced.
+func (b *Broker) Sync(ctx context.Context) error {
+	if err := b.check(ctx); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	done := make(chan error, 1)
+	b.committer.Sync(func(err error) { done <- err })
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("sync: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("sync: %w", ctx.Err())
+	}
+}
+
+// check refuses work for a broker that is closed and for a context that has ended.
+func (b *Broker) check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return ErrClosed
+	}
+	return nil
+}
+
+// register makes c end with the broker; it fails when the broker is closed.
+func (b *Broker) register(c client) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return ErrClosed
+	}
+	b.clients[c] = struct{}{}
+	return nil
+}
+
+func (b *Broker) unregister(c client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.clients, c)
+}
+
+// Close ends the broker: producers send what they hold, waiting consumers get ErrClosed,
+// everything is fsynced and the directory is free again. It waits for all of that, and
+// may be called more than once.
+func (b *Broker) Close() error {
+	b.mu.Lock()
+	first := !b.closing
+	b.closing = true
+	clients := b.clients
+	b.clients = nil
+	b.mu.Unlock()
+	if !first {
+		<-b.closed
+		return b.err
+	}
+	for c := range clients {
+		c.shut()
+	}
+	b.janitor.stop()
+	b.catalogue.Close(ErrClosed)
+	b.committer.Close()
+	if err := b.st.Close(); err != nil {
+		b.err = fmt.Errorf("samsa: close: %w", err)
+	}
+	close(b.closed)
+	return b.err
+}
+
+// topic returns the topic of that name and creates it if the options say so.
+func (b *Broker) topic(ctx context.Context, name string) (*topic.Topic, error) {
+	t, err := b.catalogue.Get(name)
+	if !errors.Is(err, log.ErrUnknownTopic) || !b.opts.AutoCreateTopics {
+		return t, err
+	}
+	t, err = b.catalogue.Create(ctx, name, b.opts.TopicDefaults)
+	if errors.Is(err, log.ErrTopicExists) { // by somebody else, just now
+		return b.catalogue.Get(name)
+	}
+	return t, err
+}
+
+// Stats is what a broker has done since it was opened, and what it holds now.
+type Stats struct {
+	Topics     int
+	Partitions int
+
+	Records int64 // appended
+	Batches int64 // appended
+	Bytes   int64 // of appended batches, compressed
+	Commits int64 // store transactions: group commit folds several appends into one
+	Syncs   int64 // fsyncs
+	Failed  int64 // appends and other writes that ended with an error
+
+	DiskBytes int64 // that the data directory takes on disk; 0 in memory
+}
+
+// Stats returns statistics.
+func (b *Broker) Stats() (Stats, error) {
+	if err := b.check(context.Background()); err != nil {
+		return Stats{}, fmt.Errorf("stats: %w", err)
+	}
+	size, err := b.st.Size()
+	if err != nil {
+		return Stats{}, fmt.Errorf("stats: %w", err)
+	}
+	c := b.committer.Stats()
+	s := Stats{
+		Records: c.Records, Batches: c.Batches, Bytes: c.Bytes,
+		Commits: c.Commits, Syncs: c.Syncs, Failed: c.Failures, DiskBytes: size,
+	}
+	for _, t := range b.catalogue.List() {
+		s.Topics++
+		s.Partitions += len(t.Partitions())
+	}
+	return s, nil
+}

@@ -1,0 +1,114 @@
+package samsa
+
+import (
+	"fmt"
+	"time"
+)
+
+// Start is where a consumer begins to read: Earliest, Latest, AtOffset or AtTime.
+type Start struct {
+	kind   startKind
+	offset int64
+	time   time.Time
+}
+
+type startKind int8
+
+const (
+	startEarliest startKind = iota
+	startLatest
+	startOffset
+	startTime
+)
+
+// The two ends of a log. They are not to be changed.
+var (
+	// Earliest is the first record that is still there: the zero Start.
+	Earliest = Start{}
+	// Latest is behind the last record.
+	Latest = Start{kind: startLatest}
+)
+
+// AtOffset starts at that offset of every partition.
+func AtOffset(offset int64) Start { return Start{kind: startOffset, offset: offset} }
+
+// AtTime starts at the first record whose timestamp is t or later, or behind the last
+// record where there is none.
+func AtTime(t time.Time) Start { return Start{kind: startTime, time: t} }
+
+// String returns the start in words.
+func (s Start) String() string {
+	switch s.kind {
+	case startLatest:
+		return "latest"
+	case startOffset:
+		return fmt.Sprintf("offset %d", s.offset)
+	case startTime:
+		return "time " + s.time.Format(time.RFC3339Nano)
+	}
+	return "earliest"
+}
+
+// ResetPolicy says what happens to a consumer that stands where no records can be: before
+// the log start offset because they were removed, or behind the log end.
+type ResetPolicy int8
+
+const (
+	// ResetEarliest goes on at the first record there is. The default.
+	ResetEarliest ResetPolicy = iota
+	// ResetLatest goes on behind the last record.
+	ResetLatest
+	// ResetError makes Poll return ErrOffsetOutOfRange until the consumer seeks.
+	ResetError
+)
+
+// ConsumerOptions says what a consumer reads and how. Topics or Partitions is needed.
+type ConsumerOptions struct {
+	// Topics to read, all partitions of each, those added later too.
+	Topics []string
+	// Partitions to read, by topic, for those who want to choose.
+	Partitions map[string][]int32
+	// Start is where to begin in each partition; Earliest by default. Partitions that
+	// are added later are read from their first record.
+	Start Start
+	// OutOfRange says what happens when an offset is not there (any more).
+	OutOfRange ResetPolicy
+	// MaxPollRecords bounds the records of one Poll. 0 means 4096.
+	MaxPollRecords int
+	// MaxPollBytes bounds the keys, values and headers of one Poll, in bytes; the first
+	// record comes even if it is larger. 0 means 4 MiB. A consumer holds about twice as
+	// much in memory.
+	MaxPollBytes int
+}
+
+const (
+	defaultMaxPollRecords = 4096
+	defaultMaxPollBytes   = 4 << 20
+)
+
+func (o ConsumerOptions) withDefaults() ConsumerOptions {
+	if o.MaxPollRecords == 0 {
+		o.MaxPollRecords = defaultMaxPollRecords
+	}
+	if o.MaxPollBytes == 0 {
+		o.MaxPollBytes = defaultMaxPollBytes
+	}
+	return o
+}
+
+func (o ConsumerOptions) validate() error {
+	var w wrong
+	w.check(len(o.Topics) > 0 || len(o.Partitions) > 0, "ConsumerOptions.Topics", "empty", "a topic, or ConsumerOptions.Partitions")
+	for _, name := range o.Topics {
+		_, both := o.Partitions[name]
+		w.check(!both, "ConsumerOptions.Partitions", fmt.Sprintf("%q", name), "no topic that is in ConsumerOptions.Topics too")
+	}
+	for name, ps := range o.Partitions {
+		w.check(len(ps) > 0, fmt.Sprintf("ConsumerOptions.Partitions[%q]", name), "empty", "at least one partition")
+	}
+	w.check(o.Start.kind != startOffset || o.Start.offset >= 0, "ConsumerOptions.Start", o.Start, "an offset of 0 or more")
+	w.check(o.OutOfRange >= ResetEarliest && o.OutOfRange <= ResetError, "ConsumerOptions.OutOfRange", o.OutOfRange, "one of the Reset constants")
+	w.check(o.MaxPollRecords >= 0, "ConsumerOptions.MaxPollRecords", o.MaxPollRecords, "0 or more")
+	w.check(o.MaxPollBytes >= 0, "ConsumerOptions.MaxPollBytes", o.MaxPollBytes, "0 or more")
+	return w.err()
+}

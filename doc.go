@@ -1,0 +1,22 @@
+// Package samsa gives a Go program what Kafka gives a data centre: durable topics split
+// into partitions, consumers that pull and remember offsets, retention. There is no
+// server and no second process: Open a directory, or memory, and use it.
+//
+//	b, err := samsa.Open("data", samsa.Options{})
+//	defer b.Close()
+//	err = b.Topics().Create(ctx, "web_log", samsa.TopicConfig{Partitions: 3})
+//	_, err = b.Produce(ctx, samsa.Record{Topic: "web_log", Key: k, Value: v})
+//
+//	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"web_log"}})
+//	for rec, err := range c.Records(ctx) { ... }
+//
+// # Promises
+//
+// A record is visible to consumers only once it is stored. A record acknowledged with
+// AckStored, the default, survives the death of the process at any instant; with
+// AckSynced it survives power loss. Records of one partition are read in the order of
+// their offsets, each once. A full disk is ErrDiskFull, and not a crash.
+//
+// The words are Kafka's (https://kafka.apache.org/documentation/#intro_concepts_and_terms),
+// and the stored batches are Kafka's, bit for bit.
+package samsa

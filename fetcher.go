@@ -1,0 +1,189 @@
+package samsa
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+const (
+	fetchBytes = 1 << 20 // decompressed, of one partition before it is the next one's turn
+	arenaBytes = 64 << 10
+)
+
+// fetcher is the memory of a consumer's fetching goroutine.
+type fetcher struct {
+	c      *Consumer
+	turn   int
+	buf    []byte // a stored batch
+	arena  []byte // decompressed records go behind its length; never written twice
+	chunks []chunk
+}
+
+// fetch is the consumer's goroutine: it reads ahead, one partition after the other,
+// while there is room, and sleeps until there is something to read.
+func (c *Consumer) fetch() {
+	f := fetcher{c: c}
+	for {
+		job, ok := f.next()
+		switch {
+		case !ok:
+			return
+		case job.track == nil:
+			<-c.waiter.C()
+		default:
+			f.read(job)
+		}
+	}
+}
+
+// job is one read: of a track, from an offset, valid for an epoch.
+type job struct {
+	track *track
+	from  int64
+	epoch int
+}
+
+// next picks the next track that has something to read; none when all are up to date or
+// enough was read ahead. It returns false when the consumer is closing.
+func (f *fetcher) next() (job, bool) {
+	c := f.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return job{}, false
+	}
+	c.refreshLocked()
+	full := c.fetched >= c.opts.MaxPollBytes
+	for i := range c.order {
+		at := (f.turn + i) % len(c.order)
+		tr := c.order[at]
+		if tr.paused || tr.stuck || full && len(tr.chunks) > 0 {
+			continue
+		}
+		if tr.next == tr.partition.HighWatermark() && tr.partition.Err() == nil {
+			continue
+		}
+		if c.fetched >= 2*c.opts.MaxPollBytes {
+			break
+		}
+		f.turn = at + 1
+		return job{tr, tr.next, tr.epoch}, true
+	}
+	return job{}, true
+}
+
+// read reads ahead from one partition and hands over what it got.
+func (f *fetcher) read(j job) {
+	next, size := j.from, 0
+	var err error
+	f.buf, err = j.track.partition.Read(j.from, f.buf, func(sb log.StoredBatch) bool {
+		ch := f.open(sb, j)
+		f.chunks = append(f.chunks, ch)
+		next = sb.LastOffset + 1
+		size += ch.bytes
+		return size < fetchBytes
+	})
+	c := f.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if j.track.epoch == j.epoch && !c.closing {
+		switch {
+		case err != nil:
+			c.troubleLocked(j.track, err)
+		default:
+			j.track.chunks = append(j.track.chunks, f.chunks...)
+			j.track.next = next
+			c.fetched += size
+		}
+		c.ready.Wake()
+	}
+	clear(f.chunks)
+	f.chunks = f.chunks[:0]
+}
+
+// open decompresses a batch.
+func (f *fetcher) open(sb log.StoredBatch, j job) chunk {
+	ch := chunk{end: sb.LastOffset + 1, bytes: 1, err: sb.Err}
+	if ch.err != nil {
+		return ch
+	}
+	b := sb.Envelope.Batch()
+	if cap(f.arena)-len(f.arena) < len(b) {
+		f.arena = make([]byte, 0, max(arenaBytes, len(b)))
+	}
+	at := len(f.arena)
+	records, err := b.AppendRecords(f.arena[at:at:cap(f.arena)])
+	if err == nil {
+		ch.reader = log.NewRecordReader(b, records)
+		err = ch.reader.SkipTo(j.from)
+	}
+	if err != nil {
+		ch.err = fmt.Errorf("%s: batch ending at offset %d: %w", j.track.tp, sb.LastOffset, err)
+		return ch
+	}
+	f.arena = f.arena[:min(cap(f.arena), at+len(records))]
+	ch.left = b.Records()
+	ch.bytes = len(records) + 1
+	return ch
+}
+
+// troubleLocked deals with a partition that cannot be read.
+func (c *Consumer) troubleLocked(tr *track, err error) {
+	switch {
+	case errors.Is(err, ErrClosed):
+		c.gone = ErrClosed
+	case errors.Is(err, ErrUnknownTopic):
+		c.dropLocked(tr, err)
+	case errors.Is(err, ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetEarliest:
+		c.fetched -= tr.seek(tr.partition.LogStart())
+	case errors.Is(err, ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetLatest:
+		c.fetched -= tr.seek(tr.partition.HighWatermark())
+	default:
+		tr.stuck = true
+		c.errs = append(c.errs, pollError{err, tr, tr.epoch})
+	}
+}
+
+// dropLocked stops reading the topic of tr, which was deleted.
+func (c *Consumer) dropLocked(tr *track, err error) {
+	kept := c.order[:0]
+	for _, other := range c.order {
+		if other.tp.Topic != tr.tp.Topic {
+			kept = append(kept, other)
+			continue
+		}
+		other.partition.Unwatch(c.waiter)
+		for i := range other.chunks {
+			c.fetched -= other.chunks[i].bytes
+		}
+		other.epoch++
+		delete(c.tracks, other.tp)
+	}
+	clear(c.order[len(kept):])
+	c.order = kept
+	c.errs = append(c.errs, pollError{err: err})
+	if len(c.order) == 0 {
+		c.gone = err
+	}
+}
+
+// refreshLocked picks up partitions that were added to whole topics.
+func (c *Consumer) refreshLocked() {
+	for _, t := range c.topics {
+		ps := t.Partitions()
+		if !c.whole[t] || t.Err() != nil {
+			continue
+		}
+		before := len(c.order)
+		for i := len(ps) - 1; i >= 0 && c.tracks[ps[i].TopicPartition()] == nil; i-- {
+			if err := c.track(ps[i], Earliest); err != nil {
+				break // it has ended meanwhile; the others of the topic tell
+			}
+		}
+		if len(c.order) != before {
+			c.sort()
+		}
+	}
+}

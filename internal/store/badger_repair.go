@@ -1,0 +1,159 @@
+package store
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// repairFiles puts Badger's files into a state that it can open, quickly and without
+// loss, and returns the number of the newest value file. It runs while nobody else has
+// them open, and only when the last owner was killed does it have much to do.
+//
+// What Badger 4.9 does at open, and what is done about it here:
+//
+//   - It reads the newest value file from end to end (64 MiB), even after a clean
+//     close, cuts it at the first damaged entry, whole ones after it included, and may
+//     panic over a damaged header (safeRead.Entry adds two lengths that can overflow).
+//     If the newest file is an empty one it has nothing to read. So there is always an
+//     empty newest file; Badger removes it at the next open but one.
+//   - It deletes a file by cutting it to nothing first, and creates one empty. A
+//     process killed in between leaves an empty file, with which Badger refuses to
+//     open. Such a file holds nothing: remove it.
+//   - It makes a value file twice its nominal size at first and cuts it when it is full
+//     or closed. After a kill the excess stays; value-log GC, which compares garbage
+//     with the size of the file, would then never pick it. Cut it here. It also may
+//     hold pages not yet written to disk, which no later Sync would know of: sync it.
+//   - A value file that GC has emptied is deleted when no iterator needs it any more.
+//     After a kill in between it would stay for ever, its count of garbage being reset
+//     already: mark it as all garbage.
+func repairFiles(index, values string) (uint32, error) {
+	if err := removeEmpty(index, memtableSuffix); err != nil {
+		return 0, err
+	}
+	if err := removeEmpty(values, valueSuffix); err != nil {
+		return 0, err
+	}
+	names, err := listDir(values)
+	if err != nil {
+		return 0, err
+	}
+	var last int64
+	for _, name := range names {
+		number := fileNumber(name, valueSuffix)
+		if number < 0 {
+			continue
+		}
+		last = max(last, number)
+		if err := cutExcess(filepath.Join(values, name)); err != nil {
+			return 0, err
+		}
+	}
+	if err := recondemn(values); err != nil {
+		return 0, err
+	}
+	return addEmptyValueFile(values, uint32(last))
+}
+
+// removeEmpty removes the files in dir with the given suffix that have no content.
+func removeEmpty(dir, suffix string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if fileNumber(entry.Name(), suffix) < 0 {
+			continue
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > 0 {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// valueFileHeader is the size of what precedes the first entry: the number of a key
+// (0: no encryption) and an initialisation vector, both unused.
+const valueFileHeader = 20
+
+// addEmptyValueFile makes sure that the newest value file is empty and returns its
+// number. A store without any is left to Badger, which starts with number 1.
+func addEmptyValueFile(dir string, last uint32) (uint32, error) {
+	if last == 0 {
+		return 1, nil
+	}
+	info, err := os.Stat(valueFile(dir, last))
+	if err != nil {
+		return 0, err
+	}
+	if info.Size() == valueFileHeader {
+		return last, nil
+	}
+	last++
+	f, err := os.OpenFile(valueFile(dir, last), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return 0, err
+	}
+	_, err = f.Write(make([]byte, valueFileHeader))
+	return last, errors.Join(err, f.Close())
+}
+
+// cutExcess cuts a value file that was not closed down to what was written to it.
+func cutExcess(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() < 2*valueFileSize {
+		return err
+	}
+	if err := syncFile(path); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	end, err := dataEnd(f, info.Size())
+	if err == nil {
+		err = f.Truncate(max(end, valueFileHeader))
+	}
+	return errors.Join(err, f.Close())
+}
+
+// endSlack is left after the last byte that is not zero: the checksum at the end of
+// an entry may itself end in zeros.
+const endSlack = 8
+
+// dataEnd returns a position after which a file of the given size holds zeros only.
+func dataEnd(f io.ReaderAt, size int64) (int64, error) {
+	buf := make([]byte, 256<<10)
+	for end := size; end > 0; {
+		start := max(0, end-int64(len(buf)))
+		part := buf[:end-start]
+		if _, err := f.ReadAt(part, start); err != nil {
+			return 0, err
+		}
+		for i := len(part) - 1; i >= 0; i-- {
+			if part[i] != 0 {
+				return min(size, start+int64(i)+1+endSlack), nil
+			}
+		}
+		end = start
+	}
+	return 0, nil
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

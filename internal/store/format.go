@@ -1,0 +1,116 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// The layout of a data directory:
+//
+//	FORMAT          "samsa 1\n"; written first, so that a directory without it is not ours
+//	index/          Badger's LSM tree: few files
+//	values/         Badger's value log: a file for every 64 MiB
+const (
+	formatVersion = 1
+	formatName    = "FORMAT"
+	formatTemp    = "FORMAT.tmp"
+	formatPrefix  = "samsa "
+	indexName     = "index"
+	valuesName    = "values"
+)
+
+// prepareDir makes sure that dir is a data directory of a format we know, and makes an
+// empty one into one. The caller holds the lock of dir.
+func prepareDir(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, formatName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := checkEmpty(dir); err != nil {
+			return err
+		}
+		if err := checkWritable(dir); err != nil {
+			return err
+		}
+		if err := writeFormat(dir); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	default:
+		if err := checkFormat(string(text)); err != nil {
+			return err
+		}
+	}
+	return prepareSubdirs(dir)
+}
+
+func prepareSubdirs(dir string) error {
+	made := false
+	for _, sub := range []string{indexName, valuesName} {
+		err := os.Mkdir(filepath.Join(dir, sub), 0o755)
+		if err == nil {
+			made = true
+		} else if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := checkWritable(filepath.Join(dir, sub)); err != nil {
+			return err
+		}
+	}
+	if !made {
+		return nil
+	}
+	return syncDir(dir)
+}
+
+func checkFormat(text string) error {
+	number, ok := strings.CutPrefix(text, formatPrefix)
+	if ok {
+		number, ok = strings.CutSuffix(number, "\n")
+	}
+	version, err := strconv.ParseUint(number, 10, 32)
+	if !ok || err != nil || version == 0 || strconv.FormatUint(version, 10) != number {
+		return fmt.Errorf("%w: its file %s is not understood", ErrNotDirectory, formatName)
+	}
+	if version > formatVersion {
+		return fmt.Errorf("%w: it has version %d, this library knows versions up to %d",
+			ErrNewerFormat, version, formatVersion)
+	}
+	return nil
+}
+
+// checkEmpty refuses a directory that holds anything but what an interrupted creation
+// leaves behind.
+func checkEmpty(dir string) error {
+	names, err := listDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name != formatTemp && name != "LOCK" { // LOCK: our own, where locks are files
+			return fmt.Errorf("%w: it has no file %s but holds %q", ErrNotDirectory, formatName, name)
+		}
+	}
+	return nil
+}
+
+func writeFormat(dir string) error {
+	temp := filepath.Join(dir, formatTemp)
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%s%d\n", formatPrefix, formatVersion)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, filepath.Join(dir, formatName)); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// gate counts what is in flight in a store, so that Close can refuse what comes later
+// and wait for what came before. Unlike a RWMutex it lets a holder enter again while
+// Close waits (a Scan whose fn calls Get): the second entry is refused, not blocked.
+type gate struct {
+	n       atomic.Int64 // holders; plus gateShut once shut
+	drained chan struct{}
+}
+
+const gateShut = math.MinInt64 / 2
+
+func newGate() *gate {
+	return &gate{drained: make(chan struct{}, 1)}
+}
+
+// enter reports whether the gate is open; if so the caller must leave.
+func (g *gate) enter() bool {
+	if g.n.Add(1) > 0 {
+		return true
+	}
+	g.leave()
+	return false
+}
+
+func (g *gate) leave() {
+	if g.n.Add(-1) == gateShut {
+		select {
+		case g.drained <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// shut refuses entry from now on and waits until the last holder has left. It must be
+// called once.
+func (g *gate) shut() {
+	if g.n.Add(gateShut) == gateShut {
+		return
+	}
+	for g.n.Load() != gateShut {
+		<-g.drained
+	}
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// The key space. All integers are big endian, so that bytewise order is numeric order.
+//
+//	'!' name                                        the store's own (recovery point)
+//	'c' name                                        catalogue: "t"+topic name, "d"+topic number (doomed), "n" (next number)
+//	'l' topic u32  partition u32                    log start offset of a partition
+//	'b' topic u32  partition u32  last u64  ts u64  one batch: last offset, max timestamp in ms, sign bit flipped
+//	'o' ...                                         committed offsets of groups
+//	'a' ...                                         the application's own keys
+const (
+	prefixStore     = '!'
+	prefixCatalogue = 'c'
+	prefixLogStart  = 'l'
+	prefixBatch     = 'b'
+)
+
+// BatchKeySize is the length of a batch key.
+const BatchKeySize = 1 + 4 + 4 + 8 + 8
+
+var errBadKey = errors.New("malformed key")
+
+// PartitionID names a partition in keys: the topic's number, never used twice in the
+// life of a store, and the partition's index.
+type PartitionID struct {
+	Topic     uint32
+	Partition uint32
+}
+
+// BatchKey is the key under which one batch is stored.
+type BatchKey struct {
+	PartitionID
+	LastOffset   int64 // offset of the last record, >= 0
+	MaxTimestamp int64 // milliseconds since the epoch, may be negative
+}
+
+// AppendBatchKey appends the encoded key to dst.
+func AppendBatchKey(dst []byte, k BatchKey) []byte {
+	dst = append(dst, prefixBatch)
+	dst = appendPartition(dst, k.PartitionID)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(k.LastOffset))
+	return binary.BigEndian.AppendUint64(dst, uint64(k.MaxTimestamp)^1<<63)
+}
+
+// ParseBatchKey is the inverse of AppendBatchKey.
+func ParseBatchKey(key []byte) (BatchKey, error) {
+	if len(key) != BatchKeySize || key[0] != prefixBatch {
+		return BatchKey{}, fmt.Errorf("%w: batch key %x", errBadKey, key)
+	}
+	k := BatchKey{
+		PartitionID: PartitionID{
+			Topic:     binary.BigEndian.Uint32(key[1:]),
+			Partition: binary.BigEndian.Uint32(key[5:]),
+		},
+		LastOffset:   int64(binary.BigEndian.Uint64(key[9:])),
+		MaxTimestamp: int64(binary.BigEndian.Uint64(key[17:]) ^ 1<<63),
+	}
+	if k.LastOffset < 0 {
+		return BatchKey{}, fmt.Errorf("%w: negative offset in batch key %x", errBadKey, key)
+	}
+	return k, nil
+}
+
+// BatchRange covers the batches of p that hold records at offset from or later.
+func BatchRange(p PartitionID, from int64) Range {
+	lo := appendPartition([]byte{prefixBatch}, p)
+	hi := successor(lo)
+	return Range{From: binary.BigEndian.AppendUint64(lo, uint64(from)), To: hi}
+}
+
+// TopicRanges covers everything that is stored per partition of a topic.
+func TopicRanges(number uint32) []Range {
+	ranges := make([]Range, 0, 2)
+	for _, prefix := range []byte{prefixBatch, prefixLogStart} {
+		lo := binary.BigEndian.AppendUint32([]byte{prefix}, number)
+		ranges = append(ranges, Range{From: lo, To: successor(lo), KeysOnly: true})
+	}
+	return ranges
+}
+
+// LogStartKey is the key of a partition's log start offset.
+func LogStartKey(p PartitionID) []byte {
+	return appendPartition([]byte{prefixLogStart}, p)
+}
+
+// CatalogueKey is a key of the topic catalogue.
+func CatalogueKey(name string) []byte { return append([]byte{prefixCatalogue}, name...) }
+
+// CatalogueRange covers the catalogue's keys that begin with name.
+func CatalogueRange(name string) Range {
+	lo := CatalogueKey(name)
+	return Range{From: lo, To: successor(lo)}
+}
+
+func appendPartition(dst []byte, p PartitionID) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, p.Topic)
+	return binary.BigEndian.AppendUint32(dst, p.Partition)
+}
+
+// successor returns the smallest key greater than every key with the given prefix, or
+// nil when there is none.
+func successor(prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] != 0xff {
+			hi := append([]byte(nil), prefix[:i+1]...)
+			hi[i]++
+			return hi
+		}
+	}
+	return nil
+}
+
+// OffsetValue encodes an offset as a value.
+func OffsetValue(offset int64) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(offset))
+}
+
+// ParseOffset is the inverse of OffsetValue.
+func ParseOffset(v []byte) (int64, error) {
+	if len(v) != 8 || v[0]&0x80 != 0 {
+		return 0, fmt.Errorf("%w: %x is not an offset", ErrCorrupt, v)
+	}
+	return int64(binary.BigEndian.Uint64(v)), nil
+}

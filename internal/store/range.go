@@ -1,0 +1,44 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+)
+
+var errKeysOnly = errors.New("value asked for in a scan of keys only")
+
+func noValue([]byte) ([]byte, error) { return nil, errKeysOnly }
+
+// holds reports whether the caller of a scan is to see key. The store's own keys are
+// shown only to who asks for them by name.
+func (r Range) holds(key []byte) bool {
+	if bytes.Compare(key, r.From) < 0 || r.beyond(key) {
+		return false
+	}
+	return key[0] != prefixStore || (len(r.From) > 0 && r.From[0] == prefixStore)
+}
+
+// past reports whether a scan in the direction of r that has come to key is over.
+func (r Range) past(key []byte) bool {
+	if r.Reverse {
+		return bytes.Compare(key, r.From) < 0
+	}
+	return r.beyond(key)
+}
+
+func (r Range) beyond(key []byte) bool {
+	return len(r.To) > 0 && bytes.Compare(key, r.To) >= 0
+}
+
+// prefix returns what all keys of r have in common, possibly nothing.
+func (r Range) prefix() []byte {
+	n := 0
+	for n < len(r.From) && n < len(r.To) && r.From[n] == r.To[n] {
+		n++
+	}
+	// To is often the successor of a prefix of From, which is then one byte longer.
+	if n == len(r.To)-1 && n < len(r.From) && r.From[n] != 0xff && r.From[n]+1 == r.To[n] {
+		n++
+	}
+	return r.From[:n]
+}

@@ -1,0 +1,123 @@
+// Package store keeps Samsa's bytes: an ordered map of keys to values with atomic
+// batches, in two implementations, Badger on disk and a B-tree in memory.
+//
+// It is the only package that knows Badger. It knows nothing of topics but the
+// shape of their keys (keys.go), and nothing of records: a value is bytes.
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// The errors of this package. Every error that leaves it wraps exactly one of them,
+// or is the caller's own, or is an unexpected I/O error named as such.
+var (
+	// ErrNotFound: no value is stored under the key.
+	ErrNotFound = errors.New("key not found")
+	// ErrCorrupt: a stored value fails its checksum or can no longer be read.
+	ErrCorrupt = errors.New("corrupt value")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("store closed")
+	// ErrTooLarge: a batch exceeds Limits. Nothing of it was written.
+	ErrTooLarge = errors.New("batch too large for one transaction")
+	// ErrDiskFull: the file system has less room than the store keeps in reserve.
+	ErrDiskFull = errors.New("disk full")
+	// ErrLocked: the directory is open elsewhere, in this process or another.
+	ErrLocked = errors.New("directory is in use")
+	// ErrNotDirectory: the path is a file, or a directory that holds something else.
+	ErrNotDirectory = errors.New("not a samsa data directory")
+	// ErrReadOnly: the directory cannot be written.
+	ErrReadOnly = errors.New("directory is read-only")
+	// ErrNewerFormat: the directory was written by a newer version of this library.
+	ErrNewerFormat = errors.New("data directory has a newer format")
+)
+
+// Store is an ordered map from keys to values, compared bytewise.
+//
+// All methods may be called from many goroutines at once, except that calls of Commit
+// must not overlap, and neither Commit nor Close may run during Reclaim: one writer
+// owns the store. Keys are 1 to 1024 bytes long, values at least 1 byte.
+type Store interface {
+	// Commit applies b in one atomic step and calls done exactly once with the outcome,
+	// from any goroutine and possibly before Commit returns.
+	//
+	// When done receives nil, a Get or Scan that starts later sees all of b, and b
+	// survives the death of the process; it survives power loss after a Sync that
+	// starts later. When done receives an error nothing of b is visible. Several
+	// commits may be in flight; they take effect in the order of the calls. b and the
+	// bytes it refers to belong to the store until done is called, which must not
+	// block and must not call the store.
+	//
+	// A batch beyond Limits gets ErrTooLarge. Any other error means that the store can
+	// no longer promise anything: the caller must stop writing (fail-stop), and a
+	// Close after it leaves the recovery point where it was.
+	Commit(b *Batch, done func(error))
+
+	// Limits returns what one batch may hold. They are constant.
+	Limits() Limits
+
+	// Room reports ErrDiskFull, naming the directory and the figures, when writing n more bytes would
+	// leave less free space than the reserve; essential writes (offset commits,
+	// deletions) may use three quarters of the reserve. It never blocks on I/O other
+	// than asking the file system. The caller asks before every Commit.
+	Room(n int, essential bool) error
+
+	// Get returns a copy of the value under key, or ErrNotFound, or ErrCorrupt.
+	Get(key []byte) ([]byte, error)
+
+	// Scan calls fn for the keys of r in order until fn returns false or an error,
+	// which Scan returns as it is. It sees a consistent state: all of a commit or none.
+	// fn must not call Commit.
+	Scan(r Range, fn func(e Entry) (bool, error)) error
+
+	// Sync makes every commit whose done was called before Sync was called survive
+	// power loss. Commits may go on meanwhile. Overlapping calls are allowed.
+	Sync() error
+
+	// Recovery tells how the store was left by its last owner; it does not change
+	// while the store is open.
+	Recovery() Recovery
+
+	// Reclaim gives the space of deleted values back to the file system as far as it
+	// can, and returns when ctx ends at the latest after the file in hand. No Commit
+	// may run or be in flight meanwhile; reads may.
+	Reclaim(ctx context.Context) error
+
+	// Size returns the bytes that the store takes on disk (0 in memory).
+	Size() (int64, error)
+
+	// Close waits for what is in flight, makes everything durable and ends every
+	// goroutine of the store. After it every method but Close answers ErrClosed.
+	// It is idempotent.
+	Close() error
+}
+
+// Recovery is the state in which a store was found.
+//
+// Entries of versions up to Durable were fsynced before the last owner ended. When
+// Clean, that is all of them. Otherwise the entries of higher versions survived a
+// killed process whole, but after power loss any of them may be missing or corrupt,
+// in any combination: the reader of a log checks them.
+type Recovery struct {
+	Clean   bool
+	Durable uint64
+}
+
+// Range selects keys k with From <= k < To. An empty To is the end of the key space.
+type Range struct {
+	From, To []byte
+	Reverse  bool // visit the highest key first
+	KeysOnly bool // Entry.AppendValue will not be called; lets the store read less
+}
+
+// Entry is one key and its value, valid during the call of Scan's fn only.
+type Entry struct {
+	Key     []byte // not to be changed or kept
+	Version uint64 // rises with every commit; all entries of one commit share it
+	value   func(dst []byte) ([]byte, error)
+}
+
+// AppendValue appends the value to dst and returns the extended slice, or
+// ErrCorrupt when the value cannot be read whole.
+func (e Entry) AppendValue(dst []byte) ([]byte, error) { return e.value(dst) }

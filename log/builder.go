@@ -1,0 +1,141 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+)
+
+// Builder collects the records of one batch and encodes it. The zero value is ready.
+// It is for one goroutine at a time. It keeps its memory over Reset.
+type Builder struct {
+	records  []byte // encoded, uncompressed
+	count    int
+	baseTime int64 // of the first record, ms
+	maxTime  int64 // ms
+	tooLarge bool  // a record has more than maxHeaders headers
+}
+
+var errNoRecords = errors.New("batch without records")
+
+// Append adds a record, of which it copies the bytes. ts is its timestamp in milliseconds
+// since the epoch; timestamps need not be in order. A nil key or value is null.
+func (b *Builder) Append(ts int64, key, value []byte, headers []Header) {
+	if b.count == 0 {
+		b.baseTime, b.maxTime = ts, ts
+	}
+	b.maxTime = max(b.maxTime, ts)
+	b.tooLarge = b.tooLarge || len(headers) > maxHeaders
+
+	delta := zigzag(ts - b.baseTime) // may wrap around, and does so back in the reader
+	offset := zigzag(int64(b.count))
+	size := 1 + uvarintSize(delta) + uvarintSize(offset) + contentSize(key, value, headers)
+	at := len(b.records)
+	b.records = slices.Grow(b.records, maxVarintSize+size)
+	p := b.records[at : at : at+maxVarintSize+size]
+	p = appendUvarint(p, zigzag(int64(size)))
+	p = append(p, 0) // attributes
+	p = appendUvarint(p, delta)
+	p = appendUvarint(p, offset)
+	p = appendBytes(p, key)
+	p = appendBytes(p, value)
+	p = appendUvarint(p, zigzag(int64(len(headers))))
+	for i := range headers {
+		h := &headers[i]
+		p = appendUvarint(p, zigzag(int64(len(h.Key))))
+		p = append(p, h.Key...)
+		p = appendBytes(p, h.Value)
+	}
+	b.records = b.records[:at+len(p)]
+	b.count++
+}
+
+// Records is the number of records appended.
+func (b *Builder) Records() int { return b.count }
+
+// Size is the number of bytes of the batch as it is now, header included, uncompressed.
+func (b *Builder) Size() int { return BatchHeaderSize + len(b.records) }
+
+// SizeWith is at least what Size would be after Append with these arguments, and at most
+// some ten bytes more.
+func (b *Builder) SizeWith(key, value []byte, headers []Header) int {
+	size := 1 + maxVarintSize + uvarintSize(zigzag(int64(b.count))) + contentSize(key, value, headers)
+	return b.Size() + uvarintSize(zigzag(int64(size))) + size
+}
+
+// Reset takes all records out. The builder's memory stays with it.
+func (b *Builder) Reset() { *b = Builder{records: b.records[:0]} }
+
+// Seal encodes the records as a batch without a producer, at base offset 0, in an
+// envelope that Finish has yet to complete. The envelope is appended to dst and returned
+// alone, without the bytes of dst before it; it shares dst's memory if that was enough.
+// Seal does not change the builder and keeps nothing of dst.
+//
+// Where compression would not make the records smaller they are stored without.
+//
+// It fails without records, with ErrUnsupportedCodec for a codec that is not Kafka's,
+// and with ErrRecordTooLarge for more than a reader would take: MaxDecompressedBytes, or
+// 1,048,576 headers in a record.
+func (b *Builder) Seal(dst []byte, codec Codec) (Envelope, error) {
+	if b.count == 0 {
+		return nil, errNoRecords
+	}
+	if b.tooLarge || len(b.records) > MaxDecompressedBytes {
+		return nil, fmt.Errorf("%w: batch of %d records, %d bytes", ErrRecordTooLarge, b.count, b.Size())
+	}
+	start := len(dst)
+	dst = slices.Grow(dst, envelopeHeaderSize+BatchHeaderSize)
+	body := start + envelopeHeaderSize + BatchHeaderSize
+	out, err := compress(dst[:body], b.records, codec)
+	if err != nil {
+		return nil, err
+	}
+	if len(out)-body >= len(b.records) {
+		codec = CodecNone
+		out = append(out[:body], b.records...)
+	}
+	e := Envelope(out[start:])
+	e.putHeader()
+	e.Batch().putHeader(codec, b.baseTime, b.maxTime, b.count)
+	return e, nil
+}
+
+// contentSize is the encoded size of what a record holds besides its numbers.
+func contentSize(key, value []byte, headers []Header) int {
+	size := bytesSize(key) + bytesSize(value) + uvarintSize(zigzag(int64(len(headers))))
+	for i := range headers {
+		n := len(headers[i].Key)
+		size += uvarintSize(zigzag(int64(n))) + n + bytesSize(headers[i].Value)
+	}
+	return size
+}
+
+// bytesSize is the encoded size of a length and p.
+func bytesSize(p []byte) int {
+	if p == nil {
+		return 1
+	}
+	return uvarintSize(zigzag(int64(len(p)))) + len(p)
+}
+
+func appendBytes(dst, p []byte) []byte {
+	if p == nil {
+		return append(dst, 1) // -1
+	}
+	dst = appendUvarint(dst, zigzag(int64(len(p))))
+	return append(dst, p...)
+}
+
+func zigzag(x int64) uint64 { return uint64(x<<1) ^ uint64(x>>63) }
+
+// uvarintSize is the number of sevens of bits in x, at least one.
+func uvarintSize(x uint64) int { return (bits.Len64(x|1) + 6) / 7 }
+
+func appendUvarint(dst []byte, x uint64) []byte {
+	for x >= 0x80 {
+		dst = append(dst, byte(x)|0x80)
+		x >>= 7
+	}
+	return append(dst, byte(x))
+}

@@ -1,0 +1,185 @@
+package log
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestBuilderSizes(t *testing.T) {
+	var b Builder
+	if b.Size() != BatchHeaderSize || b.Records() != 0 {
+		t.Fatalf("empty: size %d, records %d", b.Size(), b.Records())
+	}
+	for i, r := range everything() {
+		before, most := b.Size(), b.SizeWith(r.Key, r.Value, r.Headers)
+		b.Append(r.Timestamp.UnixMilli(), r.Key, r.Value, r.Headers)
+		if b.Size() > most || most > b.Size()+maxVarintSize || b.Records() != i+1 {
+			t.Errorf("record %d: size %d to %d, at most %d expected", i, before, b.Size(), most)
+		}
+	}
+	e, err := b.Seal(nil, CodecNone)
+	if err != nil || len(e.Batch()) != b.Size() {
+		t.Errorf("sealed %d bytes, size said %d, %v", len(e.Batch()), b.Size(), err)
+	}
+}
+
+func TestBuilderIsReusable(t *testing.T) {
+	var b Builder
+	if _, err := b.Seal(nil, CodecNone); !errors.Is(err, errNoRecords) {
+		t.Errorf("Seal without records: %v", err)
+	}
+	key, value := []byte("key"), bytes.Repeat([]byte("value"), 50)
+	headers := []Header{{"h", []byte("v")}}
+	b.Append(-5, key, value, headers)
+	clear(key)
+	clear(value)
+	clear(headers[0].Value)
+
+	first, err := b.Seal([]byte("dst"), CodecSnappy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.Seal(nil, CodecSnappy)
+	if err != nil || !bytes.Equal(first, second) {
+		t.Errorf("sealing again differs: %v", err)
+	}
+	want := []Record{rec(0, -5, "key", string(bytes.Repeat([]byte("value"), 50)), Header{"h", []byte("v")})}
+	sameRecords(t, mustRead(t, first.Batch()), want)
+	if b := first.Batch(); b.Codec() != CodecSnappy || b.MaxTimestamp() != -5 {
+		t.Errorf("codec %v, max timestamp %d", b.Codec(), b.MaxTimestamp())
+	}
+
+	b.Reset()
+	b.Append(-9, nil, nil, nil)
+	third, err := b.Seal(nil, CodecSnappy)
+	if err != nil || third.Batch().MaxTimestamp() != -9 {
+		t.Errorf("after Reset: %v", err)
+	}
+	sameRecords(t, mustRead(t, third.Batch()), []Record{rec(0, -9, nil, nil)})
+}
+
+func TestSealAppends(t *testing.T) {
+	var b Builder
+	b.Append(1, nil, bytes.Repeat([]byte("v"), 500), nil)
+	for _, codec := range codecs {
+		buf := append(make([]byte, 0, 4096), "abc"...)
+		e, err := b.Seal(buf, codec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole := buf[:3+len(e)]; string(whole[:3]) != "abc" || &whole[3] != &e[0] {
+			t.Errorf("%v: the envelope is not behind dst in dst's memory", codec)
+		}
+	}
+}
+
+func TestSealRefuses(t *testing.T) {
+	var b Builder
+	b.Append(1, nil, nil, nil)
+	for _, codec := range []Codec{-1, 5, 127} {
+		if _, err := b.Seal(nil, codec); !errors.Is(err, ErrUnsupportedCodec) {
+			t.Errorf("codec %d: %v", codec, err)
+		}
+	}
+	b.Append(1, nil, nil, make([]Header, maxHeaders+1))
+	if _, err := b.Seal(nil, CodecNone); !errors.Is(err, ErrRecordTooLarge) {
+		t.Errorf("too many headers: %v", err)
+	}
+	b.Reset()
+	b.Append(1, nil, make([]byte, MaxDecompressedBytes), nil)
+	if _, err := b.Seal(nil, CodecZstd); !errors.Is(err, ErrRecordTooLarge) {
+		t.Errorf("a batch that no reader would take: %v", err)
+	}
+	b = Builder{}
+	b.Append(1, nil, nil, make([]Header, maxHeaders))
+	e, err := b.Seal(nil, CodecGzip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mustRead(t, e.Batch()); len(got[0].Headers) != maxHeaders {
+		t.Errorf("%d headers", len(got[0].Headers))
+	}
+}
+
+func TestAppendAllocatesNothing(t *testing.T) {
+	b, values := jsonRecords()
+	var dst []byte
+	if n := testing.AllocsPerRun(10, func() {
+		b.Reset()
+		for i, v := range values {
+			b.Append(int64(i), nil, v, nil)
+		}
+		e, err := b.Seal(dst[:0], CodecSnappy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Finish(1)
+		dst = e
+	}); n > 1 { // -race drops things from pools and grows stacks
+		t.Errorf("%v allocations for %d records", n, len(values))
+	}
+}
+
+// TestRoundTripProperty: whatever records go in come out, in any codec.
+func TestRoundTripProperty(t *testing.T) {
+	blob := rapid.OneOf(
+		rapid.Just([]byte(nil)),
+		rapid.SliceOfN(rapid.Byte(), 0, 100),
+		rapid.Map(rapid.IntRange(0, 200_000), func(n int) []byte { return bytes.Repeat([]byte("ab"), n/2) }),
+	)
+	header := rapid.Custom(func(t *rapid.T) Header {
+		return Header{Key: rapid.String().Draw(t, "header key"), Value: blob.Draw(t, "header value")}
+	})
+	ms := rapid.OneOf(rapid.Int64(), rapid.Int64Range(1_700_000_000_000, 1_700_000_001_000),
+		rapid.SampledFrom([]int64{0, -1, math.MinInt64, math.MaxInt64}))
+	rapid.Check(t, func(t *rapid.T) {
+		base := rapid.Int64Range(0, math.MaxInt64-1000).Draw(t, "base offset")
+		codec := rapid.SampledFrom(codecs).Draw(t, "codec")
+		var b Builder
+		var want []Record
+		maxTime := int64(math.MinInt64)
+		for i := range rapid.IntRange(1, 20).Draw(t, "records") {
+			at := ms.Draw(t, "ms")
+			maxTime = max(maxTime, at)
+			r := Record{
+				Offset: base + int64(i), Timestamp: time.UnixMilli(at),
+				Key: blob.Draw(t, "key"), Value: blob.Draw(t, "value"),
+			}
+			if n := rapid.IntRange(0, 3).Draw(t, "headers"); n > 0 {
+				r.Headers = rapid.SliceOfN(header, n, n).Draw(t, "headers")
+			}
+			most := b.SizeWith(r.Key, r.Value, r.Headers)
+			b.Append(at, r.Key, r.Value, r.Headers)
+			if b.Size() > most {
+				t.Fatalf("size %d, at most %d expected", b.Size(), most)
+			}
+			want = append(want, r)
+		}
+		e, err := b.Seal(nil, codec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Finish(base)
+		e, err = OpenEnvelope(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := ParseBatch(e.Batch())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if batch.MaxTimestamp() != maxTime || batch.LastOffset() != base+int64(len(want))-1 {
+			t.Fatalf("max timestamp %d, want %d; last offset %d", batch.MaxTimestamp(), maxTime, batch.LastOffset())
+		}
+		got, err := readAll(batch, MaxDecompressedBytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameRecords(t, got, want)
+	})
+}

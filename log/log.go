@@ -1,0 +1,231 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/samsa-go/samsa/internal/store"
+)
+
+var (
+	errMisplaced  = fmt.Errorf("%w: batch does not match its key", ErrCorruptRecord)
+	errUnreadable = fmt.Errorf("%w: value cannot be read", ErrCorruptRecord)
+)
+
+// Acks is what a write waits for before it is acknowledged.
+type Acks int8
+
+const (
+	// AckStored waits until the records are in the store: they survive the death of
+	// the process (kill -9). The default.
+	AckStored Acks = iota
+	// AckSynced waits for fsync: the records survive power loss.
+	AckSynced
+	// AckNone waits for nothing. The offset is not known, and a failure is only logged.
+	AckNone
+)
+
+// String returns the name in lower case.
+func (a Acks) String() string {
+	switch a {
+	case AckStored:
+		return "stored"
+	case AckSynced:
+		return "synced"
+	case AckNone:
+		return "none"
+	}
+	return fmt.Sprintf("acks(%d)", int8(a))
+}
+
+// Log is one partition's run of batches in a store: records at the offsets from
+// Start up to End, exclusive.
+//
+// Start <= End <= next. Readers see [Start, End); the batches between End and next are
+// staged, on their way into the store. One writer, the committer, calls Stage and
+// Applied; everything else may be called by anybody at any time.
+type Log struct {
+	st    store.Store
+	id    store.PartitionID
+	tp    TopicPartition
+	start atomic.Int64
+	end   atomic.Int64
+	next  int64 // the writer's: the offset that the next batch begins at
+}
+
+// NewLog returns the empty log of a partition that was never written.
+func NewLog(st store.Store, id store.PartitionID, tp TopicPartition) *Log {
+	return &Log{st: st, id: id, tp: tp}
+}
+
+// ID returns the partition's name in the store.
+func (l *Log) ID() store.PartitionID { return l.id }
+
+// TopicPartition returns the partition's name.
+func (l *Log) TopicPartition() TopicPartition { return l.tp }
+
+// Start returns the log start offset: the first offset that can be read.
+func (l *Log) Start() int64 { return l.start.Load() }
+
+// End returns the offset behind the last visible record: the high watermark.
+func (l *Log) End() int64 { return l.end.Load() }
+
+// Staged is one batch between Stage and Applied.
+type Staged struct {
+	BaseOffset int64
+	End        int64 // the log's end once the batch is stored
+}
+
+// Stage gives env the log's next offsets, seals it and adds it to b. The key is
+// appended to keys, which is returned and belongs to b, like env, until b is
+// committed. The batch stays invisible until Applied.
+func (l *Log) Stage(b *store.Batch, keys []byte, env Envelope) (Staged, []byte) {
+	env.Finish(l.next)
+	batch := env.Batch()
+	last := batch.LastOffset()
+	at := len(keys)
+	keys = store.AppendBatchKey(keys, store.BatchKey{
+		PartitionID:  l.id,
+		LastOffset:   last,
+		MaxTimestamp: batch.MaxTimestamp(),
+	})
+	b.Set(keys[at:len(keys):len(keys)], env)
+	s := Staged{BaseOffset: l.next, End: last + 1}
+	l.next = s.End
+	return s, keys
+}
+
+// Applied makes the staged batches before end visible to readers. Calls come in the
+// order of the offsets, after the store holds the batches.
+func (l *Log) Applied(end int64) { l.end.Store(end) }
+
+// StoredBatch is one batch as the store holds it.
+type StoredBatch struct {
+	LastOffset int64    // of its last record; known even when the batch is corrupt
+	Envelope   Envelope // verified; nil when Err is set
+	Err        error    // ErrCorruptRecord, with the partition and the offset
+}
+
+// Read calls fn for the visible batches from the one that holds offset from, in order,
+// until fn returns false or End is reached. A corrupt batch does not stop it.
+//
+// The batch given to fn lives in buf and is valid during the call only; Read returns
+// buf, grown as needed, for the next call. The first batch may begin before from. An
+// offset outside [Start, End] gets ErrOffsetOutOfRange. fn must not write to the store.
+func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, error) {
+	start, end := l.Start(), l.End()
+	if from < start || from > end {
+		return buf, fmt.Errorf("%w: %s: offset %d is not within [%d, %d]", ErrOffsetOutOfRange, l.tp, from, start, end)
+	}
+	if from == end {
+		return buf, nil
+	}
+	err := l.st.Scan(store.BatchRange(l.id, from), func(e store.Entry) (bool, error) {
+		key, err := store.ParseBatchKey(e.Key)
+		if err != nil {
+			return false, err
+		}
+		if key.LastOffset >= end {
+			return false, nil
+		}
+		sb := StoredBatch{LastOffset: key.LastOffset}
+		sb.Envelope, buf, sb.Err = l.open(e, key, buf)
+		return fn(sb), nil
+	})
+	return buf, l.wrap(err)
+}
+
+// open reads the value of e into buf and verifies it against its key.
+func (l *Log) open(e store.Entry, key store.BatchKey, buf []byte) (Envelope, []byte, error) {
+	value, err := e.AppendValue(buf[:0])
+	if err != nil {
+		return nil, buf, l.corrupt(key, errUnreadable, err)
+	}
+	env, err := OpenEnvelope(value)
+	if err != nil {
+		return nil, value, l.corrupt(key, err, nil)
+	}
+	if b := env.Batch(); b.LastOffset() != key.LastOffset || b.MaxTimestamp() != key.MaxTimestamp {
+		return nil, value, l.corrupt(key, errMisplaced, nil)
+	}
+	return env, value, nil
+}
+
+func (l *Log) corrupt(key store.BatchKey, err, cause error) error {
+	if cause != nil {
+		return fmt.Errorf("%s: batch ending at offset %d: %w: %w", l.tp, key.LastOffset, err, cause)
+	}
+	return fmt.Errorf("%s: batch ending at offset %d: %w", l.tp, key.LastOffset, err)
+}
+
+// OffsetForTime returns the offset and timestamp (ms since the epoch) of the first
+// visible record whose timestamp is ts or later; ok is false when there is none. It
+// reads keys, and the values of the batches that can hold the answer: as a rule one.
+func (l *Log) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, err error) {
+	start, end := l.Start(), l.End()
+	var buf, records []byte
+	r := store.BatchRange(l.id, start)
+	err = l.st.Scan(r, func(e store.Entry) (bool, error) {
+		key, err := store.ParseBatchKey(e.Key)
+		if err != nil {
+			return false, err
+		}
+		if key.LastOffset >= end {
+			return false, nil
+		}
+		if key.MaxTimestamp < ts {
+			return true, nil
+		}
+		var env Envelope
+		if env, buf, err = l.open(e, key, buf); err != nil {
+			return false, err
+		}
+		if records, err = env.Batch().AppendRecords(records[:0]); err != nil {
+			return false, l.corrupt(key, err, nil)
+		}
+		offset, timestamp, ok, err = firstSince(env.Batch(), records, start, ts)
+		if err != nil {
+			return false, l.corrupt(key, err, nil)
+		}
+		return !ok, nil
+	})
+	return offset, timestamp, ok, l.wrap(err)
+}
+
+func firstSince(b Batch, records []byte, start, ts int64) (offset, timestamp int64, ok bool, err error) {
+	r := NewRecordReader(b, records)
+	var rec Record
+	for {
+		more, err := r.Next(&rec)
+		if err != nil || !more {
+			return 0, 0, false, err
+		}
+		if ms := rec.Timestamp.UnixMilli(); ms >= ts && rec.Offset >= start {
+			return rec.Offset, ms, true, nil
+		}
+	}
+}
+
+// wrap maps an error of the store to the one that users know.
+func (l *Log) wrap(err error) error {
+	switch {
+	case err == nil || errors.Is(err, ErrCorruptRecord):
+		return err
+	case errors.Is(err, store.ErrClosed):
+		return fmt.Errorf("%s: %w", l.tp, ErrClosed)
+	}
+	return fmt.Errorf("%s: %w", l.tp, err)
+}
+
+// readStart returns the stored log start offset, 0 when none is stored.
+func (l *Log) readStart() (int64, error) {
+	v, err := l.st.Get(store.LogStartKey(l.id))
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, l.wrap(err)
+	}
+	return store.ParseOffset(v)
+}

@@ -1,0 +1,135 @@
+package log
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/samsa-go/samsa/internal/store"
+)
+
+// Cut says what OpenLog removed from the end of a damaged log.
+type Cut struct {
+	TopicPartition
+	From, To int64 // offsets [From, To) are gone
+	Batches  int   // stored batches removed, whole or damaged
+	Cause    error // what was wrong with the first of them
+}
+
+// OpenLog finds the bounds of a partition's log and checks its tail.
+//
+// It trusts what was fsynced before the last owner ended (store.Recovery) and checks
+// every batch stored after that: bytes against checksum, and each batch beginning
+// where the one before it ended. The newest batch is always checked. From the first
+// bad batch on the log is cut: those batches are deleted before OpenLog returns, and
+// Cut, else nil, says which. The caller owns the store: no commit may be in flight.
+func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, *Cut, error) {
+	l := NewLog(st, id, tp)
+	start, err := l.readStart()
+	if err != nil {
+		return nil, nil, err
+	}
+	l.start.Store(start)
+	t := tailCheck{log: l, trusted: st.Recovery().Durable, end: start}
+	scan := store.BatchRange(id, 0)
+	scan.Reverse = true
+	if err := st.Scan(scan, t.visit); err != nil {
+		return nil, nil, l.wrap(err)
+	}
+	t.checkOldest()
+	cut, err := t.cut()
+	if err != nil {
+		return nil, nil, err
+	}
+	l.end.Store(t.end)
+	l.next = t.end
+	return l, cut, nil
+}
+
+// tailCheck walks a log from its newest batch towards older ones. At any time the
+// batches seen so far are those in bad, to be deleted, and behind them (older) a good
+// contiguous run that begins at newerBase and ends at end.
+type tailCheck struct {
+	log       *Log
+	trusted   uint64 // entries of this version or lower were fsynced
+	end       int64  // of the good run; the log start offset while it is empty
+	newerBase int64  // base offset of the oldest good batch seen
+	good      [][]byte
+	bad       [][]byte // keys, newest first
+	badTo     int64
+	stopped   bool // at a batch that is trusted, not for want of older ones
+	cause     error
+	buf       []byte
+}
+
+// visit looks at the next older batch and reports whether to go on.
+func (t *tailCheck) visit(e store.Entry) (bool, error) {
+	key, err := store.ParseBatchKey(e.Key)
+	if err != nil {
+		return false, err
+	}
+	env, buf, err := t.log.open(e, key, t.buf)
+	t.buf = buf
+	switch {
+	case err != nil:
+		t.condemn(err)
+		t.bad = append(t.bad, bytes.Clone(e.Key))
+		t.badTo = max(t.badTo, key.LastOffset+1)
+		return true, nil
+	case len(t.good) > 0 && key.LastOffset+1 != t.newerBase:
+		t.condemn(fmt.Errorf("%w: offsets %d to %d are missing", ErrCorruptRecord, key.LastOffset+1, t.newerBase-1))
+	}
+	if len(t.good) == 0 {
+		t.end = max(t.end, key.LastOffset+1)
+	}
+	t.newerBase = env.Batch().BaseOffset()
+	t.good = append(t.good, bytes.Clone(e.Key))
+	t.stopped = e.Version <= t.trusted
+	return !t.stopped, nil
+}
+
+// checkOldest ends the walk: unless it met a trusted batch, the good run must reach
+// back to the log start offset.
+func (t *tailCheck) checkOldest() {
+	if start := t.log.Start(); !t.stopped && len(t.good) > 0 && t.newerBase > start {
+		t.condemn(fmt.Errorf("%w: offsets %d to %d are missing", ErrCorruptRecord, start, t.newerBase-1))
+	}
+}
+
+// condemn moves the good batches seen so far to the bad ones: something older than
+// them is missing or damaged.
+func (t *tailCheck) condemn(cause error) {
+	if len(t.good) > 0 {
+		t.badTo = max(t.badTo, t.end)
+	}
+	t.bad = append(t.bad, t.good...)
+	t.good = t.good[:0]
+	t.end = t.log.Start()
+	t.cause = cause
+}
+
+// cut deletes the bad batches, newest first, so that an interrupted cut leaves a
+// shorter damaged tail and never a hole.
+func (t *tailCheck) cut() (*Cut, error) {
+	if len(t.bad) == 0 {
+		return nil, nil
+	}
+	step := t.log.st.Limits().Entries / 2
+	for keys := t.bad; len(keys) > 0; {
+		n := min(step, len(keys))
+		if err := deleteKeys(t.log.st, keys[:n]); err != nil {
+			return nil, t.log.wrap(err)
+		}
+		keys = keys[n:]
+	}
+	return &Cut{TopicPartition: t.log.tp, From: t.end, To: t.badTo, Batches: len(t.bad), Cause: t.cause}, nil
+}
+
+func deleteKeys(st store.Store, keys [][]byte) error {
+	var b store.Batch
+	for _, key := range keys {
+		b.Delete(key)
+	}
+	done := make(chan error, 1)
+	st.Commit(&b, func(err error) { done <- err })
+	return <-done
+}

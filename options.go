@@ -1,0 +1,152 @@
+package samsa
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// Options says how Open opens a broker. The zero value is right for most.
+type Options struct {
+	// InMemory keeps everything in memory; the directory given to Open must be empty.
+	InMemory bool
+	// AutoCreateTopics creates a topic, as TopicDefaults says, when records are produced
+	// to one or consumed from one that does not exist. Else that is ErrUnknownTopic.
+	AutoCreateTopics bool
+	// TopicDefaults fills in the zero fields of configs given to Topics().Create.
+	TopicDefaults TopicConfig
+	// Produce says how Broker.Produce works: its Acks, Compression and Partitioner;
+	// the other fields matter to producers only and must be zero.
+	Produce ProducerOptions
+	// MinFreeBytes is the room on the disk below which appends get ErrDiskFull. 0 means
+	// 64 MiB. The store writes through memory maps, and a disk that is really full
+	// would kill the process: leave it well above what others write in a moment.
+	MinFreeBytes int64
+	// Logger gets what an operator should know: damaged tails that were cut, failures
+	// of the store. nil is silent.
+	Logger *zap.Logger
+}
+
+func (o Options) withDefaults() Options {
+	o.Produce = o.Produce.withDefaults()
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	return o
+}
+
+// validate reports all wrong fields at once.
+func (o Options) validate(dir string) error {
+	var w wrong
+	w.check(dir != "" || o.InMemory, "dir", `""`, "a directory, or Options.InMemory")
+	w.check(dir == "" || !o.InMemory, "dir", fmt.Sprintf("%q", dir), "no directory with Options.InMemory")
+	w.check(o.MinFreeBytes >= 0, "Options.MinFreeBytes", o.MinFreeBytes, "0 or more")
+	if err := o.TopicDefaults.Validate(); err != nil {
+		w.errs = append(w.errs, fmt.Errorf("%w: Options.TopicDefaults: %w", ErrInvalidOption, err))
+	}
+	o.Produce.check(&w, "Options.Produce")
+	w.check(o.Produce.Linger == 0, "Options.Produce.Linger", o.Produce.Linger, "0, Broker.Produce does not wait")
+	w.check(o.Produce.BatchBytes == 0, "Options.Produce.BatchBytes", o.Produce.BatchBytes, "0, a call makes its own batches")
+	w.check(o.Produce.BufferedBytes == 0, "Options.Produce.BufferedBytes", o.Produce.BufferedBytes, "0, Broker.Produce buffers nothing")
+	w.check(o.Produce.Acks != AckNone, "Options.Produce.Acks", o.Produce.Acks, "stored or synced, Broker.Produce returns offsets")
+	return w.err()
+}
+
+// Compression is how producers compress batches.
+type Compression int8
+
+// The zero value is snappy.
+const (
+	CompressionDefault Compression = iota // snappy
+	CompressionNone
+	CompressionGzip
+	CompressionSnappy
+	CompressionLz4
+	CompressionZstd
+)
+
+func (c Compression) codec() log.Codec {
+	switch c {
+	case CompressionNone:
+		return log.CodecNone
+	case CompressionGzip:
+		return log.CodecGzip
+	case CompressionLz4:
+		return log.CodecLz4
+	case CompressionZstd:
+		return log.CodecZstd
+	}
+	return log.CodecSnappy
+}
+
+// String returns Kafka's name of the codec.
+func (c Compression) String() string {
+	if c < CompressionDefault || c > CompressionZstd {
+		return fmt.Sprintf("compression(%d)", int8(c))
+	}
+	return c.codec().String()
+}
+
+// ProducerOptions says how a producer works. The zero value is right for most.
+type ProducerOptions struct {
+	// Acks is what a record waits for before its promise is called: AckStored (the
+	// default), AckSynced or AckNone.
+	Acks Acks
+	// Compression of batches; snappy by default.
+	Compression Compression
+	// Partitioner chooses the partition of each record; KeyHash() by default.
+	Partitioner Partitioner
+	// Linger is how long a batch may wait for more records while nothing else is on its
+	// way to its partition. 0, the default, waits for nothing: batches grow by
+	// themselves while earlier ones are being stored. At most 1 minute.
+	Linger time.Duration
+	// BatchBytes is the size, before compression, at which a batch is complete. 0 means
+	// 64 KiB; a topic's max.message.bytes bounds it too. At most 16 MiB.
+	BatchBytes int
+	// BufferedBytes bounds the records that are not acknowledged yet; Produce blocks
+	// while they exceed it. 0 means 32 MiB.
+	BufferedBytes int
+}
+
+const (
+	defaultBatchBytes    = 64 << 10
+	defaultBufferedBytes = 32 << 20
+	maxBatchBytes        = 16 << 20
+	maxLinger            = time.Minute
+)
+
+func (o ProducerOptions) withDefaults() ProducerOptions {
+	if o.Partitioner == nil {
+		o.Partitioner = KeyHash()
+	}
+	if o.BatchBytes == 0 {
+		o.BatchBytes = defaultBatchBytes
+	}
+	if o.BufferedBytes == 0 {
+		o.BufferedBytes = defaultBufferedBytes
+	}
+	return o
+}
+
+func (o ProducerOptions) check(w *wrong, where string) {
+	w.check(o.Acks >= AckStored && o.Acks <= AckNone, where+".Acks", o.Acks, "AckStored, AckSynced or AckNone")
+	w.check(o.Compression >= CompressionDefault && o.Compression <= CompressionZstd, where+".Compression", o.Compression, "one of the Compression constants")
+	w.check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
+	w.check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")
+	w.check(o.BufferedBytes >= 0, where+".BufferedBytes", o.BufferedBytes, "0 or more")
+}
+
+// wrong collects what is wrong with options.
+type wrong struct{ errs []error }
+
+func (w *wrong) check(ok bool, field string, value any, want string) {
+	if !ok {
+		w.errs = append(w.errs, fmt.Errorf("%w: %s is %v, want %s", ErrInvalidOption, field, value, want))
+	}
+}
+
+func (w *wrong) err() error { return errors.Join(w.errs...) }

@@ -1,0 +1,357 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+const (
+	maxGroupTxs     = 512      // transactions folded into one store commit
+	maxGroupBytes   = 4 << 20  // of keys and values, unless one transaction alone is larger
+	maxInFlight     = 16       // store commits on their way at once
+	overlapBytes    = 32 << 10 // waiting work of this size does not wait for the commit in flight
+	checkpointBytes = 64 << 20 // fsync at least this often, so that an unclean open checks no more
+)
+
+// Committer is the one writer of a store: it orders everything that is written.
+//
+// It folds the transactions that wait into one store commit (group commit), gives the
+// batches their offsets, and keeps several commits in flight when there is much to
+// write. When a commit is in the store its batches become visible, in the order of
+// their offsets, and their waiters are told. Those who asked for fsync wait for the
+// next one, which serves them all.
+//
+// When a commit or an fsync fails nobody can say what is on the disk. Then the
+// committer stops (fail-stop): what is waiting and all that comes later gets ErrFailed.
+type Committer struct {
+	st     store.Store
+	logger *zap.Logger
+	wg     sync.WaitGroup
+	syncer syncer
+
+	mu       sync.Mutex // guards what follows; never held across I/O
+	queue    []*Tx
+	queued   int           // bytes in queue
+	inFlight []*group      // in the order of the commits
+	draining bool          // somebody is finishing inFlight from its head
+	failed   error         // wraps log.ErrFailed
+	closed   bool          // Submit refuses
+	work     chan struct{} // capacity 1: something changed for the committing goroutine
+	stats    Stats
+}
+
+// Stats counts what a Committer has done since it was opened.
+type Stats struct {
+	Commits  int64 // store transactions
+	Txs      int64 // transactions folded into them
+	Batches  int64
+	Records  int64
+	Bytes    int64 // of stored batches, compressed
+	Syncs    int64 // fsyncs that succeeded
+	Failures int64 // transactions that ended with an error
+}
+
+// NewCommitter starts the writer of st. Nobody else may commit to st until Close.
+func NewCommitter(st store.Store, logger *zap.Logger) *Committer {
+	c := &Committer{st: st, logger: logger, work: make(chan struct{}, 1)}
+	c.syncer.init(c)
+	c.wg.Go(c.run)
+	c.wg.Go(c.syncer.run)
+	return c
+}
+
+// Submit hands over tx, which belongs to the committer until tx.Done is called. It
+// does not block. Transactions take effect in the order of the calls.
+func (c *Committer) Submit(tx *Tx) {
+	size := tx.cost()
+	if l := c.st.Limits(); !size.within(l) {
+		tx.Done(fmt.Errorf("%w: %d entries, %d bytes, %d bytes of them in small entries; at most %d, %d and %d fit into one",
+			log.ErrTxTooLarge, size.entries, size.bytes, size.index, l.Entries, l.Bytes, l.Index))
+		return
+	}
+	c.mu.Lock()
+	err := c.failed
+	if c.closed {
+		err = log.ErrClosed
+	}
+	if err == nil {
+		c.queue = append(c.queue, tx)
+		c.queued += size.bytes
+	}
+	c.mu.Unlock()
+	if err != nil {
+		tx.Done(err)
+		return
+	}
+	c.wake()
+}
+
+// Do submits tx and waits for its outcome, overwriting tx.Done.
+func (c *Committer) Do(tx *Tx) error {
+	done := make(chan error, 1)
+	tx.Done = func(err error) { done <- err }
+	c.Submit(tx)
+	return <-done
+}
+
+// Sync calls done once everything that was acknowledged before the call is fsynced.
+func (c *Committer) Sync(done func(error)) { c.syncer.add(done) }
+
+// Exclusive runs fn while no commit is in flight or begun, and returns what it
+// returns. Transactions wait in the meantime; visibility and reads go on.
+func (c *Committer) Exclusive(fn func() error) error {
+	var err error
+	tx := &Tx{exclusive: func() { err = fn() }}
+	if e := c.Do(tx); e != nil {
+		return e
+	}
+	return err
+}
+
+// Stats returns what was done so far.
+func (c *Committer) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.Syncs = c.syncer.count.Load()
+	return s
+}
+
+// Failed returns why the committer stopped, or nil while it works.
+func (c *Committer) Failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
+// Close finishes what was submitted and ends the committer's goroutines. The store
+// stays open.
+func (c *Committer) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.wake()
+	c.wg.Wait()
+}
+
+func (c *Committer) wake() {
+	select {
+	case c.work <- struct{}{}:
+	default:
+	}
+}
+
+// run is the committing goroutine.
+func (c *Committer) run() {
+	defer c.syncer.close() // no commit is in flight any more
+	for {
+		g, ok := c.next()
+		if !ok {
+			return
+		}
+		if g != nil {
+			c.commit(g)
+		}
+	}
+}
+
+// next waits until it is worth committing and takes the next group. It returns false
+// when the committer is closed and everything is finished.
+func (c *Committer) next() (*group, bool) {
+	c.mu.Lock()
+	for !c.readyLocked() {
+		if c.closed && len(c.queue) == 0 && len(c.inFlight) == 0 {
+			c.mu.Unlock()
+			return nil, false
+		}
+		c.mu.Unlock()
+		<-c.work
+		c.mu.Lock()
+	}
+	g := newGroup()
+	c.takeLocked(g)
+	failed := c.failed
+	c.mu.Unlock()
+	return c.prepare(g, failed), true
+}
+
+// readyLocked decides whether to commit now or to let more work gather. One commit is
+// always in flight; another one starts beside it only with enough to write, because
+// many small commits cost more than they gain.
+func (c *Committer) readyLocked() bool {
+	switch {
+	case len(c.queue) == 0 || len(c.inFlight) >= maxInFlight:
+		return false
+	case len(c.inFlight) == 0:
+		return true
+	case c.queue[0].exclusive != nil:
+		return false
+	}
+	return c.queued >= overlapBytes
+}
+
+// takeLocked moves transactions from the queue to g.
+func (c *Committer) takeLocked(g *group) {
+	limits := c.st.Limits()
+	limits.Bytes = min(limits.Bytes, maxGroupBytes)
+	var size cost
+	n := 0
+	for _, tx := range c.queue {
+		more := tx.cost()
+		alone := tx.exclusive != nil
+		if n > 0 && (alone || n == maxGroupTxs || !size.plus(more).within(limits)) {
+			break
+		}
+		n++
+		c.queued -= more.bytes
+		if !tx.take() {
+			continue // withdrawn
+		}
+		size = size.plus(more)
+		g.txs = append(g.txs, tx)
+		if alone {
+			break
+		}
+	}
+	rest := copy(c.queue, c.queue[n:])
+	clear(c.queue[rest:])
+	c.queue = c.queue[:rest]
+	g.bytes = size.bytes
+}
+
+// prepare stages g's transactions, answers those that cannot be stored, and returns g,
+// or nil when nothing is left of it.
+func (c *Committer) prepare(g *group, failed error) *group {
+	now := time.Now().UnixMilli()
+	full := c.st.Room(g.bytes, false)
+	staged := g.txs[:0]
+	for _, tx := range g.txs {
+		err := failed
+		if err == nil && full != nil {
+			err = c.room(tx, full)
+		}
+		if err == nil {
+			err = tx.check()
+		}
+		switch {
+		case err != nil:
+			c.refuse(tx, err)
+		case tx.exclusive != nil:
+			tx.exclusive()
+			tx.Done(nil)
+		default:
+			g.keys = tx.stage(&g.batch, g.keys, now)
+			staged = append(staged, tx)
+		}
+	}
+	clear(g.txs[len(staged):])
+	g.txs = staged
+	if len(staged) == 0 {
+		g.release()
+		return nil
+	}
+	return g
+}
+
+// room decides about one transaction while the disk is nearly full.
+func (c *Committer) room(tx *Tx, full error) error {
+	if tx.exclusive != nil {
+		return nil
+	}
+	if !tx.Essential {
+		return fullError(full)
+	}
+	return fullError(c.st.Room(tx.cost().bytes, true))
+}
+
+func fullError(err error) error {
+	if errors.Is(err, store.ErrDiskFull) {
+		return fmt.Errorf("%w: %w", log.ErrDiskFull, err)
+	}
+	return err
+}
+
+func (c *Committer) refuse(tx *Tx, err error) {
+	c.mu.Lock()
+	c.stats.Failures++
+	c.mu.Unlock()
+	tx.Done(err)
+}
+
+// commit sends g to the store.
+func (c *Committer) commit(g *group) {
+	c.mu.Lock()
+	c.inFlight = append(c.inFlight, g)
+	c.mu.Unlock()
+	c.st.Commit(&g.batch, func(err error) { c.done(g, err) })
+}
+
+// done notes the outcome of g and finishes the groups at the head of inFlight that
+// have one, in order; the store may call it from several goroutines at once.
+func (c *Committer) done(g *group, err error) {
+	c.mu.Lock()
+	g.done, g.err = true, err
+	if c.draining {
+		c.mu.Unlock()
+		return
+	}
+	c.draining = true
+	for len(c.inFlight) > 0 && c.inFlight[0].done {
+		head := c.inFlight[0]
+		c.failLocked(head.err)
+		failed := c.failed
+		if failed == nil {
+			head.count(&c.stats)
+		} else {
+			c.stats.Failures += int64(len(head.txs))
+		}
+		c.mu.Unlock()
+		c.finish(head, failed)
+		c.mu.Lock()
+		c.inFlight = append(c.inFlight[:0], c.inFlight[1:]...)
+	}
+	c.draining = false
+	c.mu.Unlock()
+	c.wake()
+}
+
+// finish tells everybody who waits for g. When err is nil the store holds g.
+func (c *Committer) finish(g *group, err error) {
+	if err == nil {
+		for _, tx := range g.txs {
+			tx.apply()
+		}
+	}
+	for _, tx := range g.txs {
+		if err == nil && tx.Synced {
+			c.syncer.add(tx.Done)
+			continue
+		}
+		tx.Done(err)
+	}
+	c.syncer.wrote(g.bytes)
+	g.release()
+}
+
+// fail stops all writing because of err.
+func (c *Committer) fail(err error) {
+	c.mu.Lock()
+	c.failLocked(err)
+	c.mu.Unlock()
+	c.wake()
+}
+
+func (c *Committer) failLocked(err error) {
+	if err == nil || c.failed != nil {
+		return
+	}
+	c.failed = fmt.Errorf("%w: %w", log.ErrFailed, err)
+	c.logger.Error("write to the store failed, no more writes until it is opened again", zap.Error(err))
+}

@@ -1,0 +1,115 @@
+// Package partition holds the rules of one partition: who may append, in which order
+// offsets are given, when records become visible and who is woken then. Its Committer
+// is the one writer of a store.
+package partition
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+// Rules are the topic configs that a partition enforces. They may change at run time.
+type Rules struct {
+	MaxMessageBytes int  // largest encoded batch, and largest batch of one record, in bytes
+	LogAppendTime   bool // stamp batches with the time of the append
+}
+
+// Partition is one partition of a topic: a log, and the readers that wait for it.
+type Partition struct {
+	log   *log.Log
+	rules atomic.Pointer[Rules]
+	ended atomic.Pointer[error] // why there are no more appends and reads; nil while there are
+
+	mu       sync.Mutex // guards watchers
+	watchers map[*Waiter]struct{}
+}
+
+// Open returns the partition whose log is l.
+func Open(l *log.Log, rules Rules) *Partition {
+	p := &Partition{log: l, watchers: make(map[*Waiter]struct{})}
+	p.rules.Store(&rules)
+	return p
+}
+
+// TopicPartition returns the partition's name.
+func (p *Partition) TopicPartition() log.TopicPartition { return p.log.TopicPartition() }
+
+// ID returns the partition's name in the store.
+func (p *Partition) ID() store.PartitionID { return p.log.ID() }
+
+// Rules returns the rules in force.
+func (p *Partition) Rules() Rules { return *p.rules.Load() }
+
+// SetRules replaces the rules; appends that are staged later obey them.
+func (p *Partition) SetRules(r Rules) { p.rules.Store(&r) }
+
+// LogStart returns the offset of the first record that can be read.
+func (p *Partition) LogStart() int64 { return p.log.Start() }
+
+// HighWatermark returns the offset behind the last visible record.
+func (p *Partition) HighWatermark() int64 { return p.log.End() }
+
+// Read is log.Log.Read, refused with the reason once the partition has ended.
+func (p *Partition) Read(from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error) {
+	if err := p.Err(); err != nil {
+		return buf, err
+	}
+	return p.log.Read(from, buf, fn)
+}
+
+// OffsetForTime is log.Log.OffsetForTime, refused once the partition has ended.
+func (p *Partition) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, err error) {
+	if err := p.Err(); err != nil {
+		return 0, 0, false, err
+	}
+	return p.log.OffsetForTime(ts)
+}
+
+// Watch wakes w whenever the high watermark moves and when the partition ends, until
+// Unwatch.
+func (p *Partition) Watch(w *Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watchers[w] = struct{}{}
+}
+
+// Unwatch undoes Watch.
+func (p *Partition) Unwatch(w *Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.watchers, w)
+}
+
+// End makes every append and read that starts later fail with err, which names the
+// reason, and wakes everybody who waits. The first reason stays.
+func (p *Partition) End(err error) {
+	err = fmt.Errorf("%s: %w", p.log.TopicPartition(), err)
+	p.ended.CompareAndSwap(nil, &err)
+	p.wake()
+}
+
+// Err returns why the partition has ended, or nil while it has not.
+func (p *Partition) Err() error {
+	if err := p.ended.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// advance moves the high watermark and wakes the readers.
+func (p *Partition) advance(end int64) {
+	p.log.Applied(end)
+	p.wake()
+}
+
+func (p *Partition) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for w := range p.watchers {
+		w.Wake()
+	}
+}

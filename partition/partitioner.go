@@ -1,0 +1,134 @@
+package partition
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// Partitioner chooses the partition of a record. One value may serve many producers
+// at once; what it must remember lives in what ForTopic returns.
+type Partitioner interface {
+	// ForTopic returns the chooser of one topic for one producer.
+	ForTopic(topic string) TopicPartitioner
+}
+
+// TopicPartitioner chooses for one topic and one producer. Its calls do not overlap.
+type TopicPartitioner interface {
+	// Partition returns the partition for r, from 0 to n-1, where n >= 1 is the number
+	// of partitions the topic has now. A result outside makes the produce fail.
+	Partition(r *log.Record, n int) int
+	// OnNewBatch tells that the batch which was filling up is complete, so that a
+	// sticky chooser moves on.
+	OnNewBatch()
+}
+
+// KeyHash sends records of one key to one partition, by xxhash64 of the key, as long as
+// the number of partitions stays. Records without a key stick to one random partition
+// until its batch is complete (KIP-480), which makes for large batches.
+func KeyHash() Partitioner { return keyed(xxhash.Sum64) }
+
+// Murmur2 places keys exactly as Kafka's default partitioner does, so that several
+// producers, or data copied from a cluster, agree on the partition of a key. Records
+// without a key are sticky.
+func Murmur2() Partitioner {
+	return keyed(func(key []byte) uint64 { return uint64(murmur2(key) & 0x7fffffff) })
+}
+
+// RoundRobin takes the partitions in turn, whatever the key.
+func RoundRobin() Partitioner { return factory(func() TopicPartitioner { return &roundRobin{} }) }
+
+// Random takes any partition, whatever the key.
+func Random() Partitioner {
+	return Func(func(_ *log.Record, n int) int { return rand.IntN(n) })
+}
+
+// Manual uses the Partition field of the record.
+func Manual() Partitioner {
+	return Func(func(r *log.Record, _ int) int { return int(r.Partition) })
+}
+
+// Func chooses with f, which must be safe for concurrent use and return 0 to n-1.
+func Func(f func(r *log.Record, n int) int) Partitioner {
+	return factory(func() TopicPartitioner { return stateless(f) })
+}
+
+// Choose asks p and checks the answer.
+func Choose(p TopicPartitioner, r *log.Record, n int) (int, error) {
+	i := p.Partition(r, n)
+	if i < 0 || i >= n {
+		return 0, fmt.Errorf("%s: %w: partition %d, the topic has %d", r.Topic, log.ErrUnknownPartition, i, n)
+	}
+	return i, nil
+}
+
+type factory func() TopicPartitioner
+
+func (f factory) ForTopic(string) TopicPartitioner { return f() }
+
+type stateless func(r *log.Record, n int) int
+
+func (f stateless) Partition(r *log.Record, n int) int { return f(r, n) }
+func (stateless) OnNewBatch()                          {}
+
+type roundRobin struct{ next int }
+
+func (p *roundRobin) Partition(_ *log.Record, n int) int {
+	i := p.next % n
+	p.next = i + 1
+	return i
+}
+
+func (*roundRobin) OnNewBatch() {}
+
+// keyed partitions by a hash of the key.
+type keyed func(key []byte) uint64
+
+func (h keyed) ForTopic(string) TopicPartitioner { return &sticky{hash: h, current: -1} }
+
+type sticky struct {
+	hash    keyed
+	current int // where records without a key go, -1 for not chosen
+}
+
+func (p *sticky) Partition(r *log.Record, n int) int {
+	if r.Key != nil {
+		return int(p.hash(r.Key) % uint64(n))
+	}
+	if p.current < 0 || p.current >= n {
+		p.current = rand.IntN(n)
+	}
+	return p.current
+}
+
+func (p *sticky) OnNewBatch() { p.current = -1 }
+
+// murmur2 is the 32-bit MurmurHash2 with Kafka's seed (org.apache.kafka.common.utils.Utils).
+func murmur2(data []byte) uint32 {
+	const m = 0x5bd1e995
+	h := uint32(0x9747b28c) ^ uint32(len(data))
+	for ; len(data) >= 4; data = data[4:] {
+		k := uint32(data[0]) | uint32(data[1])<<8 | uint32(data[2])<<16 | uint32(data[3])<<24
+		k *= m
+		k ^= k >> 24
+		k *= m
+		h = h*m ^ k
+	}
+	switch len(data) {
+	case 3:
+		h ^= uint32(data[2]) << 16
+		fallthrough
+	case 2:
+		h ^= uint32(data[1]) << 8
+		fallthrough
+	case 1:
+		h ^= uint32(data[0])
+		h *= m
+	}
+	h ^= h >> 13
+	h *= m
+	return h ^ h>>15
+}

@@ -1,0 +1,105 @@
+package partition
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// syncer makes what was committed durable. Whoever waits when an fsync begins is
+// served by it; those who come during it wait for the next.
+type syncer struct {
+	c     *Committer
+	count atomic.Int64
+
+	mu       sync.Mutex // guards what follows
+	waiting  []func(error)
+	unsynced int  // bytes written since the last fsync began
+	closed   bool // no more waiters will come
+	work     chan struct{}
+}
+
+func (s *syncer) init(c *Committer) {
+	s.c = c
+	s.work = make(chan struct{}, 1)
+}
+
+// add has done called after the next fsync.
+func (s *syncer) add(done func(error)) {
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.waiting = append(s.waiting, done)
+	}
+	s.mu.Unlock()
+	if closed {
+		done(log.ErrClosed)
+		return
+	}
+	s.wake()
+}
+
+// wrote notes that n bytes were committed.
+func (s *syncer) wrote(n int) {
+	s.mu.Lock()
+	s.unsynced += n
+	due := s.unsynced >= checkpointBytes
+	s.mu.Unlock()
+	if due {
+		s.wake()
+	}
+}
+
+func (s *syncer) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.wake()
+}
+
+func (s *syncer) wake() {
+	select {
+	case s.work <- struct{}{}:
+	default:
+	}
+}
+
+// run is the syncing goroutine.
+func (s *syncer) run() {
+	var batch []func(error)
+	for {
+		<-s.work
+		s.mu.Lock()
+		batch, s.waiting = s.waiting, batch[:0]
+		due := s.unsynced >= checkpointBytes
+		closed := s.closed
+		if len(batch) > 0 || due {
+			s.unsynced = 0
+		}
+		s.mu.Unlock()
+		if len(batch) > 0 || due {
+			s.serve(batch)
+			clear(batch)
+		}
+		if closed {
+			return
+		}
+	}
+}
+
+// serve fsyncs once for all of batch.
+func (s *syncer) serve(batch []func(error)) {
+	err := s.c.Failed()
+	if err == nil {
+		if err = s.c.st.Sync(); err != nil {
+			s.c.fail(err)
+			err = s.c.Failed()
+		} else {
+			s.count.Add(1)
+		}
+	}
+	for _, done := range batch {
+		done(err)
+	}
+}

@@ -1,0 +1,121 @@
+package partition
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+// Tx is a piece of work that the Committer does whole or not at all: batches for any
+// partitions, and writes of other keys.
+type Tx struct {
+	Appends []Append
+	Writes  store.Batch // keys that are nobody's log: catalogue, offsets
+
+	// Synced makes Done wait for fsync.
+	Synced bool
+	// Essential work goes on when the disk is too full for appends.
+	Essential bool
+	// Done is called exactly once with the outcome, when visible (and synced if asked
+	// for). An error means that nothing was stored, except ErrFailed, after which the
+	// outcome is known at the next open. It runs on the committer's time: it must not block.
+	Done func(error)
+
+	exclusive func() // set instead of all the above by Exclusive
+
+	state atomic.Int32 // of txQueued, txTaken, txWithdrawn
+}
+
+const (
+	txQueued int32 = iota
+	txTaken
+	txWithdrawn
+)
+
+// Append is one batch for one partition.
+type Append struct {
+	Partition *Partition
+	Envelope  log.Envelope // belongs to the committer until Done
+
+	// Filled in before Done is called with nil:
+	BaseOffset int64
+	AppendTime int64 // ms since the epoch when the partition stamps batches, else -1
+
+	staged log.Staged
+}
+
+// Withdraw takes the transaction back if the committer has not begun with it, and
+// reports whether it did; then Done will not be called.
+func (t *Tx) Withdraw() bool { return t.state.CompareAndSwap(txQueued, txWithdrawn) }
+
+// Reset makes t ready for another use: after Done was called, never after Withdraw.
+func (t *Tx) Reset() {
+	clear(t.Appends)
+	t.Appends = t.Appends[:0]
+	t.Writes.Reset()
+	t.Synced, t.Essential, t.Done, t.exclusive = false, false, nil, nil
+	t.state.Store(txQueued)
+}
+
+func (t *Tx) take() bool { return t.state.CompareAndSwap(txQueued, txTaken) }
+
+// cost is what transactions add to a store commit.
+type cost struct{ entries, bytes, index int }
+
+func (c cost) plus(d cost) cost {
+	return cost{c.entries + d.entries, c.bytes + d.bytes, c.index + d.index}
+}
+
+func (c cost) within(l store.Limits) bool {
+	return c.entries <= l.Entries && c.bytes <= l.Bytes && c.index <= l.Index
+}
+
+func (t *Tx) cost() cost {
+	c := cost{t.Writes.Len(), t.Writes.Bytes(), t.Writes.Index()}
+	for i := range t.Appends {
+		n := len(t.Appends[i].Envelope)
+		c = c.plus(cost{1, store.BatchKeySize + n, store.IndexCost(store.BatchKeySize, n)})
+	}
+	return c
+}
+
+// check refuses what cannot be staged; nothing has changed then.
+func (t *Tx) check() error {
+	for i := range t.Appends {
+		a := &t.Appends[i]
+		if err := a.Partition.Err(); err != nil {
+			return err
+		}
+		if n, limit := len(a.Envelope.Batch()), a.Partition.Rules().MaxMessageBytes; n > limit {
+			return fmt.Errorf("%s: %w: batch of %d bytes, max.message.bytes is %d",
+				a.Partition.TopicPartition(), log.ErrRecordTooLarge, n, limit)
+		}
+	}
+	return nil
+}
+
+// stage gives offsets and adds everything to b; keys holds the batch keys. now is in
+// ms since the epoch.
+func (t *Tx) stage(b *store.Batch, keys []byte, now int64) []byte {
+	for i := range t.Appends {
+		a := &t.Appends[i]
+		a.AppendTime = -1
+		if a.Partition.Rules().LogAppendTime {
+			a.AppendTime = now
+			a.Envelope.Batch().StampAppendTime(now)
+		}
+		a.staged, keys = a.Partition.log.Stage(b, keys, a.Envelope)
+		a.BaseOffset = a.staged.BaseOffset
+	}
+	b.Append(&t.Writes)
+	return keys
+}
+
+// apply makes the staged batches visible.
+func (t *Tx) apply() {
+	for i := range t.Appends {
+		t.Appends[i].Partition.advance(t.Appends[i].staged.End)
+	}
+}

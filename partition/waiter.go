@@ -1,0 +1,19 @@
+package partition
+
+// Waiter is what a sleeping reader is woken through. It may watch many partitions;
+// wake-ups that come while nobody waits are remembered as one.
+type Waiter struct{ ch chan struct{} }
+
+// NewWaiter returns a waiter that was not woken yet.
+func NewWaiter() *Waiter { return &Waiter{ch: make(chan struct{}, 1)} }
+
+// Wake wakes the waiter, or the next that comes to wait. It never blocks.
+func (w *Waiter) Wake() {
+	select {
+	case w.ch <- struct{}{}:
+	default:
+	}
+}
+
+// C yields a value when the waiter was woken since the last receive.
+func (w *Waiter) C() <-chan struct{} { return w.ch }

@@ -1,0 +1,295 @@
+package samsa
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// Produce stores records, for any topics, all or none of them, and returns them with
+// partition, offset and timestamp filled in, in the order given. When it returns, they
+// are visible to consumers and as safe as Options.Produce.Acks says.
+//
+// When it returns an error none of the records is stored, except for ErrFailed, which
+// leaves that open until the broker is opened again. That holds for the end of ctx too:
+// records whose storing has begun are seen through. The bytes of the records may be
+// reused when Produce returns.
+//
+// A record is at most the topic's max.message.bytes long with its overhead, else
+// ErrRecordTooLarge; all records together fit into one store transaction, 32 MiB and
+// 4096 batches, else ErrTxTooLarge. For throughput use a Producer.
+func (b *Broker) Produce(ctx context.Context, records ...Record) ([]Record, error) {
+	if err := b.check(ctx); err != nil {
+		return nil, fmt.Errorf("produce: %w", err)
+	}
+	if len(records) == 0 {
+		return nil, nil
+	}
+	c := b.sender.begin()
+	defer b.sender.end(c)
+	for i := range records {
+		if err := c.add(ctx, &records[i]); err != nil {
+			return nil, fmt.Errorf("produce: record %d: %w", i, err)
+		}
+	}
+	if err := c.commit(ctx); err != nil {
+		return nil, fmt.Errorf("produce: %w", err)
+	}
+	out := slices.Clone(records)
+	for i := range out {
+		c.fill(&out[i], c.places[i])
+	}
+	return out, nil
+}
+
+// sender is the broker's side of Produce: the state of its partitioner and calls to reuse.
+type sender struct {
+	b     *Broker
+	calls sync.Pool
+
+	mu           sync.Mutex // guards what follows, and the calls of the choosers
+	partitioners map[*topic.Topic]partition.TopicPartitioner
+}
+
+func (s *sender) init(b *Broker) {
+	s.b = b
+	s.partitioners = make(map[*topic.Topic]partition.TopicPartitioner)
+}
+
+// choose returns the partition for r.
+func (s *sender) choose(t *topic.Topic, r *Record) (*partition.Partition, error) {
+	ps := t.Partitions()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	chooser := s.partitioners[t]
+	if chooser == nil {
+		s.forgetDeleted()
+		chooser = s.b.opts.Produce.Partitioner.ForTopic(t.Name())
+		s.partitioners[t] = chooser
+	}
+	i, err := partition.Choose(chooser, r, len(ps))
+	if err != nil {
+		return nil, err
+	}
+	return ps[i], nil
+}
+
+// forgetDeleted drops what is known of topics that are gone.
+func (s *sender) forgetDeleted() {
+	for t := range s.partitioners {
+		if t.Err() != nil {
+			delete(s.partitioners, t)
+		}
+	}
+}
+
+// newBatch tells the choosers of the call's topics that their batches are complete.
+func (s *sender) newBatch(targets []*target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range targets {
+		if chooser := s.partitioners[t.topic]; chooser != nil {
+			chooser.OnNewBatch()
+		}
+	}
+}
+
+func (s *sender) begin() *call {
+	if c, ok := s.calls.Get().(*call); ok {
+		return c
+	}
+	return &call{s: s, tx: new(partition.Tx), done: make(chan error, 1)}
+}
+
+func (s *sender) end(c *call) {
+	c.reset()
+	s.calls.Put(c)
+}
+
+// call is one call of Produce.
+type call struct {
+	s       *sender
+	tx      *partition.Tx
+	targets []*target // of the batches being built; the rest up to cap is for reuse
+	places  []place   // of the records
+	buffers [][]byte  // memory of the envelopes, for reuse
+	done    chan error
+}
+
+// target is a partition and the batch that is being built for it.
+type target struct {
+	topic     *topic.Topic
+	partition *partition.Partition
+	builder   log.Builder
+	records   []int // that the builder holds, as indexes into places
+}
+
+// place is where a record went: the n-th of the append.
+type place struct {
+	append, n int
+	ms        int64
+	partition int32
+}
+
+// add puts r into the batch of its partition.
+func (c *call) add(ctx context.Context, r *Record) error {
+	t, err := c.s.b.topic(ctx, r.Topic)
+	if err != nil {
+		return err
+	}
+	p, err := c.s.choose(t, r)
+	if err != nil {
+		return err
+	}
+	ms, err := millis(r)
+	if err != nil {
+		return err
+	}
+	tg := c.target(t, p)
+	if err := c.fit(tg, r); err != nil {
+		return err
+	}
+	tg.builder.Append(ms, r.Key, r.Value, r.Headers)
+	tg.records = append(tg.records, len(c.places))
+	c.places = append(c.places, place{ms: ms, partition: p.TopicPartition().Partition})
+	return nil
+}
+
+// target returns the target of p.
+func (c *call) target(t *topic.Topic, p *partition.Partition) *target {
+	for _, tg := range c.targets {
+		if tg.partition == p {
+			return tg
+		}
+	}
+	n := len(c.targets)
+	if n < cap(c.targets) {
+		c.targets = c.targets[:n+1]
+	} else {
+		c.targets = append(c.targets, nil)
+	}
+	if c.targets[n] == nil {
+		c.targets[n] = new(target)
+	}
+	tg := c.targets[n]
+	tg.topic, tg.partition = t, p
+	return tg
+}
+
+// fit makes room for r: it completes the batch that r would make too large.
+func (c *call) fit(tg *target, r *Record) error {
+	limit := tg.partition.Rules().MaxMessageBytes
+	if tg.builder.SizeWith(r.Key, r.Value, r.Headers) <= limit {
+		return nil
+	}
+	if tg.builder.Records() > 0 {
+		if err := c.seal(tg); err != nil {
+			return err
+		}
+	}
+	return checkSize(&tg.builder, tg.partition, r)
+}
+
+// seal moves what tg has built to the transaction.
+func (c *call) seal(tg *target) error {
+	codec := c.s.b.opts.Produce.Compression.codec()
+	if tg.builder.Size() < minCompressedBytes {
+		codec = log.CodecNone
+	}
+	n := len(c.tx.Appends)
+	if n == len(c.buffers) {
+		c.buffers = append(c.buffers, nil)
+	}
+	env, err := tg.builder.Seal(c.buffers[n][:0], codec)
+	if err != nil {
+		return err
+	}
+	c.buffers[n] = env
+	c.tx.Appends = append(c.tx.Appends, partition.Append{Partition: tg.partition, Envelope: env})
+	for i, record := range tg.records {
+		c.places[record].append, c.places[record].n = n, i
+	}
+	tg.records = tg.records[:0]
+	tg.builder.Reset()
+	return nil
+}
+
+// minCompressedBytes is the batch size below which compression gains nothing.
+const minCompressedBytes = 512
+
+// commit stores the batches and waits for the outcome.
+func (c *call) commit(ctx context.Context) error {
+	for _, tg := range c.targets {
+		if tg.builder.Records() == 0 {
+			continue
+		}
+		if err := c.seal(tg); err != nil {
+			return err
+		}
+	}
+	c.s.newBatch(c.targets)
+	c.tx.Synced = c.s.b.opts.Produce.Acks == AckSynced
+	c.tx.Done = c.finish
+	c.s.b.committer.Submit(c.tx)
+	select {
+	case err := <-c.done:
+		return err
+	case <-ctx.Done():
+		if c.tx.Withdraw() {
+			c.tx = new(partition.Tx) // the committer may still look at the old one
+			return ctx.Err()
+		}
+		return <-c.done
+	}
+}
+
+func (c *call) finish(err error) { c.done <- err }
+
+// fill completes r, which went to pl.
+func (c *call) fill(r *Record, pl place) {
+	a := &c.tx.Appends[pl.append]
+	r.Partition = pl.partition
+	r.Offset = a.BaseOffset + int64(pl.n)
+	if a.AppendTime >= 0 {
+		pl.ms = a.AppendTime
+	}
+	r.Timestamp = time.UnixMilli(pl.ms)
+}
+
+func (c *call) reset() {
+	for _, tg := range c.targets {
+		tg.topic, tg.partition = nil, nil
+		tg.records = tg.records[:0]
+		tg.builder.Reset()
+	}
+	c.targets = c.targets[:0]
+	c.places = c.places[:0]
+	c.tx.Reset()
+}
+
+// millis returns the timestamp of r in ms since the epoch: now, when r has none.
+func millis(r *Record) (int64, error) {
+	if r.Timestamp.IsZero() {
+		return time.Now().UnixMilli(), nil
+	}
+	if y := r.Timestamp.Year(); y < 1970 || y > 9999 || r.Timestamp.UnixMilli() < 0 {
+		return 0, fmt.Errorf("%s: %w: %s is not within 1970 and 9999", r.Topic, ErrInvalidTimestamp, r.Timestamp)
+	}
+	return r.Timestamp.UnixMilli(), nil
+}
+
+// checkSize refuses a record that does not even fit into a batch of its own; empty is a
+// builder without records.
+func checkSize(empty *log.Builder, p *partition.Partition, r *Record) error {
+	n, limit := empty.SizeWith(r.Key, r.Value, r.Headers), p.Rules().MaxMessageBytes
+	if n <= limit {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %d bytes with overhead, max.message.bytes is %d", p.TopicPartition(), ErrRecordTooLarge, n, limit)
+}

@@ -1,0 +1,286 @@
+package topic
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// The catalogue's keys, behind store.CatalogueKey.
+const (
+	topicKey      = "t" // + name: a topic
+	doomedKey     = "d" // + number: a deleted topic whose data is still there
+	nextNumberKey = "n" // the number of the next topic to be created
+)
+
+// Catalogue knows the topics of a store. All changes go through the committer and are
+// in the store before anybody sees them. Its methods may be called by anybody at any time.
+type Catalogue struct {
+	st        store.Store
+	committer *partition.Committer
+
+	change chan struct{} // capacity 1: held by whoever changes the catalogue
+	next   int64         // number of the next topic; guarded by change
+
+	mu       sync.RWMutex // guards what follows
+	topics   map[string]*Topic
+	watchers map[*partition.Waiter]struct{}
+}
+
+// Open reads the catalogue and opens the log of every partition. It returns what had to
+// be cut from damaged logs. The committer must be idle until Open returns.
+func Open(st store.Store, committer *partition.Committer) (*Catalogue, []log.Cut, error) {
+	c := &Catalogue{
+		st:        st,
+		committer: committer,
+		change:    make(chan struct{}, 1),
+		next:      1,
+		topics:    make(map[string]*Topic),
+		watchers:  make(map[*partition.Waiter]struct{}),
+	}
+	entries, err := c.read(topicKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	var cuts []log.Cut
+	for name, value := range entries {
+		t, config, err := decode(name, value)
+		if err != nil {
+			return nil, nil, err
+		}
+		ps, found, err := t.openPartitions(st, 0, config.Partitions, config, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		cuts = append(cuts, found...)
+		t.state.Store(&state{config: config, partitions: ps})
+		c.topics[name] = t
+	}
+	next, err := c.read(nextNumberKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	if v, ok := next[""]; ok {
+		if c.next, err = store.ParseOffset(v); err != nil {
+			return nil, nil, fmt.Errorf("catalogue: next topic number: %w", err)
+		}
+	}
+	return c, cuts, nil
+}
+
+// read returns the catalogue's entries of one kind, by what follows the kind in the key.
+func (c *Catalogue) read(kind string) (map[string][]byte, error) {
+	entries := make(map[string][]byte)
+	skip := len(store.CatalogueKey(kind))
+	err := c.st.Scan(store.CatalogueRange(kind), func(e store.Entry) (bool, error) {
+		v, err := e.AppendValue(nil)
+		if err != nil {
+			return false, err
+		}
+		entries[string(e.Key[skip:])] = v
+		return true, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	return entries, nil
+}
+
+// Get returns the topic of that name, or ErrUnknownTopic.
+func (c *Catalogue) Get(name string) (*Topic, error) {
+	c.mu.RLock()
+	t := c.topics[name]
+	c.mu.RUnlock()
+	if t == nil {
+		return nil, fmt.Errorf("%w: %q", log.ErrUnknownTopic, name)
+	}
+	return t, nil
+}
+
+// List returns all topics, by name.
+func (c *Catalogue) List() []*Topic {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(c.topics), func(a, b *Topic) int {
+		if a.name < b.name {
+			return -1
+		}
+		return 1
+	})
+}
+
+// Watch wakes w whenever a topic is created, changed or deleted, until Unwatch.
+func (c *Catalogue) Watch(w *partition.Waiter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watchers[w] = struct{}{}
+}
+
+// Unwatch undoes Watch.
+func (c *Catalogue) Unwatch(w *partition.Waiter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.watchers, w)
+}
+
+// Create adds a topic. It is in the store when Create returns nil.
+func (c *Catalogue) Create(ctx context.Context, name string, config Config) (*Topic, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("topic %s: %w", name, err)
+	}
+	config = config.withDefaults()
+	if err := c.lock(ctx); err != nil {
+		return nil, fmt.Errorf("create topic %s: %w", name, err)
+	}
+	defer c.unlock()
+	if err := c.free(name); err != nil {
+		return nil, err
+	}
+	t := &Topic{name: name, number: uint32(c.next)}
+	_, _ = rand.Read(t.id[:]) // never fails
+	ps, _, err := t.openPartitions(c.st, 0, config.Partitions, config, true)
+	if err != nil {
+		return nil, err
+	}
+	tx := &partition.Tx{}
+	tx.Writes.Set(store.CatalogueKey(topicKey+name), t.encode(config))
+	tx.Writes.Set(store.CatalogueKey(nextNumberKey), store.OffsetValue(c.next+1))
+	if err := c.committer.Do(tx); err != nil {
+		return nil, fmt.Errorf("create topic %s: %w", name, err)
+	}
+	c.next++
+	c.publish(t, &state{config: config, partitions: ps})
+	return t, nil
+}
+
+// free reports why a topic of that name cannot be created.
+func (c *Catalogue) free(name string) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.topics[name] != nil {
+		return fmt.Errorf("%w: %q", log.ErrTopicExists, name)
+	}
+	for other := range c.topics {
+		if collisionKey(other) == collisionKey(name) {
+			return fmt.Errorf("%w: %q collides with the topic %q: '.' and '_' count as the same", log.ErrInvalidTopic, name, other)
+		}
+	}
+	return nil
+}
+
+// Change gives edit the topic's config and stores what edit made of it. Partitions may
+// rise but not fall.
+func (c *Catalogue) Change(ctx context.Context, name string, edit func(*Config) error) error {
+	if err := c.lock(ctx); err != nil {
+		return fmt.Errorf("change topic %s: %w", name, err)
+	}
+	defer c.unlock()
+	t, err := c.Get(name)
+	if err != nil {
+		return err
+	}
+	old := t.state.Load()
+	config := old.config
+	if err := edit(&config); err != nil {
+		return fmt.Errorf("topic %s: %w", name, err)
+	}
+	if err := config.Validate(); err != nil {
+		return fmt.Errorf("topic %s: %w", name, err)
+	}
+	config = config.withDefaults()
+	if config.Partitions < old.config.Partitions {
+		return fmt.Errorf("topic %s: %w: it has %d, %d are fewer", name, log.ErrInvalidPartitions, old.config.Partitions, config.Partitions)
+	}
+	added, _, err := t.openPartitions(c.st, old.config.Partitions, config.Partitions, config, true)
+	if err != nil {
+		return err
+	}
+	tx := &partition.Tx{Essential: true}
+	tx.Writes.Set(store.CatalogueKey(topicKey+name), t.encode(config))
+	if err := c.committer.Do(tx); err != nil {
+		return fmt.Errorf("change topic %s: %w", name, err)
+	}
+	for _, p := range old.partitions {
+		p.SetRules(config.rules())
+	}
+	c.publish(t, &state{config: config, partitions: append(slices.Clip(old.partitions), added...)})
+	return nil
+}
+
+// publish makes t with s visible and tells the watchers.
+func (c *Catalogue) publish(t *Topic, s *state) {
+	t.state.Store(s)
+	c.mu.Lock()
+	c.topics[t.name] = t
+	c.wakeLocked()
+	c.mu.Unlock()
+}
+
+// Delete removes a topic. Appends and reads of it fail from now on with
+// ErrUnknownTopic, sleeping readers are woken, and the name is free again. Its data is
+// doomed: Purge removes it, if need be after a crash.
+func (c *Catalogue) Delete(ctx context.Context, name string) error {
+	if err := c.lock(ctx); err != nil {
+		return fmt.Errorf("delete topic %s: %w", name, err)
+	}
+	defer c.unlock()
+	t, err := c.Get(name)
+	if err != nil {
+		return err
+	}
+	// No batch may be staged behind the deletion: nobody would find it to remove it.
+	for _, p := range t.Partitions() {
+		p.End(fmt.Errorf("%w: it was deleted", log.ErrUnknownTopic))
+	}
+	tx := &partition.Tx{Essential: true}
+	tx.Writes.Delete(store.CatalogueKey(topicKey + name))
+	tx.Writes.Set(doomedTopicKey(t.number), store.OffsetValue(int64(t.number)))
+	err = c.committer.Do(tx)
+	c.mu.Lock()
+	delete(c.topics, name)
+	c.wakeLocked()
+	c.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("delete topic %s: %w", name, err)
+	}
+	return nil
+}
+
+// Close ends all partitions with err: waiting readers are woken.
+func (c *Catalogue) Close(err error) {
+	for _, t := range c.List() {
+		for _, p := range t.Partitions() {
+			p.End(err)
+		}
+	}
+}
+
+func (c *Catalogue) wakeLocked() {
+	for w := range c.watchers {
+		w.Wake()
+	}
+}
+
+func (c *Catalogue) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case c.change <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Catalogue) unlock() { <-c.change }

@@ -1,0 +1,191 @@
+package topic
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// Limits and defaults of a topic.
+const (
+	MaxPartitions          = 10_000
+	DefaultRetention       = 168 * time.Hour // Kafka's log.retention.hours
+	DefaultMaxMessageBytes = 1 << 20
+	minMessageBytes        = 128 // room for a batch with one small record
+	maxMessageBytes        = 16 << 20
+)
+
+// Unlimited retention, for Config.Retention and Config.RetentionBytes.
+const Unlimited = -1
+
+// Config is what can be set for a topic. The zero value is Kafka's defaults with one
+// partition. Kafka's config names, which SetConfig and Configs use, stand beside the fields.
+type Config struct {
+	// Partitions is their number, 1 to MaxPartitions; 0 means 1.
+	Partitions int
+	// Retention is how long records stay, by their timestamps; 0 means 168 h, Unlimited
+	// for ever (retention.ms).
+	Retention time.Duration
+	// RetentionBytes is how many bytes of stored batches each partition keeps; 0 means
+	// Unlimited (retention.bytes).
+	RetentionBytes int64
+	// MaxMessageBytes is the largest batch, and so the largest record, in bytes with
+	// its overhead; 0 means 1 MiB, at most 16 MiB (max.message.bytes).
+	MaxMessageBytes int
+	// LogAppendTime gives records the time at which they were stored, instead of the
+	// producer's (message.timestamp.type=LogAppendTime).
+	LogAppendTime bool
+}
+
+// withDefaults fills in what was left out.
+func (c Config) withDefaults() Config {
+	return Merge(c, Config{
+		Partitions:      1,
+		Retention:       DefaultRetention,
+		RetentionBytes:  Unlimited,
+		MaxMessageBytes: DefaultMaxMessageBytes,
+	})
+}
+
+// Merge returns c with its zero fields taken from defaults.
+func Merge(c, defaults Config) Config {
+	return Config{
+		Partitions:      cmp.Or(c.Partitions, defaults.Partitions),
+		Retention:       cmp.Or(c.Retention, defaults.Retention),
+		RetentionBytes:  cmp.Or(c.RetentionBytes, defaults.RetentionBytes),
+		MaxMessageBytes: cmp.Or(c.MaxMessageBytes, defaults.MaxMessageBytes),
+		LogAppendTime:   c.LogAppendTime || defaults.LogAppendTime,
+	}
+}
+
+// Validate reports every field that is out of its range, in one error.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	wrong := func(field string, value any, want string) {
+		errs = append(errs, fmt.Errorf("%w: %s is %v, want %s", log.ErrInvalidConfig, field, value, want))
+	}
+	if c.Partitions < 1 || c.Partitions > MaxPartitions {
+		errs = append(errs, fmt.Errorf("%w: Partitions is %d, want 1 to %d", log.ErrInvalidPartitions, c.Partitions, MaxPartitions))
+	}
+	if c.Retention < Unlimited || c.Retention > 0 && c.Retention < time.Millisecond {
+		wrong("Retention", c.Retention, "at least 1 ms, or Unlimited")
+	}
+	if c.RetentionBytes < Unlimited {
+		wrong("RetentionBytes", c.RetentionBytes, "at least 1, or Unlimited")
+	}
+	if c.MaxMessageBytes < minMessageBytes || c.MaxMessageBytes > maxMessageBytes {
+		wrong("MaxMessageBytes", c.MaxMessageBytes, fmt.Sprintf("%d to %d", minMessageBytes, maxMessageBytes))
+	}
+	return errors.Join(errs...)
+}
+
+// rules returns the part of the config that partitions enforce.
+func (c Config) rules() partition.Rules {
+	return partition.Rules{MaxMessageBytes: c.MaxMessageBytes, LogAppendTime: c.LogAppendTime}
+}
+
+// setting is one config under its Kafka name.
+type setting struct {
+	name string
+	get  func(c *Config) string
+	set  func(c *Config, value string) error
+}
+
+// settings is the table of all configs that exist, by name.
+var settings = []setting{
+	{
+		name: "max.message.bytes",
+		get:  func(c *Config) string { return strconv.Itoa(c.MaxMessageBytes) },
+		set: func(c *Config, v string) error {
+			return parse(v, minMessageBytes, maxMessageBytes, func(n int64) { c.MaxMessageBytes = int(n) })
+		},
+	},
+	{
+		name: "message.timestamp.type",
+		get: func(c *Config) string {
+			if c.LogAppendTime {
+				return "LogAppendTime"
+			}
+			return "CreateTime"
+		},
+		set: func(c *Config, v string) error {
+			if v != "CreateTime" && v != "LogAppendTime" {
+				return errors.New("want CreateTime or LogAppendTime")
+			}
+			c.LogAppendTime = v == "LogAppendTime"
+			return nil
+		},
+	},
+	{
+		name: "retention.bytes",
+		get:  func(c *Config) string { return strconv.FormatInt(c.RetentionBytes, 10) },
+		set: func(c *Config, v string) error {
+			return parse(v, Unlimited, math.MaxInt64, func(n int64) { c.RetentionBytes = n })
+		},
+	},
+	{
+		name: "retention.ms",
+		get: func(c *Config) string {
+			if c.Retention == Unlimited {
+				return "-1"
+			}
+			return strconv.FormatInt(c.Retention.Milliseconds(), 10)
+		},
+		set: func(c *Config, v string) error {
+			return parse(v, Unlimited, math.MaxInt64/int64(time.Millisecond), func(n int64) {
+				c.Retention = time.Duration(n)
+				if n != Unlimited {
+					c.Retention *= time.Millisecond
+				}
+			})
+		},
+	},
+}
+
+func parse(v string, lo, hi int64, set func(int64)) error {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < lo || n > hi {
+		return fmt.Errorf("want a whole number from %d to %d", lo, hi)
+	}
+	if n == 0 {
+		return errors.New("0 is not supported")
+	}
+	set(n)
+	return nil
+}
+
+// SetConfig sets the config of that Kafka name, say retention.ms, to the value in
+// Kafka's notation.
+func (c *Config) SetConfig(name, value string) error {
+	i := slices.IndexFunc(settings, func(s setting) bool { return s.name == name })
+	if i < 0 {
+		names := make([]string, len(settings))
+		for i, s := range settings {
+			names[i] = s.name
+		}
+		return fmt.Errorf("%w: unknown name %q, there are %s", log.ErrInvalidConfig, name, strings.Join(names, ", "))
+	}
+	if err := settings[i].set(c, value); err != nil {
+		return fmt.Errorf("%w: %s=%q: %w", log.ErrInvalidConfig, name, value, err)
+	}
+	return nil
+}
+
+// Configs returns all configs under their Kafka names.
+func (c Config) Configs() map[string]string {
+	c = c.withDefaults()
+	m := make(map[string]string, len(settings))
+	for _, s := range settings {
+		m[s.name] = s.get(&c)
+	}
+	return m
+}

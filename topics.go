@@ -1,0 +1,113 @@
+package samsa
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/samsa-go/samsa/topic"
+)
+
+// Topics administers the topics of a broker.
+type Topics struct{ b *Broker }
+
+// Topics returns the topic administration.
+func (b *Broker) Topics() Topics { return Topics{b} }
+
+// TopicInfo describes a topic.
+type TopicInfo struct {
+	Name       string
+	ID         TopicID
+	Config     TopicConfig // every field filled in
+	Partitions []PartitionInfo
+}
+
+// PartitionInfo describes a partition at one moment.
+type PartitionInfo struct {
+	Partition     int32
+	LogStart      int64 // offset of the first record that can be read
+	HighWatermark int64 // offset of the next record to be stored
+}
+
+// Create adds a topic. Names obey Kafka's rules, else ErrInvalidTopic; a name that is
+// taken is ErrTopicExists. Fields of config that are zero come from Options.TopicDefaults.
+func (t Topics) Create(ctx context.Context, name string, config TopicConfig) error {
+	if err := t.b.check(ctx); err != nil {
+		return fmt.Errorf("create topic %s: %w", name, err)
+	}
+	_, err := t.b.catalogue.Create(ctx, name, topic.Merge(config, t.b.opts.TopicDefaults))
+	return err
+}
+
+// Delete removes a topic with all its records. Producers and consumers of it, those who
+// wait too, get ErrUnknownTopic. The name is free when Delete returns; the space is
+// given back in the background (Broker.Compact waits for it).
+func (t Topics) Delete(ctx context.Context, name string) error {
+	if err := t.b.check(ctx); err != nil {
+		return fmt.Errorf("delete topic %s: %w", name, err)
+	}
+	if err := t.b.catalogue.Delete(ctx, name); err != nil {
+		return err
+	}
+	t.b.janitor.wake()
+	return nil
+}
+
+// List returns the names of all topics, sorted.
+func (t Topics) List(ctx context.Context) ([]string, error) {
+	if err := t.b.check(ctx); err != nil {
+		return nil, fmt.Errorf("list topics: %w", err)
+	}
+	topics := t.b.catalogue.List()
+	names := make([]string, len(topics))
+	for i, tp := range topics {
+		names[i] = tp.Name()
+	}
+	return names, nil
+}
+
+// Describe returns what is known about a topic, or ErrUnknownTopic.
+func (t Topics) Describe(ctx context.Context, name string) (TopicInfo, error) {
+	if err := t.b.check(ctx); err != nil {
+		return TopicInfo{}, fmt.Errorf("describe topic %s: %w", name, err)
+	}
+	tp, err := t.b.catalogue.Get(name)
+	if err != nil {
+		return TopicInfo{}, err
+	}
+	info := TopicInfo{Name: name, ID: tp.ID(), Config: tp.Config()}
+	for i, p := range tp.Partitions() {
+		info.Partitions = append(info.Partitions, PartitionInfo{
+			Partition: int32(i), LogStart: p.LogStart(), HighWatermark: p.HighWatermark(),
+		})
+	}
+	return info, nil
+}
+
+// AddPartitions raises the number of partitions to total. Consumers of the topic pick
+// the new ones up by themselves; keys may move to other partitions. A total below the
+// present number is ErrInvalidPartitions: partitions cannot be taken away.
+func (t Topics) AddPartitions(ctx context.Context, name string, total int) error {
+	return t.Alter(ctx, name, func(c *TopicConfig) error {
+		if total < c.Partitions || total < 1 {
+			return fmt.Errorf("%w: it has %d, the new total is %d", ErrInvalidPartitions, c.Partitions, total)
+		}
+		c.Partitions = total
+		return nil
+	})
+}
+
+// Alter changes a topic's config at run time: edit gets the present one, every field
+// filled in, and changes it in place, through the fields or by Kafka's names:
+//
+//	err := b.Topics().Alter(ctx, "web_log", func(c *samsa.TopicConfig) error {
+//		return c.SetConfig("retention.ms", "3600000")
+//	})
+//
+// An error of edit changes nothing and is returned. A field set to zero goes back to
+// its default.
+func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) error) error {
+	if err := t.b.check(ctx); err != nil {
+		return fmt.Errorf("alter topic %s: %w", name, err)
+	}
+	return t.b.catalogue.Change(ctx, name, edit)
+}

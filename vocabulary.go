@@ -1,0 +1,81 @@
+package samsa
+
+import (
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// The vocabulary of the lower floors, under the names that users write.
+type (
+	// Record is one record: what is produced, and what is consumed.
+	Record = log.Record
+	// Header is a name and a value that travel with a record.
+	Header = log.Header
+	// TopicPartition names a partition.
+	TopicPartition = log.TopicPartition
+	// Acks is what a write waits for.
+	Acks = log.Acks
+	// TopicConfig is what can be set for a topic; the zero value is right.
+	TopicConfig = topic.Config
+	// TopicID identifies a topic over deletion and re-creation.
+	TopicID = topic.ID
+	// Partitioner chooses the partition of a record.
+	Partitioner = partition.Partitioner
+	// TopicPartitioner is a Partitioner's state for one topic.
+	TopicPartitioner = partition.TopicPartitioner
+)
+
+// What a write waits for.
+const (
+	AckStored = log.AckStored
+	AckSynced = log.AckSynced
+	AckNone   = log.AckNone
+)
+
+// Unlimited is the value of TopicConfig.Retention and RetentionBytes that keeps records
+// for ever.
+const Unlimited = topic.Unlimited
+
+// The errors that a caller can act on, for errors.Is. Errors that are returned say
+// besides which topic, partition, offset or directory they concern.
+var (
+	ErrClosed            = log.ErrClosed
+	ErrFailed            = log.ErrFailed
+	ErrDiskFull          = log.ErrDiskFull
+	ErrCorruptRecord     = log.ErrCorruptRecord
+	ErrRecordTooLarge    = log.ErrRecordTooLarge
+	ErrTxTooLarge        = log.ErrTxTooLarge
+	ErrOffsetOutOfRange  = log.ErrOffsetOutOfRange
+	ErrUnknownTopic      = log.ErrUnknownTopic
+	ErrUnknownPartition  = log.ErrUnknownPartition
+	ErrTopicExists       = log.ErrTopicExists
+	ErrInvalidTopic      = log.ErrInvalidTopic
+	ErrInvalidConfig     = log.ErrInvalidConfig
+	ErrInvalidPartitions = log.ErrInvalidPartitions
+	ErrInvalidTimestamp  = log.ErrInvalidTimestamp
+	ErrInvalidOption     = log.ErrInvalidOption
+	ErrLocked            = log.ErrLocked
+	ErrNotDirectory      = log.ErrNotDirectory
+	ErrReadOnly          = log.ErrReadOnly
+	ErrNewerFormat       = log.ErrNewerFormat
+)
+
+// KeyHash is the default partitioner: xxhash64 of the key; records without a key
+// stick to one partition for a batch.
+func KeyHash() Partitioner { return partition.KeyHash() }
+
+// Murmur2 places keys where Kafka's own producers place them.
+func Murmur2() Partitioner { return partition.Murmur2() }
+
+// RoundRobin takes the partitions in turn.
+func RoundRobin() Partitioner { return partition.RoundRobin() }
+
+// RandomPartition takes any partition.
+func RandomPartition() Partitioner { return partition.Random() }
+
+// ManualPartition uses the record's Partition field.
+func ManualPartition() Partitioner { return partition.Manual() }
+
+// PartitionFunc chooses with f, which must return 0 to n-1 and be safe for concurrent use.
+func PartitionFunc(f func(r *Record, n int) int) Partitioner { return partition.Func(f) }
