@@ -51,18 +51,6 @@ type promised struct {
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// sizeLocked returns the bytes that r adds to a batch, at most, or why it cannot be taken.
-func (l *lane) sizeLocked(r *Record) (int, error) {
-	var empty log.Builder
-	if err := checkSize(&empty, l.partition, r); err != nil {
-		return 0, err
-	}
-	return empty.SizeWith(r.Key, r.Value, r.Headers) - log.BatchHeaderSize + offsetDeltaBytes, nil
-}
-
-// offsetDeltaBytes is what a record's place in its batch may add to its size.
-const offsetDeltaBytes = 4
-
 // addLocked puts r into the filling batch, which it completes or begins as needed.
 func (l *lane) addLocked(r *Record, ms int64, size int, promise Promise) {
 	limit := min(l.p.opts.BatchBytes, l.partition.Rules().MaxMessageBytes)
@@ -98,9 +86,14 @@ func (l *lane) lingered(b *batch) {
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	if l.filling == b {
-		b.hurry = true
-		l.readyLocked()
+		b.hurryLocked()
 	}
+}
+
+// hurryLocked sends b as soon as its lane is free, full or not.
+func (b *batch) hurryLocked() {
+	b.hurry = true
+	b.lane.readyLocked()
 }
 
 // completeLocked closes the filling batch.
@@ -110,6 +103,7 @@ func (l *lane) completeLocked() {
 	}
 	l.complete = append(l.complete, l.filling)
 	l.filling = nil
+	l.p.wall = time.Time{}
 	l.t.chooser.OnNewBatch()
 	l.readyLocked()
 }

@@ -101,10 +101,12 @@ func (s *sender) newBatch(targets []*target) {
 }
 
 func (s *sender) begin() *call {
-	if c, ok := s.calls.Get().(*call); ok {
-		return c
+	c, ok := s.calls.Get().(*call)
+	if !ok {
+		c = &call{s: s, tx: new(partition.Tx), done: make(chan error, 1)}
 	}
-	return &call{s: s, tx: new(partition.Tx), done: make(chan error, 1)}
+	c.now = time.Now().UnixMilli()
+	return c
 }
 
 func (s *sender) end(c *call) {
@@ -119,6 +121,7 @@ type call struct {
 	targets []*target // of the batches being built; the rest up to cap is for reuse
 	places  []place   // of the records
 	buffers [][]byte  // memory of the envelopes, for reuse
+	now     int64     // ms, for records without a timestamp
 	done    chan error
 }
 
@@ -147,9 +150,12 @@ func (c *call) add(ctx context.Context, r *Record) error {
 	if err != nil {
 		return err
 	}
-	ms, err := millis(r)
+	ms, ok, err := millis(r)
 	if err != nil {
 		return err
+	}
+	if !ok {
+		ms = c.now
 	}
 	tg := c.target(t, p)
 	if err := c.fit(tg, r); err != nil {
@@ -193,7 +199,7 @@ func (c *call) fit(tg *target, r *Record) error {
 			return err
 		}
 	}
-	return checkSize(&tg.builder, tg.partition, r)
+	return checkSize(tg.partition, r)
 }
 
 // seal moves what tg has built to the transaction.
@@ -273,21 +279,44 @@ func (c *call) reset() {
 	c.tx.Reset()
 }
 
-// millis returns the timestamp of r in ms since the epoch: now, when r has none.
-func millis(r *Record) (int64, error) {
+// millis returns the timestamp of r in ms since the epoch, or that it has none.
+func millis(r *Record) (ms int64, ok bool, err error) {
 	if r.Timestamp.IsZero() {
-		return time.Now().UnixMilli(), nil
+		return 0, false, nil
 	}
-	if y := r.Timestamp.Year(); y < 1970 || y > 9999 || r.Timestamp.UnixMilli() < 0 {
-		return 0, fmt.Errorf("%s: %w: %s is not within 1970 and 9999", r.Topic, ErrInvalidTimestamp, r.Timestamp)
+	if s := r.Timestamp.Unix(); s < 0 || s > endOfTime {
+		return 0, false, fmt.Errorf("%s: %w: %s is not within 1970 and 9999", r.Topic, ErrInvalidTimestamp, r.Timestamp)
 	}
-	return r.Timestamp.UnixMilli(), nil
+	return r.Timestamp.UnixMilli(), true, nil
 }
 
-// checkSize refuses a record that does not even fit into a batch of its own; empty is a
-// builder without records.
-func checkSize(empty *log.Builder, p *partition.Partition, r *Record) error {
-	n, limit := empty.SizeWith(r.Key, r.Value, r.Headers), p.Rules().MaxMessageBytes
+// endOfTime is the last second of the year 9999, since the epoch.
+const endOfTime = 253402300799
+
+// sizeBound returns at least what r adds to a batch, without looking closely.
+func sizeBound(r *Record) int {
+	n := recordOverhead + len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		n += headerOverhead + len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	return n
+}
+
+// The most that the numbers around the bytes of a record and of a header can take:
+// three lengths, a count, a time and an offset; two lengths.
+const (
+	recordOverhead = 40
+	headerOverhead = 10
+)
+
+// checkSize refuses a record that does not even fit into a batch of its own.
+func checkSize(p *partition.Partition, r *Record) error {
+	limit := p.Rules().MaxMessageBytes
+	if log.BatchHeaderSize+sizeBound(r) <= limit {
+		return nil
+	}
+	var empty log.Builder
+	n := empty.SizeWith(r.Key, r.Value, r.Headers)
 	if n <= limit {
 		return nil
 	}

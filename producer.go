@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
@@ -28,6 +29,7 @@ type Producer struct {
 	topics   map[string]*producerTopic
 	last     *producerTopic // of the last record: often that of the next
 	record   Record         // that is being added
+	wall     time.Time      // a recent time; zero after a batch was completed
 	buffered int            // bytes of records whose promises were not called
 	room     chan struct{}  // closed when buffered has shrunk; nil while nobody waits
 	open     map[*batch]struct{}
@@ -100,7 +102,7 @@ func (p *Producer) produce(ctx context.Context, r Record, promise Promise) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ms, err := millis(&r)
+	ms, stamped, err := millis(&r)
 	if err != nil {
 		return err
 	}
@@ -115,10 +117,22 @@ func (p *Producer) produce(ctx context.Context, r Record, promise Promise) error
 		p.mu.Lock()
 		t = p.topicLocked(known)
 	}
+	if !stamped {
+		ms = p.nowLocked()
+	}
 	p.record = r // where partitioners see it without an allocation for each
 	err = p.addLocked(ctx, t, ms, promise)
 	p.mu.Unlock()
 	return err
+}
+
+// nowLocked returns the time in ms since the epoch. It asks the wall clock once a batch,
+// and for the time since then the monotonic one, which takes half as long.
+func (p *Producer) nowLocked() int64 {
+	if p.wall.IsZero() {
+		p.wall = time.Now()
+	}
+	return p.wall.Add(time.Since(p.wall)).UnixMilli()
 }
 
 // topicLocked returns what p knows of a topic.
@@ -143,10 +157,10 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, ms int64, pr
 		return err
 	}
 	l := t.lanes[i]
-	size, err := l.sizeLocked(r)
-	if err != nil {
+	if err := checkSize(l.partition, r); err != nil {
 		return err
 	}
+	size := sizeBound(r)
 	for p.buffered > 0 && p.buffered+size > p.opts.BufferedBytes && !p.closing {
 		waiting := *r
 		if err := p.waitLocked(ctx); err != nil {
@@ -171,6 +185,9 @@ func (t *producerTopic) grow(p *Producer, ps []*partition.Partition) {
 func (p *Producer) waitLocked(ctx context.Context) error {
 	if p.room == nil {
 		p.room = make(chan struct{})
+	}
+	for b := range p.open { // what lingers is what fills the buffer
+		b.hurryLocked()
 	}
 	room := p.room
 	p.mu.Unlock()
@@ -225,8 +242,7 @@ func (p *Producer) Flush(ctx context.Context) error {
 			b.done = make(chan struct{})
 		}
 		waits = append(waits, b.done)
-		b.hurry = true
-		b.lane.readyLocked()
+		b.hurryLocked()
 	}
 	p.mu.Unlock()
 	for _, done := range waits {

@@ -1,0 +1,158 @@
+package samsa
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestTopicsLifeCycle(t *testing.T) {
+	for _, memory := range []bool{true, false} {
+		dir := ""
+		if !memory {
+			dir = t.TempDir()
+		}
+		k := open(t, dir, Options{InMemory: memory})
+		topics := k.Topics()
+		if err := topics.Create(k.ctx, "orders", TopicConfig{Partitions: 3}); err != nil {
+			t.Fatal(err)
+		}
+		if err := topics.Create(k.ctx, "orders", TopicConfig{}); !errors.Is(err, ErrTopicExists) {
+			t.Errorf("second creation: %v", err)
+		}
+		if err := topics.Create(k.ctx, "or/ders", TopicConfig{}); !errors.Is(err, ErrInvalidTopic) {
+			t.Errorf("bad name: %v", err)
+		}
+		if err := topics.Create(k.ctx, "other", TopicConfig{Partitions: -1, MaxMessageBytes: 5}); !errors.Is(err, ErrInvalidConfig) || !errors.Is(err, ErrInvalidPartitions) {
+			t.Errorf("bad config: %v", err)
+		}
+		k.write("orders", "a", "b")
+		info, err := topics.Describe(k.ctx, "orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := TopicConfig{Partitions: 3, Retention: 168 * time.Hour, RetentionBytes: Unlimited, MaxMessageBytes: 1 << 20}
+		if info.Config != want || len(info.Partitions) != 3 {
+			t.Errorf("%+v", info)
+		}
+		total := int64(0)
+		for _, p := range info.Partitions {
+			total += p.HighWatermark - p.LogStart
+		}
+		if total != 2 {
+			t.Errorf("%d records by Describe, want 2", total)
+		}
+		if err := topics.AddPartitions(k.ctx, "orders", 2); !errors.Is(err, ErrInvalidPartitions) {
+			t.Errorf("fewer partitions: %v", err)
+		}
+		if err := topics.AddPartitions(k.ctx, "orders", 5); err != nil {
+			t.Error(err)
+		}
+		if err := topics.Delete(k.ctx, "orders"); err != nil {
+			t.Error(err)
+		}
+		for _, err := range []error{
+			topics.Delete(k.ctx, "orders"),
+			topics.AddPartitions(k.ctx, "orders", 9),
+			second(topics.Describe(k.ctx, "orders")),
+			second(k.Produce(k.ctx, Record{Topic: "orders"})),
+		} {
+			if !errors.Is(err, ErrUnknownTopic) {
+				t.Errorf("deleted topic: %v", err)
+			}
+		}
+		if err := topics.Create(k.ctx, "orders", TopicConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		again, err := topics.Describe(k.ctx, "orders")
+		if err != nil || again.ID == info.ID || again.Partitions[0].HighWatermark != 0 {
+			t.Errorf("the new topic is %+v, %v; the old one was %s", again, err, info.ID)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestAlterAtRunTime(t *testing.T) {
+	dir := t.TempDir()
+	k := open(t, dir, Options{})
+	k.create("t", 1)
+	topics := k.Topics()
+	p := k.producer(ProducerOptions{})
+	if _, err := p.ProduceSync(k.ctx, Record{Topic: "t", Value: make([]byte, 5000)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := topics.Alter(k.ctx, "t", func(c *TopicConfig) error { return c.SetConfig("max.message.bytes", "1000") }); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{
+		second(p.ProduceSync(k.ctx, Record{Topic: "t", Value: make([]byte, 5000)})),
+		second(k.Produce(k.ctx, Record{Topic: "t", Value: make([]byte, 5000)})),
+	} {
+		if !errors.Is(err, ErrRecordTooLarge) {
+			t.Errorf("record above the new limit: %v", err)
+		}
+	}
+	boom := errors.New("boom")
+	for _, edit := range []func(*TopicConfig) error{
+		func(c *TopicConfig) error { c.MaxMessageBytes = 2000; return boom },
+		func(c *TopicConfig) error { return c.SetConfig("retention.ms", "soon") },
+		func(c *TopicConfig) error { return c.SetConfig("no.such", "1") },
+		func(c *TopicConfig) error { c.Retention = -5; return nil },
+	} {
+		if err := topics.Alter(k.ctx, "t", edit); !errors.Is(err, boom) && !errors.Is(err, ErrInvalidConfig) {
+			t.Errorf("bad edit: %v", err)
+		}
+	}
+	if err := topics.Alter(k.ctx, "t", func(c *TopicConfig) error { c.Retention = time.Hour; c.LogAppendTime = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	want := TopicConfig{Partitions: 1, Retention: time.Hour, RetentionBytes: Unlimited, MaxMessageBytes: 1000, LogAppendTime: true}
+	for range 2 {
+		if info, err := topics.Describe(k.ctx, "t"); err != nil || info.Config != want {
+			t.Errorf("%+v, %v, want %+v", info.Config, err, want)
+		}
+		k.close()
+		k = open(t, dir, Options{})
+		topics = k.Topics()
+	}
+}
+
+// The space of a deleted topic comes back while the rest of the broker goes on.
+func TestDeletedTopicGivesSpaceBack(t *testing.T) {
+	k := open(t, t.TempDir(), Options{Produce: ProducerOptions{Compression: CompressionNone}})
+	k.create("large", 2)
+	k.create("small", 1)
+	value := make([]byte, 60_000)
+	for range 80 { // 240 MB
+		records := make([]Record, 50)
+		for i := range records {
+			records[i] = Record{Topic: "large", Key: fmt.Append(nil, i), Value: value}
+		}
+		k.produce(records...)
+	}
+	k.write("small", "a")
+	full, err := k.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Topics().Delete(k.ctx, "large"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Compact(k.ctx); err != nil {
+		t.Fatal(err)
+	}
+	after, err := k.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if full.DiskBytes < 200<<20 || after.DiskBytes > 70<<20 { // one file of 64 MiB is being written
+		t.Errorf("%d MB on disk before and %d after", full.DiskBytes>>20, after.DiskBytes>>20)
+	}
+	k.write("small", "b")
+	if got := values(k.read(k.consumer(ConsumerOptions{Topics: []string{"small"}}), 2)); !slices.Equal(got, []string{"a", "b"}) {
+		t.Error(got)
+	}
+}
