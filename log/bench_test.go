@@ -164,12 +164,14 @@ func BenchmarkEncodeRecords(b *testing.B) {
 	})
 }
 
-// kmsgEncode encodes one batch with kmsg, which computes neither lengths nor the CRC.
+// kmsgEncode appends one batch by kmsg, which computes neither lengths nor the CRC.
 func kmsgEncode(dst []byte, values [][]byte) []byte {
-	var records []byte
+	start := len(dst)
+	records := make([]byte, 0, 80<<10)
+	var scratch [512]byte
 	for i, v := range values {
 		rec := kmsg.Record{TimestampDelta64: int64(i), OffsetDelta: int32(i), Value: v}
-		rec.Length = int32(len(rec.AppendTo(nil)) - 1) // its own varint, as 0, aside
+		rec.Length = int32(len(rec.AppendTo(scratch[:0])) - 1) // without its own varint, 0
 		records = rec.AppendTo(records)
 	}
 	batch := kmsg.RecordBatch{
@@ -179,7 +181,7 @@ func kmsgEncode(dst []byte, values [][]byte) []byte {
 		Length: int32(BatchHeaderSize - batchLengthFrom + len(records)),
 	}
 	dst = batch.AppendTo(dst)
-	binary.BigEndian.PutUint32(dst[posCRC:], crc32.Checksum(dst[posAttributes:], castagnoli))
+	binary.BigEndian.PutUint32(dst[start+posCRC:], crc32.Checksum(dst[start+posAttributes:], castagnoli))
 	return dst
 }
 
@@ -215,29 +217,31 @@ func BenchmarkDecodeRecords(b *testing.B) {
 }
 
 // BenchmarkSnappy sets golang/snappy beside s2, whose output and input are
-// interchangeable with it. See snappyCompress.
+// interchangeable with its.
 func BenchmarkSnappy(b *testing.B) {
 	builder, _ := jsonRecords()
-	src := builder.records
-	block := snappy.Encode(nil, src)
-	dst := make([]byte, snappy.MaxEncodedLen(len(src))+len(src))
-	for _, op := range []struct {
-		name string
-		run  func() int
-	}{
-		{"op=encode/by=golang", func() int { return len(snappy.Encode(dst, src)) }},
-		{"op=encode/by=s2", func() int { return len(s2.EncodeSnappy(dst, src)) }},
-		{"op=decode/by=golang", func() int { out, _ := snappy.Decode(dst, block); return len(out) }},
-		{"op=decode/by=s2", func() int { out, _ := s2.Decode(dst, block); return len(out) }},
-	} {
-		b.Run(op.name, func(b *testing.B) {
-			b.SetBytes(int64(len(src)))
-			var n int
-			for b.Loop() {
-				n = op.run()
-			}
-			b.ReportMetric(float64(n), "bytes-out")
-		})
+	for _, size := range []int{4 << 10, 16 << 10, 64 << 10} {
+		src := builder.records[:min(size, len(builder.records))]
+		block := snappy.Encode(nil, src)
+		dst := make([]byte, snappy.MaxEncodedLen(len(src))+len(src))
+		for _, op := range []struct {
+			name string
+			run  func() int
+		}{
+			{"op=encode/by=golang", func() int { return len(snappy.Encode(dst, src)) }},
+			{"op=encode/by=s2", func() int { return len(s2.EncodeSnappy(dst, src)) }},
+			{"op=decode/by=golang", func() int { out, _ := snappy.Decode(dst, block); return len(out) }},
+			{"op=decode/by=s2", func() int { out, _ := s2.Decode(dst, block); return len(out) }},
+		} {
+			b.Run(fmt.Sprintf("batch=%dK/%s", size>>10, op.name), func(b *testing.B) {
+				b.SetBytes(int64(len(src)))
+				var n int
+				for b.Loop() {
+					n = op.run()
+				}
+				b.ReportMetric(float64(n), "bytes-out")
+			})
+		}
 	}
 }
 

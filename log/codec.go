@@ -121,10 +121,10 @@ func (a *appender) Write(p []byte) (int, error) {
 // readInto appends what r gives to dst, errTooLong if that is more than limit bytes.
 // hint is the expected number of bytes; memory is allocated for no more than it, or than
 // twice what was really read, or than the limit.
-func readInto(dst []byte, r io.Reader, hint, limit int) ([]byte, error) {
+func readInto(dst []byte, r io.Reader, hint int64, limit int) ([]byte, error) {
 	start := len(dst)
 	end := start + limit + 1 // the byte beyond tells too long from just long enough
-	dst = slices.Grow(dst, min(hint, limit)+1)
+	dst = slices.Grow(dst, int(min(hint, int64(limit)))+1)
 	for {
 		n, err := r.Read(dst[len(dst):min(cap(dst), end)])
 		dst = dst[:len(dst)+n]

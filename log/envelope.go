@@ -77,7 +77,7 @@ func OpenEnvelope(v []byte) (Envelope, error) {
 func (e Envelope) Batch() Batch { return Batch(e[envelopeHeaderSize:]) }
 
 // Finish gives the batch its base offset and computes the hash, which reads the whole
-// batch once (some 3 µs for 64 KB). Then the envelope may be stored. Finish may run
+// batch once (5 µs for 64 KB). Then the envelope may be stored. Finish may run
 // again, with another offset.
 func (e Envelope) Finish(baseOffset int64) {
 	e.Batch().SetBaseOffset(baseOffset)

@@ -51,6 +51,6 @@ func gzipDecompress(dst, src []byte, limit int) ([]byte, error) {
 	// The last four bytes are the length of what was compressed, if as usual it is one piece.
 	// They may lie, so that they are believed no further than deflate could go.
 	size := int64(binary.LittleEndian.Uint32(src[len(src)-4:]))
-	hint := min(size, int64(len(src))*gzipMaxRatio, int64(limit))
-	return readInto(dst, &d.r, int(hint), limit)
+	hint := min(size, gzipMaxRatio*int64(len(src)))
+	return readInto(dst, &d.r, hint, limit)
 }

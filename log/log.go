@@ -1,3 +1,9 @@
+// Package log holds the vocabulary (records, batches, errors) and one partition's log: a
+// run of batches in the store.
+//
+// A batch is Kafka's RecordBatch v2, bit for bit (batch.go); the store keeps it in an
+// envelope with a checksum (envelope.go). Builder makes batches, RecordReader reads them,
+// Log puts them one behind the other, and OpenLog checks what it finds after a crash.
 package log
 
 import (
@@ -131,16 +137,23 @@ func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, e
 		}
 		sb := StoredBatch{LastOffset: key.LastOffset}
 		sb.Envelope, buf, sb.Err = l.open(e, key, buf)
+		if sb.Err != nil && !errors.Is(sb.Err, ErrCorruptRecord) {
+			return false, sb.Err
+		}
 		return fn(sb), nil
 	})
 	return buf, l.wrap(err)
 }
 
-// open reads the value of e into buf and verifies it against its key.
+// open reads the value of e into buf and verifies it against its key. What is wrong with
+// the batch is ErrCorruptRecord; any other error comes from the store, as it is.
 func (l *Log) open(e store.Entry, key store.BatchKey, buf []byte) (Envelope, []byte, error) {
 	value, err := e.AppendValue(buf[:0])
-	if err != nil {
+	if errors.Is(err, store.ErrCorrupt) {
 		return nil, buf, l.corrupt(key, errUnreadable, err)
+	}
+	if err != nil {
+		return nil, buf, err
 	}
 	env, err := OpenEnvelope(value)
 	if err != nil {
@@ -161,7 +174,8 @@ func (l *Log) corrupt(key store.BatchKey, err, cause error) error {
 
 // OffsetForTime returns the offset and timestamp (ms since the epoch) of the first
 // visible record whose timestamp is ts or later; ok is false when there is none. It
-// reads keys, and the values of the batches that can hold the answer: as a rule one.
+// reads keys, and the values of the batches that can hold the answer: as a rule one. A
+// corrupt batch among those is ErrCorruptRecord.
 func (l *Log) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, err error) {
 	start, end := l.Start(), l.End()
 	var buf, records []byte
@@ -227,5 +241,9 @@ func (l *Log) readStart() (int64, error) {
 	if err != nil {
 		return 0, l.wrap(err)
 	}
-	return store.ParseOffset(v)
+	start, err := store.ParseOffset(v)
+	if err != nil {
+		return 0, fmt.Errorf("%s: log start offset: %w", l.tp, err)
+	}
+	return start, nil
 }

@@ -83,9 +83,9 @@ func lz4Decompress(dst, src []byte, limit int) ([]byte, error) {
 	if declared > uint64(limit) {
 		return dst, errTooLong
 	}
-	hint := 4 * len(src)
+	hint := 4 * int64(len(src)) // a guess
 	if declared > 0 {
-		hint = min(int(declared), lz4MaxRatio*len(src))
+		hint = min(int64(declared), lz4MaxRatio*int64(len(src)))
 	}
 	d, ok := lz4Decoders.Get().(*lz4Decoder)
 	if !ok {

@@ -2,6 +2,7 @@ package log
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/samsa-go/samsa/internal/store"
@@ -19,9 +20,16 @@ type Cut struct {
 //
 // It trusts what was fsynced before the last owner ended (store.Recovery) and checks
 // every batch stored after that: bytes against checksum, and each batch beginning
-// where the one before it ended. The newest batch is always checked. From the first
-// bad batch on the log is cut: those batches are deleted before OpenLog returns, and
-// Cut, else nil, says which. The caller owns the store: no commit may be in flight.
+// where the one before it ended. The newest batch is always checked; damage in older
+// ones that are trusted is left for Read to report. From the first bad batch on the log
+// is cut: those batches are deleted before OpenLog returns, and Cut, else nil, says
+// which. Batches that end before the log start offset are not looked at.
+//
+// The caller owns the store: no commit may be in flight. After a cut, and in any case
+// when the store was not clean, he calls the store's Sync before he appends anything:
+// were the deletions lost with the power, and what is appended next were not, old
+// batches would come back behind it. But not before all logs of the store are open: a
+// Sync makes the next owner trust them all.
 func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, *Cut, error) {
 	l := NewLog(st, id, tp)
 	start, err := l.readStart()
@@ -30,7 +38,7 @@ func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, *Cu
 	}
 	l.start.Store(start)
 	t := tailCheck{log: l, trusted: st.Recovery().Durable, end: start}
-	scan := store.BatchRange(id, 0)
+	scan := store.BatchRange(id, start)
 	scan.Reverse = true
 	if err := st.Scan(scan, t.visit); err != nil {
 		return nil, nil, l.wrap(err)
@@ -52,11 +60,11 @@ type tailCheck struct {
 	log       *Log
 	trusted   uint64 // entries of this version or lower were fsynced
 	end       int64  // of the good run; the log start offset while it is empty
-	newerBase int64  // base offset of the oldest good batch seen
+	newerBase int64  // base offset of the oldest good batch in good
 	good      [][]byte
 	bad       [][]byte // keys, newest first
 	badTo     int64
-	stopped   bool // at a batch that is trusted, not for want of older ones
+	reached   bool // a trusted batch; the walk ended there, not for want of older ones
 	cause     error
 	buf       []byte
 }
@@ -67,31 +75,45 @@ func (t *tailCheck) visit(e store.Entry) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	end := key.LastOffset + 1
+	trusted := e.Version <= t.trusted
+	if trusted && len(t.good) > 0 && end == t.newerBase {
+		t.reached = true // its key says all that matters here
+		return false, nil
+	}
 	env, buf, err := t.log.open(e, key, t.buf)
 	t.buf = buf
 	switch {
-	case err != nil:
+	case errors.Is(err, ErrCorruptRecord):
 		t.condemn(err)
 		t.bad = append(t.bad, bytes.Clone(e.Key))
-		t.badTo = max(t.badTo, key.LastOffset+1)
+		t.badTo = max(t.badTo, end)
 		return true, nil
-	case len(t.good) > 0 && key.LastOffset+1 != t.newerBase:
-		t.condemn(fmt.Errorf("%w: offsets %d to %d are missing", ErrCorruptRecord, key.LastOffset+1, t.newerBase-1))
+	case err != nil:
+		return false, err // says nothing about the batch
+	case len(t.good) > 0 && end < t.newerBase:
+		t.condemn(missing(end, t.newerBase))
+	case len(t.good) > 0 && end > t.newerBase:
+		t.condemn(fmt.Errorf("%w: batches overlap at offset %d", ErrCorruptRecord, t.newerBase))
 	}
 	if len(t.good) == 0 {
-		t.end = max(t.end, key.LastOffset+1)
+		t.end = max(t.end, end)
 	}
 	t.newerBase = env.Batch().BaseOffset()
 	t.good = append(t.good, bytes.Clone(e.Key))
-	t.stopped = e.Version <= t.trusted
-	return !t.stopped, nil
+	t.reached = trusted
+	return !trusted, nil
+}
+
+func missing(from, to int64) error {
+	return fmt.Errorf("%w: offsets %d to %d are missing", ErrCorruptRecord, from, to-1)
 }
 
 // checkOldest ends the walk: unless it met a trusted batch, the good run must reach
 // back to the log start offset.
 func (t *tailCheck) checkOldest() {
-	if start := t.log.Start(); !t.stopped && len(t.good) > 0 && t.newerBase > start {
-		t.condemn(fmt.Errorf("%w: offsets %d to %d are missing", ErrCorruptRecord, start, t.newerBase-1))
+	if start := t.log.Start(); !t.reached && len(t.good) > 0 && t.newerBase > start {
+		t.condemn(missing(start, t.newerBase))
 	}
 }
 

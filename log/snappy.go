@@ -37,6 +37,11 @@ var (
 )
 
 // snappyCompress appends one plain block.
+//
+// Klauspost's s2, whose plain blocks are interchangeable with these, is no reason to
+// leave golang/snappy: on batches of 100-byte JSON records of 64, 16 and 4 KB it was 6 %
+// faster, 5 % slower and even at encoding, to blocks 1 % larger, and even at decoding
+// (BenchmarkSnappy; 1.1 and 3.6 GB/s). Besides, s2.Decode accepts more than snappy does.
 func snappyCompress(dst, src []byte) []byte {
 	most := snappy.MaxEncodedLen(len(src))
 	dst = slices.Grow(dst, most)
