@@ -3,6 +3,7 @@ package partition
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,7 @@ type Committer struct {
 	queue    []*Tx
 	queued   int           // bytes in queue
 	inFlight []*group      // in the order of the commits
+	flying   int           // bytes in inFlight
 	draining bool          // somebody is finishing inFlight from its head
 	failed   error         // wraps log.ErrFailed
 	closed   bool          // Submit refuses
@@ -72,7 +74,7 @@ func NewCommitter(st store.Store, logger *zap.Logger) *Committer {
 func (c *Committer) Submit(tx *Tx) {
 	size := tx.cost()
 	if l := c.st.Limits(); !size.within(l) {
-		tx.Done(fmt.Errorf("%w: %d entries, %d bytes, %d bytes of them in small entries; at most %d, %d and %d fit into one",
+		c.turnAway(tx, fmt.Errorf("%w: %d entries, %d bytes, %d bytes of them in small entries; at most %d, %d and %d fit into one",
 			log.ErrTxTooLarge, size.entries, size.bytes, size.index, l.Entries, l.Bytes, l.Index))
 		return
 	}
@@ -87,10 +89,17 @@ func (c *Committer) Submit(tx *Tx) {
 	}
 	c.mu.Unlock()
 	if err != nil {
-		tx.Done(err)
+		c.turnAway(tx, err)
 		return
 	}
 	c.wake()
+}
+
+// turnAway answers a transaction that was not queued, unless it was withdrawn.
+func (c *Committer) turnAway(tx *Tx, err error) {
+	if tx.take() {
+		c.refuse(tx, err)
+	}
 }
 
 // Do submits tx and waits for its outcome, overwriting tx.Done.
@@ -177,9 +186,9 @@ func (c *Committer) next() (*group, bool) {
 	}
 	g := newGroup()
 	c.takeLocked(g)
-	failed := c.failed
+	failed, flying := c.failed, c.flying
 	c.mu.Unlock()
-	return c.prepare(g, failed), true
+	return c.prepare(g, failed, flying), true
 }
 
 // readyLocked decides whether to commit now or to let more work gather. One commit is
@@ -227,15 +236,18 @@ func (c *Committer) takeLocked(g *group) {
 }
 
 // prepare stages g's transactions, answers those that cannot be stored, and returns g,
-// or nil when nothing is left of it.
-func (c *Committer) prepare(g *group, failed error) *group {
+// or nil when nothing is left of it. flying is how many bytes are on their way to the
+// disk already: they are not missing from its free space yet.
+func (c *Committer) prepare(g *group, failed error, flying int) *group {
 	now := time.Now().UnixMilli()
-	full := c.st.Room(g.bytes, false)
+	full := c.st.Room(flying+g.bytes, false)
 	staged := g.txs[:0]
+	g.bytes = 0
 	for _, tx := range g.txs {
+		size := tx.cost().bytes
 		err := failed
 		if err == nil && full != nil {
-			err = c.room(tx, full)
+			err = c.room(tx, full, flying+g.bytes+size)
 		}
 		if err == nil {
 			err = tx.check()
@@ -248,6 +260,7 @@ func (c *Committer) prepare(g *group, failed error) *group {
 			tx.Done(nil)
 		default:
 			g.keys = tx.stage(&g.batch, g.keys, now)
+			g.bytes += size
 			staged = append(staged, tx)
 		}
 	}
@@ -260,15 +273,16 @@ func (c *Committer) prepare(g *group, failed error) *group {
 	return g
 }
 
-// room decides about one transaction while the disk is nearly full.
-func (c *Committer) room(tx *Tx, full error) error {
+// room decides about one transaction while the disk is nearly full; with it, n bytes
+// would be on their way.
+func (c *Committer) room(tx *Tx, full error, n int) error {
 	if tx.exclusive != nil {
 		return nil
 	}
 	if !tx.Essential {
 		return fullError(full)
 	}
-	return fullError(c.st.Room(tx.cost().bytes, true))
+	return fullError(c.st.Room(n, true))
 }
 
 func fullError(err error) error {
@@ -285,11 +299,18 @@ func (c *Committer) refuse(tx *Tx, err error) {
 	tx.Done(err)
 }
 
-// commit sends g to the store.
+// commit sends g to the store, unless the committer has failed since g was taken: then
+// g would be stored behind a hole.
 func (c *Committer) commit(g *group) {
 	c.mu.Lock()
 	c.inFlight = append(c.inFlight, g)
+	c.flying += g.bytes
+	failed := c.failed
 	c.mu.Unlock()
+	if failed != nil {
+		c.done(g, failed)
+		return
+	}
 	c.st.Commit(&g.batch, func(err error) { c.done(g, err) })
 }
 
@@ -312,10 +333,12 @@ func (c *Committer) done(g *group, err error) {
 		} else {
 			c.stats.Failures += int64(len(head.txs))
 		}
+		size := head.bytes
 		c.mu.Unlock()
 		c.finish(head, failed)
 		c.mu.Lock()
-		c.inFlight = append(c.inFlight[:0], c.inFlight[1:]...)
+		c.flying -= size
+		c.inFlight = slices.Delete(c.inFlight, 0, 1)
 	}
 	c.draining = false
 	c.mu.Unlock()

@@ -91,20 +91,25 @@ func (h keyed) ForTopic(string) TopicPartitioner { return &sticky{hash: h, curre
 
 type sticky struct {
 	hash    keyed
-	current int // where records without a key go, -1 for not chosen
+	current int  // where records without a key go, -1 before the first
+	move    bool // choose another one for the next
 }
 
 func (p *sticky) Partition(r *log.Record, n int) int {
 	if r.Key != nil {
 		return int(p.hash(r.Key) % uint64(n))
 	}
-	if p.current < 0 || p.current >= n {
+	switch {
+	case p.current < 0 || p.current >= n:
 		p.current = rand.IntN(n)
+	case p.move && n > 1:
+		p.current = (p.current + 1 + rand.IntN(n-1)) % n // any but the same
 	}
+	p.move = false
 	return p.current
 }
 
-func (p *sticky) OnNewBatch() { p.current = -1 }
+func (p *sticky) OnNewBatch() { p.move = true }
 
 // murmur2 is the 32-bit MurmurHash2 with Kafka's seed (org.apache.kafka.common.utils.Utils).
 func murmur2(data []byte) uint32 {

@@ -18,6 +18,10 @@ type Tx struct {
 	Synced bool
 	// Essential work goes on when the disk is too full for appends.
 	Essential bool
+	// Begun, if set, is called when the transaction has its place in the order of all
+	// writes and can fail with ErrFailed only; what was submitted later is refused or
+	// begun after it. It runs on the committer's time: it must not block.
+	Begun func()
 	// Done is called exactly once with the outcome, when visible (and synced if asked
 	// for). An error means that nothing was stored, except ErrFailed, after which the
 	// outcome is known at the next open. It runs on the committer's time: it must not block.
@@ -55,7 +59,7 @@ func (t *Tx) Reset() {
 	clear(t.Appends)
 	t.Appends = t.Appends[:0]
 	t.Writes.Reset()
-	t.Synced, t.Essential, t.Done, t.exclusive = false, false, nil, nil
+	t.Synced, t.Essential, t.Begun, t.Done, t.exclusive = false, false, nil, nil, nil
 	t.state.Store(txQueued)
 }
 
@@ -110,6 +114,9 @@ func (t *Tx) stage(b *store.Batch, keys []byte, now int64) []byte {
 		a.BaseOffset = a.staged.BaseOffset
 	}
 	b.Append(&t.Writes)
+	if t.Begun != nil {
+		t.Begun()
+	}
 	return keys
 }
 

@@ -1,0 +1,288 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+// full is what Room says when not even essential work fits.
+func full(int, bool) error { return fmt.Errorf("%w: 3 bytes free", store.ErrDiskFull) }
+
+// unclean is a store whose last owner did not close it.
+type unclean struct{ store.Store }
+
+func (unclean) Recovery() store.Recovery { return store.Recovery{} }
+
+// reopened is what the next owner finds of p.
+func (s *scene) reopened(p *Partition) string {
+	s.t.Helper()
+	l, _, err := log.OpenLog(unclean{s.desk.Store}, p.ID(), p.TopicPartition())
+	if err != nil {
+		s.t.Fatalf("OpenLog: %v", err)
+	}
+	return logContent(s.t, l)
+}
+
+func TestFailedCommitStopsEverything(t *testing.T) {
+	for nth := 1; nth <= 3; nth++ {
+		t.Run("commit "+strconv.Itoa(nth), func(t *testing.T) {
+			play(t, func(t *testing.T, s *scene) {
+				p := s.partition(0)
+				s.desk.commit = func(n int) error {
+					if n == nth {
+						return errBroken
+					}
+					return nil
+				}
+				var want, stored []string
+				for i := 1; i <= 4; i++ {
+					name := strconv.Itoa(i)
+					s.submit(name, appends(p, batch(t, name)))
+					if i < nth {
+						want = append(want, name)
+						stored = append(stored, fmt.Sprintf("%d:%d", i-1, i))
+					} else {
+						want = append(want, name+": failed")
+					}
+				}
+				s.hears(want...)
+				if err := s.Failed(); !errors.Is(err, log.ErrFailed) || !errors.Is(err, errBroken) {
+					t.Errorf("Failed: %v", err)
+				}
+				if s.desk.commits != nth {
+					t.Errorf("%d commits reached the store, want %d", s.desk.commits, nth)
+				}
+				if got := content(t, p); got != strings.Join(stored, " ") || p.HighWatermark() != int64(nth-1) {
+					t.Errorf("reads go on: %s up to %d", got, p.HighWatermark())
+				}
+				if got := s.Stats(); got.Failures != int64(5-nth) || got.Commits != int64(nth-1) {
+					t.Errorf("got %+v", got)
+				}
+				s.Sync(s.note("sync"))
+				s.hears("sync: failed")
+				err := s.Exclusive(func() error { t.Error("runs"); return nil })
+				if !errors.Is(err, log.ErrFailed) {
+					t.Errorf("Exclusive: got error %v", err)
+				}
+				if got := s.reopened(p); got != strings.Join(stored, " ") {
+					t.Errorf("after reopen: %s", got)
+				}
+			})
+		})
+	}
+}
+
+// Of several commits on their way the middle one fails: the later ones may be stored,
+// nobody knows, so they have failed too.
+func TestFailureAmongCommitsInFlight(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		s.desk.hold = true
+		s.desk.commit = func(n int) error {
+			if n == 2 {
+				return errBroken
+			}
+			return nil
+		}
+		for _, name := range []string{"a", "b", "c"} {
+			s.submit(name, appends(p, batch(t, name+strings.Repeat("x", 40<<10))))
+		}
+		s.submit("d", appends(p, batch(t, "d"))) // waits
+		s.flying(3)
+		s.desk.land(2, nil)
+		s.desk.land(1, nil)
+		s.hears()
+		s.desk.land(0, nil)
+		s.hears("a", "b: failed", "c: failed", "d: failed")
+		if p.HighWatermark() != 1 {
+			t.Errorf("the high watermark is %d, want 1", p.HighWatermark())
+		}
+		if got := s.reopened(p); !strings.HasPrefix(got, "0:ax") || strings.Contains(got, " ") {
+			t.Errorf("after reopen there is more than the first: %.20s", got)
+		}
+	})
+}
+
+// A group that was taken before the failure and not yet sent must not be stored.
+func TestFailureWhileAGroupIsPrepared(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		s.desk.hold = true
+		s.submit("a", appends(p, sized(t, 40<<10)))
+		s.flying(1)
+		s.desk.set(func(d *desk) {
+			d.room = func(int, bool) error {
+				h := s.desk.held[0]
+				s.desk.held = nil
+				h.done(errBroken)
+				return nil
+			}
+		})
+		s.submit("b", appends(p, sized(t, 40<<10)))
+		s.hears("a: failed", "b: failed")
+		if s.desk.commits != 1 {
+			t.Errorf("%d commits reached the store, want 1", s.desk.commits)
+		}
+	})
+}
+
+func TestFailedFsyncStopsEverything(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		s.desk.sync = func(n int) error {
+			if n == 2 {
+				return errBroken
+			}
+			return nil
+		}
+		for _, name := range []string{"a", "b", "c"} {
+			tx := appends(p, batch(t, name))
+			tx.Synced = true
+			s.submit(name, tx)
+		}
+		s.submit("d", appends(p, batch(t, "d")))
+		s.hears("a", "b: failed", "c: failed", "d: failed")
+		if s.desk.syncs != 2 || s.desk.commits != 2 || s.Stats().Syncs != 1 {
+			t.Errorf("%d fsyncs, %d commits, %+v", s.desk.syncs, s.desk.commits, s.Stats())
+		}
+		if got := s.reopened(p); got != "0:a 1:b" {
+			t.Errorf("after reopen: %s", got)
+		}
+	})
+}
+
+// When fsync fails while a commit is in flight, that one has failed too.
+func TestFsyncFailsWhileACommitIsInFlight(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		s.submit("a", appends(p, batch(t, "a")))
+		s.desk.set(func(d *desk) {
+			d.hold = true
+			d.sync = func(int) error { return errBroken }
+		})
+		s.submit("b", appends(p, batch(t, "b")))
+		s.Sync(s.note("sync"))
+		s.hears("a", "sync: failed")
+		s.desk.land(0, nil)
+		s.hears("b: failed")
+		if p.HighWatermark() != 1 {
+			t.Errorf("the high watermark is %d, want 1", p.HighWatermark())
+		}
+	})
+}
+
+func TestDiskFull(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		s.desk.room = func(_ int, essential bool) error {
+			if essential {
+				return nil
+			}
+			return full(0, false)
+		}
+		s.busy(func() {
+			s.submitOnly("append", appends(p, batch(t, "lost")))
+			commit := writes("offset")
+			commit.Essential = true
+			s.submitOnly("offset", commit)
+			s.submitOnly("other", writes("other"))
+		})
+		s.hears("append: full", "other: full", "offset")
+		if !s.has("offset") || s.has("other") || s.Failed() != nil {
+			t.Errorf("failed: %v", s.Failed())
+		}
+		if err := s.Exclusive(func() error { return nil }); err != nil {
+			t.Errorf("giving space back must go on: %v", err)
+		}
+
+		s.desk.set(func(d *desk) { d.room = full })
+		essential := writes("more")
+		essential.Essential = true
+		s.submit("essential", essential)
+		s.hears("essential: full")
+
+		s.desk.set(func(d *desk) { d.room = nil })
+		s.submit("append", appends(p, batch(t, "a")))
+		s.hears("append")
+		if got := content(t, p); got != "0:a" {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// Free space is asked for before every commit, counting what is on its way already.
+func TestRoomIsAskedForAllThatIsOnItsWay(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		free := 100 << 10
+		s.desk.hold = true
+		s.desk.room = func(n int, essential bool) error {
+			if n > free {
+				return full(n, essential)
+			}
+			return nil
+		}
+		s.submit("a", appends(p, sized(t, 40<<10)))
+		s.submit("b", appends(p, sized(t, 40<<10)))
+		s.submit("c", appends(p, sized(t, 40<<10)))
+		s.flying(2)
+		s.hears("c: full")
+		essential := appends(p, sized(t, 40<<10))
+		essential.Essential = true
+		s.submit("d", essential)
+		s.hears("d: full")
+		free -= 80 << 10 // as the file system sees it once they are stored
+		s.desk.land(0, nil)
+		s.desk.land(0, nil)
+		s.submit("e", appends(p, sized(t, 10<<10)))
+		s.desk.land(0, nil)
+		s.hears("a", "b", "e")
+
+		free = 100 << 10
+		s.busy(func() { // each fits, all together do not
+			for _, name := range []string{"f", "g", "h"} {
+				tx := appends(p, sized(t, 40<<10))
+				tx.Essential = true
+				s.submitOnly(name, tx)
+			}
+		})
+		s.desk.land(0, nil)
+		s.hears("h: full", "f", "g")
+	})
+}
+
+// When Room fails for another reason the error is passed on, and nothing has stopped.
+func TestRoomFails(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		s.desk.room = func(int, bool) error { return errBroken }
+		err := s.Do(writes("k"))
+		if !errors.Is(err, errBroken) || errors.Is(err, log.ErrDiskFull) || errors.Is(err, log.ErrFailed) {
+			t.Errorf("got error %v", err)
+		}
+		s.desk.set(func(d *desk) { d.room = nil })
+		if err := s.Do(writes("k")); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}
+
+// The real store, closed under the committer: an error, no panic, no hang.
+func TestStoreClosedUnderneath(t *testing.T) {
+	st := store.OpenMemory()
+	c := NewCommitter(st, zap.NewNop())
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Do(writes("k")); err == nil {
+		t.Error("no error")
+	}
+	c.Close()
+}
