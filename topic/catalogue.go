@@ -3,6 +3,7 @@ package topic
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,7 +36,8 @@ type Catalogue struct {
 }
 
 // Open reads the catalogue and opens the log of every partition. It returns what had to
-// be cut from damaged logs. The committer must be idle until Open returns.
+// be cut from damaged logs, even if it then fails. The committer must be idle until Open
+// returns.
 func Open(st store.Store, committer *partition.Committer) (*Catalogue, []log.Cut, error) {
 	c := &Catalogue{
 		st:        st,
@@ -45,34 +47,79 @@ func Open(st store.Store, committer *partition.Committer) (*Catalogue, []log.Cut
 		topics:    make(map[string]*Topic),
 		watchers:  make(map[*partition.Waiter]struct{}),
 	}
-	entries, err := c.read(topicKey)
-	if err != nil {
+	if err := c.readNext(); err != nil {
 		return nil, nil, err
 	}
-	var cuts []log.Cut
-	for name, value := range entries {
-		t, config, err := decode(name, value)
-		if err != nil {
-			return nil, nil, err
-		}
-		ps, found, err := t.openPartitions(st, 0, config.Partitions, config, false)
-		if err != nil {
-			return nil, nil, err
-		}
-		cuts = append(cuts, found...)
-		t.state.Store(&state{config: config, partitions: ps})
-		c.topics[name] = t
-	}
-	next, err := c.read(nextNumberKey)
+	cuts, err := c.readTopics()
 	if err != nil {
-		return nil, nil, err
+		return nil, cuts, err
 	}
-	if v, ok := next[""]; ok {
-		if c.next, err = store.ParseOffset(v); err != nil {
-			return nil, nil, fmt.Errorf("catalogue: next topic number: %w", err)
-		}
+	if err := c.settle(len(cuts) > 0); err != nil {
+		return nil, cuts, err
 	}
 	return c, cuts, nil
+}
+
+// settle ends the recovery, once all logs are open. What was deleted, now or in an
+// earlier recovery that did not get this far, is fsynced before anything new is
+// written: it must not come back among that.
+func (c *Catalogue) settle(cut bool) error {
+	clean := c.st.Recovery().Clean
+	if clean && !cut {
+		return nil
+	}
+	if !clean {
+		if err := c.dropOrphans(); err != nil {
+			return err
+		}
+	}
+	if err := c.st.Sync(); err != nil {
+		return fmt.Errorf("catalogue: %w", err)
+	}
+	return nil
+}
+
+// readTopics reads all topics and opens their logs, in the order of their names.
+func (c *Catalogue) readTopics() ([]log.Cut, error) {
+	entries, err := c.read(topicKey)
+	if err != nil {
+		return nil, err
+	}
+	var cuts []log.Cut
+	numbers := make(map[uint32]string)
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		t, config, err := decode(name, entries[name])
+		if err != nil {
+			return cuts, err
+		}
+		if other, ok := numbers[t.number]; ok {
+			return cuts, fmt.Errorf("topic %s: catalogue entry: number %d is that of topic %s", name, t.number, other)
+		}
+		numbers[t.number] = name
+		ps, found, err := t.openPartitions(c.st, 0, config.Partitions, config, false)
+		cuts = append(cuts, found...)
+		if err != nil {
+			return cuts, err
+		}
+		t.state.Store(&state{config: config, partitions: ps})
+		c.topics[name] = t
+		c.next = max(c.next, int64(t.number)+1)
+	}
+	return cuts, nil
+}
+
+func (c *Catalogue) readNext() error {
+	v, err := c.st.Get(store.CatalogueKey(nextNumberKey))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		c.next, err = store.ParseOffset(v)
+	}
+	if err != nil {
+		return fmt.Errorf("catalogue: next topic number: %w", err)
+	}
+	return nil
 }
 
 // read returns the catalogue's entries of one kind, by what follows the kind in the key.
@@ -228,7 +275,8 @@ func (c *Catalogue) publish(t *Topic, s *state) {
 
 // Delete removes a topic. Appends and reads of it fail from now on with
 // ErrUnknownTopic, sleeping readers are woken, and the name is free again. Its data is
-// doomed: Purge removes it, if need be after a crash.
+// doomed: Purge removes it, if need be after a crash. When Delete fails the topic is as
+// it was, except with ErrFailed: then it is gone until the next open tells.
 func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	if err := c.lock(ctx); err != nil {
 		return fmt.Errorf("delete topic %s: %w", name, err)
@@ -238,18 +286,24 @@ func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	// No batch may be staged behind the deletion: nobody would find it to remove it.
-	for _, p := range t.Partitions() {
-		p.End(fmt.Errorf("%w: it was deleted", log.ErrUnknownTopic))
-	}
 	tx := &partition.Tx{Essential: true}
+	begun := false
+	tx.Begun = func() {
+		// No batch may be staged behind the deletion: nobody would find it to remove it.
+		begun = true
+		for _, p := range t.Partitions() {
+			p.End(fmt.Errorf("%w: it was deleted", log.ErrUnknownTopic))
+		}
+	}
 	tx.Writes.Delete(store.CatalogueKey(topicKey + name))
 	tx.Writes.Set(doomedTopicKey(t.number), store.OffsetValue(int64(t.number)))
 	err = c.committer.Do(tx)
-	c.mu.Lock()
-	delete(c.topics, name)
-	c.wakeLocked()
-	c.mu.Unlock()
+	if begun {
+		c.mu.Lock()
+		delete(c.topics, name)
+		c.wakeLocked()
+		c.mu.Unlock()
+	}
 	if err != nil {
 		return fmt.Errorf("delete topic %s: %w", name, err)
 	}

@@ -31,8 +31,8 @@ const Unlimited = -1
 type Config struct {
 	// Partitions is their number, 1 to MaxPartitions; 0 means 1.
 	Partitions int
-	// Retention is how long records stay, by their timestamps; 0 means 168 h, Unlimited
-	// for ever (retention.ms).
+	// Retention is how long records stay, by their timestamps, in whole milliseconds (the
+	// rest is dropped); 0 means 168 h, Unlimited for ever (retention.ms).
 	Retention time.Duration
 	// RetentionBytes is how many bytes of stored batches each partition keeps; 0 means
 	// Unlimited (retention.bytes).
@@ -47,6 +47,9 @@ type Config struct {
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
+	if c.Retention >= time.Millisecond {
+		c.Retention = c.Retention.Truncate(time.Millisecond)
+	}
 	return Merge(c, Config{
 		Partitions:      1,
 		Retention:       DefaultRetention,

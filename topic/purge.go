@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/partition"
@@ -29,12 +31,12 @@ func (c *Catalogue) Purge(ctx context.Context) (Purged, error) {
 	if err != nil {
 		return done, err
 	}
-	for _, value := range doomed {
-		number, err := store.ParseOffset(value)
+	for _, key := range slices.Sorted(maps.Keys(doomed)) {
+		number, err := doomedNumber(key, doomed[key])
 		if err != nil {
 			return done, fmt.Errorf("purge: %w", err)
 		}
-		for _, r := range store.TopicRanges(uint32(number)) {
+		for _, r := range store.TopicRanges(number) {
 			n, err := c.deleteRange(ctx, r)
 			done.Batches += n
 			if err != nil {
@@ -42,7 +44,7 @@ func (c *Catalogue) Purge(ctx context.Context) (Purged, error) {
 			}
 		}
 		tx := &partition.Tx{Essential: true}
-		tx.Writes.Delete(doomedTopicKey(uint32(number)))
+		tx.Writes.Delete(doomedTopicKey(number))
 		if err := c.committer.Do(tx); err != nil {
 			return done, fmt.Errorf("purge: %w", err)
 		}
@@ -51,25 +53,42 @@ func (c *Catalogue) Purge(ctx context.Context) (Purged, error) {
 	return done, nil
 }
 
-// deleteRange deletes every key of r.
-func (c *Catalogue) deleteRange(ctx context.Context, r store.Range) (deleted int64, err error) {
+// doomedNumber returns the number of a doomed topic, which key and value must agree on:
+// a wrong one would be the end of a topic that lives.
+func doomedNumber(key string, value []byte) (uint32, error) {
+	n, err := store.ParseOffset(value)
+	if err != nil {
+		return 0, fmt.Errorf("catalogue entry of a deleted topic: %w", err)
+	}
+	if len(key) != 4 || int64(binary.BigEndian.Uint32([]byte(key))) != n {
+		return 0, fmt.Errorf("catalogue entry of a deleted topic: %w: %d under key %x", store.ErrCorrupt, n, key)
+	}
+	return uint32(n), nil
+}
+
+// deleteRange deletes every key of r and returns how many were batches.
+func (c *Catalogue) deleteRange(ctx context.Context, r store.Range) (batches int64, err error) {
 	limit := c.st.Limits().Entries / 4
 	for {
 		if err := ctx.Err(); err != nil {
-			return deleted, err
+			return batches, err
 		}
 		tx := &partition.Tx{Essential: true}
+		var n int64
 		err := c.st.Scan(r, func(e store.Entry) (bool, error) {
 			r.From = bytes.Clone(e.Key) // the next scan does not walk over what is deleted
 			tx.Writes.Delete(r.From)
+			if _, err := store.ParseBatchKey(r.From); err == nil {
+				n++
+			}
 			return tx.Writes.Len() < limit, nil
 		})
 		if err != nil || tx.Writes.Len() == 0 {
-			return deleted, err
+			return batches, err
 		}
 		if err := c.committer.Do(tx); err != nil {
-			return deleted, err
+			return batches, err
 		}
-		deleted += int64(tx.Writes.Len())
+		batches += n
 	}
 }

@@ -105,6 +105,9 @@ func decode(name string, value []byte) (*Topic, Config, error) {
 	if s.Version != storedVersion {
 		return bad(fmt.Errorf("version %d, this library knows %d", s.Version, storedVersion))
 	}
+	if s.Number == 0 || s.Partitions < 1 {
+		return bad(fmt.Errorf("number %d, %d partitions", s.Number, s.Partitions))
+	}
 	t := &Topic{name: name, number: s.Number}
 	id, err := hex.DecodeString(s.ID)
 	if err != nil || len(id) != len(t.id) {
@@ -136,7 +139,7 @@ func (t *Topic) openPartitions(st store.Store, from, to int, c Config, fresh boo
 			var cut *log.Cut
 			var err error
 			if l, cut, err = log.OpenLog(st, id, tp); err != nil {
-				return nil, nil, err
+				return nil, cuts, err
 			}
 			if cut != nil {
 				cuts = append(cuts, *cut)

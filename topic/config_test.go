@@ -1,0 +1,118 @@
+package topic
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+func TestDefaults(t *testing.T) {
+	want := map[string]string{
+		"max.message.bytes": "1048576", "message.timestamp.type": "CreateTime",
+		"retention.bytes": "-1", "retention.ms": "604800000",
+	}
+	if got := (Config{}).Configs(); !maps.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	if err := (Config{}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSetConfig(t *testing.T) {
+	for _, tt := range []struct {
+		name, value string
+		want        Config
+		bad         bool
+	}{
+		{name: "max.message.bytes", value: "128", want: Config{MaxMessageBytes: 128}},
+		{name: "max.message.bytes", value: "16777216", want: Config{MaxMessageBytes: 16 << 20}},
+		{name: "max.message.bytes", value: "127", bad: true},
+		{name: "max.message.bytes", value: "16777217", bad: true},
+		{name: "max.message.bytes", value: "1MB", bad: true},
+		{name: "max.message.bytes", value: "", bad: true},
+		{name: "max.message.bytes", value: "-1", bad: true},
+		{name: "message.timestamp.type", value: "CreateTime"},
+		{name: "message.timestamp.type", value: "LogAppendTime", want: Config{LogAppendTime: true}},
+		{name: "message.timestamp.type", value: "logappendtime", bad: true},
+		{name: "message.timestamp.type", value: "", bad: true},
+		{name: "retention.bytes", value: "-1", want: Config{RetentionBytes: Unlimited}},
+		{name: "retention.bytes", value: "1", want: Config{RetentionBytes: 1}},
+		{name: "retention.bytes", value: "9223372036854775807", want: Config{RetentionBytes: 1<<63 - 1}},
+		{name: "retention.bytes", value: "0", bad: true},
+		{name: "retention.bytes", value: "-2", bad: true},
+		{name: "retention.bytes", value: "9223372036854775808", bad: true},
+		{name: "retention.ms", value: "-1", want: Config{Retention: Unlimited}},
+		{name: "retention.ms", value: "1", want: Config{Retention: time.Millisecond}},
+		{name: "retention.ms", value: "9223372036854", want: Config{Retention: 9223372036854 * time.Millisecond}},
+		{name: "retention.ms", value: "9223372036855", bad: true},
+		{name: "retention.ms", value: "0", bad: true},
+		{name: "retention.ms", value: "-2", bad: true},
+		{name: "retention.ms", value: "1.5", bad: true},
+		{name: "retention.ms", value: " 1", bad: true},
+		{name: "retention.hours", value: "1", bad: true},
+		{name: "", value: "1", bad: true},
+	} {
+		var got Config
+		err := got.SetConfig(tt.name, tt.value)
+		if tt.bad {
+			if !errors.Is(err, log.ErrInvalidConfig) || !strings.Contains(err.Error(), tt.name) || got != (Config{}) {
+				t.Errorf("%s=%q: got %+v, error %v", tt.name, tt.value, got, err)
+			}
+			continue
+		}
+		if err != nil || got != tt.want {
+			t.Errorf("%s=%q: got %+v, error %v", tt.name, tt.value, got, err)
+			continue
+		}
+		if err := got.Validate(); err != nil {
+			t.Errorf("%s=%q is taken and not valid: %v", tt.name, tt.value, err)
+		}
+		if s := got.Configs()[tt.name]; s != tt.value {
+			t.Errorf("%s=%q reads back as %q", tt.name, tt.value, s)
+		}
+	}
+	var c Config
+	if err := c.SetConfig("nonsense", "1"); !strings.Contains(err.Error(), "max.message.bytes, message.timestamp.type, retention.bytes, retention.ms") {
+		t.Errorf("the error does not name the configs there are: %v", err)
+	}
+}
+
+func TestValidateNamesEveryMistake(t *testing.T) {
+	err := Config{Partitions: -1, Retention: -2, RetentionBytes: -7, MaxMessageBytes: 5}.Validate()
+	for _, part := range []string{"Partitions is -1", "Retention is -2", "RetentionBytes is -7", "MaxMessageBytes is 5"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not in %v", part, err)
+		}
+	}
+	if !errors.Is(err, log.ErrInvalidConfig) || !errors.Is(err, log.ErrInvalidPartitions) {
+		t.Errorf("got error %v", err)
+	}
+	for _, c := range []Config{
+		{Partitions: MaxPartitions + 1}, {Retention: time.Microsecond}, {MaxMessageBytes: maxMessageBytes + 1},
+	} {
+		if c.Validate() == nil {
+			t.Errorf("%+v is valid", c)
+		}
+	}
+	if err := (Config{Partitions: MaxPartitions, Retention: Unlimited, RetentionBytes: Unlimited, MaxMessageBytes: maxMessageBytes}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMerge(t *testing.T) {
+	defaults := Config{Partitions: 3, Retention: time.Hour, RetentionBytes: 9, MaxMessageBytes: 1000, LogAppendTime: true}
+	if got := Merge(Config{}, defaults); got != defaults {
+		t.Errorf("got %+v", got)
+	}
+	c := Config{Partitions: 1, Retention: Unlimited, RetentionBytes: Unlimited, MaxMessageBytes: 500}
+	want := c
+	want.LogAppendTime = true
+	if got := Merge(c, defaults); got != want {
+		t.Errorf("got %+v", got)
+	}
+}
