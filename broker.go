@@ -57,14 +57,14 @@ func Open(dir string, opts Options) (*Broker, error) {
 	}
 	committer := partition.NewCommitter(st, opts.Logger)
 	catalogue, cuts, err := topic.Open(st, committer)
-	if err != nil {
-		committer.Close()
-		return nil, fmt.Errorf("samsa: open %s: %w", dir, errors.Join(err, st.Close()))
-	}
 	for _, cut := range cuts {
 		opts.Logger.Warn("cut the damaged end of a partition",
 			zap.Stringer("partition", cut.TopicPartition), zap.Int64("from", cut.From), zap.Int64("to", cut.To),
 			zap.Int("batches", cut.Batches), zap.NamedError("cause", cut.Cause))
+	}
+	if err != nil {
+		committer.Close()
+		return nil, fmt.Errorf("samsa: open %s: %w", dir, errors.Join(err, st.Close()))
 	}
 	b := &Broker{
 		opts:      opts,

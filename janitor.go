@@ -48,7 +48,7 @@ func (j *janitor) run(ctx context.Context) {
 			return
 		}
 		if _, err := j.clean(ctx, false); err != nil && ctx.Err() == nil {
-			j.b.logger.Warn("removing deleted topics failed, will be tried again", zap.Error(err))
+			j.b.logger.Warn("removing deleted topics failed; the next deletion, Compact or Open tries again", zap.Error(err))
 		}
 	}
 }

@@ -1,0 +1,216 @@
+package samsa_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/samsa-go/samsa"
+)
+
+// must ends an example that went wrong.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// memory opens a broker with the topic "orders" of one partition.
+func memory() *samsa.Broker {
+	b, err := samsa.Open("", samsa.Options{InMemory: true})
+	must(err)
+	must(b.Topics().Create(context.Background(), "orders", samsa.TopicConfig{}))
+	return b
+}
+
+func ExampleOpen() {
+	dir, err := os.MkdirTemp("", "samsa")
+	must(err)
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+
+	b, err := samsa.Open(dir, samsa.Options{})
+	must(err)
+	must(b.Topics().Create(ctx, "orders", samsa.TopicConfig{Partitions: 3}))
+	_, err = samsa.Open(dir, samsa.Options{})
+	fmt.Println("a second owner is refused:", errors.Is(err, samsa.ErrLocked))
+	must(b.Close())
+
+	b, err = samsa.Open(dir, samsa.Options{})
+	must(err)
+	names, err := b.Topics().List(ctx)
+	must(err)
+	fmt.Println("after reopening:", names)
+	must(b.Close())
+	// Output:
+	// a second owner is refused: true
+	// after reopening: [orders]
+}
+
+func ExampleBroker_Produce() {
+	b := memory()
+	defer b.Close()
+	// Both or none: one call is one transaction.
+	recs, err := b.Produce(context.Background(),
+		samsa.Record{Topic: "orders", Key: []byte("7"), Value: []byte("paid")},
+		samsa.Record{Topic: "orders", Key: []byte("7"), Value: []byte("shipped")},
+	)
+	must(err)
+	for _, r := range recs {
+		fmt.Printf("%s/%d offset %d\n", r.Topic, r.Partition, r.Offset)
+	}
+	// Output:
+	// orders/0 offset 0
+	// orders/0 offset 1
+}
+
+func ExampleBroker_NewProducer() {
+	b := memory()
+	defer b.Close()
+	p, err := b.NewProducer(samsa.ProducerOptions{Compression: samsa.CompressionZstd})
+	must(err)
+	ctx := context.Background()
+	for i := range 3 {
+		p.Produce(ctx, samsa.Record{Topic: "orders", Value: fmt.Append(nil, i)}, func(r samsa.Record, err error) {
+			must(err)
+			fmt.Println("stored at offset", r.Offset)
+		})
+	}
+	must(p.Flush(ctx))
+	// Output:
+	// stored at offset 0
+	// stored at offset 1
+	// stored at offset 2
+}
+
+func ExampleProducer_ProduceSync() {
+	b := memory()
+	defer b.Close()
+	p, err := b.NewProducer(samsa.ProducerOptions{Acks: samsa.AckSynced})
+	must(err)
+	recs, err := p.ProduceSync(context.Background(), samsa.Record{Topic: "orders", Value: []byte("survives a power cut")})
+	must(err)
+	fmt.Println("offset", recs[0].Offset)
+	// Output: offset 0
+}
+
+func ExampleConsumer_Poll() {
+	b := memory()
+	defer b.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("a")}, samsa.Record{Topic: "orders"})
+	must(err)
+
+	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Earliest})
+	must(err)
+	recs, err := c.Poll(ctx) // sleeps until there is something
+	must(err)
+	for _, r := range recs {
+		fmt.Printf("offset %d: %q, tombstone: %v\n", r.Offset, r.Value, r.Value == nil)
+	}
+	// Output:
+	// offset 0: "a", tombstone: false
+	// offset 1: "", tombstone: true
+}
+
+func ExampleConsumer_Records() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("a")}, samsa.Record{Topic: "orders", Value: []byte("stop")})
+	must(err)
+	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}})
+	must(err)
+	for rec, err := range c.Records(ctx) {
+		must(err)
+		fmt.Printf("%s\n", rec.Value)
+		if string(rec.Value) == "stop" {
+			break
+		}
+	}
+	// Output:
+	// a
+	// stop
+}
+
+func ExampleConsumer_SeekTime() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	for hour, v := range []string{"noon", "one", "two"} {
+		_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(v), Timestamp: noon.Add(time.Duration(hour) * time.Hour)})
+		must(err)
+	}
+	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Latest})
+	must(err)
+	must(c.SeekTime(noon.Add(time.Minute)))
+	tp := samsa.TopicPartition{Topic: "orders", Partition: 0}
+	position, err := c.Position(tp)
+	must(err)
+	lag, err := c.Lag(tp)
+	must(err)
+	fmt.Println("position", position, "lag", lag)
+	// Output: position 1 lag 2
+}
+
+func ExampleBroker_ListOffsets() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders"}, samsa.Record{Topic: "orders"})
+	must(err)
+	ends, err := b.ListOffsets(ctx, "orders", samsa.Latest)
+	must(err)
+	fmt.Println(ends)
+	// Output: [{0 2}]
+}
+
+func ExampleTopics_Alter() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Topics().Alter(ctx, "orders", func(c *samsa.TopicConfig) error {
+		c.Retention = time.Hour
+		return c.SetConfig("message.timestamp.type", "LogAppendTime")
+	}))
+	info, err := b.Topics().Describe(ctx, "orders")
+	must(err)
+	fmt.Println(info.Config.Configs()["retention.ms"], info.Config.LogAppendTime)
+	err = b.Topics().Alter(ctx, "orders", func(c *samsa.TopicConfig) error { return c.SetConfig("retention.ms", "soon") })
+	fmt.Println(err)
+	// Output:
+	// 3600000 true
+	// topic orders: invalid topic config: retention.ms="soon": want a whole number from -1 to 9223372036854
+}
+
+func ExamplePartitionFunc() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Topics().AddPartitions(ctx, "orders", 2))
+	p, err := b.NewProducer(samsa.ProducerOptions{Partitioner: samsa.PartitionFunc(func(r *samsa.Record, n int) int {
+		return len(r.Value) % n
+	})})
+	must(err)
+	recs, err := p.ProduceSync(ctx, samsa.Record{Topic: "orders", Value: []byte("odd")}, samsa.Record{Topic: "orders", Value: []byte("even")})
+	must(err)
+	fmt.Println(recs[0].Partition, recs[1].Partition)
+	// Output: 1 0
+}
+
+func ExampleBroker_Sync() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders"}) // stored: survives kill -9
+	must(err)
+	must(b.Sync(ctx)) // and from here on a power cut
+	s, err := b.Stats()
+	must(err)
+	fmt.Println(s.Records, "record,", s.Syncs, "fsync")
+	// Output: 1 record, 1 fsync
+}
