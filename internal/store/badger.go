@@ -40,6 +40,9 @@ type badgerStore struct {
 	// large is the newest version that wrote to the value log.
 	large atomic.Uint64
 
+	// vouched is set by the first Sync: the owner has checked what it found.
+	vouched atomic.Bool
+
 	closing  sync.Once
 	closeErr error
 }
@@ -64,9 +67,13 @@ func (s *badgerStore) Room(n int, essential bool) error {
 	if err != nil {
 		return s.wrap("ask for free space", err)
 	}
+	return s.roomIn(free, n, essential)
+}
+
+func (s *badgerStore) roomIn(free int64, n int, essential bool) error {
 	reserve := s.opts.MinFreeBytes
 	if essential {
-		reserve -= reserve / 4 * 3
+		reserve = min(reserve, max(reserve/4, minReserve))
 	}
 	if free-int64(n) < reserve {
 		return fmt.Errorf("store %s: %w: %d bytes free, %d to be written, %d in reserve",
@@ -95,7 +102,7 @@ func (s *badgerStore) Close() error {
 
 func (s *badgerStore) close() error {
 	var errs []error
-	if s.pipeline.failure() == nil {
+	if s.pipeline.failure() == nil && (s.recovery.Clean || s.vouched.Load()) {
 		errs = append(errs, s.markClean())
 	}
 	return errors.Join(append(errs, s.db.Close(), s.lock.Close())...)

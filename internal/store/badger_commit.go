@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -58,6 +57,10 @@ func (p *pipeline) failure() error {
 func (p *pipeline) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.failLocked(err)
+}
+
+func (p *pipeline) failLocked(err error) {
 	if p.failed == nil {
 		p.failed = fmt.Errorf("the store failed and must be reopened: %w", err)
 	}
@@ -125,9 +128,6 @@ func (f *flight) fill(txn *badger.Txn, b *Batch) error {
 		} else {
 			f.entries[i] = badger.Entry{Key: o.key, Value: o.value}
 			err = txn.SetEntry(&f.entries[i])
-		}
-		if errors.Is(err, badger.ErrTxnTooBig) {
-			return fmt.Errorf("%w: %w", ErrTooLarge, err)
 		}
 		if err != nil {
 			return err
@@ -201,7 +201,7 @@ func (p *pipeline) settle(f *flight) error {
 		return p.failed
 	}
 	if f.err != nil {
-		p.failed = fmt.Errorf("the store failed and must be reopened: %w", f.err)
+		p.failLocked(f.err)
 		return f.err
 	}
 	p.newest.Store(f.version)

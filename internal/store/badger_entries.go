@@ -5,40 +5,60 @@ import (
 	"hash/crc32"
 )
 
-// An entry of a value file, as Badger writes it (logFile.encodeEntry):
+// A value file and the log of a memtable begin with the number of a key (0: no
+// encryption) and an initialisation vector, both unused. Then come entries, as Badger
+// writes them (logFile.encodeEntry):
 //
 //	meta u8 | user meta u8 | key length uvarint | value length uvarint | expiry uvarint | key | value | crc32c u32
 //
 // The checksum, big endian, covers what precedes it. A key carries its version, 8 bytes.
 const (
+	logHeaderSize = 8 + 12
 	entryChecksum = 4
+	maxHeaderSize = 22
 	minEntryKey   = 1 + 8
 	maxEntryKey   = maxKeySize + 8
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// entryHeader holds the lengths at the start of an entry.
+type entryHeader struct {
+	size       int // of the header itself
+	key, value uint64
+	expiry     uint64
+}
+
+// parseHeader reads the header at the start of data.
+func parseHeader(data []byte) (h entryHeader, ok bool) {
+	h.size = 2
+	for _, field := range []*uint64{&h.key, &h.value, &h.expiry} {
+		if h.size >= len(data) {
+			return h, false
+		}
+		v, n := binary.Uvarint(data[h.size:])
+		if n <= 0 {
+			return h, false
+		}
+		*field = v
+		h.size += n
+	}
+	return h, true
+}
+
+// plausible reports whether this could be the header of an entry that we wrote.
+func (h entryHeader) plausible() bool {
+	return h.key >= minEntryKey && h.key <= maxEntryKey && h.value <= limitBytes && h.expiry == 0
+}
+
 // wholeEntry returns the length of the entry at the start of data, or 0 when there is
 // none that is whole and could be ours.
 func wholeEntry(data []byte) int {
-	if len(data) < 2 {
+	h, ok := parseHeader(data)
+	if !ok || !h.plausible() {
 		return 0
 	}
-	n := 2
-	var fields [3]uint64
-	for i := range fields {
-		v, size := binary.Uvarint(data[n:])
-		if size <= 0 {
-			return 0
-		}
-		fields[i] = v
-		n += size
-	}
-	key, value, expiry := fields[0], fields[1], fields[2]
-	if key < minEntryKey || key > maxEntryKey || value == 0 || value > limitBytes || expiry != 0 {
-		return 0
-	}
-	end := n + int(key) + int(value)
+	end := h.size + int(h.key) + int(h.value)
 	if end+entryChecksum > len(data) {
 		return 0
 	}
@@ -48,18 +68,23 @@ func wholeEntry(data []byte) int {
 	return end + entryChecksum
 }
 
-// losesEntries reports whether a value file holds whole entries behind a damaged one.
-// A torn or missing tail alone is no such damage: nothing follows it.
-func losesEntries(file []byte) bool {
-	pos := min(valueFileHeader, len(file))
+// wholeEntries returns the position after the last whole entry of a value file or a
+// memtable log, counted from its start up to the first damage.
+func wholeEntries(file []byte) int {
+	pos := min(logHeaderSize, len(file))
 	for {
 		n := wholeEntry(file[pos:])
 		if n == 0 {
-			break
+			return pos
 		}
 		pos += n
 	}
-	for ; pos < len(file); pos++ {
+}
+
+// losesEntries reports whether a value file holds whole entries behind a damaged one.
+// A torn or missing tail alone is no such damage: nothing follows it.
+func losesEntries(file []byte) bool {
+	for pos := wholeEntries(file); pos < len(file); pos++ {
 		if file[pos] <= maxMeta && wholeEntry(file[pos:]) > 0 {
 			return true
 		}
@@ -67,6 +92,6 @@ func losesEntries(file []byte) bool {
 	return false
 }
 
-// maxMeta bounds the first byte of an entry: flags of which GC and commits leave the
-// lowest three at most.
+// maxMeta bounds the first byte of an entry in a value file: flags, of which commits and
+// GC leave the lowest three at most.
 const maxMeta = 7

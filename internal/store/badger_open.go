@@ -59,7 +59,7 @@ func (s *badgerStore) start() error {
 	if err != nil {
 		return err
 	}
-	s.db, err = badger.OpenManaged(badgerOptions(index, values, s.log))
+	s.db, err = openBadger(index, values, s.log)
 	if err != nil {
 		return err
 	}
@@ -106,10 +106,13 @@ func (s *badgerStore) recover() error {
 	return nil
 }
 
-// badgerOptions are those that docs/adr explains by measurements. Values are verified
-// on every read: not only to notice damage, Badger would trust lengths in a damaged
-// header otherwise and panic.
-func badgerOptions(index, values string, log *zap.Logger) badger.Options {
+// openBadger opens Badger with options found by measurement. The index is small, keys
+// and pointers, so a small memtable does, and neither compression nor a cache helps.
+// Values are verified on every read: not only to notice damage, Badger would trust the
+// lengths in a damaged header otherwise and panic. A value file is mapped at twice its
+// nominal size, and to outgrow that would pull the map from under readers; so a batch,
+// all of which goes to one file, has at most half of the nominal size (limitBytes).
+func openBadger(index, values string, log *zap.Logger) (*badger.DB, error) {
 	o := badger.DefaultOptions(index).
 		WithValueDir(values).
 		WithValueThreshold(inlineThreshold).
@@ -126,7 +129,7 @@ func badgerOptions(index, values string, log *zap.Logger) badger.Options {
 	if log != nil {
 		o = o.WithLogger(badgerLog{log})
 	}
-	return o
+	return badger.OpenManaged(o)
 }
 
 // lockedText is how Badger says that another process holds its lock; the cause is not

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
@@ -30,18 +31,19 @@ func (s *badgerStore) Reclaim(ctx context.Context) error {
 		return s.wrap("reclaim", err)
 	}
 	if err := s.countGarbage(); err != nil {
-		return s.wrap("reclaim", err)
+		return err
 	}
 	if err := s.syncFiles(); err != nil {
 		return err
 	}
 	s.beginDeletions()
 	defer s.endDeletions()
+	r := reclaim{badgerStore: s}
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		more, err := s.rewriteOne()
+		more, err := r.rewriteOne()
 		if err != nil {
 			return s.wrap("reclaim", err)
 		}
@@ -55,15 +57,24 @@ func (s *badgerStore) Reclaim(ctx context.Context) error {
 // alone, and the few small keys of a log would stay in the memtable for ever. To drop
 // a prefix is the only way to have it flushed and compacted.
 func (s *badgerStore) countGarbage() error {
+	if err := s.Room(memtableSize, true); err != nil {
+		return err
+	}
 	err := s.commitOwn(scratchKey, encodeVersion)
 	if err != nil {
 		return err
 	}
 	s.discardBelow(s.pipeline.visible())
 	if err := s.db.DropPrefix(scratchKey); err != nil {
-		return err
+		return s.wrap("reclaim", err)
 	}
-	return s.db.Flatten(1)
+	return s.wrap("reclaim", s.db.Flatten(1))
+}
+
+// reclaim is one run of value-log GC.
+type reclaim struct {
+	*badgerStore
+	file []byte // the content of the candidate
 }
 
 // rewriteOne lets Badger rewrite the value file with the most garbage and reports
@@ -79,10 +90,13 @@ func (s *badgerStore) countGarbage() error {
 // entry of a value but not its copy, the value is unreadable although the old copy is
 // still there. Both files are clean when a rewrite begins and no Sync runs during it,
 // so only the system itself, short of memory or told to sync everything, does that.
-func (s *badgerStore) rewriteOne() (more bool, err error) {
+func (s *reclaim) rewriteOne() (more bool, err error) {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
 	if err := s.passOverDamaged(); err != nil {
+		return false, err
+	}
+	if err := s.roomToRewrite(); err != nil {
 		return false, err
 	}
 	txn := s.db.NewTransactionAt(s.pipeline.visible(), false)
@@ -105,10 +119,32 @@ func (s *badgerStore) rewriteOne() (more bool, err error) {
 	return more, err
 }
 
+// roomToRewrite asks for room for what is alive in the next candidate, which GC copies
+// through a memory map: without room that would kill the process.
+func (s *reclaim) roomToRewrite() error {
+	all, err := readGarbage(s.files.values)
+	if err != nil {
+		return err
+	}
+	most, ok := mostGarbage(all)
+	if !ok {
+		return nil
+	}
+	info, err := os.Stat(valueFile(s.files.values, most.file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil || float64(most.bytes) < garbageShare*float64(info.Size()) {
+		return err
+	}
+	alive := max(0, info.Size()-int64(most.bytes))
+	return s.Room(int(alive), true)
+}
+
 // passOverDamaged keeps GC away from value files that hold whole entries behind a
 // damaged one. GC would stop at the damage, or panic over it, and then delete the file
 // with all that follows. Such a file stays as it is; its space is lost.
-func (s *badgerStore) passOverDamaged() error {
+func (s *reclaim) passOverDamaged() error {
 	for {
 		all, err := readGarbage(s.files.values)
 		if err != nil {
@@ -136,7 +172,7 @@ func (s *badgerStore) passOverDamaged() error {
 }
 
 // damagedCandidate reports whether GC would pick the file and lose something by it.
-func (s *badgerStore) damagedCandidate(path string, g garbage) (bool, error) {
+func (s *reclaim) damagedCandidate(path string, g garbage) (bool, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -144,16 +180,20 @@ func (s *badgerStore) damagedCandidate(path string, g garbage) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
+	damaged, err := s.losesByGC(f, g)
+	return damaged, errors.Join(err, f.Close())
+}
+
+func (s *reclaim) losesByGC(f *os.File, g garbage) (bool, error) {
 	info, err := f.Stat()
 	if err != nil || float64(g.bytes) < garbageShare*float64(info.Size()) {
 		return false, err
 	}
-	data := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, data); err != nil {
+	s.file = slices.Grow(s.file[:0], int(info.Size()))[:info.Size()]
+	if _, err := io.ReadFull(f, s.file); err != nil {
 		return false, err
 	}
-	return losesEntries(data), nil
+	return losesEntries(s.file), nil
 }
 
 // beginDeletions and endDeletions enclose the time in which GC may delete value files.

@@ -1,9 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -19,6 +19,12 @@ import (
 //     panic over a damaged header (safeRead.Entry adds two lengths that can overflow).
 //     If the newest file is an empty one it has nothing to read. So there is always an
 //     empty newest file; Badger removes it at the next open but one.
+//   - It gives new files the numbers after the newest it finds. If power loss took some
+//     of the newest away, but not the index entries that point into them, these would
+//     point into new files, and might meet an entry of the same length there. So leave
+//     out some numbers after an unclean end.
+//   - It reads the logs of the memtables likewise. They are read up to the first damage,
+//     which is right, but the panic is possible there too: disarm the header.
 //   - It deletes a file by cutting it to nothing first, and creates one empty. A
 //     process killed in between leaves an empty file, with which Badger refuses to
 //     open. Such a file holds nothing: remove it.
@@ -34,6 +40,9 @@ func repairFiles(index, values string) (uint32, error) {
 		return 0, err
 	}
 	if err := removeEmpty(values, valueSuffix); err != nil {
+		return 0, err
+	}
+	if err := disarmLogs(index); err != nil {
 		return 0, err
 	}
 	names, err := listDir(values)
@@ -54,7 +63,11 @@ func repairFiles(index, values string) (uint32, error) {
 	if err := recondemn(values); err != nil {
 		return 0, err
 	}
-	return addEmptyValueFile(values, uint32(last))
+	clean, err := noLogs(index)
+	if err != nil {
+		return 0, err
+	}
+	return addEmptyValueFile(values, uint32(last), clean)
 }
 
 // removeEmpty removes the files in dir with the given suffix that have no content.
@@ -81,29 +94,33 @@ func removeEmpty(dir, suffix string) error {
 	return nil
 }
 
-// valueFileHeader is the size of what precedes the first entry: the number of a key
-// (0: no encryption) and an initialisation vector, both unused.
-const valueFileHeader = 20
+// uncleanGap is the number of value files (64 GiB) that power loss is taken to lose at
+// most.
+const uncleanGap = 1000
 
 // addEmptyValueFile makes sure that the newest value file is empty and returns its
-// number. A store without any is left to Badger, which starts with number 1.
-func addEmptyValueFile(dir string, last uint32) (uint32, error) {
-	if last == 0 {
-		return 1, nil
+// number. A new store is left to Badger, which starts with number 1.
+func addEmptyValueFile(dir string, last uint32, clean bool) (uint32, error) {
+	if clean {
+		if last == 0 {
+			return 1, nil
+		}
+		info, err := os.Stat(valueFile(dir, last))
+		if err != nil {
+			return 0, err
+		}
+		if info.Size() == logHeaderSize {
+			return last, nil
+		}
+		last++
+	} else {
+		last += uncleanGap
 	}
-	info, err := os.Stat(valueFile(dir, last))
-	if err != nil {
-		return 0, err
-	}
-	if info.Size() == valueFileHeader {
-		return last, nil
-	}
-	last++
 	f, err := os.OpenFile(valueFile(dir, last), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return 0, err
 	}
-	_, err = f.Write(make([]byte, valueFileHeader))
+	_, err = f.Write(make([]byte, logHeaderSize))
 	return last, errors.Join(err, f.Close())
 }
 
@@ -120,9 +137,9 @@ func cutExcess(path string) error {
 	if err != nil {
 		return err
 	}
-	end, err := dataEnd(f, info.Size())
+	end, err := dataEnd(f, holeAtEnd(f, info.Size()))
 	if err == nil {
-		err = f.Truncate(max(end, valueFileHeader))
+		err = f.Truncate(max(end, logHeaderSize))
 	}
 	return errors.Join(err, f.Close())
 }
@@ -140,20 +157,62 @@ func dataEnd(f io.ReaderAt, size int64) (int64, error) {
 		if _, err := f.ReadAt(part, start); err != nil {
 			return 0, err
 		}
-		for i := len(part) - 1; i >= 0; i-- {
-			if part[i] != 0 {
-				return min(size, start+int64(i)+1+endSlack), nil
-			}
+		if n := len(bytes.TrimRight(part, "\x00")); n > 0 {
+			return min(size, start+int64(n)+endSlack), nil
 		}
 		end = start
 	}
 	return 0, nil
 }
 
-func exists(path string) (bool, error) {
-	_, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+// noLogs reports whether no memtable log is left, as is so after a clean end.
+func noLogs(dir string) (bool, error) {
+	names, err := listDir(dir)
+	return len(memtableLogs(names)) == 0, err
+}
+
+// disarmLogs clears the header of the first damaged entry in each memtable log, where
+// Badger stops reading in any case, if its lengths are not to be trusted.
+func disarmLogs(dir string) error {
+	names, err := listDir(dir)
+	if err != nil {
+		return err
 	}
-	return err == nil, err
+	for _, name := range memtableLogs(names) {
+		if err := disarmLog(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func disarmLog(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	end := wholeEntries(data)
+	rest := data[end:]
+	if h, ok := parseHeader(rest); ok && h.plausible() {
+		return nil // torn, or with a damaged content
+	}
+	rest = rest[:min(len(rest), maxHeaderSize)]
+	if allZero(rest) {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(make([]byte, len(rest)), int64(end))
+	return errors.Join(err, f.Close())
+}
+
+func allZero(data []byte) bool {
+	for _, b := range data {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -23,7 +23,11 @@ func (s *badgerStore) Sync() error {
 		return ErrClosed
 	}
 	defer s.gate.leave()
-	return s.syncFiles()
+	err := s.syncFiles()
+	if err == nil {
+		s.vouched.Store(true)
+	}
+	return err
 }
 
 func (s *badgerStore) syncFiles() error {
@@ -71,7 +75,8 @@ type fileSync struct {
 	dir     func(path string) error
 	retired map[string]bool // logs synced after their retirement
 	listing []string        // entries of index/ when it was synced last
-	last    uint32          // the value file that is current as far as known
+	current string          // the only log in listing that may have grown since, if known
+	last    uint32          // the value file that was current when values were synced last
 	fresh   bool            // values/ has not been synced since last was found
 }
 
@@ -90,19 +95,35 @@ func (f *fileSync) sync(large bool) error {
 	if err := f.flush(); err != nil {
 		return err
 	}
-	names, err := listDir(f.index)
-	if err != nil {
-		return err
-	}
 	if large {
 		if err := f.syncValues(); err != nil {
 			return err
 		}
 	}
-	if err := f.syncLogs(memtableLogs(names)); err != nil {
+	names, err := f.syncCurrent()
+	if err != nil || slices.Equal(names, f.listing) {
 		return err
 	}
-	return f.syncIndexDir()
+	logs := memtableLogs(names)
+	if err := f.syncLogs(logs); err != nil {
+		return err
+	}
+	return f.syncIndexDir(logs)
+}
+
+// syncCurrent syncs the log that was current at the end of the last call, if one is
+// known, and lists index/ afterwards. If nothing changed there all is done: what is
+// visible is in that log, or in those synced before.
+func (f *fileSync) syncCurrent() ([]string, error) {
+	if f.current != "" {
+		err := f.file(filepath.Join(f.index, f.current))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	} else {
+		f.listing = nil
+	}
+	return listDir(f.index)
 }
 
 // syncLogs syncs the memtable logs, of which the last is current.
@@ -130,24 +151,27 @@ func (f *fileSync) syncLogs(logs []string) error {
 	return nil
 }
 
-// syncIndexDir syncs the entries of index/ if they have changed. It looks again, after
-// the logs, for a log that became a table under our hands.
-func (f *fileSync) syncIndexDir() error {
+// syncIndexDir syncs the entries of index/, which have changed. It lists them again,
+// after logs were synced, as one may have become a table under our hands. If another
+// was started meanwhile, the one before it may have grown after it was synced.
+func (f *fileSync) syncIndexDir(logs []string) error {
 	names, err := listDir(f.index)
 	if err != nil {
 		return err
 	}
-	if slices.Equal(names, f.listing) {
-		return nil
-	}
 	if err := f.dir(f.index); err != nil {
 		return err
 	}
-	f.listing = names
+	f.listing, f.current = names, ""
+	if now := memtableLogs(names); len(now) > 0 && slices.Equal(now, logs) {
+		f.current = now[len(now)-1]
+	}
 	return nil
 }
 
-// syncValues syncs the current value file, and values/ when there is a new one.
+// syncValues syncs the current value file, and values/ when there is a new one. It
+// finds the current one by counting up, which works because value-log GC deletes none
+// that is not older than f.last: Reclaim calls syncValues before it lets GC delete.
 func (f *fileSync) syncValues() error {
 	for {
 		_, err := os.Lstat(valueFile(f.values, f.last+1))
@@ -178,13 +202,9 @@ func listDir(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer d.Close()
 	names, err := d.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
 	slices.Sort(names)
-	return names, nil
+	return names, errors.Join(err, d.Close())
 }
 
 const (

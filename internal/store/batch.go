@@ -94,6 +94,8 @@ func (b *Batch) Truncate(n int) {
 func (b *Batch) Append(other *Batch) {
 	b.ops = append(b.ops, other.ops...)
 	b.bytes += other.bytes
+	b.index += other.index
+	b.large = b.large || other.large
 }
 
 // Len returns the number of operations.

@@ -46,11 +46,12 @@ func lockDir(dir string) (io.Closer, error) {
 	if err == nil {
 		return d, nil
 	}
-	d.Close()
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, ErrLocked
+		err = ErrLocked
+	} else {
+		err = fmt.Errorf("lock: %w", err)
 	}
-	return nil, fmt.Errorf("lock: %w", err)
+	return nil, errors.Join(err, d.Close())
 }
 
 // checkWritable returns the reason why nothing can be created in dir, if there is one.

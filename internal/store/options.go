@@ -5,6 +5,10 @@ import "go.uber.org/zap"
 const (
 	defaultMinFreeBytes = 64 << 20
 
+	// minReserve is what Badger may need at any time to write a memtable to a table
+	// and to compact the index, while nothing else is written.
+	minReserve = 16 << 20
+
 	maxKeySize      = 1024
 	inlineThreshold = 1 << 10 // values of this size and more live outside the index
 

@@ -37,7 +37,8 @@ var (
 //
 // All methods may be called from many goroutines at once, except that calls of Commit
 // must not overlap, and neither Commit nor Close may run during Reclaim: one writer
-// owns the store. Keys are 1 to 1024 bytes long, values at least 1 byte.
+// owns the store. Keys are 1 to 1024 bytes long and do not begin with '!', values have
+// at least 1 byte.
 type Store interface {
 	// Commit applies b in one atomic step and calls done exactly once with the outcome,
 	// from any goroutine and possibly before Commit returns.
@@ -49,18 +50,21 @@ type Store interface {
 	// bytes it refers to belong to the store until done is called, which must not
 	// block and must not call the store.
 	//
-	// A batch beyond Limits gets ErrTooLarge. Any other error means that the store can
-	// no longer promise anything: the caller must stop writing (fail-stop), and a
-	// Close after it leaves the recovery point where it was.
+	// A batch beyond Limits gets ErrTooLarge, one with a key or value that is not
+	// allowed an error that says so, and nothing happens. The done functions of all
+	// others are called in the order of the commits, never two at once. Any other
+	// error but ErrClosed means that the store can no longer promise anything: it
+	// refuses all further writes (fail-stop), as it does after a failed Sync, and a
+	// Close leaves the recovery point where it was.
 	Commit(b *Batch, done func(error))
 
 	// Limits returns what one batch may hold. They are constant.
 	Limits() Limits
 
-	// Room reports ErrDiskFull, naming the directory and the figures, when writing n more bytes would
-	// leave less free space than the reserve; essential writes (offset commits,
-	// deletions) may use three quarters of the reserve. It never blocks on I/O other
-	// than asking the file system. The caller asks before every Commit.
+	// Room reports ErrDiskFull, naming the directory and the figures, when writing n
+	// more bytes would leave less free space than the reserve; essential writes (offset
+	// commits, deletions) may use the reserve down to a quarter of it, or 16 MiB. It never blocks on I/O
+	// other than asking the file system. The caller asks before every Commit.
 	Room(n int, essential bool) error
 
 	// Get returns a copy of the value under key, or ErrNotFound, or ErrCorrupt.
@@ -72,7 +76,12 @@ type Store interface {
 	Scan(r Range, fn func(e Entry) (bool, error)) error
 
 	// Sync makes every commit whose done was called before Sync was called survive
-	// power loss. Commits may go on meanwhile. Overlapping calls are allowed.
+	// power loss. Commits may go on meanwhile. Overlapping calls are allowed, and one
+	// fsync serves all that wait for it. An error is final, see Commit.
+	//
+	// The first Sync also vouches for what was found after an unclean end: from then on
+	// it counts as durable, and Close leaves the store clean. The owner checks what it
+	// found before it calls Sync.
 	Sync() error
 
 	// Recovery tells how the store was left by its last owner; it does not change
@@ -81,7 +90,10 @@ type Store interface {
 
 	// Reclaim gives the space of deleted values back to the file system as far as it
 	// can, and returns when ctx ends at the latest after the file in hand. No Commit
-	// may run or be in flight meanwhile; reads may.
+	// may run or be in flight meanwhile; reads may, and wait for some 50 ms at its
+	// beginning. A Scan that lasts longer than Reclaim delays the deletion of files;
+	// if the process is killed then, keys deleted before may come back. To free space it
+	// must first write a little; without the room for that it returns ErrDiskFull.
 	Reclaim(ctx context.Context) error
 
 	// Size returns the bytes that the store takes on disk (0 in memory).

@@ -206,7 +206,7 @@ func TestScanStops(t *testing.T) {
 		}
 		own := errors.New("caller's own")
 		err = s.Scan(Range{}, func(Entry) (bool, error) { return true, own })
-		if err != own {
+		if err != own { //nolint:errorlint // as it is
 			t.Errorf("Scan returned %v, want the error of fn as it is", err)
 		}
 	})
@@ -297,120 +297,6 @@ func TestVersionsRise(t *testing.T) {
 	})
 }
 
-// Commit several batches without waiting; each writes the same keys with its number.
-func TestCommitsInFlightTakeEffectInOrder(t *testing.T) {
-	both(t, func(t *testing.T, s Store) {
-		const commits, keys = 400, 20
-		var (
-			wg    sync.WaitGroup
-			order []int
-			busy  sync.Mutex
-		)
-		for i := range commits {
-			wg.Add(1)
-			b := numbered(i, keys, 30+(i%3)*2000)
-			s.Commit(b, func(err error) {
-				defer wg.Done()
-				if err != nil {
-					t.Errorf("commit %d: %v", i, err)
-				}
-				if !busy.TryLock() {
-					t.Error("two done functions at once")
-					return
-				}
-				order = append(order, i)
-				busy.Unlock()
-			})
-		}
-		wg.Wait()
-		if !slices.IsSorted(order) || len(order) != commits {
-			t.Errorf("done in the order %v", order)
-		}
-		for k := range keys {
-			v, err := s.Get(fmt.Appendf(nil, "key%d", k))
-			if err != nil || !bytes.HasPrefix(v, fmt.Appendf(nil, "%06d", commits-1)) {
-				t.Errorf("key%d is %.10q, %v; want the last commit", k, v, err)
-			}
-		}
-	})
-}
-
-func numbered(i, keys, size int) *Batch {
-	b := &Batch{}
-	for k := range keys {
-		v := bytes.Repeat([]byte{'x'}, size)
-		copy(v, fmt.Sprintf("%06d", i))
-		b.Set(fmt.Appendf(nil, "key%d", k), v)
-	}
-	return b
-}
-
-// Readers run beside commits that each set all keys to one number: whoever sees two
-// numbers saw half a commit, and who starts after done sees at least its number.
-func TestCommitIsAtomicForReaders(t *testing.T) {
-	both(t, func(t *testing.T, s Store) {
-		const commits, keys = 300, 30
-		commit(t, s, numbered(0, keys, 30))
-		var readers sync.WaitGroup
-		stop := make(chan struct{})
-		var mu sync.Mutex
-		stored := 0
-		atLeast := func() int { mu.Lock(); defer mu.Unlock(); return stored }
-		for reader := range 3 {
-			reverse := reader == 1
-			readers.Go(func() {
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					least := atLeast()
-					first, n := "", 0
-					err := s.Scan(Range{Reverse: reverse}, func(e Entry) (bool, error) {
-						v, err := e.AppendValue(nil)
-						if err != nil {
-							return false, err
-						}
-						number := string(v[:6])
-						if first == "" {
-							first = number
-						}
-						if number != first {
-							t.Errorf("a scan saw commits %s and %s", first, number)
-						}
-						n++
-						return true, nil
-					})
-					if err != nil || n != keys {
-						t.Errorf("scan: %d keys, %v", n, err)
-						return
-					}
-					if first < fmt.Sprintf("%06d", least) {
-						t.Errorf("scan saw commit %s after %d was done", first, least)
-					}
-				}
-			})
-		}
-		var wg sync.WaitGroup
-		for i := 1; i <= commits; i++ {
-			wg.Add(1)
-			s.Commit(numbered(i, keys, 30+i%2*2000), func(err error) {
-				defer wg.Done()
-				if err != nil {
-					t.Errorf("commit: %v", err)
-				}
-				mu.Lock()
-				stored = i
-				mu.Unlock()
-			})
-		}
-		wg.Wait()
-		close(stop)
-		readers.Wait()
-	})
-}
-
 func TestBytesAreTheCallersAfterDone(t *testing.T) {
 	both(t, func(t *testing.T, s Store) {
 		key, value, large := []byte("key"), []byte("value"), bytes.Repeat([]byte("x"), 5000)
@@ -439,113 +325,6 @@ func TestBytesAreTheCallersAfterDone(t *testing.T) {
 	})
 }
 
-func TestBatchBeyondLimits(t *testing.T) {
-	both(t, func(t *testing.T, s Store) {
-		l := s.Limits()
-		large := make([]byte, 1<<20)
-		small := make([]byte, 1000)
-		for name, fill := range map[string]func(b *Batch, i int){
-			"entries": func(b *Batch, i int) { b.Delete(fmt.Appendf(nil, "%d", i)) },
-			"bytes":   func(b *Batch, i int) { b.Set(fmt.Appendf(nil, "%d", i), large) },
-			"index":   func(b *Batch, i int) { b.Set(fmt.Appendf(nil, "%d", i), small) },
-		} {
-			var b Batch
-			for i := 0; l.Admits(&b); i++ {
-				fill(&b, i)
-			}
-			if err := tryCommit(s, &b); !errors.Is(err, ErrTooLarge) {
-				t.Errorf("%s: %v, want ErrTooLarge", name, err)
-			}
-			expect(t, name+" afterwards", dump(t, s, Range{KeysOnly: true}), "")
-		}
-		set(t, s, "a", "still works")
-		expectGet(t, s, "a", "still works")
-	})
-}
-
-// What the limits admit is stored, up to the last operation, also when the store adds
-// its recovery point to the transaction.
-func TestBatchAtLimits(t *testing.T) {
-	both(t, func(t *testing.T, s Store) {
-		l := s.Limits()
-		key := func(i, size int) []byte {
-			k := bytes.Repeat([]byte{'k'}, size)
-			copy(k, fmt.Sprintf("%05d", i))
-			return k
-		}
-		for name, fill := range map[string]func(b *Batch, i int){
-			"most entries":  func(b *Batch, i int) { b.Set(key(i, 5), []byte("x")) },
-			"large values":  func(b *Batch, i int) { b.Set(key(i, 10), make([]byte, 1<<20-100)) },
-			"largest value": func(b *Batch, i int) { b.Set(key(i, 10), make([]byte, l.Bytes-10)) },
-			"at threshold":  func(b *Batch, i int) { b.Set(key(i, 200), make([]byte, inlineThreshold)) },
-			"inline":        func(b *Batch, i int) { b.Set(key(i, 100), make([]byte, inlineThreshold-1)) },
-			"long keys":     func(b *Batch, i int) { b.Set(key(i, maxKeySize), make([]byte, 1)) },
-			"deletions":     func(b *Batch, i int) { b.Delete(key(i, 240)) },
-		} {
-			var b Batch
-			for i := 0; l.Admits(&b); i++ {
-				fill(&b, i)
-			}
-			b.Truncate(b.Len() - 1)
-			if !l.Admits(&b) {
-				t.Fatalf("%s: Truncate did not take back the last operation", name)
-			}
-			if err := s.Sync(); err != nil {
-				t.Fatal(err)
-			}
-			if err := tryCommit(s, &b); err != nil {
-				t.Errorf("%s (%d operations, %d bytes, %d index): %v", name, b.Len(), b.Bytes(), b.Index(), err)
-			}
-		}
-	})
-}
-
-func TestBadArguments(t *testing.T) {
-	both(t, func(t *testing.T, s Store) {
-		for _, c := range []struct {
-			key, value []byte
-			want       error
-		}{
-			{nil, []byte("v"), errKeySize},
-			{[]byte{}, []byte("v"), errKeySize},
-			{make([]byte, 1025), []byte("v"), errKeySize},
-			{[]byte("k"), nil, errEmptyValue},
-			{[]byte("k"), []byte{}, errEmptyValue},
-			{[]byte("!recovery"), []byte("v"), errReservedKey},
-			{[]byte("!badger!x"), []byte("v"), errReservedKey},
-		} {
-			var b Batch
-			b.Set([]byte("good"), []byte("v"))
-			b.Set(c.key, c.value)
-			if err := tryCommit(s, &b); !errors.Is(err, c.want) {
-				t.Errorf("Set(%.20q, %q): %v, want %v", c.key, c.value, err, c.want)
-			}
-			expectGone(t, s, "good")
-		}
-		set(t, s, strings.Repeat("k", 1024), "the longest key")
-		expectGet(t, s, strings.Repeat("k", 1024), "the longest key")
-	})
-}
-
-func TestBatchCounts(t *testing.T) {
-	var b Batch
-	b.Set([]byte("key"), make([]byte, 10))
-	b.Delete([]byte("gone"))
-	b.Set([]byte("large"), make([]byte, 5000))
-	if b.Len() != 3 || b.Bytes() != 13+4+5005 || b.Index() != (3+10+12)+(4+12)+(5+12+12) {
-		t.Errorf("Len %d, Bytes %d, Index %d", b.Len(), b.Bytes(), b.Index())
-	}
-	b.Truncate(5)
-	b.Truncate(2)
-	if b.Len() != 2 || b.Bytes() != 17 || b.Index() != 25+16 || b.large {
-		t.Errorf("truncated: Len %d, Bytes %d, Index %d", b.Len(), b.Bytes(), b.Index())
-	}
-	b.Reset()
-	if b.Len() != 0 || b.Bytes() != 0 || b.Index() != 0 {
-		t.Errorf("reset: Len %d, Bytes %d, Index %d", b.Len(), b.Bytes(), b.Index())
-	}
-}
-
 func TestNewStoreIsClean(t *testing.T) {
 	both(t, func(t *testing.T, s Store) {
 		if got := s.Recovery(); !got.Clean {
@@ -554,31 +333,6 @@ func TestNewStoreIsClean(t *testing.T) {
 		if err := s.Room(1<<20, false); err != nil {
 			t.Errorf("Room: %v", err)
 		}
-	})
-}
-
-func TestSyncBesideCommits(t *testing.T) {
-	both(t, func(t *testing.T, s Store) {
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				for range 5 {
-					if err := s.Sync(); err != nil {
-						t.Errorf("Sync: %v", err)
-					}
-				}
-			})
-		}
-		for i := range 100 {
-			wg.Add(1)
-			s.Commit(numbered(i, 3, 2000), func(err error) {
-				if err != nil {
-					t.Errorf("Commit: %v", err)
-				}
-				wg.Done()
-			})
-		}
-		wg.Wait()
 	})
 }
 
@@ -631,51 +385,5 @@ func TestClosedStore(t *testing.T) {
 				t.Errorf("%s after Close: %v, want ErrClosed", name, err)
 			}
 		}
-	})
-}
-
-// Close waits for commits in flight and scans; a scan may still read meanwhile, or
-// learn that the store is closed, but never hangs.
-func TestCloseWaits(t *testing.T) {
-	both(t, func(t *testing.T, s Store) {
-		set(t, s, "a", "1")
-		inScan, goOn, scanned := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(scanned)
-			err := s.Scan(Range{}, func(e Entry) (bool, error) {
-				close(inScan)
-				<-goOn
-				if _, err := s.Get(e.Key); err != nil && !errors.Is(err, ErrClosed) {
-					t.Errorf("Get in a scan while the store closes: %v", err)
-				}
-				v, err := e.AppendValue(nil)
-				if string(v) != "1" {
-					t.Errorf("value %q, %v while the store closes", v, err)
-				}
-				return true, err
-			})
-			if err != nil {
-				t.Errorf("Scan: %v", err)
-			}
-		}()
-		<-inScan
-		var outcomes sync.WaitGroup
-		for i := range 50 {
-			outcomes.Add(1)
-			s.Commit(numbered(i, 3, 2000), func(err error) {
-				if err != nil {
-					t.Errorf("commit before Close: %v", err)
-				}
-				outcomes.Done()
-			})
-		}
-		closed := make(chan error)
-		go func() { closed <- s.Close() }()
-		close(goOn)
-		if err := <-closed; err != nil {
-			t.Errorf("Close: %v", err)
-		}
-		outcomes.Wait()
-		<-scanned
 	})
 }

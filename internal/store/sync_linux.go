@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,11 +21,30 @@ func syncFile(path string) error {
 		err = unix.Fdatasync(fd)
 	}
 	if err != nil {
-		unix.Close(fd)
-		return &fs.PathError{Op: "fdatasync", Path: path, Err: err}
+		err = &fs.PathError{Op: "fdatasync", Path: path, Err: err}
 	}
-	return unix.Close(fd)
+	return errors.Join(err, unix.Close(fd))
 }
 
 // mapsNeedFlush: see syncFile.
 const mapsNeedFlush = false
+
+// holeAtEnd returns where the last hole of a sparse file begins: from there to its size
+// it holds zeros only, and need not be read to know that. It moves the offset of f.
+func holeAtEnd(f *os.File, size int64) int64 {
+	fd := int(f.Fd())
+	var end int64
+	for {
+		data, err := unix.Seek(fd, end, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return end // no data behind
+		}
+		if err != nil {
+			return size
+		}
+		end, err = unix.Seek(fd, data, unix.SEEK_HOLE)
+		if err != nil || end >= size {
+			return size
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// copyStore copies the directory of a store that is in use to a new one, sparse files
+// as sparse ones: what a process that was killed now would leave.
+func copyStore(t testing.TB, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	for _, sub := range []string{".", indexName, valuesName} {
+		entries, err := os.ReadDir(filepath.Join(dir, sub))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(to, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Type().IsRegular() {
+				copySparse(t, filepath.Join(dir, sub, e.Name()), filepath.Join(to, sub, e.Name()))
+			}
+		}
+	}
+	return to
+}
+
+func copySparse(t testing.TB, from, to string) {
+	t.Helper()
+	in, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.Create(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = out.Close() }()
+	info, err := in.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(out, io.NewSectionReader(in, 0, holeAtEnd(in, info.Size()))); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Truncate(info.Size()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,127 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"math"
+	"testing"
+)
+
+func compareBatchKeys(a, b BatchKey) int {
+	return cmp.Or(
+		cmp.Compare(a.Topic, b.Topic),
+		cmp.Compare(a.Partition, b.Partition),
+		cmp.Compare(a.LastOffset, b.LastOffset),
+		cmp.Compare(a.MaxTimestamp, b.MaxTimestamp),
+	)
+}
+
+// Keys sort as what they say, are understood as what was said, and ranges hold what
+// belongs to them.
+func FuzzBatchKey(f *testing.F) {
+	f.Add(uint32(1), uint32(2), int64(3), int64(4), uint32(1), uint32(2), int64(3), int64(-4))
+	f.Add(uint32(0), uint32(0), int64(0), int64(math.MinInt64), uint32(math.MaxUint32), uint32(math.MaxUint32), int64(math.MaxInt64), int64(math.MaxInt64))
+	f.Add(uint32(1), uint32(math.MaxUint32), int64(5), int64(0), uint32(2), uint32(0), int64(0), int64(0))
+	f.Fuzz(func(t *testing.T, t1, p1 uint32, o1, ts1 int64, t2, p2 uint32, o2, ts2 int64) {
+		a := BatchKey{PartitionID{t1, p1}, o1 & math.MaxInt64, ts1}
+		b := BatchKey{PartitionID{t2, p2}, o2 & math.MaxInt64, ts2}
+		ka, kb := AppendBatchKey(nil, a), AppendBatchKey([]byte("x"), b)[1:]
+		if got, err := ParseBatchKey(ka); err != nil || got != a {
+			t.Errorf("%+v was read as %+v, %v", a, got, err)
+		}
+		if got, want := bytes.Compare(ka, kb), compareBatchKeys(a, b); got != want {
+			t.Errorf("%+v and %+v: keys compare as %d, want %d", a, b, got, want)
+		}
+		r := BatchRange(a.PartitionID, a.LastOffset)
+		if got, want := r.holds(kb), b.PartitionID == a.PartitionID && b.LastOffset >= a.LastOffset; got != want {
+			t.Errorf("%+v is in the range of %+v: %v", b, a, got)
+		}
+		topic := TopicRanges(a.Topic)
+		for _, key := range [][]byte{kb, LogStartKey(b.PartitionID)} {
+			if got, want := topic[0].holds(key) || topic[1].holds(key), b.Topic == a.Topic; got != want {
+				t.Errorf("%x is in the ranges of topic %d: %v", key, a.Topic, got)
+			}
+		}
+	})
+}
+
+func FuzzParseBatchKey(f *testing.F) {
+	f.Add([]byte(nil))
+	f.Add([]byte("b"))
+	f.Add(AppendBatchKey(nil, BatchKey{PartitionID{1, 2}, 3, 4}))
+	f.Add(bytes.Repeat([]byte{0xff}, BatchKeySize))
+	f.Fuzz(func(t *testing.T, key []byte) {
+		k, err := ParseBatchKey(key)
+		if err != nil {
+			if !errors.Is(err, errBadKey) {
+				t.Errorf("ParseBatchKey(%x): %v", key, err)
+			}
+			return
+		}
+		if again := AppendBatchKey(nil, k); !bytes.Equal(again, key) {
+			t.Errorf("%x was read as %+v, which is %x", key, k, again)
+		}
+	})
+}
+
+// The range of a partition begins with the batch that holds the offset: keys carry the
+// last offset of their batch.
+func TestBatchRangeFindsTheBatchOfAnOffset(t *testing.T) {
+	both(t, func(t *testing.T, s Store) {
+		p := PartitionID{Topic: 7, Partition: math.MaxUint32}
+		for _, k := range []BatchKey{
+			{p, 9, 100}, {p, 19, 50}, {p, 29, -1},
+			{PartitionID{7, 0}, 15, 1}, {PartitionID{8, 0}, 15, 1},
+		} {
+			set(t, s, string(AppendBatchKey(nil, k)), "v")
+		}
+		for from, want := range map[int64]int64{0: 9, 9: 9, 10: 19, 20: 29, 29: 29, 30: -1} {
+			found := int64(-1)
+			err := s.Scan(BatchRange(p, from), func(e Entry) (bool, error) {
+				k, err := ParseBatchKey(e.Key)
+				found = k.LastOffset
+				return false, err
+			})
+			if err != nil || found != want {
+				t.Errorf("from %d: batch up to %d, %v; want %d", from, found, err, want)
+			}
+		}
+	})
+}
+
+func TestCatalogueRange(t *testing.T) {
+	both(t, func(t *testing.T, s Store) {
+		set(t, s, string(CatalogueKey("ta")), "1", string(CatalogueKey("tb")), "2", string(CatalogueKey("n")), "3", "d", "4")
+		expect(t, "topics", dump(t, s, CatalogueRange("t")), "cta=1 ctb=2")
+		expect(t, "all", dump(t, s, CatalogueRange("")), "cn=3 cta=1 ctb=2")
+	})
+}
+
+func TestSuccessor(t *testing.T) {
+	for in, want := range map[string]string{"a": "b", "a\xff": "b", "\xff\xff": "", "": "", "a\xfe": "a\xff"} {
+		if got := successor([]byte(in)); string(got) != want {
+			t.Errorf("successor(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestRangePrefix(t *testing.T) {
+	for _, c := range []struct{ from, to, want string }{
+		{"", "", ""},
+		{"abc", "", ""},
+		{"", "abc", ""},
+		{"abc", "abd", "abc"},
+		{"abcxyz", "abd", "abc"},
+		{"abcxyz", "abe", "ab"},
+		{"ab\xff", "ac", "ab"},
+		{"abc", "abc", "abc"},
+		{"ab", "abc", "ab"},
+		{"abc", "abdx", "ab"},
+		{"b", "a", ""},
+	} {
+		if got := (Range{From: []byte(c.from), To: []byte(c.to)}).prefix(); string(got) != c.want {
+			t.Errorf("prefix of %q to %q is %q, want %q", c.from, c.to, got, c.want)
+		}
+	}
+}
