@@ -407,7 +407,7 @@ func TestConsumerCloseEndsPoll(t *testing.T) {
 		k.create("t", 1)
 		for _, closeIt := range []func(c *Consumer) error{
 			func(c *Consumer) error { return c.Close() },
-			func(*Consumer) error { return k.Broker.Close() },
+			func(*Consumer) error { return k.Close() },
 		} {
 			c := k.consumer(ConsumerOptions{Topics: []string{"t"}})
 			ended := make(chan error, 1)

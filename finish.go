@@ -116,6 +116,6 @@ func (b *batch) release() {
 	b.builder.Reset()
 	b.tx.Reset()
 	b.lane, b.linger, b.err, b.done = nil, nil, nil, nil
-	b.bytes, b.hurry = 0, false
+	b.bytes, b.hurry, b.sealed = 0, false, false
 	batches.Put(b)
 }

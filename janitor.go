@@ -2,11 +2,13 @@ package samsa
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -65,7 +67,11 @@ func (j *janitor) clean(ctx context.Context, always bool) (topic.Purged, error) 
 	if err != nil || purged.Batches == 0 && !always {
 		return purged, err
 	}
-	return purged, j.b.committer.Exclusive(func() error { return j.b.st.Reclaim(ctx) })
+	err = j.b.committer.Exclusive(func() error { return j.b.st.Reclaim(ctx) })
+	if errors.Is(err, store.ErrDiskFull) {
+		err = fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return purged, err
 }
 
 // Compaction is what Broker.Compact did.

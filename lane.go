@@ -2,6 +2,7 @@ package samsa
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,18 +14,19 @@ import (
 var workers = min(4, runtime.GOMAXPROCS(0))
 
 // lane is one producer's way to one partition: batches that fill up, are compressed by
-// one worker at a time, and are on their way in order. Its fields are guarded by the
+// the workers side by side, and are submitted in order. Its fields are guarded by the
 // producer's mutex.
 type lane struct {
 	p         *Producer
 	t         *producerTopic
 	partition *partition.Partition
 
-	filling  *batch   // nil when no record came since the last batch was complete
-	complete []*batch // waiting for a worker, oldest first
-	sending  bool     // a worker has a batch of this lane
-	queued   bool     // in Producer.ready
-	inFlight int      // batches that were submitted and whose outcome is not known
+	filling    *batch   // nil when no record came since the last batch was complete
+	complete   []*batch // waiting for a worker, oldest first
+	sealing    []*batch // with a worker, or waiting to be submitted behind one that is
+	submitting bool     // a worker submits from the head of sealing
+	queued     bool     // in Producer.ready
+	inFlight   int      // batches that a worker took and whose outcome is not known
 }
 
 // batch is the records of one future stored batch.
@@ -34,6 +36,7 @@ type batch struct {
 	promises []promised
 	bytes    int // that it takes of the buffer
 	hurry    bool
+	sealed   bool // may be submitted
 	linger   *time.Timer
 	env      []byte // memory of the envelope
 	tx       partition.Tx
@@ -113,8 +116,6 @@ func (l *lane) completeLocked() {
 // its way: waiting for an outcome is when batches grow.
 func (l *lane) sendableLocked() bool {
 	switch {
-	case l.sending:
-		return false
 	case len(l.complete) > 0:
 		return true
 	case l.filling == nil:
@@ -139,18 +140,13 @@ func (l *lane) readyLocked() {
 // takeLocked returns the next batch to send.
 func (l *lane) takeLocked() *batch {
 	if len(l.complete) == 0 {
-		l.completeFillingLocked()
+		l.completeLocked()
 	}
 	b := l.complete[0]
-	l.complete = append(l.complete[:0], l.complete[1:]...)
-	l.sending = true
+	l.complete = slices.Delete(l.complete, 0, 1)
+	l.sealing = append(l.sealing, b)
 	l.inFlight++
 	return b
-}
-
-func (l *lane) completeFillingLocked() {
-	l.sending = true // keeps completeLocked from queueing the lane again
-	l.completeLocked()
 }
 
 // send is the goroutine of a worker: it compresses batches and submits them.
@@ -164,40 +160,61 @@ func (p *Producer) send() {
 // sendNext sends one batch and reports whether there was one.
 func (p *Producer) sendNext() bool {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if len(p.ready) == 0 {
-		p.mu.Unlock()
 		return false
 	}
 	l := p.ready[0]
-	p.ready = append(p.ready[:0], p.ready[1:]...)
+	p.ready = slices.Delete(p.ready, 0, 1)
 	l.queued = false
 	if !l.sendableLocked() {
-		p.mu.Unlock()
 		return true
 	}
 	b := l.takeLocked()
+	l.readyLocked() // for another worker
 	p.mu.Unlock()
-	p.submit(b)
+	b.seal(p.opts.Compression.codec())
 	p.mu.Lock()
-	l.sending = false
-	l.readyLocked()
-	p.mu.Unlock()
+	b.sealed = true
+	l.submitLocked()
 	return true
 }
 
-// submit seals b and gives it to the committer.
-func (p *Producer) submit(b *batch) {
-	codec := p.opts.Compression.codec()
+// seal encodes and compresses b.
+func (b *batch) seal(codec log.Codec) {
 	if b.builder.Size() < minCompressedBytes {
 		codec = log.CodecNone
 	}
-	env, err := b.builder.Seal(b.env[:0], codec)
-	if err != nil {
-		p.stored(b, err)
+	var env log.Envelope
+	if env, b.err = b.builder.Seal(b.env[:0], codec); b.err == nil {
+		b.env = env
+	}
+}
+
+// submitLocked gives the sealed batches at the head of the lane to the committer. It
+// gives up the producer's mutex meanwhile; one worker at a time does it.
+func (l *lane) submitLocked() {
+	if l.submitting {
 		return
 	}
-	b.env = env
-	b.tx.Appends = append(b.tx.Appends, partition.Append{Partition: b.lane.partition, Envelope: env})
+	l.submitting = true
+	for len(l.sealing) > 0 && l.sealing[0].sealed {
+		b := l.sealing[0]
+		l.sealing = slices.Delete(l.sealing, 0, 1)
+		l.p.mu.Unlock()
+		l.p.submit(b)
+		l.p.mu.Lock()
+	}
+	l.submitting = false
+}
+
+// submit gives b to the committer.
+func (p *Producer) submit(b *batch) {
+	if b.err != nil {
+		p.stored(b, b.err)
+		return
+	}
+	b.tx.Appends = append(b.tx.Appends, partition.Append{Partition: b.lane.partition, Envelope: b.env})
 	b.tx.Synced = p.opts.Acks == AckSynced
 	b.tx.Done = func(err error) { p.stored(b, err) }
 	p.b.committer.Submit(&b.tx)

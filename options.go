@@ -22,9 +22,11 @@ type Options struct {
 	// Produce says how Broker.Produce works: its Acks, Compression and Partitioner;
 	// the other fields matter to producers only and must be zero.
 	Produce ProducerOptions
-	// MinFreeBytes is the room on the disk below which appends get ErrDiskFull. 0 means
-	// 64 MiB. The store writes through memory maps, and a disk that is really full
-	// would kill the process: leave it well above what others write in a moment.
+	// MinFreeBytes is the room on the disk that appends leave, else they get
+	// ErrDiskFull. 0 means 64 MiB, and 32 MiB is the least. The store writes through
+	// memory maps, and a disk that is really full would kill the process: leave well
+	// more than others write in a moment. What makes room, as to delete a topic, may use
+	// the reserve down to a quarter, or 16 MiB.
 	MinFreeBytes int64
 	// Logger gets what an operator should know: damaged tails that were cut, failures
 	// of the store. nil is silent.
@@ -44,7 +46,7 @@ func (o Options) validate(dir string) error {
 	var w wrong
 	w.check(dir != "" || o.InMemory, "dir", `""`, "a directory, or Options.InMemory")
 	w.check(dir == "" || !o.InMemory, "dir", fmt.Sprintf("%q", dir), "no directory with Options.InMemory")
-	w.check(o.MinFreeBytes >= 0, "Options.MinFreeBytes", o.MinFreeBytes, "0 or more")
+	w.check(o.MinFreeBytes == 0 || o.MinFreeBytes >= minMinFreeBytes, "Options.MinFreeBytes", o.MinFreeBytes, "0, or at least 32 MiB")
 	if err := o.TopicDefaults.Validate(); err != nil {
 		w.errs = append(w.errs, fmt.Errorf("%w: Options.TopicDefaults: %w", ErrInvalidOption, err))
 	}
@@ -55,6 +57,8 @@ func (o Options) validate(dir string) error {
 	w.check(o.Produce.Acks != AckNone, "Options.Produce.Acks", o.Produce.Acks, "stored or synced, Broker.Produce returns offsets")
 	return w.err()
 }
+
+const minMinFreeBytes = 32 << 20
 
 // Compression is how producers compress batches.
 type Compression int8

@@ -120,6 +120,9 @@ func (c *Consumer) tracksOf(tps []TopicPartition) ([]*track, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(tps) == 0 {
+		if c.closing {
+			return nil, ErrClosed
+		}
 		return slices.Clone(c.order), nil
 	}
 	tracks := make([]*track, 0, len(tps))
