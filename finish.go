@@ -78,7 +78,7 @@ func (p *Producer) keep(b *batch) {
 	}
 	if b.err != nil && p.opts.Acks == AckNone {
 		p.b.logger.Warn("records were lost that nobody waits for",
-			zap.Stringer("partition", b.lane.partition.TopicPartition()), zap.Int("records", b.builder.Records()), zap.Error(b.err))
+			zap.Stringer("partition", b.lane.partition.TopicPartition()), zap.Int("records", b.records), zap.Error(b.err))
 	}
 	for i := range b.promises {
 		b.promises[i].keep(b)
@@ -113,9 +113,8 @@ func (pr *promised) keep(b *batch) {
 func (b *batch) release() {
 	clear(b.promises)
 	b.promises = b.promises[:0]
-	b.builder.Reset()
 	b.tx.Reset()
 	b.lane, b.linger, b.err, b.done = nil, nil, nil, nil
-	b.bytes, b.hurry, b.sealed = 0, false, false
+	b.records, b.bytes, b.hurry, b.sealed = 0, 0, false, false
 	batches.Put(b)
 }

@@ -32,7 +32,8 @@ type lane struct {
 // batch is the records of one future stored batch.
 type batch struct {
 	lane     *lane
-	builder  log.Builder
+	builder  *log.Builder // nil once sealed: its memory serves another batch then
+	records  int
 	promises []promised
 	bytes    int // that it takes of the buffer
 	hurry    bool
@@ -52,7 +53,10 @@ type promised struct {
 	promise Promise
 }
 
-var batches = sync.Pool{New: func() any { return new(batch) }}
+var (
+	batches  = sync.Pool{New: func() any { return new(batch) }}
+	builders = sync.Pool{New: func() any { return new(log.Builder) }}
+)
 
 // addLocked puts r into the filling batch, which it completes or begins as needed.
 func (l *lane) addLocked(r *Record, ms int64, size int, promise Promise) {
@@ -64,22 +68,23 @@ func (l *lane) addLocked(r *Record, ms int64, size int, promise Promise) {
 	}
 	if b == nil {
 		b = batches.Get().(*batch)
-		b.lane = l
+		b.lane, b.builder = l, builders.Get().(*log.Builder)
 		l.filling = b
 		l.p.open[b] = struct{}{}
 	}
 	b.builder.Append(ms, r.Key, r.Value, r.Headers)
 	if promise != nil {
-		b.promises = append(b.promises, promised{*r, b.builder.Records() - 1, ms, promise})
+		b.promises = append(b.promises, promised{*r, b.records, ms, promise})
 	}
+	b.records++
 	b.bytes += size
 	l.p.buffered += size
 	switch {
 	case b.builder.Size() >= limit:
 		l.completeLocked()
-	case b.builder.Records() == 1 && l.p.opts.Linger > 0:
+	case b.records == 1 && l.p.opts.Linger > 0:
 		b.linger = time.AfterFunc(l.p.opts.Linger, func() { l.lingered(b) })
-	case b.builder.Records() == 1:
+	case b.records == 1:
 		l.readyLocked()
 	}
 }
@@ -151,14 +156,16 @@ func (l *lane) takeLocked() *batch {
 
 // send is the goroutine of a worker: it compresses batches and submits them.
 func (p *Producer) send() {
+	var scratch []byte
 	for range p.work {
-		for p.sendNext() {
+		for p.sendNext(&scratch) {
 		}
 	}
 }
 
-// sendNext sends one batch and reports whether there was one.
-func (p *Producer) sendNext() bool {
+// sendNext sends one batch and reports whether there was one. scratch is the worker's
+// memory for sealing.
+func (p *Producer) sendNext(scratch *[]byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.ready) == 0 {
@@ -173,22 +180,30 @@ func (p *Producer) sendNext() bool {
 	b := l.takeLocked()
 	l.readyLocked() // for another worker
 	p.mu.Unlock()
-	b.seal(p.opts.Compression.codec())
+	*scratch = b.seal(p.opts.Compression.codec(), *scratch)
 	p.mu.Lock()
 	b.sealed = true
 	l.submitLocked()
 	return true
 }
 
-// seal encodes and compresses b.
-func (b *batch) seal(codec log.Codec) {
+// seal encodes and compresses b. Compression wants room for the worst case, and batches
+// may wait for a slow disk by the hundred: so it works in scratch, which is returned,
+// and b keeps a copy of what came out.
+func (b *batch) seal(codec log.Codec, scratch []byte) []byte {
 	if b.builder.Size() < minCompressedBytes {
 		codec = log.CodecNone
 	}
-	var env log.Envelope
-	if env, b.err = b.builder.Seal(b.env[:0], codec); b.err == nil {
-		b.env = env
+	env, err := b.builder.Seal(scratch[:0], codec)
+	b.builder.Reset()
+	builders.Put(b.builder)
+	b.builder = nil
+	if err != nil {
+		b.err = err
+		return scratch
 	}
+	b.env = append(b.env[:0], env...)
+	return env
 }
 
 // submitLocked gives the sealed batches at the head of the lane to the committer. It
