@@ -12,13 +12,16 @@ import (
 //	'c' name                                        catalogue: "t"+topic name, "d"+topic number (doomed), "n" (next number)
 //	'l' topic u32  partition u32                    log start offset of a partition
 //	'b' topic u32  partition u32  last u64  ts u64  one batch: last offset, max timestamp in ms, sign bit flipped
-//	'o' ...                                         committed offsets of groups
+//	'g' group                                       a consumer group: generation, static members
+//	'o' length u16  group  topic  partition u32     a committed offset; length is that of group
 //	'a' ...                                         the application's own keys
 const (
 	prefixStore     = '!'
 	prefixCatalogue = 'c'
 	prefixLogStart  = 'l'
 	prefixBatch     = 'b'
+	prefixGroup     = 'g'
+	prefixOffset    = 'o'
 )
 
 // BatchKeySize is the length of a batch key.
@@ -127,4 +130,65 @@ func ParseOffset(v []byte) (int64, error) {
 		return 0, fmt.Errorf("%w: %x is not an offset", ErrCorrupt, v)
 	}
 	return int64(binary.BigEndian.Uint64(v)), nil
+}
+
+// GroupKey is the key of a consumer group, whose name has at most MaxGroupName bytes.
+func GroupKey(group string) []byte { return append([]byte{prefixGroup}, group...) }
+
+// MaxGroupName is the longest name of a group, in bytes: a key with a topic's name behind
+// it still fits.
+const MaxGroupName = 512
+
+// GroupRange covers all consumer groups.
+func GroupRange() Range {
+	lo := []byte{prefixGroup}
+	return Range{From: lo, To: successor(lo)}
+}
+
+// ParseGroupKey is the inverse of GroupKey.
+func ParseGroupKey(key []byte) (group string, err error) {
+	if len(key) < 2 || key[0] != prefixGroup {
+		return "", fmt.Errorf("%w: group key %x", errBadKey, key)
+	}
+	return string(key[1:]), nil
+}
+
+// OffsetKey is the key of a committed offset.
+type OffsetKey struct {
+	Group     string
+	Topic     string
+	Partition int32
+}
+
+// AppendOffsetKey appends the encoded key to dst.
+func AppendOffsetKey(dst []byte, k OffsetKey) []byte {
+	dst = append(dst, prefixOffset)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(k.Group)))
+	dst = append(dst, k.Group...)
+	dst = append(dst, k.Topic...)
+	return binary.BigEndian.AppendUint32(dst, uint32(k.Partition))
+}
+
+// ParseOffsetKey is the inverse of AppendOffsetKey.
+func ParseOffsetKey(key []byte) (OffsetKey, error) {
+	const fixed = 1 + 2 + 4
+	if len(key) < fixed || key[0] != prefixOffset {
+		return OffsetKey{}, fmt.Errorf("%w: offset key %x", errBadKey, key)
+	}
+	n := int(binary.BigEndian.Uint16(key[1:]))
+	if len(key) < fixed+n {
+		return OffsetKey{}, fmt.Errorf("%w: offset key %x", errBadKey, key)
+	}
+	rest := key[3+n:]
+	return OffsetKey{
+		Group:     string(key[3 : 3+n]),
+		Topic:     string(rest[:len(rest)-4]),
+		Partition: int32(binary.BigEndian.Uint32(rest[len(rest)-4:])),
+	}, nil
+}
+
+// OffsetRange covers the committed offsets of all groups.
+func OffsetRange() Range {
+	lo := []byte{prefixOffset}
+	return Range{From: lo, To: successor(lo)}
 }

@@ -125,3 +125,33 @@ func TestRangePrefix(t *testing.T) {
 		}
 	}
 }
+
+func FuzzOffsetKey(f *testing.F) {
+	f.Add("billing", "orders", int32(3))
+	f.Add("", "", int32(0))
+	f.Add("g\x00h", "a.b", int32(-1))
+	f.Fuzz(func(t *testing.T, group, topic string, partition int32) {
+		if len(group) > MaxGroupName {
+			t.Skip()
+		}
+		want := OffsetKey{Group: group, Topic: topic, Partition: partition}
+		got, err := ParseOffsetKey(AppendOffsetKey(nil, want))
+		if err != nil || got != want {
+			t.Errorf("%+v came back as %+v, %v", want, got, err)
+		}
+	})
+}
+
+func FuzzParseOffsetKey(f *testing.F) {
+	f.Add([]byte("o\x00\x01gt\x00\x00\x00\x01"))
+	f.Add([]byte("o\xff\xffg"))
+	f.Fuzz(func(t *testing.T, key []byte) {
+		k, err := ParseOffsetKey(key)
+		if err != nil {
+			return
+		}
+		if again := AppendOffsetKey(nil, k); !bytes.Equal(again, key) {
+			t.Errorf("%x was read as %+v, which is %x", key, k, again)
+		}
+	})
+}
