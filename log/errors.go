@@ -48,3 +48,34 @@ var (
 	// ErrUnsupportedCodec: the compression codec is not one of Kafka's five.
 	ErrUnsupportedCodec = errors.New("unsupported compression codec")
 )
+
+// The errors of groups, wrapped with the group and the member they concern.
+var (
+	// ErrUnknownMember: the group has no member of that id; the member joins anew, without one.
+	ErrUnknownMember = errors.New("unknown member")
+	// ErrIllegalGeneration: the generation is not the group's current one; the member rejoins.
+	ErrIllegalGeneration = errors.New("illegal generation")
+	// ErrRebalanceInProgress: the group is between two generations; the member rejoins.
+	ErrRebalanceInProgress = errors.New("rebalance in progress")
+	// ErrFencedInstance: the instance id belongs to another, newer member; this one must stop.
+	ErrFencedInstance = errors.New("fenced by a newer member of the same instance id")
+	// ErrMemberIDRequired: the member was given an id, and joins again with it.
+	ErrMemberIDRequired = errors.New("member id required")
+	// ErrInconsistentProtocol: the member's protocols are not what the others of the group speak.
+	ErrInconsistentProtocol = errors.New("inconsistent group protocol")
+	// ErrInvalidSessionTimeout: the session timeout is out of the range that the broker allows.
+	ErrInvalidSessionTimeout = errors.New("invalid session timeout")
+	// ErrGroupFull: the group has as many members as the broker allows.
+	ErrGroupFull = errors.New("group is full")
+	// ErrInvalidGroup: the name cannot be one of a group.
+	ErrInvalidGroup = errors.New("invalid group name")
+	// ErrUnknownGroup: there is no group of that name, or it was deleted.
+	ErrUnknownGroup = errors.New("unknown group")
+	// ErrGroupNotEmpty: the group still has members, and what was asked needs that it has none.
+	ErrGroupNotEmpty = errors.New("group is not empty")
+	// ErrMetadataTooLarge: the metadata of a committed offset is too long.
+	ErrMetadataTooLarge = errors.New("offset metadata too large")
+	// ErrNoOffset: the group has no committed offset for the partition, and the consumer was
+	// told not to begin elsewhere.
+	ErrNoOffset = errors.New("no committed offset")
+)

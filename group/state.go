@@ -1,0 +1,35 @@
+package group
+
+// State is where a group stands in Kafka's classic protocol.
+//
+//	Empty -> PreparingRebalance -> CompletingRebalance -> Stable
+//	  |  ^         |   ^                  |                 |
+//	  |  |_________|   |__________________|_________________|
+//	  v  no member left      a member joins, leaves, expires
+//	Dead
+type State uint8
+
+// The states of a group.
+const (
+	Empty               State = iota // no members
+	PreparingRebalance               // the members are asked to join
+	CompletingRebalance              // all have joined, the leader has not said who gets what
+	Stable                           // every member has its assignment, or can fetch it
+	Dead                             // deleted: this value is of no more use
+)
+
+// String returns Kafka's name of the state.
+func (s State) String() string {
+	switch s {
+	case Empty:
+		return "Empty"
+	case PreparingRebalance:
+		return "PreparingRebalance"
+	case CompletingRebalance:
+		return "CompletingRebalance"
+	case Stable:
+		return "Stable"
+	default:
+		return "Dead"
+	}
+}
