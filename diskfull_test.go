@@ -203,7 +203,7 @@ func TestDiskFullByOthers(t *testing.T) {
 		if err := unix.Statfs(disk, &st); err != nil {
 			t.Fatal(err)
 		}
-		if int64(st.Bavail)*st.Bsize >= left {
+		if int64(st.Bavail)*int64(st.Bsize) >= left {
 			break
 		}
 	}
