@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
@@ -26,6 +27,8 @@ const (
 type Catalogue struct {
 	st        store.Store
 	committer *partition.Committer
+
+	version atomic.Uint64 // rises with every change
 
 	change chan struct{} // capacity 1: held by whoever changes the catalogue
 	next   int64         // number of the next topic; guarded by change
@@ -149,6 +152,15 @@ func (c *Catalogue) Get(name string) (*Topic, error) {
 		return nil, fmt.Errorf("%w: %q", log.ErrUnknownTopic, name)
 	}
 	return t, nil
+}
+
+// TopicID returns a topic's identity and its number of partitions; false when there is none.
+func (c *Catalogue) TopicID(name string) (id [16]byte, partitions int32, ok bool) {
+	t, err := c.Get(name)
+	if err != nil {
+		return id, 0, false
+	}
+	return t.ID(), int32(len(t.Partitions())), true
 }
 
 // List returns all topics, by name.
@@ -319,7 +331,11 @@ func (c *Catalogue) Close(err error) {
 	}
 }
 
+// Version returns a number that rises with every creation, change and deletion.
+func (c *Catalogue) Version() uint64 { return c.version.Load() }
+
 func (c *Catalogue) wakeLocked() {
+	c.version.Add(1)
 	for w := range c.watchers {
 		w.Wake()
 	}

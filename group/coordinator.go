@@ -1,0 +1,284 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// Topics is what a coordinator has to know of topics.
+type Topics interface {
+	// TopicID returns the identity of the topic of that name and its number of
+	// partitions; false when there is none.
+	TopicID(name string) (id [16]byte, partitions int32, ok bool)
+}
+
+// Coordinator drives the groups of a broker: it brings time, concurrency and the store to
+// the state machines. Members in this process and, through a wire, from elsewhere are the
+// same to it.
+//
+// What a member is told is in the store before it is told; what it committed is in the
+// store before Commit returns. All methods may be called by anybody at any time.
+type Coordinator struct {
+	st        store.Store
+	committer *partition.Committer
+	topics    Topics
+	opts      Options
+	wg        sync.WaitGroup
+	stop      chan struct{} // closed when Close begins
+
+	mu     sync.Mutex // guards what follows
+	groups map[string]*entry
+	closed bool
+}
+
+// Options of a Coordinator.
+type Options struct {
+	Rules Rules
+	// OffsetsRetention is how long the offsets of a group stay once it is empty; 0 means
+	// 7 days (offsets.retention.minutes).
+	OffsetsRetention time.Duration
+	// Logger gets failures that nobody waits for; nil is silent.
+	Logger *zap.Logger
+}
+
+const (
+	defaultOffsetsRetention = 7 * 24 * time.Hour
+	expiryInterval          = 10 * time.Minute // how often offsets are looked at for age
+)
+
+// Open reads the groups and committed offsets that st holds. Close ends the coordinator;
+// the committer and the store stay open.
+func Open(st store.Store, committer *partition.Committer, topics Topics, opts Options) (*Coordinator, error) {
+	if opts.OffsetsRetention == 0 {
+		opts.OffsetsRetention = defaultOffsetsRetention
+	}
+	if opts.Logger == nil {
+		opts.Logger = zap.NewNop()
+	}
+	c := &Coordinator{
+		st: st, committer: committer, topics: topics, opts: opts,
+		stop: make(chan struct{}), groups: make(map[string]*entry),
+	}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	c.wg.Go(c.expireOffsets)
+	return c, nil
+}
+
+// load reads what is stored.
+func (c *Coordinator) load() error {
+	now := time.Now()
+	var emptied []*entry
+	err := c.st.Scan(store.GroupRange(), func(e store.Entry) (bool, error) {
+		name, err := store.ParseGroupKey(e.Key)
+		if err != nil {
+			return false, err
+		}
+		v, err := e.AppendValue(nil)
+		if err != nil {
+			return false, err
+		}
+		s, err := DecodeSnapshot(v)
+		if err != nil {
+			return false, fmt.Errorf("group %s: %w", name, err)
+		}
+		en := c.newEntry(Restore(now, name, c.opts.Rules, s))
+		c.groups[name] = en
+		if since, ok := en.group.EmptySince(); ok && !since.Equal(s.EmptySince) {
+			emptied = append(emptied, en)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("read groups: %w", err)
+	}
+	err = c.st.Scan(store.OffsetRange(), func(e store.Entry) (bool, error) {
+		k, err := store.ParseOffsetKey(e.Key)
+		if err != nil {
+			return false, err
+		}
+		v, err := e.AppendValue(nil)
+		if err != nil {
+			return false, err
+		}
+		o, err := decodeOffset(v)
+		if err != nil {
+			return false, fmt.Errorf("group %s: offset of %s/%d: %w", k.Group, k.Topic, k.Partition, err)
+		}
+		en := c.groups[k.Group]
+		if en == nil {
+			en = c.newEntry(NewGroup(k.Group, c.opts.Rules))
+			c.groups[k.Group] = en
+		}
+		en.offsets[log.TopicPartition{Topic: k.Topic, Partition: k.Partition}] = o
+		return true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("read committed offsets: %w", err)
+	}
+	for _, en := range c.groups {
+		en.schedule(now)
+	}
+	for _, en := range emptied { // its members died with the last owner: its offsets age from now on
+		en.persist(en.group.Snapshot(), func(error) {})
+	}
+	return nil
+}
+
+// Close answers everybody who waits with ErrClosed and ends what runs.
+func (c *Coordinator) Close() {
+	c.mu.Lock()
+	first := !c.closed
+	c.closed = true
+	entries := slices.Collect(maps.Values(c.groups))
+	c.mu.Unlock()
+	if first {
+		close(c.stop)
+	}
+	for _, en := range entries {
+		en.close()
+	}
+	c.wg.Wait()
+}
+
+// entry returns the group of that name; create makes one if there is none.
+func (c *Coordinator) entry(name string, create bool) (*entry, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch en := c.groups[name]; {
+	case c.closed:
+		return nil, fmt.Errorf("group %s: %w", name, log.ErrClosed)
+	case en != nil:
+		return en, nil
+	case !create:
+		return nil, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
+	}
+	en := c.newEntry(NewGroup(name, c.opts.Rules))
+	c.groups[name] = en
+	return en, nil
+}
+
+// CheckName refuses names that a group cannot have: none, and those too long for a key.
+func CheckName(name string) error {
+	if name == "" || len(name) > store.MaxGroupName {
+		return fmt.Errorf("%w: a name has 1 to %d bytes, this one has %d", log.ErrInvalidGroup, store.MaxGroupName, len(name))
+	}
+	return nil
+}
+
+// Join takes part in the next generation of a group, which it waits for. Ticket is the
+// coordinator's to choose. When ctx ends the call does; the member stays until its
+// session ends.
+func (c *Coordinator) Join(ctx context.Context, name string, req JoinRequest) JoinResponse {
+	for {
+		en, err := c.entry(name, true)
+		if err != nil {
+			return JoinResponse{Err: err, MemberID: req.MemberID}
+		}
+		answer, err := await(ctx, en, func(now time.Time, t Ticket, w waiting) Effects {
+			en.joins[t] = w.join
+			req.Ticket = t
+			return en.group.Join(now, req)
+		})
+		if err != nil {
+			return JoinResponse{Err: err, MemberID: req.MemberID}
+		}
+		if !errors.Is(answer.join.Err, log.ErrUnknownGroup) {
+			return answer.join
+		}
+		select { // it is being deleted: the next one of that name is another group
+		case <-en.buried:
+		case <-ctx.Done():
+			return JoinResponse{Err: ctx.Err(), MemberID: req.MemberID}
+		}
+	}
+}
+
+// Sync brings or fetches the assignments of the generation that Join has answered.
+func (c *Coordinator) Sync(ctx context.Context, name string, req SyncRequest) SyncResponse {
+	en, err := c.entry(name, false)
+	if errors.Is(err, log.ErrUnknownGroup) {
+		err = fmt.Errorf("group %s: %w: %q", name, log.ErrUnknownMember, req.MemberID)
+	}
+	if err != nil {
+		return SyncResponse{Err: err}
+	}
+	answer, err := await(ctx, en, func(now time.Time, t Ticket, w waiting) Effects {
+		en.syncs[t] = w.sync
+		req.Ticket = t
+		return en.group.Sync(now, req)
+	})
+	if err != nil {
+		return SyncResponse{Err: err}
+	}
+	return answer.sync
+}
+
+// Heartbeat keeps a member's session alive. ErrRebalanceInProgress asks it to join again.
+func (c *Coordinator) Heartbeat(name, memberID, instanceID string, generation int32) error {
+	en, err := c.entry(name, false)
+	if errors.Is(err, log.ErrUnknownGroup) {
+		return fmt.Errorf("group %s: %w: %q", name, log.ErrUnknownMember, memberID)
+	}
+	if err != nil {
+		return err
+	}
+	en.lock()
+	defer en.mu.Unlock()
+	return en.group.Heartbeat(time.Now(), memberID, instanceID, generation)
+}
+
+// Leave takes members out of a group, and returns an error or nil for each.
+func (c *Coordinator) Leave(name string, members []LeaveMember) []error {
+	en, err := c.entry(name, false)
+	if err != nil {
+		if errors.Is(err, log.ErrUnknownGroup) {
+			err = fmt.Errorf("group %s: %w", name, log.ErrUnknownMember)
+		}
+		return slices.Repeat([]error{err}, len(members))
+	}
+	en.lock()
+	defer en.mu.Unlock()
+	now := time.Now()
+	errs, effects := en.group.Leave(now, members)
+	en.carryOut(effects)
+	en.schedule(now)
+	return errs
+}
+
+// Watch has w woken whenever the members of the group may have to act: a rebalance begins or
+// the group changes otherwise. In-process members need not wait for their next heartbeat.
+func (c *Coordinator) Watch(name string, w *partition.Waiter) error {
+	en, err := c.entry(name, true)
+	if err != nil {
+		return err
+	}
+	en.lock()
+	defer en.mu.Unlock()
+	en.watchers[w] = struct{}{}
+	return nil
+}
+
+// Unwatch undoes Watch.
+func (c *Coordinator) Unwatch(name string, w *partition.Waiter) {
+	if en, err := c.entry(name, false); err == nil {
+		en.lock()
+		defer en.mu.Unlock()
+		delete(en.watchers, w)
+	}
+}

@@ -1,0 +1,250 @@
+package group
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// entry is one group with what drives it.
+type entry struct {
+	c    *Coordinator
+	name string
+
+	mu       sync.Mutex // guards what follows; never held while waiting
+	group    *Group
+	ticket   Ticket // the last one given out
+	joins    map[Ticket]chan JoinResponse
+	syncs    map[Ticket]chan SyncResponse
+	watchers map[*partition.Waiter]struct{}
+	timer    *time.Timer
+	due      time.Time // when the timer fires; zero when it does not
+	closed   bool
+
+	buried chan struct{} // closed when a deletion is over
+
+	relay  relay
+	behind atomic.Bool // the store refused what the group had made of itself
+
+	offsetsMu sync.Mutex // guards offsets
+	offsets   map[log.TopicPartition]Offset
+}
+
+func (c *Coordinator) newEntry(g *Group) *entry {
+	return &entry{
+		c: c, name: g.Name(), group: g,
+		joins:    make(map[Ticket]chan JoinResponse),
+		syncs:    make(map[Ticket]chan SyncResponse),
+		watchers: make(map[*partition.Waiter]struct{}),
+		offsets:  make(map[log.TopicPartition]Offset),
+		buried:   make(chan struct{}),
+	}
+}
+
+// waiting is where the answer to a call goes; one of the two is used.
+type waiting struct {
+	join chan JoinResponse
+	sync chan SyncResponse
+}
+
+// answered is what came out of a call.
+type answered struct {
+	join JoinResponse
+	sync SyncResponse
+}
+
+// await makes a call that is answered later and waits for the answer or the end of ctx.
+func await(ctx context.Context, en *entry, call func(time.Time, Ticket, waiting) Effects) (answered, error) {
+	if err := ctx.Err(); err != nil {
+		return answered{}, err
+	}
+	w := waiting{join: make(chan JoinResponse, 1), sync: make(chan SyncResponse, 1)}
+	en.lock()
+	if en.closed {
+		en.mu.Unlock()
+		return answered{}, fmt.Errorf("group %s: %w", en.name, log.ErrClosed)
+	}
+	en.ticket++
+	ticket := en.ticket
+	now := time.Now()
+	en.carryOut(call(now, ticket, w))
+	en.schedule(now)
+	en.mu.Unlock()
+	select {
+	case r := <-w.join:
+		return answered{join: r}, nil
+	case r := <-w.sync:
+		return answered{sync: r}, nil
+	case <-ctx.Done():
+		en.cancel(ticket)
+		return answered{}, ctx.Err()
+	}
+}
+
+// cancel forgets a call whose caller has gone.
+func (en *entry) cancel(t Ticket) {
+	en.lock()
+	defer en.mu.Unlock()
+	delete(en.joins, t)
+	delete(en.syncs, t)
+	now := time.Now()
+	en.carryOut(en.group.Cancel(now, t))
+	en.schedule(now)
+}
+
+// carryOut makes the effects of a call durable and then releases the answers. The caller
+// holds en.mu: effects go to the committer in the order of the calls.
+func (en *entry) carryOut(e Effects) {
+	p := &parcel{}
+	for _, r := range e.Joins {
+		if ch := en.joins[r.Ticket]; ch != nil {
+			delete(en.joins, r.Ticket)
+			p.add(func(err error) {
+				if err != nil {
+					r = JoinResponse{Ticket: r.Ticket, MemberID: r.MemberID, Err: err}
+				}
+				ch <- r
+			})
+		}
+	}
+	for _, r := range e.Syncs {
+		if ch := en.syncs[r.Ticket]; ch != nil {
+			delete(en.syncs, r.Ticket)
+			p.add(func(err error) {
+				if err != nil {
+					r = SyncResponse{Ticket: r.Ticket, Err: err}
+				}
+				ch <- r
+			})
+		}
+	}
+	for w := range en.watchers {
+		w.Wake()
+	}
+	en.relay.push(p)
+	if e.Persist == nil {
+		en.relay.ready(p, nil)
+		return
+	}
+	en.persist(*e.Persist, func(err error) {
+		if err != nil {
+			en.behind.Store(true)
+		}
+		en.relay.ready(p, err)
+	})
+}
+
+func (en *entry) persist(s Snapshot, done func(error)) {
+	tx := &partition.Tx{Essential: true, Done: done}
+	tx.Writes.Set(store.GroupKey(en.name), s.Encode())
+	en.c.committer.Submit(tx)
+}
+
+// lock takes en.mu. If what was to be stored could not be, the group is ahead of the store:
+// then all sessions end, and the members join anew.
+func (en *entry) lock() {
+	en.mu.Lock()
+	if en.closed || !en.behind.Swap(false) {
+		return
+	}
+	now := time.Now()
+	s := Snapshot{Generation: en.group.Generation(), ProtocolType: en.group.Describe().ProtocolType}
+	en.group = Restore(now, en.name, en.c.opts.Rules, s)
+	en.answerAll(fmt.Errorf("group %s: %w", en.name, log.ErrUnknownMember))
+	en.schedule(now)
+}
+
+// answerAll answers every call that waits with err.
+func (en *entry) answerAll(err error) {
+	for t, ch := range en.joins {
+		ch <- JoinResponse{Ticket: t, Err: err}
+	}
+	for t, ch := range en.syncs {
+		ch <- SyncResponse{Ticket: t, Err: err}
+	}
+	clear(en.joins)
+	clear(en.syncs)
+	for w := range en.watchers {
+		w.Wake()
+	}
+}
+
+// schedule sets the timer for the group's next deadline. One that fires too early does
+// no harm.
+func (en *entry) schedule(now time.Time) {
+	next, ok := en.group.NextDeadline()
+	if en.closed || !ok || !en.due.IsZero() && !next.Before(en.due) {
+		return
+	}
+	en.due = next
+	if en.timer == nil {
+		en.timer = time.AfterFunc(next.Sub(now), en.expire)
+		return
+	}
+	en.timer.Reset(next.Sub(now))
+}
+
+// expire is what the timer calls.
+func (en *entry) expire() {
+	en.lock()
+	defer en.mu.Unlock()
+	if en.closed {
+		return
+	}
+	en.due = time.Time{}
+	now := time.Now()
+	en.carryOut(en.group.Expire(now))
+	en.schedule(now)
+}
+
+func (en *entry) close() {
+	en.lock()
+	defer en.mu.Unlock()
+	en.closed = true
+	if en.timer != nil {
+		en.timer.Stop()
+	}
+	en.answerAll(fmt.Errorf("group %s: %w", en.name, log.ErrClosed))
+}
+
+// relay releases answers in the order in which they were given, each when what it rests on
+// is in the store.
+type relay struct {
+	mu    sync.Mutex // guards queue; held while answers go to their channels, which have room
+	queue []*parcel
+}
+
+// parcel is the answers of one call.
+type parcel struct {
+	ready   bool
+	err     error
+	answers []func(error)
+}
+
+func (p *parcel) add(answer func(error)) { p.answers = append(p.answers, answer) }
+
+func (r *relay) push(p *parcel) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.queue = append(r.queue, p)
+}
+
+// ready notes the outcome of p and releases what is ready at the head of the queue.
+func (r *relay) ready(p *parcel, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.ready, p.err = true, err
+	for len(r.queue) > 0 && r.queue[0].ready {
+		head := r.queue[0]
+		r.queue = append(r.queue[:0], r.queue[1:]...)
+		for _, answer := range head.answers {
+			answer(head.err)
+		}
+	}
+}
