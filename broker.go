@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -22,6 +23,7 @@ type Broker struct {
 	st        store.Store
 	committer *partition.Committer
 	catalogue *topic.Catalogue
+	groups    *group.Coordinator
 	sender    sender
 	janitor   janitor
 
@@ -62,6 +64,10 @@ func Open(dir string, opts Options) (*Broker, error) {
 			zap.Stringer("partition", cut.TopicPartition), zap.Int64("from", cut.From), zap.Int64("to", cut.To),
 			zap.Int("batches", cut.Batches), zap.NamedError("cause", cut.Cause))
 	}
+	var groups *group.Coordinator
+	if err == nil {
+		groups, err = group.Open(st, committer, catalogue, group.Options{Logger: opts.Logger})
+	}
 	if err != nil {
 		committer.Close()
 		return nil, fmt.Errorf("samsa: open %s: %w", dir, errors.Join(err, st.Close()))
@@ -72,6 +78,7 @@ func Open(dir string, opts Options) (*Broker, error) {
 		st:        st,
 		committer: committer,
 		catalogue: catalogue,
+		groups:    groups,
 		clients:   make(map[client]struct{}),
 		closed:    make(chan struct{}),
 	}
@@ -165,6 +172,7 @@ func (b *Broker) Close() error {
 		c.shut()
 	}
 	b.janitor.stop()
+	b.groups.Close()
 	b.catalogue.Close(ErrClosed)
 	b.committer.Close()
 	if err := b.st.Close(); err != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// Consumer reads partitions in the order of their offsets. Poll and Records are for one
+// Consumer reads partitions in the order of their offsets, all of them or, in a group, those
+// that the group has assigned to it. Poll and Records are for one
 // goroutine at a time; the other methods may be called by anybody at any time.
 //
 // A consumer reads ahead in the background. What Poll has returned is behind the
@@ -25,9 +26,11 @@ type Consumer struct {
 	waiter *partition.Waiter // wakes the fetching goroutine
 	ready  *partition.Waiter // wakes Poll
 
-	mu       sync.Mutex // guards what follows and the tracks
-	topics   []*topic.Topic
+	member *member // nil without a group
+
+	mu       sync.Mutex            // guards what follows and the tracks
 	whole    map[*topic.Topic]bool // all partitions of it, new ones too
+	version  uint64                // of the catalogue, when it was looked at for topics
 	tracks   map[TopicPartition]*track
 	order    []*track // by topic and partition; Poll and the fetcher begin anywhere in it
 	turn     int      // in order: with whom the next Poll begins
@@ -38,8 +41,9 @@ type Consumer struct {
 	closedCh chan struct{}
 }
 
-// NewConsumer returns a consumer without a group. It fails with ErrUnknownTopic,
-// ErrUnknownPartition, or ErrInvalidOption naming all that is wrong.
+// NewConsumer returns a consumer, which joins its group, if it has one, with the first
+// Poll. It fails with ErrUnknownTopic, ErrUnknownPartition, or ErrInvalidOption naming all
+// that is wrong.
 func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("new consumer: %w", err)
@@ -53,33 +57,54 @@ func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 		tracks:   make(map[TopicPartition]*track),
 		closedCh: make(chan struct{}),
 	}
-	err := c.assign()
+	err := c.prepare()
 	if err == nil {
 		err = b.register(c)
 	}
+	if err == nil && c.member != nil {
+		err = c.member.start()
+	}
 	if err != nil {
 		c.unwatch()
+		b.unregister(c)
 		return nil, fmt.Errorf("new consumer: %w", err)
 	}
 	c.wg.Go(c.fetch)
 	return c, nil
 }
 
+// prepare sets up what is read, or what is subscribed to.
+func (c *Consumer) prepare() error {
+	if err := c.b.check(context.Background()); err != nil {
+		return err
+	}
+	if c.opts.Group == "" {
+		return c.assign()
+	}
+	var errs []error
+	for _, name := range c.opts.Topics {
+		_, err := c.b.topic(context.Background(), name)
+		errs = append(errs, err)
+	}
+	c.member = newMember(c)
+	return errors.Join(errs...)
+}
+
 // assign sets up the tracks that the options name, each at its start.
 func (c *Consumer) assign() error {
 	ctx := context.Background()
-	if err := c.b.check(ctx); err != nil {
-		return err
-	}
 	var errs []error
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(c.opts.Topics))) {
+	for _, name := range c.opts.Topics {
 		t, err := c.b.topic(ctx, name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		c.topics = append(c.topics, t)
 		c.whole[t] = true
+	}
+	c.version = c.b.catalogue.Version()
+	c.matchLocked()
+	for t := range c.whole {
 		for _, p := range t.Partitions() {
 			errs = append(errs, c.track(p, c.opts.Start))
 		}
@@ -90,7 +115,6 @@ func (c *Consumer) assign() error {
 			errs = append(errs, err)
 			continue
 		}
-		c.topics = append(c.topics, t)
 		for _, i := range indexes {
 			p, err := t.Partition(i)
 			if err == nil {
@@ -116,7 +140,7 @@ func (c *Consumer) track(p *partition.Partition, start Start) error {
 		p.Unwatch(c.waiter)
 		return err
 	}
-	tr := &track{tp: tp, partition: p, position: offset, next: offset}
+	tr := &track{tp: tp, partition: p, position: offset, next: offset, base: offset, done: offset, saved: -1}
 	c.tracks[tp] = tr
 	c.order = append(c.order, tr)
 	return nil
@@ -142,9 +166,18 @@ func (c *Consumer) Poll(ctx context.Context) ([]Record, error) {
 
 // poll is Poll, into the memory of dst.
 func (c *Consumer) poll(ctx context.Context, dst []Record) ([]Record, error) {
+	if c.member != nil {
+		c.member.enter()
+		defer c.member.leave()
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("poll: %w", err)
+		}
+		if c.member != nil && !c.isClosing() {
+			if err := c.member.step(ctx); err != nil {
+				return nil, fmt.Errorf("poll: %w", err)
+			}
 		}
 		records, err := c.collect(dst[:0])
 		if err != nil {
@@ -277,6 +310,12 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 	}
 }
 
+func (c *Consumer) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
 // over reports whether nothing is left to read.
 func (c *Consumer) over() bool {
 	c.mu.Lock()
@@ -315,6 +354,9 @@ func (c *Consumer) shut() {
 		return
 	}
 	c.ready.Wake()
+	if c.member != nil {
+		c.member.end()
+	}
 	c.waiter.Wake()
 	c.wg.Wait()
 	c.unwatch()

@@ -2,7 +2,10 @@ package samsa
 
 import (
 	"fmt"
+	"regexp"
 	"time"
+
+	"github.com/samsa-go/samsa/group"
 )
 
 // Start is where a consumer begins to read: Earliest, Latest, AtOffset or AtTime.
@@ -19,6 +22,7 @@ const (
 	startLatest
 	startOffset
 	startTime
+	startCommitted
 )
 
 // The two ends of a log. They are not to be changed.
@@ -27,6 +31,9 @@ var (
 	Earliest = Start{}
 	// Latest is behind the last record.
 	Latest = Start{kind: startLatest}
+	// Committed is for consumers of a group that must not begin anywhere but at the
+	// group's committed offset: without one Poll returns ErrNoOffset until a Seek.
+	Committed = Start{kind: startCommitted}
 )
 
 // AtOffset starts at that offset of every partition.
@@ -45,6 +52,8 @@ func (s Start) String() string {
 		return fmt.Sprintf("offset %d", s.offset)
 	case startTime:
 		return "time " + s.time.Format(time.RFC3339Nano)
+	case startCommitted:
+		return "committed"
 	}
 	return "earliest"
 }
@@ -62,14 +71,23 @@ const (
 	ResetError
 )
 
-// ConsumerOptions says what a consumer reads and how. Topics or Partitions is needed.
+// ConsumerOptions says what a consumer reads and how. Topics, TopicPattern or Partitions is
+// needed.
 type ConsumerOptions struct {
+	// Group shares the topics with the other consumers of that name: each partition is
+	// read by one of them. "" for a consumer that reads everything itself.
+	Group string
+	// Member says how the consumer takes part in its group.
+	Member MemberOptions
 	// Topics to read, all partitions of each, those added later too.
 	Topics []string
+	// TopicPattern selects topics by their names, those created later too.
+	TopicPattern *regexp.Regexp
 	// Partitions to read, by topic, for those who want to choose.
 	Partitions map[string][]int32
-	// Start is where to begin in each partition; Earliest by default. Partitions that
-	// are added later are read from their first record.
+	// Start is where to begin in each partition, in a group where it has no committed
+	// offset; Earliest by default. Partitions that are added later are read from their
+	// first record.
 	Start Start
 	// OutOfRange says what happens when an offset is not there (any more).
 	OutOfRange ResetPolicy
@@ -93,12 +111,20 @@ func (o ConsumerOptions) withDefaults() ConsumerOptions {
 	if o.MaxPollBytes == 0 {
 		o.MaxPollBytes = defaultMaxPollBytes
 	}
+	o.Member = o.Member.withDefaults()
 	return o
 }
 
 func (o ConsumerOptions) validate() error {
 	var w wrong
-	w.check(len(o.Topics) > 0 || len(o.Partitions) > 0, "ConsumerOptions.Topics", "empty", "a topic, or ConsumerOptions.Partitions")
+	w.check(len(o.Topics) > 0 || len(o.Partitions) > 0 || o.TopicPattern != nil,
+		"ConsumerOptions.Topics", "empty", "a topic, or ConsumerOptions.TopicPattern or Partitions")
+	w.check(o.Group == "" || len(o.Partitions) == 0, "ConsumerOptions.Partitions", o.Partitions, "none with ConsumerOptions.Group, which assigns them")
+	w.check(o.Group != "" || o.Start.kind != startCommitted, "ConsumerOptions.Start", o.Start, "another one without ConsumerOptions.Group")
+	if o.Group != "" {
+		w.check(group.CheckName(o.Group) == nil, "ConsumerOptions.Group", fmt.Sprintf("%.20q... of %d bytes", o.Group, len(o.Group)), "at most 512 bytes")
+	}
+	o.Member.check(&w, o.Group)
 	for _, name := range o.Topics {
 		_, both := o.Partitions[name]
 		w.check(!both, "ConsumerOptions.Partitions", fmt.Sprintf("%q", name), "no topic that is in ConsumerOptions.Topics too")

@@ -62,6 +62,13 @@ func (f *fetcher) next() (job, bool) {
 		if tr.paused || tr.stuck || full && len(tr.chunks) > 0 {
 			continue
 		}
+		if tr.unplaced {
+			tr.stuck = true
+			err := fmt.Errorf("%s: %w", tr.tp, ErrNoOffset)
+			c.errs = append(c.errs, pollError{err, tr, tr.epoch})
+			c.ready.Wake()
+			continue
+		}
 		if tr.next == tr.partition.HighWatermark() && tr.partition.Err() == nil {
 			continue
 		}
@@ -148,42 +155,65 @@ func (c *Consumer) troubleLocked(tr *track, err error) {
 
 // dropLocked stops reading the topic of tr, which was deleted.
 func (c *Consumer) dropLocked(tr *track, err error) {
-	kept := c.order[:0]
-	for _, other := range c.order {
-		if other.tp.Topic != tr.tp.Topic {
-			kept = append(kept, other)
-			continue
-		}
-		other.partition.Unwatch(c.waiter)
-		for i := range other.chunks {
-			c.fetched -= other.chunks[i].bytes
-		}
-		other.epoch++
-		delete(c.tracks, other.tp)
-	}
-	clear(c.order[len(kept):])
-	c.order = kept
+	c.removeLocked(func(other *track) bool { return other.tp.Topic == tr.tp.Topic })
 	c.errs = append(c.errs, pollError{err: err})
-	if len(c.order) == 0 {
+	if len(c.order) == 0 && c.member == nil && c.opts.TopicPattern == nil {
 		c.gone = err
 	}
 }
 
-// refreshLocked picks up partitions that were added to whole topics.
-func (c *Consumer) refreshLocked() {
-	for _, t := range c.topics {
-		ps := t.Partitions()
-		if !c.whole[t] || t.Err() != nil {
+// removeLocked stops reading the partitions that are chosen.
+func (c *Consumer) removeLocked(chosen func(*track) bool) {
+	kept := c.order[:0]
+	for _, tr := range c.order {
+		if !chosen(tr) {
+			kept = append(kept, tr)
 			continue
 		}
-		before := len(c.order)
+		tr.partition.Unwatch(c.waiter)
+		c.fetched -= tr.seek(tr.position)
+		delete(c.tracks, tr.tp)
+	}
+	clear(c.order[len(kept):])
+	c.order = kept
+}
+
+// refreshLocked picks up partitions that were added to whole topics, and topics that
+// match the pattern.
+func (c *Consumer) refreshLocked() {
+	if c.member != nil {
+		return // the group does it
+	}
+	before := len(c.order)
+	if v := c.b.catalogue.Version(); v != c.version {
+		c.version = v
+		c.matchLocked()
+	}
+	for t := range c.whole {
+		ps := t.Partitions()
+		if t.Err() != nil {
+			delete(c.whole, t)
+			continue
+		}
 		for i := len(ps) - 1; i >= 0 && c.tracks[ps[i].TopicPartition()] == nil; i-- {
 			if err := c.track(ps[i], Earliest); err != nil {
 				break // it has ended meanwhile; the others of the topic tell
 			}
 		}
-		if len(c.order) != before {
-			c.sort()
+	}
+	if len(c.order) != before {
+		c.sort()
+	}
+}
+
+// matchLocked adds the topics that match the pattern.
+func (c *Consumer) matchLocked() {
+	if c.opts.TopicPattern == nil {
+		return
+	}
+	for _, t := range c.b.catalogue.List() {
+		if c.opts.TopicPattern.MatchString(t.Name()) {
+			c.whole[t] = true
 		}
 	}
 }

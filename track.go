@@ -21,7 +21,13 @@ type track struct {
 	epoch     int
 	paused    bool
 	stuck     bool // its error waits for Poll: not read until then, or until a seek
+	unplaced  bool // has no position until a seek: an error comes in its place
 	chunks    []chunk
+
+	// For a consumer of a group:
+	base  int64 // the lowest offset that it may have read since it was given the partition
+	done  int64 // the position when Poll was called last: what came before is processed
+	saved int64 // committed by auto-commit last; -1 for nothing
 }
 
 // chunk is one batch that was read ahead, or the error in its place.
@@ -122,7 +128,9 @@ func (tr *track) seek(offset int64) (forgotten int) {
 	}
 	tr.chunks = nil
 	tr.position, tr.next = offset, offset
+	tr.base = min(tr.base, offset)
+	tr.done = min(tr.done, offset)
 	tr.epoch++
-	tr.stuck = false
+	tr.stuck, tr.unplaced = false, false
 	return forgotten
 }

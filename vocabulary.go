@@ -59,6 +59,20 @@ var (
 	ErrNotDirectory      = log.ErrNotDirectory
 	ErrReadOnly          = log.ErrReadOnly
 	ErrNewerFormat       = log.ErrNewerFormat
+
+	ErrUnknownMember         = log.ErrUnknownMember
+	ErrIllegalGeneration     = log.ErrIllegalGeneration
+	ErrRebalanceInProgress   = log.ErrRebalanceInProgress
+	ErrFencedInstance        = log.ErrFencedInstance
+	ErrMemberIDRequired      = log.ErrMemberIDRequired
+	ErrInconsistentProtocol  = log.ErrInconsistentProtocol
+	ErrInvalidSessionTimeout = log.ErrInvalidSessionTimeout
+	ErrGroupFull             = log.ErrGroupFull
+	ErrInvalidGroup          = log.ErrInvalidGroup
+	ErrUnknownGroup          = log.ErrUnknownGroup
+	ErrGroupNotEmpty         = log.ErrGroupNotEmpty
+	ErrMetadataTooLarge      = log.ErrMetadataTooLarge
+	ErrNoOffset              = log.ErrNoOffset
 )
 
 // KeyHash is the default partitioner: xxhash64 of the key; records without a key

@@ -1,0 +1,273 @@
+package samsa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// CommittedOffset is where a group goes on in a partition.
+type CommittedOffset struct {
+	Offset   int64  // of the next record to be consumed
+	Metadata string // the application's own, at most 4096 bytes
+}
+
+// Commit commits the positions of all assigned partitions: everything that Poll has
+// returned. When it returns nil the commit is as safe as MemberOptions.CommitAcks says.
+//
+// A consumer that is out of its group, and does not know it yet perhaps, gets
+// ErrUnknownMember or ErrIllegalGeneration, and the group's offsets stay as they are: others
+// have the partitions. ErrRebalanceInProgress asks for a Poll before the next try.
+func (c *Consumer) Commit(ctx context.Context) error {
+	if c.member == nil {
+		return fmt.Errorf("commit: %w", errNoGroup)
+	}
+	return c.commitPositions(ctx, nil)
+}
+
+var errNoGroup = fmt.Errorf("%w: the consumer has none", ErrInvalidGroup)
+
+// CommitRecords commits that these records, and those before them in their partitions, were
+// processed. Errors are those of Commit; a record of a partition that the consumer does
+// not have any more, or has got anew since, is ErrIllegalGeneration.
+func (c *Consumer) CommitRecords(ctx context.Context, records ...Record) error {
+	offsets := make(map[TopicPartition]CommittedOffset)
+	for i := range records {
+		tp := TopicPartition{Topic: records[i].Topic, Partition: records[i].Partition}
+		if next := records[i].Offset + 1; next > offsets[tp].Offset {
+			offsets[tp] = CommittedOffset{Offset: next}
+		}
+	}
+	return c.CommitOffsets(ctx, offsets)
+}
+
+// CommitOffsets commits exactly these offsets, with metadata. Errors are those of
+// CommitRecords.
+func (c *Consumer) CommitOffsets(ctx context.Context, offsets map[TopicPartition]CommittedOffset) error {
+	if c.member == nil {
+		return fmt.Errorf("commit: %w", errNoGroup)
+	}
+	if err := c.checkOwned(offsets); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return c.member.commit(ctx, offsets)
+}
+
+// checkOwned refuses offsets from before the partition was assigned, and those of others.
+func (c *Consumer) checkOwned(offsets map[TopicPartition]CommittedOffset) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for tp, o := range offsets {
+		tr := c.tracks[tp]
+		switch {
+		case tr == nil:
+			return fmt.Errorf("%s: %w: it is not assigned to this consumer now", tp, ErrIllegalGeneration)
+		case o.Offset < tr.base:
+			return fmt.Errorf("%s: %w: offset %d is from before the partition was assigned, at %d", tp, ErrIllegalGeneration, o.Offset, tr.base)
+		}
+	}
+	return nil
+}
+
+// Committed returns the group's committed offsets of tps, or without any of all
+// partitions it has offsets for. Partitions without one are missing.
+func (c *Consumer) Committed(ctx context.Context, tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
+	if c.member == nil {
+		return nil, fmt.Errorf("committed: %w", errNoGroup)
+	}
+	return c.b.Groups().Committed(ctx, c.opts.Group, tps...)
+}
+
+// commitPositions commits the positions of tps, or without any of all tracks.
+func (c *Consumer) commitPositions(ctx context.Context, tps []TopicPartition) error {
+	offsets := make(map[TopicPartition]CommittedOffset)
+	c.mu.Lock()
+	for _, tr := range c.order {
+		if (len(tps) == 0 || slices.Contains(tps, tr.tp)) && !tr.unplaced {
+			offsets[tr.tp] = CommittedOffset{Offset: tr.position}
+		}
+	}
+	c.mu.Unlock()
+	return c.member.commit(ctx, offsets)
+}
+
+// commit commits offsets as the member of the present generation. While a round is about
+// to end the generation it waits for the next one.
+func (m *member) commit(ctx context.Context, offsets map[TopicPartition]CommittedOffset) error {
+	if len(offsets) == 0 {
+		return ctx.Err()
+	}
+	for {
+		m.mu.Lock()
+		id, generation, joined, r := m.id, m.generation, m.joined, m.round
+		m.mu.Unlock()
+		if !joined {
+			return fmt.Errorf("commit: group %s: %w: the consumer is not in the group", m.c.opts.Group, ErrUnknownMember)
+		}
+		req := group.CommitRequest{
+			MemberID: id, InstanceID: m.opts.InstanceID, Generation: generation,
+			Offsets: make(map[TopicPartition]group.Offset, len(offsets)),
+			Synced:  m.opts.CommitAcks == AckSynced,
+		}
+		for tp, o := range offsets {
+			req.Offsets[tp] = group.Offset{Offset: o.Offset, LeaderEpoch: -1, Metadata: o.Metadata}
+		}
+		err := m.c.b.groups.Commit(ctx, m.c.opts.Group, req)
+		switch {
+		case err == nil:
+			m.c.saved(offsets)
+			return nil
+		case errors.Is(err, ErrIllegalGeneration) && m.movedOn(generation):
+			continue
+		case errors.Is(err, ErrRebalanceInProgress) && r != nil:
+			select {
+			case <-r.done:
+				if r.err == nil {
+					continue
+				}
+			case <-ctx.Done():
+				return fmt.Errorf("commit: %w", ctx.Err())
+			}
+		}
+		m.heard(generation, err)
+		return fmt.Errorf("commit: %w", err)
+	}
+}
+
+// movedOn reports whether a round has brought the member into another generation.
+func (m *member) movedOn(generation int32) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.joined && m.generation != generation
+}
+
+// autoCommit commits what was processed since the last time.
+func (m *member) autoCommit() {
+	offsets := m.c.unsaved()
+	if len(offsets) == 0 {
+		return
+	}
+	if err := m.commit(m.ctx, offsets); err != nil { // is tried again, or was lost with the partitions
+		m.c.b.logger.Debug("auto-commit failed", zap.String("group", m.c.opts.Group), zap.Error(err))
+	}
+}
+
+// settle notes that the records returned so far are processed: Poll is called again.
+func (c *Consumer) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, tr := range c.order {
+		tr.done = tr.position
+	}
+}
+
+// unsaved returns what auto-commit has to commit.
+func (c *Consumer) unsaved() map[TopicPartition]CommittedOffset {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	offsets := make(map[TopicPartition]CommittedOffset)
+	for _, tr := range c.order {
+		if tr.done != tr.saved && !tr.unplaced {
+			offsets[tr.tp] = CommittedOffset{Offset: tr.done}
+		}
+	}
+	return offsets
+}
+
+// saved notes what was committed.
+func (c *Consumer) saved(offsets map[TopicPartition]CommittedOffset) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for tp, o := range offsets {
+		if tr := c.tracks[tp]; tr != nil {
+			tr.saved = o.Offset
+		}
+	}
+}
+
+// subscription returns the names of the topics that a group consumer wants, sorted.
+func (c *Consumer) subscription() []string {
+	names := make(map[string]bool)
+	for _, name := range c.opts.Topics {
+		names[name] = true
+	}
+	if c.opts.TopicPattern != nil {
+		for _, t := range c.b.catalogue.List() {
+			if c.opts.TopicPattern.MatchString(t.Name()) {
+				names[t.Name()] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// acquire begins to read tps, each at its committed offset, and returns those that are
+// not there any more.
+func (c *Consumer) acquire(tps []TopicPartition) (gone []TopicPartition) {
+	if len(tps) == 0 {
+		return nil
+	}
+	committed, err := c.b.groups.Fetch(c.opts.Group, tps...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.errs = append(c.errs, pollError{err: err})
+		return tps
+	}
+	for _, tp := range tps {
+		p, err := c.partition(tp)
+		if err == nil {
+			err = c.beginLocked(p, committed)
+		}
+		if err != nil {
+			gone = append(gone, tp)
+		}
+	}
+	c.sort()
+	c.waiter.Wake()
+	return gone
+}
+
+func (c *Consumer) partition(tp TopicPartition) (*partition.Partition, error) {
+	t, err := c.b.catalogue.Get(tp.Topic)
+	if err != nil {
+		return nil, err
+	}
+	return t.Partition(tp.Partition)
+}
+
+// beginLocked tracks p from its committed offset, or from where the options say.
+func (c *Consumer) beginLocked(p *partition.Partition, committed map[TopicPartition]group.Offset) error {
+	start := c.opts.Start
+	o, ok := committed[p.TopicPartition()]
+	if ok {
+		start = AtOffset(o.Offset)
+	}
+	unplaced := start.kind == startCommitted
+	if unplaced {
+		start = Earliest
+	}
+	if err := c.track(p, start); err != nil {
+		return err
+	}
+	tr := c.tracks[p.TopicPartition()]
+	tr.unplaced = unplaced
+	if ok {
+		tr.saved = o.Offset
+	}
+	return nil
+}
+
+// release stops reading tps.
+func (c *Consumer) release(tps []TopicPartition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removeLocked(func(tr *track) bool { return slices.Contains(tps, tr.tp) })
+}

@@ -1,0 +1,247 @@
+package samsa
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// Groups administers the consumer groups of a broker.
+type Groups struct{ b *Broker }
+
+// Groups returns the group administration.
+func (b *Broker) Groups() Groups { return Groups{b} }
+
+// GroupState is where a group stands: Empty, PreparingRebalance, CompletingRebalance,
+// Stable or Dead.
+type GroupState = group.State
+
+// The states of a group.
+const (
+	GroupEmpty               = group.Empty
+	GroupPreparingRebalance  = group.PreparingRebalance
+	GroupCompletingRebalance = group.CompletingRebalance
+	GroupStable              = group.Stable
+	GroupDead                = group.Dead
+)
+
+// GroupInfo describes a group at one moment.
+type GroupInfo struct {
+	Name       string
+	State      GroupState
+	Assignor   string // that the members have agreed on; "" when there are none
+	Generation int32
+	Members    []MemberInfo
+	Partitions []GroupPartition // that are assigned or have a committed offset, by topic and partition
+}
+
+// MemberInfo describes a member of a group.
+type MemberInfo struct {
+	ID, InstanceID, ClientID, ClientHost string
+	Topics                               []string
+	Assignment                           []TopicPartition
+}
+
+// GroupPartition is how far a group is in a partition.
+type GroupPartition struct {
+	Topic         string
+	Partition     int32
+	Committed     int64 // -1 when there is no committed offset
+	Metadata      string
+	HighWatermark int64
+	Lag           int64  // records behind the committed offset, or all when there is none
+	MemberID      string // who has it, "" for nobody
+}
+
+// List returns the names of all groups, sorted.
+func (g Groups) List(ctx context.Context) ([]string, error) {
+	if err := g.b.check(ctx); err != nil {
+		return nil, fmt.Errorf("list groups: %w", err)
+	}
+	listed := g.b.groups.List()
+	names := make([]string, len(listed))
+	for i, l := range listed {
+		names[i] = l.Name
+	}
+	return names, nil
+}
+
+// Describe returns what is known about a group, or ErrUnknownGroup.
+func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
+	if err := g.b.check(ctx); err != nil {
+		return GroupInfo{}, fmt.Errorf("describe group %s: %w", name, err)
+	}
+	d, err := g.b.groups.Describe(name)
+	if err != nil {
+		return GroupInfo{}, err
+	}
+	committed, err := g.b.groups.Fetch(name)
+	if err != nil {
+		return GroupInfo{}, err
+	}
+	info := GroupInfo{Name: name, State: d.State, Assignor: d.ProtocolName, Generation: d.Generation}
+	owner := make(map[TopicPartition]string)
+	for _, m := range d.Members {
+		mi := MemberInfo{ID: m.ID, InstanceID: m.InstanceID, ClientID: m.ClientID, ClientHost: m.ClientHost}
+		if sub, err := group.DecodeSubscription(m.Metadata); err == nil {
+			mi.Topics = sub.Topics
+		}
+		if a, err := group.DecodeAssignment(m.Assignment); err == nil {
+			mi.Assignment = flatten(a)
+		}
+		for _, tp := range mi.Assignment {
+			owner[tp] = m.ID
+		}
+		info.Members = append(info.Members, mi)
+	}
+	info.Partitions = g.partitions(committed, owner)
+	return info, nil
+}
+
+// partitions joins what is committed and what is assigned.
+func (g Groups) partitions(committed map[TopicPartition]group.Offset, owner map[TopicPartition]string) []GroupPartition {
+	tps := make(map[string][]int32)
+	for tp := range committed {
+		tps[tp.Topic] = append(tps[tp.Topic], tp.Partition)
+	}
+	for tp := range owner {
+		if _, ok := committed[tp]; !ok {
+			tps[tp.Topic] = append(tps[tp.Topic], tp.Partition)
+		}
+	}
+	var all []GroupPartition
+	for _, tp := range flatten(tps) {
+		t, err := g.b.catalogue.Get(tp.Topic)
+		if err != nil {
+			continue // deleted meanwhile
+		}
+		p, err := t.Partition(tp.Partition)
+		if err != nil {
+			continue
+		}
+		gp := GroupPartition{Topic: tp.Topic, Partition: tp.Partition, Committed: -1, HighWatermark: p.HighWatermark(), MemberID: owner[tp]}
+		from := p.LogStart()
+		if o, ok := committed[tp]; ok {
+			gp.Committed, gp.Metadata = o.Offset, o.Metadata
+			from = max(from, o.Offset)
+		}
+		gp.Lag = max(0, gp.HighWatermark-from)
+		all = append(all, gp)
+	}
+	return all
+}
+
+// Committed returns the committed offsets of a group for tps, or without any all that it
+// has. Partitions without one are missing, as is everything of an unknown group.
+func (g Groups) Committed(ctx context.Context, name string, tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
+	if err := g.b.check(ctx); err != nil {
+		return nil, fmt.Errorf("committed offsets of group %s: %w", name, err)
+	}
+	found, err := g.b.groups.Fetch(name, tps...)
+	if err != nil {
+		return nil, err
+	}
+	offsets := make(map[TopicPartition]CommittedOffset, len(found))
+	for tp, o := range found {
+		offsets[tp] = CommittedOffset{Offset: o.Offset, Metadata: o.Metadata}
+	}
+	return offsets, nil
+}
+
+// Delete removes a group without members and its offsets, else it is ErrGroupNotEmpty.
+func (g Groups) Delete(ctx context.Context, name string) error {
+	if err := g.b.check(ctx); err != nil {
+		return fmt.Errorf("delete group %s: %w", name, err)
+	}
+	return g.b.groups.Delete(ctx, name)
+}
+
+// DeleteOffsets removes committed offsets of a group without members, else it is
+// ErrGroupNotEmpty.
+func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...TopicPartition) error {
+	if err := g.b.check(ctx); err != nil {
+		return fmt.Errorf("delete offsets of group %s: %w", name, err)
+	}
+	return g.b.groups.DeleteOffsets(ctx, name, tps...)
+}
+
+// Reset moves the committed offsets of a group without members, else it is
+// ErrGroupNotEmpty: in tps, or without any in all partitions the group has offsets for.
+// A target outside the log becomes the nearer end of it. A group that does not exist is created by it.
+func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...TopicPartition) error {
+	if err := g.b.check(ctx); err != nil {
+		return fmt.Errorf("reset group %s: %w", name, err)
+	}
+	committed, err := g.b.groups.Fetch(name, tps...)
+	if err != nil {
+		return err
+	}
+	if len(tps) == 0 {
+		tps = slices.Collect(maps.Keys(committed))
+	}
+	offsets := make(map[TopicPartition]group.Offset, len(tps))
+	for _, tp := range tps {
+		old, ok := committed[tp]
+		if !ok {
+			old.Offset = -1
+		}
+		offset, err := g.target(tp, to, old.Offset)
+		if err != nil {
+			return fmt.Errorf("reset group %s: %w", name, err)
+		}
+		offsets[tp] = group.Offset{Offset: offset, LeaderEpoch: -1, Metadata: old.Metadata}
+	}
+	return g.b.groups.Reset(ctx, name, offsets)
+}
+
+// target returns the offset that to means for tp, where the group is at committed, or -1.
+func (g Groups) target(tp TopicPartition, to GroupReset, committed int64) (int64, error) {
+	t, err := g.b.catalogue.Get(tp.Topic)
+	if err != nil {
+		return 0, err
+	}
+	p, err := t.Partition(tp.Partition)
+	if err != nil {
+		return 0, err
+	}
+	offset, err := to.resolve(p, committed)
+	if err != nil {
+		return 0, err
+	}
+	return min(max(offset, p.LogStart()), p.HighWatermark()), nil
+}
+
+// GroupReset is where Groups.Reset moves a group to: To, Ago or Shift.
+type GroupReset struct {
+	start Start
+	shift bool
+	by    int64
+}
+
+// To moves to where a Start stands; not Committed.
+func To(s Start) GroupReset { return GroupReset{start: s} }
+
+// Ago moves to the records of the last d.
+func Ago(d time.Duration) GroupReset { return To(AtTime(time.Now().Add(-d))) }
+
+// Shift moves by n records, back if n is negative. A partition without a committed offset
+// is ErrNoOffset.
+func Shift(n int64) GroupReset { return GroupReset{shift: true, by: n} }
+
+// resolve returns the offset that r means for p, where the group is at committed, or -1.
+func (r GroupReset) resolve(p *partition.Partition, committed int64) (int64, error) {
+	switch {
+	case !r.shift && r.start.kind == startCommitted:
+		return 0, fmt.Errorf("%w: a reset to Committed", ErrInvalidOption)
+	case !r.shift:
+		return r.start.resolve(p)
+	case committed < 0:
+		return 0, fmt.Errorf("%s: %w", p.TopicPartition(), ErrNoOffset)
+	}
+	return committed + r.by, nil
+}

@@ -1,0 +1,115 @@
+package samsa
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/samsa-go/samsa/group"
+)
+
+// MemberOptions says how a consumer takes part in its group. The zero value is right for
+// most: auto-commit, cooperative-sticky assignment, Kafka's timeouts.
+type MemberOptions struct {
+	// InstanceID makes a static member (KIP-345): it keeps its partitions while it is
+	// away for less than SessionTimeout, and Close does not give them up.
+	InstanceID string
+	// ClientID names the program in descriptions of the group.
+	ClientID string
+	// Assignors that the member offers, the most wanted first; CooperativeSticky() by
+	// default. The members of a group must have one in common.
+	Assignors []Assignor
+	// SessionTimeout is how long the group waits for a sign of life; 0 means 45 s.
+	SessionTimeout time.Duration
+	// HeartbeatInterval is how often the consumer gives one, by itself; 0 means 3 s.
+	HeartbeatInterval time.Duration
+	// MaxPollInterval is the longest time between two calls of Poll. A consumer that
+	// takes longer leaves the group, and its partitions go to others; 0 means 5 min.
+	MaxPollInterval time.Duration
+	// ManualCommit leaves commits to Commit, CommitRecords and CommitOffsets. Else what
+	// Poll has returned before the last call of Poll is committed every
+	// AutoCommitInterval, before partitions are revoked, and at Close.
+	ManualCommit bool
+	// AutoCommitInterval is 5 s if 0.
+	AutoCommitInterval time.Duration
+	// CommitAcks is what commits wait for: AckStored (the default) or AckSynced.
+	CommitAcks Acks
+
+	// The callbacks run inside Poll, and OnRevoked also inside Close, so that no record is
+	// being processed meanwhile. They may use the consumer but not Poll or Close.
+	//
+	// OnAssigned gets the partitions that were added, before any record of them is returned.
+	OnAssigned func(ctx context.Context, c *Consumer, added []TopicPartition)
+	// OnRevoked gets the partitions that the consumer is about to give up. Nobody else has
+	// them until it returns: work may be finished and committed.
+	OnRevoked func(ctx context.Context, c *Consumer, revoked []TopicPartition)
+	// OnLost gets the partitions that the consumer has lost: others may have them already,
+	// and commits for them fail.
+	OnLost func(ctx context.Context, c *Consumer, lost []TopicPartition)
+}
+
+// Assignor divides the partitions of a group among its members.
+type Assignor = group.Assignor
+
+// Range gives each member a run of neighbouring partitions of each topic.
+func Range() Assignor { return group.Range() }
+
+// RoundRobinAssignor deals the partitions of all topics out in turn.
+func RoundRobinAssignor() Assignor { return group.RoundRobin() }
+
+// Sticky balances, and moves as few partitions as possible; all stop during a rebalance.
+func Sticky() Assignor { return group.Sticky() }
+
+// CooperativeSticky is Sticky, but only partitions that move stop (KIP-429).
+func CooperativeSticky() Assignor { return group.CooperativeSticky() }
+
+const (
+	defaultSessionTimeout     = 45 * time.Second
+	defaultHeartbeatInterval  = 3 * time.Second
+	defaultMaxPollInterval    = 5 * time.Minute
+	defaultAutoCommitInterval = 5 * time.Second
+)
+
+func (o MemberOptions) withDefaults() MemberOptions {
+	or := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	or(&o.SessionTimeout, defaultSessionTimeout)
+	or(&o.HeartbeatInterval, min(defaultHeartbeatInterval, o.SessionTimeout/3))
+	or(&o.MaxPollInterval, defaultMaxPollInterval)
+	or(&o.AutoCommitInterval, defaultAutoCommitInterval)
+	if len(o.Assignors) == 0 {
+		o.Assignors = []Assignor{CooperativeSticky()}
+	}
+	return o
+}
+
+func (o MemberOptions) check(w *wrong, group string) {
+	const where = "ConsumerOptions.Member."
+	if group == "" {
+		w.check(o.InstanceID == "", where+"InstanceID", fmt.Sprintf("%q", o.InstanceID), "none without ConsumerOptions.Group")
+		w.check(o.OnAssigned == nil && o.OnRevoked == nil && o.OnLost == nil, where+"OnAssigned, OnRevoked, OnLost", "set", "none without ConsumerOptions.Group")
+		return
+	}
+	w.check(len(o.InstanceID) <= 249, where+"InstanceID", fmt.Sprintf("of %d bytes", len(o.InstanceID)), "at most 249")
+	w.check(o.SessionTimeout >= 0, where+"SessionTimeout", o.SessionTimeout, "0 or more")
+	w.check(o.HeartbeatInterval >= 0, where+"HeartbeatInterval", o.HeartbeatInterval, "0 or more")
+	d := o.withDefaults()
+	w.check(d.HeartbeatInterval < d.SessionTimeout || o.HeartbeatInterval < 0 || o.SessionTimeout < 0,
+		where+"HeartbeatInterval", d.HeartbeatInterval, fmt.Sprintf("less than SessionTimeout, %s", d.SessionTimeout))
+	w.check(o.MaxPollInterval >= 0, where+"MaxPollInterval", o.MaxPollInterval, "0 or more")
+	w.check(o.AutoCommitInterval >= 0, where+"AutoCommitInterval", o.AutoCommitInterval, "0 or more")
+	w.check(o.CommitAcks == AckStored || o.CommitAcks == AckSynced, where+"CommitAcks", o.CommitAcks, "AckStored or AckSynced")
+	names := make(map[string]bool)
+	for i, a := range o.Assignors {
+		field := fmt.Sprintf("%sAssignors[%d]", where, i)
+		if a == nil {
+			w.check(false, field, "nil", "an assignor")
+			continue
+		}
+		w.check(!names[a.Name()], field, a.Name(), "names that differ")
+		names[a.Name()] = true
+	}
+}
