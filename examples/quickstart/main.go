@@ -1,11 +1,10 @@
-// Quickstart produces three records to a topic and consumes them again.
+// Quickstart produces three records and consumes them again.
 package main
 
 import (
 	"context"
 	"fmt"
 	"log"
-	"os"
 
 	"github.com/samsa-go/samsa"
 )
@@ -17,20 +16,14 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "samsa")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir) // your data would stay
-	b, err := samsa.Open(dir, samsa.Options{AutoCreateTopics: true})
+	// samsa.Open("data", samsa.Options{...}) keeps the records on disk.
+	b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true})
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-
 	for _, name := range []string{"Gregor", "Grete", "Herr Samsa"} {
-		_, err := b.Produce(ctx, samsa.Record{Topic: "family", Value: []byte("Hello, " + name)})
-		if err != nil {
+		if _, err := b.Produce(ctx, samsa.Record{Topic: "family", Value: []byte("Hello, " + name)}); err != nil {
 			return err
 		}
 	}
@@ -38,14 +31,9 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for rec, err := range c.Records(ctx) {
-		if err != nil {
-			return err
-		}
+	recs, err := c.Poll(ctx)
+	for _, rec := range recs {
 		fmt.Printf("%s/%d offset %d: %s\n", rec.Topic, rec.Partition, rec.Offset, rec.Value)
-		if rec.Offset == 2 {
-			break
-		}
 	}
-	return nil
+	return err
 }
