@@ -217,7 +217,9 @@ func (c *call) seal(tg *target) error {
 		return err
 	}
 	c.buffers[n] = env
-	c.tx.Appends = append(c.tx.Appends, partition.Append{Partition: tg.partition, Envelope: env})
+	c.tx.Appends = append(c.tx.Appends, partition.Append{
+		Partition: tg.partition, Envelope: env, Foldable: env.Batch().Codec() == log.CodecNone && len(env) < minFoldedBytes,
+	})
 	for i, record := range tg.records {
 		c.places[record].append, c.places[record].n = n, i
 	}
@@ -225,6 +227,9 @@ func (c *call) seal(tg *target) error {
 	tg.builder.Reset()
 	return nil
 }
+
+// minFoldedBytes is the batch size from which a batch is worth an entry of its own.
+const minFoldedBytes = 4 << 10
 
 // minCompressedBytes is the batch size below which compression gains nothing.
 const minCompressedBytes = 512

@@ -51,6 +51,24 @@ func (b *Builder) Append(ts int64, key, value []byte, headers []Header) {
 	b.count++
 }
 
+// AppendBatch adds the records of an uncompressed batch, of which it copies the bytes. A
+// failure is ErrCorruptRecord, or ErrUnsupportedCodec for a compressed one; then the
+// builder holds some of the records.
+func (b *Builder) AppendBatch(src Batch) error {
+	if src.Codec() != CodecNone {
+		return fmt.Errorf("%w: %s where no compression was expected", ErrUnsupportedCodec, src.Codec())
+	}
+	r := NewRecordReader(src, src[BatchHeaderSize:])
+	var rec Record
+	for {
+		more, err := r.Next(&rec)
+		if err != nil || !more {
+			return err
+		}
+		b.Append(rec.Timestamp.UnixMilli(), rec.Key, rec.Value, rec.Headers)
+	}
+}
+
 // Records is the number of records appended.
 func (b *Builder) Records() int { return b.count }
 

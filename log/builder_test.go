@@ -3,7 +3,10 @@ package log
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -181,4 +184,58 @@ func TestRoundTripProperty(t *testing.T) {
 		}
 		sameRecords(t, got, want)
 	})
+}
+
+// A batch goes into another builder as it is, with times and headers, and gets the offsets
+// behind what is there.
+func TestBuilderAppendBatch(t *testing.T) {
+	var first, second Builder
+	first.Append(2000, []byte("k"), nil, []Header{{Key: "h", Value: []byte{}}, {Key: "n"}})
+	first.Append(1000, nil, []byte{}, nil)
+	env, err := first.Seal(nil, CodecNone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Append(5000, nil, []byte("before"), nil)
+	for range 2 {
+		if err := second.AppendBatch(env.Batch()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	joined, err := second.Seal(nil, CodecNone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined.Finish(100)
+	var got []string
+	r := NewRecordReader(joined.Batch(), joined.Batch()[BatchHeaderSize:])
+	var rec Record
+	for {
+		more, err := r.Next(&rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !more {
+			break
+		}
+		got = append(got, fmt.Sprintf("%d@%d %q %q %d headers, null key %v", rec.Offset, rec.Timestamp.UnixMilli(), rec.Key, rec.Value, len(rec.Headers), rec.Key == nil))
+	}
+	want := []string{
+		`100@5000 "" "before" 0 headers, null key true`,
+		`101@2000 "k" "" 2 headers, null key false`, `102@1000 "" "" 0 headers, null key true`,
+		`103@2000 "k" "" 2 headers, null key false`, `104@1000 "" "" 0 headers, null key true`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+
+	for range 100 {
+		first.Append(1, nil, []byte("the same again"), nil)
+	}
+	if env, err = first.Seal(nil, CodecSnappy); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.AppendBatch(env.Batch()); !errors.Is(err, ErrUnsupportedCodec) {
+		t.Errorf("a compressed batch: %v", err)
+	}
 }

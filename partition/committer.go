@@ -259,11 +259,12 @@ func (c *Committer) prepare(g *group, failed error, flying int) *group {
 			tx.exclusive()
 			tx.Done(nil)
 		default:
-			g.keys = tx.stage(&g.batch, g.keys, now)
+			tx.stage(g, now)
 			g.bytes += size
 			staged = append(staged, tx)
 		}
 	}
+	g.seal()
 	clear(g.txs[len(staged):])
 	g.txs = staged
 	if len(staged) == 0 {

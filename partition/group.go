@@ -10,10 +10,13 @@ import (
 type group struct {
 	txs   []*Tx
 	batch store.Batch
-	keys  []byte // the batch keys in batch
-	bytes int
+	keys  []byte  // the batch keys in batch
+	folds []*fold // of this group; the rest up to cap is for reuse
+	bytes int     // that the transactions asked for
 	done  bool
 	err   error
+
+	batches, records, stored int64 // staged; stored is in bytes
 }
 
 var groups = sync.Pool{New: func() any { return new(group) }}
@@ -24,7 +27,7 @@ func newGroup() *group { return groups.Get().(*group) }
 func (g *group) release() {
 	g.batch.Reset()
 	clear(g.txs)
-	*g = group{txs: g.txs[:0], batch: g.batch, keys: g.keys[:0]}
+	*g = group{txs: g.txs[:0], batch: g.batch, keys: g.keys[:0], folds: g.folds[:0]}
 	groups.Put(g)
 }
 
@@ -32,11 +35,7 @@ func (g *group) release() {
 func (g *group) count(s *Stats) {
 	s.Commits++
 	s.Txs += int64(len(g.txs))
-	for _, tx := range g.txs {
-		s.Batches += int64(len(tx.Appends))
-		for i := range tx.Appends {
-			s.Records += int64(tx.Appends[i].Envelope.Batch().Records())
-			s.Bytes += int64(len(tx.Appends[i].Envelope))
-		}
-	}
+	s.Batches += g.batches
+	s.Records += g.records
+	s.Bytes += g.stored
 }

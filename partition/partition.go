@@ -24,6 +24,8 @@ type Partition struct {
 	rules atomic.Pointer[Rules]
 	ended atomic.Pointer[error] // why there are no more appends and reads; nil while there are
 
+	fold *fold // the committer's own, while it stages a group
+
 	mu       sync.Mutex // guards watchers
 	watchers map[*Waiter]struct{}
 }

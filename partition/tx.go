@@ -42,6 +42,9 @@ const (
 type Append struct {
 	Partition *Partition
 	Envelope  log.Envelope // belongs to the committer until Done
+	// Foldable allows to store the records in one batch with those of other appends: for
+	// small, uncompressed batches without a producer's sequence.
+	Foldable bool
 
 	// Filled in before Done is called with nil:
 	BaseOffset int64
@@ -100,24 +103,15 @@ func (t *Tx) check() error {
 	return nil
 }
 
-// stage gives offsets and adds everything to b; keys holds the batch keys. now is in
-// ms since the epoch.
-func (t *Tx) stage(b *store.Batch, keys []byte, now int64) []byte {
+// stage gives offsets and adds everything to g. now is in ms since the epoch.
+func (t *Tx) stage(g *group, now int64) {
 	for i := range t.Appends {
-		a := &t.Appends[i]
-		a.AppendTime = -1
-		if a.Partition.Rules().LogAppendTime {
-			a.AppendTime = now
-			a.Envelope.Batch().StampAppendTime(now)
-		}
-		a.staged, keys = a.Partition.log.Stage(b, keys, a.Envelope)
-		a.BaseOffset = a.staged.BaseOffset
+		g.stage(&t.Appends[i], now)
 	}
-	b.Append(&t.Writes)
+	g.batch.Append(&t.Writes)
 	if t.Begun != nil {
 		t.Begun()
 	}
-	return keys
 }
 
 // apply makes the staged batches visible.

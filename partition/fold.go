@@ -1,0 +1,119 @@
+package partition
+
+import (
+	"github.com/samsa-go/samsa/log"
+)
+
+// maxFoldBytes bounds a batch that is made of several.
+const maxFoldBytes = 64 << 10
+
+// fold gathers the small appends of one group to one partition, in order, to store them as
+// one batch. A store pays for each entry much more than for a few hundred bytes: with a
+// batch for each of 64 callers that append one record at a time, it spends most of its time
+// on compacting its index.
+type fold struct {
+	partition *Partition
+	appends   []*Append
+	size      int
+	builder   log.Builder
+	env       log.Envelope
+}
+
+// stage gives a its offsets and adds it to g, or leaves that to the fold of its partition.
+func (g *group) stage(a *Append, now int64) {
+	p := a.Partition
+	a.AppendTime = -1
+	if p.Rules().LogAppendTime {
+		a.AppendTime = now
+	}
+	if p.fold != nil && (!a.Foldable || p.fold.size+len(a.Envelope) > min(maxFoldBytes, p.Rules().MaxMessageBytes)) {
+		g.unfold(p.fold)
+	}
+	if !a.Foldable {
+		g.put(a)
+		return
+	}
+	if p.fold == nil {
+		p.fold = g.nextFold()
+		p.fold.partition = p
+	}
+	p.fold.appends = append(p.fold.appends, a)
+	p.fold.size += len(a.Envelope)
+}
+
+// nextFold returns an empty fold of g.
+func (g *group) nextFold() *fold {
+	n := len(g.folds)
+	if n < cap(g.folds) {
+		g.folds = g.folds[:n+1]
+	} else {
+		g.folds = append(g.folds, nil)
+	}
+	if g.folds[n] == nil {
+		g.folds[n] = new(fold)
+	}
+	return g.folds[n]
+}
+
+// seal stages what is still folded.
+func (g *group) seal() {
+	for _, f := range g.folds {
+		if f.partition != nil {
+			g.unfold(f)
+		}
+	}
+}
+
+// unfold stages what f has gathered.
+func (g *group) unfold(f *fold) {
+	f.partition.fold = nil
+	if len(f.appends) == 1 || !f.join() {
+		for _, a := range f.appends {
+			g.put(a)
+		}
+	} else {
+		staged := g.putEnvelope(f.partition, f.env, f.appends[0].AppendTime)
+		next := staged.BaseOffset
+		for _, a := range f.appends {
+			a.staged, a.BaseOffset = staged, next
+			next += int64(a.Envelope.Batch().Records())
+		}
+	}
+	clear(f.appends)
+	f.partition, f.appends, f.size = nil, f.appends[:0], 0
+}
+
+// join makes one batch of the appends; false if one of them cannot be read.
+func (f *fold) join() bool {
+	f.builder.Reset()
+	for _, a := range f.appends {
+		if err := f.builder.AppendBatch(a.Envelope.Batch()); err != nil {
+			return false
+		}
+	}
+	env, err := f.builder.Seal(f.env[:0], log.CodecNone)
+	if err != nil {
+		return false
+	}
+	f.env = env
+	return true
+}
+
+// put stages a as a batch of its own.
+func (g *group) put(a *Append) {
+	a.staged = g.putEnvelope(a.Partition, a.Envelope, a.AppendTime)
+	a.BaseOffset = a.staged.BaseOffset
+}
+
+// putEnvelope stages a batch, with its append time unless that is -1.
+func (g *group) putEnvelope(p *Partition, env log.Envelope, appendTime int64) log.Staged {
+	if appendTime >= 0 {
+		env.Batch().StampAppendTime(appendTime)
+	}
+	var staged log.Staged
+	staged, g.keys = p.log.Stage(&g.batch, g.keys, env)
+	g.batches++
+	g.records += int64(env.Batch().Records())
+	g.stored += int64(len(env))
+	return staged
+}
