@@ -214,3 +214,59 @@ func ExampleBroker_Sync() {
 	fmt.Println(s.Records, "record,", s.Syncs, "fsync")
 	// Output: 1 record, 1 fsync
 }
+
+func ExampleConsumer_Commit() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("a")}, samsa.Record{Topic: "orders", Value: []byte("b")})
+	must(err)
+
+	billing := samsa.ConsumerOptions{Group: "billing", Topics: []string{"orders"}, Member: samsa.MemberOptions{ManualCommit: true}}
+	c, err := b.NewConsumer(billing)
+	must(err)
+	recs, err := c.Poll(ctx) // joins the group
+	must(err)
+	must(c.CommitRecords(ctx, recs[0])) // only the first is done
+	must(c.Close())
+
+	c, err = b.NewConsumer(billing) // somebody else goes on
+	must(err)
+	recs, err = c.Poll(ctx)
+	must(err)
+	fmt.Printf("%s\n", recs[0].Value)
+	// Output: b
+}
+
+func ExampleGroups_Describe() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders"}, samsa.Record{Topic: "orders"})
+	must(err)
+	c, err := b.NewConsumer(samsa.ConsumerOptions{Group: "billing", Topics: []string{"orders"}})
+	must(err)
+	_, err = c.Poll(ctx)
+	must(err)
+	must(c.CommitOffsets(ctx, map[samsa.TopicPartition]samsa.CommittedOffset{{Topic: "orders"}: {Offset: 1, Metadata: "half"}}))
+	info, err := b.Groups().Describe(ctx, "billing")
+	must(err)
+	p := info.Partitions[0]
+	fmt.Println(info.State, len(info.Members), "member, committed", p.Committed, p.Metadata, "lag", p.Lag)
+	// Output: Stable 1 member, committed 1 half lag 1
+}
+
+func ExampleGroups_Reset() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders"}, samsa.Record{Topic: "orders"}, samsa.Record{Topic: "orders"})
+	must(err)
+	tp := samsa.TopicPartition{Topic: "orders"}
+	must(b.Groups().Reset(ctx, "billing", samsa.To(samsa.Latest), tp))
+	must(b.Groups().Reset(ctx, "billing", samsa.Shift(-1)))
+	offsets, err := b.Groups().Committed(ctx, "billing")
+	must(err)
+	fmt.Println(offsets[tp].Offset)
+	// Output: 2
+}
