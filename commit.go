@@ -54,10 +54,9 @@ func (c *Consumer) CommitOffsets(ctx context.Context, offsets map[TopicPartition
 	if c.member == nil {
 		return fmt.Errorf("commit: %w", errNoGroup)
 	}
-	if err := c.checkOwned(offsets); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return c.member.commit(ctx, offsets)
+	return c.member.commit(ctx, func() (map[TopicPartition]CommittedOffset, error) {
+		return offsets, c.checkOwned(offsets)
+	})
 }
 
 // checkOwned refuses offsets from before the partition was assigned, and those of others.
@@ -87,27 +86,42 @@ func (c *Consumer) Committed(ctx context.Context, tps ...TopicPartition) (map[To
 
 // commitPositions commits the positions of tps, or without any of all tracks.
 func (c *Consumer) commitPositions(ctx context.Context, tps []TopicPartition) error {
-	offsets := make(map[TopicPartition]CommittedOffset)
-	c.mu.Lock()
-	for _, tr := range c.order {
-		if (len(tps) == 0 || slices.Contains(tps, tr.tp)) && !tr.unplaced {
-			offsets[tr.tp] = CommittedOffset{Offset: tr.position}
+	return c.member.commit(ctx, func() (map[TopicPartition]CommittedOffset, error) {
+		offsets := make(map[TopicPartition]CommittedOffset)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, tr := range c.order {
+			if (len(tps) == 0 || slices.Contains(tps, tr.tp)) && !tr.unplaced {
+				offsets[tr.tp] = CommittedOffset{Offset: tr.position}
+			}
 		}
-	}
-	c.mu.Unlock()
-	return c.member.commit(ctx, offsets)
+		return offsets, nil
+	})
 }
 
-// commit commits offsets as the member of the present generation. While a round is about
-// to end the generation it waits for the next one.
-func (m *member) commit(ctx context.Context, offsets map[TopicPartition]CommittedOffset) error {
-	if len(offsets) == 0 {
-		return ctx.Err()
+// commit commits what collect returns as the member of the present generation. While a round
+// is about to end the generation it waits for the next one, and collects anew.
+//
+// The generation is looked at first: a partition that collect finds with the consumer
+// cannot be another's before that generation ends, and then the group refuses.
+func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]CommittedOffset, error)) error {
+	select {
+	case m.committing <- struct{}{}:
+		defer func() { <-m.committing }()
+	case <-ctx.Done():
+		return fmt.Errorf("commit: %w", ctx.Err())
 	}
-	for {
+	for waited := (*round)(nil); ; {
 		m.mu.Lock()
-		id, generation, joined, r := m.id, m.generation, m.joined, m.round
+		id, generation, joined := m.id, m.generation, m.joined && !m.lost
 		m.mu.Unlock()
+		offsets, err := collect()
+		if err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		if len(offsets) == 0 {
+			return ctx.Err()
+		}
 		if !joined {
 			return fmt.Errorf("commit: group %s: %w: the consumer is not in the group", m.c.opts.Group, ErrUnknownMember)
 		}
@@ -119,19 +133,21 @@ func (m *member) commit(ctx context.Context, offsets map[TopicPartition]Committe
 		for tp, o := range offsets {
 			req.Offsets[tp] = group.Offset{Offset: o.Offset, LeaderEpoch: -1, Metadata: o.Metadata}
 		}
-		err := m.c.b.groups.Commit(ctx, m.c.opts.Group, req)
-		switch {
-		case err == nil:
+		err = m.c.b.groups.Commit(ctx, m.c.opts.Group, req)
+		if err == nil {
 			m.c.saved(offsets)
 			return nil
-		case errors.Is(err, ErrIllegalGeneration) && m.movedOn(generation):
+		}
+		r, moved := m.movedOn(generation)
+		switch {
+		case !errors.Is(err, ErrIllegalGeneration) && !errors.Is(err, ErrRebalanceInProgress):
+		case moved:
 			continue
-		case errors.Is(err, ErrRebalanceInProgress) && r != nil:
+		case r != nil && r != waited: // the group is ahead of what the round has heard
 			select {
 			case <-r.done:
-				if r.err == nil {
-					continue
-				}
+				waited = r
+				continue
 			case <-ctx.Done():
 				return fmt.Errorf("commit: %w", ctx.Err())
 			}
@@ -141,20 +157,17 @@ func (m *member) commit(ctx context.Context, offsets map[TopicPartition]Committe
 	}
 }
 
-// movedOn reports whether a round has brought the member into another generation.
-func (m *member) movedOn(generation int32) bool {
+// movedOn reports whether a round has brought the member into another generation, and
+// returns the one that may.
+func (m *member) movedOn(generation int32) (r *round, moved bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.joined && m.generation != generation
+	return m.round, m.joined && m.generation != generation
 }
 
 // autoCommit commits what was processed since the last time.
 func (m *member) autoCommit() {
-	offsets := m.c.unsaved()
-	if len(offsets) == 0 {
-		return
-	}
-	if err := m.commit(m.ctx, offsets); err != nil { // is tried again, or was lost with the partitions
+	if err := m.commit(m.ctx, m.c.unsaved); err != nil { // is tried again, or was lost with the partitions
 		m.c.b.logger.Debug("auto-commit failed", zap.String("group", m.c.opts.Group), zap.Error(err))
 	}
 }
@@ -169,16 +182,16 @@ func (c *Consumer) settle() {
 }
 
 // unsaved returns what auto-commit has to commit.
-func (c *Consumer) unsaved() map[TopicPartition]CommittedOffset {
+func (c *Consumer) unsaved() (map[TopicPartition]CommittedOffset, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	offsets := make(map[TopicPartition]CommittedOffset)
 	for _, tr := range c.order {
-		if tr.done != tr.saved && !tr.unplaced {
+		if tr.done > tr.saved && !tr.unplaced {
 			offsets[tr.tp] = CommittedOffset{Offset: tr.done}
 		}
 	}
-	return offsets
+	return offsets, nil
 }
 
 // saved notes what was committed.

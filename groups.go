@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -172,7 +173,8 @@ func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...TopicPart
 
 // Reset moves the committed offsets of a group without members, else it is
 // ErrGroupNotEmpty: in tps, or without any in all partitions the group has offsets for.
-// A target outside the log becomes the nearer end of it. A group that does not exist is created by it.
+// A target outside the log becomes the nearer end of it. A group that does not exist is created by it,
+// if tps name any.
 func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...TopicPartition) error {
 	if err := g.b.check(ctx); err != nil {
 		return fmt.Errorf("reset group %s: %w", name, err)
@@ -242,6 +244,9 @@ func (r GroupReset) resolve(p *partition.Partition, committed int64) (int64, err
 		return r.start.resolve(p)
 	case committed < 0:
 		return 0, fmt.Errorf("%s: %w", p.TopicPartition(), ErrNoOffset)
+	}
+	if r.by > math.MaxInt64-committed {
+		return math.MaxInt64, nil
 	}
 	return committed + r.by, nil
 }

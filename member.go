@@ -22,6 +22,7 @@ import (
 // Three goroutines have to do with it. Poll's caller adopts assignments and runs callbacks:
 // step. The keeper gives signs of life, notices what happens to the group, and commits. A
 // round, one at a time, joins the group and fetches the assignment, which may take long.
+// Close waits for the step that is under way, and then does the last one itself.
 type member struct {
 	c           *Consumer
 	opts        MemberOptions
@@ -29,6 +30,8 @@ type member struct {
 	waiter      *partition.Waiter // wakes the keeper
 	ctx         context.Context   // ends when the consumer is closed
 	cancel      context.CancelFunc
+	turn        chan struct{} // capacity 1: held by step, and for good by end
+	committing  chan struct{} // capacity 1: held by who commits, so that commits do not pass each other
 
 	mu         sync.Mutex // guards what follows; not held while calling out
 	id         string     // as the group knows the member, "" when it does not
@@ -40,25 +43,18 @@ type member struct {
 	round      *round     // under way, or done and not yet adopted
 	owned      []TopicPartition
 	leader     bool
-	counts     map[string]int32 // partitions of the topics that the leader has assigned
+	counts     map[string]known // the topics that the leader has assigned
 	subscribed []string         // as told at the last join, sorted
 
 	polling  bool
 	polledAt time.Time
 }
 
-// round is one run of join and sync.
-type round struct {
-	done     chan struct{} // closed when the rest is set
-	assigned []TopicPartition
-	err      error
-}
-
 func newMember(c *Consumer) *member {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &member{
 		c: c, opts: c.opts.Member, cooperative: true, waiter: partition.NewWaiter(),
-		ctx: ctx, cancel: cancel, generation: -1, rejoin: true, polledAt: time.Now(),
+		ctx: ctx, cancel: cancel, turn: make(chan struct{}, 1), committing: make(chan struct{}, 1), generation: -1, rejoin: true, polledAt: time.Now(),
 	}
 	for _, a := range m.opts.Assignors {
 		m.cooperative = m.cooperative && a.Cooperative()
@@ -103,25 +99,26 @@ func (m *member) keep() {
 // beat gives a sign of life and takes the answer.
 func (m *member) beat() {
 	m.mu.Lock()
-	joined, id, generation := m.joined && m.round == nil, m.id, m.generation
+	joined, id, generation := m.joined && !m.roundRuns(), m.id, m.generation
 	m.mu.Unlock()
 	if joined {
 		m.heard(generation, m.c.b.groups.Heartbeat(m.c.opts.Group, id, m.opts.InstanceID, generation))
 	}
 }
 
-// heard takes what the group says to a member of that generation.
+// heard takes what the group says to a member of that generation. What happens to a
+// member during a round, the round gets to know.
 func (m *member) heard(generation int32, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err == nil || m.generation != generation || !m.joined || m.round != nil {
+	if err == nil || m.generation != generation || !m.joined || m.roundRuns() {
 		return
 	}
 	switch {
 	case errors.Is(err, ErrRebalanceInProgress):
 		m.rejoin = true
 	case errors.Is(err, ErrFencedInstance):
-		m.fatal = err
+		m.err = err
 		m.loseLocked()
 	case errors.Is(err, ErrUnknownMember), errors.Is(err, ErrIllegalGeneration):
 		m.loseLocked()
@@ -129,11 +126,22 @@ func (m *member) heard(generation int32, err error) {
 	m.c.ready.Wake()
 }
 
-// loseLocked is for a member that the group does not have any more.
+// loseLocked is for a member that the group does not have any more. Its round, if there
+// is one, ends without effect: only a Poll begins another one.
 func (m *member) loseLocked() {
+	if m.round != nil {
+		m.round.cancel()
+		m.round = nil
+	}
 	m.id, m.generation = "", -1
 	m.joined, m.lost, m.rejoin = false, true, true
+	if m.round != nil {
+		m.round.stale = true
+	}
 }
+
+// roundRuns reports whether a round is under way, and not only waiting to be adopted.
+func (m *member) roundRuns() bool { return m.round != nil && !m.round.isDone() }
 
 // checkPoll leaves the group when Poll was not called for too long.
 func (m *member) checkPoll() {
@@ -161,15 +169,25 @@ func (m *member) checkTopics() {
 	}
 	changed := !slices.Equal(topics, m.subscribed)
 	if m.leader {
-		for name, n := range m.counts {
-			_, now, _ := m.c.b.catalogue.TopicID(name)
-			changed = changed || now != n
+		for name, then := range m.counts {
+			id, n, _ := m.c.b.catalogue.TopicID(name)
+			changed = changed || known{id, n} != then
 		}
 	}
 	if changed {
 		m.rejoin = true
 		m.c.ready.Wake()
 	}
+}
+
+// forget gives up the partitions of a topic that was deleted, and asks for a rebalance: if
+// there is a new one of that name, it is to be read.
+func (m *member) forget(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.owned = slices.DeleteFunc(slices.Clone(m.owned), func(tp TopicPartition) bool { return tp.Topic == name })
+	m.rejoin = true
+	m.c.ready.Wake()
 }
 
 // enter and leave enclose a call of Poll.
@@ -187,131 +205,40 @@ func (m *member) leave() {
 	m.polledAt = time.Now()
 }
 
-// step does, inside Poll, what has to be done for the group: it gives up what was lost,
-// adopts a new assignment, begins a round. It does not wait for the round.
-func (m *member) step(ctx context.Context) error {
-	for {
-		m.mu.Lock()
-		var act func(context.Context)
-		switch r := m.round; {
-		case m.lost:
-			act = m.giveUp
-		case m.fatal != nil:
-			err := m.fatal
-			m.mu.Unlock()
-			return err
-		case r != nil && r.isDone():
-			if r.err != nil {
-				m.round, m.fatal = nil, r.err
-				break
-			}
-			act = func(ctx context.Context) { m.adopt(ctx, r) }
-		case r == nil && m.rejoin:
-			act = m.begin
-		default:
-			m.mu.Unlock()
-			return nil
-		}
-		m.mu.Unlock()
-		if act != nil {
-			act(ctx)
-		}
-	}
-}
-
-func (r *round) isDone() bool {
-	select {
-	case <-r.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// giveUp ends the reading of partitions that the group has given to others already.
-func (m *member) giveUp(ctx context.Context) {
-	m.mu.Lock()
-	lost := m.owned
-	m.owned, m.lost = nil, false
-	m.mu.Unlock()
-	m.c.release(lost)
-	if len(lost) > 0 && m.opts.OnLost != nil {
-		m.opts.OnLost(ctx, m.c, lost)
-	}
-}
-
-// revoke gives partitions up in good order: what is done is committed first.
-func (m *member) revoke(ctx context.Context, tps []TopicPartition) {
-	if len(tps) == 0 {
-		return
-	}
-	if m.opts.OnRevoked != nil {
-		m.opts.OnRevoked(ctx, m.c, tps)
-	}
-	if !m.opts.ManualCommit {
-		if err := m.c.commitPositions(ctx, tps); err != nil {
-			m.c.b.logger.Warn("auto-commit before revocation failed: records will be delivered again",
-				zap.String("group", m.c.opts.Group), zap.Error(err))
-		}
-	}
-	m.c.release(tps)
-	m.mu.Lock()
-	m.owned = without(m.owned, tps)
-	m.mu.Unlock()
-}
-
-// adopt takes the assignment of a finished round.
-func (m *member) adopt(ctx context.Context, r *round) {
-	m.mu.Lock()
-	owned := m.owned
-	m.mu.Unlock()
-	revoked, added := without(owned, r.assigned), without(r.assigned, owned)
-	m.revoke(ctx, revoked)
-	refused := m.c.acquire(added)
-	m.mu.Lock()
-	m.round = nil
-	m.owned = without(r.assigned, refused)
-	// What was revoked can go to others only now (KIP-429).
-	m.rejoin = m.rejoin || m.cooperative && len(revoked) > 0
-	m.mu.Unlock()
-	m.waiter.Wake() // the keeper looks at what happened during the round
-	if m.opts.OnAssigned != nil {
-		m.opts.OnAssigned(ctx, m.c, without(added, refused))
-	}
-}
-
-// begin starts a round. Eager members have given everything up before it.
-func (m *member) begin(ctx context.Context) {
-	m.mu.Lock()
-	owned := m.owned
-	m.mu.Unlock()
-	if !m.cooperative {
-		m.revoke(ctx, owned)
-	}
-	topics := m.c.subscription()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.lost {
-		return
-	}
-	r := &round{done: make(chan struct{})}
-	m.round, m.rejoin, m.subscribed = r, false, topics
-	owned = slices.Clone(m.owned)
-	m.c.wg.Go(func() { m.run(r, topics, owned) })
-}
-
 // end leaves the group, inside Close, after what is done was committed. A static member
 // stays: it may come back.
 func (m *member) end() {
+	m.mu.Lock()
+	m.ended = true
+	acting := m.acting
+	m.mu.Unlock()
+	if acting != nil {
+		<-acting
+	}
+	m.mu.Lock()
+	lost, owned := m.lost, m.owned
+	m.mu.Unlock()
+	// A round may be under way: until it is cancelled a commit can wait for it.
+	ctx, cancel := context.WithTimeout(context.Background(), m.opts.SessionTimeout)
+	defer cancel()
+	if lost {
+		m.giveUp(ctx)
+	} else {
+		m.revoke(ctx, owned)
+	}
 	m.cancel()
 	m.mu.Lock()
-	joined, id, owned := m.joined, m.id, m.owned
+	r := m.round
 	m.mu.Unlock()
-	if joined {
-		m.revoke(context.Background(), owned)
-		if m.opts.InstanceID == "" {
-			_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{{MemberID: id}})
-		}
+	if r != nil {
+		<-r.done // it has joined, or never will
+	}
+	m.mu.Lock()
+	id := m.id
+	m.closed = true
+	m.mu.Unlock()
+	if id != "" && m.opts.InstanceID == "" {
+		_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{{MemberID: id}})
 	}
 	m.c.b.groups.Unwatch(m.c.opts.Group, m.waiter)
 	m.c.b.catalogue.Unwatch(m.waiter)

@@ -27,7 +27,7 @@ type track struct {
 	// For a consumer of a group:
 	base  int64 // the lowest offset that it may have read since it was given the partition
 	done  int64 // the position when Poll was called last: what came before is processed
-	saved int64 // committed by auto-commit last; -1 for nothing
+	saved int64 // committed last; -1 for nothing, and after a seek back
 }
 
 // chunk is one batch that was read ahead, or the error in its place.
@@ -130,6 +130,9 @@ func (tr *track) seek(offset int64) (forgotten int) {
 	tr.position, tr.next = offset, offset
 	tr.base = min(tr.base, offset)
 	tr.done = min(tr.done, offset)
+	if offset < tr.saved {
+		tr.saved = -1
+	}
 	tr.epoch++
 	tr.stuck, tr.unplaced = false, false
 	return forgotten

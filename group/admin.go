@@ -132,15 +132,11 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 
 // Reset commits offsets for a group without members; else it is ErrGroupNotEmpty.
 func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.TopicPartition]Offset) error {
-	if _, err := c.entry(name, true); err != nil {
+	built, err := c.commitTx(name, CommitRequest{Offsets: offsets})
+	if err != nil {
 		return err
 	}
-	var built *partition.Tx
-	en, err := c.entry(name, false)
-	if err == nil {
-		built, err = c.commitTx(en, CommitRequest{Offsets: offsets})
-	}
-	if err != nil {
+	if _, err := c.entry(name, len(offsets) > 0); err != nil {
 		return err
 	}
 	return c.editOffsets(ctx, name, func(tx *partition.Tx, _ *entry) {

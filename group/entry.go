@@ -82,20 +82,31 @@ func await(ctx context.Context, en *entry, call func(time.Time, Ticket, waiting)
 	case r := <-w.sync:
 		return answered{sync: r}, nil
 	case <-ctx.Done():
-		en.cancel(ticket)
-		return answered{}, ctx.Err()
+		if en.cancel(ticket) {
+			return answered{}, ctx.Err()
+		}
+	}
+	select { // it is answered already, if only the store has that: who joined shall know it
+	case r := <-w.join:
+		return answered{join: r}, nil
+	case r := <-w.sync:
+		return answered{sync: r}, nil
 	}
 }
 
-// cancel forgets a call whose caller has gone.
-func (en *entry) cancel(t Ticket) {
+// cancel forgets a call whose caller has gone, and reports whether it was still waiting.
+func (en *entry) cancel(t Ticket) bool {
 	en.lock()
 	defer en.mu.Unlock()
+	if en.joins[t] == nil && en.syncs[t] == nil {
+		return false
+	}
 	delete(en.joins, t)
 	delete(en.syncs, t)
 	now := time.Now()
 	en.carryOut(en.group.Cancel(now, t))
 	en.schedule(now)
+	return true
 }
 
 // carryOut makes the effects of a call durable and then releases the answers. The caller

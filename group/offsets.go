@@ -88,14 +88,18 @@ func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest
 	if err != nil {
 		return err
 	}
-	tx, err := c.commitTx(en, req)
+	tx, err := c.commitTx(name, req)
 	if err != nil {
 		return err
 	}
 	done := make(chan error, 1)
 	tx.Done = func(err error) {
 		if err == nil {
-			en.committed(req.Offsets)
+			en.committed(req.Offsets) // in the order of the store, and not when fsync is done
+		}
+		if err == nil && req.Synced {
+			c.committer.Sync(func(err error) { done <- err })
+			return
 		}
 		done <- err
 	}
@@ -125,24 +129,24 @@ func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest
 }
 
 // commitTx builds the transaction of a commit and completes the offsets of req.
-func (c *Coordinator) commitTx(en *entry, req CommitRequest) (*partition.Tx, error) {
-	tx := &partition.Tx{Essential: true, Synced: req.Synced}
+func (c *Coordinator) commitTx(name string, req CommitRequest) (*partition.Tx, error) {
+	tx := &partition.Tx{Essential: true}
 	now := time.Now()
 	for tp, o := range req.Offsets {
 		id, partitions, ok := c.topics.TopicID(tp.Topic)
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("group %s: commit: %w: %q", en.name, log.ErrUnknownTopic, tp.Topic)
+			return nil, fmt.Errorf("group %s: commit: %w: %q", name, log.ErrUnknownTopic, tp.Topic)
 		case tp.Partition < 0 || tp.Partition >= partitions:
-			return nil, fmt.Errorf("group %s: commit: %w: %s, the topic has %d", en.name, log.ErrUnknownPartition, tp, partitions)
+			return nil, fmt.Errorf("group %s: commit: %w: %s, the topic has %d", name, log.ErrUnknownPartition, tp, partitions)
 		case o.Offset < 0:
-			return nil, fmt.Errorf("group %s: commit: %w: %s, offset %d", en.name, log.ErrOffsetOutOfRange, tp, o.Offset)
+			return nil, fmt.Errorf("group %s: commit: %w: %s, offset %d", name, log.ErrOffsetOutOfRange, tp, o.Offset)
 		case len(o.Metadata) > MaxMetadata:
-			return nil, fmt.Errorf("group %s: commit: %w: %s, %d bytes, at most %d", en.name, log.ErrMetadataTooLarge, tp, len(o.Metadata), MaxMetadata)
+			return nil, fmt.Errorf("group %s: commit: %w: %s, %d bytes, at most %d", name, log.ErrMetadataTooLarge, tp, len(o.Metadata), MaxMetadata)
 		}
 		o.topic, o.At = id, now
 		req.Offsets[tp] = o
-		tx.Writes.Set(offsetKey(en.name, tp), o.encode())
+		tx.Writes.Set(offsetKey(name, tp), o.encode())
 	}
 	return tx, nil
 }
