@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
-	"github.com/samsa-go/samsa/partition"
 )
 
 // CommittedOffset is where a group goes on in a partition.
@@ -29,7 +28,7 @@ func (c *Consumer) Commit(ctx context.Context) error {
 	if c.member == nil {
 		return fmt.Errorf("commit: %w", errNoGroup)
 	}
-	return c.commitPositions(ctx, nil)
+	return c.member.commit(ctx, c.positions)
 }
 
 var errNoGroup = fmt.Errorf("%w: the consumer has none", ErrInvalidGroup)
@@ -59,6 +58,19 @@ func (c *Consumer) CommitOffsets(ctx context.Context, offsets map[TopicPartition
 	})
 }
 
+// positions returns those of all partitions that have one.
+func (c *Consumer) positions() (map[TopicPartition]CommittedOffset, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	offsets := make(map[TopicPartition]CommittedOffset)
+	for _, tr := range c.order {
+		if !tr.unplaced && tr.partition.Err() == nil {
+			offsets[tr.tp] = CommittedOffset{Offset: tr.position}
+		}
+	}
+	return offsets, nil
+}
+
 // checkOwned refuses offsets from before the partition was assigned, and those of others.
 func (c *Consumer) checkOwned(offsets map[TopicPartition]CommittedOffset) error {
 	c.mu.Lock()
@@ -66,7 +78,9 @@ func (c *Consumer) checkOwned(offsets map[TopicPartition]CommittedOffset) error 
 	for tp, o := range offsets {
 		tr := c.tracks[tp]
 		switch {
-		case tr == nil:
+		case o.Offset < 0:
+			return fmt.Errorf("%s: %w: offset %d is negative", tp, ErrOffsetOutOfRange, o.Offset)
+		case tr == nil || tr.partition.Err() != nil:
 			return fmt.Errorf("%s: %w: it is not assigned to this consumer now", tp, ErrIllegalGeneration)
 		case o.Offset < tr.base:
 			return fmt.Errorf("%s: %w: offset %d is from before the partition was assigned, at %d", tp, ErrIllegalGeneration, o.Offset, tr.base)
@@ -84,21 +98,6 @@ func (c *Consumer) Committed(ctx context.Context, tps ...TopicPartition) (map[To
 	return c.b.Groups().Committed(ctx, c.opts.Group, tps...)
 }
 
-// commitPositions commits the positions of tps, or without any of all tracks.
-func (c *Consumer) commitPositions(ctx context.Context, tps []TopicPartition) error {
-	return c.member.commit(ctx, func() (map[TopicPartition]CommittedOffset, error) {
-		offsets := make(map[TopicPartition]CommittedOffset)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, tr := range c.order {
-			if (len(tps) == 0 || slices.Contains(tps, tr.tp)) && !tr.unplaced {
-				offsets[tr.tp] = CommittedOffset{Offset: tr.position}
-			}
-		}
-		return offsets, nil
-	})
-}
-
 // commit commits what collect returns as the member of the present generation. While a round
 // is about to end the generation it waits for the next one, and collects anew.
 //
@@ -113,8 +112,11 @@ func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]
 	}
 	for waited := (*round)(nil); ; {
 		m.mu.Lock()
-		id, generation, joined := m.id, m.generation, m.joined && !m.lost
+		id, generation, joined, closed := m.id, m.generation, m.joined && !m.lost, m.closed
 		m.mu.Unlock()
+		if closed {
+			return fmt.Errorf("commit: group %s: %w", m.c.opts.Group, ErrClosed)
+		}
 		offsets, err := collect()
 		if err != nil {
 			return fmt.Errorf("commit: %w", err)
@@ -162,12 +164,19 @@ func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]
 func (m *member) movedOn(generation int32) (r *round, moved bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.round, m.joined && m.generation != generation
+	return m.round, m.joined && !m.lost && m.generation != generation
 }
 
 // autoCommit commits what was processed since the last time.
 func (m *member) autoCommit() {
-	if err := m.commit(m.ctx, m.c.unsaved); err != nil { // is tried again, or was lost with the partitions
+	m.mu.Lock()
+	moving := m.round.running()
+	m.mu.Unlock()
+	if moving {
+		return // the commit might have to wait, and the keeper has other things to do
+	}
+	all := func() (map[TopicPartition]CommittedOffset, error) { return m.c.unsaved() }
+	if err := m.commit(m.ctx, all); err != nil { // is tried again, or was lost with the partitions
 		m.c.b.logger.Debug("auto-commit failed", zap.String("group", m.c.opts.Group), zap.Error(err))
 	}
 }
@@ -181,13 +190,13 @@ func (c *Consumer) settle() {
 	}
 }
 
-// unsaved returns what auto-commit has to commit.
-func (c *Consumer) unsaved() (map[TopicPartition]CommittedOffset, error) {
+// unsaved returns what auto-commit has to commit, of tps, or without any of all partitions.
+func (c *Consumer) unsaved(tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	offsets := make(map[TopicPartition]CommittedOffset)
 	for _, tr := range c.order {
-		if tr.done > tr.saved && !tr.unplaced {
+		if tr.done > tr.saved && !tr.unplaced && tr.partition.Err() == nil && (len(tps) == 0 || slices.Contains(tps, tr.tp)) {
 			offsets[tr.tp] = CommittedOffset{Offset: tr.done}
 		}
 	}
@@ -235,12 +244,13 @@ func (c *Consumer) acquire(tps []TopicPartition) (gone []TopicPartition) {
 		return tps
 	}
 	for _, tp := range tps {
-		p, err := c.partition(tp)
+		err := c.beginLocked(tp, committed)
 		if err == nil {
-			err = c.beginLocked(p, committed)
+			continue
 		}
-		if err != nil {
-			gone = append(gone, tp)
+		gone = append(gone, tp)
+		if !errors.Is(err, ErrUnknownTopic) && !errors.Is(err, ErrUnknownPartition) {
+			c.errs = append(c.errs, pollError{err: fmt.Errorf("%s is not read: %w", tp, err)})
 		}
 	}
 	c.sort()
@@ -248,34 +258,47 @@ func (c *Consumer) acquire(tps []TopicPartition) (gone []TopicPartition) {
 	return gone
 }
 
-func (c *Consumer) partition(tp TopicPartition) (*partition.Partition, error) {
+// beginLocked tracks tp from its committed offset, or from where the options say.
+func (c *Consumer) beginLocked(tp TopicPartition, committed map[TopicPartition]group.Offset) error {
 	t, err := c.b.catalogue.Get(tp.Topic)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return t.Partition(tp.Partition)
-}
-
-// beginLocked tracks p from its committed offset, or from where the options say.
-func (c *Consumer) beginLocked(p *partition.Partition, committed map[TopicPartition]group.Offset) error {
+	p, err := t.Partition(tp.Partition)
+	if err != nil {
+		return err
+	}
 	start := c.opts.Start
-	o, ok := committed[p.TopicPartition()]
-	if ok {
+	o, ok := committed[tp]
+	unplaced := !ok && start.kind == startCommitted
+	switch {
+	case ok:
 		start = AtOffset(o.Offset)
-	}
-	unplaced := start.kind == startCommitted
-	if unplaced {
+	case unplaced, tp.Partition >= c.born[t.ID()]: // added since
 		start = Earliest
 	}
 	if err := c.track(p, start); err != nil {
 		return err
 	}
-	tr := c.tracks[p.TopicPartition()]
+	tr := c.tracks[tp]
 	tr.unplaced = unplaced
 	if ok {
 		tr.saved = o.Offset
 	}
 	return nil
+}
+
+// dead returns those of tps that are not read any more, or will not be: their topics were
+// deleted.
+func (c *Consumer) dead(tps []TopicPartition) (dead []TopicPartition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, tp := range tps {
+		if tr := c.tracks[tp]; tr == nil || tr.partition.Err() != nil {
+			dead = append(dead, tp)
+		}
+	}
+	return dead
 }
 
 // release stops reading tps.

@@ -26,7 +26,8 @@ type Consumer struct {
 	waiter *partition.Waiter // wakes the fetching goroutine
 	ready  *partition.Waiter // wakes Poll
 
-	member *member // nil without a group
+	member *member           // nil without a group
+	born   map[TopicID]int32 // for a member: how many partitions there were when the consumer began
 
 	mu       sync.Mutex            // guards what follows and the tracks
 	whole    map[*topic.Topic]bool // all partitions of it, new ones too
@@ -85,6 +86,10 @@ func (c *Consumer) prepare() error {
 	for _, name := range c.opts.Topics {
 		_, err := c.b.topic(context.Background(), name)
 		errs = append(errs, err)
+	}
+	c.born = make(map[TopicID]int32)
+	for _, t := range c.b.catalogue.List() {
+		c.born[t.ID()] = int32(len(t.Partitions()))
 	}
 	c.member = newMember(c)
 	return errors.Join(errs...)
@@ -320,7 +325,7 @@ func (c *Consumer) isClosing() bool {
 func (c *Consumer) over() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.gone != nil
+	return c.gone != nil || c.member != nil && c.member.over()
 }
 
 // unread moves the positions back before records.
@@ -338,7 +343,11 @@ func (c *Consumer) unread(records []Record) {
 
 // Close ends the consumer: a waiting Poll gets ErrClosed. It may be called more than
 // once and waits until nothing of the consumer runs any more.
+//
+// With auto-commit Close tells that all records that Poll has returned are processed. When
+// the broker is closed first, those of the last Poll count as not processed.
 func (c *Consumer) Close() error {
+	c.settle()
 	c.shut()
 	c.b.unregister(c)
 	return nil

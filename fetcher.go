@@ -158,7 +158,7 @@ func (c *Consumer) dropLocked(tr *track, err error) {
 	c.removeLocked(func(other *track) bool { return other.tp.Topic == tr.tp.Topic })
 	c.errs = append(c.errs, pollError{err: err})
 	if c.member != nil {
-		c.member.forget(tr.tp.Topic)
+		c.member.forget()
 	}
 	if len(c.order) == 0 && c.member == nil && c.opts.TopicPattern == nil {
 		c.gone = err

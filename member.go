@@ -30,7 +30,6 @@ type member struct {
 	waiter      *partition.Waiter // wakes the keeper
 	ctx         context.Context   // ends when the consumer is closed
 	cancel      context.CancelFunc
-	turn        chan struct{} // capacity 1: held by step, and for good by end
 	committing  chan struct{} // capacity 1: held by who commits, so that commits do not pass each other
 
 	mu         sync.Mutex // guards what follows; not held while calling out
@@ -39,12 +38,17 @@ type member struct {
 	joined     bool       // id and generation are good, as far as is known
 	rejoin     bool       // the next step begins a round
 	lost       bool       // the next step gives up all partitions
-	fatal      error      // Poll returns it from now on
+	err        error      // for Poll; it stays if it is one for ever
 	round      *round     // under way, or done and not yet adopted
 	owned      []TopicPartition
+	last       []TopicPartition // of the last assignment, even if given up since
+	lastIn     int32            // the generation of last; -1 without
 	leader     bool
-	counts     map[string]known // the topics that the leader has assigned
+	shapes     map[string]shape // of the topics that the leader has assigned
 	subscribed []string         // as told at the last join, sorted
+	acting     chan struct{}    // closed when the step under way is done; nil without one
+	ended      bool             // Close has begun: no more steps
+	closed     bool             // nothing can be committed any more
 
 	polling  bool
 	polledAt time.Time
@@ -54,7 +58,8 @@ func newMember(c *Consumer) *member {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &member{
 		c: c, opts: c.opts.Member, cooperative: true, waiter: partition.NewWaiter(),
-		ctx: ctx, cancel: cancel, turn: make(chan struct{}, 1), committing: make(chan struct{}, 1), generation: -1, rejoin: true, polledAt: time.Now(),
+		ctx: ctx, cancel: cancel, committing: make(chan struct{}, 1),
+		generation: -1, lastIn: -1, rejoin: true, polledAt: time.Now(),
 	}
 	for _, a := range m.opts.Assignors {
 		m.cooperative = m.cooperative && a.Cooperative()
@@ -99,7 +104,7 @@ func (m *member) keep() {
 // beat gives a sign of life and takes the answer.
 func (m *member) beat() {
 	m.mu.Lock()
-	joined, id, generation := m.joined && !m.roundRuns(), m.id, m.generation
+	joined, id, generation := m.joined && !m.round.running(), m.id, m.generation
 	m.mu.Unlock()
 	if joined {
 		m.heard(generation, m.c.b.groups.Heartbeat(m.c.opts.Group, id, m.opts.InstanceID, generation))
@@ -111,7 +116,7 @@ func (m *member) beat() {
 func (m *member) heard(generation int32, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err == nil || m.generation != generation || !m.joined || m.roundRuns() {
+	if err == nil || m.generation != generation || !m.joined || m.round.running() {
 		return
 	}
 	switch {
@@ -135,13 +140,7 @@ func (m *member) loseLocked() {
 	}
 	m.id, m.generation = "", -1
 	m.joined, m.lost, m.rejoin = false, true, true
-	if m.round != nil {
-		m.round.stale = true
-	}
 }
-
-// roundRuns reports whether a round is under way, and not only waiting to be adopted.
-func (m *member) roundRuns() bool { return m.round != nil && !m.round.isDone() }
 
 // checkPoll leaves the group when Poll was not called for too long.
 func (m *member) checkPoll() {
@@ -159,19 +158,19 @@ func (m *member) checkPoll() {
 	}
 }
 
-// checkTopics asks for a rebalance when topics have come, gone or grown.
+// checkTopics asks for a rebalance when topics have come, gone or grown. After a round
+// adopt has it called again.
 func (m *member) checkTopics() {
 	topics := m.c.subscription()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.joined || m.rejoin {
+	if !m.joined || m.rejoin || m.round != nil {
 		return
 	}
 	changed := !slices.Equal(topics, m.subscribed)
 	if m.leader {
-		for name, then := range m.counts {
-			id, n, _ := m.c.b.catalogue.TopicID(name)
-			changed = changed || known{id, n} != then
+		for name, then := range m.shapes {
+			changed = changed || m.shape(name) != then
 		}
 	}
 	if changed {
@@ -180,12 +179,11 @@ func (m *member) checkTopics() {
 	}
 }
 
-// forget gives up the partitions of a topic that was deleted, and asks for a rebalance: if
-// there is a new one of that name, it is to be read.
-func (m *member) forget(name string) {
+// forget asks for a rebalance because an owned topic was deleted: if there is a new one of
+// that name, it is to be read.
+func (m *member) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.owned = slices.DeleteFunc(slices.Clone(m.owned), func(tp TopicPartition) bool { return tp.Topic == name })
 	m.rejoin = true
 	m.c.ready.Wake()
 }

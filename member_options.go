@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/samsa-go/samsa/group"
 )
@@ -35,10 +36,12 @@ type MemberOptions struct {
 	// CommitAcks is what commits wait for: AckStored (the default) or AckSynced.
 	CommitAcks Acks
 
-	// The callbacks run inside Poll, and OnRevoked also inside Close, so that no record is
-	// being processed meanwhile. They may use the consumer but not Poll or Close.
+	// The callbacks run inside Poll, and OnRevoked and OnLost also inside Close, so that no
+	// record is being processed meanwhile; Close waits for one that runs. They may use the
+	// consumer but not Poll or Close, of the broker neither.
 	//
-	// OnAssigned gets the partitions that were added, before any record of them is returned.
+	// OnAssigned gets the partitions that were added, before any record of them is
+	// returned. It is called at the end of every rebalance, also when none were.
 	OnAssigned func(ctx context.Context, c *Consumer, added []TopicPartition)
 	// OnRevoked gets the partitions that the consumer is about to give up. Nobody else has
 	// them until it returns: work may be finished and committed.
@@ -62,6 +65,20 @@ func Sticky() Assignor { return group.Sticky() }
 
 // CooperativeSticky is Sticky, but only partitions that move stop (KIP-429).
 func CooperativeSticky() Assignor { return group.CooperativeSticky() }
+
+// AssignMember is a member of a group as an assignor sees it.
+type AssignMember = group.AssignMember
+
+// Assignment is the partitions of one member by topic.
+type Assignment = group.Assignment
+
+// AssignFunc divides with f, which gets the members and the number of partitions of each
+// topic and returns the partitions of each member by its id. All members have to name an
+// assignor in the same way. When cooperative is true only partitions that move stop; f
+// need not care: what another member still owns is withheld from its result.
+func AssignFunc(name string, cooperative bool, f func(members []AssignMember, partitions map[string]int32) map[string]Assignment) Assignor {
+	return group.AssignFunc(name, cooperative, f)
+}
 
 const (
 	defaultSessionTimeout     = 45 * time.Second
@@ -94,6 +111,8 @@ func (o MemberOptions) check(w *wrong, group string) {
 		return
 	}
 	w.check(len(o.InstanceID) <= 249, where+"InstanceID", fmt.Sprintf("of %d bytes", len(o.InstanceID)), "at most 249")
+	w.check(utf8.ValidString(o.InstanceID), where+"InstanceID", fmt.Sprintf("%q", o.InstanceID), "UTF-8")
+	w.check(utf8.ValidString(o.ClientID), where+"ClientID", fmt.Sprintf("%q", o.ClientID), "UTF-8")
 	w.check(o.SessionTimeout >= 0, where+"SessionTimeout", o.SessionTimeout, "0 or more")
 	w.check(o.HeartbeatInterval >= 0, where+"HeartbeatInterval", o.HeartbeatInterval, "0 or more")
 	d := o.withDefaults()
@@ -109,6 +128,7 @@ func (o MemberOptions) check(w *wrong, group string) {
 			w.check(false, field, "nil", "an assignor")
 			continue
 		}
+		w.check(a.Name() != "" && utf8.ValidString(a.Name()), field, fmt.Sprintf("named %q", a.Name()), "a name in UTF-8")
 		w.check(!names[a.Name()], field, a.Name(), "names that differ")
 		names[a.Name()] = true
 	}

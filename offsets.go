@@ -48,6 +48,8 @@ func (s Start) resolve(p *partition.Partition) (int64, error) {
 		return p.HighWatermark(), p.Err()
 	case startOffset:
 		return s.offset, p.Err()
+	case startCommitted:
+		return 0, fmt.Errorf("%w: Committed is where a consumer of a group begins, and nothing else", ErrInvalidOption)
 	case startTime:
 		end := p.HighWatermark()                                                            // before the search: what comes during it is later
 		offset, _, ok, err := p.OffsetForTime(s.time.Add(time.Millisecond - 1).UnixMilli()) // rounded up

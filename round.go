@@ -46,8 +46,7 @@ func (m *member) run(r *round, topics []string) {
 		resp := m.join(r, topics)
 		err := resp.Err
 		if err == nil {
-			var synced group.SyncResponse
-			synced = m.sync(r, resp)
+			synced := m.sync(r, resp)
 			if err = synced.Err; err == nil {
 				assignment, err := group.DecodeAssignment(synced.Assignment)
 				r.assigned, r.generation, r.err = flatten(assignment), resp.Generation, err
@@ -83,12 +82,7 @@ func (m *member) retry(r *round, err error, id string) bool {
 // join waits for the next generation with the member in it.
 func (m *member) join(r *round, topics []string) group.JoinResponse {
 	_ = m.c.b.groups.Watch(m.c.opts.Group, m.waiter) // the group may be another one of that name
-	req := m.joinRequest(topics)
-	resp := m.c.b.groups.Join(r.ctx, m.c.opts.Group, req)
-	if r.ctx.Err() != nil && resp.Err != nil && req.MemberID == "" && req.InstanceID == "" {
-		// The call may have been answered when it ended: nobody is to wait for this member.
-		_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{{MemberID: req.NewMemberID}})
-	}
+	resp := m.c.b.groups.Join(r.ctx, m.c.opts.Group, m.joinRequest(topics))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
@@ -104,19 +98,20 @@ func (m *member) join(r *round, topics []string) group.JoinResponse {
 
 func (m *member) joinRequest(topics []string) group.JoinRequest {
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	id, generation, lastIn := m.id, m.generation, m.lastIn
 	owned, last := byTopic(m.owned), byTopic(m.last)
 	if m.lost {
 		owned, last = nil, nil
 	}
+	m.mu.Unlock()
 	req := group.JoinRequest{
-		MemberID: m.id, NewMemberID: newMemberID(m.opts.ClientID), InstanceID: m.opts.InstanceID,
+		MemberID: id, NewMemberID: newMemberID(m.opts.ClientID), InstanceID: m.opts.InstanceID,
 		ClientID: m.opts.ClientID, ClientHost: "in-process",
 		SessionTimeout: m.opts.SessionTimeout, RebalanceTimeout: m.opts.MaxPollInterval,
 		ProtocolType: "consumer", SkipAssignment: true,
 	}
 	for _, a := range m.opts.Assignors {
-		sub := group.Subscription{Topics: topics, Generation: m.generation, UserData: a.UserData(last, m.lastIn)}
+		sub := group.Subscription{Topics: topics, Generation: generation, UserData: a.UserData(last, lastIn)}
 		if m.cooperative {
 			sub.Owned = owned
 		}

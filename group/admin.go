@@ -65,55 +65,80 @@ func (c *Coordinator) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	en.lock()
+	before := en.group.Snapshot()
 	err = en.group.Delete()
 	en.mu.Unlock()
 	if err != nil {
 		return err
 	}
+	return c.bury(en, before)
+}
+
+// bury removes a group that is Dead now and was empty before. If the store refuses, the group
+// goes on as it was.
+func (c *Coordinator) bury(en *entry, before Snapshot) error {
 	defer close(en.buried)
-	if err := c.bury(en); err != nil { // it is not deleted: go on with an empty one
-		again := c.newEntry(NewGroup(name, c.opts.Rules))
-		again.offsets = en.offsets
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.groups[name] = again
-		return err
-	}
+	err := c.removeGroup(en)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.groups, name)
+	if err != nil {
+		again := c.newEntry(Restore(time.Now(), en.name, c.opts.Rules, before))
+		again.offsets = en.offsets
+		c.groups[en.name] = again
+		return err
+	}
+	delete(c.groups, en.name)
 	return nil
 }
 
-// bury removes a dead group from the store. Nobody can commit for it any more, and what
-// was committed before is in en.offsets when the first transaction is done.
-func (c *Coordinator) bury(en *entry) error {
+// removeGroup removes a dead group from the store. Nobody can commit for it any more, and
+// what was committed before is in en.offsets when the first transaction is done.
+func (c *Coordinator) removeGroup(en *entry) error {
 	tx := &partition.Tx{Essential: true}
 	tx.Writes.Delete(store.GroupKey(en.name))
 	if err := c.committer.Do(tx); err != nil {
 		return fmt.Errorf("delete group %s: %w", en.name, err)
 	}
 	all := en.committedPartitions(func(log.TopicPartition, Offset) bool { return true })
-	return c.removeOffsets(en, all)
+	return c.removeOffsets(en, all)()
 }
 
-// removeOffsets deletes offsets, in several transactions if there are many.
-func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) error {
-	for part := range slices.Chunk(tps, c.st.Limits().Entries/4) {
+// removeOffsets begins to delete offsets, in several transactions if there are many, and
+// returns a function that waits for it.
+func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) (wait func() error) {
+	parts := slices.Collect(slices.Chunk(tps, c.st.Limits().Entries/4))
+	done := make(chan error, len(parts))
+	for _, part := range parts {
 		tx := &partition.Tx{Essential: true}
 		for _, tp := range part {
 			tx.Writes.Delete(offsetKey(en.name, tp))
 		}
-		if err := c.committer.Do(tx); err != nil {
-			return fmt.Errorf("group %s: remove offsets: %w", en.name, err)
+		tx.Done = func(err error) {
+			if err == nil {
+				en.forget(part)
+			}
+			done <- err
 		}
-		en.offsetsMu.Lock()
-		for _, tp := range part {
-			delete(en.offsets, tp)
-		}
-		en.offsetsMu.Unlock()
+		c.committer.Submit(tx)
 	}
-	return nil
+	return func() error {
+		var first error
+		for range parts {
+			if err := <-done; err != nil && first == nil {
+				first = fmt.Errorf("group %s: remove offsets: %w", en.name, err)
+			}
+		}
+		return first
+	}
+}
+
+// forget drops offsets that the store has not any more.
+func (en *entry) forget(tps []log.TopicPartition) {
+	en.offsetsMu.Lock()
+	defer en.offsetsMu.Unlock()
+	for _, tp := range tps {
+		delete(en.offsets, tp)
+	}
 }
 
 // DeleteOffsets removes committed offsets of a group without members; else it is
@@ -164,6 +189,7 @@ func (c *Coordinator) editOffsets(ctx context.Context, name string, build func(*
 			apply(en.offsets)
 			en.offsetsMu.Unlock()
 		}
+		en.committing.Add(-1)
 		done <- err
 	}
 	en.lock()
@@ -171,6 +197,7 @@ func (c *Coordinator) editOffsets(ctx context.Context, name string, build func(*
 		en.mu.Unlock()
 		return fmt.Errorf("group %s: %w: it is %s with %d members", name, log.ErrGroupNotEmpty, d.State, len(d.Members))
 	}
+	en.committing.Add(1)
 	c.committer.Submit(tx) // before anybody can join: whoever does finds the new offsets
 	en.mu.Unlock()
 	if err := <-done; err != nil {
@@ -190,6 +217,43 @@ func (en *entry) committedPartitions(which func(log.TopicPartition, Offset) bool
 		}
 	}
 	return tps
+}
+
+// Consumed returns, for a topic of n partitions, the least committed offset in each over
+// all groups that have committed offsets in the topic; 0 where one of them has not. ok is
+// false when there is no such group.
+func (c *Coordinator) Consumed(topic string, n int) (least []int64, ok bool) {
+	for _, en := range c.entries() {
+		offsets := en.offsetsOf(c, topic, n)
+		switch {
+		case offsets == nil:
+		case !ok:
+			least, ok = offsets, true
+		default:
+			for i, o := range offsets {
+				least[i] = min(least[i], o)
+			}
+		}
+	}
+	return least, ok
+}
+
+// offsetsOf returns the offsets committed in a topic by partition, 0 for none; nil when
+// there are none at all.
+func (en *entry) offsetsOf(c *Coordinator, topic string, n int) []int64 {
+	en.offsetsMu.Lock()
+	defer en.offsetsMu.Unlock()
+	var offsets []int64
+	for tp, o := range en.offsets {
+		if tp.Topic != topic || int(tp.Partition) >= n || !c.valid(tp, o) {
+			continue
+		}
+		if offsets == nil {
+			offsets = make([]int64, n)
+		}
+		offsets[tp.Partition] = o.Offset
+	}
+	return offsets
 }
 
 // expireOffsets is the goroutine that removes what nobody will want any more.
@@ -217,11 +281,16 @@ func (c *Coordinator) ExpireOffsets(now time.Time) {
 	}
 }
 
+// expireGroup decides and takes its place in the committer's order under one lock: an offset
+// that is committed meanwhile is not lost.
 func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 	en.lock()
+	if en.committing.Load() > 0 {
+		en.mu.Unlock()
+		return nil // next time
+	}
 	state := en.group.State()
 	since, left := en.group.EmptySince()
-	en.mu.Unlock()
 	limit := now.Add(-c.opts.OffsetsRetention)
 	old := en.committedPartitions(func(tp log.TopicPartition, o Offset) bool {
 		last := o.At
@@ -234,7 +303,15 @@ func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 	rest := len(en.offsets) - len(old)
 	en.offsetsMu.Unlock()
 	if state == Empty && rest == 0 && (!left || since.Before(limit)) {
-		return c.Delete(context.Background(), en.name)
+		before := en.group.Snapshot()
+		err := en.group.Delete()
+		en.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		return c.bury(en, before)
 	}
-	return c.removeOffsets(en, old)
+	wait := c.removeOffsets(en, old)
+	en.mu.Unlock()
+	return wait()
 }

@@ -32,6 +32,8 @@ type entry struct {
 	relay  relay
 	behind atomic.Bool // the store refused what the group had made of itself
 
+	committing atomic.Int32 // commits on their way: not in offsets yet
+
 	offsetsMu sync.Mutex // guards offsets
 	offsets   map[log.TopicPartition]Offset
 }

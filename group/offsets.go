@@ -97,6 +97,7 @@ func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest
 		if err == nil {
 			en.committed(req.Offsets) // in the order of the store, and not when fsync is done
 		}
+		en.committing.Add(-1)
 		if err == nil && req.Synced {
 			c.committer.Sync(func(err error) { done <- err })
 			return
@@ -108,6 +109,7 @@ func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest
 	// that begins later is stored later.
 	err = en.group.CheckCommit(time.Now(), req.MemberID, req.InstanceID, req.Generation)
 	if err == nil {
+		en.committing.Add(1)
 		c.committer.Submit(tx)
 	}
 	en.mu.Unlock()
@@ -118,6 +120,7 @@ func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest
 	case err = <-done:
 	case <-ctx.Done():
 		if tx.Withdraw() {
+			en.committing.Add(-1)
 			return ctx.Err()
 		}
 		err = <-done
