@@ -22,6 +22,12 @@ var errNoRecords = errors.New("batch without records")
 // Append adds a record, of which it copies the bytes. ts is its timestamp in milliseconds
 // since the epoch; timestamps need not be in order. A nil key or value is null.
 func (b *Builder) Append(ts int64, key, value []byte, headers []Header) {
+	b.appendAt(int64(b.count), ts, key, value, headers)
+}
+
+// appendAt is Append of a record with the given offset delta, which is larger than that
+// of the record before.
+func (b *Builder) appendAt(offsetDelta, ts int64, key, value []byte, headers []Header) {
 	if b.count == 0 {
 		b.baseTime, b.maxTime = ts, ts
 	}
@@ -29,7 +35,7 @@ func (b *Builder) Append(ts int64, key, value []byte, headers []Header) {
 	b.tooLarge = b.tooLarge || len(headers) > maxHeaders
 
 	delta := zigzag(ts - b.baseTime) // may wrap around, and does so back in the reader
-	offset := zigzag(int64(b.count))
+	offset := zigzag(offsetDelta)
 	size := 1 + uvarintSize(delta) + uvarintSize(offset) + contentSize(key, value, headers)
 	at := len(b.records)
 	b.records = slices.Grow(b.records, maxVarintSize+size)

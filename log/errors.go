@@ -45,6 +45,9 @@ var (
 	ErrReadOnly = errors.New("directory is read-only")
 	// ErrNewerFormat: the directory was written by a newer version of this library.
 	ErrNewerFormat = errors.New("data directory has a newer format")
+	// ErrInvalidRecord: the topic does not take such a record: one without a key in a
+	// compacted topic.
+	ErrInvalidRecord = errors.New("invalid record")
 	// ErrUnsupportedCodec: the compression codec is not one of Kafka's five.
 	ErrUnsupportedCodec = errors.New("unsupported compression codec")
 )

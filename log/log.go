@@ -106,6 +106,33 @@ func (l *Log) Stage(b *store.Batch, keys []byte, env Envelope) (Staged, []byte) 
 // order of the offsets, after the store holds the batches.
 func (l *Log) Applied(end int64) { l.end.Store(end) }
 
+// SetStart moves the log start offset forward, after the store holds it. Calls must not
+// overlap.
+func (l *Log) SetStart(start int64) { l.start.Store(max(l.start.Load(), min(start, l.End()))) }
+
+// BatchInfo is what is known of a stored batch without reading it.
+type BatchInfo struct {
+	LastOffset   int64
+	MaxTimestamp int64 // ms since the epoch
+	Bytes        int   // as stored
+}
+
+// Batches calls fn for the visible batches in order until it returns false. It reads no
+// values.
+func (l *Log) Batches(fn func(BatchInfo) bool) error {
+	start, end := l.Start(), l.End()
+	r := store.BatchRange(l.id, start)
+	r.KeysOnly = true
+	err := l.st.Scan(r, func(e store.Entry) (bool, error) {
+		key, err := store.ParseBatchKey(e.Key)
+		if err != nil || key.LastOffset >= end {
+			return false, err
+		}
+		return fn(BatchInfo{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Bytes: e.Size}), nil
+	})
+	return l.wrap(err)
+}
+
 // StoredBatch is one batch as the store holds it.
 type StoredBatch struct {
 	LastOffset int64    // of its last record; known even when the batch is corrupt

@@ -40,6 +40,8 @@ type badgerStore struct {
 	// large is the newest version that wrote to the value log.
 	large atomic.Uint64
 
+	rewritten map[uint32]bool // by Reclaim: value files that wait for a scan to end
+
 	// vouched is set by the first Sync: the owner has checked what it found.
 	vouched atomic.Bool
 

@@ -139,10 +139,16 @@ func (f *flight) fill(txn *badger.Txn, b *Batch) error {
 // commitOwn writes one of the store's own keys and waits until it is stored. value is
 // computed from the version that the commit gets.
 func (s *badgerStore) commitOwn(key []byte, value func(version uint64) []byte) error {
+	return s.commitTxn(func(txn *badger.Txn, version uint64) error { return txn.Set(key, value(version)) })
+}
+
+// commitTxn stores what fill puts into a transaction, and waits until it and all that
+// was committed before it is stored. It may run beside Commit.
+func (s *badgerStore) commitTxn(fill func(txn *badger.Txn, version uint64) error) error {
 	result := make(chan error, 1)
 	f := s.depart(func(err error) { result <- err }, true)
 	txn := s.db.NewTransactionAt(f.version, true)
-	err := txn.Set(key, value(f.version))
+	err := fill(txn, f.version)
 	if err == nil {
 		err = txn.CommitAt(f.version, f.land)
 	}

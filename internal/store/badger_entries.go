@@ -3,6 +3,8 @@ package store
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"iter"
+	"math/bits"
 )
 
 // A value file and the log of a memtable begin with the number of a key (0: no
@@ -51,6 +53,20 @@ func (h entryHeader) plausible() bool {
 	return h.key >= minEntryKey && h.key <= maxEntryKey && h.value <= limitBytes && h.expiry == 0
 }
 
+// entryValueSize returns the length of the value in an entry of the given length, with
+// a key of the given length without its version.
+func entryValueSize(entry, key int) int {
+	key += minEntryKey - 1
+	rest := entry - 2 - uvarintSize(key) - 1 - key - entryChecksum // the value and its length
+	for n := 1; ; n++ {
+		if value := rest - n; uvarintSize(max(value, 0)) <= n {
+			return max(value, 0)
+		}
+	}
+}
+
+func uvarintSize(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
+
 // wholeEntry returns the length of the entry at the start of data, or 0 when there is
 // none that is whole and could be ours.
 func wholeEntry(data []byte) int {
@@ -78,6 +94,26 @@ func wholeEntries(file []byte) int {
 			return pos
 		}
 		pos += n
+	}
+}
+
+// entriesOf iterates over the keys, versions and values of the whole entries at the start
+// of a value file.
+func entriesOf(file []byte) iter.Seq2[stored, []byte] {
+	return func(yield func(stored, []byte) bool) {
+		for pos := min(logHeaderSize, len(file)); ; {
+			n := wholeEntry(file[pos:])
+			if n == 0 {
+				return
+			}
+			entry := file[pos : pos+n]
+			h, _ := parseHeader(entry)
+			at := h.size + int(h.key)
+			if !yield(storedUnder(entry[h.size:at]), entry[at:n-entryChecksum]) {
+				return
+			}
+			pos += n
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // Badger counts the garbage in each value file in values/DISCARD: slots of 16 bytes,
@@ -81,22 +80,4 @@ func recondemn(dir string) error {
 		}
 	}
 	return nil
-}
-
-// mostGarbage returns the slot that value-log GC will pick next, if any.
-func mostGarbage(all []garbage) (garbage, bool) {
-	if len(all) == 0 {
-		return garbage{}, false
-	}
-	// Like Badger, the first of equals.
-	most := slices.MaxFunc(all, func(a, b garbage) int {
-		switch {
-		case a.bytes < b.bytes:
-			return -1
-		case a.bytes > b.bytes:
-			return 1
-		}
-		return 0
-	})
-	return most, most.bytes > 0
 }

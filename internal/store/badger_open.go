@@ -42,7 +42,7 @@ func open(dir string, opts Options) (*badgerStore, error) {
 	if err != nil {
 		return nil, dirError(err)
 	}
-	s := &badgerStore{dir: dir, opts: opts, log: opts.Logger, lock: lock, gate: newGate(), pipeline: &pipeline{}}
+	s := &badgerStore{dir: dir, opts: opts, log: opts.Logger, lock: lock, gate: newGate(), pipeline: &pipeline{}, rewritten: map[uint32]bool{}}
 	if err := s.start(); err != nil {
 		return nil, errors.Join(dirError(err), lock.Close())
 	}
@@ -54,16 +54,20 @@ func (s *badgerStore) start() error {
 	if err := prepareDir(s.dir); err != nil {
 		return err
 	}
-	index, values := filepath.Join(s.dir, indexName), filepath.Join(s.dir, valuesName)
-	last, err := repairFiles(index, values)
+	index, values := s.index(), s.values()
+	last, err := repairFiles(index, values, s.opts.valueFile)
 	if err != nil {
 		return err
 	}
-	s.db, err = openBadger(index, values, s.log)
+	s.db, err = openBadger(index, values, s.opts)
 	if err != nil {
 		return err
 	}
-	if err := s.recover(); err != nil {
+	err = s.recover()
+	if err == nil {
+		err = s.recoverRewrite()
+	}
+	if err != nil {
 		return errors.Join(err, s.db.Close())
 	}
 	flush := func() error { return nil }
@@ -74,6 +78,10 @@ func (s *badgerStore) start() error {
 	s.files.last = last
 	return nil
 }
+
+func (s *badgerStore) index() string { return filepath.Join(s.dir, indexName) }
+
+func (s *badgerStore) values() string { return filepath.Join(s.dir, valuesName) }
 
 // recover reads the recovery point and sets the versions to go on from.
 func (s *badgerStore) recover() error {
@@ -112,12 +120,12 @@ func (s *badgerStore) recover() error {
 // lengths in a damaged header otherwise and panic. A value file is mapped at twice its
 // nominal size, and to outgrow that would pull the map from under readers; so a batch,
 // all of which goes to one file, has at most half of the nominal size (limitBytes).
-func openBadger(index, values string, log *zap.Logger) (*badger.DB, error) {
+func openBadger(index, values string, opts Options) (*badger.DB, error) {
 	o := badger.DefaultOptions(index).
 		WithValueDir(values).
 		WithValueThreshold(inlineThreshold).
-		WithValueLogFileSize(valueFileSize).
-		WithMemTableSize(memtableSize).
+		WithValueLogFileSize(opts.valueFile).
+		WithMemTableSize(opts.memtable).
 		WithNumMemtables(2).
 		WithNumCompactors(2).
 		WithCompression(options.None).
@@ -126,8 +134,8 @@ func openBadger(index, values string, log *zap.Logger) (*badger.DB, error) {
 		WithMetricsEnabled(false).
 		WithVerifyValueChecksum(true).
 		WithLogger(nil)
-	if log != nil {
-		o = o.WithLogger(badgerLog{log})
+	if opts.Logger != nil {
+		o = o.WithLogger(badgerLog{opts.Logger})
 	}
 	return badger.OpenManaged(o)
 }

@@ -13,7 +13,9 @@ import (
 type reads struct {
 	// discarded: of every key, all versions up to this one but the newest of them may
 	// be gone.
-	discarded atomic.Uint64
+	discarded  atomic.Uint64
+	discarding sync.Mutex // held while discarded and held change
+	held       bool       // discarded must not rise
 
 	// files keeps the value files in place. Finding a value takes two steps, index and
 	// file, between which the file must not go; so whoever reads holds it shared.
@@ -109,12 +111,23 @@ func (s *badgerStore) Scan(r Range, fn func(Entry) (bool, error)) error {
 			}
 			continue
 		}
-		more, err := fn(Entry{Key: key, Version: item.Version(), value: value})
+		more, err := fn(Entry{Key: key, Version: item.Version(), Size: valueSize(item), value: value})
 		if err != nil || !more {
 			return err
 		}
 	}
 	return nil
+}
+
+// valueSize returns the exact size of an item's value without reading it. Badger knows
+// the length of a value in a value file together with all that surrounds it, and tells
+// which of the two it has: only an item with a pointer counts an approximate header.
+func valueSize(item *badger.Item) int {
+	size, value := item.EstimatedSize(), item.ValueSize()
+	if size-value == item.KeySize() {
+		return int(value) // in the index
+	}
+	return entryValueSize(int(size), int(item.KeySize()))
 }
 
 // seek goes to the first candidate of r. Going backwards, Badger finds the largest key
@@ -177,9 +190,21 @@ func (s *badgerStore) closeIterator(it *badger.Iterator) {
 	}
 }
 
-// discardBelow lets Badger drop the versions that no reader can ask for any more. The
-// caller names a visible version.
+// discardBelow lets Badger drop the versions that no reader can ask for any more, unless
+// that is held up. The caller names a visible version.
 func (s *badgerStore) discardBelow(version uint64) {
+	s.reads.discarding.Lock()
+	defer s.reads.discarding.Unlock()
+	if s.reads.held {
+		return
+	}
 	s.reads.discarded.Store(version)
 	s.db.SetDiscardTs(version)
+}
+
+// holdDiscards says whether discardBelow is held up.
+func (s *badgerStore) holdDiscards(held bool) {
+	s.reads.discarding.Lock()
+	defer s.reads.discarding.Unlock()
+	s.reads.held = held
 }

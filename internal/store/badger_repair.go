@@ -35,7 +35,7 @@ import (
 //   - A value file that GC has emptied is deleted when no iterator needs it any more.
 //     After a kill in between it would stay for ever, its count of garbage being reset
 //     already: mark it as all garbage.
-func repairFiles(index, values string) (uint32, error) {
+func repairFiles(index, values string, nominal int64) (uint32, error) {
 	if err := removeEmpty(index, memtableSuffix); err != nil {
 		return 0, err
 	}
@@ -56,7 +56,7 @@ func repairFiles(index, values string) (uint32, error) {
 			continue
 		}
 		last = max(last, number)
-		if err := cutExcess(filepath.Join(values, name)); err != nil {
+		if err := cutExcess(filepath.Join(values, name), nominal); err != nil {
 			return 0, err
 		}
 	}
@@ -125,9 +125,9 @@ func addEmptyValueFile(dir string, last uint32, clean bool) (uint32, error) {
 }
 
 // cutExcess cuts a value file that was not closed down to what was written to it.
-func cutExcess(path string) error {
+func cutExcess(path string, nominal int64) error {
 	info, err := os.Stat(path)
-	if err != nil || info.Size() < 2*valueFileSize {
+	if err != nil || info.Size() < 2*nominal {
 		return err
 	}
 	if err := syncFile(path); err != nil {

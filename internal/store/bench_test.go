@@ -1,11 +1,14 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // benchBatch holds ops values of the given size under fresh keys of the shape that
@@ -212,4 +215,97 @@ func BenchmarkGet(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkCommitDuringReclaim measures commits, one at a time, with and without a
+// Reclaim beside them that has about 1 GB to work on.
+func BenchmarkCommitDuringReclaim(b *testing.B) {
+	for _, old := range []int{4 << 10, 64 << 10} {
+		for _, garbage := range []int{60, 90} {
+			for _, size := range []int{180, 64 << 10} {
+				for _, reclaim := range []bool{false, true} {
+					name := fmt.Sprintf("stored=%dKB/garbage=%d%%/value=%dB/reclaim=%v", old>>10, garbage, size, reclaim)
+					b.Run(name, func(b *testing.B) {
+						s := openTemp(b, b.TempDir(), Options{})
+						defer closeStore(b, s)
+						fillGarbage(b, s, 1<<30/old, old, garbage)
+						benchmarkCommitDuringReclaim(b, s, size, reclaim)
+					})
+				}
+			}
+		}
+	}
+}
+
+// fillGarbage stores values and deletes a percentage of them, evenly.
+func fillGarbage(b *testing.B, s *badgerStore, values, size, percentage int) {
+	fillStore(b, s, values, size)
+	for i := 0; i < values; {
+		var batch Batch
+		for ; i < values && batch.Len() < 1000; i++ {
+			if i*37%100 < percentage {
+				batch.Delete(offsetKey(i))
+			}
+		}
+		commit(b, s, &batch)
+	}
+}
+
+func benchmarkCommitDuringReclaim(b *testing.B, s *badgerStore, size int, reclaim bool) {
+	w := newWriter(s)
+	reclaimed := make(chan error, 1)
+	before, err := s.Size()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if reclaim {
+		go func() { reclaimed <- s.Reclaim(context.Background(), w.pause) }()
+	}
+	load := newBenchBatch(1, size)
+	var latencies []time.Duration
+	offset := int64(1 << 40)
+	one := func() {
+		offset++
+		done := make(chan struct{})
+		began := time.Now()
+		w.commit(load.fill(offset%500+1<<40), func(err error) {
+			if err != nil {
+				b.Error(err)
+			}
+			close(done)
+		})
+		<-done
+		latencies = append(latencies, time.Since(began))
+	}
+	began := time.Now()
+	for b.Loop() {
+		one()
+	}
+	for reclaim {
+		select {
+		case err := <-reclaimed:
+			if err != nil {
+				b.Error(err)
+			}
+			reclaim = false
+			after, err := s.Size()
+			if err != nil {
+				b.Error(err)
+			}
+			b.ReportMetric(float64(before-after)/(1<<20), "freed-MB")
+			b.ReportMetric(time.Since(began).Seconds(), "reclaim-s")
+		default:
+			one()
+		}
+	}
+	slices.Sort(latencies)
+	for _, q := range []struct {
+		at   float64
+		name string
+	}{{0.5, "p50-µs"}, {0.99, "p99-µs"}, {0.999, "p99.9-µs"}, {1, "max-µs"}} {
+		i := min(len(latencies)-1, int(q.at*float64(len(latencies))))
+		b.ReportMetric(float64(latencies[i].Microseconds()), q.name)
+	}
+	b.ReportMetric(float64(len(latencies))/time.Since(began).Seconds(), "commits/s")
+	b.ReportMetric(0, "ns/op")
 }

@@ -14,6 +14,7 @@ import (
 //	'b' topic u32  partition u32  last u64  ts u64  one batch: last offset, max timestamp in ms, sign bit flipped
 //	'g' group                                       a consumer group: generation, static members
 //	'o' length u16  group  topic  partition u32     a committed offset; length is that of group
+//	'j' topic u32  partition u32  last u64          a rewrite of batches under way: the last offset it covers
 //	'a' ...                                         the application's own keys
 const (
 	prefixStore     = '!'
@@ -22,6 +23,7 @@ const (
 	prefixBatch     = 'b'
 	prefixGroup     = 'g'
 	prefixOffset    = 'o'
+	prefixRewrite   = 'j'
 )
 
 // BatchKeySize is the length of a batch key.
@@ -190,5 +192,50 @@ func ParseOffsetKey(key []byte) (OffsetKey, error) {
 // OffsetRange covers the committed offsets of all groups.
 func OffsetRange() Range {
 	lo := []byte{prefixOffset}
+	return Range{From: lo, To: successor(lo)}
+}
+
+// RewriteKey is the key under which a rewrite of batches is noted until it is done.
+type RewriteKey struct {
+	PartitionID
+	LastOffset int64 // that the rewrite covers, >= 0
+}
+
+// RewriteKeySize is the length of an encoded RewriteKey.
+const RewriteKeySize = 1 + 4 + 4 + 8
+
+// AppendRewriteKey appends the encoded key to dst.
+func AppendRewriteKey(dst []byte, k RewriteKey) []byte {
+	dst = appendPartition(append(dst, prefixRewrite), k.PartitionID)
+	return binary.BigEndian.AppendUint64(dst, uint64(k.LastOffset))
+}
+
+// ParseRewriteKey is the inverse of AppendRewriteKey.
+func ParseRewriteKey(key []byte) (RewriteKey, error) {
+	if len(key) != RewriteKeySize || key[0] != prefixRewrite {
+		return RewriteKey{}, fmt.Errorf("%w: rewrite key %x", errBadKey, key)
+	}
+	k := RewriteKey{
+		PartitionID: PartitionID{
+			Topic:     binary.BigEndian.Uint32(key[1:]),
+			Partition: binary.BigEndian.Uint32(key[5:]),
+		},
+		LastOffset: int64(binary.BigEndian.Uint64(key[9:])),
+	}
+	if k.LastOffset < 0 {
+		return RewriteKey{}, fmt.Errorf("%w: negative offset in rewrite key %x", errBadKey, key)
+	}
+	return k, nil
+}
+
+// RewriteRange covers the noted rewrites of one partition.
+func RewriteRange(p PartitionID) Range {
+	lo := appendPartition([]byte{prefixRewrite}, p)
+	return Range{From: lo, To: successor(lo)}
+}
+
+// RewritesRange covers the noted rewrites of all partitions.
+func RewritesRange() Range {
+	lo := []byte{prefixRewrite}
 	return Range{From: lo, To: successor(lo)}
 }

@@ -105,7 +105,7 @@ func (s *memoryStore) Scan(r Range, fn func(Entry) (bool, error)) error {
 		}
 		item = i
 		var more bool
-		more, err = fn(Entry{Key: i.key, Version: i.version, value: value})
+		more, err = fn(Entry{Key: i.key, Version: i.version, Size: len(i.value), value: value})
 		return more && err == nil
 	}
 	walk(s.snapshot(), r, visit)
@@ -148,7 +148,7 @@ func (s *memoryStore) Room(int, bool) error { return s.alive() }
 
 func (s *memoryStore) Sync() error { return s.alive() }
 
-func (s *memoryStore) Reclaim(ctx context.Context) error {
+func (s *memoryStore) Reclaim(ctx context.Context, _ func(func() error) error) error {
 	return errors.Join(s.alive(), ctx.Err())
 }
 

@@ -1,6 +1,10 @@
 package store
 
-import "go.uber.org/zap"
+import (
+	"cmp"
+
+	"go.uber.org/zap"
+)
 
 const (
 	defaultMinFreeBytes = 64 << 20
@@ -25,12 +29,17 @@ type Options struct {
 	// Logger receives what Badger has to say: its errors and warnings as warnings, the
 	// rest at debug level. Nil means silence.
 	Logger *zap.Logger
+
+	valueFile int64 // size of a value file; only tests have others than valueFileSize
+	memtable  int64 // likewise, memtableSize
 }
 
 func (o Options) withDefaults() Options {
 	if o.MinFreeBytes == 0 {
 		o.MinFreeBytes = defaultMinFreeBytes
 	}
+	o.valueFile = cmp.Or(o.valueFile, valueFileSize)
+	o.memtable = cmp.Or(o.memtable, memtableSize)
 	return o
 }
 

@@ -53,7 +53,7 @@ func newPlatter(t *testing.T, s *badgerStore) *platter {
 func (p *platter) image(t *testing.T, logs bool) string {
 	t.Helper()
 	to := copyStore(t, p.store.dir)
-	newest := filepath.Base(valueFile("", newestValueFile(t, p.store)))
+	newest := filepath.Base(valueFile("", currentValueFile(t, p.store)))
 	for _, sub := range []string{indexName, valuesName} {
 		dir := filepath.Join(p.store.dir, sub)
 		names, err := listDir(filepath.Join(to, sub))

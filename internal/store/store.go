@@ -36,7 +36,7 @@ var (
 // Store is an ordered map from keys to values, compared bytewise.
 //
 // All methods may be called from many goroutines at once, except that calls of Commit
-// must not overlap, and neither Commit nor Close may run during Reclaim: one writer
+// must not overlap, and Close must not be called before Reclaim has returned: one writer
 // owns the store. Keys are 1 to 1024 bytes long and do not begin with '!', values have
 // at least 1 byte.
 type Store interface {
@@ -89,12 +89,16 @@ type Store interface {
 	Recovery() Recovery
 
 	// Reclaim gives the space of deleted values back to the file system as far as it
-	// can, and returns when ctx ends at the latest after the file in hand. No Commit
-	// may run or be in flight meanwhile; reads may, and wait for some 50 ms at its
-	// beginning. A Scan that lasts longer than Reclaim delays the deletion of files;
-	// if the process is killed then, keys deleted before may come back. To free space it
-	// must first write a little; without the room for that it returns ErrDiskFull.
-	Reclaim(ctx context.Context) error
+	// can, and returns when ctx ends at the latest after the file in hand. Everything
+	// else may go on meanwhile, but for short steps, each of which Reclaim hands to
+	// pause: that calls fn once, while no Commit is running or in flight, and returns
+	// its error, or one of its own without having called it. Calls of Reclaim must not
+	// overlap. Between the files Reclaim rests in proportion to its work.
+	//
+	// A Scan that lasts longer than Reclaim delays the deletion of files; if the
+	// process is killed then, keys deleted before may come back. To free space it must
+	// first write a little; without the room for that it returns ErrDiskFull.
+	Reclaim(ctx context.Context, pause func(fn func() error) error) error
 
 	// Size returns the bytes that the store takes on disk (0 in memory).
 	Size() (int64, error)
@@ -127,6 +131,7 @@ type Range struct {
 type Entry struct {
 	Key     []byte // not to be changed or kept
 	Version uint64 // rises with every commit; all entries of one commit share it
+	Size    int    // of the value in bytes, exact, also in a scan of keys only
 	value   func(dst []byte) ([]byte, error)
 }
 

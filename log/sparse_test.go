@@ -1,0 +1,109 @@
+package log
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestSparseBuilderRefuses(t *testing.T) {
+	var b SparseBuilder
+	b.Reset(100)
+	add := func(offset int64) error {
+		r := rec(offset, 1, "k", "v")
+		return b.Append(&r)
+	}
+	for _, tt := range []struct {
+		offset int64
+		ok     bool
+	}{{99, false}, {100, true}, {100, false}, {105, true}, {104, false}, {100 + MaxSpan, false}, {100 + MaxSpan - 1, true}} {
+		if err := add(tt.offset); (err == nil) != tt.ok {
+			t.Errorf("record at %d: %v", tt.offset, err)
+		}
+	}
+	if b.Records() != 3 {
+		t.Errorf("%d records", b.Records())
+	}
+	for _, last := range []int64{99, 105, 100 + MaxSpan} {
+		if _, err := b.Seal(CodecNone, Cover{LastOffset: last}); err == nil {
+			t.Errorf("sealed up to %d", last)
+		}
+	}
+	env, err := b.Seal(CodecZstd, Cover{LastOffset: 100 + MaxSpan - 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := mustRead(t, env.Batch())
+	sameRecords(t, got, []Record{rec(100, 1, "k", "v"), rec(105, 1, "k", "v"), rec(100+MaxSpan-1, 1, "k", "v")})
+}
+
+// Whatever is sealed is a batch that all checks take, with the records, and kmsg too.
+func TestSparseBatches(t *testing.T) {
+	records := []Record{
+		rec(12, 50, "k", nil, Header{"h", nil}, Header{"", []byte{}}), rec(15, -7, "", ""), rec(19, 70, nil, "v"),
+	}
+	for _, codec := range codecs {
+		for _, appendTime := range []bool{false, true} {
+			var b SparseBuilder
+			b.Reset(10)
+			for i := range records {
+				if err := b.Append(&records[i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			env, err := b.Seal(codec, Cover{LastOffset: 22, LogAppendTime: appendTime, MaxTimestamp: 99})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := OpenEnvelope(env); err != nil {
+				t.Fatal(err)
+			}
+			batch, err := ParseBatch(env.Batch())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := slices.Clone(records)
+			wantMax := int64(70)
+			if appendTime {
+				wantMax = 99
+				for i := range want {
+					want[i].Timestamp = rec(0, 99, nil, nil).Timestamp
+				}
+			}
+			sameRecords(t, mustRead(t, batch), want)
+			if batch.BaseOffset() != 10 || batch.LastOffset() != 22 || batch.MaxTimestamp() != wantMax ||
+				batch.LogAppendTime() != appendTime || batch.ProducerID() != -1 {
+				t.Errorf("%s: %d-%d, max %d", codec, batch.BaseOffset(), batch.LastOffset(), batch.MaxTimestamp())
+			}
+		}
+	}
+}
+
+// A batch without records is read like any other.
+func TestEmptyBatch(t *testing.T) {
+	l := newLog(t, 2, 2, 2)
+	r := NewRewriter(l, newWriter(t, l.st))
+	r.Add([]Source{SourceOf(span(t, 2, 2))}, sparse(t, 2, 3))
+	if err := r.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := offsetsIn(t, l); got != "0 1 4 5" {
+		t.Errorf("records %s", got)
+	}
+	again, cut := open(t, storeOf(t, contentOf(t, l.st)))
+	if cut != nil || seen(t, again, 0) != "0-1 2-3 4-5" || seen(t, again, 3) != "2-3 4-5" {
+		t.Errorf("opened again: %s, cut %s", seen(t, again, 0), describe(cut))
+	}
+	if offset, _, ok, err := l.OffsetForTime(1020); offset != 4 || !ok || err != nil {
+		t.Errorf("time 1020: %d, %v, %v", offset, ok, err)
+	}
+	for _, from := range []int64{2, 3} {
+		e := sparse(t, 2, 3)
+		reader := NewRecordReader(e.Batch(), nil)
+		if err := reader.SkipTo(from); err != nil {
+			t.Error(err)
+		}
+		if more, err := reader.Next(&Record{}); more || err != nil {
+			t.Errorf("%v, %v", more, err)
+		}
+	}
+}
