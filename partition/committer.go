@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	maxGroupTxs     = 512      // transactions folded into one store commit
-	maxGroupBytes   = 4 << 20  // of keys and values, unless one transaction alone is larger
+	maxGroupTxs     = 512     // transactions folded into one store commit
+	maxGroupBytes   = 4 << 20 // of keys and values, unless one transaction alone is larger
+	alarmBytes      = 16 << 20
 	maxInFlight     = 16       // store commits on their way at once
 	overlapBytes    = 32 << 10 // waiting work of this size does not wait for the commit in flight
 	checkpointBytes = 64 << 20 // fsync at least this often, so that an unclean open checks no more
@@ -47,6 +48,8 @@ type Committer struct {
 	closed   bool          // Submit refuses
 	work     chan struct{} // capacity 1: something changed for the committing goroutine
 	stats    Stats
+	alarm    *Waiter // woken every alarmBytes, when set
+	alarmed  int64   // stats.Bytes when it was woken last
 }
 
 // Stats counts what a Committer has done since it was opened.
@@ -331,6 +334,7 @@ func (c *Committer) done(g *group, err error) {
 		failed := c.failed
 		if failed == nil {
 			head.count(&c.stats)
+			c.alarmLocked()
 		} else {
 			c.stats.Failures += int64(len(head.txs))
 		}
@@ -344,6 +348,20 @@ func (c *Committer) done(g *group, err error) {
 	c.draining = false
 	c.mu.Unlock()
 	c.wake()
+}
+
+// WakeOnBytes has w woken whenever another 16 MiB of batches were stored.
+func (c *Committer) WakeOnBytes(w *Waiter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.alarm = w
+}
+
+func (c *Committer) alarmLocked() {
+	if c.alarm != nil && c.stats.Bytes-c.alarmed >= alarmBytes {
+		c.alarmed = c.stats.Bytes
+		c.alarm.Wake()
+	}
 }
 
 // finish tells everybody who waits for g. When err is nil the store holds g.

@@ -16,6 +16,7 @@ import (
 type Rules struct {
 	MaxMessageBytes int  // largest encoded batch, and largest batch of one record, in bytes
 	LogAppendTime   bool // stamp batches with the time of the append
+	KeyRequired     bool // records without a key are refused by those who make batches
 }
 
 // Partition is one partition of a topic: a log, and the readers that wait for it.
@@ -23,6 +24,9 @@ type Partition struct {
 	log   *log.Log
 	rules atomic.Pointer[Rules]
 	ended atomic.Pointer[error] // why there are no more appends and reads; nil while there are
+
+	appended atomic.Int64  // bytes, since the partition was opened
+	cleaning chan struct{} // capacity 1: held by who trims or compacts
 
 	fold *fold // the committer's own, while it stages a group
 
@@ -32,7 +36,7 @@ type Partition struct {
 
 // Open returns the partition whose log is l.
 func Open(l *log.Log, rules Rules) *Partition {
-	p := &Partition{log: l, watchers: make(map[*Waiter]struct{})}
+	p := &Partition{log: l, cleaning: make(chan struct{}, 1), watchers: make(map[*Waiter]struct{})}
 	p.rules.Store(&rules)
 	return p
 }
@@ -70,6 +74,9 @@ func (p *Partition) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, e
 	}
 	return p.log.OffsetForTime(ts)
 }
+
+// Appended returns how many bytes of batches were appended since the partition was opened.
+func (p *Partition) Appended() int64 { return p.appended.Load() }
 
 // Watch wakes w whenever the high watermark moves and when the partition ends, until
 // Unwatch.

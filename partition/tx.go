@@ -117,6 +117,8 @@ func (t *Tx) stage(g *group, now int64) {
 // apply makes the staged batches visible.
 func (t *Tx) apply() {
 	for i := range t.Appends {
-		t.Appends[i].Partition.advance(t.Appends[i].staged.End)
+		a := &t.Appends[i]
+		a.Partition.appended.Add(int64(len(a.Envelope)))
+		a.Partition.advance(a.staged.End)
 	}
 }

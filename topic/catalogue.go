@@ -53,12 +53,21 @@ func Open(st store.Store, committer *partition.Committer) (*Catalogue, []log.Cut
 	if err := c.readNext(); err != nil {
 		return nil, nil, err
 	}
+	redone, dropped, err := log.RecoverRewrites(st)
+	if err != nil {
+		return nil, nil, err
+	}
 	cuts, err := c.readTopics()
 	if err != nil {
 		return nil, cuts, err
 	}
-	if err := c.settle(len(cuts) > 0); err != nil {
+	if err := c.settle(len(cuts) > 0 || redone+dropped > 0); err != nil {
 		return nil, cuts, err
+	}
+	if redone+dropped > 0 {
+		if err := log.FinishRewrites(st); err != nil {
+			return nil, cuts, err
+		}
 	}
 	return c, cuts, nil
 }
@@ -66,9 +75,9 @@ func Open(st store.Store, committer *partition.Committer) (*Catalogue, []log.Cut
 // settle ends the recovery, once all logs are open. What was deleted, now or in an
 // earlier recovery that did not get this far, is fsynced before anything new is
 // written: it must not come back among that.
-func (c *Catalogue) settle(cut bool) error {
+func (c *Catalogue) settle(changed bool) error {
 	clean := c.st.Recovery().Clean
-	if clean && !cut {
+	if clean && !changed {
 		return nil
 	}
 	if !clean {

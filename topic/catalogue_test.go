@@ -33,7 +33,10 @@ func TestCreateGetList(t *testing.T) {
 		if h.get("orders") != created || created.Name() != "orders" || created.Err() != nil || len(created.ID().String()) != 32 {
 			t.Errorf("got %+v", h.get("orders"))
 		}
-		want := Config{Partitions: 3, Retention: DefaultRetention, RetentionBytes: Unlimited, MaxMessageBytes: DefaultMaxMessageBytes}
+		want := Config{
+			Partitions: 3, Retention: DefaultRetention, RetentionBytes: Unlimited, MaxMessageBytes: DefaultMaxMessageBytes,
+			CleanupPolicy: Delete, DeleteRetention: DefaultDeleteRetention,
+		}
 		if got := created.Config(); got != want {
 			t.Errorf("config %+v", got)
 		}
@@ -152,7 +155,10 @@ func TestChange(t *testing.T) {
 			t.Errorf("got error %v", err)
 		}
 		h.reopen()
-		want := Config{Partitions: 1, Retention: DefaultRetention, RetentionBytes: Unlimited, MaxMessageBytes: 200}
+		want := Config{
+			Partitions: 1, Retention: DefaultRetention, RetentionBytes: Unlimited, MaxMessageBytes: 200,
+			CleanupPolicy: Delete, DeleteRetention: DefaultDeleteRetention,
+		}
 		if got := h.get("orders").Config(); got != want {
 			t.Errorf("after reopen: %+v", got)
 		}

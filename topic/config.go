@@ -19,7 +19,8 @@ const (
 	MaxPartitions          = 10_000
 	DefaultRetention       = 168 * time.Hour // Kafka's log.retention.hours
 	DefaultMaxMessageBytes = 1 << 20
-	minMessageBytes        = 128 // room for a batch with one small record
+	DefaultDeleteRetention = 24 * time.Hour // Kafka's log.cleaner.delete.retention.ms
+	minMessageBytes        = 128            // room for a batch with one small record
 	maxMessageBytes        = 16 << 20
 )
 
@@ -43,6 +44,14 @@ type Config struct {
 	// LogAppendTime gives records the time at which they were stored, instead of the
 	// producer's (message.timestamp.type=LogAppendTime).
 	LogAppendTime bool
+	// CleanupPolicy says by which rules records go; 0 means Delete (cleanup.policy).
+	CleanupPolicy CleanupPolicy
+	// DeleteRetention is how long a tombstone of a compacted topic stays readable; 0 means
+	// 24 h (delete.retention.ms).
+	DeleteRetention time.Duration
+	// MinCompactionLag is how old a record must be before compaction may remove it
+	// (min.compaction.lag.ms).
+	MinCompactionLag time.Duration
 }
 
 // withDefaults fills in what was left out.
@@ -55,17 +64,22 @@ func (c Config) withDefaults() Config {
 		Retention:       DefaultRetention,
 		RetentionBytes:  Unlimited,
 		MaxMessageBytes: DefaultMaxMessageBytes,
+		CleanupPolicy:   Delete,
+		DeleteRetention: DefaultDeleteRetention,
 	})
 }
 
 // Merge returns c with its zero fields taken from defaults.
 func Merge(c, defaults Config) Config {
 	return Config{
-		Partitions:      cmp.Or(c.Partitions, defaults.Partitions),
-		Retention:       cmp.Or(c.Retention, defaults.Retention),
-		RetentionBytes:  cmp.Or(c.RetentionBytes, defaults.RetentionBytes),
-		MaxMessageBytes: cmp.Or(c.MaxMessageBytes, defaults.MaxMessageBytes),
-		LogAppendTime:   c.LogAppendTime || defaults.LogAppendTime,
+		Partitions:       cmp.Or(c.Partitions, defaults.Partitions),
+		Retention:        cmp.Or(c.Retention, defaults.Retention),
+		RetentionBytes:   cmp.Or(c.RetentionBytes, defaults.RetentionBytes),
+		MaxMessageBytes:  cmp.Or(c.MaxMessageBytes, defaults.MaxMessageBytes),
+		LogAppendTime:    c.LogAppendTime || defaults.LogAppendTime,
+		CleanupPolicy:    cmp.Or(c.CleanupPolicy, defaults.CleanupPolicy),
+		DeleteRetention:  cmp.Or(c.DeleteRetention, defaults.DeleteRetention),
+		MinCompactionLag: cmp.Or(c.MinCompactionLag, defaults.MinCompactionLag),
 	}
 }
 
@@ -88,12 +102,23 @@ func (c Config) Validate() error {
 	if c.MaxMessageBytes < minMessageBytes || c.MaxMessageBytes > maxMessageBytes {
 		wrong("MaxMessageBytes", c.MaxMessageBytes, fmt.Sprintf("%d to %d", minMessageBytes, maxMessageBytes))
 	}
+	if !c.CleanupPolicy.valid() {
+		wrong("CleanupPolicy", c.CleanupPolicy, "Delete, Compact, both, Consumed, or Consumed with Delete")
+	}
+	if c.DeleteRetention < time.Millisecond {
+		wrong("DeleteRetention", c.DeleteRetention, "at least 1 ms")
+	}
+	if c.MinCompactionLag < 0 {
+		wrong("MinCompactionLag", c.MinCompactionLag, "0 or more")
+	}
 	return errors.Join(errs...)
 }
 
 // rules returns the part of the config that partitions enforce.
 func (c Config) rules() partition.Rules {
-	return partition.Rules{MaxMessageBytes: c.MaxMessageBytes, LogAppendTime: c.LogAppendTime}
+	return partition.Rules{
+		MaxMessageBytes: c.MaxMessageBytes, LogAppendTime: c.LogAppendTime, KeyRequired: c.CleanupPolicy&Compact != 0,
+	}
 }
 
 // setting is one config under its Kafka name.
@@ -105,6 +130,21 @@ type setting struct {
 
 // settings is the table of all configs that exist, by name.
 var settings = []setting{
+	{
+		name: "cleanup.policy",
+		get:  func(c *Config) string { return c.CleanupPolicy.String() },
+		set: func(c *Config, v string) (err error) {
+			c.CleanupPolicy, err = parseCleanupPolicy(v)
+			return err
+		},
+	},
+	{
+		name: "delete.retention.ms",
+		get:  func(c *Config) string { return strconv.FormatInt(c.DeleteRetention.Milliseconds(), 10) },
+		set: func(c *Config, v string) error {
+			return parse(v, 1, maxMilliseconds, func(n int64) { c.DeleteRetention = time.Duration(n) * time.Millisecond })
+		},
+	},
 	{
 		name: "max.message.bytes",
 		get:  func(c *Config) string { return strconv.Itoa(c.MaxMessageBytes) },
@@ -129,6 +169,17 @@ var settings = []setting{
 		},
 	},
 	{
+		name: "min.compaction.lag.ms",
+		get:  func(c *Config) string { return strconv.FormatInt(c.MinCompactionLag.Milliseconds(), 10) },
+		set: func(c *Config, v string) error {
+			if v == "0" {
+				c.MinCompactionLag = 0
+				return nil
+			}
+			return parse(v, 1, maxMilliseconds, func(n int64) { c.MinCompactionLag = time.Duration(n) * time.Millisecond })
+		},
+	},
+	{
 		name: "retention.bytes",
 		get:  func(c *Config) string { return strconv.FormatInt(c.RetentionBytes, 10) },
 		set: func(c *Config, v string) error {
@@ -144,7 +195,7 @@ var settings = []setting{
 			return strconv.FormatInt(c.Retention.Milliseconds(), 10)
 		},
 		set: func(c *Config, v string) error {
-			return parse(v, Unlimited, math.MaxInt64/int64(time.Millisecond), func(n int64) {
+			return parse(v, Unlimited, maxMilliseconds, func(n int64) {
 				c.Retention = time.Duration(n)
 				if n != Unlimited {
 					c.Retention *= time.Millisecond
@@ -153,6 +204,8 @@ var settings = []setting{
 		},
 	},
 }
+
+const maxMilliseconds = math.MaxInt64 / int64(time.Millisecond)
 
 func parse(v string, lo, hi int64, set func(int64)) error {
 	n, err := strconv.ParseInt(v, 10, 64)

@@ -14,6 +14,7 @@ func TestDefaults(t *testing.T) {
 	want := map[string]string{
 		"max.message.bytes": "1048576", "message.timestamp.type": "CreateTime",
 		"retention.bytes": "-1", "retention.ms": "604800000",
+		"cleanup.policy": "delete", "delete.retention.ms": "86400000", "min.compaction.lag.ms": "0",
 	}
 	if got := (Config{}).Configs(); !maps.Equal(got, want) {
 		t.Errorf("got %v", got)
@@ -36,6 +37,19 @@ func TestSetConfig(t *testing.T) {
 		{name: "max.message.bytes", value: "1MB", bad: true},
 		{name: "max.message.bytes", value: "", bad: true},
 		{name: "max.message.bytes", value: "-1", bad: true},
+		{name: "cleanup.policy", value: "delete", want: Config{CleanupPolicy: Delete}},
+		{name: "cleanup.policy", value: "compact", want: Config{CleanupPolicy: Compact}},
+		{name: "cleanup.policy", value: "compact,delete", want: Config{CleanupPolicy: Compact | Delete}},
+		{name: "cleanup.policy", value: "consumed", want: Config{CleanupPolicy: Consumed}},
+		{name: "cleanup.policy", value: "consumed,delete", want: Config{CleanupPolicy: Consumed | Delete}},
+		{name: "cleanup.policy", value: "compact,consumed", bad: true},
+		{name: "cleanup.policy", value: "", bad: true},
+		{name: "cleanup.policy", value: "Delete", bad: true},
+		{name: "delete.retention.ms", value: "1", want: Config{DeleteRetention: time.Millisecond}},
+		{name: "delete.retention.ms", value: "0", bad: true},
+		{name: "min.compaction.lag.ms", value: "0"},
+		{name: "min.compaction.lag.ms", value: "5", want: Config{MinCompactionLag: 5 * time.Millisecond}},
+		{name: "min.compaction.lag.ms", value: "-1", bad: true},
 		{name: "message.timestamp.type", value: "CreateTime"},
 		{name: "message.timestamp.type", value: "LogAppendTime", want: Config{LogAppendTime: true}},
 		{name: "message.timestamp.type", value: "logappendtime", bad: true},
@@ -77,7 +91,7 @@ func TestSetConfig(t *testing.T) {
 		}
 	}
 	var c Config
-	if err := c.SetConfig("nonsense", "1"); !strings.Contains(err.Error(), "max.message.bytes, message.timestamp.type, retention.bytes, retention.ms") {
+	if err := c.SetConfig("nonsense", "1"); !strings.Contains(err.Error(), "cleanup.policy, delete.retention.ms, max.message.bytes, message.timestamp.type, min.compaction.lag.ms, retention.bytes, retention.ms") {
 		t.Errorf("the error does not name the configs there are: %v", err)
 	}
 }

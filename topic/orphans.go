@@ -33,7 +33,7 @@ func (c *Catalogue) dropOrphans() error {
 			}
 			of := partitionRange(r, id)
 			if !known(id) {
-				if _, err := c.deleteRange(context.Background(), of); err != nil {
+				if _, _, err := c.deleteRange(context.Background(), of); err != nil {
 					return fmt.Errorf("catalogue: data of an unknown partition: %w", err)
 				}
 			}

@@ -16,6 +16,7 @@ import (
 type Purged struct {
 	Topics  int
 	Batches int64
+	Bytes   int64 // of the batches
 }
 
 func doomedTopicKey(number uint32) []byte {
@@ -37,8 +38,9 @@ func (c *Catalogue) Purge(ctx context.Context) (Purged, error) {
 			return done, fmt.Errorf("purge: %w", err)
 		}
 		for _, r := range store.TopicRanges(number) {
-			n, err := c.deleteRange(ctx, r)
-			done.Batches += n
+			batches, bytes, err := c.deleteRange(ctx, r)
+			done.Batches += batches
+			done.Bytes += bytes
 			if err != nil {
 				return done, fmt.Errorf("purge: %w", err)
 			}
@@ -66,29 +68,37 @@ func doomedNumber(key string, value []byte) (uint32, error) {
 	return uint32(n), nil
 }
 
-// deleteRange deletes every key of r and returns how many were batches.
-func (c *Catalogue) deleteRange(ctx context.Context, r store.Range) (batches int64, err error) {
+// Doomed reports whether Purge has something to do.
+func (c *Catalogue) Doomed() bool {
+	doomed, err := c.read(doomedKey)
+	return err != nil || len(doomed) > 0
+}
+
+// deleteRange deletes every key of r and returns how many were batches, of how many bytes.
+func (c *Catalogue) deleteRange(ctx context.Context, r store.Range) (batches, size int64, err error) {
 	limit := c.st.Limits().Entries / 4
 	for {
 		if err := ctx.Err(); err != nil {
-			return batches, err
+			return batches, size, err
 		}
 		tx := &partition.Tx{Essential: true}
-		var n int64
+		var n, m int64
 		err := c.st.Scan(r, func(e store.Entry) (bool, error) {
 			r.From = bytes.Clone(e.Key) // the next scan does not walk over what is deleted
 			tx.Writes.Delete(r.From)
 			if _, err := store.ParseBatchKey(r.From); err == nil {
 				n++
+				m += int64(e.Size)
 			}
 			return tx.Writes.Len() < limit, nil
 		})
 		if err != nil || tx.Writes.Len() == 0 {
-			return batches, err
+			return batches, size, err
 		}
 		if err := c.committer.Do(tx); err != nil {
-			return batches, err
+			return batches, size, err
 		}
 		batches += n
+		size += m
 	}
 }

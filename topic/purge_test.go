@@ -36,7 +36,7 @@ func TestPurge(t *testing.T) {
 		}
 		h.create("doomed", 1)
 		h.write("doomed", 0, 4)
-		if got := h.purge(); got != (Purged{Topics: 1, Batches: 40}) {
+		if got := h.purge(); got != (Purged{Topics: 1, Batches: 40, Bytes: 3150}) {
 			t.Errorf("got %+v", got)
 		}
 		if n := h.keys(doomed.number); n != 0 || h.doomed() != 0 {
@@ -60,7 +60,7 @@ func TestPurgeAfterReopen(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.reopen()
-		if got := h.purge(); got != (Purged{Topics: 1, Batches: 7}) || h.keys(number) != 0 {
+		if got := h.purge(); got != (Purged{Topics: 1, Batches: 7, Bytes: 546}) || h.keys(number) != 0 {
 			t.Errorf("got %+v, %d keys are left", got, h.keys(number))
 		}
 	})
@@ -131,7 +131,7 @@ func TestPurgeMeetsTrouble(t *testing.T) {
 			t.Errorf("disk full: got error %v", err)
 		}
 		h.st.full = false
-		if got := h.purge(); got != (Purged{Topics: 1, Batches: 3}) || h.keys(kept) != 3 {
+		if got := h.purge(); got != (Purged{Topics: 1, Batches: 3, Bytes: 234}) || h.keys(kept) != 3 {
 			t.Errorf("got %+v, %d keys of the other topic", got, h.keys(kept))
 		}
 	})

@@ -1,0 +1,126 @@
+package partition
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+// Trimmed counts what a Trim has removed.
+type Trimmed struct {
+	Records int64 // offsets passed by the log start
+	Batches int64
+	Bytes   int64 // of the removed batches
+}
+
+// Move is a partition whose log start offset is to move.
+type Move struct {
+	Partition *Partition
+	Start     int64 // the new log start offset; one that is not ahead of the old moves nothing
+}
+
+// Trim moves log start offsets, and then removes the batches that end before them, as well
+// as those that an earlier Trim had to leave. The new log starts are fsynced, once for all
+// moves, before the first batch goes, so that nothing that is gone comes back; readers
+// before them get ErrOffsetOutOfRange. ctx ends it between transactions. What was removed
+// is returned for each move, also with an error. The caller has the Turn of every
+// partition.
+func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
+	done := make([]Trimmed, len(moves))
+	for at := 0; at < len(moves); {
+		n := min(len(moves)-at, c.st.Limits().Entries/4)
+		if err := moveStarts(c, moves[at:at+n], done[at:at+n]); err != nil {
+			return done, err
+		}
+		at += n
+	}
+	for i, m := range moves {
+		if m.Partition.Err() != nil {
+			continue // its data goes with its topic
+		}
+		if err := m.Partition.removeBefore(ctx, c, m.Partition.LogStart(), &done[i]); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// moveStarts makes new log starts durable and then visible.
+func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
+	tx := &Tx{Essential: true, Synced: true}
+	starts := make([]int64, len(moves))
+	for i, m := range moves {
+		starts[i] = min(m.Start, m.Partition.HighWatermark())
+		if starts[i] > m.Partition.LogStart() {
+			tx.Writes.Set(store.LogStartKey(m.Partition.ID()), store.OffsetValue(starts[i]))
+		}
+	}
+	if tx.Writes.Len() == 0 {
+		return nil
+	}
+	if err := c.Do(tx); err != nil {
+		return err
+	}
+	for i, m := range moves {
+		p := m.Partition
+		if old := p.LogStart(); starts[i] > old {
+			p.log.SetStart(starts[i])
+			p.wake()
+			done[i].Records = starts[i] - old
+		}
+	}
+	return nil
+}
+
+// removeBefore deletes the batches that end before start.
+func (p *Partition) removeBefore(ctx context.Context, c *Committer, start int64, done *Trimmed) error {
+	limit := c.st.Limits().Entries / 4
+	r := store.BatchRange(p.ID(), 0)
+	r.To = store.BatchRange(p.ID(), start).From
+	r.KeysOnly = true
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		tx := &Tx{Essential: true}
+		var size int64
+		err := c.st.Scan(r, func(e store.Entry) (bool, error) {
+			r.From = bytes.Clone(e.Key) // the next scan does not walk over what is deleted
+			tx.Writes.Delete(r.From)
+			size += int64(e.Size)
+			return tx.Writes.Len() < limit, nil
+		})
+		if err != nil || tx.Writes.Len() == 0 {
+			return err
+		}
+		if err := c.Do(tx); err != nil {
+			return err
+		}
+		done.Batches += int64(tx.Writes.Len())
+		done.Bytes += size
+	}
+}
+
+// Turn gives the caller the exclusive right to clean the partition until it calls the
+// function returned, or fails when ctx ends.
+func (p *Partition) Turn(ctx context.Context) (release func(), err error) {
+	select {
+	case p.cleaning <- struct{}{}:
+		return func() { <-p.cleaning }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Log returns the partition's log, for who cleans it.
+func (p *Partition) Log() *log.Log { return p.log }
+
+// Commit writes b as a transaction that may use the disk's reserve, and waits for it; for
+// who cleans a log.
+func (c *Committer) Commit(b *store.Batch, synced bool) error {
+	tx := &Tx{Essential: true, Synced: synced}
+	tx.Writes.Append(b)
+	return c.Do(tx)
+}

@@ -1,0 +1,234 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// tell appends a log told in words: "a1 b2 | a- c3" are two batches, a- is a tombstone,
+// and =5 a record without a key. A batch that begins with ! is of an idempotent producer,
+// with ~ of a transaction. Every record has the time of its offset times 10.
+func (w *world) tell(text string) {
+	w.t.Helper()
+	for _, batch := range strings.Split(text, "|") {
+		kind := plain
+		batch = strings.TrimSpace(batch)
+		switch {
+		case strings.HasPrefix(batch, "!"):
+			kind = idempotent
+		case strings.HasPrefix(batch, "~"):
+			kind = transactional
+		}
+		var records []log.Record
+		for i, word := range strings.Fields(strings.TrimLeft(batch, "!~")) {
+			var key, value any = word[:1], word[1:]
+			if key == "=" {
+				key = nil
+			}
+			if value == "-" {
+				value = nil
+			}
+			records = append(records, rec((w.log.End()+int64(i))*10, key, value))
+		}
+		w.append(kind, log.CodecNone, records...)
+	}
+}
+
+func TestClean(t *testing.T) {
+	const long = 1 << 40
+	for _, tt := range []struct {
+		name, log   string
+		start       int64
+		opts        CleanOptions
+		want, shape string
+	}{
+		{name: "empty"},
+		{name: "one batch is the newest", log: "a1 a2", want: "0:a1 1:a2", shape: "0-1(2)"},
+		{name: "nothing superseded, small ones are joined", log: "a1 | b2 | c3 | z0",
+			want: "0:a1 1:b2 2:c3 3:z0", shape: "0-2(3) 3-3(1)"},
+		{name: "the latest of each stays", log: "a1 b1 a2 | b2 c1 | a3 b- | z0",
+			want: "4:c1 5:a3 6:b- 7:z0", shape: "0-6(3) 7-7(1)"},
+		{name: "the newest batch supersedes nothing", log: "a1 | a2 | a3", want: "1:a2 2:a3", shape: "0-1(1) 2-2(1)"},
+		{name: "records without a key stay", log: "=1 a1 | =2 a2 | z0", want: "0:1 2:2 3:a2 4:z0", shape: "0-3(3) 4-4(1)"},
+		{name: "an emptied batch widens the one before", log: "x1 | a1 | a2 | ! b0 | z0",
+			want: "0:x1 2:a2 3:b0 4:z0", shape: "0-2(2) 3-3(1) 4-4(1)"},
+		{name: "an emptied batch widens the one behind", log: "a1 | a2 | z0", want: "1:a2 2:z0", shape: "0-1(1) 2-2(1)"},
+		{name: "an empty one stays where no neighbour may be touched", log: "! x0 | a1 | ! a2 | b1 | z0",
+			want: "0:x0 2:a2 3:b1 4:z0", shape: "0-0(1) 1-1(0) 2-2(1) 3-3(1) 4-4(1)"},
+		{name: "a record of a transaction supersedes nothing", log: "a1 | ~ a2 | z0",
+			want: "0:a1 1:a2 2:z0", shape: "0-0(1) 1-1(1) 2-2(1)"},
+		{name: "tombstones wait", log: "a1 a- | z0", opts: CleanOptions{NowMs: 15, DeleteRetentionMs: 5},
+			want: "1:a- 2:z0", shape: "0-1(1) 2-2(1)"},
+		{name: "tombstones go", log: "a1 a- b1 | z0", opts: CleanOptions{NowMs: 16, DeleteRetentionMs: 5},
+			want: "2:b1 3:z0", shape: "0-2(1) 3-3(1)"},
+		{name: "all goes but the newest", log: "a1 a- | z0", opts: CleanOptions{NowMs: long},
+			want: "2:z0", shape: "0-1(0) 2-2(1)"},
+		{name: "a tombstone stays behind a batch that may hold its key", log: "c1 c- | ! a1 | a- | z0", opts: CleanOptions{NowMs: long},
+			want: "2:a1 3:a- 4:z0", shape: "0-1(0) 2-2(1) 3-3(1) 4-4(1)"},
+		{name: "young records are not cleaned", log: "a1 a2 | a3 | a4 | z0", opts: CleanOptions{NowMs: 100, MinLagMs: 80},
+			want: "2:a3 3:a4 4:z0", shape: "0-2(1) 3-3(1) 4-4(1)"},
+		{name: "the lag ends before the first young batch", log: "a1 | a2 a3 | a4 | z0", opts: CleanOptions{NowMs: 100, MinLagMs: 85},
+			want: "0:a1 1:a2 2:a3 3:a4 4:z0", shape: "0-0(1) 1-2(2) 3-3(1) 4-4(1)"},
+		{name: "start within a batch", log: "a1 b1 c1 | a2 | z0", start: 2, want: "2:c1 3:a2 4:z0", shape: "0-3(3) 4-4(1)"},
+	} {
+		for _, limit := range []int{0, 1} {
+			t.Run(fmt.Sprintf("%s/map=%d", tt.name, limit), func(t *testing.T) {
+				w := newTestWorld(t)
+				if tt.log != "" {
+					w.tell(tt.log)
+				}
+				if tt.start > 0 {
+					w.trim(tt.start)
+				}
+				tt.opts.NowMs = max(tt.opts.NowMs, 1)
+				if tt.opts.NowMs == 1 {
+					tt.opts.DeleteRetentionMs = long
+				}
+				w.clean(Cleaner{MaxMapBytes: limit}, tt.opts)
+				if got := story(t, w.log); got != tt.want {
+					t.Errorf("got  %s\nwant %s", got, tt.want)
+				}
+				if got := shape(t, w.log); got != tt.shape {
+					t.Errorf("batches %s\nwant    %s", got, tt.shape)
+				}
+			})
+		}
+	}
+}
+
+// What Clean says is what it did, and the second time there is nothing to do.
+func TestCleanedCounts(t *testing.T) {
+	w := newTestWorld(t)
+	w.tell("a1 b1 =1 | a2 | b- | c- | ! d1 | z0")
+	opts := CleanOptions{NowMs: 60, DeleteRetentionMs: 5}
+	done := w.clean(Cleaner{}, opts)
+	if done.Records != 4 || done.Tombstones != 2 || done.Keyless != 1 || done.Pinned != 1 ||
+		done.BatchesBefore != 4 || done.BatchesAfter != 1 || done.BytesAfter >= done.BytesBefore ||
+		done.NextDirty != 7 || done.NextTombstoneMs != never {
+		t.Errorf("cleaned: %+v", done)
+	}
+	opts.From = done.NextDirty
+	again := w.clean(Cleaner{}, opts)
+	if want := (Cleaned{NextDirty: 7, NextTombstoneMs: never, Keyless: 1, Pinned: 1}); again != want {
+		t.Errorf("cleaned again: %+v", again)
+	}
+}
+
+// The time that NextTombstoneMs names is the first at which the tombstone goes.
+func TestNextTombstone(t *testing.T) {
+	w := newTestWorld(t)
+	w.tell("a1 b- a- | z0")
+	done := w.clean(Cleaner{}, CleanOptions{NowMs: 30, DeleteRetentionMs: 100})
+	if done.NextTombstoneMs != 111 {
+		t.Fatalf("next tombstone at %d, want 111", done.NextTombstoneMs)
+	}
+	opts := CleanOptions{NowMs: 110, DeleteRetentionMs: 100, From: done.NextDirty}
+	if done := w.clean(Cleaner{}, opts); done.Records != 0 {
+		t.Errorf("too early: %+v", done)
+	}
+	opts.NowMs++
+	if done := w.clean(Cleaner{}, opts); done.Tombstones != 1 || done.NextTombstoneMs != 121 {
+		t.Errorf("in time: %+v", done)
+	}
+}
+
+// Thousands of emptied batches in a row leave one batch, not thousands of empty ones.
+func TestLongEmptiedStretch(t *testing.T) {
+	w := newTestWorld(t)
+	for i := range 5000 {
+		w.append(plain, log.CodecNone, rec(int64(i), "k", fmt.Sprint(i)))
+	}
+	w.append(idempotent, log.CodecNone, rec(9999, "k", "last"))
+	w.tell("z0")
+	done := w.clean(Cleaner{}, CleanOptions{NowMs: 1})
+	if got := shape(t, w.log); got != "0-4999(0) 5000-5000(1) 5001-5001(1)" {
+		t.Errorf("batches %.200s, %+v", got, done)
+	}
+}
+
+// Large batches that lose nothing are left alone, and so are batches with the time of
+// their append, unless it is the same.
+func TestWhatIsJoined(t *testing.T) {
+	w := newTestWorld(t)
+	value := strings.Repeat("v", 20<<10)
+	for i := range 6 {
+		w.append(plain, log.CodecSnappy, rec(int64(i), fmt.Sprint("k", i), value))
+	}
+	w.append(plain, log.CodecSnappy, rec(6, "k6", value+value))
+	w.append(plain, log.CodecSnappy, rec(7, "k7", value))
+	for i, ms := range []int64{100, 100, 101, 101, 101, 102} {
+		w.append(appendTime, log.CodecNone, rec(ms, fmt.Sprint("a", i), "v"))
+	}
+	w.tell("z0")
+	before := read(t, w.log)
+	done := w.clean(Cleaner{Codec: log.CodecZstd}, CleanOptions{NowMs: 1, DeleteRetentionMs: 1})
+	const want = "0-2(3) 3-5(3) 6-6(1) 7-7(1) 8-9(2) 10-12(3) 13-13(1) 14-14(1)"
+	if got := shape(t, w.log); got != want {
+		t.Errorf("batches %s\nwant    %s", got, want)
+	}
+	sameRecords(t, read(t, w.log), before)
+	if again := w.clean(Cleaner{}, CleanOptions{NowMs: 1, From: done.NextDirty}); again.BatchesBefore != 0 {
+		t.Errorf("the second time: %+v", again)
+	}
+}
+
+// A damaged batch stays, and says where it is; what is around it is cleaned.
+func TestCleanAroundDamage(t *testing.T) {
+	w := newTestWorld(t)
+	w.tell("a1 | b1 | a2 | c- | z0")
+	content := dump(t, w.st)
+	for k, v := range content {
+		if strings.Contains(v, "b\x021") {
+			content[k] = v[:len(v)-1] + "?"
+		}
+	}
+	w = open(t, revive(t, content, nil, true))
+	w.clean(Cleaner{}, CleanOptions{NowMs: 1 << 40})
+	var got []string
+	_, err := w.log.Read(0, nil, func(sb log.StoredBatch) bool {
+		if sb.Err != nil {
+			got = append(got, fmt.Sprint(sb.LastOffset, " damaged"))
+			if !errors.Is(sb.Err, log.ErrCorruptRecord) {
+				t.Error(sb.Err)
+			}
+			return true
+		}
+		got = append(got, fmt.Sprintf("%d-%d(%d)", sb.Envelope.Batch().BaseOffset(), sb.LastOffset, sb.Envelope.Batch().Records()))
+		return true
+	})
+	if want := "0-0(0) 1 damaged 2-3(2) 4-4(1)"; err != nil || strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s (%v)", got, want, err)
+	}
+}
+
+// Ended by its context or its pace, Clean says how far it got, and the next one goes on.
+func TestCleanInterrupted(t *testing.T) {
+	w := newTestWorld(t)
+	w.tell("a1 | a2 | b1 | z0")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	done, err := (&Cleaner{}).Clean(ctx, w.log, w, CleanOptions{NowMs: 1})
+	if !errors.Is(err, context.Canceled) || done.NextDirty != 0 || done.Records != 0 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	tired := errors.New("tired")
+	steps := 0
+	c := Cleaner{Pace: func(context.Context, int64) error {
+		if steps++; steps == 2 {
+			return tired
+		}
+		return nil
+	}}
+	if done, err = c.Clean(context.Background(), w.log, w, CleanOptions{NowMs: 1}); !errors.Is(err, tired) || done.NextDirty != 0 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	w.clean(Cleaner{}, CleanOptions{NowMs: 1, From: done.NextDirty})
+	if got := story(t, w.log); got != "1:a2 2:b1 3:z0" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,309 @@
+package retention
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+// history is every state that a store went through.
+type history struct {
+	states  []map[string]string
+	commits []commit // commits[i] leads from states[i] to states[i+1]
+}
+
+func (w *world) history(first map[string]string) history {
+	h := history{states: []map[string]string{first}, commits: w.commits}
+	for _, c := range w.commits {
+		next := maps.Clone(h.states[len(h.states)-1])
+		apply(next, c.changes)
+		h.states = append(h.states, next)
+	}
+	return h
+}
+
+// durable returns the last state before or at the k-th that was fsynced whole. The fsync
+// of the k-th itself may not have ended.
+func (h history) durable(k int, ended bool) int {
+	for d := k; d > 0; d-- {
+		if h.commits[d-1].synced && (d < k || ended) {
+			return d
+		}
+	}
+	return 0
+}
+
+// lossy is what power loss may leave of durable and the changes after it: of every key
+// the old value or a newer one, or one that cannot be read.
+func lossy(t *rapid.T, durable map[string]string, changes []map[string]*string) (kept, rest map[string]string) {
+	kept, rest = maps.Clone(durable), map[string]string{}
+	changed := map[string]bool{}
+	for _, c := range changes {
+		for k := range c {
+			changed[k] = true
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(changed)) {
+		n := rapid.IntRange(0, len(changes)).Draw(t, "survives")
+		damaged := rapid.IntRange(0, 2).Draw(t, "damaged") == 0
+		for i, c := range changes {
+			v, ok := c[k]
+			if i >= n || !ok {
+				continue
+			}
+			delete(kept, k)
+			delete(rest, k)
+			if v == nil {
+				continue
+			}
+			rest[k] = *v
+			if damaged && len(k) > 9 && k[0] != 'l' {
+				rest[k] = "?" + (*v)[1:]
+			}
+		}
+	}
+	return kept, rest
+}
+
+func visible(t fataler, content map[string]string) []log.Record {
+	st := revive(t, content, nil, true)
+	defer func() { _ = st.Close() }()
+	l, cut, err := log.OpenLog(st, ordersID, orders)
+	if err != nil || cut != nil {
+		t.Fatalf("a state that was committed: cut %+v, %v", cut, err)
+	}
+	return read(t, l)
+}
+
+// sandwich checks that got has every record of all lower and none that is not in upper.
+func sandwich(t fataler, got []log.Record, lower [][]log.Record, upper []log.Record, from, below int64) {
+	t.Helper()
+	byOffset := func(records []log.Record) map[int64]log.Record {
+		m := map[int64]log.Record{}
+		for _, r := range records {
+			m[r.Offset] = r
+		}
+		return m
+	}
+	have, most := byOffset(got), byOffset(upper)
+	for _, r := range got {
+		if _, ok := most[r.Offset]; !ok && r.Offset < below {
+			t.Fatalf("record %v came back", show(r))
+		}
+	}
+	least := byOffset(lower[0])
+	for _, l := range lower {
+		m := byOffset(l)
+		maps.DeleteFunc(least, func(offset int64, _ log.Record) bool { _, ok := m[offset]; return !ok })
+	}
+	for offset, r := range least {
+		if offset < from || offset >= below {
+			continue
+		}
+		if _, ok := have[offset]; !ok {
+			t.Fatalf("record %v is lost", show(r))
+		}
+		sameRecords(t, []log.Record{have[offset]}, []log.Record{r})
+	}
+}
+
+// live writes, cleans and trims a log.
+func live(t *rapid.T, w *world) {
+	now := int64(1000)
+	for range rapid.IntRange(3, 10).Draw(t, "steps") {
+		now += 10
+		switch rapid.IntRange(0, 5).Draw(t, "step") {
+		case 0, 1, 2:
+			for range rapid.IntRange(1, 3).Draw(t, "batches") {
+				kind := max(plain, rapid.IntRange(-4, idempotent).Draw(t, "kind"))
+				var records []log.Record
+				for range rapid.IntRange(1, 3).Draw(t, "records") {
+					var value any = fmt.Sprint(now, len(records))
+					if rapid.IntRange(0, 4).Draw(t, "tombstone") == 0 {
+						value = nil
+					}
+					records = append(records, rec(now, fmt.Sprint("k", rapid.IntRange(0, 5).Draw(t, "key")), value))
+				}
+				w.append(kind, log.CodecNone, records...)
+			}
+		case 3, 4:
+			limit := rapid.SampledFrom([]int{0, 1}).Draw(t, "map")
+			w.clean(Cleaner{MaxMapBytes: limit}, CleanOptions{NowMs: now, DeleteRetentionMs: 20})
+		case 5:
+			w.trim(rapid.Int64Range(w.log.Start(), w.log.End()).Draw(t, "start"))
+		}
+	}
+}
+
+// small is a store that takes few entries in a commit, so that there are many rounds.
+type small struct {
+	store.Store
+	entries int
+}
+
+func (s small) Limits() store.Limits {
+	l := s.Store.Limits()
+	l.Entries = s.entries
+	return l
+}
+
+// The process is killed, or the power fails, after any commit and perhaps once more
+// during recovery: every record that was fsynced and not superseded is there, none
+// that had gone for good comes back, and the next Clean finishes the work.
+func TestCrashAtAnyCommit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, small{store.OpenMemory(), rapid.SampledFrom([]int{4, 6, 4096, 4096}).Draw(t, "entries")})
+		w.remember()
+		live(t, w)
+		h := w.history(map[string]string{})
+		for range 5 {
+			crash(t, h)
+		}
+	})
+}
+
+// crash ends h after one of its commits and checks what is there afterwards.
+func crash(t *rapid.T, h history) {
+	k := rapid.SampledFrom(h.moments()).Draw(t, "crash")
+	d := h.durable(k, rapid.Bool().Draw(t, "fsync ended"))
+	end := rapid.SampledFrom([]string{"killed", "killed, then power loss", "power loss", "power loss twice"}).Draw(t, "end")
+	trust := rapid.Bool().Draw(t, "recovery point kept")
+	var pending []map[string]*string
+	for _, c := range h.commits[d:k] {
+		pending = append(pending, c.changes)
+	}
+	killed := end == "killed" || end == "killed, then power loss"
+	kept, rest := h.states[k], map[string]string{}
+	if !killed {
+		kept, rest = lossy(t, h.states[d], pending)
+	}
+	st := revive(t, kept, rest, trust && (!killed || d == k))
+	if end == "killed, then power loss" || end == "power loss twice" {
+		before := dump(t, st)
+		if _, _, err := log.RecoverRewrites(st); err != nil {
+			t.Fatalf("RecoverRewrites: %v", err)
+		}
+		redone := diff(before, dump(t, st))
+		if killed {
+			kept, rest = lossy(t, h.states[d], append(pending, redone))
+		} else {
+			kept, rest = lossy(t, before, []map[string]*string{redone})
+		}
+		st = revive(t, kept, rest, trust && killed)
+	}
+	w, cut := reopen(t, st)
+	lost := cut != nil
+	lower, upper, below := [][]log.Record{visible(t, h.states[k])}, visible(t, h.states[k]), int64(1)<<62
+	if end != "killed" {
+		lower, upper, below = nil, visible(t, h.states[d]), endOf(t, h.states[d])
+		for _, s := range h.states[d : k+1] {
+			lower = append(lower, visible(t, s))
+		}
+		lost = lost && w.log.End() < below
+	}
+	if lost {
+		t.Fatalf("%s, and cut what was safe: %+v", end, cut)
+	}
+	sandwich(t, read(t, w.log), lower, upper, w.log.Start(), below)
+	w.finishes()
+}
+
+// moments are the commits to crash after: mostly those of a Clean.
+func (h history) moments() []int {
+	all := []int{0}
+	for i, c := range h.commits {
+		all = append(all, i+1)
+		if c.synced {
+			all = append(all, i+1, i+1, i+1)
+		}
+	}
+	return all
+}
+
+// finishes checks that the next Clean has the log as if nothing had happened.
+func (w *world) finishes() {
+	m := &model{records: read(w.t, w.log), pinned: pinnedOf(w.t, w.log)}
+	opts := CleanOptions{NowMs: 5000, DeleteRetentionMs: 20}
+	m.clean(w.log.Start(), m.section(w.t, w.log, opts), opts)
+	w.clean(Cleaner{}, opts)
+	sameRecords(w.t, read(w.t, w.log), m.records)
+	for key := range dump(w.t, w.st) {
+		if key[0] == 'j' {
+			w.t.Fatalf("a note is left: %x", key)
+		}
+	}
+}
+
+func endOf(t fataler, content map[string]string) int64 {
+	t.Helper()
+	st := revive(t, content, nil, true)
+	l, _, err := log.OpenLog(st, ordersID, orders)
+	if err != nil {
+		t.Fatalf("OpenLog: %v", err)
+	}
+	return l.End()
+}
+
+func pinnedOf(t fataler, l *log.Log) (pinned []span) {
+	t.Helper()
+	_, err := l.Read(l.Start(), nil, func(sb log.StoredBatch) bool {
+		if b := sb.Envelope.Batch(); b.ProducerID() >= 0 {
+			pinned = append(pinned, span{b.BaseOffset(), b.LastOffset()})
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatalf("Read: %v", err)
+	}
+	return pinned
+}
+
+var errRefused = errors.New("disk full")
+
+// refusing refuses its n-th commit, counted from 1, and writes nothing then.
+type refusing struct {
+	*world
+	n int
+}
+
+func (r *refusing) Commit(b *store.Batch, synced bool) error {
+	if r.n--; r.n == 0 {
+		return errRefused
+	}
+	return r.world.Commit(b, synced)
+}
+
+// A commit is refused, say because the disk is full; the broker goes on, cleans again,
+// and crashes: no stale note of the first attempt does harm.
+func TestRefusedCommit(t *testing.T) {
+	for n := 1; n <= 3; n++ {
+		t.Run(fmt.Sprint("commit ", n), func(t *testing.T) {
+			w := newTestWorld(t)
+			w.tell("a1 b1 | a2 | c1 | z0")
+			_, err := (&Cleaner{}).Clean(context.Background(), w.log, &refusing{w, n}, CleanOptions{NowMs: 1, DeleteRetentionMs: 1})
+			if !errors.Is(err, errRefused) {
+				t.Fatalf("Clean: %v", err)
+			}
+			w.tell("b2 | c- | z1")
+			w.clean(Cleaner{}, CleanOptions{NowMs: 1, DeleteRetentionMs: 1 << 40})
+			const want = "2:a2 5:b2 6:c- 7:z1"
+			if got := story(t, w.log); got != "2:a2 4:z0 5:b2 6:c- 7:z1" {
+				t.Errorf("got %s", got)
+			}
+			w = open(t, crashed{Store: w.st})
+			w.tell("z2")
+			w.clean(Cleaner{}, CleanOptions{NowMs: 1, DeleteRetentionMs: 1 << 40})
+			if got := story(t, w.log); got != want+" 8:z2" {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+}

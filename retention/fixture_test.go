@@ -1,0 +1,371 @@
+package retention
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	ordersID = store.PartitionID{Topic: 7, Partition: 1}
+	orders   = log.TopicPartition{Topic: "orders", Partition: 1}
+)
+
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// world is a log in a store of which every commit is kept.
+type world struct {
+	t       fataler
+	st      store.Store
+	log     *log.Log
+	commits []commit // since remember was called
+	before  map[string]string
+	record  bool
+}
+
+// commit is what one commit changed; an absent value is a deletion.
+type commit struct {
+	changes map[string]*string
+	synced  bool
+}
+
+func newWorld(t fataler, st store.Store) *world {
+	return &world{t: t, st: st, log: log.NewLog(st, ordersID, orders)}
+}
+
+// remember begins to keep commits.
+func (w *world) remember() {
+	w.record, w.before, w.commits = true, dump(w.t, w.st), nil
+}
+
+// Commit implements log.Committer.
+func (w *world) Commit(b *store.Batch, synced bool) error {
+	if err := commitTo(w.st, b); err != nil {
+		return err
+	}
+	if synced {
+		if err := w.st.Sync(); err != nil {
+			return err
+		}
+	}
+	if w.record {
+		after := dump(w.t, w.st)
+		w.commits = append(w.commits, commit{diff(w.before, after), synced})
+		w.before = after
+	}
+	return nil
+}
+
+func commitTo(st store.Store, b *store.Batch) error {
+	done := make(chan error, 1)
+	st.Commit(b, func(err error) { done <- err })
+	return <-done
+}
+
+// rec is a record as a test writes it; nil or a string.
+func rec(ms int64, key, value any, headers ...log.Header) log.Record {
+	null := func(v any) []byte {
+		if v == nil {
+			return nil
+		}
+		return []byte(v.(string))
+	}
+	return log.Record{Timestamp: time.UnixMilli(ms), Key: null(key), Value: null(value), Headers: headers}
+}
+
+// kinds of batches.
+const (
+	plain = iota
+	appendTime
+	idempotent
+	transactional
+)
+
+// append stores the records as one batch, and sets their offsets, and their times if the
+// log gives them.
+func (w *world) append(kind int, codec log.Codec, records ...log.Record) {
+	w.t.Helper()
+	var b log.Builder
+	for i := range records {
+		r := &records[i]
+		if kind == appendTime {
+			r.Timestamp = records[0].Timestamp
+		}
+		b.Append(r.Timestamp.UnixMilli(), r.Key, r.Value, r.Headers)
+		r.Offset = w.log.End() + int64(i)
+	}
+	env, err := b.Seal(nil, codec)
+	if err != nil {
+		w.t.Fatalf("Seal: %v", err)
+	}
+	batch := env.Batch()
+	switch kind {
+	case appendTime:
+		batch.StampAppendTime(records[0].Timestamp.UnixMilli())
+	case idempotent, transactional:
+		const attributes, producerID = 22, 43
+		binary.BigEndian.PutUint64(batch[producerID:], 9)
+		if kind == transactional {
+			batch[attributes] |= 1 << 4
+		}
+		fixCRC(batch)
+	}
+	var sb store.Batch
+	staged, _ := w.log.Stage(&sb, nil, env)
+	if err := w.Commit(&sb, false); err != nil {
+		w.t.Fatalf("append: %v", err)
+	}
+	w.log.Applied(staged.End)
+}
+
+// fixCRC gives a batch whose header was changed the right CRC, by way of a method that
+// computes it.
+func fixCRC(b log.Batch) {
+	timestamp := b.MaxTimestamp()
+	attributes := b[22]
+	b.StampAppendTime(timestamp)
+	if attributes&(1<<3) == 0 {
+		b[22] = attributes // the CRC is not checked again once an envelope is sealed
+	}
+}
+
+func (w *world) trim(start int64) {
+	var b store.Batch
+	b.Set(store.LogStartKey(ordersID), store.OffsetValue(start))
+	if err := w.Commit(&b, true); err != nil {
+		w.t.Fatalf("trim: %v", err)
+	}
+	w.log.SetStart(start)
+	b.Reset()
+	r := store.BatchRange(ordersID, 0)
+	_ = w.st.Scan(r, func(e store.Entry) (bool, error) {
+		if k, err := store.ParseBatchKey(e.Key); err == nil && k.LastOffset < start {
+			b.Delete(slices.Clone(e.Key))
+		}
+		return true, nil
+	})
+	if err := w.Commit(&b, false); err != nil {
+		w.t.Fatalf("trim: %v", err)
+	}
+}
+
+func (w *world) clean(c Cleaner, opts CleanOptions) Cleaned {
+	w.t.Helper()
+	done, err := c.Clean(context.Background(), w.log, w, opts)
+	if err != nil {
+		w.t.Fatalf("Clean: %v", err)
+	}
+	return done
+}
+
+// read returns every record that can be read, and checks that batches are contiguous.
+func read(t fataler, l *log.Log) []log.Record {
+	t.Helper()
+	var all []log.Record
+	next := int64(-1)
+	_, err := l.Read(l.Start(), nil, func(sb log.StoredBatch) bool {
+		if sb.Err != nil {
+			t.Fatalf("Read: %v", sb.Err)
+		}
+		b := sb.Envelope.Batch()
+		if next >= 0 && b.BaseOffset() != next {
+			t.Fatalf("batch begins at %d, the one before ends at %d", b.BaseOffset(), next)
+		}
+		next = b.LastOffset() + 1
+		raw, err := b.AppendRecords(nil)
+		if err != nil {
+			t.Fatalf("batch ending at %d: %v", b.LastOffset(), err)
+		}
+		newest := int64(-1 << 63)
+		r := log.NewRecordReader(b, raw)
+		for {
+			var rec log.Record
+			more, err := r.Next(&rec)
+			if err != nil {
+				t.Fatalf("batch ending at %d: %v", b.LastOffset(), err)
+			}
+			if !more {
+				break
+			}
+			newest = max(newest, rec.Timestamp.UnixMilli())
+			if rec.Offset >= l.Start() {
+				all = append(all, rec)
+			}
+		}
+		if b.Records() > 0 && newest != b.MaxTimestamp() {
+			t.Fatalf("batch ending at %d: max timestamp %d, newest record %d", b.LastOffset(), b.MaxTimestamp(), newest)
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatalf("Read: %v", err)
+	}
+	return all
+}
+
+func sameRecords(t fataler, got, want []log.Record) {
+	t.Helper()
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got):
+			t.Fatalf("record %v is missing, and all behind it", show(want[i]))
+		case i >= len(want):
+			t.Fatalf("record %v is too much", show(got[i]))
+		case !reflect.DeepEqual(got[i], want[i]):
+			t.Fatalf("record %d:\n got %v\nwant %v", i, show(got[i]), show(want[i]))
+		}
+	}
+}
+
+func show(r log.Record) string {
+	return fmt.Sprintf("%d@%d %.20q=%.20q (%d bytes) %v", r.Offset, r.Timestamp.UnixMilli(), r.Key, r.Value, len(r.Value), r.Headers)
+}
+
+// story is the readable records as one line: offset, key and value.
+func story(t fataler, l *log.Log) string {
+	t.Helper()
+	s := ""
+	for _, r := range read(t, l) {
+		v := string(r.Value)
+		if r.Value == nil {
+			v = "-"
+		}
+		s += fmt.Sprintf(" %d:%s%s", r.Offset, r.Key, v)
+	}
+	if s == "" {
+		return s
+	}
+	return s[1:]
+}
+
+// shape is the stored batches: base-last(records).
+func shape(t fataler, l *log.Log) string {
+	t.Helper()
+	s := ""
+	_, err := l.Read(l.Start(), nil, func(sb log.StoredBatch) bool {
+		b := sb.Envelope.Batch()
+		s += fmt.Sprintf(" %d-%d(%d)", b.BaseOffset(), b.LastOffset(), b.Records())
+		return true
+	})
+	if err != nil || s == "" {
+		return ""
+	}
+	return s[1:]
+}
+
+func dump(t fataler, st store.Store) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := st.Scan(store.Range{}, func(e store.Entry) (bool, error) {
+		v, err := e.AppendValue(nil)
+		all[string(e.Key)] = string(v)
+		return true, err
+	})
+	if err != nil {
+		t.Fatalf("Scan: %v", err)
+	}
+	return all
+}
+
+func diff(before, after map[string]string) map[string]*string {
+	changes := map[string]*string{}
+	for k, v := range after {
+		if old, ok := before[k]; !ok || old != v {
+			changes[k] = &v
+		}
+	}
+	for k := range before {
+		if _, ok := after[k]; !ok {
+			changes[k] = nil
+		}
+	}
+	return changes
+}
+
+func apply(content map[string]string, changes map[string]*string) {
+	for k, v := range changes {
+		if v == nil {
+			delete(content, k)
+		} else {
+			content[k] = *v
+		}
+	}
+}
+
+// crashed is a store found after an unclean end.
+type crashed struct {
+	store.Store
+	recovery store.Recovery
+}
+
+func (c crashed) Recovery() store.Recovery { return c.recovery }
+
+// revive returns a store with this content, of which nothing counts as fsynced but, as
+// the case may be, what is in durable.
+func revive(t fataler, durable, rest map[string]string, trust bool) crashed {
+	t.Helper()
+	st := store.OpenMemory()
+	c := crashed{Store: st}
+	for i, part := range []map[string]string{durable, rest} {
+		var b store.Batch
+		for _, k := range slices.Sorted(maps.Keys(part)) {
+			b.Set([]byte(k), []byte(part[k]))
+		}
+		if err := commitTo(st, &b); err != nil {
+			t.Fatalf("revive: %v", err)
+		}
+		if i == 0 && trust {
+			c.recovery.Durable = 1
+		}
+	}
+	return c
+}
+
+// open opens the log of a store as an owner does who expects that nothing is cut off.
+func open(t fataler, st store.Store) *world {
+	t.Helper()
+	w, cut := reopen(t, st)
+	if cut != nil {
+		t.Fatalf("OpenLog: cut %+v", cut)
+	}
+	return w
+}
+
+func reopen(t fataler, st store.Store) (*world, *log.Cut) {
+	t.Helper()
+	if _, _, err := log.RecoverRewrites(st); err != nil {
+		t.Fatalf("RecoverRewrites: %v", err)
+	}
+	l, cut, err := log.OpenLog(st, ordersID, orders)
+	if err != nil {
+		t.Fatalf("OpenLog: %v", err)
+	}
+	if err := st.Sync(); err != nil {
+		t.Fatalf("Sync: %v", err)
+	}
+	if err := log.FinishRewrites(st); err != nil {
+		t.Fatalf("FinishRewrites: %v", err)
+	}
+	return &world{t: t, st: st, log: l}, cut
+}
+
+func newTestWorld(t *testing.T) *world {
+	st := store.OpenMemory()
+	t.Cleanup(func() { _ = st.Close() })
+	return newWorld(t, st)
+}

@@ -1,0 +1,234 @@
+package retention
+
+import (
+	"github.com/samsa-go/samsa/log"
+)
+
+const (
+	joinBytes = 64 << 10 // of records, uncompressed: what small batches are joined to
+	largeSize = joinBytes / 2
+
+	envelopeSlack = 64 // more than an envelope adds to its batch
+)
+
+// filtered is a stored batch of which it is decided which records stay.
+type filtered struct {
+	source  log.Source
+	env     log.Envelope
+	records []byte // decompressed
+	keep    []bool // by index of the record; nil: all of them
+	kept    int
+	size    int   // of the records that stay, uncompressed, about
+	lost    count // what goes
+}
+
+// unchanged reports whether every record stays.
+func (f *filtered) unchanged() bool { return f.keep == nil }
+
+// count is what rewrites have removed.
+type count struct {
+	records, tombstones int64
+	bytes               int64 // stored, of what was replaced
+	newBytes            int64
+	batches, newBatches int64
+}
+
+func (c *count) add(d count) {
+	c.records += d.records
+	c.tombstones += d.tombstones
+	c.bytes += d.bytes
+	c.newBytes += d.newBytes
+	c.batches += d.batches
+	c.newBatches += d.newBatches
+}
+
+// joiner gathers neighbouring batches to be rewritten as one.
+//
+// Batches are joined while they stay below joinBytes together. A batch that loses
+// nothing is left alone if it is large, or has no small neighbour. Where all
+// records of a batch go its neighbour is widened to cover the offsets: the one before it,
+// or else the one behind it. Only where neither may be touched an empty batch stays.
+//
+// Batches whose records have the time of the append are joined only if that time is
+// the same: it is kept once for the whole batch.
+type joiner struct {
+	rewriter *log.Rewriter
+	codec    log.Codec
+	sealed   count // in the rewriter and not yet flushed
+
+	// The batches gathered. While there is but one, which loses nothing, it is
+	// lone: its records are in loneHead and loneRecords and not in the builder.
+	sources     []log.Source
+	base, last  int64 // the offsets covered
+	records     int
+	size        int // of the records, uncompressed
+	codecOf     log.Codec
+	appendTime  bool
+	maxTime     int64 // of all sources, or the one append time if there are records
+	stored      count
+	lone        bool
+	loneHead    log.Batch
+	loneRecords []byte
+	builder     log.SparseBuilder
+}
+
+func (j *joiner) full() bool { return len(j.sources) >= j.rewriter.MaxSources() }
+
+// must reports whether flush must be called before the next add: the rewriter has no room
+// for what was gathered besides what it has, or an emptied stretch has become too long.
+func (j *joiner) must() bool {
+	return !j.lone && len(j.sources) > 0 &&
+		(j.records == 0 && j.full() || !j.rewriter.Fits(len(j.sources), j.builder.Size()+envelopeSlack))
+}
+
+// flush has the rewriter write what it holds. What was gathered stays, unless it is an
+// emptied stretch that has become too long: that is stored as an empty batch, and
+// goes on from there.
+func (j *joiner) flush() error {
+	if err := j.rewriter.Flush(); err != nil {
+		return err
+	}
+	if j.records > 0 || j.lone || !j.full() {
+		return nil
+	}
+	env, err := j.seal()
+	if err != nil {
+		return err
+	}
+	j.submit(env)
+	if err := j.rewriter.Flush(); err != nil {
+		return err
+	}
+	j.begin(&filtered{source: log.SourceOf(env), env: env})
+	return nil
+}
+
+// add gathers f, having closed what was gathered before if f does not go with it.
+func (j *joiner) add(f *filtered) error {
+	if len(j.sources) > 0 && !j.takes(f) {
+		if err := j.close(); err != nil {
+			return err
+		}
+	}
+	b := f.env.Batch()
+	if len(j.sources) == 0 {
+		j.begin(f)
+		if j.lone {
+			return nil
+		}
+	} else if err := j.unlone(); err != nil {
+		return err
+	}
+	if f.kept > 0 {
+		if j.records == 0 {
+			j.appendTime, j.maxTime = b.LogAppendTime(), b.MaxTimestamp()
+		}
+		if err := j.copy(b, f.records, f.keep); err != nil {
+			return err
+		}
+		j.codecOf = b.Codec()
+	} else if j.records == 0 {
+		j.maxTime = max(j.maxTime, b.MaxTimestamp())
+	}
+	j.include(f)
+	return nil
+}
+
+// takes reports whether f goes with what was gathered.
+func (j *joiner) takes(f *filtered) bool {
+	b := f.env.Batch()
+	switch {
+	case b.BaseOffset() != j.last+1 || b.LastOffset()-j.base >= log.MaxSpan || j.full():
+		return false
+	case f.kept == 0 || j.records == 0:
+		return true
+	case b.LogAppendTime() != j.appendTime || j.appendTime && b.MaxTimestamp() != j.maxTime:
+		return false
+	case j.lone && j.size >= largeSize || f.unchanged() && f.size >= largeSize:
+		return false
+	}
+	return j.size+f.size <= joinBytes
+}
+
+// begin starts with f, whose records it takes only if f is lone.
+func (j *joiner) begin(f *filtered) {
+	b := f.env.Batch()
+	j.base, j.maxTime = b.BaseOffset(), b.MaxTimestamp()
+	j.records, j.size, j.appendTime, j.stored = 0, 0, b.LogAppendTime(), count{}
+	j.builder.Reset(j.base)
+	if j.lone = f.unchanged(); j.lone {
+		j.loneHead = append(j.loneHead[:0], b[:log.BatchHeaderSize]...)
+		j.loneRecords = append(j.loneRecords[:0], f.records...)
+		j.codecOf = b.Codec()
+		j.include(f)
+	}
+}
+
+// include accounts for f.
+func (j *joiner) include(f *filtered) {
+	j.sources = append(j.sources, f.source)
+	j.last = f.source.LastOffset
+	j.records += f.kept
+	j.size += f.size
+	j.stored.add(f.lost)
+	j.stored.add(count{bytes: int64(len(f.env)), batches: 1})
+}
+
+// unlone moves the records of a lone batch to the builder.
+func (j *joiner) unlone() error {
+	if !j.lone {
+		return nil
+	}
+	j.lone = false
+	return j.copy(j.loneHead, j.loneRecords, nil)
+}
+
+// copy adds the records of b that stay to the builder.
+func (j *joiner) copy(b log.Batch, records []byte, keep []bool) error {
+	r := log.NewRecordReader(b, records)
+	var rec log.Record
+	for i := 0; ; i++ {
+		more, err := r.Next(&rec)
+		if err != nil || !more {
+			return err
+		}
+		if keep != nil && !keep[i] {
+			continue
+		}
+		if err := j.builder.Append(&rec); err != nil {
+			return err
+		}
+	}
+}
+
+// close hands what was gathered to the rewriter, unless it is as it was. It writes nothing.
+func (j *joiner) close() error {
+	if len(j.sources) == 0 || j.lone {
+		j.sources = j.sources[:0]
+		return nil
+	}
+	env, err := j.seal()
+	if err != nil {
+		return err
+	}
+	j.submit(env)
+	return nil
+}
+
+// submit hands env to the rewriter in place of what was gathered.
+func (j *joiner) submit(env log.Envelope) {
+	j.rewriter.Add(j.sources, env)
+	j.sealed.add(j.stored)
+	j.sealed.add(count{newBytes: int64(len(env)), newBatches: 1})
+	j.sources = j.sources[:0]
+}
+
+// seal encodes the new batch. A large one, which was not joined, keeps its codec: then it
+// does not grow.
+func (j *joiner) seal() (log.Envelope, error) {
+	codec := j.codec
+	if j.size > joinBytes {
+		codec = j.codecOf
+	}
+	return j.builder.Seal(codec, log.Cover{LastOffset: j.last, LogAppendTime: j.appendTime, MaxTimestamp: j.maxTime})
+}

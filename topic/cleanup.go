@@ -1,0 +1,60 @@
+package topic
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// CleanupPolicy says by which rules records go; policies are combined with |.
+type CleanupPolicy uint8
+
+const (
+	// Delete removes the oldest batches, by time (Retention) and size (RetentionBytes).
+	Delete CleanupPolicy = 1 << iota
+	// Compact keeps the latest record of each key, and removes the key with a tombstone.
+	Compact
+	// Consumed removes a batch once every group that has committed offsets in the topic has
+	// passed it: taken, done, gone. Without such a group nothing goes. Not Kafka's.
+	Consumed
+)
+
+var policyNames = []struct {
+	policy CleanupPolicy
+	name   string
+}{{Compact, "compact"}, {Consumed, "consumed"}, {Delete, "delete"}}
+
+// String returns the policy as Kafka writes it: compact,delete.
+func (p CleanupPolicy) String() string {
+	var names []string
+	for _, pn := range policyNames {
+		if p&pn.policy != 0 {
+			names = append(names, pn.name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+func (p CleanupPolicy) valid() bool {
+	return p != 0 && p&^(Delete|Compact|Consumed) == 0 && p&(Compact|Consumed) != Compact|Consumed
+}
+
+func parseCleanupPolicy(value string) (CleanupPolicy, error) {
+	var p CleanupPolicy
+	for _, name := range strings.Split(value, ",") {
+		i := slices.IndexFunc(policyNames, func(pn struct {
+			policy CleanupPolicy
+			name   string
+		}) bool {
+			return pn.name == strings.TrimSpace(name)
+		})
+		if i < 0 {
+			return 0, errors.New("want delete, compact, both, consumed, or consumed,delete")
+		}
+		p |= policyNames[i].policy
+	}
+	if !p.valid() {
+		return 0, errors.New("compact and consumed exclude each other")
+	}
+	return p, nil
+}
