@@ -25,7 +25,7 @@ type Broker struct {
 	catalogue *topic.Catalogue
 	groups    *group.Coordinator
 	sender    sender
-	janitor   janitor
+	compactor compactor
 
 	mu      sync.Mutex // guards what follows
 	closing bool
@@ -83,7 +83,7 @@ func Open(dir string, opts Options) (*Broker, error) {
 		closed:    make(chan struct{}),
 	}
 	b.sender.init(b)
-	b.janitor.start(b)
+	b.compactor.start(b)
 	return b, nil
 }
 
@@ -171,7 +171,7 @@ func (b *Broker) Close() error {
 	for c := range clients {
 		c.shut()
 	}
-	b.janitor.stop()
+	b.compactor.stop()
 	b.groups.Close()
 	b.catalogue.Close(ErrClosed)
 	b.committer.Close()

@@ -204,6 +204,7 @@ func (m *model) create(t *rapid.T) {
 		Partitions:      rapid.IntRange(1, 3).Draw(t, "partitions"),
 		MaxMessageBytes: rapid.SampledFrom([]int{0, 4000}).Draw(t, "max.message.bytes"),
 		LogAppendTime:   rapid.Bool().Draw(t, "log append time"),
+		Retention:       samsa.Unlimited, // modelStart is long ago
 	}
 	err := m.b.Topics().Create(m.ctx, name, config)
 	if m.topics[name] != nil {

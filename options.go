@@ -28,6 +28,9 @@ type Options struct {
 	// more than others write in a moment. What makes room, as to delete a topic, may use
 	// the reserve down to a quarter, or 16 MiB.
 	MinFreeBytes int64
+	// RetentionInterval is how often the broker looks for records that may go; 0 means
+	// 5 min. Partitions with a limit in bytes are looked at besides while they are written.
+	RetentionInterval time.Duration
 	// Logger gets what an operator should know: damaged tails that were cut, failures
 	// of the store. nil is silent.
 	Logger *zap.Logger
@@ -35,6 +38,9 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.Produce = o.Produce.withDefaults()
+	if o.RetentionInterval == 0 {
+		o.RetentionInterval = defaultRetentionInterval
+	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
@@ -47,6 +53,7 @@ func (o Options) validate(dir string) error {
 	w.check(dir != "" || o.InMemory, "dir", `""`, "a directory, or Options.InMemory")
 	w.check(dir == "" || !o.InMemory, "dir", fmt.Sprintf("%q", dir), "no directory with Options.InMemory")
 	w.check(o.MinFreeBytes == 0 || o.MinFreeBytes >= minMinFreeBytes, "Options.MinFreeBytes", o.MinFreeBytes, "0, or at least 32 MiB")
+	w.check(o.RetentionInterval >= 0, "Options.RetentionInterval", o.RetentionInterval, "0 or more")
 	if err := o.TopicDefaults.Validate(); err != nil {
 		w.errs = append(w.errs, fmt.Errorf("%w: Options.TopicDefaults: %w", ErrInvalidOption, err))
 	}
@@ -58,7 +65,10 @@ func (o Options) validate(dir string) error {
 	return w.err()
 }
 
-const minMinFreeBytes = 32 << 20
+const (
+	minMinFreeBytes          = 32 << 20
+	defaultRetentionInterval = 5 * time.Minute // Kafka's log.retention.check.interval.ms
+)
 
 // Compression is how producers compress batches.
 type Compression int8

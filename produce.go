@@ -190,16 +190,14 @@ func (c *call) target(t *topic.Topic, p *partition.Partition) *target {
 
 // fit makes room for r: it completes the batch that r would make too large.
 func (c *call) fit(tg *target, r *Record) error {
+	if err := checkRecord(tg.partition, r); err != nil {
+		return err
+	}
 	limit := tg.partition.Rules().MaxMessageBytes
-	if tg.builder.SizeWith(r.Key, r.Value, r.Headers) <= limit {
+	if tg.builder.Records() == 0 || tg.builder.SizeWith(r.Key, r.Value, r.Headers) <= limit {
 		return nil
 	}
-	if tg.builder.Records() > 0 {
-		if err := c.seal(tg); err != nil {
-			return err
-		}
-	}
-	return checkSize(tg.partition, r)
+	return c.seal(tg)
 }
 
 // seal moves what tg has built to the transaction.
@@ -314,9 +312,14 @@ const (
 	headerOverhead = 10
 )
 
-// checkSize refuses a record that does not even fit into a batch of its own.
-func checkSize(p *partition.Partition, r *Record) error {
-	limit := p.Rules().MaxMessageBytes
+// checkRecord refuses a record that does not even fit into a batch of its own, and one
+// without the key that the topic requires.
+func checkRecord(p *partition.Partition, r *Record) error {
+	rules := p.Rules()
+	if rules.KeyRequired && r.Key == nil {
+		return fmt.Errorf("%s: %w: it has no key, which a compacted topic requires", p.TopicPartition(), ErrInvalidRecord)
+	}
+	limit := rules.MaxMessageBytes
 	if log.BatchHeaderSize+sizeBound(r) <= limit {
 		return nil
 	}

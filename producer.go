@@ -157,7 +157,7 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, ms int64, pr
 		return err
 	}
 	l := t.lanes[i]
-	if err := checkSize(l.partition, r); err != nil {
+	if err := checkRecord(l.partition, r); err != nil {
 		return err
 	}
 	size := sizeBound(r)

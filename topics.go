@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -48,7 +49,7 @@ func (t Topics) Delete(ctx context.Context, name string) error {
 	if err := t.b.catalogue.Delete(ctx, name); err != nil {
 		return err
 	}
-	t.b.janitor.wake()
+	t.b.compactor.wake()
 	return nil
 }
 
@@ -109,5 +110,44 @@ func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) 
 	if err := t.b.check(ctx); err != nil {
 		return fmt.Errorf("alter topic %s: %w", name, err)
 	}
-	return t.b.catalogue.Change(ctx, name, edit)
+	if err := t.b.catalogue.Change(ctx, name, edit); err != nil {
+		return err
+	}
+	t.b.compactor.wake() // more may go now
+	return nil
+}
+
+// DeleteRecords removes the records before the given offset of each partition, by hand. -1
+// stands for the high watermark: everything there is. An offset behind that is
+// ErrOffsetOutOfRange, and then nothing is removed; one before the log start changes
+// nothing. The removal is durable when DeleteRecords returns; the space comes back with
+// the next sweep. (Kafka's DeleteRecords.)
+func (t Topics) DeleteRecords(ctx context.Context, name string, before map[int32]int64) error {
+	if err := t.b.check(ctx); err != nil {
+		return fmt.Errorf("delete records of topic %s: %w", name, err)
+	}
+	tp, err := t.b.catalogue.Get(name)
+	if err != nil {
+		return err
+	}
+	starts := make(map[*partition.Partition]int64, len(before))
+	for i, offset := range before {
+		p, err := tp.Partition(i)
+		if err != nil {
+			return err
+		}
+		if offset == -1 {
+			offset = p.HighWatermark()
+		}
+		if offset < 0 || offset > p.HighWatermark() {
+			return fmt.Errorf("delete records: %s: %w: offset %d, the high watermark is %d", p.TopicPartition(), ErrOffsetOutOfRange, offset, p.HighWatermark())
+		}
+		starts[p] = offset
+	}
+	for p, start := range starts {
+		if err := t.b.trim(ctx, p, start); err != nil {
+			return fmt.Errorf("delete records: %s: %w", p.TopicPartition(), err)
+		}
+	}
+	return nil
 }

@@ -33,7 +33,10 @@ func TestTopicsLifeCycle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := TopicConfig{Partitions: 3, Retention: 168 * time.Hour, RetentionBytes: Unlimited, MaxMessageBytes: 1 << 20}
+		want := TopicConfig{
+			Partitions: 3, Retention: 168 * time.Hour, RetentionBytes: Unlimited, MaxMessageBytes: 1 << 20,
+			CleanupPolicy: CleanupDelete, DeleteRetention: 24 * time.Hour,
+		}
 		if info.Config != want || len(info.Partitions) != 3 {
 			t.Errorf("%+v", info)
 		}
@@ -109,7 +112,10 @@ func TestAlterAtRunTime(t *testing.T) {
 	if err := topics.Alter(k.ctx, "t", func(c *TopicConfig) error { c.Retention = time.Hour; c.LogAppendTime = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	want := TopicConfig{Partitions: 1, Retention: time.Hour, RetentionBytes: Unlimited, MaxMessageBytes: 1000, LogAppendTime: true}
+	want := TopicConfig{
+		Partitions: 1, Retention: time.Hour, RetentionBytes: Unlimited, MaxMessageBytes: 1000, LogAppendTime: true,
+		CleanupPolicy: CleanupDelete, DeleteRetention: 24 * time.Hour,
+	}
 	for range 2 {
 		if info, err := topics.Describe(k.ctx, "t"); err != nil || info.Config != want {
 			t.Errorf("%+v, %v, want %+v", info.Config, err, want)

@@ -18,6 +18,8 @@ type (
 	Acks = log.Acks
 	// TopicConfig is what can be set for a topic; the zero value is right.
 	TopicConfig = topic.Config
+	// CleanupPolicy says by which rules the records of a topic go.
+	CleanupPolicy = topic.CleanupPolicy
 	// TopicID identifies a topic over deletion and re-creation.
 	TopicID = topic.ID
 	// Partitioner chooses the partition of a record.
@@ -31,6 +33,13 @@ const (
 	AckStored = log.AckStored
 	AckSynced = log.AckSynced
 	AckNone   = log.AckNone
+)
+
+// By which rules records go: see TopicConfig.CleanupPolicy. Policies are combined with |.
+const (
+	CleanupDelete   = topic.Delete
+	CleanupCompact  = topic.Compact
+	CleanupConsumed = topic.Consumed
 )
 
 // Unlimited is the value of TopicConfig.Retention and RetentionBytes that keeps records
@@ -54,6 +63,7 @@ var (
 	ErrInvalidConfig     = log.ErrInvalidConfig
 	ErrInvalidPartitions = log.ErrInvalidPartitions
 	ErrInvalidTimestamp  = log.ErrInvalidTimestamp
+	ErrInvalidRecord     = log.ErrInvalidRecord
 	ErrInvalidOption     = log.ErrInvalidOption
 	ErrLocked            = log.ErrLocked
 	ErrNotDirectory      = log.ErrNotDirectory

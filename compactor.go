@@ -1,0 +1,465 @@
+package samsa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/retention"
+)
+
+// compactor removes in the background what may go: records by the policies of their
+// topics, and the data of deleted topics. Then it gives the space back to the file
+// system. It sweeps every Options.RetentionInterval, when asked, and looks at partitions
+// with a limit in bytes whenever enough was written to them.
+type compactor struct {
+	b       *Broker
+	wg      sync.WaitGroup
+	cancel  context.CancelFunc
+	work    chan struct{}     // capacity 1: a full sweep is wanted
+	written *partition.Waiter // much was stored
+	turn    chan struct{}     // capacity 1: held by whoever sweeps
+
+	// Guarded by turn:
+	garbage int64 // bytes of batches removed since space was given back last
+
+	mu     sync.Mutex // guards what follows
+	last   time.Time  // when the last full sweep ended
+	sum    Removed    // since the broker was opened
+	tracks map[*partition.Partition]*swept
+}
+
+// swept is what the compactor knows of a partition.
+type swept struct {
+	appended int64 // Partition.Appended at the last look
+	live     int64 // bytes after it
+	due      time.Time
+	removed  Removed
+
+	// The last compaction, used by whoever has the partition's Turn: whether it was
+	// completed, up to which high watermark and by which config; from where the next one
+	// is dirty, and when the first tombstone may go (ms since the epoch).
+	cleaned    bool
+	cleanedEnd int64
+	cleanedBy  TopicConfig
+	dirty      int64
+	tombstones int64
+}
+
+// Removed counts what retention has removed.
+type Removed struct {
+	Records int64 // in compacted topics those that were superseded, else the offsets passed by the log start
+	Batches int64 // fewer than before; compaction joins batches too
+	Bytes   int64 // of stored batches
+}
+
+func (r *Removed) add(o Removed) {
+	r.Records += o.Records
+	r.Batches += o.Batches
+	r.Bytes += o.Bytes
+}
+
+func (k *compactor) start(b *Broker) {
+	ctx, cancel := context.WithCancel(context.Background())
+	k.b, k.cancel = b, cancel
+	k.work, k.turn = make(chan struct{}, 1), make(chan struct{}, 1)
+	k.written = partition.NewWaiter()
+	k.tracks = make(map[*partition.Partition]*swept)
+	b.committer.WakeOnBytes(k.written)
+	if !b.st.Recovery().Clean || b.catalogue.Doomed() {
+		k.wake() // what the last owner left
+	}
+	k.wg.Go(func() { k.run(ctx) })
+}
+
+func (k *compactor) stop() {
+	k.cancel()
+	k.wg.Wait()
+}
+
+// wake asks for a full sweep.
+func (k *compactor) wake() {
+	select {
+	case k.work <- struct{}{}:
+	default:
+	}
+}
+
+// run is the compactor's goroutine.
+func (k *compactor) run(ctx context.Context) {
+	ticker := time.NewTicker(k.b.opts.RetentionInterval)
+	defer ticker.Stop()
+	for {
+		full := true
+		select {
+		case <-k.work:
+		case <-ticker.C:
+		case <-k.written.C():
+			full = false
+		case <-ctx.Done():
+			return
+		}
+		if _, err := k.sweep(ctx, full, false); err != nil && ctx.Err() == nil {
+			k.b.logger.Warn("retention sweep failed, the next one tries again", zap.Error(err))
+		}
+	}
+}
+
+// sweep removes what may go, of all partitions or of those that have a limit in bytes and
+// were written to, and gives space back when that is worth it, or always.
+func (k *compactor) sweep(ctx context.Context, full, always bool) (Compaction, error) {
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return Compaction{}, ctx.Err()
+	}
+	var done Compaction
+	var errs []error
+	if full {
+		purged, err := k.b.catalogue.Purge(ctx)
+		done.Topics = purged.Topics
+		done.add(Removed{Batches: purged.Batches, Bytes: purged.Bytes})
+		k.garbage += purged.Bytes
+		errs = append(errs, err)
+	}
+	for jobs := range slices.Chunk(k.jobs(full), maxTrims) {
+		removed, err := k.trim(ctx, jobs)
+		done.add(removed)
+		errs = append(errs, err)
+		if ctx.Err() != nil || errors.Is(err, ErrFailed) {
+			break
+		}
+	}
+	if full && ctx.Err() == nil {
+		removed, err := k.compact(ctx)
+		done.add(removed)
+		errs = append(errs, err)
+	}
+	k.note(full, done.Removed)
+	if err := errors.Join(errs...); err != nil && !always {
+		return done, err
+	}
+	if always || k.garbage >= reclaimBytes || full && k.garbage > 0 {
+		errs = append(errs, k.reclaim(ctx))
+	}
+	return done, errors.Join(errs...)
+}
+
+// reclaimBytes is how much must have been removed before space is given back between full
+// sweeps: a value file's worth.
+const reclaimBytes = 32 << 20
+
+func (k *compactor) note(full bool, removed Removed) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.sum.add(removed)
+	if !full {
+		return
+	}
+	k.last = time.Now()
+	for p := range k.tracks {
+		if p.Err() != nil {
+			delete(k.tracks, p)
+		}
+	}
+}
+
+// reclaim gives space back to the file system.
+func (k *compactor) reclaim(ctx context.Context) error {
+	err := k.b.st.Reclaim(ctx, k.b.committer.Exclusive)
+	if errors.Is(err, store.ErrDiskFull) {
+		err = fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	if err == nil {
+		k.garbage = 0
+	}
+	return err
+}
+
+// maxTrims is how many partitions are trimmed together, with one fsync.
+const maxTrims = 500
+
+// jobs returns the partitions to be swept, all or those that have a limit in bytes and were
+// written to, in the order of topics and indexes.
+func (k *compactor) jobs(full bool) []*sweepJob {
+	var jobs []*sweepJob
+	for _, t := range k.b.catalogue.List() {
+		config := t.Config()
+		ps := t.Partitions()
+		consumed, byGroups := k.b.groups.Consumed(t.Name(), len(ps))
+		for i, p := range ps {
+			s := k.track(p)
+			if !full && (config.CleanupPolicy&CleanupDelete == 0 || config.RetentionBytes < 0 ||
+				p.Appended()-s.appended < min(reclaimBytes/2, config.RetentionBytes/4)) {
+				continue
+			}
+			job := &sweepJob{k: k, p: p, s: s, config: config, consumed: -1}
+			if byGroups && config.CleanupPolicy&CleanupConsumed != 0 {
+				job.consumed = consumed[i]
+			}
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs
+}
+
+func (k *compactor) track(p *partition.Partition) *swept {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.tracks[p]
+	if s == nil {
+		s = &swept{}
+		k.tracks[p] = s
+	}
+	return s
+}
+
+// sweepJob is the sweep of one partition.
+type sweepJob struct {
+	k        *compactor
+	p        *partition.Partition
+	s        *swept
+	config   TopicConfig
+	consumed int64 // passed by all groups; -1 for nothing
+	appended int64 // when the batches were looked at
+	live     int64 // bytes then
+	start    int64 // the log start offset that the policies ask for
+	due      time.Time
+}
+
+// trim removes the oldest batches of the jobs' partitions by time, size and consumption.
+func (k *compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
+	moves := make([]partition.Move, 0, len(jobs))
+	planned := jobs[:0:0]
+	for _, j := range jobs {
+		release, err := j.p.Turn(ctx)
+		if err != nil {
+			return Removed{}, err
+		}
+		defer release()
+		if err := j.plan(ctx); err != nil {
+			if j.p.Err() != nil {
+				continue // deleted meanwhile
+			}
+			return Removed{}, err
+		}
+		planned = append(planned, j)
+		moves = append(moves, partition.Move{Partition: j.p, Start: j.start})
+	}
+	trimmed, err := partition.Trim(ctx, k.b.committer, moves)
+	var sum Removed
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, j := range planned {
+		removed := Removed{Records: trimmed[i].Records, Batches: trimmed[i].Batches, Bytes: trimmed[i].Bytes}
+		sum.add(removed)
+		j.s.removed.add(removed)
+		j.s.appended, j.s.live, j.s.due = j.appended, max(0, j.live-removed.Bytes), j.due
+	}
+	k.garbage += sum.Bytes
+	return sum, err
+}
+
+// plan decides what of the partition may go.
+func (j *sweepJob) plan(ctx context.Context) error {
+	j.appended = j.p.Appended()
+	var found []retention.Batch
+	err := j.p.Log().Batches(func(b retention.Batch) bool {
+		found = append(found, b)
+		return ctx.Err() == nil
+	})
+	if err != nil {
+		return err
+	}
+	batches := slices.Values(found)
+	j.live = retention.Size(batches)
+	old := j.p.LogStart()
+	j.start = retention.ByConsumption(batches, old, j.consumed)
+	if j.config.CleanupPolicy&CleanupDelete == 0 {
+		return nil
+	}
+	ms := int64(-1)
+	if j.config.Retention > 0 {
+		ms = j.config.Retention.Milliseconds()
+	}
+	j.start = max(j.start,
+		retention.ByTime(batches, old, time.Now().UnixMilli(), ms),
+		retention.BySize(batches, old, j.live, j.config.RetentionBytes))
+	kept := slices.IndexFunc(found, func(b retention.Batch) bool { return b.LastOffset >= j.start })
+	if kept >= 0 {
+		if next, ok := retention.NextDue(slices.Values(found[kept:]), ms); ok {
+			j.due = time.UnixMilli(next)
+		}
+	}
+	return nil
+}
+
+// compact removes superseded records from the partitions of compacted topics.
+func (k *compactor) compact(ctx context.Context) (Removed, error) {
+	var sum Removed
+	for _, t := range k.b.catalogue.List() {
+		config := t.Config()
+		if config.CleanupPolicy&CleanupCompact == 0 {
+			continue
+		}
+		for _, p := range t.Partitions() {
+			removed, err := k.clean(ctx, p, config)
+			sum.add(removed)
+			if err != nil && p.Err() == nil {
+				return sum, err
+			}
+		}
+	}
+	return sum, nil
+}
+
+// clean compacts a partition if that can remove anything that it could not the last time.
+func (k *compactor) clean(ctx context.Context, p *partition.Partition, config TopicConfig) (Removed, error) {
+	s := k.track(p)
+	now := time.Now().UnixMilli()
+	if s.cleaned && s.cleanedEnd == p.HighWatermark() && s.cleanedBy == config && now < s.tombstones && config.MinCompactionLag == 0 {
+		return Removed{}, nil
+	}
+	release, err := p.Turn(ctx)
+	if err != nil {
+		return Removed{}, err
+	}
+	defer release()
+	end := p.HighWatermark()
+	cleaner := retention.Cleaner{Codec: log.CodecSnappy, Pace: pace}
+	done, err := cleaner.Clean(ctx, p.Log(), k.b.committer, retention.CleanOptions{
+		NowMs: now, DeleteRetentionMs: config.DeleteRetention.Milliseconds(),
+		MinLagMs: config.MinCompactionLag.Milliseconds(), From: s.dirty,
+	})
+	removed := Removed{
+		Records: done.Records, Batches: done.BatchesBefore - done.BatchesAfter, Bytes: done.BytesBefore - done.BytesAfter,
+	}
+	k.garbage += done.BytesBefore
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s.dirty = done.NextDirty
+	s.cleaned, s.cleanedEnd, s.cleanedBy, s.tombstones = err == nil, end, config, done.NextTombstoneMs
+	s.live -= removed.Bytes
+	s.removed.add(removed)
+	return removed, err
+}
+
+// paceBytes is what compaction reads and writes in a second, at most: enough to follow a
+// busy producer, and half of what a common disk can do.
+const paceBytes = 256 << 20
+
+// pace waits as long as n bytes may take.
+func pace(ctx context.Context, n int64) error {
+	timer := time.NewTimer(time.Duration(n) * time.Second / paceBytes)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// trim removes records by hand.
+func (b *Broker) trim(ctx context.Context, p *partition.Partition, start int64) error {
+	release, err := p.Turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := p.Err(); err != nil {
+		return err
+	}
+	trimmed, err := partition.Trim(ctx, b.committer, []partition.Move{{Partition: p, Start: start}})
+	if trimmed[0].Batches > 0 {
+		b.compactor.wake()
+	}
+	return err
+}
+
+// Compaction is what Broker.Compact did.
+type Compaction struct {
+	Removed
+	Topics     int   // deleted topics whose data was removed
+	BytesFreed int64 // by which the data directory shrank
+}
+
+// Compact sweeps now: it removes all that may go by the policies of the topics, and the
+// data of deleted topics, and gives the space back to the file system. The broker does so
+// by itself in the background; Compact is for those who want to wait for it. Producers and
+// consumers go on meanwhile.
+func (b *Broker) Compact(ctx context.Context) (Compaction, error) {
+	if err := b.check(ctx); err != nil {
+		return Compaction{}, fmt.Errorf("compact: %w", err)
+	}
+	before, err := b.st.Size()
+	if err != nil {
+		return Compaction{}, fmt.Errorf("compact: %w", err)
+	}
+	c, err := b.compactor.sweep(ctx, true, true)
+	if err != nil {
+		return c, fmt.Errorf("compact: %w", err)
+	}
+	after, err := b.st.Size()
+	if err != nil {
+		return c, fmt.Errorf("compact: %w", err)
+	}
+	c.BytesFreed = max(0, before-after)
+	return c, nil
+}
+
+// RetentionStats is what retention has done since the broker was opened, and what it
+// knows since its last sweep.
+type RetentionStats struct {
+	LastSweep  time.Time // of all topics; zero before the first
+	Removed    Removed
+	BytesLive  int64 // of stored batches
+	BytesDisk  int64 // that the data directory takes
+	Partitions []PartitionRetention
+}
+
+// PartitionRetention is one partition's part of RetentionStats.
+type PartitionRetention struct {
+	Topic     string
+	Partition int32
+	Removed   Removed
+	BytesLive int64     // of stored batches, at the last look and what was appended since
+	NextDue   time.Time // when its oldest batch will be too old; zero for never
+}
+
+// RetentionStats returns statistics of retention, the partitions by topic and index.
+func (b *Broker) RetentionStats(ctx context.Context) (RetentionStats, error) {
+	if err := b.check(ctx); err != nil {
+		return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
+	}
+	size, err := b.st.Size()
+	if err != nil {
+		return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
+	}
+	k := &b.compactor
+	topics := b.catalogue.List()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	stats := RetentionStats{LastSweep: k.last, Removed: k.sum, BytesDisk: size}
+	for _, t := range topics {
+		for i, p := range t.Partitions() {
+			pr := PartitionRetention{Topic: t.Name(), Partition: int32(i), BytesLive: p.Appended()}
+			if s := k.tracks[p]; s != nil {
+				pr.Removed, pr.NextDue = s.removed, s.due
+				pr.BytesLive = s.live + p.Appended() - s.appended
+			}
+			stats.BytesLive += pr.BytesLive
+			stats.Partitions = append(stats.Partitions, pr)
+		}
+	}
+	return stats, nil
+}

@@ -1,0 +1,160 @@
+package samsa
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+)
+
+// steady is a broker under constant load whose topics keep a limited number of bytes.
+type steady struct {
+	total, keep int64 // bytes written and kept, of all topics together
+	retention   bool  // else everything is kept
+}
+
+// steadyResult is what a run came to.
+type steadyResult struct {
+	took       time.Duration
+	peak, last int64 // bytes on disk: the most that was seen, and after a last sweep
+	heap       uint64
+	removed    Removed
+}
+
+// steadyTopics are written side by side, each through a producer with batches of its own
+// size. share is the part of the bytes that are written and kept.
+var steadyTopics = []struct {
+	name       string
+	share      int64
+	batchBytes int
+}{{"large", 2, 256 << 10}, {"medium", 4, 64 << 10}, {"small", 8, 4 << 10}, {"single", 8, 1}}
+
+func (s steady) run(tb testing.TB) steadyResult {
+	tb.Helper()
+	ctx := context.Background()
+	b, err := Open(tb.TempDir(), Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, st := range steadyTopics {
+		config := TopicConfig{RetentionBytes: s.keep / st.share}
+		if !s.retention {
+			config.RetentionBytes = Unlimited
+		}
+		if err := b.Topics().Create(ctx, st.name, config); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	var res steadyResult
+	stop := make(chan struct{})
+	var watching, writing sync.WaitGroup
+	watching.Go(func() { res.watch(tb, b, stop) })
+	start := time.Now()
+	for i, st := range steadyTopics {
+		writing.Go(func() { write(tb, b, st.name, st.batchBytes, s.total/st.share, uint64(i)) })
+	}
+	writing.Wait()
+	res.took = time.Since(start)
+	close(stop)
+	watching.Wait()
+	if _, err := b.Compact(ctx); err != nil {
+		tb.Fatal(err)
+	}
+	stats, err := b.RetentionStats(ctx)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	res.last, res.removed = stats.BytesDisk, stats.Removed
+	if err := b.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return res
+}
+
+// write produces n bytes of records of 1000 bytes that do not compress.
+func write(tb testing.TB, b *Broker, topic string, batchBytes int, n int64, seed uint64) {
+	p, err := b.NewProducer(ProducerOptions{BatchBytes: batchBytes, Compression: CompressionNone, BufferedBytes: 4 << 20})
+	if err != nil {
+		tb.Error(err)
+		return
+	}
+	promise := func(_ Record, err error) {
+		if err != nil {
+			tb.Error(err)
+		}
+	}
+	pool := make([]byte, 1<<20)
+	src := rand.NewChaCha8([32]byte{byte(seed)})
+	_, _ = src.Read(pool) // never fails
+	for written := int64(0); written < n; written += 1000 {
+		at := int(written*7919) % (len(pool) - 1000)
+		p.Produce(context.Background(), Record{Topic: topic, Value: pool[at : at+1000]}, promise)
+	}
+	if err := p.Close(); err != nil {
+		tb.Error(err)
+	}
+}
+
+// watch notes how much the broker takes on disk and in memory until stop is closed.
+func (r *steadyResult) watch(tb testing.TB, b *Broker, stop chan struct{}) {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		s, err := b.Stats()
+		if err != nil {
+			tb.Error(err)
+			return
+		}
+		r.peak = max(r.peak, s.DiskBytes)
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		r.heap = max(r.heap, m.HeapInuse)
+		select {
+		case <-ticker.C:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// After constant load the directory is down to what is alive.
+func TestRetentionGivesSpaceBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 1 GB")
+	}
+	const keep = 128 << 20
+	res := steady{total: 1 << 30, keep: keep, retention: true}.run(t)
+	t.Logf("peak %d MiB, at the end %d MiB, removed %+v in %s", res.peak>>20, res.last>>20, res.removed, res.took)
+	if limit := int64(keep*6/5 + 64<<20); res.last > limit {
+		t.Errorf("the directory has %d MiB at the end, more than %d", res.last>>20, limit>>20)
+	}
+	if res.removed.Bytes < (1<<30)-2*keep {
+		t.Errorf("removed %+v", res.removed)
+	}
+}
+
+// BenchmarkRetention writes 8 GB, of which 512 MB are kept, and then 2 GB with and without
+// retention in turns.
+func BenchmarkRetention(b *testing.B) {
+	b.Run("written=8GB/kept=512MB", func(b *testing.B) {
+		for b.Loop() {
+			const keep = 512 << 20
+			res := steady{total: 8 << 30, keep: keep, retention: true}.run(b)
+			b.ReportMetric(float64(res.peak-128<<20)/keep, "peak-times-live")
+			b.ReportMetric(float64(res.last-64<<20)/keep, "end-times-live")
+			b.ReportMetric(float64(res.heap)/(1<<20), "peak-heap-MiB")
+			b.ReportMetric(float64(8<<10)/res.took.Seconds(), "MiB/s")
+		}
+	})
+	b.Run("throughput", func(b *testing.B) {
+		var took [2]time.Duration
+		for b.Loop() {
+			for i, retention := range []bool{true, false} {
+				took[i] += steady{total: 2 << 30, keep: 256 << 20, retention: retention}.run(b).took
+			}
+		}
+		b.ReportMetric(100*float64(took[1])/float64(took[0]), "%-of-without")
+	})
+}
