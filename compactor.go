@@ -10,7 +10,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention"
@@ -27,9 +26,7 @@ type compactor struct {
 	work    chan struct{}     // capacity 1: a full sweep is wanted
 	written *partition.Waiter // much was stored
 	turn    chan struct{}     // capacity 1: held by whoever sweeps
-
-	// Guarded by turn:
-	garbage int64 // bytes of batches removed since space was given back last
+	space   space
 
 	mu     sync.Mutex // guards what follows
 	last   time.Time  // when the last full sweep ended
@@ -39,6 +36,7 @@ type compactor struct {
 
 // swept is what the compactor knows of a partition.
 type swept struct {
+	counted  bool  // live is known
 	appended int64 // Partition.Appended at the last look
 	live     int64 // bytes after it
 	due      time.Time
@@ -71,13 +69,16 @@ func (k *compactor) start(b *Broker) {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.b, k.cancel = b, cancel
 	k.work, k.turn = make(chan struct{}, 1), make(chan struct{}, 1)
+	k.space.init(b)
 	k.written = partition.NewWaiter()
 	k.tracks = make(map[*partition.Partition]*swept)
 	b.committer.WakeOnBytes(k.written)
+	b.committer.Brake(k.space.brake)
 	if !b.st.Recovery().Clean || b.catalogue.Doomed() {
 		k.wake() // what the last owner left
 	}
 	k.wg.Go(func() { k.run(ctx) })
+	k.wg.Go(func() { k.space.run(ctx) })
 }
 
 func (k *compactor) stop() {
@@ -103,19 +104,19 @@ func (k *compactor) run(ctx context.Context) {
 		case <-k.work:
 		case <-ticker.C:
 		case <-k.written.C():
-			full = false
+			full = !k.swept() // the first counts what there is
 		case <-ctx.Done():
 			return
 		}
-		if _, err := k.sweep(ctx, full, false); err != nil && ctx.Err() == nil {
+		if _, err := k.sweep(ctx, full); err != nil && ctx.Err() == nil {
 			k.b.logger.Warn("retention sweep failed, the next one tries again", zap.Error(err))
 		}
 	}
 }
 
 // sweep removes what may go, of all partitions or of those that have a limit in bytes and
-// were written to, and gives space back when that is worth it, or always.
-func (k *compactor) sweep(ctx context.Context, full, always bool) (Compaction, error) {
+// were written to.
+func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 	select {
 	case k.turn <- struct{}{}:
 		defer func() { <-k.turn }()
@@ -124,15 +125,16 @@ func (k *compactor) sweep(ctx context.Context, full, always bool) (Compaction, e
 	}
 	var done Compaction
 	var errs []error
+	seen := look{seen: k.b.committer.Stats().Bytes}
 	if full {
 		purged, err := k.b.catalogue.Purge(ctx)
 		done.Topics = purged.Topics
 		done.add(Removed{Batches: purged.Batches, Bytes: purged.Bytes})
-		k.garbage += purged.Bytes
+		k.space.removed(purged.Bytes)
 		errs = append(errs, err)
 	}
 	for jobs := range slices.Chunk(k.jobs(full), maxTrims) {
-		removed, err := k.trim(ctx, jobs)
+		removed, err := k.trim(ctx, jobs, &seen.displaced)
 		done.add(removed)
 		errs = append(errs, err)
 		if ctx.Err() != nil || errors.Is(err, ErrFailed) {
@@ -144,49 +146,41 @@ func (k *compactor) sweep(ctx context.Context, full, always bool) (Compaction, e
 		done.add(removed)
 		errs = append(errs, err)
 	}
-	k.note(full, done.Removed)
-	if err := errors.Join(errs...); err != nil && !always {
-		return done, err
-	}
-	if always || k.garbage >= reclaimBytes || full && k.garbage > 0 {
-		errs = append(errs, k.reclaim(ctx))
-	}
+	seen.waived = max(0, done.Bytes-seen.displaced)
+	k.note(full, done.Removed, seen)
 	return done, errors.Join(errs...)
 }
 
-// reclaimBytes is how much must have been removed before space is given back between full
-// sweeps: a value file's worth.
-const reclaimBytes = 32 << 20
+// swept reports whether there was a full sweep.
+func (k *compactor) swept() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.last.IsZero()
+}
 
-func (k *compactor) note(full bool, removed Removed) {
+// note accounts for a sweep.
+func (k *compactor) note(full bool, removed Removed, seen look) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.sum.add(removed)
-	if !full {
-		return
+	if full {
+		k.last = time.Now()
 	}
-	k.last = time.Now()
-	for p := range k.tracks {
+	for p, s := range k.tracks {
 		if p.Err() != nil {
 			delete(k.tracks, p)
 		}
+		seen.live += s.live + p.Appended() - s.appended
 	}
-}
-
-// reclaim gives space back to the file system.
-func (k *compactor) reclaim(ctx context.Context) error {
-	err := k.b.st.Reclaim(ctx, k.b.committer.Exclusive)
-	if errors.Is(err, store.ErrDiskFull) {
-		err = fmt.Errorf("%w: %w", ErrDiskFull, err)
-	}
-	if err == nil {
-		k.garbage = 0
-	}
-	return err
+	k.space.swept(seen, full)
 }
 
 // maxTrims is how many partitions are trimmed together, with one fsync.
 const maxTrims = 500
+
+// lookBytes or 1/16 of its limit must have been written to a partition with a limit in
+// bytes before it is looked at between full sweeps.
+const lookBytes = 4 << 20
 
 // jobs returns the partitions to be swept, all or those that have a limit in bytes and were
 // written to, in the order of topics and indexes.
@@ -199,10 +193,10 @@ func (k *compactor) jobs(full bool) []*sweepJob {
 		for i, p := range ps {
 			s := k.track(p)
 			if !full && (config.CleanupPolicy&CleanupDelete == 0 || config.RetentionBytes < 0 ||
-				p.Appended()-s.appended < min(reclaimBytes/2, config.RetentionBytes/4)) {
+				p.Appended()-s.appended < min(lookBytes, config.RetentionBytes/16)) {
 				continue
 			}
-			job := &sweepJob{k: k, p: p, s: s, config: config, consumed: -1}
+			job := &sweepJob{k: k, p: p, s: s, config: config, count: full, consumed: -1}
 			if byGroups && config.CleanupPolicy&CleanupConsumed != 0 {
 				job.consumed = consumed[i]
 			}
@@ -229,6 +223,7 @@ type sweepJob struct {
 	p        *partition.Partition
 	s        *swept
 	config   TopicConfig
+	count    bool  // the bytes anew
 	consumed int64 // passed by all groups; -1 for nothing
 	appended int64 // when the batches were looked at
 	live     int64 // bytes then
@@ -237,7 +232,8 @@ type sweepJob struct {
 }
 
 // trim removes the oldest batches of the jobs' partitions by time, size and consumption.
-func (k *compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
+// To displaced it adds what went because as much was written.
+func (k *compactor) trim(ctx context.Context, jobs []*sweepJob, displaced *int64) (Removed, error) {
 	moves := make([]partition.Move, 0, len(jobs))
 	planned := jobs[:0:0]
 	for _, j := range jobs {
@@ -263,44 +259,48 @@ func (k *compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error)
 		removed := Removed{Records: trimmed[i].Records, Batches: trimmed[i].Batches, Bytes: trimmed[i].Bytes}
 		sum.add(removed)
 		j.s.removed.add(removed)
-		j.s.appended, j.s.live, j.s.due = j.appended, max(0, j.live-removed.Bytes), j.due
+		*displaced += min(removed.Bytes, j.appended-j.s.appended)
+		j.s.counted, j.s.appended, j.s.live, j.s.due = true, j.appended, max(0, j.live-removed.Bytes), j.due
 	}
-	k.garbage += sum.Bytes
+	k.space.removed(sum.Bytes)
 	return sum, err
 }
 
 // plan decides what of the partition may go.
 func (j *sweepJob) plan(ctx context.Context) error {
-	j.appended = j.p.Appended()
-	var found []retention.Batch
-	err := j.p.Log().Batches(func(b retention.Batch) bool {
-		found = append(found, b)
-		return ctx.Err() == nil
-	})
-	if err != nil {
-		return err
-	}
-	batches := slices.Values(found)
-	j.live = retention.Size(batches)
-	old := j.p.LogStart()
-	j.start = retention.ByConsumption(batches, old, j.consumed)
-	if j.config.CleanupPolicy&CleanupDelete == 0 {
-		return nil
-	}
-	ms := int64(-1)
-	if j.config.Retention > 0 {
-		ms = j.config.Retention.Milliseconds()
-	}
-	j.start = max(j.start,
-		retention.ByTime(batches, old, time.Now().UnixMilli(), ms),
-		retention.BySize(batches, old, j.live, j.config.RetentionBytes))
-	kept := slices.IndexFunc(found, func(b retention.Batch) bool { return b.LastOffset >= j.start })
-	if kept >= 0 {
-		if next, ok := retention.NextDue(slices.Values(found[kept:]), ms); ok {
-			j.due = time.UnixMilli(next)
+	var err error
+	batches := func(yield func(retention.Batch) bool) {
+		if e := j.p.Log().Batches(func(b retention.Batch) bool { return ctx.Err() == nil && yield(b) }); e != nil {
+			err = e
 		}
 	}
-	return nil
+	j.appended = j.p.Appended()
+	if j.count || !j.s.counted {
+		j.live = retention.Size(batches)
+	} else {
+		j.live = j.s.live + j.appended - j.s.appended
+	}
+	old := j.p.LogStart()
+	j.start = retention.ByConsumption(batches, old, j.consumed)
+	if j.config.CleanupPolicy&CleanupDelete != 0 {
+		ms := int64(-1)
+		if j.config.Retention > 0 {
+			ms = j.config.Retention.Milliseconds()
+		}
+		j.start = max(j.start,
+			retention.ByTime(batches, old, time.Now().UnixMilli(), ms),
+			retention.BySize(batches, old, j.live, j.config.RetentionBytes))
+		for b := range batches {
+			if b.LastOffset < j.start {
+				continue
+			}
+			if next, ok := retention.NextDue(func(yield func(retention.Batch) bool) { yield(b) }, ms); ok {
+				j.due = time.UnixMilli(next)
+			}
+			break
+		}
+	}
+	return errors.Join(err, ctx.Err())
 }
 
 // compact removes superseded records from the partitions of compacted topics.
@@ -343,7 +343,7 @@ func (k *compactor) clean(ctx context.Context, p *partition.Partition, config To
 	removed := Removed{
 		Records: done.Records, Batches: done.BatchesBefore - done.BatchesAfter, Bytes: done.BytesBefore - done.BytesAfter,
 	}
-	k.garbage += done.BytesBefore
+	k.space.removed(done.BytesBefore)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s.dirty = done.NextDirty
@@ -369,6 +369,18 @@ func pace(ctx context.Context, n int64) error {
 	}
 }
 
+// trimmed accounts for what was removed by hand.
+func (k *compactor) trimmed(p *partition.Partition, t partition.Trimmed) {
+	removed := Removed{Records: t.Records, Batches: t.Batches, Bytes: t.Bytes}
+	s := k.track(p)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.sum.add(removed)
+	s.removed.add(removed)
+	s.live -= t.Bytes // which counts for nothing before live is known
+	k.space.removed(t.Bytes)
+}
+
 // trim removes records by hand.
 func (b *Broker) trim(ctx context.Context, p *partition.Partition, start int64) error {
 	release, err := p.Turn(ctx)
@@ -380,9 +392,7 @@ func (b *Broker) trim(ctx context.Context, p *partition.Partition, start int64) 
 		return err
 	}
 	trimmed, err := partition.Trim(ctx, b.committer, []partition.Move{{Partition: p, Start: start}})
-	if trimmed[0].Batches > 0 {
-		b.compactor.wake()
-	}
+	b.compactor.trimmed(p, trimmed[0])
 	return err
 }
 
@@ -405,7 +415,10 @@ func (b *Broker) Compact(ctx context.Context) (Compaction, error) {
 	if err != nil {
 		return Compaction{}, fmt.Errorf("compact: %w", err)
 	}
-	c, err := b.compactor.sweep(ctx, true, true)
+	c, err := b.compactor.sweep(ctx, true)
+	if err == nil {
+		err = b.compactor.space.reclaim(ctx, compactShare, nil)
+	}
 	if err != nil {
 		return c, fmt.Errorf("compact: %w", err)
 	}
@@ -432,7 +445,7 @@ type PartitionRetention struct {
 	Topic     string
 	Partition int32
 	Removed   Removed
-	BytesLive int64     // of stored batches, at the last look and what was appended since
+	BytesLive int64     // of stored batches
 	NextDue   time.Time // when its oldest batch will be too old; zero for never
 }
 
@@ -448,18 +461,40 @@ func (b *Broker) RetentionStats(ctx context.Context) (RetentionStats, error) {
 	k := &b.compactor
 	topics := b.catalogue.List()
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	stats := RetentionStats{LastSweep: k.last, Removed: k.sum, BytesDisk: size}
+	k.mu.Unlock()
 	for _, t := range topics {
 		for i, p := range t.Partitions() {
-			pr := PartitionRetention{Topic: t.Name(), Partition: int32(i), BytesLive: p.Appended()}
-			if s := k.tracks[p]; s != nil {
-				pr.Removed, pr.NextDue = s.removed, s.due
-				pr.BytesLive = s.live + p.Appended() - s.appended
+			pr, err := k.stats(ctx, p)
+			if err != nil {
+				return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
 			}
+			pr.Topic, pr.Partition = t.Name(), int32(i)
 			stats.BytesLive += pr.BytesLive
 			stats.Partitions = append(stats.Partitions, pr)
 		}
 	}
 	return stats, nil
+}
+
+// stats returns what is known of a partition. Its bytes are counted if no sweep has done
+// so yet.
+func (k *compactor) stats(ctx context.Context, p *partition.Partition) (PartitionRetention, error) {
+	s := k.track(p)
+	k.mu.Lock()
+	pr := PartitionRetention{Removed: s.removed, NextDue: s.due, BytesLive: s.live + p.Appended() - s.appended}
+	counted := s.counted
+	k.mu.Unlock()
+	if counted {
+		return pr, nil
+	}
+	pr.BytesLive = 0
+	err := p.Log().Batches(func(b retention.Batch) bool {
+		pr.BytesLive += int64(b.Bytes)
+		return ctx.Err() == nil
+	})
+	if p.Err() != nil {
+		err = nil // deleted meanwhile
+	}
+	return pr, errors.Join(err, ctx.Err())
 }

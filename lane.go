@@ -3,7 +3,6 @@ package samsa
 import (
 	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/samsa-go/samsa/log"
@@ -53,10 +52,19 @@ type promised struct {
 	promise Promise
 }
 
-var (
-	batches  = sync.Pool{New: func() any { return new(batch) }}
-	builders = sync.Pool{New: func() any { return new(log.Builder) }}
-)
+// newBatch returns an empty batch.
+func (l *lane) newBatch() *batch {
+	b, _ := l.p.batches.Get().(*batch)
+	if b == nil {
+		b = new(batch)
+	}
+	b.lane = l
+	b.builder, _ = l.p.builders.Get().(*log.Builder)
+	if b.builder == nil {
+		b.builder = new(log.Builder)
+	}
+	return b
+}
 
 // addLocked puts r into the filling batch, which it completes or begins as needed.
 func (l *lane) addLocked(r *Record, ms int64, size int, promise Promise) {
@@ -67,8 +75,7 @@ func (l *lane) addLocked(r *Record, ms int64, size int, promise Promise) {
 		b = nil
 	}
 	if b == nil {
-		b = batches.Get().(*batch)
-		b.lane, b.builder = l, builders.Get().(*log.Builder)
+		b = l.newBatch()
 		l.filling = b
 		l.p.open[b] = struct{}{}
 	}
@@ -196,7 +203,7 @@ func (b *batch) seal(codec log.Codec, scratch []byte) []byte {
 	}
 	env, err := b.builder.Seal(scratch[:0], codec)
 	b.builder.Reset()
-	builders.Put(b.builder)
+	b.lane.p.builders.Put(b.builder)
 	b.builder = nil
 	if err != nil {
 		b.err = err

@@ -37,6 +37,10 @@ type Producer struct {
 	work     chan struct{} // capacity 1 per worker: ready has grown, or closing
 	closing  bool
 
+	// Memory for reuse; of this producer alone, for what another left might be much
+	// larger than what is needed, and is not counted in buffered.
+	batches, builders sync.Pool
+
 	finished finishedQueue
 	closed   chan struct{} // closed when Close is done
 }

@@ -18,6 +18,7 @@ const (
 	maxGroupBytes   = 4 << 20 // of keys and values, unless one transaction alone is larger
 	alarmBytes      = 16 << 20
 	maxInFlight     = 16       // store commits on their way at once
+	maxFlyingBytes  = 12 << 20 // and their bytes: the more, the longer all who wait for one wait
 	overlapBytes    = 32 << 10 // waiting work of this size does not wait for the commit in flight
 	checkpointBytes = 64 << 20 // fsync at least this often, so that an unclean open checks no more
 )
@@ -39,6 +40,7 @@ type Committer struct {
 	syncer syncer
 
 	mu       sync.Mutex // guards what follows; never held across I/O
+	ahead    []*Tx      // go before queue
 	queue    []*Tx
 	queued   int           // bytes in queue
 	inFlight []*group      // in the order of the commits
@@ -50,6 +52,7 @@ type Committer struct {
 	stats    Stats
 	alarm    *Waiter // woken every alarmBytes, when set
 	alarmed  int64   // stats.Bytes when it was woken last
+	brake    func(written int64) (rate int64)
 }
 
 // Stats counts what a Committer has done since it was opened.
@@ -86,7 +89,11 @@ func (c *Committer) Submit(tx *Tx) {
 	if c.closed {
 		err = log.ErrClosed
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case tx.Ahead:
+		c.ahead = append(c.ahead, tx)
+	default:
 		c.queue = append(c.queue, tx)
 		c.queued += size.bytes
 	}
@@ -117,10 +124,11 @@ func (c *Committer) Do(tx *Tx) error {
 func (c *Committer) Sync(done func(error)) { c.syncer.add(done) }
 
 // Exclusive runs fn while no commit is in flight or begun, and returns what it
-// returns. Transactions wait in the meantime; visibility and reads go on.
+// returns. Transactions wait in the meantime, those submitted before too; visibility and
+// reads go on.
 func (c *Committer) Exclusive(fn func() error) error {
 	var err error
-	tx := &Tx{exclusive: func() { err = fn() }}
+	tx := &Tx{Ahead: true, exclusive: func() { err = fn() }}
 	if e := c.Do(tx); e != nil {
 		return e
 	}
@@ -174,12 +182,54 @@ func (c *Committer) run() {
 	}
 }
 
+// Brake has fn say how many bytes a second may be written when Stats.Bytes have been, 0
+// for any number. While a commit waits for that more work may join it. fn must not block.
+func (c *Committer) Brake(fn func(written int64) (rate int64)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.brake = fn
+}
+
+// maxBrake is how long a commit waits for the brake; it is made small enough for that.
+const maxBrake = 100 * time.Millisecond
+
+// brakeLocked waits as long as the brake says, if that is not with what goes ahead. It
+// returns how many bytes may be committed then.
+func (c *Committer) brakeLocked() (bytes int) {
+	if c.brake == nil || len(c.ahead) > 0 {
+		return maxGroupBytes
+	}
+	rate := c.brake(c.stats.Bytes)
+	if rate <= 0 {
+		return maxGroupBytes
+	}
+	bytes = int(min(maxGroupBytes, rate*int64(maxBrake)/int64(time.Second)))
+	timer := time.NewTimer(time.Duration(int64(min(c.queued, bytes)) * int64(time.Second) / rate))
+	defer timer.Stop()
+	for !c.closed && len(c.ahead) == 0 {
+		c.mu.Unlock()
+		select {
+		case <-c.work:
+			c.mu.Lock()
+		case <-timer.C:
+			c.mu.Lock()
+			return bytes
+		}
+	}
+	return bytes
+}
+
 // next waits until it is worth committing and takes the next group. It returns false
 // when the committer is closed and everything is finished.
 func (c *Committer) next() (*group, bool) {
 	c.mu.Lock()
-	for !c.readyLocked() {
-		if c.closed && len(c.queue) == 0 && len(c.inFlight) == 0 {
+	bytes := 0
+	for !c.readyLocked() || bytes == 0 {
+		if c.readyLocked() {
+			bytes = c.brakeLocked()
+			continue
+		}
+		if c.closed && len(c.ahead) == 0 && len(c.queue) == 0 && len(c.inFlight) == 0 {
 			c.mu.Unlock()
 			return nil, false
 		}
@@ -188,7 +238,7 @@ func (c *Committer) next() (*group, bool) {
 		c.mu.Lock()
 	}
 	g := newGroup()
-	c.takeLocked(g)
+	c.takeLocked(g, bytes)
 	failed, flying := c.failed, c.flying
 	c.mu.Unlock()
 	return c.prepare(g, failed, flying), true
@@ -199,30 +249,43 @@ func (c *Committer) next() (*group, bool) {
 // many small commits cost more than they gain.
 func (c *Committer) readyLocked() bool {
 	switch {
-	case len(c.queue) == 0 || len(c.inFlight) >= maxInFlight:
+	case len(c.ahead) == 0 && len(c.queue) == 0 || len(c.inFlight) >= maxInFlight, c.flying >= maxFlyingBytes:
 		return false
 	case len(c.inFlight) == 0:
 		return true
-	case c.queue[0].exclusive != nil:
-		return false
+	case len(c.ahead) > 0:
+		return c.ahead[0].exclusive == nil
 	}
 	return c.queued >= overlapBytes
 }
 
-// takeLocked moves transactions from the queue to g.
-func (c *Committer) takeLocked(g *group) {
+// takeLocked moves transactions to g: of those that go ahead, or else of the queue, of
+// which no more than so many bytes.
+func (c *Committer) takeLocked(g *group, bytes int) {
+	if len(c.ahead) > 0 {
+		c.ahead, _ = c.takeFrom(c.ahead, g, maxGroupBytes)
+		return
+	}
+	var taken int
+	c.queue, taken = c.takeFrom(c.queue, g, bytes)
+	c.queued -= taken
+}
+
+// takeFrom moves transactions from the head of queue to g, up to so many bytes unless the
+// first has more, and returns the rest, and how many bytes have left the queue.
+func (c *Committer) takeFrom(queue []*Tx, g *group, limit int) (rest []*Tx, bytes int) {
 	limits := c.st.Limits()
-	limits.Bytes = min(limits.Bytes, maxGroupBytes)
+	limits.Bytes = min(limits.Bytes, limit)
 	var size cost
 	n := 0
-	for _, tx := range c.queue {
+	for _, tx := range queue {
 		more := tx.cost()
 		alone := tx.exclusive != nil
 		if n > 0 && (alone || n == maxGroupTxs || !size.plus(more).within(limits)) {
 			break
 		}
 		n++
-		c.queued -= more.bytes
+		bytes += more.bytes
 		if !tx.take() {
 			continue // withdrawn
 		}
@@ -232,10 +295,10 @@ func (c *Committer) takeLocked(g *group) {
 			break
 		}
 	}
-	rest := copy(c.queue, c.queue[n:])
-	clear(c.queue[rest:])
-	c.queue = c.queue[:rest]
+	left := copy(queue, queue[n:])
+	clear(queue[left:])
 	g.bytes = size.bytes
+	return queue[:left], bytes
 }
 
 // prepare stages g's transactions, answers those that cannot be stored, and returns g,

@@ -1,8 +1,8 @@
 package partition
 
 import (
-	"bytes"
 	"context"
+	"errors"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
@@ -11,8 +11,7 @@ import (
 // Trimmed counts what a Trim has removed.
 type Trimmed struct {
 	Records int64 // offsets passed by the log start
-	Batches int64
-	Bytes   int64 // of the removed batches
+	Erased
 }
 
 // Move is a partition whose log start offset is to move.
@@ -36,20 +35,25 @@ func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
 		}
 		at += n
 	}
+	e := NewEraser(c)
+	var err error
 	for i, m := range moves {
-		if m.Partition.Err() != nil {
+		p := m.Partition
+		if p.Err() != nil {
 			continue // its data goes with its topic
 		}
-		if err := m.Partition.removeBefore(ctx, c, m.Partition.LogStart(), &done[i]); err != nil {
-			return done, err
+		r := store.BatchRange(p.ID(), 0)
+		r.To = store.BatchRange(p.ID(), p.LogStart()).From
+		if err = e.Erase(ctx, r, &done[i].Erased); err != nil {
+			break
 		}
 	}
-	return done, nil
+	return done, errors.Join(err, e.Wait())
 }
 
 // moveStarts makes new log starts durable and then visible.
 func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
-	tx := &Tx{Essential: true, Synced: true}
+	tx := &Tx{Essential: true, Ahead: true, Synced: true}
 	starts := make([]int64, len(moves))
 	for i, m := range moves {
 		starts[i] = min(m.Start, m.Partition.HighWatermark())
@@ -72,35 +76,6 @@ func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
 		}
 	}
 	return nil
-}
-
-// removeBefore deletes the batches that end before start.
-func (p *Partition) removeBefore(ctx context.Context, c *Committer, start int64, done *Trimmed) error {
-	limit := c.st.Limits().Entries / 4
-	r := store.BatchRange(p.ID(), 0)
-	r.To = store.BatchRange(p.ID(), start).From
-	r.KeysOnly = true
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		tx := &Tx{Essential: true}
-		var size int64
-		err := c.st.Scan(r, func(e store.Entry) (bool, error) {
-			r.From = bytes.Clone(e.Key) // the next scan does not walk over what is deleted
-			tx.Writes.Delete(r.From)
-			size += int64(e.Size)
-			return tx.Writes.Len() < limit, nil
-		})
-		if err != nil || tx.Writes.Len() == 0 {
-			return err
-		}
-		if err := c.Do(tx); err != nil {
-			return err
-		}
-		done.Batches += int64(tx.Writes.Len())
-		done.Bytes += size
-	}
 }
 
 // Turn gives the caller the exclusive right to clean the partition until it calls the

@@ -16,6 +16,9 @@ type Tx struct {
 
 	// Synced makes Done wait for fsync.
 	Synced bool
+	// Ahead lets it go before transactions that wait already: for what no order with
+	// others matters to, and what the space on the disk depends on.
+	Ahead bool
 	// Essential work goes on when the disk is too full for appends.
 	Essential bool
 	// Begun, if set, is called when the transaction has its place in the order of all
@@ -62,7 +65,7 @@ func (t *Tx) Reset() {
 	clear(t.Appends)
 	t.Appends = t.Appends[:0]
 	t.Writes.Reset()
-	t.Synced, t.Essential, t.Begun, t.Done, t.exclusive = false, false, nil, nil, nil
+	t.Synced, t.Ahead, t.Essential, t.Begun, t.Done, t.exclusive = false, false, false, nil, nil, nil
 	t.state.Store(txQueued)
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // dropOrphans deletes the data of partitions that the catalogue does not know.
@@ -33,7 +34,7 @@ func (c *Catalogue) dropOrphans() error {
 			}
 			of := partitionRange(r, id)
 			if !known(id) {
-				if _, _, err := c.deleteRange(context.Background(), of); err != nil {
+				if err := c.erase(context.Background(), new(partition.Erased), of); err != nil {
 					return fmt.Errorf("catalogue: data of an unknown partition: %w", err)
 				}
 			}

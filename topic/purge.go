@@ -1,9 +1,9 @@
 package topic
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,9 +14,8 @@ import (
 
 // Purged counts what Purge removed.
 type Purged struct {
-	Topics  int
-	Batches int64
-	Bytes   int64 // of the batches
+	Topics int
+	partition.Erased
 }
 
 func doomedTopicKey(number uint32) []byte {
@@ -37,13 +36,8 @@ func (c *Catalogue) Purge(ctx context.Context) (Purged, error) {
 		if err != nil {
 			return done, fmt.Errorf("purge: %w", err)
 		}
-		for _, r := range store.TopicRanges(number) {
-			batches, bytes, err := c.deleteRange(ctx, r)
-			done.Batches += batches
-			done.Bytes += bytes
-			if err != nil {
-				return done, fmt.Errorf("purge: %w", err)
-			}
+		if err := c.erase(ctx, &done.Erased, store.TopicRanges(number)...); err != nil {
+			return done, fmt.Errorf("purge: %w", err)
 		}
 		tx := &partition.Tx{Essential: true}
 		tx.Writes.Delete(doomedTopicKey(number))
@@ -74,31 +68,14 @@ func (c *Catalogue) Doomed() bool {
 	return err != nil || len(doomed) > 0
 }
 
-// deleteRange deletes every key of r and returns how many were batches, of how many bytes.
-func (c *Catalogue) deleteRange(ctx context.Context, r store.Range) (batches, size int64, err error) {
-	limit := c.st.Limits().Entries / 4
-	for {
-		if err := ctx.Err(); err != nil {
-			return batches, size, err
+// erase deletes all keys of the ranges.
+func (c *Catalogue) erase(ctx context.Context, done *partition.Erased, ranges ...store.Range) error {
+	e := partition.NewEraser(c.committer)
+	var err error
+	for _, r := range ranges {
+		if err = e.Erase(ctx, r, done); err != nil {
+			break
 		}
-		tx := &partition.Tx{Essential: true}
-		var n, m int64
-		err := c.st.Scan(r, func(e store.Entry) (bool, error) {
-			r.From = bytes.Clone(e.Key) // the next scan does not walk over what is deleted
-			tx.Writes.Delete(r.From)
-			if _, err := store.ParseBatchKey(r.From); err == nil {
-				n++
-				m += int64(e.Size)
-			}
-			return tx.Writes.Len() < limit, nil
-		})
-		if err != nil || tx.Writes.Len() == 0 {
-			return batches, size, err
-		}
-		if err := c.committer.Do(tx); err != nil {
-			return batches, size, err
-		}
-		batches += n
-		size += m
 	}
+	return errors.Join(err, e.Wait())
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 func (h *house) purge() Purged {
@@ -36,7 +37,7 @@ func TestPurge(t *testing.T) {
 		}
 		h.create("doomed", 1)
 		h.write("doomed", 0, 4)
-		if got := h.purge(); got != (Purged{Topics: 1, Batches: 40, Bytes: 3150}) {
+		if got := h.purge(); got != (Purged{1, partition.Erased{Batches: 40, Bytes: 3150}}) {
 			t.Errorf("got %+v", got)
 		}
 		if n := h.keys(doomed.number); n != 0 || h.doomed() != 0 {
@@ -60,7 +61,7 @@ func TestPurgeAfterReopen(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.reopen()
-		if got := h.purge(); got != (Purged{Topics: 1, Batches: 7, Bytes: 546}) || h.keys(number) != 0 {
+		if got := h.purge(); got != (Purged{1, partition.Erased{Batches: 7, Bytes: 546}}) || h.keys(number) != 0 {
 			t.Errorf("got %+v, %d keys are left", got, h.keys(number))
 		}
 	})
@@ -68,7 +69,7 @@ func TestPurgeAfterReopen(t *testing.T) {
 
 // Interrupted in the middle, Purge goes on where it was, the same broker or the next.
 func TestPurgeIsInterrupted(t *testing.T) {
-	const batches = 2500 // more than two transactions
+	const batches = 20_000 // more than can be on their way at once
 	for name, reopen := range map[string]bool{"and goes on": false, "and goes on after reopen": true} {
 		t.Run(name, func(t *testing.T) {
 			inMemory(t, func(t *testing.T, h *house) {
@@ -131,7 +132,7 @@ func TestPurgeMeetsTrouble(t *testing.T) {
 			t.Errorf("disk full: got error %v", err)
 		}
 		h.st.full = false
-		if got := h.purge(); got != (Purged{Topics: 1, Batches: 3, Bytes: 234}) || h.keys(kept) != 3 {
+		if got := h.purge(); got != (Purged{1, partition.Erased{Batches: 3, Bytes: 234}}) || h.keys(kept) != 3 {
 			t.Errorf("got %+v, %d keys of the other topic", got, h.keys(kept))
 		}
 	})

@@ -1,12 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
@@ -37,8 +37,8 @@ type stored struct {
 	version uint64
 }
 
-// buryChunk is the number of keys deleted in one pause.
-const buryChunk = 100
+// buryChunk is the number of keys deleted in one pause, which takes some milliseconds.
+const buryChunk = 2000
 
 // bury deletes anew those keys of entries that are deleted. Nobody else may commit
 // while pause runs its argument.
@@ -85,17 +85,16 @@ func (s *badgerStore) deleted(entries []stored) ([]stored, error) {
 	return dead, nil
 }
 
-// known returns the entries of a value file that the index knows, alive or not. They are
-// the ones that GC copies. They refer to the bytes of file.
-func (s *badgerStore) known(file []byte) ([]stored, error) {
-	var all []stored
+// known appends to all the entries of a value file that the index knows, alive or not.
+// They are the ones that GC copies.
+func (s *badgerStore) known(file []byte, all []stored) ([]stored, error) {
 	for e := range entriesOf(file) {
 		item, txn, err := s.exactly(e)
 		if err != nil {
 			return nil, err
 		}
 		if item != nil {
-			all = append(all, e)
+			all = append(all, stored{key: bytes.Clone(e.key), version: e.version})
 		}
 		txn.Discard()
 	}
@@ -118,32 +117,35 @@ func (s *badgerStore) exactly(e stored) (*badger.Item, *badger.Txn, error) {
 	return item, txn, nil
 }
 
-// recoverRewrite ends what a rewrite of the last owner may have left, if the file is
+// recoverRewrite ends what a rewrite of the last owner may have left, where the files are
 // still there.
 func (s *badgerStore) recoverRewrite() error {
-	value, err := s.getAt(rewriteKey, s.pipeline.visible())
+	numbers, err := s.getAt(rewriteKey, s.pipeline.visible())
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if len(value) != 4 {
-		return fmt.Errorf("%w: number of a value file %x", ErrCorrupt, value)
+	if len(numbers)%4 != 0 {
+		return fmt.Errorf("%w: numbers of value files %x", ErrCorrupt, numbers)
 	}
-	file, err := os.ReadFile(valueFile(s.values(), binary.BigEndian.Uint32(value)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	for ; len(numbers) > 0; numbers = numbers[4:] {
+		err := readMapped(valueFile(s.values(), binary.BigEndian.Uint32(numbers)), s.recoverFile)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
+	return nil
+}
+
+func (s *badgerStore) recoverFile(file []byte) error {
 	if !s.recovery.Clean {
 		if err := s.recoverCopies(file); err != nil {
 			return err
 		}
 	}
-	entries, err := s.known(file)
+	entries, err := s.known(file, nil)
 	if err != nil {
 		return err
 	}

@@ -3,26 +3,57 @@ package store
 import (
 	"cmp"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
 
+	"github.com/dgraph-io/ristretto/v2/z"
 	"go.uber.org/zap"
 )
 
-// candidate returns the value file to be rewritten next, if any, with its content in
-// r.file.
-func (r *reclaim) candidate() (garbage, bool, error) {
+// choose returns the value files to be rewritten next, if any: those with the most
+// garbage, as many as do not hold too much that is alive.
+func (r *reclaim) choose() (files []garbage, err error) {
+	all, err := r.candidates()
+	if err != nil {
+		return nil, err
+	}
+	var alive int64
+	for _, g := range all {
+		if len(files) == maxRewritten || len(files) > 0 && alive+g.alive() > maxCopied {
+			break
+		}
+		r.tried[g.file] = true
+		found, err := r.inspect(g)
+		if err != nil {
+			return nil, err
+		}
+		if found != damage {
+			files = append(files, g)
+			alive += g.alive()
+		} else if r.log != nil {
+			r.log.Warn("value file is damaged and cannot be reclaimed", zap.String("file", valueFile(r.values(), g.file)))
+		}
+	}
+	if len(files) == 0 {
+		return nil, nil
+	}
+	// GC copies through a memory map: without room that would kill the process.
+	return files, r.Room(int(alive), true)
+}
+
+// candidates returns the value files that have enough garbage and were not tried yet,
+// those with the most garbage first.
+func (r *reclaim) candidates() ([]garbage, error) {
 	newest, err := newestValueFile(r.values())
 	if err != nil {
-		return garbage{}, false, err
+		return nil, err
 	}
 	all, err := readGarbage(r.values())
 	if err != nil {
-		return garbage{}, false, err
+		return nil, err
 	}
-	slices.SortStableFunc(all, func(a, b garbage) int { return cmp.Compare(b.bytes, a.bytes) })
+	worth := all[:0]
 	for _, g := range all {
 		info, err := os.Stat(valueFile(r.values(), g.file))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -30,55 +61,80 @@ func (r *reclaim) candidate() (garbage, bool, error) {
 			continue
 		}
 		if err != nil {
-			return g, false, err
+			return nil, err
 		}
+		g.size = info.Size()
 		// The newest file is being written to, and one that was rewritten waits for a
 		// scan to end.
-		if r.rewritten[g.file] || r.tried[g.file] || g.file >= newest || float64(g.bytes) < garbageShare*float64(info.Size()) {
+		if r.rewritten[g.file] || r.tried[g.file] || g.file >= newest || float64(g.bytes) < r.share*float64(g.size) {
 			continue
 		}
-		r.tried[g.file] = true
-		damaged, err := r.load(g)
-		if err != nil {
-			return g, false, err
-		}
-		if !damaged {
-			return g, true, r.roomFor(info.Size(), g)
-		}
-		if r.log != nil {
-			r.log.Warn("value file is damaged and cannot be reclaimed", zap.String("file", valueFile(r.values(), g.file)))
-		}
+		worth = append(worth, g)
 	}
-	return garbage{}, false, nil
+	slices.SortStableFunc(worth, func(a, b garbage) int { return cmp.Compare(b.bytes, a.bytes) })
+	return worth, nil
 }
 
-// roomFor asks for room for what is alive in the file, which GC copies through a memory
-// map: without room that would kill the process.
-func (r *reclaim) roomFor(size int64, g garbage) error {
-	alive := size
-	if g.bytes <= uint64(size) { // else nobody knows, see condemn
-		alive -= int64(g.bytes)
-	}
-	return r.Room(int(alive), true)
+// content is what there is in a value file.
+type content int
+
+const (
+	nothing content = iota // that the index knows of
+	something
+	// damage: there are whole entries behind a damaged one. GC would stop there, or panic,
+	// and then delete the file with all that follows. Such a file stays as it is; its
+	// space is lost.
+	damage
+)
+
+// inspect reads the file of g. It does not look for more behind something.
+func (r *reclaim) inspect(g garbage) (found content, err error) {
+	err = readMapped(valueFile(r.values(), g.file), func(data []byte) error {
+		if losesEntries(data) {
+			found = damage
+			return nil
+		}
+		for e := range entriesOf(data) {
+			item, txn, err := r.exactly(e)
+			if err != nil {
+				return err
+			}
+			txn.Discard()
+			if item != nil {
+				found = something
+				return nil
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
-// load reads the file and reports whether it holds whole entries behind a damaged one.
-// GC would stop at the damage, or panic over it, and then delete the file with all that
-// follows. Such a file stays as it is; its space is lost.
-func (r *reclaim) load(g garbage) (damaged bool, err error) {
-	f, err := os.Open(valueFile(r.values(), g.file))
+// knownIn appends to all the entries of the file of g that the index knows.
+func (r *reclaim) knownIn(g garbage, all []stored) ([]stored, error) {
+	err := readMapped(valueFile(r.values(), g.file), func(data []byte) (err error) {
+		all, err = r.known(data, all)
+		return err
+	})
+	return all, err
+}
+
+// readMapped has fn read a file, which nobody changes meanwhile.
+func readMapped(path string, fn func(data []byte) error) error {
+	f, err := os.Open(path)
 	if err != nil {
-		return false, err
+		return err
 	}
+	defer f.Close() //nolint:errcheck // it was only read
 	info, err := f.Stat()
-	if err == nil {
-		r.file = slices.Grow(r.file[:0], int(info.Size()))[:info.Size()]
-		_, err = io.ReadFull(f, r.file)
+	if err != nil || info.Size() == 0 {
+		return err
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return false, err
+	data, err := z.Mmap(f, false, info.Size())
+	if err != nil {
+		return err
 	}
-	return losesEntries(r.file), nil
+	return errors.Join(fn(data), z.Munmap(data))
 }
 
 // condemned is a count of garbage that is higher than any real one.

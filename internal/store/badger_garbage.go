@@ -21,6 +21,16 @@ type garbage struct {
 	file  uint32
 	bytes uint64
 	pos   int64 // of the count in the file
+	size  int64 // of the value file, where it was looked up
+}
+
+// alive is about how many bytes of the file are not garbage. GC may have been told that
+// there is more garbage than there is, see condemn; then all of it is, for all we know.
+func (g garbage) alive() int64 {
+	if g.bytes > uint64(g.size) {
+		return g.size
+	}
+	return g.size - int64(g.bytes)
 }
 
 func readGarbage(dir string) ([]garbage, error) {

@@ -259,7 +259,7 @@ func benchmarkCommitDuringReclaim(b *testing.B, s *badgerStore, size int, reclai
 		b.Fatal(err)
 	}
 	if reclaim {
-		go func() { reclaimed <- s.Reclaim(context.Background(), w.pause) }()
+		go func() { reclaimed <- s.Reclaim(context.Background(), ReclaimOptions{Pause: w.pause}) }()
 	}
 	load := newBenchBatch(1, size)
 	var latencies []time.Duration

@@ -68,7 +68,7 @@ func (v victim) inspect(t *testing.T) int {
 		}
 	}
 	lostNow := v.read(t, s)
-	if err := s.Reclaim(context.Background(), atOnce); err != nil {
+	if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 		t.Errorf("Reclaim: %v", err)
 	}
 	if after := v.read(t, s); after != lostNow {
@@ -293,14 +293,14 @@ func TestOrphanedValueFileIsReclaimed(t *testing.T) {
 		b.Delete(AppendBatchKey(nil, BatchKey{LastOffset: int64(i), MaxTimestamp: int64(i)}))
 		commit(t, s, &b)
 	}
-	run := reclaim{badgerStore: s, pause: atOnce, tried: map[uint32]bool{}}
+	run := newReclaim(s, ReclaimOptions{Pause: atOnce})
 	if err := run.countGarbage(); err != nil {
 		t.Fatal(err)
 	}
 	s.beginDeletions()
 	txn, it := s.iterate(Range{}) // a scan that keeps the file as long as the process lives
-	if more, err := run.rewriteOne(); !more || err != nil {
-		t.Fatalf("rewriteOne: %v, %v", more, err)
+	if more, err := run.rewriteSome(); !more || err != nil {
+		t.Fatalf("rewriteSome: %v, %v", more, err)
 	}
 	left := copyStore(t, dir)
 	s.closeIterator(it)
@@ -314,7 +314,7 @@ func TestOrphanedValueFileIsReclaimed(t *testing.T) {
 	}
 	s = openTemp(t, left, Options{})
 	defer closeStore(t, s)
-	if err := s.Reclaim(context.Background(), atOnce); err != nil {
+	if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(first); !errors.Is(err, os.ErrNotExist) {
@@ -351,7 +351,7 @@ func TestReclaimPassesOverDamage(t *testing.T) {
 	}
 	commit(t, s, &b)
 	for range 2 {
-		if err := s.Reclaim(context.Background(), atOnce); err != nil {
+		if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 			t.Fatal(err)
 		}
 	}

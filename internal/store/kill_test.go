@@ -98,7 +98,7 @@ func childWork(dir string) error {
 			}
 		}
 		fmt.Println("gone", low)
-		if err := s.Reclaim(context.Background(), atOnce); err != nil {
+		if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 			return err
 		}
 	}

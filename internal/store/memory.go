@@ -148,7 +148,7 @@ func (s *memoryStore) Room(int, bool) error { return s.alive() }
 
 func (s *memoryStore) Sync() error { return s.alive() }
 
-func (s *memoryStore) Reclaim(ctx context.Context, _ func(func() error) error) error {
+func (s *memoryStore) Reclaim(ctx context.Context, _ ReclaimOptions) error {
 	return errors.Join(s.alive(), ctx.Err())
 }
 

@@ -168,7 +168,7 @@ func (m *model) reclaim(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "seldom") > 0 {
 		t.Skip("not now")
 	}
-	if err := m.store.Reclaim(context.Background(), atOnce); err != nil {
+	if err := m.store.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 		t.Fatal(err)
 	}
 	m.compare(t, Range{})

@@ -103,7 +103,7 @@ func TestRoomOnSmallFileSystem(t *testing.T) {
 		}
 	}
 	removeOffsets(t, s, 0, written-50)
-	if err := s.Reclaim(t.Context(), atOnce); err != nil {
+	if err := s.Reclaim(t.Context(), ReclaimOptions{Pause: atOnce}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Room(10<<20, false); err != nil {

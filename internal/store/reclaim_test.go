@@ -39,7 +39,7 @@ func TestReclaimGivesSpaceBack(t *testing.T) {
 	}
 	live := values / 10
 	removeOffsets(t, s, 0, values-live)
-	if err := s.Reclaim(context.Background(), atOnce); err != nil {
+	if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 		t.Fatal(err)
 	}
 	left, err := s.Size()
@@ -52,7 +52,7 @@ func TestReclaimGivesSpaceBack(t *testing.T) {
 		}
 	}
 	removeOffsets(t, s, values-live, values)
-	if err := s.Reclaim(context.Background(), atOnce); err != nil {
+	if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := s.Size(); err != nil || left > 64<<20 {
@@ -67,7 +67,7 @@ func TestReclaimOfOverwrittenValues(t *testing.T) {
 	for i := range 1100 {
 		commit(t, s, numbered(i, 1, 64<<10))
 	}
-	if err := s.Reclaim(context.Background(), atOnce); err != nil {
+	if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := s.Size(); err != nil || n > 16<<20 {
@@ -129,7 +129,7 @@ func TestReclaimOverAndOver(t *testing.T) {
 		fill(next, next+step)
 		removeOffsets(t, s, max(20, next-step), next)
 		next += step
-		if err := s.Reclaim(context.Background(), atOnce); err != nil {
+		if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 			t.Fatal(err)
 		}
 		read(s, next-step, next)
@@ -177,7 +177,7 @@ func TestReclaimSyncsBeforeItDeletes(t *testing.T) {
 		}
 		return syncFile(path)
 	}
-	if err := s.Reclaim(context.Background(), atOnce); err != nil {
+	if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(first); !errors.Is(err, os.ErrNotExist) {
@@ -202,7 +202,7 @@ func TestReclaimWithFailingSync(t *testing.T) {
 		}
 		return syncFile(path)
 	}
-	if err := s.Reclaim(context.Background(), atOnce); !errors.Is(err, broken) {
+	if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); !errors.Is(err, broken) {
 		t.Errorf("Reclaim: %v", err)
 	}
 	if _, err := os.Stat(first); err != nil {

@@ -8,6 +8,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // The errors of this package. Every error that leaves it wraps exactly one of them,
@@ -89,16 +90,14 @@ type Store interface {
 	Recovery() Recovery
 
 	// Reclaim gives the space of deleted values back to the file system as far as it
-	// can, and returns when ctx ends at the latest after the file in hand. Everything
-	// else may go on meanwhile, but for short steps, each of which Reclaim hands to
-	// pause: that calls fn once, while no Commit is running or in flight, and returns
-	// its error, or one of its own without having called it. Calls of Reclaim must not
-	// overlap. Between the files Reclaim rests in proportion to its work.
+	// can, and returns when ctx ends at the latest after the files in hand. Everything
+	// else may go on meanwhile, but for the short steps that it hands to opts.Pause.
+	// Calls of Reclaim must not overlap.
 	//
 	// A Scan that lasts longer than Reclaim delays the deletion of files; if the
 	// process is killed then, keys deleted before may come back. To free space it must
 	// first write a little; without the room for that it returns ErrDiskFull.
-	Reclaim(ctx context.Context, pause func(fn func() error) error) error
+	Reclaim(ctx context.Context, opts ReclaimOptions) error
 
 	// Size returns the bytes that the store takes on disk (0 in memory).
 	Size() (int64, error)
@@ -107,6 +106,24 @@ type Store interface {
 	// goroutine of the store. After it every method but Close answers ErrClosed.
 	// It is idempotent.
 	Close() error
+}
+
+// ReclaimOptions tune a Reclaim. Only Pause is required.
+type ReclaimOptions struct {
+	// Pause calls fn once, while no Commit is running or in flight, and returns its
+	// error, or one of its own without having called it.
+	Pause func(fn func() error) error
+	// Share is the part of a file that must be garbage for the file to be rewritten;
+	// 0 means 0.5. The lower, the less is left and the more is copied.
+	Share float64
+	// Freed, if set, is told how much garbage went with each file.
+	Freed func(bytes int64)
+	// Enough, if set, is asked whether Reclaim may stop: when the files are gone of which
+	// nothing is alive, and then between others.
+	Enough func() bool
+	// Rest, if set, is called between files with how long the work on the last took, and
+	// may wait, so that others have the disk for a while. Its error ends Reclaim.
+	Rest func(ctx context.Context, worked time.Duration) error
 }
 
 // Recovery is the state in which a store was found.

@@ -147,7 +147,7 @@ func TestReclaimBesideEverything(t *testing.T) {
 		killed := openTemp(t, copyStore(t, dir), opts)
 		model.check(t, killed, true)
 		for range 2 {
-			if err := killed.Reclaim(t.Context(), atOnce); err != nil {
+			if err := killed.Reclaim(t.Context(), ReclaimOptions{Pause: atOnce}); err != nil {
 				t.Fatal(err)
 			}
 			model.check(t, killed, true)
@@ -184,7 +184,7 @@ func stressRound(t *testing.T, s *badgerStore, model *facts, random *rand.Rand, 
 	reclaims, rewrites := 0, 0
 	beside(func() {
 		before, _ := newestValueFile(s.values())
-		err := s.Reclaim(reclaiming, w.pause)
+		err := s.Reclaim(reclaiming, ReclaimOptions{Pause: w.pause})
 		if err != nil && !errors.Is(err, context.Canceled) {
 			t.Errorf("Reclaim: %v", err)
 		}

@@ -340,7 +340,7 @@ func TestReclaimKeepsWhatIsThere(t *testing.T) {
 	both(t, func(t *testing.T, s Store) {
 		set(t, s, "a", "1", "b", strings.Repeat("2", 3000), "c", "3")
 		remove(t, s, "a")
-		if err := s.Reclaim(context.Background(), atOnce); err != nil {
+		if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
 			t.Fatalf("Reclaim: %v", err)
 		}
 		expect(t, "all", dump(t, s, Range{}), "b="+strings.Repeat("2", 3000)+" c=3")
@@ -349,7 +349,7 @@ func TestReclaimKeepsWhatIsThere(t *testing.T) {
 
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()
-		if err := s.Reclaim(ended, atOnce); !errors.Is(err, context.Canceled) {
+		if err := s.Reclaim(ended, ReclaimOptions{Pause: atOnce}); !errors.Is(err, context.Canceled) {
 			t.Errorf("Reclaim with an ended context: %v", err)
 		}
 	})
@@ -378,7 +378,7 @@ func TestClosedStore(t *testing.T) {
 			"Scan":    s.Scan(Range{}, func(Entry) (bool, error) { return true, nil }),
 			"Room":    s.Room(1, true),
 			"Sync":    s.Sync(),
-			"Reclaim": s.Reclaim(context.Background(), atOnce),
+			"Reclaim": s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}),
 			"Size":    sizeErr,
 		} {
 			if !errors.Is(err, ErrClosed) {
