@@ -2,8 +2,10 @@ package samsa
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -139,25 +141,95 @@ func TestRetentionGivesSpaceBack(t *testing.T) {
 }
 
 // BenchmarkRetention writes 8 GB, of which 512 MB are kept, and then 2 GB with and without
-// retention in turns.
+// retention in turns; less of both with -short.
 func BenchmarkRetention(b *testing.B) {
-	b.Run("written=8GB/kept=512MB", func(b *testing.B) {
+	total, keep := int64(8<<30), int64(512<<20)
+	if testing.Short() {
+		total, keep = total/16, keep/8
+	}
+	b.Run(fmt.Sprintf("written=%dMiB/kept=%dMiB", total>>20, keep>>20), func(b *testing.B) {
 		for b.Loop() {
-			const keep = 512 << 20
-			res := steady{total: 8 << 30, keep: keep, retention: true}.run(b)
-			b.ReportMetric(float64(res.peak-128e6)/keep, "peak-times-live")
-			b.ReportMetric(float64(res.last-64e6)/keep, "end-times-live")
+			res := steady{total: total, keep: keep, retention: true}.run(b)
+			b.ReportMetric(float64(res.peak-128e6)/float64(keep), "peak-times-live")
+			b.ReportMetric(float64(res.last-64e6)/float64(keep), "end-times-live")
 			b.ReportMetric(float64(res.heap)/(1<<20), "peak-heap-MiB")
-			b.ReportMetric(float64(8<<10)/res.took.Seconds(), "MiB/s")
+			b.ReportMetric(float64(total>>20)/res.took.Seconds(), "MiB/s")
 		}
 	})
 	b.Run("throughput", func(b *testing.B) {
 		var took [2]time.Duration
 		for b.Loop() {
 			for i, retention := range []bool{true, false} {
-				took[i] += steady{total: 2 << 30, keep: 256 << 20, retention: retention}.run(b).took
+				took[i] += steady{total: total / 4, keep: keep / 2, retention: retention}.run(b).took
 			}
 		}
 		b.ReportMetric(100*float64(took[1])/float64(took[0]), "%-of-without")
 	})
+}
+
+// BenchmarkProduceDuringSweep asks for a record to be stored every millisecond while 1 GB is
+// removed and given back. A record that has to wait makes those behind it late, too; the
+// time counts from when each should have been sent.
+func BenchmarkProduceDuringSweep(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		ctx := context.Background()
+		broker, err := Open(b.TempDir(), Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, topic := range []string{"bulk", "live"} {
+			if err := broker.Topics().Create(ctx, topic, TopicConfig{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		write(b, broker, "bulk", 64<<10, 1<<30, 1)
+		if err := broker.Sync(ctx); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		swept := make(chan error, 1)
+		go func() {
+			err := broker.Topics().DeleteRecords(ctx, "bulk", map[int32]int64{0: -1})
+			if err == nil {
+				_, err = broker.Compact(ctx)
+			}
+			swept <- err
+		}()
+		late := produceEvery(b, broker, time.Millisecond, swept)
+		b.StopTimer()
+		slices.Sort(late)
+		for _, q := range []struct {
+			name string
+			of   float64
+		}{{"p50-ms", 0.5}, {"p99-ms", 0.99}, {"p99.9-ms", 0.999}, {"max-ms", 1}} {
+			at := late[min(len(late)-1, int(q.of*float64(len(late))))]
+			b.ReportMetric(float64(at)/float64(time.Millisecond), q.name)
+		}
+		b.ReportMetric(float64(len(late)), "records")
+		if err := broker.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+// produceEvery produces a record at each tick until done, and returns how late each was
+// acknowledged.
+func produceEvery(b *testing.B, broker *Broker, tick time.Duration, done <-chan error) (late []time.Duration) {
+	record := Record{Topic: "live", Value: make([]byte, 1000)}
+	for due := time.Now(); ; due = due.Add(tick) {
+		select {
+		case err := <-done:
+			if err != nil {
+				b.Fatal(err)
+			}
+			return late
+		case <-time.After(time.Until(due)):
+		}
+		if _, err := broker.Produce(context.Background(), record); err != nil {
+			b.Fatal(err)
+		}
+		late = append(late, time.Since(due))
+	}
 }
