@@ -14,8 +14,9 @@ type reads struct {
 	// discarded: of every key, all versions up to this one but the newest of them may
 	// be gone.
 	discarded  atomic.Uint64
-	discarding sync.Mutex // held while discarded and held change
-	held       bool       // discarded must not rise
+	discarding sync.Mutex     // held while what follows and discarded change
+	held       bool           // discarded must not rise
+	pinned     map[uint64]int // discarded must not rise above these versions; how many want it
 
 	// files keeps the value files in place. Finding a value takes two steps, index and
 	// file, between which the file must not go; so whoever reads holds it shared.
@@ -90,6 +91,11 @@ func (s *badgerStore) Scan(r Range, fn func(Entry) (bool, error)) error {
 	}
 	defer s.gate.leave()
 	txn, it := s.iterate(r)
+	return s.scan(txn, it, r, fn)
+}
+
+// scan does the work of Scan, and ends txn and it.
+func (s *badgerStore) scan(txn *badger.Txn, it *badger.Iterator, r Range, fn func(Entry) (bool, error)) error {
 	defer txn.Discard()
 	defer s.closeIterator(it)
 
@@ -146,12 +152,7 @@ func seek(it *badger.Iterator, r Range) {
 // iterate opens an iterator on the newest visible version. From then on it is
 // independent of compaction: it holds on to the tables it needs.
 func (s *badgerStore) iterate(r Range) (*badger.Txn, *badger.Iterator) {
-	opts := badger.IteratorOptions{Reverse: r.Reverse}
-	if !r.Reverse {
-		// Spares the tables that hold no such key. Backwards it would end the scan
-		// at once when To, which has another prefix, is a key.
-		opts.Prefix = r.prefix()
-	}
+	opts := iteratorOptions(r)
 	for {
 		at := s.pipeline.visible()
 		txn := s.db.NewTransactionAt(at, false)
@@ -162,6 +163,16 @@ func (s *badgerStore) iterate(r Range) (*badger.Txn, *badger.Iterator) {
 		s.closeIterator(it)
 		txn.Discard()
 	}
+}
+
+func iteratorOptions(r Range) badger.IteratorOptions {
+	opts := badger.IteratorOptions{Reverse: r.Reverse}
+	if !r.Reverse {
+		// Spares the tables that hold no such key. Backwards it would end the scan
+		// at once when To, which has another prefix, is a key.
+		opts.Prefix = r.prefix()
+	}
+	return opts
 }
 
 func (s *badgerStore) openIterator(txn *badger.Txn, opts badger.IteratorOptions) *badger.Iterator {
@@ -197,6 +208,9 @@ func (s *badgerStore) discardBelow(version uint64) {
 	defer s.reads.discarding.Unlock()
 	if s.reads.held {
 		return
+	}
+	for pinned := range s.reads.pinned {
+		version = min(version, pinned)
 	}
 	s.reads.discarded.Store(version)
 	s.db.SetDiscardTs(version)

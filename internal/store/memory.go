@@ -91,6 +91,10 @@ func (s *memoryStore) Scan(r Range, fn func(Entry) (bool, error)) error {
 		return ErrClosed
 	}
 	defer s.gate.leave()
+	return scanTree(s.snapshot(), r, fn)
+}
+
+func scanTree(tree *memoryTree, r Range, fn func(Entry) (bool, error)) error {
 	var (
 		item memoryItem
 		err  error
@@ -108,9 +112,43 @@ func (s *memoryStore) Scan(r Range, fn func(Entry) (bool, error)) error {
 		more, err = fn(Entry{Key: i.key, Version: i.version, Size: len(i.value), value: value})
 		return more && err == nil
 	}
-	walk(s.snapshot(), r, visit)
+	walk(tree, r, visit)
 	return err
 }
+
+// memorySnapshot is a copy of the tree, which costs nothing.
+type memorySnapshot struct {
+	s    *memoryStore
+	tree *memoryTree
+}
+
+func (s *memoryStore) Snapshot() (Snapshot, error) {
+	if !s.gate.enter() {
+		return nil, ErrClosed
+	}
+	defer s.gate.leave()
+	return memorySnapshot{s: s, tree: s.snapshot()}, nil
+}
+
+func (v memorySnapshot) Get(key []byte) ([]byte, error) {
+	if err := v.s.alive(); err != nil {
+		return nil, err
+	}
+	item, ok := v.tree.Get(memoryItem{key: key})
+	if !ok {
+		return nil, ErrNotFound
+	}
+	return bytes.Clone(item.value), nil
+}
+
+func (v memorySnapshot) Scan(r Range, fn func(Entry) (bool, error)) error {
+	if err := v.s.alive(); err != nil {
+		return err
+	}
+	return scanTree(v.tree, r, fn)
+}
+
+func (v memorySnapshot) Close() {}
 
 func walk(tree *memoryTree, r Range, visit func(memoryItem) bool) {
 	switch {

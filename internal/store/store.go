@@ -76,6 +76,10 @@ type Store interface {
 	// fn must not call Commit.
 	Scan(r Range, fn func(e Entry) (bool, error)) error
 
+	// Snapshot returns the state of now, which later commits do not change. As long as it
+	// is not closed the store keeps what it holds, and Reclaim frees little.
+	Snapshot() (Snapshot, error)
+
 	// Sync makes every commit whose done was called before Sync was called survive
 	// power loss. Commits may go on meanwhile. Overlapping calls are allowed, and one
 	// fsync serves all that wait for it. An error is final, see Commit.
@@ -106,6 +110,14 @@ type Store interface {
 	// goroutine of the store. After it every method but Close answers ErrClosed.
 	// It is idempotent.
 	Close() error
+}
+
+// Snapshot is the state of a store at one time. Its Get and Scan are those of Store. It may
+// be used by several goroutines, and not after Close, which is idempotent.
+type Snapshot interface {
+	Get(key []byte) ([]byte, error)
+	Scan(r Range, fn func(e Entry) (bool, error)) error
+	Close()
 }
 
 // ReclaimOptions tune a Reclaim. Only Pause is required.
