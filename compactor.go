@@ -146,7 +146,10 @@ func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 		done.add(removed)
 		errs = append(errs, err)
 	}
-	seen.waived = max(0, done.Bytes-seen.displaced)
+	// A little more than was written may go any time, as batches go whole.
+	if more := done.Bytes - seen.displaced; more > reclaimBytes {
+		seen.waived = more
+	}
 	k.note(full, done.Removed, seen)
 	return done, errors.Join(errs...)
 }
@@ -260,7 +263,7 @@ func (k *compactor) trim(ctx context.Context, jobs []*sweepJob, displaced *int64
 		sum.add(removed)
 		j.s.removed.add(removed)
 		*displaced += min(removed.Bytes, j.appended-j.s.appended)
-		j.s.counted, j.s.appended, j.s.live, j.s.due = true, j.appended, max(0, j.live-removed.Bytes), j.due
+		j.s.counted, j.s.appended, j.s.live, j.s.due = true, j.appended, j.live-trimmed[i].Passed, j.due
 	}
 	k.space.removed(sum.Bytes)
 	return sum, err
@@ -377,8 +380,8 @@ func (k *compactor) trimmed(p *partition.Partition, t partition.Trimmed) {
 	defer k.mu.Unlock()
 	k.sum.add(removed)
 	s.removed.add(removed)
-	s.live -= t.Bytes // which counts for nothing before live is known
-	k.space.removed(t.Bytes)
+	s.live -= t.Passed // which counts for nothing before live is known
+	k.space.removedByHand(t.Bytes)
 }
 
 // trim removes records by hand.
@@ -428,73 +431,4 @@ func (b *Broker) Compact(ctx context.Context) (Compaction, error) {
 	}
 	c.BytesFreed = max(0, before-after)
 	return c, nil
-}
-
-// RetentionStats is what retention has done since the broker was opened, and what it
-// knows since its last sweep.
-type RetentionStats struct {
-	LastSweep  time.Time // of all topics; zero before the first
-	Removed    Removed
-	BytesLive  int64 // of stored batches
-	BytesDisk  int64 // that the data directory takes
-	Partitions []PartitionRetention
-}
-
-// PartitionRetention is one partition's part of RetentionStats.
-type PartitionRetention struct {
-	Topic     string
-	Partition int32
-	Removed   Removed
-	BytesLive int64     // of stored batches
-	NextDue   time.Time // when its oldest batch will be too old; zero for never
-}
-
-// RetentionStats returns statistics of retention, the partitions by topic and index.
-func (b *Broker) RetentionStats(ctx context.Context) (RetentionStats, error) {
-	if err := b.check(ctx); err != nil {
-		return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
-	}
-	size, err := b.st.Size()
-	if err != nil {
-		return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
-	}
-	k := &b.compactor
-	topics := b.catalogue.List()
-	k.mu.Lock()
-	stats := RetentionStats{LastSweep: k.last, Removed: k.sum, BytesDisk: size}
-	k.mu.Unlock()
-	for _, t := range topics {
-		for i, p := range t.Partitions() {
-			pr, err := k.stats(ctx, p)
-			if err != nil {
-				return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
-			}
-			pr.Topic, pr.Partition = t.Name(), int32(i)
-			stats.BytesLive += pr.BytesLive
-			stats.Partitions = append(stats.Partitions, pr)
-		}
-	}
-	return stats, nil
-}
-
-// stats returns what is known of a partition. Its bytes are counted if no sweep has done
-// so yet.
-func (k *compactor) stats(ctx context.Context, p *partition.Partition) (PartitionRetention, error) {
-	s := k.track(p)
-	k.mu.Lock()
-	pr := PartitionRetention{Removed: s.removed, NextDue: s.due, BytesLive: s.live + p.Appended() - s.appended}
-	counted := s.counted
-	k.mu.Unlock()
-	if counted {
-		return pr, nil
-	}
-	pr.BytesLive = 0
-	err := p.Log().Batches(func(b retention.Batch) bool {
-		pr.BytesLive += int64(b.Bytes)
-		return ctx.Err() == nil
-	})
-	if p.Err() != nil {
-		err = nil // deleted meanwhile
-	}
-	return pr, errors.Join(err, ctx.Err())
 }

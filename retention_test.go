@@ -1,6 +1,7 @@
 package samsa
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -432,5 +433,48 @@ func TestCompactionBesideReaders(t *testing.T) {
 	}
 	if n := len(k.all("t")); n >= 2*keys {
 		t.Errorf("%d records are left of %d keys", n, keys)
+	}
+}
+
+// once is a context that ends when it was looked at n times.
+type once struct {
+	context.Context
+	n int
+}
+
+func (c *once) Err() error {
+	if c.n--; c.n < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// What an interrupted removal has left is not counted twice when it goes.
+func TestStatsAfterAnInterruptedRemoval(t *testing.T) {
+	k := inMemory(t, Options{Produce: ProducerOptions{Compression: CompressionNone}})
+	k.create("t", 1)
+	for range 20 {
+		k.produce(Record{Topic: "t", Value: make([]byte, 10_000)})
+	}
+	live := func() int64 {
+		t.Helper()
+		stats, err := k.RetentionStats(k.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stats.BytesLive
+	}
+	all := live()
+	err := k.Topics().DeleteRecords(&once{k.ctx, 1}, "t", map[int32]int64{0: 10})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("the context has ended: %v", err)
+	}
+	for range 2 {
+		if got := live(); got != all/2 {
+			t.Errorf("%d bytes live, want %d", got, all/2)
+		}
+		if _, err := k.Compact(k.ctx); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

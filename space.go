@@ -40,6 +40,10 @@ const (
 	reclaimBytes = 64 << 20
 	// Compact has a file rewritten for less garbage than a sweep in the background.
 	compactShare = 0.1
+	// debtShare is for when producers are slowed down as much as they can be: were no file
+	// worth rewriting then, they would be so for ever. What it leaves, 1/3 of what is
+	// alive, is less than the debt that is allowed.
+	debtShare = 0.25
 )
 
 func (s *space) init(b *Broker) {
@@ -55,6 +59,16 @@ func (s *space) removed(n int64) {
 	if s.garbage >= reclaimBytes {
 		s.wake()
 	}
+}
+
+// removedByHand notes n bytes of garbage that the last sweep took for alive. They are no
+// debt of those who write.
+func (s *space) removedByHand(n int64) {
+	s.removed(n)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live -= n
+	s.waived += n
 }
 
 // wake asks for space to be given back.
@@ -98,7 +112,7 @@ func (s *space) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if err := s.reclaim(ctx, 0, s.enough()); err != nil && ctx.Err() == nil {
+		if err := s.reclaim(ctx, s.share(), s.enough()); err != nil && ctx.Err() == nil {
 			s.b.logger.Warn("giving space back to the file system failed, it is tried again after the next sweep", zap.Error(err))
 		}
 	}
@@ -113,6 +127,14 @@ func (s *space) enough() func() bool {
 		return nil
 	}
 	return func() bool { return s.owed.Load() < 0 }
+}
+
+// share returns the part of a file that must be garbage in the background.
+func (s *space) share() float64 {
+	if s.owed.Load() < brakeWay {
+		return 0
+	}
+	return debtShare
 }
 
 // reclaim gives space back to the file system: all that has as large a share of garbage, 0
@@ -184,7 +206,7 @@ func (s *space) rest(ctx context.Context, worked time.Duration) error {
 // the part of what was written since the last sweep that will become debt by the next. At
 // brakeWay it is full. So the directory stays below 1.5 times what is alive plus 128 MB.
 const (
-	freeDebt = 72 << 20
+	freeDebt = 24 << 20
 	brakeWay = 56 << 20
 
 	fastBrake = 512 << 20 // bytes a second when it begins to work
@@ -198,9 +220,9 @@ func (s *space) brake(written int64) int64 {
 	if displaced == 0 {
 		return 0 // the directory grows by what is alive
 	}
-	owed := s.owed.Load() + (written-s.seen.Load())*displaced/1024
+	owed := min(brakeWay, s.owed.Load()+(written-s.seen.Load())*displaced/1024)
 	if owed <= 0 {
 		return 0
 	}
-	return max(fullBrake, fastBrake-(fastBrake-fullBrake)*owed/brakeWay)
+	return fastBrake - (fastBrake-fullBrake)*owed/brakeWay
 }

@@ -53,6 +53,7 @@ type Committer struct {
 	alarm    *Waiter // woken every alarmBytes, when set
 	alarmed  int64   // stats.Bytes when it was woken last
 	brake    func(written int64) (rate int64)
+	waited   time.Duration // for the brake, until something went ahead
 }
 
 // Stats counts what a Committer has done since it was opened.
@@ -76,7 +77,8 @@ func NewCommitter(st store.Store, logger *zap.Logger) *Committer {
 }
 
 // Submit hands over tx, which belongs to the committer until tx.Done is called. It
-// does not block. Transactions take effect in the order of the calls.
+// does not block. Transactions take effect in the order of the calls, but for those that go
+// ahead, which have an order of their own.
 func (c *Committer) Submit(tx *Tx) {
 	size := tx.cost()
 	if l := c.st.Limits(); !size.within(l) {
@@ -193,8 +195,8 @@ func (c *Committer) Brake(fn func(written int64) (rate int64)) {
 // maxBrake is how long a commit waits for the brake; it is made small enough for that.
 const maxBrake = 100 * time.Millisecond
 
-// brakeLocked waits as long as the brake says, if that is not with what goes ahead. It
-// returns how many bytes may be committed then.
+// brakeLocked waits as long as the brake says for what is in the queue by then, if that is
+// not with what goes ahead. It returns how many bytes may be committed then.
 func (c *Committer) brakeLocked() (bytes int) {
 	if c.brake == nil || len(c.ahead) > 0 {
 		return maxGroupBytes
@@ -203,19 +205,25 @@ func (c *Committer) brakeLocked() (bytes int) {
 	if rate <= 0 {
 		return maxGroupBytes
 	}
-	bytes = int(min(maxGroupBytes, rate*int64(maxBrake)/int64(time.Second)))
-	timer := time.NewTimer(time.Duration(int64(min(c.queued, bytes)) * int64(time.Second) / rate))
+	bytes = int(max(1, min(maxGroupBytes, rate/int64(time.Second/maxBrake))))
+	began := time.Now().Add(-c.waited)
+	timer := time.NewTimer(maxBrake)
 	defer timer.Stop()
 	for !c.closed && len(c.ahead) == 0 {
+		left := time.Duration(int64(min(c.queued, bytes))*int64(time.Second)/rate) - time.Since(began)
+		if left <= 0 {
+			c.waited = 0
+			return bytes
+		}
+		timer.Reset(left)
 		c.mu.Unlock()
 		select {
 		case <-c.work:
-			c.mu.Lock()
 		case <-timer.C:
-			c.mu.Lock()
-			return bytes
 		}
+		c.mu.Lock()
 	}
+	c.waited = time.Since(began)
 	return bytes
 }
 

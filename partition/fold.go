@@ -75,9 +75,10 @@ func (g *group) unfold(f *fold) {
 		staged := g.putEnvelope(f.partition, f.env, f.appends[0].AppendTime)
 		next := staged.BaseOffset
 		for _, a := range f.appends {
-			a.staged, a.BaseOffset = staged, next
+			a.staged, a.stored, a.BaseOffset = staged, 0, next
 			next += int64(a.Envelope.Batch().Records())
 		}
+		f.appends[0].stored = len(f.env)
 	}
 	clear(f.appends)
 	f.partition, f.appends, f.size = nil, f.appends[:0], 0
@@ -102,6 +103,7 @@ func (f *fold) join() bool {
 // put stages a as a batch of its own.
 func (g *group) put(a *Append) {
 	a.staged = g.putEnvelope(a.Partition, a.Envelope, a.AppendTime)
+	a.stored = len(a.Envelope)
 	a.BaseOffset = a.staged.BaseOffset
 }
 

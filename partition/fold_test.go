@@ -226,3 +226,45 @@ func TestSyncWaitsForCompanions(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// Appended counts the bytes that are stored, as who limits them by what is in the log does:
+// small batches take much less together than each alone.
+func TestAppendedIsWhatIsStored(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		check := func(asked int64) {
+			t.Helper()
+			var stored int64
+			if err := p.Log().Batches(func(b log.BatchInfo) bool {
+				stored += int64(b.Bytes)
+				return true
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.Appended(); got != stored || stored > asked {
+				t.Errorf("%d bytes appended, %d stored, %d asked for", got, stored, asked)
+			}
+		}
+		size := int64(len(batch(t, "a")))
+		txs := make([]*Tx, 10)
+		for i := range txs {
+			txs[i] = foldable(p, batch(t, "a"))
+		}
+		s.busy(func() {
+			for i, tx := range txs {
+				s.submitOnly(fmt.Sprint(i), tx)
+			}
+		})
+		check(5 * size)
+		// Used again, alone and not to be folded.
+		for _, tx := range txs[:3] {
+			tx.Reset()
+			tx.Appends = []Append{{Partition: p, Envelope: batch(t, "a"), Foldable: tx == txs[0]}}
+			if err := s.Do(tx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(8 * size)
+		s.told = nil
+	})
+}

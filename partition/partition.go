@@ -25,7 +25,7 @@ type Partition struct {
 	rules atomic.Pointer[Rules]
 	ended atomic.Pointer[error] // why there are no more appends and reads; nil while there are
 
-	appended atomic.Int64  // bytes, since the partition was opened
+	appended atomic.Int64  // bytes as stored, since the partition was opened
 	cleaning chan struct{} // capacity 1: held by who trims or compacts
 
 	fold *fold // the committer's own, while it stages a group
@@ -75,7 +75,7 @@ func (p *Partition) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, e
 	return p.log.OffsetForTime(ts)
 }
 
-// Appended returns how many bytes of batches were appended since the partition was opened.
+// Appended returns how many bytes of batches were stored since the partition was opened.
 func (p *Partition) Appended() int64 { return p.appended.Load() }
 
 // Watch wakes w whenever the high watermark moves and when the partition ends, until

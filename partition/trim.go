@@ -8,9 +8,10 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// Trimmed counts what a Trim has removed.
+// Trimmed counts what a Trim has removed: Erased includes what an earlier one had left.
 type Trimmed struct {
 	Records int64 // offsets passed by the log start
+	Passed  int64 // bytes of the batches passed by it
 	Erased
 }
 
@@ -54,10 +55,20 @@ func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
 // moveStarts makes new log starts durable and then visible.
 func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
 	tx := &Tx{Essential: true, Ahead: true, Synced: true}
-	starts := make([]int64, len(moves))
+	starts, passed := make([]int64, len(moves)), make([]int64, len(moves))
 	for i, m := range moves {
 		starts[i] = min(m.Start, m.Partition.HighWatermark())
 		if starts[i] > m.Partition.LogStart() {
+			err := m.Partition.log.Batches(func(b log.BatchInfo) bool {
+				if b.LastOffset >= starts[i] {
+					return false
+				}
+				passed[i] += int64(b.Bytes)
+				return true
+			})
+			if err != nil {
+				return err
+			}
 			tx.Writes.Set(store.LogStartKey(m.Partition.ID()), store.OffsetValue(starts[i]))
 		}
 	}
@@ -70,6 +81,7 @@ func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
 	for i, m := range moves {
 		p := m.Partition
 		if old := p.LogStart(); starts[i] > old {
+			done[i].Passed = passed[i]
 			p.log.SetStart(starts[i])
 			p.wake()
 			done[i].Records = starts[i] - old

@@ -104,7 +104,8 @@ func (s *badgerStore) Close() error {
 
 func (s *badgerStore) close() error {
 	var errs []error
-	if s.pipeline.failure() == nil && (s.recovery.Clean || s.vouched.Load()) {
+	// What a rewrite that failed has copied was never synced: the next open looks at it.
+	if s.pipeline.failure() == nil && !s.discardsHeld() && (s.recovery.Clean || s.vouched.Load()) {
 		errs = append(errs, s.markClean())
 	}
 	return errors.Join(append(errs, s.db.Close(), s.lock.Close())...)

@@ -145,8 +145,19 @@ var errWrongFile = errors.New("another value file was rewritten than the one tha
 // condemn makes sure that Badger picks the file of g, and no other that compaction finds
 // more garbage in by then. If GC does not get to it, the file will be looked at again
 // later, each entry of it, so a count that is too high does no harm.
+//
+// The counts are sorted by file: since g was read compaction may have moved them, by
+// finding the first garbage of an older file.
 func (r *reclaim) condemn(g garbage) error {
-	return writeGarbage(r.values(), g, condemned)
+	all, err := readGarbage(r.values())
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(now garbage) bool { return now.file == g.file })
+	if i < 0 {
+		return errWrongFile
+	}
+	return writeGarbage(r.values(), all[i], condemned)
 }
 
 // rewroteOnly checks that GC has rewritten the file of g: then its count is 0, or what

@@ -222,3 +222,11 @@ func (s *badgerStore) holdDiscards(held bool) {
 	defer s.reads.discarding.Unlock()
 	s.reads.held = held
 }
+
+// discardsHeld reports whether discardBelow is held up: by a rewrite at work, or by one
+// that failed in the middle.
+func (s *badgerStore) discardsHeld() bool {
+	s.reads.discarding.Lock()
+	defer s.reads.discarding.Unlock()
+	return s.reads.held
+}

@@ -57,6 +57,9 @@ func (s *badgerStore) Reclaim(ctx context.Context, opts ReclaimOptions) error {
 	if err := s.pipeline.failure(); err != nil {
 		return s.wrap("reclaim", err)
 	}
+	if s.discardsHeld() {
+		return s.wrap("reclaim", errHalfDone)
+	}
 	r := newReclaim(s, opts)
 	if err := r.countGarbage(); err != nil {
 		return s.wrap("reclaim", err)
@@ -65,6 +68,10 @@ func (s *badgerStore) Reclaim(ctx context.Context, opts ReclaimOptions) error {
 	defer s.endDeletions()
 	return s.wrap("reclaim", r.rewriteAll(ctx))
 }
+
+// errHalfDone: another Reclaim would let go of what the one that failed holds, and forget
+// which files it was about.
+var errHalfDone = errors.New("a rewrite ended in the middle, the store must be reopened")
 
 func newReclaim(s *badgerStore, opts ReclaimOptions) *reclaim {
 	r := &reclaim{badgerStore: s, pause: opts.Pause, share: opts.Share, freed: opts.Freed, rest: opts.Rest, enough: opts.Enough, tried: map[uint32]bool{}}
@@ -155,7 +162,7 @@ func (r *reclaim) rewriteDead(ctx context.Context) error {
 			return err
 		}
 		if float64(g.bytes) < deadShare*float64(g.size) {
-			break
+			continue // not the end: a smaller file may have less garbage and a larger share of it
 		}
 		n, err := r.inspect(g)
 		if err != nil {
