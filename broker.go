@@ -26,6 +26,7 @@ type Broker struct {
 	groups    *group.Coordinator
 	sender    sender
 	compactor compactor
+	conflicts conflicts
 
 	mu      sync.Mutex // guards what follows
 	closing bool

@@ -37,6 +37,11 @@ var errNoGroup = fmt.Errorf("%w: the consumer has none", ErrInvalidGroup)
 // processed. Errors are those of Commit; a record of a partition that the consumer does
 // not have any more, or has got anew since, is ErrIllegalGeneration.
 func (c *Consumer) CommitRecords(ctx context.Context, records ...Record) error {
+	return c.CommitOffsets(ctx, offsetsAfter(records))
+}
+
+// offsetsAfter returns what is to be committed when records were processed.
+func offsetsAfter(records []Record) map[TopicPartition]CommittedOffset {
 	offsets := make(map[TopicPartition]CommittedOffset)
 	for i := range records {
 		tp := TopicPartition{Topic: records[i].Topic, Partition: records[i].Partition}
@@ -44,7 +49,7 @@ func (c *Consumer) CommitRecords(ctx context.Context, records ...Record) error {
 			offsets[tp] = CommittedOffset{Offset: next}
 		}
 	}
-	return c.CommitOffsets(ctx, offsets)
+	return offsets
 }
 
 // CommitOffsets commits exactly these offsets, with metadata. Errors are those of
@@ -100,9 +105,6 @@ func (c *Consumer) Committed(ctx context.Context, tps ...TopicPartition) (map[To
 
 // commit commits what collect returns as the member of the present generation. While a round
 // is about to end the generation it waits for the next one, and collects anew.
-//
-// The generation is looked at first: a partition that collect finds with the consumer
-// cannot be another's before that generation ends, and then the group refuses.
 func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]CommittedOffset, error)) error {
 	select {
 	case m.committing <- struct{}{}:
@@ -111,35 +113,19 @@ func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]
 		return fmt.Errorf("commit: %w", ctx.Err())
 	}
 	for waited := (*round)(nil); ; {
-		m.mu.Lock()
-		id, generation, joined, closed := m.id, m.generation, m.joined && !m.lost, m.closed
-		m.mu.Unlock()
-		if closed {
-			return fmt.Errorf("commit: group %s: %w", m.c.opts.Group, ErrClosed)
-		}
-		offsets, err := collect()
+		req, err := m.request(collect)
 		if err != nil {
 			return fmt.Errorf("commit: %w", err)
 		}
-		if len(offsets) == 0 {
+		if len(req.Offsets) == 0 {
 			return ctx.Err()
-		}
-		if !joined {
-			return fmt.Errorf("commit: group %s: %w: the consumer is not in the group", m.c.opts.Group, ErrUnknownMember)
-		}
-		req := group.CommitRequest{
-			MemberID: id, InstanceID: m.opts.InstanceID, Generation: generation,
-			Offsets: make(map[TopicPartition]group.Offset, len(offsets)),
-			Synced:  m.opts.CommitAcks == AckSynced,
-		}
-		for tp, o := range offsets {
-			req.Offsets[tp] = group.Offset{Offset: o.Offset, LeaderEpoch: -1, Metadata: o.Metadata}
 		}
 		err = m.c.b.groups.Commit(ctx, m.c.opts.Group, req)
 		if err == nil {
-			m.c.saved(offsets)
+			m.c.saved(committedOffsets(req.Offsets))
 			return nil
 		}
+		generation := req.Generation
 		r, moved := m.movedOn(generation)
 		switch {
 		case !errors.Is(err, ErrIllegalGeneration) && !errors.Is(err, ErrRebalanceInProgress):
@@ -157,6 +143,43 @@ func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]
 		m.heard(generation, err)
 		return fmt.Errorf("commit: %w", err)
 	}
+}
+
+// request makes what collect returns a commit of the present generation. That is looked at
+// first: a partition that collect finds with the consumer cannot be another's before that
+// generation ends, and then the group refuses.
+func (m *member) request(collect func() (map[TopicPartition]CommittedOffset, error)) (group.CommitRequest, error) {
+	m.mu.Lock()
+	id, generation, joined, closed := m.id, m.generation, m.joined && !m.lost, m.closed
+	m.mu.Unlock()
+	if closed {
+		return group.CommitRequest{}, fmt.Errorf("group %s: %w", m.c.opts.Group, ErrClosed)
+	}
+	offsets, err := collect()
+	if err != nil {
+		return group.CommitRequest{}, err
+	}
+	if !joined && len(offsets) > 0 {
+		return group.CommitRequest{}, fmt.Errorf("group %s: %w: the consumer is not in the group", m.c.opts.Group, ErrUnknownMember)
+	}
+	req := group.CommitRequest{
+		MemberID: id, InstanceID: m.opts.InstanceID, Generation: generation,
+		Offsets: make(map[TopicPartition]group.Offset, len(offsets)),
+		Synced:  m.opts.CommitAcks == AckSynced,
+	}
+	for tp, o := range offsets {
+		req.Offsets[tp] = group.Offset{Offset: o.Offset, LeaderEpoch: -1, Metadata: o.Metadata}
+	}
+	return req, nil
+}
+
+// committedOffsets returns offsets as users see them.
+func committedOffsets(offsets map[TopicPartition]group.Offset) map[TopicPartition]CommittedOffset {
+	out := make(map[TopicPartition]CommittedOffset, len(offsets))
+	for tp, o := range offsets {
+		out[tp] = CommittedOffset{Offset: o.Offset, Metadata: o.Metadata}
+	}
+	return out
 }
 
 // movedOn reports whether a round has brought the member into another generation, and

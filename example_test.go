@@ -270,3 +270,42 @@ func ExampleGroups_Reset() {
 	fmt.Println(offsets[tp].Offset)
 	// Output: 2
 }
+
+func ExampleBroker_Update() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Topics().Create(ctx, "receipts", samsa.TopicConfig{}))
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Key: []byte("alice"), Value: []byte("3 books")})
+	must(err)
+	c, err := b.NewConsumer(samsa.ConsumerOptions{
+		Group: "shop", Topics: []string{"orders"}, Member: samsa.MemberOptions{ManualCommit: true},
+	})
+	must(err)
+	in, err := c.Poll(ctx)
+	must(err)
+	// The receipt, what is known of alice, and the offset: all or nothing.
+	must(b.Update(ctx, func(tx *samsa.Tx) error {
+		for _, r := range in {
+			if err := tx.Produce(samsa.Record{Topic: "receipts", Key: r.Key}); err != nil {
+				return err
+			}
+			if err := tx.Set(append([]byte("last/"), r.Key...), r.Value); err != nil {
+				return err
+			}
+		}
+		return tx.CommitRecords(c, in...)
+	}))
+	must(b.View(ctx, func(tx *samsa.ReadTx) error {
+		for kv, err := range tx.Scan([]byte("last/")) {
+			must(err)
+			fmt.Printf("%s: %s\n", kv.Key, kv.Value)
+		}
+		offsets, err := tx.Committed("shop")
+		fmt.Println(offsets)
+		return err
+	}))
+	// Output:
+	// last/alice: 3 books
+	// map[orders/0:{1 }]
+}

@@ -147,11 +147,7 @@ func (g Groups) Committed(ctx context.Context, name string, tps ...TopicPartitio
 	if err != nil {
 		return nil, err
 	}
-	offsets := make(map[TopicPartition]CommittedOffset, len(found))
-	for tp, o := range found {
-		offsets[tp] = CommittedOffset{Offset: o.Offset, Metadata: o.Metadata}
-	}
-	return offsets, nil
+	return committedOffsets(found), nil
 }
 
 // Delete removes a group without members and its offsets, else it is ErrGroupNotEmpty.

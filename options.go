@@ -31,6 +31,9 @@ type Options struct {
 	// RetentionInterval is how often the broker looks for records that may go; 0 means
 	// 5 min. Partitions with a limit in bytes are looked at besides while they are written.
 	RetentionInterval time.Duration
+	// MaxUpdateRetries is how often Update calls its function again after a conflict; 0 means
+	// 10, and -1 never.
+	MaxUpdateRetries int
 	// Logger gets what an operator should know: damaged tails that were cut, failures
 	// of the store. nil is silent.
 	Logger *zap.Logger
@@ -40,6 +43,12 @@ func (o Options) withDefaults() Options {
 	o.Produce = o.Produce.withDefaults()
 	if o.RetentionInterval == 0 {
 		o.RetentionInterval = defaultRetentionInterval
+	}
+	switch o.MaxUpdateRetries {
+	case 0:
+		o.MaxUpdateRetries = defaultUpdateRetries
+	case -1:
+		o.MaxUpdateRetries = 0
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -54,6 +63,7 @@ func (o Options) validate(dir string) error {
 	w.check(dir == "" || !o.InMemory, "dir", fmt.Sprintf("%q", dir), "no directory with Options.InMemory")
 	w.check(o.MinFreeBytes == 0 || o.MinFreeBytes >= minMinFreeBytes, "Options.MinFreeBytes", o.MinFreeBytes, "0, or at least 32 MiB")
 	w.check(o.RetentionInterval >= 0, "Options.RetentionInterval", o.RetentionInterval, "0 or more")
+	w.check(o.MaxUpdateRetries >= -1, "Options.MaxUpdateRetries", o.MaxUpdateRetries, "-1 or more")
 	if err := o.TopicDefaults.Validate(); err != nil {
 		w.errs = append(w.errs, fmt.Errorf("%w: Options.TopicDefaults: %w", ErrInvalidOption, err))
 	}
@@ -67,6 +77,7 @@ func (o Options) validate(dir string) error {
 
 const (
 	minMinFreeBytes          = 32 << 20
+	defaultUpdateRetries     = 10
 	defaultRetentionInterval = 5 * time.Minute // Kafka's log.retention.check.interval.ms
 )
 

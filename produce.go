@@ -232,8 +232,8 @@ const minFoldedBytes = 4 << 10
 // minCompressedBytes is the batch size below which compression gains nothing.
 const minCompressedBytes = 512
 
-// commit stores the batches and waits for the outcome.
-func (c *call) commit(ctx context.Context) error {
+// sealAll moves everything to the transaction.
+func (c *call) sealAll() error {
 	for _, tg := range c.targets {
 		if tg.builder.Records() == 0 {
 			continue
@@ -243,6 +243,14 @@ func (c *call) commit(ctx context.Context) error {
 		}
 	}
 	c.s.newBatch(c.targets)
+	return nil
+}
+
+// commit stores the batches and waits for the outcome.
+func (c *call) commit(ctx context.Context) error {
+	if err := c.sealAll(); err != nil {
+		return err
+	}
 	c.tx.Synced = c.s.b.opts.Produce.Acks == AckSynced
 	c.tx.Done = c.finish
 	c.s.b.committer.Submit(c.tx)
@@ -256,6 +264,14 @@ func (c *call) commit(ctx context.Context) error {
 		}
 		return <-c.done
 	}
+}
+
+// takeTx returns the transaction, whose memory will not be reused: whoever gives up waiting
+// for it does not know when the committer has done with it.
+func (c *call) takeTx() *partition.Tx {
+	tx := c.tx
+	c.tx, c.buffers = new(partition.Tx), nil
+	return tx
 }
 
 func (c *call) finish(err error) { c.done <- err }

@@ -56,6 +56,9 @@ var (
 	ErrRecordTooLarge    = log.ErrRecordTooLarge
 	ErrTxTooLarge        = log.ErrTxTooLarge
 	ErrOffsetOutOfRange  = log.ErrOffsetOutOfRange
+	ErrConflict          = log.ErrConflict
+	ErrKeyNotFound       = log.ErrKeyNotFound
+	ErrInvalidKey        = log.ErrInvalidKey
 	ErrUnknownTopic      = log.ErrUnknownTopic
 	ErrUnknownPartition  = log.ErrUnknownPartition
 	ErrTopicExists       = log.ErrTopicExists

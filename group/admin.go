@@ -157,9 +157,9 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 
 // Reset commits offsets for a group without members; else it is ErrGroupNotEmpty.
 func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.TopicPartition]Offset) error {
-	built, err := c.commitTx(name, CommitRequest{Offsets: offsets})
-	if err != nil {
-		return err
+	built := new(partition.Tx)
+	if err := c.addOffsets(built, name, offsets); err != nil {
+		return fmt.Errorf("group %s: commit: %w", name, err)
 	}
 	if _, err := c.entry(name, len(offsets) > 0); err != nil {
 		return err

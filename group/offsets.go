@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
@@ -78,80 +79,141 @@ type CommitRequest struct {
 // A member of a generation that has passed gets ErrIllegalGeneration or ErrUnknownMember:
 // it cannot move the group back.
 func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest) error {
+	tx := &partition.Tx{Essential: true}
+	return c.CommitWith(ctx, tx, req.Synced, map[string]CommitRequest{name: req})
+}
+
+// CommitWith stores offsets of any number of groups together with what tx holds: all of it
+// or nothing. It is like Commit otherwise. tx.Done, if set, is told the outcome when what
+// was stored is visible, before fsync; tx belongs to the committer until then, and after
+// the end of ctx for good.
+func (c *Coordinator) CommitWith(ctx context.Context, tx *partition.Tx, synced bool, commits map[string]CommitRequest) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	en, err := c.entry(name, req.Generation < 0 && req.MemberID == "")
-	if errors.Is(err, log.ErrUnknownGroup) {
-		return fmt.Errorf("group %s: %w: %q", name, log.ErrUnknownMember, req.MemberID)
-	}
+	pending, err := c.prepare(tx, commits)
 	if err != nil {
 		return err
 	}
-	tx, err := c.commitTx(name, req)
-	if err != nil {
-		return err
-	}
+	stored := tx.Done
 	done := make(chan error, 1)
 	tx.Done = func(err error) {
-		if err == nil {
-			en.committed(req.Offsets) // in the order of the store, and not when fsync is done
+		if stored != nil {
+			stored(err)
 		}
-		en.committing.Add(-1)
-		if err == nil && req.Synced {
+		pending.done(err) // in the order of the store, and not when fsync is done
+		if err == nil && synced {
 			c.committer.Sync(func(err error) { done <- err })
 			return
 		}
 		done <- err
 	}
-	en.lock()
-	// The check and the place in the committer's order belong together: a generation
-	// that begins later is stored later.
-	err = en.group.CheckCommit(time.Now(), req.MemberID, req.InstanceID, req.Generation)
-	if err == nil {
-		en.committing.Add(1)
-		c.committer.Submit(tx)
-	}
-	en.mu.Unlock()
-	if err != nil {
+	if err := pending.submit(c, tx); err != nil {
 		return err
 	}
 	select {
 	case err = <-done:
 	case <-ctx.Done():
 		if tx.Withdraw() {
-			en.committing.Add(-1)
+			pending.done(ctx.Err())
 			return ctx.Err()
 		}
 		err = <-done
 	}
 	if err != nil {
-		return fmt.Errorf("group %s: commit: %w", name, err)
+		return fmt.Errorf("%scommit: %w", pending.names(), err)
 	}
 	return nil
 }
 
-// commitTx builds the transaction of a commit and completes the offsets of req.
-func (c *Coordinator) commitTx(name string, req CommitRequest) (*partition.Tx, error) {
-	tx := &partition.Tx{Essential: true}
+// pendingCommit is a group's part of a transaction.
+type pendingCommit struct {
+	name string
+	en   *entry
+	req  CommitRequest
+}
+
+// pendingCommits are sorted by name.
+type pendingCommits []pendingCommit
+
+// prepare adds commits to tx and completes their offsets.
+func (c *Coordinator) prepare(tx *partition.Tx, commits map[string]CommitRequest) (pendingCommits, error) {
+	var pending pendingCommits
+	for _, name := range slices.Sorted(maps.Keys(commits)) {
+		req := commits[name]
+		en, err := c.entry(name, req.Generation < 0 && req.MemberID == "")
+		if errors.Is(err, log.ErrUnknownGroup) {
+			return nil, fmt.Errorf("group %s: %w: %q", name, log.ErrUnknownMember, req.MemberID)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := c.addOffsets(tx, name, req.Offsets); err != nil {
+			return nil, fmt.Errorf("group %s: commit: %w", name, err)
+		}
+		pending = append(pending, pendingCommit{name, en, req})
+	}
+	return pending, nil
+}
+
+// submit hands tx over if every group allows its commit. The check and the place in the
+// committer's order belong together: a generation that begins later is stored later.
+func (ps pendingCommits) submit(c *Coordinator, tx *partition.Tx) error {
 	now := time.Now()
-	for tp, o := range req.Offsets {
+	for _, p := range ps {
+		p.en.lock()
+		defer p.en.mu.Unlock()
+	}
+	for _, p := range ps {
+		if err := p.en.group.CheckCommit(now, p.req.MemberID, p.req.InstanceID, p.req.Generation); err != nil {
+			return err
+		}
+	}
+	for _, p := range ps {
+		p.en.committing.Add(1)
+	}
+	c.committer.Submit(tx)
+	return nil
+}
+
+// done makes stored offsets visible.
+func (ps pendingCommits) done(err error) {
+	for _, p := range ps {
+		if err == nil {
+			p.en.committed(p.req.Offsets)
+		}
+		p.en.committing.Add(-1)
+	}
+}
+
+func (ps pendingCommits) names() string {
+	var s string
+	for _, p := range ps {
+		s += "group " + p.name + ": "
+	}
+	return s
+}
+
+// addOffsets adds the writes of a commit to tx and completes the offsets.
+func (c *Coordinator) addOffsets(tx *partition.Tx, name string, offsets map[log.TopicPartition]Offset) error {
+	now := time.Now()
+	for tp, o := range offsets {
 		id, partitions, ok := c.topics.TopicID(tp.Topic)
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("group %s: commit: %w: %q", name, log.ErrUnknownTopic, tp.Topic)
+			return fmt.Errorf("%w: %q", log.ErrUnknownTopic, tp.Topic)
 		case tp.Partition < 0 || tp.Partition >= partitions:
-			return nil, fmt.Errorf("group %s: commit: %w: %s, the topic has %d", name, log.ErrUnknownPartition, tp, partitions)
+			return fmt.Errorf("%w: %s, the topic has %d", log.ErrUnknownPartition, tp, partitions)
 		case o.Offset < 0:
-			return nil, fmt.Errorf("group %s: commit: %w: %s, offset %d", name, log.ErrOffsetOutOfRange, tp, o.Offset)
+			return fmt.Errorf("%w: %s, offset %d", log.ErrOffsetOutOfRange, tp, o.Offset)
 		case len(o.Metadata) > MaxMetadata:
-			return nil, fmt.Errorf("group %s: commit: %w: %s, %d bytes, at most %d", name, log.ErrMetadataTooLarge, tp, len(o.Metadata), MaxMetadata)
+			return fmt.Errorf("%w: %s, %d bytes, at most %d", log.ErrMetadataTooLarge, tp, len(o.Metadata), MaxMetadata)
 		}
 		o.topic, o.At = id, now
-		req.Offsets[tp] = o
+		offsets[tp] = o
 		tx.Writes.Set(offsetKey(name, tp), o.encode())
 	}
-	return tx, nil
+	return nil
 }
 
 func offsetKey(group string, tp log.TopicPartition) []byte {
@@ -198,4 +260,32 @@ func (c *Coordinator) Fetch(name string, tps ...log.TopicPartition) (map[log.Top
 func (c *Coordinator) valid(tp log.TopicPartition, o Offset) bool {
 	id, _, ok := c.topics.TopicID(tp.Topic)
 	return ok && id == o.topic
+}
+
+// FetchFrom is Fetch from a snapshot of the store.
+func (c *Coordinator) FetchFrom(snap store.Snapshot, name string, tps ...log.TopicPartition) (map[log.TopicPartition]Offset, error) {
+	found := make(map[log.TopicPartition]Offset)
+	var value []byte
+	err := snap.Scan(store.GroupOffsetRange(name), func(e store.Entry) (bool, error) {
+		k, err := store.ParseOffsetKey(e.Key)
+		if err != nil {
+			return false, err
+		}
+		tp := log.TopicPartition{Topic: k.Topic, Partition: k.Partition}
+		if len(tps) > 0 && !slices.Contains(tps, tp) {
+			return true, nil
+		}
+		if value, err = e.AppendValue(value[:0]); err != nil {
+			return false, err
+		}
+		o, err := decodeOffset(value)
+		if err == nil && c.valid(tp, o) {
+			found[tp] = o
+		}
+		return true, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("group %s: %w", name, err)
+	}
+	return found, nil
 }

@@ -48,6 +48,12 @@ var (
 	// ErrInvalidRecord: the topic does not take such a record: one without a key in a
 	// compacted topic.
 	ErrInvalidRecord = errors.New("invalid record")
+	// ErrConflict: a transaction read keys that another one has written since.
+	ErrConflict = errors.New("conflicting transaction")
+	// ErrKeyNotFound: the application has no value under the key.
+	ErrKeyNotFound = errors.New("key not found")
+	// ErrInvalidKey: a key of the application is empty or too long.
+	ErrInvalidKey = errors.New("invalid key")
 	// ErrUnsupportedCodec: the compression codec is not one of Kafka's five.
 	ErrUnsupportedCodec = errors.New("unsupported compression codec")
 )

@@ -21,6 +21,10 @@ type Tx struct {
 	Ahead bool
 	// Essential work goes on when the disk is too full for appends.
 	Essential bool
+	// Check, if set, is called when the transaction's turn has come, after everything that
+	// could refuse it otherwise but ErrFailed; its error does. It runs on the committer's
+	// time, in the order of the writes: it must not block.
+	Check func() error
 	// Begun, if set, is called when the transaction has its place in the order of all
 	// writes and can fail with ErrFailed only; what was submitted later is refused or
 	// begun after it. It runs on the committer's time: it must not block.
@@ -54,6 +58,7 @@ type Append struct {
 	AppendTime int64 // ms since the epoch when the partition stamps batches, else -1
 
 	staged log.Staged
+	stored int // bytes; the first of those that are folded has all of them
 }
 
 // Withdraw takes the transaction back if the committer has not begun with it, and
@@ -65,7 +70,7 @@ func (t *Tx) Reset() {
 	clear(t.Appends)
 	t.Appends = t.Appends[:0]
 	t.Writes.Reset()
-	t.Synced, t.Ahead, t.Essential, t.Begun, t.Done, t.exclusive = false, false, false, nil, nil, nil
+	t.Synced, t.Ahead, t.Essential, t.Check, t.Begun, t.Done, t.exclusive = false, false, false, nil, nil, nil, nil
 	t.state.Store(txQueued)
 }
 
@@ -103,6 +108,9 @@ func (t *Tx) check() error {
 				a.Partition.TopicPartition(), log.ErrRecordTooLarge, n, limit)
 		}
 	}
+	if t.Check != nil {
+		return t.Check()
+	}
 	return nil
 }
 
@@ -121,7 +129,7 @@ func (t *Tx) stage(g *group, now int64) {
 func (t *Tx) apply() {
 	for i := range t.Appends {
 		a := &t.Appends[i]
-		a.Partition.appended.Add(int64(len(a.Envelope)))
+		a.Partition.appended.Add(int64(a.stored))
 		a.Partition.advance(a.staged.End)
 	}
 }

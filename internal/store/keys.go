@@ -24,6 +24,7 @@ const (
 	prefixGroup     = 'g'
 	prefixOffset    = 'o'
 	prefixRewrite   = 'j'
+	prefixApp       = 'a'
 )
 
 // BatchKeySize is the length of a batch key.
@@ -192,6 +193,33 @@ func ParseOffsetKey(key []byte) (OffsetKey, error) {
 // OffsetRange covers the committed offsets of all groups.
 func OffsetRange() Range {
 	lo := []byte{prefixOffset}
+	return Range{From: lo, To: successor(lo)}
+}
+
+// GroupOffsetRange covers the committed offsets of a group.
+func GroupOffsetRange(group string) Range {
+	lo := binary.BigEndian.AppendUint16([]byte{prefixOffset}, uint16(len(group)))
+	lo = append(lo, group...)
+	return Range{From: lo, To: successor(lo)}
+}
+
+// MaxAppKey is the longest key of the application, in bytes.
+const MaxAppKey = maxKeySize - 1
+
+// AppendAppKey appends an application's key, as stored, to dst.
+func AppendAppKey(dst, key []byte) []byte { return append(append(dst, prefixApp), key...) }
+
+// ParseAppKey is the inverse of AppendAppKey; what it returns shares stored's memory.
+func ParseAppKey(stored []byte) ([]byte, error) {
+	if len(stored) == 0 || stored[0] != prefixApp {
+		return nil, fmt.Errorf("%w: %x is not the application's", errBadKey, stored)
+	}
+	return stored[1:], nil
+}
+
+// AppRange covers the application's keys that begin with prefix.
+func AppRange(prefix []byte) Range {
+	lo := AppendAppKey(nil, prefix)
 	return Range{From: lo, To: successor(lo)}
 }
 

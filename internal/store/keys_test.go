@@ -155,3 +155,29 @@ func FuzzParseOffsetKey(f *testing.F) {
 		}
 	})
 }
+
+// A range holds the keys with its prefix and no others.
+func FuzzPrefixRanges(f *testing.F) {
+	f.Add([]byte("balance/"), []byte("balance/alice"), "g", "gh")
+	f.Add([]byte{}, []byte{0xff}, "", "g")
+	f.Add([]byte{0xff, 0xff}, []byte{0xff}, "\xff", "\xff\xff")
+	f.Fuzz(func(t *testing.T, prefix, key []byte, g1, g2 string) {
+		stored := AppendAppKey(nil, key)
+		if got, err := ParseAppKey(stored); err != nil || !bytes.Equal(got, key) {
+			t.Errorf("%x came back as %x, %v", key, got, err)
+		}
+		if got, want := AppRange(prefix).holds(stored), bytes.HasPrefix(key, prefix); got != want {
+			t.Errorf("%x is in the range of %x: %t", key, prefix, got)
+		}
+		if len(g1) > MaxGroupName || len(g2) > MaxGroupName {
+			return
+		}
+		offset := AppendOffsetKey(nil, OffsetKey{Group: g2, Topic: string(prefix), Partition: 7})
+		if got, want := GroupOffsetRange(g1).holds(offset), g1 == g2; got != want {
+			t.Errorf("an offset of %q is in the range of %q: %t", g2, g1, got)
+		}
+		if AppRange(nil).holds(offset) || GroupOffsetRange(g1).holds(stored) {
+			t.Error("the ranges overlap")
+		}
+	})
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/samsa-go/samsa"
+)
+
+const bankEnv = "SAMSA_TEST_BANK"
+
+// TestMain runs the bank instead of the tests in a child of TestBankIsKilled.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(bankEnv); dir != "" {
+		if err := run(context.Background(), dir, transfersInTest, io.Discard); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+const (
+	transfersInTest = 200_000
+	kills           = 50
+)
+
+// The bank is killed 50 times while it works. In the end each transfer has exactly one
+// receipt, in order, the balances are what the receipts make them, and the group has consumed
+// everything.
+func TestBankIsKilled(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "bank")
+	killed, progress, patience := 0, int64(0), time.Millisecond
+	for killed < kills {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), bankEnv+"="+dir)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(10+rand.IntN(60)) * patience) // anywhere: also while it opens
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err == nil {
+			break // it has finished
+		}
+		if stderr.Len() > 0 {
+			t.Fatalf("kill %d: %s", killed, stderr.String())
+		}
+		killed++
+		if killed%10 == 0 {
+			if progress = check(t, dir, progress); progress == 0 {
+				patience *= 2 // the machine is slow
+			}
+		}
+	}
+	t.Logf("killed %d times, %d receipts by then", killed, progress)
+	if killed < kills || progress == 0 {
+		t.Errorf("%d kills, %d receipts by then: this tests too little", killed, progress)
+	}
+	var out bytes.Buffer
+	if err := run(context.Background(), dir, transfersInTest, &out); err != nil {
+		t.Fatal(err)
+	}
+	if got := check(t, dir, progress); got != transfersInTest {
+		t.Errorf("%d receipts, want %d", got, transfersInTest)
+	}
+	want := fmt.Sprintf("%d in all, %d receipts\n", accounts*opening, transfersInTest)
+	if !strings.HasSuffix(out.String(), want) {
+		t.Errorf("the report is %q", out.String())
+	}
+}
+
+// check compares receipts, balances and the group's offset, and returns how many receipts
+// there are: no fewer than before.
+func check(t *testing.T, dir string, before int64) (n int64) {
+	t.Helper()
+	ctx := context.Background()
+	b, err := samsa.Open(dir, samsa.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	ends, err := b.ListOffsets(ctx, receipts, samsa.Latest)
+	if errors.Is(err, samsa.ErrUnknownTopic) {
+		return 0 // killed before it had begun
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var balances [accounts]int
+	for i := range balances {
+		balances[i] = opening
+	}
+	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{receipts}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for n < ends[0].Offset {
+		records, err := c.Poll(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			var receipt transfer
+			if err := json.Unmarshal(r.Value, &receipt); err != nil {
+				t.Fatal(err)
+			}
+			if int64(receipt.ID) != n {
+				t.Fatalf("receipt %d is for transfer %d", n, receipt.ID)
+			}
+			n++
+			if !receipt.Refused {
+				balances[receipt.From] -= receipt.Amount
+				balances[receipt.To] += receipt.Amount
+			}
+		}
+	}
+	if n < before {
+		t.Fatalf("%d receipts, there were %d", n, before)
+	}
+	err = b.View(ctx, func(tx *samsa.ReadTx) error {
+		for i, want := range balances {
+			if got, err := tx.Get(account(i)); err != nil || string(got) != fmt.Sprint(want) {
+				t.Errorf("account %d has %s, %v; the receipts say %d", i, got, err, want)
+			}
+		}
+		committed, err := tx.Committed(tellers)
+		if got := committed[samsa.TopicPartition{Topic: orders}].Offset; got != n {
+			t.Errorf("%d transfers are consumed, %d have receipts", got, n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
