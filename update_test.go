@@ -146,7 +146,10 @@ func TestTxReadsItsOwnWrites(t *testing.T) {
 					t.Errorf("scan of %q: %q, %v; want %q", prefix, got, err, want)
 				}
 			}
-			for range tx.Scan(nil) {
+			for _, err := range tx.Scan(nil) {
+				if err != nil {
+					return err
+				}
 				break // without a trace
 			}
 			v, err := tx.Get([]byte("a/1"))
@@ -552,7 +555,11 @@ func BenchmarkUpdate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer broker.Close()
+	defer func() {
+		if err := broker.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
 	for _, topic := range []string{"in", "out"} {
 		if err := broker.Topics().Create(ctx, topic, TopicConfig{}); err != nil {
 			b.Fatal(err)
