@@ -164,7 +164,6 @@ func (k *compactor) swept() bool {
 // note accounts for a sweep.
 func (k *compactor) note(full bool, removed Removed, seen look) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.sum.add(removed)
 	if full {
 		k.last = time.Now()
@@ -172,9 +171,11 @@ func (k *compactor) note(full bool, removed Removed, seen look) {
 	for p, s := range k.tracks {
 		if p.Err() != nil {
 			delete(k.tracks, p)
+			continue
 		}
 		seen.live += s.live + p.Appended() - s.appended
 	}
+	k.mu.Unlock()
 	k.space.swept(seen, full)
 }
 

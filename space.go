@@ -89,11 +89,12 @@ type look struct {
 
 // swept notes the end of a sweep. After a full one any garbage is worth it.
 func (s *space) swept(l look, full bool) {
+	size, err := s.b.st.Size()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live = l.live
 	s.waived += l.waived
-	s.measureLocked()
+	s.debtLocked(size, err)
 	if written := l.seen - s.seen.Swap(l.seen); written > 0 {
 		// A sweep looks at some partitions only: what one does not see the next does.
 		s.displaced.Store(max(min(1024, 1024*l.displaced/written), s.displaced.Load()*7/8))
@@ -170,19 +171,19 @@ func (s *space) reclaim(ctx context.Context, share float64, enough func() bool) 
 
 // freed notes that n bytes of garbage take no space any more.
 func (s *space) freed(n int64) {
+	size, err := s.b.st.Size()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waived = max(0, s.waived-n)
-	s.measureLocked()
+	s.debtLocked(size, err)
 }
 
-// measureLocked brings the debt up to date.
-func (s *space) measureLocked() {
-	size, err := s.b.st.Size()
+// debtLocked brings the debt up to date.
+func (s *space) debtLocked(size int64, err error) {
 	if err != nil {
 		return // the store is closed
 	}
-	s.debt = max(0, size-s.live-s.waived)
+	s.debt = max(0, size-store.Preallocated-s.live-s.waived)
 	s.owed.Store(s.debt - s.live*3/8 - freeDebt)
 }
 

@@ -195,7 +195,7 @@ func TestDeletionByHandIsNoDebt(t *testing.T) {
 		t.Helper()
 		k.space.mu.Lock()
 		defer k.space.mu.Unlock()
-		k.space.measureLocked()
+		k.space.debtLocked(s.b.st.Size())
 		if k.space.debt != 100*mib {
 			t.Errorf("%s: debt %d", when, k.space.debt)
 		}

@@ -33,8 +33,8 @@ type Tx struct {
 }
 
 // Update calls fn with a transaction, and commits it when fn returns nil. Everything in it
-// becomes durable together, as safe as Options.Produce.Acks says, and no consumer sees a
-// record of it before it is stored. When Update returns an error nothing is stored, except
+// becomes durable together, as safe as Options.Produce.Acks says, and the CommitAcks of the
+// consumers in it, and no consumer sees a record of it before it is stored. When Update returns an error nothing is stored, except
 // for ErrFailed, which leaves that open until the broker is opened again.
 //
 // Transactions are serialisable as to the application's keys: fn sees them as of its
@@ -280,7 +280,11 @@ func (tx *Tx) commit(start uint64) error {
 			tx.b.conflicts.show(number)
 		}
 	}
-	err = tx.b.groups.CommitWith(tx.ctx, ptx, tx.b.opts.Produce.Acks == AckSynced, requests)
+	synced := tx.b.opts.Produce.Acks == AckSynced
+	for _, req := range requests {
+		synced = synced || req.Synced
+	}
+	err = tx.b.groups.CommitWith(tx.ctx, ptx, synced, requests)
 	if err == nil {
 		for c, offsets := range tx.commits {
 			c.saved(offsets)

@@ -27,6 +27,9 @@ func freeBytes(path string) (int64, error) {
 	}
 }
 
+// Preallocated is about how much of Size is in no use yet: nothing, where files have holes.
+const Preallocated = 0
+
 // fileBytes returns what a file occupies. Badger's files are sparse while in use: their
 // size says little.
 func fileBytes(info fs.FileInfo) int64 {

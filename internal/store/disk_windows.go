@@ -23,6 +23,10 @@ func freeBytes(path string) (int64, error) {
 	return int64(free), nil
 }
 
+// Preallocated is about how much of Size is in no use yet: files that the store makes
+// longer than they are filled, where the system counts all of that.
+const Preallocated = 2*valueFileSize + 6*memtableSize
+
 func fileBytes(info fs.FileInfo) int64 { return info.Size() }
 
 const lockName = "LOCK"
