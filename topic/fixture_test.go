@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -40,8 +41,8 @@ type floor struct {
 	commit  func(nth int) error // why the n-th commit fails, when set
 	commits int
 	syncs   int
-	early   bool  // something was read or written after the fsync
-	fsync   error // what Sync answers
+	early   atomic.Bool // something was read or written after the fsync
+	fsync   error       // what Sync answers
 }
 
 func (f *floor) Recovery() store.Recovery {
@@ -60,7 +61,7 @@ func (f *floor) Room(n int, essential bool) error {
 
 func (f *floor) Commit(b *store.Batch, done func(error)) {
 	f.commits++
-	f.early = true
+	f.early.Store(true)
 	if f.commit != nil {
 		if err := f.commit(f.commits); err != nil {
 			done(err)
@@ -72,12 +73,12 @@ func (f *floor) Commit(b *store.Batch, done func(error)) {
 
 func (f *floor) Sync() error {
 	f.syncs++
-	f.early = false
+	f.early.Store(false)
 	return f.fsync
 }
 
 func (f *floor) Scan(r store.Range, fn func(store.Entry) (bool, error)) error {
-	f.early = true
+	f.early.Store(true)
 	return f.Store.Scan(r, fn)
 }
 

@@ -24,7 +24,7 @@ func TestLostCreation(t *testing.T) {
 
 		h.st.unclean = true
 		h.open()
-		if h.st.early {
+		if h.st.early.Load() {
 			t.Error("fsynced before all was looked at")
 		}
 		if h.keys(lost) != 0 || h.st.syncs != 1 {
@@ -146,8 +146,8 @@ func TestCutsAreFsyncedLast(t *testing.T) {
 		}
 		h.st.fsync, h.st.syncs, h.st.unclean = nil, 0, true
 		h.open() // nothing is left to cut, but nobody knows whether that is on the disk
-		if h.st.syncs != 1 || h.st.early || len(h.cuts) != 0 {
-			t.Errorf("%d fsyncs, too early: %t, cuts %v", h.st.syncs, h.st.early, h.cuts)
+		if h.st.syncs != 1 || h.st.early.Load() || len(h.cuts) != 0 {
+			t.Errorf("%d fsyncs, too early: %t, cuts %v", h.st.syncs, h.st.early.Load(), h.cuts)
 		}
 	})
 }
