@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	for name, value := range map[string]string{"rapid.checks": "25", "rapid.steps": "100"} {
+	for name, value := range map[string]string{"rapid.checks": rapidChecks, "rapid.steps": "100"} {
 		if err := flag.Set(name, value); err != nil { // the command line still goes first
 			panic(err)
 		}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package samsa_test
+
+const rapidChecks = "25"
