@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/samsa-go/samsa"
 )
@@ -60,7 +61,7 @@ func crash(t *testing.T, acks samsa.Acks, rounds int) {
 		if rng.IntN(10) == 0 {
 			lines = -1 // before it has even opened the directory, or while it does
 		}
-		acks := killAfter(t, lines, dir, fmt.Sprint(round), fmt.Sprint(int(acks)))
+		acks := killWhen(t, "produce", after(lines), dir, fmt.Sprint(round), fmt.Sprint(int(acks)))
 		acked += len(acks)
 		if !t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) {
 			led.inspect(t, dir, acks, rng)
@@ -72,11 +73,11 @@ func crash(t *testing.T, acks samsa.Acks, rounds int) {
 	t.Logf("%d acknowledgements", acked)
 }
 
-// killAfter starts a producing child, kills it when it has written that many lines,
-// and returns all lines it had written: its acknowledgements.
-func killAfter(t *testing.T, lines int, args ...string) []string {
+// killWhen starts a child, kills it as soon as the lines that it has written are enough, and
+// returns all lines it had written. enough is asked before the first line too, with "".
+func killWhen(t *testing.T, child string, enough func(line string) bool, args ...string) []string {
 	t.Helper()
-	cmd, stderr := childCommand(t, "produce", args...)
+	cmd, stderr := childCommand(t, child, args...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -84,31 +85,40 @@ func killAfter(t *testing.T, lines int, args ...string) []string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	hang := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	defer hang.Stop()
+	var told []string
 	r := bufio.NewReader(out)
-	var acks []string
-	for len(acks) < lines {
-		line, err := r.ReadString('\n')
+	for killed, line := false, ""; ; {
+		if !killed && enough(line) {
+			killed = true
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatalf("the child ended by itself: %v\n%s", err, stderr)
+			}
+		}
+		line, err = r.ReadString('\n')
+		if err == io.EOF {
+			if err := cmd.Wait(); err == nil || stderr.Len() > 0 || !killed {
+				t.Fatalf("the child ended by itself or hung: %v after %d lines\n%s", err, len(told), stderr)
+			}
+			return told // what is left is no whole line
+		}
 		if err != nil {
-			break // it ended by itself: seen below
+			t.Fatal(err)
 		}
-		acks = append(acks, strings.TrimSuffix(line, "\n"))
+		line = strings.TrimSuffix(line, "\n")
+		told = append(told, line)
 	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatalf("the child ended by itself: %v\n%s", err, stderr)
-	}
-	rest, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(rest)) {
-		if ack, whole := strings.CutSuffix(line, "\n"); whole {
-			acks = append(acks, ack)
+}
+
+// after is enough when that many lines came.
+func after(lines int) func(string) bool {
+	return func(line string) bool {
+		if line != "" {
+			lines--
 		}
+		return lines <= 0
 	}
-	if err := cmd.Wait(); err == nil || stderr.Len() > 0 {
-		t.Fatalf("the child ended by itself: %v\n%s", err, stderr)
-	}
-	return acks
 }
 
 // produceUntilKilled is the child. Its arguments are the directory, the round, and the

@@ -1,10 +1,8 @@
 package samsa_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -35,7 +33,7 @@ func TestCrashGroups(t *testing.T) {
 	commits := 0
 	for round := range rounds {
 		lines := rng.IntN(maxGroupLines)
-		told := killGroups(t, lines, dir, fmt.Sprint(round))
+		told := killWhen(t, "consume", after(lines), dir, fmt.Sprint(round))
 		if !t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) {
 			commits += led.inspect(t, dir, told)
 		}) {
@@ -55,45 +53,6 @@ const (
 
 // childBodies gets the child of this test.
 var _ = func() bool { childBodies["consume"] = consumeUntilKilled; return true }()
-
-// killGroups starts a consuming child, kills it when it has written that many lines, and
-// returns all that it had written.
-func killGroups(t *testing.T, lines int, args ...string) []string {
-	t.Helper()
-	cmd, stderr := childCommand(t, "consume", args...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	hang := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
-	defer hang.Stop()
-	var told []string
-	r := bufio.NewReader(out)
-	killed := false
-	for {
-		if len(told) >= lines && !killed {
-			killed = true
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatalf("the child ended by itself: %v\n%s", err, stderr)
-			}
-		}
-		line, err := r.ReadString('\n')
-		if err == io.EOF {
-			break // what is left is no whole line
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		told = append(told, strings.TrimSuffix(line, "\n"))
-	}
-	if err := cmd.Wait(); err == nil || stderr.Len() > 0 || !killed {
-		t.Fatalf("the child ended by itself or hung: %v after %d lines of %d\n%s", err, len(told), lines, stderr)
-	}
-	return told
-}
 
 // consumeUntilKilled is the child. Its arguments are the directory and the round. It writes
 // lines "what group topic partition offset": first for the first record that came of a

@@ -1,11 +1,9 @@
 package samsa_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"strings"
@@ -36,7 +34,7 @@ func TestCrashRetention(t *testing.T) {
 		if round == 0 {
 			sweeps, lines = 8, 4000 // so that every policy has something to do: see sum
 		}
-		told := killSweeping(t, sweeps, lines, dir, fmt.Sprint(round))
+		told := killWhen(t, "sweep", afterSweeps(sweeps, lines), dir, fmt.Sprint(round))
 		if !t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) {
 			led.listen(t, told)
 			led.inspect(t, dir)
@@ -122,45 +120,16 @@ func storedBytes(r samsa.Record) int64 {
 // childBodies gets the child of this test.
 var _ = func() bool { childBodies["sweep"] = sweepUntilKilled; return true }()
 
-// killSweeping starts a sweeping child, kills it when it has written so many lines after it
-// has ended so many sweeps, and returns all that it had written.
-func killSweeping(t *testing.T, sweeps, lines int, args ...string) []string {
-	t.Helper()
-	cmd, stderr := childCommand(t, "sweep", args...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	hang := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
-	defer hang.Stop()
-	var told []string
-	r := bufio.NewReader(out)
-	for killed := false; ; {
-		if sweeps <= 0 && lines <= 0 && !killed {
-			killed = true
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatalf("the child ended by itself: %v\n%s", err, stderr)
-			}
-		}
-		line, err := r.ReadString('\n')
-		if err == io.EOF {
-			if err := cmd.Wait(); err == nil || stderr.Len() > 0 || !killed {
-				t.Fatalf("the child ended by itself or hung: %v after %d lines\n%s", err, len(told), stderr)
-			}
-			return told // what is left is no whole line
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		told = append(told, strings.TrimSuffix(line, "\n"))
-		if sweeps <= 0 {
+// afterSweeps is enough when so many sweeps have ended, and so many lines came after that.
+func afterSweeps(sweeps, lines int) func(string) bool {
+	return func(line string) bool {
+		switch {
+		case sweeps <= 0 && line != "":
 			lines--
-		} else if strings.HasPrefix(line, "swept ") {
+		case strings.HasPrefix(line, "swept "):
 			sweeps--
 		}
+		return sweeps <= 0 && lines <= 0
 	}
 }
 
