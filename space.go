@@ -207,7 +207,7 @@ func (s *space) rest(ctx context.Context, worked time.Duration) error {
 // the part of what was written since the last sweep that will become debt by the next. At
 // brakeWay it is full. So the directory stays below 1.5 times what is alive plus 128 MB.
 const (
-	freeDebt = 24 << 20
+	freeDebt = 40 << 20
 	brakeWay = 56 << 20
 
 	fastBrake = 512 << 20 // bytes a second when it begins to work
