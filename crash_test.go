@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -97,7 +98,7 @@ func killWhen(t *testing.T, child string, enough func(line string) bool, args ..
 			}
 		}
 		line, err = r.ReadString('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if err := cmd.Wait(); err == nil || stderr.Len() > 0 || !killed {
 				t.Fatalf("the child ended by itself or hung: %v after %d lines\n%s", err, len(told), stderr)
 			}
