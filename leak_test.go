@@ -26,6 +26,7 @@ var childBodies = map[string]func(args []string) error{
 	"produce": produceUntilKilled,
 	"hold":    holdUntilTold,
 	"compact": deleteAndCompact,
+	"plans":   commitPlansUntilKilled,
 }
 
 // TestMain fails the package when goroutines are left after its tests.
