@@ -13,9 +13,9 @@ import (
 
 // Compaction puts one batch in the place of several. Under the key of the last of them,
 // that is an overwrite, and after power loss it may be the old value that is gone and the
-// new one that never came. So a rewrite is noted in a journal first, three steps for a
-// round of them:
+// new one that never came. So a rewrite is noted in a journal first, in steps:
 //
+//  0. fsync what the log holds, once before the first round;
 //  1. note each rewrite under a key of its own, and fsync;
 //  2. store the new batches and delete those they replace, and fsync;
 //  3. delete the notes.
@@ -172,10 +172,11 @@ type Rewriter struct {
 	bytes    int  // of notes
 	entries  int  // of step 2, at most
 	index    int  // store.Batch.Index of step 1 or step 2, at most
-	leftover bool // notes of an earlier round may be there
+	leftover bool // notes of an earlier round may be there, and what the log holds may not be fsynced
 }
 
-// NewRewriter returns a rewriter of l that writes through w.
+// NewRewriter returns a rewriter of l that writes through w. What it is to replace, and for
+// whose sake, is in the log already.
 func NewRewriter(l *Log, w Committer) *Rewriter {
 	return &Rewriter{log: l, w: w, limits: l.st.Limits(), leftover: true}
 }
@@ -225,10 +226,10 @@ func (r *Rewriter) Flush() error {
 	if len(r.notes) == 0 {
 		return nil
 	}
-	if err := r.dropLeftover(); err != nil {
+	if err := r.prepare(); err != nil {
 		return err
 	}
-	r.leftover = true // until all three steps are done
+	r.leftover = true // until all steps are done
 	var notes, batches, done store.Batch
 	for _, n := range r.notes {
 		key := n.key(r.log.id)
@@ -249,20 +250,22 @@ func (r *Rewriter) Flush() error {
 	return nil
 }
 
-// dropLeftover deletes notes that an earlier rewriter left when one of its steps was
-// refused. They must not outlive another rewrite of the same batches.
-func (r *Rewriter) dropLeftover() error {
+// prepare comes before the first note, and before the next one after an error. It has all
+// that the log holds fsynced: a note that outlived one of its sources, or a record for
+// whose sake another goes, would be taken for one whose step 2 had begun. Then it deletes
+// notes that an earlier rewriter left when one of its steps was refused, which must not
+// outlive another rewrite of the same batches.
+func (r *Rewriter) prepare() error {
 	if !r.leftover {
 		return nil
 	}
-	keys, err := rewriteKeys(r.log.st, store.RewriteRange(r.log.id))
-	if err != nil || len(keys) == 0 {
-		return r.log.wrap(err)
-	}
-	// What was stored so far is fsynced before its note goes. The key is nobody's.
-	var nothing store.Batch
+	var nothing store.Batch // the key is nobody's
 	nothing.Delete(store.AppendRewriteKey(nil, store.RewriteKey{PartitionID: r.log.id, LastOffset: math.MaxInt64}))
 	if err := r.w.Commit(&nothing, true); err != nil {
+		return r.log.wrap(err)
+	}
+	keys, err := rewriteKeys(r.log.st, store.RewriteRange(r.log.id))
+	if err != nil {
 		return r.log.wrap(err)
 	}
 	for chunk := range slices.Chunk(keys, r.limits.Entries/2) {

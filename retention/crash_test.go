@@ -284,7 +284,7 @@ func (r *refusing) Commit(b *store.Batch, synced bool) error {
 // A commit is refused, say because the disk is full; the broker goes on, cleans again,
 // and crashes: no stale note of the first attempt does harm.
 func TestRefusedCommit(t *testing.T) {
-	for n := 1; n <= 3; n++ {
+	for n := 1; n <= 4; n++ {
 		t.Run(fmt.Sprint("commit ", n), func(t *testing.T) {
 			w := newTestWorld(t)
 			w.tell("a1 b1 | a2 | c1 | z0")
