@@ -172,13 +172,13 @@ type Rewriter struct {
 	bytes    int  // of notes
 	entries  int  // of step 2, at most
 	index    int  // store.Batch.Index of step 1 or step 2, at most
-	leftover bool // notes of an earlier round may be there, and what the log holds may not be fsynced
+	prepared bool // what the log held is fsynced, and no note of an earlier round is there
 }
 
 // NewRewriter returns a rewriter of l that writes through w. What it is to replace, and for
 // whose sake, is in the log already.
 func NewRewriter(l *Log, w Committer) *Rewriter {
-	return &Rewriter{log: l, w: w, limits: l.st.Limits(), leftover: true}
+	return &Rewriter{log: l, w: w, limits: l.st.Limits()}
 }
 
 // MaxSources is the largest number of sources that one rewrite may have.
@@ -229,7 +229,7 @@ func (r *Rewriter) Flush() error {
 	if err := r.prepare(); err != nil {
 		return err
 	}
-	r.leftover = true // until all steps are done
+	r.prepared = false // until all steps are done
 	var notes, batches, done store.Batch
 	for _, n := range r.notes {
 		key := n.key(r.log.id)
@@ -246,7 +246,7 @@ func (r *Rewriter) Flush() error {
 		}
 	}
 	clear(r.notes)
-	r.notes, r.bytes, r.entries, r.index, r.leftover = r.notes[:0], 0, 0, 0, false
+	r.notes, r.bytes, r.entries, r.index, r.prepared = r.notes[:0], 0, 0, 0, true
 	return nil
 }
 
@@ -256,7 +256,7 @@ func (r *Rewriter) Flush() error {
 // notes that an earlier rewriter left when one of its steps was refused, which must not
 // outlive another rewrite of the same batches.
 func (r *Rewriter) prepare() error {
-	if !r.leftover {
+	if r.prepared {
 		return nil
 	}
 	var nothing store.Batch // the key is nobody's
