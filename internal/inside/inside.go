@@ -1,0 +1,23 @@
+// Package inside names the parts of a broker for the packages of this module that stand beside
+// its Go API: the wire door (package kafka) and the test kit (package samsatest). It lies
+// between the floors of topic and group and the module root, which fills it in.
+package inside
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// Broker is the parts of an open broker. They belong to it: none of them may be closed, and
+// all writes go through Committer.
+type Broker struct {
+	Store     store.Store
+	Committer *partition.Committer
+	Catalogue *topic.Catalogue
+	Groups    *group.Coordinator
+	Logger    *zap.Logger
+}
