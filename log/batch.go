@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 )
 
 // Batch is one encoded RecordBatch v2, bit for bit as Kafka has it
@@ -190,6 +191,15 @@ func (b Batch) StampAppendTime(ms int64) {
 	b.putCRC()
 }
 
+// SetProducer makes the batch one of an idempotent producer, whose first record has the given
+// sequence, and computes the CRC again, which reads the whole batch.
+func (b Batch) SetProducer(id int64, epoch int16, baseSequence int32) {
+	binary.BigEndian.PutUint64(b[posProducerID:], uint64(id))
+	binary.BigEndian.PutUint16(b[posProducerEpoch:], uint16(epoch))
+	binary.BigEndian.PutUint32(b[posBaseSequence:], uint32(baseSequence))
+	b.putCRC()
+}
+
 // AppendRecords appends the batch's records to dst, decompressed and still encoded as
 // RecordReader reads them; without compression that is a copy. At most
 // MaxDecompressedBytes are appended, and at least the size that Records() records need.
@@ -225,6 +235,9 @@ func (b Batch) putHeader(codec Codec, baseTimestamp, maxTimestamp int64, count i
 	binary.BigEndian.PutUint32(b[posCount:], uint32(count))
 	b.putCRC()
 }
+
+// header returns a copy of the header alone, for the methods that read no more.
+func (b Batch) header() Batch { return slices.Clone(b[:BatchHeaderSize]) }
 
 func (b Batch) putCRC()     { binary.BigEndian.PutUint32(b[posCRC:], b.crc()) }
 func (b Batch) crc() uint32 { return crc32.Checksum(b[posAttributes:], castagnoli) }

@@ -48,6 +48,11 @@ var (
 	// ErrInvalidRecord: the topic does not take such a record: one without a key in a
 	// compacted topic.
 	ErrInvalidRecord = errors.New("invalid record")
+	// ErrOutOfOrderSequence: the batch of an idempotent producer does not follow its last one,
+	// and is none of its last five.
+	ErrOutOfOrderSequence = errors.New("out of order sequence number")
+	// ErrProducerFenced: a newer producer of the same id has taken over; this one must stop.
+	ErrProducerFenced = errors.New("fenced by a newer producer of the same id")
 	// ErrConflict: a transaction read keys that another one has written since.
 	ErrConflict = errors.New("conflicting transaction")
 	// ErrKeyNotFound: the application has no value under the key.

@@ -58,6 +58,8 @@ type Log struct {
 	start atomic.Int64
 	end   atomic.Int64
 	next  int64 // the writer's: the offset that the next batch begins at
+
+	producers producers
 }
 
 // NewLog returns the empty log of a partition that was never written.

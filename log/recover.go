@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/samsa-go/samsa/internal/store"
 )
@@ -50,6 +51,9 @@ func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, *Cu
 	}
 	l.end.Store(t.end)
 	l.next = t.end
+	if err := l.recoverProducers(t.sequenced()); err != nil {
+		return nil, cut, err
+	}
 	return l, cut, nil
 }
 
@@ -62,6 +66,7 @@ type tailCheck struct {
 	end       int64  // of the good run; the log start offset while it is empty
 	newerBase int64  // base offset of the oldest good batch in good
 	good      [][]byte
+	headers   []Batch  // of those of good that are of idempotent producers and not trusted
 	bad       [][]byte // keys, newest first
 	badTo     int64
 	reached   bool // a trusted batch; the walk ended there, not for want of older ones
@@ -101,6 +106,9 @@ func (t *tailCheck) visit(e store.Entry) (bool, error) {
 	}
 	t.newerBase = env.Batch().BaseOffset()
 	t.good = append(t.good, bytes.Clone(e.Key))
+	if b := env.Batch(); !trusted && b.Sequenced() {
+		t.headers = append(t.headers, b.header())
+	}
 	t.reached = trusted
 	return !trusted, nil
 }
@@ -124,9 +132,16 @@ func (t *tailCheck) condemn(cause error) {
 		t.badTo = max(t.badTo, t.end)
 	}
 	t.bad = append(t.bad, t.good...)
-	t.good = t.good[:0]
+	t.good, t.headers = t.good[:0], t.headers[:0]
 	t.end = t.log.Start()
 	t.cause = cause
+}
+
+// sequenced returns the headers of what idempotent producers have left in the good run,
+// oldest first.
+func (t *tailCheck) sequenced() []Batch {
+	slices.Reverse(t.headers)
+	return t.headers
 }
 
 // cut deletes the bad batches, newest first, so that an interrupted cut leaves a
@@ -151,7 +166,12 @@ func deleteKeys(st store.Store, keys [][]byte) error {
 	for _, key := range keys {
 		b.Delete(key)
 	}
+	return write(st, &b)
+}
+
+// write stores b and waits for it.
+func write(st store.Store, b *store.Batch) error {
 	done := make(chan error, 1)
-	st.Commit(&b, func(err error) { done <- err })
+	st.Commit(b, func(err error) { done <- err })
 	return <-done
 }

@@ -313,7 +313,7 @@ func (c *Committer) takeFrom(queue []*Tx, g *group, limit int) (rest []*Tx, byte
 // or nil when nothing is left of it. flying is how many bytes are on their way to the
 // disk already: they are not missing from its free space yet.
 func (c *Committer) prepare(g *group, failed error, flying int) *group {
-	now := time.Now().UnixMilli()
+	g.now = time.Now().UnixMilli()
 	full := c.st.Room(flying+g.bytes, false)
 	staged := g.txs[:0]
 	g.bytes = 0
@@ -333,7 +333,7 @@ func (c *Committer) prepare(g *group, failed error, flying int) *group {
 			tx.exclusive()
 			tx.Done(nil)
 		default:
-			tx.stage(g, now)
+			tx.stage(g)
 			g.bytes += size
 			staged = append(staged, tx)
 		}
@@ -382,8 +382,8 @@ func (c *Committer) commit(g *group) {
 	c.flying += g.bytes
 	failed := c.failed
 	c.mu.Unlock()
-	if failed != nil {
-		c.done(g, failed)
+	if failed != nil || g.batch.Len() == 0 {
+		c.done(g, failed) // without anything to write it is done when those before it are
 		return
 	}
 	c.st.Commit(&g.batch, func(err error) { c.done(g, err) })

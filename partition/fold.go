@@ -1,6 +1,8 @@
 package partition
 
 import (
+	"slices"
+
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -20,11 +22,11 @@ type fold struct {
 }
 
 // stage gives a its offsets and adds it to g, or leaves that to the fold of its partition.
-func (g *group) stage(a *Append, now int64) {
+func (g *group) stage(a *Append) {
 	p := a.Partition
 	a.AppendTime = -1
 	if p.Rules().LogAppendTime {
-		a.AppendTime = now
+		a.AppendTime = g.now
 	}
 	if p.fold != nil && (!a.Foldable || p.fold.size+len(a.Envelope) > min(maxFoldBytes, p.Rules().MaxMessageBytes)) {
 		g.unfold(p.fold)
@@ -55,12 +57,15 @@ func (g *group) nextFold() *fold {
 	return g.folds[n]
 }
 
-// seal stages what is still folded.
+// seal stages what is still folded, and what the logs have learnt of producers.
 func (g *group) seal() {
 	for _, f := range g.folds {
 		if f.partition != nil {
 			g.unfold(f)
 		}
+	}
+	for _, p := range g.sequenced {
+		g.keys = p.log.StageProducers(&g.batch, g.keys)
 	}
 }
 
@@ -102,9 +107,18 @@ func (f *fold) join() bool {
 
 // put stages a as a batch of its own.
 func (g *group) put(a *Append) {
+	if a.Producer != nil {
+		a.Partition.log.Number(a.Envelope.Batch(), a.Producer.ID)
+	}
 	a.staged = g.putEnvelope(a.Partition, a.Envelope, a.AppendTime)
 	a.stored = len(a.Envelope)
 	a.BaseOffset = a.staged.BaseOffset
+	if batch := a.Envelope.Batch(); batch.Sequenced() {
+		a.Partition.log.NoteProducer(batch, g.now, a.Producer != nil)
+		if !slices.Contains(g.sequenced, a.Partition) {
+			g.sequenced = append(g.sequenced, a.Partition)
+		}
+	}
 }
 
 // putEnvelope stages a batch, with its append time unless that is -1.

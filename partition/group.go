@@ -12,9 +12,12 @@ type group struct {
 	batch store.Batch
 	keys  []byte  // the batch keys in batch
 	folds []*fold // of this group; the rest up to cap is for reuse
+	now   int64   // ms since the epoch
 	bytes int     // that the transactions asked for
 	done  bool
 	err   error
+
+	sequenced []*Partition // that got batches of idempotent producers
 
 	batches, records, stored int64 // staged; stored is in bytes
 }
@@ -27,7 +30,8 @@ func newGroup() *group { return groups.Get().(*group) }
 func (g *group) release() {
 	g.batch.Reset()
 	clear(g.txs)
-	*g = group{txs: g.txs[:0], batch: g.batch, keys: g.keys[:0], folds: g.folds[:0]}
+	clear(g.sequenced)
+	*g = group{txs: g.txs[:0], batch: g.batch, keys: g.keys[:0], folds: g.folds[:0], sequenced: g.sequenced[:0]}
 	groups.Put(g)
 }
 

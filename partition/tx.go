@@ -52,9 +52,15 @@ type Append struct {
 	// Foldable allows to store the records in one batch with those of other appends: for
 	// small, uncompressed batches without a producer's sequence.
 	Foldable bool
+	// Producer, if set, is whose next batch this is: the committer puts its id and the
+	// sequence into the batch. A batch that has an id and a sequence of its own, and no
+	// Producer, is checked: one that is stored already is not stored again. A transaction
+	// has at most one batch of a producer for a partition.
+	Producer *Producer
 
 	// Filled in before Done is called with nil:
-	BaseOffset int64
+	BaseOffset int64 // of a batch that is not stored again, that of the first time
+	Duplicate  bool  // it was not stored again
 	AppendTime int64 // ms since the epoch when the partition stamps batches, else -1
 
 	staged log.Staged
@@ -90,8 +96,12 @@ func (c cost) within(l store.Limits) bool {
 func (t *Tx) cost() cost {
 	c := cost{t.Writes.Len(), t.Writes.Bytes(), t.Writes.Index()}
 	for i := range t.Appends {
-		n := len(t.Appends[i].Envelope)
+		a := &t.Appends[i]
+		n := len(a.Envelope)
 		c = c.plus(cost{1, store.BatchKeySize + n, store.IndexCost(store.BatchKeySize, n)})
+		if a.Producer != nil || a.Envelope.Batch().Sequenced() {
+			c = c.plus(cost{1, log.MaxProducerSize, store.IndexCost(store.ProducerKeySize, log.MaxProducerSize-store.ProducerKeySize)})
+		}
 	}
 	return c
 }
@@ -108,16 +118,43 @@ func (t *Tx) check() error {
 				a.Partition.TopicPartition(), log.ErrRecordTooLarge, n, limit)
 		}
 	}
+	for i := range t.Appends {
+		if err := t.Appends[i].checkProducer(); err != nil {
+			return err
+		}
+	}
 	if t.Check != nil {
 		return t.Check()
 	}
 	return nil
 }
 
-// stage gives offsets and adds everything to g. now is in ms since the epoch.
-func (t *Tx) stage(g *group, now int64) {
+// checkProducer refuses a batch out of its producer's order, and finds out whether it is a
+// duplicate.
+func (a *Append) checkProducer() (err error) {
+	batch := a.Envelope.Batch()
+	switch {
+	case a.Producer != nil:
+		return a.Producer.err(a.Partition)
+	case !batch.Sequenced():
+		return nil
+	}
+	base, err := a.Partition.log.CheckProducer(batch)
+	a.Duplicate = err == nil && base >= 0
+	if a.Duplicate {
+		a.BaseOffset = base
+	}
+	return err
+}
+
+// stage gives offsets and adds everything to g.
+func (t *Tx) stage(g *group) {
 	for i := range t.Appends {
-		g.stage(&t.Appends[i], now)
+		if a := &t.Appends[i]; a.Duplicate {
+			a.AppendTime = -1
+		} else {
+			g.stage(a)
+		}
 	}
 	g.batch.Append(&t.Writes)
 	if t.Begun != nil {
@@ -129,6 +166,9 @@ func (t *Tx) stage(g *group, now int64) {
 func (t *Tx) apply() {
 	for i := range t.Appends {
 		a := &t.Appends[i]
+		if a.Duplicate {
+			continue // it was there before, or came with a commit that is complete by now
+		}
 		a.Partition.appended.Add(int64(a.stored))
 		a.Partition.advance(a.staged.End)
 	}

@@ -15,6 +15,8 @@ import (
 //	'g' group                                       a consumer group: generation, static members
 //	'o' length u16  group  topic  partition u32     a committed offset; length is that of group
 //	'j' topic u32  partition u32  last u64          a rewrite of batches under way: the last offset it covers
+//	'p' topic u32  partition u32  producer u64      what a partition knows of an idempotent producer
+//	'i' name                                        producers: "n" (next id), "p"+name (of an id)
 //	'a' ...                                         the application's own keys
 const (
 	prefixStore     = '!'
@@ -24,6 +26,8 @@ const (
 	prefixGroup     = 'g'
 	prefixOffset    = 'o'
 	prefixRewrite   = 'j'
+	prefixProducer  = 'p'
+	prefixNames     = 'i'
 	prefixApp       = 'a'
 )
 
@@ -59,18 +63,15 @@ func ParseBatchKey(key []byte) (BatchKey, error) {
 	if len(key) != BatchKeySize || key[0] != prefixBatch {
 		return BatchKey{}, fmt.Errorf("%w: batch key %x", errBadKey, key)
 	}
-	k := BatchKey{
-		PartitionID: PartitionID{
-			Topic:     binary.BigEndian.Uint32(key[1:]),
-			Partition: binary.BigEndian.Uint32(key[5:]),
-		},
-		LastOffset:   int64(binary.BigEndian.Uint64(key[9:])),
-		MaxTimestamp: int64(binary.BigEndian.Uint64(key[17:]) ^ 1<<63),
-	}
-	if k.LastOffset < 0 {
+	id, last := parsePartition(key)
+	if last < 0 {
 		return BatchKey{}, fmt.Errorf("%w: negative offset in batch key %x", errBadKey, key)
 	}
-	return k, nil
+	return BatchKey{
+		PartitionID:  id,
+		LastOffset:   last,
+		MaxTimestamp: int64(binary.BigEndian.Uint64(key[17:]) ^ 1<<63),
+	}, nil
 }
 
 // BatchRange covers the batches of p that hold records at offset from or later.
@@ -82,8 +83,8 @@ func BatchRange(p PartitionID, from int64) Range {
 
 // TopicRanges covers everything that is stored per partition of a topic.
 func TopicRanges(number uint32) []Range {
-	ranges := make([]Range, 0, 2)
-	for _, prefix := range []byte{prefixBatch, prefixLogStart} {
+	ranges := make([]Range, 0, 3)
+	for _, prefix := range []byte{prefixBatch, prefixLogStart, prefixProducer} {
 		lo := binary.BigEndian.AppendUint32([]byte{prefix}, number)
 		ranges = append(ranges, Range{From: lo, To: successor(lo), KeysOnly: true})
 	}
@@ -93,6 +94,48 @@ func TopicRanges(number uint32) []Range {
 // LogStartKey is the key of a partition's log start offset.
 func LogStartKey(p PartitionID) []byte {
 	return appendPartition([]byte{prefixLogStart}, p)
+}
+
+// ProducerKey is the key of what a partition knows of an idempotent producer.
+type ProducerKey struct {
+	PartitionID
+	ID int64 // >= 0
+}
+
+// ProducerKeySize is the length of an encoded ProducerKey.
+const ProducerKeySize = 1 + 4 + 4 + 8
+
+// AppendProducerKey appends the encoded key to dst.
+func AppendProducerKey(dst []byte, k ProducerKey) []byte {
+	dst = appendPartition(append(dst, prefixProducer), k.PartitionID)
+	return binary.BigEndian.AppendUint64(dst, uint64(k.ID))
+}
+
+// ParseProducerKey is the inverse of AppendProducerKey.
+func ParseProducerKey(key []byte) (ProducerKey, error) {
+	if len(key) != ProducerKeySize || key[0] != prefixProducer {
+		return ProducerKey{}, fmt.Errorf("%w: producer key %x", errBadKey, key)
+	}
+	id, n := parsePartition(key)
+	if n < 0 {
+		return ProducerKey{}, fmt.Errorf("%w: negative id in producer key %x", errBadKey, key)
+	}
+	return ProducerKey{PartitionID: id, ID: n}, nil
+}
+
+// ProducerRange covers the producers of one partition.
+func ProducerRange(p PartitionID) Range {
+	lo := appendPartition([]byte{prefixProducer}, p)
+	return Range{From: lo, To: successor(lo)}
+}
+
+// NamesKey is a key of the names of producers.
+func NamesKey(name string) []byte { return append([]byte{prefixNames}, name...) }
+
+// NamesRange covers the keys of names of producers that begin with name.
+func NamesRange(name string) Range {
+	lo := NamesKey(name)
+	return Range{From: lo, To: successor(lo)}
 }
 
 // CatalogueKey is a key of the topic catalogue.
@@ -107,6 +150,13 @@ func CatalogueRange(name string) Range {
 func appendPartition(dst []byte, p PartitionID) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, p.Topic)
 	return binary.BigEndian.AppendUint32(dst, p.Partition)
+}
+
+// parsePartition reads what the keys of a partition have in common: behind the letter its
+// name, and a number.
+func parsePartition(key []byte) (PartitionID, int64) {
+	id := PartitionID{Topic: binary.BigEndian.Uint32(key[1:]), Partition: binary.BigEndian.Uint32(key[5:])}
+	return id, int64(binary.BigEndian.Uint64(key[9:]))
 }
 
 // successor returns the smallest key greater than every key with the given prefix, or
@@ -243,17 +293,11 @@ func ParseRewriteKey(key []byte) (RewriteKey, error) {
 	if len(key) != RewriteKeySize || key[0] != prefixRewrite {
 		return RewriteKey{}, fmt.Errorf("%w: rewrite key %x", errBadKey, key)
 	}
-	k := RewriteKey{
-		PartitionID: PartitionID{
-			Topic:     binary.BigEndian.Uint32(key[1:]),
-			Partition: binary.BigEndian.Uint32(key[5:]),
-		},
-		LastOffset: int64(binary.BigEndian.Uint64(key[9:])),
-	}
-	if k.LastOffset < 0 {
+	id, last := parsePartition(key)
+	if last < 0 {
 		return RewriteKey{}, fmt.Errorf("%w: negative offset in rewrite key %x", errBadKey, key)
 	}
-	return k, nil
+	return RewriteKey{PartitionID: id, LastOffset: last}, nil
 }
 
 // RewriteRange covers the noted rewrites of one partition.

@@ -1,0 +1,281 @@
+package partition
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+// How long an idempotent producer is remembered after its last batch: one that only has an
+// id, as long as Kafka does (producer.id.expiration.ms), one with a name as long as a group's
+// offsets are.
+const (
+	IDExpiry   = 24 * time.Hour
+	NameExpiry = 7 * 24 * time.Hour
+)
+
+// MaxProducerName is the longest name of a producer, in bytes.
+const MaxProducerName = 512
+
+// Producers gives ids to idempotent producers, which are never given twice, and remembers
+// those of producers with a name. Its methods may be called by anybody at any time.
+type Producers struct {
+	st store.Store
+	c  *Committer
+
+	mu       sync.Mutex // held by whoever changes what is stored, until it is
+	next     int64      // id
+	reserved int64      // ids before it are accounted for in the store
+
+	names sync.Mutex // guards live
+	live  map[string]*Producer
+}
+
+// Producer is the owner of a producer's name.
+type Producer struct {
+	ID     int64
+	name   string
+	fenced atomic.Bool // set by the committer
+}
+
+// err refuses a batch of a producer that has lost its name.
+func (pr *Producer) err(p *Partition) error {
+	if pr.fenced.Load() {
+		return fmt.Errorf("%s: producer %s: %w", p.TopicPartition(), pr.name, log.ErrProducerFenced)
+	}
+	return nil
+}
+
+// An id is given when a block of ids is reserved in the store, durably: one given twice
+// would make the batches of one producer look like those of another.
+const idBlock = 1000
+
+const (
+	nextIDKey   = "n"
+	nameKey     = "p"
+	nameVersion = 1
+	nameSize    = 1 + 8 + 8
+)
+
+// OpenProducers reads where the ids have got to.
+func OpenProducers(st store.Store, c *Committer) (*Producers, error) {
+	ps := &Producers{st: st, c: c, live: make(map[string]*Producer)}
+	v, err := st.Get(store.NamesKey(nextIDKey))
+	if errors.Is(err, store.ErrNotFound) {
+		return ps, nil
+	}
+	if err == nil {
+		ps.next, err = store.ParseOffset(v)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("next producer id: %w", err)
+	}
+	ps.reserved = ps.next
+	return ps, nil
+}
+
+// NextID returns an id that no producer ever had. It may wait for an fsync.
+func (ps *Producers) NextID() (int64, error) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.nextLocked(&Tx{})
+}
+
+// nextLocked stores what tx holds too, if there is anything.
+func (ps *Producers) nextLocked(tx *Tx) (int64, error) {
+	if ps.next == ps.reserved {
+		tx.Writes.Set(store.NamesKey(nextIDKey), store.OffsetValue(ps.reserved+idBlock))
+	}
+	if tx.Writes.Len() > 0 {
+		tx.Synced, tx.Essential = true, true
+		if err := ps.c.Do(tx); err != nil {
+			return 0, fmt.Errorf("producer id: %w", err)
+		}
+	}
+	if ps.next == ps.reserved {
+		ps.reserved += idBlock
+	}
+	ps.next++
+	return ps.next - 1, nil
+}
+
+// Claim makes the caller the owner of a producer's name until Release. Whoever had it
+// before is fenced: when Claim returns, all that his batches will ever do is visible. A name
+// keeps its id until NameExpiry after its last use.
+func (ps *Producers) Claim(name string) (*Producer, error) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	id, err := ps.idLocked(name)
+	if err != nil {
+		return nil, err
+	}
+	pr := &Producer{ID: id, name: name}
+	ps.names.Lock()
+	old := ps.live[name]
+	ps.live[name] = pr
+	ps.names.Unlock()
+	if old == nil {
+		return pr, nil
+	}
+	// In the committer's order: the batches before it are stored, those behind it refused.
+	if err := ps.c.Do(&Tx{Essential: true, Begun: func() { old.fenced.Store(true) }}); err != nil {
+		ps.Release(pr)
+		return nil, fmt.Errorf("producer %s: %w", name, err)
+	}
+	return pr, nil
+}
+
+// Release gives the name back, if pr still has it.
+func (ps *Producers) Release(pr *Producer) {
+	ps.names.Lock()
+	defer ps.names.Unlock()
+	if ps.live[pr.name] == pr {
+		delete(ps.live, pr.name)
+	}
+}
+
+// idLocked returns the id of a name, and gives it one if it has none. The time is noted.
+func (ps *Producers) idLocked(name string) (int64, error) {
+	key := store.NamesKey(nameKey + name)
+	v, err := ps.st.Get(key)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return 0, fmt.Errorf("producer %s: %w", name, err)
+	}
+	now := time.Now().UnixMilli()
+	if err == nil {
+		id, _, err := parseName(v)
+		if err != nil {
+			return 0, fmt.Errorf("producer %s: %w", name, err)
+		}
+		tx := &Tx{Essential: true}
+		tx.Writes.Set(key, nameValue(id, now))
+		if err := ps.c.Do(tx); err != nil {
+			return 0, fmt.Errorf("producer %s: %w", name, err)
+		}
+		return id, nil
+	}
+	id := ps.next
+	tx := &Tx{}
+	tx.Writes.Set(key, nameValue(id, now))
+	if _, err := ps.nextLocked(tx); err != nil {
+		return 0, fmt.Errorf("producer %s: %w", name, err)
+	}
+	return id, nil
+}
+
+func nameValue(id, usedMs int64) []byte {
+	v := binary.BigEndian.AppendUint64([]byte{nameVersion}, uint64(id))
+	return binary.BigEndian.AppendUint64(v, uint64(usedMs))
+}
+
+func parseName(v []byte) (id, usedMs int64, err error) {
+	if len(v) != nameSize || v[0] != nameVersion || v[1]&0x80 != 0 {
+		return 0, 0, fmt.Errorf("%w: %x is not what is stored of a producer's name", store.ErrCorrupt, v)
+	}
+	return int64(binary.BigEndian.Uint64(v[1:])), int64(binary.BigEndian.Uint64(v[9:])), nil
+}
+
+// Expire forgets the producers that nobody has used for long in the given partitions, which are
+// all there are, and the names that have no traces left. ctx ends it between transactions.
+func (ps *Producers) Expire(ctx context.Context, now time.Time, partitions []*Partition) error {
+	inUse := make(map[int64]bool)
+	for _, p := range partitions {
+		if err := ps.expirePartition(ctx, now, p, inUse); err != nil {
+			return err
+		}
+	}
+	return ps.expireNames(now, inUse)
+}
+
+// expirePartition forgets producers of p. To inUse it adds the ids of those that stay.
+func (ps *Producers) expirePartition(ctx context.Context, now time.Time, p *Partition, inUse map[int64]bool) error {
+	var old []log.ProducerInfo
+	for _, info := range p.log.Producers() {
+		expiry := IDExpiry
+		if info.Named {
+			expiry = NameExpiry
+		}
+		if now.Sub(time.UnixMilli(info.UsedAt)) < expiry {
+			inUse[info.ID] = true
+			continue
+		}
+		old = append(old, info)
+	}
+	for chunk := range slices.Chunk(old, max(1, ps.c.st.Limits().Entries/4)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		tx := &Tx{Essential: true}
+		for _, info := range chunk {
+			tx.Writes.Delete(store.AppendProducerKey(nil, store.ProducerKey{PartitionID: p.ID(), ID: info.ID}))
+		}
+		tx.Check = func() error {
+			if err := p.Err(); err != nil {
+				return err
+			}
+			for _, info := range chunk {
+				if !p.log.UnusedSince(info.ID, info.UsedAt) {
+					return errInUse
+				}
+			}
+			return nil
+		}
+		tx.Begun = func() {
+			for _, info := range chunk {
+				p.log.ForgetProducer(info.ID, info.UsedAt)
+			}
+		}
+		err := ps.c.Do(tx)
+		switch {
+		case errors.Is(err, errInUse) || err != nil && p.Err() != nil: // the next time, or never
+			for _, info := range chunk {
+				inUse[info.ID] = true
+			}
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+var errInUse = errors.New("a producer was used meanwhile")
+
+// expireNames forgets the names of producers that were not used for long, and of which no
+// partition knows anything.
+func (ps *Producers) expireNames(now time.Time, inUse map[int64]bool) error {
+	ps.mu.Lock() // no name is claimed meanwhile
+	defer ps.mu.Unlock()
+	tx := &Tx{Essential: true}
+	r := store.NamesRange(nameKey)
+	limit := ps.c.st.Limits().Entries / 4
+	err := ps.st.Scan(r, func(e store.Entry) (bool, error) {
+		v, err := e.AppendValue(nil)
+		if err != nil {
+			return false, err
+		}
+		id, used, err := parseName(v)
+		if err != nil {
+			return false, fmt.Errorf("producer %q: %w", e.Key, err)
+		}
+		name := string(e.Key[len(store.NamesKey(nameKey)):])
+		ps.names.Lock()
+		live := ps.live[name] != nil
+		ps.names.Unlock()
+		if !live && !inUse[id] && now.Sub(time.UnixMilli(used)) >= NameExpiry {
+			tx.Writes.Delete(slices.Clone(e.Key))
+		}
+		return tx.Writes.Len() < limit, nil // the rest goes the next time
+	})
+	if err != nil || tx.Writes.Len() == 0 {
+		return err
+	}
+	return ps.c.Do(tx)
+}
