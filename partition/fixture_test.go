@@ -176,6 +176,7 @@ func kind(err error) string {
 	for word, e := range map[string]error{
 		"failed": log.ErrFailed, "closed": log.ErrClosed, "full": log.ErrDiskFull, "too large": log.ErrTxTooLarge,
 		"record too large": log.ErrRecordTooLarge, "gone": log.ErrUnknownTopic,
+		"sequence": log.ErrOutOfOrderSequence, "fenced": log.ErrProducerFenced,
 	} {
 		if errors.Is(err, e) {
 			return word

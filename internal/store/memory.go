@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"sync"
 
 	"github.com/tidwall/btree"
@@ -180,7 +181,7 @@ func (s *memoryStore) snapshot() *memoryTree {
 
 func (s *memoryStore) Limits() Limits { return storeLimits() }
 
-func (s *memoryStore) Recovery() Recovery { return Recovery{Clean: true} }
+func (s *memoryStore) Recovery() Recovery { return Recovery{Clean: true, Durable: math.MaxUint64} }
 
 func (s *memoryStore) Room(int, bool) error { return s.alive() }
 
