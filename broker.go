@@ -24,6 +24,7 @@ type Broker struct {
 	committer *partition.Committer
 	catalogue *topic.Catalogue
 	groups    *group.Coordinator
+	producers *partition.Producers
 	sender    sender
 	compactor compactor
 	conflicts conflicts
@@ -69,6 +70,10 @@ func Open(dir string, opts Options) (*Broker, error) {
 	if err == nil {
 		groups, err = group.Open(st, committer, catalogue, group.Options{Logger: opts.Logger})
 	}
+	var producers *partition.Producers
+	if err == nil {
+		producers, err = partition.OpenProducers(st, committer)
+	}
 	if err != nil {
 		committer.Close()
 		return nil, fmt.Errorf("samsa: open %s: %w", dir, errors.Join(err, st.Close()))
@@ -80,6 +85,7 @@ func Open(dir string, opts Options) (*Broker, error) {
 		committer: committer,
 		catalogue: catalogue,
 		groups:    groups,
+		producers: producers,
 		clients:   make(map[client]struct{}),
 		closed:    make(chan struct{}),
 	}

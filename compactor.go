@@ -144,7 +144,7 @@ func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 	if full && ctx.Err() == nil {
 		removed, err := k.compact(ctx)
 		done.add(removed)
-		errs = append(errs, err)
+		errs = append(errs, err, k.expireProducers(ctx))
 	}
 	// A little more than was written may go any time, as batches go whole.
 	if more := done.Bytes - seen.displaced; more > reclaimBytes {

@@ -10,6 +10,7 @@ func Inside(b *Broker) inside.Broker {
 		Committer: b.committer,
 		Catalogue: b.catalogue,
 		Groups:    b.groups,
+		Producers: b.producers,
 		Logger:    b.logger,
 	}
 }

@@ -26,6 +26,8 @@ type lane struct {
 	submitting bool     // a worker submits from the head of sealing
 	queued     bool     // in Producer.ready
 	inFlight   int      // batches that a worker took and whose outcome is not known
+
+	replay int64 // records that are still to come and are stored already
 }
 
 // batch is the records of one future stored batch.
@@ -236,7 +238,7 @@ func (p *Producer) submit(b *batch) {
 		p.stored(b, b.err)
 		return
 	}
-	b.tx.Appends = append(b.tx.Appends, partition.Append{Partition: b.lane.partition, Envelope: b.env})
+	b.tx.Appends = append(b.tx.Appends, partition.Append{Partition: b.lane.partition, Envelope: b.env, Producer: p.name})
 	b.tx.Synced = p.opts.Acks == AckSynced
 	b.tx.Done = func(err error) { p.stored(b, err) }
 	p.b.committer.Submit(&b.tx)

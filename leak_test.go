@@ -27,6 +27,7 @@ var childBodies = map[string]func(args []string) error{
 	"hold":    holdUntilTold,
 	"compact": deleteAndCompact,
 	"plans":   commitPlansUntilKilled,
+	"replay":  replayUntilKilled,
 }
 
 // TestMain fails the package when goroutines are left after its tests.

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // Options says how Open opens a broker. The zero value is right for most.
@@ -71,6 +72,7 @@ func (o Options) validate(dir string) error {
 	w.check(o.Produce.Linger == 0, "Options.Produce.Linger", o.Produce.Linger, "0, Broker.Produce does not wait")
 	w.check(o.Produce.BatchBytes == 0, "Options.Produce.BatchBytes", o.Produce.BatchBytes, "0, a call makes its own batches")
 	w.check(o.Produce.BufferedBytes == 0, "Options.Produce.BufferedBytes", o.Produce.BufferedBytes, "0, Broker.Produce buffers nothing")
+	w.check(o.Produce.ID == "", "Options.Produce.ID", fmt.Sprintf("%q", o.Produce.ID), `"", it is a producer's`)
 	w.check(o.Produce.Acks != AckNone, "Options.Produce.Acks", o.Produce.Acks, "stored or synced, Broker.Produce returns offsets")
 	return w.err()
 }
@@ -135,6 +137,23 @@ type ProducerOptions struct {
 	// BufferedBytes bounds the records that are not acknowledged yet; Produce blocks
 	// while they exceed it. 0 means 32 MiB.
 	BufferedBytes int
+	// ID names the producer, over restarts and crashes, and makes it idempotent (KIP-98): its
+	// records are numbered in each partition, and how far they have got is stored with them:
+	// see Producer.Stored. A name has one producer at a time; a new one fences the old one,
+	// whose records get ErrProducerFenced from then on. When a record fails after its batch was
+	// complete, those behind it in its partition get ErrOutOfOrderSequence, until a new
+	// producer of the name goes on: else they would have its number. At most 512 bytes. A name
+	// that is not used for 7 days is forgotten.
+	ID string
+	// Replay says that the producer is given the records of its ID once more from the very
+	// first on, the same ones in the same order, as after a crash that left unknown which
+	// of them are stored. Those that are stored are acknowledged, with offset -1, and not
+	// stored again. So each ID stands for one piece of work, say "import/2026-11-25.csv",
+	// which is done exactly once however often it is begun. Where a record goes must not
+	// depend on chance: a record without a key in a topic with several partitions is
+	// ErrInvalidRecord, unless ManualPartition, RoundRobin or PartitionFunc chooses, and the topic
+	// must not get partitions meanwhile.
+	Replay bool
 }
 
 const (
@@ -163,6 +182,8 @@ func (o ProducerOptions) check(w *wrong, where string) {
 	w.check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
 	w.check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")
 	w.check(o.BufferedBytes >= 0, where+".BufferedBytes", o.BufferedBytes, "0 or more")
+	w.check(len(o.ID) <= partition.MaxProducerName, where+".ID", fmt.Sprintf("%d bytes long", len(o.ID)), "at most 512")
+	w.check(o.ID != "" || !o.Replay, where+".Replay", o.Replay, "false without an ID")
 }
 
 // wrong collects what is wrong with options.

@@ -2,6 +2,7 @@ package samsa
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type Promise func(r Record, err error)
 type Producer struct {
 	b    *Broker
 	opts ProducerOptions
+	name *partition.Producer // who it is, if it has an ID
 	wg   sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows and the lanes
@@ -68,7 +70,11 @@ func (b *Broker) NewProducer(opts ProducerOptions) (*Producer, error) {
 		closed: make(chan struct{}),
 	}
 	p.finished.init()
+	if err := p.identify(); err != nil {
+		return nil, fmt.Errorf("new producer: %w", err)
+	}
 	if err := b.register(p); err != nil {
+		p.resign()
 		return nil, fmt.Errorf("new producer: %w", err)
 	}
 	for range workers {
@@ -82,7 +88,8 @@ func (b *Broker) NewProducer(opts ProducerOptions) (*Producer, error) {
 // known: see Promise. It blocks while the buffer is full, until ctx ends. The bytes of r
 // may be reused when Produce returns; the record given to the promise refers to them.
 //
-// With AckNone the promise is called at once, with offset -1, which stands for unknown.
+// With AckNone, and for what Replay finds stored already, the promise is called at once, with
+// offset -1, which stands for unknown.
 //
 // A record that cannot be taken gets its error from the promise too, at once: an
 // unknown topic, a record that is too large, a context that has ended, a closed producer.
@@ -92,15 +99,19 @@ func (p *Producer) Produce(ctx context.Context, r Record, promise Promise) {
 		heard = nil // the record's fate does not matter once it is buffered
 	}
 	err := p.produce(ctx, r, heard)
+	stored := errors.Is(err, errStored)
 	switch {
 	case promise == nil:
-	case err != nil:
+	case err != nil && !stored:
 		promise(r, fmt.Errorf("produce: %w", err))
-	case p.opts.Acks == AckNone:
+	case p.opts.Acks == AckNone || stored:
 		r.Offset = -1
 		promise(r, nil)
 	}
 }
+
+// errStored says that a record was stored by an earlier producer of the same ID.
+var errStored = errors.New("stored already")
 
 func (p *Producer) produce(ctx context.Context, r Record, promise Promise) error {
 	if err := ctx.Err(); err != nil {
@@ -164,6 +175,11 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, ms int64, pr
 	if err := checkRecord(l.partition, r); err != nil {
 		return err
 	}
+	if p.opts.Replay {
+		if err := l.replayLocked(r); err != nil {
+			return err
+		}
+	}
 	size := sizeBound(r)
 	for p.buffered > 0 && p.buffered+size > p.opts.BufferedBytes && !p.closing {
 		waiting := *r
@@ -181,7 +197,11 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, ms int64, pr
 
 func (t *producerTopic) grow(p *Producer, ps []*partition.Partition) {
 	for i := len(t.lanes); i < len(ps); i++ {
-		t.lanes = append(t.lanes, &lane{p: p, t: t, partition: ps[i]})
+		l := &lane{p: p, t: t, partition: ps[i]}
+		if p.opts.Replay {
+			l.replay = ps[i].Log().StoredOf(p.name.ID)
+		}
+		t.lanes = append(t.lanes, l)
 	}
 }
 
@@ -288,6 +308,7 @@ func (p *Producer) shut() {
 	close(p.work)
 	p.finished.close()
 	p.wg.Wait()
+	p.resign()
 	close(p.closed)
 }
 

@@ -371,6 +371,11 @@ func (c *Committer) refuse(tx *Tx, err error) {
 	c.mu.Lock()
 	c.stats.Failures++
 	c.mu.Unlock()
+	for i := range tx.Appends {
+		if a := &tx.Appends[i]; a.Producer != nil {
+			a.Producer.refused(a.Partition, err)
+		}
+	}
 	tx.Done(err)
 }
 

@@ -173,10 +173,13 @@ func (s *scene) note(name string) func(error) {
 
 // kind is the word for err in a story.
 func kind(err error) string {
+	if errors.Is(err, log.ErrOutOfOrderSequence) {
+		return "sequence" // whatever was wrong with the batch before
+	}
 	for word, e := range map[string]error{
 		"failed": log.ErrFailed, "closed": log.ErrClosed, "full": log.ErrDiskFull, "too large": log.ErrTxTooLarge,
 		"record too large": log.ErrRecordTooLarge, "gone": log.ErrUnknownTopic,
-		"sequence": log.ErrOutOfOrderSequence, "fenced": log.ErrProducerFenced,
+		"fenced": log.ErrProducerFenced,
 	} {
 		if errors.Is(err, e) {
 			return word

@@ -42,9 +42,7 @@ func Murmur2() Partitioner {
 func RoundRobin() Partitioner { return factory(func() TopicPartitioner { return &roundRobin{} }) }
 
 // Random takes any partition, whatever the key.
-func Random() Partitioner {
-	return Func(func(_ *log.Record, n int) int { return rand.IntN(n) })
-}
+func Random() Partitioner { return factory(func() TopicPartitioner { return random{} }) }
 
 // Manual uses the Partition field of the record.
 func Manual() Partitioner {
@@ -65,6 +63,18 @@ func Choose(p TopicPartitioner, r *log.Record, n int) (int, error) {
 	return i, nil
 }
 
+// Repeats reports whether p chooses the same partition for r when all the same records are
+// given to it again. Of choosers that are not of this package it is taken for granted.
+func Repeats(p TopicPartitioner, r *log.Record, n int) bool {
+	switch p.(type) {
+	case *sticky:
+		return r.Key != nil || n == 1
+	case random:
+		return n == 1
+	}
+	return true
+}
+
 type factory func() TopicPartitioner
 
 func (f factory) ForTopic(string) TopicPartitioner { return f() }
@@ -73,6 +83,11 @@ type stateless func(r *log.Record, n int) int
 
 func (f stateless) Partition(r *log.Record, n int) int { return f(r, n) }
 func (stateless) OnNewBatch()                          {}
+
+type random struct{}
+
+func (random) Partition(_ *log.Record, n int) int { return rand.IntN(n) }
+func (random) OnNewBatch()                        {}
 
 type roundRobin struct{ next int }
 

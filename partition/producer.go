@@ -44,14 +44,35 @@ type Producer struct {
 	ID     int64
 	name   string
 	fenced atomic.Bool // set by the committer
+
+	mu     sync.Mutex // guards broken
+	broken map[*Partition]error
 }
 
-// err refuses a batch of a producer that has lost its name.
+// err refuses a batch of a producer that has lost its name, and one behind a batch that was
+// refused: it would get that one's numbers.
 func (pr *Producer) err(p *Partition) error {
 	if pr.fenced.Load() {
 		return fmt.Errorf("%s: producer %s: %w", p.TopicPartition(), pr.name, log.ErrProducerFenced)
 	}
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	if err := pr.broken[p]; err != nil {
+		return fmt.Errorf("%s: producer %s: %w: an earlier batch failed: %w", p.TopicPartition(), pr.name, log.ErrOutOfOrderSequence, err)
+	}
 	return nil
+}
+
+// refused notes that a batch of the producer for p was not stored.
+func (pr *Producer) refused(p *Partition, err error) {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	if pr.broken == nil {
+		pr.broken = make(map[*Partition]error)
+	}
+	if pr.broken[p] == nil {
+		pr.broken[p] = err
+	}
 }
 
 // An id is given when a block of ids is reserved in the store, durably: one given twice

@@ -198,6 +198,28 @@ func TestClaim(t *testing.T) {
 	})
 }
 
+// Behind a batch that was refused the producer's others are refused too, in that partition:
+// else they would get its numbers.
+func TestRefusedBatchBreaksItsProducer(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p, q, ps := s.partition(0), s.partition(1), s.producers()
+		pr := s.claim(ps, "loader")
+		full := fmt.Errorf("%w: a test", store.ErrDiskFull)
+		s.desk.set(func(d *desk) { d.room = func(int, bool) error { return full } })
+		s.submit("a", numbered(t, p, pr, "a"))
+		s.desk.set(func(d *desk) { d.room = nil })
+		s.submit("b", numbered(t, p, pr, "b"))
+		s.submit("other partition", numbered(t, q, pr, "c"))
+		s.hears("a: full", "b: sequence", "other partition")
+		heir := s.claim(ps, "loader")
+		s.submit("heir", numbered(t, p, heir, "a"))
+		s.hears("heir")
+		if got := content(t, p) + " " + content(t, q); got != "0:a 0:c" {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
 // What is on its way when a name is claimed is visible when Claim returns.
 func TestClaimWaits(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {

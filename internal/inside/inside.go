@@ -19,5 +19,6 @@ type Broker struct {
 	Committer *partition.Committer
 	Catalogue *topic.Catalogue
 	Groups    *group.Coordinator
+	Producers *partition.Producers
 	Logger    *zap.Logger
 }
