@@ -77,8 +77,8 @@ func TestReplayAfterKills(t *testing.T) {
 	mustCreate(t, b, "t", workPartitions)
 	mustClose(t, b)
 	acked := make(map[string]bool)
-	for range rounds {
-		for _, value := range killWhen(t, "replay", after(rng.IntN(workRecords)), dir) {
+	for round := range rounds {
+		for _, value := range killWhen(t, "replay", after(rng.IntN((round+1)*workRecords/rounds)), dir) {
 			acked[value] = true
 		}
 	}
