@@ -28,6 +28,7 @@ type pipeline struct {
 	flight     []*flight // in order of version; flight[0] is the oldest
 	delivering bool
 	failed     error // the first failure; nothing becomes visible after it
+	hot        hot
 
 	pool sync.Pool
 }
@@ -36,7 +37,7 @@ type pipeline struct {
 type flight struct {
 	version uint64
 	done    func(error)
-	own     bool // a write of the store itself: holds no place in the gate
+	batch   *Batch // nil for a write of the store itself, which holds no place in the gate
 	landed  bool
 	err     error
 	mark    [8]byte
@@ -93,7 +94,7 @@ func (s *badgerStore) Commit(b *Batch, done func(error)) {
 
 // send hands b to Badger. The caller has entered the gate; delivery leaves it.
 func (s *badgerStore) send(b *Batch, done func(error)) {
-	f := s.depart(done, false)
+	f := s.depart(done, b)
 	txn := s.db.NewTransactionAt(f.version, true)
 	err := f.fill(txn, b)
 	if v := s.mark.Swap(0); v != 0 && err == nil {
@@ -146,7 +147,7 @@ func (s *badgerStore) commitOwn(key []byte, value func(version uint64) []byte) e
 // was committed before it is stored. It may run beside Commit.
 func (s *badgerStore) commitTxn(fill func(txn *badger.Txn, version uint64) error) error {
 	result := make(chan error, 1)
-	f := s.depart(func(err error) { result <- err }, true)
+	f := s.depart(func(err error) { result <- err }, nil)
 	txn := s.db.NewTransactionAt(f.version, true)
 	err := fill(txn, f.version)
 	if err == nil {
@@ -158,8 +159,8 @@ func (s *badgerStore) commitTxn(fill func(txn *badger.Txn, version uint64) error
 	return <-result
 }
 
-// depart registers the next commit.
-func (s *badgerStore) depart(done func(error), own bool) *flight {
+// depart registers the next commit, of b or, if that is nil, of the store's own.
+func (s *badgerStore) depart(done func(error), b *Batch) *flight {
 	p := s.pipeline
 	f, _ := p.pool.Get().(*flight)
 	if f == nil {
@@ -168,7 +169,7 @@ func (s *badgerStore) depart(done func(error), own bool) *flight {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	f.version, f.done, f.own, f.landed, f.err = p.next, done, own, false, nil
+	f.version, f.done, f.batch, f.landed, f.err = p.next, done, b, false, nil
 	p.next++
 	p.flight = append(p.flight, f)
 	return f
@@ -210,6 +211,9 @@ func (p *pipeline) settle(f *flight) error {
 		p.failLocked(f.err)
 		return f.err
 	}
+	if f.batch != nil {
+		p.hot.apply(f.batch, f.version)
+	}
 	p.newest.Store(f.version)
 	return nil
 }
@@ -219,9 +223,9 @@ func (s *badgerStore) finish(f *flight, outcome error) {
 	if outcome == nil && f.version%discardEvery == 0 {
 		s.discardBelow(f.version)
 	}
-	done, own := f.done, f.own
+	done, own := f.done, f.batch == nil
 	clear(f.entries)
-	f.done = nil
+	f.done, f.batch = nil, nil
 	s.pipeline.pool.Put(f)
 	done(s.wrap("commit", outcome))
 	if !own {

@@ -51,6 +51,19 @@ func (s *badgerStore) Get(key []byte) ([]byte, error) {
 	}
 }
 
+// getHot is getAt for keys that are likely to be read again.
+func (s *badgerStore) getHot(key []byte, version uint64) ([]byte, error) {
+	h := &s.pipeline.hot
+	if value, known, err := h.get(key, version); known {
+		return value, err
+	}
+	value, err := s.getAt(key, version)
+	if err == nil || errors.Is(err, ErrNotFound) {
+		h.learn(key, value, version)
+	}
+	return value, err
+}
+
 func (s *badgerStore) getAt(key []byte, version uint64) ([]byte, error) {
 	s.reads.files.RLock()
 	defer s.reads.files.RUnlock()

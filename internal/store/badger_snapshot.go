@@ -48,7 +48,7 @@ func (v *badgerSnapshot) Get(key []byte) ([]byte, error) {
 	if len(key) == 0 {
 		return nil, ErrNotFound
 	}
-	return v.s.getAt(key, v.version)
+	return v.s.getHot(key, v.version)
 }
 
 func (v *badgerSnapshot) Scan(r Range, fn func(Entry) (bool, error)) error {

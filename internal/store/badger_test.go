@@ -202,7 +202,7 @@ func TestFailureOfOneOfSeveralInFlight(t *testing.T) {
 	cause := errors.New("the disk is gone")
 	var outcomes []error
 	note := func(err error) { outcomes = append(outcomes, err) }
-	flights := []*flight{s.depart(note, true), s.depart(note, true), s.depart(note, true)}
+	flights := []*flight{s.depart(note, nil), s.depart(note, nil), s.depart(note, nil)}
 	flights[2].land(nil)
 	flights[1].land(cause)
 	if len(outcomes) > 0 {
