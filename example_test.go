@@ -271,6 +271,40 @@ func ExampleGroups_Reset() {
 	// Output: 2
 }
 
+// A program that was killed in the middle of its work begins again from the start.
+func ExampleProducerOptions_replay() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	lines := []string{"first", "second", "third"}
+	load := func(lines []string) {
+		p, err := b.NewProducer(samsa.ProducerOptions{ID: "import/lines.txt", Replay: true})
+		must(err)
+		for _, line := range lines {
+			p.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(line)}, nil)
+		}
+		must(p.Close())
+	}
+	load(lines[:2]) // and then it was killed
+	load(lines)
+	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}})
+	must(err)
+	for range lines {
+		records, err := c.Poll(ctx)
+		must(err)
+		for _, r := range records {
+			fmt.Printf("%d %s\n", r.Offset, r.Value)
+		}
+		if records[len(records)-1].Offset == 2 {
+			break
+		}
+	}
+	// Output:
+	// 0 first
+	// 1 second
+	// 2 third
+}
+
 func ExampleBroker_Update() {
 	b := memory()
 	defer b.Close()
