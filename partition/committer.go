@@ -80,7 +80,8 @@ func NewCommitter(st store.Store, logger *zap.Logger) *Committer {
 // does not block. Transactions take effect in the order of the calls, but for those that go
 // ahead, which have an order of their own.
 func (c *Committer) Submit(tx *Tx) {
-	size := tx.cost()
+	tx.size = tx.measure()
+	size := tx.size
 	if l := c.st.Limits(); !size.within(l) {
 		c.turnAway(tx, fmt.Errorf("%w: %d entries, %d bytes, %d bytes of them in small entries; at most %d, %d and %d fit into one",
 			log.ErrTxTooLarge, size.entries, size.bytes, size.index, l.Entries, l.Bytes, l.Index))
@@ -287,7 +288,7 @@ func (c *Committer) takeFrom(queue []*Tx, g *group, limit int) (rest []*Tx, byte
 	var size cost
 	n := 0
 	for _, tx := range queue {
-		more := tx.cost()
+		more := tx.size
 		alone := tx.exclusive != nil
 		if n > 0 && (alone || n == maxGroupTxs || !size.plus(more).within(limits)) {
 			break
@@ -318,7 +319,7 @@ func (c *Committer) prepare(g *group, failed error, flying int) *group {
 	staged := g.txs[:0]
 	g.bytes = 0
 	for _, tx := range g.txs {
-		size := tx.cost().bytes
+		size := tx.size.bytes
 		err := failed
 		if err == nil && full != nil {
 			err = c.room(tx, full, flying+g.bytes+size)

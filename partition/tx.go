@@ -37,6 +37,7 @@ type Tx struct {
 	exclusive func() // set instead of all the above by Exclusive
 
 	state atomic.Int32 // of txQueued, txTaken, txWithdrawn
+	size  cost         // since Submit
 }
 
 const (
@@ -93,7 +94,9 @@ func (c cost) within(l store.Limits) bool {
 	return c.entries <= l.Entries && c.bytes <= l.Bytes && c.index <= l.Index
 }
 
-func (t *Tx) cost() cost {
+// measure returns the cost of t. What it reads is the caller's again once t is withdrawn, so
+// that is no business of the committing goroutine.
+func (t *Tx) measure() cost {
 	c := cost{t.Writes.Len(), t.Writes.Bytes(), t.Writes.Index()}
 	for i := range t.Appends {
 		a := &t.Appends[i]
