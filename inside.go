@@ -12,5 +12,17 @@ func Inside(b *Broker) inside.Broker {
 		Groups:    b.groups,
 		Producers: b.producers,
 		Logger:    b.logger,
+
+		AutoCreateTopics: b.opts.AutoCreateTopics,
+		TopicDefaults:    b.opts.TopicDefaults,
+		Register: func(end func()) (func(), error) {
+			n := &neighbour{end}
+			return func() { b.unregister(n) }, b.register(n)
+		},
 	}
 }
+
+// neighbour is a client of the broker that stands outside this package.
+type neighbour struct{ end func() }
+
+func (n *neighbour) shut() { n.end() }

@@ -151,7 +151,7 @@ type StoredBatch struct {
 func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, error) {
 	start, end := l.Start(), l.End()
 	if from < start || from > end {
-		return buf, fmt.Errorf("%w: %s: offset %d is not within [%d, %d]", ErrOffsetOutOfRange, l.tp, from, start, end)
+		return buf, l.outOfRange(from, start, end)
 	}
 	if from == end {
 		return buf, nil
@@ -275,4 +275,33 @@ func (l *Log) readStart() (int64, error) {
 		return 0, fmt.Errorf("%s: log start offset: %w", l.tp, err)
 	}
 	return start, nil
+}
+
+// BytesFrom returns how many bytes the visible batches take from the one that holds offset
+// from, as stored, and stops counting once that is enough. It reads no values. An offset
+// outside [Start, End] gets ErrOffsetOutOfRange.
+func (l *Log) BytesFrom(from int64, enough int) (int, error) {
+	start, end := l.Start(), l.End()
+	if from < start || from > end {
+		return 0, l.outOfRange(from, start, end)
+	}
+	if from == end || enough <= 0 {
+		return 0, nil
+	}
+	r := store.BatchRange(l.id, from)
+	r.KeysOnly = true
+	n := 0
+	err := l.st.Scan(r, func(e store.Entry) (bool, error) {
+		key, err := store.ParseBatchKey(e.Key)
+		if err != nil || key.LastOffset >= end {
+			return false, err
+		}
+		n += e.Size
+		return n < enough, nil
+	})
+	return n, l.wrap(err)
+}
+
+func (l *Log) outOfRange(offset, start, end int64) error {
+	return fmt.Errorf("%w: %s: offset %d is not within [%d, %d]", ErrOffsetOutOfRange, l.tp, offset, start, end)
 }

@@ -67,6 +67,14 @@ func (p *Partition) Read(from int64, buf []byte, fn func(log.StoredBatch) bool) 
 	return p.log.Read(from, buf, fn)
 }
 
+// BytesFrom is log.Log.BytesFrom, refused once the partition has ended.
+func (p *Partition) BytesFrom(from int64, enough int) (int, error) {
+	if err := p.Err(); err != nil {
+		return 0, err
+	}
+	return p.log.BytesFrom(from, enough)
+}
+
 // OffsetForTime is log.Log.OffsetForTime, refused once the partition has ended.
 func (p *Partition) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, err error) {
 	if err := p.Err(); err != nil {

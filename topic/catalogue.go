@@ -35,6 +35,7 @@ type Catalogue struct {
 
 	mu       sync.RWMutex // guards what follows
 	topics   map[string]*Topic
+	ids      map[ID]*Topic
 	watchers map[*partition.Waiter]struct{}
 }
 
@@ -48,6 +49,7 @@ func Open(st store.Store, committer *partition.Committer) (*Catalogue, []log.Cut
 		change:    make(chan struct{}, 1),
 		next:      1,
 		topics:    make(map[string]*Topic),
+		ids:       make(map[ID]*Topic),
 		watchers:  make(map[*partition.Waiter]struct{}),
 	}
 	if err := c.readNext(); err != nil {
@@ -114,7 +116,7 @@ func (c *Catalogue) readTopics() ([]log.Cut, error) {
 			return cuts, err
 		}
 		t.state.Store(&state{config: config, partitions: ps})
-		c.topics[name] = t
+		c.topics[name], c.ids[t.id] = t, t
 		c.next = max(c.next, int64(t.number)+1)
 	}
 	return cuts, nil
@@ -163,6 +165,13 @@ func (c *Catalogue) Get(name string) (*Topic, error) {
 	return t, nil
 }
 
+// Find returns the topic of that identity, nil when there is none.
+func (c *Catalogue) Find(id ID) *Topic {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.ids[id]
+}
+
 // TopicID returns a topic's identity and its number of partitions; false when there is none.
 func (c *Catalogue) TopicID(name string) (id [16]byte, partitions int32, ok bool) {
 	t, err := c.Get(name)
@@ -198,15 +207,33 @@ func (c *Catalogue) Unwatch(w *partition.Waiter) {
 	delete(c.watchers, w)
 }
 
-// Create adds a topic. It is in the store when Create returns nil.
-func (c *Catalogue) Create(ctx context.Context, name string, config Config) (*Topic, error) {
+// Check returns what Create would make of config, or the error that it would return, and
+// creates nothing.
+func (c *Catalogue) Check(name string, config Config) (Config, error) {
+	config, err := ready(name, config)
+	if err == nil {
+		err = c.free(name)
+	}
+	return config, err
+}
+
+// ready checks what is given for a new topic and fills in the config.
+func ready(name string, config Config) (Config, error) {
 	if err := CheckName(name); err != nil {
-		return nil, err
+		return config, err
 	}
 	if err := config.Validate(); err != nil {
-		return nil, fmt.Errorf("topic %s: %w", name, err)
+		return config, fmt.Errorf("topic %s: %w", name, err)
 	}
-	config = config.withDefaults()
+	return config.withDefaults(), nil
+}
+
+// Create adds a topic. It is in the store when Create returns nil.
+func (c *Catalogue) Create(ctx context.Context, name string, config Config) (*Topic, error) {
+	config, err := ready(name, config)
+	if err != nil {
+		return nil, err
+	}
 	if err := c.lock(ctx); err != nil {
 		return nil, fmt.Errorf("create topic %s: %w", name, err)
 	}
@@ -289,7 +316,7 @@ func (c *Catalogue) Change(ctx context.Context, name string, edit func(*Config) 
 func (c *Catalogue) publish(t *Topic, s *state) {
 	t.state.Store(s)
 	c.mu.Lock()
-	c.topics[t.name] = t
+	c.topics[t.name], c.ids[t.id] = t, t
 	c.wakeLocked()
 	c.mu.Unlock()
 }
@@ -322,6 +349,7 @@ func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	if begun {
 		c.mu.Lock()
 		delete(c.topics, name)
+		delete(c.ids, t.id)
 		c.wakeLocked()
 		c.mu.Unlock()
 	}

@@ -21,4 +21,11 @@ type Broker struct {
 	Groups    *group.Coordinator
 	Producers *partition.Producers
 	Logger    *zap.Logger
+
+	// AutoCreateTopics and TopicDefaults are the broker's options of those names.
+	AutoCreateTopics bool
+	TopicDefaults    topic.Config
+	// Register has end called when the broker closes, before its parts do; the broker waits
+	// for it. It returns what undoes that, or ErrClosed from a broker that is closed.
+	Register func(end func()) (unregister func(), err error)
 }

@@ -1,0 +1,155 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// Produce: appends a batch to each of any number of partitions.
+//
+// Versions 0 to 13. Batches are stored as they were sent, once they were checked (admit.go).
+// Each partition succeeds or fails on its own. acks=1 and acks=all wait until the store has
+// the records, or with Options.SyncAll all for fsync; acks=0 waits for nothing, gets no
+// answer, and a failure ends the connection, as in Kafka. The timeout is not looked at: it is
+// for replicas. Left out: transactions.
+func (c *call) produce(req *kmsg.ProduceRequest) pending {
+	pr := &producing{c: c, req: req, ready: make(chan struct{})}
+	n := 0
+	for i := range req.Topics {
+		n += len(req.Topics[i].Partitions)
+	}
+	pr.parts = make([]producedPart, n)
+	pr.left.Store(1) // this loop
+	n = 0
+	for i := range req.Topics {
+		rt := &req.Topics[i]
+		for j := range rt.Partitions {
+			pr.begin(&pr.parts[n], rt, &rt.Partitions[j])
+			n++
+		}
+	}
+	c.frame.put() // what was good is in envelopes
+	c.frame = nil
+	pr.leave()
+	return pr
+}
+
+// producing is a Produce request that was begun.
+type producing struct {
+	c     *call
+	req   *kmsg.ProduceRequest // its records are not to be touched once it is begun
+	parts []producedPart       // in the order of the request
+	left  atomic.Int32         // of parts, without an outcome
+	ready chan struct{}        // closed when none is left
+}
+
+// producedPart is the batch of one partition.
+type producedPart struct {
+	partition *partition.Partition
+	tx        partition.Tx
+	append    [1]partition.Append
+	memory    *buffer // of the envelope
+	err       error
+}
+
+// foldableBytes is the size below which a plain batch may be stored together with others.
+const foldableBytes = 4 << 10
+
+// begin checks a batch and hands it to the committer.
+func (pr *producing) begin(part *producedPart, rt *kmsg.ProduceRequestTopic, rp *kmsg.ProduceRequestTopicPartition) {
+	if part.err = pr.checkAcks(); part.err != nil {
+		return
+	}
+	c := pr.c
+	part.partition, part.err = c.s.partition(rt.Topic, topic.ID(rt.TopicID), c.version >= 13, rp.Partition)
+	if part.err != nil {
+		return
+	}
+	batch, err := admit(part.partition, c.version, rp.Records)
+	if err != nil {
+		part.err = err
+		return
+	}
+	part.memory = getBuffer()
+	env := log.Wrap(part.memory.b, batch)
+	part.memory.b = env
+	part.append[0] = partition.Append{
+		Partition: part.partition, Envelope: env,
+		Foldable: batch.Codec() == log.CodecNone && batch.ProducerID() < 0 && len(env) < foldableBytes,
+	}
+	part.tx.Appends = part.append[:]
+	part.tx.Synced = pr.req.Acks == -1 && c.s.opts.SyncAll
+	part.tx.Done = func(err error) {
+		part.err = err
+		pr.leave()
+	}
+	pr.left.Add(1)
+	c.s.in.Committer.Submit(&part.tx)
+}
+
+func (pr *producing) checkAcks() error {
+	if pr.req.Acks < -1 || pr.req.Acks > 1 {
+		return protocolError{codeInvalidRequiredAcks, fmt.Sprintf("acks %d, want -1, 0 or 1", pr.req.Acks)}
+	}
+	return nil
+}
+
+// leave notes that one part has its outcome.
+func (pr *producing) leave() {
+	if pr.left.Add(-1) == 0 {
+		close(pr.ready)
+	}
+}
+
+func (pr *producing) done() <-chan struct{} { return pr.ready }
+
+// answer returns the outcomes, none for acks=0.
+func (pr *producing) answer() (kmsg.Response, error) {
+	resp := kmsg.NewPtrProduceResponse()
+	var failed error
+	n := 0
+	for i := range pr.req.Topics {
+		rt := &pr.req.Topics[i]
+		t := kmsg.NewProduceResponseTopic()
+		t.Topic, t.TopicID = rt.Topic, rt.TopicID
+		for j := range rt.Partitions {
+			part := &pr.parts[n]
+			n++
+			t.Partitions = append(t.Partitions, pr.outcome(part, rt.Partitions[j].Partition))
+			part.memory.put()
+			failed = errors.Join(failed, part.err)
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	if pr.req.Acks != 0 {
+		return resp, nil
+	}
+	if failed != nil {
+		return nil, fmt.Errorf("produce without acks: %w", failed)
+	}
+	return nil, nil
+}
+
+func (pr *producing) outcome(part *producedPart, index int32) kmsg.ProduceResponseTopicPartition {
+	out := kmsg.NewProduceResponseTopicPartition()
+	out.Partition = index
+	if part.err != nil {
+		out.ErrorCode, out.ErrorMessage = pr.c.s.codeOf(part.err), message(part.err)
+		out.BaseOffset, out.LogAppendTime, out.LogStartOffset = -1, -1, -1
+		var bad badRecords
+		if errors.As(part.err, &bad) {
+			out.ErrorRecords = bad.answer()
+		}
+		return out
+	}
+	a := &part.append[0]
+	out.BaseOffset, out.LogAppendTime, out.LogStartOffset = a.BaseOffset, a.AppendTime, part.partition.LogStart()
+	return out
+}

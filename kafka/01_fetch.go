@@ -1,0 +1,182 @@
+package kafka
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// Fetch: the batches of partitions from given offsets on, as they are stored.
+//
+// Versions 4 to 18. It waits for MinBytes, at most MaxWait, woken by the partitions, and
+// answers at once when a partition has an error. MaxBytes, of the partition and of the
+// answer, are kept by whole batches: the first of the answer comes whatever its size.
+// Isolation makes no difference without transactions. Left out: sessions, which are
+// declined, replicas, racks, and diverging epochs, as there is one leader.
+func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
+	if req.SessionID != 0 || req.SessionEpoch > 0 {
+		resp := kmsg.NewPtrFetchResponse()
+		resp.ErrorCode = codeFetchSessionIDNotFound
+		return resp
+	}
+	f := fetching{c: c, maxBytes: c.s.opts.MaxFetchBytes, minBytes: int(req.MinBytes)}
+	f.maxBytes = max(0, min(f.maxBytes, int(req.MaxBytes)))
+	f.minBytes = min(f.minBytes, f.maxBytes)
+	f.collect(req)
+	f.read()
+	if f.bytes < f.minBytes && !f.failed && req.MaxWaitMillis > 0 {
+		f.wait(time.Duration(req.MaxWaitMillis) * time.Millisecond)
+		f.read()
+	}
+	return f.answer(req)
+}
+
+// fetching is a Fetch request being answered.
+type fetching struct {
+	c        *call
+	maxBytes int // of the answer
+	minBytes int // to wait for
+	parts    []fetchedPart
+	bytes    int  // that were read
+	failed   bool // a part has an error
+}
+
+// fetchedPart is one partition of the request.
+type fetchedPart struct {
+	partition *partition.Partition // nil when it is unknown, which err says
+	offset    int64
+	maxBytes  int
+	from, to  int // of what was read, in the call's memory
+	err       error
+}
+
+// collect finds the partitions, in the order of the request.
+func (f *fetching) collect(req *kmsg.FetchRequest) {
+	for i := range req.Topics {
+		rt := &req.Topics[i]
+		for j := range rt.Partitions {
+			rp := &rt.Partitions[j]
+			part := fetchedPart{offset: rp.FetchOffset, maxBytes: int(rp.PartitionMaxBytes)}
+			part.partition, part.err = f.c.s.partition(rt.Topic, topic.ID(rt.TopicID), f.c.version >= 13, rp.Partition)
+			if part.err == nil {
+				part.err = checkLeaderEpoch(rp.CurrentLeaderEpoch)
+			}
+			f.failed = f.failed || part.err != nil
+			f.parts = append(f.parts, part)
+		}
+	}
+}
+
+// read reads what there is, in place of what it has read before.
+func (f *fetching) read() {
+	out, batch := f.c.memory(), getBuffer()
+	defer batch.put()
+	out.b, f.bytes = out.b[:0], 0
+	for i := range f.parts {
+		part := &f.parts[i]
+		part.from, part.to = len(out.b), len(out.b)
+		if part.err != nil {
+			continue
+		}
+		limit := min(part.maxBytes, f.maxBytes-f.bytes)
+		var broken error
+		batch.b, part.err = part.partition.Read(part.offset, batch.b, func(sb log.StoredBatch) bool {
+			if sb.Err != nil {
+				broken = sb.Err
+				return false
+			}
+			b := sb.Envelope.Batch()
+			if f.bytes > 0 && len(out.b)-part.from+len(b) > limit {
+				return false
+			}
+			out.b = append(out.b, b...)
+			f.bytes += len(b)
+			return len(out.b)-part.from < limit
+		})
+		part.to = len(out.b)
+		if part.err == nil && part.to == part.from {
+			part.err = broken // else it comes the next time, first
+		}
+		f.failed = f.failed || part.err != nil
+	}
+}
+
+// wait returns when there are minBytes to read, or an error, or no time is left.
+func (f *fetching) wait(atMost time.Duration) {
+	w := partition.NewWaiter()
+	for i := range f.parts {
+		p := f.parts[i].partition
+		p.Watch(w)
+		defer p.Unwatch(w)
+	}
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	for !f.enough() {
+		select {
+		case <-w.C():
+		case <-timer.C:
+			return
+		case <-f.c.ctx.Done():
+			return
+		}
+	}
+}
+
+// enough reports whether there are minBytes, without reading them. An error is enough too.
+func (f *fetching) enough() bool {
+	bytes := 0
+	for i := range f.parts {
+		part := &f.parts[i]
+		n, err := part.partition.BytesFrom(part.offset, min(part.maxBytes, f.minBytes-bytes))
+		if err != nil {
+			return true
+		}
+		if bytes += n; bytes >= f.minBytes {
+			return true
+		}
+	}
+	return false
+}
+
+// answer makes the answer of what was read.
+func (f *fetching) answer(req *kmsg.FetchRequest) kmsg.Response {
+	resp := kmsg.NewPtrFetchResponse()
+	resp.Topics = make([]kmsg.FetchResponseTopic, 0, len(req.Topics))
+	n := 0
+	for i := range req.Topics {
+		rt := &req.Topics[i]
+		t := kmsg.NewFetchResponseTopic()
+		t.Topic, t.TopicID = rt.Topic, rt.TopicID
+		t.Partitions = make([]kmsg.FetchResponseTopicPartition, 0, len(rt.Partitions))
+		for j := range rt.Partitions {
+			t.Partitions = append(t.Partitions, f.outcome(&f.parts[n], rt.Partitions[j].Partition, req.IsolationLevel))
+			n++
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
+}
+
+func (f *fetching) outcome(part *fetchedPart, index int32, isolation int8) kmsg.FetchResponseTopicPartition {
+	out := kmsg.NewFetchResponseTopicPartition()
+	out.Partition = index
+	out.RecordBatches = f.c.memory().b[part.from:part.to:part.to]
+	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = -1, -1, -1
+	if isolation == readCommitted {
+		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+	}
+	if part.err != nil {
+		out.ErrorCode = f.c.s.codeOf(part.err)
+		return out
+	}
+	end := part.partition.HighWatermark()
+	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = end, end, part.partition.LogStart()
+	return out
+}
+
+// readCommitted is the isolation level of that name.
+const readCommitted = 1

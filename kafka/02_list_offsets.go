@@ -1,0 +1,108 @@
+package kafka
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// The timestamps of ListOffsets that are none.
+const (
+	listLatest             = -1
+	listEarliest           = -2
+	listMaxTimestamp       = -3 // the first record of the largest timestamp (KIP-734)
+	listEarliestLocal      = -4 // the same as the earliest: nothing is stored elsewhere
+	listLatestTiered       = -5 // what is stored elsewhere ends there: never
+	listEarliestToBeTiered = -6 // and waits to go there: never
+)
+
+// ListOffsets: the offsets of partitions at a time, and at their ends.
+//
+// Versions 0 to 11. Version 0, which Kafka answers with the offsets at which its files begin,
+// gets one offset for a time and the ends for -1. Isolation makes no difference without
+// transactions.
+func (c *call) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
+	resp := kmsg.NewPtrListOffsetsResponse()
+	for _, rt := range req.Topics {
+		t := kmsg.NewListOffsetsResponseTopic()
+		t.Topic = rt.Topic
+		for _, rp := range rt.Partitions {
+			t.Partitions = append(t.Partitions, c.listOffset(rt.Topic, rp))
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
+}
+
+func (c *call) listOffset(name string, rp kmsg.ListOffsetsRequestTopicPartition) kmsg.ListOffsetsResponseTopicPartition {
+	out := kmsg.NewListOffsetsResponseTopicPartition()
+	out.Partition, out.Offset, out.Timestamp = rp.Partition, -1, -1
+	p, err := c.s.partition(name, noTopic, false, rp.Partition)
+	if err == nil {
+		err = checkLeaderEpoch(rp.CurrentLeaderEpoch)
+	}
+	if err == nil && c.version == 0 {
+		out.OldStyleOffsets, err = oldOffsets(p, rp.Timestamp, rp.MaxNumOffsets)
+	} else if err == nil {
+		out.Offset, out.Timestamp, err = offsetAt(p, rp.Timestamp)
+	}
+	out.ErrorCode = c.s.codeOf(err)
+	if err == nil && out.Offset >= 0 {
+		out.LeaderEpoch = leaderEpoch
+	}
+	return out
+}
+
+// offsetAt returns what a timestamp of ListOffsets stands for; the offset is -1 when there is
+// no such record, and the timestamp is -1 unless a record was looked for.
+func offsetAt(p *partition.Partition, ts int64) (offset, timestamp int64, err error) {
+	if err := p.Err(); err != nil {
+		return -1, -1, err
+	}
+	switch ts {
+	case listLatest:
+		return p.HighWatermark(), -1, nil
+	case listEarliest, listEarliestLocal:
+		return p.LogStart(), -1, nil
+	case listLatestTiered, listEarliestToBeTiered:
+		return -1, -1, nil
+	case listMaxTimestamp:
+		ts, err = maxTimestamp(p)
+		if err != nil || ts < 0 {
+			return -1, -1, err
+		}
+	}
+	if ts < 0 {
+		return -1, -1, protocolError{codeInvalidRequest, fmt.Sprintf("timestamp %d has no meaning", ts)}
+	}
+	offset, timestamp, ok, err := p.OffsetForTime(ts)
+	if err != nil || !ok {
+		return -1, -1, err
+	}
+	return offset, timestamp, nil
+}
+
+// maxTimestamp returns the largest timestamp of p's records, -1 without any.
+func maxTimestamp(p *partition.Partition) (int64, error) {
+	ts := int64(-1)
+	err := p.Log().Batches(func(b log.BatchInfo) bool {
+		ts = max(ts, b.MaxTimestamp)
+		return true
+	})
+	return ts, err
+}
+
+// oldOffsets answers version 0: offsets from the largest to the smallest, at most n.
+func oldOffsets(p *partition.Partition, ts int64, n int32) ([]int64, error) {
+	offset, _, err := offsetAt(p, ts)
+	if err != nil || offset < 0 || n <= 0 {
+		return []int64{}, err
+	}
+	if start := p.LogStart(); ts == listLatest && start < offset && n > 1 {
+		return []int64{offset, start}, nil
+	}
+	return []int64{offset}, nil
+}

@@ -1,0 +1,103 @@
+package kafka
+
+import (
+	"errors"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// Metadata: the brokers, of which there is one, and the topics.
+//
+// Versions 0 to 13. A topic that does not exist is created when the broker's
+// AutoCreateTopics and the request agree; before version 4 every request does. Unlike Kafka's the answer has
+// it at once, without LEADER_NOT_AVAILABLE. Who asks for authorized operations may do
+// everything.
+func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
+	resp := kmsg.NewPtrMetadataResponse()
+	resp.Brokers = []kmsg.MetadataResponseBroker{c.broker()}
+	resp.ClusterID = &c.s.opts.ClusterID
+	resp.ControllerID = c.s.opts.NodeID
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = allClusterOperations
+	}
+	if req.Topics == nil || c.version == 0 && len(req.Topics) == 0 {
+		for _, t := range c.s.in.Catalogue.List() {
+			resp.Topics = append(resp.Topics, c.describe(req, t))
+		}
+		return resp
+	}
+	create := c.s.in.AutoCreateTopics && (req.AllowAutoTopicCreation || c.version < 4)
+	for _, rt := range req.Topics {
+		t, err := c.metadataTopic(rt, create)
+		if err != nil {
+			mt := kmsg.NewMetadataResponseTopic()
+			mt.Topic, mt.TopicID, mt.ErrorCode = rt.Topic, rt.TopicID, c.s.codeOf(err)
+			resp.Topics = append(resp.Topics, mt)
+			continue
+		}
+		resp.Topics = append(resp.Topics, c.describe(req, t))
+	}
+	return resp
+}
+
+// metadataTopic finds, or creates, a topic that was asked for.
+func (c *call) metadataTopic(rt kmsg.MetadataRequestTopic, create bool) (*topic.Topic, error) {
+	if rt.Topic == nil {
+		return c.s.topic("", rt.TopicID, true)
+	}
+	if err := topic.CheckName(*rt.Topic); err != nil {
+		return nil, err
+	}
+	t, err := c.s.in.Catalogue.Get(*rt.Topic)
+	if create && errors.Is(err, log.ErrUnknownTopic) {
+		return c.s.createMissing(c.ctx, *rt.Topic)
+	}
+	return t, err
+}
+
+func (c *call) describe(req *kmsg.MetadataRequest, t *topic.Topic) kmsg.MetadataResponseTopic {
+	name := t.Name()
+	mt := kmsg.NewMetadataResponseTopic()
+	mt.Topic, mt.TopicID = &name, t.ID()
+	if req.IncludeTopicAuthorizedOperations {
+		mt.AuthorizedOperations = allTopicOperations
+	}
+	node := []int32{c.s.opts.NodeID}
+	for i := range t.Partitions() {
+		mp := kmsg.NewMetadataResponseTopicPartition()
+		mp.Partition, mp.Leader, mp.LeaderEpoch = int32(i), c.s.opts.NodeID, leaderEpoch
+		mp.Replicas, mp.ISR = node, node
+		mt.Partitions = append(mt.Partitions, mp)
+	}
+	return mt
+}
+
+// The operations of Kafka's ACLs that there are for a topic and for the cluster, as bits.
+const (
+	allTopicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
+	allClusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
+)
+
+// broker is the one node, at the address that the client is to use.
+func (c *call) broker() kmsg.MetadataResponseBroker {
+	b := kmsg.NewMetadataResponseBroker()
+	b.NodeID = c.s.opts.NodeID
+	b.Host, b.Port = c.advertised()
+	return b
+}
+
+// advertised is the address of the option, else the one that the client has reached.
+func (c *call) advertised() (host string, port int32) {
+	if c.s.opts.Advertise != "" {
+		host, port, _ = splitAddress(c.s.opts.Advertise) // was validated
+		return host, port
+	}
+	if a, ok := c.conn.nc.LocalAddr().(*net.TCPAddr); ok {
+		return a.IP.String(), int32(a.Port)
+	}
+	return "", 0
+}

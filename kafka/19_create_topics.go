@@ -1,0 +1,135 @@
+package kafka
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// CreateTopics.
+//
+// Versions 0 to 7. -1 partitions and -1 replicas mean the defaults, in older versions than 4 too.
+// An assignment of replicas may name this node alone. The timeout is not looked at: a topic
+// is created, or not, when the answer comes.
+func (c *call) createTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
+	resp := kmsg.NewPtrCreateTopicsResponse()
+	times := make(map[string]int)
+	for _, rt := range req.Topics {
+		times[rt.Topic]++
+	}
+	for _, rt := range req.Topics {
+		if times[rt.Topic] == 0 {
+			continue // was answered
+		}
+		t := kmsg.NewCreateTopicsResponseTopic()
+		t.Topic = rt.Topic
+		t.ConfigErrorCode = codeNone
+		var err error
+		if times[rt.Topic] > 1 {
+			err = protocolError{codeInvalidRequest, fmt.Sprintf("the request names the topic %q %d times", rt.Topic, times[rt.Topic])}
+			times[rt.Topic] = 0
+		} else {
+			err = c.createTopic(&t, rt, req.ValidateOnly)
+		}
+		if err != nil {
+			t.ErrorCode, t.ErrorMessage = c.s.codeOf(err), message(err)
+			t.NumPartitions, t.ReplicationFactor = -1, -1
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
+}
+
+// createTopic creates one topic, unless it is only to be validated, and fills in t.
+func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopicsRequestTopic, validateOnly bool) error {
+	config, err := c.topicConfig(rt)
+	if err != nil {
+		return err
+	}
+	if validateOnly {
+		config, err = c.s.in.Catalogue.Check(rt.Topic, topic.Merge(config, c.s.in.TopicDefaults))
+	} else {
+		var created *topic.Topic
+		if created, err = c.s.create(c.ctx, rt.Topic, config); err == nil {
+			config, t.TopicID = created.Config(), created.ID()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	t.NumPartitions, t.ReplicationFactor = int32(config.Partitions), 1
+	for _, e := range configEntries(config) {
+		tc := kmsg.NewCreateTopicsResponseTopicConfig()
+		tc.Name, tc.Value, tc.Source = e.name, &e.value, int8(e.source)
+		t.Configs = append(t.Configs, tc)
+	}
+	return nil
+}
+
+// topicConfig reads what the request says about a topic.
+func (c *call) topicConfig(rt kmsg.CreateTopicsRequestTopic) (topic.Config, error) {
+	var config topic.Config
+	var err error
+	if len(rt.ReplicaAssignment) > 0 {
+		config.Partitions, err = c.assignedPartitions(rt)
+	} else {
+		config.Partitions, err = partitionCount(rt.NumPartitions)
+		if err == nil {
+			err = c.checkReplicationFactor(rt.ReplicationFactor)
+		}
+	}
+	if err != nil {
+		return config, err
+	}
+	for _, rc := range rt.Configs {
+		if rc.Value == nil {
+			return config, fmt.Errorf("%w: %s has no value", log.ErrInvalidConfig, rc.Name)
+		}
+		if err := config.SetConfig(rc.Name, *rc.Value); err != nil {
+			return config, err
+		}
+	}
+	return config, nil
+}
+
+// partitionCount returns the number of partitions as TopicConfig has it.
+func partitionCount(n int32) (int, error) {
+	switch {
+	case n == -1:
+		return 0, nil // the default
+	case n < 1 || n > topic.MaxPartitions:
+		return 0, fmt.Errorf("%w: %d, want 1 to %d, or -1 for the default", log.ErrInvalidPartitions, n, topic.MaxPartitions)
+	}
+	return int(n), nil
+}
+
+func (c *call) checkReplicationFactor(n int16) error {
+	if n == 1 || n == -1 || n > 1 && c.s.opts.AnyReplicationFactor {
+		return nil
+	}
+	return protocolError{codeInvalidReplicationFactor, fmt.Sprintf("replication factor %d, there is one node", n)}
+}
+
+// assignedPartitions checks an assignment of replicas, for which only this node is there, and
+// returns the number of partitions.
+func (c *call) assignedPartitions(rt kmsg.CreateTopicsRequestTopic) (int, error) {
+	if rt.NumPartitions != -1 || rt.ReplicationFactor != -1 {
+		return 0, protocolError{codeInvalidRequest, "an assignment of replicas and numbers exclude each other"}
+	}
+	seen := make(map[int32]bool)
+	for _, a := range rt.ReplicaAssignment {
+		if len(a.Replicas) != 1 || a.Replicas[0] != c.s.opts.NodeID {
+			return 0, protocolError{codeInvalidReplicaAssignment,
+				fmt.Sprintf("partition %d is assigned to %v, there is only node %d", a.Partition, a.Replicas, c.s.opts.NodeID)}
+		}
+		if seen[a.Partition] || a.Partition < 0 || int(a.Partition) >= len(rt.ReplicaAssignment) {
+			return 0, protocolError{codeInvalidReplicaAssignment,
+				fmt.Sprintf("partition %d of %d, want each from 0 on once", a.Partition, len(rt.ReplicaAssignment))}
+		}
+		seen[a.Partition] = true
+	}
+	return partitionCount(int32(len(rt.ReplicaAssignment)))
+}

@@ -1,0 +1,125 @@
+package kafka
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// admit returns the batch that a Produce request of some version has brought for p, ready to
+// be stored, or why it cannot be. The batch is records, changed in place: the leader epoch is
+// ours, and a max timestamp that is not that of the records is corrected, as Kafka does.
+//
+// Checked is everything that somebody who reads the batch later relies on: length, CRC,
+// codec, counts and offsets, and every record, decompressed if need be. That costs a
+// decompression for each batch, as in Kafka; without it a client could store what no
+// consumer can pass.
+func admit(p *partition.Partition, version int16, records []byte) (log.Batch, error) {
+	b, err := onlyBatch(version, records)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
+	}
+	if err := checkHeader(p, version, b); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
+	}
+	if err := checkRecords(p, b); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
+	}
+	b.SetLeaderEpoch(leaderEpoch)
+	return b, nil
+}
+
+// onlyBatch returns the one batch that records must be.
+func onlyBatch(version int16, records []byte) (log.Batch, error) {
+	if len(records) == 0 {
+		return nil, protocolError{codeInvalidRecord, "no record batch, want exactly one"}
+	}
+	length, magic, err := log.BatchLength(records)
+	switch {
+	case err != nil:
+		return nil, err
+	case version < 3:
+		return nil, protocolError{codeUnsupportedMessageFormat, fmt.Sprintf("Produce %d with message sets is not supported, use 3 or newer", version)}
+	case magic != 2:
+		return nil, protocolError{codeInvalidRecord, fmt.Sprintf("magic %d, want 2 in Produce %d", magic, version)}
+	case length >= log.BatchHeaderSize && length < int64(len(records)):
+		return nil, protocolError{codeInvalidRecord, "more than one record batch, want exactly one"}
+	}
+	return log.ParseBatch(records)
+}
+
+// firstZstd is the version of Produce from which zstd may be used (KIP-110).
+const firstZstd = 7
+
+// checkHeader checks what a producer may not claim.
+func checkHeader(p *partition.Partition, version int16, b log.Batch) error {
+	if n, limit := len(b), p.Rules().MaxMessageBytes; n > limit {
+		return fmt.Errorf("%w: batch of %d bytes, max.message.bytes is %d", log.ErrRecordTooLarge, n, limit)
+	}
+	switch {
+	case b.Control():
+		return protocolError{codeInvalidRecord, "control batches are the broker's to write"}
+	case b.Transactional():
+		return protocolError{codeInvalidTxnState, "no transaction has begun"}
+	case b.LogAppendTime():
+		return protocolError{codeInvalidTimestamp, "LogAppendTime is the broker's to set"}
+	case b.Codec() == log.CodecZstd && version < firstZstd:
+		return protocolError{codeUnsupportedCompressionType, fmt.Sprintf("zstd needs Produce %d, not %d", firstZstd, version)}
+	case b.Records() == 0:
+		return protocolError{codeInvalidRecord, "batch without records"}
+	case !b.Dense():
+		return protocolError{codeInvalidRecord, "the number of records differs from that of the offsets"}
+	case b.ProducerID() >= 0 && (b.BaseSequence() < 0 || b.ProducerEpoch() < 0):
+		return protocolError{codeInvalidRecord, "a producer id without an epoch or a sequence number"}
+	}
+	return nil
+}
+
+// checkRecords checks every record and corrects the max timestamp.
+func checkRecords(p *partition.Partition, b log.Batch) error {
+	records, plain := b.EncodedRecords()
+	if !plain {
+		buf := getBuffer()
+		defer buf.put()
+		var err error
+		if buf.b, err = b.AppendRecords(buf.b); err != nil {
+			return err
+		}
+		records = buf.b
+	}
+	found, err := log.Inspect(b, records, p.Rules().KeyRequired)
+	switch {
+	case err != nil:
+		return err
+	case len(found.Keyless) > 0:
+		return badRecords{found.Keyless}
+	case found.MinTimestamp < 0:
+		return fmt.Errorf("%w: %d ms", log.ErrInvalidTimestamp, found.MinTimestamp)
+	}
+	if found.MaxTimestamp != b.MaxTimestamp() {
+		b.SetMaxTimestamp(found.MaxTimestamp)
+	}
+	return nil
+}
+
+// badRecords is an ErrInvalidRecord that says which records a compacted topic does not take.
+type badRecords struct{ deltas []int64 }
+
+const keylessText = "the record has no key, which a compacted topic requires"
+
+func (e badRecords) Error() string {
+	return fmt.Sprintf("%v: %d records have no key, which a compacted topic requires", log.ErrInvalidRecord, len(e.deltas))
+}
+
+func (e badRecords) Unwrap() error { return log.ErrInvalidRecord }
+
+func (e badRecords) answer() []kmsg.ProduceResponseTopicPartitionErrorRecord {
+	out := make([]kmsg.ProduceResponseTopicPartitionErrorRecord, len(e.deltas))
+	for i, delta := range e.deltas {
+		out[i].RelativeOffset, out[i].ErrorMessage = int32(delta), kmsgString(keylessText)
+	}
+	return out
+}

@@ -1,0 +1,93 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// call is one request on its way from its frame to its answer.
+type call struct {
+	header
+	s     *Server
+	conn  *conn
+	ctx   context.Context // ends when the client has gone or the server closes
+	entry *entry
+	req   kmsg.Request
+
+	bytes   int     // of the frame
+	frame   *buffer // pooled memory that req refers to; nil if that is its own
+	scratch *buffer // pooled memory that the answer refers to, see memory
+}
+
+// pending is a request that was begun.
+type pending interface {
+	// done is closed once answer may be called.
+	done() <-chan struct{}
+	// answer returns the answer; nil when the client expects none. An error ends the
+	// connection.
+	answer() (kmsg.Response, error)
+}
+
+var (
+	errUnknownKey     = errors.New("request of an unknown kind")
+	errUnknownVersion = errors.New("request of an unknown version")
+	errMalformed      = errors.New("malformed request")
+)
+
+// parse makes a call of a frame. An error ends the connection: what cannot be read cannot be
+// answered either, as in Kafka.
+func (c *conn) parse(frame []byte, buf *buffer) (*call, error) {
+	h, body, err := cutHeader(frame)
+	if err != nil {
+		return nil, err
+	}
+	cl := &call{header: h, s: c.s, conn: c, ctx: c.ctx, bytes: len(frame), frame: buf}
+	if cl.entry = c.s.find(h.key); cl.entry == nil {
+		return nil, fmt.Errorf("%w: key %d", errUnknownKey, h.key)
+	}
+	cl.req = cl.entry.key.Request()
+	if h.version < cl.entry.min || h.version > cl.entry.max {
+		if cl.entry.key == kmsg.ApiVersions {
+			return cl, nil // answered by its handler, whatever the body
+		}
+		return nil, fmt.Errorf("%w: %s %d, there are %d to %d", errUnknownVersion,
+			cl.entry.key.Name(), h.version, cl.entry.min, cl.entry.max)
+	}
+	cl.req.SetVersion(h.version)
+	if cl.req.IsFlexible() {
+		if body, err = skipTags(body); err != nil {
+			return nil, err
+		}
+	}
+	if err := cl.req.ReadFrom(body); err != nil {
+		return nil, fmt.Errorf("%w: %s %d: %w", errMalformed, cl.entry.key.Name(), h.version, err)
+	}
+	return cl, nil
+}
+
+// answerVersion is the version of the answer, that of the request but in one case: a version
+// of ApiVersions that we do not know is answered with version 0, which every client reads.
+func (c *call) answerVersion() int16 {
+	if c.version < c.entry.min || c.version > c.entry.max {
+		return 0
+	}
+	return c.version
+}
+
+// memory returns pooled memory for the answer, valid until it is written.
+func (c *call) memory() *buffer {
+	if c.scratch == nil {
+		c.scratch = getBuffer()
+	}
+	return c.scratch
+}
+
+// release gives the memory of the call back.
+func (c *call) release() {
+	c.frame.put()
+	c.scratch.put()
+	c.frame, c.scratch, c.req = nil, nil, nil
+}

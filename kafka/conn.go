@@ -1,0 +1,291 @@
+package kafka
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+)
+
+// conn is one connection. Its reader hands requests to its server in order, and its server
+// answers them in that order.
+type conn struct {
+	s      *Server
+	nc     net.Conn
+	ctx    context.Context // ends when the client has gone or the server closes
+	cancel context.CancelFunc
+
+	calls    chan *call    // what was read; closed by the reader at its end
+	inFlight atomic.Int32  // requests that were read and are not answered
+	buffered atomic.Int64  // and their bytes
+	answered chan struct{} // capacity 1: one of those has become less
+
+	ended  atomic.Bool // the reason was logged
+	broken bool        // the server's own: nothing more is carried out or written
+}
+
+const (
+	readBufferBytes = 4 << 10         // of a connection that is idle; large frames go past it
+	writeChunkBytes = 1 << 20         // that a client must have read, each, within WriteTimeout
+	closeGrace      = 1 * time.Second // for the last answers, when the server closes
+)
+
+var (
+	errIdle = errors.New("idle for too long")
+	errSlow = errors.New("the client does not read its answers")
+)
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{
+		s: s, nc: nc,
+		calls:    make(chan *call, s.opts.MaxInFlight),
+		answered: make(chan struct{}, 1),
+	}
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	return c
+}
+
+// stop ends reading, and what waits, now, and writing soon. It is called when the server
+// closes, whose context has ended.
+func (c *conn) stop() {
+	now := time.Now()
+	_ = c.nc.SetReadDeadline(now)
+	_ = c.nc.SetWriteDeadline(now.Add(closeGrace))
+}
+
+// end makes what waits for the connection end, and logs why it ends, once. That the client has
+// gone or that the server closes is no news.
+func (c *conn) end(err error) {
+	c.cancel()
+	if !c.ended.CompareAndSwap(false, true) || c.s.ctx.Err() != nil {
+		return
+	}
+	level := zap.WarnLevel
+	var netErr net.Error
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &netErr):
+		level = zap.DebugLevel
+	case errors.Is(err, errIdle):
+		level = zap.InfoLevel
+	}
+	c.s.logger.Log(level, "kafka: connection ended", zap.Stringer("client", c.nc.RemoteAddr()), zap.Error(err))
+}
+
+// read is the goroutine that reads requests. When the client closes its side, those that it
+// has sent before are carried out all the same.
+func (c *conn) read() {
+	defer close(c.calls)
+	r := bufio.NewReaderSize(c.nc, readBufferBytes)
+	for {
+		cl, err := c.next(r)
+		if err != nil {
+			c.end(err)
+			return
+		}
+		c.inFlight.Add(1)
+		c.calls <- cl // has room: see reserve
+	}
+}
+
+// next reads one request.
+func (c *conn) next(r *bufio.Reader) (*call, error) {
+	if err := c.wait(r); err != nil {
+		return nil, err
+	}
+	frame, buf, err := readFrame(r, c.frameLimit, c.reserve)
+	if err != nil {
+		buf.put()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = fmt.Errorf("%w, in the middle of a request", errIdle)
+		}
+		return nil, err
+	}
+	cl, err := c.parse(frame, buf)
+	if err != nil {
+		buf.put()
+	}
+	return cl, err
+}
+
+// wait waits for the first byte of a request. A connection with something in flight is not
+// idle, however long that takes.
+func (c *conn) wait(r *bufio.Reader) error {
+	for {
+		if err := c.nc.SetReadDeadline(time.Now().Add(c.s.opts.IdleTimeout)); err != nil {
+			return err
+		}
+		if c.s.ctx.Err() != nil {
+			return net.ErrClosed // stop may have set its deadline before ours
+		}
+		_, err := r.Peek(1)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		if c.inFlight.Load() == 0 {
+			return errIdle
+		}
+	}
+}
+
+// frameLimit returns how long a frame may be.
+func (c *conn) frameLimit(key int16) int {
+	if key == int16(kmsg.Produce) {
+		return c.s.opts.MaxFrameBytes
+	}
+	return min(maxControlBytes, c.s.opts.MaxFrameBytes)
+}
+
+// reserve waits until a request of n bytes may be read, beside those in flight.
+func (c *conn) reserve(n int) error {
+	for {
+		requests, bytes := int(c.inFlight.Load()), int(c.buffered.Load())
+		if requests == 0 || requests < c.s.opts.MaxInFlight && bytes+n <= c.s.opts.MaxBufferedBytes {
+			c.buffered.Add(int64(n))
+			return nil
+		}
+		select {
+		case <-c.answered:
+		case <-c.ctx.Done():
+			return net.ErrClosed
+		}
+	}
+}
+
+// serve is the goroutine that carries requests out.
+func (c *conn) serve() {
+	defer c.s.forget(c)
+	defer c.nc.Close()
+	var q queue
+	for {
+		var done <-chan struct{}
+		if len(q) > 0 {
+			done = q[0].pending.done()
+		}
+		select {
+		case <-done:
+			c.finish(&q, false)
+		case cl, ok := <-c.calls:
+			if !ok {
+				c.finish(&q, true)
+				return
+			}
+			c.carryOut(cl, &q)
+		}
+	}
+}
+
+// queue is the requests that were begun and are not answered, oldest first.
+type queue []begun
+
+type begun struct {
+	call    *call
+	pending pending
+}
+
+// carryOut answers a request, or begins with it.
+func (c *conn) carryOut(cl *call, q *queue) {
+	if c.broken {
+		c.forget(cl)
+		return
+	}
+	if cl.entry.begin != nil {
+		*q = append(*q, begun{cl, cl.entry.begin(cl, cl.req)})
+		return
+	}
+	c.finish(q, true)
+	c.reply(cl, cl.entry.answer(cl, cl.req))
+}
+
+// finish answers the requests at the head of q that are done; with all it waits for the others
+// too.
+func (c *conn) finish(q *queue, all bool) {
+	n := 0
+	for _, b := range *q {
+		if !all && n > 0 && !isDone(b.pending) {
+			break
+		}
+		if all {
+			<-b.pending.done()
+		}
+		n++
+		resp, err := b.pending.answer()
+		if err != nil {
+			c.breakOff(err)
+		}
+		c.reply(b.call, resp)
+	}
+	left := copy(*q, (*q)[n:])
+	clear((*q)[left:])
+	*q = (*q)[:left]
+}
+
+func isDone(p pending) bool {
+	select {
+	case <-p.done():
+		return true
+	default:
+		return false
+	}
+}
+
+// reply writes an answer, unless it is nil, and forgets the call.
+func (c *conn) reply(cl *call, resp kmsg.Response) {
+	if resp != nil && !c.broken {
+		resp.SetVersion(cl.answerVersion())
+		buf := getBuffer()
+		buf.b = appendAnswer(buf.b, cl.correlationID, resp)
+		if err := c.write(buf.b); err != nil {
+			c.breakOff(err)
+		}
+		buf.put()
+	}
+	c.forget(cl)
+}
+
+// breakOff ends the connection at once.
+func (c *conn) breakOff(err error) {
+	c.broken = true
+	c.end(err)
+	_ = c.nc.Close() // ends the reader
+}
+
+// forget makes room for another request.
+func (c *conn) forget(cl *call) {
+	cl.release()
+	c.inFlight.Add(-1)
+	c.buffered.Add(-int64(cl.bytes))
+	select {
+	case c.answered <- struct{}{}:
+	default:
+	}
+}
+
+// write writes b, which the client has to read piece by piece.
+func (c *conn) write(b []byte) error {
+	for len(b) > 0 {
+		timeout := c.s.opts.WriteTimeout
+		if err := c.nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+			return err
+		}
+		if c.s.ctx.Err() != nil && timeout > closeGrace {
+			_ = c.nc.SetWriteDeadline(time.Now().Add(closeGrace)) // stop may have set its own before ours
+		}
+		n, err := c.nc.Write(b[:min(len(b), writeChunkBytes)])
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return errSlow
+		}
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}

@@ -1,0 +1,17 @@
+// Package kafka is the wire door: a listener through which unchanged Kafka clients use a
+// broker of this process, over the same partitions and the same groups as its Go API.
+//
+//	srv, err := kafka.Listen(b, "127.0.0.1:9092", kafka.Options{})
+//
+// # How a request goes
+//
+// Each connection has two goroutines. The reader takes frames off the wire (frame.go,
+// call.go), up to a limit ahead; the server begins one request after the other and writes the
+// answers in their order (conn.go). Requests begin when everything before them on their
+// connection is answered, as in Kafka, but for Produce: those overlap, so that a connection
+// keeps the committer busy.
+//
+// What can be asked is one table (table.go), from which ApiVersions is answered too. Each
+// request has a file, named by its API key, whose header says the versions and what is left
+// out. Errors of the broker become Kafka's error codes in one table (errors.go).
+package kafka

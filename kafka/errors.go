@@ -1,0 +1,147 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// Kafka's error codes (https://kafka.apache.org/protocol#protocol_error_codes), those that
+// are answered.
+const (
+	codeNone                               int16 = 0
+	codeUnknownServerError                 int16 = -1
+	codeOffsetOutOfRange                   int16 = 1
+	codeCorruptMessage                     int16 = 2
+	codeUnknownTopicOrPartition            int16 = 3
+	codeRequestTimedOut                    int16 = 7
+	codeMessageTooLarge                    int16 = 10
+	codeOffsetMetadataTooLarge             int16 = 12
+	codeNetworkException                   int16 = 13
+	codeInvalidTopic                       int16 = 17
+	codeRecordListTooLarge                 int16 = 18
+	codeInvalidRequiredAcks                int16 = 21
+	codeIllegalGeneration                  int16 = 22
+	codeInconsistentGroupProtocol          int16 = 23
+	codeInvalidGroupID                     int16 = 24
+	codeUnknownMemberID                    int16 = 25
+	codeInvalidSessionTimeout              int16 = 26
+	codeRebalanceInProgress                int16 = 27
+	codeInvalidTimestamp                   int16 = 32
+	codeUnsupportedVersion                 int16 = 35
+	codeTopicAlreadyExists                 int16 = 36
+	codeInvalidPartitions                  int16 = 37
+	codeInvalidReplicationFactor           int16 = 38
+	codeInvalidReplicaAssignment           int16 = 39
+	codeInvalidConfig                      int16 = 40
+	codeInvalidRequest                     int16 = 42
+	codeUnsupportedMessageFormat           int16 = 43
+	codeInvalidTxnState                    int16 = 48
+	codeConcurrentTransactions             int16 = 51
+	codeTransactionalIDAuthorizationFailed int16 = 53
+	codeStorageError                       int16 = 56
+	codeNonEmptyGroup                      int16 = 68
+	codeGroupIDNotFound                    int16 = 69
+	codeFetchSessionIDNotFound             int16 = 70
+	codeInvalidFetchSessionEpoch           int16 = 71
+	codeUnknownLeaderEpoch                 int16 = 75
+	codeUnsupportedCompressionType         int16 = 76
+	codeOffsetNotAvailable                 int16 = 78
+	codeMemberIDRequired                   int16 = 79
+	codeGroupMaxSizeReached                int16 = 81
+	codeFencedInstanceID                   int16 = 82
+	codeInvalidRecord                      int16 = 87
+	codeResourceNotFound                   int16 = 91
+	codeUnknownTopicID                     int16 = 100
+)
+
+// codes is the error code of every error that a caller of the broker can act on. Those that
+// only Open returns are there too, so that none can be forgotten.
+var codes = []struct {
+	err  error
+	code int16
+}{
+	{log.ErrClosed, codeNetworkException}, // clients try again, elsewhere or later
+	{log.ErrFailed, codeStorageError},
+	{log.ErrDiskFull, codeStorageError}, // clients try again
+	{log.ErrCorruptRecord, codeCorruptMessage},
+	{log.ErrRecordTooLarge, codeMessageTooLarge},
+	{log.ErrTxTooLarge, codeRecordListTooLarge},
+	{log.ErrOffsetOutOfRange, codeOffsetOutOfRange},
+	{log.ErrUnknownTopic, codeUnknownTopicOrPartition},
+	{log.ErrUnknownPartition, codeUnknownTopicOrPartition},
+	{log.ErrTopicExists, codeTopicAlreadyExists},
+	{log.ErrInvalidTopic, codeInvalidTopic},
+	{log.ErrInvalidConfig, codeInvalidConfig},
+	{log.ErrInvalidPartitions, codeInvalidPartitions},
+	{log.ErrInvalidTimestamp, codeInvalidTimestamp},
+	{log.ErrInvalidOption, codeInvalidRequest},
+	{log.ErrLocked, codeStorageError},
+	{log.ErrNotDirectory, codeStorageError},
+	{log.ErrReadOnly, codeStorageError},
+	{log.ErrNewerFormat, codeStorageError},
+	{log.ErrInvalidRecord, codeInvalidRecord},
+	{log.ErrConflict, codeConcurrentTransactions},
+	{log.ErrKeyNotFound, codeResourceNotFound},
+	{log.ErrInvalidKey, codeInvalidRequest},
+	{log.ErrUnsupportedCodec, codeUnsupportedCompressionType},
+
+	{log.ErrUnknownMember, codeUnknownMemberID},
+	{log.ErrIllegalGeneration, codeIllegalGeneration},
+	{log.ErrRebalanceInProgress, codeRebalanceInProgress},
+	{log.ErrFencedInstance, codeFencedInstanceID},
+	{log.ErrMemberIDRequired, codeMemberIDRequired},
+	{log.ErrInconsistentProtocol, codeInconsistentGroupProtocol},
+	{log.ErrInvalidSessionTimeout, codeInvalidSessionTimeout},
+	{log.ErrGroupFull, codeGroupMaxSizeReached},
+	{log.ErrInvalidGroup, codeInvalidGroupID},
+	{log.ErrUnknownGroup, codeGroupIDNotFound},
+	{log.ErrGroupNotEmpty, codeNonEmptyGroup},
+	{log.ErrMetadataTooLarge, codeOffsetMetadataTooLarge},
+	{log.ErrNoOffset, codeOffsetNotAvailable},
+
+	{context.DeadlineExceeded, codeRequestTimedOut},
+	{context.Canceled, codeNetworkException},
+}
+
+// protocolError is an error that exists on the wire only: the broker's own errors are in the
+// table.
+type protocolError struct {
+	code int16
+	text string
+}
+
+// Error returns the text that clients see where an answer has room for one.
+func (e protocolError) Error() string { return e.text }
+
+// codeOf returns the error code of err, 0 for nil. Errors that nobody has thought of become
+// UNKNOWN_SERVER_ERROR, and are logged, as nobody else sees them.
+func (s *Server) codeOf(err error) int16 {
+	if err == nil {
+		return codeNone
+	}
+	var pe protocolError
+	if errors.As(err, &pe) {
+		return pe.code
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	s.logger.Error("a request failed with an error that has no code", zap.Error(err))
+	return codeUnknownServerError
+}
+
+// message is what answers say about err: nil for nil.
+func message(err error) *string {
+	if err == nil {
+		return nil
+	}
+	return kmsgString(err.Error())
+}
+
+func kmsgString(s string) *string { return &s }

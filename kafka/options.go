@@ -1,0 +1,143 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// Options says how Listen serves. The zero value is right for tests and local development.
+type Options struct {
+	// Advertise is the host:port at which clients are told to find the broker. By default
+	// each is told the address at which it has reached it.
+	Advertise string
+	// NodeID is the broker's id; 0 means 1. (Some clients take the node 0 for none.)
+	NodeID int32
+	// ClusterID is the cluster's; "samsa" by default.
+	ClusterID string
+	// AllowRemote allows an address that other machines can reach. There is no
+	// authentication.
+	AllowRemote bool
+	// AnyReplicationFactor accepts topics with any replication factor. There is one replica
+	// all the same. By default only 1, and -1 for the default, are accepted.
+	AnyReplicationFactor bool
+	// SyncAll makes producers with acks=all wait for fsync. By default they wait, as with
+	// acks=1, until their records are in the store: that survives the death of the process,
+	// not of the machine, as in Kafka on one node.
+	SyncAll bool
+
+	// MaxFrameBytes bounds a Produce request; 0 means 100 MiB (socket.request.max.bytes).
+	// All other requests are at most 4 MiB.
+	MaxFrameBytes int
+	// MaxFetchBytes bounds the records of one answer; 0 means 55 MiB (fetch.max.bytes). A
+	// first batch that is larger is sent all the same.
+	MaxFetchBytes int
+	// MaxConnections bounds the connections; 0 means 10,000. More are closed at once.
+	MaxConnections int
+	// MaxInFlight bounds the requests of one connection that are read and not yet answered;
+	// 0 means 64. MaxBufferedBytes bounds their bytes, unless one alone has more; 0 means
+	// 32 MiB. Beyond either, the connection is not read.
+	MaxInFlight      int
+	MaxBufferedBytes int
+	// IdleTimeout is how long a connection may be silent; 0 means 10 min
+	// (connections.max.idle.ms). WriteTimeout is how long a client may read nothing while
+	// there is something for it; 0 means 30 s. Who exceeds them is cut off.
+	IdleTimeout  time.Duration
+	WriteTimeout time.Duration
+}
+
+const (
+	defaultNodeID           = 1
+	defaultClusterID        = "samsa"
+	defaultMaxFrameBytes    = 100 << 20
+	defaultMaxFetchBytes    = 55 << 20
+	defaultMaxConnections   = 10_000
+	defaultMaxInFlight      = 64
+	defaultMaxBufferedBytes = 32 << 20
+	defaultIdleTimeout      = 10 * time.Minute
+	defaultWriteTimeout     = 30 * time.Second
+
+	maxControlBytes = 4 << 20 // of a request that carries no records
+)
+
+func (o Options) withDefaults() Options {
+	orInt := func(p *int, def int) {
+		if *p == 0 {
+			*p = def
+		}
+	}
+	if o.NodeID == 0 {
+		o.NodeID = defaultNodeID
+	}
+	if o.ClusterID == "" {
+		o.ClusterID = defaultClusterID
+	}
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = defaultIdleTimeout
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = defaultWriteTimeout
+	}
+	orInt(&o.MaxFrameBytes, defaultMaxFrameBytes)
+	orInt(&o.MaxFetchBytes, defaultMaxFetchBytes)
+	orInt(&o.MaxConnections, defaultMaxConnections)
+	orInt(&o.MaxInFlight, defaultMaxInFlight)
+	orInt(&o.MaxBufferedBytes, defaultMaxBufferedBytes)
+	return o
+}
+
+// validate reports all wrong fields, and a wrong address, at once.
+func (o Options) validate(addr string) error {
+	var errs []error
+	check := func(ok bool, field string, value any, want string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%w: %s is %v, want %s", log.ErrInvalidOption, field, value, want))
+		}
+	}
+	host, _, err := net.SplitHostPort(addr)
+	check(err == nil, "the address", strconv.Quote(addr), "host:port")
+	if err == nil && !o.AllowRemote {
+		check(isLoopback(host), "the address", strconv.Quote(addr), "one of this machine alone, like 127.0.0.1:9092, or Options.AllowRemote")
+	}
+	if o.Advertise != "" {
+		_, _, err := splitAddress(o.Advertise)
+		check(err == nil, "Options.Advertise", strconv.Quote(o.Advertise), "host:port")
+	}
+	const maxInt32 = 1<<31 - 1
+	check(o.NodeID >= 0, "Options.NodeID", o.NodeID, "0 or more")
+	check(o.MaxFrameBytes >= 0 && o.MaxFrameBytes <= maxInt32, "Options.MaxFrameBytes", o.MaxFrameBytes, "0 to 2 GiB")
+	check(o.MaxFetchBytes >= 0 && o.MaxFetchBytes <= 1<<30, "Options.MaxFetchBytes", o.MaxFetchBytes, "0 to 1 GiB")
+	check(o.MaxConnections >= 0, "Options.MaxConnections", o.MaxConnections, "0 or more")
+	check(o.MaxInFlight >= 0, "Options.MaxInFlight", o.MaxInFlight, "0 or more")
+	check(o.MaxBufferedBytes >= 0, "Options.MaxBufferedBytes", o.MaxBufferedBytes, "0 or more")
+	check(o.IdleTimeout >= 0, "Options.IdleTimeout", o.IdleTimeout, "0 or more")
+	check(o.WriteTimeout >= 0, "Options.WriteTimeout", o.WriteTimeout, "0 or more")
+	return errors.Join(errs...)
+}
+
+// isLoopback reports whether only this machine reaches the host. A name counts by what it is
+// called: it is localhost or not.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// splitAddress returns the host and the port of an address that clients are given.
+func splitAddress(addr string) (string, int32, error) {
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err := strconv.ParseUint(p, 10, 16)
+	if err == nil && (port == 0 || host == "") {
+		err = errors.New("a host and a port are needed")
+	}
+	return host, int32(port), err
+}

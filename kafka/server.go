@@ -1,0 +1,148 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
+)
+
+// Server serves Kafka clients. Its methods may be called by anybody at any time.
+type Server struct {
+	b      *samsa.Broker
+	in     inside.Broker
+	opts   Options
+	logger *zap.Logger
+	ln     net.Listener
+	table  []entry // what is answered
+	ids    producerIDs
+
+	ctx        context.Context // ends when Close begins
+	cancel     context.CancelFunc
+	unregister func()
+	wg         sync.WaitGroup // accept, and two goroutines for each connection
+
+	mu      sync.Mutex // guards what follows
+	conns   map[*conn]struct{}
+	full    bool // MaxConnections was reached, and the log knows
+	closing bool
+	closed  chan struct{} // closed when Close is done
+}
+
+// Listen serves b to Kafka clients at addr, host:port, until Close or until b is closed. Port
+// 0 means any that is free; Addr tells.
+//
+// It fails with ErrInvalidOption, which names every wrong option and an address that other
+// machines can reach, with ErrClosed, or when the address cannot be listened at.
+func Listen(b *samsa.Broker, addr string, opts Options) (*Server, error) {
+	if err := opts.validate(addr); err != nil {
+		return nil, fmt.Errorf("kafka: listen: %w", err)
+	}
+	in := samsa.Inside(b)
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{
+		b: b, in: in, opts: opts.withDefaults(), logger: in.Logger, ln: ln, table: table, ids: new(countedIDs),
+		ctx: ctx, cancel: cancel,
+		conns: make(map[*conn]struct{}), closed: make(chan struct{}),
+	}
+	s.unregister, err = in.Register(func() { _ = s.Close() })
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("kafka: listen: %w", errors.Join(err, ln.Close()))
+	}
+	s.wg.Go(s.accept)
+	return s, nil
+}
+
+// Addr returns the address at which the server listens.
+func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// Close ends the server: no more requests are read, those that have begun are answered, as
+// far as their clients read the answers within a second, and the connections are closed. When it
+// returns no goroutine of the server runs. It may be called more than once; closing the
+// broker does it too.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	first := !s.closing
+	s.closing = true
+	conns := s.conns
+	s.conns = nil
+	s.mu.Unlock()
+	if !first {
+		<-s.closed
+		return nil
+	}
+	s.unregister()
+	s.cancel()
+	err := s.ln.Close()
+	for c := range conns {
+		c.stop()
+	}
+	s.wg.Wait()
+	close(s.closed)
+	if err != nil {
+		return fmt.Errorf("kafka: close: %w", err)
+	}
+	return nil
+}
+
+// acceptPause is how long the server waits when the system has no more connections to give.
+const acceptPause = 100 * time.Millisecond
+
+// accept is the goroutine that takes connections.
+func (s *Server) accept() {
+	for {
+		nc, err := s.ln.Accept()
+		switch {
+		case err == nil:
+			s.admit(nc)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			s.logger.Warn("kafka: cannot accept connections, trying again", zap.Error(err))
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-time.After(acceptPause):
+			}
+		}
+	}
+}
+
+// admit serves nc, or closes it when there are too many already.
+func (s *Server) admit(nc net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	full := len(s.conns) >= s.opts.MaxConnections
+	if s.closing || full {
+		if full && !s.full {
+			s.logger.Warn("kafka: refusing connections", zap.Int("max connections", s.opts.MaxConnections))
+		}
+		s.full = full
+		_ = nc.Close()
+		return
+	}
+	s.full = false
+	c := newConn(s, nc)
+	s.conns[c] = struct{}{}
+	s.wg.Go(c.read)
+	s.wg.Go(c.serve)
+}
+
+// forget takes a connection that has ended off the books.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}

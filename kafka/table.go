@@ -1,0 +1,51 @@
+package kafka
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// entry is one kind of request that is answered.
+type entry struct {
+	key      kmsg.Key
+	min, max int16 // versions
+
+	// answer answers the request; nothing else of its connection runs meanwhile.
+	answer func(*call, kmsg.Request) kmsg.Response
+	// begin, in place of answer, begins with the request and returns; the next request may
+	// be begun before what it returns is done.
+	begin func(*call, kmsg.Request) pending
+}
+
+// table is every request that is answered, by key.
+//
+// The lowest versions are those that clients still fall back to, or, like Produce 0, that
+// some look for in the answer to ApiVersions to know what a broker can.
+var table = []entry{
+	{key: kmsg.Produce, min: 0, max: 13, begin: begin((*call).produce)},
+	{key: kmsg.Fetch, min: 4, max: 18, answer: answer((*call).fetch)},
+	{key: kmsg.ListOffsets, min: 0, max: 11, answer: answer((*call).listOffsets)},
+	{key: kmsg.Metadata, min: 0, max: 13, answer: answer((*call).metadata)},
+	{key: kmsg.ApiVersions, min: 0, max: 5, answer: answer((*call).apiVersions)},
+	{key: kmsg.CreateTopics, min: 0, max: 7, answer: answer((*call).createTopics)},
+	{key: kmsg.InitProducerID, min: 0, max: 5, answer: answer((*call).initProducerID)},
+}
+
+// answer and begin make a handler of one kind of request a handler of any.
+func answer[Q kmsg.Request](h func(*call, Q) kmsg.Response) func(*call, kmsg.Request) kmsg.Response {
+	return func(c *call, r kmsg.Request) kmsg.Response { return h(c, r.(Q)) }
+}
+
+func begin[Q kmsg.Request](h func(*call, Q) pending) func(*call, kmsg.Request) pending {
+	return func(c *call, r kmsg.Request) pending { return h(c, r.(Q)) }
+}
+
+// find returns the entry of a key, nil when there is none.
+func (s *Server) find(key int16) *entry {
+	i, ok := slices.BinarySearchFunc(s.table, key, func(e entry, key int16) int { return int(e.key) - int(key) })
+	if !ok {
+		return nil
+	}
+	return &s.table[i]
+}
