@@ -39,6 +39,8 @@ const (
 	codeInvalidConfig                      int16 = 40
 	codeInvalidRequest                     int16 = 42
 	codeUnsupportedMessageFormat           int16 = 43
+	codeOutOfOrderSequenceNumber           int16 = 45
+	codeInvalidProducerEpoch               int16 = 47
 	codeInvalidTxnState                    int16 = 48
 	codeConcurrentTransactions             int16 = 51
 	codeTransactionalIDAuthorizationFailed int16 = 53
@@ -84,6 +86,8 @@ var codes = []struct {
 	{log.ErrReadOnly, codeStorageError},
 	{log.ErrNewerFormat, codeStorageError},
 	{log.ErrInvalidRecord, codeInvalidRecord},
+	{log.ErrOutOfOrderSequence, codeOutOfOrderSequenceNumber},
+	{log.ErrProducerFenced, codeInvalidProducerEpoch},
 	{log.ErrConflict, codeConcurrentTransactions},
 	{log.ErrKeyNotFound, codeResourceNotFound},
 	{log.ErrInvalidKey, codeInvalidRequest},

@@ -22,7 +22,6 @@ type Server struct {
 	logger *zap.Logger
 	ln     net.Listener
 	table  []entry // what is answered
-	ids    producerIDs
 
 	ctx        context.Context // ends when Close begins
 	cancel     context.CancelFunc
@@ -45,21 +44,29 @@ func Listen(b *samsa.Broker, addr string, opts Options) (*Server, error) {
 	if err := opts.validate(addr); err != nil {
 		return nil, fmt.Errorf("kafka: listen: %w", err)
 	}
-	in := samsa.Inside(b)
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	s, err := serve(b, ln, opts)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: listen: %w", errors.Join(err, ln.Close()))
+	}
+	return s, nil
+}
+
+// serve serves b to who connects to ln, which belongs to the server unless it fails.
+func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
+	in := samsa.Inside(b)
 	s := &Server{
-		b: b, in: in, opts: opts.withDefaults(), logger: in.Logger, ln: ln, table: table, ids: new(countedIDs),
-		ctx: ctx, cancel: cancel,
+		b: b, in: in, opts: opts.withDefaults(), logger: in.Logger, ln: ln, table: table,
 		conns: make(map[*conn]struct{}), closed: make(chan struct{}),
 	}
-	s.unregister, err = in.Register(func() { _ = s.Close() })
-	if err != nil {
-		cancel()
-		return nil, fmt.Errorf("kafka: listen: %w", errors.Join(err, ln.Close()))
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	var err error
+	if s.unregister, err = in.Register(func() { _ = s.Close() }); err != nil {
+		s.cancel()
+		return nil, err
 	}
 	s.wg.Go(s.accept)
 	return s, nil
