@@ -278,7 +278,7 @@ func (l *Log) readStart() (int64, error) {
 }
 
 // BytesFrom returns how many bytes the visible batches take from the one that holds offset
-// from, as stored, and stops counting once that is enough. It reads no values. An offset
+// from, without their envelopes, and stops counting once that is enough. It reads no values. An offset
 // outside [Start, End] gets ErrOffsetOutOfRange.
 func (l *Log) BytesFrom(from int64, enough int) (int, error) {
 	start, end := l.Start(), l.End()
@@ -296,7 +296,7 @@ func (l *Log) BytesFrom(from int64, enough int) (int, error) {
 		if err != nil || key.LastOffset >= end {
 			return false, err
 		}
-		n += e.Size
+		n += max(0, e.Size-envelopeHeaderSize)
 		return n < enough, nil
 	})
 	return n, l.wrap(err)
