@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -50,10 +51,10 @@ func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopi
 		return err
 	}
 	if validateOnly {
-		config, err = c.s.in.Catalogue.Check(rt.Topic, topic.Merge(config, c.s.in.TopicDefaults))
+		config, err = c.s.in.Catalogue.Check(rt.Topic, config)
 	} else {
 		var created *topic.Topic
-		if created, err = c.s.create(c.ctx, rt.Topic, config); err == nil {
+		if created, err = c.s.in.Catalogue.Create(c.ctx, rt.Topic, config); err == nil {
 			config, t.TopicID = created.Config(), created.ID()
 		}
 	}
@@ -69,14 +70,14 @@ func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopi
 	return nil
 }
 
-// topicConfig reads what the request says about a topic.
+// topicConfig reads what the request says about a topic; the rest is as the broker's options say.
 func (c *call) topicConfig(rt kmsg.CreateTopicsRequestTopic) (topic.Config, error) {
-	var config topic.Config
-	var err error
+	config := c.s.in.TopicDefaults
+	partitions, err := 0, error(nil)
 	if len(rt.ReplicaAssignment) > 0 {
-		config.Partitions, err = c.assignedPartitions(rt)
+		partitions, err = c.assignedPartitions(rt)
 	} else {
-		config.Partitions, err = partitionCount(rt.NumPartitions)
+		partitions, err = partitionCount(rt.NumPartitions)
 		if err == nil {
 			err = c.checkReplicationFactor(rt.ReplicationFactor)
 		}
@@ -84,6 +85,7 @@ func (c *call) topicConfig(rt kmsg.CreateTopicsRequestTopic) (topic.Config, erro
 	if err != nil {
 		return config, err
 	}
+	config.Partitions = cmp.Or(partitions, config.Partitions)
 	for _, rc := range rt.Configs {
 		if rc.Value == nil {
 			return config, fmt.Errorf("%w: %s has no value", log.ErrInvalidConfig, rc.Name)
@@ -121,9 +123,8 @@ func (c *call) assignedPartitions(rt kmsg.CreateTopicsRequestTopic) (int, error)
 	}
 	seen := make(map[int32]bool)
 	for _, a := range rt.ReplicaAssignment {
-		if len(a.Replicas) != 1 || a.Replicas[0] != c.s.opts.NodeID {
-			return 0, protocolError{codeInvalidReplicaAssignment,
-				fmt.Sprintf("partition %d is assigned to %v, there is only node %d", a.Partition, a.Replicas, c.s.opts.NodeID)}
+		if err := c.checkReplicas(a.Replicas); err != nil {
+			return 0, err
 		}
 		if seen[a.Partition] || a.Partition < 0 || int(a.Partition) >= len(rt.ReplicaAssignment) {
 			return 0, protocolError{codeInvalidReplicaAssignment,

@@ -57,6 +57,7 @@ const (
 	codeFencedInstanceID                   int16 = 82
 	codeInvalidRecord                      int16 = 87
 	codeResourceNotFound                   int16 = 91
+	codeMismatchedEndpointType             int16 = 114
 	codeUnknownTopicID                     int16 = 100
 )
 

@@ -29,7 +29,17 @@ var table = []entry{
 	{key: kmsg.Metadata, min: 0, max: 13, answer: answer((*call).metadata)},
 	{key: kmsg.ApiVersions, min: 0, max: 5, answer: answer((*call).apiVersions)},
 	{key: kmsg.CreateTopics, min: 0, max: 7, answer: answer((*call).createTopics)},
+	{key: kmsg.DeleteTopics, min: 0, max: 6, answer: answer((*call).deleteTopics)},
+	{key: kmsg.DeleteRecords, min: 0, max: 2, answer: answer((*call).deleteRecords)},
 	{key: kmsg.InitProducerID, min: 0, max: 5, answer: answer((*call).initProducerID)},
+	{key: kmsg.OffsetForLeaderEpoch, min: 0, max: 4, answer: answer((*call).offsetForLeaderEpoch)},
+	{key: kmsg.DescribeConfigs, min: 0, max: 4, answer: answer((*call).describeConfigs)},
+	{key: kmsg.AlterConfigs, min: 0, max: 2, answer: answer((*call).alterConfigs)},
+	{key: kmsg.DescribeLogDirs, min: 0, max: 5, answer: answer((*call).describeLogDirs)},
+	{key: kmsg.CreatePartitions, min: 0, max: 3, answer: answer((*call).createPartitions)},
+	{key: kmsg.IncrementalAlterConfigs, min: 0, max: 1, answer: answer((*call).incrementalAlterConfigs)},
+	{key: kmsg.DescribeCluster, min: 0, max: 2, answer: answer((*call).describeCluster)},
+	{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, answer: answer((*call).describeTopicPartitions)},
 }
 
 // answer and begin make a handler of one kind of request a handler of any.

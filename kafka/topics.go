@@ -34,18 +34,29 @@ func (s *Server) partition(name string, id topic.ID, byID bool, i int32) (*parti
 	return t.Partition(i)
 }
 
-// create creates a topic; what config leaves out is as the broker's options say.
-func (s *Server) create(ctx context.Context, name string, config topic.Config) (*topic.Topic, error) {
-	return s.in.Catalogue.Create(ctx, name, topic.Merge(config, s.in.TopicDefaults))
-}
-
-// createMissing creates the topic of that name, unless somebody else has just done it.
+// createMissing creates the topic of that name with the broker's defaults, unless somebody else has just done it.
 func (s *Server) createMissing(ctx context.Context, name string) (*topic.Topic, error) {
-	t, err := s.create(ctx, name, topic.Config{})
+	t, err := s.in.Catalogue.Create(ctx, name, s.in.TopicDefaults)
 	if errors.Is(err, log.ErrTopicExists) {
 		return s.in.Catalogue.Get(name)
 	}
 	return t, err
+}
+
+// change edits the config of a topic, or only tells whether that could be done.
+func (s *Server) change(ctx context.Context, name string, validateOnly bool, edit func(*topic.Config) error) error {
+	if !validateOnly {
+		return s.b.Topics().Alter(ctx, name, edit)
+	}
+	t, err := s.in.Catalogue.Get(name)
+	if err != nil {
+		return err
+	}
+	config := t.Config()
+	if err := edit(&config); err != nil {
+		return err
+	}
+	return config.Validate()
 }
 
 // leaderEpoch is that of every partition: there is one node, which has always led.

@@ -1,0 +1,43 @@
+package kafka
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/topic"
+)
+
+// DeleteTopics.
+//
+// Versions 0 to 6. A topic is gone when the answer comes, whatever the timeout.
+func (c *call) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
+	resp := kmsg.NewPtrDeleteTopicsResponse()
+	topics := req.Topics
+	for _, name := range req.TopicNames { // before version 6
+		topics = append(topics, kmsg.DeleteTopicsRequestTopic{Topic: &name})
+	}
+	for _, rt := range topics {
+		t := kmsg.NewDeleteTopicsResponseTopic()
+		t.Topic, t.TopicID = rt.Topic, rt.TopicID
+		found, err := c.toDelete(rt)
+		if err == nil {
+			name := found.Name()
+			t.Topic, t.TopicID = &name, found.ID()
+			err = c.s.b.Topics().Delete(c.ctx, name)
+		}
+		t.ErrorCode, t.ErrorMessage = c.s.codeOf(err), message(err)
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
+}
+
+// toDelete finds a topic by its name or its id, of which the request has one.
+func (c *call) toDelete(rt kmsg.DeleteTopicsRequestTopic) (*topic.Topic, error) {
+	byID := topic.ID(rt.TopicID) != noTopic
+	if byID == (rt.Topic != nil) {
+		return nil, protocolError{codeInvalidRequest, "want the name of a topic or its id, and not both"}
+	}
+	if byID {
+		return c.s.topic("", rt.TopicID, true)
+	}
+	return c.s.topic(*rt.Topic, noTopic, false)
+}

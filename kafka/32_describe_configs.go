@@ -1,0 +1,60 @@
+package kafka
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DescribeConfigs: the configs of topics and of the broker.
+//
+// Versions 0 to 4. The broker has the few configs that clients look at; they cannot be
+// changed. Left out: documentation, and all other resources, which are INVALID_REQUEST.
+func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
+	resp := kmsg.NewPtrDescribeConfigsResponse()
+	for _, rr := range req.Resources {
+		r := kmsg.NewDescribeConfigsResponseResource()
+		r.ResourceType, r.ResourceName = rr.ResourceType, rr.ResourceName
+		entries, err := c.resourceConfigs(rr)
+		r.ErrorCode, r.ErrorMessage = c.s.codeOf(err), message(err)
+		for _, e := range entries {
+			if len(rr.ConfigNames) == 0 || slices.Contains(rr.ConfigNames, e.name) {
+				r.Configs = append(r.Configs, e.describe(req.IncludeSynonyms))
+			}
+		}
+		resp.Resources = append(resp.Resources, r)
+	}
+	return resp
+}
+
+// resourceConfigs returns all configs of a topic or of the broker.
+func (c *call) resourceConfigs(rr kmsg.DescribeConfigsRequestResource) ([]configEntry, error) {
+	switch rr.ResourceType {
+	case kmsg.ConfigResourceTypeTopic:
+		t, err := c.s.topic(rr.ResourceName, noTopic, false)
+		if err != nil {
+			return nil, err
+		}
+		return configEntries(t.Config()), nil
+	case kmsg.ConfigResourceTypeBroker:
+		if rr.ResourceName != "" && rr.ResourceName != strconv.Itoa(int(c.s.opts.NodeID)) {
+			return nil, protocolError{codeInvalidRequest, "there is no broker " + strconv.Quote(rr.ResourceName)}
+		}
+		return c.brokerConfigs(), nil
+	}
+	return nil, protocolError{codeInvalidRequest, "only topics and the broker have configs"}
+}
+
+func (e configEntry) describe(synonyms bool) kmsg.DescribeConfigsResponseResourceConfig {
+	out := kmsg.NewDescribeConfigsResponseResourceConfig()
+	out.Name, out.Value, out.Source, out.ConfigType = e.name, &e.value, e.source, e.kind()
+	out.IsDefault = e.source == kmsg.ConfigSourceDefaultConfig
+	out.ReadOnly = e.source == kmsg.ConfigSourceStaticBrokerConfig
+	if synonyms {
+		s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+		s.Name, s.Value, s.Source = e.name, &e.value, e.source
+		out.ConfigSynonyms = append(out.ConfigSynonyms, s)
+	}
+	return out
+}

@@ -1,0 +1,59 @@
+package kafka
+
+import (
+	"math"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// logDir is what the one data directory, or the memory, is called to clients.
+const logDir = "samsa"
+
+// DescribeLogDirs: how many bytes each partition takes.
+//
+// Versions 0 to 5. There is one directory; its size and room on the disk are not told.
+func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
+	resp := kmsg.NewPtrDescribeLogDirsResponse()
+	dir := kmsg.NewDescribeLogDirsResponseDir()
+	dir.Dir, dir.TotalBytes, dir.UsableBytes = logDir, -1, -1
+	wanted := wantedPartitions(req)
+	for _, t := range c.s.in.Catalogue.List() {
+		out := kmsg.NewDescribeLogDirsResponseDirTopic()
+		out.Topic = t.Name()
+		for i, p := range t.Partitions() {
+			if !wanted(t.Name(), int32(i)) {
+				continue
+			}
+			size, err := p.BytesFrom(p.LogStart(), math.MaxInt)
+			if err != nil {
+				continue // it was deleted, or cut at its start, just now
+			}
+			op := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+			op.Partition, op.Size = int32(i), int64(size)
+			out.Partitions = append(out.Partitions, op)
+		}
+		if len(out.Partitions) > 0 {
+			dir.Topics = append(dir.Topics, out)
+		}
+	}
+	resp.Dirs = append(resp.Dirs, dir)
+	return resp
+}
+
+// wantedPartitions tells what the request asks for: everything if it names nothing.
+func wantedPartitions(req *kmsg.DescribeLogDirsRequest) func(topic string, partition int32) bool {
+	if req.Topics == nil {
+		return func(string, int32) bool { return true }
+	}
+	type name struct {
+		topic     string
+		partition int32
+	}
+	asked := make(map[name]bool)
+	for _, rt := range req.Topics {
+		for _, i := range rt.Partitions {
+			asked[name{rt.Topic, i}] = true
+		}
+	}
+	return func(topic string, partition int32) bool { return asked[name{topic, partition}] }
+}

@@ -1,0 +1,60 @@
+package kafka
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// CreatePartitions: raises the number of partitions of topics.
+//
+// Versions 0 to 3. An assignment of the new replicas may name this node alone.
+func (c *call) createPartitions(req *kmsg.CreatePartitionsRequest) kmsg.Response {
+	resp := kmsg.NewPtrCreatePartitionsResponse()
+	times := make(map[string]int)
+	for _, rt := range req.Topics {
+		times[rt.Topic]++
+	}
+	for _, rt := range req.Topics {
+		t := kmsg.NewCreatePartitionsResponseTopic()
+		t.Topic = rt.Topic
+		var err error
+		if times[rt.Topic] > 1 {
+			err = protocolError{codeInvalidRequest, fmt.Sprintf("the request names the topic %q %d times", rt.Topic, times[rt.Topic])}
+		} else {
+			err = c.s.change(c.ctx, rt.Topic, req.ValidateOnly, func(config *topic.Config) error { return c.grow(config, rt) })
+		}
+		t.ErrorCode, t.ErrorMessage = c.s.codeOf(err), message(err)
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
+}
+
+// grow gives a topic as many partitions as the request says.
+func (c *call) grow(config *topic.Config, rt kmsg.CreatePartitionsRequestTopic) error {
+	added := int(rt.Count) - config.Partitions
+	if added <= 0 {
+		return fmt.Errorf("%w: it has %d, the new total is %d", log.ErrInvalidPartitions, config.Partitions, rt.Count)
+	}
+	if rt.Assignment != nil && len(rt.Assignment) != added {
+		return protocolError{codeInvalidReplicaAssignment, fmt.Sprintf("%d assignments for %d new partitions", len(rt.Assignment), added)}
+	}
+	for _, a := range rt.Assignment {
+		if err := c.checkReplicas(a.Replicas); err != nil {
+			return err
+		}
+	}
+	config.Partitions = int(rt.Count)
+	return nil
+}
+
+// checkReplicas refuses an assignment to any other node than this.
+func (c *call) checkReplicas(replicas []int32) error {
+	if len(replicas) != 1 || replicas[0] != c.s.opts.NodeID {
+		return protocolError{codeInvalidReplicaAssignment, fmt.Sprintf("replicas on %v, there is only node %d", replicas, c.s.opts.NodeID)}
+	}
+	return nil
+}

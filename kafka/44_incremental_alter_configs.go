@@ -1,0 +1,70 @@
+package kafka
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/topic"
+)
+
+// IncrementalAlterConfigs: sets and unsets configs of topics, one by one.
+//
+// Versions 0 and 1. The broker's configs cannot be changed.
+func (c *call) incrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRequest) kmsg.Response {
+	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
+	for _, rr := range req.Resources {
+		r := kmsg.NewIncrementalAlterConfigsResponseResource()
+		r.ResourceType, r.ResourceName = rr.ResourceType, rr.ResourceName
+		err := c.alter(rr.ResourceType, rr.ResourceName, req.ValidateOnly, func(config *topic.Config) error {
+			return c.editConfigs(config, rr.Configs)
+		})
+		r.ErrorCode, r.ErrorMessage = c.s.codeOf(err), message(err)
+		resp.Resources = append(resp.Resources, r)
+	}
+	return resp
+}
+
+func (c *call) editConfigs(config *topic.Config, edits []kmsg.IncrementalAlterConfigsRequestResourceConfig) error {
+	done := make(map[string]bool)
+	for _, e := range edits {
+		if done[e.Name] {
+			return protocolError{codeInvalidRequest, fmt.Sprintf("%s is named twice", e.Name)}
+		}
+		done[e.Name] = true
+		value, err := c.editedValue(config, e)
+		if err != nil {
+			return err
+		}
+		if err := config.SetConfig(e.Name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// editedValue returns the value that a config is to have.
+func (c *call) editedValue(config *topic.Config, e kmsg.IncrementalAlterConfigsRequestResourceConfig) (string, error) {
+	if e.Op == kmsg.IncrementalAlterConfigOpDelete {
+		return c.s.in.TopicDefaults.Configs()[e.Name], nil
+	}
+	if e.Value == nil {
+		return "", protocolError{codeInvalidRequest, fmt.Sprintf("%s has no value", e.Name)}
+	}
+	if e.Op == kmsg.IncrementalAlterConfigOpSet {
+		return *e.Value, nil
+	}
+	if configKind(e.Name) != kmsg.ConfigTypeList {
+		return "", protocolError{codeInvalidConfig, fmt.Sprintf("%s is no list", e.Name)}
+	}
+	items := strings.Split(config.Configs()[e.Name], ",")
+	for _, item := range strings.Split(*e.Value, ",") {
+		items = slices.DeleteFunc(items, func(other string) bool { return other == item })
+		if e.Op == kmsg.IncrementalAlterConfigOpAppend {
+			items = append(items, item)
+		}
+	}
+	return strings.Join(items, ","), nil
+}

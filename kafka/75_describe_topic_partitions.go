@@ -1,0 +1,91 @@
+package kafka
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/topic"
+)
+
+// maxDescribedPartitions bounds one answer (max.request.partition.size.limit).
+const maxDescribedPartitions = 2000
+
+// DescribeTopicPartitions: the partitions of topics, by name, a page at a time (KIP-966).
+//
+// Version 0. There are no eligible leaders but the leader.
+func (c *call) describeTopicPartitions(req *kmsg.DescribeTopicPartitionsRequest) kmsg.Response {
+	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
+	left := maxDescribedPartitions
+	if n := int(req.ResponsePartitionLimit); n > 0 {
+		left = min(left, n)
+	}
+	for _, name := range c.namesFrom(req) {
+		if left == 0 {
+			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name}
+			break
+		}
+		t, err := c.s.topic(name, noTopic, false)
+		out := kmsg.NewDescribeTopicPartitionsResponseTopic()
+		out.Topic, out.ErrorCode = &name, c.s.codeOf(err)
+		if err != nil {
+			resp.Topics = append(resp.Topics, out)
+			continue
+		}
+		first := 0
+		if req.Cursor != nil && req.Cursor.Topic == name {
+			first = max(0, int(req.Cursor.Partition))
+		}
+		out.TopicID, out.AuthorizedOperations = t.ID(), allTopicOperations
+		n := len(t.Partitions())
+		end := min(n, first+left)
+		out.Partitions = c.describePartitions(first, end)
+		left -= len(out.Partitions)
+		resp.Topics = append(resp.Topics, out)
+		if end < n {
+			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(end)}
+			break
+		}
+	}
+	return resp
+}
+
+// namesFrom returns the topics asked for, all if none is, sorted, from the cursor on.
+func (c *call) namesFrom(req *kmsg.DescribeTopicPartitionsRequest) []string {
+	var names []string
+	for _, rt := range req.Topics {
+		names = append(names, rt.Topic)
+	}
+	if len(names) == 0 {
+		names = topicNames(c.s.in.Catalogue.List())
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if req.Cursor != nil {
+		i, _ := slices.BinarySearchFunc(names, req.Cursor.Topic, cmp.Compare[string])
+		names = names[i:]
+	}
+	return names
+}
+
+func topicNames(topics []*topic.Topic) []string {
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.Name()
+	}
+	return names
+}
+
+func (c *call) describePartitions(from, to int) []kmsg.DescribeTopicPartitionsResponseTopicPartition {
+	var out []kmsg.DescribeTopicPartitionsResponseTopicPartition
+	node, none := []int32{c.s.opts.NodeID}, []int32{}
+	for i := from; i < to; i++ {
+		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
+		p.Partition, p.LeaderID, p.LeaderEpoch = int32(i), c.s.opts.NodeID, leaderEpoch
+		p.Replicas, p.ISR = node, node
+		p.EligibleLeaderReplicas, p.LastKnownELR, p.OfflineReplicas = none, none, none // null breaks Java's admin
+		out = append(out, p)
+	}
+	return out
+}
