@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -70,8 +71,11 @@ func newKit(t *testing.T, opts samsa.Options) *kit {
 	return &kit{Broker: b, t: t, ctx: context.Background(), logs: logs}
 }
 
+// create creates a topic. Unless config says how long, it keeps its records for ever: those of
+// tests are old.
 func (k *kit) create(topic string, config samsa.TopicConfig) {
 	k.t.Helper()
+	config.Retention = cmp.Or(config.Retention, samsa.Unlimited)
 	if err := k.Topics().Create(k.ctx, topic, config); err != nil {
 		k.t.Fatal(err)
 	}
