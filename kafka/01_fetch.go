@@ -15,12 +15,13 @@ import (
 // Versions 4 to 18. It waits for MinBytes, at most MaxWait, woken by the partitions, and
 // answers at once when a partition has an error. MaxBytes, of the partition and of the
 // answer, are kept by whole batches: the first of the answer comes whatever its size.
-// Isolation makes no difference without transactions. Left out: sessions, which are
-// declined, replicas, racks, and diverging epochs, as there is one leader.
+// Sessions are in fetch_session.go. Isolation makes no difference without transactions. Left
+// out: replicas, racks, and diverging epochs, as there is one leader.
 func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
-	if req.SessionID != 0 || req.SessionEpoch > 0 {
+	session, err := c.session(req)
+	if err != nil {
 		resp := kmsg.NewPtrFetchResponse()
-		resp.ErrorCode = codeFetchSessionIDNotFound
+		resp.ErrorCode = c.s.codeOf(err)
 		return resp
 	}
 	f := fetching{c: c, maxBytes: c.s.opts.MaxFetchBytes, minBytes: int(req.MinBytes)}
@@ -32,8 +33,28 @@ func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 		f.wait(time.Duration(req.MaxWaitMillis) * time.Millisecond)
 		f.read()
 	}
-	return f.answer(req)
+	resp := f.answer(req)
+	if session != nil {
+		session.prune(resp)
+	}
+	return resp
 }
+
+// session returns the session that the request belongs to, nil for none, and fills in the
+// request from it.
+func (c *call) session(req *kmsg.FetchRequest) (*fetchSession, error) {
+	if c.version < firstSessions {
+		return nil, nil
+	}
+	session, err := c.openSession(req)
+	if session != nil {
+		session.merge(req)
+	}
+	return session, err
+}
+
+// firstSessions is the version of Fetch that brought sessions.
+const firstSessions = 7
 
 // fetching is a Fetch request being answered.
 type fetching struct {
@@ -143,7 +164,7 @@ func (f *fetching) enough() bool {
 }
 
 // answer makes the answer of what was read.
-func (f *fetching) answer(req *kmsg.FetchRequest) kmsg.Response {
+func (f *fetching) answer(req *kmsg.FetchRequest) *kmsg.FetchResponse {
 	resp := kmsg.NewPtrFetchResponse()
 	resp.Topics = make([]kmsg.FetchResponseTopic, 0, len(req.Topics))
 	n := 0

@@ -30,6 +30,9 @@ type conn struct {
 
 	ended  atomic.Bool // the reason was logged
 	broken bool        // the server's own: nothing more is carried out or written
+
+	session     *fetchSession // the server's own
+	lastSession int32
 }
 
 const (
