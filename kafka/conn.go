@@ -165,7 +165,7 @@ func (c *conn) reserve(n int) error {
 // serve is the goroutine that carries requests out.
 func (c *conn) serve() {
 	defer c.s.forget(c)
-	defer c.nc.Close()
+	defer func() { _ = c.nc.Close() }()
 	var q queue
 	for {
 		var done <-chan struct{}

@@ -26,7 +26,7 @@ func FuzzConnection(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer nc.Close()
+		defer func() { _ = nc.Close() }()
 		_, err = nc.Write(sent)
 		if err == nil {
 			_ = nc.(*net.TCPConn).CloseWrite()
@@ -36,7 +36,7 @@ func FuzzConnection(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer next.Close()
+		defer func() { _ = next.Close() }()
 		ask[*kmsg.ApiVersionsResponse](&client{Conn: next, t: t}, 3, kmsg.NewPtrApiVersionsRequest())
 	})
 }

@@ -88,7 +88,7 @@ func (k *kit) values(topic string, n int) []string {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	var values []string
 	for len(values) < n {
 		recs, err := c.Poll(k.ctx)

@@ -428,3 +428,28 @@ func TestNextNumberIsLost(t *testing.T) {
 		}
 	})
 }
+
+// A topic is found by its identity for as long as it exists, and Check tells what Create would
+// do without doing it.
+func TestFindAndCheck(t *testing.T) {
+	both(t, func(t *testing.T, h *house) {
+		config, err := h.Check("orders", Config{Partitions: 2})
+		if err != nil || config.Partitions != 2 || config.Retention != DefaultRetention || h.names() != "" {
+			t.Errorf("got %+v, error %v, topics %s", config, err, h.names())
+		}
+		id := h.create("orders", 2).ID()
+		h.reopen()
+		if found := h.Find(id); found != h.get("orders") {
+			t.Errorf("found %v", found)
+		}
+		if _, err := h.Check("orders", Config{}); !errors.Is(err, log.ErrTopicExists) {
+			t.Errorf("got error %v", err)
+		}
+		if err := h.Delete(ctx, "orders"); err != nil {
+			t.Fatal(err)
+		}
+		if found := h.Find(id); found != nil {
+			t.Errorf("found %v", found)
+		}
+	})
+}
