@@ -286,9 +286,8 @@ func (ps *Producers) expireNames(now time.Time, inUse map[int64]bool) error {
 		if err != nil {
 			return false, fmt.Errorf("producer %q: %w", e.Key, err)
 		}
-		name := string(e.Key[len(store.NamesKey(nameKey)):])
 		ps.names.Lock()
-		live := ps.live[name] != nil
+		live := ps.live[string(e.Key[len(store.NamesKey(nameKey)):])] != nil
 		ps.names.Unlock()
 		if !live && !inUse[id] && now.Sub(time.UnixMilli(used)) >= NameExpiry {
 			tx.Writes.Delete(slices.Clone(e.Key))
