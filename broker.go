@@ -18,6 +18,7 @@ import (
 // Broker owns a data directory, or a store in memory: its topics and their records. All
 // its methods may be called by anybody at any time.
 type Broker struct {
+	dir       string
 	opts      Options
 	logger    *zap.Logger
 	st        store.Store
@@ -37,7 +38,10 @@ type Broker struct {
 }
 
 // client is what the broker closes before itself.
-type client interface{ shut() }
+type client interface {
+	shut()
+	describe() string
+}
 
 // Open opens the broker whose data is in dir and creates it when dir is missing or empty.
 // With Options.InMemory dir must be "" and the data is gone at Close.
@@ -59,6 +63,11 @@ func Open(dir string, opts Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
 	}
+	return openOn(st, dir, opts)
+}
+
+// openOn opens the broker whose data is in st, which belongs to it even if that fails.
+func openOn(st store.Store, dir string, opts Options) (*Broker, error) {
 	committer := partition.NewCommitter(st, opts.Logger)
 	catalogue, cuts, err := topic.Open(st, committer)
 	for _, cut := range cuts {
@@ -79,6 +88,7 @@ func Open(dir string, opts Options) (*Broker, error) {
 		return nil, fmt.Errorf("samsa: open %s: %w", dir, errors.Join(err, st.Close()))
 	}
 	b := &Broker{
+		dir:       dir,
 		opts:      opts,
 		logger:    opts.Logger,
 		st:        st,
@@ -99,6 +109,11 @@ func openStore(dir string, opts Options) (store.Store, error) {
 		return store.OpenMemory(), nil
 	}
 	st, err := store.Open(dir, store.Options{MinFreeBytes: opts.MinFreeBytes, Logger: opts.Logger})
+	return st, storeError(err)
+}
+
+// storeError gives an error of a store's directory the name that users know.
+func storeError(err error) error {
 	for _, e := range []struct{ from, to error }{
 		{store.ErrLocked, ErrLocked},
 		{store.ErrNotDirectory, ErrNotDirectory},
@@ -107,10 +122,10 @@ func openStore(dir string, opts Options) (store.Store, error) {
 		{store.ErrDiskFull, ErrDiskFull},
 	} {
 		if errors.Is(err, e.from) {
-			return nil, fmt.Errorf("%w: %w", e.to, err)
+			return fmt.Errorf("%w: %w", e.to, err)
 		}
 	}
-	return st, err
+	return err
 }
 
 // Sync returns when everything that was acknowledged before the call is fsynced.
@@ -165,16 +180,29 @@ func (b *Broker) unregister(c client) {
 // everything is fsynced and the directory is free again. It waits for all of that, and
 // may be called more than once.
 func (b *Broker) Close() error {
-	b.mu.Lock()
-	first := !b.closing
-	b.closing = true
-	clients := b.clients
-	b.clients = nil
-	b.mu.Unlock()
+	clients, first := b.beginClose()
 	if !first {
 		<-b.closed
 		return b.err
 	}
+	return b.endClose(clients)
+}
+
+// beginClose refuses new work and returns the clients to be closed; first is false when
+// somebody else does it.
+func (b *Broker) beginClose() (clients map[client]struct{}, first bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first = !b.closing
+	b.closing = true
+	clients = b.clients
+	b.clients = nil
+	return clients, first
+}
+
+// endClose closes everything, from the top down.
+func (b *Broker) endClose(clients map[client]struct{}) error {
+	b.committer.Probes().Release()
 	for c := range clients {
 		c.shut()
 	}

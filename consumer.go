@@ -25,6 +25,8 @@ type Consumer struct {
 	wg     sync.WaitGroup
 	waiter *partition.Waiter // wakes the fetching goroutine
 	ready  *partition.Waiter // wakes Poll
+	ctx    context.Context   // ends when the consumer is closed
+	cancel context.CancelFunc
 
 	member *member           // nil without a group
 	born   map[TopicID]int32 // for a member: how many partitions there were when the consumer began
@@ -58,6 +60,7 @@ func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 		tracks:   make(map[TopicPartition]*track),
 		closedCh: make(chan struct{}),
 	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	err := c.prepare()
 	if err == nil {
 		err = b.register(c)
@@ -66,6 +69,7 @@ func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 		err = c.member.start()
 	}
 	if err != nil {
+		c.cancel()
 		c.unwatch()
 		b.unregister(c)
 		return nil, fmt.Errorf("new consumer: %w", err)
@@ -367,6 +371,7 @@ func (c *Consumer) shut() {
 		c.member.end()
 	}
 	c.waiter.Wake()
+	c.cancel()
 	c.wg.Wait()
 	c.unwatch()
 	close(c.closedCh)

@@ -85,14 +85,14 @@ func (f *fetcher) next() (job, bool) {
 func (f *fetcher) read(j job) {
 	next, size := j.from, 0
 	var err error
-	f.buf, err = j.track.partition.Read(j.from, f.buf, func(sb log.StoredBatch) bool {
+	c := f.c
+	f.buf, err = j.track.partition.Fetch(c.ctx, c.opts.Member.ClientID, j.from, f.buf, func(sb log.StoredBatch) bool {
 		ch := f.open(sb, j)
 		f.chunks = append(f.chunks, ch)
 		next = sb.LastOffset + 1
 		size += ch.bytes
 		return size < fetchBytes
 	})
-	c := f.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if j.track.epoch == j.epoch && !c.closing {

@@ -1,17 +1,25 @@
 package samsa
 
-import "github.com/samsa-go/samsa/internal/inside"
+import (
+	"fmt"
+
+	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/store"
+)
 
 // Inside returns the parts of b. It is for the packages of this module alone, and not part of
 // the API: nobody else can name what it returns.
 func Inside(b *Broker) inside.Broker {
 	return inside.Broker{
+		Dir:       b.dir,
 		Store:     b.st,
 		Committer: b.committer,
 		Catalogue: b.catalogue,
 		Groups:    b.groups,
 		Producers: b.producers,
 		Logger:    b.logger,
+		Clients:   b.describeClients,
+		Kill:      b.kill,
 
 		AutoCreateTopics: b.opts.AutoCreateTopics,
 		TopicDefaults:    b.opts.TopicDefaults,
@@ -26,3 +34,18 @@ func Inside(b *Broker) inside.Broker {
 type neighbour struct{ end func() }
 
 func (n *neighbour) shut() { n.end() }
+
+func (n *neighbour) describe() string { return "a server" }
+
+// InsideOpen opens a broker over st, which belongs to it from then on, even if it fails. It is
+// for the packages of this module alone, and not part of the API, as is InsideOptions.
+func InsideOpen(st store.Store, opts Options) (*Broker, error) {
+	opts.InMemory = true
+	if err := opts.validate(""); err != nil {
+		return nil, fmt.Errorf("samsa: open: %w", err)
+	}
+	return openOn(st, "", opts.withDefaults())
+}
+
+// InsideOptions returns the options with which b was opened, every field filled in.
+func InsideOptions(b *Broker) Options { return b.opts }

@@ -74,6 +74,8 @@ var (
 	ErrNotDirectory       = log.ErrNotDirectory
 	ErrReadOnly           = log.ErrReadOnly
 	ErrNewerFormat        = log.ErrNewerFormat
+	ErrInvalidSnapshot    = log.ErrInvalidSnapshot
+	ErrUnavailable        = log.ErrUnavailable
 
 	ErrUnknownMember         = log.ErrUnknownMember
 	ErrIllegalGeneration     = log.ErrIllegalGeneration

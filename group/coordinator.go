@@ -185,6 +185,9 @@ func CheckName(name string) error {
 // coordinator's to choose. When ctx ends the call does; the member stays until its
 // session ends.
 func (c *Coordinator) Join(ctx context.Context, name string, req JoinRequest) JoinResponse {
+	if err := c.meetJoin(ctx, name, req); err != nil {
+		return JoinResponse{Err: err, MemberID: req.MemberID}
+	}
 	for {
 		en, err := c.entry(name, true)
 		if err != nil {

@@ -26,6 +26,7 @@ type entry struct {
 	timer    *time.Timer
 	due      time.Time // when the timer fires; zero when it does not
 	closed   bool
+	told     told // the probe
 
 	buried chan struct{} // closed when a deletion is over
 
@@ -140,6 +141,7 @@ func (en *entry) carryOut(e Effects) {
 	for w := range en.watchers {
 		w.Wake()
 	}
+	en.tell()
 	en.relay.push(p)
 	if e.Persist == nil {
 		en.relay.ready(p, nil)

@@ -88,20 +88,38 @@ func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest
 // was stored is visible, before fsync; tx belongs to the committer until then, and after
 // the end of ctx for good.
 func (c *Coordinator) CommitWith(ctx context.Context, tx *partition.Tx, synced bool, commits map[string]CommitRequest) error {
+	err := c.commitWith(ctx, tx, synced, commits)
+	c.tellCommits(commits, err)
+	return err
+}
+
+func (c *Coordinator) commitWith(ctx context.Context, tx *partition.Tx, synced bool, commits map[string]CommitRequest) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.meetCommit(ctx, tx, commits); err != nil {
 		return err
 	}
 	pending, err := c.prepare(tx, commits)
 	if err != nil {
 		return err
 	}
-	stored := tx.Done
+	told := tx.Done
+	settled := false
+	settle := func(err error) { // in the order of the store, and not when fsync is done
+		if settled {
+			return
+		}
+		settled = true
+		if told != nil {
+			told(err)
+		}
+		pending.done(err)
+	}
+	tx.Stored = func() { settle(nil) }
 	done := make(chan error, 1)
 	tx.Done = func(err error) {
-		if stored != nil {
-			stored(err)
-		}
-		pending.done(err) // in the order of the store, and not when fsync is done
+		settle(err)
 		if err == nil && synced {
 			c.committer.Sync(func(err error) { done <- err })
 			return
@@ -119,6 +137,9 @@ func (c *Coordinator) CommitWith(ctx context.Context, tx *partition.Tx, synced b
 			return ctx.Err()
 		}
 		err = <-done
+	}
+	if err == nil {
+		err = c.meetAnswer(ctx, commits)
 	}
 	if err != nil {
 		return fmt.Errorf("%scommit: %w", pending.names(), err)

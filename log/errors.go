@@ -59,6 +59,12 @@ var (
 	ErrKeyNotFound = errors.New("key not found")
 	// ErrInvalidKey: a key of the application is empty or too long.
 	ErrInvalidKey = errors.New("invalid key")
+	// ErrInvalidSnapshot: what should be restored is no snapshot of a broker, or it is damaged or
+	// not whole.
+	ErrInvalidSnapshot = errors.New("invalid snapshot")
+	// ErrUnavailable: the broker does not answer as it should now; the same call may succeed
+	// later. A broker in good health never says so; faults of the test kit do.
+	ErrUnavailable = errors.New("unavailable for the moment")
 	// ErrUnsupportedCodec: the compression codec is not one of Kafka's five.
 	ErrUnsupportedCodec = errors.New("unsupported compression codec")
 )

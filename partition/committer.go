@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
@@ -38,11 +39,13 @@ type Committer struct {
 	logger *zap.Logger
 	wg     sync.WaitGroup
 	syncer syncer
+	probes probe.Points
 
 	mu       sync.Mutex // guards what follows; never held across I/O
 	ahead    []*Tx      // go before queue
 	queue    []*Tx
 	queued   int           // bytes in queue
+	parked   []*parked     // held by faults, in the order of the calls
 	inFlight []*group      // in the order of the commits
 	flying   int           // bytes in inFlight
 	draining bool          // somebody is finishing inFlight from its head
@@ -87,25 +90,33 @@ func (c *Committer) Submit(tx *Tx) {
 			log.ErrTxTooLarge, size.entries, size.bytes, size.index, l.Entries, l.Bytes, l.Index))
 		return
 	}
+	if p := c.probes.Get(); p != nil && len(tx.Appends) > 0 && !tx.admitted && c.intercept(p, tx) {
+		return
+	}
 	c.mu.Lock()
-	err := c.failed
-	if c.closed {
-		err = log.ErrClosed
-	}
-	switch {
-	case err != nil:
-	case tx.Ahead:
-		c.ahead = append(c.ahead, tx)
-	default:
-		c.queue = append(c.queue, tx)
-		c.queued += size.bytes
-	}
+	err := c.queueLocked(tx)
 	c.mu.Unlock()
 	if err != nil {
 		c.turnAway(tx, err)
 		return
 	}
 	c.wake()
+}
+
+// queueLocked has tx wait for its turn, or returns why it cannot.
+func (c *Committer) queueLocked(tx *Tx) error {
+	switch {
+	case c.closed:
+		return log.ErrClosed
+	case c.failed != nil:
+		return c.failed
+	case tx.Ahead:
+		c.ahead = append(c.ahead, tx)
+	default:
+		c.queue = append(c.queue, tx)
+		c.queued += tx.size.bytes
+	}
+	return nil
 }
 
 // turnAway answers a transaction that was not queued, unless it was withdrawn.
@@ -154,9 +165,22 @@ func (c *Committer) Failed() error {
 	return c.failed
 }
 
+// Abandon makes everything that is not stored yet fail with err, as if the process had died,
+// and all that comes later. When it returns no transaction is acknowledged any more; one that
+// the store has at that moment may be stored all the same.
+func (c *Committer) Abandon(err error) {
+	c.mu.Lock()
+	if c.failed == nil {
+		c.failed = err
+	}
+	c.mu.Unlock()
+	c.wake()
+}
+
 // Close finishes what was submitted and ends the committer's goroutines. The store
 // stays open.
 func (c *Committer) Close() {
+	c.probes.Release()
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
@@ -325,6 +349,9 @@ func (c *Committer) prepare(g *group, failed error, flying int) *group {
 			err = c.room(tx, full, flying+g.bytes+size)
 		}
 		if err == nil {
+			err = c.crowded(tx)
+		}
+		if err == nil {
 			err = tx.check()
 		}
 		switch {
@@ -377,7 +404,7 @@ func (c *Committer) refuse(tx *Tx, err error) {
 			a.Producer.refused(a.Partition, err)
 		}
 	}
-	tx.Done(err)
+	c.answer(tx, err)
 }
 
 // commit sends g to the store, unless the committer has failed since g was taken: then
@@ -450,10 +477,10 @@ func (c *Committer) finish(g *group, err error) {
 	}
 	for _, tx := range g.txs {
 		if err == nil && tx.Synced {
-			c.syncer.add(tx.Done)
+			c.syncer.add(c.answerer(tx))
 			continue
 		}
-		tx.Done(err)
+		c.answer(tx, err)
 	}
 	c.syncer.wrote(g.bytes)
 	g.release()

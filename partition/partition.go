@@ -4,10 +4,12 @@
 package partition
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
 
+	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
@@ -27,6 +29,8 @@ type Partition struct {
 
 	appended atomic.Int64  // bytes as stored, since the partition was opened
 	cleaning chan struct{} // capacity 1: held by who trims or compacts
+
+	probes atomic.Pointer[probe.Points] // nil until SetProbes
 
 	fold *fold // the committer's own, while it stages a group
 
@@ -59,8 +63,13 @@ func (p *Partition) LogStart() int64 { return p.log.Start() }
 // HighWatermark returns the offset behind the last visible record.
 func (p *Partition) HighWatermark() int64 { return p.log.End() }
 
-// Read is log.Log.Read, refused with the reason once the partition has ended.
+// Read is log.Log.Read, refused with the reason once the partition has ended. Those who read
+// for a consumer that they know use Fetch.
 func (p *Partition) Read(from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error) {
+	return p.Fetch(context.Background(), "", from, buf, fn)
+}
+
+func (p *Partition) read(from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error) {
 	if err := p.Err(); err != nil {
 		return buf, err
 	}

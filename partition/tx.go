@@ -29,11 +29,19 @@ type Tx struct {
 	// writes and can fail with ErrFailed only; what was submitted later is refused or
 	// begun after it. It runs on the committer's time: it must not block.
 	Begun func()
+	// Stored, if set, is called when the transaction is stored and visible, before Done. What
+	// keeps state in step with the store belongs here: a fault of the test kit can make Done
+	// tell of an error even then. It runs on the committer's time: it must not block.
+	Stored func()
 	// Done is called exactly once with the outcome, when visible (and synced if asked
 	// for). An error means that nothing was stored, except ErrFailed, after which the
 	// outcome is known at the next open. It runs on the committer's time: it must not block.
 	Done func(error)
 
+	// Client is the client id of who asks, if it has one.
+	Client string
+
+	admitted  bool   // faults were asked already
 	exclusive func() // set instead of all the above by Exclusive
 
 	state atomic.Int32 // of txQueued, txTaken, txWithdrawn
@@ -77,7 +85,8 @@ func (t *Tx) Reset() {
 	clear(t.Appends)
 	t.Appends = t.Appends[:0]
 	t.Writes.Reset()
-	t.Synced, t.Ahead, t.Essential, t.Check, t.Begun, t.Done, t.exclusive = false, false, false, nil, nil, nil, nil
+	t.Synced, t.Ahead, t.Essential, t.Check, t.Begun, t.Stored, t.Done, t.exclusive = false, false, false, nil, nil, nil, nil, nil
+	t.Client, t.admitted = "", false
 	t.state.Store(txQueued)
 }
 
@@ -174,5 +183,8 @@ func (t *Tx) apply() {
 		}
 		a.Partition.appended.Add(int64(a.stored))
 		a.Partition.advance(a.staged.End)
+	}
+	if t.Stored != nil {
+		t.Stored()
 	}
 }

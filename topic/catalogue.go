@@ -115,6 +115,9 @@ func (c *Catalogue) readTopics() ([]log.Cut, error) {
 		if err != nil {
 			return cuts, err
 		}
+		for _, p := range ps {
+			p.SetProbes(c.committer.Probes())
+		}
 		t.state.Store(&state{config: config, partitions: ps})
 		c.topics[name], c.ids[t.id] = t, t
 		c.next = max(c.next, int64(t.number)+1)
@@ -314,6 +317,9 @@ func (c *Catalogue) Change(ctx context.Context, name string, edit func(*Config) 
 
 // publish makes t with s visible and tells the watchers.
 func (c *Catalogue) publish(t *Topic, s *state) {
+	for _, p := range s.partitions {
+		p.SetProbes(c.committer.Probes())
+	}
 	t.state.Store(s)
 	c.mu.Lock()
 	c.topics[t.name], c.ids[t.id] = t, t

@@ -15,6 +15,7 @@ import (
 // Broker is the parts of an open broker. They belong to it: none of them may be closed, and
 // all writes go through Committer.
 type Broker struct {
+	Dir       string // "" in memory
 	Store     store.Store
 	Committer *partition.Committer
 	Catalogue *topic.Catalogue
@@ -28,4 +29,11 @@ type Broker struct {
 	// Register has end called when the broker closes, before its parts do; the broker waits
 	// for it. It returns what undoes that, or ErrClosed from a broker that is closed.
 	Register func(end func()) (unregister func(), err error)
+	// Clients describes the producers and consumers that are open.
+	Clients func() []string
+	// Kill ends the broker as the death of the process would: nothing more is stored or
+	// acknowledged, and nothing that waited is sent. Of a store in memory it returns what
+	// is left, all that was stored, or, with power, what was synced; a store on disk is
+	// closed and keeps what was stored. An error says why the broker was not killed.
+	Kill func(power bool) (store.Store, error)
 }

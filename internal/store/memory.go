@@ -26,6 +26,7 @@ type memoryStore struct {
 	tree    *memoryTree
 	copied  *memoryTree // of tree as it is now, nil when nobody asked since the last commit
 	version uint64
+	synced  *memoryTree // as of the last Sync; nil before KeepSynced
 }
 
 type memoryTree = btree.BTreeG[memoryItem]
@@ -185,7 +186,18 @@ func (s *memoryStore) Recovery() Recovery { return Recovery{Clean: true, Durable
 
 func (s *memoryStore) Room(int, bool) error { return s.alive() }
 
-func (s *memoryStore) Sync() error { return s.alive() }
+func (s *memoryStore) Sync() error {
+	if !s.gate.enter() {
+		return ErrClosed
+	}
+	defer s.gate.leave()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.synced != nil {
+		s.synced = s.tree.Copy()
+	}
+	return nil
+}
 
 func (s *memoryStore) Reclaim(ctx context.Context, _ ReclaimOptions) error {
 	return errors.Join(s.alive(), ctx.Err())
@@ -206,7 +218,7 @@ func (s *memoryStore) Close() error {
 		s.gate.shut()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.tree, s.copied = newMemoryTree(), nil
+		s.tree, s.copied, s.synced = newMemoryTree(), nil, nil
 	})
 	return nil
 }

@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Restore makes a data directory in dir of what WriteStream has written. dir must be missing
+// or empty, else it is fs.ErrExist, or ErrNotDirectory for a file. The directory appears as a
+// whole, durable, or not at all: until then it grows beside dir, under a name that begins with
+// dir's and goes with an error. Errors of the bytes are those of ReadStream.
+func Restore(ctx context.Context, dir string, r io.Reader, opts Options) error {
+	if err := checkVacant(dir); err != nil {
+		return fmt.Errorf("restore into %s: %w", dir, err)
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
+		return fmt.Errorf("restore into %s: %w", dir, dirError(err))
+	}
+	temp, err := os.MkdirTemp(parent, filepath.Base(dir)+".restore-*")
+	if err != nil {
+		return fmt.Errorf("restore into %s: %w", dir, dirError(err))
+	}
+	data := filepath.Join(temp, "data") // with the permissions of every data directory
+	err = restoreInto(ctx, data, r, opts)
+	if err == nil {
+		err = put(data, dir)
+	}
+	if err = errors.Join(err, os.RemoveAll(temp)); err != nil {
+		return fmt.Errorf("restore into %s: %w", dir, err)
+	}
+	return nil
+}
+
+// checkVacant reports why dir cannot become a new data directory.
+func checkVacant(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return dirError(err)
+	case !info.IsDir():
+		return fmt.Errorf("%w: it is a file", ErrNotDirectory)
+	}
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%w: there is %s in it", fs.ErrExist, entries[0].Name())
+	}
+	return err
+}
+
+// restoreInto fills a new store in dir and closes it, which makes it durable.
+func restoreInto(ctx context.Context, dir string, r io.Reader, opts Options) error {
+	st, err := Open(dir, opts)
+	if err != nil {
+		return err
+	}
+	return errors.Join(ReadStream(ctx, r, st), st.Close())
+}
+
+// put moves the directory data to dir, where there is nothing, or an empty directory.
+func put(data, dir string) error {
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(data, dir); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}

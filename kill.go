@@ -1,0 +1,70 @@
+package samsa
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/samsa-go/samsa/internal/store"
+)
+
+// errKilled is for what was on its way when the broker was killed: it may be stored or not.
+var errKilled = fmt.Errorf("%w: the broker was killed: %w", ErrClosed, ErrFailed)
+
+var errNoPower = errors.New("a store on disk loses no power: only a broker in memory that was made for it")
+
+// kill ends b as the death of the process would, for the test kit (see inside.Broker). Who
+// uses b is told ErrClosed, and consumers lose their partitions.
+func (b *Broker) kill(power bool) (store.Store, error) {
+	memory, inMemory := b.st.(store.Forker)
+	if power && !inMemory {
+		return nil, errNoPower
+	}
+	clients, first := b.beginClose()
+	if !first {
+		return nil, ErrClosed
+	}
+	b.committer.Abandon(errKilled)
+	var left store.Store
+	var err error
+	switch {
+	case power:
+		left, err = memory.ForkSynced()
+	case inMemory:
+		left, err = memory.Fork()
+	}
+	for c := range clients {
+		if c, ok := c.(*Consumer); ok && c.member != nil {
+			c.member.die()
+		}
+	}
+	return left, errors.Join(err, b.endClose(clients))
+}
+
+// die takes the member out of its group without a word to anybody.
+func (m *member) die() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loseLocked()
+}
+
+// describeClients describes the open producers and consumers.
+func (b *Broker) describeClients() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []string
+	for c := range b.clients {
+		all = append(all, c.describe())
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (p *Producer) describe() string { return "a producer" }
+
+func (c *Consumer) describe() string {
+	if c.opts.Group == "" {
+		return "a consumer"
+	}
+	return fmt.Sprintf("a consumer of group %s", c.opts.Group)
+}

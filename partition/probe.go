@@ -1,0 +1,198 @@
+package partition
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/samsa-go/samsa/internal/probe"
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+// Probes returns the points where the test kit takes hold of the broker that c belongs to.
+func (c *Committer) Probes() *probe.Points { return &c.probes }
+
+// parked is a transaction that a fault holds, or that must not overtake one that is held.
+type parked struct {
+	tx    *Tx
+	err   error // to fail with in the end
+	ready bool  // nothing holds it
+}
+
+// Admit waits, until ctx ends, for the faults in the way of tx, and returns the error that it
+// is to fail with; Submit then asks no more. It is for transactions that hold locks when they
+// are submitted, or whose place among others matters.
+func (c *Committer) Admit(ctx context.Context, tx *Tx) error {
+	if len(tx.Appends) == 0 {
+		return nil
+	}
+	tx.admitted = true
+	p := c.probes.Get()
+	if p == nil {
+		return nil
+	}
+	err := c.probes.Meet(ctx, tx.work(probe.Append))
+	if err != nil {
+		tx.tell(p, err)
+	}
+	return err
+}
+
+// intercept asks the probe about tx and reports whether tx has been dealt with: refused, or
+// parked. Appends to a partition keep their order while one of them is held.
+func (c *Committer) intercept(p probe.Probe, tx *Tx) bool {
+	v := p.Ask(tx.work(probe.Append))
+	if len(v.Holds) == 0 && v.Err != nil {
+		c.turnAway(tx, v.Err)
+		return true
+	}
+	held := &parked{tx: tx, err: v.Err, ready: len(v.Holds) == 0}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || held.ready && !slices.ContainsFunc(c.parked, held.follows) {
+		return false
+	}
+	c.parked = append(c.parked, held)
+	if !held.ready {
+		c.wg.Go(func() {
+			for _, hold := range v.Holds {
+				<-hold
+			}
+			c.unpark(held)
+		})
+	}
+	return true
+}
+
+// follows reports whether p must not overtake other.
+func (p *parked) follows(other *parked) bool {
+	return slices.ContainsFunc(p.tx.Appends, func(a Append) bool {
+		return slices.ContainsFunc(other.tx.Appends, func(b Append) bool { return a.Partition == b.Partition })
+	})
+}
+
+// unpark lets held go on, and all who waited behind it alone.
+func (c *Committer) unpark(held *parked) {
+	c.mu.Lock()
+	held.ready = true
+	var going, staying []*parked
+	for _, p := range c.parked {
+		if p.ready && !slices.ContainsFunc(staying, p.follows) {
+			going = append(going, p)
+		} else {
+			staying = append(staying, p)
+		}
+	}
+	c.parked = staying
+	var refused []*parked
+	for _, p := range going {
+		if p.err == nil {
+			p.err = c.queueLocked(p.tx)
+		}
+		if p.err != nil {
+			refused = append(refused, p)
+		}
+	}
+	c.mu.Unlock()
+	c.wake()
+	for _, p := range refused {
+		c.turnAway(p.tx, p.err)
+	}
+}
+
+// crowded returns the error of a disk that the probe calls full.
+func (c *Committer) crowded(tx *Tx) error {
+	p := c.probes.Get()
+	if p == nil || tx.Essential || tx.exclusive != nil {
+		return nil
+	}
+	w := tx.work(probe.Space)
+	if err := p.Ask(w).Err; err != nil {
+		return fullError(fmt.Errorf("%w: %w", store.ErrDiskFull, err))
+	}
+	return nil
+}
+
+// answer tells who waits for tx that it ended with err, unless the probe wants it otherwise:
+// late, or with an error although tx is stored.
+func (c *Committer) answer(tx *Tx, err error) {
+	p := c.probes.Get()
+	if p == nil || len(tx.Appends) == 0 {
+		tx.Done(err)
+		return
+	}
+	tx.tell(p, err)
+	if err != nil {
+		tx.Done(err)
+		return
+	}
+	v := p.Ask(tx.work(probe.AppendAnswer))
+	if len(v.Holds) == 0 {
+		tx.Done(v.Err)
+		return
+	}
+	c.wg.Go(func() {
+		for _, hold := range v.Holds {
+			<-hold
+		}
+		tx.Done(v.Err)
+	})
+}
+
+// answerer returns tx.Done, or what stands in for it when there is a probe.
+func (c *Committer) answerer(tx *Tx) func(error) {
+	if c.probes.Get() == nil {
+		return tx.Done
+	}
+	return func(err error) { c.answer(tx, err) }
+}
+
+// work describes the appends of t.
+func (t *Tx) work(op probe.Op) probe.Work {
+	w := probe.Work{Op: op, Client: t.Client}
+	for i := range t.Appends {
+		if tp := t.Appends[i].Partition.TopicPartition(); !slices.Contains(w.Partitions, tp) {
+			w.Partitions = append(w.Partitions, tp)
+		}
+	}
+	return w
+}
+
+// tell tells p what became of t's appends.
+func (t *Tx) tell(p probe.Probe, err error) {
+	for i := range t.Appends {
+		a := &t.Appends[i]
+		p.Appended(probe.Appended{
+			TopicPartition: a.Partition.TopicPartition(), Client: t.Client,
+			Batch: a.Envelope.Batch(), BaseOffset: a.BaseOffset, Err: err,
+		})
+	}
+}
+
+// Fetch is Read on behalf of a consumer with that client id: a fault may make it wait, until
+// ctx ends, or fail.
+func (p *Partition) Fetch(ctx context.Context, client string, from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error) {
+	points := p.probes.Load()
+	if points == nil || points.Get() == nil {
+		return p.read(from, buf, fn)
+	}
+	tp := p.TopicPartition()
+	f := probe.Fetched{TopicPartition: tp, Client: client, From: from, To: from}
+	f.Err = points.Meet(ctx, probe.Work{Op: probe.Fetch, Partitions: []log.TopicPartition{tp}, Client: client})
+	if f.Err != nil {
+		f.Err = fmt.Errorf("%s: %w", tp, f.Err)
+	} else {
+		buf, f.Err = p.read(from, buf, func(sb log.StoredBatch) bool {
+			f.To = sb.LastOffset + 1
+			return fn(sb)
+		})
+	}
+	if f.To > f.From || f.Err != nil {
+		points.Get().Fetched(f)
+	}
+	return buf, f.Err
+}
+
+// SetProbes connects p to the points of its broker.
+func (p *Partition) SetProbes(points *probe.Points) { p.probes.Store(points) }

@@ -1,0 +1,87 @@
+package samsa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/samsa-go/samsa/internal/store"
+)
+
+// Snapshot writes everything that is stored as of one moment to w: topics, records, groups,
+// committed offsets and the application's keys. The broker goes on meanwhile, and what is
+// stored later is not in it; what was acknowledged before is. Of a commit, an Update among
+// them, it has all or nothing. It keeps little in memory. What is removed meanwhile takes
+// space until Snapshot returns.
+//
+// Restore makes a broker of it, on disk or in memory, wherever the snapshot comes from. The
+// format is in docs/format.md. A value that the store cannot read any more is an error: a
+// snapshot is whole.
+func (b *Broker) Snapshot(ctx context.Context, w io.Writer) error {
+	if err := b.check(ctx); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	snap, err := b.st.Snapshot()
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", closedError(err))
+	}
+	defer snap.Close()
+	if err := store.WriteStream(ctx, w, snap); err != nil {
+		if errors.Is(err, store.ErrCorrupt) {
+			err = fmt.Errorf("%w: %w", ErrCorruptRecord, err)
+		}
+		return fmt.Errorf("snapshot: %w", closedError(err))
+	}
+	return nil
+}
+
+// Restore opens a new broker that holds what Snapshot has written to what r reads. It goes
+// into dir, which must be missing or empty, else the error is fs.ErrExist; or into memory,
+// with Options.InMemory and dir "".
+//
+// What is damaged, cut off or no snapshot at all is ErrInvalidSnapshot, and one of a newer
+// version of this library ErrNewerFormat; no directory is left then. Restore stops reading at
+// the end of the snapshot.
+func Restore(ctx context.Context, dir string, r io.Reader, opts Options) (*Broker, error) {
+	if err := opts.validate(dir); err != nil {
+		return nil, fmt.Errorf("samsa: restore: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("samsa: restore: %w", err)
+	}
+	if opts.InMemory {
+		st := store.OpenMemory()
+		if err := store.ReadStream(ctx, r, st); err != nil {
+			return nil, fmt.Errorf("samsa: restore: %w", errors.Join(snapshotError(err), st.Close()))
+		}
+		b, err := openOn(st, "", opts.withDefaults())
+		return b, notOurs(err)
+	}
+	full := opts.withDefaults()
+	if err := store.Restore(ctx, dir, r, store.Options{MinFreeBytes: full.MinFreeBytes, Logger: full.Logger}); err != nil {
+		return nil, fmt.Errorf("samsa: restore: %w", snapshotError(err))
+	}
+	b, err := Open(dir, opts)
+	if err != nil {
+		return nil, notOurs(errors.Join(err, os.RemoveAll(dir)))
+	}
+	return b, nil
+}
+
+// notOurs is for a store that was restored whole and that no broker can be opened on.
+func notOurs(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("samsa: restore: %w: %w", ErrInvalidSnapshot, err)
+}
+
+// snapshotError gives an error of the store the name that users know.
+func snapshotError(err error) error {
+	if errors.Is(err, store.ErrBadStream) {
+		return fmt.Errorf("%w: %w", ErrInvalidSnapshot, err)
+	}
+	return storeError(err)
+}
