@@ -19,7 +19,8 @@ import (
 // its methods may be called by anybody at any time.
 type Broker struct {
 	dir       string
-	opts      Options
+	given     Options // to Open
+	opts      Options // every field filled in
 	logger    *zap.Logger
 	st        store.Store
 	committer *partition.Committer
@@ -58,8 +59,7 @@ func Open(dir string, opts Options) (*Broker, error) {
 	if err := opts.validate(dir); err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
 	}
-	opts = opts.withDefaults()
-	st, err := openStore(dir, opts)
+	st, err := openStore(dir, opts.withDefaults())
 	if err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
 	}
@@ -67,7 +67,8 @@ func Open(dir string, opts Options) (*Broker, error) {
 }
 
 // openOn opens the broker whose data is in st, which belongs to it even if that fails.
-func openOn(st store.Store, dir string, opts Options) (*Broker, error) {
+func openOn(st store.Store, dir string, given Options) (*Broker, error) {
+	opts := given.withDefaults()
 	committer := partition.NewCommitter(st, opts.Logger)
 	catalogue, cuts, err := topic.Open(st, committer)
 	for _, cut := range cuts {
@@ -89,6 +90,7 @@ func openOn(st store.Store, dir string, opts Options) (*Broker, error) {
 	}
 	b := &Broker{
 		dir:       dir,
+		given:     given,
 		opts:      opts,
 		logger:    opts.Logger,
 		st:        st,

@@ -44,8 +44,8 @@ func InsideOpen(st store.Store, opts Options) (*Broker, error) {
 	if err := opts.validate(""); err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
 	}
-	return openOn(st, "", opts.withDefaults())
+	return openOn(st, "", opts)
 }
 
-// InsideOptions returns the options with which b was opened, every field filled in.
-func InsideOptions(b *Broker) Options { return b.opts }
+// InsideOptions returns the options that b was opened with.
+func InsideOptions(b *Broker) Options { return b.given }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/samsa-go/samsa/internal/store"
 )
@@ -52,30 +51,32 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options) (*Broke
 		return nil, fmt.Errorf("samsa: restore: %w", err)
 	}
 	if opts.InMemory {
-		st := store.OpenMemory()
-		if err := store.ReadStream(ctx, r, st); err != nil {
-			return nil, fmt.Errorf("samsa: restore: %w", errors.Join(snapshotError(err), st.Close()))
-		}
-		b, err := openOn(st, "", opts.withDefaults())
-		return b, notOurs(err)
+		return restoreMemory(ctx, r, opts)
 	}
 	full := opts.withDefaults()
-	if err := store.Restore(ctx, dir, r, store.Options{MinFreeBytes: full.MinFreeBytes, Logger: full.Logger}); err != nil {
+	err := store.Restore(ctx, dir, r, store.Options{MinFreeBytes: full.MinFreeBytes, Logger: full.Logger}, func(dir string) error {
+		b, err := Open(dir, Options{MinFreeBytes: opts.MinFreeBytes})
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalidSnapshot, err)
+		}
+		return b.Close()
+	})
+	if err != nil {
 		return nil, fmt.Errorf("samsa: restore: %w", snapshotError(err))
 	}
-	b, err := Open(dir, opts)
-	if err != nil {
-		return nil, notOurs(errors.Join(err, os.RemoveAll(dir)))
-	}
-	return b, nil
+	return Open(dir, opts)
 }
 
-// notOurs is for a store that was restored whole and that no broker can be opened on.
-func notOurs(err error) error {
-	if err == nil {
-		return nil
+func restoreMemory(ctx context.Context, r io.Reader, opts Options) (*Broker, error) {
+	st := store.OpenMemory()
+	if err := store.ReadStream(ctx, r, st); err != nil {
+		return nil, fmt.Errorf("samsa: restore: %w", errors.Join(snapshotError(err), st.Close()))
 	}
-	return fmt.Errorf("samsa: restore: %w: %w", ErrInvalidSnapshot, err)
+	b, err := openOn(st, "", opts)
+	if err != nil {
+		return nil, fmt.Errorf("samsa: restore: %w: %w", ErrInvalidSnapshot, err)
+	}
+	return b, nil
 }
 
 // snapshotError gives an error of the store the name that users know.

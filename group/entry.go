@@ -26,7 +26,7 @@ type entry struct {
 	timer    *time.Timer
 	due      time.Time // when the timer fires; zero when it does not
 	closed   bool
-	told     told // the probe
+	told     outline // the probe
 
 	buried chan struct{} // closed when a deletion is over
 

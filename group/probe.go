@@ -90,8 +90,8 @@ func (c *Coordinator) client(name, memberID string) string {
 	return ""
 }
 
-// told is what the probe was told of a group last.
-type told struct {
+// outline is what the probe was told of a group last.
+type outline struct {
 	state      State
 	generation int32
 	members    int
@@ -104,7 +104,7 @@ func (en *entry) tell() {
 		return
 	}
 	g := en.group
-	now := told{g.State(), g.Generation(), len(g.members)}
+	now := outline{g.State(), g.Generation(), len(g.members)}
 	if now == en.told {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/store"
@@ -32,17 +33,32 @@ func (c *Committer) Admit(ctx context.Context, tx *Tx) error {
 	if p == nil {
 		return nil
 	}
-	err := c.probes.Meet(ctx, tx.work(probe.Append))
+	w := tx.work(probe.Append)
+	err := about(w, c.probes.Meet(ctx, w))
 	if err != nil {
 		tx.tell(p, err)
 	}
 	return err
 }
 
+// about names the partitions that an error of the probe concerns.
+func about(w probe.Work, err error) error {
+	if err == nil || len(w.Partitions) == 0 {
+		return err
+	}
+	names := make([]string, len(w.Partitions))
+	for i, tp := range w.Partitions {
+		names[i] = tp.String()
+	}
+	return fmt.Errorf("%s: %w", strings.Join(names, ", "), err)
+}
+
 // intercept asks the probe about tx and reports whether tx has been dealt with: refused, or
 // parked. Appends to a partition keep their order while one of them is held.
 func (c *Committer) intercept(p probe.Probe, tx *Tx) bool {
-	v := p.Ask(tx.work(probe.Append))
+	w := tx.work(probe.Append)
+	v := p.Ask(w)
+	v.Err = about(w, v.Err)
 	if len(v.Holds) == 0 && v.Err != nil {
 		c.turnAway(tx, v.Err)
 		return true
@@ -109,7 +125,7 @@ func (c *Committer) crowded(tx *Tx) error {
 	}
 	w := tx.work(probe.Space)
 	if err := p.Ask(w).Err; err != nil {
-		return fullError(fmt.Errorf("%w: %w", store.ErrDiskFull, err))
+		return about(w, fullError(fmt.Errorf("%w: %w", store.ErrDiskFull, err)))
 	}
 	return nil
 }
@@ -127,7 +143,9 @@ func (c *Committer) answer(tx *Tx, err error) {
 		tx.Done(err)
 		return
 	}
-	v := p.Ask(tx.work(probe.AppendAnswer))
+	w := tx.work(probe.AppendAnswer)
+	v := p.Ask(w)
+	v.Err = about(w, v.Err)
 	if len(v.Holds) == 0 {
 		tx.Done(v.Err)
 		return

@@ -13,8 +13,9 @@ import (
 // Restore makes a data directory in dir of what WriteStream has written. dir must be missing
 // or empty, else it is fs.ErrExist, or ErrNotDirectory for a file. The directory appears as a
 // whole, durable, or not at all: until then it grows beside dir, under a name that begins with
-// dir's and goes with an error. Errors of the bytes are those of ReadStream.
-func Restore(ctx context.Context, dir string, r io.Reader, opts Options) error {
+// dir's and goes with an error. check, which may open and close it there, says whether the
+// content will do. Errors of the bytes are those of ReadStream.
+func Restore(ctx context.Context, dir string, r io.Reader, opts Options, check func(dir string) error) error {
 	if err := checkVacant(dir); err != nil {
 		return fmt.Errorf("restore into %s: %w", dir, err)
 	}
@@ -28,6 +29,9 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options) error {
 	}
 	data := filepath.Join(temp, "data") // with the permissions of every data directory
 	err = restoreInto(ctx, data, r, opts)
+	if err == nil {
+		err = check(data)
+	}
 	if err == nil {
 		err = put(data, dir)
 	}

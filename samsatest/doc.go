@@ -1,0 +1,40 @@
+// Package samsatest is a test kit for code that produces and consumes: brokers in memory that
+// cost microseconds, copies of them for each case, faults by meaning, and waiting without
+// sleeping. It works with any broker of package samsa, and with any test framework (see TB).
+//
+//	b := samsatest.New(t, samsatest.Topic("orders", 3))
+//	samsatest.Produce(t, b, "orders", "7=paid")
+//	...
+//	samsatest.Equal(t, b, "receipts", []string{"7=thanks"})
+//
+// # Cases
+//
+// Fork copies a broker with everything that is stored in it, a million records or none, in the
+// same few microseconds. So a test prepares one broker and gives every case its own:
+//
+//	for _, tc := range cases {
+//		t.Run(tc.name, func(t *testing.T) {
+//			t.Parallel()
+//			b := samsatest.Fork(t, b)
+//			...
+//
+// # Time
+//
+// Everything in the library that depends on time uses package time, and nothing polls. In a
+// bubble of testing/synctest a session of 45 seconds or a week of retention passes as soon as
+// nothing else is left to do. Make the broker inside the bubble.
+//
+// # Faults
+//
+// What to hit comes first, what happens to it last:
+//
+//	samsatest.Appends(b, "orders", 1).Next(2).Fail()          // not stored
+//	samsatest.Appends(b, "orders").Stored().Next(1).Fail()    // stored, but the answer is lost
+//	held := samsatest.Fetches(b, "orders").Hold()             // until held.Release or held.Remove
+//	samsatest.Commits(b, "billing").Delay(time.Second)
+//	samsatest.Joins(b, "billing").FailWith(samsa.ErrGroupFull)
+//
+// They act below the Go API, so that clients of other doors to the broker meet them too. There
+// are FillDisk, Crash, CutPower, Restart, Expire and Corrupt besides. Closing a broker ends
+// its faults.
+package samsatest

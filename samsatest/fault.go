@@ -1,0 +1,244 @@
+package samsatest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/probe"
+	"github.com/samsa-go/samsa/log"
+)
+
+// ErrInjected is in every error that a fault makes, but not in those given to FailWith: the
+// test wanted it.
+var ErrInjected = errors.New("injected by the test")
+
+var (
+	errFault = fmt.Errorf("%w: %w", log.ErrUnavailable, ErrInjected)
+	errSpace = fmt.Errorf("no room: %w", ErrInjected)
+)
+
+// Target is a kind of work that a broker does, for a fault to hit. It has no effect before
+// one of Fail, FailWith, Delay and Hold has made a Fault of it.
+type Target struct {
+	b    *samsa.Broker
+	what target
+	next int // how often the fault acts; 0 for any number
+}
+
+// Write is a Target that stores something.
+type Write struct{ Target }
+
+// Appends are the appends to a topic, or to some of its partitions; topic "" means all. A call
+// of Broker.Produce or Broker.Update is one append, and so is each batch of a Producer or of a
+// request from elsewhere. An append to several partitions is hit as a whole when it has
+// records for one of them. The appends to a partition keep their order while some are held.
+func Appends(b *samsa.Broker, topic string, partitions ...int32) Write {
+	return Write{Target{b: b, what: target{op: probe.Append, topic: topic, partitions: partitions}}}
+}
+
+// Fetches are the reads of a topic, or of some of its partitions, by consumers; topic "" means
+// all. A consumer reads ahead of Poll: what it has read already is not hit any more.
+func Fetches(b *samsa.Broker, topic string, partitions ...int32) Target {
+	return Target{b: b, what: target{op: probe.Fetch, topic: topic, partitions: partitions}}
+}
+
+// Commits are the commits of offsets for a group, those of Broker.Update among them; group ""
+// means all.
+func Commits(b *samsa.Broker, group string) Write {
+	return Write{Target{b: b, what: target{op: probe.Commit, group: group}}}
+}
+
+// Joins are the requests of members to join a group, also those that a rebalance asks of all;
+// group "" means all. A join that fails is an error of Poll, and the next Poll joins again,
+// unless FailWith says otherwise.
+func Joins(b *samsa.Broker, group string) Target {
+	return Target{b: b, what: target{op: probe.Join, group: group}}
+}
+
+// Next has the fault act on the next n only.
+func (t Target) Next(n int) Target {
+	t.next = max(1, n)
+	return t
+}
+
+// By restricts t to the work of one client: a client id (MemberOptions.ClientID) or the id of
+// a member.
+func (t Target) By(client string) Target {
+	t.what.client = client
+	return t
+}
+
+// Stored moves t behind the store: what is hit is stored, and visible to consumers, and only
+// the answer fails or comes late.
+func (w Write) Stored() Target {
+	switch w.what.op {
+	case probe.Append:
+		w.what.op = probe.AppendAnswer
+	case probe.Commit:
+		w.what.op = probe.CommitAnswer
+	}
+	return w.Target
+}
+
+// Fail makes what is hit fail with ErrUnavailable. Nothing of it is done, unless t is Stored.
+func (t Target) Fail() *Fault { return t.FailWith(errFault) }
+
+// FailWith is Fail with that error, which the caller gets wrapped with what it concerns.
+func (t Target) FailWith(err error) *Fault {
+	return t.make(&Fault{err: err, name: "fail"})
+}
+
+// Delay makes what is hit wait for d.
+func (t Target) Delay(d time.Duration) *Fault {
+	return t.make(&Fault{delay: d, name: "delay " + d.String()})
+}
+
+// Hold makes what is hit wait until Release or Remove: a barrier, where a test would sleep
+// otherwise.
+func (t Target) Hold() *Fault {
+	return t.make(&Fault{hold: true, name: "hold"})
+}
+
+// FillDisk makes the disk full, as far as the broker can tell: everything but commits of
+// offsets and deletions gets ErrDiskFull until the fault is removed.
+func FillDisk(b *samsa.Broker) *Fault {
+	t := Target{b: b, what: target{op: probe.Space}}
+	return t.make(&Fault{err: errSpace, name: "disk full"})
+}
+
+func (t Target) make(f *Fault) *Fault {
+	f.c, f.target, f.left = controlOf(t.b), t.what, t.next
+	f.want = max(1, t.next)
+	f.reached = make(chan struct{})
+	f.c.add(f)
+	return f
+}
+
+// Fault is what a test has put in the way of a broker. Its methods may be called by anybody at
+// any time.
+type Fault struct {
+	c      *control
+	target target
+	name   string
+	err    error
+	delay  time.Duration
+	hold   bool
+
+	// Guarded by c.mu:
+	left    int // how often it will act yet, if want was given; 0 means any number
+	over    bool
+	hits    int
+	want    int
+	reached chan struct{}                 // closed when hits == want
+	holding map[chan struct{}]*time.Timer // what waits; with a timer if it will go on by itself
+}
+
+// Hits returns how often the fault has acted.
+func (f *Fault) Hits() int {
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	return f.hits
+}
+
+// Wait blocks until the fault has acted as often as Next has said, or once. The test fails
+// when that takes too long: half a minute, which is nothing in a bubble.
+func (f *Fault) Wait(t TB) {
+	t.Helper()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-f.reached:
+	case <-timer.C:
+		t.Fatalf("samsatest: %s has not hit within %s: %d of %d times", f, patience, f.Hits(), f.want)
+	}
+}
+
+// Release lets everything go on that the fault holds now. The fault stays: what comes later is
+// held again.
+func (f *Fault) Release() {
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	f.release()
+}
+
+// Remove ends the fault. What it holds goes on.
+func (f *Fault) Remove() { f.c.remove(f) }
+
+// String describes the fault.
+func (f *Fault) String() string {
+	s := f.name + " " + f.target.String()
+	if f.err != nil {
+		s += ": " + f.err.Error()
+	}
+	return s
+}
+
+func (f *Fault) concerns(w probe.Work) bool { return !f.over && f.target.concerns(w) }
+
+// hit adds to v what f does. The caller holds c.mu, as for release.
+func (f *Fault) hit(v *probe.Verdict) {
+	f.hits++
+	if f.hits == f.want {
+		close(f.reached)
+	}
+	if f.left > 0 {
+		f.left--
+		f.over = f.left == 0
+	}
+	v.Err = f.err
+	if !f.hold && f.delay <= 0 {
+		return
+	}
+	wait := make(chan struct{})
+	if f.holding == nil {
+		f.holding = make(map[chan struct{}]*time.Timer)
+	}
+	f.holding[wait] = nil
+	if f.delay > 0 {
+		f.holding[wait] = time.AfterFunc(f.delay, func() { f.elapsed(wait) })
+	}
+	v.Holds = append(v.Holds, wait)
+}
+
+// elapsed ends one delay.
+func (f *Fault) elapsed(wait chan struct{}) {
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	if _, ok := f.holding[wait]; ok {
+		delete(f.holding, wait)
+		close(wait)
+	}
+}
+
+func (f *Fault) release() {
+	for wait, timer := range f.holding {
+		if timer != nil {
+			timer.Stop()
+		}
+		close(wait)
+	}
+	clear(f.holding)
+}
+
+// String names what is hit.
+func (t target) String() string {
+	names := map[probe.Op]string{
+		probe.Append: "appends", probe.AppendAnswer: "answers to appends", probe.Fetch: "fetches",
+		probe.Commit: "commits", probe.CommitAnswer: "answers to commits", probe.Join: "joins", probe.Space: "writes",
+	}
+	s := names[t.op]
+	switch {
+	case t.topic != "" && len(t.partitions) > 0:
+		s += fmt.Sprintf(" of %s/%d", t.topic, t.partitions)
+	case t.topic != "":
+		s += " of " + t.topic
+	case t.group != "":
+		s += " of group " + t.group
+	}
+	if t.client != "" {
+		s += " by " + t.client
+	}
+	return s
+}
