@@ -21,10 +21,10 @@ type Cut struct {
 //
 // It trusts what was fsynced before the last owner ended (store.Recovery) and checks
 // every batch stored after that: bytes against checksum, and each batch beginning
-// where the one before it ended. The newest batch is always checked; damage in older
-// ones that are trusted is left for Read to report. From the first bad batch on the log
-// is cut: those batches are deleted before OpenLog returns, and Cut, else nil, says
-// which. Batches that end before the log start offset are not looked at.
+// where the one before it ended. The newest batch is always checked, unless the store is
+// sound; damage in older ones that are trusted is left for Read to report. From the first
+// bad batch on the log is cut: those batches are deleted before OpenLog returns, and Cut,
+// else nil, says which. Batches that end before the log start offset are not looked at.
 //
 // The caller owns the store: no commit may be in flight. After a cut, and in any case
 // when the store was not clean, he calls the store's Sync before he appends anything:
@@ -38,7 +38,8 @@ func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, *Cu
 		return nil, nil, err
 	}
 	l.start.Store(start)
-	t := tailCheck{log: l, trusted: st.Recovery().Durable, end: start}
+	recovery := st.Recovery()
+	t := tailCheck{log: l, trusted: recovery.Durable, sound: recovery.Sound, end: start}
 	scan := store.BatchRange(id, start)
 	scan.Reverse = true
 	if err := st.Scan(scan, t.visit); err != nil {
@@ -63,6 +64,7 @@ func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, *Cu
 type tailCheck struct {
 	log       *Log
 	trusted   uint64 // entries of this version or lower were fsynced
+	sound     bool   // and cannot have been damaged since
 	end       int64  // of the good run; the log start offset while it is empty
 	newerBase int64  // base offset of the oldest good batch in good
 	good      [][]byte
@@ -82,6 +84,10 @@ func (t *tailCheck) visit(e store.Entry) (bool, error) {
 	}
 	end := key.LastOffset + 1
 	trusted := e.Version <= t.trusted
+	if trusted && t.sound && len(t.good)+len(t.bad) == 0 {
+		t.end, t.reached = max(t.end, end), true
+		return false, nil
+	}
 	if trusted && len(t.good) > 0 && end == t.newerBase {
 		t.reached = true // its key says all that matters here
 		return false, nil

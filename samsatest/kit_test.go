@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -151,4 +152,8 @@ func get(t *testing.T, b *samsa.Broker, key string) (value string) {
 		t.Fatal(err)
 	}
 	return value
+}
+
+func contextWithTimeout(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, d)
 }

@@ -182,7 +182,9 @@ func (s *memoryStore) snapshot() *memoryTree {
 
 func (s *memoryStore) Limits() Limits { return storeLimits() }
 
-func (s *memoryStore) Recovery() Recovery { return Recovery{Clean: true, Durable: math.MaxUint64} }
+func (s *memoryStore) Recovery() Recovery {
+	return Recovery{Clean: true, Durable: math.MaxUint64, Sound: true}
+}
 
 func (s *memoryStore) Room(int, bool) error { return s.alive() }
 

@@ -143,10 +143,12 @@ type ReclaimOptions struct {
 // Entries of versions up to Durable were fsynced before the last owner ended. When
 // Clean, that is all of them. Otherwise the entries of higher versions survived a
 // killed process whole, but after power loss any of them may be missing or corrupt,
-// in any combination: the reader of a log checks them.
+// in any combination: the reader of a log checks them. Sound says that what is Durable never
+// left the memory of this process: the newest entries need no look either.
 type Recovery struct {
 	Clean   bool
 	Durable uint64
+	Sound   bool
 }
 
 // Range selects keys k with From <= k < To. An empty To is the end of the key space.
