@@ -32,8 +32,8 @@ type fakeTest struct {
 
 var _ samsatest.TB = (*fakeTest)(nil)
 
-// errFatal is what Fatalf panics with.
-var errFatal = errors.New("fatal")
+// fatal is what Fatalf panics with.
+type fatal struct{}
 
 // runFake runs fn as a test of the other framework and returns what became of it.
 func runFake(fn func(ft *fakeTest)) *fakeTest {
@@ -49,8 +49,10 @@ func runFake(fn func(ft *fakeTest)) *fakeTest {
 
 func (ft *fakeTest) protect(fn func()) {
 	defer func() {
-		if p := recover(); p != nil && p != errFatal {
-			panic(p)
+		if p := recover(); p != nil {
+			if _, ok := p.(fatal); !ok {
+				panic(p)
+			}
 		}
 	}()
 	fn()
@@ -74,7 +76,7 @@ func (ft *fakeTest) Errorf(format string, args ...any) {
 
 func (ft *fakeTest) Fatalf(format string, args ...any) {
 	ft.Errorf(format, args...)
-	panic(errFatal)
+	panic(fatal{})
 }
 
 func (ft *fakeTest) Failed() bool {

@@ -118,7 +118,7 @@ func appendEvent(a probe.Appended) event {
 	if n > traceTexts {
 		texts = append(texts, fmt.Sprintf("and %d more", n-traceTexts))
 	}
-	where := a.TopicPartition.String()
+	where := a.String()
 	if a.Err == nil {
 		where += "@" + offsets(a.BaseOffset, a.BaseOffset+int64(n))
 	}

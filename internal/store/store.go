@@ -32,6 +32,8 @@ var (
 	ErrReadOnly = errors.New("directory is read-only")
 	// ErrNewerFormat: the directory was written by a newer version of this library.
 	ErrNewerFormat = errors.New("data directory has a newer format")
+	// ErrBadStream: what was read as a stream is none, or it is damaged or not whole.
+	ErrBadStream = errors.New("not a whole snapshot")
 )
 
 // Store is an ordered map from keys to values, compared bytewise.

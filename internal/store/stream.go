@@ -28,9 +28,6 @@ const (
 	entryHead     = 2 + 4
 )
 
-// ErrBadStream: what was read is no stream, or it is damaged or not whole.
-var ErrBadStream = errors.New("not a whole snapshot")
-
 // WriteStream writes all of s to w, and returns when w has it. It keeps one block in memory.
 func WriteStream(ctx context.Context, w io.Writer, s Snapshot) error {
 	sw := streamWriter{w: bufio.NewWriterSize(w, streamBlock)}
