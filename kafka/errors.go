@@ -86,6 +86,8 @@ var codes = []struct {
 	{log.ErrNotDirectory, codeStorageError},
 	{log.ErrReadOnly, codeStorageError},
 	{log.ErrNewerFormat, codeStorageError},
+	{log.ErrInvalidSnapshot, codeInvalidRequest},
+	{log.ErrUnavailable, codeStorageError}, // clients try again
 	{log.ErrInvalidRecord, codeInvalidRecord},
 	{log.ErrOutOfOrderSequence, codeOutOfOrderSequenceNumber},
 	{log.ErrProducerFenced, codeInvalidProducerEpoch},

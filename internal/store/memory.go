@@ -26,6 +26,7 @@ type memoryStore struct {
 	tree    *memoryTree
 	copied  *memoryTree // of tree as it is now, nil when nobody asked since the last commit
 	version uint64
+	forked  bool        // began as a fork, and does not change
 	synced  *memoryTree // as of the last Sync; nil before KeepSynced
 }
 
@@ -183,7 +184,7 @@ func (s *memoryStore) snapshot() *memoryTree {
 func (s *memoryStore) Limits() Limits { return storeLimits() }
 
 func (s *memoryStore) Recovery() Recovery {
-	return Recovery{Clean: true, Durable: math.MaxUint64, Sound: true}
+	return Recovery{Clean: true, Durable: math.MaxUint64, Sound: s.forked}
 }
 
 func (s *memoryStore) Room(int, bool) error { return s.alive() }
