@@ -165,18 +165,6 @@ func (c *Committer) Failed() error {
 	return c.failed
 }
 
-// Abandon makes everything that is not stored yet fail with err, as if the process had died,
-// and all that comes later. When it returns no transaction is acknowledged any more; one that
-// the store has at that moment may be stored all the same.
-func (c *Committer) Abandon(err error) {
-	c.mu.Lock()
-	if c.failed == nil {
-		c.failed = err
-	}
-	c.mu.Unlock()
-	c.wake()
-}
-
 // Close finishes what was submitted and ends the committer's goroutines. The store
 // stays open.
 func (c *Committer) Close() {

@@ -117,6 +117,18 @@ func (c *Committer) unpark(held *parked) {
 	}
 }
 
+// Abandon makes everything that is not stored yet fail with err, as if the process had died,
+// and all that comes later. When it returns no transaction is acknowledged any more; one that
+// the store has at that moment may be stored all the same.
+func (c *Committer) Abandon(err error) {
+	c.mu.Lock()
+	if c.failed == nil {
+		c.failed = err
+	}
+	c.mu.Unlock()
+	c.wake()
+}
+
 // crowded returns the error of a disk that the probe calls full.
 func (c *Committer) crowded(tx *Tx) error {
 	p := c.probes.Get()
