@@ -189,7 +189,10 @@ func (c *Coordinator) Join(ctx context.Context, name string, req JoinRequest) Jo
 		return JoinResponse{Err: err, MemberID: req.MemberID}
 	}
 	for {
-		en, err := c.entry(name, true)
+		en, err := c.entry(name, req.MemberID == "")
+		if errors.Is(err, log.ErrUnknownGroup) { // who has an id had it from another group
+			err = fmt.Errorf("group %s: %w: %q", name, log.ErrUnknownMember, req.MemberID)
+		}
 		if err != nil {
 			return JoinResponse{Err: err, MemberID: req.MemberID}
 		}

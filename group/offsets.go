@@ -215,20 +215,37 @@ func (ps pendingCommits) names() string {
 	return s
 }
 
+// CheckOffset says whether Commit would take o for tp: ErrUnknownTopic, ErrUnknownPartition,
+// ErrOffsetOutOfRange and ErrMetadataTooLarge say why not. Who has to commit what can be
+// committed leaves the others out, as a commit is all or nothing.
+func (c *Coordinator) CheckOffset(tp log.TopicPartition, o Offset) error {
+	_, err := c.checkOffset(tp, o)
+	return err
+}
+
+// checkOffset is CheckOffset and returns the topic's identity.
+func (c *Coordinator) checkOffset(tp log.TopicPartition, o Offset) (id [16]byte, err error) {
+	id, partitions, ok := c.topics.TopicID(tp.Topic)
+	switch {
+	case !ok:
+		err = fmt.Errorf("%w: %q", log.ErrUnknownTopic, tp.Topic)
+	case tp.Partition < 0 || tp.Partition >= partitions:
+		err = fmt.Errorf("%w: %s, the topic has %d", log.ErrUnknownPartition, tp, partitions)
+	case o.Offset < 0:
+		err = fmt.Errorf("%w: %s, offset %d", log.ErrOffsetOutOfRange, tp, o.Offset)
+	case len(o.Metadata) > MaxMetadata:
+		err = fmt.Errorf("%w: %s, %d bytes, at most %d", log.ErrMetadataTooLarge, tp, len(o.Metadata), MaxMetadata)
+	}
+	return id, err
+}
+
 // addOffsets adds the writes of a commit to tx and completes the offsets.
 func (c *Coordinator) addOffsets(tx *partition.Tx, name string, offsets map[log.TopicPartition]Offset) error {
 	now := time.Now()
 	for tp, o := range offsets {
-		id, partitions, ok := c.topics.TopicID(tp.Topic)
-		switch {
-		case !ok:
-			return fmt.Errorf("%w: %q", log.ErrUnknownTopic, tp.Topic)
-		case tp.Partition < 0 || tp.Partition >= partitions:
-			return fmt.Errorf("%w: %s, the topic has %d", log.ErrUnknownPartition, tp, partitions)
-		case o.Offset < 0:
-			return fmt.Errorf("%w: %s, offset %d", log.ErrOffsetOutOfRange, tp, o.Offset)
-		case len(o.Metadata) > MaxMetadata:
-			return fmt.Errorf("%w: %s, %d bytes, at most %d", log.ErrMetadataTooLarge, tp, len(o.Metadata), MaxMetadata)
+		id, err := c.checkOffset(tp, o)
+		if err != nil {
+			return err
 		}
 		o.topic, o.At = id, now
 		offsets[tp] = o
