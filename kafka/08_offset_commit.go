@@ -1,0 +1,87 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/log"
+)
+
+// commitByID is the version of OffsetCommit and OffsetFetch from which topics have ids.
+const commitByID = 10
+
+// OffsetCommit: where a group goes on, by partition.
+//
+// Versions 0 to 10. What can be committed is, all or none of it, in one transaction; each
+// other partition has an error of its own. Retention times and timestamps of the client are
+// not looked at: offsets stay for as long as the broker keeps them. Who claims to be a member
+// of a group that nobody knows gets UNKNOWN_MEMBER_ID in every version, to join again. Left
+// out: member epochs (KIP-848), which there are none of.
+func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
+	resp := kmsg.NewPtrOffsetCommitResponse()
+	good := make(map[log.TopicPartition]group.Offset)
+	for _, rt := range req.Topics {
+		t := kmsg.NewOffsetCommitResponseTopic()
+		t.Topic, t.TopicID = rt.Topic, rt.TopicID
+		name, err := c.topicName(rt.Topic, rt.TopicID)
+		for _, rp := range rt.Partitions {
+			tp := log.TopicPartition{Topic: name, Partition: rp.Partition}
+			o := group.Offset{Offset: rp.Offset, LeaderEpoch: rp.LeaderEpoch, Metadata: orNone(rp.Metadata)}
+			bad := err
+			if bad == nil {
+				bad = c.s.in.Groups.CheckOffset(tp, o)
+			}
+			if bad == nil {
+				good[tp] = o
+			}
+			p := kmsg.NewOffsetCommitResponseTopicPartition()
+			p.Partition, p.ErrorCode = rp.Partition, c.s.codeOf(bad)
+			t.Partitions = append(t.Partitions, p)
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	if len(good) == 0 {
+		return resp
+	}
+	if code := c.s.codeOf(c.commit(req, good)); code != codeNone {
+		failGood(resp, code)
+	}
+	return resp
+}
+
+// commit commits offsets, whatever the client does meanwhile: it may have sent its last
+// commit and gone.
+func (c *call) commit(req *kmsg.OffsetCommitRequest, offsets map[log.TopicPartition]group.Offset) error {
+	return c.s.in.Groups.Commit(context.WithoutCancel(c.ctx), req.Group, group.CommitRequest{
+		MemberID:   req.MemberID,
+		InstanceID: orNone(req.InstanceID),
+		Generation: req.Generation,
+		Offsets:    offsets,
+		Synced:     c.s.opts.SyncAll,
+	})
+}
+
+// failGood gives the error of the commit to every partition that had none of its own.
+func failGood(resp *kmsg.OffsetCommitResponse, code int16) {
+	for _, t := range resp.Topics {
+		for i := range t.Partitions {
+			if p := &t.Partitions[i]; p.ErrorCode == codeNone {
+				p.ErrorCode = code
+			}
+		}
+	}
+}
+
+// topicName is the name of the topic of an offset, which newer requests tell by its id.
+func (c *call) topicName(name string, id [16]byte) (string, error) {
+	if c.version < commitByID {
+		return name, nil
+	}
+	t, err := c.s.topic("", id, true)
+	if err != nil {
+		return "", err
+	}
+	return t.Name(), nil
+}

@@ -1,0 +1,121 @@
+package kafka
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/log"
+)
+
+// The versions of OffsetFetch that differ.
+const (
+	fetchGroupError = 2 // the answer has an error for the group; null topics mean all
+	fetchManyGroups = 8 // many groups at a time
+)
+
+// OffsetFetch: the committed offsets of groups.
+//
+// Versions 0 to 10. A partition without an offset has -1 and no error, also when nobody knows
+// the topic or the group. All offsets are stable: there are no transactions, so RequireStable
+// changes nothing. Left out: member ids and epochs (KIP-848), which are not looked at.
+func (c *call) offsetFetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
+	resp := kmsg.NewPtrOffsetFetchResponse()
+	if c.version >= fetchManyGroups {
+		for _, rg := range req.Groups {
+			resp.Groups = append(resp.Groups, c.fetchGroup(rg))
+		}
+		return resp
+	}
+	rg := kmsg.NewOffsetFetchRequestGroup()
+	rg.Group = req.Group
+	if req.Topics != nil {
+		rg.Topics = []kmsg.OffsetFetchRequestGroupTopic{}
+	}
+	for _, rt := range req.Topics {
+		t := kmsg.NewOffsetFetchRequestGroupTopic()
+		t.Topic, t.Partitions = rt.Topic, rt.Partitions
+		rg.Topics = append(rg.Topics, t)
+	}
+	g := c.fetchGroup(rg)
+	resp.ErrorCode = g.ErrorCode
+	for _, gt := range g.Topics {
+		t := kmsg.NewOffsetFetchResponseTopic()
+		t.Topic = gt.Topic
+		for _, gp := range gt.Partitions {
+			p := kmsg.NewOffsetFetchResponseTopicPartition()
+			p.Partition, p.Offset, p.LeaderEpoch = gp.Partition, gp.Offset, gp.LeaderEpoch
+			p.Metadata, p.ErrorCode = gp.Metadata, gp.ErrorCode
+			t.Partitions = append(t.Partitions, p)
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
+}
+
+// fetchGroup answers for one group.
+func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+	out := kmsg.NewOffsetFetchResponseGroup()
+	out.Group = rg.Group
+	offsets, err := c.s.in.Groups.Fetch(rg.Group)
+	out.ErrorCode = c.s.codeOf(err)
+	switch {
+	case err != nil && c.version >= fetchGroupError:
+	case rg.Topics == nil:
+		out.Topics = c.allOffsets(offsets)
+	default:
+		for _, rt := range rg.Topics {
+			out.Topics = append(out.Topics, c.fetchOffsets(rt, offsets, err))
+		}
+	}
+	return out
+}
+
+// fetchOffsets picks those of one topic; err is the error of the group.
+func (c *call) fetchOffsets(rt kmsg.OffsetFetchRequestGroupTopic, offsets map[log.TopicPartition]group.Offset, err error) kmsg.OffsetFetchResponseGroupTopic {
+	t := kmsg.NewOffsetFetchResponseGroupTopic()
+	t.Topic, t.TopicID = rt.Topic, rt.TopicID
+	name := rt.Topic
+	if err == nil {
+		name, err = c.topicName(rt.Topic, rt.TopicID)
+	}
+	for _, i := range rt.Partitions {
+		o, ok := offsets[log.TopicPartition{Topic: name, Partition: i}]
+		if !ok {
+			o = group.Offset{Offset: -1, LeaderEpoch: -1}
+		}
+		t.Partitions = append(t.Partitions, committedOffset(i, o, c.s.codeOf(err)))
+	}
+	return t
+}
+
+// allOffsets is everything that a group has committed, in order.
+func (c *call) allOffsets(offsets map[log.TopicPartition]group.Offset) []kmsg.OffsetFetchResponseGroupTopic {
+	byTopic := make(map[string][]int32)
+	for tp := range offsets {
+		byTopic[tp.Topic] = append(byTopic[tp.Topic], tp.Partition)
+	}
+	var all []kmsg.OffsetFetchResponseGroupTopic
+	for _, name := range slices.Sorted(maps.Keys(byTopic)) {
+		id, _, ok := c.s.in.Catalogue.TopicID(name)
+		if !ok {
+			continue // deleted just now
+		}
+		t := kmsg.NewOffsetFetchResponseGroupTopic()
+		t.Topic, t.TopicID = name, id
+		for _, i := range slices.Sorted(slices.Values(byTopic[name])) {
+			o := offsets[log.TopicPartition{Topic: name, Partition: i}]
+			t.Partitions = append(t.Partitions, committedOffset(i, o, codeNone))
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+func committedOffset(i int32, o group.Offset, code int16) kmsg.OffsetFetchResponseGroupTopicPartition {
+	p := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+	p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode = i, o.Offset, o.LeaderEpoch, &o.Metadata, code
+	return p
+}

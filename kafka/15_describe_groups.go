@@ -1,0 +1,51 @@
+package kafka
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/log"
+)
+
+// describeNotFound is the version of DescribeGroups from which a group that does not exist
+// is an error (KIP-1043).
+const describeNotFound = 6
+
+// allGroupOperations is the operations of Kafka's ACLs that there are for a group, as bits.
+const allGroupOperations = 1<<3 | 1<<6 | 1<<8
+
+// DescribeGroups: the state and the members of groups.
+//
+// Versions 0 to 6. A group that does not exist is Dead, and from version 6 on
+// GROUP_ID_NOT_FOUND too. Who asks for authorized operations may do everything.
+func (c *call) describeGroups(req *kmsg.DescribeGroupsRequest) kmsg.Response {
+	resp := kmsg.NewPtrDescribeGroupsResponse()
+	for _, name := range req.Groups {
+		g := kmsg.NewDescribeGroupsResponseGroup()
+		g.Group = name
+		if req.IncludeAuthorizedOperations {
+			g.AuthorizedOperations = allGroupOperations
+		}
+		d, err := c.s.in.Groups.Describe(name)
+		if errors.Is(err, log.ErrUnknownGroup) {
+			d.State = group.Dead
+		}
+		if err != nil && (d.State != group.Dead || c.version >= describeNotFound) {
+			g.ErrorCode, g.ErrorMessage = c.s.codeOf(err), message(err)
+		}
+		if err == nil || d.State == group.Dead {
+			g.State, g.ProtocolType, g.Protocol = d.State.String(), d.ProtocolType, d.ProtocolName
+		}
+		for _, m := range d.Members {
+			rm := kmsg.NewDescribeGroupsResponseGroupMember()
+			rm.MemberID, rm.InstanceID = m.ID, orNull(m.InstanceID)
+			rm.ClientID, rm.ClientHost = m.ClientID, m.ClientHost
+			rm.ProtocolMetadata, rm.MemberAssignment = m.Metadata, m.Assignment
+			g.Members = append(g.Members, rm)
+		}
+		resp.Groups = append(resp.Groups, g)
+	}
+	return resp
+}

@@ -1,0 +1,36 @@
+package kafka
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// groupType is that of every group: there are no others than those of the classic protocol.
+const groupType = "classic"
+
+// ListGroups: the groups, all or those of some states and types.
+//
+// Versions 0 to 5.
+func (c *call) listGroups(req *kmsg.ListGroupsRequest) kmsg.Response {
+	resp := kmsg.NewPtrListGroupsResponse()
+	if !passes(req.TypesFilter, groupType) {
+		return resp
+	}
+	for _, l := range c.s.in.Groups.List() {
+		state := l.State.String()
+		if !passes(req.StatesFilter, state) {
+			continue
+		}
+		g := kmsg.NewListGroupsResponseGroup()
+		g.Group, g.ProtocolType, g.GroupState, g.GroupType = l.Name, l.ProtocolType, state, groupType
+		resp.Groups = append(resp.Groups, g)
+	}
+	return resp
+}
+
+// passes reports whether a filter lets s pass, in whatever case; one without entries does.
+func passes(filter []string, s string) bool {
+	return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(f, s) })
+}

@@ -1,0 +1,19 @@
+package kafka
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DeleteGroups: removes groups without members, and their offsets.
+//
+// Versions 0 to 3.
+func (c *call) deleteGroups(req *kmsg.DeleteGroupsRequest) kmsg.Response {
+	resp := kmsg.NewPtrDeleteGroupsResponse()
+	for _, name := range req.Groups {
+		g := kmsg.NewDeleteGroupsResponseGroup()
+		err := c.s.in.Groups.Delete(c.ctx, name)
+		g.Group, g.ErrorCode, g.ErrorMessage = name, c.s.codeOf(err), message(err)
+		resp.Groups = append(resp.Groups, g)
+	}
+	return resp
+}
