@@ -50,6 +50,7 @@ var table = []entry{
 	{key: kmsg.IncrementalAlterConfigs, min: 0, max: 1, answer: answer((*call).incrementalAlterConfigs)},
 	{key: kmsg.OffsetDelete, min: 0, max: 0, answer: answer((*call).offsetDelete)},
 	{key: kmsg.DescribeCluster, min: 0, max: 2, answer: answer((*call).describeCluster)},
+	{key: kmsg.DescribeProducers, min: 0, max: 0, answer: answer((*call).describeProducers)},
 	{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, answer: answer((*call).describeTopicPartitions)},
 }
 
