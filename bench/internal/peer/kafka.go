@@ -1,0 +1,173 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// kafkaLog is a topic of a broker that speaks Kafka's protocol, through a franz-go client.
+type kafkaLog struct {
+	broker *broker
+	topic  string
+	seeds  kgo.Opt
+	client *kgo.Client // that produces
+}
+
+// broker is a running broker.
+type broker struct {
+	addr string
+	// stop ends it, after the clients; nil for one that is not ours.
+	stop func() error
+}
+
+// outsideTopic is the topic at a broker that is not ours. A run removes it, so it is told
+// from others by the time.
+func outsideTopic(now time.Time) string { return fmt.Sprintf("samsa-bench-%d", now.UnixNano()) }
+
+var kafkaCodecs = map[string]kgo.CompressionCodec{
+	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+}
+
+// openKafka connects to b, which becomes the log's, and creates the topic there.
+func openKafka(ctx context.Context, b *broker, topic string, o Options) (Log, error) {
+	l := &kafkaLog{broker: b, topic: topic, seeds: kgo.SeedBrokers(b.addr)}
+	client, err := kgo.NewClient(l.seeds,
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kafkaCodecs[o.Codec]),
+		kgo.ProducerLinger(0),
+		kgo.MaxBufferedRecords(100_000),
+		kgo.MaxBufferedBytes(kafkaBuffered),
+	)
+	if err == nil {
+		l.client = client
+		err = l.createTopic(ctx, o)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+const (
+	// kafkaBuffered bounds what is produced and not acknowledged: as a samsa.Producer does.
+	kafkaBuffered = 32 << 20
+	// kafkaSegments is how many segments what is kept makes: brokers remove whole ones.
+	kafkaSegments = 8
+)
+
+func (l *kafkaLog) createTopic(ctx context.Context, o Options) error {
+	configs := map[string]*string{"max.message.bytes": kadm.StringPtr(strconv.Itoa(o.BatchBytes + o.BatchBytes/2 + 1<<20))}
+	if o.Synced {
+		configs["flush.messages"] = kadm.StringPtr("1")
+	}
+	if o.KeepBytes > 0 {
+		configs["retention.bytes"] = kadm.StringPtr(strconv.FormatInt(o.KeepBytes, 10))
+		configs["segment.bytes"] = kadm.StringPtr(strconv.FormatInt(max(1<<20, o.KeepBytes/kafkaSegments), 10))
+	}
+	_, err := kadm.NewClient(l.client).CreateTopic(ctx, int32(o.Partitions), -1, configs, l.topic)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	return err
+}
+
+func (l *kafkaLog) records(partition int, batch [][]byte) []*kgo.Record {
+	made := make([]kgo.Record, len(batch))
+	records := make([]*kgo.Record, len(batch))
+	for i, value := range batch {
+		made[i] = kgo.Record{Topic: l.topic, Partition: int32(partition), Value: value}
+		records[i] = &made[i]
+	}
+	return records
+}
+
+func (l *kafkaLog) Append(ctx context.Context, partition int, batch [][]byte) error {
+	return l.client.ProduceSync(ctx, l.records(partition, batch)...).FirstErr()
+}
+
+func (l *kafkaLog) Submit(ctx context.Context, partition int, batch [][]byte, done func(error)) {
+	t := &tally{done: done}
+	t.left.Store(int64(len(batch)))
+	promise := func(_ *kgo.Record, err error) { t.count(err) }
+	for _, r := range l.records(partition, batch) {
+		l.client.Produce(ctx, r, promise)
+	}
+}
+
+func (l *kafkaLog) Flush(ctx context.Context) error { return l.client.Flush(ctx) }
+
+// Sync is not in the protocol.
+func (l *kafkaLog) Sync(context.Context) error { return errors.ErrUnsupported }
+
+func (l *kafkaLog) Read(_ context.Context, partition int, from int64) (Reader, error) {
+	return l.reader(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
+		l.topic: {int32(partition): kgo.NewOffset().At(from)},
+	}))
+}
+
+func (l *kafkaLog) Group(_ context.Context, name string) (GroupReader, error) {
+	return l.reader(kgo.ConsumerGroup(name), kgo.ConsumeTopics(l.topic), kgo.DisableAutoCommit(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+}
+
+func (l *kafkaLog) reader(opts ...kgo.Opt) (*kafkaReader, error) {
+	client, err := kgo.NewClient(append(opts, l.seeds)...)
+	if err != nil {
+		return nil, err
+	}
+	return &kafkaReader{client: client}, nil
+}
+
+// Close removes the topic where the broker lives on.
+func (l *kafkaLog) Close() (err error) {
+	if l.client != nil {
+		if l.broker.stop == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), deleteWithin)
+			defer cancel()
+			_, err = kadm.NewClient(l.client).DeleteTopic(ctx, l.topic)
+		}
+		l.client.Close()
+	}
+	if l.broker.stop != nil {
+		err = errors.Join(err, l.broker.stop())
+	}
+	return err
+}
+
+const deleteWithin = 10 * time.Second
+
+type kafkaReader struct{ client *kgo.Client }
+
+func (r *kafkaReader) Next(ctx context.Context, visit func([]byte)) (int, error) {
+	for {
+		fetches := r.client.PollRecords(ctx, readRecords)
+		if err := fetches.Err(); err != nil {
+			return 0, err
+		}
+		n := 0
+		fetches.EachRecord(func(record *kgo.Record) {
+			visit(record.Value)
+			n++
+		})
+		if n > 0 {
+			return n, nil
+		}
+	}
+}
+
+func (r *kafkaReader) Commit(ctx context.Context) error {
+	return r.client.CommitUncommittedOffsets(ctx)
+}
+
+func (r *kafkaReader) Close() error {
+	r.client.Close()
+	return nil
+}
