@@ -121,3 +121,13 @@ func ratio(v float64) string {
 func plusMinus(s result.Spread) string {
 	return fmt.Sprintf("±%.0f%%", 100*max(s.Max-s.Median, s.Median-s.Min)/s.Median)
 }
+
+func durationOf(ns float64) string { return duration(time.Duration(ns)) }
+
+// bytesOf writes the size of a record.
+func bytesOf(n int) string {
+	if n >= 1000 {
+		return digits(float64(n)/1000) + " kB"
+	}
+	return fmt.Sprintf("%d B", n)
+}
