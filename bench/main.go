@@ -14,6 +14,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"time"
@@ -61,7 +62,7 @@ func bench(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(reports(run, o), harness.Failures(run.Results))
+	return errors.Join(reports(os.Stdout, run, o), harness.Failures(run.Results))
 }
 
 // measure does the run that o asks for.
@@ -91,16 +92,16 @@ func measure(ctx context.Context, o options) (*result.Run, error) {
 	return run, err
 }
 
-// reports writes what o asks for, and the table to standard output.
-func reports(run *result.Run, o options) error {
+// reports writes what o asks for, and a table to w.
+func reports(w io.Writer, run *result.Run, o options) error {
 	tables, err := result.Tables(run)
 	if err != nil {
 		return err
 	}
 	if o.markdown {
-		return report.Markdown(os.Stdout, run, tables)
+		return report.Markdown(w, run, tables)
 	}
-	if err := report.Text(os.Stdout, run, tables); err != nil {
+	if err := report.Text(w, run, tables); err != nil {
 		return err
 	}
 	var errs []error

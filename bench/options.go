@@ -119,7 +119,6 @@ func (o options) validate() error {
 		err := c.Validate()
 		check(err == nil, "%s: %w", c.Work, err)
 	}
-	check(len(o.cases) > 0, "the axes without a workload: name some with -workloads")
 	check(o.limits.Records > 0, "-records %d: at least 1", o.limits.Records)
 	check(o.limits.Time > 0, "-time %s: more than 0", o.limits.Time)
 	check(o.limits.KeepBytes >= 1<<20, "-keep %d: at least 1 MiB", o.limits.KeepBytes)

@@ -44,7 +44,7 @@ func (p *progress) show(done, all int, step string) {
 // end leaves the terminal clean.
 func (p *progress) end() {
 	if p.terminal {
-		fmt.Fprint(p.out, "\r\x1b[K")
+		fmt.Fprintf(p.out, "\r\x1b[K")
 	}
 	fmt.Fprintf(p.out, "measured for %s\n", time.Since(p.began).Round(time.Second))
 }

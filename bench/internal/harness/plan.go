@@ -43,17 +43,16 @@ func (a Axes) Cases(quick bool) []workload.Case {
 			}
 		}
 	}
+	if len(a.Workloads) == 0 {
+		for _, w := range workload.All() {
+			a.Workloads = append(a.Workloads, w.Name)
+		}
+	}
 	if a.chosen() {
 		add(a)
 		return cases
 	}
-	works := a.Workloads
-	if len(works) == 0 {
-		for _, w := range workload.All() {
-			works = append(works, w.Name)
-		}
-	}
-	for _, work := range works {
+	for _, work := range a.Workloads {
 		base := Axes{Workloads: []string{work}}
 		add(base)
 		for _, variant := range variants(work, quick) {

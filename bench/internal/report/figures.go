@@ -79,7 +79,7 @@ func duration(d time.Duration) string {
 		of   time.Duration
 		name string
 	}{{time.Second, "s"}, {time.Millisecond, "ms"}, {time.Microsecond, "µs"}} {
-		if d >= unit.of {
+		if float64(d) >= 0.9995*float64(unit.of) {
 			return digits(float64(d)/float64(unit.of)) + " " + unit.name
 		}
 	}

@@ -84,11 +84,10 @@ type run struct {
 	limits Limits
 	values [][]byte
 
-	log      peer.Log
-	began    time.Time
-	mallocs  uint64
-	out      Outcome
-	consumed touched
+	log     peer.Log
+	began   time.Time
+	mallocs uint64
+	out     Outcome
 }
 
 func (r *run) open() (err error) {
