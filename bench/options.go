@@ -37,7 +37,7 @@ type options struct {
 // machine with two cores.
 const (
 	fullTime, quickTime     = time.Second, 80 * time.Millisecond
-	fullKeep, quickKeep     = 64 << 20, 4 << 20
+	fullKeep, quickKeep     = 128 << 20, 4 << 20
 	fullRounds, quickRounds = 3, 1
 	defaultRecords          = 2_000_000
 	quickDeadline           = 45 * time.Second
@@ -61,7 +61,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	numbers(f, &o.axes.Rates, "rate", "`records` a second, of the workload latency")
 	f.IntVar(&o.limits.Records, "records", defaultRecords, "`number` of records at most, of each measurement")
 	f.DurationVar(&o.limits.Time, "time", 0, "how long each measurement appends at most (1s; with -quick 80ms)")
-	f.Int64Var(&o.limits.KeepBytes, "keep", 0, "`bytes` that the workload retention keeps (64 MiB; with -quick 4 MiB)")
+	f.Int64Var(&o.limits.KeepBytes, "keep", 0, "`bytes` that the workload retention keeps (128 MiB; with -quick 4 MiB)")
 	f.IntVar(&o.rounds, "rounds", 0, "how often everything is measured (3; with -quick 1)")
 	f.BoolVar(&o.quick, "quick", false, "a smoke test that ends within a minute: little of everything")
 	f.StringVar(&o.settings.Kafka, "kafka", "", "`host:port` of a Kafka broker to measure too, which must be able to create and delete a topic")

@@ -76,7 +76,7 @@ func variants(work string, quick bool) []Axes {
 			synced,
 			{Sizes: []int{1000, 10_000, 100_000}},
 			{Sizes: []int{1000}, Data: []string{data.Random}},
-			{Codecs: []string{"none", "zstd"}},
+			{Codecs: []string{"none"}},
 			{Batches: []int{10}},
 			{Partitions: []int{8}},
 		}

@@ -27,6 +27,7 @@ var (
 type page struct {
 	CSS                                        template.CSS
 	Date, Samsa, Rounds, Limits, Command, Took string
+	Fastest                                    string // a sentence on how often Samsa is; "" without Samsa
 	Facts, Failures                            []fact
 	Heat                                       heat
 	Sections                                   []section
@@ -76,6 +77,7 @@ func HTML(w io.Writer, run *result.Run, tables []result.Table) error {
 		Command: run.Command,
 		Took:    run.Took.String(),
 		Facts:   facts(run),
+		Fastest: fastestSentence(tables),
 		Heat:    makeHeat(run, tables),
 		Peers:   run.Peers,
 	}
@@ -101,6 +103,25 @@ func HTML(w io.Writer, run *result.Run, tables []result.Table) error {
 		}
 	}
 	return pageTemplate.Execute(w, p)
+}
+
+// fastestSentence counts over all that was measured, not over a choice of it.
+func fastestSentence(tables []result.Table) string {
+	won, of := 0, 0
+	for i := range tables {
+		samsa := tables[i].Find(peer.Samsa)
+		if samsa == nil || !samsa.Ok() {
+			continue
+		}
+		of++
+		if fastest(&tables[i]) == samsa {
+			won++
+		}
+	}
+	if of == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Of the %s, Samsa is the fastest on disk in %d, the plain file aside.", plural(of, "case"), won)
 }
 
 func times(n int) string {

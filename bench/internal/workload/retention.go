@@ -12,14 +12,16 @@ import (
 const (
 	// retentionTimes is how many times what is kept is written, time permitting.
 	retentionTimes = 8
+	// retentionTime is how many times as long as another workload it may take.
+	retentionTime = 4
 	// trimParts is how often a Trimmer is asked: each time so much of what is kept came in.
 	trimParts = 8
 	// diskEvery is how often the directory is looked at.
 	diskEvery = 20 * time.Millisecond
 )
 
-// steadyState is the workload Retention. Its limit of records does not count, for it must
-// write several times what is kept.
+// steadyState is the workload Retention. Its limits are others, for it must write several
+// times what is kept.
 func steadyState(r *run) error {
 	trimmer, byHand := r.log.(peer.Trimmer)
 	if !byHand && !r.peer.Retains {
@@ -27,6 +29,7 @@ func steadyState(r *run) error {
 	}
 	keep := max(1, int(r.limits.KeepBytes)/r.c.Size)
 	r.limits.Records = retentionTimes * keep
+	r.limits.Time *= retentionTime
 	stop, watched := make(chan struct{}), make(chan error, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() { watched <- r.watchDisk(stop) })

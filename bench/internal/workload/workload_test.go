@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func TestTimeEnds(t *testing.T) {
 	}
 	for _, work := range []string{Batch, Single, Cold, Tail} {
 		c := Case{Work: work, Goroutines: 2, Size: 100, Batch: 10, Partitions: 2, Data: "random", Codec: "none", Acks: Stored}.Normal()
-		out, err := Run(t.Context(), peers[0], t.TempDir(), c, Limits{Records: 1 << 40, Time: time.Millisecond})
+		out, err := Run(t.Context(), peers[0], t.TempDir(), c, Limits{Records: math.MaxInt, Time: time.Millisecond})
 		if err != nil || out.Records == 0 {
 			t.Errorf("%s: %+v, %v", work, out, err)
 		}
