@@ -86,7 +86,9 @@ func measure(ctx context.Context, o options) (*result.Run, error) {
 		}
 		run.Peers = append(run.Peers, result.Peer{Name: p.Name, Title: p.Title, About: p.About, Version: version, Memory: p.Volatile && !p.Outside})
 	}
+	others := machine.WatchOthers()
 	run.Results, err = harness.Measure(ctx, plan)
+	run.Machine.Others = others.Share()
 	bar.end()
 	run.Took = time.Since(run.Began).Truncate(time.Second)
 	return run, err

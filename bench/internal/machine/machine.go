@@ -16,7 +16,10 @@ type Info struct {
 	Disk       string `json:"disk"`
 	Filesystem string `json:"filesystem"` // with its mount options
 	Load       string `json:"load"`       // average of the last minute when the run began
-	Go         string `json:"go"`
+	// Others is the part of the processors' time that others took during the run; kernel
+	// threads that write to the disk are others too.
+	Others string `json:"others"`
+	Go     string `json:"go"`
 }
 
 // Look describes this machine, and the disk that dir is on.

@@ -2,7 +2,9 @@ package machine
 
 import (
 	"os"
+	"strings"
 	"testing"
+	"time"
 )
 
 func TestMountOf(t *testing.T) {
@@ -72,5 +74,29 @@ func TestLook(t *testing.T) {
 	info := Look(t.TempDir())
 	if info.Cores < 1 || info.Memory <= 0 || info.Filesystem == "" || info.Go == "" {
 		t.Errorf("%+v", info)
+	}
+}
+
+func TestBusyTime(t *testing.T) {
+	for stat, want := range map[string]time.Duration{
+		"cpu  100 20 30 9000 800 4 5 6 70 0\ncpu0 1 2 3\n": 1650 * time.Millisecond, // guests are in user
+		"cpu0 100 20 30 9000 800 4 5 6 70 0\n":             0,
+		"cpu 1 2\n":                                        0,
+		"":                                                 0,
+	} {
+		if got, ok := busyTime(stat); got != want || ok != (want > 0) {
+			t.Errorf("%q: %s, want %s", stat, got, want)
+		}
+	}
+}
+
+// What this process does is not done by others.
+func TestOthers(t *testing.T) {
+	if share := WatchOthers().Share(); !strings.HasSuffix(share, "%") {
+		t.Errorf("others took %q", share)
+	}
+	busy, own, ok := processorTime()
+	if !ok || own <= 0 || own > busy+time.Second {
+		t.Errorf("busy for %s, of which %s are ours", busy, own)
 	}
 }

@@ -140,7 +140,8 @@ func facts(run *result.Run) []fact {
 		{"Filesystem", orUnknown(m.Filesystem)},
 		{"System", orUnknown(m.System)},
 		{"Go", m.Go},
-		{"Load when it began", orUnknown(m.Load)},
+		{"Load before", orUnknown(m.Load)},
+		{"Others took", orUnknown(m.Others) + " of the processors"},
 	}
 }
 

@@ -25,7 +25,7 @@ func fixed(t *testing.T) *result.Run {
 	run := &result.Run{
 		Format: 1, Began: time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC), Took: 90 * time.Second, Command: `go run ./bench -peers "<all>"`,
 		Rounds: 3, Limits: workload.Limits{Records: 1_000_000, Time: time.Second, KeepBytes: 10 << 20}, Samsa: "0123456789",
-		Machine: machine.Info{CPU: "A CPU", Cores: 2, Memory: 8 << 30, System: "Linux 6.1", Arch: "amd64", Disk: "nvme0n1, 500 GB", Filesystem: "ext4 (rw)", Load: "0.10", Go: "go1.26"},
+		Machine: machine.Info{CPU: "A CPU", Cores: 2, Memory: 8 << 30, System: "Linux 6.1", Arch: "amd64", Disk: "nvme0n1, 500 GB", Filesystem: "ext4 (rw)", Load: "0.10", Others: "1%", Go: "go1.26"},
 		Peers: []result.Peer{
 			{Name: "samsa", Title: "Samsa", About: "Batches & offsets.", Version: "0123456789"},
 			{Name: "samsa-memory", Title: "Samsa in memory", About: "A tree.", Version: "0123456789", Memory: true},

@@ -62,7 +62,7 @@ func about(run *result.Run) []string {
 	m := run.Machine
 	lines := []string{
 		fmt.Sprintf("%s, %s on %s, %s", run.Began.Format("2006-01-02 15:04 MST"), plural(m.Cores, "core"), orUnknown(m.CPU), size(float64(m.Memory))),
-		fmt.Sprintf("%s %s, %s, disk %s, %s, load %s", orUnknown(m.System), m.Arch, m.Go, orUnknown(m.Disk), orUnknown(m.Filesystem), orUnknown(m.Load)),
+		fmt.Sprintf("%s %s, %s, disk %s, %s, load %s before, others took %s of the processors", orUnknown(m.System), m.Arch, m.Go, orUnknown(m.Disk), orUnknown(m.Filesystem), orUnknown(m.Load), orUnknown(m.Others)),
 		fmt.Sprintf("%s of up to %s and %d records each; measured for %s by: %s", plural(run.Rounds, "round"), run.Limits.Time, run.Limits.Records, run.Took, run.Command),
 	}
 	var peers []string
