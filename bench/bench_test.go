@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -23,9 +24,6 @@ func BenchmarkPeers(b *testing.B) {
 	for _, p := range peer.All(peer.Settings{}) {
 		for _, c := range (harness.Axes{}).Cases(true) {
 			c.Codec = p.Codec(c.Codec)
-			if c.Acks == workload.Synced && p.NoSync != "" {
-				continue
-			}
 			b.Run("peer="+p.Name+"/"+c.Axes(), func(b *testing.B) { benchmarkCase(b, p, c) })
 		}
 	}
@@ -33,8 +31,11 @@ func BenchmarkPeers(b *testing.B) {
 
 func benchmarkCase(b *testing.B, p *peer.Peer, c workload.Case) {
 	out, err := workload.Run(b.Context(), p, b.TempDir(), c, workload.Limits{Records: b.N, Time: time.Hour, KeepBytes: keepBytes})
-	if err != nil {
+	if errors.Is(err, errors.ErrUnsupported) {
 		b.Skip(err)
+	}
+	if err != nil {
+		b.Fatal(err)
 	}
 	b.ReportMetric(float64(out.Elapsed)/float64(out.Records), "ns/op")
 	b.ReportMetric(out.Rate(), "records/s")

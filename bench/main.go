@@ -46,8 +46,8 @@ func main() {
 	}
 }
 
-// bench measures, or reads what was measured, and makes the reports that are asked for. A
-// peer that failed is an error in the end.
+// bench measures, or reads what was measured, and makes the reports that are asked for. That
+// Samsa failed is an error in the end; that another peer did is a row of the reports.
 func bench(ctx context.Context, args []string) error {
 	o, err := parse(args, os.Stderr)
 	if err != nil {

@@ -150,12 +150,13 @@ func Short(c workload.Case) string {
 	return strings.Join(words, " ")
 }
 
-// Failures returns an error that names what failed, or nil.
+// Failures returns an error that names what failed of Samsa, or nil: the failure of another
+// peer is a result.
 func Failures(results []result.Result) error {
 	var errs []error
 	for _, r := range results {
 		err := fmt.Errorf("%s: %s", r.Peer, r.Failed)
-		if r.Failed != "" && !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == err.Error() }) {
+		if peer.Ours(r.Peer) && r.Failed != "" && !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == err.Error() }) {
 			errs = append(errs, err)
 		}
 	}

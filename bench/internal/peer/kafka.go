@@ -18,6 +18,7 @@ type kafkaLog struct {
 	topic  string
 	seeds  kgo.Opt
 	client *kgo.Client // that produces
+	groups []string    // that were made
 }
 
 // broker is a running broker.
@@ -114,6 +115,8 @@ func (l *kafkaLog) Read(_ context.Context, partition int, from int64) (Reader, e
 }
 
 func (l *kafkaLog) Group(_ context.Context, name string) (GroupReader, error) {
+	name = l.topic + "-" + name // nobody else's at a broker that is not ours
+	l.groups = append(l.groups, name)
 	return l.reader(kgo.ConsumerGroup(name), kgo.ConsumeTopics(l.topic), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 }
@@ -126,13 +129,11 @@ func (l *kafkaLog) reader(opts ...kgo.Opt) (*kafkaReader, error) {
 	return &kafkaReader{client: client}, nil
 }
 
-// Close removes the topic where the broker lives on.
+// Close removes the topic and the groups where the broker lives on.
 func (l *kafkaLog) Close() (err error) {
 	if l.client != nil {
 		if l.broker.stop == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), deleteWithin)
-			defer cancel()
-			_, err = kadm.NewClient(l.client).DeleteTopic(ctx, l.topic)
+			err = l.remove()
 		}
 		l.client.Close()
 	}
@@ -142,7 +143,25 @@ func (l *kafkaLog) Close() (err error) {
 	return err
 }
 
-const deleteWithin = 10 * time.Second
+func (l *kafkaLog) remove() error {
+	ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
+	defer cancel()
+	admin := kadm.NewClient(l.client)
+	var errs []error
+	if len(l.groups) > 0 {
+		groups, err := admin.DeleteGroups(ctx, l.groups...)
+		errs = append(errs, err)
+		for _, g := range groups {
+			if !errors.Is(g.Err, kerr.GroupIDNotFound) { // some brokers forget a group without members
+				errs = append(errs, g.Err)
+			}
+		}
+	}
+	_, err := admin.DeleteTopic(ctx, l.topic)
+	return errors.Join(append(errs, err)...)
+}
+
+const removeWithin = 10 * time.Second
 
 type kafkaReader struct{ client *kgo.Client }
 

@@ -136,6 +136,9 @@ const (
 	File  = "file"
 )
 
+// Ours reports whether the peer with that name is Samsa, in one of its forms.
+func Ours(name string) bool { return strings.HasPrefix(name, Samsa) }
+
 // Select returns the peers of that names, in the order of All; all of them for none.
 func Select(s Settings, names []string) ([]*Peer, error) {
 	all := All(s)

@@ -32,8 +32,8 @@ func (r *run) fill(latencies *hdrhistogram.Histogram, more func(n int) bool) (in
 	n := 0
 	for i := 0; more(n); i++ {
 		size := max(1, min(r.c.Batch, r.limits.Records-n))
-		if err := p.submit(r.ctx, i%r.c.Partitions, r.batch(p.buffer(), i, size)); err != nil {
-			return n, errors.Join(err, p.flush(r.ctx))
+		if !p.submit(r.ctx, i%r.c.Partitions, r.batch(p.buffer(), i, size)) {
+			break
 		}
 		n += size
 	}
@@ -68,17 +68,17 @@ func (p *pipe) buffer() [][]byte {
 	}
 }
 
-func (p *pipe) submit(ctx context.Context, partition int, batch [][]byte) error {
+// submit hands over a batch and reports whether nothing has failed so far.
+func (p *pipe) submit(ctx context.Context, partition int, batch [][]byte) bool {
 	began := time.Now()
 	if p.pipeliner == nil {
-		err := p.log.Append(ctx, partition, batch)
-		p.done(batch, began, err)
-		return err
+		p.done(batch, began, p.log.Append(ctx, partition, batch))
+	} else {
+		p.pipeliner.Submit(ctx, partition, batch, func(err error) { p.done(batch, began, err) })
 	}
-	p.pipeliner.Submit(ctx, partition, batch, func(err error) { p.done(batch, began, err) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.failed
+	return p.failed == nil
 }
 
 func (p *pipe) done(batch [][]byte, began time.Time, err error) {
@@ -97,6 +97,7 @@ func (p *pipe) done(batch [][]byte, began time.Time, err error) {
 	}
 }
 
+// flush waits for what is under way and returns what has failed.
 func (p *pipe) flush(ctx context.Context) error {
 	var err error
 	if p.pipeliner != nil {

@@ -31,8 +31,9 @@ func produceToConsume(r *run) error {
 			cancel() // the reader would wait for ever
 		}
 	})
-	err = r.receive(ctx, reader, total, every)
-	cancel()
+	if err = r.receive(ctx, reader, total, every); err != nil {
+		cancel()
+	}
 	wg.Wait()
 	r.end(total)
 	r.out.Appended = r.out.Bytes
