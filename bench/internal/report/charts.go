@@ -183,7 +183,7 @@ func Picture(w io.Writer, run *result.Run, tables []result.Table) error {
 		}
 	}
 	m := run.Machine
-	fmt.Fprintf(&b, `<text class="sub" x="%d" y="%d">%s, %s, %s, %s: medians of %s and their spread. The bar of the plain file is cut off.</text>`,
+	fmt.Fprintf(&b, `<text class="sub" x="%d" y="%d">%s, %s, %s, %s: medians of %s and their spread. A torn bar is cut off.</text>`,
 		panelGap, below+8, run.Began.Format("2 January 2006"), plural(m.Cores, "core"), orUnknown(m.CPU), orUnknown(m.Filesystem), plural(run.Rounds, "round"))
 	width, height := 2*panelWidth+3*panelGap, below+panelGap
 	paper := fmt.Sprintf(`<rect class="paper" width="%d" height="%d"/>`+"\n", width, height)

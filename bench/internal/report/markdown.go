@@ -24,8 +24,8 @@ func Markdown(w io.Writer, run *result.Run, tables []result.Table) error {
 		markdownRow(&b, run, &base[i])
 	}
 	m := run.Machine
-	fmt.Fprintf(&b, "\n%s, %s on %s, %s, %s; medians of %s. Bold is the fastest, the plain file and what is in memory only aside.\n",
-		run.Began.Format("2 January 2006"), plural(m.Cores, "core"), orUnknown(m.CPU), orUnknown(m.Filesystem), m.Go, plural(run.Rounds, "round"))
+	fmt.Fprintf(&b, "\n%s, %s on %s, %s, %s; others took %s of the processors; medians of %s. Bold is the fastest, the plain file and what is in memory only aside.\n",
+		run.Began.Format("2 January 2006"), plural(m.Cores, "core"), orUnknown(m.CPU), orUnknown(m.Filesystem), m.Go, orUnknown(m.Others), plural(run.Rounds, "round"))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

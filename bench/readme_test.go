@@ -1,0 +1,48 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"testing"
+
+	"github.com/samsa-go/samsa/bench/internal/report"
+	"github.com/samsa-go/samsa/bench/internal/result"
+)
+
+// The table of the README is the one that its results make, and so is the picture.
+func TestReadmeShowsResults(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile(`(?s)<!-- go run ./bench -from bench/(results/[^ ]+)\.json -markdown -->\n(.*?)<!-- the end of the table -->`).FindSubmatch(readme)
+	if shown == nil {
+		t.Fatal("README.md names no results")
+	}
+	name := string(shown[1])
+	run, err := result.Read(name + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := result.Tables(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table, picture bytes.Buffer
+	if err := report.Markdown(&table, run, tables); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(bytes.TrimSpace(shown[2]), bytes.TrimSpace(table.Bytes())) {
+		t.Errorf("the table of README.md is not that of %s.json, which is:\n%s", name, table.Bytes())
+	}
+	if err := report.Picture(&picture, run, tables); err != nil {
+		t.Fatal(err)
+	}
+	if committed, err := os.ReadFile(name + ".svg"); err != nil || !bytes.Equal(committed, picture.Bytes()) {
+		t.Errorf("%s.svg is not the picture of %s.json (%v)", name, name, err)
+	}
+	if !bytes.Contains(readme, []byte("(bench/"+name+".svg)")) {
+		t.Errorf("README.md does not show %s.svg", name)
+	}
+}
