@@ -28,6 +28,9 @@ func Conform(ctx context.Context, p *Peer, dir string, o Options) error {
 		{"group", resumeGroup},
 		{"trim", trim},
 	} {
+		if o.Synced && check.name == "group" {
+			continue // thousands of fsyncs, for what is the same without
+		}
 		t := &trial{peer: p, dir: filepath.Join(dir, check.name), opts: o}
 		if err := os.Mkdir(t.dir, 0o700); err != nil {
 			return err
@@ -167,7 +170,7 @@ func submitAndRead(ctx context.Context, t *trial) error {
 	if !ok {
 		return nil
 	}
-	const batches, size = 200, 20
+	const batches, size = 100, 10
 	var mu sync.Mutex
 	var failed error
 	calls := 0
