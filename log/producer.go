@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -16,11 +18,11 @@ const producerWindow = 5
 // batch from a gap, and to recognise its last ones when they come again. A value of the
 // store, written with every batch of the producer in the same commit:
 //
-//	0        1           3           11          19        20
-//	+--------+-----------+-----------+-----------+---------+--------+----------------------
-//	|version |epoch      |next       |used at    |flags    |count   |count batches,
-//	|u8 = 1  |i16        |u64        |i64, ms    |1: named |u8, <=5 |oldest first: ...
-//	+--------+-----------+-----------+-----------+---------+--------+----------------------
+//	0        1           9           11          19          27        28
+//	+--------+-----------+-----------+-----------+-----------+---------+--------+-------------
+//	|version |xxhash64   |epoch      |next       |used at    |flags    |count   |count batches,
+//	|u8 = 1  |u64 of --->|i16        |u64        |i64, ms    |1: named |u8, <=5 |oldest first
+//	+--------+-----------+-----------+-----------+-----------+---------+--------+-------------
 //	  a batch: first sequence i32, last sequence i32, last offset i64
 //
 // next is the number of the producer's next record in the log, counted from 0 in each epoch.
@@ -41,7 +43,8 @@ type sequenced struct {
 
 const (
 	producerVersion    = 1
-	producerHeaderSize = 1 + 2 + 8 + 8 + 1 + 1
+	producerHashSize   = 1 + 8
+	producerHeaderSize = producerHashSize + 2 + 8 + 8 + 1 + 1
 	sequencedSize      = 4 + 4 + 8
 	producerNamed      = 1
 
@@ -106,7 +109,8 @@ func (s *producerState) lastOffset() int64 {
 }
 
 func (s *producerState) append(dst []byte) []byte {
-	dst = append(dst, producerVersion)
+	start := len(dst)
+	dst = append(dst, producerVersion, 0, 0, 0, 0, 0, 0, 0, 0)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(s.epoch))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(s.next))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(s.usedAt))
@@ -120,22 +124,25 @@ func (s *producerState) append(dst []byte) []byte {
 		dst = binary.BigEndian.AppendUint32(dst, uint32(q.last))
 		dst = binary.BigEndian.AppendUint64(dst, uint64(q.lastOffset))
 	}
+	v := dst[start:]
+	binary.BigEndian.PutUint64(v[1:], xxhash.Sum64(v[producerHashSize:]))
 	return dst
 }
 
+// decodeProducer reads a stored state. What is wrong with it is ErrCorruptRecord.
 func decodeProducer(v []byte) (*producerState, error) {
-	if len(v) < producerHeaderSize || v[0] != producerVersion || v[19]&^producerNamed != 0 {
+	if len(v) < producerHeaderSize || v[0] != producerVersion || binary.BigEndian.Uint64(v[1:]) != xxhash.Sum64(v[producerHashSize:]) {
 		return nil, fmt.Errorf("%w: %x", errProducerState, v)
 	}
+	f := v[producerHashSize:]
 	s := &producerState{
-		epoch:  int16(binary.BigEndian.Uint16(v[1:])),
-		next:   int64(binary.BigEndian.Uint64(v[3:])),
-		usedAt: int64(binary.BigEndian.Uint64(v[11:])),
-		named:  v[19]&producerNamed != 0,
+		epoch:  int16(binary.BigEndian.Uint16(f)),
+		next:   int64(binary.BigEndian.Uint64(f[2:])),
+		usedAt: int64(binary.BigEndian.Uint64(f[10:])),
+		named:  f[18]&producerNamed != 0,
 	}
-	n := int(v[20])
-	rest := v[producerHeaderSize:]
-	if s.epoch < 0 || s.next < 0 || n > producerWindow || len(rest) != n*sequencedSize {
+	n, rest := int(f[19]), v[producerHeaderSize:]
+	if s.epoch < 0 || s.next < 0 || f[18]&^producerNamed != 0 || n > producerWindow || len(rest) != n*sequencedSize {
 		return nil, fmt.Errorf("%w: %x", errProducerState, v)
 	}
 	for ; len(rest) > 0; rest = rest[sequencedSize:] {

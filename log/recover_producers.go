@@ -9,18 +9,23 @@ import (
 // recoverProducers reads what is stored of the log's producers and brings it in line with
 // the log as it was found. After power loss either may be ahead of the other: a state is
 // put back to the log's end, and tail, the headers of the batches that were not fsynced,
-// oldest first, is added where it is missing. What has changed is stored, before anything
-// is appended that the old states would seem to speak of.
+// oldest first, is added where it is missing. A state that is damaged is made anew from the
+// batches. What has changed is stored, before anything is appended that the old states would
+// seem to speak of.
 func (l *Log) recoverProducers(tail []Batch) error {
 	changed := make(map[int64]bool)
 	ahead := make(map[int64][]Batch) // of producers whose states were ahead: their batches, to be found
 	err := l.st.Scan(store.ProducerRange(l.id), func(e store.Entry) (bool, error) {
 		key, s, err := readProducer(e)
+		damaged := errors.Is(err, ErrCorruptRecord) || errors.Is(err, store.ErrCorrupt)
+		if damaged {
+			s, err = &producerState{epoch: -1}, nil
+		}
 		if err != nil {
 			return false, err
 		}
 		l.producers.setLocked(key.ID, s)
-		if s.lastOffset() >= l.End() {
+		if damaged || s.lastOffset() >= l.End() {
 			ahead[key.ID] = nil
 		}
 		return true, nil

@@ -88,7 +88,6 @@ func producerHistory(t *rapid.T) (history []written, durable int) {
 // those behind them as they survived, and returns how many batches make the log.
 func leaveHistory(t *rapid.T, st store.Store, history []written, durable int) (kept int) {
 	kept = len(history)
-	states := make(map[int64][]byte)
 	for i, w := range history {
 		var b store.Batch
 		lost := i >= durable && rapid.IntRange(0, 4).Draw(t, "batch lost") == 0
@@ -98,8 +97,11 @@ func leaveHistory(t *rapid.T, st store.Store, history []written, durable int) (k
 			b.Set(keyOf(w.env), w.env)
 		}
 		if w.producer >= 0 && (i < durable || rapid.Bool().Draw(t, "state kept")) {
-			states[w.producer] = w.state
-			b.Set(store.AppendProducerKey(nil, store.ProducerKey{PartitionID: ordersID, ID: w.producer}), w.state)
+			state := slices.Clone(w.state)
+			if i >= durable && rapid.IntRange(0, 4).Draw(t, "state damaged") == 0 {
+				state[rapid.IntRange(0, len(state)-1).Draw(t, "where")] ^= 0x10
+			}
+			b.Set(store.AppendProducerKey(nil, store.ProducerKey{PartitionID: ordersID, ID: w.producer}), state)
 		}
 		if b.Len() == 0 {
 			b.Set([]byte("lost"), []byte("lost"))

@@ -21,9 +21,9 @@ const DefaultMaxMapBytes = 32 << 20
 //   - of each key the latest record in the section, unless it is a tombstone that is older
 //     than DeleteRetentionMs by its own timestamp: that goes too;
 //   - every record without a key;
-//   - batches that cannot be rewritten, as they were: of transactions, of idempotent
-//     producers, damaged ones, and single ones too large for a store transaction twice
-//     over. A tombstone behind such a batch stays, for its key may be in there.
+//   - batches that cannot be rewritten, as they were: of transactions, the last of each
+//     idempotent producer, damaged ones, and single ones too large for a store transaction
+//     twice over. A tombstone behind such a batch stays, for its key may be in there.
 //
 // The batches still cover all offsets without gaps. Small neighbours are joined.
 type Cleaner struct {

@@ -11,8 +11,8 @@ import (
 )
 
 // tell appends a log told in words: "a1 b2 | a- c3" are two batches, a- is a tombstone,
-// and =5 a record without a key. A batch that begins with ! is of an idempotent producer,
-// with ~ of a transaction. Every record has the time of its offset times 10.
+// and =5 a record without a key. A batch that begins with ! is the only one of an idempotent
+// producer, with + one of a producer that has several, with ~ of a transaction. Every record has the time of its offset times 10.
 func (w *world) tell(text string) {
 	w.t.Helper()
 	for _, batch := range strings.Split(text, "|") {
@@ -21,11 +21,13 @@ func (w *world) tell(text string) {
 		switch {
 		case strings.HasPrefix(batch, "!"):
 			kind = idempotent
+		case strings.HasPrefix(batch, "+"):
+			kind = follower
 		case strings.HasPrefix(batch, "~"):
 			kind = transactional
 		}
 		var records []log.Record
-		for i, word := range strings.Fields(strings.TrimLeft(batch, "!~")) {
+		for i, word := range strings.Fields(strings.TrimLeft(batch, "!~+")) {
 			var key, value any = word[:1], word[1:]
 			if key == "=" {
 				key = nil
@@ -60,6 +62,8 @@ func TestClean(t *testing.T) {
 		{name: "an emptied batch widens the one behind", log: "a1 | a2 | z0", want: "1:a2 2:z0", shape: "0-1(1) 2-2(1)"},
 		{name: "an empty one stays where no neighbour may be touched", log: "! x0 | a1 | ! a2 | b1 | z0",
 			want: "0:x0 2:a2 3:b1 4:z0", shape: "0-0(1) 1-1(0) 2-2(1) 3-3(1) 4-4(1)"},
+		{name: "of an idempotent producer only the last batch is not touched", log: "+ a1 | + a2 b2 | a3 | + a4 | b5 | z0",
+			want: "4:a4 5:b5 6:z0", shape: "0-3(0) 4-4(1) 5-5(1) 6-6(1)"},
 		{name: "a record of a transaction supersedes nothing", log: "a1 | ~ a2 | z0",
 			want: "0:a1 1:a2 2:z0", shape: "0-0(1) 1-1(1) 2-2(1)"},
 		{name: "tombstones wait", log: "a1 a- | z0", opts: CleanOptions{NowMs: 15, DeleteRetentionMs: 5},

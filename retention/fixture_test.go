@@ -92,8 +92,9 @@ func rec(ms int64, key, value any, headers ...log.Header) log.Record {
 const (
 	plain = iota
 	appendTime
-	idempotent
+	idempotent // the only one of its producer
 	transactional
+	follower // of the one idempotent producer that has several
 )
 
 // append stores the records as one batch, and sets their offsets, and their times if the
@@ -117,16 +118,22 @@ func (w *world) append(kind int, codec log.Codec, records ...log.Record) {
 	switch kind {
 	case appendTime:
 		batch.StampAppendTime(records[0].Timestamp.UnixMilli())
-	case idempotent, transactional:
+	case idempotent: // each of another producer: the last of a producer is not rewritten
+		batch.SetProducer(100+w.log.End(), 0, 0)
+	case follower:
+		batch.SetProducer(7, 0, int32(w.log.StoredOf(7)))
+	case transactional:
 		const attributes, producerID = 22, 43
 		binary.BigEndian.PutUint64(batch[producerID:], 9)
-		if kind == transactional {
-			batch[attributes] |= 1 << 4
-		}
+		batch[attributes] |= 1 << 4
 		fixCRC(batch)
 	}
 	var sb store.Batch
-	staged, _ := w.log.Stage(&sb, nil, env)
+	staged, keys := w.log.Stage(&sb, nil, env)
+	if batch.Sequenced() {
+		w.log.NoteProducer(batch, batch.MaxTimestamp(), false)
+		w.log.StageProducers(&sb, keys)
+	}
 	if err := w.Commit(&sb, false); err != nil {
 		w.t.Fatalf("append: %v", err)
 	}

@@ -165,7 +165,7 @@ func (p *pass) filter(sb log.StoredBatch) (bool, error) {
 
 // rewritable reports whether sb may be rewritten, and reads its records into p.raw.
 func (p *pass) rewritable(sb log.StoredBatch) bool {
-	return p.decompress(sb) && sb.Envelope.Batch().ProducerID() < 0 && len(p.raw) <= p.join.rewriter.MaxBytes()/2
+	return p.decompress(sb) && !p.log.LastBatchOf(sb.Envelope.Batch()) && len(p.raw) <= p.join.rewriter.MaxBytes()/2
 }
 
 // sift fills p.batch with what stays of sb. It returns false if a record is malformed.
