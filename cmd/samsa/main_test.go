@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/goleak"
+
+	"github.com/samsa-go/samsa"
+)
+
+// asChild is set in a process that a test has started: it is samsa then.
+const asChild = "SAMSA_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asChild) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// A topic is served, over the wire and after a restart, and the data is there in the end.
+func TestServe(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	for _, args := range [][]string{
+		{"--topic", "web_log:3", "--topic", "orders", "--auto-create", "--node-id", "7", "--advertise", "kafka.test:9"},
+		{"--topic", "web_log:5"}, // is there already, and stays
+	} {
+		p := begin(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", dir}, args...))
+		first := p.line()
+		if !strings.Contains(first, dir) {
+			t.Errorf("%q does not name %s", first, dir)
+		}
+		topics := p.until("topics: ")
+		if topics != "orders:1 web_log:3" {
+			t.Errorf("it announces the topics %q", topics)
+		}
+		md := metadata(t, address(first), "web_log")
+		if got := md.Topics[0]; got.ErrorCode != 0 || len(got.Partitions) != 3 {
+			t.Errorf("got %+v", got)
+		}
+		if b := md.Brokers[0]; args[0] == "--topic" && len(args) > 2 && (b.NodeID != 7 || b.Host != "kafka.test" || b.Port != 9) {
+			t.Errorf("got %+v", b)
+		}
+		if code := p.end(); code != exitOK {
+			t.Errorf("ended with %d: %s", code, p.stderr.String())
+		}
+	}
+	b, err := samsa.Open(dir, samsa.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	if info, err := b.Topics().Describe(t.Context(), "web_log"); err != nil || len(info.Partitions) != 3 {
+		t.Errorf("got %+v, error %v", info, err)
+	}
+}
+
+// In memory, nothing is left behind; what is named is created if that is wanted.
+func TestServeMemory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := begin(t, []string{"serve", "--listen", "127.0.0.1:0", "--memory", "--auto-create"})
+	first := p.line()
+	if topics := p.until("topics: "); topics != "none yet" {
+		t.Errorf("it announces the topics %q", topics)
+	}
+	if got := metadata(t, address(first), "web_log").Topics[0]; got.ErrorCode != 0 {
+		t.Errorf("got %+v", got)
+	}
+	if code := p.end(); code != exitOK {
+		t.Errorf("ended with %d: %s", code, p.stderr.String())
+	}
+	if left, err := os.ReadDir("."); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, error %v", left, err)
+	}
+}
+
+// Whatever cannot be done is told by its name, and nothing is left running.
+func TestErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	inUse := t.TempDir()
+	b, err := samsa.Open(inUse, samsa.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	for _, tt := range []struct {
+		args string
+		code int
+		says string // in stderr; stdout for exitOK
+	}{
+		{"", exitUsage, "samsa serve"},
+		{"-h", exitOK, "samsa serve"},
+		{"sing", exitUsage, `unknown command "sing"`},
+		{"serve -h", exitOK, "--topic name:partitions"},
+		{"serve --colour red", exitUsage, "-colour"},
+		{"serve --node-id 0", exitUsage, "--node-id is 0"},
+		{"serve --node-id one", exitUsage, "-node-id"},
+		{"serve --memory now", exitUsage, `"now"`},
+		{"serve --memory --data here", exitUsage, "--data here"},
+		{"serve --topic web_log:many", exitUsage, `"web_log:many"`},
+		{"serve --memory --topic web/log", exitFailed, "--topic web/log"},
+		{"serve --memory --listen nowhere", exitFailed, `"nowhere"`},
+		{"serve --memory --listen 0.0.0.0:0", exitFailed, `"0.0.0.0:0"`},
+		{"serve --memory --listen 127.0.0.1:0 --advertise nowhere", exitFailed, `"nowhere"`},
+		{"serve --memory --listen " + taken.Addr().String(), exitFailed, taken.Addr().String()},
+		{"serve --listen 127.0.0.1:0 --data " + inUse, exitFailed, inUse},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), strings.Fields(tt.args), &stdout, &stderr)
+			said, silent := &stderr, &stdout
+			if tt.code == exitOK {
+				said, silent = silent, said
+			}
+			if code != tt.code || !strings.Contains(said.String(), tt.says) || silent.Len() > 0 {
+				t.Errorf("ended with %d\nstdout: %s\nstderr: %s", code, &stdout, &stderr)
+			}
+		})
+	}
+}
+
+// program is a run that is under way.
+type program struct {
+	t      *testing.T
+	lines  *bufio.Reader
+	stderr bytes.Buffer // once it has ended
+	cancel context.CancelFunc
+	code   chan int
+}
+
+func begin(t *testing.T, args []string) *program {
+	ctx, cancel := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	p := &program{t: t, lines: bufio.NewReader(out), cancel: cancel, code: make(chan int, 1)}
+	go func() {
+		code := run(ctx, args, in, &p.stderr)
+		_ = in.Close()
+		p.code <- code
+	}()
+	return p
+}
+
+// line returns the next line that is printed.
+func (p *program) line() string {
+	p.t.Helper()
+	line, err := p.lines.ReadString('\n')
+	if err != nil {
+		p.t.Fatalf("no more lines: %v, ended with %d: %s", err, <-p.code, p.stderr.String())
+	}
+	return strings.TrimSuffix(line, "\n")
+}
+
+// until returns the rest of the next line that begins so.
+func (p *program) until(prefix string) string {
+	p.t.Helper()
+	for {
+		if rest, ok := strings.CutPrefix(p.line(), prefix); ok {
+			return rest
+		}
+	}
+}
+
+// end is Ctrl-C.
+func (p *program) end() int {
+	p.cancel()
+	_, _ = io.Copy(io.Discard, p.lines)
+	return <-p.code
+}
+
+// address is the one in the first line that is printed.
+func address(line string) string {
+	_, rest, _ := strings.Cut(line, " at ")
+	addr, _, _ := strings.Cut(rest, ",")
+	return addr
+}
+
+// metadata asks the server at addr for a topic.
+func metadata(t *testing.T, addr, topic string) *kmsg.MetadataResponse {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = nc.Close() }()
+	req := kmsg.NewPtrMetadataRequest()
+	req.SetVersion(4)
+	req.AllowAutoTopicCreation = true
+	req.Topics = []kmsg.MetadataRequestTopic{{Topic: &topic}}
+	if _, err := nc.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
+		t.Fatal(err)
+	}
+	var length [4]byte
+	if _, err := io.ReadFull(nc, length[:]); err != nil {
+		t.Fatal(err)
+	}
+	frame := make([]byte, binary.BigEndian.Uint32(length[:]))
+	if _, err := io.ReadFull(nc, frame); err != nil {
+		t.Fatal(err)
+	}
+	resp := kmsg.NewPtrMetadataResponse()
+	resp.SetVersion(4)
+	if err := resp.ReadFrom(frame[4:]); err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
