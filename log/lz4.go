@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"sync"
 
 	"github.com/pierrec/lz4/v4"
@@ -142,4 +143,46 @@ func lz4Frame(src []byte) (declared uint64, err error) {
 		return 0, errLz4Frame
 	}
 	return declared, nil
+}
+
+// lz4Standard returns a copy of a frame in which the header checksum is what the standard
+// wants. In message sets of magic 0 Kafka's clients compute it over the magic too
+// (KAFKA-3160), and its broker never looks at it. What is too short to have one comes back
+// as it is.
+func lz4Standard(src []byte) []byte {
+	at := 6
+	if len(src) > 4 && src[4]&lz4FlagContentSize != 0 {
+		at += 8
+	}
+	if len(src) > 4 && src[4]&lz4FlagDictID != 0 {
+		at += 4
+	}
+	if len(src) <= at {
+		return src
+	}
+	out := bytes.Clone(src)
+	out[at] = byte(xxh32(src[4:at]) >> 8)
+	return out
+}
+
+// xxh32 is XXH32 of at most 15 bytes, with the seed 0
+// (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md).
+func xxh32(p []byte) uint32 {
+	const (
+		prime1 = 0x9E3779B1
+		prime2 = 0x85EBCA77
+		prime3 = 0xC2B2AE3D
+		prime4 = 0x27D4EB2F
+		prime5 = 0x165667B1
+	)
+	h := prime5 + uint32(len(p))
+	for ; len(p) >= 4; p = p[4:] {
+		h = bits.RotateLeft32(h+binary.LittleEndian.Uint32(p)*prime3, 17) * prime4
+	}
+	for _, c := range p {
+		h = bits.RotateLeft32(h+uint32(c)*prime5, 11) * prime1
+	}
+	h = (h ^ h>>15) * prime2
+	h = (h ^ h>>13) * prime3
+	return h ^ h>>16
 }

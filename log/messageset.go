@@ -1,0 +1,241 @@
+package log
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+)
+
+// A message set is how Kafka had records before RecordBatch v2: of magic 0 until 0.10, of
+// magic 1 until 0.11 (https://kafka.apache.org/documentation/#messageset). It is messages, one
+// behind the other, without a count. Integers are big endian.
+//
+//	0       8     12    16     17          18         18 or 26
+//	+-------+-----+-----+------+-----------+----------+-----------+-----+-------------+-----+
+//	|offset |size |CRC  |magic |attributes |timestamp |key length |key  |value length |value|
+//	|i64    |i32  |u32  |i8    |i8         |i64, ms   |i32        |     |i32          |     |
+//	+-------+-----+-----+------+-----------+----------+-----------+-----+-------------+-----+
+//	                                        magic 1 only
+//
+// size counts what follows it, and the CRC, of the IEEE polynomial, covers what follows
+// it. A length of -1 is null. attributes has the codec in bits 0-2 and, of magic 1, in bit
+// 3 whether the timestamp is the broker's.
+//
+// A message with a codec is a wrapper: its value is a message set, compressed, of the same
+// magic and without wrappers. Nothing is stored in this form: AppendMessageSet reads what old
+// producers send, Downgrade writes what old consumers read.
+const (
+	posMessageSize  = 8
+	posMessageCRC   = 12
+	posMessageMagic = 16
+	posMessageAttrs = 17
+	posMessageBody  = 18
+
+	messageSizeFrom = posMessageCRC   // the size counts from here
+	messageCRCFrom  = posMessageMagic // and the CRC from here
+
+	minMessageSize = posMessageBody + 4 + 4 // with a null key and a null value
+
+	noTimestamp = -1 // of a message that has none
+)
+
+// The checks of AppendMessageSet. Each is an ErrCorruptRecord.
+var (
+	errMessageSize  = fmt.Errorf("%w: message size does not fit the message set", ErrCorruptRecord)
+	errMessageCRC   = fmt.Errorf("%w: message CRC mismatch", ErrCorruptRecord)
+	errMessageMagic = fmt.Errorf("%w: magic of a message is not 0 or 1, or not its wrapper's", ErrCorruptRecord)
+	errMessageField = fmt.Errorf("%w: message field does not fit the message", ErrCorruptRecord)
+	errMessageNest  = fmt.Errorf("%w: compressed message in a compressed message", ErrCorruptRecord)
+)
+
+// AppendMessageSet adds the records of a message set of magic 0 or 1, of which it copies the
+// bytes, and returns the codec that the set has used. Messages without a timestamp get nowMs;
+// offsets are not looked at, as an append gives new ones.
+//
+// Everything in the set is checked. It fails with ErrCorruptRecord, with ErrInvalidTimestamp
+// for a timestamp that claims to be the broker's, and with ErrUnsupportedCodec for a codec that
+// message sets never had; then the builder holds some of the records. Compressed messages
+// may decompress to MaxDecompressedBytes, all together.
+func (b *Builder) AppendMessageSet(set []byte, nowMs int64) (Codec, error) {
+	codec, left := CodecNone, MaxDecompressedBytes
+	for len(set) > 0 {
+		var m message
+		var err error
+		if m, set, err = cutMessage(set); err != nil {
+			return codec, err
+		}
+		if m.codec == CodecNone {
+			b.appendMessage(m, nowMs)
+			continue
+		}
+		codec = m.codec
+		inner, err := m.unwrap(left)
+		if err != nil {
+			return codec, err
+		}
+		left -= len(inner)
+		if err := b.appendInner(inner, m.magic, nowMs); err != nil {
+			return codec, err
+		}
+	}
+	return codec, nil
+}
+
+// appendInner adds the messages of a wrapper.
+func (b *Builder) appendInner(set []byte, magic int8, nowMs int64) error {
+	for len(set) > 0 {
+		var m message
+		var err error
+		if m, set, err = cutMessage(set); err != nil {
+			return err
+		}
+		switch {
+		case m.magic != magic:
+			return fmt.Errorf("%w: %d in %d", errMessageMagic, m.magic, magic)
+		case m.codec != CodecNone:
+			return errMessageNest
+		}
+		b.appendMessage(m, nowMs)
+	}
+	return nil
+}
+
+func (b *Builder) appendMessage(m message, nowMs int64) {
+	if m.timestamp == noTimestamp {
+		m.timestamp = nowMs
+	}
+	b.Append(m.timestamp, m.key, m.value, nil)
+}
+
+// message is a message that was checked. Its bytes are those of the set.
+type message struct {
+	magic      int8
+	codec      Codec
+	timestamp  int64 // ms since the epoch, or noTimestamp
+	key, value []byte
+}
+
+// cutMessage takes a message off the front of a set, which is not empty.
+func cutMessage(set []byte) (m message, rest []byte, err error) {
+	if len(set) < minMessageSize {
+		return m, nil, fmt.Errorf("%w: %d bytes left", errMessageSize, len(set))
+	}
+	end := messageSizeFrom + int64(int32(binary.BigEndian.Uint32(set[posMessageSize:])))
+	if end < minMessageSize || end > int64(len(set)) {
+		return m, nil, fmt.Errorf("%w: %d in %d", errMessageSize, end, len(set))
+	}
+	p, rest := set[:end], set[end:]
+	if m.magic = int8(p[posMessageMagic]); m.magic != 0 && m.magic != 1 {
+		return m, nil, fmt.Errorf("%w: %d", errMessageMagic, m.magic)
+	}
+	if got, want := crc32.ChecksumIEEE(p[messageCRCFrom:]), binary.BigEndian.Uint32(p[posMessageCRC:]); got != want {
+		return m, nil, fmt.Errorf("%w: %08x, not %08x", errMessageCRC, got, want)
+	}
+	m.codec = Codec(p[posMessageAttrs] & attrCodec)
+	body := p[posMessageBody:]
+	if m.timestamp = noTimestamp; m.magic == 1 {
+		if p[posMessageAttrs]&attrLogAppendTime != 0 {
+			return m, nil, fmt.Errorf("%w: the message says that it is the broker's", ErrInvalidTimestamp)
+		}
+		m.timestamp = int64(binary.BigEndian.Uint64(body)) // minMessageSize has room for it
+		body = body[8:]
+	}
+	ok := false
+	if m.key, body, ok = cutField(body); ok {
+		m.value, body, ok = cutField(body)
+	}
+	if !ok || len(body) > 0 {
+		return m, nil, errMessageField
+	}
+	return m, rest, nil
+}
+
+// cutField cuts a length, i32, and that many bytes, nil for the length -1.
+func cutField(b []byte) (field, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n, b := int64(int32(binary.BigEndian.Uint32(b))), b[4:]
+	switch {
+	case n == -1:
+		return nil, b, true
+	case n < 0 || n > int64(len(b)):
+		return nil, nil, false
+	}
+	return b[:n:n], b[n:], true
+}
+
+// unwrap returns the set that a wrapper holds, at most limit bytes.
+func (m message) unwrap(limit int) ([]byte, error) {
+	src := m.value
+	switch {
+	case m.codec == CodecLz4 && m.magic == 0:
+		src = lz4Standard(src)
+	case m.codec > CodecLz4:
+		return nil, fmt.Errorf("%w: %s in a message of magic %d", ErrUnsupportedCodec, m.codec, m.magic)
+	}
+	return decompress(nil, src, m.codec, limit)
+}
+
+// Downgrade says which records of a batch become messages, and how.
+type Downgrade struct {
+	Magic int8  // 0 or 1
+	From  int64 // the first offset
+	Limit int   // of bytes
+	// AtLeastOne takes the first message whatever its size.
+	AtLeastOne bool
+}
+
+// Append appends the records of b, which b.AppendRecords gave, to dst as messages without
+// compression, whole ones as far as the limit goes. What the magic has no place for is left out:
+// headers, and in magic 0 timestamps. all tells whether there was room for all of them. A
+// failure is ErrCorruptRecord, behind the messages before it.
+func (d Downgrade) Append(dst []byte, b Batch, records []byte) (out []byte, all bool, err error) {
+	r, start := NewRecordReader(b, records), len(dst)
+	if err := r.SkipTo(d.From); err != nil {
+		return dst, false, err
+	}
+	var rec Record
+	for {
+		more, err := r.Next(&rec)
+		if err != nil || !more {
+			return dst, err == nil, err
+		}
+		first := len(dst) == start && d.AtLeastOne
+		if !first && len(dst)-start+messageSize(&rec, d.Magic) > d.Limit {
+			return dst, false, nil
+		}
+		dst = appendMessage(dst, &rec, d.Magic, b.LogAppendTime())
+	}
+}
+
+// messageSize is the size of a record as a message.
+func messageSize(rec *Record, magic int8) int {
+	return minMessageSize + 8*int(magic) + len(rec.Key) + len(rec.Value)
+}
+
+func appendMessage(dst []byte, rec *Record, magic int8, appendTime bool) []byte {
+	at := len(dst)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(rec.Offset))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(messageSize(rec, magic)-messageSizeFrom))
+	attributes := byte(0)
+	if appendTime && magic == 1 {
+		attributes = attrLogAppendTime
+	}
+	dst = append(dst, 0, 0, 0, 0, byte(magic), attributes)
+	if magic == 1 {
+		dst = binary.BigEndian.AppendUint64(dst, uint64(rec.Timestamp.UnixMilli()))
+	}
+	dst = appendField(dst, rec.Key)
+	dst = appendField(dst, rec.Value)
+	binary.BigEndian.PutUint32(dst[at+posMessageCRC:], crc32.ChecksumIEEE(dst[at+messageCRCFrom:]))
+	return dst
+}
+
+func appendField(dst, p []byte) []byte {
+	n := int32(-1)
+	if p != nil {
+		n = int32(len(p))
+	}
+	return append(binary.BigEndian.AppendUint32(dst, uint32(n)), p...)
+}
