@@ -14,7 +14,8 @@ import (
 
 // Produce: appends a batch to each of any number of partitions.
 //
-// Versions 0 to 13. Batches are stored as they were sent, once they were checked (admit.go).
+// Versions 0 to 13. Batches are stored as they were sent, once they were checked (admit.go);
+// of the message sets of versions 0 to 2 batches are made (message_set.go).
 // Each partition succeeds or fails on its own. acks=1 and acks=all wait until the store has
 // the records, or with Options.SyncAll all for fsync; acks=0 waits for nothing, gets no
 // answer, and a failure ends the connection, as in Kafka. The timeout is not looked at: it is

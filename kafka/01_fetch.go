@@ -12,7 +12,7 @@ import (
 
 // Fetch: the batches of partitions from given offsets on, as they are stored.
 //
-// Versions 4 to 18. It waits for MinBytes, at most MaxWait, woken by the partitions, and
+// Versions 0 to 18; up to 3, batches become message sets (message_set.go). It waits for MinBytes, at most MaxWait, woken by the partitions, and
 // answers at once when a partition has an error. MaxBytes, of the partition and of the
 // answer, are kept by whole batches: the first of the answer comes whatever its size.
 // Sessions are in fetch_session.go. Isolation makes no difference without transactions. Left
@@ -111,6 +111,13 @@ func (f *fetching) read() {
 				return false
 			}
 			b := sb.Envelope.Batch()
+			if f.c.version < firstFetchBatches {
+				var all bool
+				before := len(out.b)
+				out.b, all, broken = f.appendDowngraded(out.b, part, b, limit)
+				f.bytes += len(out.b) - before
+				return all
+			}
 			if f.bytes > 0 && len(out.b)-part.from+len(b) > limit {
 				return false
 			}

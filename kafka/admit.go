@@ -32,7 +32,8 @@ func admit(p *partition.Partition, version int16, records []byte) (log.Batch, er
 	return b, nil
 }
 
-// onlyBatch returns the one batch that records must be.
+// onlyBatch returns the one batch that records must be, or a batch of the message set that they
+// may be in old versions.
 func onlyBatch(version int16, records []byte) (log.Batch, error) {
 	if len(records) == 0 {
 		return nil, protocolError{codeInvalidRecord, "no record batch, want exactly one"}
@@ -41,8 +42,8 @@ func onlyBatch(version int16, records []byte) (log.Batch, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case version < 3:
-		return nil, protocolError{codeUnsupportedMessageFormat, fmt.Sprintf("Produce %d with message sets is not supported, use 3 or newer", version)}
+	case magic < 2 && version < firstProduceBatches:
+		return upgraded(records)
 	case magic != 2:
 		return nil, protocolError{codeInvalidRecord, fmt.Sprintf("magic %d, want 2 in Produce %d", magic, version)}
 	case length >= log.BatchHeaderSize && length < int64(len(records)):

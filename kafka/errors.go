@@ -38,7 +38,6 @@ const (
 	codeInvalidReplicaAssignment           int16 = 39
 	codeInvalidConfig                      int16 = 40
 	codeInvalidRequest                     int16 = 42
-	codeUnsupportedMessageFormat           int16 = 43
 	codeOutOfOrderSequenceNumber           int16 = 45
 	codeInvalidProducerEpoch               int16 = 47
 	codeInvalidTxnState                    int16 = 48

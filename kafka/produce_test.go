@@ -40,7 +40,7 @@ func TestProduceRefuses(t *testing.T) {
 		{"cut short", 9, "plain", good(log.CodecNone)[:60], codeCorruptMessage},
 		{"two batches", 9, "plain", slices.Concat(good(log.CodecNone), good(log.CodecNone)), codeInvalidRecord},
 		{"magic 1", 3, "plain", func() []byte { b := good(log.CodecNone); b[16] = 1; return b }(), codeInvalidRecord},
-		{"message set", 2, "plain", good(log.CodecNone), codeUnsupportedMessageFormat},
+		{"damaged message set", 2, "plain", func() []byte { b := messageSet(1, record{1, "", "x"}); b[30] ^= 1; return b }(), codeCorruptMessage},
 		{"too large", 9, "plain", batch(t, log.CodecNone, record{1, "", string(make([]byte, 300))}), codeMessageTooLarge},
 		{"too early for zstd", 6, "plain", batch(t, log.CodecZstd, record{1, "", string(make([]byte, 200))}), codeUnsupportedCompressionType},
 		{"control", 9, "plain", changed(func(b log.Batch) { b[22] |= 1 << 5 }), codeInvalidRecord},

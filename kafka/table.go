@@ -24,7 +24,7 @@ type entry struct {
 // some look for in the answer to ApiVersions to know what a broker can.
 var table = []entry{
 	{key: kmsg.Produce, min: 0, max: 13, begin: begin((*call).produce)},
-	{key: kmsg.Fetch, min: 4, max: 18, answer: answer((*call).fetch)},
+	{key: kmsg.Fetch, min: 0, max: 18, answer: answer((*call).fetch)},
 	{key: kmsg.ListOffsets, min: 0, max: 11, answer: answer((*call).listOffsets)},
 	{key: kmsg.Metadata, min: 0, max: 13, answer: answer((*call).metadata)},
 	{key: kmsg.OffsetCommit, min: 0, max: 10, answer: answer((*call).offsetCommit)},

@@ -1,0 +1,65 @@
+package kafka
+
+import (
+	"time"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// Clients older than Kafka 0.11 send and read message sets (log.Builder.AppendMessageSet has
+// the format). What they send becomes one batch, with the codec that they have used; what they
+// read is made of batches, without compression.
+
+// firstBatches are the versions of Produce and Fetch from which on records are batches.
+const (
+	firstProduceBatches = 3
+	firstFetchBatches   = 4
+)
+
+// upgraded returns a message set as a batch. Messages without a timestamp, all of magic 0
+// among them, get the time of now: retention goes by it.
+func upgraded(set []byte) (log.Batch, error) {
+	var b log.Builder
+	codec, err := b.AppendMessageSet(set, time.Now().UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	env, err := b.Seal(nil, codec)
+	if err != nil {
+		return nil, err
+	}
+	return env.Batch(), nil
+}
+
+// fetchMagic returns the magic of what a version of Fetch reads.
+func fetchMagic(version int16) int8 {
+	switch {
+	case version >= firstFetchBatches:
+		return 2
+	case version >= 2:
+		return 1
+	}
+	return 0
+}
+
+// appendDowngraded appends as much of a batch as part wants and has room for to dst, as
+// messages. From before the fetch offset there is nothing, and the first message of the
+// partition comes whatever its size: old clients ask for the same partition first again and
+// again. all tells whether the batch is done with.
+func (f *fetching) appendDowngraded(dst []byte, part *fetchedPart, b log.Batch, limit int) (out []byte, all bool, err error) {
+	records, plain := b.EncodedRecords()
+	if !plain {
+		buf := getBuffer()
+		defer buf.put()
+		if buf.b, err = b.AppendRecords(buf.b); err != nil {
+			return dst, false, err
+		}
+		records = buf.b
+	}
+	had := len(dst) - part.from
+	d := log.Downgrade{
+		Magic: fetchMagic(f.c.version), From: part.offset,
+		Limit: limit - had, AtLeastOne: had == 0 && (f.bytes == 0 || f.bytes < f.maxBytes),
+	}
+	return d.Append(dst, b, records)
+}
