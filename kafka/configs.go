@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -56,13 +57,19 @@ func (e configEntry) kind() kmsg.ConfigType { return configKind(e.name) }
 // configKind is the type of a config.
 func configKind(name string) kmsg.ConfigType {
 	switch name {
-	case "cleanup.policy":
+	case "cleanup.policy", "follower.replication.throttled.replicas", "leader.replication.throttled.replicas":
 		return kmsg.ConfigTypeList
-	case "message.timestamp.type":
+	case "compression.type", "message.format.version", "message.timestamp.type":
 		return kmsg.ConfigTypeString
-	case "auto.create.topics.enable":
+	case "auto.create.topics.enable", "message.downconversion.enable", "preallocate", "remote.storage.enable",
+		"unclean.leader.election.enable":
 		return kmsg.ConfigTypeBoolean
-	case "delete.retention.ms", "min.compaction.lag.ms", "retention.bytes", "retention.ms":
+	case "min.cleanable.dirty.ratio":
+		return kmsg.ConfigTypeDouble
+	case "flush.messages", "local.retention.bytes", "retention.bytes":
+		return kmsg.ConfigTypeLong
+	}
+	if strings.HasSuffix(name, ".ms") {
 		return kmsg.ConfigTypeLong
 	}
 	return kmsg.ConfigTypeInt

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -52,6 +53,8 @@ type Config struct {
 	// MinCompactionLag is how old a record must be before compaction may remove it
 	// (min.compaction.lag.ms).
 	MinCompactionLag time.Duration
+
+	inert inertConfigs // Kafka's configs without effect, set by SetConfig
 }
 
 // withDefaults fills in what was left out.
@@ -80,6 +83,7 @@ func Merge(c, defaults Config) Config {
 		CleanupPolicy:    cmp.Or(c.CleanupPolicy, defaults.CleanupPolicy),
 		DeleteRetention:  cmp.Or(c.DeleteRetention, defaults.DeleteRetention),
 		MinCompactionLag: cmp.Or(c.MinCompactionLag, defaults.MinCompactionLag),
+		inert:            cmp.Or(c.inert, defaults.inert),
 	}
 }
 
@@ -128,7 +132,7 @@ type setting struct {
 	set  func(c *Config, value string) error
 }
 
-// settings is the table of all configs that exist, by name.
+// settings is the table of all configs that have an effect, by name.
 var settings = []setting{
 	{
 		name: "cleanup.policy",
@@ -220,15 +224,24 @@ func parse(v string, lo, hi int64, set func(int64)) error {
 }
 
 // SetConfig sets the config of that Kafka name, say retention.ms, to the value in
-// Kafka's notation.
+// Kafka's notation. Kafka's configs that have nothing to work on here, say segment.bytes, are
+// checked and kept, without effect.
 func (c *Config) SetConfig(name, value string) error {
+	if in := findInert(name); in != nil {
+		if err := in.check(value); err != nil {
+			return fmt.Errorf("%w: %s=%q: %w", log.ErrInvalidConfig, name, value, err)
+		}
+		c.inert = c.inert.with(in, value)
+		return nil
+	}
 	i := slices.IndexFunc(settings, func(s setting) bool { return s.name == name })
 	if i < 0 {
 		names := make([]string, len(settings))
 		for i, s := range settings {
 			names[i] = s.name
 		}
-		return fmt.Errorf("%w: unknown name %q, there are %s", log.ErrInvalidConfig, name, strings.Join(names, ", "))
+		return fmt.Errorf("%w: unknown name %q, there are %s, and those of Kafka that have no effect here",
+			log.ErrInvalidConfig, name, strings.Join(names, ", "))
 	}
 	if err := settings[i].set(c, value); err != nil {
 		return fmt.Errorf("%w: %s=%q: %w", log.ErrInvalidConfig, name, value, err)
@@ -236,10 +249,14 @@ func (c *Config) SetConfig(name, value string) error {
 	return nil
 }
 
-// Configs returns all configs under their Kafka names.
+// Configs returns all configs under their Kafka names, those without effect too.
 func (c Config) Configs() map[string]string {
 	c = c.withDefaults()
-	m := make(map[string]string, len(settings))
+	m := make(map[string]string, len(settings)+len(inerts))
+	for _, in := range inerts {
+		m[in.name] = in.def
+	}
+	maps.Copy(m, c.inert.values())
 	for _, s := range settings {
 		m[s.name] = s.get(&c)
 	}

@@ -16,7 +16,14 @@ func TestDefaults(t *testing.T) {
 		"retention.bytes": "-1", "retention.ms": "604800000",
 		"cleanup.policy": "delete", "delete.retention.ms": "86400000", "min.compaction.lag.ms": "0",
 	}
-	if got := (Config{}).Configs(); !maps.Equal(got, want) {
+	got := (Config{}).Configs()
+	for _, in := range inerts {
+		if err := in.check(in.def); err != nil || got[in.name] != in.def {
+			t.Errorf("%s is %q, error %v", in.name, got[in.name], err)
+		}
+		delete(got, in.name)
+	}
+	if !maps.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
 	if err := (Config{}).Validate(); err != nil {
