@@ -62,10 +62,28 @@ func (c *conn) parse(frame []byte, buf *buffer) (*call, error) {
 			return nil, err
 		}
 	}
-	if err := cl.req.ReadFrom(body); err != nil {
+	if cl.entry.key == kmsg.Produce {
+		if err := checkProduceSize(body, h.version); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.s.decode(cl.req, body); err != nil {
 		return nil, fmt.Errorf("%w: %s %d: %w", errMalformed, cl.entry.key.Name(), h.version, err)
 	}
 	return cl, nil
+}
+
+// largeBytes is the length from which on requests without records are decoded one at a time.
+const largeBytes = 64 << 10
+
+// decode reads the body of a request. The codec may take some hundred times the memory of a
+// body that claims to have what it has not, and drop it again; of large ones, one at a time.
+func (s *Server) decode(req kmsg.Request, body []byte) error {
+	if len(body) >= largeBytes && req.Key() != int16(kmsg.Produce) {
+		s.decoding.Lock()
+		defer s.decoding.Unlock()
+	}
+	return req.ReadFrom(body)
 }
 
 // answerVersion is the version of the answer, that of the request but in one case: a version

@@ -31,7 +31,7 @@ type Options struct {
 	SyncAll bool
 
 	// MaxFrameBytes bounds a Produce request; 0 means 100 MiB (socket.request.max.bytes).
-	// All other requests are at most 4 MiB.
+	// All other requests are at most 2 MiB.
 	MaxFrameBytes int
 	// MaxFetchBytes bounds the records of one answer; 0 means 55 MiB (fetch.max.bytes). A
 	// first batch that is larger is sent all the same.
@@ -61,7 +61,7 @@ const (
 	defaultIdleTimeout      = 10 * time.Minute
 	defaultWriteTimeout     = 30 * time.Second
 
-	maxControlBytes = 4 << 20 // of a request that carries no records
+	maxControlBytes = 2 << 20 // of a request that carries no records
 )
 
 func (o Options) withDefaults() Options {

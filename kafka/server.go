@@ -28,6 +28,8 @@ type Server struct {
 	unregister func()
 	wg         sync.WaitGroup // accept, and two goroutines for each connection
 
+	decoding sync.Mutex // held while a large request is decoded
+
 	mu      sync.Mutex // guards what follows
 	conns   map[*conn]struct{}
 	full    bool // MaxConnections was reached, and the log knows
