@@ -2,20 +2,18 @@ package kafka
 
 import (
 	"math"
+	"path/filepath"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// logDir is what the one data directory, or the memory, is called to clients.
-const logDir = "samsa"
-
 // DescribeLogDirs: how many bytes each partition takes.
 //
-// Versions 0 to 5. There is one directory; its size and room on the disk are not told.
+// Versions 0 to 5. There is one directory, called "memory" when it is none; its size and room on the disk are not told.
 func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeLogDirsResponse()
 	dir := kmsg.NewDescribeLogDirsResponseDir()
-	dir.Dir, dir.TotalBytes, dir.UsableBytes = logDir, -1, -1
+	dir.Dir, dir.TotalBytes, dir.UsableBytes = c.s.logDir(), -1, -1
 	wanted := wantedPartitions(req)
 	for _, t := range c.s.in.Catalogue.List() {
 		out := kmsg.NewDescribeLogDirsResponseDirTopic()
@@ -38,6 +36,17 @@ func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 	}
 	resp.Dirs = append(resp.Dirs, dir)
 	return resp
+}
+
+// logDir is the data directory, as it is called wherever the process stands.
+func (s *Server) logDir() string {
+	if s.in.Dir == "" {
+		return "memory"
+	}
+	if dir, err := filepath.Abs(s.in.Dir); err == nil {
+		return dir
+	}
+	return s.in.Dir
 }
 
 // wantedPartitions tells what the request asks for: everything if it names nothing.
