@@ -47,10 +47,18 @@ func (c *call) session(req *kmsg.FetchRequest) (*fetchSession, error) {
 		return nil, nil
 	}
 	session, err := c.openSession(req)
-	if session != nil {
-		session.merge(req)
+	if session == nil {
+		return nil, err
 	}
-	return session, err
+	session.merge(req)
+	if session.size <= maxSessionPartitions {
+		return session, nil
+	}
+	c.conn.session = nil
+	if req.SessionEpoch == sessionNew {
+		return nil, nil // answered without one
+	}
+	return nil, protocolError{codeFetchSessionIDNotFound, "the fetch session has too many partitions"}
 }
 
 // firstSessions is the version of Fetch that brought sessions.

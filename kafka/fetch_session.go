@@ -20,12 +20,29 @@ type fetchSession struct {
 	id     int32
 	epoch  int32 // of the next request
 	topics []sessionTopic
+	at     map[sessionKey]place // where each partition is
+	size   int                  // partitions
 }
 
 type sessionTopic struct {
 	kmsg.FetchRequestTopic
 	told []toldOffsets // of its partitions
 }
+
+// sessionKey names a partition, or its topic as a whole.
+type sessionKey struct {
+	topic     string
+	id        [16]byte
+	whole     bool
+	partition int32
+}
+
+// place is an index of the topics, and for a partition one of the topic's partitions.
+type place struct{ topic, partition int }
+
+// maxSessionPartitions bounds what a client can make a session remember. One that outgrows it
+// ends, as Kafka ends sessions that it has no room for.
+const maxSessionPartitions = 50_000
 
 // toldOffsets is what the client knows about a partition.
 type toldOffsets struct{ highWatermark, logStart int64 }
@@ -41,7 +58,7 @@ func (c *call) openSession(req *kmsg.FetchRequest) (*fetchSession, error) {
 		return nil, nil
 	case req.SessionEpoch == sessionNew:
 		c.conn.lastSession = c.conn.lastSession%math.MaxInt32 + 1
-		c.conn.session = &fetchSession{id: c.conn.lastSession}
+		c.conn.session = &fetchSession{id: c.conn.lastSession, at: make(map[sessionKey]place)}
 	case s == nil || s.id != req.SessionID:
 		return nil, protocolError{codeFetchSessionIDNotFound, "unknown fetch session"}
 	case s.epoch != req.SessionEpoch:
@@ -56,47 +73,64 @@ func (c *call) openSession(req *kmsg.FetchRequest) (*fetchSession, error) {
 func (s *fetchSession) merge(req *kmsg.FetchRequest) {
 	for i := range req.Topics {
 		rt := &req.Topics[i]
-		t := s.topic(rt.Topic, rt.TopicID)
 		for _, rp := range rt.Partitions {
-			if j := t.index(rp.Partition); j >= 0 {
-				t.Partitions[j] = rp
-				continue
-			}
-			t.Partitions = append(t.Partitions, rp)
-			t.told = append(t.told, toldOffsets{-1, -1})
+			s.put(rt, rp)
 		}
 	}
-	for _, ft := range req.ForgottenTopics {
-		t := s.topic(ft.Topic, ft.TopicID)
-		for _, partition := range ft.Partitions {
-			if j := t.index(partition); j >= 0 {
-				t.Partitions = slices.Delete(t.Partitions, j, j+1)
-				t.told = slices.Delete(t.told, j, j+1)
-			}
-		}
-	}
-	s.topics = slices.DeleteFunc(s.topics, func(t sessionTopic) bool { return len(t.Partitions) == 0 })
+	s.forget(req.ForgottenTopics)
 	req.Topics = make([]kmsg.FetchRequestTopic, len(s.topics))
 	for i := range s.topics {
 		req.Topics[i] = s.topics[i].FetchRequestTopic
 	}
 }
 
-// topic returns the topic of the session, which it adds if need be.
-func (s *fetchSession) topic(name string, id [16]byte) *sessionTopic {
-	for i := range s.topics {
-		if t := &s.topics[i]; t.Topic == name && t.TopicID == id {
-			return t
-		}
+// put adds a partition, or replaces what was said of it.
+func (s *fetchSession) put(rt *kmsg.FetchRequestTopic, rp kmsg.FetchRequestTopicPartition) {
+	key := sessionKey{topic: rt.Topic, id: rt.TopicID, partition: rp.Partition}
+	if at, ok := s.at[key]; ok {
+		s.topics[at.topic].Partitions[at.partition] = rp
+		return
 	}
-	rt := kmsg.NewFetchRequestTopic()
-	rt.Topic, rt.TopicID = name, id
-	s.topics = append(s.topics, sessionTopic{FetchRequestTopic: rt})
-	return &s.topics[len(s.topics)-1]
+	topicKey := sessionKey{topic: rt.Topic, id: rt.TopicID, whole: true}
+	at, ok := s.at[topicKey]
+	if !ok {
+		at.topic = len(s.topics)
+		t := kmsg.NewFetchRequestTopic()
+		t.Topic, t.TopicID = rt.Topic, rt.TopicID
+		s.topics = append(s.topics, sessionTopic{FetchRequestTopic: t})
+		s.at[topicKey] = at
+	}
+	t := &s.topics[at.topic]
+	s.at[key] = place{at.topic, len(t.Partitions)}
+	t.Partitions = append(t.Partitions, rp)
+	t.told = append(t.told, toldOffsets{-1, -1})
+	s.size++
 }
 
-func (t *sessionTopic) index(partition int32) int {
-	return slices.IndexFunc(t.Partitions, func(p kmsg.FetchRequestTopicPartition) bool { return p.Partition == partition })
+// forget removes partitions, in one pass over the session.
+func (s *fetchSession) forget(topics []kmsg.FetchRequestForgottenTopic) {
+	gone := make(map[place]bool)
+	for _, ft := range topics {
+		for _, partition := range ft.Partitions {
+			if at, ok := s.at[sessionKey{topic: ft.Topic, id: ft.TopicID, partition: partition}]; ok {
+				gone[at] = true
+			}
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	old := s.topics
+	s.topics, s.at, s.size = nil, make(map[sessionKey]place), 0
+	for i := range old {
+		for j, rp := range old[i].Partitions {
+			if !gone[place{i, j}] {
+				s.put(&old[i].FetchRequestTopic, rp)
+				t := &s.topics[len(s.topics)-1]
+				t.told[len(t.told)-1] = old[i].told[j]
+			}
+		}
+	}
 }
 
 // prune takes out of the answer, whose partitions are those of the session in their order,

@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"pgregory.net/rapid"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/log"
@@ -70,4 +72,86 @@ func TestFetchSession(t *testing.T) {
 	want(fetch(id, 4, nil), 0, "a") // it has not moved on
 	want(fetch(id, sessionNone, func(req *kmsg.FetchRequest) { req.Topics = fetchRequest("b", 0).Topics }), 0, "b")
 	want(fetch(id, 5, nil), codeFetchSessionIDNotFound)
+}
+
+// A session remembers what a plain map would, with what the client was told of each.
+func TestFetchSessionModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := &fetchSession{at: make(map[sessionKey]place)}
+		type partition struct {
+			topic string
+			index int32
+		}
+		type known struct {
+			offset int64
+			told   toldOffsets
+		}
+		model := make(map[partition]known)
+		named := rapid.Custom(func(t *rapid.T) partition {
+			return partition{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "topic"), rapid.Int32Range(-1, 4).Draw(t, "partition")}
+		})
+		for step := range rapid.IntRange(1, 20).Draw(t, "steps") {
+			req := kmsg.NewPtrFetchRequest()
+			for _, p := range rapid.SliceOfN(named, 0, 5).Draw(t, "fetched") {
+				rt := fetchRequest(p.topic, int64(step)).Topics[0]
+				rt.Partitions[0].Partition = p.index
+				req.Topics = append(req.Topics, rt)
+				if old, ok := model[p]; ok {
+					model[p] = known{int64(step), old.told}
+				} else {
+					model[p] = known{int64(step), toldOffsets{-1, -1}}
+				}
+			}
+			for _, p := range rapid.SliceOfN(named, 0, 3).Draw(t, "forgotten") {
+				f := kmsg.NewFetchRequestForgottenTopic()
+				f.Topic, f.Partitions = p.topic, []int32{p.index}
+				req.ForgottenTopics = append(req.ForgottenTopics, f)
+				delete(model, p)
+			}
+			s.merge(req)
+			got := make(map[partition]known)
+			for i, rt := range req.Topics {
+				for j, rp := range rt.Partitions {
+					got[partition{rt.Topic, rp.Partition}] = known{rp.FetchOffset, s.topics[i].told[j]}
+				}
+			}
+			if !maps.Equal(got, model) || s.size != len(model) {
+				t.Fatalf("%d of %v, want %v", s.size, got, model)
+			}
+			for i, rt := range req.Topics {
+				for j, rp := range rt.Partitions { // as an answer would
+					s.topics[i].told[j] = toldOffsets{int64(step), int64(rp.Partition)}
+					model[partition{rt.Topic, rp.Partition}] = known{rp.FetchOffset, s.topics[i].told[j]}
+				}
+			}
+		}
+	})
+}
+
+// A session that would remember too much is not begun, and one that outgrows the limit ends.
+func TestFetchSessionIsBounded(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	c := k.dial()
+	many := func(from int) []kmsg.FetchRequestTopic {
+		rt := fetchRequest("nobody", 0).Topics[0]
+		rt.Partitions = nil
+		for i := from; i < from+maxSessionPartitions*2/3; i++ {
+			rp := kmsg.NewFetchRequestTopicPartition()
+			rp.Partition = int32(i)
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		return []kmsg.FetchRequestTopic{rt}
+	}
+	fetch := func(id, epoch int32, topics ...kmsg.FetchRequestTopic) *kmsg.FetchResponse {
+		req := kmsg.NewPtrFetchRequest()
+		req.SessionID, req.SessionEpoch, req.Topics = id, epoch, topics
+		return ask[*kmsg.FetchResponse](c, 11, req)
+	}
+	if resp := fetch(0, sessionNew, append(many(0), many(maxSessionPartitions)...)...); resp.ErrorCode != 0 || resp.SessionID != 0 || len(resp.Topics[0].Partitions) <= maxSessionPartitions {
+		t.Errorf("error %d, session %d, %d partitions", resp.ErrorCode, resp.SessionID, len(resp.Topics[0].Partitions))
+	}
+	id := fetch(0, sessionNew, many(0)...).SessionID
+	if resp := fetch(id, 1, many(maxSessionPartitions)...); id == 0 || resp.ErrorCode != codeFetchSessionIDNotFound {
+		t.Errorf("session %d, error %d", id, resp.ErrorCode)
+	}
 }
