@@ -27,15 +27,10 @@ func (c *call) produce(req *kmsg.ProduceRequest) pending {
 		n += len(req.Topics[i].Partitions)
 	}
 	pr.parts = make([]producedPart, n)
-	pr.left.Store(1) // this loop
-	n = 0
-	for i := range req.Topics {
-		rt := &req.Topics[i]
-		for j := range rt.Partitions {
-			pr.begin(&pr.parts[n], rt, &rt.Partitions[j])
-			n++
-		}
-	}
+	pr.left.Store(1) // these loops
+	pr.each(pr.find)
+	pr.refuseTwice()
+	pr.each(pr.begin)
 	c.frame.put() // what was good is in envelopes
 	c.frame = nil
 	pr.leave()
@@ -63,16 +58,49 @@ type producedPart struct {
 // foldableBytes is the size below which a plain batch may be stored together with others.
 const foldableBytes = 4 << 10
 
-// begin checks a batch and hands it to the committer.
-func (pr *producing) begin(part *producedPart, rt *kmsg.ProduceRequestTopic, rp *kmsg.ProduceRequestTopicPartition) {
-	if part.err = pr.checkAcks(); part.err != nil {
+// each calls f with every partition of the request.
+func (pr *producing) each(f func(*producedPart, *kmsg.ProduceRequestTopic, *kmsg.ProduceRequestTopicPartition)) {
+	n := 0
+	for i := range pr.req.Topics {
+		rt := &pr.req.Topics[i]
+		for j := range rt.Partitions {
+			f(&pr.parts[n], rt, &rt.Partitions[j])
+			n++
+		}
+	}
+}
+
+// find finds the partition.
+func (pr *producing) find(part *producedPart, rt *kmsg.ProduceRequestTopic, rp *kmsg.ProduceRequestTopicPartition) {
+	if part.err = pr.checkAcks(); part.err == nil {
+		part.partition, part.err = pr.c.s.partition(rt.Topic, topic.ID(rt.TopicID), pr.c.version >= topicIDProduce, rp.Partition)
+	}
+}
+
+// refuseTwice refuses partitions that the request names more than once: the client could
+// not tell the outcomes apart.
+func (pr *producing) refuseTwice() {
+	if len(pr.parts) < 2 {
 		return
 	}
-	c := pr.c
-	part.partition, part.err = c.s.partition(rt.Topic, topic.ID(rt.TopicID), c.version >= 13, rp.Partition)
+	times := make(map[*partition.Partition]int, len(pr.parts))
+	for i := range pr.parts {
+		times[pr.parts[i].partition]++
+	}
+	for i := range pr.parts {
+		part := &pr.parts[i]
+		if n := times[part.partition]; part.err == nil && n > 1 {
+			part.err = protocolError{codeInvalidRequest, fmt.Sprintf("the request names %s %d times", part.partition.TopicPartition(), n)}
+		}
+	}
+}
+
+// begin checks a batch and hands it to the committer.
+func (pr *producing) begin(part *producedPart, _ *kmsg.ProduceRequestTopic, rp *kmsg.ProduceRequestTopicPartition) {
 	if part.err != nil {
 		return
 	}
+	c := pr.c
 	batch, err := admit(part.partition, c.version, rp.Records)
 	if err != nil {
 		part.err = err

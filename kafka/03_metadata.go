@@ -54,7 +54,7 @@ func (c *call) metadataTopic(rt kmsg.MetadataRequestTopic, create bool) (*topic.
 	}
 	t, err := c.s.in.Catalogue.Get(*rt.Topic)
 	if create && errors.Is(err, log.ErrUnknownTopic) {
-		return c.s.createMissing(c.ctx, *rt.Topic)
+		return c.s.createMissing(c.s.ctx, *rt.Topic)
 	}
 	return t, err
 }

@@ -54,7 +54,7 @@ func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopi
 		config, err = c.s.in.Catalogue.Check(rt.Topic, config)
 	} else {
 		var created *topic.Topic
-		if created, err = c.s.in.Catalogue.Create(c.ctx, rt.Topic, config); err == nil {
+		if created, err = c.s.in.Catalogue.Create(c.s.ctx, rt.Topic, config); err == nil {
 			config, t.TopicID = created.Config(), created.ID()
 		}
 	}

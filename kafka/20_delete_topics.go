@@ -22,7 +22,7 @@ func (c *call) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
 		if err == nil {
 			name := found.Name()
 			t.Topic, t.TopicID = &name, found.ID()
-			err = c.s.b.Topics().Delete(c.ctx, name)
+			err = c.s.b.Topics().Delete(c.s.ctx, name)
 		}
 		t.ErrorCode, t.ErrorMessage = c.s.codeOf(err), message(err)
 		resp.Topics = append(resp.Topics, t)

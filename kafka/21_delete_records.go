@@ -17,7 +17,7 @@ func (c *call) deleteRecords(req *kmsg.DeleteRecordsRequest) kmsg.Response {
 			out.Partition, out.LowWatermark = rp.Partition, -1
 			p, err := c.s.partition(rt.Topic, noTopic, false, rp.Partition)
 			if err == nil {
-				err = c.s.b.Topics().DeleteRecords(c.ctx, rt.Topic, map[int32]int64{rp.Partition: rp.Offset})
+				err = c.s.b.Topics().DeleteRecords(c.s.ctx, rt.Topic, map[int32]int64{rp.Partition: rp.Offset})
 			}
 			if err == nil {
 				out.LowWatermark = p.LogStart()

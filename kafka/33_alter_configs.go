@@ -13,10 +13,14 @@ import (
 // Versions 0 to 2. The broker's configs cannot be changed.
 func (c *call) alterConfigs(req *kmsg.AlterConfigsRequest) kmsg.Response {
 	resp := kmsg.NewPtrAlterConfigsResponse()
+	times := make(map[resource]int)
+	for _, rr := range req.Resources {
+		times[resource{rr.ResourceType, rr.ResourceName}]++
+	}
 	for _, rr := range req.Resources {
 		r := kmsg.NewAlterConfigsResponseResource()
 		r.ResourceType, r.ResourceName = rr.ResourceType, rr.ResourceName
-		err := c.alter(rr.ResourceType, rr.ResourceName, req.ValidateOnly, func(config *topic.Config) error {
+		err := c.alter(times, resource{rr.ResourceType, rr.ResourceName}, req.ValidateOnly, func(config *topic.Config) error {
 			return c.replaceConfigs(config, rr.Configs)
 		})
 		r.ErrorCode, r.ErrorMessage = c.s.codeOf(err), message(err)
@@ -38,10 +42,20 @@ func (c *call) replaceConfigs(config *topic.Config, to []kmsg.AlterConfigsReques
 	return nil
 }
 
-// alter changes the configs of a resource, which must be a topic.
-func (c *call) alter(kind kmsg.ConfigResourceType, name string, validateOnly bool, edit func(*topic.Config) error) error {
-	if kind != kmsg.ConfigResourceTypeTopic {
+// resource is what has configs.
+type resource struct {
+	kind kmsg.ConfigResourceType
+	name string
+}
+
+// alter changes the configs of a resource, which must be a topic and which the request may name
+// once; times says how often it does.
+func (c *call) alter(times map[resource]int, r resource, validateOnly bool, edit func(*topic.Config) error) error {
+	if n := times[r]; n > 1 {
+		return protocolError{codeInvalidRequest, fmt.Sprintf("the request names %q %d times", r.name, n)}
+	}
+	if r.kind != kmsg.ConfigResourceTypeTopic {
 		return protocolError{codeInvalidRequest, "only the configs of topics can be changed"}
 	}
-	return c.s.change(c.ctx, name, validateOnly, edit)
+	return c.s.change(c.s.ctx, r.name, validateOnly, edit)
 }

@@ -15,10 +15,14 @@ import (
 // Versions 0 and 1. The broker's configs cannot be changed.
 func (c *call) incrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRequest) kmsg.Response {
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
+	times := make(map[resource]int)
+	for _, rr := range req.Resources {
+		times[resource{rr.ResourceType, rr.ResourceName}]++
+	}
 	for _, rr := range req.Resources {
 		r := kmsg.NewIncrementalAlterConfigsResponseResource()
 		r.ResourceType, r.ResourceName = rr.ResourceType, rr.ResourceName
-		err := c.alter(rr.ResourceType, rr.ResourceName, req.ValidateOnly, func(config *topic.Config) error {
+		err := c.alter(times, resource{rr.ResourceType, rr.ResourceName}, req.ValidateOnly, func(config *topic.Config) error {
 			return c.editConfigs(config, rr.Configs)
 		})
 		r.ErrorCode, r.ErrorMessage = c.s.codeOf(err), message(err)
@@ -59,12 +63,20 @@ func (c *call) editedValue(config *topic.Config, e kmsg.IncrementalAlterConfigsR
 	if configKind(e.Name) != kmsg.ConfigTypeList {
 		return "", protocolError{codeInvalidConfig, fmt.Sprintf("%s is no list", e.Name)}
 	}
-	items := strings.Split(config.Configs()[e.Name], ",")
-	for _, item := range strings.Split(*e.Value, ",") {
+	items := listItems(config.Configs()[e.Name])
+	for _, item := range listItems(*e.Value) {
 		items = slices.DeleteFunc(items, func(other string) bool { return other == item })
 		if e.Op == kmsg.IncrementalAlterConfigOpAppend {
 			items = append(items, item)
 		}
 	}
 	return strings.Join(items, ","), nil
+}
+
+// listItems returns the items of a list, which are none in an empty one.
+func listItems(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
 }

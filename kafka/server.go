@@ -23,7 +23,7 @@ type Server struct {
 	ln     net.Listener
 	table  []entry // what is answered
 
-	ctx        context.Context // ends when Close begins
+	ctx        context.Context // ends when Close begins; who changes the broker does it with this
 	cancel     context.CancelFunc
 	unregister func()
 	wg         sync.WaitGroup // accept, and two goroutines for each connection
