@@ -2,7 +2,6 @@ package samsa
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
@@ -21,7 +20,6 @@ func Inside(b *Broker) inside.Broker {
 		Logger:    b.logger,
 		Clients:   b.describeClients,
 		Kill:      b.kill,
-		Dir:       absolute(b.dir),
 
 		AutoCreateTopics: b.opts.AutoCreateTopics,
 		TopicDefaults:    b.opts.TopicDefaults,
@@ -51,11 +49,3 @@ func InsideOpen(st store.Store, opts Options) (*Broker, error) {
 
 // InsideOptions returns the options that b was opened with.
 func InsideOptions(b *Broker) Options { return b.given }
-
-// absolute returns dir as it is called wherever the process stands, "" for "".
-func absolute(dir string) string {
-	if abs, err := filepath.Abs(dir); err == nil && dir != "" {
-		return abs
-	}
-	return dir
-}

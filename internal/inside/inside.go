@@ -22,7 +22,6 @@ type Broker struct {
 	Groups    *group.Coordinator
 	Producers *partition.Producers
 	Logger    *zap.Logger
-	Dir       string // of the data, absolute; "" in memory
 
 	// AutoCreateTopics and TopicDefaults are the broker's options of those names.
 	AutoCreateTopics bool
