@@ -115,6 +115,7 @@ func (pr *producing) begin(part *producedPart, _ *kmsg.ProduceRequestTopic, rp *
 	}
 	part.tx.Appends = part.append[:]
 	part.tx.Synced = pr.req.Acks == -1 && c.s.opts.SyncAll
+	part.tx.Client = c.clientID
 	part.tx.Done = func(err error) {
 		part.err = err
 		pr.leave()

@@ -113,7 +113,7 @@ func (f *fetching) read() {
 		}
 		limit := min(part.maxBytes, f.maxBytes-f.bytes)
 		var broken error
-		batch.b, part.err = part.partition.Read(part.offset, batch.b, func(sb log.StoredBatch) bool {
+		batch.b, part.err = part.partition.Fetch(f.c.ctx, f.c.clientID, part.offset, batch.b, func(sb log.StoredBatch) bool {
 			if sb.Err != nil {
 				broken = sb.Err
 				return false

@@ -13,6 +13,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/probe"
 )
 
 // conn is one connection. Its reader hands requests to its server in order, and its server
@@ -199,12 +201,28 @@ func (c *conn) carryOut(cl *call, q *queue) {
 		c.forget(cl)
 		return
 	}
+	if err := c.meetFaults(cl, q); err != nil {
+		c.breakOff(err)
+		c.forget(cl)
+		return
+	}
 	if cl.entry.begin != nil {
 		*q = append(*q, begun{cl, cl.entry.begin(cl, cl.req)})
 		return
 	}
 	c.finish(q, true)
 	c.reply(cl, cl.entry.answer(cl, cl.req))
+}
+
+// meetFaults lets the test kit interfere with a request, behind the answers to those before it.
+// An error ends the connection.
+func (c *conn) meetFaults(cl *call, q *queue) error {
+	points := c.s.in.Committer.Probes()
+	if points.Get() == nil {
+		return nil
+	}
+	c.finish(q, true)
+	return points.Meet(c.ctx, probe.Work{Op: probe.Request, Client: cl.clientID})
 }
 
 // finish answers the requests at the head of q that are done; with all it waits for the others

@@ -34,7 +34,8 @@
 //	samsatest.Commits(b, "billing").Delay(time.Second)
 //	samsatest.Joins(b, "billing").FailWith(samsa.ErrGroupFull)
 //
-// They act below the Go API, so that clients of other doors to the broker meet them too. There
+// They act below the Go API, so that Kafka clients (see Kafka) meet them too, as the error codes
+// that fit, and Requests besides, which act on their connections. There
 // are FillDisk, Crash, CutPower, Restart, Expire and Corrupt besides. Closing a broker ends
 // its faults.
 package samsatest

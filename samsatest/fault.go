@@ -57,14 +57,22 @@ func Joins(b *samsa.Broker, group string) Target {
 	return Target{b: b, what: target{op: probe.Join, group: group}}
 }
 
+// Requests are the requests of Kafka clients (see Kafka), of any kind, as they come. Fail, with
+// whatever error, drops the connection; Delay makes it slow; Hold makes a black hole of it, in
+// which requests vanish and are not answered, until Release lets them go on. With By these
+// happen to one client id. What a client has sent before is answered.
+func Requests(b *samsa.Broker) Target {
+	return Target{b: b, what: target{op: probe.Request}}
+}
+
 // Next has the fault act on the next n only.
 func (t Target) Next(n int) Target {
 	t.next = max(1, n)
 	return t
 }
 
-// By restricts t to the work of one client: a client id (MemberOptions.ClientID) or the id of
-// a member.
+// By restricts t to the work of one client: a client id (MemberOptions.ClientID, or that
+// of a Kafka client) or the id of a member.
 func (t Target) By(client string) Target {
 	t.what.client = client
 	return t
@@ -227,6 +235,7 @@ func (t target) String() string {
 	names := map[probe.Op]string{
 		probe.Append: "appends", probe.AppendAnswer: "answers to appends", probe.Fetch: "fetches",
 		probe.Commit: "commits", probe.CommitAnswer: "answers to commits", probe.Join: "joins", probe.Space: "writes",
+		probe.Request: "requests",
 	}
 	s := names[t.op]
 	switch {

@@ -2,7 +2,8 @@
 // with it. A broker without a test kit has none of it: a point then costs one atomic load.
 //
 // The points lie low, in the committer, the partition and the coordinator of groups, so that
-// callers of the Go API and clients of the wire door meet the same faults. What a fault is, how
+// callers of the Go API and clients of the wire door meet the same faults; only what happens to
+// a connection is the wire door's. What a fault is, how
 // often it acts and whom it concerns is the business of the Probe, and of no point.
 package probe
 
@@ -25,6 +26,7 @@ const (
 	CommitAnswer               // they are, and the caller is about to be told
 	Join                       // a member joins its group
 	Space                      // the free space is looked at for a transaction
+	Request                    // a request of a client of the wire door is to be carried out
 )
 
 // Work is what is about to be done, for whom. Fields that say nothing about an Op, and those
