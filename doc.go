@@ -18,5 +18,5 @@
 // their offsets, each once. A full disk is ErrDiskFull, and not a crash.
 //
 // The words are Kafka's (https://kafka.apache.org/documentation/#intro_concepts_and_terms),
-// and the stored batches are Kafka's, bit for bit.
+// and the stored batches are Kafka's, bit for bit. Package kafka serves a broker to Kafka clients.
 package samsa

@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -30,6 +32,23 @@ func TestEveryVersionIsAnswered(t *testing.T) {
 				c.send(version, req)
 				c.receive()
 			})
+		}
+	}
+}
+
+// The README says what is served, in which versions.
+func TestReadmeNamesTheTable(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range table {
+		want := fmt.Sprintf("%s %d-%d", e.key.Name(), e.min, e.max)
+		if e.min == e.max {
+			want = fmt.Sprintf("%s %d", e.key.Name(), e.min)
+		}
+		if !regexp.MustCompile(`(^|[ ,|])` + want + `[ ,|]`).Match(readme) {
+			t.Errorf("the README does not say %s", want)
 		}
 	}
 }
