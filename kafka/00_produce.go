@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -28,9 +29,15 @@ func (c *call) produce(req *kmsg.ProduceRequest) pending {
 	}
 	pr.parts = make([]producedPart, n)
 	pr.left.Store(1) // these loops
-	pr.each(pr.find)
+	pr.find()
 	pr.refuseTwice()
-	pr.each(pr.begin)
+	n = 0
+	for i := range req.Topics {
+		for j := range req.Topics[i].Partitions {
+			pr.begin(&pr.parts[n], req.Topics[i].Partitions[j].Records)
+			n++
+		}
+	}
 	c.frame.put() // what was good is in envelopes
 	c.frame = nil
 	pr.leave()
@@ -58,22 +65,23 @@ type producedPart struct {
 // foldableBytes is the size below which a plain batch may be stored together with others.
 const foldableBytes = 4 << 10
 
-// each calls f with every partition of the request.
-func (pr *producing) each(f func(*producedPart, *kmsg.ProduceRequestTopic, *kmsg.ProduceRequestTopicPartition)) {
+// find finds the partitions.
+func (pr *producing) find() {
+	wrongAcks := pr.checkAcks()
 	n := 0
 	for i := range pr.req.Topics {
 		rt := &pr.req.Topics[i]
-		for j := range rt.Partitions {
-			f(&pr.parts[n], rt, &rt.Partitions[j])
-			n++
+		t, err := pr.c.s.topic(rt.Topic, topic.ID(rt.TopicID), pr.c.version >= topicIDProduce)
+		if wrongAcks != nil {
+			err = wrongAcks
 		}
-	}
-}
-
-// find finds the partition.
-func (pr *producing) find(part *producedPart, rt *kmsg.ProduceRequestTopic, rp *kmsg.ProduceRequestTopicPartition) {
-	if part.err = pr.checkAcks(); part.err == nil {
-		part.partition, part.err = pr.c.s.partition(rt.Topic, topic.ID(rt.TopicID), pr.c.version >= topicIDProduce, rp.Partition)
+		for j := range rt.Partitions {
+			part := &pr.parts[n]
+			n++
+			if part.err = err; err == nil {
+				part.partition, part.err = t.Partition(rt.Partitions[j].Partition)
+			}
+		}
 	}
 }
 
@@ -96,12 +104,12 @@ func (pr *producing) refuseTwice() {
 }
 
 // begin checks a batch and hands it to the committer.
-func (pr *producing) begin(part *producedPart, _ *kmsg.ProduceRequestTopic, rp *kmsg.ProduceRequestTopicPartition) {
+func (pr *producing) begin(part *producedPart, records []byte) {
 	if part.err != nil {
 		return
 	}
 	c := pr.c
-	batch, err := admit(part.partition, c.version, rp.Records)
+	batch, err := admit(part.partition, c.version, records)
 	if err != nil {
 		part.err = err
 		return
@@ -143,18 +151,19 @@ func (pr *producing) done() <-chan struct{} { return pr.ready }
 // answer returns the outcomes, none for acks=0.
 func (pr *producing) answer() (kmsg.Response, error) {
 	resp := kmsg.NewPtrProduceResponse()
-	var failed error
+	var failed error // the first
 	n := 0
 	for i := range pr.req.Topics {
 		rt := &pr.req.Topics[i]
 		t := kmsg.NewProduceResponseTopic()
 		t.Topic, t.TopicID = rt.Topic, rt.TopicID
+		t.Partitions = make([]kmsg.ProduceResponseTopicPartition, 0, len(rt.Partitions))
 		for j := range rt.Partitions {
 			part := &pr.parts[n]
 			n++
 			t.Partitions = append(t.Partitions, pr.outcome(part, rt.Partitions[j].Partition))
 			part.memory.put()
-			failed = errors.Join(failed, part.err)
+			failed = cmp.Or(failed, part.err)
 		}
 		resp.Topics = append(resp.Topics, t)
 	}

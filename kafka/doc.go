@@ -11,6 +11,10 @@
 // connection is answered, as in Kafka, but for Produce: those overlap, so that a connection
 // keeps the committer busy.
 //
+// Records are checked before they are stored (admit.go); the message sets of clients older than
+// Kafka 0.11 are converted (message_set.go). What a request claims to hold is not allocated on
+// its word (produce_scan.go, and decode in call.go).
+//
 // What can be asked is one table (table.go), from which ApiVersions is answered too. Each
 // request has a file, named by its API key, whose header says the versions and what is left
 // out. Errors of the broker become Kafka's error codes in one table (errors.go).

@@ -110,6 +110,46 @@ func TestHostileFramesCostLittle(t *testing.T) {
 	}
 }
 
+// maxProduceRatio is how many times its length a Produce request takes until it is answered, the
+// answer included, when it fails in each of its partitions and with the smallest batches
+// that there can be.
+const maxProduceRatio = 16
+
+func TestProduceCostsAKnownMultiple(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	k.create("web_log", samsa.TopicConfig{})
+	c := &conn{s: k.srv}
+	smallest := batch(t, 0, record{1, "", ""})
+	for name, topic := range map[string]string{"unknown topic": "nobody", "unknown partitions": "web_log"} {
+		req := produceRequest(1, topic, smallest)
+		req.Version = 9
+		for i := range 50_000 {
+			rp := kmsg.NewProduceRequestTopicPartition()
+			rp.Partition, rp.Records = int32(i+1), smallest
+			req.Topics[0].Partitions = append(req.Topics[0].Partitions, rp)
+		}
+		frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)[frameLengthSize:]
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		cl, err := c.parse(frame, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := cl.entry.begin(cl, cl.req)
+		<-p.done()
+		resp, err := p.answer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.SetVersion(cl.version)
+		_ = appendAnswer(nil, 1, resp)
+		runtime.ReadMemStats(&after)
+		if ratio := (after.TotalAlloc - before.TotalAlloc) / uint64(len(frame)); ratio > maxProduceRatio {
+			t.Errorf("%s: %d times its length", name, ratio)
+		}
+	}
+}
+
 // maxDecodeRatio is how many times its length a request without records may take to decode. They
 // are at most maxControlBytes long and decoded one at a time: some 300 MiB in all, for a moment.
 const maxDecodeRatio = 150
