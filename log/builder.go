@@ -109,8 +109,8 @@ func (b *Builder) Seal(dst []byte, codec Codec) (Envelope, error) {
 		return nil, fmt.Errorf("%w: batch of %d records, %d bytes", ErrRecordTooLarge, b.count, b.Size())
 	}
 	start := len(dst)
-	dst = slices.Grow(dst, envelopeHeaderSize+BatchHeaderSize)
-	body := start + envelopeHeaderSize + BatchHeaderSize
+	dst = slices.Grow(dst, EnvelopeBytes+BatchHeaderSize)
+	body := start + EnvelopeBytes + BatchHeaderSize
 	out, err := compress(dst[:body], b.records, codec)
 	if err != nil {
 		return nil, err

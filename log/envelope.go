@@ -23,8 +23,10 @@ import (
 type Envelope []byte
 
 const (
-	envelopeVersion    = 1
-	envelopeHeaderSize = 1 + 8
+	envelopeVersion = 1
+
+	// EnvelopeBytes is how much longer an envelope is than the batch in it.
+	EnvelopeBytes = 1 + 8
 )
 
 // The checks of OpenEnvelope. Each is an ErrCorruptRecord.
@@ -39,8 +41,8 @@ var (
 // without the bytes of dst before it, like Seal, and like there Finish has yet to run.
 func Wrap(dst []byte, b Batch) Envelope {
 	start := len(dst)
-	dst = slices.Grow(dst, envelopeHeaderSize+len(b))
-	dst = append(dst[:start+envelopeHeaderSize], b...)
+	dst = slices.Grow(dst, EnvelopeBytes+len(b))
+	dst = append(dst[:start+EnvelopeBytes], b...)
 	e := Envelope(dst[start:])
 	e.putHeader()
 	return e
@@ -53,7 +55,7 @@ func Wrap(dst []byte, b Batch) Envelope {
 //
 // Every failure is ErrCorruptRecord and says which check failed.
 func OpenEnvelope(v []byte) (Envelope, error) {
-	if len(v) < envelopeHeaderSize+BatchHeaderSize {
+	if len(v) < EnvelopeBytes+BatchHeaderSize {
 		return nil, fmt.Errorf("%w: %d bytes", errEnvelopeShort, len(v))
 	}
 	if v[0] != envelopeVersion {
@@ -74,7 +76,7 @@ func OpenEnvelope(v []byte) (Envelope, error) {
 
 // Batch returns the batch inside. It shares the envelope's memory: Finish must run after
 // every change to it.
-func (e Envelope) Batch() Batch { return Batch(e[envelopeHeaderSize:]) }
+func (e Envelope) Batch() Batch { return Batch(e[EnvelopeBytes:]) }
 
 // Finish gives the batch its base offset and computes the hash, which reads the whole
 // batch once (5 µs for 64 KB). Then the envelope may be stored. Finish may run
@@ -85,8 +87,8 @@ func (e Envelope) Finish(baseOffset int64) {
 }
 
 func (e Envelope) putHeader() {
-	clear(e[:envelopeHeaderSize])
+	clear(e[:EnvelopeBytes])
 	e[0] = envelopeVersion
 }
 
-func (e Envelope) hash() uint64 { return xxhash.Sum64(e[envelopeHeaderSize:]) }
+func (e Envelope) hash() uint64 { return xxhash.Sum64(e[EnvelopeBytes:]) }

@@ -45,7 +45,7 @@ func TestWrapAppends(t *testing.T) {
 	if whole := buf[:cap(buf)]; string(whole[:3]) != "abc" || !bytes.Equal(whole[3:3+len(e)], e) {
 		t.Error("the envelope is not behind dst in dst's memory")
 	}
-	e[envelopeHeaderSize]++
+	e[EnvelopeBytes]++
 	if want.Batch()[0] == e.Batch()[0] {
 		t.Error("the envelope shares the batch's memory")
 	}
@@ -66,7 +66,7 @@ func TestOpenEnvelopeRefuses(t *testing.T) {
 		want error
 	}{
 		"empty":          {nil, errEnvelopeShort},
-		"no batch":       {e[:envelopeHeaderSize], errEnvelopeShort},
+		"no batch":       {e[:EnvelopeBytes], errEnvelopeShort},
 		"newer version":  {newer, errEnvelopeVersion},
 		"one byte less":  {e[:len(e)-1], errHash},
 		"one byte more":  {append(bytes.Clone(e), 0), errHash},

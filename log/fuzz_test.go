@@ -60,7 +60,7 @@ func FuzzOpenEnvelope(f *testing.F) {
 		if _, err := OpenEnvelope(v); err != nil && !errors.Is(err, ErrCorruptRecord) {
 			t.Fatal(err)
 		}
-		if len(v) < envelopeHeaderSize+BatchHeaderSize {
+		if len(v) < EnvelopeBytes+BatchHeaderSize {
 			return
 		}
 		e := Envelope(v)

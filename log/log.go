@@ -156,14 +156,7 @@ func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, e
 	if from == end {
 		return buf, nil
 	}
-	err := l.st.Scan(store.BatchRange(l.id, from), func(e store.Entry) (bool, error) {
-		key, err := store.ParseBatchKey(e.Key)
-		if err != nil {
-			return false, err
-		}
-		if key.LastOffset >= end {
-			return false, nil
-		}
+	err := l.scan(from, end, func(e store.Entry, key store.BatchKey) (bool, error) {
 		sb := StoredBatch{LastOffset: key.LastOffset}
 		sb.Envelope, buf, sb.Err = l.open(e, key, buf)
 		if sb.Err != nil && !errors.Is(sb.Err, ErrCorruptRecord) {
@@ -172,6 +165,44 @@ func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, e
 		return fn(sb), nil
 	})
 	return buf, l.wrap(err)
+}
+
+// ReadInto is Read for those who keep the batches. Before a batch is read, place is told its
+// length without the envelope, and returns the memory that it shall live in, or false to stop
+// before it. A batch lives in the capacity of that memory if that is EnvelopeBytes more than
+// the length or larger, otherwise in memory of its own, and stays as it is.
+func (l *Log) ReadInto(from int64, place func(length int) ([]byte, bool), fn func(StoredBatch) bool) error {
+	start, end := l.Start(), l.End()
+	if from < start || from > end {
+		return l.outOfRange(from, start, end)
+	}
+	if from == end {
+		return nil
+	}
+	return l.wrap(l.scan(from, end, func(e store.Entry, key store.BatchKey) (bool, error) {
+		memory, ok := place(max(0, e.Size-EnvelopeBytes))
+		if !ok {
+			return false, nil
+		}
+		sb := StoredBatch{LastOffset: key.LastOffset}
+		sb.Envelope, _, sb.Err = l.open(e, key, memory)
+		if sb.Err != nil && !errors.Is(sb.Err, ErrCorruptRecord) {
+			return false, sb.Err
+		}
+		return fn(sb), nil
+	}))
+}
+
+// scan calls fn for the stored batches from the one that holds offset from, up to offset
+// end.
+func (l *Log) scan(from, end int64, fn func(store.Entry, store.BatchKey) (bool, error)) error {
+	return l.st.Scan(store.BatchRange(l.id, from), func(e store.Entry) (bool, error) {
+		key, err := store.ParseBatchKey(e.Key)
+		if err != nil || key.LastOffset >= end {
+			return false, err
+		}
+		return fn(e, key)
+	})
 }
 
 // open reads the value of e into buf and verifies it against its key. What is wrong with
@@ -296,7 +327,7 @@ func (l *Log) BytesFrom(from int64, enough int) (int, error) {
 		if err != nil || key.LastOffset >= end {
 			return false, err
 		}
-		n += max(0, e.Size-envelopeHeaderSize)
+		n += max(0, e.Size-EnvelopeBytes)
 		return n < enough, nil
 	})
 	return n, l.wrap(err)

@@ -145,11 +145,60 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// Batches that are read into memory of the caller's own stay as they are.
+func TestReadInto(t *testing.T) {
+	l := newLog(t, 3, 1, 4, 2)
+	memory := make([]byte, 1<<10)
+	var places [][]byte
+	var read []Batch
+	err := l.ReadInto(1,
+		func(length int) ([]byte, bool) {
+			switch len(read) {
+			case 2:
+				return nil, true // none is as good as too little
+			case 3:
+				return nil, false
+			}
+			if want := len(span(t, 0, []int64{3, 1}[len(read)]).Batch()); length != want {
+				t.Errorf("batch %d: told a length of %d, it is %d", len(read), length, want)
+			}
+			place := memory[: 0 : EnvelopeBytes+length]
+			memory = memory[EnvelopeBytes+length:]
+			places = append(places, place)
+			return place, true
+		},
+		func(sb StoredBatch) bool {
+			read = append(read, sb.Envelope.Batch())
+			return true
+		})
+	if err != nil || len(read) != 3 {
+		t.Fatalf("got %d batches, error %v", len(read), err)
+	}
+	for i, place := range places {
+		if &read[i][0] != &place[:EnvelopeBytes+1][EnvelopeBytes] {
+			t.Errorf("batch %d is not in its place", i)
+		}
+	}
+	for i, want := range []string{"v0 v1 v2", "v3", "v4 v5 v6 v7"} {
+		var values []string
+		for _, r := range mustRead(t, read[i]) {
+			values = append(values, string(r.Value))
+		}
+		if got := strings.Join(values, " "); got != want {
+			t.Errorf("batch %d: got %s, want %s", i, got, want)
+		}
+	}
+}
+
 func TestReadOutOfRange(t *testing.T) {
 	l := newLog(t, 3, 3)
 	l.start.Store(2)
 	for _, from := range []int64{-1, 0, 1, 7, 1 << 62} {
-		_, err := l.Read(from, nil, func(StoredBatch) bool { t.Error("a batch"); return true })
+		err := l.ReadInto(from, func(int) ([]byte, bool) { return nil, true }, func(StoredBatch) bool { t.Error("a batch"); return true })
+		if !errors.Is(err, ErrOffsetOutOfRange) {
+			t.Errorf("ReadInto from %d: got error %v", from, err)
+		}
+		_, err = l.Read(from, nil, func(StoredBatch) bool { t.Error("a batch"); return true })
 		if !errors.Is(err, ErrOffsetOutOfRange) || !strings.Contains(err.Error(), "orders/1") {
 			t.Errorf("from %d: got error %v", from, err)
 		}

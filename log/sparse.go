@@ -60,7 +60,7 @@ func (s *SparseBuilder) Seal(codec Codec, c Cover) (Envelope, error) {
 	}
 	var e Envelope
 	if s.b.Records() == 0 {
-		e = make(Envelope, envelopeHeaderSize+BatchHeaderSize)
+		e = make(Envelope, EnvelopeBytes+BatchHeaderSize)
 		e.putHeader()
 		e.Batch().putHeader(CodecNone, c.MaxTimestamp, c.MaxTimestamp, 0)
 	} else {
