@@ -12,10 +12,10 @@ import (
 
 // Fetch: the batches of partitions from given offsets on, as they are stored.
 //
-// Versions 0 to 18; up to 3, batches become message sets (message_set.go). It waits for MinBytes, at most MaxWait, woken by the partitions, and
-// answers at once when a partition has an error. MaxBytes, of the partition and of the
-// answer, are kept by whole batches: the first of the answer comes whatever its size.
-// Sessions are in fetch_session.go. Isolation makes no difference without transactions. Left
+// Versions 0 to 18; up to 3, batches become message sets (message_set.go). It waits for
+// MinBytes, at most MaxWait, woken by the partitions, and answers at once when a partition
+// has an error. MaxBytes, of the partition and of the answer, are kept by whole batches: the
+// first of the answer comes whatever its size. Sessions are in fetch_session.go. Isolation makes no difference without transactions. Left
 // out: replicas, racks, and diverging epochs, as there is one leader.
 func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 	session, err := c.session(req)
@@ -37,6 +37,7 @@ func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 	if session != nil {
 		session.prune(resp)
 	}
+	c.blanks = findBlanks(resp, f.parts)
 	return resp
 }
 
@@ -79,7 +80,7 @@ type fetchedPart struct {
 	partition *partition.Partition // nil when it is unknown, which err says
 	offset    int64
 	maxBytes  int
-	from, to  int // of what was read, in the call's memory
+	read      pieces // in the call's memory
 	err       error
 }
 
@@ -102,42 +103,45 @@ func (f *fetching) collect(req *kmsg.FetchRequest) {
 
 // read reads what there is, in place of what it has read before.
 func (f *fetching) read() {
-	out, batch := f.c.memory(), getBuffer()
-	defer batch.put()
-	out.b, f.bytes = out.b[:0], 0
+	f.c.arena.release()
+	f.bytes = 0
 	for i := range f.parts {
 		part := &f.parts[i]
-		part.from, part.to = len(out.b), len(out.b)
 		if part.err != nil {
 			continue
 		}
-		limit := min(part.maxBytes, f.maxBytes-f.bytes)
-		var broken error
-		batch.b, part.err = part.partition.Fetch(f.c.ctx, f.c.clientID, part.offset, batch.b, func(sb log.StoredBatch) bool {
-			if sb.Err != nil {
-				broken = sb.Err
-				return false
-			}
-			b := sb.Envelope.Batch()
-			if f.c.version < firstFetchBatches {
-				var all bool
-				before := len(out.b)
-				out.b, all, broken = f.appendDowngraded(out.b, part, b, limit)
-				f.bytes += len(out.b) - before
-				return all
-			}
-			if f.bytes > 0 && len(out.b)-part.from+len(b) > limit {
-				return false
-			}
-			out.b = append(out.b, b...)
-			f.bytes += len(b)
-			return len(out.b)-part.from < limit
-		})
-		part.to = len(out.b)
-		if part.err == nil && part.to == part.from {
-			part.err = broken // else it comes the next time, first
-		}
+		part.read = pieces{}
+		f.readPart(part)
+		f.bytes += part.read.bytes
 		f.failed = f.failed || part.err != nil
+	}
+}
+
+// readPart reads a partition's batches, as many as the limits allow.
+func (f *fetching) readPart(part *fetchedPart) {
+	limit := min(part.maxBytes, f.maxBytes-f.bytes)
+	if f.c.version < firstFetchBatches {
+		f.readDowngraded(part, limit)
+		return
+	}
+	memory := &f.c.arena
+	var broken error
+	place := func(length int) ([]byte, bool) {
+		if f.bytes+part.read.bytes > 0 && part.read.bytes+length > limit {
+			return nil, false
+		}
+		return memory.place(log.EnvelopeBytes + length), true
+	}
+	part.err = part.partition.FetchInto(f.c.ctx, f.c.clientID, part.offset, place, func(sb log.StoredBatch) bool {
+		if sb.Err != nil {
+			broken = sb.Err
+			return false
+		}
+		part.read.add(memory, sb.Envelope.Batch(), log.EnvelopeBytes)
+		return part.read.bytes < limit
+	})
+	if part.err == nil && part.read.bytes == 0 {
+		part.err = broken // else it comes the next time, first
 	}
 }
 
@@ -200,7 +204,10 @@ func (f *fetching) answer(req *kmsg.FetchRequest) *kmsg.FetchResponse {
 func (f *fetching) outcome(part *fetchedPart, index int32, isolation int8) kmsg.FetchResponseTopicPartition {
 	out := kmsg.NewFetchResponseTopicPartition()
 	out.Partition = index
-	out.RecordBatches = f.c.memory().b[part.from:part.to:part.to]
+	out.RecordBatches = []byte{}
+	if part.read.bytes > 0 {
+		out.RecordBatches = placeholders[0]
+	}
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = -1, -1, -1
 	if isolation == readCommitted {
 		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
@@ -212,6 +219,25 @@ func (f *fetching) outcome(part *fetchedPart, index int32, isolation int8) kmsg.
 	end := part.partition.HighWatermark()
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = end, end, part.partition.LogStart()
 	return out
+}
+
+// findBlanks returns where in the answer the records of the parts belong.
+func findBlanks(resp *kmsg.FetchResponse, parts []fetchedPart) []blank {
+	var blanks []blank
+	for i := range resp.Topics {
+		for j := range resp.Topics[i].Partitions {
+			slot := &resp.Topics[i].Partitions[j].RecordBatches
+			if len(*slot) == 0 {
+				continue
+			}
+			for parts[0].read.bytes == 0 {
+				parts = parts[1:]
+			}
+			blanks = append(blanks, blank{slot, parts[0].read})
+			parts = parts[1:]
+		}
+	}
+	return blanks
 }
 
 // readCommitted is the isolation level of that name.

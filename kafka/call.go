@@ -17,9 +17,10 @@ type call struct {
 	entry *entry
 	req   kmsg.Request
 
-	bytes   int     // of the frame
-	frame   *buffer // pooled memory that req refers to; nil if that is its own
-	scratch *buffer // pooled memory that the answer refers to, see memory
+	bytes  int     // of the frame
+	frame  *buffer // pooled memory that req refers to; nil if that is its own
+	blanks []blank // of the answer
+	arena  arena   // pooled memory that they refer to
 }
 
 // pending is a request that was begun.
@@ -95,17 +96,9 @@ func (c *call) answerVersion() int16 {
 	return c.version
 }
 
-// memory returns pooled memory for the answer, valid until it is written.
-func (c *call) memory() *buffer {
-	if c.scratch == nil {
-		c.scratch = getBuffer()
-	}
-	return c.scratch
-}
-
 // release gives the memory of the call back.
 func (c *call) release() {
 	c.frame.put()
-	c.scratch.put()
-	c.frame, c.scratch, c.req = nil, nil, nil
+	c.arena.release()
+	c.frame, c.blanks, c.req = nil, nil, nil
 }

@@ -262,8 +262,7 @@ func (c *conn) reply(cl *call, resp kmsg.Response) {
 	if resp != nil && !c.broken {
 		resp.SetVersion(cl.answerVersion())
 		buf := getBuffer()
-		buf.b = appendAnswer(buf.b, cl.correlationID, resp)
-		if err := c.write(buf.b); err != nil {
+		if err := c.write(splice(nil, buf, cl.correlationID, resp, cl.blanks)); err != nil {
 			c.breakOff(err)
 		}
 		buf.put()
@@ -289,9 +288,10 @@ func (c *conn) forget(cl *call) {
 	}
 }
 
-// write writes b, which the client has to read piece by piece.
-func (c *conn) write(b []byte) error {
-	for len(b) > 0 {
+// write writes an answer, which the client has to read part by part.
+func (c *conn) write(answer [][]byte) error {
+	var part net.Buffers
+	for len(answer) > 0 {
 		timeout := c.s.opts.WriteTimeout
 		if err := c.nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 			return err
@@ -299,14 +299,14 @@ func (c *conn) write(b []byte) error {
 		if c.s.ctx.Err() != nil && timeout > closeGrace {
 			_ = c.nc.SetWriteDeadline(time.Now().Add(closeGrace)) // stop may have set its own before ours
 		}
-		n, err := c.nc.Write(b[:min(len(b), writeChunkBytes)])
+		part, answer = cutPieces(answer, writeChunkBytes)
+		_, err := part.WriteTo(c.nc)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return errSlow
 		}
 		if err != nil {
 			return err
 		}
-		b = b[n:]
 	}
 	return nil
 }

@@ -42,6 +42,26 @@ func fetchMagic(version int16) int8 {
 	return 0
 }
 
+// readDowngraded reads what part wants as messages, in memory of their own.
+func (f *fetching) readDowngraded(part *fetchedPart, limit int) {
+	batch := getBuffer()
+	defer batch.put()
+	var out []byte
+	var broken error
+	batch.b, part.err = part.partition.Fetch(f.c.ctx, f.c.clientID, part.offset, batch.b, func(sb log.StoredBatch) bool {
+		all := false
+		if broken = sb.Err; broken == nil {
+			out, all, broken = f.appendDowngraded(out, part, sb.Envelope.Batch(), limit)
+		}
+		return all
+	})
+	if len(out) > 0 {
+		part.read = pieces{all: [][]byte{out}, bytes: len(out)}
+	} else if part.err == nil {
+		part.err = broken // else it comes the next time, first
+	}
+}
+
 // appendDowngraded appends as much of a batch as part wants and has room for to dst, as
 // messages. From before the fetch offset there is nothing, and the first message of the
 // partition comes whatever its size: old clients ask for the same partition first again and
@@ -56,7 +76,7 @@ func (f *fetching) appendDowngraded(dst []byte, part *fetchedPart, b log.Batch, 
 		}
 		records = buf.b
 	}
-	had := len(dst) - part.from
+	had := len(dst)
 	d := log.Downgrade{
 		Magic: fetchMagic(f.c.version), From: part.offset,
 		Limit: limit - had, AtLeastOne: had == 0 && (f.bytes == 0 || f.bytes < f.maxBytes),

@@ -76,14 +76,6 @@ func (p *Partition) read(from int64, buf []byte, fn func(log.StoredBatch) bool) 
 	return p.log.Read(from, buf, fn)
 }
 
-// ReadInto is log.Log.ReadInto, refused with the reason once the partition has ended.
-func (p *Partition) ReadInto(from int64, place func(length int) ([]byte, bool), fn func(log.StoredBatch) bool) error {
-	if err := p.Err(); err != nil {
-		return err
-	}
-	return p.log.ReadInto(from, place, fn)
-}
-
 // BytesFrom is log.Log.BytesFrom, refused once the partition has ended.
 func (p *Partition) BytesFrom(from int64, enough int) (int, error) {
 	if err := p.Err(); err != nil {
