@@ -109,7 +109,7 @@ func (pr *producing) begin(part *producedPart, records []byte) {
 		return
 	}
 	c := pr.c
-	batch, err := admit(part.partition, c.version, records)
+	batch, err := admit(part.partition, c.version, records, c.s.opts.TrustCompressed)
 	if err != nil {
 		part.err = err
 		return

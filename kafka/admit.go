@@ -16,8 +16,9 @@ import (
 // Checked is everything that somebody who reads the batch later relies on: length, CRC,
 // codec, counts and offsets, and every record, decompressed if need be. That costs a
 // decompression for each batch, as in Kafka; without it a client could store what no
-// consumer can pass.
-func admit(p *partition.Partition, version int16, records []byte) (log.Batch, error) {
+// consumer can pass. With trust (Options.TrustCompressed) compressed records are taken as they
+// are where nothing depends on them.
+func admit(p *partition.Partition, version int16, records []byte, trust bool) (log.Batch, error) {
 	b, err := onlyBatch(version, records)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
@@ -25,8 +26,10 @@ func admit(p *partition.Partition, version int16, records []byte) (log.Batch, er
 	if err := checkHeader(p, version, b); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
 	}
-	if err := checkRecords(p, b); err != nil {
-		return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
+	if !trust || !canTrust(p, b) {
+		if err := checkRecords(p, b); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
+		}
 	}
 	b.SetLeaderEpoch(leaderEpoch)
 	return b, nil
@@ -77,6 +80,14 @@ func checkHeader(p *partition.Partition, version int16, b log.Batch) error {
 		return protocolError{codeInvalidRecord, "a producer id without an epoch or a sequence number"}
 	}
 	return nil
+}
+
+// canTrust reports whether b may be stored on its header's word: its topic does not ask for
+// keys, a header is all that there is to read without decompressing, and its timestamps could
+// be those of the records, the first of which has the base timestamp.
+func canTrust(p *partition.Partition, b log.Batch) bool {
+	return b.Codec() != log.CodecNone && !p.Rules().KeyRequired &&
+		b.BaseTimestamp() >= 0 && b.MaxTimestamp() >= b.BaseTimestamp()
 }
 
 // checkRecords checks every record and corrects the max timestamp.

@@ -29,6 +29,13 @@ type Options struct {
 	// default they wait, as with acks=1, until what they bring is in the store: that survives
 	// the death of the process, not of the machine, as in Kafka on one node.
 	SyncAll bool
+	// TrustCompressed stores compressed batches without decompressing them: their headers
+	// and CRCs are checked, their records are not, but on topics that ask for keys and when
+	// the timestamps in the header cannot be. By default every record is checked, as in
+	// Kafka, which costs several times what storing the batch does; without that a faulty
+	// producer can store a batch that clients fail at, and a max timestamp that misleads
+	// retention and searches by time.
+	TrustCompressed bool
 
 	// MaxFrameBytes bounds a Produce request; 0 means 100 MiB (socket.request.max.bytes).
 	// All other requests are at most 2 MiB.

@@ -164,3 +164,55 @@ func TestProduceAgain(t *testing.T) {
 		}
 	}
 }
+
+// A server that trusts compressed batches stores them without a look at their records, but
+// where somebody relies on those, and not on a header that cannot be.
+func TestProduceTrustsCompressedBatches(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{TrustCompressed: true})
+	k.create("web_log", samsa.TopicConfig{})
+	k.create("compacted", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact})
+	c := k.dial()
+	compressed := func(change func(b log.Batch)) log.Batch {
+		b := batch(t, log.CodecSnappy, record{5, "k", string(make([]byte, 300))}, record{7, "", "y"})
+		if b.Codec() != log.CodecSnappy {
+			t.Fatal("the batch is not compressed")
+		}
+		change(b)
+		return b
+	}
+	garbled := func(b log.Batch) {
+		clear(b[log.BatchHeaderSize:])
+		b.SetMaxTimestamp(b.MaxTimestamp()) // a good CRC again
+	}
+	for _, tt := range []struct {
+		name, topic string
+		batch       log.Batch
+		want        int16
+		maxTime     int64
+	}{
+		{"as it should be", "web_log", compressed(func(log.Batch) {}), 0, 7},
+		{"records that cannot be read", "web_log", compressed(garbled), 0, 7},
+		{"a bad CRC", "web_log", compressed(func(b log.Batch) { b[70] ^= 1 }), codeCorruptMessage, 0},
+		{"a max timestamp before the first", "web_log", compressed(func(b log.Batch) { b.SetMaxTimestamp(4) }), 0, 7},
+		{"a max timestamp that could be", "web_log", compressed(func(b log.Batch) { b.SetMaxTimestamp(9) }), 0, 9},
+		{"plain records that cannot be read", "web_log", func() log.Batch {
+			b := batch(t, log.CodecNone, record{5, "k", "v"})
+			garbled(b)
+			return b
+		}(), codeCorruptMessage, 0},
+		{"a record without key", "compacted", compressed(func(log.Batch) {}), codeInvalidRecord, 0},
+	} {
+		p := ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, tt.topic, tt.batch)).Topics[0].Partitions[0]
+		if p.ErrorCode != tt.want {
+			t.Errorf("%s: got error %d, want %d", tt.name, p.ErrorCode, tt.want)
+			continue
+		}
+		if tt.want != 0 {
+			continue
+		}
+		got := ask[*kmsg.FetchResponse](c, 11, fetchRequest(tt.topic, p.BaseOffset)).Topics[0].Partitions[0].RecordBatches
+		if stored, err := log.ParseBatch(got); err != nil || stored.MaxTimestamp() != tt.maxTime {
+			t.Errorf("%s: stored with max timestamp %d, want %d, error %v", tt.name, stored.MaxTimestamp(), tt.maxTime, err)
+		}
+	}
+}
