@@ -39,7 +39,7 @@ func batchOf64KB(tb testing.TB, codec log.Codec) log.Batch {
 	var last log.Envelope
 	for i := 0; ; i++ {
 		b.Append(1760000000000+int64(i), nil, fmt.Appendf(nil, `{"time":%d,"user":"u%06d","method":"GET","path":"/item/%08x","status":200,"ms":%d,"agent":"curl"}`,
-			1760000000000+i*7, i*7919%1_000_000, uint32(i)*2654435761, i*31%1000), nil)
+			1760000000000+int64(i)*7, i*7919%1_000_000, uint32(i)*2654435761, i*31%1000), nil)
 		if i%64 != 0 {
 			continue
 		}
