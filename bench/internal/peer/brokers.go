@@ -2,9 +2,13 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/kafka"
 )
 
 const (
@@ -18,6 +22,15 @@ var kafkaCodecNames = []string{"gzip", "snappy", "lz4", "zstd"}
 // is a Peer whose Open is embedded(start).
 func kafkaPeers(s Settings) []*Peer {
 	peers := []*Peer{
+		{
+			Name:    "samsa-kafka",
+			Title:   "Samsa over the wire",
+			About:   "The samsa peer's broker behind its Kafka listener in the same process, through a franz-go client on loopback. Synced: SyncAll.",
+			Module:  SamsaModule,
+			Retains: true,
+			Codecs:  kafkaCodecNames,
+			Open:    embedded(startSamsa),
+		},
 		{
 			Name:     "kfake-memory",
 			Title:    "kfake in memory",
@@ -72,6 +85,19 @@ func embedded(start func(dir string, o Options) (*broker, error)) func(context.C
 		}
 		return openKafka(ctx, b, topicName, o)
 	}
+}
+
+// startSamsa starts the wire door of a broker on dir.
+func startSamsa(dir string, o Options) (*broker, error) {
+	b, err := samsa.Open(dir, samsa.Options{})
+	if err != nil {
+		return nil, err
+	}
+	srv, err := kafka.Listen(b, "127.0.0.1:0", kafka.Options{SyncAll: o.Synced})
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return &broker{addr: srv.Addr().String(), noFiles: true, stop: b.Close}, nil // which closes the door too
 }
 
 func startKfake(opts ...kfake.Opt) (*broker, error) {

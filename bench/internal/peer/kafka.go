@@ -24,6 +24,8 @@ type kafkaLog struct {
 // broker is a running broker.
 type broker struct {
 	addr string
+	// noFiles brokers have no segments to size and no flush to set by topic.
+	noFiles bool
 	// stop ends it, after the clients; nil for one that is not ours.
 	stop func() error
 }
@@ -66,12 +68,14 @@ const (
 
 func (l *kafkaLog) createTopic(ctx context.Context, o Options) error {
 	configs := map[string]*string{"max.message.bytes": kadm.StringPtr(strconv.Itoa(o.BatchBytes + o.BatchBytes/2 + 1<<20))}
-	if o.Synced {
+	if o.Synced && !l.broker.noFiles {
 		configs["flush.messages"] = kadm.StringPtr("1")
 	}
 	if o.KeepBytes > 0 {
 		configs["retention.bytes"] = kadm.StringPtr(strconv.FormatInt(o.KeepBytes, 10))
-		configs["segment.bytes"] = kadm.StringPtr(strconv.FormatInt(max(1<<20, o.KeepBytes/kafkaSegments), 10))
+		if !l.broker.noFiles {
+			configs["segment.bytes"] = kadm.StringPtr(strconv.FormatInt(max(1<<20, o.KeepBytes/kafkaSegments), 10))
+		}
 	}
 	_, err := kadm.NewClient(l.client).CreateTopic(ctx, int32(o.Partitions), -1, configs, l.topic)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
