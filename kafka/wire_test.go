@@ -302,32 +302,3 @@ func dialIdle(tb testing.TB, srv *Server, n int) []net.Conn {
 	}
 	return clients
 }
-
-// BenchmarkIdleConnections tells what a connection costs in heap and stacks, the client's end
-// included, as both are here.
-func BenchmarkIdleConnections(b *testing.B) {
-	broker, err := samsa.Open("", samsa.Options{InMemory: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = broker.Close() }()
-	srv, err := Listen(broker, "127.0.0.1:0", Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	memory := func() uint64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return m.HeapInuse + m.StackInuse
-	}
-	const conns = 1000
-	for b.Loop() {
-		before := memory()
-		clients := dialIdle(b, srv, conns)
-		b.ReportMetric(float64(memory()-before)/conns, "B/conn")
-		for _, nc := range clients {
-			_ = nc.Close()
-		}
-	}
-}
