@@ -122,51 +122,6 @@ func TestProducerLinger(t *testing.T) {
 	})
 }
 
-func TestProducerBlocksWhenTheBufferIsFull(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := inMemory(t, Options{})
-		k.create("t", 1)
-		storing := make(chan struct{})
-		go func() {
-			_ = k.committer.Exclusive(func() error { <-storing; return nil }) // nothing is stored meanwhile
-		}()
-		synctest.Wait()
-		p := k.producer(ProducerOptions{BufferedBytes: 1000})
-		sent := 0
-		for ; p.Buffered() < 850; sent++ {
-			p.Produce(k.ctx, Record{Topic: "t", Value: make([]byte, 90)}, nil)
-		}
-		full := p.Buffered()
-		ctx, cancel := context.WithTimeout(k.ctx, time.Second)
-		defer cancel()
-		var refused, late collector
-		p.Produce(ctx, Record{Topic: "t", Value: make([]byte, 200)}, refused.promise)
-		if len(refused.errs) != 1 || !errors.Is(refused.errs[0], context.DeadlineExceeded) || p.Buffered() != full {
-			t.Fatalf("a full buffer gave %v and went from %d to %d bytes", refused.errs, full, p.Buffered())
-		}
-		go p.Produce(k.ctx, Record{Topic: "t", Value: make([]byte, 200)}, late.promise)
-		go p.Produce(k.ctx, Record{Topic: "t", Value: make([]byte, 300)}, late.promise)
-		synctest.Wait()
-		if p.Buffered() != full || late.count() != 0 {
-			t.Fatalf("%d bytes are buffered, %d promises kept while nothing is stored", p.Buffered(), late.count())
-		}
-		close(storing)
-		synctest.Wait()
-		if late.count() != 2 || len(late.errs) != 0 || p.Buffered() != 0 {
-			t.Fatalf("waiting records: %d promises, %v", late.count(), late.errs)
-		}
-		c := k.consumer(ConsumerOptions{Topics: []string{"t"}})
-		var sizes []int
-		for _, r := range k.read(c, sent+2) {
-			sizes = append(sizes, len(r.Value))
-		}
-		slices.Sort(sizes)
-		if sizes[0] != 90 || sizes[sent-1] != 90 || sizes[sent] != 200 || sizes[sent+1] != 300 {
-			t.Errorf("stored values have sizes %v", sizes)
-		}
-	})
-}
-
 // Lingering ends when it is what keeps the buffer full.
 func TestProducerDoesNotLingerWithAFullBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
