@@ -1,6 +1,7 @@
 package samsa_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -342,4 +343,28 @@ func ExampleBroker_Update() {
 	// Output:
 	// last/alice: 3 books
 	// map[orders/0:{1 }]
+}
+
+// A snapshot goes from a running broker into any other store: a file of test data, say, into
+// memory.
+func ExampleRestore() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("tea")})
+	must(err)
+	var file bytes.Buffer
+	must(b.Snapshot(ctx, &file))
+	_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("after the snapshot")})
+	must(err)
+
+	restored, err := samsa.Restore(ctx, "", &file, samsa.Options{InMemory: true})
+	must(err)
+	defer restored.Close()
+	c, err := restored.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}})
+	must(err)
+	records, err := c.Poll(ctx)
+	must(err)
+	fmt.Println(len(records), string(records[0].Value))
+	// Output: 1 tea
 }

@@ -39,12 +39,16 @@ type fatal struct{}
 func runFake(fn func(ft *fakeTest)) *fakeTest {
 	ft := &fakeTest{name: "fake"}
 	ft.protect(func() { fn(ft) })
+	ft.cleanUp()
+	return ft
+}
+
+func (ft *fakeTest) cleanUp() {
 	for len(ft.cleanups) > 0 {
 		last := ft.cleanups[len(ft.cleanups)-1]
 		ft.cleanups = ft.cleanups[:len(ft.cleanups)-1]
 		ft.protect(last)
 	}
-	return ft
 }
 
 func (ft *fakeTest) protect(fn func()) {
