@@ -192,6 +192,37 @@ func TestWaitStableAndExpire(t *testing.T) {
 	runFake(func(ft *fakeTest) { samsatest.Expire(ft, b, "g", "three") }).wantErrs(t, `has no member "three"`)
 }
 
+// An expired member learns of it with its next call, whatever name it was given by.
+func TestExpire(t *testing.T) {
+	for name, of := range map[string]func(m samsa.MemberInfo) string{
+		"member id":   func(m samsa.MemberInfo) string { return m.ID },
+		"instance id": func(m samsa.MemberInfo) string { return m.InstanceID },
+		"client id":   func(m samsa.MemberInfo) string { return m.ClientID },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := samsatest.New(t, samsatest.Topic("t", 1))
+				samsatest.Produce(t, b, "t", "v")
+				c := consumer(t, b, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{
+					ClientID: "worker", InstanceID: "host-1", ManualCommit: true,
+				}})
+				poll(t, c)
+				info, err := b.Groups().Describe(ctx, "g")
+				if err != nil || len(info.Members) != 1 {
+					t.Fatalf("the group is %+v, %v", info, err)
+				}
+				samsatest.Expire(t, b, "g", of(info.Members[0]))
+				wantMembers(t, b, 0)
+				wantErr(t, c.Commit(ctx), samsa.ErrUnknownMember)
+				if got := poll(t, c); !slices.Equal(got, []string{"v"}) { // it joins again; nothing was committed
+					t.Errorf("then came %q", got)
+				}
+				wantMembers(t, b, 1)
+			})
+		})
+	}
+}
+
 func TestWaitRecordsOfATopicToCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := samsatest.New(t)

@@ -3,6 +3,7 @@ package samsatest_test
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -140,6 +141,77 @@ func TestReleaseLetsOneWaveGo(t *testing.T) {
 	})
 }
 
+// Whatever can be held stands still until the fault is removed, and is counted. Behind the
+// store, what is held is there for others to see.
+func TestHolds(t *testing.T) {
+	produce := func(b *samsa.Broker, _ *samsa.Consumer) error {
+		_, err := b.Produce(ctx, samsatest.Record("t", "new"))
+		return err
+	}
+	pollOne := func(_ *samsa.Broker, c *samsa.Consumer) error {
+		_, err := c.Poll(ctx)
+		return err
+	}
+	commit := func(_ *samsa.Broker, c *samsa.Consumer) error {
+		return c.CommitOffsets(ctx, map[samsa.TopicPartition]samsa.CommittedOffset{{Topic: "t"}: {Offset: 1}})
+	}
+	nothing, record, offset := "1 records, 0 committed", "2 records, 0 committed", "1 records, 1 committed"
+	for name, tc := range map[string]struct {
+		hold            func(b *samsa.Broker) *samsatest.Fault
+		joined          bool // the consumer is a member before
+		work            func(b *samsa.Broker, c *samsa.Consumer) error
+		meanwhile, then string
+	}{
+		"append":            {func(b *samsa.Broker) *samsatest.Fault { return samsatest.Appends(b, "t").Hold() }, false, produce, nothing, record},
+		"answer to append":  {func(b *samsa.Broker) *samsatest.Fault { return samsatest.Appends(b, "t").Stored().Hold() }, false, produce, record, record},
+		"fetch":             {func(b *samsa.Broker) *samsatest.Fault { return samsatest.Fetches(b, "t").Next(1).Hold() }, false, pollOne, nothing, nothing},
+		"join":              {func(b *samsa.Broker) *samsatest.Fault { return samsatest.Joins(b, "g").Hold() }, false, pollOne, nothing, nothing},
+		"commit":            {func(b *samsa.Broker) *samsatest.Fault { return samsatest.Commits(b, "g").Hold() }, true, commit, nothing, offset},
+		"answer to commits": {func(b *samsa.Broker) *samsatest.Fault { return samsatest.Commits(b, "g").Stored().Hold() }, true, commit, offset, offset},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := samsatest.New(t, samsatest.Topic("t", 1))
+				samsatest.Produce(t, b, "t", "old")
+				c := consumer(t, b, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{ManualCommit: true}})
+				if tc.joined {
+					poll(t, c)
+				}
+				held := tc.hold(b)
+				done := make(chan error, 1)
+				go func() { done <- tc.work(b, c) }()
+				held.Wait(t)
+				synctest.Wait()
+				select {
+				case err := <-done:
+					t.Fatalf("it is not held: %v", err)
+				default:
+				}
+				wantState(t, b, tc.meanwhile)
+				held.Remove()
+				wantErr(t, <-done, nil)
+				wantState(t, b, tc.then)
+				if n := held.Hits(); n != 1 {
+					t.Errorf("it has hit %d times, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+// wantState compares what topic t has, and what group g has committed of it.
+func wantState(t *testing.T, b *samsa.Broker, want string) {
+	t.Helper()
+	offsets, err := b.Groups().Committed(ctx, "g")
+	if err != nil && !errors.Is(err, samsa.ErrUnknownGroup) {
+		t.Fatal(err)
+	}
+	got := fmt.Sprintf("%d records, %d committed", len(samsatest.Drain(t, b, "t")), offsets[samsa.TopicPartition{Topic: "t"}].Offset)
+	if got != want {
+		t.Errorf("there are %s, want %s", got, want)
+	}
+}
+
 func TestDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := samsatest.New(t, samsatest.Topic("t", 1))
@@ -227,6 +299,9 @@ func TestFillDisk(t *testing.T) {
 	wantErr(t, b.Topics().Create(ctx, "u", samsa.TopicConfig{}), samsa.ErrDiskFull)
 	poll(t, c)
 	wantErr(t, c.Commit(ctx), nil)
+	if n := f.Hits(); n != 2 {
+		t.Errorf("it has hit %d times, want 2", n)
+	}
 	f.Remove()
 	samsatest.Produce(t, b, "t", "room again")
 	samsatest.Equal(t, b, "t", []string{"before", "room again"})
@@ -260,23 +335,34 @@ func TestWaitGivesUp(t *testing.T) {
 	})
 }
 
+// A damaged batch is an error for those who read it, in memory, in a fork, and on disk.
 func TestCorrupt(t *testing.T) {
-	b := samsatest.New(t, samsatest.Topic("t", 1))
-	for _, v := range []string{"a", "b", "c"} {
-		samsatest.Produce(t, b, "t", v)
-	}
-	samsatest.Corrupt(t, b, "t", 0, 1)
-	c := consumer(t, b, samsa.ConsumerOptions{Topics: []string{"t"}})
-	var got []string
-	for len(got) < 3 {
-		records, err := c.Poll(ctx)
-		if err != nil {
-			wantErr(t, err, samsa.ErrCorruptRecord)
-			got = append(got, "damaged")
+	damaged := func(opts ...samsatest.Option) *samsa.Broker {
+		b := samsatest.New(t, append(opts, samsatest.Topic("t", 1))...)
+		for _, v := range []string{"a", "b", "c"} {
+			samsatest.Produce(t, b, "t", v)
 		}
-		got = append(got, samsatest.Texts(records)...)
+		samsatest.Corrupt(t, b, "t", 0, 1)
+		return b
 	}
-	if !slices.Equal(got, []string{"a", "damaged", "c"}) {
-		t.Errorf("read %q", got)
+	memory := damaged()
+	for name, b := range map[string]*samsa.Broker{
+		"memory": memory, "fork": samsatest.Fork(t, memory), "disk": damaged(samsatest.Dir(filepath.Join(t.TempDir(), "d"))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := consumer(t, b, samsa.ConsumerOptions{Topics: []string{"t"}})
+			var got []string
+			for len(got) < 3 {
+				records, err := c.Poll(ctx)
+				if err != nil {
+					wantErr(t, err, samsa.ErrCorruptRecord)
+					got = append(got, "damaged")
+				}
+				got = append(got, samsatest.Texts(records)...)
+			}
+			if !slices.Equal(got, []string{"a", "damaged", "c"}) {
+				t.Errorf("read %q", got)
+			}
+		})
 	}
 }
