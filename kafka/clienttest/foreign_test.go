@@ -1,0 +1,163 @@
+package clienttest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// required is the value of the variable SAMSA_CLIENTS with which a client that is not installed
+// fails its tests.
+const required = "required"
+
+// missing ends a test that needs something which is not installed.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("SAMSA_CLIENTS") == required {
+		t.Fatalf("%s is not installed and SAMSA_CLIENTS=%s: run kafka/clienttest/install.sh", what, required)
+	}
+	t.Skipf("%s is not installed: run kafka/clienttest/install.sh", what)
+}
+
+// installed is where install.sh puts what no package manager has a place for.
+func installed(parts ...string) string {
+	dir := os.Getenv("SAMSA_CLIENTS_DIR")
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return ""
+		}
+		dir = filepath.Join(cache, "samsa-clients")
+	}
+	return filepath.Join(append([]string{dir}, parts...)...)
+}
+
+// run runs a program to its end and returns what it printed.
+func (k *kit) run(cmd *exec.Cmd) string {
+	k.t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if err != nil {
+		k.t.Fatalf("%s: %v\n%s\n%s", strings.Join(cmd.Args, " "), err, stdout.String(), stderr.String())
+	}
+	return stdout.String()
+}
+
+// program is a client that is a program of testdata. It is called with a verb, the address and
+// arguments of the verb, reads JSON from its standard input and writes JSON to its standard output:
+//
+//	produce ADDR                 jobs in
+//	consume ADDR N TOPIC...      a map of topics to their first N records out
+//	group   ADDR N TOPIC GROUP   N records out, read and committed as a member of the group
+type program struct {
+	name    string
+	command func(ctx context.Context, args ...string) *exec.Cmd
+	needs   func(t *testing.T)
+}
+
+func (p program) client() client {
+	return client{
+		name: p.name, needs: p.needs,
+		produce: func(k *kit, jobs []job) { p.call(k, jobs, nil, "produce") },
+		consume: func(k *kit, topics []string, n int) (got map[string][]record) {
+			p.call(k, nil, &got, "consume", append([]string{strconv.Itoa(n)}, topics...)...)
+			return got
+		},
+		group: func(k *kit, group, topic string, n int) (got []record) {
+			p.call(k, nil, &got, "group", strconv.Itoa(n), topic, group)
+			return got
+		},
+	}
+}
+
+// call runs the program; in and out, unless nil, are what it reads and writes.
+func (p program) call(k *kit, in, out any, verb string, args ...string) {
+	k.t.Helper()
+	cmd := p.command(k.ctx, append([]string{verb, k.addr}, args...)...)
+	input, err := json.Marshal(in)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	cmd.Stdin = bytes.NewReader(input)
+	printed := k.run(cmd)
+	if out == nil {
+		return
+	}
+	if err := json.Unmarshal([]byte(printed), out); err != nil {
+		k.t.Fatalf("%s printed %q: %v", p.name, printed, err)
+	}
+}
+
+// debianPython is the Python for which Debian's packages are.
+const debianPython = "/usr/bin/python3"
+
+// pythonProgram is a client in testdata that needs a module.
+func pythonProgram(name, script, module string) program {
+	return program{
+		name: name,
+		command: func(ctx context.Context, args ...string) *exec.Cmd {
+			return exec.CommandContext(ctx, debianPython, append([]string{filepath.Join("testdata", script)}, args...)...)
+		},
+		needs: func(t *testing.T) {
+			if err := exec.CommandContext(t.Context(), debianPython, "-c", "import "+module).Run(); err != nil {
+				missing(t, "Python's module "+module)
+			}
+		},
+	}
+}
+
+// confluentClient is confluent-kafka, librdkafka for Python.
+func confluentClient() client {
+	return pythonProgram("confluent-kafka", "confluent_client.py", "confluent_kafka").client()
+}
+
+// kafkaPythonClient is kafka-python.
+func kafkaPythonClient() client {
+	return pythonProgram("kafka-python", "kafka_python_client.py", "kafka, snappy, lz4, zstandard").client()
+}
+
+// kafkaJSClient is kafkajs.
+func kafkaJSClient() client {
+	return program{
+		name: "kafkajs",
+		command: func(ctx context.Context, args ...string) *exec.Cmd {
+			cmd := exec.CommandContext(ctx, "node", append([]string{filepath.Join("testdata", "kafkajs_client.js")}, args...)...)
+			cmd.Env = append(os.Environ(), "NODE_PATH="+installed("node_modules"), "KAFKAJS_NO_PARTITIONER_WARNING=1")
+			return cmd
+		},
+		needs: func(t *testing.T) {
+			if _, err := exec.LookPath("node"); err != nil {
+				missing(t, "node")
+			}
+			if _, err := os.Stat(installed("node_modules", "kafkajs")); err != nil {
+				missing(t, "kafkajs")
+			}
+		},
+	}.client()
+}
+
+// javaClient is Kafka's own client.
+func javaClient() client {
+	return program{
+		name: "java",
+		command: func(ctx context.Context, args ...string) *exec.Cmd {
+			return exec.CommandContext(ctx, "java", append([]string{"-XX:TieredStopAtLevel=1", "-cp", installed("java", "*"),
+				filepath.Join("testdata", "java", "Client.java")}, args...)...)
+		},
+		needs: func(t *testing.T) {
+			if _, err := exec.LookPath("java"); err != nil {
+				missing(t, "java")
+			}
+			if jars, _ := filepath.Glob(installed("java", "kafka-clients-*.jar")); len(jars) == 0 {
+				missing(t, "kafka-clients")
+			}
+		},
+	}.client()
+}

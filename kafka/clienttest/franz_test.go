@@ -1,0 +1,104 @@
+package clienttest
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// franzClient is franz-go.
+func franzClient() client {
+	return client{name: "franz-go", produce: franzProduce, consume: franzConsume, group: franzGroup}
+}
+
+// franz returns a client of the door, which the caller closes.
+func (k *kit) franz(opts ...kgo.Opt) *kgo.Client {
+	k.t.Helper()
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(k.addr))...)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return cl
+}
+
+var franzCodecs = map[string]kgo.CompressionCodec{
+	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+}
+
+func franzProduce(k *kit, jobs []job) {
+	for _, j := range jobs {
+		cl := k.franz(kgo.ProducerBatchCompression(franzCodecs[j.Codec]))
+		var records []*kgo.Record
+		for _, r := range j.Records {
+			records = append(records, &kgo.Record{Topic: j.Topic, Key: []byte(r.Key), Value: []byte(r.Value),
+				Headers: []kgo.RecordHeader{{Key: headerKey, Value: []byte(r.Header)}}})
+		}
+		if err := cl.ProduceSync(k.ctx, records...).FirstErr(); err != nil {
+			k.t.Errorf("%s: %v", j.Topic, err)
+		}
+		cl.Close()
+	}
+}
+
+func franzConsume(k *kit, topics []string, n int) map[string][]record {
+	cl := k.franz(kgo.ConsumeTopics(topics...))
+	defer cl.Close()
+	got := make(map[string][]record)
+	for left := n * len(topics); left > 0; {
+		records := franzPoll(k, cl, left)
+		for _, r := range records {
+			got[r.Topic] = append(got[r.Topic], franzPlain(r))
+		}
+		left -= len(records)
+	}
+	return got
+}
+
+func franzGroup(k *kit, group, topic string, n int) []record {
+	cl := k.franz(kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.DisableAutoCommit())
+	defer cl.Close()
+	var got []record
+	for len(got) < n {
+		records := franzPoll(k, cl, n-len(got))
+		for _, r := range records {
+			got = append(got, franzPlain(r))
+		}
+		if err := cl.CommitRecords(k.ctx, records...); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	return got
+}
+
+// franzPoll returns some records, at most n.
+func franzPoll(k *kit, cl *kgo.Client, n int) []*kgo.Record {
+	k.t.Helper()
+	fetches := cl.PollRecords(k.ctx, n)
+	if err := fetches.Err(); err != nil {
+		k.t.Fatal(err)
+	}
+	return fetches.Records()
+}
+
+func franzPlain(r *kgo.Record) record {
+	out := record{Key: string(r.Key), Value: string(r.Value)}
+	for _, h := range r.Headers {
+		if h.Key == headerKey {
+			out.Header = string(h.Value)
+		}
+	}
+	return out
+}
+
+func same[T comparable](t *testing.T, got, want []T) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("got %d: %v, want %d: %v", len(got), got, len(want), want)
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			t.Errorf("number %d is %v, want %v", i, got[i], want[i])
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package clienttest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/Shopify/sarama"
+)
+
+// shopifyClient is Shopify/sarama as it comes. It was renamed and is not kept up any more, but
+// many programs have it.
+func shopifyClient() client { return shopifyAt("shopify-sarama", sarama.NewConfig().Version) }
+
+// shopifyAt is Shopify/sarama told to speak to a broker of some version.
+func shopifyAt(name string, version sarama.KafkaVersion) client {
+	config := func() *sarama.Config {
+		c := sarama.NewConfig()
+		c.Version = version
+		c.Consumer.Offsets.Initial = sarama.OffsetOldest
+		c.Producer.Return.Successes = true
+		return c
+	}
+	return client{
+		name:    name,
+		produce: func(k *kit, jobs []job) { shopifyProduce(k, config, jobs) },
+		consume: func(k *kit, topics []string, n int) map[string][]record {
+			return shopifyConsume(k, config(), topics, n)
+		},
+		group: func(k *kit, group, topic string, n int) []record {
+			return shopifyGroup(k, config(), group, topic, n)
+		},
+	}
+}
+
+func shopifyProduce(k *kit, config func() *sarama.Config, jobs []job) {
+	for _, j := range jobs {
+		c := config()
+		if err := c.Producer.Compression.UnmarshalText([]byte(j.Codec)); err != nil {
+			k.t.Fatal(err)
+		}
+		if j.Codec == "zstd" && !c.Version.IsAtLeast(sarama.V2_1_0_0) {
+			c.Version = sarama.V2_1_0_0 // refuses it below
+		}
+		c.Producer.RequiredAcks = sarama.WaitForAll
+		c.Producer.Flush.Messages = len(j.Records)
+		p, err := sarama.NewSyncProducer([]string{k.addr}, c)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		var messages []*sarama.ProducerMessage
+		for _, r := range j.Records {
+			m := &sarama.ProducerMessage{Topic: j.Topic, Key: sarama.StringEncoder(r.Key), Value: sarama.StringEncoder(r.Value)}
+			if r.Header != "" {
+				m.Headers = []sarama.RecordHeader{{Key: []byte(headerKey), Value: []byte(r.Header)}}
+			}
+			messages = append(messages, m)
+		}
+		if err := p.SendMessages(messages); err != nil {
+			k.t.Errorf("%s: %v", j.Topic, err)
+		}
+		if err := p.Close(); err != nil {
+			k.t.Error(err)
+		}
+	}
+}
+
+func shopifyConsume(k *kit, config *sarama.Config, topics []string, n int) map[string][]record {
+	c, err := sarama.NewConsumer([]string{k.addr}, config)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	got := make(map[string][]record)
+	for _, topic := range topics {
+		pc, err := c.ConsumePartition(topic, 0, sarama.OffsetOldest)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		for len(got[topic]) < n {
+			select {
+			case m := <-pc.Messages():
+				got[topic] = append(got[topic], shopifyPlain(m))
+			case <-k.ctx.Done():
+				k.t.Fatalf("%d of %d records of %s", len(got[topic]), n, topic)
+			}
+		}
+		if err := pc.Close(); err != nil {
+			k.t.Error(err)
+		}
+	}
+	return got
+}
+
+func shopifyPlain(m *sarama.ConsumerMessage) record {
+	r := record{Key: string(m.Key), Value: string(m.Value)}
+	for _, h := range m.Headers {
+		if string(h.Key) == headerKey {
+			r.Header = string(h.Value)
+		}
+	}
+	return r
+}
+
+func shopifyGroup(k *kit, config *sarama.Config, group, topic string, n int) []record {
+	config.Consumer.Offsets.AutoCommit.Enable = false
+	g, err := sarama.NewConsumerGroup([]string{k.addr}, group, config)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(k.ctx)
+	defer cancel()
+	var got []record
+	err = g.Consume(ctx, []string{topic}, shopifyHandler(func(s sarama.ConsumerGroupSession, m *sarama.ConsumerMessage) {
+		if got = append(got, shopifyPlain(m)); len(got) <= n {
+			s.MarkMessage(m, "")
+		}
+		if len(got) == n {
+			s.Commit()
+			cancel()
+		}
+	}))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if err := g.Close(); err != nil {
+		k.t.Error(err)
+	}
+	return got[:min(n, len(got))]
+}
+
+// shopifyHandler is called for each message of one partition after the other.
+type shopifyHandler func(sarama.ConsumerGroupSession, *sarama.ConsumerMessage)
+
+func (shopifyHandler) Setup(sarama.ConsumerGroupSession) error   { return nil }
+func (shopifyHandler) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+func (h shopifyHandler) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
+	for m := range c.Messages() {
+		h(s, m)
+	}
+	return nil
+}
+
+var shopifyVersions = []sarama.KafkaVersion{
+	sarama.V0_10_2_0, sarama.V0_11_0_0, sarama.V1_0_0_0, sarama.V2_0_0_0, sarama.V3_0_0_0, sarama.MaxVersion,
+}
+
+func TestShopifySaramaVersions(t *testing.T) {
+	for _, v := range shopifyVersions {
+		t.Run(v.String(), func(t *testing.T) {
+			versionStory(t, shopifyAt("shopify-sarama", v), v.IsAtLeast(sarama.V0_11_0_0))
+		})
+	}
+}

@@ -1,0 +1,100 @@
+// kafkajs as a client of the tests; foreign_test.go says how it is called. Of Kafka's codecs
+// it has gzip; the others are plugged in, as its documentation says.
+const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
+const SnappyCodec = require('kafkajs-snappy')
+const lz4 = require('lz4js')
+const { ZstdCodec } = require('zstd-codec')
+
+const header = 'h'
+const codecs = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  snappy: CompressionTypes.Snappy,
+  lz4: CompressionTypes.LZ4,
+  zstd: CompressionTypes.ZSTD,
+}
+CompressionCodecs[CompressionTypes.Snappy] = SnappyCodec
+CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  compress: async encoder => Buffer.from(lz4.compress(encoder.buffer)),
+  decompress: async buffer => Buffer.from(lz4.decompress(buffer)),
+})
+
+const withZstd = () => new Promise(resolve => ZstdCodec.run(zstd => {
+  const streaming = new zstd.Streaming()
+  CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+    compress: async encoder => Buffer.from(streaming.compress(encoder.buffer)),
+    decompress: async buffer => Buffer.from(streaming.decompress(buffer)),
+  })
+  resolve()
+}))
+
+const plain = message => ({
+  key: message.key.toString(),
+  value: message.value.toString(),
+  header: (message.headers[header] ?? '').toString(),
+})
+
+async function produce(kafka) {
+  const jobs = JSON.parse(require('fs').readFileSync(0))
+  const producer = kafka.producer()
+  await producer.connect()
+  for (const job of jobs) {
+    await producer.send({
+      topic: job.topic,
+      compression: codecs[job.codec],
+      acks: -1,
+      messages: job.records.map(r => ({ key: r.key, value: r.value, partition: 0, headers: { [header]: r.header } })),
+    })
+  }
+  await producer.disconnect()
+}
+
+// receive reads up to count messages of each topic as a member of a group, commits them,
+// and leaves.
+async function receive(kafka, group, topics, count) {
+  const got = Object.fromEntries(topics.map(topic => [topic, []]))
+  const consumer = kafka.consumer({ groupId: group, maxWaitTimeInMs: 100 })
+  await consumer.connect()
+  await consumer.subscribe({ topics, fromBeginning: true })
+  await new Promise((resolve, reject) => {
+    consumer.on(consumer.events.CRASH, event => reject(event.payload.error))
+    consumer.run({
+      autoCommit: false,
+      eachMessage: async ({ topic, partition, message }) => {
+        if (got[topic].length === count) return
+        got[topic].push(plain(message))
+        if (got[topic].length < count) return
+        await consumer.commitOffsets([{ topic, partition, offset: String(Number(message.offset) + 1) }])
+        if (Object.values(got).every(messages => messages.length === count)) resolve()
+      },
+    }).catch(reject)
+  })
+  await consumer.disconnect()
+  return got
+}
+
+async function main([verb, addr, count, ...rest]) {
+  const kafka = new Kafka({ brokers: [addr], clientId: 'kafkajs', logLevel: logLevel.ERROR })
+  await withZstd()
+  let out
+  switch (verb) {
+    case 'produce':
+      return produce(kafka)
+    case 'consume': // of which it has no way without a group
+      out = await receive(kafka, 'kafkajs-consume', rest, Number(count))
+      break
+    case 'group': {
+      const [topic, group] = rest
+      out = (await receive(kafka, group, [topic], Number(count)))[topic]
+      break
+    }
+    default:
+      throw new Error(`unknown verb ${verb}`)
+  }
+  process.stdout.write(JSON.stringify(out))
+}
+
+main(process.argv.slice(2)).catch(error => {
+  console.error(error)
+  process.exit(1)
+})
