@@ -2,6 +2,7 @@ package clienttest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -102,3 +103,6 @@ func same[T comparable](t *testing.T, got, want []T) {
 		}
 	}
 }
+
+// metadataMinAge lets a client that is asked to look for topics do so soon.
+const metadataMinAge = 10 * time.Millisecond

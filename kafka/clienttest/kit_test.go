@@ -51,9 +51,15 @@ func open(t *testing.T, dir string, opts samsa.Options) *kit {
 	if err != nil {
 		t.Fatal(err)
 	}
+	k := &kit{Broker: b, addr: srv.Addr().String()}
+	return k.of(t)
+}
+
+// of is the kit for a part of its test, with patience of its own.
+func (k *kit) of(t *testing.T) *kit {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	return &kit{Broker: b, t: t, ctx: ctx, addr: srv.Addr().String()}
+	return &kit{Broker: k.Broker, t: t, ctx: ctx, addr: k.addr}
 }
 
 // logLevel is what the environment asks the broker to tell, or 0.

@@ -81,13 +81,6 @@ func TestMatrix(t *testing.T) {
 	})
 }
 
-// of is the kit for a part of its test.
-func (k *kit) of(t *testing.T) *kit {
-	part := *k
-	part.t = t
-	return &part
-}
-
 // writeCompressed does a job through the Go API.
 func (k *kit) writeCompressed(j job, c samsa.Compression) {
 	k.t.Helper()

@@ -2,6 +2,7 @@ package clienttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -48,10 +49,8 @@ func saramaProduce(k *kit, config func() *sarama.Config, jobs []job) {
 		}
 		var messages []*sarama.ProducerMessage
 		for _, r := range j.Records {
-			m := &sarama.ProducerMessage{Topic: j.Topic, Key: sarama.StringEncoder(r.Key), Value: sarama.StringEncoder(r.Value)}
-			if r.Header != "" {
-				m.Headers = []sarama.RecordHeader{{Key: []byte(headerKey), Value: []byte(r.Header)}}
-			}
+			m := &sarama.ProducerMessage{Topic: j.Topic, Key: sarama.StringEncoder(r.Key), Value: sarama.StringEncoder(r.Value),
+				Headers: []sarama.RecordHeader{{Key: []byte(headerKey), Value: []byte(r.Header)}}}
 			messages = append(messages, m)
 		}
 		if err := p.SendMessages(messages); err != nil {
@@ -69,12 +68,17 @@ func saramaConsume(k *kit, config *sarama.Config, topics []string, n int) map[st
 		k.t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	got := make(map[string][]record)
+	partitions := make(map[string]sarama.PartitionConsumer)
 	for _, topic := range topics {
 		pc, err := c.ConsumePartition(topic, 0, sarama.OffsetOldest)
 		if err != nil {
 			k.t.Fatal(err)
 		}
+		partitions[topic] = pc
+		defer pc.AsyncClose() // Close waits for a fetch, for each partition anew
+	}
+	got := make(map[string][]record)
+	for topic, pc := range partitions {
 		for len(got[topic]) < n {
 			select {
 			case m := <-pc.Messages():
@@ -82,9 +86,6 @@ func saramaConsume(k *kit, config *sarama.Config, topics []string, n int) map[st
 			case <-k.ctx.Done():
 				k.t.Fatalf("%d of %d records of %s", len(got[topic]), n, topic)
 			}
-		}
-		if err := pc.Close(); err != nil {
-			k.t.Error(err)
 		}
 	}
 	return got
@@ -139,31 +140,27 @@ func (h saramaHandler) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.Cons
 	return nil
 }
 
-// The versions at which sarama changes what it says, from the oldest that is in use.
+// The versions at which sarama changes what it says, from the oldest with record batches.
 var saramaVersions = []sarama.KafkaVersion{
-	sarama.V0_10_2_0, sarama.V0_11_0_0, sarama.V1_0_0_0, sarama.V2_0_0_0, sarama.V3_0_0_0, sarama.MaxVersion,
+	sarama.V0_11_0_0, sarama.V1_0_0_0, sarama.V2_0_0_0, sarama.V3_0_0_0, sarama.MaxVersion,
 }
 
 // A program that says which version its broker has is served as that version served.
 func TestSaramaVersions(t *testing.T) {
 	for _, v := range saramaVersions {
 		t.Run(v.String(), func(t *testing.T) {
-			versionStory(t, saramaAt("sarama", v), v.IsAtLeast(sarama.V0_11_0_0))
+			versionStory(t, saramaAt("sarama", v))
 		})
 	}
 }
 
 // versionStory is produce, consume and two members of a group, one after the other.
-func versionStory(t *testing.T, c client, headers bool) {
+func versionStory(t *testing.T, c client) {
 	k := inMemory(t, samsa.Options{})
 	k.create("t", 1)
 	var work []record
 	for i := range 10 {
-		r := record{Key: fmt.Sprint("k", i), Value: fmt.Sprint("v", i)}
-		if headers { // from 0.11 on
-			r.Header = "yes"
-		}
-		work = append(work, r)
+		work = append(work, record{Key: fmt.Sprint("k", i), Value: fmt.Sprint("v", i), Header: "yes"})
 	}
 	var got []record
 	t.Run("produce", func(t *testing.T) {
@@ -177,4 +174,25 @@ func versionStory(t *testing.T, c client, headers bool) {
 		got = append(c.group(k.of(t), "g", "t", 4), c.group(k.of(t), "g", "t", 6)...)
 		same(t, got, work)
 	})
+}
+
+// A program that says that its broker is older than record batches, which came with 0.11, is
+// told at once that its message sets are not taken.
+func TestSaramaMessageSets(t *testing.T) {
+	k := inMemory(t, samsa.Options{})
+	k.create("t", 1)
+	config := sarama.NewConfig()
+	config.Version = sarama.V0_10_2_0
+	config.Producer.Return.Successes = true
+	p, err := sarama.NewSyncProducer([]string{k.addr}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = p.SendMessage(&sarama.ProducerMessage{Topic: "t", Value: sarama.StringEncoder("v")})
+	if !errors.Is(err, sarama.ErrUnsupportedForMessageFormat) {
+		t.Errorf("got %v, want %v", err, sarama.ErrUnsupportedForMessageFormat)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
 }

@@ -49,10 +49,10 @@ def produce(addr):
 
 def consume(addr, count, *topics):
     consumer = Consumer({"bootstrap.servers": addr, "group.id": "unused", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING) for topic in topics])
     got = {}
-    for topic in topics:
-        consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
-        got[topic] = [plain(m) for m in receive(consumer, int(count))]
+    for m in receive(consumer, int(count) * len(topics)):
+        got.setdefault(m.topic(), []).append(plain(m))
     consumer.close()
     json.dump(got, sys.stdout)
 

@@ -3,6 +3,7 @@
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
 const SnappyCodec = require('kafkajs-snappy')
 const lz4 = require('lz4js')
+const xxh32 = require('lz4js/xxh32.js')
 const { ZstdCodec } = require('zstd-codec')
 
 const header = 'h'
@@ -15,9 +16,17 @@ const codecs = {
 }
 CompressionCodecs[CompressionTypes.Snappy] = SnappyCodec
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async encoder => Buffer.from(lz4.compress(encoder.buffer)),
+  compress: async encoder => independent(Buffer.from(lz4.compress(encoder.buffer))),
   decompress: async buffer => Buffer.from(lz4.decompress(buffer)),
 })
+
+// independent makes a frame of one block say that its blocks need no others, without which
+// Java reads none. lz4js does not say it.
+function independent(frame) {
+  frame[4] |= 0x20
+  frame[6] = (xxh32.hash(0, frame, 4, 2) >>> 8) & 0xff // the checksum of the two bytes before
+  return frame
+}
 
 const withZstd = () => new Promise(resolve => ZstdCodec.run(zstd => {
   const streaming = new zstd.Streaming()

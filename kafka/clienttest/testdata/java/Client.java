@@ -65,10 +65,10 @@ public class Client {
     static void consume(String addr, int count, List<String> topics) throws Exception {
         Map<String, List<Rec>> got = new LinkedHashMap<>();
         try (var consumer = consumer(Map.of("bootstrap.servers", addr))) {
-            for (String topic : topics) {
-                consumer.assign(List.of(new TopicPartition(topic, 0)));
-                consumer.seekToBeginning(consumer.assignment());
-                got.put(topic, receive(consumer, count));
+            consumer.assign(topics.stream().map(topic -> new TopicPartition(topic, 0)).toList());
+            consumer.seekToBeginning(consumer.assignment());
+            for (var r : receive(consumer, count * topics.size())) {
+                got.computeIfAbsent(r.topic(), topic -> new ArrayList<>()).add(plain(r));
             }
         }
         json.writeValue(System.out, got);
@@ -81,26 +81,28 @@ public class Client {
         List<Rec> got;
         try (var consumer = consumer(config)) {
             consumer.subscribe(List.of(topic));
-            got = receive(consumer, count);
+            got = receive(consumer, count).stream().map(Client::plain).toList();
             consumer.commitSync();
         }
         json.writeValue(System.out, got);
     }
 
     /** The next records, count of them if each poll returns one. */
-    static List<Rec> receive(KafkaConsumer<String, String> consumer, int count) {
-        List<Rec> got = new ArrayList<>();
+    static List<ConsumerRecord<String, String>> receive(KafkaConsumer<String, String> consumer, int count) {
+        List<ConsumerRecord<String, String>> got = new ArrayList<>();
         while (got.size() < count) {
             var polled = consumer.poll(PATIENCE);
             if (polled.isEmpty()) {
                 throw new IllegalStateException(got.size() + " of " + count + " records");
             }
-            for (ConsumerRecord<String, String> r : polled) {
-                var header = r.headers().lastHeader(HEADER);
-                got.add(new Rec(r.key(), r.value(), header == null ? "" : new String(header.value())));
-            }
+            polled.forEach(got::add);
         }
         return got;
+    }
+
+    static Rec plain(ConsumerRecord<String, String> r) {
+        var header = r.headers().lastHeader(HEADER);
+        return new Rec(r.key(), r.value(), header == null ? "" : new String(header.value()));
     }
 
     /** Creates a topic and tells how many partitions it is said to have. */
