@@ -144,7 +144,9 @@ func kafkaJSClient() client {
 }
 
 // javaClient is Kafka's own client.
-func javaClient() client {
+func javaClient() client { return javaProgram().client() }
+
+func javaProgram() program {
 	return program{
 		name: "java",
 		command: func(ctx context.Context, args ...string) *exec.Cmd {
@@ -159,5 +161,5 @@ func javaClient() client {
 				missing(t, "kafka-clients")
 			}
 		},
-	}.client()
+	}
 }

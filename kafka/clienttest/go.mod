@@ -7,7 +7,7 @@ replace github.com/samsa-go/samsa => ../..
 require (
 	github.com/IBM/sarama v1.61.1
 	github.com/Shopify/sarama v1.38.1
-	github.com/samsa-go/samsa v0.0.0-00010101000000-000000000000
+	github.com/samsa-go/samsa v0.0.0
 	github.com/segmentio/kafka-go v0.4.51
 	github.com/twmb/franz-go v1.22.3
 	go.uber.org/zap v1.28.0

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -141,6 +142,7 @@ func (c *crowd) settle(want map[string]int) {
 }
 
 const (
+	heartbeat       = 100 * time.Millisecond // by which members hear of a rebalance
 	crowdTopic      = "t"
 	crowdPartitions = 6
 	crowdRecords    = 60 // of a round
@@ -166,8 +168,9 @@ func (c *crowd) round(i int) {
 func goMember(name string) member {
 	return member{name, func(ctx context.Context, k *kit, l *ledger, has func(int)) error {
 		c, err := k.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{crowdTopic}, Member: samsa.MemberOptions{
-			Assignors:  []samsa.Assignor{samsa.Range()},
-			OnAssigned: func(_ context.Context, c *samsa.Consumer, _ []samsa.TopicPartition) { has(len(c.Assignment())) },
+			Assignors:         []samsa.Assignor{samsa.Range()},
+			HeartbeatInterval: heartbeat,
+			OnAssigned:        func(_ context.Context, c *samsa.Consumer, _ []samsa.TopicPartition) { has(len(c.Assignment())) },
 		}})
 		if err != nil {
 			return err
@@ -191,6 +194,7 @@ func saramaMember(name string) member {
 	return member{name, func(ctx context.Context, k *kit, l *ledger, has func(int)) error {
 		config := sarama.NewConfig()
 		config.Consumer.Offsets.Initial = sarama.OffsetOldest
+		config.Consumer.Group.Heartbeat.Interval = heartbeat
 		g, err := sarama.NewConsumerGroup([]string{k.addr}, "g", config)
 		if err != nil {
 			return err
@@ -226,6 +230,7 @@ func franzMember(name string, balancer kgo.GroupBalancer) member {
 			}
 		}
 		cl, err := kgo.NewClient(kgo.SeedBrokers(k.addr), kgo.ConsumerGroup("g"), kgo.ConsumeTopics(crowdTopic), kgo.Balancers(balancer),
+			kgo.HeartbeatInterval(heartbeat),
 			kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(),
 			kgo.OnPartitionsAssigned(change(1)), kgo.OnPartitionsRevoked(change(-1)), kgo.OnPartitionsLost(change(-1)))
 		if err != nil {

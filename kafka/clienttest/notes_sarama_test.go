@@ -27,7 +27,7 @@ func notesProducer() {
 		fmt.Println("producer closed, err:", err)
 		return
 	}
-	defer syncProducer.Close()
+	defer syncProducer.Close() //nolint:errcheck // as in the notes
 
 	producerMessage = &sarama.ProducerMessage{
 		Topic: "web_log",

@@ -25,7 +25,7 @@ func oldNotesProducer() {
 		fmt.Println("producer closed, err:", err)
 		return
 	}
-	defer syncProducer.Close()
+	defer syncProducer.Close() //nolint:errcheck // as in the notes
 
 	producerMessage = &sarama.ProducerMessage{
 		Topic: "web_log",

@@ -36,7 +36,7 @@ func TestSuiteFranz(t *testing.T) {
 func TestSuiteWatermill(t *testing.T) {
 	suite{
 		module: "github.com/ThreeDotsLabs/watermill-kafka/v3@v3.0.6", pkg: "./pkg/kafka", addr: "WATERMILL_TEST_KAFKA_BROKERS",
-	}.run(t, samsa.Options{AutoCreateTopics: true, TopicDefaults: samsa.TopicConfig{Partitions: 8}})
+	}.run(t, samsa.Options{AutoCreateTopics: true})
 }
 
 // suiteTimeout is when a suite that hangs says where, and ends.
