@@ -2,10 +2,13 @@ package clienttest
 
 import (
 	"encoding/json"
+	"maps"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/samsa-go/samsa"
 )
 
 // kcatClient is kcat, which is librdkafka for shells.
@@ -73,4 +76,32 @@ func kcatParse(k *kit, printed string) []record {
 		got = append(got, r)
 	}
 	return got
+}
+
+// kcat lists the broker and its topics.
+func TestKcatList(t *testing.T) {
+	kcatClient().needs(t)
+	k := inMemory(t, samsa.Options{})
+	k.create("one", 1)
+	k.create("three", 3)
+	var listed struct {
+		Brokers []struct{ Name string }
+		Topics  []struct {
+			Topic      string
+			Partitions []struct{ Leader int }
+		}
+	}
+	if err := json.Unmarshal([]byte(k.kcat("", "-L", "-J")), &listed); err != nil {
+		t.Fatal(err)
+	}
+	if len(listed.Brokers) != 1 || listed.Brokers[0].Name != k.addr {
+		t.Errorf("brokers %v, want %s alone", listed.Brokers, k.addr)
+	}
+	partitions := make(map[string]int)
+	for _, topic := range listed.Topics {
+		partitions[topic.Topic] = len(topic.Partitions)
+	}
+	if want := map[string]int{"one": 1, "three": 3}; !maps.Equal(partitions, want) {
+		t.Errorf("partitions %v, want %v", partitions, want)
+	}
 }

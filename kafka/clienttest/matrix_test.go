@@ -32,7 +32,7 @@ func matrixWork(producer, codec string) []record {
 // Whatever one client has compressed, every other reads, and the Go API too; and what the Go
 // API has compressed, every client reads.
 func TestMatrix(t *testing.T) {
-	k := inMemory(t, samsa.Options{})
+	k := open(t, t.TempDir(), samsa.Options{})
 	const us = "samsa"
 	for _, c := range append([]client{{name: us}}, clients()...) {
 		for _, codec := range codecs {
