@@ -7,30 +7,33 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"strings"
+	"path/filepath"
+	"regexp"
+	"runtime"
 	"sync"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/kafka"
 )
 
-// serveUntilKilled is a child that serves a directory and prints the address.
-func serveUntilKilled() error {
-	b, err := samsa.Open(os.Getenv(childDir), samsa.Options{})
-	if err != nil {
-		return err
+// samsaCommand builds cmd/samsa and returns where it is.
+func samsaCommand(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "samsa")
+	if runtime.GOOS == "windows" {
+		path += ".exe"
 	}
-	srv, err := kafka.Listen(b, "127.0.0.1:0", kafka.Options{})
-	if err != nil {
-		return err
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/samsa-go/samsa/cmd/samsa")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
-	fmt.Println(srv.Addr())
-	_, _ = bufio.NewReader(os.Stdin).ReadByte() // the parent's end, should it die first
-	return b.Close()
+	return path
 }
+
+// serving is in the line in which samsa serve says where it is found.
+var serving = regexp.MustCompile(`serves Kafka clients at ([^ ,]+)`)
 
 const (
 	killPartitions = 3
@@ -47,7 +50,7 @@ func TestKill(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	dir := t.TempDir()
+	command, dir := samsaCommand(t), t.TempDir()
 	b, err := samsa.Open(dir, samsa.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +64,7 @@ func TestKill(t *testing.T) {
 	acked := make(map[place]string)
 	for round := range rounds {
 		if !t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) {
-			killRound(t, dir, round, rng.IntN(maxKillAcks), acked)
+			killRound(t, command, dir, round, rng.IntN(maxKillAcks), acked)
 			checkAcked(t, dir, acked)
 		}) {
 			t.FailNow()
@@ -78,17 +81,11 @@ type place struct {
 
 // killRound starts a server and a producer, kills the server after so many
 // acknowledgements, and adds all that came to acked.
-func killRound(t *testing.T, dir string, round, acks int, acked map[place]string) {
+func killRound(t *testing.T, command, dir string, round, acks int, acked map[place]string) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), childName+"=serve", childDir+"="+dir)
+	cmd := exec.CommandContext(ctx, command, "serve", "--listen", "127.0.0.1:0", "--data", dir)
 	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = stdin.Close() }()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -96,11 +93,12 @@ func killRound(t *testing.T, dir string, round, acks int, acked map[place]string
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	addr, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	addr := serving.FindStringSubmatch(line)
+	if addr == nil {
+		t.Fatalf("samsa serve said %q (%v)", line, err)
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.TrimSpace(addr)), kgo.RequiredAcks(kgo.AllISRAcks()),
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr[1]), kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 const (
 	childName = "SAMSA_CLIENTTEST_CHILD"
 	childAddr = "SAMSA_CLIENTTEST_ADDR"
-	childDir  = "SAMSA_CLIENTTEST_DIR"
 )
 
 var children = map[string]func() error{
@@ -19,7 +18,6 @@ var children = map[string]func() error{
 	"notes consumer":     notesConsumer,
 	"old notes producer": func() error { oldNotesProducer(); return nil },
 	"old notes consumer": oldNotesConsumer,
-	"serve":              serveUntilKilled,
 }
 
 func TestMain(m *testing.M) {

@@ -2,7 +2,6 @@ package clienttest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 
@@ -49,8 +48,10 @@ func saramaProduce(k *kit, config func() *sarama.Config, jobs []job) {
 		}
 		var messages []*sarama.ProducerMessage
 		for _, r := range j.Records {
-			m := &sarama.ProducerMessage{Topic: j.Topic, Key: sarama.StringEncoder(r.Key), Value: sarama.StringEncoder(r.Value),
-				Headers: []sarama.RecordHeader{{Key: []byte(headerKey), Value: []byte(r.Header)}}}
+			m := &sarama.ProducerMessage{Topic: j.Topic, Key: sarama.StringEncoder(r.Key), Value: sarama.StringEncoder(r.Value)}
+			if c.Version.IsAtLeast(sarama.V0_11_0_0) {
+				m.Headers = []sarama.RecordHeader{{Key: []byte(headerKey), Value: []byte(r.Header)}}
+			}
 			messages = append(messages, m)
 		}
 		if err := p.SendMessages(messages); err != nil {
@@ -140,27 +141,34 @@ func (h saramaHandler) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.Cons
 	return nil
 }
 
-// The versions at which sarama changes what it says, from the oldest with record batches.
+// The versions at which sarama changes what it says, from the oldest in use, which knows
+// message sets only.
 var saramaVersions = []sarama.KafkaVersion{
-	sarama.V0_11_0_0, sarama.V1_0_0_0, sarama.V2_0_0_0, sarama.V3_0_0_0, sarama.MaxVersion,
+	sarama.V0_10_2_0, sarama.V0_11_0_0, sarama.V1_0_0_0, sarama.V2_0_0_0, sarama.V3_0_0_0, sarama.MaxVersion,
 }
 
 // A program that says which version its broker has is served as that version served.
 func TestSaramaVersions(t *testing.T) {
 	for _, v := range saramaVersions {
 		t.Run(v.String(), func(t *testing.T) {
-			versionStory(t, saramaAt("sarama", v))
+			t.Parallel() // sarama waits much of the time
+			versionStory(t, saramaAt("sarama", v), v.IsAtLeast(sarama.V0_11_0_0))
 		})
 	}
 }
 
-// versionStory is produce, consume and two members of a group, one after the other.
-func versionStory(t *testing.T, c client) {
+// versionStory is produce, consume and two members of a group, one after the other. Headers
+// came with record batches, in 0.11.
+func versionStory(t *testing.T, c client, headers bool) {
 	k := inMemory(t, samsa.Options{})
 	k.create("t", 1)
 	var work []record
 	for i := range 10 {
-		work = append(work, record{Key: fmt.Sprint("k", i), Value: fmt.Sprint("v", i), Header: "yes"})
+		r := record{Key: fmt.Sprint("k", i), Value: fmt.Sprint("v", i)}
+		if headers {
+			r.Header = "yes"
+		}
+		work = append(work, r)
 	}
 	var got []record
 	t.Run("produce", func(t *testing.T) {
@@ -174,25 +182,4 @@ func versionStory(t *testing.T, c client) {
 		got = append(c.group(k.of(t), "g", "t", 4), c.group(k.of(t), "g", "t", 6)...)
 		same(t, got, work)
 	})
-}
-
-// A program that says that its broker is older than record batches, which came with 0.11, is
-// told at once that its message sets are not taken.
-func TestSaramaMessageSets(t *testing.T) {
-	k := inMemory(t, samsa.Options{})
-	k.create("t", 1)
-	config := sarama.NewConfig()
-	config.Version = sarama.V0_10_2_0
-	config.Producer.Return.Successes = true
-	p, err := sarama.NewSyncProducer([]string{k.addr}, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = p.SendMessage(&sarama.ProducerMessage{Topic: "t", Value: sarama.StringEncoder("v")})
-	if !errors.Is(err, sarama.ErrUnsupportedForMessageFormat) {
-		t.Errorf("got %v, want %v", err, sarama.ErrUnsupportedForMessageFormat)
-	}
-	if err := p.Close(); err != nil {
-		t.Error(err)
-	}
 }

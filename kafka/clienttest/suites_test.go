@@ -46,6 +46,7 @@ func (s suite) run(t *testing.T, opts samsa.Options) {
 	if testing.Short() {
 		t.Skip("a suite of its own, without -short")
 	}
+	t.Parallel() // both wait much of the time
 	dir := s.copy(t)
 	k := inMemory(t, opts)
 	args := []string{"test", "-count=1", "-json", "-timeout", suiteTimeout}
