@@ -763,6 +763,11 @@ func (p *keptPartition) exactly(from, start int64, may bool) int64 {
 // have been joined, one that has a younger record for sure stays for sure.
 func (p *keptPartition) byTime(from, cutoffMs int64, may bool) int64 {
 	start := from
+	if !may && from < p.joinedTo && slices.ContainsFunc(p.batches, func(b keptBatch) bool {
+		return b.end <= from && b.maxMs >= cutoffMs
+	}) {
+		return from // the log start may be within a batch that was joined with a younger one before it
+	}
 	for _, b := range p.left(from) {
 		young := b.maxMs >= cutoffMs
 		if may && b.base < p.joinedTo {
