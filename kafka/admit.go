@@ -72,6 +72,8 @@ func checkHeader(p *partition.Partition, version int16, b log.Batch) error {
 		return protocolError{codeInvalidTimestamp, "LogAppendTime is the broker's to set"}
 	case b.Codec() == log.CodecZstd && version < firstZstd:
 		return protocolError{codeUnsupportedCompressionType, fmt.Sprintf("zstd needs Produce %d, not %d", firstZstd, version)}
+	case b.Codec() == log.CodecLz4 && dependentBlocks(b[log.BatchHeaderSize:]):
+		return protocolError{codeInvalidRecord, "lz4 blocks that depend on each other, which Java clients do not read"}
 	case b.Records() == 0:
 		return protocolError{codeInvalidRecord, "batch without records"}
 	case !b.Dense():
@@ -88,6 +90,14 @@ func checkHeader(p *partition.Partition, version int16, b log.Batch) error {
 func canTrust(p *partition.Partition, b log.Batch) bool {
 	return b.Codec() != log.CodecNone && !p.Rules().KeyRequired &&
 		b.BaseTimestamp() >= 0 && b.MaxTimestamp() >= b.BaseTimestamp()
+}
+
+// dependentBlocks reports whether the header of an lz4 frame says that its blocks need those
+// before them (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md, flag B.Indep).
+// Kafka's own decoder refuses such frames, so what is stored here could not be read by all.
+func dependentBlocks(frame []byte) bool {
+	const flags, independent = 4, 1 << 5
+	return len(frame) > flags && frame[flags]&independent == 0
 }
 
 // checkRecords checks every record and corrects the max timestamp.

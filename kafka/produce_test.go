@@ -43,6 +43,12 @@ func TestProduceRefuses(t *testing.T) {
 		{"damaged message set", 2, "plain", func() []byte { b := messageSet(1, record{1, "", "x"}); b[30] ^= 1; return b }(), codeCorruptMessage},
 		{"too large", 9, "plain", batch(t, log.CodecNone, record{1, "", string(make([]byte, 300))}), codeMessageTooLarge},
 		{"too early for zstd", 6, "plain", batch(t, log.CodecZstd, record{1, "", string(make([]byte, 200))}), codeUnsupportedCompressionType},
+		{"dependent lz4 blocks", 9, "plain", func() []byte {
+			b := batch(t, log.CodecLz4, record{1, "", string(make([]byte, 200))})
+			b[log.BatchHeaderSize+4] &^= 1 << 5
+			b.SetMaxTimestamp(b.MaxTimestamp())
+			return b
+		}(), codeInvalidRecord},
 		{"control", 9, "plain", changed(func(b log.Batch) { b[22] |= 1 << 5 }), codeInvalidRecord},
 		{"transactional", 9, "plain", changed(func(b log.Batch) { b[22] |= 1 << 4 }), codeInvalidTxnState},
 		{"log append time", 9, "plain", changed(func(b log.Batch) { b[22] |= 1 << 3 }), codeInvalidTimestamp},
