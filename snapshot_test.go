@@ -307,3 +307,28 @@ func TestSnapshotFails(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 }
+
+// A link stays a link, and the data goes where it leads.
+func TestRestoreThroughALink(t *testing.T) {
+	var snapshot bytes.Buffer
+	if err := samsatest.New(t, samsatest.Topic("t", 1)).Snapshot(patient(t), &snapshot); err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	disk, link := filepath.Join(root, "disk"), filepath.Join(root, "link")
+	if err := os.Mkdir(disk, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(disk, link); err != nil {
+		t.Skipf("this system makes no links: %v", err)
+	}
+	b, err := samsa.Restore(patient(t), link, &snapshot, samsa.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, b)
+	if to, err := os.Readlink(link); err != nil || to != disk {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	mustClose(t, mustOpen(t, disk, samsa.Options{}))
+}

@@ -100,6 +100,14 @@ func (s *producerState) add(b Batch) {
 	s.next += q.records()
 }
 
+// cut forgets the batches at end and behind it.
+func (s *producerState) cut(end int64) {
+	for n := len(s.recent); n > 0 && s.recent[n-1].lastOffset >= end; n = len(s.recent) {
+		s.next -= s.recent[n-1].records()
+		s.recent = s.recent[:n-1]
+	}
+}
+
 // lastOffset returns that of the producer's last batch, -1 for none.
 func (s *producerState) lastOffset() int64 {
 	if len(s.recent) == 0 {

@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
 )
@@ -10,16 +11,18 @@ import (
 // the log as it was found. After power loss either may be ahead of the other: a state is
 // put back to the log's end, and tail, the headers of the batches that were not fsynced,
 // oldest first, is added where it is missing. A state that is damaged is made anew from the
-// batches. What has changed is stored, before anything is appended that the old states would
+// batches. When one was used that is not known any more counts as used now, and as one with a
+// name: it is remembered for long rather than forgotten early. What has changed is stored, before anything is appended that the old states would
 // seem to speak of.
 func (l *Log) recoverProducers(tail []Batch) error {
+	now := time.Now().UnixMilli()
 	changed := make(map[int64]bool)
 	ahead := make(map[int64][]Batch) // of producers whose states were ahead: their batches, to be found
 	err := l.st.Scan(store.ProducerRange(l.id), func(e store.Entry) (bool, error) {
 		key, s, err := readProducer(e)
 		damaged := errors.Is(err, ErrCorruptRecord) || errors.Is(err, store.ErrCorrupt)
 		if damaged {
-			s, err = &producerState{epoch: -1}, nil
+			s, err = &producerState{epoch: -1, usedAt: now, named: true}, nil
 		}
 		if err != nil {
 			return false, err
@@ -40,12 +43,12 @@ func (l *Log) recoverProducers(tail []Batch) error {
 		}
 		s := l.producers.known[id]
 		if s == nil {
-			s = &producerState{}
+			s = &producerState{named: true}
 			l.producers.setLocked(id, s)
 		}
 		if b.LastOffset() > s.lastOffset() {
 			s.add(b)
-			s.usedAt = max(s.usedAt, b.MaxTimestamp())
+			s.usedAt = now
 			changed[id] = true
 		}
 	}
@@ -54,10 +57,13 @@ func (l *Log) recoverProducers(tail []Batch) error {
 	}
 	for id, batches := range ahead {
 		changed[id] = true
-		if len(batches) == 0 {
+		s := l.producers.known[id]
+		s.cut(l.End())
+		if len(batches) > len(s.recent) {
+			s.rebuild(batches)
+		}
+		if len(s.recent) == 0 {
 			delete(l.producers.known, id)
-		} else {
-			l.producers.known[id].rebuild(batches)
 		}
 	}
 	return l.storeProducers(changed)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -145,5 +146,48 @@ func same(t *rapid.T, when string, got, want *Log, history []written) {
 	}
 	if g, w := ids(got), ids(want); !slices.Equal(g, w) {
 		t.Fatalf("%s: the log knows producers %v, want %v", when, fmt.Sprint(g), fmt.Sprint(w))
+	}
+}
+
+// A producer's older batches have gone with retention, its newest with the power, and only its
+// state tells of both: it counts as far as the log goes.
+func TestRecoverProducerOfTrimmedBatches(t *testing.T) {
+	st := memory(t)
+	l := NewLog(st, ordersID, orders)
+	first, other, lost := sequencedSpan(t, 0, 10, 7, 0, 0), span(t, 10, 5), sequencedSpan(t, 15, 3, 7, 0, 10)
+	stageSequenced(t, l, first)
+	var b store.Batch
+	l.Stage(&b, nil, other)
+	commit(t, st, &b)
+	stageSequenced(t, l, lost)
+	b.Reset()
+	b.Delete(keyOf(first))
+	b.Delete(keyOf(lost))
+	b.Set(store.LogStartKey(ordersID), store.OffsetValue(10))
+	commit(t, st, &b)
+	for _, when := range []string{"after the power loss", "opened again"} {
+		l, _ := open(t, &found{Store: st, recovery: store.Recovery{Durable: 2}})
+		if got := l.StoredOf(7); got != 10 || l.End() != 15 {
+			t.Errorf("%s: %d records are stored, the log ends at %d", when, got, l.End())
+		}
+		if got := verdict(l.CheckProducer(first.Batch())); got != "again@0" {
+			t.Errorf("%s: what was trimmed is %q", when, got)
+		}
+		if got := verdict(l.CheckProducer(lost.Batch())); got != "next" {
+			t.Errorf("%s: what was lost is %q", when, got)
+		}
+	}
+}
+
+// Of a damaged state nobody knows when it was used, and whether it has a name.
+func TestRecoverDamagedProducer(t *testing.T) {
+	st := memory(t)
+	l := NewLog(st, ordersID, orders)
+	stageSequenced(t, l, sequencedSpan(t, 0, 3, 7, 0, 0))
+	set(t, st, store.AppendProducerKey(nil, store.ProducerKey{PartitionID: ordersID, ID: 7}), []byte("damaged"))
+	before := time.Now().UnixMilli()
+	l, _ = open(t, st)
+	if got := l.Producers(); len(got) != 1 || got[0].LastSequence != 2 || got[0].UsedAt < before || !got[0].Named {
+		t.Errorf("the log knows %+v", got)
 	}
 }

@@ -205,30 +205,74 @@ func parseName(v []byte) (id, usedMs int64, err error) {
 }
 
 // Expire forgets the producers that nobody has used for long in the given partitions, which are
-// all there are, and the names that have no traces left. ctx ends it between transactions.
+// all there are. One with a name is forgotten everywhere or nowhere: what it has stored in a
+// partition that is quiet counts for as long as it is used in another, or open. ctx ends it
+// between transactions.
 func (ps *Producers) Expire(ctx context.Context, now time.Time, partitions []*Partition) error {
-	inUse := make(map[int64]bool)
+	ps.mu.Lock() // no name is claimed meanwhile
+	defer ps.mu.Unlock()
+	names, err := ps.readNames(now)
+	if err != nil {
+		return err
+	}
+	used := make(map[int64]int64) // of ids with a name, ms since the epoch
+	for _, n := range names {
+		used[n.id] = n.usedMs
+	}
 	for _, p := range partitions {
-		if err := ps.expirePartition(ctx, now, p, inUse); err != nil {
+		for _, info := range p.log.Producers() {
+			if info.Named {
+				used[info.ID] = max(used[info.ID], info.UsedAt)
+			}
+		}
+	}
+	for _, p := range partitions {
+		if err := ps.expirePartition(ctx, now, p, used); err != nil {
 			return err
 		}
 	}
-	return ps.expireNames(now, inUse)
+	return ps.expireNames(now, names, used)
 }
 
-// expirePartition forgets producers of p. To inUse it adds the ids of those that stay.
-func (ps *Producers) expirePartition(ctx context.Context, now time.Time, p *Partition, inUse map[int64]bool) error {
+// storedName is what is stored of a name. One that is in use was used now.
+type storedName struct {
+	key        []byte
+	id, usedMs int64
+}
+
+func (ps *Producers) readNames(now time.Time) (names []storedName, err error) {
+	err = ps.st.Scan(store.NamesRange(nameKey), func(e store.Entry) (bool, error) {
+		v, err := e.AppendValue(nil)
+		if err != nil {
+			return false, err
+		}
+		n := storedName{key: slices.Clone(e.Key)}
+		if n.id, n.usedMs, err = parseName(v); err != nil {
+			return false, fmt.Errorf("producer %q: %w", e.Key, err)
+		}
+		ps.names.Lock()
+		if ps.live[string(n.key[len(store.NamesKey(nameKey)):])] != nil {
+			n.usedMs = now.UnixMilli()
+		}
+		ps.names.Unlock()
+		names = append(names, n)
+		return true, nil
+	})
+	return names, err
+}
+
+// expirePartition forgets producers of p. Of those that were used meanwhile it notes that in
+// used.
+func (ps *Producers) expirePartition(ctx context.Context, now time.Time, p *Partition, used map[int64]int64) error {
 	var old []log.ProducerInfo
 	for _, info := range p.log.Producers() {
-		expiry := IDExpiry
+		lastMs, expiry := info.UsedAt, IDExpiry
 		if info.Named {
-			expiry = NameExpiry
+			lastMs, expiry = used[info.ID], NameExpiry
 		}
-		if now.Sub(time.UnixMilli(info.UsedAt)) < expiry {
-			inUse[info.ID] = true
-			continue
+		if now.Sub(time.UnixMilli(lastMs)) >= expiry {
+			old = append(old, info)
 		}
-		old = append(old, info)
 	}
 	for chunk := range slices.Chunk(old, max(1, ps.c.st.Limits().Entries/4)) {
 		if err := ctx.Err(); err != nil {
@@ -258,7 +302,7 @@ func (ps *Producers) expirePartition(ctx context.Context, now time.Time, p *Part
 		switch {
 		case errors.Is(err, errInUse) || err != nil && p.Err() != nil: // the next time, or never
 			for _, info := range chunk {
-				inUse[info.ID] = true
+				used[info.ID] = now.UnixMilli()
 			}
 		case err != nil:
 			return err
@@ -269,33 +313,17 @@ func (ps *Producers) expirePartition(ctx context.Context, now time.Time, p *Part
 
 var errInUse = errors.New("a producer was used meanwhile")
 
-// expireNames forgets the names of producers that were not used for long, and of which no
-// partition knows anything.
-func (ps *Producers) expireNames(now time.Time, inUse map[int64]bool) error {
-	ps.mu.Lock() // no name is claimed meanwhile
-	defer ps.mu.Unlock()
+// expireNames forgets the names that were not used for long.
+func (ps *Producers) expireNames(now time.Time, names []storedName, used map[int64]int64) error {
 	tx := &Tx{Essential: true}
-	r := store.NamesRange(nameKey)
 	limit := ps.c.st.Limits().Entries / 4
-	err := ps.st.Scan(r, func(e store.Entry) (bool, error) {
-		v, err := e.AppendValue(nil)
-		if err != nil {
-			return false, err
+	for _, n := range names {
+		if now.Sub(time.UnixMilli(used[n.id])) >= NameExpiry && tx.Writes.Len() < limit { // the rest goes the next time
+			tx.Writes.Delete(n.key)
 		}
-		id, used, err := parseName(v)
-		if err != nil {
-			return false, fmt.Errorf("producer %q: %w", e.Key, err)
-		}
-		ps.names.Lock()
-		live := ps.live[string(e.Key[len(store.NamesKey(nameKey)):])] != nil
-		ps.names.Unlock()
-		if !live && !inUse[id] && now.Sub(time.UnixMilli(used)) >= NameExpiry {
-			tx.Writes.Delete(slices.Clone(e.Key))
-		}
-		return tx.Writes.Len() < limit, nil // the rest goes the next time
-	})
-	if err != nil || tx.Writes.Len() == 0 {
-		return err
+	}
+	if tx.Writes.Len() == 0 {
+		return nil
 	}
 	return ps.c.Do(tx)
 }

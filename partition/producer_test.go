@@ -247,7 +247,7 @@ func TestClaimWaits(t *testing.T) {
 
 func TestExpire(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
-		p, ps := s.partition(0), s.producers()
+		p, q, ps := s.partition(0), s.partition(1), s.producers()
 		loader, idle := s.claim(ps, "loader"), s.claim(ps, "idle")
 		ps.Release(idle)
 		s.submit("named", numbered(t, p, loader, "a"))
@@ -255,7 +255,7 @@ func TestExpire(t *testing.T) {
 		s.hears("named", "anonymous")
 		expire := func(after time.Duration, want ...int64) {
 			t.Helper()
-			if err := ps.Expire(context.Background(), time.Now().Add(after), []*Partition{p}); err != nil {
+			if err := ps.Expire(context.Background(), time.Now().Add(after), []*Partition{p, q}); err != nil {
 				t.Fatal(err)
 			}
 			var got []int64
@@ -283,10 +283,14 @@ func TestExpire(t *testing.T) {
 		expire(IDExpiry, loader.ID)
 		expire(NameExpiry-time.Second, loader.ID)
 		named(true, "loader", "idle")
-		expire(NameExpiry)
+		expire(NameExpiry, loader.ID) // its name is in use
 		named(false, "idle")
-		named(true, "loader") // it is in use
+		named(true, "loader")
 		ps.Release(loader)
+		time.Sleep(NameExpiry - time.Hour)
+		s.submit("elsewhere", numbered(t, q, loader, "c"))
+		s.hears("elsewhere")
+		expire(NameExpiry-time.Second, loader.ID) // what it did in p counts while it is used in q
 		expire(NameExpiry)
 		named(false, "loader")
 	})

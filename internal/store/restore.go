@@ -19,6 +19,9 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options, check f
 	if err := checkVacant(dir); err != nil {
 		return fmt.Errorf("restore into %s: %w", dir, err)
 	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real // where a link leads, not in place of it
+	}
 	parent := filepath.Dir(dir)
 	if err := makeDir(parent); err != nil {
 		return fmt.Errorf("restore into %s: %w", dir, dirError(err))
