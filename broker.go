@@ -102,6 +102,7 @@ func openOn(st store.Store, dir string, given Options) (*Broker, error) {
 		closed:    make(chan struct{}),
 	}
 	b.sender.init(b)
+	b.conflicts.init()
 	b.compactor.start(b)
 	return b, nil
 }

@@ -3,93 +3,66 @@ package samsa
 import (
 	"bytes"
 	"fmt"
-	"sync"
+	"sync/atomic"
 )
 
 // conflicts finds transactions that read what others have written meanwhile (backward
 // validation: Kung and Robinson, On optimistic methods for concurrency control, 1981).
-// Every transaction that writes application keys gets a number in the order of the
-// committer; one that began when numbers up to start were visible conflicts with each
-// later one that wrote what it has read.
+//
+// Every transaction that writes application keys becomes a link of a chain, in the order of
+// the committer. One that began at a link conflicts with each later one that wrote what it has
+// read. It holds on to its link, and so to those behind that; what nobody holds on to is
+// garbage. So a transaction that is open for long costs the others nothing, and itself a look
+// at what they have written, of which the committer does but the last part.
 type conflicts struct {
-	mu      sync.Mutex
-	staged  uint64         // number of the last transaction that has its place
-	visible uint64         // of the last one that readers see
-	active  map[uint64]int // transactions that are running, by start
-	recent  []keysWritten  // that an active transaction may conflict with, by number
+	last    *link                // that has its place; the committer's own
+	visible atomic.Pointer[link] // the last one that readers see
 }
 
-type keysWritten struct {
-	number uint64
-	keys   []string
+// link is what one transaction has written.
+type link struct {
+	keys []string
+	next atomic.Pointer[link]
+}
+
+func (c *conflicts) init() {
+	c.last = new(link)
+	c.visible.Store(c.last)
 }
 
 // begin returns the start of a transaction, which takes its snapshot afterwards: what it
 // sees of later ones is reported as a conflict too, which does no harm.
-func (c *conflicts) begin() (start uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.active == nil {
-		c.active = make(map[uint64]int)
-	}
-	c.active[c.visible]++
-	return c.visible
-}
+func (c *conflicts) begin() (start *link) { return c.visible.Load() }
 
-// end forgets a transaction, and what only it could conflict with.
-func (c *conflicts) end(start uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.active[start]--; c.active[start] == 0 {
-		delete(c.active, start)
-	}
-	c.forgetLocked()
-}
-
-func (c *conflicts) forgetLocked() {
-	oldest := c.visible // the next one begins there
-	for start := range c.active {
-		oldest = min(oldest, start)
-	}
-	n := 0
-	for n < len(c.recent) && c.recent[n].number <= oldest {
-		n++
-	}
-	rest := copy(c.recent, c.recent[n:])
-	clear(c.recent[rest:])
-	c.recent = c.recent[:rest]
-}
-
-// place gives a transaction its number, unless it conflicts. The committer calls it in its
-// order, and nothing but a failed store keeps the transaction from being stored then.
-func (c *conflicts) place(start uint64, read *readSet, writes []string) (number uint64, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, w := range c.recent {
-		if w.number <= start {
-			continue
-		}
-		for _, key := range w.keys {
+// check looks for a conflict of a transaction that began at start, or was checked up to it,
+// with those behind that, and returns the last one that it has looked at.
+func (l *link) check(read *readSet) (checked *link, err error) {
+	for next := l.next.Load(); next != nil; next = l.next.Load() {
+		l = next
+		for _, key := range l.keys {
 			if read.has(key) {
-				return 0, fmt.Errorf("%w: key %q was written meanwhile", ErrConflict, key)
+				return nil, fmt.Errorf("%w: key %q was written meanwhile", ErrConflict, key)
 			}
 		}
 	}
-	if len(writes) == 0 {
-		return 0, nil
-	}
-	c.staged++
-	c.recent = append(c.recent, keysWritten{c.staged, writes})
-	return c.staged, nil
+	return l, nil
 }
 
-// show notes that readers see a transaction. Calls come in the order of the numbers.
-func (c *conflicts) show(number uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.visible = number
-	c.forgetLocked()
+// place gives a transaction that was checked before its place, unless it conflicts. The
+// committer calls it in its order, and nothing but a failed store keeps the transaction from
+// being stored then. The link is nil for one that writes nothing.
+func (c *conflicts) place(checked *link, read *readSet, writes []string) (*link, error) {
+	if _, err := checked.check(read); err != nil || len(writes) == 0 {
+		return nil, err
+	}
+	l := &link{keys: writes}
+	c.last.next.Store(l)
+	c.last = l
+	return l, nil
 }
+
+// show notes that readers see a transaction. Calls come in the order of the links.
+func (c *conflicts) show(l *link) { c.visible.Store(l) }
 
 // readSet is what a transaction has read: keys, found or not, and all keys of prefixes.
 type readSet struct {

@@ -78,7 +78,6 @@ func (e *tryAgain) Unwrap() error { return e.err }
 // update is one try.
 func (b *Broker) update(ctx context.Context, fn func(*Tx) error) error {
 	start := b.conflicts.begin()
-	defer b.conflicts.end(start)
 	snap, err := b.st.Snapshot()
 	if err != nil {
 		return fmt.Errorf("update: %w", closedError(err))
@@ -249,7 +248,7 @@ func (tx *Tx) fail(err error) error {
 }
 
 // commit stores what there is.
-func (tx *Tx) commit(start uint64) error {
+func (tx *Tx) commit(start *link) error {
 	if err := tx.call.sealAll(); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
@@ -259,6 +258,10 @@ func (tx *Tx) commit(start uint64) error {
 	requests, err := tx.requests()
 	if err != nil {
 		return fmt.Errorf("update: %w", err)
+	}
+	checked, err := start.check(&tx.read) // what there is so far: not on the committer's time
+	if err != nil {
+		return tx.judge(fmt.Errorf("update: %w", err), requests)
 	}
 	ptx := tx.call.takeTx()
 	ptx.Essential = len(tx.writes)+len(ptx.Appends) == 0
@@ -270,14 +273,14 @@ func (tx *Tx) commit(start uint64) error {
 			ptx.Writes.Delete(store.AppendAppKey(nil, []byte(key)))
 		}
 	}
-	number := uint64(0)
+	var placed *link
 	ptx.Check = func() (err error) {
-		number, err = tx.b.conflicts.place(start, &tx.read, keys)
+		placed, err = tx.b.conflicts.place(checked, &tx.read, keys)
 		return err
 	}
 	ptx.Done = func(err error) {
-		if err == nil && number > 0 {
-			tx.b.conflicts.show(number)
+		if err == nil && placed != nil {
+			tx.b.conflicts.show(placed)
 		}
 	}
 	synced := tx.b.opts.Produce.Acks == AckSynced

@@ -129,3 +129,29 @@ func BenchmarkUpdateRatio(b *testing.B) {
 	b.ReportMetric(float64(update)/float64(produce), "update/produce")
 	b.ReportMetric(float64(update.Microseconds())/float64(b.N*turn), "µs/update")
 }
+
+// BenchmarkUpdateBeside is an Update of one key beside one that is open, which began before so
+// many others.
+func BenchmarkUpdateBeside(b *testing.B) {
+	for _, recent := range []int{1_000, 150_000} {
+		b.Run(fmt.Sprintf("recent=%d", recent), func(b *testing.B) {
+			broker := openBench(b, "", Options{InMemory: true})
+			defer closeBench(b, broker)
+			set := func() {
+				if err := broker.Update(context.Background(), func(tx *Tx) error { return tx.Set([]byte("key"), nil) }); err != nil {
+					b.Fatal(err)
+				}
+			}
+			end := openUpdate(b, broker, func(*Tx) error { return nil })
+			for range recent {
+				set()
+			}
+			for b.Loop() {
+				set()
+			}
+			if err := end(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}

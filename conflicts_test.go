@@ -1,0 +1,116 @@
+package samsa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+	"weak"
+)
+
+// behind returns how many transactions have come since l.
+func (l *link) behind() (n int) {
+	for l = l.next.Load(); l != nil; l = l.next.Load() {
+		n++
+	}
+	return n
+}
+
+// openUpdate begins an Update of fn, which stays open until end is called. End returns what
+// Update does.
+func openUpdate(t testing.TB, b *Broker, fn func(tx *Tx) error) (end func() error) {
+	t.Helper()
+	begun, ending, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	first := true
+	go func() {
+		done <- b.Update(context.Background(), func(tx *Tx) error {
+			err := fn(tx)
+			if first {
+				first = false
+				close(begun)
+				<-ending
+			}
+			return err
+		})
+	}()
+	<-begun
+	return func() error {
+		close(ending)
+		return <-done
+	}
+}
+
+// However many transactions have come while another is open, one that begins now looks at none
+// of them; the open one looks at each once, and not on the committer's time.
+func TestConflictsWithWhatCameSinceOnly(t *testing.T) {
+	var c conflicts
+	c.init()
+	write := func(key string) *link {
+		l, err := c.place(c.begin(), &readSet{}, []string{key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.show(l)
+		return l
+	}
+	var read readSet
+	read.add([]byte("mine"))
+	read.prefixes = append(read.prefixes, []byte("ours/"))
+
+	old := c.begin()
+	var others []*link
+	for i := range 1000 {
+		others = append(others, write(fmt.Sprint("theirs/", i)))
+	}
+	if n := c.begin().behind(); n != 0 {
+		t.Errorf("a transaction that begins now has %d to look at", n)
+	}
+	checked, err := old.check(&read)
+	if err != nil || checked != others[len(others)-1] {
+		t.Fatalf("checked up to %p, %v", checked, err)
+	}
+	for _, l := range others {
+		l.keys[0] = "mine" // who looks again finds it
+	}
+	write("theirs")
+	if _, err := c.place(checked, &read, []string{"mine"}); err != nil {
+		t.Errorf("the committer looks at what was checked: %v", err)
+	}
+	for _, key := range []string{"mine", "ours/1"} {
+		at := c.begin()
+		write(key)
+		if _, err := c.place(at, &read, nil); !errors.Is(err, ErrConflict) {
+			t.Errorf("%s was written meanwhile: %v", key, err)
+		}
+	}
+}
+
+// What transactions have written is remembered for those that are open, and no longer.
+func TestConflictsAreForgotten(t *testing.T) {
+	k := inMemory(t, Options{})
+	set := func(key string) weak.Pointer[link] {
+		k.update(func(tx *Tx) error { return tx.Set([]byte(key), nil) })
+		return weak.Make(k.conflicts.begin())
+	}
+	before := set("before")
+	end := openUpdate(t, k.Broker, func(tx *Tx) error {
+		_, err := tx.Get([]byte("before"))
+		return errors.Join(err, tx.Set([]byte("mine"), nil))
+	})
+	set("start")
+	during := set("during")
+	set("last")
+	runtime.GC()
+	if before.Value() == nil || during.Value() == nil {
+		t.Error("what an open transaction may conflict with is forgotten")
+	}
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	set("after")
+	runtime.GC()
+	if before.Value() != nil || during.Value() != nil {
+		t.Error("transactions are remembered though none is running")
+	}
+}
