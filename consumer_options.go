@@ -40,7 +40,8 @@ var (
 func AtOffset(offset int64) Start { return Start{kind: startOffset, offset: offset} }
 
 // AtTime starts at the first record whose timestamp is t or later, or behind the last
-// record where there is none.
+// record where there is none. Like the timestamps of the log t counts in whole milliseconds,
+// the rest is dropped: a record that was produced with the timestamp t is found.
 func AtTime(t time.Time) Start { return Start{kind: startTime, time: t} }
 
 // String returns the start in words.

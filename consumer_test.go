@@ -22,7 +22,8 @@ func TestConsumerStarts(t *testing.T) {
 		{AtOffset(2), "c d"},
 		{AtOffset(3), "d"},
 		{AtTime(base.Add(time.Second)), "b c d"},
-		{AtTime(base.Add(time.Second + 1)), "c d"}, // times are milliseconds: the next one
+		{AtTime(base.Add(time.Second + 999_999)), "b c d"}, // b was produced in that millisecond
+		{AtTime(base.Add(time.Second + time.Millisecond)), "c d"},
 		{AtTime(base.Add(-time.Hour)), "a b c d"},
 		{AtTime(base.Add(time.Hour)), "d"}, // none is that late: only what comes
 		{Latest, "d"},

@@ -141,14 +141,14 @@ func ExampleConsumer_SeekTime() {
 	b := memory()
 	defer b.Close()
 	ctx := context.Background()
-	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	for hour, v := range []string{"noon", "one", "two"} {
-		_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(v), Timestamp: noon.Add(time.Duration(hour) * time.Hour)})
+	began := time.Now().Add(-3 * time.Hour)
+	for hour, v := range []string{"zero", "one", "two"} {
+		_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(v), Timestamp: began.Add(time.Duration(hour) * time.Hour)})
 		must(err)
 	}
 	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Latest})
 	must(err)
-	must(c.SeekTime(noon.Add(time.Minute)))
+	must(c.SeekTime(began.Add(time.Minute)))
 	tp := samsa.TopicPartition{Topic: "orders", Partition: 0}
 	position, err := c.Position(tp)
 	must(err)

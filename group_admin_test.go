@@ -237,6 +237,7 @@ func TestGroupsReset(t *testing.T) {
 		{"offset", func() GroupReset { return To(AtOffset(3)) }, "t/0@3 t/1@1"}, // clamped
 		{"time", func() GroupReset { return To(AtTime(time.Now().Add(-90 * time.Minute))) }, "t/0@2 t/1@1"},
 		{"ago", func() GroupReset { return Ago(150 * time.Minute) }, "t/0@1 t/1@1"},
+		{"ago, between two milliseconds", func() GroupReset { return Ago(2*time.Hour - time.Microsecond) }, "t/0@1 t/1@1"},
 		{"long ago", func() GroupReset { return Ago(1000 * time.Hour) }, "t/0@0 t/1@0"},
 		{"in the future", func() GroupReset { return Ago(-time.Hour) }, "t/0@4 t/1@1"},
 		{"back", func() GroupReset { return Shift(-1) }, "t/0@1 t/1@0"},

@@ -509,7 +509,7 @@ func (m *model) drawStart(t *rapid.T) (samsa.Start, func(log []samsa.Record) int
 	}
 	at := modelStart.Add(time.Duration(rapid.IntRange(-1, 10_000_001).Draw(t, "µs")) * time.Microsecond)
 	return samsa.AtTime(at), func(log []samsa.Record) int64 {
-		i := slices.IndexFunc(log, func(r samsa.Record) bool { return !r.Timestamp.Before(at) })
+		i := slices.IndexFunc(log, func(r samsa.Record) bool { return !r.Timestamp.Before(at.Truncate(time.Millisecond)) })
 		if i < 0 {
 			i = len(log)
 		}

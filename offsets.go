@@ -3,7 +3,6 @@ package samsa
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/samsa-go/samsa/partition"
 )
@@ -51,8 +50,8 @@ func (s Start) resolve(p *partition.Partition) (int64, error) {
 	case startCommitted:
 		return 0, fmt.Errorf("%w: Committed is where a consumer of a group begins, and nothing else", ErrInvalidOption)
 	case startTime:
-		end := p.HighWatermark()                                                            // before the search: what comes during it is later
-		offset, _, ok, err := p.OffsetForTime(s.time.Add(time.Millisecond - 1).UnixMilli()) // rounded up
+		end := p.HighWatermark() // before the search: what comes during it is later
+		offset, _, ok, err := p.OffsetForTime(s.time.UnixMilli())
 		if !ok {
 			offset = end
 		}
