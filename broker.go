@@ -30,6 +30,7 @@ type Broker struct {
 	sender    sender
 	compactor compactor
 	conflicts conflicts
+	resets    resetStats
 
 	mu      sync.Mutex // guards what follows
 	closing bool
@@ -181,7 +182,7 @@ func (b *Broker) unregister(c client) {
 
 // Close ends the broker: producers send what they hold, waiting consumers get ErrClosed,
 // everything is fsynced and the directory is free again. It waits for all of that, and
-// may be called more than once.
+// may be called more than once. Consumers commit what Consumer.Close would.
 func (b *Broker) Close() error {
 	clients, first := b.beginClose()
 	if !first {
@@ -245,6 +246,9 @@ type Stats struct {
 	Syncs   int64 // fsyncs
 	Failed  int64 // appends and other writes that ended with an error
 
+	Resets  int64 // consumers that stood at an offset that was not there and were moved
+	Skipped int64 // offsets that they were moved ahead by: records that they have missed, at most
+
 	DiskBytes int64 // that the data directory takes on disk; 0 in memory
 }
 
@@ -261,6 +265,7 @@ func (b *Broker) Stats() (Stats, error) {
 	s := Stats{
 		Records: c.Records, Batches: c.Batches, Bytes: c.Bytes,
 		Commits: c.Commits, Syncs: c.Syncs, Failed: c.Failures, DiskBytes: size,
+		Resets: b.resets.resets.Load(), Skipped: b.resets.skipped.Load(),
 	}
 	for _, t := range b.catalogue.List() {
 		s.Topics++

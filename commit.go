@@ -19,7 +19,7 @@ type CommittedOffset struct {
 }
 
 // Commit commits the positions of all assigned partitions: everything that Poll has
-// returned. When it returns nil the commit is as safe as MemberOptions.CommitAcks says.
+// returned, and in a loop over Records everything up to the record that the loop has. When it returns nil the commit is as safe as MemberOptions.CommitAcks says.
 //
 // A consumer that is out of its group, and does not know it yet perhaps, gets
 // ErrUnknownMember or ErrIllegalGeneration, and the group's offsets stay as they are: others
@@ -35,7 +35,8 @@ var errNoGroup = fmt.Errorf("%w: the consumer has none", ErrInvalidGroup)
 
 // CommitRecords commits that these records, and those before them in their partitions, were
 // processed. Errors are those of Commit; a record of a partition that the consumer does
-// not have any more, or has got anew since, is ErrIllegalGeneration.
+// not have any more, or has got anew since and not come to yet, is ErrIllegalGeneration. So is
+// one of a topic that was deleted, whether or not there is a new topic of that name.
 func (c *Consumer) CommitRecords(ctx context.Context, records ...Record) error {
 	return c.CommitOffsets(ctx, offsetsAfter(records))
 }
@@ -87,6 +88,9 @@ func (c *Consumer) checkOwned(offsets map[TopicPartition]CommittedOffset) error 
 			return fmt.Errorf("%s: %w: offset %d is negative", tp, ErrOffsetOutOfRange, o.Offset)
 		case tr == nil || tr.partition.Err() != nil:
 			return fmt.Errorf("%s: %w: it is not assigned to this consumer now", tp, ErrIllegalGeneration)
+		case o.Offset > tr.top && o.Offset <= tr.former:
+			return fmt.Errorf("%s: %w: offset %d is from before the partition was assigned, since then the consumer has come to %d",
+				tp, ErrIllegalGeneration, o.Offset, tr.top)
 		case o.Offset < tr.base:
 			return fmt.Errorf("%s: %w: offset %d is from before the partition was assigned, at %d", tp, ErrIllegalGeneration, o.Offset, tr.base)
 		}
@@ -300,7 +304,7 @@ func (c *Consumer) beginLocked(tp TopicPartition, committed map[TopicPartition]g
 	case unplaced, tp.Partition >= c.born[t.ID()]: // added since
 		start = Earliest
 	}
-	if err := c.track(p, start); err != nil {
+	if err := c.track(t, p, start); err != nil {
 		return err
 	}
 	tr := c.tracks[tp]

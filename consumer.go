@@ -17,8 +17,13 @@ import (
 // that the group has assigned to it. Poll and Records are for one
 // goroutine at a time; the other methods may be called by anybody at any time.
 //
-// A consumer reads ahead in the background. What Poll has returned is behind the
-// position, what was read ahead is not.
+// A consumer reads ahead in the background. The position of a partition is behind the last
+// record that Poll has returned or that a loop over Records has been given; what was read ahead
+// does not count.
+//
+// A record is processed when the program comes back for more: when Poll is called again, or
+// when the loop over Records goes on. That is what auto-commit commits. A panic, a break, a
+// returned error and Close add nothing: what was in work then comes again.
 type Consumer struct {
 	b      *Broker
 	opts   ConsumerOptions
@@ -35,11 +40,16 @@ type Consumer struct {
 	whole    map[*topic.Topic]bool // all partitions of it, new ones too
 	version  uint64                // of the catalogue, when it was looked at for topics
 	tracks   map[TopicPartition]*track
-	order    []*track // by topic and partition; Poll and the fetcher begin anywhere in it
-	turn     int      // in order: with whom the next Poll begins
-	fetched  int      // bytes that were read ahead
+	former   map[TopicPartition]int64 // see track.former; of partitions that the consumer had before
+	order    []*track                 // by topic and partition; Poll and the fetcher begin anywhere in it
+	turn     int                      // in order: with whom the next Poll begins
+	current  *track                   // whose records the loop over Records gets, while stint lasts
+	stint    quota                    // of current
+	returns  uint64                   // how often the loop has come back for more
+	fetched  int                      // bytes that were read ahead
 	errs     []pollError
-	gone     error // why nothing is left to read
+	resets   []Reset // to be told
+	gone     error   // why nothing is left to read
 	closing  bool
 	closedCh chan struct{}
 }
@@ -58,6 +68,7 @@ func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 		ready:    partition.NewWaiter(),
 		whole:    make(map[*topic.Topic]bool),
 		tracks:   make(map[TopicPartition]*track),
+		former:   make(map[TopicPartition]int64),
 		closedCh: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -115,7 +126,7 @@ func (c *Consumer) assign() error {
 	c.matchLocked()
 	for t := range c.whole {
 		for _, p := range t.Partitions() {
-			errs = append(errs, c.track(p, c.opts.Start))
+			errs = append(errs, c.track(t, p, c.opts.Start))
 		}
 	}
 	for name, indexes := range c.opts.Partitions {
@@ -127,7 +138,7 @@ func (c *Consumer) assign() error {
 		for _, i := range indexes {
 			p, err := t.Partition(i)
 			if err == nil {
-				err = c.track(p, c.opts.Start)
+				err = c.track(t, p, c.opts.Start)
 			}
 			errs = append(errs, err)
 		}
@@ -137,8 +148,8 @@ func (c *Consumer) assign() error {
 	return errors.Join(errs...)
 }
 
-// track adds p to what is read, from start on.
-func (c *Consumer) track(p *partition.Partition, start Start) error {
+// track adds p, of t, to what is read, from start on.
+func (c *Consumer) track(t *topic.Topic, p *partition.Partition, start Start) error {
 	tp := p.TopicPartition()
 	if c.tracks[tp] != nil {
 		return nil
@@ -149,7 +160,10 @@ func (c *Consumer) track(p *partition.Partition, start Start) error {
 		p.Unwatch(c.waiter)
 		return err
 	}
-	tr := &track{tp: tp, partition: p, position: offset, next: offset, base: offset, done: offset, saved: -1}
+	tr := &track{
+		tp: tp, topic: t, partition: p,
+		position: offset, next: offset, base: offset, top: offset, former: c.former[tp], done: offset, saved: -1,
+	}
 	c.tracks[tp] = tr
 	c.order = append(c.order, tr)
 	return nil
@@ -163,37 +177,53 @@ func (c *Consumer) sort() {
 
 // Poll returns the next records, of several partitions as it comes, those of each in
 // order. It sleeps until there are some or ctx ends, then with the error of ctx. Records
-// and their bytes belong to the caller and stay valid.
+// and their bytes belong to the caller and stay valid. Those of the call before count as
+// processed from now on.
 //
 // An error with a partition behind it does not end the consumer: ErrCorruptRecord is
 // returned once and the next Poll goes on behind the damaged batch; a deleted topic is
 // ErrUnknownTopic once, and again when nothing else is left to read;
-// ErrOffsetOutOfRange comes with ResetError until a Seek. No records are lost by an error.
+// ErrOffsetOutOfRange comes with ResetError until a Seek. No records are lost by an error, and
+// until it is returned the position stays before what it is about.
 func (c *Consumer) Poll(ctx context.Context) ([]Record, error) {
-	return c.poll(ctx, nil)
+	var records []Record
+	err := c.await(ctx, func() (_ bool, err error) {
+		records, err = c.takeLocked(nil)
+		return len(records) > 0, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return records, nil
 }
 
-// poll is Poll, into the memory of dst.
-func (c *Consumer) poll(ctx context.Context, dst []Record) ([]Record, error) {
+// await is a call of Poll: it does what is to be done for the group, and calls take, with the
+// lock held, until that has something.
+func (c *Consumer) await(ctx context.Context, take func() (bool, error)) error {
 	if c.member != nil {
 		c.member.enter()
 		defer c.member.leave()
 	}
 	for {
+		select {
+		case <-c.ready.C(): // what it stands for is looked at below
+		default:
+		}
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("poll: %w", err)
+			return fmt.Errorf("poll: %w", err)
 		}
 		if c.member != nil && !c.isClosing() {
 			if err := c.member.step(ctx); err != nil {
-				return nil, fmt.Errorf("poll: %w", err)
+				return fmt.Errorf("poll: %w", err)
 			}
 		}
-		records, err := c.collect(dst[:0])
+		c.tellResets(ctx)
+		ok, err := c.collect(take)
 		if err != nil {
-			return nil, fmt.Errorf("poll: %w", err)
+			return fmt.Errorf("poll: %w", err)
 		}
-		if len(records) > 0 {
-			return records, nil
+		if ok {
+			return nil
 		}
 		select {
 		case <-c.ready.C():
@@ -202,29 +232,28 @@ func (c *Consumer) poll(ctx context.Context, dst []Record) ([]Record, error) {
 	}
 }
 
-// collect takes what is ready; it returns nothing when nothing is.
-func (c *Consumer) collect(dst []Record) ([]Record, error) {
+// collect takes what is ready; it returns false when nothing is.
+func (c *Consumer) collect(take func() (bool, error)) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
-		return nil, ErrClosed
+		return false, ErrClosed
+	}
+	if len(c.resets) > 0 {
+		return false, nil // to be told first
 	}
 	if err := c.errLocked(); err != nil {
-		return nil, err
+		return false, err
 	}
 	if c.gone != nil {
-		return nil, c.gone
+		return false, c.gone
 	}
 	before := c.fetched
-	records, err := c.takeLocked(dst)
+	ok, err := take()
 	if c.fetched < before {
 		c.waiter.Wake() // there is room to read ahead
 	}
-	if err != nil && len(records) > 0 {
-		c.errs = append(c.errs, pollError{err: err}) // records first
-		err = nil
-	}
-	return records, err
+	return ok, err
 }
 
 // pollError is an error for the next Poll, of a track or of none.
@@ -255,21 +284,14 @@ func (c *Consumer) errLocked() error {
 // takeLocked takes records from the tracks in turn. In the first round each gets no
 // more than its share, so that a full partition does not keep others waiting.
 func (c *Consumer) takeLocked(dst []Record) ([]Record, error) {
-	available := 0
-	ready := 0
-	for _, tr := range c.order {
-		if n := tr.available(); n > 0 && !tr.paused {
-			available += n
-			ready++
-		}
-	}
+	available, ready := c.readyLocked()
 	if ready == 0 {
 		return dst, nil
 	}
 	quota := quota{records: min(c.opts.MaxPollRecords, available), bytes: c.opts.MaxPollBytes}
 	dst = slices.Grow(dst, quota.records)
 	share := quota.share(ready)
-	first := c.turn
+	first, owing := c.turn, -1
 	for round := range 2 {
 		for i := range c.order {
 			at := (first + i) % len(c.order)
@@ -280,43 +302,127 @@ func (c *Consumer) takeLocked(dst []Record) ([]Record, error) {
 			if round == 1 {
 				share = quota
 			}
-			var err error
 			before := share
-			dst, err = tr.take(c, dst, &share)
+			var owed bool
+			var err error
+			dst, owed, err = tr.take(c, dst, &share)
 			quota.spend(before, share)
 			share = before
 			c.turn = at + 1
 			if err != nil {
 				return dst, err
 			}
+			if owed {
+				owing = at
+			}
 		}
+	}
+	if owing >= 0 {
+		c.turn = owing // its error is the next Poll's
 	}
 	return dst, nil
 }
 
+// readyLocked returns how many records can be taken without waiting, at most, and of how many
+// tracks.
+func (c *Consumer) readyLocked() (records, tracks int) {
+	for _, tr := range c.order {
+		if n := tr.available(); n > 0 && !tr.paused {
+			records += n
+			tracks++
+		}
+	}
+	return records, tracks
+}
+
 // Records returns an iterator over all records to come, for use with range. It ends, after
 // yielding the error, when ctx ends or the consumer is closed; other errors are yielded
-// and it goes on. Leaving the loop leaves the position behind the record seen last.
+// and it goes on.
+//
+// The position is behind the record that the loop has, and what is called in the loop acts at
+// once on what the loop gets next. That a record is processed the loop says by going on: leaving
+// it, by a break, an error or a panic, says nothing of the last one.
 func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		var buf []Record
-		for {
-			records, err := c.poll(ctx, buf)
+		for going := false; ; {
+			var r Record
+			var err error
+			if !going || !c.another(ctx, &r) {
+				err = c.await(ctx, func() (bool, error) { return c.oneLocked(&r) })
+			}
+			going = err == nil
 			if err != nil {
 				if !yield(Record{}, err) || ctx.Err() != nil || errors.Is(err, ErrClosed) || c.over() {
 					return
 				}
 				continue
 			}
-			for i := range records {
-				if !yield(records[i], nil) {
-					c.unread(records[i+1:])
-					return
-				}
+			if !yield(r, nil) {
+				return
 			}
-			buf = records
 		}
 	}
+}
+
+// another is the short way to the next record of a loop, without what else a Poll may have to do:
+// of the same partition, if the record is there, and nothing has happened that Poll has to
+// look at.
+func (c *Consumer) another(ctx context.Context, r *Record) bool {
+	if len(c.ready.C()) > 0 || ctx.Err() != nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.done = c.current.position
+	c.returns++
+	before := c.fetched
+	ok := !c.closing && c.currentLocked(r)
+	if c.fetched < before {
+		c.waiter.Wake() // there is room to read ahead
+	}
+	return ok
+}
+
+// currentLocked takes the next record of the current track, if its stint lasts and it has one.
+func (c *Consumer) currentLocked(r *Record) bool {
+	if c.current == nil || c.stint.spent() {
+		return false
+	}
+	if ok, err := c.current.one(c, r); !ok || err != nil { // the error stays, to be told in its turn
+		return false
+	}
+	c.stint.records--
+	c.stint.bytes -= recordBytes(r)
+	return true
+}
+
+// oneLocked takes one record, of the current track while its stint lasts, and then of the others
+// in turn, or the error that is in its place.
+func (c *Consumer) oneLocked(r *Record) (bool, error) {
+	if c.currentLocked(r) {
+		return true, nil
+	}
+	_, ready := c.readyLocked()
+	whole := quota{records: c.opts.MaxPollRecords, bytes: c.opts.MaxPollBytes}
+	for i := range c.order {
+		at := (c.turn + i) % len(c.order)
+		tr := c.order[at]
+		if tr.paused || tr.available() == 0 {
+			continue
+		}
+		c.current, c.stint = tr, whole.share(ready)
+		if c.currentLocked(r) {
+			c.turn = at + 1
+			return true, nil
+		}
+		if len(tr.chunks) > 0 { // with an error
+			err := tr.chunks[0].err
+			tr.pop(c)
+			c.turn = at + 1
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 func (c *Consumer) isClosing() bool {
@@ -332,26 +438,12 @@ func (c *Consumer) over() bool {
 	return c.gone != nil || c.member != nil && c.member.over()
 }
 
-// unread moves the positions back before records.
-func (c *Consumer) unread(records []Record) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i := len(records) - 1; i >= 0; i-- {
-		r := &records[i]
-		if tr := c.tracks[TopicPartition{Topic: r.Topic, Partition: r.Partition}]; tr != nil {
-			c.fetched -= tr.seek(r.Offset)
-		}
-	}
-	c.waiter.Wake()
-}
-
 // Close ends the consumer: a waiting Poll gets ErrClosed. It may be called more than
 // once and waits until nothing of the consumer runs any more.
 //
-// With auto-commit Close tells that all records that Poll has returned are processed. When
-// the broker is closed first, those of the last Poll count as not processed.
+// With auto-commit Close commits what is processed. That of the records that the last Poll has
+// returned any are, Close cannot know: they come again, unless they were committed.
 func (c *Consumer) Close() error {
-	c.settle()
 	c.shut()
 	c.b.unregister(c)
 	return nil

@@ -1,6 +1,7 @@
 package samsa
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"time"
@@ -90,8 +91,12 @@ type ConsumerOptions struct {
 	// offset; Earliest by default. Partitions that are added later are read from their
 	// first record.
 	Start Start
-	// OutOfRange says what happens when an offset is not there (any more).
+	// OutOfRange says what happens when an offset is not there (any more). A reset is logged as
+	// a warning and counted in Stats.
 	OutOfRange ResetPolicy
+	// OnReset, if set, is told of each reset, inside Poll or the loop over Records, before any
+	// record from behind it. It may use the consumer, say to Seek, but not Poll or Close.
+	OnReset func(ctx context.Context, c *Consumer, r Reset)
 	// MaxPollRecords bounds the records of one Poll. 0 means 4096.
 	MaxPollRecords int
 	// MaxPollBytes bounds the keys, values and headers of one Poll, in bytes; the first

@@ -59,7 +59,7 @@ func (f *fetcher) next() (job, bool) {
 	for i := range c.order {
 		at := (f.turn + i) % len(c.order)
 		tr := c.order[at]
-		if tr.paused || tr.stuck || full && len(tr.chunks) > 0 {
+		if tr.paused || tr.stuck || (full || tr.overtaken) && len(tr.chunks) > 0 {
 			continue
 		}
 		if tr.unplaced {
@@ -143,10 +143,12 @@ func (c *Consumer) troubleLocked(tr *track, err error) {
 		c.gone = ErrClosed
 	case errors.Is(err, ErrUnknownTopic):
 		c.dropLocked(tr, err)
+	case errors.Is(err, ErrOffsetOutOfRange) && len(tr.chunks) > 0:
+		tr.overtaken = true
 	case errors.Is(err, ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetEarliest:
-		c.fetched -= tr.seek(tr.partition.LogStart())
+		c.resetLocked(tr, tr.partition.LogStart())
 	case errors.Is(err, ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetLatest:
-		c.fetched -= tr.seek(tr.partition.HighWatermark())
+		c.resetLocked(tr, tr.partition.HighWatermark())
 	default:
 		tr.stuck = true
 		c.errs = append(c.errs, pollError{err, tr, tr.epoch})
@@ -175,6 +177,9 @@ func (c *Consumer) removeLocked(chosen func(*track) bool) {
 		}
 		tr.partition.Unwatch(c.waiter)
 		c.fetched -= tr.seek(tr.position)
+		if c.member != nil && (tr.top > max(tr.base, tr.saved) || tr.partition.Err() != nil) {
+			c.former[tr.tp] = max(tr.top, tr.former)
+		}
 		delete(c.tracks, tr.tp)
 	}
 	clear(c.order[len(kept):])
@@ -199,7 +204,7 @@ func (c *Consumer) refreshLocked() {
 			continue
 		}
 		for i := len(ps) - 1; i >= 0 && c.tracks[ps[i].TopicPartition()] == nil; i-- {
-			if err := c.track(ps[i], Earliest); err != nil {
+			if err := c.track(t, ps[i], Earliest); err != nil {
 				break // it has ended meanwhile; the others of the topic tell
 			}
 		}

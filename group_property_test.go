@@ -143,12 +143,14 @@ func (w *crowd) problem(format string, args ...any) {
 	w.problems = append(w.problems, fmt.Sprintf(format, args...))
 }
 
-// run is the worker's goroutine: an ordinary consumer's loop.
+// run is the worker's goroutine: an ordinary consumer's loop, which ends when Poll tells of the
+// end of the context.
 func (m *worker) run() {
 	defer close(m.done)
-	for m.ctx.Err() == nil {
+	for left := false; !left; {
 		ctx, cancel := context.WithTimeout(m.ctx, crowdPollTime)
 		records, err := m.c.Poll(ctx)
+		left = err != nil && m.ctx.Err() != nil
 		cancel()
 		switch {
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
@@ -350,7 +352,7 @@ func (w *crowd) closeConsumer(t *rapid.T) {
 	m := w.choose(t, working)
 	w.mu.Lock()
 	m.closing = true
-	m.g.crashed = m.g.crashed || m.manual // the commit of what it is busy with fails
+	m.g.crashed = true // what it is busy with comes again
 	w.mu.Unlock()
 	if err := m.c.Close(); err != nil {
 		t.Fatal(err)

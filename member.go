@@ -52,6 +52,8 @@ type member struct {
 
 	polling  bool
 	polledAt time.Time
+	returns  uint64 // Consumer.returns, as the keeper has seen it last
+	failures int    // auto-commits that have failed in a row
 }
 
 func newMember(c *Consumer) *member {
@@ -134,6 +136,7 @@ func (m *member) heard(generation int32, err error) {
 // loseLocked is for a member that the group does not have any more. Its round, if there
 // is one, ends without effect: only a Poll begins another one.
 func (m *member) loseLocked() {
+	m.c.ready.Wake()
 	if m.round != nil {
 		m.round.cancel()
 		m.round = nil
@@ -142,9 +145,16 @@ func (m *member) loseLocked() {
 	m.joined, m.lost, m.rejoin = false, true, true
 }
 
-// checkPoll leaves the group when Poll was not called for too long.
+// checkPoll leaves the group when Poll was not called for too long, and no loop over Records has
+// come back for more.
 func (m *member) checkPoll() {
+	m.c.mu.Lock()
+	returns := m.c.returns
+	m.c.mu.Unlock()
 	m.mu.Lock()
+	if returns != m.returns {
+		m.returns, m.polledAt = returns, time.Now()
+	}
 	late := m.joined && !m.polling && time.Since(m.polledAt) >= m.opts.MaxPollInterval
 	id := m.id
 	if late {

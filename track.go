@@ -5,6 +5,7 @@ import (
 
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // track is a partition as one consumer reads it. Its fields are guarded by the
@@ -13,21 +14,28 @@ import (
 // position <= next: the records between them were read ahead and are in chunks, in
 // order. A seek throws them away and raises epoch, so that a read which is under way
 // is thrown away too.
+//
+// done <= position: the records between them are with the program, which has not said that it
+// is through with them. base <= position <= top.
 type track struct {
 	tp        TopicPartition
+	topic     *topic.Topic
 	partition *partition.Partition
-	position  int64 // of the next record that Poll returns
+	position  int64 // behind the last record that Poll or Records has handed out
 	next      int64 // of the next record to be read ahead
 	epoch     int
 	paused    bool
 	stuck     bool // its error waits for Poll: not read until then, or until a seek
 	unplaced  bool // has no position until a seek: an error comes in its place
+	overtaken bool // next is not there any more: what was read ahead comes first
 	chunks    []chunk
 
 	// For a consumer of a group:
-	base  int64 // the lowest offset that it may have read since it was given the partition
-	done  int64 // the position when Poll was called last: what came before is processed
-	saved int64 // committed last; -1 for nothing, and after a seek back
+	base   int64 // the lowest offset that it may have read since it was given the partition
+	top    int64 // the highest position since then
+	former int64 // the highest position before: who has records from then may commit them by mistake
+	done   int64 // what comes before is processed: the program has come back for more
+	saved  int64 // committed last; -1 for nothing, and after a seek back
 }
 
 // chunk is one batch that was read ahead, or the error in its place.
@@ -49,32 +57,10 @@ func (tr *track) available() int {
 	return n
 }
 
-// take appends records to dst until the quota is spent or no more are ready. An error
-// comes instead of the first record it stands in the way of.
-func (tr *track) take(c *Consumer, dst []Record, q *quota) ([]Record, error) {
-	for len(tr.chunks) > 0 && !q.spent() {
-		ch := &tr.chunks[0]
-		if ch.err != nil {
-			err := ch.err
-			tr.pop(c)
-			return dst, err
-		}
-		var more bool
-		var err error
-		if dst, more, err = ch.take(tr, dst, q); err != nil {
-			err = fmt.Errorf("%s: offset %d: %w", tr.tp, tr.position, err)
-			tr.pop(c)
-			return dst, err
-		}
-		if !more {
-			tr.pop(c)
-		}
-	}
-	return dst, nil
-}
-
-// take appends records of ch to dst; more tells that it may have further ones.
-func (ch *chunk) take(tr *track, dst []Record, q *quota) (_ []Record, more bool, err error) {
+// take appends records to dst until the quota is spent or no more are ready. An error comes
+// instead of the first record it stands in the way of, and only when dst is empty: until it
+// is told the position stays before it, and owed is true.
+func (tr *track) take(c *Consumer, dst []Record, q *quota) (_ []Record, owed bool, err error) {
 	for !q.spent() {
 		n := len(dst)
 		if n < cap(dst) {
@@ -82,23 +68,56 @@ func (ch *chunk) take(tr *track, dst []Record, q *quota) (_ []Record, more bool,
 		} else {
 			dst = append(dst, Record{})
 		}
-		r := &dst[n]
-		more, err := ch.reader.Next(r)
-		if err != nil || !more {
+		ok, err := tr.one(c, &dst[n])
+		if !ok {
 			dst[n] = Record{}
-			return dst[:n], false, err
-		}
-		if r.Offset < tr.position {
 			dst = dst[:n]
-			continue
 		}
-		r.Topic, r.Partition = tr.tp.Topic, tr.tp.Partition
-		tr.position = r.Offset + 1
-		ch.left--
+		switch {
+		case err != nil && n > 0:
+			return dst, true, nil
+		case err != nil:
+			tr.pop(c)
+			return dst, false, err
+		case !ok:
+			return dst, false, nil
+		}
 		q.records--
-		q.bytes -= recordBytes(r)
+		q.bytes -= recordBytes(&dst[n])
 	}
-	return dst, true, nil
+	return dst, false, nil
+}
+
+// one moves the position behind the next record, which it fills in; ok is false when none is
+// ready. An error has the first chunk, which is the caller's to pop when the error is told.
+func (tr *track) one(c *Consumer, r *Record) (ok bool, err error) {
+	for len(tr.chunks) > 0 {
+		ch := &tr.chunks[0]
+		more := false
+		if ch.err == nil {
+			if more, err = ch.reader.Next(r); err != nil {
+				ch.err = fmt.Errorf("%s: offset %d: %w", tr.tp, tr.position, err)
+			}
+		}
+		switch {
+		case ch.err != nil:
+			return false, ch.err
+		case !more:
+			tr.pop(c)
+		case r.Offset >= tr.position:
+			r.Topic, r.Partition = tr.tp.Topic, tr.tp.Partition
+			tr.move(r.Offset + 1)
+			ch.left--
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// move sets the position.
+func (tr *track) move(to int64) {
+	tr.position = to
+	tr.top = max(tr.top, to)
 }
 
 func recordBytes(r *Record) int {
@@ -112,7 +131,7 @@ func recordBytes(r *Record) int {
 // pop ends the first chunk: the position is behind it now.
 func (tr *track) pop(c *Consumer) {
 	ch := &tr.chunks[0]
-	tr.position = max(tr.position, ch.end)
+	tr.move(max(tr.position, ch.end))
 	c.fetched -= ch.bytes
 	tr.chunks[0] = chunk{}
 	tr.chunks = tr.chunks[1:]
@@ -127,13 +146,14 @@ func (tr *track) seek(offset int64) (forgotten int) {
 		forgotten += tr.chunks[i].bytes
 	}
 	tr.chunks = nil
-	tr.position, tr.next = offset, offset
+	tr.move(offset)
+	tr.next = offset
 	tr.base = min(tr.base, offset)
 	tr.done = min(tr.done, offset)
 	if offset < tr.saved {
 		tr.saved = -1
 	}
 	tr.epoch++
-	tr.stuck, tr.unplaced = false, false
+	tr.stuck, tr.unplaced, tr.overtaken = false, false, false
 	return forgotten
 }
