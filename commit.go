@@ -59,43 +59,49 @@ func (c *Consumer) CommitOffsets(ctx context.Context, offsets map[TopicPartition
 	if c.member == nil {
 		return fmt.Errorf("commit: %w", errNoGroup)
 	}
-	return c.member.commit(ctx, func() (map[TopicPartition]CommittedOffset, error) {
-		return offsets, c.checkOwned(offsets)
-	})
+	return c.member.commit(ctx, func() (map[TopicPartition]group.Offset, error) { return c.owned(offsets) })
 }
 
 // positions returns those of all partitions that have one.
-func (c *Consumer) positions() (map[TopicPartition]CommittedOffset, error) {
+func (c *Consumer) positions() (map[TopicPartition]group.Offset, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	offsets := make(map[TopicPartition]CommittedOffset)
+	offsets := make(map[TopicPartition]group.Offset)
 	for _, tr := range c.order {
 		if !tr.unplaced && tr.partition.Err() == nil {
-			offsets[tr.tp] = CommittedOffset{Offset: tr.position}
+			offsets[tr.tp] = tr.commit(CommittedOffset{Offset: tr.position})
 		}
 	}
 	return offsets, nil
 }
 
-// checkOwned refuses offsets from before the partition was assigned, and those of others.
-func (c *Consumer) checkOwned(offsets map[TopicPartition]CommittedOffset) error {
+// commit returns o as an offset of the track's topic, and of no other of that name.
+func (tr *track) commit(o CommittedOffset) group.Offset {
+	return group.Offset{Offset: o.Offset, LeaderEpoch: -1, Metadata: o.Metadata, TopicID: tr.topic.ID()}
+}
+
+// owned returns offsets for the group. It refuses those from before the partition was assigned,
+// and those of others.
+func (c *Consumer) owned(offsets map[TopicPartition]CommittedOffset) (map[TopicPartition]group.Offset, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	own := make(map[TopicPartition]group.Offset, len(offsets))
 	for tp, o := range offsets {
 		tr := c.tracks[tp]
 		switch {
 		case o.Offset < 0:
-			return fmt.Errorf("%s: %w: offset %d is negative", tp, ErrOffsetOutOfRange, o.Offset)
+			return nil, fmt.Errorf("%s: %w: offset %d is negative", tp, ErrOffsetOutOfRange, o.Offset)
 		case tr == nil || tr.partition.Err() != nil:
-			return fmt.Errorf("%s: %w: it is not assigned to this consumer now", tp, ErrIllegalGeneration)
+			return nil, fmt.Errorf("%s: %w: it is not assigned to this consumer now", tp, ErrIllegalGeneration)
 		case o.Offset > tr.top && o.Offset <= tr.former:
-			return fmt.Errorf("%s: %w: offset %d is from before the partition was assigned, since then the consumer has come to %d",
+			return nil, fmt.Errorf("%s: %w: offset %d is from before the partition was assigned, since then the consumer has come to %d",
 				tp, ErrIllegalGeneration, o.Offset, tr.top)
 		case o.Offset < tr.base:
-			return fmt.Errorf("%s: %w: offset %d is from before the partition was assigned, at %d", tp, ErrIllegalGeneration, o.Offset, tr.base)
+			return nil, fmt.Errorf("%s: %w: offset %d is from before the partition was assigned, at %d", tp, ErrIllegalGeneration, o.Offset, tr.base)
 		}
+		own[tp] = tr.commit(o)
 	}
-	return nil
+	return own, nil
 }
 
 // Committed returns the group's committed offsets of tps, or without any of all
@@ -109,13 +115,14 @@ func (c *Consumer) Committed(ctx context.Context, tps ...TopicPartition) (map[To
 
 // commit commits what collect returns as the member of the present generation. While a round
 // is about to end the generation it waits for the next one, and collects anew.
-func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]CommittedOffset, error)) error {
+func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]group.Offset, error)) error {
 	select {
 	case m.committing <- struct{}{}:
 		defer func() { <-m.committing }()
 	case <-ctx.Done():
 		return fmt.Errorf("commit: %w", ctx.Err())
 	}
+	gone := false // a topic was, as the store knows before its readers do
 	for waited := (*round)(nil); ; {
 		req, err := m.request(collect)
 		if err != nil {
@@ -126,12 +133,15 @@ func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]
 		}
 		err = m.c.b.groups.Commit(ctx, m.c.opts.Group, req)
 		if err == nil {
-			m.c.saved(committedOffsets(req.Offsets))
+			m.c.saved(req.Offsets)
 			return nil
 		}
 		generation := req.Generation
 		r, moved := m.movedOn(generation)
 		switch {
+		case errors.Is(err, ErrUnknownTopic) && !gone:
+			gone = true
+			continue
 		case !errors.Is(err, ErrIllegalGeneration) && !errors.Is(err, ErrRebalanceInProgress):
 		case moved:
 			continue
@@ -152,7 +162,7 @@ func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]
 // request makes what collect returns a commit of the present generation. That is looked at
 // first: a partition that collect finds with the consumer cannot be another's before that
 // generation ends, and then the group refuses.
-func (m *member) request(collect func() (map[TopicPartition]CommittedOffset, error)) (group.CommitRequest, error) {
+func (m *member) request(collect func() (map[TopicPartition]group.Offset, error)) (group.CommitRequest, error) {
 	m.mu.Lock()
 	id, generation, joined, closed := m.id, m.generation, m.joined && !m.lost, m.closed
 	m.mu.Unlock()
@@ -166,15 +176,10 @@ func (m *member) request(collect func() (map[TopicPartition]CommittedOffset, err
 	if !joined && len(offsets) > 0 {
 		return group.CommitRequest{}, fmt.Errorf("group %s: %w: the consumer is not in the group", m.c.opts.Group, ErrUnknownMember)
 	}
-	req := group.CommitRequest{
+	return group.CommitRequest{
 		MemberID: id, InstanceID: m.opts.InstanceID, Generation: generation,
-		Offsets: make(map[TopicPartition]group.Offset, len(offsets)),
-		Synced:  m.opts.CommitAcks == AckSynced,
-	}
-	for tp, o := range offsets {
-		req.Offsets[tp] = group.Offset{Offset: o.Offset, LeaderEpoch: -1, Metadata: o.Metadata}
-	}
-	return req, nil
+		Offsets: offsets, Synced: m.opts.CommitAcks == AckSynced,
+	}, nil
 }
 
 // committedOffsets returns offsets as users see them.
@@ -202,10 +207,37 @@ func (m *member) autoCommit() {
 	if moving {
 		return // the commit might have to wait, and the keeper has other things to do
 	}
-	all := func() (map[TopicPartition]CommittedOffset, error) { return m.c.unsaved() }
-	if err := m.commit(m.ctx, all); err != nil { // is tried again, or was lost with the partitions
-		m.c.b.logger.Debug("auto-commit failed", zap.String("group", m.c.opts.Group), zap.Error(err))
+	err := m.commit(m.ctx, func() (map[TopicPartition]group.Offset, error) { return m.c.unsaved(nil) })
+	switch {
+	case err == nil:
+		m.failures = 0
+	case m.ctx.Err() != nil, errors.Is(err, ErrUnknownMember), errors.Is(err, ErrIllegalGeneration), errors.Is(err, ErrRebalanceInProgress):
+		// is tried again, or was lost with the partitions
+	default:
+		m.failures++
 	}
+	log := m.c.b.logger.Debug
+	if m.failures >= autoCommitPatience {
+		log = m.c.b.logger.Warn
+		m.c.complain(fmt.Errorf("auto-commit, %d times in a row: %w", m.failures, err))
+	}
+	if err != nil {
+		log("auto-commit failed", zap.String("group", m.c.opts.Group), zap.Int("failures", m.failures), zap.Error(err))
+	}
+}
+
+// autoCommitPatience is how many auto-commits in a row may fail before Poll and the operator
+// hear of it.
+const autoCommitPatience = 3
+
+// complain has Poll return err, once, unless an older complaint waits.
+func (c *Consumer) complain(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.complaint == nil {
+		c.complaint = err
+	}
+	c.ready.Wake()
 }
 
 // settle notes that the records returned so far are processed: Poll is called again.
@@ -217,25 +249,26 @@ func (c *Consumer) settle() {
 	}
 }
 
-// unsaved returns what auto-commit has to commit, of tps, or without any of all partitions.
-func (c *Consumer) unsaved(tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
+// unsaved returns what auto-commit has to commit, of tps, or if that is nil of all partitions.
+func (c *Consumer) unsaved(tps []TopicPartition) (map[TopicPartition]group.Offset, error) {
+	chosen := setOf(tps)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	offsets := make(map[TopicPartition]CommittedOffset)
+	offsets := make(map[TopicPartition]group.Offset)
 	for _, tr := range c.order {
-		if tr.done > tr.saved && !tr.unplaced && tr.partition.Err() == nil && (len(tps) == 0 || slices.Contains(tps, tr.tp)) {
-			offsets[tr.tp] = CommittedOffset{Offset: tr.done}
+		if tr.done > tr.saved && !tr.unplaced && tr.partition.Err() == nil && (tps == nil || chosen[tr.tp]) {
+			offsets[tr.tp] = tr.commit(CommittedOffset{Offset: tr.done})
 		}
 	}
 	return offsets, nil
 }
 
 // saved notes what was committed.
-func (c *Consumer) saved(offsets map[TopicPartition]CommittedOffset) {
+func (c *Consumer) saved(offsets map[TopicPartition]group.Offset) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for tp, o := range offsets {
-		if tr := c.tracks[tp]; tr != nil {
+		if tr := c.tracks[tp]; tr != nil && tr.topic.ID() == o.TopicID {
 			tr.saved = o.Offset
 		}
 	}
@@ -297,6 +330,7 @@ func (c *Consumer) beginLocked(tp TopicPartition, committed map[TopicPartition]g
 	}
 	start := c.opts.Start
 	o, ok := committed[tp]
+	ok = ok && o.TopicID == t.ID()
 	unplaced := !ok && start.kind == startCommitted
 	switch {
 	case ok:
@@ -332,5 +366,6 @@ func (c *Consumer) dead(tps []TopicPartition) (dead []TopicPartition) {
 func (c *Consumer) release(tps []TopicPartition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.removeLocked(func(tr *track) bool { return slices.Contains(tps, tr.tp) })
+	chosen := setOf(tps)
+	c.removeLocked(func(tr *track) bool { return chosen[tr.tp] })
 }

@@ -36,22 +36,23 @@ type Consumer struct {
 	member *member           // nil without a group
 	born   map[TopicID]int32 // for a member: how many partitions there were when the consumer began
 
-	mu       sync.Mutex            // guards what follows and the tracks
-	whole    map[*topic.Topic]bool // all partitions of it, new ones too
-	version  uint64                // of the catalogue, when it was looked at for topics
-	tracks   map[TopicPartition]*track
-	former   map[TopicPartition]int64 // see track.former; of partitions that the consumer had before
-	order    []*track                 // by topic and partition; Poll and the fetcher begin anywhere in it
-	turn     int                      // in order: with whom the next Poll begins
-	current  *track                   // whose records the loop over Records gets, while stint lasts
-	stint    quota                    // of current
-	returns  uint64                   // how often the loop has come back for more
-	fetched  int                      // bytes that were read ahead
-	errs     []pollError
-	resets   []Reset // to be told
-	gone     error   // why nothing is left to read
-	closing  bool
-	closedCh chan struct{}
+	mu        sync.Mutex            // guards what follows and the tracks
+	whole     map[*topic.Topic]bool // all partitions of it, new ones too
+	version   uint64                // of the catalogue, when it was looked at for topics
+	tracks    map[TopicPartition]*track
+	former    map[TopicPartition]int64 // see track.former; of partitions that the consumer had before
+	order     []*track                 // by topic and partition; Poll and the fetcher begin anywhere in it
+	turn      int                      // in order: with whom the next Poll begins
+	current   *track                   // whose records the loop over Records gets, while stint lasts
+	stint     quota                    // of current
+	returns   uint64                   // how often the loop has come back for more
+	fetched   int                      // bytes that were read ahead
+	errs      []pollError
+	resets    []Reset // to be told
+	complaint error   // of the auto-commits, for the next Poll
+	gone      error   // why nothing is left to read
+	closing   bool
+	closedCh  chan struct{}
 }
 
 // NewConsumer returns a consumer, which joins its group, if it has one, with the first
@@ -266,6 +267,10 @@ type pollError struct {
 // errLocked takes the next error. The track it is of is read again, and if nothing has
 // changed the error comes again; an error from before a seek is forgotten.
 func (c *Consumer) errLocked() error {
+	if err := c.complaint; err != nil {
+		c.complaint = nil
+		return err
+	}
 	for len(c.errs) > 0 {
 		e := c.errs[0]
 		c.errs = c.errs[1:]

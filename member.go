@@ -255,12 +255,21 @@ func (m *member) end() {
 // without returns the elements of a that are not in b.
 func without(a, b []TopicPartition) []TopicPartition {
 	var rest []TopicPartition
+	not := setOf(b)
 	for _, tp := range a {
-		if !slices.Contains(b, tp) {
+		if !not[tp] {
 			rest = append(rest, tp)
 		}
 	}
 	return rest
+}
+
+func setOf(tps []TopicPartition) map[TopicPartition]bool {
+	set := make(map[TopicPartition]bool, len(tps))
+	for _, tp := range tps {
+		set[tp] = true
+	}
+	return set
 }
 
 // flatten returns the partitions of an assignment, in order.

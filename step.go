@@ -110,7 +110,7 @@ func (m *member) revoke(ctx context.Context, tps []TopicPartition) {
 	if !m.opts.ManualCommit {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.SessionTimeout)
 		defer cancel()
-		if err := m.commit(ctx, func() (map[TopicPartition]CommittedOffset, error) { return m.c.unsaved(tps...) }); err != nil {
+		if err := m.commit(ctx, func() (map[TopicPartition]group.Offset, error) { return m.c.unsaved(tps) }); err != nil {
 			m.c.b.logger.Warn("auto-commit before revocation failed: records will be delivered again",
 				zap.String("group", m.c.opts.Group), zap.Error(err))
 		}

@@ -289,8 +289,8 @@ func (tx *Tx) commit(start *link) error {
 	}
 	err = tx.b.groups.CommitWith(tx.ctx, ptx, synced, requests)
 	if err == nil {
-		for c, offsets := range tx.commits {
-			c.saved(offsets)
+		for c := range tx.commits {
+			c.saved(requests[c.opts.Group].Offsets)
 		}
 		return nil
 	}
@@ -304,7 +304,7 @@ func (tx *Tx) requests() (map[string]group.CommitRequest, error) {
 		if _, ok := requests[c.opts.Group]; ok {
 			return nil, fmt.Errorf("%w: two consumers of group %s in one transaction", ErrInvalidOption, c.opts.Group)
 		}
-		req, err := c.member.request(func() (map[TopicPartition]CommittedOffset, error) { return offsets, c.checkOwned(offsets) })
+		req, err := c.member.request(func() (map[TopicPartition]group.Offset, error) { return c.owned(offsets) })
 		if err != nil {
 			return nil, err
 		}
@@ -316,8 +316,8 @@ func (tx *Tx) requests() (map[string]group.CommitRequest, error) {
 // judge says whether another try may succeed where this one has failed: after a conflict,
 // and when the group was only ahead of what its member has heard.
 func (tx *Tx) judge(err error, requests map[string]group.CommitRequest) error {
-	if errors.Is(err, ErrConflict) {
-		return &tryAgain{err: err}
+	if errors.Is(err, ErrConflict) || len(tx.commits) > 0 && errors.Is(err, ErrUnknownTopic) {
+		return &tryAgain{err: err} // a topic that is gone the next try hears of in time
 	}
 	for c := range tx.commits {
 		generation := requests[c.opts.Group].Generation

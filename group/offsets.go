@@ -21,7 +21,9 @@ type Offset struct {
 	Metadata    string // the client's own
 	At          time.Time
 
-	topic [16]byte // the topic's identity: an offset of a topic that is gone is none
+	// TopicID is the topic's identity: an offset of a topic that is gone is none. Who commits
+	// leaves it zero, for whatever topic has the name now, or says which topic is meant.
+	TopicID [16]byte
 }
 
 // MaxMetadata is the longest metadata of an offset, in bytes (offset.metadata.max.bytes).
@@ -38,7 +40,7 @@ const (
 func (o Offset) encode() []byte {
 	b := make([]byte, 0, offsetFixedSize+len(o.Metadata))
 	b = append(b, offsetVersion)
-	b = append(b, o.topic[:]...)
+	b = append(b, o.TopicID[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(o.Offset))
 	b = binary.BigEndian.AppendUint32(b, uint32(o.LeaderEpoch))
 	b = binary.BigEndian.AppendUint64(b, uint64(o.At.UnixMilli()))
@@ -55,7 +57,7 @@ func decodeOffset(v []byte) (Offset, error) {
 		At:          time.UnixMilli(int64(binary.BigEndian.Uint64(v[29:]))),
 		Metadata:    string(v[offsetFixedSize:]),
 	}
-	copy(o.topic[:], v[1:])
+	copy(o.TopicID[:], v[1:])
 	if o.Offset < 0 {
 		return Offset{}, fmt.Errorf("%w: committed offset %d", store.ErrCorrupt, o.Offset)
 	}
@@ -68,19 +70,52 @@ type CommitRequest struct {
 	// no ids and generation -1, and may commit only while the group is empty.
 	MemberID, InstanceID string
 	Generation           int32
-	Offsets              map[log.TopicPartition]Offset // Offset, LeaderEpoch and Metadata count
+	Offsets              map[log.TopicPartition]Offset // all but At counts
 	Synced               bool                          // wait for fsync
 }
 
 // Commit stores offsets, all or none, in one transaction. It waits for it even if ctx ends
 // meanwhile, unless storing has not begun: when Commit fails, nothing was committed,
-// except with ErrFailed.
+// except with ErrFailed. Offsets that are too many for one transaction, some thousand, take
+// several, one after the other, and an error leaves those that were done.
 //
 // A member of a generation that has passed gets ErrIllegalGeneration or ErrUnknownMember:
 // it cannot move the group back.
 func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest) error {
-	tx := &partition.Tx{Essential: true}
-	return c.CommitWith(ctx, tx, req.Synced, map[string]CommitRequest{name: req})
+	for _, part := range c.parts(name, req.Offsets) {
+		req.Offsets = part
+		tx := &partition.Tx{Essential: true}
+		if err := c.CommitWith(ctx, tx, req.Synced, map[string]CommitRequest{name: req}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alwaysFits is a number of offsets that fit into one transaction, whatever their names and
+// metadata are.
+const alwaysFits = 64
+
+// parts divides offsets into what fits into one transaction each, and leaves it room for others:
+// one part at least.
+func (c *Coordinator) parts(name string, offsets map[log.TopicPartition]Offset) []map[log.TopicPartition]Offset {
+	if len(offsets) <= alwaysFits {
+		return []map[log.TopicPartition]Offset{offsets}
+	}
+	limits := c.st.Limits()
+	var parts []map[log.TopicPartition]Offset
+	var part map[log.TopicPartition]Offset
+	size := 0
+	for tp, o := range offsets {
+		cost := store.IndexCost(len(offsetKey(name, tp)), offsetFixedSize+len(o.Metadata))
+		if part == nil || len(part) == limits.Entries/4 || size+cost > limits.Index/4 {
+			part, size = make(map[log.TopicPartition]Offset), 0
+			parts = append(parts, part)
+		}
+		part[tp] = o
+		size += cost
+	}
+	return parts
 }
 
 // CommitWith stores offsets of any number of groups together with what tx holds: all of it
@@ -229,6 +264,8 @@ func (c *Coordinator) checkOffset(tp log.TopicPartition, o Offset) (id [16]byte,
 	switch {
 	case !ok:
 		err = fmt.Errorf("%w: %q", log.ErrUnknownTopic, tp.Topic)
+	case o.TopicID != id && o.TopicID != [16]byte{}:
+		err = fmt.Errorf("%w: %q was deleted, and another one has the name", log.ErrUnknownTopic, tp.Topic)
 	case tp.Partition < 0 || tp.Partition >= partitions:
 		err = fmt.Errorf("%w: %s, the topic has %d", log.ErrUnknownPartition, tp, partitions)
 	case o.Offset < 0:
@@ -247,7 +284,7 @@ func (c *Coordinator) addOffsets(tx *partition.Tx, name string, offsets map[log.
 		if err != nil {
 			return err
 		}
-		o.topic, o.At = id, now
+		o.TopicID, o.At = id, now
 		offsets[tp] = o
 		tx.Writes.Set(offsetKey(name, tp), o.encode())
 	}
@@ -297,7 +334,7 @@ func (c *Coordinator) Fetch(name string, tps ...log.TopicPartition) (map[log.Top
 // valid reports whether the topic is still the one that the offset was committed for.
 func (c *Coordinator) valid(tp log.TopicPartition, o Offset) bool {
 	id, _, ok := c.topics.TopicID(tp.Topic)
-	return ok && id == o.topic
+	return ok && id == o.TopicID
 }
 
 // FetchFrom is Fetch from a snapshot of the store.

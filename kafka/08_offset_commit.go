@@ -25,10 +25,10 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
 	for _, rt := range req.Topics {
 		t := kmsg.NewOffsetCommitResponseTopic()
 		t.Topic, t.TopicID = rt.Topic, rt.TopicID
-		name, err := c.topicName(rt.Topic, rt.TopicID)
+		name, id, err := c.topicName(rt.Topic, rt.TopicID)
 		for _, rp := range rt.Partitions {
 			tp := log.TopicPartition{Topic: name, Partition: rp.Partition}
-			o := group.Offset{Offset: rp.Offset, LeaderEpoch: rp.LeaderEpoch, Metadata: orNone(rp.Metadata)}
+			o := group.Offset{Offset: rp.Offset, LeaderEpoch: rp.LeaderEpoch, Metadata: orNone(rp.Metadata), TopicID: id}
 			bad := err
 			if bad == nil {
 				bad = c.s.in.Groups.CheckOffset(tp, o)
@@ -74,14 +74,15 @@ func failGood(resp *kmsg.OffsetCommitResponse, code int16) {
 	}
 }
 
-// topicName is the name of the topic of an offset, which newer requests tell by its id.
-func (c *call) topicName(name string, id [16]byte) (string, error) {
+// topicName is the name of the topic of an offset, which newer requests tell by its id. The id is
+// zero for whatever topic has the name.
+func (c *call) topicName(name string, id [16]byte) (string, [16]byte, error) {
 	if c.version < commitByID {
-		return name, nil
+		return name, noTopic, nil
 	}
 	t, err := c.s.topic("", id, true)
 	if err != nil {
-		return "", err
+		return "", id, err
 	}
-	return t.Name(), nil
+	return t.Name(), id, nil
 }

@@ -77,13 +77,13 @@ func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchRespo
 func (c *call) fetchOffsets(rt kmsg.OffsetFetchRequestGroupTopic, offsets map[log.TopicPartition]group.Offset, err error) kmsg.OffsetFetchResponseGroupTopic {
 	t := kmsg.NewOffsetFetchResponseGroupTopic()
 	t.Topic, t.TopicID = rt.Topic, rt.TopicID
-	name := rt.Topic
+	name, id := rt.Topic, noTopic
 	if err == nil {
-		name, err = c.topicName(rt.Topic, rt.TopicID)
+		name, id, err = c.topicName(rt.Topic, rt.TopicID)
 	}
 	for _, i := range rt.Partitions {
 		o, ok := offsets[log.TopicPartition{Topic: name, Partition: i}]
-		if !ok {
+		if !ok || id != noTopic && o.TopicID != id {
 			o = group.Offset{Offset: -1, LeaderEpoch: -1}
 		}
 		t.Partitions = append(t.Partitions, committedOffset(i, o, c.s.codeOf(err)))
@@ -99,14 +99,11 @@ func (c *call) allOffsets(offsets map[log.TopicPartition]group.Offset) []kmsg.Of
 	}
 	var all []kmsg.OffsetFetchResponseGroupTopic
 	for _, name := range slices.Sorted(maps.Keys(byTopic)) {
-		id, _, ok := c.s.in.Catalogue.TopicID(name)
-		if !ok {
-			continue // deleted just now
-		}
 		t := kmsg.NewOffsetFetchResponseGroupTopic()
-		t.Topic, t.TopicID = name, id
+		t.Topic = name
 		for _, i := range slices.Sorted(slices.Values(byTopic[name])) {
 			o := offsets[log.TopicPartition{Topic: name, Partition: i}]
+			t.TopicID = o.TopicID
 			t.Partitions = append(t.Partitions, committedOffset(i, o, codeNone))
 		}
 		all = append(all, t)
