@@ -328,6 +328,10 @@ func (c *Committer) takeFrom(queue []*Tx, g *group, limit int) (rest []*Tx, byte
 func (c *Committer) prepare(g *group, failed error, flying int) *group {
 	g.now = time.Now().UnixMilli()
 	full := c.st.Room(flying+g.bytes, false)
+	if full != nil && !errors.Is(full, store.ErrDiskFull) {
+		c.fail(full)
+		failed = c.Failed()
+	}
 	staged := g.txs[:0]
 	g.bytes = 0
 	for _, tx := range g.txs {

@@ -45,6 +45,9 @@ type badgerStore struct {
 	// vouched is set by the first Sync: the owner has checked what it found.
 	vouched atomic.Bool
 
+	grounds []ground
+	hooks   hooks
+
 	closing  sync.Once
 	closeErr error
 }
@@ -65,6 +68,9 @@ func (s *badgerStore) Room(n int, essential bool) error {
 		return ErrClosed
 	}
 	defer s.gate.leave()
+	if err := s.stand(); err != nil {
+		return s.wrap("look for its directory", err)
+	}
 	free, err := freeBytes(s.dir)
 	if err != nil {
 		return s.wrap("ask for free space", err)
@@ -103,12 +109,15 @@ func (s *badgerStore) Close() error {
 }
 
 func (s *badgerStore) close() error {
+	s.hooks.closing.Store(true)
 	var errs []error
+	_ = s.stand() // is a failure
 	// What a rewrite that failed has copied was never synced: the next open looks at it.
 	if s.pipeline.failure() == nil && !s.discardsHeld() && (s.recovery.Clean || s.vouched.Load()) {
 		errs = append(errs, s.markClean())
 	}
-	return errors.Join(append(errs, s.db.Close(), s.lock.Close())...)
+	errs = append(errs, s.closeBadger())
+	return errors.Join(append(errs, s.pipeline.failure())...)
 }
 
 // markClean makes everything durable and then records that it is.

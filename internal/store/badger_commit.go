@@ -27,7 +27,9 @@ type pipeline struct {
 	next       uint64
 	flight     []*flight // in order of version; flight[0] is the oldest
 	delivering bool
-	failed     error // the first failure; nothing becomes visible after it
+	failed     error         // the first failure; nothing becomes visible after it
+	broken     chan struct{} // closed then
+	abandoned  error         // Badger will not say what becomes of commits in flight
 	hot        hot
 
 	pool sync.Pool
@@ -39,11 +41,14 @@ type flight struct {
 	done    func(error)
 	batch   *Batch // nil for a write of the store itself, which holds no place in the gate
 	landed  bool
+	lost    bool // abandoned: Badger may still hold it
 	err     error
 	mark    [8]byte
 	entries []badger.Entry
 	land    func(error) // Badger's callback; kept, so that a commit allocates no closure
 }
+
+func newPipeline() *pipeline { return &pipeline{broken: make(chan struct{})} }
 
 func (p *pipeline) visible() uint64 { return p.newest.Load() }
 
@@ -54,17 +59,21 @@ func (p *pipeline) failure() error {
 	return p.failed
 }
 
-// fail records that the store can no longer keep its promises.
-func (p *pipeline) fail(err error) {
+// fail records that the store can no longer keep its promises, and reports whether it
+// could until now.
+func (p *pipeline) fail(err error) (first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failLocked(err)
+	return p.failLocked(err)
 }
 
-func (p *pipeline) failLocked(err error) {
-	if p.failed == nil {
-		p.failed = fmt.Errorf("the store failed and must be reopened: %w", err)
+func (p *pipeline) failLocked(err error) (first bool) {
+	if p.failed != nil {
+		return false
 	}
+	p.failed = fmt.Errorf("the store failed and must be reopened: %w", err)
+	close(p.broken)
+	return true
 }
 
 // Commit implements Store. The done functions of commits that passed the checks of
@@ -95,6 +104,10 @@ func (s *badgerStore) Commit(b *Batch, done func(error)) {
 // send hands b to Badger. The caller has entered the gate; delivery leaves it.
 func (s *badgerStore) send(b *Batch, done func(error)) {
 	f := s.depart(done, b)
+	if f.lost {
+		s.deliver()
+		return
+	}
 	txn := s.db.NewTransactionAt(f.version, true)
 	err := f.fill(txn, b)
 	if v := s.mark.Swap(0); v != 0 && err == nil {
@@ -148,6 +161,10 @@ func (s *badgerStore) commitOwn(key []byte, value func(version uint64) []byte) e
 func (s *badgerStore) commitTxn(fill func(txn *badger.Txn, version uint64) error) error {
 	result := make(chan error, 1)
 	f := s.depart(func(err error) { result <- err }, nil)
+	if f.lost {
+		s.deliver()
+		return <-result
+	}
 	txn := s.db.NewTransactionAt(f.version, true)
 	err := fill(txn, f.version)
 	if err == nil {
@@ -165,22 +182,34 @@ func (s *badgerStore) depart(done func(error), b *Batch) *flight {
 	f, _ := p.pool.Get().(*flight)
 	if f == nil {
 		f = &flight{}
-		f.land = func(err error) { s.deliver(f, err) }
+		f.land = func(err error) { s.land(f, err) }
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f.version, f.done, f.batch, f.landed, f.err = p.next, done, b, false, nil
+	if p.abandoned != nil {
+		f.landed, f.lost, f.err = true, true, p.abandoned
+	}
 	p.next++
 	p.flight = append(p.flight, f)
 	return f
 }
 
-// deliver notes that f has landed and, unless another goroutine is at it, ends the
-// commits at the head of the line.
-func (s *badgerStore) deliver(f *flight, err error) {
+// land notes that f has landed.
+func (s *badgerStore) land(f *flight, err error) {
+	s.pipeline.mu.Lock()
+	if !f.lost {
+		f.landed, f.err = true, err
+	}
+	s.pipeline.mu.Unlock()
+	s.deliver()
+}
+
+// deliver ends the commits at the head of the line that have landed, unless another
+// goroutine is at it.
+func (s *badgerStore) deliver() {
 	p := s.pipeline
 	p.mu.Lock()
-	f.landed, f.err = true, err
 	if p.delivering {
 		p.mu.Unlock()
 		return
@@ -224,9 +253,11 @@ func (s *badgerStore) finish(f *flight, outcome error) {
 		s.discardBelow(f.version)
 	}
 	done, own := f.done, f.batch == nil
-	clear(f.entries)
-	f.done, f.batch = nil, nil
-	s.pipeline.pool.Put(f)
+	if !f.lost {
+		clear(f.entries)
+		f.done, f.batch = nil, nil
+		s.pipeline.pool.Put(f)
+	}
 	done(s.wrap("commit", outcome))
 	if !own {
 		s.gate.leave()

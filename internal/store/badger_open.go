@@ -42,7 +42,7 @@ func open(dir string, opts Options) (*badgerStore, error) {
 	if err != nil {
 		return nil, dirError(err)
 	}
-	s := &badgerStore{dir: dir, opts: opts, log: opts.Logger, lock: lock, gate: newGate(), pipeline: &pipeline{}, rewritten: map[uint32]bool{}}
+	s := &badgerStore{dir: dir, opts: opts, log: opts.Logger, lock: lock, gate: newGate(), pipeline: newPipeline(), rewritten: map[uint32]bool{}}
 	if err := s.start(); err != nil {
 		return nil, errors.Join(dirError(err), lock.Close())
 	}
@@ -59,13 +59,17 @@ func (s *badgerStore) start() error {
 	if err != nil {
 		return err
 	}
-	s.db, err = openBadger(index, values, s.opts)
+	s.db, err = openBadger(index, values, s.opts, badgerLog{s})
 	if err != nil {
 		return err
 	}
 	err = s.recover()
 	if err == nil {
 		err = s.recoverRewrite()
+	}
+	for _, path := range []string{index, values} {
+		g, e := groundAt(path)
+		s.grounds, err = append(s.grounds, g), errors.Join(err, e)
 	}
 	if err != nil {
 		return errors.Join(err, s.db.Close())
@@ -76,6 +80,7 @@ func (s *badgerStore) start() error {
 	}
 	s.files = newFileSync(index, values, flush)
 	s.files.last = last
+	s.hooks.armed.Store(true)
 	return nil
 }
 
@@ -120,7 +125,7 @@ func (s *badgerStore) recover() error {
 // lengths in a damaged header otherwise and panic. A value file is mapped at twice its
 // nominal size, and to outgrow that would pull the map from under readers; so a batch,
 // all of which goes to one file, has at most half of the nominal size (limitBytes).
-func openBadger(index, values string, opts Options) (*badger.DB, error) {
+func openBadger(index, values string, opts Options, logger badger.Logger) (*badger.DB, error) {
 	o := badger.DefaultOptions(index).
 		WithValueDir(values).
 		WithValueThreshold(inlineThreshold).
@@ -133,10 +138,7 @@ func openBadger(index, values string, opts Options) (*badger.DB, error) {
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
 		WithVerifyValueChecksum(true).
-		WithLogger(nil)
-	if opts.Logger != nil {
-		o = o.WithLogger(badgerLog{opts.Logger})
-	}
+		WithLogger(logger)
 	return badger.OpenManaged(o)
 }
 
@@ -160,10 +162,13 @@ func dirError(err error) error {
 	return err
 }
 
-// badgerLog passes Badger's log on.
-type badgerLog struct{ log *zap.Logger }
+// badgerLog passes Badger's log on, and heeds it.
+type badgerLog struct{ s *badgerStore }
 
-func (l badgerLog) Errorf(format string, args ...any) { l.write(zap.WarnLevel, format, args) }
+func (l badgerLog) Errorf(format string, args ...any) {
+	l.write(zap.WarnLevel, format, args)
+	l.s.heed(format, args)
+}
 
 func (l badgerLog) Warningf(format string, args ...any) { l.write(zap.WarnLevel, format, args) }
 
@@ -172,7 +177,10 @@ func (l badgerLog) Infof(format string, args ...any) { l.write(zap.DebugLevel, f
 func (l badgerLog) Debugf(format string, args ...any) { l.write(zap.DebugLevel, format, args) }
 
 func (l badgerLog) write(level zapcore.Level, format string, args []any) {
-	if entry := l.log.Check(level, ""); entry != nil {
+	if l.s.log == nil {
+		return
+	}
+	if entry := l.s.log.Check(level, ""); entry != nil {
 		entry.Message = "badger: " + strings.TrimSpace(fmt.Sprintf(format, args...))
 		entry.Write()
 	}

@@ -115,6 +115,8 @@ func (r *reclaim) flushIndex() error {
 			return err
 		}
 		r.discardBelow(r.pipeline.visible())
+		r.hooks.dropping.Store(true)
+		defer r.hooks.dropping.Store(false)
 		if err := r.db.DropPrefix(scratchKey); err != nil {
 			return err
 		}

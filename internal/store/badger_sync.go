@@ -42,7 +42,11 @@ func (s *badgerStore) syncFiles() error {
 	if version <= s.synced {
 		return nil
 	}
-	if err := s.files.sync(s.large.Load() > s.synced); err != nil {
+	err := s.stand()
+	if err == nil {
+		err = s.files.sync(s.large.Load() > s.synced)
+	}
+	if err != nil {
 		s.pipeline.fail(err)
 		return s.wrap("sync", err)
 	}

@@ -181,7 +181,7 @@ func TestFailStop(t *testing.T) {
 	if err := s.Sync(); err == nil {
 		t.Error("Sync after a failed commit succeeded")
 	}
-	closeStore(t, s)
+	closeFailed(t, s, "Writes are blocked")
 	goleak.VerifyNone(t, running)
 
 	s = openTemp(t, dir, Options{})
@@ -197,7 +197,7 @@ func TestFailStop(t *testing.T) {
 // says of them, and what was visible stays so.
 func TestFailureOfOneOfSeveralInFlight(t *testing.T) {
 	s := openTemp(t, t.TempDir(), Options{})
-	defer closeStore(t, s)
+	defer closeFailed(t, s, "the disk is gone")
 	set(t, s, "a", "1")
 	cause := errors.New("the disk is gone")
 	var outcomes []error
@@ -236,7 +236,7 @@ func TestCloseIsUncleanAfterFailedSync(t *testing.T) {
 	if err := tryCommit(s, &b); !errors.Is(err, broken) {
 		t.Errorf("Commit: %v, want the failure", err)
 	}
-	closeStore(t, s)
+	closeFailed(t, s, "broken")
 	s = openTemp(t, dir, Options{})
 	defer closeStore(t, s)
 	if got := s.Recovery(); got != (Recovery{}) {

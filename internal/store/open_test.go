@@ -150,7 +150,7 @@ func TestBadgersOwnLock(t *testing.T) {
 		other := t.TempDir()
 		paths := map[string]string{indexName: filepath.Join(other, indexName), valuesName: filepath.Join(other, valuesName)}
 		paths[sub] = filepath.Join(dir, sub)
-		db, err := openBadger(paths[indexName], paths[valuesName], Options{}.withDefaults())
+		db, err := openBadger(paths[indexName], paths[valuesName], Options{}.withDefaults(), nil)
 		if err == nil {
 			t.Error(db.Close())
 			t.Fatal("Badger opened a directory that is in use")

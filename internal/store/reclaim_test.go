@@ -208,7 +208,7 @@ func TestReclaimWithFailingSync(t *testing.T) {
 	if _, err := os.Stat(first); err != nil {
 		t.Errorf("the file is gone: %v", err)
 	}
-	closeStore(t, s)
+	closeFailed(t, s, "broken")
 	s = openTemp(t, dir, Options{})
 	defer closeStore(t, s)
 	if s.Recovery().Clean {

@@ -67,7 +67,8 @@ type Store interface {
 	// Room reports ErrDiskFull, naming the directory and the figures, when writing n
 	// more bytes would leave less free space than the reserve; essential writes (offset
 	// commits, deletions) may use the reserve down to a quarter of it, or 16 MiB. It never blocks on I/O
-	// other than asking the file system. The caller asks before every Commit.
+	// other than asking the file system. The caller asks before every Commit. Any other error but
+	// ErrClosed is one of Commit: the directory is not there any more, or another one is.
 	Room(n int, essential bool) error
 
 	// Get returns a copy of the value under key, or ErrNotFound, or ErrCorrupt.
@@ -110,7 +111,8 @@ type Store interface {
 
 	// Close waits for what is in flight, makes everything durable and ends every
 	// goroutine of the store. After it every method but Close answers ErrClosed.
-	// It is idempotent.
+	// It is idempotent. A store that has failed says so, and Close returns all the same: it
+	// may have to leave goroutines behind, and then keeps the lock of the directory.
 	Close() error
 }
 
