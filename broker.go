@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"go.uber.org/zap"
@@ -60,11 +61,24 @@ func Open(dir string, opts Options) (*Broker, error) {
 	if err := opts.validate(dir); err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
 	}
+	dir, err := absolute(dir)
+	if err != nil {
+		return nil, fmt.Errorf("samsa: open: %w", err)
+	}
 	st, err := openStore(dir, opts.withDefaults())
 	if err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
 	}
 	return openOn(st, dir, opts)
+}
+
+// absolute returns the path of dir, "" for none, from the root: the program may go to another
+// directory at any time.
+func absolute(dir string) (string, error) {
+	if dir == "" {
+		return "", nil
+	}
+	return filepath.Abs(dir)
 }
 
 // openOn opens the broker whose data is in st, which belongs to it even if that fails.
@@ -86,6 +100,9 @@ func openOn(st store.Store, dir string, given Options) (*Broker, error) {
 		producers, err = partition.OpenProducers(st, committer)
 	}
 	if err != nil {
+		if groups != nil {
+			groups.Close()
+		}
 		committer.Close()
 		return nil, fmt.Errorf("samsa: open %s: %w", dir, errors.Join(err, st.Close()))
 	}

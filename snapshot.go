@@ -53,8 +53,12 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options) (*Broke
 	if opts.InMemory {
 		return restoreMemory(ctx, r, opts)
 	}
+	dir, err := absolute(dir)
+	if err != nil {
+		return nil, fmt.Errorf("samsa: restore: %w", err)
+	}
 	full := opts.withDefaults()
-	err := store.Restore(ctx, dir, r, store.Options{MinFreeBytes: full.MinFreeBytes, Logger: full.Logger}, func(dir string) error {
+	err = store.Restore(ctx, dir, r, store.Options{MinFreeBytes: full.MinFreeBytes, Logger: full.Logger}, func(dir string) error {
 		b, err := Open(dir, Options{MinFreeBytes: opts.MinFreeBytes})
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalidSnapshot, err)
