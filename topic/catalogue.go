@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -30,12 +31,15 @@ type Catalogue struct {
 
 	version atomic.Uint64 // rises with every change
 
-	change chan struct{} // capacity 1: held by whoever changes the catalogue
-	next   int64         // number of the next topic; guarded by change
+	change  chan struct{}          // capacity 1: held by whoever changes the catalogue
+	next    int64                  // number of the next topic; guarded by change
+	changed atomic.Pointer[change] // the last one
 
 	mu       sync.RWMutex // guards what follows
 	topics   map[string]*Topic
 	ids      map[ID]*Topic
+	names    map[string]*Topic // by collisionKey
+	listed   []*Topic          // by name, replaced as a whole; nil when topics has changed since
 	watchers map[*partition.Waiter]struct{}
 }
 
@@ -50,8 +54,10 @@ func Open(st store.Store, committer *partition.Committer) (*Catalogue, []log.Cut
 		next:      1,
 		topics:    make(map[string]*Topic),
 		ids:       make(map[ID]*Topic),
+		names:     make(map[string]*Topic),
 		watchers:  make(map[*partition.Waiter]struct{}),
 	}
+	c.changed.Store(new(change))
 	if err := c.readNext(); err != nil {
 		return nil, nil, err
 	}
@@ -119,7 +125,7 @@ func (c *Catalogue) readTopics() ([]log.Cut, error) {
 			p.SetProbes(c.committer.Probes())
 		}
 		t.state.Store(&state{config: config, partitions: ps})
-		c.topics[name], c.ids[t.id] = t, t
+		c.putLocked(t)
 		c.next = max(c.next, int64(t.number)+1)
 	}
 	return cuts, nil
@@ -184,16 +190,35 @@ func (c *Catalogue) TopicID(name string) (id [16]byte, partitions int32, ok bool
 	return t.ID(), int32(len(t.Partitions())), true
 }
 
-// List returns all topics, by name.
+// List returns all topics, by name. The slice is not to be changed. Who asks again and again
+// follows Changes instead.
 func (c *Catalogue) List() []*Topic {
 	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return slices.SortedFunc(maps.Values(c.topics), func(a, b *Topic) int {
-		if a.name < b.name {
-			return -1
-		}
-		return 1
-	})
+	listed := c.listed
+	c.mu.RUnlock()
+	if listed != nil {
+		return listed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listed == nil {
+		c.listed = slices.SortedFunc(maps.Values(c.topics), func(a, b *Topic) int { return strings.Compare(a.name, b.name) })
+	}
+	return c.listed
+}
+
+// putLocked adds a topic.
+func (c *Catalogue) putLocked(t *Topic) {
+	c.topics[t.name], c.ids[t.id], c.names[collisionKey(t.name)] = t, t, t
+	c.listed = nil
+}
+
+// removeLocked takes a topic away.
+func (c *Catalogue) removeLocked(t *Topic) {
+	delete(c.topics, t.name)
+	delete(c.ids, t.id)
+	delete(c.names, collisionKey(t.name))
+	c.listed = nil
 }
 
 // Watch wakes w whenever a topic is created, changed or deleted, until Unwatch.
@@ -257,7 +282,7 @@ func (c *Catalogue) Create(ctx context.Context, name string, config Config) (*To
 		return nil, fmt.Errorf("create topic %s: %w", name, err)
 	}
 	c.next++
-	c.publish(t, &state{config: config, partitions: ps})
+	c.publish(t, &state{config: config, partitions: ps}, true)
 	return t, nil
 }
 
@@ -268,10 +293,8 @@ func (c *Catalogue) free(name string) error {
 	if c.topics[name] != nil {
 		return fmt.Errorf("%w: %q", log.ErrTopicExists, name)
 	}
-	for other := range c.topics {
-		if collisionKey(other) == collisionKey(name) {
-			return fmt.Errorf("%w: %q collides with the topic %q: '.' and '_' count as the same", log.ErrInvalidTopic, name, other)
-		}
+	if other := c.names[collisionKey(name)]; other != nil {
+		return fmt.Errorf("%w: %q collides with the topic %q: '.' and '_' count as the same", log.ErrInvalidTopic, name, other.name)
 	}
 	return nil
 }
@@ -311,20 +334,22 @@ func (c *Catalogue) Change(ctx context.Context, name string, edit func(*Config) 
 	for _, p := range old.partitions {
 		p.SetRules(config.rules())
 	}
-	c.publish(t, &state{config: config, partitions: append(slices.Clip(old.partitions), added...)})
+	c.publish(t, &state{config: config, partitions: append(slices.Clip(old.partitions), added...)}, false)
 	return nil
 }
 
-// publish makes t with s visible and tells the watchers.
-func (c *Catalogue) publish(t *Topic, s *state) {
+// publish makes t, which may be new, with s visible and tells the watchers.
+func (c *Catalogue) publish(t *Topic, s *state, added bool) {
 	for _, p := range s.partitions {
 		p.SetProbes(c.committer.Probes())
 	}
 	t.state.Store(s)
 	c.mu.Lock()
-	c.topics[t.name], c.ids[t.id] = t, t
-	c.wakeLocked()
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	if added {
+		c.putLocked(t)
+	}
+	c.noteLocked(t)
 }
 
 // Delete removes a topic. Appends and reads of it fail from now on with
@@ -354,10 +379,10 @@ func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	err = c.committer.Do(tx)
 	if begun {
 		c.mu.Lock()
-		delete(c.topics, name)
-		delete(c.ids, t.id)
-		c.wakeLocked()
+		c.removeLocked(t)
+		c.noteLocked(t)
 		c.mu.Unlock()
+		t.forgotten()
 	}
 	if err != nil {
 		return fmt.Errorf("delete topic %s: %w", name, err)
@@ -376,13 +401,6 @@ func (c *Catalogue) Close(err error) {
 
 // Version returns a number that rises with every creation, change and deletion.
 func (c *Catalogue) Version() uint64 { return c.version.Load() }
-
-func (c *Catalogue) wakeLocked() {
-	c.version.Add(1)
-	for w := range c.watchers {
-		w.Wake()
-	}
-}
 
 func (c *Catalogue) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {

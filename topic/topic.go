@@ -27,6 +27,8 @@ type Topic struct {
 	number uint32 // in keys; never used twice
 	id     ID
 	state  atomic.Pointer[state]
+
+	holders holders
 }
 
 // state is what may change, replaced as a whole by the catalogue.
