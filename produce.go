@@ -53,8 +53,8 @@ type sender struct {
 	b     *Broker
 	calls sync.Pool
 
-	mu           sync.Mutex // guards what follows, and the calls of the choosers
-	partitioners map[*topic.Topic]partition.TopicPartitioner
+	mu           sync.Mutex                                  // guards what follows, and the calls of the choosers
+	partitioners map[*topic.Topic]partition.TopicPartitioner // of topics that the sender holds
 }
 
 func (s *sender) init(b *Broker) {
@@ -69,9 +69,10 @@ func (s *sender) choose(t *topic.Topic, r *Record) (*partition.Partition, error)
 	defer s.mu.Unlock()
 	chooser := s.partitioners[t]
 	if chooser == nil {
-		s.forgetDeleted()
 		chooser = s.b.opts.Produce.Partitioner.ForTopic(t.Name())
-		s.partitioners[t] = chooser
+		if t.Hold(s) {
+			s.partitioners[t] = chooser
+		}
 	}
 	i, err := partition.Choose(chooser, r, len(ps))
 	if err != nil {
@@ -80,13 +81,11 @@ func (s *sender) choose(t *topic.Topic, r *Record) (*partition.Partition, error)
 	return ps[i], nil
 }
 
-// forgetDeleted drops what is known of topics that are gone.
-func (s *sender) forgetDeleted() {
-	for t := range s.partitioners {
-		if t.Err() != nil {
-			delete(s.partitioners, t)
-		}
-	}
+// Forget drops what is known of a deleted topic. It is called by the topic.
+func (s *sender) Forget(t *topic.Topic) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.partitioners, t)
 }
 
 // newBatch tells the choosers of the call's topics that their batches are complete.

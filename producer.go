@@ -28,7 +28,7 @@ type Producer struct {
 	wg   sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows and the lanes
-	topics   map[string]*producerTopic
+	topics   map[*topic.Topic]*producerTopic
 	last     *producerTopic // of the last record: often that of the next
 	record   Record         // that is being added
 	wall     time.Time      // a recent time; zero after a batch was completed
@@ -47,8 +47,9 @@ type Producer struct {
 	closed   chan struct{} // closed when Close is done
 }
 
-// producerTopic is a topic as a producer knows it.
+// producerTopic is a topic as a producer knows it, until the topic is deleted.
 type producerTopic struct {
+	p       *Producer
 	topic   *topic.Topic
 	lanes   []*lane // one per partition
 	chooser partition.TopicPartitioner
@@ -64,7 +65,7 @@ func (b *Broker) NewProducer(opts ProducerOptions) (*Producer, error) {
 	p := &Producer{
 		b:      b,
 		opts:   opts.withDefaults(),
-		topics: make(map[string]*producerTopic),
+		topics: make(map[*topic.Topic]*producerTopic),
 		open:   make(map[*batch]struct{}),
 		work:   make(chan struct{}, workers),
 		closed: make(chan struct{}),
@@ -152,13 +153,37 @@ func (p *Producer) nowLocked() int64 {
 
 // topicLocked returns what p knows of a topic.
 func (p *Producer) topicLocked(known *topic.Topic) *producerTopic {
-	t := p.topics[known.Name()]
-	if t == nil || t.topic != known {
-		t = &producerTopic{topic: known, chooser: p.opts.Partitioner.ForTopic(known.Name())}
-		p.topics[known.Name()] = t
+	t := p.topics[known]
+	if t == nil {
+		t = &producerTopic{p: p, topic: known, chooser: p.opts.Partitioner.ForTopic(known.Name())}
+		if p.closing || !known.Hold(t) {
+			return t // for a record that will fail
+		}
+		p.topics[known] = t
 	}
 	p.last = t
 	return t
+}
+
+// Forget is called when the topic is gone. Records that the producer has of it fail by and by.
+func (t *producerTopic) Forget(*topic.Topic) {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	delete(t.p.topics, t.topic)
+	if t.p.last == t {
+		t.p.last = nil
+	}
+}
+
+// forget lets go of all topics.
+func (p *Producer) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.topics {
+		t.topic.Release(t)
+	}
+	clear(p.topics)
+	p.last = nil
 }
 
 // addLocked puts p.record into the batch of its partition. It may give up p.mu for a while.
@@ -308,6 +333,7 @@ func (p *Producer) shut() {
 	close(p.work)
 	p.finished.close()
 	p.wg.Wait()
+	p.forget()
 	p.resign()
 	close(p.closed)
 }

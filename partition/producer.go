@@ -63,8 +63,12 @@ func (pr *Producer) err(p *Partition) error {
 	return nil
 }
 
-// refused notes that a batch of the producer for p was not stored.
+// refused notes that a batch of the producer for p was not stored; of a partition that has
+// ended no batch will be.
 func (pr *Producer) refused(p *Partition, err error) {
+	if p.Err() != nil {
+		return
+	}
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	if pr.broken == nil {
