@@ -92,6 +92,9 @@ func (c *conn) read() {
 	for {
 		cl, err := c.next(r)
 		if err != nil {
+			if errors.Is(err, errHTTP) && c.inFlight.Load() == 0 {
+				c.answerHTTP(r)
+			}
 			c.end(err)
 			return
 		}

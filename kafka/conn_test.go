@@ -148,7 +148,7 @@ func TestCutOff(t *testing.T) {
 		sent []byte
 		want error
 	}{
-		"another protocol":   {[]byte("GET / HTTP/1.1\r\n\r\n"), errFrameLength},
+		"another protocol":   {[]byte("SSH-2.0-OpenSSH_9.9\r\n"), errFrameLength},
 		"negative length":    {[]byte{0xff, 0xff, 0xff, 0xff, 0, 0}, errFrameLength},
 		"length beyond all":  {[]byte{0, 0x10, 0, 1, 0, 0}, errFrameLength},
 		"no header":          {[]byte{0, 0, 0, 8, 0, 3, 0, 0, 0, 0, 0, 1}, errHeader},

@@ -37,14 +37,9 @@ var (
 //
 // The memory grows with what arrives: a length alone costs firstReadBytes at most.
 func readFrame(r *bufio.Reader, limit func(key int16) int, reserve func(n int) error) ([]byte, *buffer, error) {
-	head, err := r.Peek(frameLengthSize + 2)
+	n, key, err := peekFrame(r, limit)
 	if err != nil {
 		return nil, nil, err
-	}
-	n := int64(int32(binary.BigEndian.Uint32(head)))
-	key := int16(binary.BigEndian.Uint16(head[frameLengthSize:]))
-	if n < minFrameBytes || n > int64(limit(key)) {
-		return nil, nil, fmt.Errorf("%w: %d, want %d to %d", errFrameLength, n, minFrameBytes, limit(key))
 	}
 	if _, err := r.Discard(frameLengthSize); err != nil {
 		return nil, nil, err
@@ -59,6 +54,33 @@ func readFrame(r *bufio.Reader, limit func(key int16) int, reserve func(n int) e
 	buf := getBuffer()
 	buf.b, err = readGrowing(r, buf.b, int(n))
 	return buf.b, buf, err
+}
+
+// peekFrame returns the length and the api key of the next frame. A length that no frame may
+// have fails as soon as it is there.
+func peekFrame(r *bufio.Reader, limit func(key int16) int) (n int, key int16, err error) {
+	head, err := r.Peek(frameLengthSize)
+	if err != nil {
+		return 0, 0, err
+	}
+	length := int64(int32(binary.BigEndian.Uint32(head)))
+	check := func(most int) error {
+		if length >= minFrameBytes && length <= int64(most) {
+			return nil
+		}
+		if err := otherProtocol(head); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %d, want %d to %d", errFrameLength, length, minFrameBytes, most)
+	}
+	if err := check(limit(int16(kmsg.Produce))); err != nil {
+		return 0, 0, err
+	}
+	if head, err = r.Peek(frameLengthSize + 2); err != nil {
+		return 0, 0, err
+	}
+	key = int16(binary.BigEndian.Uint16(head[frameLengthSize:]))
+	return int(length), key, check(limit(key))
 }
 
 // readGrowing reads n bytes into buf, from its start, which grows as they come.

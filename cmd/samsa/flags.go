@@ -5,20 +5,25 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
+	"go.uber.org/zap/zapcore"
+
+	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/kafka"
 )
 
 // flags is what the command line of serve says.
 type flags struct {
-	listen     string
-	data       string // "" with memory
-	memory     bool
-	autoCreate bool
-	topics     topicFlags
-	kafka      kafka.Options
+	listen   string
+	data     string // "" in memory
+	topics   topicFlags
+	configs  configFlags
+	logLevel zapcore.Level
+	broker   samsa.Options
+	kafka    kafka.Options
 }
 
 const defaultData = "./data"
@@ -27,17 +32,7 @@ const defaultData = "./data"
 // they are asked for.
 func parseFlags(args []string, out io.Writer) (flags, error) {
 	var f flags
-	var nodeID int
-	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // errors are told once, by the caller
-	fs.StringVar(&f.listen, "listen", "127.0.0.1:9092", "serve at this `host:port`; port 0 means any that is free")
-	fs.StringVar(&f.data, "data", "", "keep the data in this `directory` (default "+defaultData+")")
-	fs.BoolVar(&f.memory, "memory", false, "keep the data in memory, until the end")
-	fs.Var(&f.topics, "topic", "create this topic, `name:partitions` or a name alone, unless it is there; repeatable")
-	fs.BoolVar(&f.autoCreate, "auto-create", false, "create topics that clients name and that do not exist")
-	fs.StringVar(&f.kafka.Advertise, "advertise", "", "tell clients to find the broker at this `host:port` (default: where each has reached it)")
-	fs.IntVar(&nodeID, "node-id", 1, "be the node of this `number`, from 1 on")
-	fs.BoolVar(&f.kafka.AllowRemote, "allow-remote", false, "allow --listen at an address that other machines reach; there is no authentication")
+	fs := f.define()
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			printFlags(fs, out)
@@ -46,19 +41,72 @@ func parseFlags(args []string, out io.Writer) (flags, error) {
 	}
 	var errs []error
 	if fs.NArg() > 0 {
-		errs = append(errs, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
+		errs = append(errs, fmt.Errorf("unexpected argument %q (flags without a value are turned off by --flag=false)", fs.Arg(0)))
 	}
-	if f.memory && f.data != "" {
+	if f.broker.InMemory && f.data != "" {
 		errs = append(errs, fmt.Errorf("--memory and --data %s exclude each other", f.data))
 	}
-	if nodeID < 1 || nodeID > 1<<31-1 {
-		errs = append(errs, fmt.Errorf("--node-id is %d, want 1 to 2147483647", nodeID))
+	if f.kafka.NodeID < 1 {
+		errs = append(errs, fmt.Errorf("--node-id is %d, want 1 to 2147483647", f.kafka.NodeID))
 	}
-	f.kafka.NodeID = int32(nodeID)
-	if !f.memory && f.data == "" {
+	if !f.broker.InMemory && f.data == "" {
 		f.data = defaultData
 	}
 	return f, errors.Join(errs...)
+}
+
+// define returns the flags, which write to f. There is one for each option of the library and
+// of its wire door, but for what only a Go program can give or use; the test knows those.
+func (f *flags) define() *flag.FlagSet {
+	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // errors are told once, by the caller
+	f.configs.config = &f.broker.TopicDefaults
+	f.defineBroker(fs)
+	f.defineDoor(fs)
+	fs.VisitAll(func(fl *flag.Flag) {
+		switch fl.Value.(type) {
+		case *topicFlags, *configFlags:
+		default:
+			fl.Value = &onceFlag{Value: fl.Value}
+		}
+	})
+	return fs
+}
+
+// defineBroker defines what samsa.Options has. As Kafka does, it creates topics on demand. The
+// defaults of numbers are those of the library, which 0 stands for.
+func (f *flags) defineBroker(fs *flag.FlagSet) {
+	o := &f.broker
+	fs.StringVar(&f.data, "data", "", "keep the data in this `directory` (default "+defaultData+")")
+	fs.BoolVar(&o.InMemory, "memory", false, "keep the data in memory, until the end")
+	fs.Var(&f.topics, "topic", "create this topic, `name:partitions` or a name alone, unless it is there; repeatable")
+	fs.BoolVar(&o.AutoCreateTopics, "auto-create", true, "create topics that clients name and that do not exist; --auto-create=false does not")
+	fs.IntVar(&o.TopicDefaults.Partitions, "partitions", 0, "give topics this `number` of partitions, unless something else is asked for (default 1)")
+	fs.Var(&f.configs, "config", "let `name=value` be the default of a topic config, by its Kafka name, like retention.ms=60000; repeatable")
+	fs.Int64Var(&o.MinFreeBytes, "min-free-bytes", 0, "leave this many `bytes` of the disk free (default 64 MiB)")
+	fs.DurationVar(&o.RetentionInterval, "retention-interval", 0, "look for records that may go once in this `time` (default 5m)")
+	fs.Var(levelFlag{&f.logLevel}, "log-level", "log from this `level` on: debug, info, warn or error")
+}
+
+// defineDoor defines what kafka.Options has. As there is one node, any replication factor will do.
+func (f *flags) defineDoor(fs *flag.FlagSet) {
+	o := &f.kafka
+	fs.StringVar(&f.listen, "listen", "127.0.0.1:9092", "serve at this `host:port`; port 0 means any that is free")
+	fs.StringVar(&o.Advertise, "advertise", "", "tell clients to find the broker at this `host:port` (default: where each has reached it)")
+	o.NodeID = 1
+	fs.Var((*int32Flag)(&o.NodeID), "node-id", "be the node of this `number`, from 1 on")
+	fs.StringVar(&o.ClusterID, "cluster-id", "", "be the cluster of this `name`")
+	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "allow --listen at an address that other machines reach; there is no authentication")
+	fs.BoolVar(&o.AnyReplicationFactor, "any-replication-factor", true, "accept topics with any replication factor, though there is one replica of each; =false accepts 1 alone")
+	fs.BoolVar(&o.SyncAll, "sync-all", false, "let acks=all, and commits of offsets, wait until the disk has them (fsync)")
+	fs.BoolVar(&o.TrustCompressed, "trust-compressed", false, "store compressed batches without a look at each record")
+	fs.IntVar(&o.MaxFrameBytes, "max-frame-bytes", 0, "refuse Produce requests of more `bytes` (default 100 MiB)")
+	fs.IntVar(&o.MaxFetchBytes, "max-fetch-bytes", 0, "put at most this many `bytes` of records into an answer (default 55 MiB)")
+	fs.IntVar(&o.MaxConnections, "max-connections", 0, "serve at most this `number` of connections (default 10,000)")
+	fs.IntVar(&o.MaxInFlight, "max-in-flight", 0, "read at most this `number` of requests of a connection ahead (default 64)")
+	fs.IntVar(&o.MaxBufferedBytes, "max-buffered-bytes", 0, "and at most this many `bytes` of them (default 32 MiB)")
+	fs.DurationVar(&o.IdleTimeout, "idle-timeout", 0, "end connections that are silent for this `time` (default 10m)")
+	fs.DurationVar(&o.WriteTimeout, "write-timeout", 0, "end connections whose client reads nothing for this `time` (default 30s)")
 }
 
 func printFlags(fs *flag.FlagSet, out io.Writer) {
@@ -66,15 +114,65 @@ func printFlags(fs *flag.FlagSet, out io.Writer) {
 	fs.VisitAll(func(f *flag.Flag) {
 		name, text := flag.UnquoteUsage(f)
 		fmt.Fprintf(out, "  --%s", f.Name)
-		if name != "" {
+		if !isBool(f.Value) {
 			fmt.Fprintf(out, " %s", name)
 		}
 		fmt.Fprintf(out, "\n        %s", text)
-		if f.DefValue != "" && f.DefValue != "false" {
+		if !slices.Contains([]string{"", "false", "0", "0s"}, f.DefValue) {
 			fmt.Fprintf(out, " (default %s)", f.DefValue)
 		}
 		fmt.Fprintln(out)
 	})
+}
+
+// onceFlag is a flag that may be given once: which of two values is meant, nobody knows.
+type onceFlag struct {
+	flag.Value
+	given bool
+}
+
+// Set sets the value, the first time.
+func (o *onceFlag) Set(v string) error {
+	if o.given {
+		return fmt.Errorf("given twice, it was %s", o.Value)
+	}
+	o.given = true
+	return o.Value.Set(v)
+}
+
+// IsBoolFlag reports whether the flag needs no value.
+func (o *onceFlag) IsBoolFlag() bool { return isBool(o.Value) }
+
+func isBool(v flag.Value) bool {
+	b, ok := v.(interface{ IsBoolFlag() bool })
+	return ok && b.IsBoolFlag()
+}
+
+// int32Flag is a flag of 32 bits, which package flag has not.
+type int32Flag int32
+
+// String returns the number.
+func (n *int32Flag) String() string { return strconv.Itoa(int(*n)) }
+
+// Set sets the number.
+func (n *int32Flag) Set(v string) error {
+	x, err := strconv.ParseInt(v, 10, 32)
+	if err != nil {
+		return fmt.Errorf("want a number of at most 2147483647")
+	}
+	*n = int32Flag(x)
+	return nil
+}
+
+// levelFlag is a flag for a level of the log.
+type levelFlag struct{ *zapcore.Level }
+
+// Set sets the level.
+func (l levelFlag) Set(v string) error {
+	if err := l.Level.Set(v); err != nil {
+		return fmt.Errorf("want debug, info, warn or error")
+	}
+	return nil
 }
 
 // topicFlag is a topic to create.
@@ -83,7 +181,7 @@ type topicFlag struct {
 	partitions int // 0 means the default
 }
 
-// topicFlags is a flag that may come again.
+// topicFlags is a flag that may come again, for another topic.
 type topicFlags []topicFlag
 
 // String returns nothing: there is no default to show.
@@ -100,6 +198,33 @@ func (t *topicFlags) Set(v string) error {
 		}
 		tf.partitions = n
 	}
+	for _, other := range *t {
+		if other.name == name {
+			return fmt.Errorf("the topic %s is given twice", name)
+		}
+	}
 	*t = append(*t, tf)
 	return nil
+}
+
+// configFlags is a flag that may come again, for another config.
+type configFlags struct {
+	config *samsa.TopicConfig
+	given  []string
+}
+
+// String returns nothing: the defaults are Kafka's.
+func (c *configFlags) String() string { return "" }
+
+// Set sets a config, name=value.
+func (c *configFlags) Set(v string) error {
+	name, value, ok := strings.Cut(v, "=")
+	if !ok {
+		return errors.New("want name=value")
+	}
+	if slices.Contains(c.given, name) {
+		return fmt.Errorf("%s is given twice", name)
+	}
+	c.given = append(c.given, name)
+	return c.config.SetConfig(name, value)
 }

@@ -2,7 +2,7 @@
 //
 //	go run ./cmd/samsa serve --listen 127.0.0.1:9092 --data ./data --topic web_log:3
 //
-// It prints where and what it serves, logs to stderr, and ends cleanly on Ctrl-C or SIGTERM.
+// It prints where and what it serves, logs to stderr, and ends cleanly on Ctrl-C, SIGTERM or SIGHUP.
 package main
 
 import (
@@ -32,7 +32,11 @@ Usage:
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

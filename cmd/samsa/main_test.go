@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 func TestServe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	for _, args := range [][]string{
-		{"--topic", "web_log:3", "--topic", "orders", "--auto-create", "--node-id", "7", "--advertise", "kafka.test:9"},
+		{"--topic", "web_log:3", "--topic", "orders", "--node-id", "7", "--advertise", "kafka.test:9"},
 		{"--topic", "web_log:5"}, // is there already, and stays
 	} {
 		p := begin(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", dir}, args...))
@@ -68,7 +68,7 @@ func TestServe(t *testing.T) {
 // In memory, nothing is left behind; what is named is created if that is wanted.
 func TestServeMemory(t *testing.T) {
 	t.Chdir(t.TempDir())
-	p := begin(t, []string{"serve", "--listen", "127.0.0.1:0", "--memory", "--auto-create"})
+	p := begin(t, []string{"serve", "--listen", "127.0.0.1:0", "--memory"})
 	first := p.line()
 	if topics := p.until("topics: "); topics != "none yet" {
 		t.Errorf("it announces the topics %q", topics)
@@ -112,6 +112,15 @@ func TestErrors(t *testing.T) {
 		{"serve --memory now", exitUsage, `"now"`},
 		{"serve --memory --data here", exitUsage, "--data here"},
 		{"serve --topic web_log:many", exitUsage, `"web_log:many"`},
+		{"serve --memory --auto-create false", exitUsage, `"false"`},
+		{"serve --node-id 1 --node-id 2", exitUsage, "given twice"},
+		{"serve --memory --memory", exitUsage, "given twice"},
+		{"serve --topic web_log:3 --topic web_log:4", exitUsage, "web_log is given twice"},
+		{"serve --config retention.ms=1 --config retention.ms=2", exitUsage, "retention.ms is given twice"},
+		{"serve --config retention.ms=soon", exitUsage, "retention.ms"},
+		{"serve --config colour=red", exitUsage, "colour"},
+		{"serve --config retention.ms", exitUsage, "name=value"},
+		{"serve --log-level loud", exitUsage, "log-level"},
 		{"serve --memory --topic web/log", exitFailed, "--topic web/log"},
 		{"serve --memory --listen nowhere", exitFailed, `"nowhere"`},
 		{"serve --memory --listen 0.0.0.0:0", exitFailed, `"0.0.0.0:0"`},
@@ -191,15 +200,24 @@ func address(line string) string {
 // metadata asks the server at addr for a topic.
 func metadata(t *testing.T, addr, topic string) *kmsg.MetadataResponse {
 	t.Helper()
+	req, resp := kmsg.NewPtrMetadataRequest(), kmsg.NewPtrMetadataResponse()
+	req.AllowAutoTopicCreation = true
+	req.Topics = []kmsg.MetadataRequestTopic{{Topic: &topic}}
+	ask(t, addr, 4, req, resp)
+	return resp
+}
+
+// ask sends a request to the server at addr, in a version that is not flexible, and reads its
+// answer.
+func ask(t *testing.T, addr string, version int16, req kmsg.Request, resp kmsg.Response) {
+	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = nc.Close() }()
-	req := kmsg.NewPtrMetadataRequest()
-	req.SetVersion(4)
-	req.AllowAutoTopicCreation = true
-	req.Topics = []kmsg.MetadataRequestTopic{{Topic: &topic}}
+	req.SetVersion(version)
+	resp.SetVersion(version)
 	if _, err := nc.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -211,10 +229,7 @@ func metadata(t *testing.T, addr, topic string) *kmsg.MetadataResponse {
 	if _, err := io.ReadFull(nc, frame); err != nil {
 		t.Fatal(err)
 	}
-	resp := kmsg.NewPtrMetadataResponse()
-	resp.SetVersion(4)
 	if err := resp.ReadFrom(frame[4:]); err != nil {
 		t.Fatal(err)
 	}
-	return resp
 }

@@ -17,8 +17,8 @@ import (
 
 // serve opens the broker, creates the topics and serves until ctx ends; then it closes all.
 func serve(ctx context.Context, f flags, stdout, stderr io.Writer) (err error) {
-	logger := newLogger(stderr)
-	b, err := samsa.Open(f.data, samsa.Options{InMemory: f.memory, AutoCreateTopics: f.autoCreate, Logger: logger})
+	f.broker.Logger = newLogger(stderr, f.logLevel)
+	b, err := samsa.Open(f.data, f.broker)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ const maxAnnounced = 50
 // announce tells where and what is served.
 func announce(ctx context.Context, b *samsa.Broker, srv *kafka.Server, f flags, out io.Writer) error {
 	where := "in memory"
-	if !f.memory {
+	if !f.broker.InMemory {
 		dir, err := filepath.Abs(f.data)
 		if err != nil {
 			return fmt.Errorf("--data: %w", err)
@@ -89,9 +89,9 @@ func announce(ctx context.Context, b *samsa.Broker, srv *kafka.Server, f flags, 
 	return nil
 }
 
-// newLogger logs what an operator should know, a line each.
-func newLogger(w io.Writer) *zap.Logger {
+// newLogger logs what an operator should know, from level on, a line each.
+func newLogger(w io.Writer, level zapcore.Level) *zap.Logger {
 	config := zap.NewDevelopmentEncoderConfig()
 	config.CallerKey = zapcore.OmitKey
-	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(config), zapcore.Lock(zapcore.AddSync(w)), zap.InfoLevel))
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(config), zapcore.Lock(zapcore.AddSync(w)), level))
 }
