@@ -19,7 +19,7 @@ func (c *Coordinator) List() []Listing {
 	var all []Listing
 	for _, en := range c.entries() {
 		en.lock()
-		all = append(all, Listing{Name: en.name, State: en.group.State(), ProtocolType: en.group.Describe().ProtocolType})
+		all = append(all, Listing{Name: en.name, State: en.group.State(), ProtocolType: en.group.protocolType})
 		en.mu.Unlock()
 	}
 	return all
@@ -115,7 +115,7 @@ func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) (wait f
 		}
 		tx.Done = func(err error) {
 			if err == nil {
-				en.forget(part)
+				en.offsets.remove(part)
 			}
 			done <- err
 		}
@@ -132,15 +132,6 @@ func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) (wait f
 	}
 }
 
-// forget drops offsets that the store has not any more.
-func (en *entry) forget(tps []log.TopicPartition) {
-	en.offsetsMu.Lock()
-	defer en.offsetsMu.Unlock()
-	for _, tp := range tps {
-		delete(en.offsets, tp)
-	}
-}
-
 // DeleteOffsets removes committed offsets of a group without members; else it is
 // ErrGroupNotEmpty.
 func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log.TopicPartition) error {
@@ -148,11 +139,7 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 		for _, tp := range tps {
 			tx.Writes.Delete(offsetKey(en.name, tp))
 		}
-	}, func(offsets map[log.TopicPartition]Offset) {
-		for _, tp := range tps {
-			delete(offsets, tp)
-		}
-	})
+	}, func(offsets *committed) { offsets.remove(tps) })
 }
 
 // Reset commits offsets for a group without members; else it is ErrGroupNotEmpty.
@@ -166,13 +153,11 @@ func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.To
 	}
 	return c.editOffsets(ctx, name, func(tx *partition.Tx, _ *entry) {
 		tx.Writes.Append(&built.Writes)
-	}, func(all map[log.TopicPartition]Offset) {
-		maps.Copy(all, offsets)
-	})
+	}, func(all *committed) { all.put(offsets) })
 }
 
 // editOffsets changes the offsets of an empty group, in the store and then in memory.
-func (c *Coordinator) editOffsets(ctx context.Context, name string, build func(*partition.Tx, *entry), apply func(map[log.TopicPartition]Offset)) error {
+func (c *Coordinator) editOffsets(ctx context.Context, name string, build func(*partition.Tx, *entry), apply func(*committed)) error {
 	en, err := c.entry(name, false)
 	if err != nil {
 		return err
@@ -185,17 +170,16 @@ func (c *Coordinator) editOffsets(ctx context.Context, name string, build func(*
 	done := make(chan error, 1)
 	tx.Done = func(err error) {
 		if err == nil {
-			en.offsetsMu.Lock()
 			apply(en.offsets)
-			en.offsetsMu.Unlock()
 		}
 		en.committing.Add(-1)
 		done <- err
 	}
 	en.lock()
-	if d := en.group.Describe(); len(d.Members) > 0 {
+	if n := len(en.group.members); n > 0 {
+		state := en.group.State()
 		en.mu.Unlock()
-		return fmt.Errorf("group %s: %w: it is %s with %d members", name, log.ErrGroupNotEmpty, d.State, len(d.Members))
+		return fmt.Errorf("group %s: %w: it is %s with %d members", name, log.ErrGroupNotEmpty, state, n)
 	}
 	en.committing.Add(1)
 	c.committer.Submit(tx) // before anybody can join: whoever does finds the new offsets
@@ -206,16 +190,14 @@ func (c *Coordinator) editOffsets(ctx context.Context, name string, build func(*
 	return nil
 }
 
-// committedPartitions returns the partitions whose offset satisfies which, in order.
+// committedPartitions returns the partitions whose offset satisfies which.
 func (en *entry) committedPartitions(which func(log.TopicPartition, Offset) bool) []log.TopicPartition {
-	en.offsetsMu.Lock()
-	defer en.offsetsMu.Unlock()
 	var tps []log.TopicPartition
-	for tp, o := range en.offsets {
+	en.offsets.each(func(tp log.TopicPartition, o Offset) {
 		if which(tp, o) {
 			tps = append(tps, tp)
 		}
-	}
+	})
 	return tps
 }
 
@@ -223,37 +205,25 @@ func (en *entry) committedPartitions(which func(log.TopicPartition, Offset) bool
 // all groups that have committed offsets in the topic; 0 where one of them has not. ok is
 // false when there is no such group.
 func (c *Coordinator) Consumed(topic string, n int) (least []int64, ok bool) {
-	for _, en := range c.entries() {
-		offsets := en.offsetsOf(c, topic, n)
+	for _, offsets := range c.readers.of(topic) {
+		of := make([]int64, n)
+		any := false
+		offsets.eachOf(topic, func(i int32, o Offset) {
+			if int(i) < n && c.valid(log.TopicPartition{Topic: topic, Partition: i}, o) {
+				of[i], any = o.Offset, true
+			}
+		})
 		switch {
-		case offsets == nil:
+		case !any:
 		case !ok:
-			least, ok = offsets, true
+			least, ok = of, true
 		default:
-			for i, o := range offsets {
+			for i, o := range of {
 				least[i] = min(least[i], o)
 			}
 		}
 	}
 	return least, ok
-}
-
-// offsetsOf returns the offsets committed in a topic by partition, 0 for none; nil when
-// there are none at all.
-func (en *entry) offsetsOf(c *Coordinator, topic string, n int) []int64 {
-	en.offsetsMu.Lock()
-	defer en.offsetsMu.Unlock()
-	var offsets []int64
-	for tp, o := range en.offsets {
-		if tp.Topic != topic || int(tp.Partition) >= n || !c.valid(tp, o) {
-			continue
-		}
-		if offsets == nil {
-			offsets = make([]int64, n)
-		}
-		offsets[tp.Partition] = o.Offset
-	}
-	return offsets
 }
 
 // expireOffsets is the goroutine that removes what nobody will want any more.
@@ -299,9 +269,7 @@ func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 		}
 		return !c.valid(tp, o) || state == Empty && last.Before(limit)
 	})
-	en.offsetsMu.Lock()
-	rest := len(en.offsets) - len(old)
-	en.offsetsMu.Unlock()
+	rest := en.offsets.len() - len(old)
 	if state == Empty && rest == 0 && (!left || since.Before(limit)) {
 		before := en.group.Snapshot()
 		err := en.group.Delete()

@@ -36,6 +36,7 @@ type Coordinator struct {
 	opts      Options
 	wg        sync.WaitGroup
 	stop      chan struct{} // closed when Close begins
+	readers   readers
 
 	mu     sync.Mutex // guards what follows
 	groups map[string]*entry
@@ -122,7 +123,7 @@ func (c *Coordinator) load() error {
 			en = c.newEntry(NewGroup(k.Group, c.opts.Rules))
 			c.groups[k.Group] = en
 		}
-		en.offsets[log.TopicPartition{Topic: k.Topic, Partition: k.Partition}] = o
+		en.offsets.put(map[log.TopicPartition]Offset{{Topic: k.Topic, Partition: k.Partition}: o})
 		return true, nil
 	})
 	if err != nil {

@@ -35,8 +35,7 @@ type entry struct {
 
 	committing atomic.Int32 // commits on their way: not in offsets yet
 
-	offsetsMu sync.Mutex // guards offsets
-	offsets   map[log.TopicPartition]Offset
+	offsets *committed
 }
 
 func (c *Coordinator) newEntry(g *Group) *entry {
@@ -45,7 +44,7 @@ func (c *Coordinator) newEntry(g *Group) *entry {
 		joins:    make(map[Ticket]chan JoinResponse),
 		syncs:    make(map[Ticket]chan SyncResponse),
 		watchers: make(map[*partition.Waiter]struct{}),
-		offsets:  make(map[log.TopicPartition]Offset),
+		offsets:  &committed{readers: &c.readers, byTopic: make(map[string]map[int32]Offset)},
 		buried:   make(chan struct{}),
 	}
 }
@@ -169,7 +168,7 @@ func (en *entry) lock() {
 		return
 	}
 	now := time.Now()
-	s := Snapshot{Generation: en.group.Generation(), ProtocolType: en.group.Describe().ProtocolType}
+	s := Snapshot{Generation: en.group.Generation(), ProtocolType: en.group.protocolType}
 	en.group = Restore(now, en.name, en.c.opts.Rules, s)
 	en.answerAll(fmt.Errorf("group %s: %w", en.name, log.ErrUnknownMember))
 	en.schedule(now)

@@ -236,7 +236,7 @@ func (ps pendingCommits) submit(c *Coordinator, tx *partition.Tx) error {
 func (ps pendingCommits) done(err error) {
 	for _, p := range ps {
 		if err == nil {
-			p.en.committed(p.req.Offsets)
+			p.en.offsets.put(p.req.Offsets)
 		}
 		p.en.committing.Add(-1)
 	}
@@ -295,13 +295,6 @@ func offsetKey(group string, tp log.TopicPartition) []byte {
 	return store.AppendOffsetKey(nil, store.OffsetKey{Group: group, Topic: tp.Topic, Partition: tp.Partition})
 }
 
-// committed makes stored offsets visible.
-func (en *entry) committed(offsets map[log.TopicPartition]Offset) {
-	en.offsetsMu.Lock()
-	defer en.offsetsMu.Unlock()
-	maps.Copy(en.offsets, offsets)
-}
-
 // Fetch returns the committed offsets of a group for the partitions asked for, or, without
 // any, all that it has. Partitions without one are missing from the result, and so is
 // everything of a group that nobody knows.
@@ -314,17 +307,15 @@ func (c *Coordinator) Fetch(name string, tps ...log.TopicPartition) (map[log.Top
 	if err != nil {
 		return nil, err
 	}
-	en.offsetsMu.Lock()
-	defer en.offsetsMu.Unlock()
 	if len(tps) == 0 {
-		for tp, o := range en.offsets {
+		en.offsets.each(func(tp log.TopicPartition, o Offset) {
 			if c.valid(tp, o) {
 				found[tp] = o
 			}
-		}
+		})
 	}
 	for _, tp := range tps {
-		if o, ok := en.offsets[tp]; ok && c.valid(tp, o) {
+		if o, ok := en.offsets.get(tp); ok && c.valid(tp, o) {
 			found[tp] = o
 		}
 	}
@@ -340,25 +331,39 @@ func (c *Coordinator) valid(tp log.TopicPartition, o Offset) bool {
 // FetchFrom is Fetch from a snapshot of the store.
 func (c *Coordinator) FetchFrom(snap store.Snapshot, name string, tps ...log.TopicPartition) (map[log.TopicPartition]Offset, error) {
 	found := make(map[log.TopicPartition]Offset)
-	var value []byte
-	err := snap.Scan(store.GroupOffsetRange(name), func(e store.Entry) (bool, error) {
-		k, err := store.ParseOffsetKey(e.Key)
-		if err != nil {
-			return false, err
-		}
-		tp := log.TopicPartition{Topic: k.Topic, Partition: k.Partition}
-		if len(tps) > 0 && !slices.Contains(tps, tp) {
-			return true, nil
-		}
-		if value, err = e.AppendValue(value[:0]); err != nil {
-			return false, err
-		}
+	add := func(tp log.TopicPartition, value []byte) error {
 		o, err := decodeOffset(value)
 		if err == nil && c.valid(tp, o) {
 			found[tp] = o
 		}
-		return true, err
-	})
+		return err
+	}
+	var err error
+	if len(tps) == 0 {
+		var value []byte
+		err = snap.Scan(store.GroupOffsetRange(name), func(e store.Entry) (bool, error) {
+			k, err := store.ParseOffsetKey(e.Key)
+			if err != nil {
+				return false, err
+			}
+			if value, err = e.AppendValue(value[:0]); err != nil {
+				return false, err
+			}
+			return true, add(log.TopicPartition{Topic: k.Topic, Partition: k.Partition}, value)
+		})
+	}
+	for _, tp := range tps {
+		var value []byte
+		if value, err = snap.Get(offsetKey(name, tp)); err == nil {
+			err = add(tp, value)
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			err = nil
+		}
+		if err != nil {
+			break
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("group %s: %w", name, err)
 	}

@@ -59,7 +59,7 @@ func (c *call) offsetFetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = rg.Group
-	offsets, err := c.s.in.Groups.Fetch(rg.Group)
+	offsets, err := c.s.in.Groups.Fetch(rg.Group, c.namedPartitions(rg.Topics)...)
 	out.ErrorCode = c.s.codeOf(err)
 	switch {
 	case err != nil && c.version >= fetchGroupError:
@@ -71,6 +71,21 @@ func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchRespo
 		}
 	}
 	return out
+}
+
+// namedPartitions are those that a request names, as far as there are such topics.
+func (c *call) namedPartitions(topics []kmsg.OffsetFetchRequestGroupTopic) []log.TopicPartition {
+	var tps []log.TopicPartition
+	for _, rt := range topics {
+		name, _, err := c.topicName(rt.Topic, rt.TopicID)
+		if err != nil {
+			continue
+		}
+		for _, i := range rt.Partitions {
+			tps = append(tps, log.TopicPartition{Topic: name, Partition: i})
+		}
+	}
+	return tps
 }
 
 // fetchOffsets picks those of one topic; err is the error of the group.
