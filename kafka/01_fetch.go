@@ -91,7 +91,7 @@ func (f *fetching) collect(req *kmsg.FetchRequest) {
 		for j := range rt.Partitions {
 			rp := &rt.Partitions[j]
 			part := fetchedPart{offset: rp.FetchOffset, maxBytes: int(rp.PartitionMaxBytes)}
-			part.partition, part.err = f.c.s.partition(rt.Topic, topic.ID(rt.TopicID), f.c.version >= 13, rp.Partition)
+			part.partition, part.err = f.c.s.partition(rt.Topic, topic.ID(rt.TopicID), f.c.version >= topicIDFetch, rp.Partition)
 			if part.err == nil {
 				part.err = checkLeaderEpoch(rp.CurrentLeaderEpoch)
 			}
@@ -213,7 +213,7 @@ func (f *fetching) outcome(part *fetchedPart, index int32, isolation int8) kmsg.
 		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
 	}
 	if part.err != nil {
-		out.ErrorCode = f.c.s.codeOf(part.err)
+		out.ErrorCode = f.c.s.topicCode(part.err, f.c.version >= topicIDFetch)
 		return out
 	}
 	end := part.partition.HighWatermark()
@@ -240,5 +240,7 @@ func findBlanks(resp *kmsg.FetchResponse, parts []fetchedPart) []blank {
 	return blanks
 }
 
-// readCommitted is the isolation level of that name.
-const readCommitted = 1
+const (
+	readCommitted = 1  // the isolation level of that name
+	topicIDFetch  = 13 // the version from which topics have ids
+)

@@ -45,7 +45,7 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
 	if len(good) == 0 {
 		return resp
 	}
-	if code := c.s.codeOf(c.commit(req, good)); code != codeNone {
+	if code := c.s.topicCode(c.commit(req, good), c.version >= commitByID); code != codeNone {
 		failGood(resp, code)
 	}
 	return resp

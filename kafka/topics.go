@@ -25,6 +25,15 @@ func (s *Server) topic(name string, id topic.ID, byID bool) (*topic.Topic, error
 	return t, nil
 }
 
+// topicCode is codeOf where a request may have named its topic by its id: it was there, and is
+// deleted by now.
+func (s *Server) topicCode(err error, byID bool) int16 {
+	if byID && errors.Is(err, log.ErrUnknownTopic) {
+		return codeUnknownTopicID
+	}
+	return s.codeOf(err)
+}
+
 // partition returns a partition that a request names, like topic.
 func (s *Server) partition(name string, id topic.ID, byID bool, i int32) (*partition.Partition, error) {
 	t, err := s.topic(name, id, byID)
