@@ -179,6 +179,7 @@ func (o ProducerOptions) withDefaults() ProducerOptions {
 func (o ProducerOptions) check(w *wrong, where string) {
 	w.check(o.Acks >= AckStored && o.Acks <= AckNone, where+".Acks", o.Acks, "AckStored, AckSynced or AckNone")
 	w.check(o.Compression >= CompressionDefault && o.Compression <= CompressionZstd, where+".Compression", o.Compression, "one of the Compression constants")
+	w.check(o.Partitioner == nil || partition.Usable(o.Partitioner), where+".Partitioner", "PartitionFunc(nil)", "a function")
 	w.check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
 	w.check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")
 	w.check(o.BufferedBytes >= 0, where+".BufferedBytes", o.BufferedBytes, "0 or more")

@@ -24,8 +24,12 @@ type ReadTx struct {
 
 // View calls fn with a view of the application's keys and of committed offsets as of now:
 // a snapshot, which no Update changes. It returns what fn returns. What is removed
-// meanwhile takes space until fn returns.
+// meanwhile takes space until fn returns. When the broker is closed meanwhile, what fn
+// reads next is ErrClosed.
 func (b *Broker) View(ctx context.Context, fn func(tx *ReadTx) error) error {
+	if fn == nil {
+		return fmt.Errorf("view: %w", errNoFunction)
+	}
 	if err := b.check(ctx); err != nil {
 		return fmt.Errorf("view: %w", err)
 	}
@@ -38,6 +42,9 @@ func (b *Broker) View(ctx context.Context, fn func(tx *ReadTx) error) error {
 	defer func() { tx.over = true }()
 	return fn(tx)
 }
+
+// errNoFunction is for a call whose function is nil.
+var errNoFunction = fmt.Errorf("%w: the function is nil", ErrInvalidOption)
 
 // closedError is for a store that was closed under a call.
 func closedError(err error) error {
@@ -71,22 +78,52 @@ func (tx *ReadTx) Get(key []byte) ([]byte, error) {
 // empty one. The bytes are the caller's. An error ends it.
 func (tx *ReadTx) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
 	return func(yield func(KeyValue, error) bool) {
-		err := errTxOver
-		stopped := false
-		if !tx.over {
-			err = tx.snap.Scan(store.AppRange(prefix), func(e store.Entry) (bool, error) {
-				kv, err := keyValue(e)
-				if err != nil {
-					return false, err
+		r := store.AppRange(prefix)
+		for limit := firstScanned; ; limit = min(2*limit, maxScanned) {
+			some, more, err := tx.scanSome(&r, limit)
+			for _, kv := range some { // holding nothing of the store
+				if !yield(kv, nil) {
+					return
 				}
-				stopped = !yield(kv, nil)
-				return !stopped, nil
-			})
-		}
-		if err != nil && !stopped {
-			yield(KeyValue{}, fmt.Errorf("scan: %w", closedError(err)))
+			}
+			if err != nil {
+				yield(KeyValue{}, fmt.Errorf("scan: %w", closedError(err)))
+			}
+			if err != nil || !more {
+				return
+			}
 		}
 	}
+}
+
+// How many keys Scan reads ahead, and no more than of so many bytes.
+const (
+	firstScanned = 16
+	maxScanned   = 1024
+	scannedBytes = 256 << 10
+)
+
+// scanSome returns the first keys of r, and leaves the others in it.
+func (tx *ReadTx) scanSome(r *store.Range, limit int) (some []KeyValue, more bool, err error) {
+	if tx.over {
+		return nil, false, errTxOver
+	}
+	size := 0
+	var last []byte
+	err = tx.snap.Scan(*r, func(e store.Entry) (bool, error) {
+		kv, err := keyValue(e)
+		if err != nil {
+			return false, err
+		}
+		some = append(some, kv)
+		size += len(kv.Key) + len(kv.Value)
+		if more = len(some) == limit || size >= scannedBytes; more {
+			last = append([]byte{}, e.Key...)
+		}
+		return !more, nil
+	})
+	r.From = append(last, 0) // the next key there can be
+	return some, more, err
 }
 
 // Committed returns the committed offsets of a group for tps, or without any for all

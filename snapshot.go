@@ -13,12 +13,16 @@ import (
 // committed offsets and the application's keys. The broker goes on meanwhile, and what is
 // stored later is not in it; what was acknowledged before is. Of a commit, an Update among
 // them, it has all or nothing. It keeps little in memory. What is removed meanwhile takes
-// space until Snapshot returns.
+// space until Snapshot returns. When the broker is closed meanwhile it is ErrClosed once w has
+// taken what it was given.
 //
 // Restore makes a broker of it, on disk or in memory, wherever the snapshot comes from. The
 // format is in docs/format.md. A value that the store cannot read any more is an error: a
 // snapshot is whole.
 func (b *Broker) Snapshot(ctx context.Context, w io.Writer) error {
+	if w == nil {
+		return fmt.Errorf("snapshot: %w: the writer is nil", ErrInvalidOption)
+	}
 	if err := b.check(ctx); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
@@ -44,6 +48,9 @@ func (b *Broker) Snapshot(ctx context.Context, w io.Writer) error {
 // version of this library ErrNewerFormat; no directory is left then. Restore stops reading at
 // the end of the snapshot.
 func Restore(ctx context.Context, dir string, r io.Reader, opts Options) (*Broker, error) {
+	if r == nil {
+		return nil, fmt.Errorf("samsa: restore: %w: the reader is nil", ErrInvalidOption)
+	}
 	if err := opts.validate(dir); err != nil {
 		return nil, fmt.Errorf("samsa: restore: %w", err)
 	}

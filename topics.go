@@ -104,9 +104,13 @@ func (t Topics) AddPartitions(ctx context.Context, name string, total int) error
 //		return c.SetConfig("retention.ms", "3600000")
 //	})
 //
-// An error of edit changes nothing and is returned. A field set to zero goes back to
+// An error of edit changes nothing and is returned. When the config is changed by somebody
+// else meanwhile edit is called again. A field set to zero goes back to
 // its default.
 func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) error) error {
+	if edit == nil {
+		return fmt.Errorf("alter topic %s: %w", name, errNoFunction)
+	}
 	if err := t.b.check(ctx); err != nil {
 		return fmt.Errorf("alter topic %s: %w", name, err)
 	}

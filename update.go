@@ -47,6 +47,9 @@ type Tx struct {
 // ErrIllegalGeneration or ErrUnknownMember. All of it fits into one store transaction,
 // 32 MiB and 4096 keys, offsets and batches, else it is ErrTxTooLarge.
 func (b *Broker) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	if fn == nil {
+		return fmt.Errorf("update: %w", errNoFunction)
+	}
 	if err := b.check(ctx); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
@@ -222,6 +225,8 @@ func (tx *Tx) CommitOffsets(c *Consumer, offsets map[TopicPartition]CommittedOff
 	switch {
 	case tx.over:
 		return fmt.Errorf("commit: %w", errTxOver)
+	case c == nil:
+		return tx.fail(fmt.Errorf("commit: %w: the consumer is nil", ErrInvalidOption))
 	case c.member == nil:
 		return tx.fail(fmt.Errorf("commit: %w", errNoGroup))
 	case c.b != tx.b:

@@ -45,13 +45,30 @@ func RoundRobin() Partitioner { return factory(func() TopicPartitioner { return 
 func Random() Partitioner { return factory(func() TopicPartitioner { return random{} }) }
 
 // Manual uses the Partition field of the record.
-func Manual() Partitioner {
-	return Func(func(r *log.Record, _ int) int { return int(r.Partition) })
+func Manual() Partitioner { return factory(func() TopicPartitioner { return manual{} }) }
+
+// Func chooses with f, which must be safe for concurrent use and return 0 to n-1. Without f
+// it is not Usable.
+func Func(f func(r *log.Record, n int) int) Partitioner {
+	if f == nil {
+		return factory(nil)
+	}
+	return factory(func() TopicPartitioner { return stateless(f) })
 }
 
-// Func chooses with f, which must be safe for concurrent use and return 0 to n-1.
-func Func(f func(r *log.Record, n int) int) Partitioner {
-	return factory(func() TopicPartitioner { return stateless(f) })
+// Usable reports whether p can choose.
+func Usable(p Partitioner) bool {
+	f, ok := p.(factory)
+	return !ok || f != nil
+}
+
+// Known reports whether p is one of this package, and calls no function of the program's.
+func Known(p TopicPartitioner) bool {
+	switch p.(type) {
+	case *sticky, *roundRobin, random, manual:
+		return true
+	}
+	return false
 }
 
 // Choose asks p and checks the answer.
@@ -83,6 +100,11 @@ type stateless func(r *log.Record, n int) int
 
 func (f stateless) Partition(r *log.Record, n int) int { return f(r, n) }
 func (stateless) OnNewBatch()                          {}
+
+type manual struct{}
+
+func (manual) Partition(r *log.Record, _ int) int { return int(r.Partition) }
+func (manual) OnNewBatch()                        {}
 
 type random struct{}
 

@@ -300,42 +300,55 @@ func (c *Catalogue) free(name string) error {
 }
 
 // Change gives edit the topic's config and stores what edit made of it. Partitions may
-// rise but not fall.
+// rise but not fall. Nothing is locked while edit runs; it is called again when the topic
+// was changed meanwhile.
 func (c *Catalogue) Change(ctx context.Context, name string, edit func(*Config) error) error {
+	for {
+		t, err := c.Get(name)
+		if err != nil {
+			return err
+		}
+		old := t.state.Load()
+		config := old.config
+		if err := edit(&config); err != nil {
+			return fmt.Errorf("topic %s: %w", name, err)
+		}
+		if err := config.Validate(); err != nil {
+			return fmt.Errorf("topic %s: %w", name, err)
+		}
+		config = config.withDefaults()
+		if config.Partitions < old.config.Partitions {
+			return fmt.Errorf("topic %s: %w: it has %d, %d are fewer", name, log.ErrInvalidPartitions, old.config.Partitions, config.Partitions)
+		}
+		if changed, err := c.replace(ctx, t, old, config); changed || err != nil {
+			return err
+		}
+	}
+}
+
+// replace gives t another config, unless it is not as in old any more.
+func (c *Catalogue) replace(ctx context.Context, t *Topic, old *state, config Config) (changed bool, err error) {
 	if err := c.lock(ctx); err != nil {
-		return fmt.Errorf("change topic %s: %w", name, err)
+		return false, fmt.Errorf("change topic %s: %w", t.name, err)
 	}
 	defer c.unlock()
-	t, err := c.Get(name)
-	if err != nil {
-		return err
-	}
-	old := t.state.Load()
-	config := old.config
-	if err := edit(&config); err != nil {
-		return fmt.Errorf("topic %s: %w", name, err)
-	}
-	if err := config.Validate(); err != nil {
-		return fmt.Errorf("topic %s: %w", name, err)
-	}
-	config = config.withDefaults()
-	if config.Partitions < old.config.Partitions {
-		return fmt.Errorf("topic %s: %w: it has %d, %d are fewer", name, log.ErrInvalidPartitions, old.config.Partitions, config.Partitions)
+	if now, err := c.Get(t.name); err != nil || now != t || t.state.Load() != old {
+		return false, err
 	}
 	added, _, err := t.openPartitions(c.st, old.config.Partitions, config.Partitions, config, true)
 	if err != nil {
-		return err
+		return false, err
 	}
 	tx := &partition.Tx{Essential: true}
-	tx.Writes.Set(store.CatalogueKey(topicKey+name), t.encode(config))
+	tx.Writes.Set(store.CatalogueKey(topicKey+t.name), t.encode(config))
 	if err := c.committer.Do(tx); err != nil {
-		return fmt.Errorf("change topic %s: %w", name, err)
+		return false, fmt.Errorf("change topic %s: %w", t.name, err)
 	}
 	for _, p := range old.partitions {
 		p.SetRules(config.rules())
 	}
 	c.publish(t, &state{config: config, partitions: append(slices.Clip(old.partitions), added...)}, false)
-	return nil
+	return true, nil
 }
 
 // publish makes t, which may be new, with s visible and tells the watchers.

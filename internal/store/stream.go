@@ -29,17 +29,33 @@ const (
 )
 
 // WriteStream writes all of s to w, and returns when w has it. It keeps one block in memory.
+// While it writes it holds nothing of s, whose store can be closed then: the next block is
+// ErrClosed.
 func WriteStream(ctx context.Context, w io.Writer, s Snapshot) error {
 	sw := streamWriter{w: bufio.NewWriterSize(w, streamBlock)}
 	head := binary.BigEndian.AppendUint32([]byte(streamMagic), streamVersion)
 	if _, err := sw.w.Write(head); err != nil {
 		return err
 	}
-	err := s.Scan(Range{}, func(e Entry) (bool, error) {
-		return true, errors.Join(ctx.Err(), sw.add(e))
-	})
-	if err != nil {
-		return err
+	for next := []byte{}; next != nil; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		from := next
+		next = nil
+		err := s.Scan(Range{From: from}, func(e Entry) (bool, error) {
+			if !sw.fits(e) {
+				next = bytes.Clone(e.Key)
+				return false, nil
+			}
+			return true, sw.add(e)
+		})
+		if err != nil {
+			return err
+		}
+		if err := sw.flush(); err != nil {
+			return err
+		}
 	}
 	return sw.end()
 }
@@ -50,12 +66,12 @@ type streamWriter struct {
 	entries uint64
 }
 
+// fits reports whether e may go into the block.
+func (s *streamWriter) fits(e Entry) bool {
+	return len(s.block) == 0 || len(s.block)+entryHead+len(e.Key)+e.Size <= streamBlock
+}
+
 func (s *streamWriter) add(e Entry) error {
-	if len(s.block) > 0 && len(s.block)+entryHead+len(e.Key)+e.Size > streamBlock {
-		if err := s.flush(); err != nil {
-			return err
-		}
-	}
 	at := len(s.block)
 	s.block = binary.BigEndian.AppendUint16(s.block, uint16(len(e.Key)))
 	s.block = binary.BigEndian.AppendUint32(s.block, 0)
@@ -70,8 +86,11 @@ func (s *streamWriter) add(e Entry) error {
 	return nil
 }
 
-// flush writes the block.
+// flush writes the block, if there is one.
 func (s *streamWriter) flush() error {
+	if len(s.block) == 0 {
+		return nil
+	}
 	head := binary.BigEndian.AppendUint32(nil, uint32(len(s.block)))
 	head = binary.BigEndian.AppendUint64(head, xxhash.Sum64(s.block))
 	_, err := s.w.Write(head)
@@ -83,11 +102,6 @@ func (s *streamWriter) flush() error {
 }
 
 func (s *streamWriter) end() error {
-	if len(s.block) > 0 {
-		if err := s.flush(); err != nil {
-			return err
-		}
-	}
 	count := binary.BigEndian.AppendUint64(nil, s.entries)
 	end := binary.BigEndian.AppendUint64(make([]byte, 4), xxhash.Sum64(count))
 	if _, err := s.w.Write(append(end, count...)); err != nil {
