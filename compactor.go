@@ -10,7 +10,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention"
 )
@@ -339,7 +338,7 @@ func (k *compactor) clean(ctx context.Context, p *partition.Partition, config To
 	}
 	defer release()
 	end := p.HighWatermark()
-	cleaner := retention.Cleaner{Codec: log.CodecSnappy, Pace: pace}
+	cleaner := retention.Cleaner{Codec: config.Compression.Codec(), Pace: pace}
 	done, err := cleaner.Clean(ctx, p.Log(), k.b.committer, retention.CleanOptions{
 		NowMs: now, DeleteRetentionMs: config.DeleteRetention.Milliseconds(),
 		MinLagMs: config.MinCompactionLag.Milliseconds(), From: s.dirty,

@@ -189,7 +189,7 @@ func (p *Producer) sendNext(scratch *[]byte) bool {
 	b := l.takeLocked()
 	l.readyLocked() // for another worker
 	p.mu.Unlock()
-	*scratch = b.seal(p.opts.Compression.codec(), *scratch)
+	*scratch = b.seal(p.opts.Compression.Codec(), *scratch)
 	p.mu.Lock()
 	b.sealed = true
 	l.submitLocked()
@@ -200,10 +200,7 @@ func (p *Producer) sendNext(scratch *[]byte) bool {
 // may wait for a slow disk by the hundred: so it works in scratch, which is returned,
 // and b keeps a copy of what came out.
 func (b *batch) seal(codec log.Codec, scratch []byte) []byte {
-	if b.builder.Size() < minCompressedBytes {
-		codec = log.CodecNone
-	}
-	env, err := b.builder.Seal(scratch[:0], codec)
+	env, err := seal(b.builder, scratch[:0], codec, b.lane.partition)
 	b.builder.Reset()
 	b.lane.p.builders.Put(b.builder)
 	b.builder = nil

@@ -7,7 +7,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
 
@@ -83,47 +82,13 @@ const (
 	defaultRetentionInterval = 5 * time.Minute // Kafka's log.retention.check.interval.ms
 )
 
-// Compression is how producers compress batches.
-type Compression int8
-
-// The zero value is snappy.
-const (
-	CompressionDefault Compression = iota // snappy
-	CompressionNone
-	CompressionGzip
-	CompressionSnappy
-	CompressionLz4
-	CompressionZstd
-)
-
-func (c Compression) codec() log.Codec {
-	switch c {
-	case CompressionNone:
-		return log.CodecNone
-	case CompressionGzip:
-		return log.CodecGzip
-	case CompressionLz4:
-		return log.CodecLz4
-	case CompressionZstd:
-		return log.CodecZstd
-	}
-	return log.CodecSnappy
-}
-
-// String returns Kafka's name of the codec.
-func (c Compression) String() string {
-	if c < CompressionDefault || c > CompressionZstd {
-		return fmt.Sprintf("compression(%d)", int8(c))
-	}
-	return c.codec().String()
-}
-
 // ProducerOptions says how a producer works. The zero value is right for most.
 type ProducerOptions struct {
 	// Acks is what a record waits for before its promise is called: AckStored (the
 	// default), AckSynced or AckNone.
 	Acks Acks
-	// Compression of batches; snappy by default.
+	// Compression of batches; snappy by default. A topic may have one of its own, which is
+	// used instead.
 	Compression Compression
 	// Partitioner chooses the partition of each record; KeyHash() by default.
 	Partitioner Partitioner
@@ -178,7 +143,7 @@ func (o ProducerOptions) withDefaults() ProducerOptions {
 
 func (o ProducerOptions) check(w *wrong, where string) {
 	w.check(o.Acks >= AckStored && o.Acks <= AckNone, where+".Acks", o.Acks, "AckStored, AckSynced or AckNone")
-	w.check(o.Compression >= CompressionDefault && o.Compression <= CompressionZstd, where+".Compression", o.Compression, "one of the Compression constants")
+	w.check(o.Compression.Valid(), where+".Compression", o.Compression, "one of the Compression constants")
 	w.check(o.Partitioner == nil || partition.Usable(o.Partitioner), where+".Partitioner", "PartitionFunc(nil)", "a function")
 	w.check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
 	w.check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")

@@ -201,15 +201,11 @@ func (c *call) fit(tg *target, r *Record) error {
 
 // seal moves what tg has built to the transaction.
 func (c *call) seal(tg *target) error {
-	codec := c.s.b.opts.Produce.Compression.codec()
-	if tg.builder.Size() < minCompressedBytes {
-		codec = log.CodecNone
-	}
 	n := len(c.tx.Appends)
 	if n == len(c.buffers) {
 		c.buffers = append(c.buffers, nil)
 	}
-	env, err := tg.builder.Seal(c.buffers[n][:0], codec)
+	env, err := seal(&tg.builder, c.buffers[n][:0], c.s.b.opts.Produce.Compression.Codec(), tg.partition)
 	if err != nil {
 		return err
 	}
@@ -230,6 +226,19 @@ const minFoldedBytes = 4 << 10
 
 // minCompressedBytes is the batch size below which compression gains nothing.
 const minCompressedBytes = 512
+
+// seal is Builder.Seal for a partition, whose topic may have a compression of its own. That is
+// obeyed to the letter, as for what clients send. Else what compression gains nothing for is
+// not compressed.
+func seal(b *log.Builder, dst []byte, codec log.Codec, p *partition.Partition) (log.Envelope, error) {
+	if c := p.Rules().Compression; c != log.CompressionDefault {
+		return b.SealAs(dst, c.Over(codec))
+	}
+	if b.Size() < minCompressedBytes {
+		codec = log.CodecNone
+	}
+	return b.Seal(dst, codec)
+}
 
 // sealAll moves everything to the transaction.
 func (c *call) sealAll() error {

@@ -22,6 +22,9 @@ type (
 	CleanupPolicy = topic.CleanupPolicy
 	// TopicID identifies a topic over deletion and re-creation.
 	TopicID = topic.ID
+	// Compression says how batches are compressed: by a producer (ProducerOptions), and in
+	// the end by a topic (TopicConfig).
+	Compression = log.Compression
 	// Partitioner chooses the partition of a record.
 	Partitioner = partition.Partitioner
 	// TopicPartitioner is a Partitioner's state for one topic.
@@ -33,6 +36,17 @@ const (
 	AckStored = log.AckStored
 	AckSynced = log.AckSynced
 	AckNone   = log.AckNone
+)
+
+// How batches are compressed. CompressionDefault is snappy for a producer, and for a topic
+// whatever the producer has used.
+const (
+	CompressionDefault = log.CompressionDefault
+	CompressionNone    = log.CompressionNone
+	CompressionGzip    = log.CompressionGzip
+	CompressionSnappy  = log.CompressionSnappy
+	CompressionLz4     = log.CompressionLz4
+	CompressionZstd    = log.CompressionZstd
 )
 
 // By which rules records go: see TopicConfig.CleanupPolicy. Policies are combined with |.

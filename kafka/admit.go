@@ -16,7 +16,8 @@ import (
 // Checked is everything that somebody who reads the batch later relies on: length, CRC,
 // codec, counts and offsets, and every record, decompressed if need be. That costs a
 // decompression for each batch, as in Kafka; without it a client could store what no
-// consumer can pass. With trust (Options.TrustCompressed) compressed records are taken as they
+// consumer can pass. In a topic with a compression.type a batch in another codec is compressed
+// again. With trust (Options.TrustCompressed) compressed records are taken as they
 // are where nothing depends on them.
 func admit(p *partition.Partition, version int16, records []byte, trust bool) (log.Batch, error) {
 	b, err := onlyBatch(version, records)
@@ -27,7 +28,7 @@ func admit(p *partition.Partition, version int16, records []byte, trust bool) (l
 		return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
 	}
 	if !trust || !canTrust(p, b) {
-		if err := checkRecords(p, b); err != nil {
+		if b, err = checkRecords(p, b); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
 		}
 	}
@@ -85,10 +86,11 @@ func checkHeader(p *partition.Partition, version int16, b log.Batch) error {
 }
 
 // canTrust reports whether b may be stored on its header's word: its topic does not ask for
-// keys, a header is all that there is to read without decompressing, and its timestamps could
+// keys or another codec, a header is all that there is to read without decompressing, and its timestamps could
 // be those of the records, the first of which has the base timestamp.
 func canTrust(p *partition.Partition, b log.Batch) bool {
-	return b.Codec() != log.CodecNone && !p.Rules().KeyRequired &&
+	rules := p.Rules()
+	return b.Codec() != log.CodecNone && !rules.KeyRequired && rules.Compression.Over(b.Codec()) == b.Codec() &&
 		b.BaseTimestamp() >= 0 && b.MaxTimestamp() >= b.BaseTimestamp()
 }
 
@@ -100,31 +102,50 @@ func dependentBlocks(frame []byte) bool {
 	return len(frame) > flags && frame[flags]&independent == 0
 }
 
-// checkRecords checks every record and corrects the max timestamp.
-func checkRecords(p *partition.Partition, b log.Batch) error {
+// checkRecords checks every record, corrects the max timestamp, and returns the batch in the codec
+// of its topic: b, or another if that differs.
+func checkRecords(p *partition.Partition, b log.Batch) (log.Batch, error) {
 	records, plain := b.EncodedRecords()
 	if !plain {
 		buf := getBuffer()
 		defer buf.put()
 		var err error
 		if buf.b, err = b.AppendRecords(buf.b); err != nil {
-			return err
+			return nil, err
 		}
 		records = buf.b
 	}
 	found, err := log.Inspect(b, records, p.Rules().KeyRequired)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case len(found.Keyless) > 0:
-		return badRecords{found.Keyless}
+		return nil, badRecords{found.Keyless}
 	case found.MinTimestamp < 0:
-		return fmt.Errorf("%w: %d ms", log.ErrInvalidTimestamp, found.MinTimestamp)
+		return nil, fmt.Errorf("%w: %d ms", log.ErrInvalidTimestamp, found.MinTimestamp)
 	}
 	if found.MaxTimestamp != b.MaxTimestamp() {
 		b.SetMaxTimestamp(found.MaxTimestamp)
 	}
-	return nil
+	return inCodec(p, b, records)
+}
+
+// inCodec returns the batch with the given records in the codec of its topic. It may be too
+// large then, though it was not before, or the other way round, which Kafka refuses too.
+func inCodec(p *partition.Partition, b log.Batch, records []byte) (log.Batch, error) {
+	rules := p.Rules()
+	codec := rules.Compression.Over(b.Codec())
+	if codec == b.Codec() {
+		return b, nil
+	}
+	out, err := b.Recompress(nil, records, codec)
+	if err != nil {
+		return nil, err
+	}
+	if n, limit := len(out), rules.MaxMessageBytes; n > limit {
+		return nil, fmt.Errorf("%w: batch of %d bytes as %s, max.message.bytes is %d", log.ErrRecordTooLarge, n, codec, limit)
+	}
+	return out, nil
 }
 
 // badRecords is an ErrInvalidRecord that says which records a compacted topic does not take.

@@ -175,8 +175,8 @@ func TestConfigsWithoutEffect(t *testing.T) {
 		name, value string
 		want        int16
 	}{
-		{"segment.bytes", "1048576", 0}, {"min.insync.replicas", "2", 0}, {"compression.type", "producer", 0},
-		{"compression.type", "zstd", codeInvalidConfig}, {"segment.bytes", "many", codeInvalidConfig}, {"segment.bites", "5", codeInvalidConfig},
+		{"segment.bytes", "1048576", 0}, {"min.insync.replicas", "2", 0}, {"compression.zstd.level", "22", 0},
+		{"compression.zstd.level", "23", codeInvalidConfig}, {"compression.type", "brotli", codeInvalidConfig}, {"remote.storage.enable", "true", codeInvalidConfig}, {"segment.bytes", "many", codeInvalidConfig}, {"segment.bites", "5", codeInvalidConfig},
 	} {
 		topic := "t-" + tt.name + tt.value
 		if got := create(topic, tt.name, tt.value); got != tt.want {

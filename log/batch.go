@@ -223,7 +223,7 @@ func (b Batch) appendRecords(dst []byte, limit int) ([]byte, error) {
 // CRC. b is the whole batch, its records in place.
 func (b Batch) putHeader(codec Codec, baseTimestamp, maxTimestamp int64, count int) {
 	clear(b[:BatchHeaderSize])
-	binary.BigEndian.PutUint32(b[posBatchLength:], uint32(len(b)-batchLengthFrom))
+	b.putLength()
 	b[posMagic] = batchMagic
 	b[posAttributes+1] = byte(codec)
 	binary.BigEndian.PutUint32(b[posLastOffsetDelta:], uint32(count-1))
@@ -239,6 +239,9 @@ func (b Batch) putHeader(codec Codec, baseTimestamp, maxTimestamp int64, count i
 // header returns a copy of the header alone, for the methods that read no more.
 func (b Batch) header() Batch { return slices.Clone(b[:BatchHeaderSize]) }
 
+func (b Batch) putLength() {
+	binary.BigEndian.PutUint32(b[posBatchLength:], uint32(len(b)-batchLengthFrom))
+}
 func (b Batch) putCRC()     { binary.BigEndian.PutUint32(b[posCRC:], b.crc()) }
 func (b Batch) crc() uint32 { return crc32.Checksum(b[posAttributes:], castagnoli) }
 

@@ -101,7 +101,12 @@ func (b *Builder) Reset() { *b = Builder{records: b.records[:0]} }
 // It fails without records, with ErrUnsupportedCodec for a codec that is not Kafka's,
 // and with ErrRecordTooLarge for more than a reader would take: MaxDecompressedBytes, or
 // 1,048,576 headers in a record.
-func (b *Builder) Seal(dst []byte, codec Codec) (Envelope, error) {
+func (b *Builder) Seal(dst []byte, codec Codec) (Envelope, error) { return b.seal(dst, codec, false) }
+
+// SealAs is Seal that compresses the records even if they become larger by it.
+func (b *Builder) SealAs(dst []byte, codec Codec) (Envelope, error) { return b.seal(dst, codec, true) }
+
+func (b *Builder) seal(dst []byte, codec Codec, always bool) (Envelope, error) {
 	if b.count == 0 {
 		return nil, errNoRecords
 	}
@@ -115,7 +120,7 @@ func (b *Builder) Seal(dst []byte, codec Codec) (Envelope, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(out)-body >= len(b.records) {
+	if !always && len(out)-body >= len(b.records) {
 		codec = CodecNone
 		out = append(out[:body], b.records...)
 	}

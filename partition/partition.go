@@ -19,6 +19,9 @@ type Rules struct {
 	MaxMessageBytes int  // largest encoded batch, and largest batch of one record, in bytes
 	LogAppendTime   bool // stamp batches with the time of the append
 	KeyRequired     bool // records without a key are refused by those who make batches
+
+	// Compression is that of the batches, for those who make or take them.
+	Compression log.Compression
 }
 
 // Partition is one partition of a topic: a log, and the readers that wait for it.

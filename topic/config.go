@@ -53,6 +53,9 @@ type Config struct {
 	// MinCompactionLag is how old a record must be before compaction may remove it
 	// (min.compaction.lag.ms).
 	MinCompactionLag time.Duration
+	// Compression is that of stored batches, whatever their producers have used; 0 leaves them
+	// as they are (compression.type).
+	Compression log.Compression
 
 	inert inertConfigs // Kafka's configs without effect, set by SetConfig
 }
@@ -83,6 +86,7 @@ func Merge(c, defaults Config) Config {
 		CleanupPolicy:    cmp.Or(c.CleanupPolicy, defaults.CleanupPolicy),
 		DeleteRetention:  cmp.Or(c.DeleteRetention, defaults.DeleteRetention),
 		MinCompactionLag: cmp.Or(c.MinCompactionLag, defaults.MinCompactionLag),
+		Compression:      cmp.Or(c.Compression, defaults.Compression),
 		inert:            cmp.Or(c.inert, defaults.inert),
 	}
 }
@@ -115,6 +119,9 @@ func (c Config) Validate() error {
 	if c.MinCompactionLag < 0 {
 		wrong("MinCompactionLag", c.MinCompactionLag, "0 or more")
 	}
+	if !c.Compression.Valid() {
+		wrong("Compression", c.Compression, "one of the Compression constants")
+	}
 	return errors.Join(errs...)
 }
 
@@ -122,6 +129,7 @@ func (c Config) Validate() error {
 func (c Config) rules() partition.Rules {
 	return partition.Rules{
 		MaxMessageBytes: c.MaxMessageBytes, LogAppendTime: c.LogAppendTime, KeyRequired: c.CleanupPolicy&Compact != 0,
+		Compression: c.Compression,
 	}
 }
 
@@ -140,6 +148,19 @@ var settings = []setting{
 		set: func(c *Config, v string) (err error) {
 			c.CleanupPolicy, err = parseCleanupPolicy(v)
 			return err
+		},
+	},
+	{
+		name: "compression.type",
+		get:  func(c *Config) string { return compressionName(c.Compression) },
+		set: func(c *Config, v string) error {
+			for i := log.CompressionDefault; i.Valid(); i++ {
+				if v == compressionName(i) {
+					c.Compression = i
+					return nil
+				}
+			}
+			return errors.New("want uncompressed, gzip, snappy, lz4, zstd or producer")
 		},
 	},
 	{
@@ -207,6 +228,17 @@ var settings = []setting{
 			})
 		},
 	},
+}
+
+// compressionName is the compression of a topic in Kafka's words.
+func compressionName(c log.Compression) string {
+	switch c {
+	case log.CompressionDefault:
+		return "producer"
+	case log.CompressionNone:
+		return "uncompressed"
+	}
+	return c.String()
 }
 
 const maxMilliseconds = math.MaxInt64 / int64(time.Millisecond)

@@ -14,7 +14,7 @@ func TestDefaults(t *testing.T) {
 	want := map[string]string{
 		"max.message.bytes": "1048576", "message.timestamp.type": "CreateTime",
 		"retention.bytes": "-1", "retention.ms": "604800000",
-		"cleanup.policy": "delete", "delete.retention.ms": "86400000", "min.compaction.lag.ms": "0",
+		"cleanup.policy": "delete", "compression.type": "producer", "delete.retention.ms": "86400000", "min.compaction.lag.ms": "0",
 	}
 	got := (Config{}).Configs()
 	for _, in := range inerts {
@@ -52,6 +52,12 @@ func TestSetConfig(t *testing.T) {
 		{name: "cleanup.policy", value: "compact,consumed", bad: true},
 		{name: "cleanup.policy", value: "", bad: true},
 		{name: "cleanup.policy", value: "Delete", bad: true},
+		{name: "compression.type", value: "producer"},
+		{name: "compression.type", value: "uncompressed", want: Config{Compression: log.CompressionNone}},
+		{name: "compression.type", value: "lz4", want: Config{Compression: log.CompressionLz4}},
+		{name: "compression.type", value: "none", bad: true},
+		{name: "compression.type", value: "Gzip", bad: true},
+		{name: "compression.type", value: "", bad: true},
 		{name: "delete.retention.ms", value: "1", want: Config{DeleteRetention: time.Millisecond}},
 		{name: "delete.retention.ms", value: "0", bad: true},
 		{name: "min.compaction.lag.ms", value: "0"},
@@ -98,7 +104,7 @@ func TestSetConfig(t *testing.T) {
 		}
 	}
 	var c Config
-	if err := c.SetConfig("nonsense", "1"); !strings.Contains(err.Error(), "cleanup.policy, delete.retention.ms, max.message.bytes, message.timestamp.type, min.compaction.lag.ms, retention.bytes, retention.ms") {
+	if err := c.SetConfig("nonsense", "1"); !strings.Contains(err.Error(), "cleanup.policy, compression.type, delete.retention.ms, max.message.bytes, message.timestamp.type, min.compaction.lag.ms, retention.bytes, retention.ms") {
 		t.Errorf("the error does not name the configs there are: %v", err)
 	}
 }

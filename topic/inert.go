@@ -12,7 +12,7 @@ import (
 )
 
 // inert is a config of Kafka that has nothing to work on here: there are no segments, no
-// replicas, no other tier, and the store decides when to fsync. Tools set them all the same, so
+// replicas, no other tier, one level of each codec, and the store decides when to fsync. Tools set them all the same, so
 // that valid values are stored and given back, without effect.
 type inert struct {
 	name  string
@@ -22,7 +22,9 @@ type inert struct {
 
 // inerts is the table of them, by name.
 var inerts = []inert{
-	{"compression.type", "producer", oneOf("producer")}, // batches stay as they were sent
+	{"compression.gzip.level", "-1", levels(1, 9, -1)}, // each codec has one level here
+	{"compression.lz4.level", "9", levels(1, 17, 9)},
+	{"compression.zstd.level", "3", levels(-131072, 22, 3)},
 	{"file.delete.delay.ms", "60000", wholeFrom(0)},
 	{"flush.messages", maxLong, wholeFrom(1)},
 	{"flush.ms", maxLong, wholeFrom(0)},
@@ -93,6 +95,16 @@ func wholeFrom(lo int64) func(string) error {
 	return func(v string) error {
 		if n, err := strconv.ParseInt(v, 10, 64); err != nil || n < lo {
 			return fmt.Errorf("want a whole number from %d to %d", lo, int64(math.MaxInt64))
+		}
+		return nil
+	}
+}
+
+// levels takes those of a codec, and the default.
+func levels(lo, hi, def int) func(string) error {
+	return func(v string) error {
+		if n, err := strconv.Atoi(v); err != nil || (n < lo || n > hi) && n != def {
+			return fmt.Errorf("want a whole number from %d to %d, or %d", lo, hi, def)
 		}
 		return nil
 	}

@@ -26,7 +26,9 @@ func TestInertConfigs(t *testing.T) {
 		name      string
 		good, bad []string
 	}{
-		{"compression.type", []string{"producer"}, []string{"", "gzip", "uncompressed"}},
+		{"compression.gzip.level", []string{"-1", "1", "9"}, []string{"", "0", "10", "best"}},
+		{"compression.lz4.level", []string{"1", "17"}, []string{"0", "18"}},
+		{"compression.zstd.level", []string{"-131072", "22"}, []string{"-131073", "23"}},
 		{"flush.messages", []string{"1", maxLong}, []string{"0", "-1", "many", maxLong + "0"}},
 		{"leader.replication.throttled.replicas", []string{"*", "none", "", "0:1", "0:1,12:3"}, []string{"0", "0:1,", "0:1\nx=1"}},
 		{"local.retention.ms", []string{"-2", "-1", "0"}, []string{"-3"}},

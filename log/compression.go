@@ -1,0 +1,67 @@
+package log
+
+import "fmt"
+
+// Compression says how batches are compressed: by a producer, and in the end by a topic.
+type Compression int8
+
+// The zero value is snappy for a producer. For a topic it is whatever the producer has used.
+const (
+	CompressionDefault Compression = iota
+	CompressionNone
+	CompressionGzip
+	CompressionSnappy
+	CompressionLz4
+	CompressionZstd
+)
+
+// Valid reports whether c is one of the constants.
+func (c Compression) Valid() bool { return c >= CompressionDefault && c <= CompressionZstd }
+
+// Codec returns the codec of a producer with this compression.
+func (c Compression) Codec() Codec { return c.Over(CodecSnappy) }
+
+// Over returns the codec in which a topic with this compression stores a batch that was
+// produced with another.
+func (c Compression) Over(produced Codec) Codec {
+	switch c {
+	case CompressionNone:
+		return CodecNone
+	case CompressionGzip:
+		return CodecGzip
+	case CompressionSnappy:
+		return CodecSnappy
+	case CompressionLz4:
+		return CodecLz4
+	case CompressionZstd:
+		return CodecZstd
+	}
+	return produced
+}
+
+// String returns Kafka's name of the codec.
+func (c Compression) String() string {
+	if !c.Valid() {
+		return fmt.Sprintf("compression(%d)", int8(c))
+	}
+	return c.Codec().String()
+}
+
+// Recompress appends b with its records, which b.AppendRecords or b.EncodedRecords gave, in
+// another codec to dst, which must not overlap with them, and returns it alone. All else in the
+// header stays: producer, sequence, timestamps, offsets. Unlike Builder.Seal it compresses
+// records that become larger by it too, as Kafka does.
+//
+// It fails with ErrUnsupportedCodec for a codec that is not Kafka's.
+func (b Batch) Recompress(dst, records []byte, codec Codec) (Batch, error) {
+	start := len(dst)
+	out, err := compress(append(dst, b[:BatchHeaderSize]...), records, codec)
+	if err != nil {
+		return nil, err
+	}
+	changed := Batch(out[start:])
+	changed[posAttributes+1] = changed[posAttributes+1]&^attrCodec | byte(codec)
+	changed.putLength()
+	changed.putCRC()
+	return changed, nil
+}
