@@ -93,7 +93,7 @@ func openOn(st store.Store, dir string, given Options) (*Broker, error) {
 	}
 	var groups *group.Coordinator
 	if err == nil {
-		groups, err = group.Open(st, committer, catalogue, group.Options{Logger: opts.Logger})
+		groups, err = group.Open(st, committer, catalogue, group.Options{Rules: opts.Groups.rules(), Logger: opts.Logger})
 	}
 	var producers *partition.Producers
 	if err == nil {

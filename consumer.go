@@ -59,7 +59,7 @@ type Consumer struct {
 // Poll. It fails with ErrUnknownTopic, ErrUnknownPartition, or ErrInvalidOption naming all
 // that is wrong.
 func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
-	if err := opts.validate(); err != nil {
+	if err := opts.validate(b.groups.Rules()); err != nil {
 		return nil, fmt.Errorf("new consumer: %w", err)
 	}
 	c := &Consumer{

@@ -121,7 +121,7 @@ func (o ConsumerOptions) withDefaults() ConsumerOptions {
 	return o
 }
 
-func (o ConsumerOptions) validate() error {
+func (o ConsumerOptions) validate(rules group.Rules) error {
 	var w wrong
 	w.check(len(o.Topics) > 0 || len(o.Partitions) > 0 || o.TopicPattern != nil,
 		"ConsumerOptions.Topics", "empty", "a topic, or ConsumerOptions.TopicPattern or Partitions")
@@ -130,7 +130,7 @@ func (o ConsumerOptions) validate() error {
 	if o.Group != "" {
 		w.check(group.CheckName(o.Group) == nil, "ConsumerOptions.Group", fmt.Sprintf("%.20q... of %d bytes", o.Group, len(o.Group)), "at most 512 bytes")
 	}
-	o.Member.check(&w, o.Group)
+	o.Member.check(&w, o.Group, rules)
 	for _, name := range o.Topics {
 		_, both := o.Partitions[name]
 		w.check(!both, "ConsumerOptions.Partitions", fmt.Sprintf("%q", name), "no topic that is in ConsumerOptions.Topics too")

@@ -423,7 +423,7 @@ func TestGroupReadsATopicCreatedAnew(t *testing.T) {
 func TestOffsetsExpire(t *testing.T) {
 	const week = 7 * 24 * time.Hour
 	synctest.Test(t, func(t *testing.T) {
-		k := inMemory(t, Options{})
+		k := inMemory(t, Options{Groups: GroupOptions{MaxSessionTimeout: time.Hour}})
 		k.create("t", 1)
 		k.put("t", 0, "a")
 		c := k.consumer(ConsumerOptions{Group: "members", Topics: []string{"t"}, Member: MemberOptions{

@@ -20,7 +20,8 @@ type MemberOptions struct {
 	// Assignors that the member offers, the most wanted first; CooperativeSticky() by
 	// default. The members of a group must have one in common.
 	Assignors []Assignor
-	// SessionTimeout is how long the group waits for a sign of life; 0 means 45 s.
+	// SessionTimeout is how long the group waits for a sign of life; 0 means 45 s. The broker's
+	// Options.Groups bound it, by default to 6 s to 30 min.
 	SessionTimeout time.Duration
 	// HeartbeatInterval is how often the consumer gives one, by itself; 0 means 3 s.
 	HeartbeatInterval time.Duration
@@ -104,9 +105,9 @@ func (o MemberOptions) withDefaults() MemberOptions {
 	return o
 }
 
-func (o MemberOptions) check(w *wrong, group string) {
+func (o MemberOptions) check(w *wrong, groupName string, rules group.Rules) {
 	const where = "ConsumerOptions.Member."
-	if group == "" {
+	if groupName == "" {
 		w.check(o.InstanceID == "", where+"InstanceID", fmt.Sprintf("%q", o.InstanceID), "none without ConsumerOptions.Group")
 		w.check(o.OnAssigned == nil && o.OnRevoked == nil && o.OnLost == nil, where+"OnAssigned, OnRevoked, OnLost", "set", "none without ConsumerOptions.Group")
 		return
@@ -114,9 +115,10 @@ func (o MemberOptions) check(w *wrong, group string) {
 	w.check(len(o.InstanceID) <= 249, where+"InstanceID", fmt.Sprintf("of %d bytes", len(o.InstanceID)), "at most 249")
 	w.check(utf8.ValidString(o.InstanceID), where+"InstanceID", fmt.Sprintf("%q", o.InstanceID), "UTF-8")
 	w.check(utf8.ValidString(o.ClientID), where+"ClientID", fmt.Sprintf("%q", o.ClientID), "UTF-8")
-	w.check(o.SessionTimeout >= 0, where+"SessionTimeout", o.SessionTimeout, "0 or more")
 	w.check(o.HeartbeatInterval >= 0, where+"HeartbeatInterval", o.HeartbeatInterval, "0 or more")
 	d := o.withDefaults()
+	w.check(d.SessionTimeout >= rules.MinSessionTimeout && d.SessionTimeout <= rules.MaxSessionTimeout, where+"SessionTimeout", d.SessionTimeout,
+		fmt.Sprintf("%s to %s, which Options.Groups allows", rules.MinSessionTimeout, rules.MaxSessionTimeout))
 	w.check(d.HeartbeatInterval < d.SessionTimeout || o.HeartbeatInterval < 0 || o.SessionTimeout < 0,
 		where+"HeartbeatInterval", d.HeartbeatInterval, fmt.Sprintf("less than SessionTimeout, %s", d.SessionTimeout))
 	w.check(o.MaxPollInterval >= 0, where+"MaxPollInterval", o.MaxPollInterval, "0 or more")

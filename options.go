@@ -19,6 +19,8 @@ type Options struct {
 	AutoCreateTopics bool
 	// TopicDefaults fills in the zero fields of configs given to Topics().Create.
 	TopicDefaults TopicConfig
+	// Groups are the limits on consumer groups.
+	Groups GroupOptions
 	// Produce says how Broker.Produce works: its Acks, Compression and Partitioner;
 	// the other fields matter to producers only and must be zero.
 	Produce ProducerOptions
@@ -67,6 +69,7 @@ func (o Options) validate(dir string) error {
 	if err := o.TopicDefaults.Validate(); err != nil {
 		w.errs = append(w.errs, fmt.Errorf("%w: Options.TopicDefaults: %w", ErrInvalidOption, err))
 	}
+	o.Groups.check(&w)
 	o.Produce.check(&w, "Options.Produce")
 	w.check(o.Produce.Linger == 0, "Options.Produce.Linger", o.Produce.Linger, "0, Broker.Produce does not wait")
 	w.check(o.Produce.BatchBytes == 0, "Options.Produce.BatchBytes", o.Produce.BatchBytes, "0, a call makes its own batches")

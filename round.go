@@ -106,7 +106,7 @@ func (m *member) joinRequest(topics []string) group.JoinRequest {
 	m.mu.Unlock()
 	req := group.JoinRequest{
 		MemberID: id, NewMemberID: newMemberID(m.opts.ClientID), InstanceID: m.opts.InstanceID,
-		ClientID: m.opts.ClientID, ClientHost: "in-process",
+		ClientID: m.opts.ClientID, ClientHost: "in-process", Local: true,
 		SessionTimeout: m.opts.SessionTimeout, RebalanceTimeout: m.opts.MaxPollInterval,
 		ProtocolType: "consumer", SkipAssignment: true,
 	}

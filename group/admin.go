@@ -82,7 +82,7 @@ func (c *Coordinator) bury(en *entry, before Snapshot) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		again := c.newEntry(Restore(time.Now(), en.name, c.opts.Rules, before))
+		again := c.newEntry(Restore(time.Now(), en.name, c.rules, before))
 		again.offsets = en.offsets
 		c.groups[en.name] = again
 		return err

@@ -40,12 +40,13 @@ type Coordinator struct {
 
 	mu     sync.Mutex // guards what follows
 	groups map[string]*entry
+	rules  Rules // of new groups; each group has its own
 	closed bool
 }
 
 // Options of a Coordinator.
 type Options struct {
-	Rules Rules
+	Rules Rules // at first; see SetRules
 	// OffsetsRetention is how long the offsets of a group stay once it is empty; 0 means
 	// 7 days (offsets.retention.minutes).
 	OffsetsRetention time.Duration
@@ -68,7 +69,7 @@ func Open(st store.Store, committer *partition.Committer, topics Topics, opts Op
 		opts.Logger = zap.NewNop()
 	}
 	c := &Coordinator{
-		st: st, committer: committer, topics: topics, opts: opts,
+		st: st, committer: committer, topics: topics, opts: opts, rules: opts.Rules,
 		stop: make(chan struct{}), groups: make(map[string]*entry),
 	}
 	if err := c.load(); err != nil {
@@ -95,7 +96,7 @@ func (c *Coordinator) load() error {
 		if err != nil {
 			return false, fmt.Errorf("group %s: %w", name, err)
 		}
-		en := c.newEntry(Restore(now, name, c.opts.Rules, s))
+		en := c.newEntry(Restore(now, name, c.rules, s))
 		c.groups[name] = en
 		if since, ok := en.group.EmptySince(); ok && !since.Equal(s.EmptySince) {
 			emptied = append(emptied, en)
@@ -120,7 +121,7 @@ func (c *Coordinator) load() error {
 		}
 		en := c.groups[k.Group]
 		if en == nil {
-			en = c.newEntry(NewGroup(k.Group, c.opts.Rules))
+			en = c.newEntry(NewGroup(k.Group, c.rules))
 			c.groups[k.Group] = en
 		}
 		en.offsets.put(map[log.TopicPartition]Offset{{Topic: k.Topic, Partition: k.Partition}: o})
@@ -136,6 +137,26 @@ func (c *Coordinator) load() error {
 		en.persist(en.group.Snapshot(), func(error) {})
 	}
 	return nil
+}
+
+// Rules returns the limits on groups.
+func (c *Coordinator) Rules() Rules {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rules
+}
+
+// SetRules changes the limits on groups, for joins from now on. Calls must not overlap.
+func (c *Coordinator) SetRules(rules Rules) {
+	c.mu.Lock()
+	c.rules = rules
+	entries := slices.Collect(maps.Values(c.groups))
+	c.mu.Unlock()
+	for _, en := range entries {
+		en.lock()
+		en.group.SetRules(rules)
+		en.mu.Unlock()
+	}
 }
 
 // Close answers everybody who waits with ErrClosed and ends what runs.
@@ -169,7 +190,7 @@ func (c *Coordinator) entry(name string, create bool) (*entry, error) {
 	case !create:
 		return nil, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
 	}
-	en := c.newEntry(NewGroup(name, c.opts.Rules))
+	en := c.newEntry(NewGroup(name, c.rules))
 	c.groups[name] = en
 	return en, nil
 }

@@ -169,7 +169,7 @@ func (en *entry) lock() {
 	}
 	now := time.Now()
 	s := Snapshot{Generation: en.group.Generation(), ProtocolType: en.group.protocolType}
-	en.group = Restore(now, en.name, en.c.opts.Rules, s)
+	en.group = Restore(now, en.name, en.group.rules, s)
 	en.answerAll(fmt.Errorf("group %s: %w", en.name, log.ErrUnknownMember))
 	en.schedule(now)
 }

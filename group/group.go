@@ -19,7 +19,8 @@ type Rules struct {
 	MinSessionTimeout time.Duration // 0 means any above 0
 	MaxSessionTimeout time.Duration // 0 means any
 	// InitialDelay is how long the first join of an empty group waits for more members, and
-	// again after each interval that brought one (group.initial.rebalance.delay.ms).
+	// again after each interval that brought one (group.initial.rebalance.delay.ms); but only
+	// if a member that is not Local takes part.
 	InitialDelay time.Duration
 }
 
@@ -66,6 +67,10 @@ func NewGroup(name string, rules Rules) *Group {
 		pending:    make(map[string]time.Time),
 	}
 }
+
+// SetRules changes the rules for what comes. Members that are in stay in, until they join again
+// and the rules do not let them.
+func (g *Group) SetRules(rules Rules) { g.rules = rules }
 
 // Name returns the group's name.
 func (g *Group) Name() string { return g.name }

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,6 +20,9 @@ func (g *Group) Join(now time.Time, req JoinRequest) Effects {
 	t := turn{now: now}
 	m, err := g.admit(req)
 	switch {
+	case errors.Is(err, log.ErrGroupFull):
+		t.joined(JoinResponse{Ticket: req.Ticket, Err: err, MemberID: req.MemberID})
+		g.turnAway(&t, m, req.MemberID)
 	case err != nil:
 		t.joined(JoinResponse{Ticket: req.Ticket, Err: err, MemberID: req.MemberID})
 	case m != nil && req.MemberID == "":
@@ -35,7 +39,18 @@ func (g *Group) Join(now time.Time, req JoinRequest) Effects {
 	return t.end(g)
 }
 
-// admit checks a Join and returns the member that it comes from; nil if it is a new one.
+// turnAway puts out the member, or the id that was awaited, for which there is no room. Nobody
+// waits for it any more.
+func (g *Group) turnAway(t *turn, m *member, memberID string) {
+	delete(g.pending, memberID)
+	if m != nil {
+		g.remove(t, m)
+	}
+	g.settle(t, m != nil)
+}
+
+// admit checks a Join and returns the member that it comes from; nil if it is a new one. With
+// ErrGroupFull it returns the member that there is no room for any more.
 func (g *Group) admit(req JoinRequest) (*member, error) {
 	if s := req.SessionTimeout; s <= 0 || s < g.rules.MinSessionTimeout ||
 		g.rules.MaxSessionTimeout > 0 && s > g.rules.MaxSessionTimeout {
@@ -62,10 +77,31 @@ func (g *Group) admit(req JoinRequest) (*member, error) {
 		return nil, err
 	case !g.speaks(req, m):
 		return nil, fmt.Errorf("%w: %s", g.wrap(req.MemberID, log.ErrInconsistentProtocol), describe(req))
-	case m == nil && g.rules.MaxMembers > 0 && len(g.members) >= g.rules.MaxMembers:
-		return nil, fmt.Errorf("%w: %d members", g.wrap(req.MemberID, log.ErrGroupFull), len(g.members))
+	case !g.hasRoom(m):
+		return m, fmt.Errorf("%w: at most %d members", g.wrap(req.MemberID, log.ErrGroupFull), g.rules.MaxMembers)
 	}
 	return m, nil
+}
+
+// hasRoom says whether m, or with nil a new member, may join. Who is in keeps the place, unless
+// fewer members are allowed now: then the last who join the next generation are too many.
+func (g *Group) hasRoom(m *member) bool {
+	most := g.rules.MaxMembers
+	switch {
+	case most <= 0:
+		return true
+	case m == nil:
+		return len(g.members) < most
+	case len(g.members) <= most || g.state != PreparingRebalance || m.join != 0:
+		return true
+	}
+	joined := 0
+	for _, other := range g.members {
+		if other.join != 0 {
+			joined++
+		}
+	}
+	return joined < most
 }
 
 // readable says whether all names survive being stored as text.

@@ -18,6 +18,7 @@ type member struct {
 	// deadline ends the session. It does not count while the member waits: who waits in
 	// a call is alive, and who went away is cancelled.
 	deadline time.Time
+	local    bool   // is in the broker's process
 	join     Ticket // the Join that waits, 0 for none; not 0 only in PreparingRebalance
 	sync     Ticket // the Sync that waits, 0 for none; not 0 only in CompletingRebalance
 	due      bool   // was told of the current generation and has not synced in it
@@ -36,7 +37,7 @@ func (m *member) expired(now time.Time) bool {
 
 // update takes over what the member says about itself.
 func (m *member) update(req JoinRequest) {
-	m.clientID, m.clientHost = req.ClientID, req.ClientHost
+	m.clientID, m.clientHost, m.local = req.ClientID, req.ClientHost, req.Local
 	m.session, m.rebalance = req.SessionTimeout, req.RebalanceTimeout
 	if m.rebalance <= 0 {
 		m.rebalance = m.session

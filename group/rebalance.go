@@ -44,7 +44,7 @@ func (g *Group) complete() bool {
 	case len(g.members) == 0:
 		return true
 	case g.initial:
-		return g.rules.InitialDelay <= 0
+		return g.rules.InitialDelay <= 0 || len(g.pending) == 0 && !slices.ContainsFunc(g.members, func(m *member) bool { return !m.local })
 	default:
 		return len(g.pending) == 0 && !slices.ContainsFunc(g.members, func(m *member) bool { return m.join == 0 })
 	}

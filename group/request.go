@@ -25,6 +25,9 @@ type JoinRequest struct {
 	// RequireKnownMember makes a dynamic member without an id join twice: first to get
 	// the id, with ErrMemberIDRequired, then with it (KIP-394).
 	RequireKnownMember bool
+	// Local says that the member is in the broker's process, and comes when it starts: for more
+	// of its kind nobody waits (Rules.InitialDelay).
+	Local bool
 	// SkipAssignment says that the member understands JoinResponse.SkipAssignment.
 	SkipAssignment bool
 

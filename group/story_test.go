@@ -110,11 +110,16 @@ func newStage() *stage {
 func (s *stage) setRules(words []string) {
 	s.clients, s.calls = make(map[string]*client), make(map[Ticket]string)
 	s.now, s.stored = 0, nil
-	o := options(words)
-	s.rules = Rules{InitialDelay: o.duration("delay", 0), MinSessionTimeout: o.duration("min", 0), MaxSessionTimeout: o.duration("max", 0)}
-	s.rules.MaxMembers, _ = strconv.Atoi(o["members"])
+	s.rules = readRules(words)
 	s.group = NewGroup("g", s.rules)
 	s.before = s.standing()
+}
+
+func readRules(words []string) Rules {
+	o := options(words)
+	r := Rules{InitialDelay: o.duration("delay", 0), MinSessionTimeout: o.duration("min", 0), MaxSessionTimeout: o.duration("max", 0)}
+	r.MaxMembers, _ = strconv.Atoi(o["members"])
+	return r
 }
 
 func (s *stage) at(d time.Duration) time.Time { return time.Unix(0, 0).UTC().Add(d) }
@@ -206,6 +211,11 @@ func (s *stage) joined(r JoinResponse) {
 
 func (s *stage) act(verb string, words []string) {
 	now := s.at(s.now)
+	if verb == "rules" {
+		s.rules = readRules(words)
+		s.group.SetRules(s.rules)
+		return
+	}
 	var c *client
 	if len(words) > 0 {
 		c = s.client(words[0])
@@ -284,6 +294,7 @@ func (s *stage) join(c *client, o opts) {
 	req.InstanceID = o.or("instance", req.InstanceID)
 	req.RequireKnownMember = o["twostep"] != ""
 	req.SkipAssignment = o["skip"] != ""
+	req.Local = o["local"] != ""
 	req.ClientID, req.ClientHost = c.name, "localhost"
 	req.SessionTimeout = o.duration("session", cmp.Or(req.SessionTimeout, 10*time.Second))
 	req.RebalanceTimeout = o.duration("rebalance", cmp.Or(req.RebalanceTimeout, time.Minute))

@@ -59,6 +59,7 @@ func newKit(t *testing.T, opts samsa.Options) *kit {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
 	opts.InMemory, opts.Logger = true, zap.New(core)
+	opts.Groups.InitialRebalanceDelay = cmp.Or(opts.Groups.InitialRebalanceDelay, -1)
 	b, err := samsa.Open("", opts)
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,10 @@
 package samsatest
 
 import (
+	"cmp"
 	"context"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -37,7 +39,8 @@ func TopicWith(name string, config samsa.TopicConfig) Option {
 }
 
 // Options opens the broker with these; InMemory goes without saying, and a Logger that is nil
-// writes to the test.
+// writes to the test. Tests are not to wait: what Options.Groups leaves open is no initial
+// rebalance delay and session timeouts from 1 ms on.
 func Options(o samsa.Options) Option { return func(s *setup) { s.options = o } }
 
 // Dir puts the broker on disk: most tests have no need to. It cannot be forked then.
@@ -121,6 +124,8 @@ func (s *setup) start(t TB, what string, open func(samsa.Options) (*samsa.Broker
 	t.Helper()
 	logger, sink := newLogger(t)
 	o := s.options
+	o.Groups.InitialRebalanceDelay = cmp.Or(o.Groups.InitialRebalanceDelay, -1)
+	o.Groups.MinSessionTimeout = cmp.Or(o.Groups.MinSessionTimeout, time.Millisecond)
 	if o.Logger == nil {
 		o.Logger = logger
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 
@@ -85,6 +86,11 @@ func (f *flags) defineBroker(fs *flag.FlagSet) {
 	fs.Var(&f.configs, "config", "let `name=value` be the default of a topic config, by its Kafka name, like retention.ms=60000; repeatable")
 	fs.Int64Var(&o.MinFreeBytes, "min-free-bytes", 0, "leave this many `bytes` of the disk free (default 64 MiB)")
 	fs.DurationVar(&o.RetentionInterval, "retention-interval", 0, "look for records that may go once in this `time` (default 5m)")
+	o.Groups.InitialRebalanceDelay = 3 * time.Second
+	fs.Var((*delayFlag)(&o.Groups.InitialRebalanceDelay), "group-initial-rebalance-delay", "let a group that was empty wait this `time` for more members; 0 for none")
+	fs.DurationVar(&o.Groups.MinSessionTimeout, "group-min-session-timeout", 0, "refuse members of groups with a shorter session `time`out (default 6s)")
+	fs.DurationVar(&o.Groups.MaxSessionTimeout, "group-max-session-timeout", 0, "and those with a longer session `time`out (default 30m)")
+	fs.IntVar(&o.Groups.MaxSize, "group-max-size", 0, "let groups have at most this `number` of members (default any)")
 	fs.Var(levelFlag{&f.logLevel}, "log-level", "log from this `level` on: debug, info, warn or error")
 }
 
@@ -161,6 +167,24 @@ func (n *int32Flag) Set(v string) error {
 		return fmt.Errorf("want a number of at most 2147483647")
 	}
 	*n = int32Flag(x)
+	return nil
+}
+
+// delayFlag is a flag for a time of which none is -1 to the library, where 0 is the default.
+type delayFlag time.Duration
+
+// String returns the time.
+func (d *delayFlag) String() string { return max(0, time.Duration(*d)).String() }
+
+// Set sets the time.
+func (d *delayFlag) Set(v string) error {
+	x, err := time.ParseDuration(v)
+	if err != nil || x < 0 {
+		return errors.New("want a time like 3s, or 0")
+	}
+	if *d = delayFlag(x); x == 0 {
+		*d = -1
+	}
 	return nil
 }
 

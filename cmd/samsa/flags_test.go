@@ -18,6 +18,10 @@ var flagOf = map[string]string{
 	"InMemory":                 "memory",
 	"AutoCreateTopics":         "auto-create",
 	"TopicDefaults.Partitions": "partitions",
+	"InitialRebalanceDelay":    "group-initial-rebalance-delay",
+	"MinSessionTimeout":        "group-min-session-timeout",
+	"MaxSessionTimeout":        "group-max-session-timeout",
+	"MaxSize":                  "group-max-size",
 }
 
 var withoutFlag = map[string]string{
