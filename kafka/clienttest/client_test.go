@@ -29,7 +29,7 @@ var codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 // clients returns all clients.
 func clients() []client {
 	return []client{saramaClient(), shopifyClient(), franzClient(), kafkaGoClient(), kcatClient(),
-		confluentClient(), kafkaPythonClient(), kafkaJSClient(), javaClient()}
+		confluentClient(), newConfluentClient(), kafkaPythonClient(), kafkaJSClient(), javaClient(), newJavaClient()}
 }
 
 // each runs a test with each client that is there, and returns those.

@@ -98,29 +98,34 @@ func (p program) call(k *kit, in, out any, verb string, args ...string) {
 // debianPython is the Python for which Debian's packages are.
 const debianPython = "/usr/bin/python3"
 
-// pythonProgram is a client in testdata that needs a module.
-func pythonProgram(name, script, module string) program {
+// pythonProgram is a client in testdata that needs a module of that Python.
+func pythonProgram(name, python, script, module string) program {
 	return program{
 		name: name,
 		command: func(ctx context.Context, args ...string) *exec.Cmd {
-			return exec.CommandContext(ctx, debianPython, append([]string{filepath.Join("testdata", script)}, args...)...)
+			return exec.CommandContext(ctx, python, append([]string{filepath.Join("testdata", script)}, args...)...)
 		},
 		needs: func(t *testing.T) {
-			if err := exec.CommandContext(t.Context(), debianPython, "-c", "import "+module).Run(); err != nil {
-				missing(t, "Python's module "+module)
+			if err := exec.CommandContext(t.Context(), python, "-c", "import "+module).Run(); err != nil {
+				missing(t, module+" of "+python)
 			}
 		},
 	}
 }
 
-// confluentClient is confluent-kafka, librdkafka for Python.
+// confluentClient is confluent-kafka, librdkafka for Python, as Debian has it.
 func confluentClient() client {
-	return pythonProgram("confluent-kafka", "confluent_client.py", "confluent_kafka").client()
+	return pythonProgram("confluent-kafka", debianPython, "confluent_client.py", "confluent_kafka").client()
+}
+
+// newConfluentClient is the newest release of it, which brings its own librdkafka.
+func newConfluentClient() client {
+	return pythonProgram("confluent-kafka-2", installed("librdkafka", "bin", "python"), "confluent_client.py", "confluent_kafka").client()
 }
 
 // kafkaPythonClient is kafka-python.
 func kafkaPythonClient() client {
-	return pythonProgram("kafka-python", "kafka_python_client.py", "kafka, snappy, lz4, zstandard").client()
+	return pythonProgram("kafka-python", debianPython, "kafka_python_client.py", "kafka, snappy, lz4, zstandard").client()
 }
 
 // kafkaJSClient is kafkajs.
@@ -129,14 +134,14 @@ func kafkaJSClient() client {
 		name: "kafkajs",
 		command: func(ctx context.Context, args ...string) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, "node", append([]string{filepath.Join("testdata", "kafkajs_client.js")}, args...)...)
-			cmd.Env = append(os.Environ(), "NODE_PATH="+installed("node_modules"), "KAFKAJS_NO_PARTITIONER_WARNING=1")
+			cmd.Env = append(os.Environ(), "NODE_PATH="+installed("node", "node_modules"), "KAFKAJS_NO_PARTITIONER_WARNING=1")
 			return cmd
 		},
 		needs: func(t *testing.T) {
 			if _, err := exec.LookPath("node"); err != nil {
 				missing(t, "node")
 			}
-			if _, err := os.Stat(installed("node_modules", "kafkajs")); err != nil {
+			if _, err := os.Stat(installed("node", "node_modules", "kafkajs")); err != nil {
 				missing(t, "kafkajs")
 			}
 		},
@@ -144,22 +149,17 @@ func kafkaJSClient() client {
 }
 
 // javaClient is Kafka's own client.
-func javaClient() client { return javaProgram().client() }
+func javaClient() client { return javaProgram("java", javaClients).client() }
 
-func javaProgram() program {
+// newJavaClient is the newest release of it.
+func newJavaClient() client { return javaProgram("java-4.4", javaStreams).client() }
+
+func javaProgram(name string, set javaSet) program {
 	return program{
-		name: "java",
+		name: name,
 		command: func(ctx context.Context, args ...string) *exec.Cmd {
-			return exec.CommandContext(ctx, "java", append([]string{"-XX:TieredStopAtLevel=1", "-cp", installed("java", "*"),
-				filepath.Join("testdata", "java", "Client.java")}, args...)...)
+			return set.command(ctx, append([]string{filepath.Join("testdata", "java", "Client.java")}, args...)...)
 		},
-		needs: func(t *testing.T) {
-			if _, err := exec.LookPath("java"); err != nil {
-				missing(t, "java")
-			}
-			if jars, _ := filepath.Glob(installed("java", "kafka-clients-*.jar")); len(jars) == 0 {
-				missing(t, "kafka-clients")
-			}
-		},
+		needs: func(t *testing.T) { set.needs(t, "kafka-clients") },
 	}
 }

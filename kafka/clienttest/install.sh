@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the clients of these tests that are not Go, as far as they are not there already:
-# Debian's with apt-get, kafkajs with npm, Kafka's own with Maven. What no package manager has a
-# place for goes to $SAMSA_CLIENTS_DIR, by default a directory of the user's cache.
+# Debian's with apt-get, kafkajs with npm, librdkafka's newest with pip, Kafka's own with Maven. What
+# no package manager has a place for goes to $SAMSA_CLIENTS_DIR, by default a directory of the user's cache.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -19,6 +19,7 @@ want python3-kafka /usr/bin/python3 -c 'import kafka'
 want python3-snappy /usr/bin/python3 -c 'import snappy'
 want python3-lz4 /usr/bin/python3 -c 'import lz4'
 want python3-zstandard /usr/bin/python3 -c 'import zstandard'
+want python3-venv /usr/bin/python3 -c 'import ensurepip, venv'
 want npm command -v npm
 want default-jdk-headless command -v javac
 want maven command -v mvn
@@ -27,18 +28,32 @@ if [ ${#packages[@]} -gt 0 ]; then
 	apt-get install -qy --no-install-recommends "${packages[@]}"
 fi
 
-# One marker a set: it is there when the set is, and changes with what the set is made of.
-js=(kafkajs@2.2.4 kafkajs-snappy@1.1.0 lz4js@0.2.0 zstd-codec@0.1.5)
-marker="$dir/.js-$(printf '%s\n' "${js[@]}" | cksum | cut -d' ' -f1)"
-if [ ! -e "$marker" ]; then
-	mkdir -p "$dir"
-	npm install --prefix "$dir" --no-save --no-package-lock --no-audit --no-fund --loglevel=error "${js[@]}"
+# once NAME CKSUM COMMAND...: runs the command in an empty $dir/NAME, unless it has made it before
+# from the same list of versions, whose checksum it is given.
+once() {
+	local made="$dir/$1" marker="$dir/.$1-$2"
+	shift 2
+	[ ! -e "$marker" ] || return 0
+	rm -rf "$made"
+	mkdir -p "$made"
+	(cd "$made" && "$@")
 	touch "$marker"
-fi
+}
+checksum() { cksum | cut -d' ' -f1; }
 
-marker="$dir/.java-$(cksum <testdata/java/pom.xml | cut -d' ' -f1)"
-if [ ! -e "$marker" ]; then
-	rm -rf "$dir/java"
-	mvn -q -B -f testdata/java/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir/java"
-	touch "$marker"
-fi
+js=(kafkajs@2.2.4 kafkajs-snappy@1.1.0 lz4js@0.2.0 zstd-codec@0.1.5)
+once node "$(printf '%s\n' "${js[@]}" | checksum)" \
+	npm install --prefix . --no-save --no-package-lock --no-audit --no-fund --loglevel=error "${js[@]}"
+
+# librdkafka's newest release beside Debian's old one.
+confluent=confluent-kafka==2.16.1
+librdkafka() {
+	/usr/bin/python3 -m venv . && bin/pip install -q --disable-pip-version-check --only-binary :all: "$confluent"
+}
+once librdkafka "$(checksum <<<"$confluent")" librdkafka
+
+for set in java streams connect; do
+	pom=$PWD/testdata/$set/pom.xml
+	once "$set" "$(checksum <"$pom")" \
+		mvn -q -B -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir/$set"
+done

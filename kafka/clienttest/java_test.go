@@ -8,7 +8,7 @@ import (
 
 // Java's admin takes the answers to what it creates and describes.
 func TestJavaAdmin(t *testing.T) {
-	java := javaProgram()
+	java := javaProgram("java", javaClients)
 	java.needs(t)
 	k := inMemory(t, samsa.Options{})
 	var partitions int

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -56,7 +57,10 @@ func open(t *testing.T, dir string, opts samsa.Options) *kit {
 }
 
 // of is the kit for a part of its test, with patience of its own.
-func (k *kit) of(t *testing.T) *kit {
+func (k *kit) of(t *testing.T) *kit { return k.within(t, patience) }
+
+// within is of with so much patience.
+func (k *kit) within(t *testing.T, patience time.Duration) *kit {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return &kit{Broker: k.Broker, t: t, ctx: ctx, addr: k.addr}
@@ -70,6 +74,18 @@ func logLevel() zapcore.Level {
 	return 0
 }
 
+// compacted checks that a topic is compacted, and goes by nothing else.
+func (k *kit) compacted(topic string) {
+	k.t.Helper()
+	info, err := k.Topics().Describe(k.ctx, topic)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if got := info.Config.CleanupPolicy; got != samsa.CleanupCompact {
+		k.t.Errorf("%s goes by %v, want compaction", topic, got)
+	}
+}
+
 func (k *kit) create(topic string, partitions int) {
 	k.t.Helper()
 	if err := k.Topics().Create(k.ctx, topic, samsa.TopicConfig{Partitions: partitions}); err != nil {
@@ -80,21 +96,28 @@ func (k *kit) create(topic string, partitions int) {
 // read returns the first n records of a topic, through the Go API.
 func (k *kit) read(topic string, n int) []samsa.Record {
 	k.t.Helper()
-	c, err := k.NewConsumer(samsa.ConsumerOptions{Topics: []string{topic}})
+	records := k.wait(topic, n)
+	if len(records) > n {
+		k.t.Fatalf("%s has more than the %d records wanted", topic, n)
+	}
+	return records
+}
+
+// wait waits until a topic, which may not exist yet, has n records, and returns them and those
+// that have come with them.
+func (k *kit) wait(topic string, n int) (records []samsa.Record) {
+	k.t.Helper()
+	c, err := k.NewConsumer(samsa.ConsumerOptions{TopicPattern: regexp.MustCompile("^" + regexp.QuoteMeta(topic) + "$")})
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	var records []samsa.Record
 	for len(records) < n {
 		more, err := c.Poll(k.ctx)
 		if err != nil {
 			k.t.Fatalf("%d of %d records of %s: %v", len(records), n, topic, err)
 		}
 		records = append(records, more...)
-	}
-	if len(records) > n {
-		k.t.Fatalf("%s has more than the %d records wanted", topic, n)
 	}
 	return records
 }

@@ -1,0 +1,166 @@
+package clienttest
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a program that runs beside its test, until the test ends it or is over.
+type process struct {
+	k     *kit
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when it has ended
+	said  logbook
+}
+
+// start starts a program. What it has said is shown when the test fails.
+func (k *kit) start(cmd *exec.Cmd) *process {
+	k.t.Helper()
+	p := &process{k: k, cmd: cmd, ended: make(chan struct{})}
+	p.said.changed = make(chan struct{})
+	cmd.Stdout, cmd.Stderr = &p.said, &p.said
+	if err := cmd.Start(); err != nil {
+		k.t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(p.ended)
+		_ = cmd.Wait() // the state of the process tells
+	})
+	k.t.Cleanup(func() {
+		p.kill()
+		wg.Wait()
+		if k.t.Failed() {
+			k.t.Logf("%s said:\n%s", strings.Join(cmd.Args, " "), p.said.String())
+		}
+	})
+	return p
+}
+
+// kill ends the program as a loss of power would, and returns when it has ended.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.ended
+}
+
+// stop asks the program to end, and returns when it has.
+func (p *process) stop() {
+	p.k.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.k.t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-p.k.ctx.Done():
+		p.k.t.Fatal("asked to end, a program goes on")
+	}
+}
+
+// await waits until the program has said something that matches, and returns what the match says.
+func (p *process) await(re *regexp.Regexp) (match []string) {
+	p.k.t.Helper()
+	p.until(re.String(), func() bool {
+		match = re.FindStringSubmatch(p.said.String())
+		return match != nil
+	})
+	return match
+}
+
+// until waits until what is wanted is so; it looks whenever the program has said something.
+func (p *process) until(wanted string, is func() bool) {
+	p.k.t.Helper()
+	for {
+		changed := p.said.next()
+		if is() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-p.ended:
+			p.k.t.Fatalf("a program ended (%v) before: %s", p.cmd.ProcessState, wanted)
+		case <-p.k.ctx.Done():
+			p.k.t.Fatalf("in vain a program was waited for: %s", wanted)
+		}
+	}
+}
+
+// logbook is what a program has said.
+type logbook struct {
+	mu      sync.Mutex // guards what follows
+	text    bytes.Buffer
+	changed chan struct{} // closed and replaced when there is more
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.changed)
+	l.changed = make(chan struct{})
+	return l.text.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// next is closed when there is more than now.
+func (l *logbook) next() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
+// javaPatience is what a test of several Java programs has.
+const javaPatience = 4 * time.Minute
+
+// javaSet is a set of jars that install.sh has put together.
+type javaSet string
+
+const (
+	javaClients javaSet = "java"
+	javaStreams javaSet = "streams"
+	javaConnect javaSet = "connect"
+)
+
+// needs skips the test when the set, of which jar is part, is not installed.
+func (s javaSet) needs(t *testing.T, jar string) {
+	t.Helper()
+	if _, err := exec.LookPath("java"); err != nil {
+		missing(t, "java")
+	}
+	if jars, _ := filepath.Glob(installed(string(s), jar+"-*.jar")); len(jars) == 0 {
+		missing(t, jar)
+	}
+}
+
+// command runs a class of the set, or a program of testdata, which logs warnings, or more if the
+// environment asks for that.
+func (s javaSet) command(ctx context.Context, args ...string) *exec.Cmd {
+	level := "warn"
+	if logLevel() != 0 {
+		level = "info"
+	}
+	return exec.CommandContext(ctx, "java", append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=" + level, "-cp", installed(string(s), "*")}, args...)...)
+}
+
+// file writes a file of the test and returns where it is.
+func (k *kit) file(name, content string) string {
+	k.t.Helper()
+	path := filepath.Join(k.t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		k.t.Fatal(err)
+	}
+	return path
+}
