@@ -57,6 +57,10 @@ type client interface {
 // After an unclean end Open checks what was written last and cuts a partition's log at
 // the first batch that is damaged or missing; the logger is told which offsets went.
 // Nothing that was acknowledged as the crash rules promise is among them.
+//
+// A small value that is damaged costs what it belongs to, and the logger is told: that topic,
+// group, committed offset or producer is ErrCorruptValue to whoever uses it. What is stored of it
+// stays, its name is taken, and Delete makes room for a new one.
 func Open(dir string, opts Options) (*Broker, error) {
 	if err := opts.validate(dir); err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
@@ -85,20 +89,18 @@ func absolute(dir string) (string, error) {
 func openOn(st store.Store, dir string, given Options) (*Broker, error) {
 	opts := given.withDefaults()
 	committer := partition.NewCommitter(st, opts.Logger)
-	catalogue, cuts, err := topic.Open(st, committer)
-	for _, cut := range cuts {
-		opts.Logger.Warn("cut the damaged end of a partition",
-			zap.Stringer("partition", cut.TopicPartition), zap.Int64("from", cut.From), zap.Int64("to", cut.To),
-			zap.Int("batches", cut.Batches), zap.NamedError("cause", cut.Cause))
-	}
+	catalogue, found, err := topic.Open(st, committer)
 	var groups *group.Coordinator
 	if err == nil {
 		groups, err = group.Open(st, committer, catalogue, group.Options{Rules: opts.Groups.rules(), Logger: opts.Logger})
 	}
 	var producers *partition.Producers
 	if err == nil {
-		producers, err = partition.OpenProducers(st, committer)
+		var damaged []error
+		producers, damaged, err = partition.OpenProducers(st, committer, catalogue.Partitions())
+		found.Damaged = append(found.Damaged, damaged...)
 	}
+	tellFound(opts.Logger, found)
 	if err != nil {
 		if groups != nil {
 			groups.Close()
@@ -125,28 +127,23 @@ func openOn(st store.Store, dir string, given Options) (*Broker, error) {
 	return b, nil
 }
 
+// tellFound tells what was damaged.
+func tellFound(logger *zap.Logger, found topic.Found) {
+	for _, cut := range found.Cuts {
+		logger.Warn("cut the damaged end of a partition",
+			zap.Stringer("partition", cut.TopicPartition), zap.Int64("from", cut.From), zap.Int64("to", cut.To),
+			zap.Int("batches", cut.Batches), zap.NamedError("cause", cut.Cause))
+	}
+	for _, err := range found.Damaged {
+		logger.Warn("something stored is damaged, what it belongs to cannot be used", zap.Error(err))
+	}
+}
+
 func openStore(dir string, opts Options) (store.Store, error) {
 	if opts.InMemory {
 		return store.OpenMemory(), nil
 	}
-	st, err := store.Open(dir, store.Options{MinFreeBytes: opts.MinFreeBytes, Logger: opts.Logger})
-	return st, storeError(err)
-}
-
-// storeError gives an error of a store's directory the name that users know.
-func storeError(err error) error {
-	for _, e := range []struct{ from, to error }{
-		{store.ErrLocked, ErrLocked},
-		{store.ErrNotDirectory, ErrNotDirectory},
-		{store.ErrReadOnly, ErrReadOnly},
-		{store.ErrNewerFormat, ErrNewerFormat},
-		{store.ErrDiskFull, ErrDiskFull},
-	} {
-		if errors.Is(err, e.from) {
-			return fmt.Errorf("%w: %w", e.to, err)
-		}
-	}
-	return err
+	return store.Open(dir, store.Options{MinFreeBytes: opts.MinFreeBytes, Logger: opts.Logger})
 }
 
 // Sync returns when everything that was acknowledged before the call is fsynced.

@@ -296,7 +296,7 @@ func (c *Consumer) acquire(tps []TopicPartition) (gone []TopicPartition) {
 	if len(tps) == 0 {
 		return nil
 	}
-	committed, err := c.b.groups.Fetch(c.opts.Group, tps...)
+	committed, damaged, err := c.committedOf(tps)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -304,7 +304,10 @@ func (c *Consumer) acquire(tps []TopicPartition) (gone []TopicPartition) {
 		return tps
 	}
 	for _, tp := range tps {
-		err := c.beginLocked(tp, committed)
+		err := damaged[tp]
+		if err == nil {
+			err = c.beginLocked(tp, committed)
+		}
 		if err == nil {
 			continue
 		}
@@ -316,6 +319,23 @@ func (c *Consumer) acquire(tps []TopicPartition) (gone []TopicPartition) {
 	c.sort()
 	c.waiter.Wake()
 	return gone
+}
+
+// committedOf returns the committed offsets of tps, and of which they are damaged.
+func (c *Consumer) committedOf(tps []TopicPartition) (committed map[TopicPartition]group.Offset, damaged map[TopicPartition]error, err error) {
+	committed, err = c.b.groups.Fetch(c.opts.Group, tps...)
+	if !errors.Is(err, ErrCorruptValue) {
+		return committed, nil, err
+	}
+	committed, damaged = make(map[TopicPartition]group.Offset), make(map[TopicPartition]error)
+	for _, tp := range tps {
+		one, err := c.b.groups.Fetch(c.opts.Group, tp)
+		if err != nil {
+			damaged[tp] = err
+		}
+		maps.Copy(committed, one)
+	}
+	return committed, damaged, nil
 }
 
 // beginLocked tracks tp from its committed offset, or from where the options say.

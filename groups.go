@@ -2,6 +2,7 @@ package samsa
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -150,7 +151,8 @@ func (g Groups) Committed(ctx context.Context, name string, tps ...TopicPartitio
 	return committedOffsets(found), nil
 }
 
-// Delete removes a group without members and its offsets, else it is ErrGroupNotEmpty.
+// Delete removes a group without members and its offsets, else it is ErrGroupNotEmpty. It is the
+// way to be rid of a group that is damaged.
 func (g Groups) Delete(ctx context.Context, name string) error {
 	if err := g.b.check(ctx); err != nil {
 		return fmt.Errorf("delete group %s: %w", name, err)
@@ -170,20 +172,25 @@ func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...TopicPart
 // Reset moves the committed offsets of a group without members, else it is
 // ErrGroupNotEmpty: in tps, or without any in all partitions the group has offsets for.
 // A target outside the log becomes the nearer end of it. A group that does not exist is created by it,
-// if tps name any.
+// if tps name any. A committed offset that is damaged is replaced if tps name its partition, but
+// not by a Shift.
 func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...TopicPartition) error {
 	if err := g.b.check(ctx); err != nil {
 		return fmt.Errorf("reset group %s: %w", name, err)
 	}
-	committed, err := g.b.groups.Fetch(name, tps...)
-	if err != nil {
-		return err
-	}
 	if len(tps) == 0 {
+		committed, err := g.b.groups.Fetch(name)
+		if err != nil {
+			return err
+		}
 		tps = slices.Collect(maps.Keys(committed))
 	}
 	offsets := make(map[TopicPartition]group.Offset, len(tps))
 	for _, tp := range tps {
+		committed, err := g.b.groups.Fetch(name, tp)
+		if err != nil && (to.shift || !errors.Is(err, ErrCorruptValue)) {
+			return err
+		}
 		old, ok := committed[tp]
 		if !ok {
 			old.Offset = -1

@@ -53,7 +53,8 @@ func (l *lane) replayLocked(r *Record) error {
 
 // Stored returns how many records the producers of this ID have stored in the partition
 // so far; it counts those that retention has removed since. A program that knows where in its
-// input the n-th record comes from can go on there. Without an ID it is ErrInvalidOption.
+// input the n-th record comes from can go on there. Without an ID it is ErrInvalidOption; where
+// what was stored of the ID is damaged it is ErrCorruptValue, and so is producing with it.
 func (p *Producer) Stored(tp TopicPartition) (int64, error) {
 	if p.name == nil {
 		return 0, fmt.Errorf("stored: %w: ProducerOptions.ID is required", ErrInvalidOption)
@@ -66,14 +67,13 @@ func (p *Producer) Stored(tp TopicPartition) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("stored: %w", err)
 	}
+	if err := part.Log().ProducerErr(p.name.ID); err != nil {
+		return 0, fmt.Errorf("stored: %w", err)
+	}
 	return part.Log().StoredOf(p.name.ID), nil
 }
 
 // expireProducers forgets the producers that nobody has used for long.
 func (k *compactor) expireProducers(ctx context.Context) error {
-	var all []*partition.Partition
-	for _, t := range k.b.catalogue.List() {
-		all = append(all, t.Partitions()...)
-	}
-	return k.b.producers.Expire(ctx, time.Now(), all)
+	return k.b.producers.Expire(ctx, time.Now(), k.b.catalogue.Partitions())
 }

@@ -67,7 +67,7 @@ func (o Options) validate(dir string) error {
 	w.check(o.RetentionInterval >= 0, "Options.RetentionInterval", o.RetentionInterval, "0 or more")
 	w.check(o.MaxUpdateRetries >= -1, "Options.MaxUpdateRetries", o.MaxUpdateRetries, "-1 or more")
 	if err := o.TopicDefaults.Validate(); err != nil {
-		w.errs = append(w.errs, fmt.Errorf("%w: Options.TopicDefaults: %w", ErrInvalidOption, err))
+		w.errs = append(w.errs, fmt.Errorf("%w: Options.TopicDefaults: %s", ErrInvalidOption, err.Error()))
 	}
 	o.Groups.check(&w)
 	o.Produce.check(&w, "Options.Produce")

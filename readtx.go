@@ -35,7 +35,7 @@ func (b *Broker) View(ctx context.Context, fn func(tx *ReadTx) error) error {
 	}
 	snap, err := b.st.Snapshot()
 	if err != nil {
-		return fmt.Errorf("view: %w", closedError(err))
+		return fmt.Errorf("view: %w", err)
 	}
 	defer snap.Close()
 	tx := &ReadTx{b: b, snap: snap}
@@ -45,14 +45,6 @@ func (b *Broker) View(ctx context.Context, fn func(tx *ReadTx) error) error {
 
 // errNoFunction is for a call whose function is nil.
 var errNoFunction = fmt.Errorf("%w: the function is nil", ErrInvalidOption)
-
-// closedError is for a store that was closed under a call.
-func closedError(err error) error {
-	if errors.Is(err, store.ErrClosed) {
-		return fmt.Errorf("%w: %w", ErrClosed, err)
-	}
-	return err
-}
 
 var errTxOver = fmt.Errorf("%w: the transaction is over", ErrClosed)
 
@@ -69,7 +61,7 @@ func (tx *ReadTx) Get(key []byte) ([]byte, error) {
 		stored, err = appValue(stored)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get %q: %w", key, closedError(err))
+		return nil, fmt.Errorf("get %q: %w", key, err)
 	}
 	return stored, nil
 }
@@ -87,7 +79,7 @@ func (tx *ReadTx) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
 				}
 			}
 			if err != nil {
-				yield(KeyValue{}, fmt.Errorf("scan: %w", closedError(err)))
+				yield(KeyValue{}, fmt.Errorf("scan: %w", err))
 			}
 			if err != nil || !more {
 				return
@@ -134,7 +126,7 @@ func (tx *ReadTx) Committed(group string, tps ...TopicPartition) (map[TopicParti
 	}
 	found, err := tx.b.groups.FetchFrom(tx.snap, group, tps...)
 	if err != nil {
-		return nil, fmt.Errorf("committed: %w", closedError(err))
+		return nil, fmt.Errorf("committed: %w", err)
 	}
 	return committedOffsets(found), nil
 }
@@ -156,7 +148,7 @@ const appValueVersion = 1
 
 func appValue(stored []byte) ([]byte, error) {
 	if len(stored) == 0 || stored[0] != appValueVersion {
-		return nil, fmt.Errorf("%w: a value of %d bytes without its version", store.ErrCorrupt, len(stored))
+		return nil, fmt.Errorf("%w: a value of %d bytes without its version", ErrCorruptValue, len(stored))
 	}
 	return stored[1:], nil
 }

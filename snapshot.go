@@ -17,7 +17,7 @@ import (
 // taken what it was given.
 //
 // Restore makes a broker of it, on disk or in memory, wherever the snapshot comes from. The
-// format is in docs/format.md. A value that the store cannot read any more is an error: a
+// format is in docs/format.md. A value that the store cannot read any more is ErrCorruptValue: a
 // snapshot is whole.
 func (b *Broker) Snapshot(ctx context.Context, w io.Writer) error {
 	if w == nil {
@@ -28,14 +28,11 @@ func (b *Broker) Snapshot(ctx context.Context, w io.Writer) error {
 	}
 	snap, err := b.st.Snapshot()
 	if err != nil {
-		return fmt.Errorf("snapshot: %w", closedError(err))
+		return fmt.Errorf("snapshot: %w", err)
 	}
 	defer snap.Close()
 	if err := store.WriteStream(ctx, w, snap); err != nil {
-		if errors.Is(err, store.ErrCorrupt) {
-			err = fmt.Errorf("%w: %w", ErrCorruptRecord, err)
-		}
-		return fmt.Errorf("snapshot: %w", closedError(err))
+		return fmt.Errorf("snapshot: %w", err)
 	}
 	return nil
 }
@@ -68,12 +65,12 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options) (*Broke
 	err = store.Restore(ctx, dir, r, store.Options{MinFreeBytes: full.MinFreeBytes, Logger: full.Logger}, func(dir string) error {
 		b, err := Open(dir, Options{MinFreeBytes: opts.MinFreeBytes})
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalidSnapshot, err)
+			return err
 		}
 		return b.Close()
 	})
 	if err != nil {
-		return nil, fmt.Errorf("samsa: restore: %w", snapshotError(err))
+		return nil, fmt.Errorf("samsa: restore: %w", err)
 	}
 	return Open(dir, opts)
 }
@@ -81,19 +78,11 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options) (*Broke
 func restoreMemory(ctx context.Context, r io.Reader, opts Options) (*Broker, error) {
 	st := store.OpenMemory()
 	if err := store.ReadStream(ctx, r, st); err != nil {
-		return nil, fmt.Errorf("samsa: restore: %w", errors.Join(snapshotError(err), st.Close()))
+		return nil, fmt.Errorf("samsa: restore: %w", errors.Join(err, st.Close()))
 	}
 	b, err := openOn(st, "", opts)
 	if err != nil {
-		return nil, fmt.Errorf("samsa: restore: %w: %w", ErrInvalidSnapshot, err)
+		return nil, fmt.Errorf("samsa: restore: %w", err)
 	}
 	return b, nil
-}
-
-// snapshotError gives an error of the store the name that users know.
-func snapshotError(err error) error {
-	if errors.Is(err, store.ErrBadStream) {
-		return fmt.Errorf("%w: %w", ErrInvalidSnapshot, err)
-	}
-	return storeError(err)
 }

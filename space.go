@@ -2,8 +2,6 @@ package samsa
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,9 +160,6 @@ func (s *space) reclaim(ctx context.Context, share float64, enough func() bool) 
 		s.mu.Lock()
 		s.garbage += garbage
 		s.mu.Unlock()
-	}
-	if errors.Is(err, store.ErrDiskFull) {
-		err = fmt.Errorf("%w: %w", ErrDiskFull, err)
 	}
 	return err
 }

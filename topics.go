@@ -3,6 +3,7 @@ package samsa
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
@@ -53,20 +54,21 @@ func (t Topics) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// List returns the names of all topics, sorted.
+// List returns the names of all topics, sorted, also of those that are damaged.
 func (t Topics) List(ctx context.Context) ([]string, error) {
 	if err := t.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("list topics: %w", err)
 	}
-	topics := t.b.catalogue.List()
-	names := make([]string, len(topics))
-	for i, tp := range topics {
-		names[i] = tp.Name()
+	names := t.b.catalogue.Damaged()
+	for _, tp := range t.b.catalogue.List() {
+		names = append(names, tp.Name())
 	}
+	slices.Sort(names)
 	return names, nil
 }
 
-// Describe returns what is known about a topic, or ErrUnknownTopic.
+// Describe returns what is known about a topic, or ErrUnknownTopic, or ErrCorruptValue for one
+// that is damaged.
 func (t Topics) Describe(ctx context.Context, name string) (TopicInfo, error) {
 	if err := t.b.check(ctx); err != nil {
 		return TopicInfo{}, fmt.Errorf("describe topic %s: %w", name, err)

@@ -83,7 +83,7 @@ func (b *Broker) update(ctx context.Context, fn func(*Tx) error) error {
 	start := b.conflicts.begin()
 	snap, err := b.st.Snapshot()
 	if err != nil {
-		return fmt.Errorf("update: %w", closedError(err))
+		return fmt.Errorf("update: %w", err)
 	}
 	defer snap.Close()
 	tx := &Tx{ReadTx: ReadTx{b: b, snap: snap}, ctx: ctx, call: b.sender.begin()}

@@ -66,7 +66,9 @@ var (
 	ErrClosed             = log.ErrClosed
 	ErrFailed             = log.ErrFailed
 	ErrDiskFull           = log.ErrDiskFull
+	ErrStorage            = log.ErrStorage
 	ErrCorruptRecord      = log.ErrCorruptRecord
+	ErrCorruptValue       = log.ErrCorruptValue
 	ErrRecordTooLarge     = log.ErrRecordTooLarge
 	ErrTxTooLarge         = log.ErrTxTooLarge
 	ErrOffsetOutOfRange   = log.ErrOffsetOutOfRange
@@ -90,6 +92,7 @@ var (
 	ErrNewerFormat        = log.ErrNewerFormat
 	ErrInvalidSnapshot    = log.ErrInvalidSnapshot
 	ErrUnavailable        = log.ErrUnavailable
+	ErrUnsupportedCodec   = log.ErrUnsupportedCodec
 
 	ErrUnknownMember         = log.ErrUnknownMember
 	ErrIllegalGeneration     = log.ErrIllegalGeneration

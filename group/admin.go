@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,13 +15,17 @@ import (
 	"github.com/samsa-go/samsa/partition"
 )
 
-// List returns the names and states of all groups, sorted by name.
+// List returns the names and states of all groups, sorted by name. One that is damaged is Dead.
 func (c *Coordinator) List() []Listing {
 	var all []Listing
 	for _, en := range c.entries() {
 		en.lock()
-		all = append(all, Listing{Name: en.name, State: en.group.State(), ProtocolType: en.group.protocolType})
+		l := Listing{Name: en.name, State: en.group.State(), ProtocolType: en.group.protocolType}
 		en.mu.Unlock()
+		if en.damaged != nil {
+			l.State = Dead
+		}
+		all = append(all, l)
 	}
 	return all
 }
@@ -55,10 +60,11 @@ func (c *Coordinator) Describe(name string) (Description, error) {
 	return en.group.Describe(), nil
 }
 
-// Delete removes an empty group and its offsets; else it is ErrGroupNotEmpty.
+// Delete removes an empty group and its offsets; else it is ErrGroupNotEmpty. One that is damaged
+// is removed too, and the name is free for a new group.
 func (c *Coordinator) Delete(ctx context.Context, name string) error {
 	en, err := c.entry(name, false)
-	if err != nil {
+	if err != nil && !errors.Is(err, log.ErrCorruptValue) {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -83,7 +89,7 @@ func (c *Coordinator) bury(en *entry, before Snapshot) error {
 	defer c.mu.Unlock()
 	if err != nil {
 		again := c.newEntry(Restore(time.Now(), en.name, c.rules, before))
-		again.offsets = en.offsets
+		again.offsets, again.damaged = en.offsets, en.damaged
 		c.groups[en.name] = again
 		return err
 	}
@@ -202,14 +208,14 @@ func (en *entry) committedPartitions(which func(log.TopicPartition, Offset) bool
 }
 
 // Consumed returns, for a topic of n partitions, the least committed offset in each over
-// all groups that have committed offsets in the topic; 0 where one of them has not. ok is
-// false when there is no such group.
+// all groups that have committed offsets in the topic; 0 where one of them has not, or where it is
+// damaged. ok is false when there is no such group.
 func (c *Coordinator) Consumed(topic string, n int) (least []int64, ok bool) {
 	for _, offsets := range c.readers.of(topic) {
 		of := make([]int64, n)
 		any := false
 		offsets.eachOf(topic, func(i int32, o Offset) {
-			if int(i) < n && c.valid(log.TopicPartition{Topic: topic, Partition: i}, o) {
+			if int(i) < n && (o.damaged != nil || c.valid(log.TopicPartition{Topic: topic, Partition: i}, o)) {
 				of[i], any = o.Offset, true
 			}
 		})
@@ -255,7 +261,7 @@ func (c *Coordinator) ExpireOffsets(now time.Time) {
 // that is committed meanwhile is not lost.
 func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 	en.lock()
-	if en.committing.Load() > 0 {
+	if en.committing.Load() > 0 || en.damaged != nil {
 		en.mu.Unlock()
 		return nil // next time
 	}
@@ -267,7 +273,7 @@ func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 		if left && since.After(last) {
 			last = since
 		}
-		return !c.valid(tp, o) || state == Empty && last.Before(limit)
+		return c.gone(tp, o) || state == Empty && last.Before(limit)
 	})
 	rest := en.offsets.len() - len(old)
 	if state == Empty && rest == 0 && (!left || since.Before(limit)) {

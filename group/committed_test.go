@@ -13,7 +13,7 @@ type asked struct {
 	n int
 }
 
-func (a *asked) TopicID(name string) (id [16]byte, partitions int32, ok bool) {
+func (a *asked) TopicID(name string) (id [16]byte, partitions int32, err error) {
 	a.n++
 	return a.catalogue.TopicID(name)
 }

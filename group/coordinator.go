@@ -19,8 +19,8 @@ import (
 // Topics is what a coordinator has to know of topics.
 type Topics interface {
 	// TopicID returns the identity of the topic of that name and its number of
-	// partitions; false when there is none.
-	TopicID(name string) (id [16]byte, partitions int32, ok bool)
+	// partitions; ErrUnknownTopic when there is none, ErrCorruptValue when it cannot be used.
+	TopicID(name string) (id [16]byte, partitions int32, err error)
 }
 
 // Coordinator drives the groups of a broker: it brings time, concurrency and the store to
@@ -59,8 +59,10 @@ const (
 	expiryInterval          = 10 * time.Minute // how often offsets are looked at for age
 )
 
-// Open reads the groups and committed offsets that st holds. Close ends the coordinator;
-// the committer and the store stay open.
+// Open reads the groups and committed offsets that st holds. A group of which something is
+// damaged stays as it is and cannot be used, but for Delete; of a committed offset that is damaged
+// the same is true until another is committed. The logger is told. Close ends the coordinator; the
+// committer and the store stay open.
 func Open(st store.Store, committer *partition.Committer, topics Topics, opts Options) (*Coordinator, error) {
 	if opts.OffsetsRetention == 0 {
 		opts.OffsetsRetention = defaultOffsetsRetention
@@ -77,66 +79,6 @@ func Open(st store.Store, committer *partition.Committer, topics Topics, opts Op
 	}
 	c.wg.Go(c.expireOffsets)
 	return c, nil
-}
-
-// load reads what is stored.
-func (c *Coordinator) load() error {
-	now := time.Now()
-	var emptied []*entry
-	err := c.st.Scan(store.GroupRange(), func(e store.Entry) (bool, error) {
-		name, err := store.ParseGroupKey(e.Key)
-		if err != nil {
-			return false, err
-		}
-		v, err := e.AppendValue(nil)
-		if err != nil {
-			return false, err
-		}
-		s, err := DecodeSnapshot(v)
-		if err != nil {
-			return false, fmt.Errorf("group %s: %w", name, err)
-		}
-		en := c.newEntry(Restore(now, name, c.rules, s))
-		c.groups[name] = en
-		if since, ok := en.group.EmptySince(); ok && !since.Equal(s.EmptySince) {
-			emptied = append(emptied, en)
-		}
-		return true, nil
-	})
-	if err != nil {
-		return fmt.Errorf("read groups: %w", err)
-	}
-	err = c.st.Scan(store.OffsetRange(), func(e store.Entry) (bool, error) {
-		k, err := store.ParseOffsetKey(e.Key)
-		if err != nil {
-			return false, err
-		}
-		v, err := e.AppendValue(nil)
-		if err != nil {
-			return false, err
-		}
-		o, err := decodeOffset(v)
-		if err != nil {
-			return false, fmt.Errorf("group %s: offset of %s/%d: %w", k.Group, k.Topic, k.Partition, err)
-		}
-		en := c.groups[k.Group]
-		if en == nil {
-			en = c.newEntry(NewGroup(k.Group, c.rules))
-			c.groups[k.Group] = en
-		}
-		en.offsets.put(map[log.TopicPartition]Offset{{Topic: k.Topic, Partition: k.Partition}: o})
-		return true, nil
-	})
-	if err != nil {
-		return fmt.Errorf("read committed offsets: %w", err)
-	}
-	for _, en := range c.groups {
-		en.schedule(now)
-	}
-	for _, en := range emptied { // its members died with the last owner: its offsets age from now on
-		en.persist(en.group.Snapshot(), func(error) {})
-	}
-	return nil
 }
 
 // Rules returns the limits on groups.
@@ -186,7 +128,7 @@ func (c *Coordinator) entry(name string, create bool) (*entry, error) {
 	case c.closed:
 		return nil, fmt.Errorf("group %s: %w", name, log.ErrClosed)
 	case en != nil:
-		return en, nil
+		return en, en.damaged
 	case !create:
 		return nil, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
 	}

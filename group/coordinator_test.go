@@ -89,12 +89,12 @@ func (d *desk) Limits() store.Limits {
 // catalogue is the topics "orders", with 100 partitions, and what else it has.
 type catalogue map[string]byte
 
-func (c catalogue) TopicID(name string) (id [16]byte, partitions int32, ok bool) {
-	id[0], ok = c[name]
-	if ok {
-		partitions = 100
+func (c catalogue) TopicID(name string) (id [16]byte, partitions int32, err error) {
+	id[0] = c[name]
+	if id[0] == 0 {
+		return id, 0, fmt.Errorf("%w: %q", log.ErrUnknownTopic, name)
 	}
-	return id, partitions, ok
+	return id, 100, nil
 }
 
 // inOffice runs a test in a bubble, with a coordinator that is closed at its end.
@@ -513,30 +513,6 @@ func TestJoinDuringDelete(t *testing.T) {
 		wg.Wait()
 		o.wantState("Stable 1 1")
 		o.wantOffset(-1)
-	})
-}
-
-func TestOpenRefusesWhatItCannotRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for name, key := range map[string][]byte{
-			"snapshot": store.GroupKey("g"),
-			"offset":   offsetKey("g", orders(3)),
-		} {
-			st := store.OpenMemory()
-			var b store.Batch
-			b.Set(key, []byte("nonsense"))
-			st.Commit(&b, func(err error) {
-				if err != nil {
-					t.Error(err)
-				}
-			})
-			committer := partition.NewCommitter(st, zap.NewNop())
-			_, err := Open(st, committer, catalogue{}, Options{})
-			if err == nil || !strings.Contains(err.Error(), "group g") {
-				t.Errorf("%s: %v", name, err)
-			}
-			committer.Close()
-		}
 	})
 }
 

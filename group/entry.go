@@ -30,6 +30,8 @@ type entry struct {
 
 	buried chan struct{} // closed when a deletion is over
 
+	damaged error // why the group cannot be used, wraps log.ErrCorruptValue; nil for most
+
 	relay  relay
 	behind atomic.Bool // the store refused what the group had made of itself
 

@@ -24,6 +24,8 @@ type Offset struct {
 	// TopicID is the topic's identity: an offset of a topic that is gone is none. Who commits
 	// leaves it zero, for whatever topic has the name now, or says which topic is meant.
 	TopicID [16]byte
+
+	damaged error // why it cannot be told, wraps log.ErrCorruptValue; then only At is set
 }
 
 // MaxMetadata is the longest metadata of an offset, in bytes (offset.metadata.max.bytes).
@@ -49,7 +51,7 @@ func (o Offset) encode() []byte {
 
 func decodeOffset(v []byte) (Offset, error) {
 	if len(v) < offsetFixedSize || v[0] != offsetVersion {
-		return Offset{}, fmt.Errorf("%w: %d bytes are no committed offset", store.ErrCorrupt, len(v))
+		return Offset{}, fmt.Errorf("%w: %d bytes are no committed offset", log.ErrCorruptValue, len(v))
 	}
 	o := Offset{
 		Offset:      int64(binary.BigEndian.Uint64(v[17:])),
@@ -59,7 +61,7 @@ func decodeOffset(v []byte) (Offset, error) {
 	}
 	copy(o.TopicID[:], v[1:])
 	if o.Offset < 0 {
-		return Offset{}, fmt.Errorf("%w: committed offset %d", store.ErrCorrupt, o.Offset)
+		return Offset{}, fmt.Errorf("%w: committed offset %d", log.ErrCorruptValue, o.Offset)
 	}
 	return o, nil
 }
@@ -259,11 +261,10 @@ func (c *Coordinator) CheckOffset(tp log.TopicPartition, o Offset) error {
 }
 
 // checkOffset is CheckOffset and returns the topic's identity.
-func (c *Coordinator) checkOffset(tp log.TopicPartition, o Offset) (id [16]byte, err error) {
-	id, partitions, ok := c.topics.TopicID(tp.Topic)
+func (c *Coordinator) checkOffset(tp log.TopicPartition, o Offset) ([16]byte, error) {
+	id, partitions, err := c.topics.TopicID(tp.Topic)
 	switch {
-	case !ok:
-		err = fmt.Errorf("%w: %q", log.ErrUnknownTopic, tp.Topic)
+	case err != nil:
 	case o.TopicID != id && o.TopicID != [16]byte{}:
 		err = fmt.Errorf("%w: %q was deleted, and another one has the name", log.ErrUnknownTopic, tp.Topic)
 	case tp.Partition < 0 || tp.Partition >= partitions:
@@ -297,7 +298,7 @@ func offsetKey(group string, tp log.TopicPartition) []byte {
 
 // Fetch returns the committed offsets of a group for the partitions asked for, or, without
 // any, all that it has. Partitions without one are missing from the result, and so is
-// everything of a group that nobody knows.
+// everything of a group that nobody knows. One that is damaged is ErrCorruptValue.
 func (c *Coordinator) Fetch(name string, tps ...log.TopicPartition) (map[log.TopicPartition]Offset, error) {
 	found := make(map[log.TopicPartition]Offset)
 	en, err := c.entry(name, false)
@@ -308,14 +309,14 @@ func (c *Coordinator) Fetch(name string, tps ...log.TopicPartition) (map[log.Top
 		return nil, err
 	}
 	if len(tps) == 0 {
-		en.offsets.each(func(tp log.TopicPartition, o Offset) {
-			if c.valid(tp, o) {
-				found[tp] = o
-			}
-		})
+		en.offsets.each(func(tp log.TopicPartition, _ Offset) { tps = append(tps, tp) })
 	}
 	for _, tp := range tps {
-		if o, ok := en.offsets.get(tp); ok && c.valid(tp, o) {
+		o, ok := en.offsets.get(tp)
+		if ok && o.damaged != nil {
+			return nil, o.damaged
+		}
+		if ok && c.valid(tp, o) {
 			found[tp] = o
 		}
 	}
@@ -324,13 +325,23 @@ func (c *Coordinator) Fetch(name string, tps ...log.TopicPartition) (map[log.Top
 
 // valid reports whether the topic is still the one that the offset was committed for.
 func (c *Coordinator) valid(tp log.TopicPartition, o Offset) bool {
-	id, _, ok := c.topics.TopicID(tp.Topic)
-	return ok && id == o.TopicID
+	id, _, err := c.topics.TopicID(tp.Topic)
+	return err == nil && id == o.TopicID
+}
+
+// gone reports whether the topic that the offset was committed for is known to be gone: with a
+// damaged topic, or of a damaged offset, who knows.
+func (c *Coordinator) gone(tp log.TopicPartition, o Offset) bool {
+	id, _, err := c.topics.TopicID(tp.Topic)
+	return errors.Is(err, log.ErrUnknownTopic) || err == nil && id != o.TopicID && o.damaged == nil
 }
 
 // FetchFrom is Fetch from a snapshot of the store.
 func (c *Coordinator) FetchFrom(snap store.Snapshot, name string, tps ...log.TopicPartition) (map[log.TopicPartition]Offset, error) {
 	found := make(map[log.TopicPartition]Offset)
+	if _, err := c.entry(name, false); errors.Is(err, log.ErrCorruptValue) {
+		return nil, err
+	}
 	add := func(tp log.TopicPartition, value []byte) error {
 		o, err := decodeOffset(value)
 		if err == nil && c.valid(tp, o) {

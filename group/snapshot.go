@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/samsa-go/samsa/log"
 )
 
 // Snapshot is what survives a restart of the broker. Dynamic members are not part of it:
@@ -184,14 +186,17 @@ func duration(ms int64) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// DecodeSnapshot undoes Encode. A snapshot that it returns can be restored.
+var errBadSnapshot = fmt.Errorf("%w: group snapshot", log.ErrCorruptValue)
+
+// DecodeSnapshot undoes Encode. A snapshot that it returns can be restored. What is wrong with
+// v is ErrCorruptValue.
 func DecodeSnapshot(v []byte) (Snapshot, error) {
 	var stored storedGroup
 	if err := json.Unmarshal(v, &stored); err != nil {
-		return Snapshot{}, fmt.Errorf("group snapshot: %w", err)
+		return Snapshot{}, fmt.Errorf("%w: %s", errBadSnapshot, err.Error())
 	}
 	if stored.Version != storedGroupVersion {
-		return Snapshot{}, fmt.Errorf("group snapshot: version %d, this library knows %d", stored.Version, storedGroupVersion)
+		return Snapshot{}, fmt.Errorf("%w: version %d, this library knows %d", errBadSnapshot, stored.Version, storedGroupVersion)
 	}
 	s := Snapshot{
 		Generation:   stored.Generation,
@@ -219,7 +224,7 @@ func DecodeSnapshot(v []byte) (Snapshot, error) {
 		s.Members = append(s.Members, m)
 	}
 	if err := s.validate(); err != nil {
-		return Snapshot{}, fmt.Errorf("group snapshot: %w", err)
+		return Snapshot{}, fmt.Errorf("%w: %s", errBadSnapshot, err.Error())
 	}
 	return s, nil
 }

@@ -28,6 +28,11 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 		for _, t := range c.s.in.Catalogue.List() {
 			resp.Topics = append(resp.Topics, c.describe(req, t))
 		}
+		for _, name := range c.s.in.Catalogue.Damaged() {
+			mt := kmsg.NewMetadataResponseTopic()
+			mt.Topic, mt.ErrorCode = &name, codeStorageError
+			resp.Topics = append(resp.Topics, mt)
+		}
 		return resp
 	}
 	create := c.s.in.AutoCreateTopics && (req.AllowAutoTopicCreation || c.version < 4)

@@ -69,7 +69,9 @@ var codes = []struct {
 	{log.ErrClosed, codeNetworkException}, // clients try again, elsewhere or later
 	{log.ErrFailed, codeStorageError},
 	{log.ErrDiskFull, codeStorageError}, // clients try again
+	{log.ErrStorage, codeStorageError},
 	{log.ErrCorruptRecord, codeCorruptMessage},
+	{log.ErrCorruptValue, codeStorageError},
 	{log.ErrRecordTooLarge, codeMessageTooLarge},
 	{log.ErrTxTooLarge, codeRecordListTooLarge},
 	{log.ErrOffsetOutOfRange, codeOffsetOutOfRange},

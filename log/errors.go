@@ -1,24 +1,39 @@
 package log
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/samsa-go/samsa/internal/store"
+)
 
 // The errors that a caller can act on. They reach users of the module root under the
-// same names, wrapped with the topic, partition or offset they concern.
+// same names, wrapped once with the topic, partition or offset they concern: every error that
+// leaves a public function wraps exactly one of them, but for those of the caller's own context
+// and functions.
+//
+// Those that the store has already are its own values, so that nobody needs to translate.
 var (
 	// ErrClosed: the broker, producer or consumer was closed.
-	ErrClosed = errors.New("closed")
+	ErrClosed = store.ErrClosed
 	// ErrFailed: a write to the store failed, and no more writes are taken until the
 	// broker is opened again. What was acknowledged is safe; reads go on.
-	ErrFailed = errors.New("store failed, reopen to write again")
+	ErrFailed = store.ErrFailed
 	// ErrDiskFull: the append would leave too little room on the disk. Nothing was
 	// written; appends resume by themselves once there is room.
-	ErrDiskFull = errors.New("disk full")
+	ErrDiskFull = store.ErrDiskFull
+	// ErrStorage: the file system or the index failed, with the cause behind it. A failed write
+	// is ErrFailed instead.
+	ErrStorage = store.ErrIO
 	// ErrCorruptRecord: a batch fails a check of its bytes.
 	ErrCorruptRecord = errors.New("corrupt record")
+	// ErrCorruptValue: something stored that is no batch is damaged: the entry of a topic, a
+	// group, a committed offset or a producer's name, or a value of the application. What it
+	// belongs to cannot be used, and stays as it is until it is deleted by name.
+	ErrCorruptValue = store.ErrCorrupt
 	// ErrRecordTooLarge: a record exceeds the topic's max.message.bytes.
 	ErrRecordTooLarge = errors.New("record too large")
 	// ErrTxTooLarge: the records of one atomic call exceed what one store transaction holds.
-	ErrTxTooLarge = errors.New("transaction too large")
+	ErrTxTooLarge = store.ErrTooLarge
 	// ErrOffsetOutOfRange: the offset is before the log start or after the log end.
 	ErrOffsetOutOfRange = errors.New("offset out of range")
 	// ErrUnknownTopic: there is no topic of that name, or it was deleted.
@@ -38,13 +53,13 @@ var (
 	// ErrInvalidOption: an option is out of its range; the error names every wrong one.
 	ErrInvalidOption = errors.New("invalid option")
 	// ErrLocked: the directory is open already, in this process or another.
-	ErrLocked = errors.New("directory is in use")
+	ErrLocked = store.ErrLocked
 	// ErrNotDirectory: the path is a file, or a directory that holds something else.
-	ErrNotDirectory = errors.New("not a samsa data directory")
+	ErrNotDirectory = store.ErrNotDirectory
 	// ErrReadOnly: the directory cannot be written.
-	ErrReadOnly = errors.New("directory is read-only")
+	ErrReadOnly = store.ErrReadOnly
 	// ErrNewerFormat: the directory was written by a newer version of this library.
-	ErrNewerFormat = errors.New("data directory has a newer format")
+	ErrNewerFormat = store.ErrNewerFormat
 	// ErrInvalidRecord: the topic does not take such a record: one without a key in a
 	// compacted topic.
 	ErrInvalidRecord = errors.New("invalid record")
@@ -61,7 +76,7 @@ var (
 	ErrInvalidKey = errors.New("invalid key")
 	// ErrInvalidSnapshot: what should be restored is no snapshot of a broker, or it is damaged or
 	// not whole.
-	ErrInvalidSnapshot = errors.New("invalid snapshot")
+	ErrInvalidSnapshot = store.ErrBadStream
 	// ErrUnavailable: the broker does not answer as it should now; the same call may succeed
 	// later. A broker in good health never says so; faults of the test kit do.
 	ErrUnavailable = errors.New("unavailable for the moment")

@@ -227,7 +227,7 @@ func (l *Log) open(e store.Entry, key store.BatchKey, buf []byte) (Envelope, []b
 
 func (l *Log) corrupt(key store.BatchKey, err, cause error) error {
 	if cause != nil {
-		return fmt.Errorf("%s: batch ending at offset %d: %w: %w", l.tp, key.LastOffset, err, cause)
+		return fmt.Errorf("%s: batch ending at offset %d: %w: %s", l.tp, key.LastOffset, err, cause.Error())
 	}
 	return fmt.Errorf("%s: batch ending at offset %d: %w", l.tp, key.LastOffset, err)
 }
@@ -281,13 +281,10 @@ func firstSince(b Batch, records []byte, start, ts int64) (offset, timestamp int
 	}
 }
 
-// wrap maps an error of the store to the one that users know.
+// wrap names the partition in an error of the store.
 func (l *Log) wrap(err error) error {
-	switch {
-	case err == nil || errors.Is(err, ErrCorruptRecord):
+	if err == nil || errors.Is(err, ErrCorruptRecord) {
 		return err
-	case errors.Is(err, store.ErrClosed):
-		return fmt.Errorf("%s: %w", l.tp, ErrClosed)
 	}
 	return fmt.Errorf("%s: %w", l.tp, err)
 }

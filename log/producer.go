@@ -32,7 +32,10 @@ type producerState struct {
 	next   int64
 	usedAt int64 // of the last append, ms since the epoch
 	named  bool
-	recent []sequenced // the last batches, oldest first, in the order of offsets; at most producerWindow
+	// damaged: what was stored is, and nothing in the log tells what it said. It stays in the
+	// store until the producer begins anew, with sequence 0, or is forgotten.
+	damaged bool
+	recent  []sequenced // the last batches, oldest first, in the order of offsets; at most producerWindow
 }
 
 // sequenced is one batch of a producer.
@@ -52,7 +55,7 @@ const (
 	MaxProducerSize = store.ProducerKeySize + producerHeaderSize + producerWindow*sequencedSize
 )
 
-var errProducerState = fmt.Errorf("%w: state of a producer", ErrCorruptRecord)
+var errProducerState = fmt.Errorf("%w: state of a producer", ErrCorruptValue)
 
 // sequenceOf is the sequence of a producer's n-th record.
 func sequenceOf(n int64) int32 { return int32(n & math.MaxInt32) }
@@ -71,6 +74,8 @@ func sequencedOf(b Batch) sequenced {
 func (s *producerState) check(b Batch) (duplicateOf int64, err error) {
 	q, epoch := sequencedOf(b), b.ProducerEpoch()
 	switch {
+	case s.damaged && q.first != 0:
+		return -1, fmt.Errorf("%w: what was known of producer %d is damaged, it has to begin a new epoch", ErrOutOfOrderSequence, b.ProducerID())
 	case epoch < s.epoch:
 		return -1, fmt.Errorf("%w: producer %d has epoch %d, its batch %d", ErrProducerFenced, b.ProducerID(), s.epoch, epoch)
 	case epoch > s.epoch && q.first != 0:
@@ -91,7 +96,7 @@ func (s *producerState) check(b Batch) (duplicateOf int64, err error) {
 func (s *producerState) add(b Batch) {
 	q := sequencedOf(b)
 	if epoch := b.ProducerEpoch(); epoch != s.epoch || q.first != sequenceOf(s.next) {
-		s.epoch, s.next, s.recent = epoch, int64(q.first), s.recent[:0]
+		s.epoch, s.next, s.recent, s.damaged = epoch, int64(q.first), s.recent[:0], false
 	}
 	if len(s.recent) == producerWindow {
 		s.recent = append(s.recent[:0], s.recent[1:]...)
@@ -137,7 +142,7 @@ func (s *producerState) append(dst []byte) []byte {
 	return dst
 }
 
-// decodeProducer reads a stored state. What is wrong with it is ErrCorruptRecord.
+// decodeProducer reads a stored state. What is wrong with it is ErrCorruptValue.
 func decodeProducer(v []byte) (*producerState, error) {
 	if len(v) < producerHeaderSize || v[0] != producerVersion || binary.BigEndian.Uint64(v[1:]) != xxhash.Sum64(v[producerHashSize:]) {
 		return nil, fmt.Errorf("%w: %x", errProducerState, v)

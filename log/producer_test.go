@@ -132,8 +132,8 @@ func FuzzDecodeProducer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, v []byte) {
 		s, err := decodeProducer(v)
 		if err != nil {
-			if !errors.Is(err, ErrCorruptRecord) {
-				t.Errorf("%v is not ErrCorruptRecord", err)
+			if !errors.Is(err, ErrCorruptValue) {
+				t.Errorf("%v is not ErrCorruptValue", err)
 			}
 			return
 		}

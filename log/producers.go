@@ -1,6 +1,7 @@
 package log
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 
@@ -94,6 +95,29 @@ func (l *Log) StoredOf(producer int64) int64 {
 		return s.next
 	}
 	return 0
+}
+
+// ProducerErr returns ErrCorruptValue when nobody can tell any more how far the producer has got:
+// what StoredOf says is not true then.
+func (l *Log) ProducerErr(producer int64) error {
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	if s := l.producers.known[producer]; s != nil && s.damaged {
+		return fmt.Errorf("%s: producer %d: %w", l.tp, producer, errProducerState)
+	}
+	return nil
+}
+
+// Damaged returns what OpenLog has found damaged besides batches, and could not make anew of them: each
+// is an ErrCorruptValue.
+func (l *Log) Damaged() []error {
+	var all []error
+	for _, info := range l.Producers() {
+		if err := l.ProducerErr(info.ID); err != nil {
+			all = append(all, err)
+		}
+	}
+	return all
 }
 
 // LastBatchOf reports whether b is the last that the log knows of its producer, which has

@@ -11,7 +11,7 @@ import (
 // the log as it was found. After power loss either may be ahead of the other: a state is
 // put back to the log's end, and tail, the headers of the batches that were not fsynced,
 // oldest first, is added where it is missing. A state that is damaged is made anew from the
-// batches. When one was used that is not known any more counts as used now, and as one with a
+// batches, or, without any, stays as it is if some were trimmed: see producerState. When one was used that is not known any more counts as used now, and as one with a
 // name: it is remembered for long rather than forgotten early. What has changed is stored, before anything is appended that the old states would
 // seem to speak of.
 func (l *Log) recoverProducers(tail []Batch) error {
@@ -19,16 +19,19 @@ func (l *Log) recoverProducers(tail []Batch) error {
 	changed := make(map[int64]bool)
 	ahead := make(map[int64][]Batch) // of producers whose states were ahead: their batches, to be found
 	err := l.st.Scan(store.ProducerRange(l.id), func(e store.Entry) (bool, error) {
-		key, s, err := readProducer(e)
-		damaged := errors.Is(err, ErrCorruptRecord) || errors.Is(err, store.ErrCorrupt)
-		if damaged {
-			s, err = &producerState{epoch: -1, usedAt: now, named: true}, nil
+		key, err := store.ParseProducerKey(e.Key)
+		if err != nil {
+			return false, err
+		}
+		s, err := readProducer(e)
+		if errors.Is(err, ErrCorruptValue) {
+			s, err = &producerState{epoch: -1, usedAt: now, named: true, damaged: true}, nil
 		}
 		if err != nil {
 			return false, err
 		}
 		l.producers.setLocked(key.ID, s)
-		if damaged || s.lastOffset() >= l.End() {
+		if s.damaged || s.lastOffset() >= l.End() {
 			ahead[key.ID] = nil
 		}
 		return true, nil
@@ -56,30 +59,26 @@ func (l *Log) recoverProducers(tail []Batch) error {
 		return err
 	}
 	for id, batches := range ahead {
-		changed[id] = true
 		s := l.producers.known[id]
 		s.cut(l.End())
 		if len(batches) > len(s.recent) {
 			s.rebuild(batches)
 		}
-		if len(s.recent) == 0 {
+		s.damaged = s.damaged && l.Start() > 0 // else all that it ever stored is there
+		changed[id] = !s.damaged
+		if len(s.recent) == 0 && !s.damaged {
 			delete(l.producers.known, id)
 		}
 	}
 	return l.storeProducers(changed)
 }
 
-func readProducer(e store.Entry) (store.ProducerKey, *producerState, error) {
-	key, err := store.ParseProducerKey(e.Key)
-	if err != nil {
-		return key, nil, err
-	}
+func readProducer(e store.Entry) (*producerState, error) {
 	value, err := e.AppendValue(nil)
 	if err != nil {
-		return key, nil, err
+		return nil, err
 	}
-	s, err := decodeProducer(value)
-	return key, s, err
+	return decodeProducer(value)
 }
 
 // findProducers adds to found, for each producer that it names, the headers of its last
@@ -144,7 +143,10 @@ func (s *producerState) rebuild(batches []Batch) {
 func (l *Log) storeProducers(changed map[int64]bool) error {
 	step := l.st.Limits().Entries / 2
 	var b store.Batch
-	for id := range changed {
+	for id, whole := range changed {
+		if !whole {
+			continue
+		}
 		key := store.AppendProducerKey(nil, store.ProducerKey{PartitionID: l.id, ID: id})
 		if s := l.producers.known[id]; s != nil {
 			b.Set(key, s.append(nil))

@@ -75,7 +75,7 @@ func redo(st store.Store, key []byte) (bool, error) {
 	}
 	start, err := NewLog(st, id, TopicPartition{}).readStart()
 	if err != nil {
-		return false, err
+		return false, unlessCorrupt(err) // then nobody reads the partition
 	}
 	if n.env.Batch().LastOffset() < start {
 		return false, nil // trimmed since, and the note's deletion was lost

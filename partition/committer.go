@@ -375,16 +375,9 @@ func (c *Committer) room(tx *Tx, full error, n int) error {
 		return nil
 	}
 	if !tx.Essential {
-		return fullError(full)
+		return full
 	}
-	return fullError(c.st.Room(n, true))
-}
-
-func fullError(err error) error {
-	if errors.Is(err, store.ErrDiskFull) {
-		return fmt.Errorf("%w: %w", log.ErrDiskFull, err)
-	}
-	return err
+	return c.st.Room(n, true)
 }
 
 func (c *Committer) refuse(tx *Tx, err error) {
@@ -490,6 +483,8 @@ func (c *Committer) failLocked(err error) {
 	if err == nil || c.failed != nil {
 		return
 	}
-	c.failed = fmt.Errorf("%w: %w", log.ErrFailed, err)
+	if c.failed = err; !errors.Is(err, log.ErrFailed) {
+		c.failed = fmt.Errorf("%w: %w", log.ErrFailed, err)
+	}
 	c.logger.Error("write to the store failed, no more writes until it is opened again", zap.Error(err))
 }

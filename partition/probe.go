@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/samsa-go/samsa/internal/probe"
-	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -137,7 +136,7 @@ func (c *Committer) crowded(tx *Tx) error {
 	}
 	w := tx.work(probe.Space)
 	if err := p.Ask(w).Err; err != nil {
-		return about(w, fullError(fmt.Errorf("%w: %w", store.ErrDiskFull, err)))
+		return about(w, fmt.Errorf("%w: %w", log.ErrDiskFull, err))
 	}
 	return nil
 }

@@ -55,10 +55,13 @@ func (pr *Producer) err(p *Partition) error {
 	if pr.fenced.Load() {
 		return fmt.Errorf("%s: producer %s: %w", p.TopicPartition(), pr.name, log.ErrProducerFenced)
 	}
+	if err := p.log.ProducerErr(pr.ID); err != nil {
+		return fmt.Errorf("producer %s: %w", pr.name, err)
+	}
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	if err := pr.broken[p]; err != nil {
-		return fmt.Errorf("%s: producer %s: %w: an earlier batch failed: %w", p.TopicPartition(), pr.name, log.ErrOutOfOrderSequence, err)
+		return fmt.Errorf("%s: producer %s: %w: an earlier batch failed: %s", p.TopicPartition(), pr.name, log.ErrOutOfOrderSequence, err.Error())
 	}
 	return nil
 }
@@ -90,21 +93,48 @@ const (
 	nameSize    = 1 + 8 + 8
 )
 
-// OpenProducers reads where the ids have got to.
-func OpenProducers(st store.Store, c *Committer) (*Producers, error) {
-	ps := &Producers{st: st, c: c, live: make(map[string]*Producer)}
+// OpenProducers reads where the ids have got to. damaged is what of their names and ids is
+// damaged: each is an ErrCorruptValue. A name of which that is so cannot be claimed. Without the
+// next id, ids go on far behind all that are known, in the given partitions, which are all there
+// are, and by name.
+func OpenProducers(st store.Store, c *Committer, partitions []*Partition) (ps *Producers, damaged []error, err error) {
+	ps = &Producers{st: st, c: c, live: make(map[string]*Producer)}
+	names, damaged, err := ps.readNames(time.Now())
+	if err != nil {
+		return nil, nil, err
+	}
 	v, err := st.Get(store.NamesKey(nextIDKey))
 	if errors.Is(err, store.ErrNotFound) {
-		return ps, nil
+		return ps, damaged, nil
 	}
 	if err == nil {
 		ps.next, err = store.ParseOffset(v)
 	}
+	if errors.Is(err, log.ErrCorruptValue) {
+		damaged = append(damaged, fmt.Errorf("next producer id: %w", err))
+		ps.next, err = lastID(names, partitions)+idLeap, nil
+	}
 	if err != nil {
-		return nil, fmt.Errorf("next producer id: %w", err)
+		return nil, nil, fmt.Errorf("next producer id: %w", err)
 	}
 	ps.reserved = ps.next
-	return ps, nil
+	return ps, damaged, nil
+}
+
+// idLeap is more than the ids that may have been given to producers of which nothing is stored.
+const idLeap = 1 << 40
+
+// lastID is the largest id that is known, or 0.
+func lastID(names []storedName, partitions []*Partition) (last int64) {
+	for _, n := range names {
+		last = max(last, n.id)
+	}
+	for _, p := range partitions {
+		for _, info := range p.log.Producers() {
+			last = max(last, info.ID)
+		}
+	}
+	return last
 }
 
 // NextID returns an id that no producer ever had. It may wait for an fsync.
@@ -203,7 +233,7 @@ func nameValue(id, usedMs int64) []byte {
 
 func parseName(v []byte) (id, usedMs int64, err error) {
 	if len(v) != nameSize || v[0] != nameVersion || v[1]&0x80 != 0 {
-		return 0, 0, fmt.Errorf("%w: %x is not what is stored of a producer's name", store.ErrCorrupt, v)
+		return 0, 0, fmt.Errorf("%w: %x is not what is stored of a producer's name", log.ErrCorruptValue, v)
 	}
 	return int64(binary.BigEndian.Uint64(v[1:])), int64(binary.BigEndian.Uint64(v[9:])), nil
 }
@@ -215,7 +245,7 @@ func parseName(v []byte) (id, usedMs int64, err error) {
 func (ps *Producers) Expire(ctx context.Context, now time.Time, partitions []*Partition) error {
 	ps.mu.Lock() // no name is claimed meanwhile
 	defer ps.mu.Unlock()
-	names, err := ps.readNames(now)
+	names, _, err := ps.readNames(now)
 	if err != nil {
 		return err
 	}
@@ -244,25 +274,31 @@ type storedName struct {
 	id, usedMs int64
 }
 
-func (ps *Producers) readNames(now time.Time) (names []storedName, err error) {
+// readNames returns what is stored of all names, and of which it is damaged.
+func (ps *Producers) readNames(now time.Time) (names []storedName, damaged []error, err error) {
 	err = ps.st.Scan(store.NamesRange(nameKey), func(e store.Entry) (bool, error) {
+		name := string(e.Key[len(store.NamesKey(nameKey)):])
+		n := storedName{key: slices.Clone(e.Key)}
 		v, err := e.AppendValue(nil)
+		if err == nil {
+			n.id, n.usedMs, err = parseName(v)
+		}
+		if errors.Is(err, log.ErrCorruptValue) {
+			damaged = append(damaged, fmt.Errorf("producer %s: %w", name, err))
+			return true, nil
+		}
 		if err != nil {
 			return false, err
 		}
-		n := storedName{key: slices.Clone(e.Key)}
-		if n.id, n.usedMs, err = parseName(v); err != nil {
-			return false, fmt.Errorf("producer %q: %w", e.Key, err)
-		}
 		ps.names.Lock()
-		if ps.live[string(n.key[len(store.NamesKey(nameKey)):])] != nil {
+		if ps.live[name] != nil {
 			n.usedMs = now.UnixMilli()
 		}
 		ps.names.Unlock()
 		names = append(names, n)
 		return true, nil
 	})
-	return names, err
+	return names, damaged, err
 }
 
 // expirePartition forgets producers of p. Of those that were used meanwhile it notes that in

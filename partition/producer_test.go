@@ -126,7 +126,7 @@ func TestSequencesOfSeveralProducersAndPartitions(t *testing.T) {
 
 func (s *scene) producers() *Producers {
 	s.t.Helper()
-	ps, err := OpenProducers(s.desk, s.Committer)
+	ps, _, err := OpenProducers(s.desk, s.Committer, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -293,5 +293,66 @@ func TestExpire(t *testing.T) {
 		expire(NameExpiry-time.Second, loader.ID) // what it did in p counts while it is used in q
 		expire(NameExpiry)
 		named(false, "loader")
+	})
+}
+
+// A name of which the entry is damaged cannot be claimed, and is not forgotten; others can, and what
+// nobody uses is forgotten as ever.
+func TestDamagedName(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		ps := s.producers()
+		ps.Release(s.claim(ps, "good"))
+		ps.Release(s.claim(ps, "old"))
+		key := store.NamesKey(nameKey + "bad")
+		s.put(key, "damaged")
+		ps, damaged, err := OpenProducers(s.desk, s.Committer, nil)
+		if err != nil || len(damaged) != 1 || !errors.Is(damaged[0], log.ErrCorruptValue) || !strings.Contains(damaged[0].Error(), "bad") {
+			t.Fatalf("damaged: %v, %v", damaged, err)
+		}
+		if _, err := ps.Claim("bad"); !errors.Is(err, log.ErrCorruptValue) {
+			t.Errorf("claim: %v", err)
+		}
+		s.claim(ps, "good")
+		if err := ps.Expire(t.Context(), time.Now().Add(2*NameExpiry), nil); err != nil {
+			t.Errorf("expire: %v", err)
+		}
+		if _, err := s.desk.Get(key); err != nil {
+			t.Errorf("it is %v", err)
+		}
+		if _, err := s.desk.Get(store.NamesKey(nameKey + "old")); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("what is not used is %v", err)
+		}
+	})
+}
+
+// Without the next id, ids go on behind all that any producer may have.
+func TestDamagedNextID(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		ps := s.producers()
+		last := s.claim(ps, "name")
+		s.put(store.NamesKey(nextIDKey), "damaged")
+		ps, damaged, err := OpenProducers(s.desk, s.Committer, nil)
+		if err != nil || len(damaged) != 1 || !errors.Is(damaged[0], log.ErrCorruptValue) {
+			t.Fatalf("damaged: %v, %v", damaged, err)
+		}
+		id, err := ps.NextID()
+		if err != nil || id < last.ID+idLeap {
+			t.Errorf("the next id is %d, %v", id, err)
+		}
+		if _, damaged, err := OpenProducers(s.desk, s.Committer, nil); err != nil || len(damaged) != 0 {
+			t.Errorf("then: %v, %v", damaged, err)
+		}
+	})
+}
+
+// put writes to the store past everybody.
+func (s *scene) put(key []byte, value string) {
+	s.t.Helper()
+	var b store.Batch
+	b.Set(key, []byte(value))
+	s.desk.Store.Commit(&b, func(err error) {
+		if err != nil {
+			s.t.Error(err)
+		}
 	})
 }

@@ -65,7 +65,7 @@ func TestMistakesAreExplained(t *testing.T) {
 		"bad topic":         {func(ft *fakeTest) { samsatest.New(ft, samsatest.Topic("no/slash", 1)) }, "no/slash"},
 		"bad options":       {func(ft *fakeTest) { samsatest.New(ft, samsatest.Options(samsa.Options{MaxUpdateRetries: -7})) }, "MaxUpdateRetries"},
 		"fork of a disk":    {func(ft *fakeTest) { samsatest.Fork(ft, onDisk(ft)) }, "on disk"},
-		"fork after close":  {func(ft *fakeTest) { b := samsatest.New(ft); _ = b.Close(); samsatest.Fork(ft, b) }, "Fork: store closed"},
+		"fork after close":  {func(ft *fakeTest) { b := samsatest.New(ft); _ = b.Close(); samsatest.Fork(ft, b) }, "Fork: closed"},
 		"topics of a fork":  {func(ft *fakeTest) { samsatest.Fork(ft, samsatest.New(ft), samsatest.Topic("t", 1)) }, "Topic and Dir are for New"},
 		"no such topic":     {func(ft *fakeTest) { samsatest.Drain(ft, samsatest.New(ft), "t") }, `unknown topic: "t"`},
 		"produce":           {func(ft *fakeTest) { samsatest.Produce(ft, samsatest.New(ft), "t", "v") }, `unknown topic: "t"`},

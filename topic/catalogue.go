@@ -37,47 +37,53 @@ type Catalogue struct {
 
 	mu       sync.RWMutex // guards what follows
 	topics   map[string]*Topic
+	damaged  map[string]damaged // topics that cannot be used, by name; none is in topics
 	ids      map[ID]*Topic
 	names    map[string]*Topic // by collisionKey
 	listed   []*Topic          // by name, replaced as a whole; nil when topics has changed since
 	watchers map[*partition.Waiter]struct{}
 }
 
-// Open reads the catalogue and opens the log of every partition. It returns what had to
-// be cut from damaged logs, even if it then fails. The committer must be idle until Open
-// returns.
-func Open(st store.Store, committer *partition.Committer) (*Catalogue, []log.Cut, error) {
+// Found is what Open has to tell about the state of what it found.
+type Found struct {
+	Cuts    []log.Cut // of logs whose ends were damaged
+	Damaged []error   // small values that are damaged: each is an ErrCorruptValue
+}
+
+// Open reads the catalogue and opens the log of every partition. It returns what it found
+// even if it then fails. A topic whose entry or log start offset is damaged cannot be used, until
+// it is deleted by name. The committer must be idle until Open returns.
+func Open(st store.Store, committer *partition.Committer) (*Catalogue, Found, error) {
+	var found Found
 	c := &Catalogue{
 		st:        st,
 		committer: committer,
 		change:    make(chan struct{}, 1),
 		next:      1,
 		topics:    make(map[string]*Topic),
+		damaged:   make(map[string]damaged),
 		ids:       make(map[ID]*Topic),
 		names:     make(map[string]*Topic),
 		watchers:  make(map[*partition.Waiter]struct{}),
 	}
 	c.changed.Store(new(change))
-	if err := c.readNext(); err != nil {
-		return nil, nil, err
-	}
 	redone, dropped, err := log.RecoverRewrites(st)
+	if err == nil {
+		err = c.readTopics(&found)
+	}
+	if err == nil {
+		err = c.readNext(&found)
+	}
+	if err == nil {
+		err = c.settle(len(found.Cuts) > 0 || redone+dropped > 0)
+	}
+	if err == nil && redone+dropped > 0 {
+		err = log.FinishRewrites(st)
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, found, err
 	}
-	cuts, err := c.readTopics()
-	if err != nil {
-		return nil, cuts, err
-	}
-	if err := c.settle(len(cuts) > 0 || redone+dropped > 0); err != nil {
-		return nil, cuts, err
-	}
-	if redone+dropped > 0 {
-		if err := log.FinishRewrites(st); err != nil {
-			return nil, cuts, err
-		}
-	}
-	return c, cuts, nil
+	return c, found, nil
 }
 
 // settle ends the recovery, once all logs are open. What was deleted, now or in an
@@ -100,61 +106,99 @@ func (c *Catalogue) settle(changed bool) error {
 }
 
 // readTopics reads all topics and opens their logs, in the order of their names.
-func (c *Catalogue) readTopics() ([]log.Cut, error) {
+func (c *Catalogue) readTopics(found *Found) error {
 	entries, err := c.read(topicKey)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var cuts []log.Cut
-	numbers := make(map[uint32]string)
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		t, config, err := decode(name, entries[name])
-		if err != nil {
-			return cuts, err
+	names := make(map[uint32]int)
+	for _, e := range entries {
+		if t, _, _ := e.topic(); t.number != 0 {
+			names[t.number]++
 		}
-		if other, ok := numbers[t.number]; ok {
-			return cuts, fmt.Errorf("topic %s: catalogue entry: number %d is that of topic %s", name, t.number, other)
+	}
+	for _, e := range entries {
+		t, config, err := e.topic()
+		c.next = max(c.next, int64(t.number)+1)
+		if names[t.number] > 1 {
+			err = fmt.Errorf("%w: catalogue entry: number %d is that of another topic too", log.ErrCorruptValue, t.number)
+			t.number = 0
 		}
-		numbers[t.number] = name
-		ps, found, err := t.openPartitions(c.st, 0, config.Partitions, config, false)
-		cuts = append(cuts, found...)
-		if err != nil {
-			return cuts, err
+		var ps []*partition.Partition
+		var cuts []log.Cut
+		if err == nil {
+			ps, cuts, err = t.openPartitions(c.st, 0, config.Partitions, config, false)
+			found.Cuts = append(found.Cuts, cuts...)
+		}
+		switch {
+		case errors.Is(err, log.ErrCorruptValue):
+			d := damaged{number: t.number, err: fmt.Errorf("topic %s: %w", e.key, err)}
+			c.damaged[e.key] = d
+			found.Damaged = append(found.Damaged, d.err)
+			continue
+		case err != nil:
+			return err
 		}
 		for _, p := range ps {
 			p.SetProbes(c.committer.Probes())
+			found.Damaged = append(found.Damaged, p.Log().Damaged()...)
 		}
 		t.state.Store(&state{config: config, partitions: ps})
 		c.putLocked(t)
-		c.next = max(c.next, int64(t.number)+1)
-	}
-	return cuts, nil
-}
-
-func (c *Catalogue) readNext() error {
-	v, err := c.st.Get(store.CatalogueKey(nextNumberKey))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err == nil {
-		c.next, err = store.ParseOffset(v)
-	}
-	if err != nil {
-		return fmt.Errorf("catalogue: next topic number: %w", err)
 	}
 	return nil
 }
 
-// read returns the catalogue's entries of one kind, by what follows the kind in the key.
-func (c *Catalogue) read(kind string) (map[string][]byte, error) {
-	entries := make(map[string][]byte)
+// readNext reads the number of the next topic, once the topics are known. Without it, or when
+// there is data that may belong to a damaged topic, it is one that nothing in the store has.
+func (c *Catalogue) readNext(found *Found) error {
+	v, err := c.st.Get(store.CatalogueKey(nextNumberKey))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	var next int64
+	if err == nil {
+		next, err = store.ParseOffset(v)
+	}
+	if err != nil && !errors.Is(err, log.ErrCorruptValue) {
+		return fmt.Errorf("catalogue: next topic number: %w", err)
+	}
+	c.next = max(c.next, next)
+	if err == nil && !c.unattributed() {
+		return nil
+	}
+	if err != nil {
+		found.Damaged = append(found.Damaged, fmt.Errorf("catalogue: next topic number: %w", err))
+	}
+	newest, err := c.newestNumber()
+	c.next = max(c.next, newest+1)
+	return err
+}
+
+// entry is one entry of the catalogue.
+type entry struct {
+	key   string // what follows the kind
+	value []byte
+	err   error // why the value cannot be read
+}
+
+func (e entry) topic() (*Topic, Config, error) {
+	if e.err != nil {
+		return &Topic{name: e.key}, Config{}, e.err
+	}
+	return decode(e.key, e.value)
+}
+
+// read returns the catalogue's entries of one kind, in the order of their keys.
+func (c *Catalogue) read(kind string) ([]entry, error) {
+	var entries []entry
 	skip := len(store.CatalogueKey(kind))
 	err := c.st.Scan(store.CatalogueRange(kind), func(e store.Entry) (bool, error) {
 		v, err := e.AppendValue(nil)
-		if err != nil {
+		if err != nil && !errors.Is(err, log.ErrCorruptValue) {
 			return false, err
 		}
-		entries[string(e.Key[skip:])] = v
+		entries = append(entries, entry{string(e.Key[skip:]), v, err})
 		return true, nil
 	})
 	if err != nil {
@@ -163,15 +207,19 @@ func (c *Catalogue) read(kind string) (map[string][]byte, error) {
 	return entries, nil
 }
 
-// Get returns the topic of that name, or ErrUnknownTopic.
+// Get returns the topic of that name, or ErrUnknownTopic, or ErrCorruptValue for one that is
+// damaged.
 func (c *Catalogue) Get(name string) (*Topic, error) {
 	c.mu.RLock()
-	t := c.topics[name]
+	t, d := c.topics[name], c.damaged[name]
 	c.mu.RUnlock()
-	if t == nil {
-		return nil, fmt.Errorf("%w: %q", log.ErrUnknownTopic, name)
+	switch {
+	case t != nil:
+		return t, nil
+	case d.err != nil:
+		return nil, d.err
 	}
-	return t, nil
+	return nil, fmt.Errorf("%w: %q", log.ErrUnknownTopic, name)
 }
 
 // Find returns the topic of that identity, nil when there is none.
@@ -181,13 +229,13 @@ func (c *Catalogue) Find(id ID) *Topic {
 	return c.ids[id]
 }
 
-// TopicID returns a topic's identity and its number of partitions; false when there is none.
-func (c *Catalogue) TopicID(name string) (id [16]byte, partitions int32, ok bool) {
+// TopicID returns a topic's identity and its number of partitions. Errors are those of Get.
+func (c *Catalogue) TopicID(name string) (id [16]byte, partitions int32, err error) {
 	t, err := c.Get(name)
 	if err != nil {
-		return id, 0, false
+		return id, 0, err
 	}
-	return t.ID(), int32(len(t.Partitions())), true
+	return t.ID(), int32(len(t.Partitions())), nil
 }
 
 // List returns all topics, by name. The slice is not to be changed. Who asks again and again
@@ -219,6 +267,15 @@ func (c *Catalogue) removeLocked(t *Topic) {
 	delete(c.ids, t.id)
 	delete(c.names, collisionKey(t.name))
 	c.listed = nil
+}
+
+// Partitions returns the partitions of all topics.
+func (c *Catalogue) Partitions() []*partition.Partition {
+	var all []*partition.Partition
+	for _, t := range c.List() {
+		all = append(all, t.Partitions()...)
+	}
+	return all
 }
 
 // Watch wakes w whenever a topic is created, changed or deleted, until Unwatch.
@@ -292,6 +349,9 @@ func (c *Catalogue) free(name string) error {
 	defer c.mu.RUnlock()
 	if c.topics[name] != nil {
 		return fmt.Errorf("%w: %q", log.ErrTopicExists, name)
+	}
+	if d := c.damaged[name]; d.err != nil {
+		return d.err // its data is there
 	}
 	if other := c.names[collisionKey(name)]; other != nil {
 		return fmt.Errorf("%w: %q collides with the topic %q: '.' and '_' count as the same", log.ErrInvalidTopic, name, other.name)
@@ -368,13 +428,17 @@ func (c *Catalogue) publish(t *Topic, s *state, added bool) {
 // Delete removes a topic. Appends and reads of it fail from now on with
 // ErrUnknownTopic, sleeping readers are woken, and the name is free again. Its data is
 // doomed: Purge removes it, if need be after a crash. When Delete fails the topic is as
-// it was, except with ErrFailed: then it is gone until the next open tells.
+// it was, except with ErrFailed: then it is gone until the next open tells. It is the way to be
+// rid of a damaged topic.
 func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	if err := c.lock(ctx); err != nil {
 		return fmt.Errorf("delete topic %s: %w", name, err)
 	}
 	defer c.unlock()
 	t, err := c.Get(name)
+	if errors.Is(err, log.ErrCorruptValue) {
+		return c.deleteDamaged(name)
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -380,37 +381,143 @@ func TestCloseEndsPartitions(t *testing.T) {
 	})
 }
 
-func TestCorruptCatalogue(t *testing.T) {
+// A topic whose entry is damaged is told, and cannot be used; its name stays taken and its data
+// stays, until it is deleted. Nobody else notices.
+func TestDamagedTopic(t *testing.T) {
 	good := `{"version":1,"number":9,"id":"00112233445566778899aabbccddeeff","partitions":1}`
-	for name, tt := range map[string]struct{ key, value, want string }{
-		"no JSON":            {topicKey + "bad", "{", "topic bad: catalogue entry"},
-		"half of it":         {topicKey + "bad", good[:40], "topic bad: catalogue entry"},
-		"newer version":      {topicKey + "bad", strings.Replace(good, `n":1`, `n":2`, 1), "version 2, this library knows 1"},
-		"no version":         {topicKey + "bad", "{}", "version 0"},
-		"short id":           {topicKey + "bad", strings.Replace(good, "0011", "00", 1), "id"},
-		"id is no hex":       {topicKey + "bad", strings.Replace(good, "0011", "xx11", 1), "id"},
-		"no partitions":      {topicKey + "bad", strings.Replace(good, `s":1`, `s":0`, 1), "0 partitions"},
-		"too many":           {topicKey + "bad", strings.Replace(good, `s":1`, `s":99999`, 1), "99999"},
-		"no number":          {topicKey + "bad", strings.Replace(good, `r":9`, `r":0`, 1), "number 0"},
-		"number beyond":      {topicKey + "bad", strings.Replace(good, `r":9`, `r":4294967296`, 1), "topic bad: catalogue entry"},
-		"number of another":  {topicKey + "bad", strings.Replace(good, `r":9`, `r":1`, 1), "number 1 is that of topic"},
-		"unknown config":     {topicKey + "bad", strings.Replace(good, `}`, `,"configs":{"x":"1"}}`, 1), `unknown name "x"`},
-		"bad config":         {topicKey + "bad", strings.Replace(good, `}`, `,"configs":{"retention.ms":"x"}}`, 1), "retention.ms"},
-		"next number":        {nextNumberKey, "soon", "next topic number"},
-		"next number is odd": {nextNumberKey, "\xff2345678", "next topic number"},
+	for name, tt := range map[string]struct{ value, want string }{
+		"no JSON":        {"{", "topic bad: corrupt value: catalogue entry"},
+		"half of it":     {good[:40], "topic bad: corrupt value: catalogue entry"},
+		"newer version":  {strings.Replace(good, `n":1`, `n":2`, 1), "version 2, this library knows 1"},
+		"no version":     {"{}", "version 0"},
+		"short id":       {strings.Replace(good, "0011", "00", 1), "id"},
+		"id is no hex":   {strings.Replace(good, "0011", "xx11", 1), "id"},
+		"no partitions":  {strings.Replace(good, `s":1`, `s":0`, 1), "0 partitions"},
+		"too many":       {strings.Replace(good, `s":1`, `s":99999`, 1), "99999"},
+		"no number":      {strings.Replace(good, `r":9`, `r":0`, 1), "number 0"},
+		"number beyond":  {strings.Replace(good, `r":9`, `r":4294967296`, 1), "topic bad: corrupt value: catalogue entry"},
+		"unknown config": {strings.Replace(good, `}`, `,"configs":{"x":"1"}}`, 1), `unknown name "x"`},
+		"bad config":     {strings.Replace(good, `}`, `,"configs":{"retention.ms":"x"}}`, 1), "retention.ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inMemory(t, func(t *testing.T, h *house) {
 				h.create("good", 1)
-				h.close(false)
-				h.raw(store.CatalogueKey(tt.key), []byte(tt.value))
-				if err := h.tryOpen(); err == nil || !strings.Contains(err.Error(), tt.want) {
-					t.Errorf("got error %v, want %q in it", err, tt.want)
+				h.write("good", 0, 2)
+				h.raw(store.CatalogueKey(topicKey+"bad"), []byte(tt.value))
+				h.raw(store.LogStartKey(store.PartitionID{Topic: 9}), store.OffsetValue(5))
+				h.st.unclean = true
+				for range 2 {
+					h.reopen()
+					h.checkDamaged(t, "bad", tt.want)
 				}
-				h.raw(store.CatalogueKey(topicKey+"bad"), nil)
-				h.raw(store.CatalogueKey(nextNumberKey), store.OffsetValue(2))
-				h.open()
+				if got := h.create("new", 1).number; got <= 9 {
+					t.Errorf("a new topic has the number %d, and meets the other's data", got)
+				}
+				if err := h.Delete(ctx, "bad"); err != nil {
+					t.Fatal(err)
+				}
+				h.purge()
+				if h.keys(9) != 0 || h.keys(1) != 2 || len(h.Damaged()) != 0 {
+					t.Errorf("deleted, it has %d keys, the other %d, damaged: %v", h.keys(9), h.keys(1), h.Damaged())
+				}
+				h.create("bad", 1)
+				if h.reopen(); len(h.damage) != 0 {
+					t.Errorf("then: %v", h.damage)
+				}
 			})
+		})
+	}
+}
+
+// checkDamaged wants one damaged topic of that name, and the topic good to be well.
+func (h *house) checkDamaged(t *testing.T, name, want string) {
+	t.Helper()
+	if len(h.damage) != 1 || !strings.Contains(h.damage[0].Error(), want) || !slices.Equal(h.Damaged(), []string{name}) {
+		t.Errorf("told %v, want %q in it; damaged: %v", h.damage, want, h.Damaged())
+	}
+	_, get := h.Get(name)
+	_, create := h.Create(ctx, name, Config{})
+	change := h.Change(ctx, name, func(*Config) error { return nil })
+	for what, err := range map[string]error{"get": get, "create": create, "change": change} {
+		if !errors.Is(err, log.ErrCorruptValue) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if got := h.get("good").Partitions()[0].HighWatermark(); got != 2 || h.keys(9) != 1 {
+		t.Errorf("the other topic ends at %d; of the damaged one %d keys are left", got, h.keys(9))
+	}
+}
+
+// Two topics of one number: nobody knows whose the data is, and neither is used.
+func TestDamagedNumberOfAnother(t *testing.T) {
+	inMemory(t, func(t *testing.T, h *house) {
+		h.create("a", 1)
+		h.write("a", 0, 2)
+		entry, err := h.st.Get(store.CatalogueKey(topicKey + "a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.raw(store.CatalogueKey(topicKey+"b"), entry)
+		h.st.unclean = true
+		h.reopen()
+		if len(h.damage) != 2 || len(h.Damaged()) != 2 || h.keys(1) != 2 {
+			t.Errorf("told %v, damaged %v, %d keys", h.damage, h.Damaged(), h.keys(1))
+		}
+		for i, name := range []string{"a", "b"} {
+			if err := h.Delete(ctx, name); err != nil {
+				t.Fatal(err)
+			}
+			if h.purge(); h.keys(1) != 2*(1-i) {
+				t.Errorf("%s deleted, there are %d keys", name, h.keys(1))
+			}
+		}
+	})
+}
+
+// A log start offset that is damaged costs its topic: where the log begins, and what offset
+// would come next, nobody knows.
+func TestDamagedLogStart(t *testing.T) {
+	inMemory(t, func(t *testing.T, h *house) {
+		h.create("good", 1)
+		h.write("good", 0, 2)
+		bad := h.create("bad", 2)
+		h.write("bad", 1, 3)
+		h.raw(store.LogStartKey(bad.Partitions()[1].ID()), []byte("soon"))
+		h.st.unclean = true
+		h.reopen()
+		if _, err := h.Get("bad"); !errors.Is(err, log.ErrCorruptValue) || !strings.Contains(err.Error(), "bad/1: log start offset") {
+			t.Errorf("get: %v", err)
+		}
+		if h.keys(bad.number) != 4 || len(h.damage) != 1 {
+			t.Errorf("%d keys, told %v", h.keys(bad.number), h.damage)
+		}
+		if err := h.Delete(ctx, "bad"); err != nil {
+			t.Fatal(err)
+		}
+		if h.purge(); h.keys(bad.number) != 0 {
+			t.Errorf("%d keys", h.keys(bad.number))
+		}
+	})
+}
+
+// Without the number of the next topic it is found anew: one that nothing in the store has.
+func TestDamagedNextNumber(t *testing.T) {
+	for _, value := range []string{"soon", "\xff2345678"} {
+		inMemory(t, func(t *testing.T, h *house) {
+			h.create("a", 1)
+			h.raw(store.LogStartKey(store.PartitionID{Topic: 7}), store.OffsetValue(5))
+			h.raw(doomedTopicKey(12), store.OffsetValue(12))
+			h.raw(store.CatalogueKey(nextNumberKey), []byte(value))
+			h.reopen()
+			if len(h.damage) != 1 || !strings.Contains(h.damage[0].Error(), "next topic number") {
+				t.Errorf("told %v", h.damage)
+			}
+			if got := h.create("b", 1).number; got != 13 {
+				t.Errorf("got number %d", got)
+			}
+			if h.reopen(); len(h.damage) != 0 {
+				t.Errorf("then: %v", h.damage)
+			}
 		})
 	}
 }

@@ -27,10 +27,11 @@ var errBroken = errors.New("the disk is broken")
 type house struct {
 	t testing.TB
 	*Catalogue
-	dir   string // "" in memory
-	st    *floor
-	cuts  []log.Cut
-	batch int // number of the next record's value
+	dir    string // "" in memory
+	st     *floor
+	cuts   []log.Cut
+	damage []error
+	batch  int // number of the next record's value
 }
 
 // floor is the store, with what can be changed about it.
@@ -118,7 +119,9 @@ func (h *house) tryOpen() (err error) {
 		h.st = &floor{Store: store.OpenMemory()}
 	}
 	committer := partition.NewCommitter(h.st, zap.NewNop())
-	h.Catalogue, h.cuts, err = Open(h.st, committer)
+	var found Found
+	h.Catalogue, found, err = Open(h.st, committer)
+	h.cuts, h.damage = found.Cuts, found.Damaged
 	if err != nil {
 		committer.Close()
 	}

@@ -16,7 +16,13 @@ import (
 // After power loss the creation of a topic, or its growth, can be missing while records
 // that were stored later are there. The next topic gets the same number again, and must
 // not begin with them.
+//
+// While a damaged topic may be the owner of what nobody else has, all of it stays. The next topic
+// gets another number then.
 func (c *Catalogue) dropOrphans() error {
+	if c.unattributed() {
+		return nil
+	}
 	known, err := c.knownPartitions()
 	if err != nil {
 		return err
@@ -45,22 +51,25 @@ func (c *Catalogue) dropOrphans() error {
 }
 
 // knownPartitions returns the test for whether a partition's data is accounted for: its
-// topic has it, or is doomed.
+// topic has it, or is doomed or damaged.
 func (c *Catalogue) knownPartitions() (func(store.PartitionID) bool, error) {
 	doomed, err := c.read(doomedKey)
 	if err != nil {
 		return nil, err
 	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
 	counts := make(map[uint32]int64, len(c.topics)+len(doomed))
 	for _, t := range c.topics {
 		counts[t.number] = int64(len(t.Partitions()))
 	}
-	for key, value := range doomed {
-		number, err := doomedNumber(key, value)
-		if err != nil {
-			return nil, err
+	for _, d := range c.damaged {
+		counts[d.number] = 1 << 32
+	}
+	for _, e := range doomed {
+		if number, ok := doomedKeyNumber(e.key); ok {
+			counts[number] = 1 << 32
 		}
-		counts[number] = 1 << 32
 	}
 	return func(id store.PartitionID) bool { return int64(id.Partition) < counts[id.Topic] }, nil
 }

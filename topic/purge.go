@@ -5,10 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
 
@@ -24,17 +23,20 @@ func doomedTopicKey(number uint32) []byte {
 
 // Purge deletes the data of deleted topics, in transactions small enough not to hold
 // up producers. Interrupted by ctx or a crash it goes on at the next call. The space
-// comes back with the store's Reclaim.
+// comes back with the store's Reclaim. A topic of which the entry is damaged stays, and is an
+// error in the end.
 func (c *Catalogue) Purge(ctx context.Context) (Purged, error) {
 	var done Purged
 	doomed, err := c.read(doomedKey)
 	if err != nil {
 		return done, err
 	}
-	for _, key := range slices.Sorted(maps.Keys(doomed)) {
-		number, err := doomedNumber(key, doomed[key])
+	var damaged error
+	for _, e := range doomed {
+		number, err := e.doomed()
 		if err != nil {
-			return done, fmt.Errorf("purge: %w", err)
+			damaged = fmt.Errorf("purge: %w", err)
+			continue
 		}
 		if err := c.erase(ctx, &done.Erased, store.TopicRanges(number)...); err != nil {
 			return done, fmt.Errorf("purge: %w", err)
@@ -46,18 +48,21 @@ func (c *Catalogue) Purge(ctx context.Context) (Purged, error) {
 		}
 		done.Topics++
 	}
-	return done, nil
+	return done, damaged
 }
 
-// doomedNumber returns the number of a doomed topic, which key and value must agree on:
+// doomed returns the number of a doomed topic, which key and value must agree on:
 // a wrong one would be the end of a topic that lives.
-func doomedNumber(key string, value []byte) (uint32, error) {
-	n, err := store.ParseOffset(value)
+func (e entry) doomed() (uint32, error) {
+	n, err := int64(0), e.err
+	if err == nil {
+		n, err = store.ParseOffset(e.value)
+	}
+	if number, ok := doomedKeyNumber(e.key); err == nil && (!ok || int64(number) != n) {
+		err = fmt.Errorf("%w: %d under key %x", log.ErrCorruptValue, n, e.key)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("catalogue entry of a deleted topic: %w", err)
-	}
-	if len(key) != 4 || int64(binary.BigEndian.Uint32([]byte(key))) != n {
-		return 0, fmt.Errorf("catalogue entry of a deleted topic: %w: %d under key %x", store.ErrCorrupt, n, key)
 	}
 	return uint32(n), nil
 }

@@ -95,35 +95,38 @@ func (t *Topic) encode(c Config) []byte {
 	return v
 }
 
-// decode returns the topic that was stored under name, without its partitions' logs.
+// decode returns the topic that was stored under name, without its partitions' logs. What is
+// wrong with the value is ErrCorruptValue; the topic then has its number, 0 if that is not
+// known, and nothing else.
 func decode(name string, value []byte) (*Topic, Config, error) {
 	var s stored
-	bad := func(err error) (*Topic, Config, error) {
-		return nil, Config{}, fmt.Errorf("topic %s: catalogue entry: %w", name, err)
+	t := &Topic{name: name}
+	bad := func(format string, args ...any) (*Topic, Config, error) {
+		return t, Config{}, fmt.Errorf("%w: catalogue entry: "+format, append([]any{log.ErrCorruptValue}, args...)...)
 	}
 	if err := json.Unmarshal(value, &s); err != nil {
-		return bad(err)
+		return bad("%s", err.Error())
 	}
 	if s.Version != storedVersion {
-		return bad(fmt.Errorf("version %d, this library knows %d", s.Version, storedVersion))
+		return bad("version %d, this library knows %d", s.Version, storedVersion)
 	}
+	t.number = s.Number
 	if s.Number == 0 || s.Partitions < 1 {
-		return bad(fmt.Errorf("number %d, %d partitions", s.Number, s.Partitions))
+		return bad("number %d, %d partitions", s.Number, s.Partitions)
 	}
-	t := &Topic{name: name, number: s.Number}
 	id, err := hex.DecodeString(s.ID)
 	if err != nil || len(id) != len(t.id) {
-		return bad(fmt.Errorf("id %q", s.ID))
+		return bad("id %q", s.ID)
 	}
 	copy(t.id[:], id)
 	c := Config{Partitions: s.Partitions}.withDefaults()
 	for name, v := range s.Configs {
 		if err := c.SetConfig(name, v); err != nil {
-			return bad(err)
+			return bad("%s", err.Error())
 		}
 	}
 	if err := c.Validate(); err != nil {
-		return bad(err)
+		return bad("%s", err.Error())
 	}
 	return t, c, nil
 }

@@ -73,7 +73,7 @@ func (s *badgerStore) Room(n int, essential bool) error {
 	}
 	free, err := freeBytes(s.dir)
 	if err != nil {
-		return s.wrap("ask for free space", err)
+		return s.wrap("ask for free space", fmt.Errorf("%w: %w", ErrFailed, err))
 	}
 	return s.roomIn(free, n, essential)
 }
@@ -131,13 +131,13 @@ func (s *badgerStore) markClean() error {
 	return s.commitOwn(recoveryKey, func(version uint64) []byte { return encodeVersion(version) })
 }
 
-// wrap names the store in an unexpected error. Badger's own errors are strings for the
-// most part, so there is nothing to map.
+// wrap names the store in an error. Badger's own are strings for the most part, so there is
+// nothing to map.
 func (s *badgerStore) wrap(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("store %s: %s: %w", s.dir, doing, err)
+	return fmt.Errorf("store %s: %s: %w", s.dir, doing, named(err))
 }
 
 var _ Store = (*badgerStore)(nil)

@@ -71,7 +71,7 @@ func (p *pipeline) failLocked(err error) (first bool) {
 	if p.failed != nil {
 		return false
 	}
-	p.failed = fmt.Errorf("the store failed and must be reopened: %w", err)
+	p.failed = fmt.Errorf("%w: %w", ErrFailed, err)
 	close(p.broken)
 	return true
 }
@@ -238,7 +238,7 @@ func (p *pipeline) settle(f *flight) error {
 	}
 	if f.err != nil {
 		p.failLocked(f.err)
-		return f.err
+		return p.failed
 	}
 	if f.batch != nil {
 		p.hot.apply(f.batch, f.version)

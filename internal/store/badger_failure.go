@@ -43,7 +43,7 @@ func (s *badgerStore) stand() error {
 	for _, g := range s.grounds {
 		if err := g.check(); err != nil {
 			s.pipeline.fail(err)
-			return err
+			return s.pipeline.failure()
 		}
 	}
 	return nil

@@ -26,7 +26,7 @@ const (
 func Open(dir string, opts Options) (Store, error) {
 	s, err := open(dir, opts.withDefaults())
 	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", dir, err)
+		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
 	return s, nil
 }
@@ -106,7 +106,10 @@ func (s *badgerStore) recover() error {
 			return err
 		}
 		if len(value) != 8 {
-			return fmt.Errorf("%w: recovery point %x", ErrCorrupt, value)
+			// To check every batch would cut logs at damage in their middle. So what is there is
+			// taken for what was fsynced, and only the newest batch of each log is looked at.
+			s.log.Warn("the recovery point is damaged", zap.String("dir", s.dir), zap.Binary("value", value))
+			value = encodeVersion(newest)
 		}
 		durable := binary.BigEndian.Uint64(value)
 		s.recovery = Recovery{Clean: durable == newest && item.Version() == newest, Durable: durable}
@@ -159,7 +162,7 @@ func dirError(err error) error {
 	case isNotDir(err):
 		return fmt.Errorf("%w: %w", ErrNotDirectory, err)
 	}
-	return err
+	return named(err)
 }
 
 // badgerLog passes Badger's log on, and heeds it.

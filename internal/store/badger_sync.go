@@ -48,7 +48,7 @@ func (s *badgerStore) syncFiles() error {
 	}
 	if err != nil {
 		s.pipeline.fail(err)
-		return s.wrap("sync", err)
+		return s.wrap("sync", s.pipeline.failure())
 	}
 	s.synced = version
 	s.mark.Store(version)

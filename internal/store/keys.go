@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
 
@@ -34,7 +33,7 @@ const (
 // BatchKeySize is the length of a batch key.
 const BatchKeySize = 1 + 4 + 4 + 8 + 8
 
-var errBadKey = errors.New("malformed key")
+var errBadKey = fmt.Errorf("%w: malformed key", ErrCorrupt)
 
 // PartitionID names a partition in keys: the topic's number, never used twice in the
 // life of a store, and the partition's index.

@@ -17,18 +17,18 @@ import (
 // content will do. Errors of the bytes are those of ReadStream.
 func Restore(ctx context.Context, dir string, r io.Reader, opts Options, check func(dir string) error) error {
 	if err := checkVacant(dir); err != nil {
-		return fmt.Errorf("restore into %s: %w", dir, err)
+		return fmt.Errorf("store %s: %w", dir, err)
 	}
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = real // where a link leads, not in place of it
 	}
 	parent := filepath.Dir(dir)
 	if err := makeDir(parent); err != nil {
-		return fmt.Errorf("restore into %s: %w", dir, dirError(err))
+		return fmt.Errorf("store %s: %w", dir, dirError(err))
 	}
 	temp, err := os.MkdirTemp(parent, filepath.Base(dir)+".restore-*")
 	if err != nil {
-		return fmt.Errorf("restore into %s: %w", dir, dirError(err))
+		return fmt.Errorf("store %s: %w", dir, dirError(err))
 	}
 	data := filepath.Join(temp, "data") // with the permissions of every data directory
 	err = restoreInto(ctx, data, r, opts)
@@ -36,10 +36,10 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options, check f
 		err = check(data)
 	}
 	if err == nil {
-		err = put(data, dir)
+		err = named(put(data, dir))
 	}
-	if err = errors.Join(err, os.RemoveAll(temp)); err != nil {
-		return fmt.Errorf("restore into %s: %w", dir, err)
+	if err = errors.Join(err, named(os.RemoveAll(temp))); err != nil {
+		return fmt.Errorf("store %s: %w", dir, err)
 	}
 	return nil
 }
@@ -57,9 +57,9 @@ func checkVacant(dir string) error {
 	}
 	entries, err := os.ReadDir(dir)
 	if err == nil && len(entries) > 0 {
-		err = fmt.Errorf("%w: there is %s in it", fs.ErrExist, entries[0].Name())
+		return fmt.Errorf("%w: there is %s in it", fs.ErrExist, entries[0].Name())
 	}
-	return err
+	return named(err)
 }
 
 // restoreInto fills a new store in dir and closes it, which makes it durable.

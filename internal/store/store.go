@@ -8,20 +8,28 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
-// The errors of this package. Every error that leaves it wraps exactly one of them,
-// or is the caller's own, or is an unexpected I/O error named as such.
+// The errors of this package. Every error that leaves it wraps exactly one of them, or is the
+// caller's own: of a context, of a reader or writer, of a function. Package log gives them to
+// users.
 var (
 	// ErrNotFound: no value is stored under the key.
-	ErrNotFound = errors.New("key not found")
+	ErrNotFound = errors.New("no such key in the store")
 	// ErrCorrupt: a stored value fails its checksum or can no longer be read.
 	ErrCorrupt = errors.New("corrupt value")
 	// ErrClosed: the store was closed.
-	ErrClosed = errors.New("store closed")
+	ErrClosed = errors.New("closed")
+	// ErrFailed: a commit or an fsync failed, and no more are taken until the store is opened
+	// again.
+	ErrFailed = errors.New("store failed, reopen to write again")
+	// ErrIO: the operating system or Badger failed in a way that has no other name here.
+	ErrIO = errors.New("storage error")
 	// ErrTooLarge: a batch exceeds Limits. Nothing of it was written.
-	ErrTooLarge = errors.New("batch too large for one transaction")
+	ErrTooLarge = errors.New("transaction too large")
 	// ErrDiskFull: the file system has less room than the store keeps in reserve.
 	ErrDiskFull = errors.New("disk full")
 	// ErrLocked: the directory is open elsewhere, in this process or another.
@@ -33,8 +41,21 @@ var (
 	// ErrNewerFormat: the directory was written by a newer version of this library.
 	ErrNewerFormat = errors.New("data directory has a newer format")
 	// ErrBadStream: what was read as a stream is none, or it is damaged or not whole.
-	ErrBadStream = errors.New("not a whole snapshot")
+	ErrBadStream = errors.New("invalid snapshot")
 )
+
+var sentinels = []error{
+	ErrNotFound, ErrCorrupt, ErrClosed, ErrFailed, ErrIO, ErrTooLarge, ErrDiskFull, ErrLocked, ErrNotDirectory, ErrReadOnly,
+	ErrNewerFormat, ErrBadStream, context.Canceled, context.DeadlineExceeded,
+}
+
+// named calls an error ErrIO that has no other name.
+func named(err error) error {
+	if err == nil || slices.ContainsFunc(sentinels, func(s error) bool { return errors.Is(err, s) }) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrIO, err)
+}
 
 // Store is an ordered map from keys to values, compared bytewise.
 //
@@ -55,8 +76,8 @@ type Store interface {
 	//
 	// A batch beyond Limits gets ErrTooLarge, one with a key or value that is not
 	// allowed an error that says so, and nothing happens. The done functions of all
-	// others are called in the order of the commits, never two at once. Any other
-	// error but ErrClosed means that the store can no longer promise anything: it
+	// others are called in the order of the commits, never two at once. ErrFailed
+	// means that the store can no longer promise anything: it
 	// refuses all further writes (fail-stop), as it does after a failed Sync, and a
 	// Close leaves the recovery point where it was.
 	Commit(b *Batch, done func(error))

@@ -1,0 +1,92 @@
+package group
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+// load reads what is stored.
+func (c *Coordinator) load() error {
+	now := time.Now()
+	var emptied []*entry
+	err := c.each(store.GroupRange(), func(key, value []byte, err error) error {
+		name, bad := store.ParseGroupKey(key)
+		if bad != nil {
+			return bad
+		}
+		var s Snapshot
+		if err == nil {
+			s, err = DecodeSnapshot(value)
+		}
+		if err != nil {
+			en := c.newEntry(NewGroup(name, c.rules))
+			en.damaged = fmt.Errorf("group %s: %w", name, err)
+			c.groups[name] = en
+			return en.damaged
+		}
+		en := c.newEntry(Restore(now, name, c.rules, s))
+		c.groups[name] = en
+		if since, ok := en.group.EmptySince(); ok && !since.Equal(s.EmptySince) {
+			emptied = append(emptied, en)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read groups: %w", err)
+	}
+	if err := c.each(store.OffsetRange(), c.loadOffset); err != nil {
+		return fmt.Errorf("read committed offsets: %w", err)
+	}
+	for _, en := range c.groups {
+		en.schedule(now)
+	}
+	for _, en := range emptied { // its members died with the last owner: its offsets age from now on
+		en.persist(en.group.Snapshot(), func(error) {})
+	}
+	return nil
+}
+
+// loadOffset reads one committed offset.
+func (c *Coordinator) loadOffset(key, value []byte, err error) error {
+	k, bad := store.ParseOffsetKey(key)
+	if bad != nil {
+		return bad
+	}
+	tp := log.TopicPartition{Topic: k.Topic, Partition: k.Partition}
+	var o Offset
+	if err == nil {
+		o, err = decodeOffset(value)
+	}
+	if err != nil {
+		o = Offset{At: time.Now(), damaged: fmt.Errorf("group %s: %s: %w", k.Group, tp, err)}
+	}
+	en := c.groups[k.Group]
+	if en == nil {
+		en = c.newEntry(NewGroup(k.Group, c.rules))
+		c.groups[k.Group] = en
+	}
+	en.offsets.put(map[log.TopicPartition]Offset{tp: o})
+	return o.damaged
+}
+
+// each calls fn for the keys of r with their values, or with why a value cannot be read. That
+// something is damaged, as fn answers, goes to the logger and ends nothing.
+func (c *Coordinator) each(r store.Range, fn func(key, value []byte, err error) error) error {
+	return c.st.Scan(r, func(e store.Entry) (bool, error) {
+		value, err := e.AppendValue(nil)
+		if err != nil && !errors.Is(err, log.ErrCorruptValue) {
+			return false, err
+		}
+		if err = fn(e.Key, value, err); errors.Is(err, log.ErrCorruptValue) {
+			c.opts.Logger.Warn("what is stored of a group is damaged", zap.Error(err))
+			err = nil
+		}
+		return true, err
+	})
+}
