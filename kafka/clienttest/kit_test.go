@@ -26,6 +26,8 @@ type kit struct {
 	t    *testing.T
 	ctx  context.Context // ends when the test has lost patience
 	addr string          // of the door
+
+	cancel context.CancelFunc // of ctx
 }
 
 // inMemory opens a broker in memory and its door, which are closed with the test.
@@ -38,6 +40,7 @@ func inMemory(t *testing.T, opts samsa.Options) *kit {
 // open is inMemory for a broker in dir.
 func open(t *testing.T, dir string, opts samsa.Options) *kit {
 	t.Helper()
+	opts.Groups.InitialRebalanceDelay = cmp.Or(opts.Groups.InitialRebalanceDelay, -1) // no test waits for more members
 	opts.Logger = zaptest.NewLogger(t, zaptest.Level(cmp.Or(logLevel(), zapcore.WarnLevel)), zaptest.WrapOptions(zap.AddCaller()))
 	b, err := samsa.Open(dir, opts)
 	if err != nil {
@@ -63,7 +66,7 @@ func (k *kit) of(t *testing.T) *kit { return k.within(t, patience) }
 func (k *kit) within(t *testing.T, patience time.Duration) *kit {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	return &kit{Broker: k.Broker, t: t, ctx: ctx, addr: k.addr}
+	return &kit{Broker: k.Broker, t: t, ctx: ctx, addr: k.addr, cancel: cancel}
 }
 
 // logLevel is what the environment asks the broker to tell, or 0.

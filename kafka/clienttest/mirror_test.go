@@ -38,6 +38,7 @@ emit.checkpoints.interval.seconds=1
 sync.group.offsets.enabled=true
 sync.group.offsets.interval.seconds=1
 offset.lag.max=0
+plugin.discovery=service_load
 a.plugin.discovery=service_load
 b.plugin.discovery=service_load
 `

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,11 +19,13 @@ import (
 type process struct {
 	k     *kit
 	cmd   *exec.Cmd
+	asked atomic.Bool   // to end
 	ended chan struct{} // closed when it has ended
 	said  logbook
 }
 
-// start starts a program. What it has said is shown when the test fails.
+// start starts a program; the test fails at once when it ends by itself. What it has said is shown
+// when the test fails, or the environment asks for logs.
 func (k *kit) start(cmd *exec.Cmd) *process {
 	k.t.Helper()
 	p := &process{k: k, cmd: cmd, ended: make(chan struct{})}
@@ -35,11 +38,15 @@ func (k *kit) start(cmd *exec.Cmd) *process {
 	wg.Go(func() {
 		defer close(p.ended)
 		_ = cmd.Wait() // the state of the process tells
+		if !p.asked.Load() {
+			k.t.Errorf("%s ended by itself: %v", strings.Join(cmd.Args, " "), cmd.ProcessState)
+			k.cancel() // what the test waits for
+		}
 	})
 	k.t.Cleanup(func() {
 		p.kill()
 		wg.Wait()
-		if k.t.Failed() {
+		if k.t.Failed() || logLevel() != 0 {
 			k.t.Logf("%s said:\n%s", strings.Join(cmd.Args, " "), p.said.String())
 		}
 	})
@@ -48,6 +55,7 @@ func (k *kit) start(cmd *exec.Cmd) *process {
 
 // kill ends the program as a loss of power would, and returns when it has ended.
 func (p *process) kill() {
+	p.asked.Store(true)
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.ended
 }
@@ -55,6 +63,7 @@ func (p *process) kill() {
 // stop asks the program to end, and returns when it has.
 func (p *process) stop() {
 	p.k.t.Helper()
+	p.asked.Store(true)
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.k.t.Fatal(err)
 	}
@@ -68,7 +77,7 @@ func (p *process) stop() {
 // await waits until the program has said something that matches, and returns what the match says.
 func (p *process) await(re *regexp.Regexp) (match []string) {
 	p.k.t.Helper()
-	p.until(re.String(), func() bool {
+	p.until("it says "+re.String(), func() bool {
 		match = re.FindStringSubmatch(p.said.String())
 		return match != nil
 	})
@@ -85,10 +94,8 @@ func (p *process) until(wanted string, is func() bool) {
 		}
 		select {
 		case <-changed:
-		case <-p.ended:
-			p.k.t.Fatalf("a program ended (%v) before: %s", p.cmd.ProcessState, wanted)
 		case <-p.k.ctx.Done():
-			p.k.t.Fatalf("in vain a program was waited for: %s", wanted)
+			p.k.t.Fatalf("waited in vain until %s", wanted)
 		}
 	}
 }
@@ -152,7 +159,7 @@ func (s javaSet) command(ctx context.Context, args ...string) *exec.Cmd {
 		level = "info"
 	}
 	return exec.CommandContext(ctx, "java", append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-		"-Dorg.slf4j.simpleLogger.defaultLogLevel=" + level, "-cp", installed(string(s), "*")}, args...)...)
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=" + level, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", installed(string(s), "*")}, args...)...)
 }
 
 // file writes a file of the test and returns where it is.
