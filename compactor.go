@@ -12,43 +12,33 @@ import (
 
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // compactor removes in the background what may go: records by the policies of their
 // topics, and the data of deleted topics. Then it gives the space back to the file
-// system. It sweeps every Options.RetentionInterval, when asked, and looks at partitions
-// with a limit in bytes whenever enough was written to them.
+// system. It sweeps every Options.RetentionInterval and when asked, and in between looks at
+// topics that were changed, and at partitions with a limit in bytes to which enough was
+// written. What cannot have anything new to go is passed over.
 type compactor struct {
 	b       *Broker
 	wg      sync.WaitGroup
 	cancel  context.CancelFunc
-	work    chan struct{}     // capacity 1: a full sweep is wanted
+	work    chan struct{}     // capacity 1: topics were changed or deleted
 	written *partition.Waiter // much was stored
 	turn    chan struct{}     // capacity 1: held by whoever sweeps
 	space   space
 
-	mu     sync.Mutex // guards what follows
-	last   time.Time  // when the last full sweep ended
-	sum    Removed    // since the broker was opened
-	tracks map[*partition.Partition]*swept
-}
+	// Used by whoever has the turn.
+	changes topic.Changes             // what the sweeps have seen of the catalogue
+	limited map[*topic.Topic]struct{} // those with a limit in bytes
 
-// swept is what the compactor knows of a partition.
-type swept struct {
-	counted  bool  // live is known
-	appended int64 // Partition.Appended at the last look
-	live     int64 // bytes after it
-	due      time.Time
-	removed  Removed
-
-	// The last compaction, used by whoever has the partition's Turn: whether it was
-	// completed, up to which high watermark and by which config; from where the next one
-	// is dirty, and when the first tombstone may go (ms since the epoch).
-	cleaned    bool
-	cleanedEnd int64
-	cleanedBy  TopicConfig
-	dirty      int64
-	tombstones int64
+	mu       sync.Mutex // guards what follows
+	last     time.Time  // when the last full sweep ended
+	sum      Removed    // since the broker was opened
+	tracks   map[*partition.Partition]*swept
+	known    int64 // live bytes at the last looks, less what had been appended by then
+	departed int64 // Partition.Appended of partitions that were deleted
 }
 
 // Removed counts what retention has removed.
@@ -70,7 +60,7 @@ func (k *compactor) start(b *Broker) {
 	k.work, k.turn = make(chan struct{}, 1), make(chan struct{}, 1)
 	k.space.init(b)
 	k.written = partition.NewWaiter()
-	k.tracks = make(map[*partition.Partition]*swept)
+	k.follow()
 	b.committer.WakeOnBytes(k.written)
 	b.committer.Brake(k.space.brake)
 	if !b.st.Recovery().Clean || b.catalogue.Doomed() {
@@ -85,7 +75,7 @@ func (k *compactor) stop() {
 	k.wg.Wait()
 }
 
-// wake asks for a full sweep.
+// wake asks for a look at what has changed in the catalogue.
 func (k *compactor) wake() {
 	select {
 	case k.work <- struct{}{}:
@@ -98,23 +88,25 @@ func (k *compactor) run(ctx context.Context) {
 	ticker := time.NewTicker(k.b.opts.RetentionInterval)
 	defer ticker.Stop()
 	for {
-		full := true
+		full := false
 		select {
 		case <-k.work:
-		case <-ticker.C:
 		case <-k.written.C():
-			full = !k.swept() // the first counts what there is
+		case <-ticker.C:
+			full = true
 		case <-ctx.Done():
 			return
 		}
+		full = full || !k.swept() // the first counts what there is
 		if _, err := k.sweep(ctx, full); err != nil && ctx.Err() == nil {
 			k.b.logger.Warn("retention sweep failed, the next one tries again", zap.Error(err))
 		}
 	}
 }
 
-// sweep removes what may go, of all partitions or of those that have a limit in bytes and
-// were written to.
+// sweep removes what may go: of all partitions where something may that could not go before,
+// or only of those of changed topics and of those that have a limit in bytes and were written
+// to.
 func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 	select {
 	case k.turn <- struct{}{}:
@@ -125,14 +117,18 @@ func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 	var done Compaction
 	var errs []error
 	seen := look{seen: k.b.committer.Stats().Bytes}
+	topics, deleted := k.catchUp()
 	if full {
+		topics = k.b.catalogue.List()
+	}
+	if full || deleted {
 		purged, err := k.b.catalogue.Purge(ctx)
 		done.Topics = purged.Topics
 		done.add(Removed{Batches: purged.Batches, Bytes: purged.Bytes})
 		k.space.removed(purged.Bytes)
 		errs = append(errs, err)
 	}
-	for jobs := range slices.Chunk(k.jobs(full), maxTrims) {
+	for jobs := range slices.Chunk(k.jobs(full, topics), maxTrims) {
 		removed, err := k.trim(ctx, jobs, &seen.displaced)
 		done.add(removed)
 		errs = append(errs, err)
@@ -140,15 +136,19 @@ func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 			break
 		}
 	}
-	if full && ctx.Err() == nil {
-		removed, err := k.compact(ctx)
+	if ctx.Err() == nil {
+		removed, err := k.compact(ctx, topics)
 		done.add(removed)
-		errs = append(errs, err, k.expireProducers(ctx))
+		errs = append(errs, err)
+	}
+	if full && ctx.Err() == nil {
+		errs = append(errs, k.expireProducers(ctx))
 	}
 	// A little more than was written may go any time, as batches go whole.
 	if more := done.Bytes - seen.displaced; more > reclaimBytes {
 		seen.waived = more
 	}
+	seen.live = k.live(k.b.committer.Stats().Bytes)
 	k.note(full, done.Removed, seen)
 	return done, errors.Join(errs...)
 }
@@ -167,58 +167,12 @@ func (k *compactor) note(full bool, removed Removed, seen look) {
 	if full {
 		k.last = time.Now()
 	}
-	for p, s := range k.tracks {
-		if p.Err() != nil {
-			delete(k.tracks, p)
-			continue
-		}
-		seen.live += s.live + p.Appended() - s.appended
-	}
 	k.mu.Unlock()
 	k.space.swept(seen, full)
 }
 
 // maxTrims is how many partitions are trimmed together, with one fsync.
 const maxTrims = 500
-
-// lookBytes or 1/16 of its limit must have been written to a partition with a limit in
-// bytes before it is looked at between full sweeps.
-const lookBytes = 4 << 20
-
-// jobs returns the partitions to be swept, all or those that have a limit in bytes and were
-// written to, in the order of topics and indexes.
-func (k *compactor) jobs(full bool) []*sweepJob {
-	var jobs []*sweepJob
-	for _, t := range k.b.catalogue.List() {
-		config := t.Config()
-		ps := t.Partitions()
-		consumed, byGroups := k.b.groups.Consumed(t.Name(), len(ps))
-		for i, p := range ps {
-			s := k.track(p)
-			if !full && (config.CleanupPolicy&CleanupDelete == 0 || config.RetentionBytes < 0 ||
-				p.Appended()-s.appended < min(lookBytes, config.RetentionBytes/16)) {
-				continue
-			}
-			job := &sweepJob{k: k, p: p, s: s, config: config, count: full, consumed: -1}
-			if byGroups && config.CleanupPolicy&CleanupConsumed != 0 {
-				job.consumed = consumed[i]
-			}
-			jobs = append(jobs, job)
-		}
-	}
-	return jobs
-}
-
-func (k *compactor) track(p *partition.Partition) *swept {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s := k.tracks[p]
-	if s == nil {
-		s = &swept{}
-		k.tracks[p] = s
-	}
-	return s
-}
 
 // sweepJob is the sweep of one partition.
 type sweepJob struct {
@@ -263,7 +217,9 @@ func (k *compactor) trim(ctx context.Context, jobs []*sweepJob, displaced *int64
 		sum.add(removed)
 		j.s.removed.add(removed)
 		*displaced += min(removed.Bytes, j.appended-j.s.appended)
-		j.s.counted, j.s.appended, j.s.live, j.s.due = true, j.appended, j.live-trimmed[i].Passed, j.due
+		j.s.counted, j.s.settled = true, err == nil
+		j.s.due, j.s.config, j.s.consumed = j.due, j.config, j.consumed
+		k.countLocked(j.s, j.live-trimmed[i].Passed, j.appended)
 	}
 	k.space.removed(sum.Bytes)
 	return sum, err
@@ -306,10 +262,10 @@ func (j *sweepJob) plan(ctx context.Context) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// compact removes superseded records from the partitions of compacted topics.
-func (k *compactor) compact(ctx context.Context) (Removed, error) {
+// compact removes superseded records from the partitions of those topics that are compacted.
+func (k *compactor) compact(ctx context.Context, topics []*topic.Topic) (Removed, error) {
 	var sum Removed
-	for _, t := range k.b.catalogue.List() {
+	for _, t := range topics {
 		config := t.Config()
 		if config.CleanupPolicy&CleanupCompact == 0 {
 			continue
@@ -351,7 +307,7 @@ func (k *compactor) clean(ctx context.Context, p *partition.Partition, config To
 	defer k.mu.Unlock()
 	s.dirty = done.NextDirty
 	s.cleaned, s.cleanedEnd, s.cleanedBy, s.tombstones = err == nil, end, config, done.NextTombstoneMs
-	s.live -= removed.Bytes
+	k.countLocked(s, s.live-removed.Bytes, s.appended)
 	s.removed.add(removed)
 	return removed, err
 }
@@ -375,12 +331,13 @@ func pace(ctx context.Context, n int64) error {
 // trimmed accounts for what was removed by hand.
 func (k *compactor) trimmed(p *partition.Partition, t partition.Trimmed) {
 	removed := Removed{Records: t.Records, Batches: t.Batches, Bytes: t.Bytes}
-	s := k.track(p)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	s := k.trackLocked(p)
 	k.sum.add(removed)
 	s.removed.add(removed)
-	s.live -= t.Passed // which counts for nothing before live is known
+	s.settled = false                             // not everything may have gone
+	k.countLocked(s, s.live-t.Passed, s.appended) // which counts for nothing before live is known
 	k.space.removedByHand(t.Bytes)
 }
 

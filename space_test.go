@@ -188,7 +188,7 @@ func TestDeletionByHandIsNoDebt(t *testing.T) {
 	k.space.init(s.b)
 	k.space.swept(look{live: 900 * mib, seen: 1, displaced: 1}, false)
 	p := new(partition.Partition)
-	k.track(p).live = 900 * mib
+	k.countLocked(k.track(p), 900*mib, 0)
 	k.track(p).counted = true
 	k.trimmed(p, partition.Trimmed{Records: 5, Passed: 800 * mib, Erased: partition.Erased{Batches: 3, Bytes: 800 * mib}})
 	check := func(when string) {
@@ -201,7 +201,7 @@ func TestDeletionByHandIsNoDebt(t *testing.T) {
 		}
 	}
 	check("at once")
-	k.note(false, Removed{}, look{seen: 2, displaced: 1})
+	k.note(false, Removed{}, look{live: k.live(0), seen: 2, displaced: 1})
 	check("after the next sweep")
 	if got, want := k.sum, (Removed{Records: 5, Batches: 3, Bytes: 800 * mib}); got != want || k.track(p).removed != want || k.track(p).live != 100*mib {
 		t.Errorf("counted %+v and %+v, %d bytes are alive", got, k.track(p).removed, k.track(p).live)

@@ -56,7 +56,6 @@ func TestDeletedTopicsAreForgotten(t *testing.T) {
 	if _, err := k.Compact(k.ctx); err != nil {
 		t.Fatal(err)
 	}
-	k.create("other", 1) // the last change of the catalogue has a topic
 	runtime.GC()
 	runtime.GC() // sync.Pool
 	for i := range gone {

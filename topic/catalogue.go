@@ -31,9 +31,9 @@ type Catalogue struct {
 
 	version atomic.Uint64 // rises with every change
 
-	change  chan struct{}          // capacity 1: held by whoever changes the catalogue
-	next    int64                  // number of the next topic; guarded by change
-	changed atomic.Pointer[change] // the last one
+	change chan struct{}          // capacity 1: held by whoever changes the catalogue
+	next   int64                  // number of the next topic; guarded by change
+	coming atomic.Pointer[change] // the next one
 
 	mu       sync.RWMutex // guards what follows
 	topics   map[string]*Topic
@@ -66,7 +66,7 @@ func Open(st store.Store, committer *partition.Committer) (*Catalogue, Found, er
 		names:     make(map[string]*Topic),
 		watchers:  make(map[*partition.Waiter]struct{}),
 	}
-	c.changed.Store(new(change))
+	c.coming.Store(new(change))
 	redone, dropped, err := log.RecoverRewrites(st)
 	if err == nil {
 		err = c.readTopics(&found)
@@ -422,7 +422,7 @@ func (c *Catalogue) publish(t *Topic, s *state, added bool) {
 	if added {
 		c.putLocked(t)
 	}
-	c.noteLocked(t)
+	c.noteLocked(t, false)
 }
 
 // Delete removes a topic. Appends and reads of it fail from now on with
@@ -457,7 +457,7 @@ func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	if begun {
 		c.mu.Lock()
 		c.removeLocked(t)
-		c.noteLocked(t)
+		c.noteLocked(t, true)
 		c.mu.Unlock()
 		t.forgotten()
 	}

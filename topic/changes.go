@@ -7,31 +7,33 @@ import "sync/atomic"
 // goroutine at a time. What nobody has a place before is forgotten.
 type Changes struct{ at *change }
 
-// change is one step of the catalogue.
+// change is one step of the catalogue, once there is a next; until then it is empty.
 type change struct {
 	topic *Topic
+	gone  bool // it was deleted
 	next  atomic.Pointer[change]
 }
 
 // Changes returns the present place.
-func (c *Catalogue) Changes() Changes { return Changes{c.changed.Load()} }
+func (c *Catalogue) Changes() Changes { return Changes{c.coming.Load()} }
 
-// Next moves on by one change and returns its topic, as often as it has changed; one that was
-// deleted has an Err. It returns nil when there is no further change.
-func (s *Changes) Next() *Topic {
-	next := s.at.next.Load()
+// Next moves on by one change and returns its topic, and whether the change was its deletion. A
+// topic comes as often as it has changed. Without a further change t is nil.
+func (s *Changes) Next() (t *Topic, gone bool) {
+	at, next := s.at, s.at.next.Load()
 	if next == nil {
-		return nil
+		return nil, false
 	}
 	s.at = next
-	return next.topic
+	return at.topic, at.gone
 }
 
 // noteLocked adds a change, which readers of the catalogue see by now, and tells the watchers.
-func (c *Catalogue) noteLocked(t *Topic) {
-	next := &change{topic: t}
-	c.changed.Load().next.Store(next)
-	c.changed.Store(next)
+func (c *Catalogue) noteLocked(t *Topic, gone bool) {
+	this, next := c.coming.Load(), new(change)
+	this.topic, this.gone = t, gone
+	c.coming.Store(next)
+	this.next.Store(next)
 	c.version.Add(1)
 	for w := range c.watchers {
 		w.Wake()

@@ -14,9 +14,9 @@ func TestChanges(t *testing.T) {
 		place := h.Changes()
 		next := func() string {
 			var names []string
-			for tp := place.Next(); tp != nil; tp = place.Next() {
+			for tp, gone := place.Next(); tp != nil; tp, gone = place.Next() {
 				word := fmt.Sprintf("%s:%d", tp.Name(), len(tp.Partitions()))
-				if tp.Err() != nil {
+				if gone {
 					word += " gone"
 				}
 				names = append(names, word)

@@ -1,0 +1,183 @@
+package samsa
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// swept is what the compactor knows of a partition.
+type swept struct {
+	counted  bool  // live is known
+	appended int64 // Partition.Appended at the last look
+	live     int64 // bytes after it
+	due      time.Time
+	removed  Removed
+
+	// Whether all has gone that may go until due, unless more is appended, the config is
+	// another, or groups have consumed more.
+	settled  bool
+	config   TopicConfig
+	consumed int64
+
+	gone bool // its topic was deleted
+
+	// The last compaction, used by whoever has the partition's Turn: whether it was
+	// completed, up to which high watermark and by which config; from where the next one
+	// is dirty, and when the first tombstone may go (ms since the epoch).
+	cleaned    bool
+	cleanedEnd int64
+	cleanedBy  TopicConfig
+	dirty      int64
+	tombstones int64
+}
+
+// track returns what is known of p.
+func (k *compactor) track(p *partition.Partition) *swept {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.trackLocked(p)
+}
+
+func (k *compactor) trackLocked(p *partition.Partition) *swept {
+	s := k.tracks[p]
+	if s == nil {
+		s = &swept{gone: p.Err() != nil}
+		if !s.gone {
+			k.tracks[p] = s
+		}
+	}
+	return s
+}
+
+// countLocked notes how many bytes are alive in a partition, and of how many appended.
+func (k *compactor) countLocked(s *swept, live, appended int64) {
+	if !s.gone {
+		k.known += (live - appended) - (s.live - s.appended)
+	}
+	s.live, s.appended = live, appended
+}
+
+// live returns how many bytes are alive in all partitions when so many were appended to all.
+func (k *compactor) live(appended int64) int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.known + appended - k.departed
+}
+
+// follow begins to follow the catalogue.
+func (k *compactor) follow() {
+	k.tracks = make(map[*partition.Partition]*swept)
+	k.limited = make(map[*topic.Topic]struct{})
+	k.changes = k.b.catalogue.Changes()
+	for _, t := range k.b.catalogue.List() {
+		k.classify(t)
+	}
+}
+
+// classify notes whether t has a limit in bytes.
+func (k *compactor) classify(t *topic.Topic) {
+	if config := t.Config(); config.CleanupPolicy&CleanupDelete != 0 && config.RetentionBytes >= 0 {
+		k.limited[t] = struct{}{}
+	} else {
+		delete(k.limited, t)
+	}
+}
+
+// catchUp returns the topics that were created or changed since the last sweep, and whether
+// others were deleted, which it forgets.
+func (k *compactor) catchUp() (changed []*topic.Topic, deleted bool) {
+	seen := make(map[*topic.Topic]bool)
+	for t, gone := k.changes.Next(); t != nil; t, gone = k.changes.Next() {
+		switch {
+		case gone:
+			k.forget(t)
+			deleted = true
+		case !seen[t]:
+			seen[t] = true
+			k.classify(t)
+			changed = append(changed, t)
+		}
+	}
+	return changed, deleted
+}
+
+// forget drops what is known of a deleted topic.
+func (k *compactor) forget(t *topic.Topic) {
+	delete(k.limited, t)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, p := range t.Partitions() {
+		k.departed += p.Appended()
+		if s := k.tracks[p]; s != nil {
+			k.countLocked(s, 0, 0)
+			s.gone = true
+			delete(k.tracks, p)
+		}
+	}
+}
+
+// jobs returns the partitions to be swept, in the order of topics and indexes: those of the
+// given topics, and unless these are all, those that have a limit in bytes and were written to.
+// Where nothing has happened that could let something go there is no job.
+func (k *compactor) jobs(full bool, topics []*topic.Topic) []*sweepJob {
+	var jobs []*sweepJob
+	given := make(map[*topic.Topic]bool)
+	for _, t := range topics {
+		jobs = k.addJobs(jobs, t, full, 0)
+		if !full {
+			given[t] = true
+		}
+	}
+	if full {
+		return jobs
+	}
+	for t := range k.limited {
+		if !given[t] {
+			jobs = k.addJobs(jobs, t, false, min(lookBytes, t.Config().RetentionBytes/16))
+		}
+	}
+	slices.SortFunc(jobs, func(a, b *sweepJob) int {
+		x, y := a.p.TopicPartition(), b.p.TopicPartition()
+		return cmp.Or(cmp.Compare(x.Topic, y.Topic), cmp.Compare(x.Partition, y.Partition))
+	})
+	return jobs
+}
+
+// lookBytes or 1/16 of its limit must have been written to a partition with a limit in
+// bytes before it is looked at between full sweeps.
+const lookBytes = 4 << 20
+
+// addJobs adds the partitions of t that are not settled and to which so much was written since
+// the last look. The groups are asked if the topic's policy does.
+func (k *compactor) addJobs(jobs []*sweepJob, t *topic.Topic, full bool, written int64) []*sweepJob {
+	config, ps, now := t.Config(), t.Partitions(), time.Now()
+	var consumed []int64
+	if config.CleanupPolicy&CleanupConsumed != 0 {
+		consumed, _ = k.b.groups.Consumed(t.Name(), len(ps))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, p := range ps {
+		job := sweepJob{k: k, p: p, s: k.trackLocked(p), config: config, count: full, consumed: -1}
+		if consumed != nil {
+			job.consumed = consumed[i]
+		}
+		if p.Appended()-job.s.appended >= written && !job.settledLocked(now) {
+			jobs = append(jobs, new(sweepJob))
+			*jobs[len(jobs)-1] = job
+		}
+	}
+	return jobs
+}
+
+// settledLocked reports whether nothing has happened since the last look that could let
+// something go.
+func (j *sweepJob) settledLocked(now time.Time) bool {
+	s := j.s
+	return s.settled && s.appended == j.p.Appended() && s.config == j.config && s.consumed >= j.consumed &&
+		(s.due.IsZero() || now.Before(s.due))
+}
