@@ -102,7 +102,7 @@ func (g *Group) Heartbeat(now time.Time, memberID, instanceID string, generation
 }
 
 // CheckCommit says whether offsets may be committed for the group by this member in this
-// generation, or, with generation -1 and no ids, by somebody who is no member: that only
+// generation, or, with generation -1, by somebody who is no member, whatever the ids: that only
 // while the group is empty. It is a sign of life. Members may commit while the group prepares
 // a rebalance, for what they are about to lose; not while it completes one.
 func (g *Group) CheckCommit(now time.Time, memberID, instanceID string, generation int32) error {

@@ -68,8 +68,9 @@ func decodeOffset(v []byte) (Offset, error) {
 
 // CommitRequest asks to commit offsets for a group.
 type CommitRequest struct {
-	// MemberID, InstanceID and Generation say who commits. Somebody who is no member has
-	// no ids and generation -1, and may commit only while the group is empty.
+	// MemberID, InstanceID and Generation say who commits. Generation -1 is somebody who is no
+	// member, whatever the ids, and may commit only while the group is empty; if there is no
+	// such group, the commit makes it.
 	MemberID, InstanceID string
 	Generation           int32
 	Offsets              map[log.TopicPartition]Offset // all but At counts
@@ -82,7 +83,8 @@ type CommitRequest struct {
 // several, one after the other, and an error leaves those that were done.
 //
 // A member of a generation that has passed gets ErrIllegalGeneration or ErrUnknownMember:
-// it cannot move the group back.
+// it cannot move the group back. Who names a generation of a group that nobody knows gets an
+// error that is ErrUnknownGroup and ErrUnknownMember.
 func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest) error {
 	for _, part := range c.parts(name, req.Offsets) {
 		req.Offsets = part
@@ -199,15 +201,18 @@ func (c *Coordinator) prepare(tx *partition.Tx, commits map[string]CommitRequest
 	var pending pendingCommits
 	for _, name := range slices.Sorted(maps.Keys(commits)) {
 		req := commits[name]
-		en, err := c.entry(name, req.Generation < 0 && req.MemberID == "")
-		if errors.Is(err, log.ErrUnknownGroup) {
-			return nil, fmt.Errorf("group %s: %w: %q", name, log.ErrUnknownMember, req.MemberID)
-		}
-		if err != nil {
+		if err := CheckName(name); err != nil {
 			return nil, err
 		}
 		if err := c.addOffsets(tx, name, req.Offsets); err != nil {
 			return nil, fmt.Errorf("group %s: commit: %w", name, err)
+		}
+		en, err := c.entry(name, req.Generation < 0)
+		if errors.Is(err, log.ErrUnknownGroup) { // what generation?
+			return nil, fmt.Errorf("%w: %w: %q", err, log.ErrUnknownMember, req.MemberID)
+		}
+		if err != nil {
+			return nil, err
 		}
 		pending = append(pending, pendingCommit{name, en, req})
 	}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -12,13 +13,15 @@ import (
 // commitByID is the version of OffsetCommit and OffsetFetch from which topics have ids.
 const commitByID = 10
 
+// commitUnknownGroup is the version of OffsetCommit whose clients know GROUP_ID_NOT_FOUND.
+const commitUnknownGroup = 9
+
 // OffsetCommit: where a group goes on, by partition.
 //
 // Versions 0 to 10. What can be committed is, all or none of it, in one transaction; each
 // other partition has an error of its own. Retention times and timestamps of the client are
-// not looked at: offsets stay for as long as the broker keeps them. Who claims to be a member
-// of a group that nobody knows gets UNKNOWN_MEMBER_ID in every version, to join again. Left
-// out: member epochs (KIP-848), which there are none of.
+// not looked at: offsets stay for as long as the broker keeps them. Generation -1 makes a group
+// that nobody knows. Left out: member epochs (KIP-848), which there are none of.
 func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	good := make(map[log.TopicPartition]group.Offset)
@@ -45,10 +48,22 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
 	if len(good) == 0 {
 		return resp
 	}
-	if code := c.s.topicCode(c.commit(req, good), c.version >= commitByID); code != codeNone {
-		failGood(resp, code)
+	if err := c.commit(req, good); err != nil {
+		failGood(resp, c.commitCode(err))
 	}
 	return resp
+}
+
+// commitCode is the code for a commit that failed. Older clients know no other answer to a
+// generation of a group that does not exist than that the generation is wrong.
+func (c *call) commitCode(err error) int16 {
+	switch unknown := errors.Is(err, log.ErrUnknownGroup); {
+	case unknown && c.version < commitUnknownGroup:
+		return codeIllegalGeneration
+	case unknown:
+		return codeGroupIDNotFound
+	}
+	return c.s.topicCode(err, c.version >= commitByID)
 }
 
 // commit commits offsets, whatever the client does meanwhile: it may have sent its last

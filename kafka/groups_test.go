@@ -209,8 +209,8 @@ func TestUnknownGroup(t *testing.T) {
 	k.create("web_log", samsa.TopicConfig{})
 	c := k.dial()
 	for name, want := range map[string]string{
-		"nobody":                 "join 25, sync 25, heartbeat 25, old leave 25, leave 0 [25], commit 25, delete offsets 69, delete 69, fetch 0",
-		strings.Repeat("g", 513): "join 24, sync 24, heartbeat 24, old leave 24, leave 24 [], commit 24, delete offsets 24, delete 24, fetch 24",
+		"nobody":                 "join 25, sync 25, heartbeat 25, old leave 25, leave 0 [25], old commit 22, commit 69, delete offsets 69, delete 69, fetch 0",
+		strings.Repeat("g", 513): "join 24, sync 24, heartbeat 24, old leave 24, leave 24 [], old commit 24, commit 24, delete offsets 24, delete 24, fetch 24",
 	} {
 		join := (&wireMember{id: "m"}).joinRequest()
 		join.Group = name
@@ -236,12 +236,13 @@ func TestUnknownGroup(t *testing.T) {
 			}
 			return fmt.Sprint(resp.ErrorCode, codes)
 		}
-		got := fmt.Sprintf("join %d, sync %d, heartbeat %d, old leave %d, leave %s, commit %d, delete offsets %d, delete %d, fetch %d",
+		got := fmt.Sprintf("join %d, sync %d, heartbeat %d, old leave %d, leave %s, old commit %d, commit %d, delete offsets %d, delete %d, fetch %d",
 			ask[*kmsg.JoinGroupResponse](c, 5, join).ErrorCode,
 			ask[*kmsg.SyncGroupResponse](c, 5, sync).ErrorCode,
 			ask[*kmsg.HeartbeatResponse](c, 4, heartbeat).ErrorCode,
 			ask[*kmsg.LeaveGroupResponse](c, 2, leave).ErrorCode,
 			newLeave(),
+			ask[*kmsg.OffsetCommitResponse](c, 8, commit).Topics[0].Partitions[0].ErrorCode,
 			ask[*kmsg.OffsetCommitResponse](c, 9, commit).Topics[0].Partitions[0].ErrorCode,
 			ask[*kmsg.OffsetDeleteResponse](c, 0, offsetDelete).ErrorCode,
 			ask[*kmsg.DeleteGroupsResponse](c, 2, del).Groups[0].ErrorCode,
@@ -253,6 +254,32 @@ func TestUnknownGroup(t *testing.T) {
 	}
 	if groups := ask[*kmsg.ListGroupsResponse](c, 4, kmsg.NewPtrListGroupsRequest()).Groups; len(groups) != 0 {
 		t.Errorf("asking has made groups: %+v", groups)
+	}
+}
+
+// A commit without a generation makes the group, whoever says to be its member; while it is
+// empty, anybody may commit.
+func TestCommitMakesTheGroup(t *testing.T) {
+	for version := int16(1); version <= 9; version++ {
+		k := start(t, samsa.Options{}, Options{})
+		k.create("web_log", samsa.TopicConfig{})
+		c := k.dial()
+		for _, member := range []string{"m", "", "somebody else"} {
+			req := commitRequest("web_log", kmsg.OffsetCommitRequestTopicPartition{Offset: int64(len(member)), LeaderEpoch: -1})
+			req.MemberID, req.Generation = member, -1
+			if code := ask[*kmsg.OffsetCommitResponse](c, version, req).Topics[0].Partitions[0].ErrorCode; code != 0 {
+				t.Errorf("version %d, member %q: code %d", version, member, code)
+			}
+			tp := samsa.TopicPartition{Topic: "web_log"}
+			if got, err := k.Groups().Committed(k.ctx, "g"); err != nil || got[tp].Offset != int64(len(member)) {
+				t.Errorf("version %d, member %q: committed %v, error %v", version, member, got, err)
+			}
+		}
+		req := commitRequest("web_log", kmsg.OffsetCommitRequestTopicPartition{})
+		req.MemberID, req.Generation = "m", 0
+		if code := ask[*kmsg.OffsetCommitResponse](c, version, req).Topics[0].Partitions[0].ErrorCode; code != codeUnknownMemberID {
+			t.Errorf("version %d, with a generation: code %d", version, code)
+		}
 	}
 }
 
