@@ -206,17 +206,26 @@ func TestGroupsDeleteOffsets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := inMemory(t, Options{})
 		k.create("t", 3)
+		k.create("former", 1)
 		k.put("t", 0, "a")
 		tp := func(p int32) TopicPartition { return TopicPartition{Topic: "t", Partition: p} }
+		former := TopicPartition{Topic: "former"}
 		k.wantError("unknown group", k.Groups().DeleteOffsets(k.ctx, "g", tp(0)), ErrUnknownGroup)
 		k.commitFor("g", 0, 0, 0)
 		if err := k.Groups().DeleteOffsets(k.ctx, "g", tp(0), tp(2), tp(9)); err != nil {
 			t.Fatal(err)
 		}
 		k.wantOffsets("g", "t/1@0")
+		if err := k.groups.Commit(k.ctx, "g", group.CommitRequest{Generation: -1, Offsets: map[TopicPartition]group.Offset{former: {Offset: 5}}}); err != nil {
+			t.Fatal(err)
+		}
 		c := k.seat("g", "t")
 		k.read(c, 1)
-		k.wantError("with a member", k.Groups().DeleteOffsets(k.ctx, "g", tp(1)), ErrGroupNotEmpty)
+		err := k.Groups().DeleteOffsets(k.ctx, "g", tp(1), former)
+		k.wantError("with a member", err, ErrGroupSubscribed)
+		if text := err.Error(); !strings.Contains(text, "t/1") || strings.Contains(text, "former") {
+			t.Errorf("the offsets that stay are not named: %v", err)
+		}
 		k.wantOffsets("g", "t/1@0")
 		_ = c.Close()
 		if err := k.Groups().DeleteOffsets(k.ctx, "g", tp(1)); err != nil {

@@ -160,13 +160,18 @@ func (g Groups) Delete(ctx context.Context, name string) error {
 	return g.b.groups.Delete(ctx, name)
 }
 
-// DeleteOffsets removes committed offsets of a group without members, else it is
-// ErrGroupNotEmpty.
+// DeleteOffsets removes committed offsets of a group. Those of topics that members of the group
+// subscribe to stay: ErrGroupSubscribed names their partitions, and the others are removed. Members
+// from elsewhere that are no consumers are ErrGroupNotEmpty, and nothing is removed.
 func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...TopicPartition) error {
 	if err := g.b.check(ctx); err != nil {
 		return fmt.Errorf("delete offsets of group %s: %w", name, err)
 	}
-	return g.b.groups.DeleteOffsets(ctx, name, tps...)
+	kept, err := g.b.groups.DeleteOffsets(ctx, name, tps...)
+	if err == nil && len(kept) > 0 {
+		err = fmt.Errorf("group %s: %w: offsets of %v", name, ErrGroupSubscribed, kept)
+	}
+	return err
 }
 
 // Reset moves the committed offsets of a group without members, else it is

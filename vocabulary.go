@@ -105,6 +105,7 @@ var (
 	ErrInvalidGroup          = log.ErrInvalidGroup
 	ErrUnknownGroup          = log.ErrUnknownGroup
 	ErrGroupNotEmpty         = log.ErrGroupNotEmpty
+	ErrGroupSubscribed       = log.ErrGroupSubscribed
 	ErrMetadataTooLarge      = log.ErrMetadataTooLarge
 	ErrNoOffset              = log.ErrNoOffset
 )

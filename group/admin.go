@@ -138,54 +138,62 @@ func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) (wait f
 	}
 }
 
-// DeleteOffsets removes committed offsets of a group without members; else it is
-// ErrGroupNotEmpty.
-func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log.TopicPartition) error {
-	return c.editOffsets(ctx, name, func(tx *partition.Tx, en *entry) {
-		for _, tp := range tps {
-			tx.Writes.Delete(offsetKey(en.name, tp))
+// DeleteOffsets removes committed offsets of a group, and returns the partitions whose offsets it
+// has kept because consumers of the group subscribe to their topics. A group of members that are
+// no consumers is ErrGroupNotEmpty: nobody knows what they read. Offsets that are too many for one
+// transaction take several, and an error leaves those removed that were done.
+func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log.TopicPartition) (kept []log.TopicPartition, err error) {
+	en, err := c.entry(name, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	en.lock()
+	subscribed, err := en.group.Subscribed()
+	if err != nil {
+		en.mu.Unlock()
+		return nil, err
+	}
+	var gone []log.TopicPartition
+	for _, tp := range tps {
+		if subscribed(tp.Topic) {
+			kept = append(kept, tp)
+		} else {
+			gone = append(gone, tp)
 		}
-	}, func(offsets *committed) { offsets.remove(tps) })
+	}
+	wait := c.removeOffsets(en, gone) // before anybody can subscribe
+	en.mu.Unlock()
+	return kept, wait()
 }
 
 // Reset commits offsets for a group without members; else it is ErrGroupNotEmpty.
 func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.TopicPartition]Offset) error {
-	built := new(partition.Tx)
-	if err := c.addOffsets(built, name, offsets); err != nil {
+	tx := &partition.Tx{Essential: true}
+	if err := c.addOffsets(tx, name, offsets); err != nil {
 		return fmt.Errorf("group %s: commit: %w", name, err)
 	}
-	if _, err := c.entry(name, len(offsets) > 0); err != nil {
-		return err
-	}
-	return c.editOffsets(ctx, name, func(tx *partition.Tx, _ *entry) {
-		tx.Writes.Append(&built.Writes)
-	}, func(all *committed) { all.put(offsets) })
-}
-
-// editOffsets changes the offsets of an empty group, in the store and then in memory.
-func (c *Coordinator) editOffsets(ctx context.Context, name string, build func(*partition.Tx, *entry), apply func(*committed)) error {
-	en, err := c.entry(name, false)
+	en, err := c.entry(name, len(offsets) > 0)
 	if err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	tx := &partition.Tx{Essential: true}
-	build(tx, en)
 	done := make(chan error, 1)
 	tx.Done = func(err error) {
 		if err == nil {
-			apply(en.offsets)
+			en.offsets.put(offsets)
 		}
 		en.committing.Add(-1)
 		done <- err
 	}
 	en.lock()
-	if n := len(en.group.members); n > 0 {
-		state := en.group.State()
-		en.mu.Unlock()
-		return fmt.Errorf("group %s: %w: it is %s with %d members", name, log.ErrGroupNotEmpty, state, n)
+	if len(en.group.members) > 0 {
+		defer en.mu.Unlock()
+		return en.group.notEmpty()
 	}
 	en.committing.Add(1)
 	c.committer.Submit(tx) // before anybody can join: whoever does finds the new offsets

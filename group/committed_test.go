@@ -78,7 +78,7 @@ func TestOffsetsAreFoundByTopic(t *testing.T) {
 			}
 		})
 
-		if err := o.DeleteOffsets(t.Context(), "g8", job); err != nil {
+		if _, err := o.DeleteOffsets(t.Context(), "g8", job); err != nil {
 			t.Fatal(err)
 		}
 		if err := o.Delete(t.Context(), "g7"); err != nil {

@@ -120,6 +120,29 @@ func (g *Group) CheckCommit(now time.Time, memberID, instanceID string, generati
 	return nil
 }
 
+// Subscribed returns a function that says whether consumers of the group subscribe to a topic,
+// under any of their protocols; whose metadata cannot be read may subscribe to all. Members that
+// are no consumers read nobody knows what: ErrGroupNotEmpty.
+func (g *Group) Subscribed() (func(topic string) bool, error) {
+	switch {
+	case g.state == Dead:
+		return nil, g.wrap("", log.ErrUnknownGroup)
+	case g.state != Empty && g.protocolType != consumerType:
+		return nil, g.notEmpty()
+	}
+	topics, unknown := make(map[string]bool), false
+	for _, m := range g.members {
+		for _, p := range m.protocols {
+			s, err := DecodeSubscription(p.Metadata)
+			unknown = unknown || err != nil
+			for _, topic := range s.Topics {
+				topics[topic] = true
+			}
+		}
+	}
+	return func(topic string) bool { return unknown || topics[topic] }, nil
+}
+
 // Delete makes an empty group Dead, or fails with ErrGroupNotEmpty. A Dead group answers
 // everything with ErrUnknownGroup.
 func (g *Group) Delete() error {
@@ -131,8 +154,12 @@ func (g *Group) Delete() error {
 		clear(g.pending)
 		return nil
 	default:
-		return fmt.Errorf("group %s: %w: it is %s with %d members", g.name, log.ErrGroupNotEmpty, g.state, len(g.members))
+		return g.notEmpty()
 	}
+}
+
+func (g *Group) notEmpty() error {
+	return fmt.Errorf("group %s: %w: it is %s with %d members", g.name, log.ErrGroupNotEmpty, g.state, len(g.members))
 }
 
 // NextDeadline returns when Expire has something to do, or false if nothing is to come

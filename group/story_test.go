@@ -252,6 +252,8 @@ func (s *stage) act(verb string, words []string) {
 	case "delete":
 		s.tell("%s", short(s.group.Delete()))
 		s.carryOut(Effects{})
+	case "subscribed":
+		s.subscribed(c.name)
 	case "describe":
 		s.describe()
 	case "restart":
@@ -304,6 +306,18 @@ func (s *stage) join(c *client, o opts) {
 	}
 	s.carryOut(s.group.Join(s.at(s.now), *req))
 	s.tellWaiting(c)
+}
+
+func (s *stage) subscribed(topic string) {
+	subscribed, err := s.group.Subscribed()
+	switch {
+	case err != nil:
+		s.tell("%s", short(err))
+	case subscribed(topic):
+		s.tell("yes")
+	default:
+		s.tell("no")
+	}
 }
 
 func (s *stage) describe() {

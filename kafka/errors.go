@@ -54,6 +54,7 @@ const (
 	codeMemberIDRequired                   int16 = 79
 	codeGroupMaxSizeReached                int16 = 81
 	codeFencedInstanceID                   int16 = 82
+	codeGroupSubscribedToTopic             int16 = 86
 	codeInvalidRecord                      int16 = 87
 	codeResourceNotFound                   int16 = 91
 	codeMismatchedEndpointType             int16 = 114
@@ -108,6 +109,7 @@ var codes = []struct {
 	{log.ErrInvalidGroup, codeInvalidGroupID},
 	{log.ErrUnknownGroup, codeGroupIDNotFound},
 	{log.ErrGroupNotEmpty, codeNonEmptyGroup},
+	{log.ErrGroupSubscribed, codeGroupSubscribedToTopic},
 	{log.ErrMetadataTooLarge, codeOffsetMetadataTooLarge},
 	{log.ErrNoOffset, codeOffsetNotAvailable},
 

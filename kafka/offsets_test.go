@@ -141,19 +141,22 @@ func TestOffsetFetch(t *testing.T) {
 	}
 }
 
-// Who is no member commits only while there is none, and offsets go only then.
+// Who is no member commits only while there is none, and offsets that members go on from stay.
 func TestOffsetsOfAGroupWithMembers(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{})
 	k.create("web_log", samsa.TopicConfig{})
+	k.create("former", samsa.TopicConfig{})
 	c := k.dial()
 	simple := func() int16 {
 		req := commitRequest("web_log", kmsg.OffsetCommitRequestTopicPartition{Offset: 1})
+		req.Topics = append(req.Topics, commitRequest("former", kmsg.OffsetCommitRequestTopicPartition{Offset: 1}).Topics...)
 		return ask[*kmsg.OffsetCommitResponse](c, 8, req).Topics[0].Partitions[0].ErrorCode
 	}
 	forget := func() string {
 		req := kmsg.NewPtrOffsetDeleteRequest()
 		req.Group = "g"
-		req.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: "web_log", Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{Partition: 0}, {Partition: 4}}}}
+		partitions := []kmsg.OffsetDeleteRequestTopicPartition{{Partition: 0}, {Partition: 4}}
+		req.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: "web_log", Partitions: partitions}, {Topic: "former", Partitions: partitions}}
 		resp := ask[*kmsg.OffsetDeleteResponse](c, 0, req)
 		s := fmt.Sprint(resp.ErrorCode)
 		for _, rt := range resp.Topics {
@@ -179,18 +182,30 @@ func TestOffsetsOfAGroupWithMembers(t *testing.T) {
 	if code := simple(); code != codeUnknownMemberID {
 		t.Errorf("commit of somebody else: %d", code)
 	}
-	if got := forget(); got != "68" {
+	if got := forget(); got != "0 86 3 0 3" {
 		t.Errorf("forget with a member: %s", got)
+	}
+	if left, err := k.Groups().Committed(k.ctx, "g"); err != nil || len(left) != 1 {
+		t.Errorf("with a member are left %v, error %v", left, err)
 	}
 	m.leave()
 	if got := fetchOffsets(c, 7, nil); got != "0@2/-1" {
 		t.Errorf("committed %s", got)
 	}
-	if got := forget(); got != "0 0 3" {
+	if got := forget(); got != "0 0 3 0 3" {
 		t.Errorf("forget: %s", got)
 	}
 	if got := fetchOffsets(c, 7, nil); got != "" {
 		t.Errorf("still committed: %s", got)
+	}
+	other := k.member()
+	join := other.joinRequest()
+	join.ProtocolType = "connect"
+	if resp := ask[*kmsg.JoinGroupResponse](other.client, 3, join); resp.ErrorCode != 0 {
+		t.Fatalf("joined: %+v", resp)
+	}
+	if got := forget(); got != "68" {
+		t.Errorf("forget with a member that is no consumer: %s", got)
 	}
 }
 

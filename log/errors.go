@@ -108,6 +108,8 @@ var (
 	ErrUnknownGroup = errors.New("unknown group")
 	// ErrGroupNotEmpty: the group still has members, and what was asked needs that it has none.
 	ErrGroupNotEmpty = errors.New("group is not empty")
+	// ErrGroupSubscribed: consumers of the group subscribe to the topic, and go on from its offsets.
+	ErrGroupSubscribed = errors.New("group is subscribed to the topic")
 	// ErrMetadataTooLarge: the metadata of a committed offset is too long.
 	ErrMetadataTooLarge = errors.New("offset metadata too large")
 	// ErrNoOffset: the group has no committed offset for the partition, and the consumer was
