@@ -1,6 +1,7 @@
 package samsa
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -107,8 +108,9 @@ func (t Topics) AddPartitions(ctx context.Context, name string, total int) error
 //	})
 //
 // An error of edit changes nothing and is returned. When the config is changed by somebody
-// else meanwhile edit is called again. A field set to zero goes back to
-// its default.
+// else meanwhile edit is called again. A field set to zero goes back to what
+// Options.TopicDefaults says, as a config that is deleted over the wire does. Of LogAppendTime,
+// MinCompactionLag and Compression zero is a value like others; Partitions stay.
 func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) error) error {
 	if edit == nil {
 		return fmt.Errorf("alter topic %s: %w", name, errNoFunction)
@@ -116,7 +118,14 @@ func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) 
 	if err := t.b.check(ctx); err != nil {
 		return fmt.Errorf("alter topic %s: %w", name, err)
 	}
-	if err := t.b.catalogue.Change(ctx, name, edit); err != nil {
+	err := t.b.catalogue.Change(ctx, name, func(c *TopicConfig) error {
+		partitions := c.Partitions
+		err := edit(c)
+		*c = topic.Refill(*c, t.b.opts.TopicDefaults)
+		c.Partitions = cmp.Or(c.Partitions, partitions)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	t.b.compactor.wake() // more may go now

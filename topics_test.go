@@ -162,3 +162,28 @@ func TestDeletedTopicGivesSpaceBack(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What an edit sets to zero is what the broker's options say, and not Kafka's default; what
+// has zero for a value has it.
+func TestAlterToZero(t *testing.T) {
+	defaults := TopicConfig{
+		Partitions: 2, Retention: time.Hour, RetentionBytes: 1000, MaxMessageBytes: 2000, LogAppendTime: true,
+		CleanupPolicy: CleanupDelete | CleanupCompact, DeleteRetention: time.Minute, MinCompactionLag: time.Second,
+	}
+	k := open(t, "", Options{InMemory: true, TopicDefaults: defaults})
+	own := TopicConfig{
+		Partitions: 3, Retention: 2 * time.Hour, RetentionBytes: 5000, MaxMessageBytes: 6000,
+		CleanupPolicy: CleanupConsumed, DeleteRetention: time.Hour, MinCompactionLag: time.Minute,
+	}
+	if err := k.Topics().Create(k.ctx, "orders", own); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Topics().Alter(k.ctx, "orders", func(c *TopicConfig) error { *c = TopicConfig{}; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	want := defaults
+	want.Partitions, want.LogAppendTime, want.MinCompactionLag = 3, false, 0
+	if info, err := k.Topics().Describe(k.ctx, "orders"); err != nil || info.Config != want {
+		t.Errorf("got  %+v, %v\nwant %+v", info.Config, err, want)
+	}
+}

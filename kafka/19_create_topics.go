@@ -62,7 +62,7 @@ func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopi
 		return err
 	}
 	t.NumPartitions, t.ReplicationFactor = int32(config.Partitions), 1
-	for _, e := range configEntries(config) {
+	for _, e := range c.topicConfigs(config) {
 		tc := kmsg.NewCreateTopicsResponseTopicConfig()
 		tc.Name, tc.Value, tc.Source = e.name, &e.value, int8(e.source)
 		t.Configs = append(t.Configs, tc)

@@ -36,7 +36,7 @@ func (c *call) resourceConfigs(rr kmsg.DescribeConfigsRequestResource) ([]config
 		if err != nil {
 			return nil, err
 		}
-		return configEntries(t.Config()), nil
+		return c.topicConfigs(t.Config()), nil
 	case kmsg.ConfigResourceTypeBroker:
 		if rr.ResourceName != "" && rr.ResourceName != strconv.Itoa(int(c.s.opts.NodeID)) {
 			return nil, protocolError{codeInvalidRequest, "there is no broker " + strconv.Quote(rr.ResourceName)}
@@ -51,9 +51,12 @@ func (e configEntry) describe(synonyms bool) kmsg.DescribeConfigsResponseResourc
 	out.Name, out.Value, out.Source, out.ConfigType = e.name, &e.value, e.source, e.kind()
 	out.IsDefault = e.source == kmsg.ConfigSourceDefaultConfig
 	out.ReadOnly = e.source == kmsg.ConfigSourceStaticBrokerConfig
-	if synonyms {
+	for _, v := range e.synonyms {
+		if !synonyms {
+			break
+		}
 		s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
-		s.Name, s.Value, s.Source = e.name, &e.value, e.source
+		s.Name, s.Value, s.Source = v.name, &v.value, v.source
 		out.ConfigSynonyms = append(out.ConfigSynonyms, s)
 	}
 	return out

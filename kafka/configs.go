@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -13,24 +14,56 @@ import (
 
 // configEntry is a config as answers show it.
 type configEntry struct {
+	configValue
+	synonyms []configValue // that of the entry first, and those that would be in force without it
+}
+
+// configValue is what a config, under the name that it has there, is set to somewhere.
+type configValue struct {
 	name, value string
 	source      kmsg.ConfigSource
 }
 
-// configEntries returns the configs of a topic by name, and where each comes from: the topic
-// itself when it differs from the default.
-func configEntries(config topic.Config) []configEntry {
-	values, defaults := config.Configs(), topic.Config{}.Configs()
-	entries := make([]configEntry, 0, len(values))
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		source := kmsg.ConfigSourceDynamicTopicConfig
-		if values[name] == defaults[name] {
-			source = kmsg.ConfigSourceDefaultConfig
+// topicConfigs returns the configs of a topic by name, and where each comes from: the topic
+// itself when it differs from the broker's default, else the broker's options when they differ from
+// Kafka's default.
+func (c *call) topicConfigs(config topic.Config) []configEntry {
+	own, broker, kafka := config.Configs(), c.s.in.TopicDefaults.Configs(), topic.Config{}.Configs()
+	entries := make([]configEntry, 0, len(own))
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		values := []configValue{{name, kafka[name], kmsg.ConfigSourceDefaultConfig}}
+		if broker[name] != kafka[name] {
+			values = append(values, configValue{brokerName(name), broker[name], kmsg.ConfigSourceStaticBrokerConfig})
 		}
-		entries = append(entries, configEntry{name, values[name], source})
+		if own[name] != broker[name] {
+			values = append(values, configValue{name, own[name], kmsg.ConfigSourceDynamicTopicConfig})
+		}
+		slices.Reverse(values)
+		entries = append(entries, configEntry{configValue{name, values[0].value, values[0].source}, values})
 	}
 	return entries
 }
+
+// brokerNames is the broker configs that are defaults of topic configs, where their name is not
+// that of the topic's behind "log." (Kafka's ServerTopicConfigSynonyms).
+var brokerNames = map[string]string{
+	"compression.type":               "compression.type",
+	"delete.retention.ms":            "log.cleaner.delete.retention.ms",
+	"file.delete.delay.ms":           "log.segment.delete.delay.ms",
+	"flush.messages":                 "log.flush.interval.messages",
+	"flush.ms":                       "log.flush.interval.ms",
+	"max.compaction.lag.ms":          "log.cleaner.max.compaction.lag.ms",
+	"max.message.bytes":              "message.max.bytes",
+	"min.cleanable.dirty.ratio":      "log.cleaner.min.cleanable.ratio",
+	"min.compaction.lag.ms":          "log.cleaner.min.compaction.lag.ms",
+	"min.insync.replicas":            "min.insync.replicas",
+	"segment.index.bytes":            "log.index.size.max.bytes",
+	"segment.jitter.ms":              "log.roll.jitter.ms",
+	"segment.ms":                     "log.roll.ms",
+	"unclean.leader.election.enable": "unclean.leader.election.enable",
+}
+
+func brokerName(name string) string { return cmp.Or(brokerNames[name], "log."+name) }
 
 // brokerConfigs returns the broker's configs, by name.
 func (c *call) brokerConfigs() []configEntry {
@@ -47,7 +80,8 @@ func (c *call) brokerConfigs() []configEntry {
 		{"num.partitions", strconv.Itoa(partitions)},
 		{"socket.request.max.bytes", strconv.Itoa(c.s.opts.MaxFrameBytes)},
 	} {
-		entries = append(entries, configEntry{kv[0], kv[1], kmsg.ConfigSourceStaticBrokerConfig})
+		v := configValue{kv[0], kv[1], kmsg.ConfigSourceStaticBrokerConfig}
+		entries = append(entries, configEntry{v, []configValue{v}})
 	}
 	return entries
 }

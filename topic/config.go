@@ -91,6 +91,18 @@ func Merge(c, defaults Config) Config {
 	}
 }
 
+// Refill returns c, which an edit has made of a config with every field filled in, with what the edit
+// has set to zero taken from defaults. Fields of which zero is a value are as the edit has left
+// them.
+func Refill(c, defaults Config) Config {
+	c.Retention = cmp.Or(c.Retention, defaults.Retention)
+	c.RetentionBytes = cmp.Or(c.RetentionBytes, defaults.RetentionBytes)
+	c.MaxMessageBytes = cmp.Or(c.MaxMessageBytes, defaults.MaxMessageBytes)
+	c.CleanupPolicy = cmp.Or(c.CleanupPolicy, defaults.CleanupPolicy)
+	c.DeleteRetention = cmp.Or(c.DeleteRetention, defaults.DeleteRetention)
+	return c
+}
+
 // Validate reports every field that is out of its range, in one error.
 func (c Config) Validate() error {
 	c = c.withDefaults()
