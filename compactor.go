@@ -300,14 +300,15 @@ func (k *compactor) clean(ctx context.Context, p *partition.Partition, config To
 		MinLagMs: config.MinCompactionLag.Milliseconds(), From: s.dirty,
 	})
 	removed := Removed{
-		Records: done.Records, Batches: done.BatchesBefore - done.BatchesAfter, Bytes: done.BytesBefore - done.BytesAfter,
+		Records: done.Records, Batches: done.BatchesBefore - done.BatchesAfter,
+		Bytes: max(0, done.BytesBefore-done.BytesAfter), // a delete horizon may take more than went
 	}
 	k.space.removed(done.BytesBefore)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s.dirty = done.NextDirty
 	s.cleaned, s.cleanedEnd, s.cleanedBy, s.tombstones = err == nil, end, config, done.NextTombstoneMs
-	k.countLocked(s, s.live-removed.Bytes, s.appended)
+	k.countLocked(s, s.live-(done.BytesBefore-done.BytesAfter), s.appended)
 	s.removed.add(removed)
 	return removed, err
 }

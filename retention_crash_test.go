@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func TestCrashRetention(t *testing.T) {
 // What the child writes to, 2 partitions each.
 const (
 	sizeTopic   = "size"   // keeps sweptBytes of each partition
-	latestTopic = "latest" // compacted; a few keys, and tombstones both old and young
+	latestTopic = "latest" // compacted; a few keys, and tombstones that go the second time
 	queueTopic  = "queue"  // what both groups have passed goes
 	handTopic   = "hand"   // nothing goes but by DeleteRecords
 
@@ -63,7 +64,6 @@ const (
 	sweepRecords = 5                           // of a call, at most, all for one partition
 	batchRecords = sweepWriters * sweepRecords // of a stored batch, at most: calls are folded
 
-	tombstoneHours  = 1 // that a tombstone stays
 	recordOverhead  = 150
 	sweptValueShare = 2 // values are so many times shorter than crashValue
 	maxStoredRecord = maxCrashBytes/sweptValueShare + recordOverhead
@@ -71,7 +71,7 @@ const (
 
 var sweptTopics = map[string]samsa.TopicConfig{
 	sizeTopic:   {RetentionBytes: sweptBytes},
-	latestTopic: {CleanupPolicy: samsa.CleanupCompact, DeleteRetention: tombstoneHours * time.Hour},
+	latestTopic: {CleanupPolicy: samsa.CleanupCompact, DeleteRetention: time.Millisecond},
 	queueTopic:  {CleanupPolicy: samsa.CleanupConsumed},
 	handTopic:   {Retention: samsa.Unlimited},
 }
@@ -84,8 +84,7 @@ var sweptOptions = samsa.Options{Produce: samsa.ProducerOptions{
 // The kinds of records in the compacted topic: a head ends in its key and its kind.
 const (
 	valueKind = "value"
-	oldKind   = "old"   // a tombstone that the next sweep may take
-	youngKind = "young" // a tombstone that stays
+	tombKind  = "tomb" // a tombstone: a sweep that keeps it sets its time, a later one takes it
 )
 
 // keyAndKind are the last words of a head.
@@ -103,10 +102,7 @@ func headRecord(topic string, partition int32, head string) samsa.Record {
 	}
 	key, kind := keyAndKind(head)
 	r.Key = []byte(key)
-	switch kind {
-	case oldKind:
-		r.Value, r.Timestamp = nil, time.Now().Add(-2*tombstoneHours*time.Hour)
-	case youngKind:
+	if kind == tombKind {
 		r.Value = nil
 	}
 	return r
@@ -136,7 +132,7 @@ func afterSweeps(sweeps, lines int) func(string) bool {
 // sweepUntilKilled is the child. Its arguments are the directory and the round. All its lines
 // are "what topic partition offset word":
 //
-//	bury      an old tombstone with the head word is about to be produced
+//	bury      a tombstone with the head word is about to be produced
 //	produced  the record with the head word
 //	doom      DeleteRecords is about to be called
 //	start     the log start offset was seen there, or DeleteRecords has returned
@@ -177,6 +173,7 @@ func sweepUntilKilled(args []string) error {
 func sweepAlways(b *samsa.Broker) error {
 	ctx := context.Background()
 	for i := 0; ; i++ {
+		nextMillisecond()
 		if err := tell("sweep all 0 %d -\n", i); err != nil {
 			return err
 		}
@@ -197,6 +194,14 @@ func sweepAlways(b *samsa.Broker) error {
 		if err := tell("swept all 0 %d -\n", i); err != nil {
 			return err
 		}
+	}
+}
+
+// nextMillisecond returns when the clock shows another one, and tombstones that a sweep has marked
+// may go.
+func nextMillisecond() {
+	for began := time.Now().UnixMilli(); time.Now().UnixMilli() == began; {
+		runtime.Gosched()
 	}
 }
 
@@ -300,11 +305,11 @@ func (w *sweepWriter) produce(topic string) (samsa.Record, error) {
 	for i := range records {
 		kind := valueKind
 		if topic == latestTopic {
-			kind = []string{valueKind, valueKind, valueKind, oldKind, youngKind}[w.rng.IntN(5)]
+			kind = []string{valueKind, valueKind, tombKind}[w.rng.IntN(3)]
 		}
 		heads[i] = fmt.Sprintf("%s-%d-%d-k%d-%s", w.name, w.call, i, w.rng.IntN(sweptKeys), kind)
 		records[i] = headRecord(topic, partition, heads[i])
-		if kind == oldKind {
+		if kind == tombKind {
 			if err := tell("bury %s %d 0 %s\n", topic, partition, heads[i]); err != nil {
 				return samsa.Record{}, err
 			}
@@ -338,10 +343,12 @@ type sweptLog struct {
 	leftEnd      int64             // up to which that went
 	latest       map[string]int64  // last known offset of a key
 	latestHead   map[string]string // the head there
-	buried       map[string]string // keys by head, of old tombstones that may be stored or not
+	buried       map[string]string // keys by head, of tombstones that may be stored or not
 	took, take   map[string]int64  // by group: committed at least, and at most
 	sweepTo      int64             // while a sweep runs: what it has to do
 	sweptTo      int64             // what was done: compacted or passed by all groups up to here
+	againTo      int64             // while a sweep runs: what an earlier one has done
+	twiceTo      int64             // what was done a second time
 	removed      int64             // records, by the last look at the broker's figures
 	bytes, least int64             // stored: at most and at least, of the last look
 }
@@ -402,11 +409,11 @@ func (led *sweptLedger) listen(t *testing.T, told []string) {
 			l.took[word] = max(l.took[word], n)
 		case "sweep":
 			for tp, l := range led.logs {
-				l.sweepTo = l.due(tp.Topic)
+				l.sweepTo, l.againTo = l.due(tp.Topic), l.sweptTo
 			}
 		case "swept":
 			for _, l := range led.logs {
-				l.sweptTo = max(l.sweptTo, l.sweepTo)
+				l.sweptTo, l.twiceTo = max(l.sweptTo, l.sweepTo), max(l.twiceTo, l.againTo)
 			}
 		default:
 			t.Fatalf("line %q", line)
@@ -444,18 +451,22 @@ func (led *sweptLedger) inspect(t *testing.T, dir string) {
 	for tp, l := range led.logs {
 		first[tp] = *l
 	}
-	if _, err := b.Compact(ctx); err != nil {
-		t.Fatal(err)
+	for range 2 { // so that tombstones go
+		if _, err := b.Compact(ctx); err != nil {
+			t.Fatal(err)
+		}
+		nextMillisecond()
 	}
 	for tp, l := range led.logs {
 		l.sweptTo = max(l.sweptTo, l.due(tp.Topic))
+		l.twiceTo = l.sweptTo
 	}
 	led.swept = true
 	led.look(t, b)
 	led.swept = false
 	again, err := b.Compact(ctx)
 	if err != nil || again.Removed != (samsa.Removed{}) {
-		t.Errorf("a second sweep has removed %+v, %v", again.Removed, err)
+		t.Errorf("a third sweep has removed %+v, %v", again.Removed, err)
 	}
 	stats := led.agree(t, b)
 	for tp, l := range led.logs {
@@ -603,8 +614,8 @@ func (l *sweptLog) checkStart(t *testing.T, tp samsa.TopicPartition, start int64
 }
 
 // checkLatest compares a compacted log: of each key the last known record is there, or a
-// later one, or its old tombstone has gone; and what was superseded or buried when a sweep
-// began that has ended is gone.
+// later one, or its tombstone has gone; and what was superseded when a sweep began that has
+// ended is gone, and so are tombstones that an earlier one had kept.
 func (l *sweptLog) checkLatest(t *testing.T, tp samsa.TopicPartition, left map[int64]string) {
 	t.Helper()
 	last := make(map[string]int64)
@@ -617,7 +628,7 @@ func (l *sweptLog) checkLatest(t *testing.T, tp samsa.TopicPartition, left map[i
 		if offset >= l.sweptTo {
 			continue
 		}
-		if clean[key]++; clean[key] > 1 || kind == oldKind {
+		if clean[key]++; clean[key] > 1 || kind == tombKind && offset < l.twiceTo {
 			t.Errorf("%s: swept up to %d, and %s is still at %d", tp, l.sweptTo, head, offset)
 		}
 	}
@@ -626,7 +637,7 @@ func (l *sweptLog) checkLatest(t *testing.T, tp samsa.TopicPartition, left map[i
 		mayGo[key] = true
 	}
 	for key, head := range l.latestHead {
-		if _, kind := keyAndKind(head); kind == oldKind {
+		if _, kind := keyAndKind(head); kind == tombKind {
 			mayGo[key] = true
 		}
 		if at, ok := last[key]; !ok && !mayGo[key] || ok && at < l.latest[key] {

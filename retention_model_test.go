@@ -156,12 +156,18 @@ type keptRecord struct {
 	samsa.Record
 	may  bool // compaction may have removed it
 	gone bool // it was seen to be gone
+
+	// Of a tombstone: from when on it may go, and by when it must, by the first sweep that can
+	// have kept it and the last; no other moves these once it was kept for sure.
+	ripe, overripe time.Time
+	kept           bool
 }
 
 type keptBatch struct {
 	base, end int64
 	maxMs     int64
-	bytes     int64
+	bytes     int64 // as it was produced
+	most      int64 // compacted, with a delete horizon
 }
 
 func (p *keptPartition) end() int64 { return int64(len(p.records)) }
@@ -292,6 +298,7 @@ func (p *keptPartition) append(t *rapid.T, appendTime bool, sent, got []samsa.Re
 		t.Fatal(err)
 	}
 	batch.bytes = int64(len(env))
+	batch.most = batch.bytes + log.HorizonBytes*int64(len(got))
 	p.batches = append(p.batches, batch)
 }
 
@@ -421,6 +428,11 @@ func (m *keptModel) compacted(t *rapid.T, topic *keptTopic, p *keptPartition, st
 		t.Fatalf("%s: the log start is %d after a sweep, want at least %d; %+v", p.tp, p.start, start, topic.config)
 	}
 	m.readAll(t, p)
+	if topic.config.CleanupPolicy&samsa.CleanupCompact != 0 {
+		for _, r := range p.records[:p.cleanTo] {
+			r.kept = true
+		}
+	}
 	for _, r := range gone {
 		if r.Offset >= p.start && !r.gone {
 			t.Fatalf("after a sweep there is still %s; %+v", describe(r.Record), topic.config)
@@ -783,13 +795,15 @@ func (p *keptPartition) byTime(from, cutoffMs int64, may bool) int64 {
 	return start
 }
 
-// bySize removes the oldest batches while the rest has still so many bytes. Compaction
-// makes no batch larger.
+// bySize removes the oldest batches while the rest has still so many bytes.
 func (p *keptPartition) bySize(from, limit int64, may bool) int64 {
 	left := p.left(from)
 	var size int64
 	for i := len(left) - 1; i >= 0; i-- {
-		if size += left[i].bytes; size >= limit {
+		if size += left[i].bytes; may && left[i].base < p.joinedTo {
+			size += left[i].most - left[i].bytes
+		}
+		if size >= limit {
 			return p.exactly(from, max(from, left[i].base), may)
 		}
 	}
@@ -802,7 +816,10 @@ func (m *keptModel) mayCompact(topic *keptTopic, p *keptPartition) {
 		return
 	}
 	to := p.section(m.youngMs(topic), p.joinedTo, p.mayStart)
-	for _, r := range p.superseded(to, topic.config.DeleteRetention) {
+	for _, r := range p.records[:to] {
+		r.ripen(topic.config.DeleteRetention)
+	}
+	for _, r := range p.superseded(to, func(r *keptRecord) bool { return !time.Now().Before(r.ripe) }) {
 		r.may = true
 	}
 	p.joinedTo = max(p.joinedTo, to)
@@ -814,7 +831,23 @@ func (m *keptModel) mustGo(topic *keptTopic, p *keptPartition) []*keptRecord {
 		return nil
 	}
 	p.cleanTo = p.section(m.youngMs(topic), p.cleanTo, p.start)
-	return p.superseded(p.cleanTo, topic.config.DeleteRetention)
+	return p.superseded(p.cleanTo, func(r *keptRecord) bool { return r.kept && !time.Now().Before(r.overripe) })
+}
+
+// keptSlack is more than a sweep of the model takes.
+const keptSlack = time.Minute
+
+// ripen notes that a sweep that has just ended may have kept r.
+func (r *keptRecord) ripen(retention time.Duration) {
+	if r.kept {
+		return
+	}
+	if at := time.Now().Add(retention - keptSlack); r.ripe.IsZero() || at.Before(r.ripe) {
+		r.ripe = at
+	}
+	if at := time.Now().Add(retention); at.After(r.overripe) {
+		r.overripe = at
+	}
 }
 
 // youngMs is the age below which records are not compacted.
@@ -843,9 +876,9 @@ func (p *keptPartition) section(youngMs, cleanTo, start int64) (to int64) {
 	return to
 }
 
-// superseded are the records before offset to that are not the latest of their key, or old
-// tombstones.
-func (p *keptPartition) superseded(to int64, tombstones time.Duration) (records []*keptRecord) {
+// superseded are the records before offset to that are not the latest of their key, or
+// tombstones whose time has come.
+func (p *keptPartition) superseded(to int64, due func(tombstone *keptRecord) bool) (records []*keptRecord) {
 	latest := make(map[string]int64)
 	for _, r := range p.records[:to] {
 		if r.Key != nil {
@@ -856,8 +889,7 @@ func (p *keptPartition) superseded(to int64, tombstones time.Duration) (records 
 		if r.Key == nil {
 			continue
 		}
-		old := r.Value == nil && r.Timestamp.UnixMilli() < time.Now().Add(-tombstones).UnixMilli()
-		if latest[string(r.Key)] > r.Offset || old {
+		if latest[string(r.Key)] > r.Offset || r.Value == nil && due(r) {
 			records = append(records, r)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
 
@@ -70,7 +69,7 @@ func offsetAt(p *partition.Partition, ts int64) (offset, timestamp int64, err er
 	case listLatestTiered, listEarliestToBeTiered:
 		return -1, -1, nil
 	case listMaxTimestamp:
-		ts, err = maxTimestamp(p)
+		ts, err = p.Log().MaxTimestamp()
 		if err != nil || ts < 0 {
 			return -1, -1, err
 		}
@@ -83,16 +82,6 @@ func offsetAt(p *partition.Partition, ts int64) (offset, timestamp int64, err er
 		return -1, -1, err
 	}
 	return offset, timestamp, nil
-}
-
-// maxTimestamp returns the largest timestamp of p's records, -1 without any.
-func maxTimestamp(p *partition.Partition) (int64, error) {
-	ts := int64(-1)
-	err := p.Log().Batches(func(b log.BatchInfo) bool {
-		ts = max(ts, b.MaxTimestamp)
-		return true
-	})
-	return ts, err
 }
 
 // oldOffsets answers version 0: offsets from the largest to the smallest, at most n.

@@ -1,10 +1,6 @@
 package kafka
 
-import (
-	"time"
-
-	"github.com/samsa-go/samsa/log"
-)
+import "github.com/samsa-go/samsa/log"
 
 // Clients older than Kafka 0.11 send and read message sets (log.Builder.AppendMessageSet has
 // the format). What they send becomes one batch, with the codec that they have used; what they
@@ -16,11 +12,10 @@ const (
 	firstFetchBatches   = 4
 )
 
-// upgraded returns a message set as a batch. Messages without a timestamp, all of magic 0
-// among them, get the time of now: retention goes by it.
+// upgraded returns a message set as a batch.
 func upgraded(set []byte) (log.Batch, error) {
 	var b log.Builder
-	codec, err := b.AppendMessageSet(set, time.Now().UnixMilli())
+	codec, err := b.AppendMessageSet(set)
 	if err != nil {
 		return nil, err
 	}

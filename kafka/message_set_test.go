@@ -6,7 +6,6 @@ import (
 	"hash/crc32"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -68,7 +67,6 @@ func TestMessageSets(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{})
 	k.create("web_log", samsa.TopicConfig{})
 	c := k.dial()
-	began := time.Now().UnixMilli()
 	for _, tt := range []struct {
 		version int16
 		records []byte
@@ -88,10 +86,9 @@ func TestMessageSets(t *testing.T) {
 		t.Errorf("the Go consumer got %s", got)
 	}
 	recs := fetched(t, ask[*kmsg.FetchResponse](c, 12, fetchRequest("web_log", 0)))
-	if ms := recs[0].Timestamp.UnixMilli(); ms < began || ms > time.Now().UnixMilli() || recs[3].Timestamp.UnixMilli() != 50 {
+	if !recs[0].Timestamp.IsZero() || recs[3].Timestamp.UnixMilli() != 50 { // magic 0 has no time
 		t.Errorf("got the timestamps %v and %v", recs[0].Timestamp, recs[3].Timestamp)
 	}
-	at := func(i int) int64 { return recs[i].Timestamp.UnixMilli() }
 	last := strings.Repeat("i", 500)
 	for _, tt := range []struct {
 		version int16
@@ -109,7 +106,7 @@ func TestMessageSets(t *testing.T) {
 		}
 	}
 	p := ask[*kmsg.FetchResponse](c, 3, fetchRequest("web_log", 0)).Topics[0].Partitions[0]
-	if got, want := messages(t, 1, p.RecordBatches), fmt.Sprintf("0@%d k=a, 1@%d =b, 2@%d =c, 3@50 =d, 4@40", at(0), at(1), at(2)); !strings.HasPrefix(got, want) {
+	if got, want := messages(t, 1, p.RecordBatches), "0@-1 k=a, 1@-1 =b, 2@-1 =c, 3@50 =d, 4@40"; !strings.HasPrefix(got, want) {
 		t.Errorf("got %s, want %s...", got, want)
 	}
 }

@@ -19,8 +19,9 @@ import (
 //	21  attributes             i16   bits 0-2 codec, 3 log append time, 4 transactional,
 //	                                 5 control, 6 delete horizon
 //	23  last offset delta      i32   last offset - base offset
-//	27  base timestamp         i64   ms since the epoch; the first record's, when it was built
-//	35  max timestamp          i64   ms since the epoch
+//	27  base timestamp         i64   ms since the epoch; the first record's, when it was built,
+//	                                 or the delete horizon
+//	35  max timestamp          i64   ms since the epoch, -1 if no record has one
 //	43  producer id            i64   -1 for none
 //	51  producer epoch         i16   -1 for none
 //	53  base sequence          i32   -1 for none
@@ -57,6 +58,7 @@ const (
 	attrLogAppendTime = 1 << 3
 	attrTransactional = 1 << 4
 	attrControl       = 1 << 5
+	attrDeleteHorizon = 1 << 6
 )
 
 // The checks of ParseBatch. Each is an ErrCorruptRecord.
@@ -144,8 +146,22 @@ func (b Batch) Codec() Codec { return Codec(b[posAttributes+1] & attrCodec) }
 // the epoch.
 func (b Batch) BaseTimestamp() int64 { return b.i64(posBaseTimestamp) }
 
-// MaxTimestamp is the largest timestamp of the records, in milliseconds since the epoch.
-// With LogAppendTime it is the timestamp of every record.
+// DeleteHorizon is when the tombstones of the batch may go, in milliseconds since the epoch
+// (KIP-534); ok is false until a cleaning has kept them and said so. The horizon is the base
+// timestamp then: that of the records is what it always is, the sum of base and delta.
+func (b Batch) DeleteHorizon() (ms int64, ok bool) {
+	return b.BaseTimestamp(), b[posAttributes+1]&attrDeleteHorizon != 0
+}
+
+// ClearDeleteHorizon takes a horizon away that is not the cleaner's, and computes the CRC
+// again, which reads the whole batch.
+func (b Batch) ClearDeleteHorizon() {
+	b[posAttributes+1] &^= attrDeleteHorizon
+	b.putCRC()
+}
+
+// MaxTimestamp is the largest timestamp of the records, in milliseconds since the epoch, or
+// NoTimestamp if none has one. With LogAppendTime it is the timestamp of every record.
 func (b Batch) MaxTimestamp() int64 { return b.i64(posMaxTimestamp) }
 
 // LogAppendTime reports whether the records' time is that of the append, not the producer's.

@@ -170,7 +170,7 @@ func kmsgRecords(t *testing.T, b kmsg.RecordBatch, raw []byte) []Record {
 		}
 		raw = raw[n+int(size):]
 		r := Record{
-			Offset: b.FirstOffset + int64(kr.OffsetDelta), Timestamp: time.UnixMilli(b.FirstTimestamp + kr.TimestampDelta64),
+			Offset: b.FirstOffset + int64(kr.OffsetDelta), Timestamp: timeOf(b.FirstTimestamp + kr.TimestampDelta64),
 			Key: kr.Key, Value: kr.Value,
 		}
 		for _, h := range kr.Headers {

@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -12,7 +13,8 @@ import (
 type Builder struct {
 	records  []byte // encoded, uncompressed
 	count    int
-	baseTime int64 // of the first record, ms
+	baseTime int64 // ms; of the first record, or the delete horizon
+	horizon  bool  // baseTime is the delete horizon
 	maxTime  int64 // ms
 	tooLarge bool  // a record has more than maxHeaders headers
 }
@@ -29,7 +31,10 @@ func (b *Builder) Append(ts int64, key, value []byte, headers []Header) {
 // of the record before.
 func (b *Builder) appendAt(offsetDelta, ts int64, key, value []byte, headers []Header) {
 	if b.count == 0 {
-		b.baseTime, b.maxTime = ts, ts
+		b.maxTime = ts
+		if !b.horizon {
+			b.baseTime = ts
+		}
 	}
 	b.maxTime = max(b.maxTime, ts)
 	b.tooLarge = b.tooLarge || len(headers) > maxHeaders
@@ -71,7 +76,7 @@ func (b *Builder) AppendBatch(src Batch) error {
 		if err != nil || !more {
 			return err
 		}
-		b.Append(rec.Timestamp.UnixMilli(), rec.Key, rec.Value, rec.Headers)
+		b.Append(rec.millis(), rec.Key, rec.Value, rec.Headers)
 	}
 }
 
@@ -127,7 +132,30 @@ func (b *Builder) seal(dst []byte, codec Codec, always bool) (Envelope, error) {
 	e := Envelope(out[start:])
 	e.putHeader()
 	e.Batch().putHeader(codec, b.baseTime, b.maxTime, b.count)
+	if b.horizon {
+		e.Batch()[posAttributes+1] |= attrDeleteHorizon
+		e.Batch().putCRC()
+	}
 	return e, nil
+}
+
+// HorizonBytes is the most that a delete horizon adds to the encoded size of a record: far from
+// all timestamps, it makes every delta a long one.
+const HorizonBytes = maxVarintSize - 1
+
+// withHorizon returns a builder of the same records, which uses memory of its own, with a
+// delete horizon.
+func (b *Builder) withHorizon(ms int64) (*Builder, error) {
+	h := &Builder{records: make([]byte, 0, len(b.records)+HorizonBytes*b.count), baseTime: ms, horizon: true, tooLarge: b.tooLarge}
+	r := RecordReader{records: b.records, left: b.count, last: math.MaxInt32, baseTime: b.baseTime}
+	var rec Record
+	for {
+		more, err := r.Next(&rec)
+		if err != nil || !more {
+			return h, err
+		}
+		h.appendAt(rec.Offset, rec.millis(), rec.Key, rec.Value, rec.Headers)
+	}
 }
 
 // contentSize is the encoded size of what a record holds besides its numbers.

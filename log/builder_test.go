@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -20,7 +19,7 @@ func TestBuilderSizes(t *testing.T) {
 	}
 	for i, r := range everything() {
 		before, most := b.Size(), b.SizeWith(r.Key, r.Value, r.Headers)
-		b.Append(r.Timestamp.UnixMilli(), r.Key, r.Value, r.Headers)
+		b.Append(r.millis(), r.Key, r.Value, r.Headers)
 		if b.Size() > most || most > b.Size()+maxVarintSize || b.Records() != i+1 {
 			t.Errorf("record %d: size %d to %d, at most %d expected", i, before, b.Size(), most)
 		}
@@ -149,7 +148,7 @@ func TestRoundTripProperty(t *testing.T) {
 			at := ms.Draw(t, "ms")
 			maxTime = max(maxTime, at)
 			r := Record{
-				Offset: base + int64(i), Timestamp: time.UnixMilli(at),
+				Offset: base + int64(i), Timestamp: timeOf(at),
 				Key: blob.Draw(t, "key"), Value: blob.Draw(t, "value"),
 			}
 			if n := rapid.IntRange(0, 3).Draw(t, "headers"); n > 0 {
@@ -218,7 +217,7 @@ func TestBuilderAppendBatch(t *testing.T) {
 		if !more {
 			break
 		}
-		got = append(got, fmt.Sprintf("%d@%d %q %q %d headers, null key %v", rec.Offset, rec.Timestamp.UnixMilli(), rec.Key, rec.Value, len(rec.Headers), rec.Key == nil))
+		got = append(got, fmt.Sprintf("%d@%d %q %q %d headers, null key %v", rec.Offset, rec.millis(), rec.Key, rec.Value, len(rec.Headers), rec.Key == nil))
 	}
 	want := []string{
 		`100@5000 "" "before" 0 headers, null key true`,

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"reflect"
 	"testing"
-	"time"
 )
 
 // rec is a record as a test writes it: offset and milliseconds, then nil or a string.
@@ -16,7 +15,7 @@ func rec(offset, ms int64, key, value any, headers ...Header) Record {
 		return []byte(v.(string))
 	}
 	return Record{
-		Offset: offset, Timestamp: time.UnixMilli(ms),
+		Offset: offset, Timestamp: timeOf(ms),
 		Key: null(key), Value: null(value), Headers: headers,
 	}
 }
@@ -26,7 +25,7 @@ func sealed(t testing.TB, codec Codec, records ...Record) Envelope {
 	t.Helper()
 	var b Builder
 	for _, r := range records {
-		b.Append(r.Timestamp.UnixMilli(), r.Key, r.Value, r.Headers)
+		b.Append(r.millis(), r.Key, r.Value, r.Headers)
 	}
 	e, err := b.Seal(nil, codec)
 	if err != nil {

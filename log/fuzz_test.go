@@ -102,7 +102,7 @@ func checkBatch(t *testing.T, b []byte) {
 		if r.Offset < batch.BaseOffset() || r.Offset > batch.LastOffset() {
 			t.Fatalf("offset %d outside of %d to %d", r.Offset, batch.BaseOffset(), batch.LastOffset())
 		}
-		builder.Append(r.Timestamp.UnixMilli(), r.Key, r.Value, r.Headers)
+		builder.Append(r.millis(), r.Key, r.Value, r.Headers)
 		records[i].Offset = batch.BaseOffset() + int64(i) // compaction leaves gaps, the builder none
 	}
 	e, err := builder.Seal(nil, batch.Codec())

@@ -87,8 +87,9 @@ type Staged struct {
 
 // Stage gives env the log's next offsets, seals it and adds it to b. The key is
 // appended to keys, which is returned and belongs to b, like env, until b is
-// committed. The batch stays invisible until Applied.
-func (l *Log) Stage(b *store.Batch, keys []byte, env Envelope) (Staged, []byte) {
+// committed. The batch stays invisible until Applied. nowMs is the time of the append, which
+// counts for a batch of which no record has a timestamp.
+func (l *Log) Stage(b *store.Batch, keys []byte, env Envelope, nowMs int64) (Staged, []byte) {
 	env.Finish(l.next)
 	batch := env.Batch()
 	last := batch.LastOffset()
@@ -96,7 +97,7 @@ func (l *Log) Stage(b *store.Batch, keys []byte, env Envelope) (Staged, []byte) 
 	keys = store.AppendBatchKey(keys, store.BatchKey{
 		PartitionID:  l.id,
 		LastOffset:   last,
-		MaxTimestamp: batch.MaxTimestamp(),
+		MaxTimestamp: batch.keyTime(nowMs),
 	})
 	b.Set(keys[at:len(keys):len(keys)], env)
 	s := Staged{BaseOffset: l.next, End: last + 1}
@@ -115,7 +116,7 @@ func (l *Log) SetStart(start int64) { l.start.Store(max(l.start.Load(), min(star
 // BatchInfo is what is known of a stored batch without reading it.
 type BatchInfo struct {
 	LastOffset   int64
-	MaxTimestamp int64 // ms since the epoch
+	MaxTimestamp int64 // ms since the epoch; without timestamps the time of the append
 	Bytes        int   // as stored
 }
 
@@ -137,9 +138,10 @@ func (l *Log) Batches(fn func(BatchInfo) bool) error {
 
 // StoredBatch is one batch as the store holds it.
 type StoredBatch struct {
-	LastOffset int64    // of its last record; known even when the batch is corrupt
-	Envelope   Envelope // verified; nil when Err is set
-	Err        error    // ErrCorruptRecord, with the partition and the offset
+	LastOffset   int64    // of its last record; known even when the batch is corrupt
+	MaxTimestamp int64    // as of BatchInfo; known too
+	Envelope     Envelope // verified; nil when Err is set
+	Err          error    // ErrCorruptRecord, with the partition and the offset
 }
 
 // Read calls fn for the visible batches from the one that holds offset from, in order,
@@ -157,7 +159,7 @@ func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, e
 		return buf, nil
 	}
 	err := l.scan(from, end, func(e store.Entry, key store.BatchKey) (bool, error) {
-		sb := StoredBatch{LastOffset: key.LastOffset}
+		sb := StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp}
 		sb.Envelope, buf, sb.Err = l.open(e, key, buf)
 		if sb.Err != nil && !errors.Is(sb.Err, ErrCorruptRecord) {
 			return false, sb.Err
@@ -184,7 +186,7 @@ func (l *Log) ReadInto(from int64, place func(length int) ([]byte, bool), fn fun
 		if !ok {
 			return false, nil
 		}
-		sb := StoredBatch{LastOffset: key.LastOffset}
+		sb := StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp}
 		sb.Envelope, _, sb.Err = l.open(e, key, memory)
 		if sb.Err != nil && !errors.Is(sb.Err, ErrCorruptRecord) {
 			return false, sb.Err
@@ -219,7 +221,7 @@ func (l *Log) open(e store.Entry, key store.BatchKey, buf []byte) (Envelope, []b
 	if err != nil {
 		return nil, value, l.corrupt(key, err, nil)
 	}
-	if b := env.Batch(); b.LastOffset() != key.LastOffset || b.MaxTimestamp() != key.MaxTimestamp {
+	if b := env.Batch(); b.LastOffset() != key.LastOffset || b.keyTime(key.MaxTimestamp) != key.MaxTimestamp {
 		return nil, value, l.corrupt(key, errMisplaced, nil)
 	}
 	return env, value, nil
@@ -230,55 +232,6 @@ func (l *Log) corrupt(key store.BatchKey, err, cause error) error {
 		return fmt.Errorf("%s: batch ending at offset %d: %w: %s", l.tp, key.LastOffset, err, cause.Error())
 	}
 	return fmt.Errorf("%s: batch ending at offset %d: %w", l.tp, key.LastOffset, err)
-}
-
-// OffsetForTime returns the offset and timestamp (ms since the epoch) of the first
-// visible record whose timestamp is ts or later; ok is false when there is none. It
-// reads keys, and the values of the batches that can hold the answer: as a rule one. A
-// corrupt batch among those is ErrCorruptRecord.
-func (l *Log) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, err error) {
-	start, end := l.Start(), l.End()
-	var buf, records []byte
-	r := store.BatchRange(l.id, start)
-	err = l.st.Scan(r, func(e store.Entry) (bool, error) {
-		key, err := store.ParseBatchKey(e.Key)
-		if err != nil {
-			return false, err
-		}
-		if key.LastOffset >= end {
-			return false, nil
-		}
-		if key.MaxTimestamp < ts {
-			return true, nil
-		}
-		var env Envelope
-		if env, buf, err = l.open(e, key, buf); err != nil {
-			return false, err
-		}
-		if records, err = env.Batch().AppendRecords(records[:0]); err != nil {
-			return false, l.corrupt(key, err, nil)
-		}
-		offset, timestamp, ok, err = firstSince(env.Batch(), records, start, ts)
-		if err != nil {
-			return false, l.corrupt(key, err, nil)
-		}
-		return !ok, nil
-	})
-	return offset, timestamp, ok, l.wrap(err)
-}
-
-func firstSince(b Batch, records []byte, start, ts int64) (offset, timestamp int64, ok bool, err error) {
-	r := NewRecordReader(b, records)
-	var rec Record
-	for {
-		more, err := r.Next(&rec)
-		if err != nil || !more {
-			return 0, 0, false, err
-		}
-		if ms := rec.Timestamp.UnixMilli(); ms >= ts && rec.Offset >= start {
-			return rec.Offset, ms, true, nil
-		}
-	}
 }
 
 // wrap names the partition in an error of the store.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,7 +71,7 @@ func set(t fataler, st store.Store, key, value []byte) {
 func appendTo(t fataler, l *Log, n int64) Staged {
 	t.Helper()
 	var b store.Batch
-	s, _ := l.Stage(&b, nil, span(t, l.End(), n))
+	s, _ := l.Stage(&b, nil, span(t, l.End(), n), 1)
 	commit(t, l.st, &b)
 	l.Applied(s.End)
 	return s
@@ -229,8 +230,8 @@ func TestReadStopsWhenTold(t *testing.T) {
 func TestStagedBatchesAreInvisible(t *testing.T) {
 	l := newLog(t, 2)
 	var b store.Batch
-	first, keys := l.Stage(&b, nil, span(t, 0, 3)) // Stage gives the offsets, whatever they were
-	second, keys := l.Stage(&b, keys, span(t, 0, 1))
+	first, keys := l.Stage(&b, nil, span(t, 0, 3), 1) // Stage gives the offsets, whatever they were
+	second, keys := l.Stage(&b, keys, span(t, 0, 1), 1)
 	if want := (Staged{BaseOffset: 2, End: 5}); first != want {
 		t.Errorf("first: got %+v, want %+v", first, want)
 	}
@@ -261,7 +262,7 @@ func TestStageKeysSurviveGrowth(t *testing.T) {
 	var keys []byte
 	var s Staged
 	for range 50 {
-		s, keys = l.Stage(&b, keys, span(t, 0, 1))
+		s, keys = l.Stage(&b, keys, span(t, 0, 1), 1)
 	}
 	commit(t, l.st, &b)
 	l.Applied(s.End)
@@ -393,7 +394,7 @@ func TestOffsetForTimeOutOfOrder(t *testing.T) {
 		sealed(t, CodecZstd, rec(0, 90, nil, "e"), rec(0, 400, nil, "f")),
 	} {
 		var b store.Batch
-		s, _ := l.Stage(&b, nil, env)
+		s, _ := l.Stage(&b, nil, env, 1)
 		commit(t, l.st, &b)
 		l.Applied(s.End)
 	}
@@ -413,7 +414,7 @@ func TestOffsetForTimeOutOfOrder(t *testing.T) {
 func TestOffsetForTimeSeesWhatIsVisible(t *testing.T) {
 	l := newLog(t, 2)
 	var b store.Batch
-	s, _ := l.Stage(&b, nil, span(t, 2, 2))
+	s, _ := l.Stage(&b, nil, span(t, 2, 2), 1)
 	commit(t, l.st, &b)
 	if _, _, ok, err := l.OffsetForTime(1020); ok || err != nil {
 		t.Errorf("a staged record was found, error %v", err)
@@ -435,4 +436,69 @@ func TestOffsetForTimeMeetsDamage(t *testing.T) {
 			t.Errorf("%d: got %t, %v", ts, ok, err)
 		}
 	}
+}
+
+// Records without a timestamp are read as such, are no answer to a question about time, and
+// have under the key the time of their append, also after a rewrite, for retention to go by.
+func TestNoTimestamp(t *testing.T) {
+	l := newLog(t)
+	stage := func(nowMs int64, records ...Record) {
+		var b store.Batch
+		s, _ := l.Stage(&b, nil, sealed(t, CodecNone, records...), nowMs)
+		commit(t, l.st, &b)
+		l.Applied(s.End)
+	}
+	times := func() (times []int64) {
+		if err := l.Batches(func(b BatchInfo) bool { times = append(times, b.MaxTimestamp); return true }); err != nil {
+			t.Fatal(err)
+		}
+		return times
+	}
+	if ms, err := l.MaxTimestamp(); ms != NoTimestamp || err != nil {
+		t.Errorf("of an empty log: %d, %v", ms, err)
+	}
+	stage(1000, rec(0, 990, nil, "a"), rec(0, NoTimestamp, nil, "b"))
+	stage(2000, rec(0, NoTimestamp, nil, "c"))
+	stage(3000, rec(0, NoTimestamp, nil, "d"), rec(0, NoTimestamp, nil, "e"))
+	if got := times(); !slices.Equal(got, []int64{990, 2000, 3000}) {
+		t.Errorf("retention goes by %d", got)
+	}
+	check := func() {
+		t.Helper()
+		for ts, want := range map[int64]int64{-1 << 62: 0, -1: 0, 990: 0, 991: -1, 2000: -1} {
+			offset, _, ok, err := l.OffsetForTime(ts)
+			if err != nil || ok != (want >= 0) || offset != max(0, want) {
+				t.Errorf("%d: got %d, %t, %v", ts, offset, ok, err)
+			}
+		}
+		if ms, err := l.MaxTimestamp(); ms != 990 || err != nil {
+			t.Errorf("the largest timestamp is %d, %v", ms, err)
+		}
+	}
+	check()
+	var sources []Source
+	if _, err := l.Read(2, nil, func(sb StoredBatch) bool { sources = append(sources, SourceOf(sb)); return true }); err != nil {
+		t.Fatal(err)
+	}
+	var b SparseBuilder
+	b.Reset(2)
+	kept := rec(3, NoTimestamp, nil, "d")
+	if err := b.Append(&kept); err != nil {
+		t.Fatal(err)
+	}
+	env, err := b.Seal(CodecNone, Cover{LastOffset: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewRewriter(l, newWriter(t, l.st))
+	if own := r.Add(sources, env); own.MaxTimestamp != 3000 {
+		t.Errorf("rewritten as of %d", own.MaxTimestamp)
+	}
+	if err := r.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := times(); !slices.Equal(got, []int64{990, 3000}) {
+		t.Errorf("rewritten: retention goes by %d", got)
+	}
+	check()
 }

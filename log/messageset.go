@@ -35,8 +35,6 @@ const (
 	messageCRCFrom  = posMessageMagic // and the CRC from here
 
 	minMessageSize = posMessageBody + 4 + 4 // with a null key and a null value
-
-	noTimestamp = -1 // of a message that has none
 )
 
 // The checks of AppendMessageSet. Each is an ErrCorruptRecord.
@@ -49,14 +47,14 @@ var (
 )
 
 // AppendMessageSet adds the records of a message set of magic 0 or 1, of which it copies the
-// bytes, and returns the codec that the set has used. Messages without a timestamp get nowMs;
+// bytes, and returns the codec that the set has used. Messages of magic 0 have NoTimestamp;
 // offsets are not looked at, as an append gives new ones.
 //
 // Everything in the set is checked. It fails with ErrCorruptRecord, with ErrInvalidTimestamp
 // for a timestamp that claims to be the broker's, and with ErrUnsupportedCodec for a codec that
 // message sets never had; then the builder holds some of the records. Compressed messages
 // may decompress to MaxDecompressedBytes, all together.
-func (b *Builder) AppendMessageSet(set []byte, nowMs int64) (Codec, error) {
+func (b *Builder) AppendMessageSet(set []byte) (Codec, error) {
 	codec, left := CodecNone, MaxDecompressedBytes
 	for len(set) > 0 {
 		var m message
@@ -65,7 +63,7 @@ func (b *Builder) AppendMessageSet(set []byte, nowMs int64) (Codec, error) {
 			return codec, err
 		}
 		if m.codec == CodecNone {
-			b.appendMessage(m, nowMs)
+			b.Append(m.timestamp, m.key, m.value, nil)
 			continue
 		}
 		codec = m.codec
@@ -74,7 +72,7 @@ func (b *Builder) AppendMessageSet(set []byte, nowMs int64) (Codec, error) {
 			return codec, err
 		}
 		left -= len(inner)
-		if err := b.appendInner(inner, m.magic, nowMs); err != nil {
+		if err := b.appendInner(inner, m.magic); err != nil {
 			return codec, err
 		}
 	}
@@ -82,7 +80,7 @@ func (b *Builder) AppendMessageSet(set []byte, nowMs int64) (Codec, error) {
 }
 
 // appendInner adds the messages of a wrapper.
-func (b *Builder) appendInner(set []byte, magic int8, nowMs int64) error {
+func (b *Builder) appendInner(set []byte, magic int8) error {
 	for len(set) > 0 {
 		var m message
 		var err error
@@ -95,23 +93,16 @@ func (b *Builder) appendInner(set []byte, magic int8, nowMs int64) error {
 		case m.codec != CodecNone:
 			return errMessageNest
 		}
-		b.appendMessage(m, nowMs)
+		b.Append(m.timestamp, m.key, m.value, nil)
 	}
 	return nil
-}
-
-func (b *Builder) appendMessage(m message, nowMs int64) {
-	if m.timestamp == noTimestamp {
-		m.timestamp = nowMs
-	}
-	b.Append(m.timestamp, m.key, m.value, nil)
 }
 
 // message is a message that was checked. Its bytes are those of the set.
 type message struct {
 	magic      int8
 	codec      Codec
-	timestamp  int64 // ms since the epoch, or noTimestamp
+	timestamp  int64 // ms since the epoch, or NoTimestamp
 	key, value []byte
 }
 
@@ -133,7 +124,7 @@ func cutMessage(set []byte) (m message, rest []byte, err error) {
 	}
 	m.codec = Codec(p[posMessageAttrs] & attrCodec)
 	body := p[posMessageBody:]
-	if m.timestamp = noTimestamp; m.magic == 1 {
+	if m.timestamp = NoTimestamp; m.magic == 1 {
 		if p[posMessageAttrs]&attrLogAppendTime != 0 {
 			return m, nil, fmt.Errorf("%w: the message says that it is the broker's", ErrInvalidTimestamp)
 		}
@@ -224,7 +215,7 @@ func appendMessage(dst []byte, rec *Record, magic int8, appendTime bool) []byte 
 	}
 	dst = append(dst, 0, 0, 0, 0, byte(magic), attributes)
 	if magic == 1 {
-		dst = binary.BigEndian.AppendUint64(dst, uint64(rec.Timestamp.UnixMilli()))
+		dst = binary.BigEndian.AppendUint64(dst, uint64(rec.millis()))
 	}
 	dst = appendField(dst, rec.Key)
 	dst = appendField(dst, rec.Value)

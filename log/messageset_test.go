@@ -44,9 +44,9 @@ func wrapper(t testing.TB, magic int8, codec Codec, set []byte) []byte {
 }
 
 // read reads a message set through a batch, as it would be stored.
-func read(set []byte, nowMs int64) ([]Record, Codec, error) {
+func read(set []byte) ([]Record, Codec, error) {
 	var b Builder
-	codec, err := b.AppendMessageSet(set, nowMs)
+	codec, err := b.AppendMessageSet(set)
 	if err != nil || b.Records() == 0 {
 		return nil, codec, err
 	}
@@ -59,17 +59,17 @@ func read(set []byte, nowMs int64) ([]Record, Codec, error) {
 }
 
 func TestMessageSet(t *testing.T) {
-	const now = 5000
+	const none = NoTimestamp
 	set := func(magic int8) []byte {
 		return bytes.Join([][]byte{
 			plainMessage(magic, 0, 30, []byte("k"), []byte("first")),
 			plainMessage(magic, 0, 10, nil, []byte{}),
-			plainMessage(magic, 0, noTimestamp, []byte{}, nil),
+			plainMessage(magic, 0, none, []byte{}, nil),
 		}, nil)
 	}
 	want := map[int8][]Record{
-		0: {rec(0, now, "k", "first"), rec(1, now, nil, ""), rec(2, now, "", nil)},
-		1: {rec(0, 30, "k", "first"), rec(1, 10, nil, ""), rec(2, now, "", nil)},
+		0: {rec(0, none, "k", "first"), rec(1, none, nil, ""), rec(2, none, "", nil)},
+		1: {rec(0, 30, "k", "first"), rec(1, 10, nil, ""), rec(2, none, "", nil)},
 	}
 	for magic := range int8(2) {
 		for codec := CodecNone; codec <= CodecLz4; codec++ {
@@ -77,7 +77,7 @@ func TestMessageSet(t *testing.T) {
 			if codec != CodecNone {
 				b = wrapper(t, magic, codec, b)
 			}
-			got, gotCodec, err := read(b, now)
+			got, gotCodec, err := read(b)
 			if err != nil || gotCodec != codec {
 				t.Fatalf("magic %d, %s: codec %s, error %v", magic, codec, gotCodec, err)
 			}
@@ -85,14 +85,14 @@ func TestMessageSet(t *testing.T) {
 		}
 	}
 	xerialSet := plainMessage(1, int8(CodecSnappy), 0, nil, xerial(set(1), 20))
-	got, _, err := read(xerialSet, now)
+	got, _, err := read(xerialSet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sameRecords(t, got, want[1])
 
 	several := bytes.Join([][]byte{wrapper(t, 1, CodecGzip, set(1)), plainMessage(1, 0, 8, nil, []byte("x")), wrapper(t, 1, CodecGzip, set(1))}, nil)
-	if got, codec, err := read(several, now); err != nil || len(got) != 7 || codec != CodecGzip {
+	if got, codec, err := read(several); err != nil || len(got) != 7 || codec != CodecGzip {
 		t.Errorf("two wrappers and a message: %d records, %s, error %v", len(got), codec, err)
 	}
 }
@@ -152,7 +152,7 @@ func TestMessageSetRefuses(t *testing.T) {
 		{"too much inside", bomb, errTooLong},
 		{"too much altogether", append(bytes.Clone(half), half...), errTooLong},
 	} {
-		_, _, err := read(append(good(), tt.set...), 1)
+		_, _, err := read(append(good(), tt.set...))
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%s: got error %v, want %v", tt.name, err, tt.want)
 		}
@@ -182,7 +182,7 @@ func TestDowngrade(t *testing.T) {
 		if err != nil || all != tt.all || string(set[:6]) != "before" {
 			t.Errorf("%+v: all %v, error %v", tt.d, all, err)
 		}
-		records, _, err := read(set[6:], 0)
+		records, _, err := read(set[6:])
 		got := ""
 		for _, r := range records {
 			got += string(r.Value[:1])
@@ -246,7 +246,7 @@ func FuzzMessageSet(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, set []byte) {
-		records, _, err := read(set, 77)
+		records, _, err := read(set)
 		if err != nil {
 			known := errors.Is(err, ErrCorruptRecord) || errors.Is(err, ErrInvalidTimestamp) || errors.Is(err, ErrUnsupportedCodec)
 			if !known || len(records) > 0 {
@@ -259,7 +259,7 @@ func FuzzMessageSet(f *testing.F) {
 		}
 		var b Builder
 		for _, r := range records {
-			b.Append(r.Timestamp.UnixMilli(), r.Key, r.Value, nil)
+			b.Append(r.millis(), r.Key, r.Value, nil)
 		}
 		e, err := b.Seal(nil, CodecNone)
 		if err != nil {
@@ -271,12 +271,12 @@ func FuzzMessageSet(f *testing.F) {
 			if err != nil || !all {
 				t.Fatalf("all %v, error %v", all, err)
 			}
-			got, _, err := read(again, 77)
+			got, _, err := read(again)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i := range records {
-				if magic == 1 && records[i].Timestamp.UnixMilli() != noTimestamp && !got[i].Timestamp.Equal(records[i].Timestamp) {
+				if magic == 1 && !got[i].Timestamp.Equal(records[i].Timestamp) {
 					t.Fatalf("record %d: %v, then %v", i, records[i].Timestamp, got[i].Timestamp)
 				}
 				got[i].Timestamp = records[i].Timestamp

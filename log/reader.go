@@ -1,9 +1,6 @@
 package log
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // A record, as it lies in a batch's uncompressed records:
 //
@@ -82,7 +79,7 @@ func (r *RecordReader) Next(rec *Record) (bool, error) {
 		return false, err
 	}
 	rec.Offset = offset
-	rec.Timestamp = time.UnixMilli(ms)
+	rec.Timestamp = timeOf(ms)
 	rec.Key, b = cutBytes(b)
 	rec.Value, b = cutBytes(b)
 	n, b := cutVarint(b)

@@ -16,7 +16,7 @@ import (
 // batch first, then the producer's state.
 func stagedSequenced(l *Log, env Envelope) (*store.Batch, []byte) {
 	var b store.Batch
-	_, keys := l.Stage(&b, nil, env)
+	_, keys := l.Stage(&b, nil, env, 1)
 	l.NoteProducer(env.Batch(), 1000+l.next, false)
 	return &b, l.StageProducers(&b, keys)
 }
@@ -70,7 +70,7 @@ func producerHistory(t *rapid.T) (history []written, durable int) {
 		w := written{env: env, producer: id}
 		if id < 0 {
 			var b store.Batch
-			l.Stage(&b, nil, env)
+			l.Stage(&b, nil, env, 1)
 		} else {
 			next := sequenceOf(l.StoredOf(id))
 			if next > 0 && rapid.IntRange(0, 7).Draw(t, "new epoch") == 0 {
@@ -158,7 +158,7 @@ func TestRecoverProducerOfTrimmedBatches(t *testing.T) {
 	first, other, lost := sequencedSpan(t, 0, 10, 7, 0, 0), span(t, 10, 5), sequencedSpan(t, 15, 3, 7, 0, 10)
 	stageSequenced(t, l, first)
 	var b store.Batch
-	l.Stage(&b, nil, other)
+	l.Stage(&b, nil, other, 1)
 	commit(t, st, &b)
 	stageSequenced(t, l, lost)
 	b.Reset()

@@ -94,7 +94,7 @@ func redo(st store.Store, key []byte) (bool, error) {
 // untouched reports whether every source is in the store as it was when n was noted, and
 // the new batch is not.
 func (n note) untouched(st store.Store, id store.PartitionID) (bool, error) {
-	if own := SourceOf(n.env); own.MaxTimestamp != n.sources[len(n.sources)-1].MaxTimestamp {
+	if own := n.own(); own.MaxTimestamp != n.sources[len(n.sources)-1].MaxTimestamp {
 		if _, err := st.Get(own.key(id)); !errors.Is(err, store.ErrNotFound) {
 			return false, unlessCorrupt(err)
 		}
@@ -107,7 +107,7 @@ func (n note) untouched(st store.Store, id store.PartitionID) (bool, error) {
 			}
 			return false, unlessCorrupt(err)
 		}
-		if env, err := OpenEnvelope(value); err != nil || SourceOf(env) != s {
+		if env, err := OpenEnvelope(value); err != nil || sourceOf(env, s.MaxTimestamp) != s {
 			return false, nil
 		}
 	}

@@ -61,14 +61,18 @@ type Committer interface {
 // Source is a stored batch that a rewrite replaces.
 type Source struct {
 	LastOffset   int64
-	MaxTimestamp int64
+	MaxTimestamp int64  // of the key
 	Hash         uint64 // of the envelope
 }
 
-// SourceOf returns the source that env is, which must be finished.
-func SourceOf(env Envelope) Source {
+// SourceOf returns the source that sb is.
+func SourceOf(sb StoredBatch) Source { return sourceOf(sb.Envelope, sb.MaxTimestamp) }
+
+// sourceOf returns the source that env is, which is finished, when what it holds was appended at
+// appendMs.
+func sourceOf(env Envelope, appendMs int64) Source {
 	b := env.Batch()
-	return Source{LastOffset: b.LastOffset(), MaxTimestamp: b.MaxTimestamp(), Hash: binary.BigEndian.Uint64(env[1:])}
+	return Source{LastOffset: b.LastOffset(), MaxTimestamp: b.keyTime(appendMs), Hash: binary.BigEndian.Uint64(env[1:])}
 }
 
 func (s Source) key(id store.PartitionID) []byte {
@@ -80,6 +84,16 @@ func (s Source) key(id store.PartitionID) []byte {
 type note struct {
 	sources []Source
 	env     Envelope
+}
+
+// own is the new batch as a source of the next rewrite. Without timestamps it is as young as the
+// youngest that it replaces.
+func (n note) own() Source {
+	youngest := n.sources[0].MaxTimestamp
+	for _, s := range n.sources {
+		youngest = max(youngest, s.MaxTimestamp)
+	}
+	return sourceOf(n.env, youngest)
 }
 
 // key is the key of the journal.
@@ -152,7 +166,7 @@ func decodeNote(key, v []byte) (store.PartitionID, note, error) {
 
 // carryOut adds step 2 to b: the new batch comes, the sources go.
 func (n note) carryOut(b *store.Batch, id store.PartitionID) {
-	own := SourceOf(n.env)
+	own := n.own()
 	b.Set(own.key(id), n.env)
 	for _, s := range n.sources {
 		if s.LastOffset != own.LastOffset || s.MaxTimestamp != own.MaxTimestamp {
@@ -207,13 +221,15 @@ func indexCost(sources, noteSize int) int {
 }
 
 // Add puts a rewrite into the round: env, which covers exactly the offsets of the
-// sources, in their place. env belongs to the rewriter from now on; sources are copied.
-func (r *Rewriter) Add(sources []Source, env Envelope) {
+// sources, in their place. env belongs to the rewriter from now on; sources are copied. It
+// returns the source that env is once it is stored.
+func (r *Rewriter) Add(sources []Source, env Envelope) Source {
 	n := note{sources: slices.Clone(sources), env: env}
 	r.notes = append(r.notes, n)
 	r.bytes += n.size()
 	r.entries += len(sources) + 1
 	r.index += indexCost(len(sources), n.size())
+	return n.own()
 }
 
 // Pending reports whether there are rewrites to be flushed.

@@ -114,7 +114,7 @@ func outcomes(states []content, fn func(content)) {
 func rewriteTwo(t fataler, l *Log, w Committer) error {
 	t.Helper()
 	r := NewRewriter(l, w)
-	source := func(base int64) Source { return SourceOf(span(t, base, 2)) }
+	source := func(base int64) Source { return sourceOf(span(t, base, 2), 0) }
 	r.Add([]Source{source(0), source(2)}, sparse(t, 0, 3, 1, 3))
 	r.Add([]Source{source(4)}, sparse(t, 4, 5, 4))
 	return r.Flush()
@@ -152,7 +152,7 @@ func offsetsIn(t fataler, l *Log) string {
 			t.Fatalf("records: %v", err)
 		}
 		for _, r := range records {
-			if want := fmt.Sprint("v", r.Offset); string(r.Value) != want || r.Timestamp.UnixMilli() != 1000+10*r.Offset {
+			if want := fmt.Sprint("v", r.Offset); string(r.Value) != want || r.millis() != 1000+10*r.Offset {
 				t.Fatalf("record %+v", r)
 			}
 			words = append(words, fmt.Sprint(r.Offset))
@@ -341,7 +341,7 @@ func TestRewriteRefused(t *testing.T) {
 		if fails == 4 {
 			from = sparse(t, 4, 5, 4)
 		}
-		r.Add([]Source{SourceOf(from)}, sparse(t, 4, 5))
+		r.Add([]Source{sourceOf(from, 0)}, sparse(t, 4, 5))
 		if err := r.Flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -402,8 +402,8 @@ func TestRewriterFits(t *testing.T) {
 
 func addNotes(f *testing.F, add func(key, value []byte)) {
 	for _, n := range []note{
-		{[]Source{SourceOf(span(f, 0, 2)), SourceOf(span(f, 2, 2))}, sparse(f, 0, 3, 1, 3)},
-		{[]Source{SourceOf(span(f, 4, 2))}, sparse(f, 4, 5)},
+		{[]Source{sourceOf(span(f, 0, 2), 0), sourceOf(span(f, 2, 2), 0)}, sparse(f, 0, 3, 1, 3)},
+		{[]Source{sourceOf(span(f, 4, 2), 0)}, sparse(f, 4, 5)},
 	} {
 		key := n.key(ordersID)
 		add(key, n.encode(key))
@@ -442,7 +442,7 @@ func FuzzNote(f *testing.F) {
 
 // Any flipped bit of a note or its key is noticed.
 func TestNoteFlippedBits(t *testing.T) {
-	n := note{[]Source{SourceOf(span(t, 0, 2)), SourceOf(span(t, 2, 2))}, sparse(t, 0, 3, 1, 3)}
+	n := note{[]Source{sourceOf(span(t, 0, 2), 0), sourceOf(span(t, 2, 2), 0)}, sparse(t, 0, 3, 1, 3)}
 	key := n.key(ordersID)
 	value := n.encode(key)
 	if id, got, err := decodeNote(key, value); err != nil || id != ordersID || !slices.Equal(got.sources, n.sources) || !bytes.Equal(got.env, n.env) {

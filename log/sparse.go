@@ -30,7 +30,7 @@ func (s *SparseBuilder) Append(rec *Record) error {
 	if rec.Offset < s.next || rec.Offset-s.base >= MaxSpan {
 		return fmt.Errorf("%w: record %d in a batch that has got to %d", errOffsets, rec.Offset, s.next)
 	}
-	s.b.appendAt(rec.Offset-s.base, rec.Timestamp.UnixMilli(), rec.Key, rec.Value, rec.Headers)
+	s.b.appendAt(rec.Offset-s.base, rec.millis(), rec.Key, rec.Value, rec.Headers)
 	s.next = rec.Offset + 1
 	return nil
 }
@@ -48,6 +48,9 @@ type Cover struct {
 	// maximum is that of the records, and MaxTimestamp counts only if there are none.
 	LogAppendTime bool
 	MaxTimestamp  int64 // ms since the epoch
+	// DeleteHorizon is when the tombstones may go, in ms since the epoch; 0 for a batch that
+	// has none, or of which that is not decided.
+	DeleteHorizon int64
 }
 
 // Seal encodes the batch, finished, into a new envelope: at the base offset of Reset and
@@ -64,8 +67,14 @@ func (s *SparseBuilder) Seal(codec Codec, c Cover) (Envelope, error) {
 		e.putHeader()
 		e.Batch().putHeader(CodecNone, c.MaxTimestamp, c.MaxTimestamp, 0)
 	} else {
+		builder := &s.b
 		var err error
-		if e, err = s.b.Seal(nil, codec); err != nil {
+		if c.DeleteHorizon > 0 {
+			if builder, err = s.b.withHorizon(c.DeleteHorizon); err != nil {
+				return nil, err
+			}
+		}
+		if e, err = builder.Seal(nil, codec); err != nil {
 			return nil, err
 		}
 	}

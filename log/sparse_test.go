@@ -1,8 +1,11 @@
 package log
 
 import (
+	"math"
 	"slices"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestSparseBuilderRefuses(t *testing.T) {
@@ -82,7 +85,7 @@ func TestSparseBatches(t *testing.T) {
 func TestEmptyBatch(t *testing.T) {
 	l := newLog(t, 2, 2, 2)
 	r := NewRewriter(l, newWriter(t, l.st))
-	r.Add([]Source{SourceOf(span(t, 2, 2))}, sparse(t, 2, 3))
+	r.Add([]Source{sourceOf(span(t, 2, 2), 0)}, sparse(t, 2, 3))
 	if err := r.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -106,4 +109,82 @@ func TestEmptyBatch(t *testing.T) {
 			t.Errorf("%v, %v", more, err)
 		}
 	}
+}
+
+// A delete horizon takes the place of the base timestamp; no reader notices, whatever the times.
+func TestSparseBatchWithHorizon(t *testing.T) {
+	const horizon = 1_700_000_000_000
+	records := []Record{
+		rec(12, 50, "k", nil, Header{"h", []byte("v")}), rec(15, NoTimestamp, "", ""), rec(19, 70, "n", nil),
+		rec(20, math.MinInt64, "", nil), rec(21, horizon+1, "", nil),
+	}
+	for _, codec := range codecs {
+		for _, appendTime := range []int64{0, 99} {
+			var b SparseBuilder
+			b.Reset(10)
+			for i := range records {
+				if err := b.Append(&records[i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := b.Size()
+			env, err := b.Seal(codec, Cover{LastOffset: 22, LogAppendTime: appendTime > 0, MaxTimestamp: appendTime, DeleteHorizon: horizon})
+			if err != nil {
+				t.Fatal(err)
+			}
+			batch, err := ParseBatch(env.Batch())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, wantMax := slices.Clone(records), int64(horizon+1)
+			for i := range want {
+				if appendTime > 0 {
+					want[i].Timestamp, wantMax = timeOf(appendTime), appendTime
+				}
+			}
+			sameRecords(t, mustRead(t, batch), want)
+			if got, ok := batch.DeleteHorizon(); !ok || got != horizon || batch.MaxTimestamp() != wantMax {
+				t.Errorf("%s: horizon %d, %t, max timestamp %d", codec, got, ok, batch.MaxTimestamp())
+			}
+			if grown := len(mustRaw(t, batch)) + BatchHeaderSize - before; grown > HorizonBytes*len(records) {
+				t.Errorf("%s: %d bytes longer", codec, grown)
+			}
+			var kb kmsg.RecordBatch
+			if err := kb.ReadFrom(batch); err != nil || kb.Attributes&0x40 == 0 || kb.FirstTimestamp != horizon {
+				t.Errorf("%s: kmsg reads %+v, %v", codec, kb, err)
+			}
+			if appendTime == 0 {
+				sameRecords(t, kmsgRecords(t, kb, mustRaw(t, batch)), want)
+			}
+			messages, _, err := Downgrade{Magic: 1, Limit: 1 << 20}.Append(nil, batch, mustRaw(t, batch))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range want {
+				var m kmsg.MessageV1
+				n := minMessageSize + 8 + len(r.Key) + len(r.Value)
+				if err := m.ReadFrom(messages[:n]); err != nil || m.Timestamp != r.millis() {
+					t.Errorf("%s: message %+v, %v, want %v", codec, m, err, r.Timestamp)
+				}
+				messages = messages[n:]
+			}
+			batch.ClearDeleteHorizon()
+			if batch, err = ParseBatch(batch); err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := batch.DeleteHorizon(); ok {
+				t.Error("the horizon is still there")
+			}
+			sameRecords(t, mustRead(t, batch), want)
+		}
+	}
+}
+
+func mustRaw(t *testing.T, b Batch) []byte {
+	t.Helper()
+	raw, err := b.AppendRecords(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }

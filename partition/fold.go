@@ -127,7 +127,7 @@ func (g *group) putEnvelope(p *Partition, env log.Envelope, appendTime int64) lo
 		env.Batch().StampAppendTime(appendTime)
 	}
 	var staged log.Staged
-	staged, g.keys = p.log.Stage(&g.batch, g.keys, env)
+	staged, g.keys = p.log.Stage(&g.batch, g.keys, env, g.now)
 	g.batches++
 	g.records += int64(env.Batch().Records())
 	g.stored += int64(len(env))

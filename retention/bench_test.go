@@ -48,7 +48,7 @@ func fill(b *testing.B, st store.Store, perBatch int) (*log.Log, map[string]stri
 		}
 		builder.Reset()
 		sb.Reset()
-		s, _ := l.Stage(&sb, nil, env)
+		s, _ := l.Stage(&sb, nil, env, 1)
 		if err := commitTo(st, &sb); err != nil {
 			b.Fatal(err)
 		}

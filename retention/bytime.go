@@ -7,7 +7,9 @@ import (
 
 // ByTime returns the log start offset that retention.ms asks for. As in Kafka a batch
 // goes, whole, once its newest record is older than the retention, by the records' own
-// timestamps; the first batch from the oldest on that is not keeps all behind it.
+// timestamps; the first batch from the oldest on that is not keeps all behind it. So does one
+// from the future that is stored already, as the largest timestamp of a segment does in Kafka: to
+// pass it over would take the log start past a record that is not old.
 //
 // batches are those of the log in order, from the one that holds start, and are read up
 // to the first that stays. Times are in milliseconds, nowMs since the epoch; a negative

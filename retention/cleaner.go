@@ -18,8 +18,10 @@ const DefaultMaxMapBytes = 32 << 20
 // dirty batch that holds a record younger than MinLagMs, and never the newest batch.
 // Afterwards the section holds, at their old offsets with their old times and headers:
 //
-//   - of each key the latest record in the section, unless it is a tombstone that is older
-//     than DeleteRetentionMs by its own timestamp: that goes too;
+//   - of each key the latest record in the section, unless it is a tombstone whose delete
+//     horizon has come: that goes too. The horizon is DeleteRetentionMs after the first Clean
+//     that keeps the tombstone when all earlier records of its key are gone, whatever its own
+//     timestamp, and stands in the header of its batch (KIP-534);
 //   - every record without a key;
 //   - batches that cannot be rewritten, as they were: of transactions, the last of each
 //     idempotent producer, damaged ones, and single ones too large for a store transaction
@@ -41,7 +43,7 @@ type Cleaner struct {
 // CleanOptions say what a Clean may remove. Times are in milliseconds.
 type CleanOptions struct {
 	NowMs             int64 // since the epoch
-	DeleteRetentionMs int64 // a tombstone stays as long as it is not older than this
+	DeleteRetentionMs int64 // a tombstone that is the last of its key stays so long
 	MinLagMs          int64 // nothing younger than this is cleaned
 	// From is where the dirty part begins: NextDirty of an earlier Clean of this log,
 	// and 0 the first time. It is too much, not too little, that does harm: tombstones

@@ -47,6 +47,7 @@ func TestClean(t *testing.T) {
 		name, log   string
 		start       int64
 		opts        CleanOptions
+		again       int64 // when it is cleaned a second time
 		want, shape string
 	}{
 		{name: "empty"},
@@ -66,13 +67,15 @@ func TestClean(t *testing.T) {
 			want: "4:a4 5:b5 6:z0", shape: "0-3(0) 4-4(1) 5-5(1) 6-6(1)"},
 		{name: "a record of a transaction supersedes nothing", log: "a1 | ~ a2 | z0",
 			want: "0:a1 1:a2 2:z0", shape: "0-0(1) 1-1(1) 2-2(1)"},
-		{name: "tombstones wait", log: "a1 a- | z0", opts: CleanOptions{NowMs: 15, DeleteRetentionMs: 5},
+		{name: "tombstones stay the first time, however old", log: "a1 a- | z0", opts: CleanOptions{NowMs: long, DeleteRetentionMs: 5},
 			want: "1:a- 2:z0", shape: "0-1(1) 2-2(1)"},
-		{name: "tombstones go", log: "a1 a- b1 | z0", opts: CleanOptions{NowMs: 16, DeleteRetentionMs: 5},
+		{name: "tombstones wait from then on", log: "a1 a- | z0", opts: CleanOptions{NowMs: long, DeleteRetentionMs: 5}, again: long + 4,
+			want: "1:a- 2:z0", shape: "0-1(1) 2-2(1)"},
+		{name: "tombstones go", log: "a1 a- b1 | z0", opts: CleanOptions{NowMs: long, DeleteRetentionMs: 5}, again: long + 5,
 			want: "2:b1 3:z0", shape: "0-2(1) 3-3(1)"},
-		{name: "all goes but the newest", log: "a1 a- | z0", opts: CleanOptions{NowMs: long},
+		{name: "all goes but the newest", log: "a1 a- | z0", opts: CleanOptions{NowMs: 1, DeleteRetentionMs: 1}, again: long,
 			want: "2:z0", shape: "0-1(0) 2-2(1)"},
-		{name: "a tombstone stays behind a batch that may hold its key", log: "c1 c- | ! a1 | a- | z0", opts: CleanOptions{NowMs: long},
+		{name: "a tombstone stays behind a batch that may hold its key", log: "c1 c- | ! a1 | a- | z0", opts: CleanOptions{NowMs: 1, DeleteRetentionMs: 1}, again: long,
 			want: "2:a1 3:a- 4:z0", shape: "0-1(0) 2-2(1) 3-3(1) 4-4(1)"},
 		{name: "young records are not cleaned", log: "a1 a2 | a3 | a4 | z0", opts: CleanOptions{NowMs: 100, MinLagMs: 80},
 			want: "2:a3 3:a4 4:z0", shape: "0-2(1) 3-3(1) 4-4(1)"},
@@ -89,11 +92,14 @@ func TestClean(t *testing.T) {
 				if tt.start > 0 {
 					w.trim(tt.start)
 				}
-				tt.opts.NowMs = max(tt.opts.NowMs, 1)
-				if tt.opts.NowMs == 1 {
-					tt.opts.DeleteRetentionMs = long
+				opts := tt.opts
+				if opts.NowMs == 0 {
+					opts.NowMs, opts.DeleteRetentionMs = 1, long
 				}
-				w.clean(Cleaner{MaxMapBytes: limit}, tt.opts)
+				w.clean(Cleaner{MaxMapBytes: limit}, opts)
+				if opts.NowMs = tt.again; opts.NowMs > 0 {
+					w.clean(Cleaner{MaxMapBytes: limit}, opts)
+				}
 				if got := story(t, w.log); got != tt.want {
 					t.Errorf("got  %s\nwant %s", got, tt.want)
 				}
@@ -111,33 +117,114 @@ func TestCleanedCounts(t *testing.T) {
 	w.tell("a1 b1 =1 | a2 | b- | c- | ! d1 | z0")
 	opts := CleanOptions{NowMs: 60, DeleteRetentionMs: 5}
 	done := w.clean(Cleaner{}, opts)
-	if done.Records != 4 || done.Tombstones != 2 || done.Keyless != 1 || done.Pinned != 1 ||
+	if done.Records != 2 || done.Tombstones != 0 || done.Keyless != 1 || done.Pinned != 1 ||
 		done.BatchesBefore != 4 || done.BatchesAfter != 1 || done.BytesAfter >= done.BytesBefore ||
-		done.NextDirty != 7 || done.NextTombstoneMs != never {
+		done.NextDirty != 7 || done.NextTombstoneMs != 65 {
 		t.Errorf("cleaned: %+v", done)
 	}
 	opts.From = done.NextDirty
 	again := w.clean(Cleaner{}, opts)
-	if want := (Cleaned{NextDirty: 7, NextTombstoneMs: never, Keyless: 1, Pinned: 1}); again != want {
+	if want := (Cleaned{NextDirty: 7, NextTombstoneMs: 65, Keyless: 1, Pinned: 1}); again != want {
 		t.Errorf("cleaned again: %+v", again)
+	}
+	opts.NowMs = 65
+	if done := w.clean(Cleaner{}, opts); done.Records != 2 || done.Tombstones != 2 || done.NextTombstoneMs != never {
+		t.Errorf("cleaned when the tombstones were due: %+v", done)
 	}
 }
 
-// The time that NextTombstoneMs names is the first at which the tombstone goes.
-func TestNextTombstone(t *testing.T) {
+// horizons are the stored batches that have a delete horizon: base-last@horizon.
+func horizons(t fataler, l *log.Log) string {
+	t.Helper()
+	var all []string
+	_, err := l.Read(l.Start(), nil, func(sb log.StoredBatch) bool {
+		if ms, ok := sb.Envelope.Batch().DeleteHorizon(); ok {
+			all = append(all, fmt.Sprintf("%d-%d@%d", sb.Envelope.Batch().BaseOffset(), sb.LastOffset, ms))
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatalf("Read: %v", err)
+	}
+	return strings.Join(all, " ")
+}
+
+// The horizon is set by the first cleaning that keeps a tombstone and no other moves it: not a
+// later one, not a longer retention, not new tombstones, which have their own. Records around
+// it keep their times, and a batch is rewritten for it once.
+func TestDeleteHorizon(t *testing.T) {
 	w := newTestWorld(t)
-	w.tell("a1 b- a- | z0")
-	done := w.clean(Cleaner{}, CleanOptions{NowMs: 30, DeleteRetentionMs: 100})
-	if done.NextTombstoneMs != 111 {
-		t.Fatalf("next tombstone at %d, want 111", done.NextTombstoneMs)
+	w.tell("a1 b1 | a- | c1 | z0")
+	opts := CleanOptions{NowMs: 1000, DeleteRetentionMs: 100}
+	step := func(now int64, want string) {
+		t.Helper()
+		opts.NowMs = now
+		done := w.clean(Cleaner{Codec: log.CodecZstd}, opts)
+		if got := horizons(t, w.log) + " | " + story(t, w.log); got != want {
+			t.Errorf("at %d: %s\nwant    %s", now, got, want)
+		}
+		for _, r := range read(t, w.log) {
+			if r.Timestamp.UnixMilli() != r.Offset*10 {
+				t.Errorf("at %d: record %s", now, show(r))
+			}
+			checkTimes(t, w.log, read(t, w.log), r.Offset*10)
+		}
+		opts.From = done.NextDirty
+		if again := w.clean(Cleaner{}, opts); again.BatchesBefore != 0 || again.NextTombstoneMs != done.NextTombstoneMs {
+			t.Errorf("at %d, again: %+v", now, again)
+		}
 	}
-	opts := CleanOptions{NowMs: 110, DeleteRetentionMs: 100, From: done.NextDirty}
-	if done := w.clean(Cleaner{}, opts); done.Records != 0 {
-		t.Errorf("too early: %+v", done)
+	step(1000, "0-3@1100 | 1:b1 2:a- 3:c1 4:z0")
+	opts.DeleteRetentionMs = 1000
+	step(1050, "0-3@1100 | 1:b1 2:a- 3:c1 4:z0")
+	w.tell("b- | c- | z1")
+	step(1060, "0-4@1100 5-6@2060 | 2:a- 4:z0 5:b- 6:c- 7:z1")
+	step(1099, "0-4@1100 5-6@2060 | 2:a- 4:z0 5:b- 6:c- 7:z1")
+	step(1100, "0-6@2060 | 4:z0 5:b- 6:c- 7:z1")
+	w.tell("b2 | z2")
+	step(1200, "0-8@2060 | 6:c- 7:z1 8:b2 9:z2")
+	step(2060, " | 7:z1 8:b2 9:z2")
+}
+
+// A tombstone that must stay because an earlier record of its key may be there has its time
+// from when that has gone: who has read the earlier record reads the tombstone too.
+func TestDeleteHorizonBehindPinned(t *testing.T) {
+	w := newTestWorld(t)
+	w.tell("+ a1 | a- | z0")
+	step := func(now int64, want string) {
+		t.Helper()
+		w.clean(Cleaner{}, CleanOptions{NowMs: now, DeleteRetentionMs: 10})
+		if got := horizons(t, w.log) + " | " + story(t, w.log); got != want {
+			t.Errorf("at %d: %s\nwant    %s", now, got, want)
+		}
 	}
-	opts.NowMs++
-	if done := w.clean(Cleaner{}, opts); done.Tombstones != 1 || done.NextTombstoneMs != 121 {
-		t.Errorf("in time: %+v", done)
+	step(1000, " | 0:a1 1:a- 2:z0")
+	step(2000, " | 0:a1 1:a- 2:z0")
+	w.tell("+ b1 | z1")
+	step(3000, "0-2@3010 | 1:a- 2:z0 3:b1 4:z1")
+	step(3009, "0-2@3010 | 1:a- 2:z0 3:b1 4:z1")
+	step(3010, " | 2:z0 3:b1 4:z1")
+}
+
+// Batches of one append time, and those without any time, have a horizon as well.
+func TestDeleteHorizonAndTimes(t *testing.T) {
+	w := newTestWorld(t)
+	w.nowMs = 50
+	w.append(appendTime, log.CodecNone, rec(7, "a", nil))
+	w.append(plain, log.CodecNone, rec(log.NoTimestamp, "b", nil), rec(log.NoTimestamp, "c", "1"))
+	w.tell("z0")
+	before := read(t, w.log)
+	w.clean(Cleaner{}, CleanOptions{NowMs: 1000, DeleteRetentionMs: 10})
+	if got := horizons(t, w.log); got != "0-0@1010 1-2@1010" {
+		t.Errorf("horizons %s", got)
+	}
+	sameRecords(t, read(t, w.log), before)
+	var times []int64
+	if err := w.log.Batches(func(b Batch) bool { times = append(times, b.MaxTimestamp); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(times); got != "[50 50 30]" { // the second by its append
+		t.Errorf("retention goes by %s", got)
 	}
 }
 
@@ -166,6 +253,7 @@ func TestWhatIsJoined(t *testing.T) {
 	w.append(plain, log.CodecSnappy, rec(6, "k6", value+value))
 	w.append(plain, log.CodecSnappy, rec(7, "k7", value))
 	for i, ms := range []int64{100, 100, 101, 101, 101, 102} {
+		w.nowMs = ms
 		w.append(appendTime, log.CodecNone, rec(ms, fmt.Sprint("a", i), "v"))
 	}
 	w.tell("z0")

@@ -228,13 +228,16 @@ func (h history) moments() []int {
 	return all
 }
 
-// finishes checks that the next Clean has the log as if nothing had happened.
+// finishes checks that the next Clean has the log as if nothing had happened, and the one after
+// it too, when no tombstone has to stay.
 func (w *world) finishes() {
-	m := &model{records: read(w.t, w.log), pinned: pinnedOf(w.t, w.log)}
-	opts := CleanOptions{NowMs: 5000, DeleteRetentionMs: 20}
-	m.clean(w.log.Start(), m.section(w.t, w.log, opts), opts)
-	w.clean(Cleaner{}, opts)
-	sameRecords(w.t, read(w.t, w.log), m.records)
+	m := &model{records: read(w.t, w.log), pinned: pinnedOf(w.t, w.log), horizon: horizonOf(w.t, w.log)}
+	for _, now := range []int64{5000, 5020} {
+		opts := CleanOptions{NowMs: now, DeleteRetentionMs: 20}
+		m.clean(w.log.Start(), m.section(w.t, w.log, opts), opts)
+		w.clean(Cleaner{}, opts)
+		sameRecords(w.t, read(w.t, w.log), m.records)
+	}
 	for key := range dump(w.t, w.st) {
 		if key[0] == 'j' {
 			w.t.Fatalf("a note is left: %x", key)
@@ -264,6 +267,25 @@ func pinnedOf(t fataler, l *log.Log) (pinned []span) {
 		t.Fatalf("Read: %v", err)
 	}
 	return pinned
+}
+
+// horizonOf returns the delete horizons that the batches have, by the offsets of their records.
+func horizonOf(t fataler, l *log.Log) map[int64]int64 {
+	t.Helper()
+	horizon := map[int64]int64{}
+	_, err := l.Read(l.Start(), nil, func(sb log.StoredBatch) bool {
+		b := sb.Envelope.Batch()
+		if ms, ok := b.DeleteHorizon(); ok {
+			for offset := b.BaseOffset(); offset <= b.LastOffset(); offset++ {
+				horizon[offset] = ms
+			}
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatalf("Read: %v", err)
+	}
+	return horizon
 }
 
 var errRefused = errors.New("disk full")

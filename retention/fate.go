@@ -21,29 +21,37 @@ const (
 //
 // A tombstone may go only if no earlier record of its key is left, or that one would come
 // back. All earlier ones go in this pass, or went in an earlier one, if the batches that
-// hold them are rewritten; hence pinned.
+// hold them are rewritten; hence pinned. Its time runs from then on, not from its own
+// timestamp: whoever has read an earlier record has DeleteRetentionMs to read it too.
 func (p *pass) fate(rec *log.Record, s *seen) fate {
 	if rec.Key == nil {
 		s.keyless++
 		return stays
 	}
-	if rec.Offset >= p.to {
+	if rec.Offset < p.to {
+		if latest, ok := p.keys.get(rec.Key); ok && latest > rec.Offset {
+			return superseded
+		}
+	}
+	if rec.Value != nil {
 		return stays
 	}
-	if latest, ok := p.keys.get(rec.Key); ok && latest > rec.Offset {
-		return superseded
+	if rec.Offset < p.to && !p.pinned {
+		if s.horizon != 0 && p.opts.NowMs >= s.horizon {
+			return expired
+		}
+		s.ripening = true
 	}
-	if rec.Value != nil || p.pinned {
-		return stays
-	}
-	ms := rec.Timestamp.UnixMilli()
-	if p.opts.NowMs >= dueMs(Batch{MaxTimestamp: ms}, p.opts.DeleteRetentionMs) {
-		return expired
-	}
-	if !s.tombstone || ms < s.oldestMs {
-		s.tombstone, s.oldestMs = true, ms
-	}
+	s.tombstones = true
 	return stays
+}
+
+// horizon returns the delete horizon of tombstones that are the last of their keys since now.
+func (o *CleanOptions) horizon() int64 {
+	if o.NowMs >= never-o.DeleteRetentionMs {
+		return never
+	}
+	return o.NowMs + o.DeleteRetentionMs
 }
 
 // sizeOf is about what rec takes in an uncompressed batch.

@@ -36,6 +36,7 @@ type world struct {
 	commits []commit // since remember was called
 	before  map[string]string
 	record  bool
+	nowMs   int64 // of appends
 }
 
 // commit is what one commit changed; an absent value is a deletion.
@@ -85,7 +86,21 @@ func rec(ms int64, key, value any, headers ...log.Header) log.Record {
 		}
 		return []byte(v.(string))
 	}
-	return log.Record{Timestamp: time.UnixMilli(ms), Key: null(key), Value: null(value), Headers: headers}
+	return log.Record{Timestamp: timeOf(ms), Key: null(key), Value: null(value), Headers: headers}
+}
+
+func timeOf(ms int64) time.Time {
+	if ms == log.NoTimestamp {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+func millis(r log.Record) int64 {
+	if r.Timestamp.IsZero() {
+		return log.NoTimestamp
+	}
+	return r.Timestamp.UnixMilli()
 }
 
 // kinds of batches.
@@ -105,9 +120,9 @@ func (w *world) append(kind int, codec log.Codec, records ...log.Record) {
 	for i := range records {
 		r := &records[i]
 		if kind == appendTime {
-			r.Timestamp = records[0].Timestamp
+			r.Timestamp = timeOf(w.nowMs)
 		}
-		b.Append(r.Timestamp.UnixMilli(), r.Key, r.Value, r.Headers)
+		b.Append(millis(*r), r.Key, r.Value, r.Headers)
 		r.Offset = w.log.End() + int64(i)
 	}
 	env, err := b.Seal(nil, codec)
@@ -117,7 +132,7 @@ func (w *world) append(kind int, codec log.Codec, records ...log.Record) {
 	batch := env.Batch()
 	switch kind {
 	case appendTime:
-		batch.StampAppendTime(records[0].Timestamp.UnixMilli())
+		batch.StampAppendTime(w.nowMs)
 	case idempotent: // each of another producer: the last of a producer is not rewritten
 		batch.SetProducer(100+w.log.End(), 0, 0)
 	case follower:
@@ -129,7 +144,7 @@ func (w *world) append(kind int, codec log.Codec, records ...log.Record) {
 		fixCRC(batch)
 	}
 	var sb store.Batch
-	staged, keys := w.log.Stage(&sb, nil, env)
+	staged, keys := w.log.Stage(&sb, nil, env, w.nowMs)
 	if batch.Sequenced() {
 		w.log.NoteProducer(batch, batch.MaxTimestamp(), false)
 		w.log.StageProducers(&sb, keys)
@@ -209,7 +224,7 @@ func read(t fataler, l *log.Log) []log.Record {
 			if !more {
 				break
 			}
-			newest = max(newest, rec.Timestamp.UnixMilli())
+			newest = max(newest, millis(rec))
 			if rec.Offset >= l.Start() {
 				all = append(all, rec)
 			}
@@ -240,7 +255,7 @@ func sameRecords(t fataler, got, want []log.Record) {
 }
 
 func show(r log.Record) string {
-	return fmt.Sprintf("%d@%d %.20q=%.20q (%d bytes) %v", r.Offset, r.Timestamp.UnixMilli(), r.Key, r.Value, len(r.Value), r.Headers)
+	return fmt.Sprintf("%d@%d %.20q=%.20q (%d bytes) %v", r.Offset, millis(r), r.Key, r.Value, len(r.Value), r.Headers)
 }
 
 // story is the readable records as one line: offset, key and value.

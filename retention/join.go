@@ -20,10 +20,14 @@ type filtered struct {
 	kept    int
 	size    int   // of the records that stay, uncompressed, about
 	lost    count // what goes
+
+	tombstones bool  // some stay
+	horizon    int64 // and go then, in ms; 0: not decided
+	marked     bool  // the batch does not have the horizon yet
 }
 
-// unchanged reports whether every record stays.
-func (f *filtered) unchanged() bool { return f.keep == nil }
+// unchanged reports whether the batch may stay as it is.
+func (f *filtered) unchanged() bool { return f.keep == nil && !f.marked }
 
 // count is what rewrites have removed.
 type count struct {
@@ -50,7 +54,8 @@ func (c *count) add(d count) {
 // or else the one behind it. Only where neither may be touched an empty batch stays.
 //
 // Batches whose records have the time of the append are joined only if that time is
-// the same: it is kept once for the whole batch.
+// the same, and batches with tombstones only if their delete horizon is: these are kept
+// once for the whole batch.
 type joiner struct {
 	rewriter *log.Rewriter
 	codec    log.Codec
@@ -65,6 +70,8 @@ type joiner struct {
 	codecOf     log.Codec
 	appendTime  bool
 	maxTime     int64 // of all sources, or the one append time if there are records
+	tombstones  bool
+	horizon     int64 // of the tombstones, ms
 	stored      count
 	lone        bool
 	loneHead    log.Batch
@@ -78,7 +85,7 @@ func (j *joiner) full() bool { return len(j.sources) >= j.rewriter.MaxSources() 
 // for what was gathered besides what it has, or an emptied stretch has become too long.
 func (j *joiner) must() bool {
 	return !j.lone && len(j.sources) > 0 &&
-		(j.records == 0 && j.full() || !j.rewriter.Fits(len(j.sources), j.builder.Size()+envelopeSlack))
+		(j.records == 0 && j.full() || !j.rewriter.Fits(len(j.sources), j.builder.Size()+log.HorizonBytes*j.records+envelopeSlack))
 }
 
 // flush has the rewriter write what it holds. What was gathered stays, unless it is an
@@ -95,11 +102,11 @@ func (j *joiner) flush() error {
 	if err != nil {
 		return err
 	}
-	j.submit(env)
+	source := j.submit(env)
 	if err := j.rewriter.Flush(); err != nil {
 		return err
 	}
-	j.begin(&filtered{source: log.SourceOf(env), env: env})
+	j.begin(&filtered{source: source, env: env})
 	return nil
 }
 
@@ -144,6 +151,8 @@ func (j *joiner) takes(f *filtered) bool {
 		return true
 	case b.LogAppendTime() != j.appendTime || j.appendTime && b.MaxTimestamp() != j.maxTime:
 		return false
+	case f.tombstones && j.tombstones && f.horizon != j.horizon:
+		return false
 	case j.lone && j.size >= largeSize || f.unchanged() && f.size >= largeSize:
 		return false
 	}
@@ -155,6 +164,7 @@ func (j *joiner) begin(f *filtered) {
 	b := f.env.Batch()
 	j.base, j.maxTime = b.BaseOffset(), b.MaxTimestamp()
 	j.records, j.size, j.appendTime, j.stored = 0, 0, b.LogAppendTime(), count{}
+	j.tombstones, j.horizon = false, 0
 	j.builder.Reset(j.base)
 	if j.lone = f.unchanged(); j.lone {
 		j.loneHead = append(j.loneHead[:0], b[:log.BatchHeaderSize]...)
@@ -170,6 +180,9 @@ func (j *joiner) include(f *filtered) {
 	j.last = f.source.LastOffset
 	j.records += f.kept
 	j.size += f.size
+	if f.tombstones {
+		j.tombstones, j.horizon = true, f.horizon
+	}
 	j.stored.add(f.lost)
 	j.stored.add(count{bytes: int64(len(f.env)), batches: 1})
 }
@@ -211,16 +224,17 @@ func (j *joiner) close() error {
 	if err != nil {
 		return err
 	}
-	j.submit(env)
+	_ = j.submit(env)
 	return nil
 }
 
-// submit hands env to the rewriter in place of what was gathered.
-func (j *joiner) submit(env log.Envelope) {
-	j.rewriter.Add(j.sources, env)
+// submit hands env to the rewriter in place of what was gathered, and returns what it is to be.
+func (j *joiner) submit(env log.Envelope) log.Source {
+	own := j.rewriter.Add(j.sources, env)
 	j.sealed.add(j.stored)
 	j.sealed.add(count{newBytes: int64(len(env)), newBatches: 1})
 	j.sources = j.sources[:0]
+	return own
 }
 
 // seal encodes the new batch. A large one, which was not joined, keeps its codec: then it
@@ -230,5 +244,7 @@ func (j *joiner) seal() (log.Envelope, error) {
 	if j.size > joinBytes {
 		codec = j.codecOf
 	}
-	return j.builder.Seal(codec, log.Cover{LastOffset: j.last, LogAppendTime: j.appendTime, MaxTimestamp: j.maxTime})
+	return j.builder.Seal(codec, log.Cover{
+		LastOffset: j.last, LogAppendTime: j.appendTime, MaxTimestamp: j.maxTime, DeleteHorizon: j.horizon,
+	})
 }

@@ -14,8 +14,9 @@ import (
 // model is what a log should hold, computed the plain way.
 type model struct {
 	records []log.Record
-	pinned  []span         // batches that are not rewritten
-	aborted map[int64]bool // records of transactions, which supersede nothing
+	pinned  []span          // batches that are not rewritten
+	aborted map[int64]bool  // records of transactions, which supersede nothing
+	horizon map[int64]int64 // of tombstones, once they are the last of their keys
 }
 
 type span struct{ first, last int64 }
@@ -58,7 +59,15 @@ func (m *model) clean(start, end int64, opts CleanOptions) {
 		if latest[string(r.Key)] > r.Offset {
 			return true
 		}
-		return r.Value == nil && !behind && r.Timestamp.UnixMilli() < opts.NowMs-opts.DeleteRetentionMs
+		if r.Value != nil || behind {
+			return false
+		}
+		horizon, ok := m.horizon[r.Offset]
+		if !ok {
+			horizon = opts.NowMs + opts.DeleteRetentionMs // not before the next time
+			m.horizon[r.Offset] = horizon
+		}
+		return ok && opts.NowMs >= horizon
 	})
 }
 
@@ -94,6 +103,9 @@ func drawRecord(t *rapid.T, now int64) log.Record {
 		}
 		headers = append(headers, h)
 	}
+	if rapid.IntRange(0, 9).Draw(t, "time") == 0 {
+		return rec(log.NoTimestamp, key, value, headers...)
+	}
 	return rec(now+rapid.Int64Range(-30, 30).Draw(t, "jitter"), key, value, headers...)
 }
 
@@ -104,7 +116,7 @@ func TestCleanerAgainstModel(t *testing.T) {
 		st := store.OpenMemory()
 		defer func() { _ = st.Close() }()
 		w := newWorld(t, st)
-		m := &model{aborted: map[int64]bool{}}
+		m := &model{aborted: map[int64]bool{}, horizon: map[int64]int64{}}
 		now, dirty := int64(1000), int64(0)
 		check := func() {
 			sameRecords(t, read(t, w.log), m.records)
@@ -120,6 +132,7 @@ func TestCleanerAgainstModel(t *testing.T) {
 					for range rapid.IntRange(1, 12).Draw(t, "records") {
 						records = append(records, drawRecord(t, now))
 					}
+					w.nowMs = now
 					w.append(kind, codec, records...)
 					if kind == idempotent || kind == transactional {
 						m.pinned = append(m.pinned, span{records[0].Offset, w.log.End() - 1})
@@ -133,7 +146,7 @@ func TestCleanerAgainstModel(t *testing.T) {
 			"clean": func(t *rapid.T) {
 				opts := CleanOptions{
 					NowMs:             now,
-					DeleteRetentionMs: rapid.Int64Range(0, 60).Draw(t, "delete retention"),
+					DeleteRetentionMs: rapid.Int64Range(1, 60).Draw(t, "delete retention"),
 					MinLagMs:          max(0, rapid.Int64Range(-60, 60).Draw(t, "lag")),
 					From:              rapid.SampledFrom([]int64{0, dirty, dirty}).Draw(t, "from"),
 				}
@@ -171,7 +184,7 @@ func checkTimes(t fataler, l *log.Log, records []log.Record, ms int64) {
 	t.Helper()
 	want := int64(-1)
 	for _, r := range records {
-		if r.Timestamp.UnixMilli() >= ms {
+		if !r.Timestamp.IsZero() && r.Timestamp.UnixMilli() >= ms {
 			want = r.Offset
 			break
 		}

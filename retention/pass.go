@@ -165,18 +165,25 @@ func (p *pass) filter(sb log.StoredBatch) (bool, error) {
 
 // rewritable reports whether sb may be rewritten, and reads its records into p.raw.
 func (p *pass) rewritable(sb log.StoredBatch) bool {
-	return p.decompress(sb) && !p.log.LastBatchOf(sb.Envelope.Batch()) && len(p.raw) <= p.join.rewriter.MaxBytes()/2
+	if !p.decompress(sb) || p.log.LastBatchOf(sb.Envelope.Batch()) {
+		return false
+	}
+	size := len(p.raw) + log.HorizonBytes*sb.Envelope.Batch().Records()
+	return size <= min(p.join.rewriter.MaxBytes()/2, log.MaxDecompressedBytes)
 }
 
 // sift fills p.batch with what stays of sb. It returns false if a record is malformed.
 func (p *pass) sift(sb log.StoredBatch) bool {
 	b := sb.Envelope.Batch()
 	f := &p.batch
-	*f = filtered{source: log.SourceOf(sb.Envelope), env: sb.Envelope, records: p.raw}
+	*f = filtered{source: log.SourceOf(sb), env: sb.Envelope, records: p.raw}
 	p.keep = p.keep[:0]
 	r := log.NewRecordReader(b, p.raw)
 	var rec log.Record
 	var seen seen
+	if ms, ok := b.DeleteHorizon(); ok {
+		seen.horizon = ms
+	}
 	for {
 		more, err := r.Next(&rec)
 		if err != nil {
@@ -202,15 +209,22 @@ func (p *pass) sift(sb log.StoredBatch) bool {
 		f.keep = p.keep
 	}
 	p.done.Keyless += seen.keyless
-	if seen.tombstone {
-		p.done.NextTombstoneMs = min(p.done.NextTombstoneMs, dueMs(Batch{MaxTimestamp: seen.oldestMs}, p.opts.DeleteRetentionMs))
+	if seen.ripening {
+		if seen.horizon == 0 {
+			seen.horizon, f.marked = p.opts.horizon(), true
+		}
+		p.done.NextTombstoneMs = min(p.done.NextTombstoneMs, seen.horizon)
+	}
+	if f.tombstones = seen.tombstones; f.tombstones {
+		f.horizon = seen.horizon
 	}
 	return true
 }
 
 // seen is what a batch has besides what goes.
 type seen struct {
-	keyless   int64
-	tombstone bool  // one that waits for its time
-	oldestMs  int64 // of these
+	keyless    int64
+	tombstones bool  // there are some
+	ripening   bool  // that go at the horizon
+	horizon    int64 // of the batch, in ms; 0 for none
 }

@@ -1,0 +1,83 @@
+package log
+
+import (
+	"github.com/samsa-go/samsa/internal/store"
+)
+
+// keyTime is the timestamp of the key under which b is stored: what retention goes by. It is
+// the max timestamp, or, of records without, the time of their append.
+func (b Batch) keyTime(appendMs int64) int64 {
+	if ms := b.MaxTimestamp(); ms != NoTimestamp {
+		return ms
+	}
+	return appendMs
+}
+
+// OffsetForTime returns the offset and timestamp (ms since the epoch) of the first
+// visible record whose timestamp is ts or later; ok is false when there is none. Records
+// without a timestamp are none of these. It reads keys, and the values of the batches that
+// can hold the answer: as a rule one. A corrupt batch among those is ErrCorruptRecord.
+func (l *Log) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, err error) {
+	start := l.Start()
+	var c candidate
+	err = l.scan(start, l.End(), func(e store.Entry, key store.BatchKey) (bool, error) {
+		if key.MaxTimestamp < ts {
+			return true, nil
+		}
+		err := c.read(l, e, key, func(rec *Record) bool {
+			if ms := rec.millis(); ms >= ts && ms != NoTimestamp && rec.Offset >= start {
+				offset, timestamp, ok = rec.Offset, ms, true
+			}
+			return !ok
+		})
+		return !ok, err
+	})
+	return offset, timestamp, ok, l.wrap(err)
+}
+
+// MaxTimestamp returns the largest timestamp of the visible records, in ms since the epoch, and
+// NoTimestamp when none has one. It reads like OffsetForTime, from the end of the log on.
+func (l *Log) MaxTimestamp() (int64, error) {
+	start, end, newest := l.Start(), l.End(), int64(NoTimestamp)
+	r := store.BatchRange(l.id, start)
+	r.Reverse = true
+	var c candidate
+	err := l.st.Scan(r, func(e store.Entry) (bool, error) {
+		key, err := store.ParseBatchKey(e.Key)
+		if err != nil || key.LastOffset >= end || key.MaxTimestamp <= newest {
+			return err == nil, err
+		}
+		return true, c.read(l, e, key, func(rec *Record) bool {
+			if rec.Offset >= start {
+				newest = max(newest, rec.millis())
+			}
+			return true
+		})
+	})
+	return newest, l.wrap(err)
+}
+
+// candidate is memory for a batch that the key alone does not decide about.
+type candidate struct{ buf, records []byte }
+
+// read calls fn for the records of the batch until it returns false.
+func (c *candidate) read(l *Log, e store.Entry, key store.BatchKey, fn func(*Record) bool) (err error) {
+	var env Envelope
+	if env, c.buf, err = l.open(e, key, c.buf); err != nil {
+		return err
+	}
+	if c.records, err = env.Batch().AppendRecords(c.records[:0]); err != nil {
+		return l.corrupt(key, err, nil)
+	}
+	r := NewRecordReader(env.Batch(), c.records)
+	var rec Record
+	for {
+		more, err := r.Next(&rec)
+		if err != nil {
+			return l.corrupt(key, err, nil)
+		}
+		if !more || !fn(&rec) {
+			return nil
+		}
+	}
+}
