@@ -375,6 +375,9 @@ func (m *model) produceWrong(t *rapid.T) {
 		bad.Value, want = make([]byte, 2<<20), samsa.ErrRecordTooLarge
 	case 3:
 		bad.Timestamp, want = time.UnixMilli(-1), samsa.ErrInvalidTimestamp
+		if m.topics[bad.Topic].appendTime {
+			bad.Topic, want = "nowhere", samsa.ErrUnknownTopic // there any time will do
+		}
 	}
 	if _, err := m.b.Produce(m.ctx, records...); !errors.Is(err, want) {
 		t.Fatalf("produce: %v, want %v", err, want)

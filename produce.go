@@ -3,6 +3,7 @@ package samsa
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -120,7 +121,7 @@ type call struct {
 	targets []*target // of the batches being built; the rest up to cap is for reuse
 	places  []place   // of the records
 	buffers [][]byte  // memory of the envelopes, for reuse
-	now     int64     // ms, for records without a timestamp
+	now     int64     // ms since the epoch
 	done    chan error
 }
 
@@ -149,12 +150,9 @@ func (c *call) add(ctx context.Context, r *Record) error {
 	if err != nil {
 		return err
 	}
-	ms, ok, err := millis(r)
+	ms, err := millis(p, r, c.now)
 	if err != nil {
 		return err
-	}
-	if !ok {
-		ms = c.now
 	}
 	tg := c.target(t, p)
 	if err := c.fit(tg, r); err != nil {
@@ -306,15 +304,23 @@ func (c *call) reset() {
 	c.tx.Reset()
 }
 
-// millis returns the timestamp of r in ms since the epoch, or that it has none.
-func millis(r *Record) (ms int64, ok bool, err error) {
+// millis returns the timestamp of r, which is produced to p at nowMs, in ms since the epoch. It
+// refuses one that p does not take.
+func millis(p *partition.Partition, r *Record, nowMs int64) (int64, error) {
 	if r.Timestamp.IsZero() {
-		return 0, false, nil
+		return nowMs, nil
 	}
-	if s := r.Timestamp.Unix(); s < 0 || s > endOfTime {
-		return 0, false, fmt.Errorf("%s: %w: %s is not within 1970 and 9999", r.Topic, ErrInvalidTimestamp, r.Timestamp)
+	may := p.Rules().Timestamps(nowMs)
+	ms, sec := r.Timestamp.UnixMilli(), r.Timestamp.Unix()
+	switch {
+	case sec >= 0 && sec <= endOfTime && may.Has(ms):
+		return ms, nil
+	case may.Has(math.MinInt64):
+		return nowMs, nil // the time will be the broker's, whatever a batch can hold
+	case sec < 0 || sec > endOfTime:
+		return 0, fmt.Errorf("%s: %w: %s is not within 1970 and 9999", p.TopicPartition(), ErrInvalidTimestamp, r.Timestamp)
 	}
-	return r.Timestamp.UnixMilli(), true, nil
+	return 0, fmt.Errorf("%s: %w", p.TopicPartition(), may.Refuse(ms))
 }
 
 // endOfTime is the last second of the year 9999, since the epoch.

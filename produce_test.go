@@ -83,7 +83,9 @@ func TestRecordsSurviveAsTheyAre(t *testing.T) {
 				dir = t.TempDir()
 			}
 			k := open(t, dir, Options{InMemory: memory, Produce: ProducerOptions{Compression: compression}})
-			k.create("t", 1)
+			if err := k.Topics().Create(k.ctx, "t", TopicConfig{TimestampAfterMax: Unlimited}); err != nil {
+				t.Fatal(err)
+			}
 			for i := range in {
 				in[i].Topic = "t"
 			}
@@ -134,6 +136,71 @@ func TestProduceIsAllOrNothing(t *testing.T) {
 	k.produce(Record{Topic: "a"}, Record{Topic: "b"}, Record{Topic: "a"}, Record{Topic: "b"})
 	if s, _ := k.Stats(); s.Records != 4 || s.Commits > 4 { // two creations, and the records in one
 		t.Errorf("%+v", s)
+	}
+}
+
+// A timestamp too far from the clock is refused through every way to produce, by the name of the
+// bound, and nothing is stored. Where the time is the broker's, the record's own does not matter.
+func TestTimestampBounds(t *testing.T) {
+	ways := map[string]func(k *kit, r Record) error{
+		"Produce": func(k *kit, r Record) error { return second(k.Produce(k.ctx, r)) },
+		"Producer": func(k *kit, r Record) error {
+			return second(k.producer(ProducerOptions{}).ProduceSync(k.ctx, r))
+		},
+		"Update": func(k *kit, r Record) error {
+			return k.Update(k.ctx, func(tx *Tx) error {
+				time.Sleep(time.Hour) // the time is that of Produce, not of the beginning
+				r.Timestamp = r.Timestamp.Add(time.Hour)
+				return tx.Produce(r)
+			})
+		},
+	}
+	bounded := TopicConfig{TimestampBeforeMax: 24 * time.Hour, TimestampAfterMax: time.Minute}
+	stamped := TopicConfig{TimestampBeforeMax: 1, TimestampAfterMax: 1, LogAppendTime: true}
+	for _, tc := range []struct {
+		name   string
+		config TopicConfig
+		ahead  time.Duration
+		want   string // part of the error
+	}{
+		{"within the default", TopicConfig{}, time.Hour, ""},
+		{"beyond the default", TopicConfig{}, time.Hour + time.Millisecond, "3600001 ms ahead of the clock, message.timestamp.after.max.ms is 3600000"},
+		{"as old as it likes", TopicConfig{}, -20 * 365 * 24 * time.Hour, ""},
+		{"within", bounded, time.Minute, ""},
+		{"beyond", bounded, time.Minute + time.Millisecond, "message.timestamp.after.max.ms is 60000"},
+		{"old enough", bounded, -24 * time.Hour, ""},
+		{"too old", bounded, -24*time.Hour - time.Millisecond, "86400001 ms behind the clock, message.timestamp.before.max.ms is 86400000"},
+		{"unlimited", TopicConfig{TimestampAfterMax: Unlimited}, 1000 * 24 * time.Hour, ""},
+		{"not at all", TopicConfig{TimestampAfterMax: 1}, time.Millisecond, "message.timestamp.after.max.ms is 0"},
+		{"LogAppendTime, from the future", stamped, 1000 * 24 * time.Hour, ""},
+		{"LogAppendTime, from before 1970", stamped, -200 * 365 * 24 * time.Hour, ""},
+		{"LogAppendTime, from after 9999", stamped, 1<<63 - 1, ""},
+	} {
+		for name, produce := range ways {
+			t.Run(tc.name+"/"+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					k := inMemory(t, Options{})
+					if err := k.Topics().Create(k.ctx, "t", tc.config); err != nil {
+						t.Fatal(err)
+					}
+					at := time.Now().Add(tc.ahead)
+					if tc.ahead == 1<<63-1 {
+						at = time.Date(12345, 1, 1, 0, 0, 0, 0, time.UTC)
+					}
+					err := produce(k, Record{Topic: "t", Timestamp: at})
+					if tc.want == "" {
+						if err != nil {
+							t.Error(err)
+						}
+						return
+					}
+					if !errors.Is(err, ErrInvalidTimestamp) || !strings.Contains(err.Error(), "t/0") || !strings.Contains(err.Error(), tc.want) {
+						t.Errorf("got %v, want %q", err, tc.want)
+					}
+					k.nothingStored("t")
+				})
+			})
+		}
 	}
 }
 

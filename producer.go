@@ -118,10 +118,6 @@ func (p *Producer) produce(ctx context.Context, r Record, promise Promise) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ms, stamped, err := millis(&r)
-	if err != nil {
-		return err
-	}
 	p.mu.Lock()
 	t := p.last
 	if t == nil || t.topic.Name() != r.Topic || t.topic.Err() != nil {
@@ -133,11 +129,8 @@ func (p *Producer) produce(ctx context.Context, r Record, promise Promise) error
 		p.mu.Lock()
 		t = p.topicLocked(known)
 	}
-	if !stamped {
-		ms = p.nowLocked()
-	}
 	p.record = r // where partitioners see it without an allocation for each
-	err = p.addLocked(ctx, t, ms, promise)
+	err := p.addLocked(ctx, t, promise)
 	p.mu.Unlock()
 	return err
 }
@@ -187,7 +180,7 @@ func (p *Producer) forget() {
 }
 
 // addLocked puts p.record into the batch of its partition. It may give up p.mu for a while.
-func (p *Producer) addLocked(ctx context.Context, t *producerTopic, ms int64, promise Promise) error {
+func (p *Producer) addLocked(ctx context.Context, t *producerTopic, promise Promise) error {
 	r := &p.record
 	if ps := t.topic.Partitions(); len(ps) != len(t.lanes) {
 		t.grow(p, ps)
@@ -198,6 +191,10 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, ms int64, pr
 	}
 	l := t.lanes[i]
 	if err := checkRecord(l.partition, r); err != nil {
+		return err
+	}
+	ms, err := millis(l.partition, r, p.nowLocked())
+	if err != nil {
 		return err
 	}
 	if p.opts.Replay {

@@ -387,6 +387,83 @@ func TestCompaction(t *testing.T) {
 	})
 }
 
+// A tombstone has its time from the first sweep that keeps it, however old it says it is: a
+// consumer can see it. That time stands with it, across a restart and a change of the config.
+func TestTombstoneOfLongAgo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		k := open(t, dir, Options{RetentionInterval: 1000 * time.Hour})
+		err := k.Topics().Create(k.ctx, "t", TopicConfig{CleanupPolicy: CleanupCompact, DeleteRetention: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		longAgo := time.Now().Add(-30 * 24 * time.Hour)
+		k.produce(Record{Topic: "t", Key: []byte("k"), Value: []byte("1"), Timestamp: longAgo})
+		k.produce(Record{Topic: "t", Key: []byte("k"), Timestamp: longAgo.Add(time.Second)})
+		k.produce(Record{Topic: "t", Key: []byte("z"), Value: []byte("newest")})
+		compact := func(want string) {
+			t.Helper()
+			if _, err := k.Compact(k.ctx); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(k.all("t"), " "); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+		compact("1: 2:newest")
+		c := k.consumer(ConsumerOptions{Topics: []string{"t"}})
+		if r := k.read(c, 2)[0]; r.Value != nil || !r.Timestamp.Equal(longAgo.Add(time.Second)) {
+			t.Errorf("got %+v, its time was %s", r, longAgo.Add(time.Second))
+		}
+		offsets, err := k.ListOffsets(k.ctx, "t", AtTime(longAgo.Add(2*time.Second)))
+		if err != nil || offsets[0].Offset != 2 {
+			t.Errorf("behind it in time: %v, %v", offsets, err)
+		}
+		time.Sleep(40 * time.Minute)
+		k.close()
+		k = open(t, dir, Options{RetentionInterval: 1000 * time.Hour})
+		err = k.Topics().Alter(k.ctx, "t", func(c *TopicConfig) error { c.DeleteRetention = 24 * time.Hour; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		compact("1: 2:newest")
+		time.Sleep(20 * time.Minute)
+		compact("2:newest")
+	})
+}
+
+// A record from the future is not let in. Where the bound was taken away it keeps all behind it
+// for as long as it lasts itself, as in Kafka.
+func TestRecordFromTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := inMemory(t, Options{})
+		for name, after := range map[string]time.Duration{"bounded": 0, "unbounded": Unlimited} {
+			if err := k.Topics().Create(k.ctx, name, TopicConfig{Retention: time.Hour, TimestampAfterMax: after}); err != nil {
+				t.Fatal(err)
+			}
+			future := Record{Topic: name, Value: []byte("future"), Timestamp: time.Now().Add(24 * time.Hour)}
+			if _, err := k.Produce(k.ctx, future); (after == 0) != errors.Is(err, ErrInvalidTimestamp) {
+				t.Errorf("%s: %v", name, err)
+			}
+			k.write(name, "now")
+		}
+		left := func(want string) {
+			t.Helper()
+			if _, err := k.Compact(k.ctx); err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(k.all("bounded"), k.all("unbounded")); got != want {
+				t.Errorf("%s is left, want %s", got, want)
+			}
+		}
+		left("[0:now] [0:future 1:now]")
+		time.Sleep(2 * time.Hour)
+		left("[] [0:future 1:now]")
+		time.Sleep(24 * time.Hour)
+		left("[] []")
+	})
+}
+
 // A consumer that reads while compaction runs sees each key's latest record, in order.
 func TestCompactionBesideReaders(t *testing.T) {
 	k := open(t, t.TempDir(), Options{})

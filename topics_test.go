@@ -36,6 +36,7 @@ func TestTopicsLifeCycle(t *testing.T) {
 		want := TopicConfig{
 			Partitions: 3, Retention: 168 * time.Hour, RetentionBytes: Unlimited, MaxMessageBytes: 1 << 20,
 			CleanupPolicy: CleanupDelete, DeleteRetention: 24 * time.Hour,
+			TimestampBeforeMax: Unlimited, TimestampAfterMax: time.Hour,
 		}
 		if info.Config != want || len(info.Partitions) != 3 {
 			t.Errorf("%+v", info)
@@ -115,6 +116,7 @@ func TestAlterAtRunTime(t *testing.T) {
 	want := TopicConfig{
 		Partitions: 1, Retention: time.Hour, RetentionBytes: Unlimited, MaxMessageBytes: 1000, LogAppendTime: true,
 		CleanupPolicy: CleanupDelete, DeleteRetention: 24 * time.Hour,
+		TimestampBeforeMax: Unlimited, TimestampAfterMax: time.Hour,
 	}
 	for range 2 {
 		if info, err := topics.Describe(k.ctx, "t"); err != nil || info.Config != want {

@@ -204,6 +204,7 @@ func (tx *Tx) Produce(records ...Record) error {
 	if tx.over {
 		return fmt.Errorf("produce: %w", errTxOver)
 	}
+	tx.call.now = time.Now().UnixMilli()
 	for i := range records {
 		if err := tx.call.add(tx.ctx, &records[i]); err != nil {
 			return tx.fail(fmt.Errorf("produce: record %d: %w", i, err))

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -10,8 +11,9 @@ import (
 )
 
 // admit returns the batch that a Produce request of some version has brought for p, ready to
-// be stored, or why it cannot be. The batch is records, changed in place: the leader epoch is
-// ours, and a max timestamp that is not that of the records is corrected, as Kafka does.
+// be stored, or why it cannot be. The batch is records, changed in place: the leader epoch and
+// the delete horizon are ours, and a max timestamp that is not that of the records is corrected,
+// as Kafka does.
 //
 // Checked is everything that somebody who reads the batch later relies on: length, CRC,
 // codec, counts and offsets, and every record, decompressed if need be. That costs a
@@ -27,12 +29,16 @@ func admit(p *partition.Partition, version int16, records []byte, trust bool) (l
 	if err := checkHeader(p, version, b); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
 	}
-	if !trust || !canTrust(p, b) {
-		if b, err = checkRecords(p, b); err != nil {
+	may := p.Rules().Timestamps(time.Now().UnixMilli())
+	if !trust || !canTrust(p, b, may) {
+		if b, err = checkRecords(p, b, may); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
 		}
 	}
 	b.SetLeaderEpoch(leaderEpoch)
+	if _, ok := b.DeleteHorizon(); ok {
+		b.ClearDeleteHorizon()
+	}
 	return b, nil
 }
 
@@ -86,12 +92,13 @@ func checkHeader(p *partition.Partition, version int16, b log.Batch) error {
 }
 
 // canTrust reports whether b may be stored on its header's word: its topic does not ask for
-// keys or another codec, a header is all that there is to read without decompressing, and its timestamps could
-// be those of the records, the first of which has the base timestamp.
-func canTrust(p *partition.Partition, b log.Batch) bool {
+// keys or another codec, a header is all that there is to read without decompressing, and its
+// timestamps could be those of the records, the first of which has the base timestamp, and are
+// allowed. The least of the timestamps is not in a header.
+func canTrust(p *partition.Partition, b log.Batch, may partition.Timestamps) bool {
 	rules := p.Rules()
 	return b.Codec() != log.CodecNone && !rules.KeyRequired && rules.Compression.Over(b.Codec()) == b.Codec() &&
-		b.BaseTimestamp() >= 0 && b.MaxTimestamp() >= b.BaseTimestamp()
+		b.BaseTimestamp() >= 0 && b.MaxTimestamp() >= b.BaseTimestamp() && may.Min <= 0 && may.Has(b.MaxTimestamp())
 }
 
 // dependentBlocks reports whether the header of an lz4 frame says that its blocks need those
@@ -104,7 +111,7 @@ func dependentBlocks(frame []byte) bool {
 
 // checkRecords checks every record, corrects the max timestamp, and returns the batch in the codec
 // of its topic: b, or another if that differs.
-func checkRecords(p *partition.Partition, b log.Batch) (log.Batch, error) {
+func checkRecords(p *partition.Partition, b log.Batch, may partition.Timestamps) (log.Batch, error) {
 	records, plain := b.EncodedRecords()
 	if !plain {
 		buf := getBuffer()
@@ -115,14 +122,21 @@ func checkRecords(p *partition.Partition, b log.Batch) (log.Batch, error) {
 		}
 		records = buf.b
 	}
-	found, err := log.Inspect(b, records, p.Rules().KeyRequired)
-	switch {
-	case err != nil:
+	found, err := log.Inspect(b, records, log.Wanted{
+		Keyless: p.Rules().KeyRequired, MinTimestamp: may.Min, MaxTimestamp: may.Max,
+	})
+	if err != nil {
 		return nil, err
-	case len(found.Keyless) > 0:
-		return nil, badRecords{found.Keyless}
-	case found.MinTimestamp < 0:
-		return nil, fmt.Errorf("%w: %d ms", log.ErrInvalidTimestamp, found.MinTimestamp)
+	}
+	bad := make(badRecords, 0, len(found.Untimely)+len(found.Keyless))
+	for _, r := range found.Untimely {
+		bad = append(bad, badRecord{r.Delta, may.Refuse(r.Timestamp)})
+	}
+	for _, r := range found.Keyless {
+		bad = append(bad, badRecord{r.Delta, errKeyless})
+	}
+	if len(bad) > 0 {
+		return nil, bad
 	}
 	if found.MaxTimestamp != b.MaxTimestamp() {
 		b.SetMaxTimestamp(found.MaxTimestamp)
@@ -148,21 +162,27 @@ func inCodec(p *partition.Partition, b log.Batch, records []byte) (log.Batch, er
 	return out, nil
 }
 
-// badRecords is an ErrInvalidRecord that says which records a compacted topic does not take.
-type badRecords struct{ deltas []int64 }
+// badRecords are the records for whose sake a batch is refused, not all of them if they are many.
+// As in Kafka the batch is refused for its timestamps if these are wrong too: they come first.
+type badRecords []badRecord
 
-const keylessText = "the record has no key, which a compacted topic requires"
-
-func (e badRecords) Error() string {
-	return fmt.Sprintf("%v: %d records have no key, which a compacted topic requires", log.ErrInvalidRecord, len(e.deltas))
+type badRecord struct {
+	delta int64 // offset of the record in the batch
+	err   error
 }
 
-func (e badRecords) Unwrap() error { return log.ErrInvalidRecord }
+var errKeyless = fmt.Errorf("%w: the record has no key, which a compacted topic requires", log.ErrInvalidRecord)
 
-func (e badRecords) answer() []kmsg.ProduceResponseTopicPartitionErrorRecord {
-	out := make([]kmsg.ProduceResponseTopicPartitionErrorRecord, len(e.deltas))
-	for i, delta := range e.deltas {
-		out[i].RelativeOffset, out[i].ErrorMessage = int32(delta), kmsgString(keylessText)
+func (bad badRecords) Error() string {
+	return fmt.Sprintf("%d records are refused; record %d of the batch: %v", len(bad), bad[0].delta, bad[0].err)
+}
+
+func (bad badRecords) Unwrap() error { return bad[0].err }
+
+func (bad badRecords) answer() []kmsg.ProduceResponseTopicPartitionErrorRecord {
+	out := make([]kmsg.ProduceResponseTopicPartitionErrorRecord, len(bad))
+	for i, r := range bad {
+		out[i].RelativeOffset, out[i].ErrorMessage = int32(r.delta), kmsgString(r.err.Error())
 	}
 	return out
 }

@@ -71,7 +71,7 @@ func TestCodeOf(t *testing.T) {
 		{fmt.Errorf("orders/1: %w: offset 9", log.ErrOffsetOutOfRange), 1},
 		{errors.Join(log.ErrDiskFull, errors.New("of 10 bytes")), 56},
 		{fmt.Errorf("wrapped: %w", protocolError{codeUnknownTopicID, "no such id"}), 100},
-		{badRecords{[]int64{3}}, 87},
+		{badRecords{{3, errKeyless}}, 87},
 		{context.Canceled, 13},
 	} {
 		if got := k.srv.codeOf(tt.err); got != tt.want {

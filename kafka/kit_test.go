@@ -85,20 +85,9 @@ func (k *kit) create(topic string, config samsa.TopicConfig) {
 // values returns what a Go consumer reads of the topic, which has n records.
 func (k *kit) values(topic string, n int) []string {
 	k.t.Helper()
-	c, err := k.NewConsumer(samsa.ConsumerOptions{Topics: []string{topic}})
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
 	var values []string
-	for len(values) < n {
-		recs, err := c.Poll(k.ctx)
-		if err != nil {
-			k.t.Fatal(err)
-		}
-		for _, r := range recs {
-			values = append(values, string(r.Value))
-		}
+	for _, r := range k.records(topic, n) {
+		values = append(values, string(r.Value))
 	}
 	return values
 }

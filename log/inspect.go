@@ -5,20 +5,36 @@ import (
 	"fmt"
 )
 
-// Contents is what Inspect has found in the records of a batch.
-type Contents struct {
-	MinTimestamp, MaxTimestamp int64 // ms since the epoch; 0 without records
-
-	// Keyless are the records without a key, by their offset deltas, when they were asked for.
-	Keyless []int64
+// Wanted says what Inspect looks for besides damage.
+type Wanted struct {
+	Keyless bool // records without a key
+	// MinTimestamp and MaxTimestamp are the bounds that records with a timestamp keep to, in ms
+	// since the epoch.
+	MinTimestamp, MaxTimestamp int64
 }
 
+// Contents is what Inspect has found in the records of a batch.
+type Contents struct {
+	MaxTimestamp int64 // of the records, in ms since the epoch; NoTimestamp if none has one
+	// The records that are not as wanted, the first MaxFound of each kind.
+	Keyless, Untimely []Found
+}
+
+// Found is a record, by its offset delta.
+type Found struct {
+	Delta     int64
+	Timestamp int64 // ms since the epoch
+}
+
+// MaxFound bounds what Inspect lists of the records of a batch, which may be a million.
+const MaxFound = 1000
+
 // Inspect reads all records of b, which b.AppendRecords gave, and checks everything about
-// them, as a RecordReader does. It allocates nothing but Keyless, which is filled in if
-// keyless. Every failure is ErrCorruptRecord.
-func Inspect(b Batch, records []byte, keyless bool) (Contents, error) {
+// them, as a RecordReader does. It allocates nothing but its lists. Every failure is
+// ErrCorruptRecord.
+func Inspect(b Batch, records []byte, want Wanted) (Contents, error) {
 	r := NewRecordReader(b, records)
-	var c Contents
+	c := Contents{MaxTimestamp: NoTimestamp}
 	for first := true; r.left > 0; first = false {
 		rest, ms, offset, err := r.start()
 		if err != nil {
@@ -38,13 +54,16 @@ func Inspect(b Batch, records []byte, keyless bool) (Contents, error) {
 		case len(rest) != 0:
 			return c, r.failed(errRecordBytes)
 		}
-		if keyless && key == nil {
-			c.Keyless = append(c.Keyless, offset-r.baseOffset)
+		if want.Keyless && key == nil && len(c.Keyless) < MaxFound {
+			c.Keyless = append(c.Keyless, Found{offset - r.baseOffset, ms})
+		}
+		if (ms < want.MinTimestamp || ms > want.MaxTimestamp) && ms != NoTimestamp && len(c.Untimely) < MaxFound {
+			c.Untimely = append(c.Untimely, Found{offset - r.baseOffset, ms})
 		}
 		if first {
-			c.MinTimestamp, c.MaxTimestamp = ms, ms
+			c.MaxTimestamp = ms
 		}
-		c.MinTimestamp, c.MaxTimestamp = min(c.MinTimestamp, ms), max(c.MaxTimestamp, ms)
+		c.MaxTimestamp = max(c.MaxTimestamp, ms)
 		r.pass(offset)
 	}
 	return c, r.atEnd()

@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
@@ -29,33 +30,37 @@ func TestInspectAgreesWithTheReader(t *testing.T) {
 		for range rapid.IntRange(0, 2).Draw(t, "flips") {
 			records[rapid.IntRange(0, len(records)-1).Draw(t, "at")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
 		}
-		want, wantErr := readContents(b, records)
-		got, err := Inspect(b, records, true)
+		wanted := Wanted{
+			Keyless:      rapid.Bool().Draw(t, "keyless"),
+			MinTimestamp: rapid.Int64Range(-5, 2).Draw(t, "min"), MaxTimestamp: rapid.Int64Range(0, 1<<41).Draw(t, "max"),
+		}
+		want, wantErr := readContents(b, records, wanted)
+		got, err := Inspect(b, records, wanted)
 		if (err == nil) != (wantErr == nil) || err != nil && !errors.Is(err, ErrCorruptRecord) {
 			t.Fatalf("got error %v, the reader %v", err, wantErr)
 		}
-		if err == nil && (got.MinTimestamp != want.MinTimestamp || got.MaxTimestamp != want.MaxTimestamp || !slices.Equal(got.Keyless, want.Keyless)) {
+		if err == nil && (got.MaxTimestamp != want.MaxTimestamp || !slices.Equal(got.Keyless, want.Keyless) || !slices.Equal(got.Untimely, want.Untimely)) {
 			t.Fatalf("got %+v, the reader %+v", got, want)
 		}
 	})
 }
 
-func readContents(b Batch, records []byte) (Contents, error) {
-	var c Contents
+func readContents(b Batch, records []byte, wanted Wanted) (Contents, error) {
+	c := Contents{MaxTimestamp: math.MinInt64}
 	r := NewRecordReader(b, records)
-	for n := 0; ; n++ {
+	for {
 		var rec Record
 		more, err := r.Next(&rec)
 		if err != nil || !more {
 			return c, err
 		}
-		ms := rec.Timestamp.UnixMilli()
-		if n == 0 {
-			c.MinTimestamp, c.MaxTimestamp = ms, ms
+		found := Found{rec.Offset - b.BaseOffset(), rec.millis()}
+		c.MaxTimestamp = max(c.MaxTimestamp, found.Timestamp)
+		if wanted.Keyless && rec.Key == nil {
+			c.Keyless = append(c.Keyless, found)
 		}
-		c.MinTimestamp, c.MaxTimestamp = min(c.MinTimestamp, ms), max(c.MaxTimestamp, ms)
-		if rec.Key == nil {
-			c.Keyless = append(c.Keyless, rec.Offset-b.BaseOffset())
+		if !rec.Timestamp.IsZero() && (found.Timestamp < wanted.MinTimestamp || found.Timestamp > wanted.MaxTimestamp) {
+			c.Untimely = append(c.Untimely, found)
 		}
 	}
 }

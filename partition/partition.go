@@ -20,6 +20,10 @@ type Rules struct {
 	LogAppendTime   bool // stamp batches with the time of the append
 	KeyRequired     bool // records without a key are refused by those who make batches
 
+	// How far a record's timestamp may be behind the clock and ahead of it, in ms; MaxInt64 is
+	// no bound. Those who make batches see to it (Timestamps).
+	TimestampBeforeMaxMs, TimestampAfterMaxMs int64
+
 	// Compression is that of the batches, for those who make or take them.
 	Compression log.Compression
 }

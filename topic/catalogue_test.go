@@ -37,6 +37,7 @@ func TestCreateGetList(t *testing.T) {
 		want := Config{
 			Partitions: 3, Retention: DefaultRetention, RetentionBytes: Unlimited, MaxMessageBytes: DefaultMaxMessageBytes,
 			CleanupPolicy: Delete, DeleteRetention: DefaultDeleteRetention,
+			TimestampBeforeMax: Unlimited, TimestampAfterMax: DefaultTimestampAfter,
 		}
 		if got := created.Config(); got != want {
 			t.Errorf("config %+v", got)
@@ -159,6 +160,7 @@ func TestChange(t *testing.T) {
 		want := Config{
 			Partitions: 1, Retention: DefaultRetention, RetentionBytes: Unlimited, MaxMessageBytes: 200,
 			CleanupPolicy: Delete, DeleteRetention: DefaultDeleteRetention,
+			TimestampBeforeMax: Unlimited, TimestampAfterMax: DefaultTimestampAfter,
 		}
 		if got := h.get("orders").Config(); got != want {
 			t.Errorf("after reopen: %+v", got)

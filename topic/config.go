@@ -21,11 +21,13 @@ const (
 	DefaultRetention       = 168 * time.Hour // Kafka's log.retention.hours
 	DefaultMaxMessageBytes = 1 << 20
 	DefaultDeleteRetention = 24 * time.Hour // Kafka's log.cleaner.delete.retention.ms
+	DefaultTimestampAfter  = time.Hour      // Kafka's log.message.timestamp.after.max.ms
 	minMessageBytes        = 128            // room for a batch with one small record
 	maxMessageBytes        = 16 << 20
 )
 
-// Unlimited retention, for Config.Retention and Config.RetentionBytes.
+// Unlimited is no limit, for Config.Retention, RetentionBytes, TimestampBeforeMax and
+// TimestampAfterMax.
 const Unlimited = -1
 
 // Config is what can be set for a topic. The zero value is Kafka's defaults with one
@@ -45,10 +47,17 @@ type Config struct {
 	// LogAppendTime gives records the time at which they were stored, instead of the
 	// producer's (message.timestamp.type=LogAppendTime).
 	LogAppendTime bool
+	// TimestampBeforeMax and TimestampAfterMax are how far a producer's timestamp may be behind
+	// the clock and ahead of it, in whole milliseconds (the rest is dropped); records beyond get
+	// ErrInvalidTimestamp. Unlimited is no bound. 0 means Unlimited before and 1 h after: a
+	// record from the future would keep all behind it from going by Retention
+	// (message.timestamp.before.max.ms, message.timestamp.after.max.ms). With LogAppendTime
+	// they do not matter.
+	TimestampBeforeMax, TimestampAfterMax time.Duration
 	// CleanupPolicy says by which rules records go; 0 means Delete (cleanup.policy).
 	CleanupPolicy CleanupPolicy
-	// DeleteRetention is how long a tombstone of a compacted topic stays readable; 0 means
-	// 24 h (delete.retention.ms).
+	// DeleteRetention is how long a tombstone of a compacted topic stays readable once it is
+	// the last record of its key, whatever its timestamp; 0 means 24 h (delete.retention.ms).
 	DeleteRetention time.Duration
 	// MinCompactionLag is how old a record must be before compaction may remove it
 	// (min.compaction.lag.ms).
@@ -72,6 +81,9 @@ func (c Config) withDefaults() Config {
 		MaxMessageBytes: DefaultMaxMessageBytes,
 		CleanupPolicy:   Delete,
 		DeleteRetention: DefaultDeleteRetention,
+
+		TimestampBeforeMax: Unlimited,
+		TimestampAfterMax:  DefaultTimestampAfter,
 	})
 }
 
@@ -88,6 +100,9 @@ func Merge(c, defaults Config) Config {
 		MinCompactionLag: cmp.Or(c.MinCompactionLag, defaults.MinCompactionLag),
 		Compression:      cmp.Or(c.Compression, defaults.Compression),
 		inert:            cmp.Or(c.inert, defaults.inert),
+
+		TimestampBeforeMax: cmp.Or(c.TimestampBeforeMax, defaults.TimestampBeforeMax),
+		TimestampAfterMax:  cmp.Or(c.TimestampAfterMax, defaults.TimestampAfterMax),
 	}
 }
 
@@ -122,6 +137,11 @@ func (c Config) Validate() error {
 	if c.MaxMessageBytes < minMessageBytes || c.MaxMessageBytes > maxMessageBytes {
 		wrong("MaxMessageBytes", c.MaxMessageBytes, fmt.Sprintf("%d to %d", minMessageBytes, maxMessageBytes))
 	}
+	for field, d := range map[string]time.Duration{"TimestampBeforeMax": c.TimestampBeforeMax, "TimestampAfterMax": c.TimestampAfterMax} {
+		if d < Unlimited {
+			wrong(field, d, "a time, or Unlimited")
+		}
+	}
 	if !c.CleanupPolicy.valid() {
 		wrong("CleanupPolicy", c.CleanupPolicy, "Delete, Compact, both, Consumed, or Consumed with Delete")
 	}
@@ -141,8 +161,32 @@ func (c Config) Validate() error {
 func (c Config) rules() partition.Rules {
 	return partition.Rules{
 		MaxMessageBytes: c.MaxMessageBytes, LogAppendTime: c.LogAppendTime, KeyRequired: c.CleanupPolicy&Compact != 0,
-		Compression: c.Compression,
+		Compression:          c.Compression,
+		TimestampBeforeMaxMs: boundMs(c.TimestampBeforeMax), TimestampAfterMaxMs: boundMs(c.TimestampAfterMax),
 	}
+}
+
+// boundMs returns a bound of timestamps in ms, Kafka's way: the largest number is none.
+func boundMs(d time.Duration) int64 {
+	if d == Unlimited {
+		return math.MaxInt64
+	}
+	return d.Milliseconds()
+}
+
+// parseBound is the inverse of boundMs. That there may be no difference at all is said by one that
+// is no whole millisecond, as 0 is the default.
+func parseBound(v string, bound *time.Duration) error {
+	n, err := strconv.ParseInt(v, 10, 64)
+	switch {
+	case err == nil && n == math.MaxInt64:
+		*bound = Unlimited
+	case err != nil || n < 0 || n > maxMilliseconds:
+		return fmt.Errorf("want a whole number from 0 to %d, or %d", maxMilliseconds, int64(math.MaxInt64))
+	default:
+		*bound = max(1, time.Duration(n)*time.Millisecond)
+	}
+	return nil
 }
 
 // setting is one config under its Kafka name.
@@ -188,6 +232,16 @@ var settings = []setting{
 		set: func(c *Config, v string) error {
 			return parse(v, minMessageBytes, maxMessageBytes, func(n int64) { c.MaxMessageBytes = int(n) })
 		},
+	},
+	{
+		name: "message.timestamp.after.max.ms",
+		get:  func(c *Config) string { return strconv.FormatInt(boundMs(c.TimestampAfterMax), 10) },
+		set:  func(c *Config, v string) error { return parseBound(v, &c.TimestampAfterMax) },
+	},
+	{
+		name: "message.timestamp.before.max.ms",
+		get:  func(c *Config) string { return strconv.FormatInt(boundMs(c.TimestampBeforeMax), 10) },
+		set:  func(c *Config, v string) error { return parseBound(v, &c.TimestampBeforeMax) },
 	},
 	{
 		name: "message.timestamp.type",

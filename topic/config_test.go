@@ -13,6 +13,7 @@ import (
 func TestDefaults(t *testing.T) {
 	want := map[string]string{
 		"max.message.bytes": "1048576", "message.timestamp.type": "CreateTime",
+		"message.timestamp.before.max.ms": "9223372036854775807", "message.timestamp.after.max.ms": "3600000",
 		"retention.bytes": "-1", "retention.ms": "604800000",
 		"cleanup.policy": "delete", "compression.type": "producer", "delete.retention.ms": "86400000", "min.compaction.lag.ms": "0",
 	}
@@ -63,6 +64,14 @@ func TestSetConfig(t *testing.T) {
 		{name: "min.compaction.lag.ms", value: "0"},
 		{name: "min.compaction.lag.ms", value: "5", want: Config{MinCompactionLag: 5 * time.Millisecond}},
 		{name: "min.compaction.lag.ms", value: "-1", bad: true},
+		{name: "message.timestamp.after.max.ms", value: "0", want: Config{TimestampAfterMax: 1}},
+		{name: "message.timestamp.after.max.ms", value: "60000", want: Config{TimestampAfterMax: time.Minute}},
+		{name: "message.timestamp.after.max.ms", value: maxLong, want: Config{TimestampAfterMax: Unlimited}},
+		{name: "message.timestamp.after.max.ms", value: "-1", bad: true},
+		{name: "message.timestamp.before.max.ms", value: "1", want: Config{TimestampBeforeMax: time.Millisecond}},
+		{name: "message.timestamp.before.max.ms", value: "9223372036855", bad: true},
+		{name: "message.timestamp.before.max.ms", value: "1h", bad: true},
+		{name: "message.timestamp.difference.max.ms", value: "1", bad: true}, // Kafka 4 does not have it
 		{name: "message.timestamp.type", value: "CreateTime"},
 		{name: "message.timestamp.type", value: "LogAppendTime", want: Config{LogAppendTime: true}},
 		{name: "message.timestamp.type", value: "logappendtime", bad: true},
@@ -104,14 +113,14 @@ func TestSetConfig(t *testing.T) {
 		}
 	}
 	var c Config
-	if err := c.SetConfig("nonsense", "1"); !strings.Contains(err.Error(), "cleanup.policy, compression.type, delete.retention.ms, max.message.bytes, message.timestamp.type, min.compaction.lag.ms, retention.bytes, retention.ms") {
+	if err := c.SetConfig("nonsense", "1"); !strings.Contains(err.Error(), "cleanup.policy, compression.type, delete.retention.ms, max.message.bytes, message.timestamp.after.max.ms, message.timestamp.before.max.ms, message.timestamp.type, min.compaction.lag.ms, retention.bytes, retention.ms") {
 		t.Errorf("the error does not name the configs there are: %v", err)
 	}
 }
 
 func TestValidateNamesEveryMistake(t *testing.T) {
-	err := Config{Partitions: -1, Retention: -2, RetentionBytes: -7, MaxMessageBytes: 5}.Validate()
-	for _, part := range []string{"Partitions is -1", "Retention is -2", "RetentionBytes is -7", "MaxMessageBytes is 5"} {
+	err := Config{Partitions: -1, Retention: -2, RetentionBytes: -7, MaxMessageBytes: 5, TimestampAfterMax: -9}.Validate()
+	for _, part := range []string{"TimestampAfterMax is -9", "Partitions is -1", "Retention is -2", "RetentionBytes is -7", "MaxMessageBytes is 5"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in %v", part, err)
 		}

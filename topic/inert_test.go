@@ -72,6 +72,15 @@ func TestInertConfigs(t *testing.T) {
 	}
 }
 
+// A config that was known once and stored does no harm.
+func TestRetiredConfig(t *testing.T) {
+	c := Config{}.withDefaults()
+	value := strings.Replace(string((&Topic{name: "web_log", number: 1}).encode(c)), `}`, `,"configs":{"message.timestamp.difference.max.ms":"5"}}`, 1)
+	if _, got, err := decode("web_log", []byte(value)); err != nil || got != c {
+		t.Errorf("%s: got %+v, error %v", value, got, err)
+	}
+}
+
 // They are stored with the topic.
 func TestInertConfigsAreStored(t *testing.T) {
 	c := Config{}.withDefaults()

@@ -74,6 +74,9 @@ type stored struct {
 
 const storedVersion = 1
 
+// retiredConfig was known, without effect, and may be stored. Kafka 4 does not have it.
+const retiredConfig = "message.timestamp.difference.max.ms"
+
 // encode returns the value under which the topic is stored with the given config.
 func (t *Topic) encode(c Config) []byte {
 	s := stored{
@@ -120,6 +123,7 @@ func decode(name string, value []byte) (*Topic, Config, error) {
 	}
 	copy(t.id[:], id)
 	c := Config{Partitions: s.Partitions}.withDefaults()
+	delete(s.Configs, retiredConfig)
 	for name, v := range s.Configs {
 		if err := c.SetConfig(name, v); err != nil {
 			return bad("%s", err.Error())
