@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 dir=${SAMSA_CLIENTS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/samsa-clients}
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
 
 packages=()
 want() { # PACKAGE COMMAND...: installs the package unless the command succeeds
