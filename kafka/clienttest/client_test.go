@@ -29,7 +29,8 @@ var codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 // clients returns all clients.
 func clients() []client {
 	return []client{saramaClient(), shopifyClient(), franzClient(), kafkaGoClient(), kcatClient(),
-		confluentClient(), newConfluentClient(), kafkaPythonClient(), kafkaJSClient(), javaClient(), newJavaClient()}
+		confluentProgram().client(), newConfluentProgram().client(), kafkaPythonClient(), kafkaJSClient(),
+		javaProgram("java", javaClients).client(), javaProgram("java-4.4", javaStreams).client()}
 }
 
 // each runs a test with each client that is there, and returns those.

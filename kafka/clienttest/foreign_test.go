@@ -113,14 +113,14 @@ func pythonProgram(name, python, script, module string) program {
 	}
 }
 
-// confluentClient is confluent-kafka, librdkafka for Python, as Debian has it.
-func confluentClient() client {
-	return pythonProgram("confluent-kafka", debianPython, "confluent_client.py", "confluent_kafka").client()
+// confluentProgram is confluent-kafka, librdkafka for Python, as Debian has it.
+func confluentProgram() program {
+	return pythonProgram("confluent-kafka", debianPython, "confluent_client.py", "confluent_kafka")
 }
 
-// newConfluentClient is the newest release of it, which brings its own librdkafka.
-func newConfluentClient() client {
-	return pythonProgram("confluent-kafka-2", installed("librdkafka", "bin", "python"), "confluent_client.py", "confluent_kafka").client()
+// newConfluentProgram is the newest release of it, which brings its own librdkafka.
+func newConfluentProgram() program {
+	return pythonProgram("confluent-kafka-2", installed("librdkafka", "bin", "python"), "confluent_client.py", "confluent_kafka")
 }
 
 // kafkaPythonClient is kafka-python.
@@ -148,12 +148,7 @@ func kafkaJSClient() client {
 	}.client()
 }
 
-// javaClient is Kafka's own client.
-func javaClient() client { return javaProgram("java", javaClients).client() }
-
-// newJavaClient is the newest release of it.
-func newJavaClient() client { return javaProgram("java-4.4", javaStreams).client() }
-
+// javaProgram is Kafka's own client, of the release that is in the set.
 func javaProgram(name string, set javaSet) program {
 	return program{
 		name: name,

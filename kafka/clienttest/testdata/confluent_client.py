@@ -1,6 +1,7 @@
 """confluent-kafka as a client of the tests; foreign_test.go says how it is called."""
 import json
 import sys
+import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
@@ -71,4 +72,43 @@ def group(addr, count, topic, name):
     json.dump([plain(m) for m in messages], sys.stdout)
 
 
-{"produce": produce, "consume": consume, "group": group}[sys.argv[1]](*sys.argv[2:])
+def assigned(addr, count, topic, name):
+    """Like group, by a consumer that takes its partition without joining the group."""
+    consumer = Consumer({"bootstrap.servers": addr, "group.id": name, "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+    messages = receive(consumer, int(count))
+    consumer.commit(messages[-1], asynchronous=False)
+    consumer.close()
+    json.dump([plain(m) for m in messages], sys.stdout)
+
+
+def together(addr, count, topic, name):
+    """So many consumers join at once; says which partitions each was assigned, time after time, until all have some."""
+    assignments = [[] for _ in range(int(count))]
+    consumers = []
+    for mine in assignments:
+        consumer = Consumer({"bootstrap.servers": addr, "group.id": name})
+        consumer.subscribe([topic], on_assign=lambda _, given, mine=mine: mine.append(sorted(p.partition for p in given)))
+        consumers.append(consumer)
+    end = time.monotonic() + PATIENCE
+    while not all(mine and mine[-1] for mine in assignments):
+        if time.monotonic() > end:
+            sys.exit(f"assignments are {assignments}")
+        for consumer in consumers:
+            consumer.poll(0.05)
+    for consumer in consumers:
+        consumer.close()
+    json.dump(assignments, sys.stdout)
+
+
+def untimed(addr, topic):
+    """Sends a record whose timestamp is -1, for none."""
+    producer = Producer({"bootstrap.servers": addr})
+    delivered = []
+    producer.produce(topic, "untimed", timestamp=-1, on_delivery=lambda error, _: delivered.append(error))
+    if producer.flush(PATIENCE) > 0 or delivered != [None]:
+        sys.exit(f"delivered: {delivered}")
+
+
+verbs = [produce, consume, group, assigned, together, untimed]
+{verb.__name__: verb for verb in verbs}[sys.argv[1]](*sys.argv[2:])
