@@ -43,7 +43,9 @@ const (
 	codeInvalidTxnState                    int16 = 48
 	codeConcurrentTransactions             int16 = 51
 	codeTransactionalIDAuthorizationFailed int16 = 53
+	codeSecurityDisabled                   int16 = 54
 	codeStorageError                       int16 = 56
+	codeDelegationTokenRequestNotAllowed   int16 = 64
 	codeNonEmptyGroup                      int16 = 68
 	codeGroupIDNotFound                    int16 = 69
 	codeFetchSessionIDNotFound             int16 = 70
@@ -54,11 +56,15 @@ const (
 	codeMemberIDRequired                   int16 = 79
 	codeGroupMaxSizeReached                int16 = 81
 	codeFencedInstanceID                   int16 = 82
+	codeElectionNotNeeded                  int16 = 84
+	codeNoReassignmentInProgress           int16 = 85
 	codeGroupSubscribedToTopic             int16 = 86
 	codeInvalidRecord                      int16 = 87
 	codeResourceNotFound                   int16 = 91
-	codeMismatchedEndpointType             int16 = 114
+	codeDuplicateResource                  int16 = 92
 	codeUnknownTopicID                     int16 = 100
+	codeMismatchedEndpointType             int16 = 114
+	codeInvalidRegularExpression           int16 = 128
 )
 
 // codes is the error code of every error that a caller of the broker can act on. Those that

@@ -43,7 +43,7 @@ func FuzzConnection(f *testing.F) {
 
 // newFuzzKit serves a broker in memory until the fuzzing ends.
 func newFuzzKit(f *testing.F) *Server {
-	b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true})
+	b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true, Groups: samsa.GroupOptions{InitialRebalanceDelay: -1}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,0 +1,17 @@
+package kafka
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// CreateDelegationToken: tokens are for who has been authenticated, which nobody is.
+//
+// Versions 0 to 3: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, as from a Kafka without SASL.
+func (c *call) createDelegationToken(*kmsg.CreateDelegationTokenRequest) kmsg.Response {
+	resp := kmsg.NewPtrCreateDelegationTokenResponse()
+	resp.ErrorCode = codeDelegationTokenRequestNotAllowed
+	resp.PrincipalType, resp.PrincipalName = "User", "ANONYMOUS"
+	resp.TokenRequesterPrincipalType, resp.TokenRequesterPrincipalName = "User", "ANONYMOUS"
+	resp.IssueTimestamp, resp.ExpiryTimestamp, resp.MaxTimestamp = -1, -1, -1
+	return resp
+}
