@@ -3,10 +3,12 @@ package samsa
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/internal/slogzap"
 	"github.com/samsa-go/samsa/partition"
 )
 
@@ -36,9 +38,12 @@ type Options struct {
 	// MaxUpdateRetries is how often Update calls its function again after a conflict; 0 means
 	// 10, and -1 never.
 	MaxUpdateRetries int
-	// Logger gets what an operator should know: damaged tails that were cut, failures
-	// of the store. nil is silent.
+	// Logger gets what an operator should know: at info what was opened, created, changed and
+	// closed, and rebalances; at warn and error damage, what was cut, failures of the store. nil
+	// is silent.
 	Logger *zap.Logger
+	// Slog is for programs that do not use zap, instead of Logger.
+	Slog *slog.Logger
 }
 
 func (o Options) withDefaults() Options {
@@ -52,7 +57,10 @@ func (o Options) withDefaults() Options {
 	case -1:
 		o.MaxUpdateRetries = 0
 	}
-	if o.Logger == nil {
+	switch {
+	case o.Slog != nil:
+		o.Logger = zap.New(slogzap.New(o.Slog.Handler()), zap.AddCaller())
+	case o.Logger == nil:
 		o.Logger = zap.NewNop()
 	}
 	return o
@@ -70,6 +78,7 @@ func (o Options) validate(dir string) error {
 		w.errs = append(w.errs, fmt.Errorf("%w: Options.TopicDefaults: %s", ErrInvalidOption, err.Error()))
 	}
 	o.Groups.check(&w)
+	w.check(o.Logger == nil || o.Slog == nil, "Options.Slog", "set", "nil, with Options.Logger")
 	o.Produce.check(&w, "Options.Produce")
 	w.check(o.Produce.Linger == 0, "Options.Produce.Linger", o.Produce.Linger, "0, Broker.Produce does not wait")
 	w.check(o.Produce.BatchBytes == 0, "Options.Produce.BatchBytes", o.Produce.BatchBytes, "0, a call makes its own batches")

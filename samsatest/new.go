@@ -38,8 +38,8 @@ func TopicWith(name string, config samsa.TopicConfig) Option {
 	return func(s *setup) { s.topics = append(s.topics, topicSetup{name, config}) }
 }
 
-// Options opens the broker with these; InMemory goes without saying, and a Logger that is nil
-// writes to the test. Tests are not to wait: what Options.Groups leaves open is no initial
+// Options opens the broker with these; InMemory goes without saying, and without a Logger or
+// Slog it writes to the test. Tests are not to wait: what Options.Groups leaves open is no initial
 // rebalance delay and session timeouts from 1 ms on.
 func Options(o samsa.Options) Option { return func(s *setup) { s.options = o } }
 
@@ -126,7 +126,7 @@ func (s *setup) start(t TB, what string, open func(samsa.Options) (*samsa.Broker
 	o := s.options
 	o.Groups.InitialRebalanceDelay = cmp.Or(o.Groups.InitialRebalanceDelay, -1)
 	o.Groups.MinSessionTimeout = cmp.Or(o.Groups.MinSessionTimeout, time.Millisecond)
-	if o.Logger == nil {
+	if o.Logger == nil && o.Slog == nil {
 		o.Logger = logger
 	}
 	b, err := open(o)

@@ -26,6 +26,7 @@ var flagOf = map[string]string{
 
 var withoutFlag = map[string]string{
 	"Logger":           "it is what --log-level configures",
+	"Slog":             "it is what --log-level configures",
 	"Produce":          "it is for Broker.Produce, which clients do not call",
 	"MaxUpdateRetries": "it is for Broker.Update, which clients do not call",
 }
