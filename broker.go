@@ -1,11 +1,13 @@
 package samsa
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -62,6 +64,7 @@ type client interface {
 // group, committed offset or producer is ErrCorruptValue to whoever uses it. What is stored of it
 // stays, its name is taken, and Delete makes room for a new one.
 func Open(dir string, opts Options) (*Broker, error) {
+	began := time.Now()
 	if err := opts.validate(dir); err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
 	}
@@ -73,7 +76,7 @@ func Open(dir string, opts Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
 	}
-	return openOn(st, dir, opts)
+	return openOn(began, st, dir, opts)
 }
 
 // absolute returns the path of dir, "" for none, from the root: the program may go to another
@@ -82,14 +85,19 @@ func absolute(dir string) (string, error) {
 	if dir == "" {
 		return "", nil
 	}
-	return filepath.Abs(dir)
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrStorage, err)
+	}
+	return path, err
 }
 
 // openOn opens the broker whose data is in st, which belongs to it even if that fails.
-func openOn(st store.Store, dir string, given Options) (*Broker, error) {
+// began is when that was begun.
+func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker, error) {
 	opts := given.withDefaults()
 	committer := partition.NewCommitter(st, opts.Logger)
-	catalogue, found, err := topic.Open(st, committer)
+	catalogue, found, err := topic.Open(st, committer, opts.Logger)
 	var groups *group.Coordinator
 	if err == nil {
 		groups, err = group.Open(st, committer, catalogue, group.Options{Rules: opts.Groups.rules(), Logger: opts.Logger})
@@ -124,7 +132,24 @@ func openOn(st store.Store, dir string, given Options) (*Broker, error) {
 	b.sender.init(b)
 	b.conflicts.init()
 	b.compactor.start(b)
+	b.tellOpened(time.Since(began), found)
 	return b, nil
+}
+
+// tellOpened tells what was opened, and what was recovered.
+func (b *Broker) tellOpened(took time.Duration, found topic.Found) {
+	cut := int64(0)
+	for _, c := range found.Cuts {
+		cut += c.To - c.From
+	}
+	b.logger.Info("broker opened", zap.String("data", b.where()), zap.Int("format", store.FormatVersion), zap.Duration("took", took),
+		zap.Bool("clean", b.st.Recovery().Clean), zap.Int("topics", len(b.catalogue.List())), zap.Int("partitions", len(b.catalogue.Partitions())),
+		zap.Int("groups", len(b.groups.List())), zap.Int64("records cut", cut), zap.Int("damaged", len(found.Damaged)))
+}
+
+// where is the data directory, for people.
+func (b *Broker) where() string {
+	return cmp.Or(b.dir, "in memory")
 }
 
 // tellFound tells what was damaged.
@@ -220,6 +245,7 @@ func (b *Broker) beginClose() (clients map[client]struct{}, first bool) {
 
 // endClose closes everything, from the top down.
 func (b *Broker) endClose(clients map[client]struct{}) error {
+	began := time.Now()
 	b.committer.Probes().Release()
 	for c := range clients {
 		c.shut()
@@ -230,6 +256,8 @@ func (b *Broker) endClose(clients map[client]struct{}) error {
 	b.committer.Close()
 	if err := b.st.Close(); err != nil {
 		b.err = fmt.Errorf("samsa: close: %w", err)
+	} else {
+		b.logger.Info("broker closed", zap.String("data", b.where()), zap.Duration("took", time.Since(began)))
 	}
 	close(b.closed)
 	return b.err

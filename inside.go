@@ -2,6 +2,7 @@ package samsa
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
@@ -44,7 +45,7 @@ func InsideOpen(st store.Store, opts Options) (*Broker, error) {
 	if err := opts.validate(""); err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
 	}
-	return openOn(st, "", opts)
+	return openOn(time.Now(), st, "", opts)
 }
 
 // InsideOptions returns the options that b was opened with.

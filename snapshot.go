@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
 )
@@ -80,7 +81,7 @@ func restoreMemory(ctx context.Context, r io.Reader, opts Options) (*Broker, err
 	if err := store.ReadStream(ctx, r, st); err != nil {
 		return nil, fmt.Errorf("samsa: restore: %w", errors.Join(err, st.Close()))
 	}
-	b, err := openOn(st, "", opts)
+	b, err := openOn(time.Now(), st, "", opts)
 	if err != nil {
 		return nil, fmt.Errorf("samsa: restore: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -77,7 +78,11 @@ func (c *Coordinator) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return c.bury(en, before)
+	if err := c.bury(en, before); err != nil {
+		return err
+	}
+	c.opts.Logger.Info("group deleted", zap.String("group", name))
+	return nil
 }
 
 // bury removes a group that is Dead now and was empty before. If the store refuses, the group
@@ -166,7 +171,11 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 	}
 	wait := c.removeOffsets(en, gone) // before anybody can subscribe
 	en.mu.Unlock()
-	return kept, wait()
+	if err := wait(); err != nil || len(gone) == 0 {
+		return kept, err
+	}
+	c.opts.Logger.Info("group offsets deleted", zap.String("group", name), zap.Stringers("partitions", gone))
+	return kept, nil
 }
 
 // Reset commits offsets for a group without members; else it is ErrGroupNotEmpty.
@@ -183,8 +192,10 @@ func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.To
 		return err
 	}
 	done := make(chan error, 1)
+	var moves []string
 	tx.Done = func(err error) {
 		if err == nil {
+			moves = en.moves(offsets)
 			en.offsets.put(offsets)
 		}
 		en.committing.Add(-1)
@@ -201,7 +212,22 @@ func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.To
 	if err := <-done; err != nil {
 		return fmt.Errorf("group %s: %w", name, err)
 	}
+	c.opts.Logger.Info("group offsets reset", zap.String("group", name), zap.Strings("offsets", moves))
 	return nil
+}
+
+// moves describes what offsets change.
+func (en *entry) moves(offsets map[log.TopicPartition]Offset) []string {
+	moves := make([]string, 0, len(offsets))
+	for tp, o := range offsets {
+		from := "none"
+		if old, ok := en.offsets.get(tp); ok {
+			from = strconv.FormatInt(old.Offset, 10)
+		}
+		moves = append(moves, fmt.Sprintf("%s: %s to %d", tp, from, o.Offset))
+	}
+	slices.Sort(moves)
+	return moves
 }
 
 // committedPartitions returns the partitions whose offset satisfies which.
@@ -291,9 +317,17 @@ func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 		if err != nil {
 			return err
 		}
-		return c.bury(en, before)
+		if err := c.bury(en, before); err != nil {
+			return err
+		}
+		c.opts.Logger.Info("group expired", zap.String("group", en.name), zap.Int("offsets", len(old)))
+		return nil
 	}
 	wait := c.removeOffsets(en, old)
 	en.mu.Unlock()
-	return wait()
+	if err := wait(); err != nil || len(old) == 0 {
+		return err
+	}
+	c.opts.Logger.Info("group offsets expired", zap.String("group", en.name), zap.Stringers("partitions", old))
+	return nil
 }

@@ -77,6 +77,7 @@ func (g *Group) Leave(now time.Time, members []LeaveMember) ([]error, Effects) {
 				continue
 			}
 		}
+		t.because(m, "leaves")
 		g.remove(&t, m)
 	}
 	g.settle(&t, len(g.members) < before)
@@ -96,6 +97,7 @@ func (g *Group) Cancel(now time.Time, ticket Ticket) Effects {
 	m.join, m.sync = 0, 0
 	m.alive(now)
 	if !m.told && !m.static() {
+		t.because(m, "has gone while it joined")
 		g.remove(&t, m)
 		g.settle(&t, true)
 	}
@@ -115,6 +117,7 @@ func (g *Group) Expire(now time.Time) Effects {
 	before := len(g.members)
 	for _, m := range slices.Clone(g.members) {
 		if m.expired(now) || late && m.due {
+			t.because(m, "gave no sign of life")
 			g.remove(&t, m)
 		}
 	}

@@ -50,7 +50,7 @@ type Options struct {
 	// OffsetsRetention is how long the offsets of a group stay once it is empty; 0 means
 	// 7 days (offsets.retention.minutes).
 	OffsetsRetention time.Duration
-	// Logger gets failures that nobody waits for; nil is silent.
+	// Logger gets failures that nobody waits for, and what happens to groups at info; nil is silent.
 	Logger *zap.Logger
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -139,6 +141,9 @@ func (en *entry) carryOut(e Effects) {
 			})
 		}
 	}
+	if e.Rebalanced != "" {
+		en.logRebalance(p, e.Rebalanced)
+	}
 	for w := range en.watchers {
 		w.Wake()
 	}
@@ -153,6 +158,17 @@ func (en *entry) carryOut(e Effects) {
 			en.behind.Store(true)
 		}
 		en.relay.ready(p, err)
+	})
+}
+
+// logRebalance has the logger told of a new generation, once it is stored.
+func (en *entry) logRebalance(p *parcel, reason string) {
+	d := en.group.Describe()
+	p.add(func(err error) {
+		if err == nil {
+			en.c.opts.Logger.Info("group rebalanced", zap.String("group", en.name), zap.Int32("generation", d.Generation),
+				zap.Int("members", len(d.Members)), zap.String("protocol", d.ProtocolName), zap.String("reason", reason))
+		}
 	})
 }
 

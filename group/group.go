@@ -55,6 +55,7 @@ type Group struct {
 	// when none is due.
 	syncDeadline time.Time
 	emptySince   time.Time // in Empty; zero if no time has been heard of yet
+	why          string    // the last join phase has begun, for people
 }
 
 // NewGroup returns a group without members.

@@ -44,6 +44,7 @@ func (g *Group) Join(now time.Time, req JoinRequest) Effects {
 func (g *Group) turnAway(t *turn, m *member, memberID string) {
 	delete(g.pending, memberID)
 	if m != nil {
+		t.because(m, "has no room")
 		g.remove(t, m)
 	}
 	g.settle(t, m != nil)
@@ -157,6 +158,7 @@ func (g *Group) add(t *turn, req JoinRequest) {
 	}
 	g.grown = true
 	g.update(m, req)
+	t.because(m, "joins")
 	g.wait(t, m, req.Ticket)
 }
 
@@ -172,6 +174,7 @@ func (g *Group) rejoin(t *turn, m *member, req JoinRequest) {
 		return
 	}
 	g.update(m, req)
+	t.because(m, "joins again")
 	g.wait(t, m, req.Ticket)
 }
 
@@ -191,6 +194,7 @@ func (g *Group) replace(t *turn, m *member, req JoinRequest) {
 		m.metadata(g.protocolName), metadata(req.Protocols, g.protocolName))
 	g.update(m, req)
 	if g.state != Stable || !same || g.selectProtocol() != g.protocolName {
+		t.because(m, "takes the place of "+old)
 		g.wait(t, m, req.Ticket)
 		return
 	}

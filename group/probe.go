@@ -142,6 +142,7 @@ func (c *Coordinator) Expire(name string, chosen func(MemberDescription) bool) (
 func (g *Group) expireMembers(now time.Time, ids []string) Effects {
 	t := turn{now: now}
 	for _, id := range ids {
+		t.because(g.byID[id], "gave no sign of life")
 		g.remove(&t, g.byID[id])
 	}
 	g.settle(&t, len(ids) > 0)

@@ -34,7 +34,7 @@ func (g *Group) prepare(t *turn) {
 		g.initialEnd = g.joinDeadline
 		g.joinDeadline = t.now.Add(g.rules.InitialDelay)
 	}
-	g.state = PreparingRebalance
+	g.state, g.why = PreparingRebalance, t.why
 	g.emptySince = time.Time{}
 }
 
@@ -78,7 +78,7 @@ func (g *Group) nextGeneration(t *turn) {
 	}
 	g.joinDeadline = time.Time{}
 	g.generation++
-	t.persist = true
+	t.persist, t.effects.Rebalanced = true, g.why
 	if len(g.members) == 0 {
 		g.state, g.protocolName, g.emptySince = Empty, "", t.now
 		return

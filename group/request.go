@@ -89,6 +89,9 @@ type LeaveMember struct{ MemberID, InstanceID string }
 // The Group is ahead of the store until then; if Persist fails, no answer may be released any
 // more, and the group goes on from what was stored last, by Restore.
 type Effects struct {
+	// Rebalanced is why a new generation has begun, for people; "" when none has.
+	Rebalanced string
+
 	Persist *Snapshot
 	Joins   []JoinResponse
 	Syncs   []SyncResponse
@@ -98,7 +101,15 @@ type Effects struct {
 type turn struct {
 	now     time.Time
 	persist bool
+	why     string // a rebalance begins, if it does
 	effects Effects
+}
+
+// because notes the first reason for a rebalance.
+func (t *turn) because(m *member, what string) {
+	if t.why == "" {
+		t.why = "member " + m.id + " " + what
+	}
 }
 
 func (t *turn) end(g *Group) Effects {

@@ -103,7 +103,7 @@ func Restore(now time.Time, name string, rules Rules, s Snapshot) *Group {
 		g.state = Stable
 		return g
 	}
-	g.state = PreparingRebalance
+	g.state, g.why = PreparingRebalance, "the broker was opened again"
 	g.joinDeadline = now.Add(g.rebalanceTimeout())
 	return g
 }

@@ -50,7 +50,7 @@ func Dir(dir string) Option { return func(s *setup) { s.dir = dir } }
 func AllowOpenClients() Option { return func(s *setup) { s.leaks = true } }
 
 // New opens a broker in memory that is closed at the end of the test. It logs to t, from level
-// info on. The test fails if it has left a producer or consumer of the broker open by then: so
+// warn on. The test fails if it has left a producer or consumer of the broker open by then: so
 // does a program that forgets them.
 func New(t TB, opts ...Option) *samsa.Broker {
 	t.Helper()

@@ -38,7 +38,7 @@ type tbSink struct {
 // newLogger returns a logger that writes to t, and the sink to be closed before t ends.
 func newLogger(t TB) (*zap.Logger, *tbSink) {
 	sink := &tbSink{t: t}
-	return zap.New(&tbLogs{level: zap.InfoLevel, encoder: newEncoder, sink: sink}), sink
+	return zap.New(&tbLogs{level: zap.WarnLevel, encoder: newEncoder, sink: sink}), sink
 }
 
 // newEncoder is called when something is logged, which in most tests nothing is.

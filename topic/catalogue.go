@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"go.uber.org/zap"
+
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -28,6 +30,7 @@ const (
 type Catalogue struct {
 	st        store.Store
 	committer *partition.Committer
+	logger    *zap.Logger // is told what is created, altered and deleted
 
 	version atomic.Uint64 // rises with every change
 
@@ -53,11 +56,12 @@ type Found struct {
 // Open reads the catalogue and opens the log of every partition. It returns what it found
 // even if it then fails. A topic whose entry or log start offset is damaged cannot be used, until
 // it is deleted by name. The committer must be idle until Open returns.
-func Open(st store.Store, committer *partition.Committer) (*Catalogue, Found, error) {
+func Open(st store.Store, committer *partition.Committer, logger *zap.Logger) (*Catalogue, Found, error) {
 	var found Found
 	c := &Catalogue{
 		st:        st,
 		committer: committer,
+		logger:    logger,
 		change:    make(chan struct{}, 1),
 		next:      1,
 		topics:    make(map[string]*Topic),
@@ -339,6 +343,8 @@ func (c *Catalogue) Create(ctx context.Context, name string, config Config) (*To
 		return nil, fmt.Errorf("create topic %s: %w", name, err)
 	}
 	c.next++
+	c.logger.Info("topic created", zap.String("topic", name), zap.Stringer("id", t.id),
+		zap.Int("partitions", config.Partitions), zap.Strings("configs", config.since(Config{})))
 	c.publish(t, &state{config: config, partitions: ps}, true)
 	return t, nil
 }
@@ -404,6 +410,8 @@ func (c *Catalogue) replace(ctx context.Context, t *Topic, old *state, config Co
 	if err := c.committer.Do(tx); err != nil {
 		return false, fmt.Errorf("change topic %s: %w", t.name, err)
 	}
+	c.logger.Info("topic altered", zap.String("topic", t.name), zap.Stringer("id", t.id),
+		zap.Int("partitions", config.Partitions), zap.Strings("changed", config.since(old.config)))
 	for _, p := range old.partitions {
 		p.SetRules(config.rules())
 	}
@@ -464,6 +472,7 @@ func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("delete topic %s: %w", name, err)
 	}
+	c.logger.Info("topic deleted", zap.String("topic", name), zap.Stringer("id", t.id))
 	return nil
 }
 

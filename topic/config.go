@@ -347,6 +347,19 @@ func (c *Config) SetConfig(name, value string) error {
 	return nil
 }
 
+// since returns the configs that are not as in old, as name=value, sorted.
+func (c Config) since(old Config) []string {
+	var changed []string
+	before := old.Configs()
+	for name, value := range c.Configs() {
+		if value != before[name] {
+			changed = append(changed, name+"="+value)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
 // Configs returns all configs under their Kafka names, those without effect too.
 func (c Config) Configs() map[string]string {
 	c = c.withDefaults()

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -63,6 +65,7 @@ func (c *Catalogue) deleteDamaged(name string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.logger.Info("damaged topic deleted", zap.String("topic", name))
 	delete(c.damaged, name) // nobody could hold it, and watchers have nothing to learn
 	return nil
 }

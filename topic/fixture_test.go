@@ -120,7 +120,7 @@ func (h *house) tryOpen() (err error) {
 	}
 	committer := partition.NewCommitter(h.st, zap.NewNop())
 	var found Found
-	h.Catalogue, found, err = Open(h.st, committer)
+	h.Catalogue, found, err = Open(h.st, committer, zap.NewNop())
 	h.cuts, h.damage = found.Cuts, found.Damaged
 	if err != nil {
 		committer.Close()

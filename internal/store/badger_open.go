@@ -175,9 +175,10 @@ func (l badgerLog) Errorf(format string, args ...any) {
 
 func (l badgerLog) Warningf(format string, args ...any) { l.write(zap.WarnLevel, format, args) }
 
-func (l badgerLog) Infof(format string, args ...any) { l.write(zap.DebugLevel, format, args) }
+// What Badger says of its tables and compactions at lower levels is of no use to anybody else.
+func (l badgerLog) Infof(string, ...any) {}
 
-func (l badgerLog) Debugf(format string, args ...any) { l.write(zap.DebugLevel, format, args) }
+func (l badgerLog) Debugf(string, ...any) {}
 
 func (l badgerLog) write(level zapcore.Level, format string, args []any) {
 	if l.s.log == nil {

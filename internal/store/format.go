@@ -16,7 +16,7 @@ import (
 //	index/          Badger's LSM tree: few files
 //	values/         Badger's value log: a file for every 64 MiB
 const (
-	formatVersion = 1
+	FormatVersion = 1
 	formatName    = "FORMAT"
 	formatTemp    = "FORMAT.tmp"
 	formatPrefix  = "samsa "
@@ -77,9 +77,9 @@ func checkFormat(text string) error {
 	if !ok || err != nil || version == 0 || strconv.FormatUint(version, 10) != number {
 		return fmt.Errorf("%w: its file %s is not understood", ErrNotDirectory, formatName)
 	}
-	if version > formatVersion {
+	if version > FormatVersion {
 		return fmt.Errorf("%w: it has version %d, this library knows versions up to %d",
-			ErrNewerFormat, version, formatVersion)
+			ErrNewerFormat, version, FormatVersion)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func writeFormat(dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "%s%d\n", formatPrefix, formatVersion)
+	_, err = fmt.Fprintf(f, "%s%d\n", formatPrefix, FormatVersion)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

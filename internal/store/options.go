@@ -26,8 +26,8 @@ type Options struct {
 	// MinFreeBytes is the reserve: Room refuses writes that would leave the file
 	// system with less than this. 0 means 64 MiB.
 	MinFreeBytes int64
-	// Logger receives what Badger has to say: its errors and warnings as warnings, the
-	// rest at debug level. Nil means silence.
+	// Logger receives Badger's errors and warnings, as warnings, and what the store has to say
+	// itself. Nil means silence.
 	Logger *zap.Logger
 
 	valueFile int64 // size of a value file; only tests have others than valueFileSize
