@@ -171,11 +171,13 @@ func TestAlterToZero(t *testing.T) {
 	defaults := TopicConfig{
 		Partitions: 2, Retention: time.Hour, RetentionBytes: 1000, MaxMessageBytes: 2000, LogAppendTime: true,
 		CleanupPolicy: CleanupDelete | CleanupCompact, DeleteRetention: time.Minute, MinCompactionLag: time.Second,
+		TimestampBeforeMax: 48 * time.Hour, TimestampAfterMax: time.Minute,
 	}
 	k := open(t, "", Options{InMemory: true, TopicDefaults: defaults})
 	own := TopicConfig{
 		Partitions: 3, Retention: 2 * time.Hour, RetentionBytes: 5000, MaxMessageBytes: 6000,
 		CleanupPolicy: CleanupConsumed, DeleteRetention: time.Hour, MinCompactionLag: time.Minute,
+		TimestampBeforeMax: Unlimited, TimestampAfterMax: Unlimited,
 	}
 	if err := k.Topics().Create(k.ctx, "orders", own); err != nil {
 		t.Fatal(err)

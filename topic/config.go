@@ -110,12 +110,9 @@ func Merge(c, defaults Config) Config {
 // has set to zero taken from defaults. Fields of which zero is a value are as the edit has left
 // them.
 func Refill(c, defaults Config) Config {
-	c.Retention = cmp.Or(c.Retention, defaults.Retention)
-	c.RetentionBytes = cmp.Or(c.RetentionBytes, defaults.RetentionBytes)
-	c.MaxMessageBytes = cmp.Or(c.MaxMessageBytes, defaults.MaxMessageBytes)
-	c.CleanupPolicy = cmp.Or(c.CleanupPolicy, defaults.CleanupPolicy)
-	c.DeleteRetention = cmp.Or(c.DeleteRetention, defaults.DeleteRetention)
-	return c
+	defaults.Partitions, defaults.LogAppendTime, defaults.MinCompactionLag = 0, false, 0
+	defaults.Compression, defaults.inert = 0, ""
+	return Merge(c, defaults)
 }
 
 // Validate reports every field that is out of its range, in one error.
