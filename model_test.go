@@ -135,7 +135,7 @@ var (
 		"key hash": samsa.KeyHash(), "murmur2": samsa.Murmur2(), "manual": samsa.ManualPartition(),
 		"round robin": samsa.RoundRobin(),
 	}
-	modelStart = time.UnixMilli(1_700_000_000_000)
+	modelStart = time.UnixMilli(1_000_000_000_000)
 )
 
 const maxModelPartitions = 4

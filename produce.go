@@ -3,7 +3,6 @@ package samsa
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -310,12 +309,13 @@ func millis(p *partition.Partition, r *Record, nowMs int64) (int64, error) {
 	if r.Timestamp.IsZero() {
 		return nowMs, nil
 	}
-	may := p.Rules().Timestamps(nowMs)
+	rules := p.Rules()
+	may := rules.Timestamps(nowMs)
 	ms, sec := r.Timestamp.UnixMilli(), r.Timestamp.Unix()
 	switch {
 	case sec >= 0 && sec <= endOfTime && may.Has(ms):
 		return ms, nil
-	case may.Has(math.MinInt64):
+	case rules.LogAppendTime:
 		return nowMs, nil // the time will be the broker's, whatever a batch can hold
 	case sec < 0 || sec > endOfTime:
 		return 0, fmt.Errorf("%s: %w: %s is not within 1970 and 9999", p.TopicPartition(), ErrInvalidTimestamp, r.Timestamp)

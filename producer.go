@@ -193,14 +193,14 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, promise Prom
 	if err := checkRecord(l.partition, r); err != nil {
 		return err
 	}
-	ms, err := millis(l.partition, r, p.nowLocked())
-	if err != nil {
-		return err
-	}
 	if p.opts.Replay {
 		if err := l.replayLocked(r); err != nil {
 			return err
 		}
+	}
+	ms, err := millis(l.partition, r, p.nowLocked())
+	if err != nil {
+		return err
 	}
 	size := sizeBound(r)
 	for p.buffered > 0 && p.buffered+size > p.opts.BufferedBytes && !p.closing {

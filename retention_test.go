@@ -1,6 +1,7 @@
 package samsa
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -419,6 +420,10 @@ func TestTombstoneOfLongAgo(t *testing.T) {
 		if err != nil || offsets[0].Offset != 2 {
 			t.Errorf("behind it in time: %v, %v", offsets, err)
 		}
+		var snapshot bytes.Buffer
+		if err := k.Snapshot(k.ctx, &snapshot); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(40 * time.Minute)
 		k.close()
 		k = open(t, dir, Options{RetentionInterval: 1000 * time.Hour})
@@ -429,6 +434,14 @@ func TestTombstoneOfLongAgo(t *testing.T) {
 		compact("1: 2:newest")
 		time.Sleep(20 * time.Minute)
 		compact("2:newest")
+		b, err := Restore(k.ctx, "", &snapshot, Options{InMemory: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.close()
+		k.Broker = b
+		compact("2:newest")
+		k.close()
 	})
 }
 

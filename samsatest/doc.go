@@ -22,7 +22,8 @@
 //
 // Everything in the library that depends on time uses package time, and nothing polls. In a
 // bubble of testing/synctest a session of 45 seconds or a week of retention passes as soon as
-// nothing else is left to do. Make the broker inside the bubble.
+// nothing else is left to do. Make the broker inside the bubble. The year is 2000 there: a record
+// with today's date is one from the future, which topics refuse unless TimestampAfterMax says else.
 //
 // # Faults
 //
