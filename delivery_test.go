@@ -584,9 +584,28 @@ func TestCommitOfManyPartitions(t *testing.T) {
 		if now, err := c.Committed(ctx); err != nil || len(now) != partitions {
 			t.Fatalf("%s: %d partitions, %v", name, len(now), err)
 		}
-		if err := b.Groups().Delete(ctx, "g"); !errors.Is(err, samsa.ErrGroupNotEmpty) {
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	moved := 0
+	for _, to := range []samsa.Start{samsa.Latest, samsa.Earliest} {
+		if err := b.Groups().Reset(ctx, "g", samsa.To(to)); err != nil {
 			t.Fatal(err)
 		}
+		now, err := b.Groups().Committed(ctx, "g")
+		if err != nil || len(now) != partitions {
+			t.Fatalf("after a reset to %s: %d partitions, %v", to, len(now), err)
+		}
+		for _, o := range now {
+			moved += int(o.Offset)
+		}
+	}
+	if moved != 1 {
+		t.Errorf("after resets to the end and to the beginning the offsets are %d records apart, want 1", moved)
+	}
+	if err := b.Groups().Delete(ctx, "g"); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -178,11 +178,16 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 	return kept, nil
 }
 
-// Reset commits offsets for a group without members; else it is ErrGroupNotEmpty.
+// Reset commits offsets for a group without members; else it is ErrGroupNotEmpty. Offsets that are
+// too many for one transaction take several, and an error leaves those that were done.
 func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.TopicPartition]Offset) error {
-	tx := &partition.Tx{Essential: true}
-	if err := c.addOffsets(tx, name, offsets); err != nil {
-		return fmt.Errorf("group %s: commit: %w", name, err)
+	parts := c.parts(name, offsets)
+	txs := make([]partition.Tx, len(parts))
+	for i, part := range parts {
+		txs[i].Essential = true
+		if err := c.addOffsets(&txs[i], name, part); err != nil {
+			return fmt.Errorf("group %s: commit: %w", name, err)
+		}
 	}
 	en, err := c.entry(name, len(offsets) > 0)
 	if err != nil {
@@ -191,29 +196,35 @@ func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.To
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
+	done := make(chan error, len(parts))
 	var moves []string
-	tx.Done = func(err error) {
-		if err == nil {
-			moves = en.moves(offsets)
-			en.offsets.put(offsets)
-		}
-		en.committing.Add(-1)
-		done <- err
-	}
 	en.lock()
 	if len(en.group.members) > 0 {
 		defer en.mu.Unlock()
 		return en.group.notEmpty()
 	}
-	en.committing.Add(1)
-	c.committer.Submit(tx) // before anybody can join: whoever does finds the new offsets
-	en.mu.Unlock()
-	if err := <-done; err != nil {
-		return fmt.Errorf("group %s: %w", name, err)
+	for i, part := range parts { // before anybody can join: whoever does finds the new offsets
+		txs[i].Done = func(err error) {
+			if err == nil {
+				moves = append(moves, en.moves(part)...)
+				en.offsets.put(part)
+			}
+			en.committing.Add(-1)
+			done <- err
+		}
+		en.committing.Add(1)
+		c.committer.Submit(&txs[i])
 	}
-	c.opts.Logger.Info("group offsets reset", zap.String("group", name), zap.Strings("offsets", moves))
-	return nil
+	en.mu.Unlock()
+	for range parts {
+		if e := <-done; e != nil && err == nil {
+			err = fmt.Errorf("group %s: %w", name, e)
+		}
+	}
+	if err == nil {
+		c.opts.Logger.Info("group offsets reset", zap.String("group", name), zap.Strings("offsets", moves))
+	}
+	return err
 }
 
 // moves describes what offsets change.
