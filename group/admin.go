@@ -221,6 +221,7 @@ func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.To
 			err = fmt.Errorf("group %s: %w", name, e)
 		}
 	}
+	c.tellCommits(map[string]CommitRequest{name: {Offsets: offsets}}, err)
 	if err == nil {
 		c.opts.Logger.Info("group offsets reset", zap.String("group", name), zap.Strings("offsets", moves))
 	}

@@ -104,5 +104,6 @@ func (c *call) advertised() (host string, port int32) {
 	if a, ok := c.conn.nc.LocalAddr().(*net.TCPAddr); ok {
 		return a.IP.String(), int32(a.Port)
 	}
-	return "", 0
+	host, port, _ = splitAddress(c.conn.nc.LocalAddr().String()) // of a Pipe, say
+	return host, port
 }

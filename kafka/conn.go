@@ -77,7 +77,7 @@ func (c *conn) end(err error) {
 	level := zap.WarnLevel
 	var netErr net.Error
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &netErr):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe), errors.As(err, &netErr):
 		level = zap.DebugLevel
 	case errors.Is(err, errIdle):
 		level = zap.InfoLevel

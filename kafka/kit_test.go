@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +25,7 @@ type kit struct {
 	t    *testing.T
 	ctx  context.Context
 	srv  *Server
-	pipe *pipeListener // nil when the door is a TCP port
+	pipe *Pipe // nil when the door is a TCP port
 	logs *observer.ObservedLogs
 }
 
@@ -46,8 +45,8 @@ func start(t *testing.T, brokerOpts samsa.Options, opts Options) *kit {
 func startPipe(t *testing.T, brokerOpts samsa.Options, opts Options) *kit {
 	t.Helper()
 	k := newKit(t, brokerOpts)
-	k.pipe = &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	srv, err := serve(k.Broker, k.pipe, opts)
+	k.pipe = NewPipe()
+	srv, err := Serve(k.Broker, k.pipe, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +117,7 @@ func (k *kit) dial() *client {
 	var nc net.Conn
 	var err error
 	if k.pipe != nil {
-		nc, err = k.pipe.dial()
+		nc, err = k.pipe.Dial("tcp", k.pipe.Addr().String())
 	} else {
 		nc, err = net.Dial("tcp", k.srv.Addr().String())
 	}
@@ -277,36 +276,3 @@ func fetched(t *testing.T, resp *kmsg.FetchResponse) []log.Record {
 	}
 	return records
 }
-
-// pipeListener is a listener without a network.
-type pipeListener struct {
-	conns  chan net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (l *pipeListener) dial() (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case l.conns <- theirs:
-		return ours, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case nc := <-l.conns:
-		return nc, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }

@@ -10,7 +10,7 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// Options says how Listen serves. The zero value is right for tests and local development.
+// Options says how Listen and Serve do. The zero value is right for tests and local development.
 type Options struct {
 	// Advertise is the host:port at which clients are told to find the broker. By default
 	// each is told the address at which it has reached it.
@@ -97,33 +97,58 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// validate reports all wrong fields, and a wrong address, at once.
+// mistakes collects what is wrong with options.
+type mistakes []error
+
+func (m *mistakes) check(ok bool, field string, value any, want string) {
+	if !ok {
+		*m = append(*m, fmt.Errorf("%w: %s is %v, want %s", log.ErrInvalidOption, field, value, want))
+	}
+}
+
+// validate reports all wrong fields, and a wrong address to listen at, at once.
 func (o Options) validate(addr string) error {
-	var errs []error
-	check := func(ok bool, field string, value any, want string) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("%w: %s is %v, want %s", log.ErrInvalidOption, field, value, want))
-		}
-	}
+	var m mistakes
 	host, _, err := net.SplitHostPort(addr)
-	check(err == nil, "the address", strconv.Quote(addr), "host:port")
+	m.check(err == nil, "the address", strconv.Quote(addr), "host:port")
 	if err == nil && !o.AllowRemote {
-		check(isLoopback(host), "the address", strconv.Quote(addr), "one of this machine alone, like 127.0.0.1:9092, or Options.AllowRemote")
+		m.check(isLoopback(host), "the address", strconv.Quote(addr), "one of this machine alone, like 127.0.0.1:9092, or Options.AllowRemote")
 	}
+	o.check(&m)
+	return errors.Join(m...)
+}
+
+// validateListener does the same for a listener of the caller's.
+func (o Options) validateListener(ln net.Listener) error {
+	if ln == nil {
+		return fmt.Errorf("%w: the listener is nil", log.ErrInvalidOption)
+	}
+	addr := ln.Addr()
+	if _, ok := addr.(*net.TCPAddr); ok {
+		return o.validate(addr.String())
+	}
+	var m mistakes
+	_, _, err := splitAddress(addr.String())
+	m.check(err == nil || o.Advertise != "", "Options.Advertise", `""`, "host:port, as the listener's address is none: "+strconv.Quote(addr.String()))
+	o.check(&m)
+	return errors.Join(m...)
+}
+
+// check reports the wrong fields.
+func (o Options) check(m *mistakes) {
 	if o.Advertise != "" {
 		_, _, err := splitAddress(o.Advertise)
-		check(err == nil, "Options.Advertise", strconv.Quote(o.Advertise), "host:port")
+		m.check(err == nil, "Options.Advertise", strconv.Quote(o.Advertise), "host:port")
 	}
 	const maxInt32 = 1<<31 - 1
-	check(o.NodeID >= 0, "Options.NodeID", o.NodeID, "0 or more")
-	check(o.MaxFrameBytes >= 0 && o.MaxFrameBytes <= maxInt32, "Options.MaxFrameBytes", o.MaxFrameBytes, "0 to 2 GiB")
-	check(o.MaxFetchBytes >= 0 && o.MaxFetchBytes <= 1<<30, "Options.MaxFetchBytes", o.MaxFetchBytes, "0 to 1 GiB")
-	check(o.MaxConnections >= 0, "Options.MaxConnections", o.MaxConnections, "0 or more")
-	check(o.MaxInFlight >= 0, "Options.MaxInFlight", o.MaxInFlight, "0 or more")
-	check(o.MaxBufferedBytes >= 0, "Options.MaxBufferedBytes", o.MaxBufferedBytes, "0 or more")
-	check(o.IdleTimeout >= 0, "Options.IdleTimeout", o.IdleTimeout, "0 or more")
-	check(o.WriteTimeout >= 0, "Options.WriteTimeout", o.WriteTimeout, "0 or more")
-	return errors.Join(errs...)
+	m.check(o.NodeID >= 0, "Options.NodeID", o.NodeID, "0 or more")
+	m.check(o.MaxFrameBytes >= 0 && o.MaxFrameBytes <= maxInt32, "Options.MaxFrameBytes", o.MaxFrameBytes, "0 to 2 GiB")
+	m.check(o.MaxFetchBytes >= 0 && o.MaxFetchBytes <= 1<<30, "Options.MaxFetchBytes", o.MaxFetchBytes, "0 to 1 GiB")
+	m.check(o.MaxConnections >= 0, "Options.MaxConnections", o.MaxConnections, "0 or more")
+	m.check(o.MaxInFlight >= 0, "Options.MaxInFlight", o.MaxInFlight, "0 or more")
+	m.check(o.MaxBufferedBytes >= 0, "Options.MaxBufferedBytes", o.MaxBufferedBytes, "0 or more")
+	m.check(o.IdleTimeout >= 0, "Options.IdleTimeout", o.IdleTimeout, "0 or more")
+	m.check(o.WriteTimeout >= 0, "Options.WriteTimeout", o.WriteTimeout, "0 or more")
 }
 
 // isLoopback reports whether only this machine reaches the host. A name counts by what it is

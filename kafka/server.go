@@ -57,6 +57,23 @@ func Listen(b *samsa.Broker, addr string, opts Options) (*Server, error) {
 	return s, nil
 }
 
+// Serve is Listen with a listener of yours: one that speaks TLS (package crypto/tls makes it of
+// another), a Unix socket, or a Pipe. It belongs to the server, which closes it, unless Serve
+// fails. Its address counts as that of Listen does, if it is one of TCP; if it is not a host and a
+// port, clients have to be told one by Options.Advertise, and have dialers of their own.
+//
+// It fails with ErrInvalidOption or ErrClosed.
+func Serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
+	if err := opts.validateListener(ln); err != nil {
+		return nil, fmt.Errorf("kafka: serve: %w", err)
+	}
+	s, err := serve(b, ln, opts)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: serve: %w", err)
+	}
+	return s, nil
+}
+
 // serve serves b to who connects to ln, which belongs to the server unless it fails.
 func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 	in := samsa.Inside(b)
@@ -100,7 +117,7 @@ func (s *Server) Close() error {
 	}
 	s.wg.Wait()
 	close(s.closed)
-	if err != nil {
+	if err != nil && !errors.Is(err, net.ErrClosed) { // its owner may have closed it before
 		return fmt.Errorf("kafka: close: %w", err)
 	}
 	return nil

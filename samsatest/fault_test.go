@@ -327,8 +327,8 @@ func TestWaitGivesUp(t *testing.T) {
 			samsatest.WaitRecords(ft, samsatest.New(ft, samsatest.Topic("t", 2)), "t", 1)
 		}).wantErrs(t, "waited for 30s: topic t has 0 records, want 1")
 		runFake(func(ft *fakeTest) {
-			samsatest.WaitCommitted(ft, samsatest.New(ft), "g", "t", 1)
-		}).wantErrs(t, "group g has committed 0 in topic t, want 1")
+			samsatest.WaitCommitted(ft, samsatest.New(ft, samsatest.Topic("t", 1)), "g", "t", 1)
+		}).wantErrs(t, "group g has committed 0 records of topic t, want 1")
 		runFake(func(ft *fakeTest) {
 			samsatest.WaitStable(ft, samsatest.New(ft), "g", 1)
 		}).wantErrs(t, "group g: unknown group")

@@ -7,19 +7,49 @@ import (
 
 // Kafka serves b to Kafka clients until the end of the test and returns the address, a host
 // and a port of this machine that nobody else has. The clients see the topics, records and groups
-// of b. The test fails if there is no port to be had, or b is closed.
-func Kafka(t TB, b *samsa.Broker) string {
+// of b. At most one kafka.Options is given. The test fails if they are wrong, if there is no port to
+// be had, or b is closed.
+func Kafka(t TB, b *samsa.Broker, opts ...kafka.Options) string {
 	t.Helper()
-	srv, err := kafka.Listen(b, "127.0.0.1:0", kafka.Options{})
-	if err != nil {
-		t.Fatalf("samsatest: Kafka: %v", err)
+	srv := serveKafka(t, "Kafka", opts, func(o kafka.Options) (*kafka.Server, error) {
+		return kafka.Listen(b, "127.0.0.1:0", o)
+	})
+	if srv == nil {
 		return ""
+	}
+	return srv.Addr().String()
+}
+
+// KafkaPipe is Kafka without a network: clients get the Addr of what it returns as their broker's
+// address, and its DialContext or Dial as their dialer. In a bubble of testing/synctest time passes for
+// them as it does for b; make broker, pipe and clients inside it, and close the clients there. What
+// the clients need for it is in the package comment.
+func KafkaPipe(t TB, b *samsa.Broker, opts ...kafka.Options) *kafka.Pipe {
+	t.Helper()
+	pipe := kafka.NewPipe()
+	serveKafka(t, "KafkaPipe", opts, func(o kafka.Options) (*kafka.Server, error) {
+		return kafka.Serve(b, pipe, o)
+	})
+	return pipe
+}
+
+// serveKafka begins to serve and has it end with the test. It returns nil if the test has failed.
+func serveKafka(t TB, what string, opts []kafka.Options, begin func(kafka.Options) (*kafka.Server, error)) *kafka.Server {
+	t.Helper()
+	if len(opts) > 1 {
+		t.Fatalf("samsatest: %s: %d kafka.Options, want at most one", what, len(opts))
+		return nil
+	}
+	srv, err := begin(append(opts, kafka.Options{})[0])
+	if err != nil {
+		t.Fatalf("samsatest: %s: %v", what, err)
+		return nil
 	}
 	t.Cleanup(func() {
 		t.Helper()
 		if err := srv.Close(); err != nil {
-			t.Errorf("samsatest: Kafka: %v", err)
+			t.Errorf("samsatest: %s: %v", what, err)
 		}
 	})
-	return srv.Addr().String()
+	return srv
 }

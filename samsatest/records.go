@@ -77,14 +77,22 @@ func Drain(t TB, b *samsa.Broker, topic string) []samsa.Record {
 		t.Fatalf("samsatest: %v", err)
 		return nil
 	}
-	var all []samsa.Record
-	for _, p := range known.Partitions() {
-		if all, err = drain(all, p); err != nil {
-			t.Fatalf("samsatest: %v", err)
-			return nil
-		}
+	all, err := drainAll(known.Partitions())
+	if err != nil {
+		t.Fatalf("samsatest: %v", err)
+		return nil
 	}
 	return all
+}
+
+// drainAll returns the records of all, in order.
+func drainAll(partitions []*partition.Partition) (all []samsa.Record, err error) {
+	for _, p := range partitions {
+		if all, err = drain(all, p); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // drain appends the records of p to all.
