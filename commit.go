@@ -67,7 +67,7 @@ func (c *Consumer) positions() (map[TopicPartition]group.Offset, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	offsets := make(map[TopicPartition]group.Offset)
-	for _, tr := range c.order {
+	for _, tr := range c.tracks {
 		if !tr.unplaced && tr.partition.Err() == nil {
 			offsets[tr.tp] = tr.commit(CommittedOffset{Offset: tr.position})
 		}
@@ -244,9 +244,11 @@ func (c *Consumer) complain(err error) {
 func (c *Consumer) settle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, tr := range c.order {
-		tr.done = tr.position
+	for _, tr := range c.moved {
+		tr.done, tr.moved = tr.position, false
 	}
+	clear(c.moved)
+	c.moved = c.moved[:0]
 }
 
 // unsaved returns what auto-commit has to commit, of tps, or if that is nil of all partitions.
@@ -255,7 +257,7 @@ func (c *Consumer) unsaved(tps []TopicPartition) (map[TopicPartition]group.Offse
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	offsets := make(map[TopicPartition]group.Offset)
-	for _, tr := range c.order {
+	for _, tr := range c.tracks {
 		if tr.done > tr.saved && !tr.unplaced && tr.partition.Err() == nil && (tps == nil || chosen[tr.tp]) {
 			offsets[tr.tp] = tr.commit(CommittedOffset{Offset: tr.done})
 		}
@@ -316,7 +318,6 @@ func (c *Consumer) acquire(tps []TopicPartition) (gone []TopicPartition) {
 			c.errs = append(c.errs, pollError{err: fmt.Errorf("%s is not read: %w", tp, err)})
 		}
 	}
-	c.sort()
 	c.waiter.Wake()
 	return gone
 }
@@ -386,6 +387,9 @@ func (c *Consumer) dead(tps []TopicPartition) (dead []TopicPartition) {
 func (c *Consumer) release(tps []TopicPartition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	chosen := setOf(tps)
-	c.removeLocked(func(tr *track) bool { return chosen[tr.tp] })
+	for _, tp := range tps {
+		if tr := c.tracks[tp]; tr != nil {
+			c.removeLocked(tr)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 
@@ -36,13 +37,18 @@ type Consumer struct {
 	member *member           // nil without a group
 	born   map[TopicID]int32 // for a member: how many partitions there were when the consumer began
 
+	calls calls // of the partitions
+
 	mu        sync.Mutex            // guards what follows and the tracks
 	whole     map[*topic.Topic]bool // all partitions of it, new ones too
-	version   uint64                // of the catalogue, when it was looked at for topics
+	changes   topic.Changes         // of the catalogue, from which on it is to be looked at
 	tracks    map[TopicPartition]*track
 	former    map[TopicPartition]int64 // see track.former; of partitions that the consumer had before
-	order     []*track                 // by topic and partition; Poll and the fetcher begin anywhere in it
-	turn      int                      // in order: with whom the next Poll begins
+	sorted    []*track                 // the tracks by topic and partition; nil until somebody asks
+	hungry    lineup                   // of tracks for the fetcher, which may have something to be read
+	sated     lineup                   // and of those that must wait until others are not hungry
+	filled    lineup                   // of tracks with chunks, for Poll
+	moved     []*track                 // for a member: whose position has moved since the last Poll
 	current   *track                   // whose records the loop over Records gets, while stint lasts
 	stint     quota                    // of current
 	returns   uint64                   // how often the loop has come back for more
@@ -123,8 +129,14 @@ func (c *Consumer) assign() error {
 		}
 		c.whole[t] = true
 	}
-	c.version = c.b.catalogue.Version()
-	c.matchLocked()
+	c.changes = c.b.catalogue.Changes()
+	if c.opts.TopicPattern != nil {
+		for _, t := range c.b.catalogue.List() {
+			if c.matches(t) {
+				c.whole[t] = true
+			}
+		}
+	}
 	for t := range c.whole {
 		for _, p := range t.Partitions() {
 			errs = append(errs, c.track(t, p, c.opts.Start))
@@ -144,7 +156,9 @@ func (c *Consumer) assign() error {
 			errs = append(errs, err)
 		}
 	}
-	c.sort()
+	for _, tr := range c.sortedLocked() {
+		c.hungry.push(&tr.fetching) // in this order
+	}
 	c.b.catalogue.Watch(c.waiter)
 	return errors.Join(errs...)
 }
@@ -155,25 +169,29 @@ func (c *Consumer) track(t *topic.Topic, p *partition.Partition, start Start) er
 	if c.tracks[tp] != nil {
 		return nil
 	}
-	p.Watch(c.waiter) // before the end is looked at
+	tr := &track{c: c, tp: tp, topic: t, partition: p, former: c.former[tp], saved: -1}
+	p.Watch(tr) // before the end is looked at
 	offset, err := start.resolve(p)
 	if err != nil {
-		p.Unwatch(c.waiter)
+		p.Unwatch(tr)
 		return err
 	}
-	tr := &track{
-		tp: tp, topic: t, partition: p,
-		position: offset, next: offset, base: offset, top: offset, former: c.former[tp], done: offset, saved: -1,
-	}
+	tr.position, tr.next, tr.base, tr.top, tr.done = offset, offset, offset, offset, offset
+	tr.fetching.track, tr.filled.track = tr, tr
+	tr.hungry()
 	c.tracks[tp] = tr
-	c.order = append(c.order, tr)
+	c.sorted = nil
 	return nil
 }
 
-func (c *Consumer) sort() {
-	slices.SortFunc(c.order, func(a, b *track) int {
-		return cmp.Or(cmp.Compare(a.tp.Topic, b.tp.Topic), cmp.Compare(a.tp.Partition, b.tp.Partition))
-	})
+// sortedLocked returns all tracks, by topic and partition.
+func (c *Consumer) sortedLocked() []*track {
+	if c.sorted == nil {
+		c.sorted = slices.SortedFunc(maps.Values(c.tracks), func(a, b *track) int {
+			return cmp.Or(cmp.Compare(a.tp.Topic, b.tp.Topic), cmp.Compare(a.tp.Partition, b.tp.Partition))
+		})
+	}
+	return c.sorted
 }
 
 // Poll returns the next records, of several partitions as it comes, those of each in
@@ -279,6 +297,7 @@ func (c *Consumer) errLocked() error {
 		}
 		if e.track.epoch == e.epoch {
 			e.track.stuck = false
+			e.track.hungry()
 			c.waiter.Wake()
 			return e.err
 		}
@@ -289,55 +308,44 @@ func (c *Consumer) errLocked() error {
 // takeLocked takes records from the tracks in turn. In the first round each gets no
 // more than its share, so that a full partition does not keep others waiting.
 func (c *Consumer) takeLocked(dst []Record) ([]Record, error) {
-	available, ready := c.readyLocked()
-	if ready == 0 {
+	quota := quota{records: c.opts.MaxPollRecords, bytes: c.opts.MaxPollBytes}
+	available := 0
+	for s := c.filled.first; s != nil && available < quota.records; s = s.next {
+		available += s.track.available()
+	}
+	if available == 0 {
 		return dst, nil
 	}
-	quota := quota{records: min(c.opts.MaxPollRecords, available), bytes: c.opts.MaxPollBytes}
+	quota.records = min(quota.records, available)
 	dst = slices.Grow(dst, quota.records)
-	share := quota.share(ready)
-	first, owing := c.turn, -1
+	share := quota.share(c.filled.n)
+	var owing *track
 	for round := range 2 {
-		for i := range c.order {
-			at := (first + i) % len(c.order)
-			tr := c.order[at]
-			if tr.paused || tr.available() == 0 || quota.spent() {
-				continue
-			}
+		for n := c.filled.n; n > 0 && !quota.spent(); n-- {
+			tr := c.filled.first.track
 			if round == 1 {
 				share = quota
 			}
 			before := share
-			var owed bool
-			var err error
-			dst, owed, err = tr.take(c, dst, &share)
+			owed, err := false, error(nil)
+			dst, owed, err = tr.take(dst, &share)
 			quota.spend(before, share)
 			share = before
-			c.turn = at + 1
+			if tr.filled.line != nil {
+				c.filled.push(&tr.filled)
+			}
 			if err != nil {
 				return dst, err
 			}
 			if owed {
-				owing = at
+				owing = tr
 			}
 		}
 	}
-	if owing >= 0 {
-		c.turn = owing // its error is the next Poll's
+	if owing != nil {
+		c.filled.pushFront(&owing.filled) // its error is the next Poll's
 	}
 	return dst, nil
-}
-
-// readyLocked returns how many records can be taken without waiting, at most, and of how many
-// tracks.
-func (c *Consumer) readyLocked() (records, tracks int) {
-	for _, tr := range c.order {
-		if n := tr.available(); n > 0 && !tr.paused {
-			records += n
-			tracks++
-		}
-	}
-	return records, tracks
 }
 
 // Records returns an iterator over all records to come, for use with range. It ends, after
@@ -393,7 +401,7 @@ func (c *Consumer) currentLocked(r *Record) bool {
 	if c.current == nil || c.stint.spent() {
 		return false
 	}
-	if ok, err := c.current.one(c, r); !ok || err != nil { // the error stays, to be told in its turn
+	if ok, err := c.current.one(r); !ok || err != nil { // the error stays, to be told in its turn
 		return false
 	}
 	c.stint.records--
@@ -407,23 +415,20 @@ func (c *Consumer) oneLocked(r *Record) (bool, error) {
 	if c.currentLocked(r) {
 		return true, nil
 	}
-	_, ready := c.readyLocked()
 	whole := quota{records: c.opts.MaxPollRecords, bytes: c.opts.MaxPollBytes}
-	for i := range c.order {
-		at := (c.turn + i) % len(c.order)
-		tr := c.order[at]
-		if tr.paused || tr.available() == 0 {
-			continue
+	for c.filled.n > 0 {
+		tr := c.filled.first.track
+		c.current, c.stint = tr, whole.share(c.filled.n)
+		ok := c.currentLocked(r)
+		if tr.filled.line != nil {
+			c.filled.push(&tr.filled)
 		}
-		c.current, c.stint = tr, whole.share(ready)
-		if c.currentLocked(r) {
-			c.turn = at + 1
+		switch {
+		case ok:
 			return true, nil
-		}
-		if len(tr.chunks) > 0 { // with an error
+		case len(tr.chunks) > 0: // with an error
 			err := tr.chunks[0].err
-			tr.pop(c)
-			c.turn = at + 1
+			tr.pop()
 			return false, err
 		}
 	}
@@ -478,7 +483,7 @@ func (c *Consumer) unwatch() {
 	c.b.catalogue.Unwatch(c.waiter)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, tr := range c.order {
-		tr.partition.Unwatch(c.waiter)
+	for _, tr := range c.tracks {
+		tr.partition.Unwatch(tr)
 	}
 }

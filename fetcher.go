@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/topic"
 )
 
 const (
@@ -15,7 +16,7 @@ const (
 // fetcher is the memory of a consumer's fetching goroutine.
 type fetcher struct {
 	c      *Consumer
-	turn   int
+	called []*track
 	buf    []byte // a stored batch
 	arena  []byte // decompressed records go behind its length; never written twice
 	chunks []chunk
@@ -55,30 +56,50 @@ func (f *fetcher) next() (job, bool) {
 		return job{}, false
 	}
 	c.refreshLocked()
-	full := c.fetched >= c.opts.MaxPollBytes
-	for i := range c.order {
-		at := (f.turn + i) % len(c.order)
-		tr := c.order[at]
-		if tr.paused || tr.stuck || (full || tr.overtaken) && len(tr.chunks) > 0 {
-			continue
+	f.called = c.calls.take(f.called)
+	for _, tr := range f.called {
+		tr.hungry()
+	}
+	clear(f.called)
+	for {
+		full := c.fetched >= c.opts.MaxPollBytes
+		s := c.hungry.first
+		if s == nil && !full {
+			s = c.sated.first
 		}
-		if tr.unplaced {
+		if s == nil {
+			return job{}, true
+		}
+		switch tr := s.track; {
+		case tr.idle():
+			s.leave()
+		case tr.unplaced:
+			s.leave()
 			tr.stuck = true
 			err := fmt.Errorf("%s: %w", tr.tp, ErrNoOffset)
 			c.errs = append(c.errs, pollError{err, tr, tr.epoch})
 			c.ready.Wake()
-			continue
+		case full && len(tr.chunks) > 0:
+			c.sated.push(s)
+		case c.fetched >= 2*c.opts.MaxPollBytes:
+			return job{}, true
+		default:
+			c.hungry.push(s) // there may be more
+			return job{tr, tr.next, tr.epoch}, true
 		}
-		if tr.next == tr.partition.HighWatermark() && tr.partition.Err() == nil {
-			continue
-		}
-		if c.fetched >= 2*c.opts.MaxPollBytes {
-			break
-		}
-		f.turn = at + 1
-		return job{tr, tr.next, tr.epoch}, true
 	}
-	return job{}, true
+}
+
+// idle reports whether nothing is to be read of the track until something happens to it: a call
+// of its partition, or what makes it hungry.
+func (tr *track) idle() bool {
+	switch {
+	case tr.paused || tr.stuck || tr.overtaken && len(tr.chunks) > 0:
+		return true
+	case tr.unplaced:
+		return false
+	}
+	return tr.next == tr.partition.HighWatermark() && tr.partition.Err() == nil
 }
 
 // read reads ahead from one partition and hands over what it got.
@@ -100,9 +121,7 @@ func (f *fetcher) read(j job) {
 		case err != nil:
 			c.troubleLocked(j.track, err)
 		default:
-			j.track.chunks = append(j.track.chunks, f.chunks...)
-			j.track.next = next
-			c.fetched += size
+			j.track.fill(f.chunks, next)
 		}
 		c.ready.Wake()
 	}
@@ -157,33 +176,35 @@ func (c *Consumer) troubleLocked(tr *track, err error) {
 
 // dropLocked stops reading the topic of tr, which was deleted.
 func (c *Consumer) dropLocked(tr *track, err error) {
-	c.removeLocked(func(other *track) bool { return other.tp.Topic == tr.tp.Topic })
+	for _, p := range tr.topic.Partitions() {
+		if other := c.tracks[p.TopicPartition()]; other != nil && other.topic == tr.topic {
+			c.removeLocked(other)
+		}
+	}
 	c.errs = append(c.errs, pollError{err: err})
 	if c.member != nil {
 		c.member.forget()
 	}
-	if len(c.order) == 0 && c.member == nil && c.opts.TopicPattern == nil {
+	delete(c.whole, tr.topic)
+	if again, err := c.b.catalogue.Get(tr.tp.Topic); err == nil && c.whole[again] {
+		c.wholeLocked(again) // it had to wait
+	}
+	if len(c.tracks) == 0 && c.member == nil && c.opts.TopicPattern == nil {
 		c.gone = err
 	}
 }
 
-// removeLocked stops reading the partitions that are chosen.
-func (c *Consumer) removeLocked(chosen func(*track) bool) {
-	kept := c.order[:0]
-	for _, tr := range c.order {
-		if !chosen(tr) {
-			kept = append(kept, tr)
-			continue
-		}
-		tr.partition.Unwatch(c.waiter)
-		c.fetched -= tr.seek(tr.position)
-		if c.member != nil && (tr.top > max(tr.base, tr.saved) || tr.partition.Err() != nil) {
-			c.former[tr.tp] = max(tr.top, tr.former)
-		}
-		delete(c.tracks, tr.tp)
+// removeLocked stops reading a partition.
+func (c *Consumer) removeLocked(tr *track) {
+	tr.partition.Unwatch(tr)
+	tr.seek(tr.position)
+	if c.member != nil && (tr.top > max(tr.base, tr.saved) || tr.partition.Err() != nil) {
+		c.former[tr.tp] = max(tr.top, tr.former)
 	}
-	clear(c.order[len(kept):])
-	c.order = kept
+	tr.removed = true
+	tr.fetching.leave()
+	delete(c.tracks, tr.tp)
+	c.sorted = nil
 }
 
 // refreshLocked picks up partitions that were added to whole topics, and topics that
@@ -192,36 +213,27 @@ func (c *Consumer) refreshLocked() {
 	if c.member != nil {
 		return // the group does it
 	}
-	before := len(c.order)
-	if v := c.b.catalogue.Version(); v != c.version {
-		c.version = v
-		c.matchLocked()
-	}
-	for t := range c.whole {
-		ps := t.Partitions()
-		if t.Err() != nil {
-			delete(c.whole, t)
-			continue
+	for t, gone := c.changes.Next(); t != nil; t, gone = c.changes.Next() {
+		switch {
+		case gone:
+			delete(c.whole, t) // reading tells
+		case c.whole[t] || c.matches(t):
+			c.whole[t] = true
+			c.wholeLocked(t)
 		}
-		for i := len(ps) - 1; i >= 0 && c.tracks[ps[i].TopicPartition()] == nil; i-- {
-			if err := c.track(t, ps[i], Earliest); err != nil {
-				break // it has ended meanwhile; the others of the topic tell
-			}
-		}
-	}
-	if len(c.order) != before {
-		c.sort()
 	}
 }
 
-// matchLocked adds the topics that match the pattern.
-func (c *Consumer) matchLocked() {
-	if c.opts.TopicPattern == nil {
-		return
-	}
-	for _, t := range c.b.catalogue.List() {
-		if c.opts.TopicPattern.MatchString(t.Name()) {
-			c.whole[t] = true
+// wholeLocked begins to read the partitions of t that are not read yet.
+func (c *Consumer) wholeLocked(t *topic.Topic) {
+	for _, p := range t.Partitions() {
+		if err := c.track(t, p, Earliest); err != nil {
+			break // it has ended meanwhile; the others of the topic tell
 		}
 	}
+}
+
+// matches reports whether the topic matches the pattern, if there is one.
+func (c *Consumer) matches(t *topic.Topic) bool {
+	return c.opts.TopicPattern != nil && c.opts.TopicPattern.MatchString(t.Name())
 }

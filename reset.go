@@ -23,7 +23,7 @@ type resetStats struct{ resets, skipped atomic.Int64 }
 // resetLocked moves tr to an offset that is there, and tells everybody.
 func (c *Consumer) resetLocked(tr *track, to int64) {
 	r := Reset{TopicPartition: tr.tp, From: tr.position, To: to}
-	c.fetched -= tr.seek(to)
+	tr.seek(to)
 	c.b.resets.resets.Add(1)
 	c.b.resets.skipped.Add(r.Skipped())
 	c.b.logger.Warn("a consumer stood at an offset that is not there and was moved",

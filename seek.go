@@ -10,8 +10,9 @@ import (
 func (c *Consumer) Assignment() []TopicPartition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	tps := make([]TopicPartition, len(c.order))
-	for i, tr := range c.order {
+	tracks := c.sortedLocked()
+	tps := make([]TopicPartition, len(tracks))
+	for i, tr := range tracks {
 		tps[i] = tr.tp
 	}
 	return tps
@@ -71,7 +72,7 @@ func (c *Consumer) SeekTo(s Start, tps ...TopicPartition) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, tr := range tracks {
-		c.fetched -= tr.seek(offsets[i])
+		tr.seek(offsets[i])
 	}
 	c.waiter.Wake()
 	return nil
@@ -93,9 +94,10 @@ func (c *Consumer) setPaused(what string, paused bool, tps []TopicPartition) err
 	defer c.mu.Unlock()
 	for _, tr := range tracks {
 		if paused && !tr.paused {
-			c.fetched -= tr.seek(tr.position) // others need the room
+			tr.seek(tr.position) // others need the room
 		}
 		tr.paused = paused
+		tr.hungry()
 	}
 	c.waiter.Wake()
 	c.ready.Wake()
@@ -107,7 +109,7 @@ func (c *Consumer) Paused() []TopicPartition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var tps []TopicPartition
-	for _, tr := range c.order {
+	for _, tr := range c.sortedLocked() {
 		if tr.paused {
 			tps = append(tps, tr.tp)
 		}
@@ -123,7 +125,7 @@ func (c *Consumer) tracksOf(tps []TopicPartition) ([]*track, error) {
 		if c.closing {
 			return nil, ErrClosed
 		}
-		return slices.Clone(c.order), nil
+		return slices.Clone(c.sortedLocked()), nil
 	}
 	tracks := make([]*track, 0, len(tps))
 	for _, tp := range tps {

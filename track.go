@@ -18,6 +18,7 @@ import (
 // done <= position: the records between them are with the program, which has not said that it
 // is through with them. base <= position <= top.
 type track struct {
+	c         *Consumer
 	tp        TopicPartition
 	topic     *topic.Topic
 	partition *partition.Partition
@@ -30,12 +31,18 @@ type track struct {
 	overtaken bool // next is not there any more: what was read ahead comes first
 	chunks    []chunk
 
+	fetching seat // in c.hungry or c.sated, when it may have something to be read
+	filled   seat // in c.filled, while it has chunks
+	removed  bool // the consumer does not read it any more
+	called   bool // it is in c.calls
+
 	// For a consumer of a group:
 	base   int64 // the lowest offset that it may have read since it was given the partition
 	top    int64 // the highest position since then
 	former int64 // the highest position before: who has records from then may commit them by mistake
 	done   int64 // what comes before is processed: the program has come back for more
 	saved  int64 // committed last; -1 for nothing, and after a seek back
+	moved  bool  // it is in c.moved
 }
 
 // chunk is one batch that was read ahead, or the error in its place.
@@ -60,7 +67,7 @@ func (tr *track) available() int {
 // take appends records to dst until the quota is spent or no more are ready. An error comes
 // instead of the first record it stands in the way of, and only when dst is empty: until it
 // is told the position stays before it, and owed is true.
-func (tr *track) take(c *Consumer, dst []Record, q *quota) (_ []Record, owed bool, err error) {
+func (tr *track) take(dst []Record, q *quota) (_ []Record, owed bool, err error) {
 	for !q.spent() {
 		n := len(dst)
 		if n < cap(dst) {
@@ -68,7 +75,7 @@ func (tr *track) take(c *Consumer, dst []Record, q *quota) (_ []Record, owed boo
 		} else {
 			dst = append(dst, Record{})
 		}
-		ok, err := tr.one(c, &dst[n])
+		ok, err := tr.one(&dst[n])
 		if !ok {
 			dst[n] = Record{}
 			dst = dst[:n]
@@ -77,7 +84,7 @@ func (tr *track) take(c *Consumer, dst []Record, q *quota) (_ []Record, owed boo
 		case err != nil && n > 0:
 			return dst, true, nil
 		case err != nil:
-			tr.pop(c)
+			tr.pop()
 			return dst, false, err
 		case !ok:
 			return dst, false, nil
@@ -90,7 +97,7 @@ func (tr *track) take(c *Consumer, dst []Record, q *quota) (_ []Record, owed boo
 
 // one moves the position behind the next record, which it fills in; ok is false when none is
 // ready. An error has the first chunk, which is the caller's to pop when the error is told.
-func (tr *track) one(c *Consumer, r *Record) (ok bool, err error) {
+func (tr *track) one(r *Record) (ok bool, err error) {
 	for len(tr.chunks) > 0 {
 		ch := &tr.chunks[0]
 		more := false
@@ -103,7 +110,7 @@ func (tr *track) one(c *Consumer, r *Record) (ok bool, err error) {
 		case ch.err != nil:
 			return false, ch.err
 		case !more:
-			tr.pop(c)
+			tr.pop()
 		case r.Offset >= tr.position:
 			r.Topic, r.Partition = tr.tp.Topic, tr.tp.Partition
 			tr.move(r.Offset + 1)
@@ -118,6 +125,36 @@ func (tr *track) one(c *Consumer, r *Record) (ok bool, err error) {
 func (tr *track) move(to int64) {
 	tr.position = to
 	tr.top = max(tr.top, to)
+	if tr.c.member != nil && !tr.moved {
+		tr.moved = true
+		tr.c.moved = append(tr.c.moved, tr)
+	}
+}
+
+// fill adds chunks, up to the offset next.
+func (tr *track) fill(chunks []chunk, next int64) {
+	tr.chunks = append(tr.chunks, chunks...)
+	tr.next = next
+	for i := range chunks {
+		tr.c.fetched += chunks[i].bytes
+	}
+	if len(tr.chunks) > 0 && tr.filled.line == nil {
+		tr.c.filled.push(&tr.filled)
+	}
+}
+
+// emptied notes that there are no chunks left.
+func (tr *track) emptied() {
+	tr.chunks = nil
+	tr.filled.leave()
+	tr.hungry()
+}
+
+// hungry has the fetcher look at the track.
+func (tr *track) hungry() {
+	if !tr.removed && tr.fetching.line != &tr.c.hungry {
+		tr.c.hungry.push(&tr.fetching)
+	}
 }
 
 func recordBytes(r *Record) int {
@@ -129,23 +166,21 @@ func recordBytes(r *Record) int {
 }
 
 // pop ends the first chunk: the position is behind it now.
-func (tr *track) pop(c *Consumer) {
+func (tr *track) pop() {
 	ch := &tr.chunks[0]
 	tr.move(max(tr.position, ch.end))
-	c.fetched -= ch.bytes
+	tr.c.fetched -= ch.bytes
 	tr.chunks[0] = chunk{}
-	tr.chunks = tr.chunks[1:]
-	if len(tr.chunks) == 0 {
-		tr.chunks = nil
+	if tr.chunks = tr.chunks[1:]; len(tr.chunks) == 0 {
+		tr.emptied()
 	}
 }
 
-// seek moves the position and forgets what was read ahead; it returns the bytes of that.
-func (tr *track) seek(offset int64) (forgotten int) {
+// seek moves the position and forgets what was read ahead.
+func (tr *track) seek(offset int64) {
 	for i := range tr.chunks {
-		forgotten += tr.chunks[i].bytes
+		tr.c.fetched -= tr.chunks[i].bytes
 	}
-	tr.chunks = nil
 	tr.move(offset)
 	tr.next = offset
 	tr.base = min(tr.base, offset)
@@ -155,5 +190,5 @@ func (tr *track) seek(offset int64) (forgotten int) {
 	}
 	tr.epoch++
 	tr.stuck, tr.unplaced, tr.overtaken = false, false, false
-	return forgotten
+	tr.emptied()
 }

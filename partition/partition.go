@@ -42,12 +42,12 @@ type Partition struct {
 	fold *fold // the committer's own, while it stages a group
 
 	mu       sync.Mutex // guards watchers
-	watchers map[*Waiter]struct{}
+	watchers map[Watcher]struct{}
 }
 
 // Open returns the partition whose log is l.
 func Open(l *log.Log, rules Rules) *Partition {
-	p := &Partition{log: l, cleaning: make(chan struct{}, 1), watchers: make(map[*Waiter]struct{})}
+	p := &Partition{log: l, cleaning: make(chan struct{}, 1), watchers: make(map[Watcher]struct{})}
 	p.rules.Store(&rules)
 	return p
 }
@@ -102,16 +102,22 @@ func (p *Partition) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, e
 // Appended returns how many bytes of batches were stored since the partition was opened.
 func (p *Partition) Appended() int64 { return p.appended.Load() }
 
+// Watcher is woken by a partition. A Waiter is one.
+type Watcher interface {
+	// Wake must not block, and may be called by anybody at any time.
+	Wake()
+}
+
 // Watch wakes w whenever the high watermark moves and when the partition ends, until
 // Unwatch.
-func (p *Partition) Watch(w *Waiter) {
+func (p *Partition) Watch(w Watcher) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.watchers[w] = struct{}{}
 }
 
 // Unwatch undoes Watch.
-func (p *Partition) Unwatch(w *Waiter) {
+func (p *Partition) Unwatch(w Watcher) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.watchers, w)
