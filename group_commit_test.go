@@ -268,7 +268,8 @@ func TestCommitDuringRebalance(t *testing.T) {
 		r := k.remote("g", "t")
 		r.join()
 		opts := manual("a")
-		opts.Member.Assignors = []Assignor{AssignFunc("range", true, nil)} // the remote one assigns
+		nobody := func([]AssignMember, map[string]int32) map[string]Assignment { return nil }
+		opts.Member.Assignors = []Assignor{AssignFunc("range", true, nobody)} // the remote one assigns
 		a := k.started("g", opts)
 		r.join()
 		r.sync()
