@@ -22,6 +22,7 @@ import (
 // its methods may be called by anybody at any time.
 type Broker struct {
 	dir       string
+	clusterID string
 	given     Options // to Open
 	opts      Options // every field filled in
 	logger    *zap.Logger
@@ -109,6 +110,10 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		found.Damaged = append(found.Damaged, damaged...)
 	}
 	tellFound(opts.Logger, found)
+	var clusterID string
+	if err == nil {
+		clusterID, err = openClusterID(st, committer, opts.Logger)
+	}
 	if err != nil {
 		if groups != nil {
 			groups.Close()
@@ -118,6 +123,7 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	}
 	b := &Broker{
 		dir:       dir,
+		clusterID: clusterID,
 		given:     given,
 		opts:      opts,
 		logger:    opts.Logger,

@@ -13,6 +13,7 @@ import (
 func Inside(b *Broker) inside.Broker {
 	return inside.Broker{
 		Dir:       b.dir,
+		ClusterID: b.clusterID,
 		Store:     b.st,
 		Committer: b.committer,
 		Catalogue: b.catalogue,

@@ -17,7 +17,8 @@ type Options struct {
 	Advertise string
 	// NodeID is the broker's id; 0 means 1. (Some clients take the node 0 for none.)
 	NodeID int32
-	// ClusterID is the cluster's; "samsa" by default.
+	// ClusterID is what clients see as the cluster's; by default that of the broker, which is
+	// kept with its data.
 	ClusterID string
 	// AllowRemote allows an address that other machines can reach. There is no
 	// authentication.
@@ -59,7 +60,6 @@ type Options struct {
 
 const (
 	defaultNodeID           = 1
-	defaultClusterID        = "samsa"
 	defaultMaxFrameBytes    = 100 << 20
 	defaultMaxFetchBytes    = 55 << 20
 	defaultMaxConnections   = 10_000
@@ -79,9 +79,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.NodeID == 0 {
 		o.NodeID = defaultNodeID
-	}
-	if o.ClusterID == "" {
-		o.ClusterID = defaultClusterID
 	}
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = defaultIdleTimeout

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,7 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 		b: b, in: in, opts: opts.withDefaults(), logger: in.Logger, ln: ln, table: table,
 		conns: make(map[*conn]struct{}), closed: make(chan struct{}),
 	}
+	s.opts.ClusterID = cmp.Or(s.opts.ClusterID, in.ClusterID)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
 	if s.unregister, err = in.Register(func() { _ = s.Close() }); err != nil {

@@ -104,6 +104,17 @@ func TestDescribeCluster(t *testing.T) {
 	}
 }
 
+// The cluster has the id of the broker, wherever clients see one.
+func TestClusterID(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	c := k.dial()
+	described := ask[*kmsg.DescribeClusterResponse](c, 2, kmsg.NewPtrDescribeClusterRequest()).ClusterID
+	metadata := ask[*kmsg.MetadataResponse](c, 13, kmsg.NewPtrMetadataRequest()).ClusterID
+	if described != k.ClusterID() || *metadata != k.ClusterID() {
+		t.Errorf("described %q, in metadata %q, want %q", described, *metadata, k.ClusterID())
+	}
+}
+
 func TestOffsetForLeaderEpoch(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{})
 	k.create("web_log", samsa.TopicConfig{})

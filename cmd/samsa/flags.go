@@ -101,7 +101,7 @@ func (f *flags) defineDoor(fs *flag.FlagSet) {
 	fs.StringVar(&o.Advertise, "advertise", "", "tell clients to find the broker at this `host:port` (default: where each has reached it)")
 	o.NodeID = 1
 	fs.Var((*int32Flag)(&o.NodeID), "node-id", "be the node of this `number`, from 1 on")
-	fs.StringVar(&o.ClusterID, "cluster-id", "", "be the cluster of this `name`")
+	fs.StringVar(&o.ClusterID, "cluster-id", "", "be the cluster of this `name` (default: an id that is kept with the data)")
 	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "allow --listen at an address that other machines reach; there is no authentication")
 	fs.BoolVar(&o.AnyReplicationFactor, "any-replication-factor", true, "accept topics with any replication factor, though there is one replica of each; =false accepts 1 alone")
 	fs.BoolVar(&o.SyncAll, "sync-all", false, "let acks=all, and commits of offsets, wait until the disk has them (fsync)")

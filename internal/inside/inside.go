@@ -16,6 +16,7 @@ import (
 // all writes go through Committer.
 type Broker struct {
 	Dir       string // "" in memory
+	ClusterID string
 	Store     store.Store
 	Committer *partition.Committer
 	Catalogue *topic.Catalogue

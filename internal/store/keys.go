@@ -16,6 +16,7 @@ import (
 //	'j' topic u32  partition u32  last u64          a rewrite of batches under way: the last offset it covers
 //	'p' topic u32  partition u32  producer u64      what a partition knows of an idempotent producer
 //	'i' name                                        producers: "n" (next id), "p"+name (of an id)
+//	'm' name                                        the broker as a whole: "c" (its cluster id)
 //	'a' ...                                         the application's own keys
 const (
 	prefixStore     = '!'
@@ -27,6 +28,7 @@ const (
 	prefixRewrite   = 'j'
 	prefixProducer  = 'p'
 	prefixNames     = 'i'
+	prefixBroker    = 'm'
 	prefixApp       = 'a'
 )
 
@@ -136,6 +138,9 @@ func NamesRange(name string) Range {
 	lo := NamesKey(name)
 	return Range{From: lo, To: successor(lo)}
 }
+
+// BrokerKey is a key of what concerns the broker as a whole.
+func BrokerKey(name string) []byte { return append([]byte{prefixBroker}, name...) }
 
 // CatalogueKey is a key of the topic catalogue.
 func CatalogueKey(name string) []byte { return append([]byte{prefixCatalogue}, name...) }
