@@ -59,6 +59,9 @@ func (p *Producer) Stored(tp TopicPartition) (int64, error) {
 	if p.name == nil {
 		return 0, fmt.Errorf("stored: %w: ProducerOptions.ID is required", ErrInvalidOption)
 	}
+	if err := p.b.check(context.Background()); err != nil {
+		return 0, fmt.Errorf("stored: %w", err)
+	}
 	t, err := p.b.catalogue.Get(tp.Topic)
 	if err != nil {
 		return 0, fmt.Errorf("stored: %w", err)
