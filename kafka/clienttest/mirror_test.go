@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -131,6 +132,10 @@ func TestMirrorMaker(t *testing.T) {
 	samsatest.WaitCommitted(t, b.Broker, ordersGroup, mirroredTopic, 10)
 	a.write(ordersTopic, work[10:])
 	same(t, b.bill(mirroredTopic, 10), work[10:])
+	mirror.await(regexp.MustCompile(`No ACL authorizer is configured`))
+	if logged := regexp.MustCompile(`.* ERROR .*`).FindString(mirror.said.String()); logged != "" {
+		t.Errorf("MirrorMaker has logged %s", logged)
+	}
 	mirror.stop()
 	a.compacted("mm2-offset-syncs.b.internal")
 	b.compacted("a.checkpoints.internal")
