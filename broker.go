@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,14 +41,10 @@ type Broker struct {
 	mu      sync.Mutex // guards what follows
 	closing bool
 	clients map[client]struct{} // producers and consumers, closed with the broker
-	closed  chan struct{}       // closed when Close is done
-	err     error               // what Close returns
-}
 
-// client is what the broker closes before itself.
-type client interface {
-	shut()
-	describe() string
+	closer sync.WaitGroup
+	closed chan struct{} // closed when closer is done
+	err    error         // what Close returns, once closed is closed
 }
 
 // Open opens the broker whose data is in dir and creates it when dir is missing or empty.
@@ -227,46 +225,100 @@ func (b *Broker) unregister(c client) {
 
 // Close ends the broker: producers send what they hold, waiting consumers get ErrClosed,
 // everything is fsynced and the directory is free again. It waits for all of that, and
-// may be called more than once. Consumers commit what Consumer.Close would.
+// may be called more than once.
+//
+// It waits for promises and callbacks of groups too, for 30 s: see Shutdown. After an error of the
+// store, ErrFailed, it is that error.
 func (b *Broker) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	return b.Shutdown(ctx)
+}
+
+// Shutdown is Close that waits for functions of the program's until ctx ends. Those that have
+// not returned by then are left behind, and the broker ends without them, as it does otherwise:
+// what was acknowledged is durable and the directory free. Then the error is ErrCutOff and says
+// which they are. For the disk it waits another 30 s.
+//
+// Called by a function that it would wait for, a promise, say, it is ErrInCallback, and the
+// broker stays open.
+func (b *Broker) Shutdown(ctx context.Context) error {
+	if err := b.checkCaller(); err != nil {
+		return fmt.Errorf("samsa: close: %w", err)
+	}
 	clients, first := b.beginClose()
 	if !first {
-		<-b.closed
-		return b.err
+		return b.awaitClosed(ctx)
 	}
-	return b.endClose(clients)
+	return b.endClose(ctx, clients)
+}
+
+// checkCaller refuses a Close that would wait for who calls it.
+func (b *Broker) checkCaller() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	me := goroutine()
+	for c := range b.clients {
+		if c.calls(me) {
+			return fmt.Errorf("%w: of %s", ErrInCallback, c.describe())
+		}
+	}
+	return nil
 }
 
 // beginClose refuses new work and returns the clients to be closed; first is false when
 // somebody else does it.
-func (b *Broker) beginClose() (clients map[client]struct{}, first bool) {
+func (b *Broker) beginClose() (clients []client, first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	first = !b.closing
 	b.closing = true
-	clients = b.clients
-	b.clients = nil
-	return clients, first
+	return slices.Collect(maps.Keys(b.clients)), first
 }
 
 // endClose closes everything, from the top down.
-func (b *Broker) endClose(clients map[client]struct{}) error {
-	began := time.Now()
+func (b *Broker) endClose(ctx context.Context, clients []client) error {
 	b.committer.Probes().Release()
-	for c := range clients {
-		c.shut()
-	}
+	began := time.Now()
+	return shutAll(ctx, func(late error) error {
+		b.closer.Go(func() { b.end(began, late) })
+		return b.awaitClosed(ctx)
+	}, clients...)
+}
+
+// end closes what is below the clients, of which some may be late, after a Close that began then.
+func (b *Broker) end(began time.Time, late error) {
+	defer close(b.closed)
 	b.compactor.stop()
 	b.groups.Close()
 	b.catalogue.Close(ErrClosed)
 	b.committer.Close()
-	if err := b.st.Close(); err != nil {
+	err := b.st.Close()
+	if err != nil && b.committer.Failed() != nil {
+		err = fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	if err = errors.Join(late, err); err != nil {
 		b.err = fmt.Errorf("samsa: close: %w", err)
 	} else {
 		b.logger.Info("broker closed", zap.String("data", b.where()), zap.Duration("took", time.Since(began)))
 	}
-	close(b.closed)
-	return b.err
+}
+
+// awaitClosed waits for end, until ctx ends and then a while for the disk.
+func (b *Broker) awaitClosed(ctx context.Context) error {
+	select {
+	case <-b.closed:
+		return b.err
+	case <-ctx.Done():
+	}
+	limit := time.NewTimer(closeLimit)
+	defer limit.Stop()
+	select {
+	case <-b.closed:
+		return b.err
+	case <-limit.C:
+		return fmt.Errorf("samsa: close: %w: the store has not been closed: %w", ErrCutOff, ctx.Err())
+	}
 }
 
 // topic returns the topic of that name and creates it if the options say so.

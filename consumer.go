@@ -220,7 +220,10 @@ func (c *Consumer) Poll(ctx context.Context) ([]Record, error) {
 // lock held, until that has something.
 func (c *Consumer) await(ctx context.Context, take func() (bool, error)) error {
 	if c.member != nil {
-		c.member.enter()
+		if err := c.member.enter(); err != nil {
+			return fmt.Errorf("poll: %w", err)
+		}
+		c.settle()
 		defer c.member.leave()
 	}
 	for {
@@ -449,16 +452,19 @@ func (c *Consumer) over() bool {
 }
 
 // Close ends the consumer: a waiting Poll gets ErrClosed. It may be called more than
-// once and waits until nothing of the consumer runs any more.
+// once and waits until nothing of the consumer runs any more, its callbacks included: those
+// that do not return for 30 s it leaves behind, with ErrCutOff.
 //
 // With auto-commit Close commits what is processed. That of the records that the last Poll has
 // returned any are, Close cannot know: they come again, unless they were committed.
-func (c *Consumer) Close() error {
-	c.shut()
-	c.b.unregister(c)
-	return nil
+func (c *Consumer) Close() error { return closeClient(c) }
+
+// calls implements client.
+func (c *Consumer) calls(goroutine uint64) bool {
+	return c.member != nil && c.member.calls(goroutine)
 }
 
+// shut implements client.
 func (c *Consumer) shut() {
 	c.mu.Lock()
 	first := !c.closing
@@ -468,15 +474,18 @@ func (c *Consumer) shut() {
 		<-c.closedCh
 		return
 	}
+	defer func() { // even if a callback panics
+		c.waiter.Wake()
+		c.cancel()
+		c.wg.Wait()
+		c.unwatch()
+		c.b.unregister(c)
+		close(c.closedCh)
+	}()
 	c.ready.Wake()
 	if c.member != nil {
 		c.member.end()
 	}
-	c.waiter.Wake()
-	c.cancel()
-	c.wg.Wait()
-	c.unwatch()
-	close(c.closedCh)
 }
 
 func (c *Consumer) unwatch() {

@@ -95,7 +95,7 @@ type ConsumerOptions struct {
 	// a warning and counted in Stats.
 	OutOfRange ResetPolicy
 	// OnReset, if set, is told of each reset, inside Poll or the loop over Records, before any
-	// record from behind it. It may use the consumer, say to Seek, but not Poll or Close.
+	// record from behind it. It may use the consumer, say to Seek or Close it, but not Poll.
 	OnReset func(ctx context.Context, c *Consumer, r Reset)
 	// MaxPollRecords bounds the records of one Poll. 0 means 4096.
 	MaxPollRecords int

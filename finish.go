@@ -3,6 +3,7 @@ package samsa
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,6 +15,12 @@ type finishedQueue struct {
 	batches []*batch
 	closed  bool
 	work    chan struct{} // capacity 1
+
+	// Of the goroutine that calls promises:
+	caller atomic.Uint64 // its number
+	hand   []*batch      // taken from the queue
+	at     int           // the batch in hand
+	next   int           // the promise of it to be called next
 }
 
 func (q *finishedQueue) init() { q.work = make(chan struct{}, 1) }
@@ -39,49 +46,56 @@ func (q *finishedQueue) wake() {
 	}
 }
 
-// take waits for batches and returns all there are, in order; spare is memory for the
-// queue. It returns none when the queue was closed.
-func (q *finishedQueue) take(spare []*batch) []*batch {
-	for {
+// take waits until a batch is in hand. It returns nil when the queue was closed.
+func (q *finishedQueue) take() *batch {
+	for q.at == len(q.hand) {
+		clear(q.hand)
 		q.mu.Lock()
 		got, closed := q.batches, q.closed
 		if len(got) > 0 {
-			q.batches = spare[:0]
+			q.batches, q.hand, q.at = q.hand[:0], got, 0
 		}
 		q.mu.Unlock()
-		if len(got) > 0 || closed {
-			return got
+		if len(got) > 0 {
+			break
+		}
+		if closed {
+			return nil
 		}
 		<-q.work
 	}
+	return q.hand[q.at]
 }
 
-// finish is the goroutine that calls the promises.
+// finish is the goroutine that calls the promises. A promise may end it with runtime.Goexit,
+// as FailNow of a test does; then another one goes on behind that promise.
 func (p *Producer) finish() {
-	var batches []*batch
-	for {
-		batches = p.finished.take(batches)
-		if len(batches) == 0 {
-			return
+	q := &p.finished
+	ended := false
+	defer func() {
+		if !ended {
+			p.wg.Go(p.finish)
 		}
-		for _, b := range batches {
-			p.keep(b)
-		}
-		clear(batches)
+	}()
+	q.caller.Store(goroutine())
+	for b := q.take(); b != nil; b = q.take() {
+		p.keep(b)
+		q.at, q.next = q.at+1, 0
 	}
+	q.caller.Store(0)
+	ended = true
 }
 
 // keep calls the promises of b and releases it.
 func (p *Producer) keep(b *batch) {
-	if b.err != nil {
-		b.err = fmt.Errorf("produce: %w", b.err)
+	q := &p.finished
+	if q.next == 0 {
+		p.judge(b)
 	}
-	if b.err != nil && p.opts.Acks == AckNone {
-		p.b.logger.Warn("records were lost that nobody waits for",
-			zap.Stringer("partition", b.lane.partition.TopicPartition()), zap.Int("records", b.records), zap.Error(b.err))
-	}
-	for i := range b.promises {
-		b.promises[i].keep(b)
+	for q.next < len(b.promises) {
+		pr := &b.promises[q.next]
+		q.next++
+		pr.keep(b)
 	}
 	p.mu.Lock()
 	p.buffered -= b.bytes
@@ -92,6 +106,18 @@ func (p *Producer) keep(b *batch) {
 	b.release()
 	if done != nil {
 		close(done)
+	}
+}
+
+// judge completes the error of b.
+func (p *Producer) judge(b *batch) {
+	if b.err == nil {
+		return
+	}
+	b.err = fmt.Errorf("produce: %w", b.err)
+	if p.opts.Acks == AckNone {
+		p.b.logger.Warn("records were lost that nobody waits for",
+			zap.Stringer("partition", b.lane.partition.TopicPartition()), zap.Int("records", b.records), zap.Error(b.err))
 	}
 }
 

@@ -37,6 +37,8 @@ type neighbour struct{ end func() }
 
 func (n *neighbour) shut() { n.end() }
 
+func (n *neighbour) calls(uint64) bool { return false }
+
 func (n *neighbour) describe() string { return "a server" }
 
 // InsideOpen opens a broker over st, which belongs to it from then on, even if it fails. It is

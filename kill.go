@@ -1,6 +1,7 @@
 package samsa
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,12 +34,14 @@ func (b *Broker) kill(power bool) (store.Store, error) {
 	case inMemory:
 		left, err = memory.Fork()
 	}
-	for c := range clients {
+	for _, c := range clients {
 		if c, ok := c.(*Consumer); ok && c.member != nil {
 			c.member.die()
 		}
 	}
-	return left, errors.Join(err, b.endClose(clients))
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	return left, errors.Join(err, b.endClose(ctx, clients))
 }
 
 // die takes the member out of its group without a word to anybody.

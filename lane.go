@@ -121,7 +121,11 @@ func (l *lane) completeLocked() {
 	l.complete = append(l.complete, l.filling)
 	l.filling = nil
 	l.p.wall = time.Time{}
-	l.t.chooser.OnNewBatch()
+	if l.t.chooser.known {
+		l.t.chooser.tp.OnNewBatch()
+	} else {
+		l.t.chooser.batchComplete()
+	}
 	l.readyLocked()
 }
 

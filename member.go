@@ -47,6 +47,7 @@ type member struct {
 	shapes     map[string]shape // of the topics that the leader has assigned
 	subscribed []string         // as told at the last join, sorted
 	acting     chan struct{}    // closed when the step under way is done; nil without one
+	caller     uint64           // the goroutine of that step, on which callbacks run
 	ended      bool             // Close has begun: no more steps
 	closed     bool             // nothing can be committed any more
 
@@ -199,11 +200,14 @@ func (m *member) forget() {
 }
 
 // enter and leave enclose a call of Poll.
-func (m *member) enter() {
-	m.c.settle()
+func (m *member) enter() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.acting != nil && m.caller == goroutine() {
+		return fmt.Errorf("%w: a callback", ErrInCallback)
+	}
 	m.polling = true
+	return nil
 }
 
 func (m *member) leave() {
@@ -216,6 +220,9 @@ func (m *member) leave() {
 // end leaves the group, inside Close, after what is done was committed. A static member
 // stays: it may come back.
 func (m *member) end() {
+	leave := sync.OnceFunc(m.leaveGroup)
+	defer leave()                                  // even if a callback panics
+	defer time.AfterFunc(closeLimit, leave).Stop() // others get the partitions even if one never returns
 	m.mu.Lock()
 	m.ended = true
 	acting := m.acting
@@ -225,15 +232,29 @@ func (m *member) end() {
 	}
 	m.mu.Lock()
 	lost, owned := m.lost, m.owned
+	m.actLocked()
 	m.mu.Unlock()
 	// A round may be under way: until it is cancelled a commit can wait for it.
 	ctx, cancel := context.WithTimeout(context.Background(), m.opts.SessionTimeout)
 	defer cancel()
-	if lost {
-		m.giveUp(ctx)
-	} else {
-		m.revoke(ctx, owned)
-	}
+	m.act(ctx, func(ctx context.Context) {
+		if lost {
+			m.giveUp(ctx)
+		} else {
+			m.revoke(ctx, owned)
+		}
+	})
+}
+
+// calls reports whether a callback runs on that goroutine.
+func (m *member) calls(goroutine uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return goroutine != 0 && m.acting != nil && m.caller == goroutine
+}
+
+// leaveGroup is the end of the membership.
+func (m *member) leaveGroup() {
 	m.cancel()
 	m.mu.Lock()
 	r := m.round

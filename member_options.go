@@ -40,7 +40,8 @@ type MemberOptions struct {
 
 	// The callbacks run inside Poll, and OnRevoked and OnLost also inside Close, so that no
 	// record is being processed meanwhile; Close waits for one that runs. They may use the
-	// consumer but not Poll or Close, of the broker neither.
+	// consumer, but its Poll and Close are ErrInCallback there, and so is Broker.Close. What
+	// one panics with comes out of Poll or Close.
 	//
 	// OnAssigned gets the partitions that were added, before any record of them is
 	// returned. It is called at the end of every rebalance, also when none were.

@@ -53,39 +53,49 @@ type sender struct {
 	b     *Broker
 	calls sync.Pool
 
-	mu           sync.Mutex                                  // guards what follows, and the calls of the choosers
-	partitioners map[*topic.Topic]partition.TopicPartitioner // of topics that the sender holds
+	mu       sync.Mutex                // guards what follows
+	choosers map[*topic.Topic]*chooser // of topics that the sender holds
 }
 
 func (s *sender) init(b *Broker) {
 	s.b = b
-	s.partitioners = make(map[*topic.Topic]partition.TopicPartitioner)
+	s.choosers = make(map[*topic.Topic]*chooser)
 }
 
 // choose returns the partition for r.
 func (s *sender) choose(t *topic.Topic, r *Record) (*partition.Partition, error) {
 	ps := t.Partitions()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	chooser := s.partitioners[t]
-	if chooser == nil {
-		chooser = s.b.opts.Produce.Partitioner.ForTopic(t.Name())
-		if t.Hold(s) {
-			s.partitioners[t] = chooser
-		}
+	c := s.choosers[t]
+	s.mu.Unlock()
+	if c == nil {
+		c = s.adopt(t, newChooser(s.b.opts.Produce.Partitioner, t.Name()))
 	}
-	i, err := partition.Choose(chooser, r, len(ps))
+	i, err := c.choose(r, len(ps))
 	if err != nil {
 		return nil, err
 	}
 	return ps[i], nil
 }
 
+// adopt keeps c for the next records of t, unless there is another one by now.
+func (s *sender) adopt(t *topic.Topic, c *chooser) *chooser {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if there := s.choosers[t]; there != nil {
+		return there
+	}
+	if t.Hold(s) {
+		s.choosers[t] = c
+	}
+	return c
+}
+
 // Forget drops what is known of a deleted topic. It is called by the topic.
 func (s *sender) Forget(t *topic.Topic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.partitioners, t)
+	delete(s.choosers, t)
 }
 
 // newBatch tells the choosers of the call's topics that their batches are complete.
@@ -93,8 +103,8 @@ func (s *sender) newBatch(targets []*target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range targets {
-		if chooser := s.partitioners[t.topic]; chooser != nil {
-			chooser.OnNewBatch()
+		if c := s.choosers[t.topic]; c != nil {
+			c.batchComplete()
 		}
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/samsa-go/samsa/partition"
@@ -14,8 +14,11 @@ import (
 
 // Promise is called once a record's fate is known: with its partition, offset and
 // timestamp filled in, or with an error. The promises of one producer are called one
-// after the other, those of one partition in the order of Produce. A promise must not
-// wait for the producer itself (Flush, Close, or a full buffer).
+// after the other, those of one partition in the order of Produce.
+//
+// What would wait for the promise itself is ErrInCallback: Flush, Close and ProduceSync of
+// its producer, Produce while its buffer is full, and Broker.Close. A promise that panics ends
+// the process, as there is no call that the panic could come out of.
 type Promise func(r Record, err error)
 
 // Producer collects records into batches and stores them in the background. Its methods
@@ -44,7 +47,7 @@ type Producer struct {
 	batches, builders sync.Pool
 
 	finished finishedQueue
-	closed   chan struct{} // closed when Close is done
+	closed   chan struct{} // closed when shut is done
 }
 
 // producerTopic is a topic as a producer knows it, until the topic is deleted.
@@ -52,7 +55,7 @@ type producerTopic struct {
 	p       *Producer
 	topic   *topic.Topic
 	lanes   []*lane // one per partition
-	chooser partition.TopicPartitioner
+	chooser *chooser
 }
 
 // NewProducer returns a producer. Close it, or the broker, to send what it holds.
@@ -126,13 +129,21 @@ func (p *Producer) produce(ctx context.Context, r Record, promise Promise) error
 		if err != nil {
 			return err
 		}
+		t = p.topicOf(known)
 		p.mu.Lock()
-		t = p.topicLocked(known)
 	}
+	at := -1
+	if !t.chooser.known {
+		p.mu.Unlock()
+		var err error
+		if at, err = t.chooser.choose(&r, len(t.topic.Partitions())); err != nil {
+			return err
+		}
+		p.mu.Lock()
+	}
+	defer p.mu.Unlock()
 	p.record = r // where partitioners see it without an allocation for each
-	err := p.addLocked(ctx, t, promise)
-	p.mu.Unlock()
-	return err
+	return p.addLocked(ctx, t, at, promise)
 }
 
 // nowLocked returns the time in ms since the epoch. It asks the wall clock once a batch,
@@ -144,16 +155,22 @@ func (p *Producer) nowLocked() int64 {
 	return p.wall.Add(time.Since(p.wall)).UnixMilli()
 }
 
-// topicLocked returns what p knows of a topic.
-func (p *Producer) topicLocked(known *topic.Topic) *producerTopic {
+// topicOf returns what p knows of a topic.
+func (p *Producer) topicOf(known *topic.Topic) *producerTopic {
+	p.mu.Lock()
 	t := p.topics[known]
+	p.mu.Unlock()
 	if t == nil {
-		t = &producerTopic{p: p, topic: known, chooser: p.opts.Partitioner.ForTopic(known.Name())}
-		if p.closing || !known.Hold(t) {
-			return t // for a record that will fail
-		}
-		p.topics[known] = t
+		t = &producerTopic{p: p, topic: known, chooser: newChooser(p.opts.Partitioner, known.Name())}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if there := p.topics[known]; there != nil {
+		t = there
+	} else if p.closing || !known.Hold(t) {
+		return t // for a record that will fail
+	}
+	p.topics[known] = t
 	p.last = t
 	return t
 }
@@ -179,17 +196,19 @@ func (p *Producer) forget() {
 	p.last = nil
 }
 
-// addLocked puts p.record into the batch of its partition. It may give up p.mu for a while.
-func (p *Producer) addLocked(ctx context.Context, t *producerTopic, promise Promise) error {
+// addLocked puts p.record into the batch of its partition, or if that is -1 of one that is
+// still to be chosen. It may give up p.mu for a while.
+func (p *Producer) addLocked(ctx context.Context, t *producerTopic, at int, promise Promise) (err error) {
 	r := &p.record
 	if ps := t.topic.Partitions(); len(ps) != len(t.lanes) {
 		t.grow(p, ps)
 	}
-	i, err := partition.Choose(t.chooser, r, len(t.lanes))
-	if err != nil {
-		return err
+	if at < 0 {
+		if at, err = partition.Choose(t.chooser.tp, r, len(t.lanes)); err != nil {
+			return err
+		}
 	}
-	l := t.lanes[i]
+	l := t.lanes[at]
 	if err := checkRecord(l.partition, r); err != nil {
 		return err
 	}
@@ -229,6 +248,9 @@ func (t *producerTopic) grow(p *Producer, ps []*partition.Partition) {
 
 // waitLocked gives up p.mu until the buffer has shrunk or ctx ends.
 func (p *Producer) waitLocked(ctx context.Context) error {
+	if p.calls(goroutine()) {
+		return fmt.Errorf("%w: a promise, and the buffer is full", ErrInCallback)
+	}
 	if p.room == nil {
 		p.room = make(chan struct{})
 	}
@@ -246,38 +268,75 @@ func (p *Producer) waitLocked(ctx context.Context) error {
 	}
 }
 
-// ProduceSync hands over records and waits for all their fates. It returns them with
-// partition, offset and timestamp, and the first error. Unlike Broker.Produce some may
-// be stored when others fail.
+// ProduceSync hands over records and waits for all their fates, or until ctx ends. It returns
+// them with partition, offset and timestamp, and the first error. Unlike Broker.Produce some may
+// be stored when others fail. After the end of ctx those whose fate was not known yet are returned
+// as they were given; they may be stored or not.
 func (p *Producer) ProduceSync(ctx context.Context, records ...Record) ([]Record, error) {
-	out := make([]Record, len(records))
-	var firstErr error
-	var left atomic.Int64
-	left.Store(int64(len(records)))
-	done := make(chan struct{})
-	var mu sync.Mutex // promises of records that are refused run in this goroutine
+	if len(records) == 0 {
+		return nil, nil
+	}
+	if p.calls(goroutine()) {
+		return nil, fmt.Errorf("produce: %w: a promise", ErrInCallback)
+	}
+	s := synced{out: slices.Clone(records), left: len(records), done: make(chan struct{})}
 	for i, r := range records {
-		p.Produce(ctx, r, func(r Record, err error) {
-			mu.Lock()
-			out[i] = r
-			if firstErr == nil {
-				firstErr = err
-			}
-			mu.Unlock()
-			if left.Add(-1) == 0 {
-				close(done)
-			}
-		})
+		p.Produce(ctx, r, func(r Record, err error) { s.keep(i, r, err) })
 	}
-	if len(records) > 0 {
-		<-done
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		s.giveUp(ctx.Err())
 	}
-	return out, firstErr
+	return s.out, s.err
+}
+
+// synced is what a ProduceSync waits for. Its promises run on two goroutines: that of
+// ProduceSync for records that are refused.
+type synced struct {
+	done chan struct{} // closed when left is 0
+
+	mu   sync.Mutex // guards what follows
+	out  []Record
+	left int
+	err  error // the first
+	over bool  // nobody waits any more
+}
+
+func (s *synced) keep(i int, r Record, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
+	s.out[i] = r
+	if s.err == nil {
+		s.err = err
+	}
+	if s.left--; s.left == 0 {
+		close(s.done)
+	}
+}
+
+func (s *synced) giveUp(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	if s.left > 0 && s.err == nil {
+		s.err = fmt.Errorf("produce: %w: of %d records it is not known whether they are stored", err, s.left)
+	}
 }
 
 // Flush returns when the fate of every record that was produced before the call is
 // known and its promise has returned, or when ctx ends. It cuts lingering short.
 func (p *Producer) Flush(ctx context.Context) error {
+	if p.calls(goroutine()) {
+		return fmt.Errorf("flush: %w: a promise", ErrInCallback)
+	}
+	return p.flush(ctx)
+}
+
+func (p *Producer) flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
@@ -309,13 +368,16 @@ func (p *Producer) Buffered() int {
 }
 
 // Close sends what is buffered, waits for the promises and ends the producer. Produce
-// gets ErrClosed from now on. Close may be called more than once; it returns nil.
-func (p *Producer) Close() error {
-	p.shut()
-	p.b.unregister(p)
-	return nil
+// gets ErrClosed from now on. Close may be called more than once. It returns nil, or ErrCutOff
+// when a promise does not return for 30 s; what is left to be done is done when it does.
+func (p *Producer) Close() error { return closeClient(p) }
+
+// calls implements client.
+func (p *Producer) calls(goroutine uint64) bool {
+	return goroutine != 0 && p.finished.caller.Load() == goroutine
 }
 
+// shut implements client.
 func (p *Producer) shut() {
 	p.mu.Lock()
 	first := !p.closing
@@ -326,12 +388,13 @@ func (p *Producer) shut() {
 		<-p.closed
 		return
 	}
-	_ = p.Flush(context.Background()) // its context does not end
+	_ = p.flush(context.Background()) // its context does not end
 	close(p.work)
 	p.finished.close()
 	p.wg.Wait()
 	p.forget()
 	p.resign()
+	p.b.unregister(p)
 	close(p.closed)
 }
 

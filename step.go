@@ -50,9 +50,12 @@ func (m *member) next() (act func(context.Context), err error) {
 	default:
 		return nil, nil
 	}
-	m.acting = make(chan struct{})
+	m.actLocked()
 	return act, nil
 }
+
+// actLocked says that the calling goroutine is about to act.
+func (m *member) actLocked() { m.acting, m.caller = make(chan struct{}), goroutine() }
 
 func (m *member) act(ctx context.Context, act func(context.Context)) {
 	defer func() { // even if a callback panics

@@ -49,7 +49,7 @@ func TestDeletedTopicsAreForgotten(t *testing.T) {
 			t.Error("produced to a deleted topic")
 		}
 	}
-	if n := len(k.sender.partitioners); n != 0 {
+	if n := len(k.sender.choosers); n != 0 {
 		t.Errorf("Broker.Produce knows %d topics", n)
 	}
 	k.poll(c)

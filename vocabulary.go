@@ -64,6 +64,8 @@ const Unlimited = topic.Unlimited
 // besides which topic, partition, offset or directory they concern.
 var (
 	ErrClosed             = log.ErrClosed
+	ErrInCallback         = log.ErrInCallback
+	ErrCutOff             = log.ErrCutOff
 	ErrFailed             = log.ErrFailed
 	ErrDiskFull           = log.ErrDiskFull
 	ErrStorage            = log.ErrStorage

@@ -15,6 +15,12 @@ import (
 var (
 	// ErrClosed: the broker, producer or consumer was closed.
 	ErrClosed = store.ErrClosed
+	// ErrInCallback: the call would wait for the very function of the program's that makes it: a
+	// promise, a callback of a group or a partitioner. Nothing was done.
+	ErrInCallback = errors.New("called by a function that it would wait for")
+	// ErrCutOff: a Close or Shutdown has waited long enough for a function of the program's, or for
+	// the disk, and went on without it. The error says which.
+	ErrCutOff = errors.New("cut off")
 	// ErrFailed: a write to the store failed, and no more writes are taken until the
 	// broker is opened again. What was acknowledged is safe; reads go on.
 	ErrFailed = store.ErrFailed

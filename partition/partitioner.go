@@ -16,13 +16,15 @@ type Partitioner interface {
 	ForTopic(topic string) TopicPartitioner
 }
 
-// TopicPartitioner chooses for one topic and one producer. Its calls do not overlap.
+// TopicPartitioner chooses for one topic and one producer. Its calls do not overlap, and come
+// from within Produce: a panic comes out of that. It may call what it likes but a Produce that
+// would ask it again, which is log.ErrInCallback.
 type TopicPartitioner interface {
 	// Partition returns the partition for r, from 0 to n-1, where n >= 1 is the number
 	// of partitions the topic has now. A result outside makes the produce fail.
 	Partition(r *log.Record, n int) int
-	// OnNewBatch tells that the batch which was filling up is complete, so that a
-	// sticky chooser moves on.
+	// OnNewBatch tells, before the next Partition, that the batch which was filling up is
+	// complete, so that a sticky chooser moves on.
 	OnNewBatch()
 }
 
