@@ -293,11 +293,7 @@ func (b *Broker) end(began time.Time, late error) {
 	b.groups.Close()
 	b.catalogue.Close(ErrClosed)
 	b.committer.Close()
-	err := b.st.Close()
-	if err != nil && b.committer.Failed() != nil {
-		err = fmt.Errorf("%w: %w", ErrFailed, err)
-	}
-	if err = errors.Join(late, err); err != nil {
+	if err := errors.Join(late, b.st.Close()); err != nil {
 		b.err = fmt.Errorf("samsa: close: %w", err)
 	} else {
 		b.logger.Info("broker closed", zap.String("data", b.where()), zap.Duration("took", time.Since(began)))

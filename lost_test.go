@@ -124,7 +124,7 @@ func TestDirectoryLost(t *testing.T) {
 			if got := ends(t, b)[samsa.TopicPartition{Topic: "a"}]; got != 1 {
 				t.Errorf("the topic has %d records, want 1", got)
 			}
-			if err := b.Close(); !errors.Is(err, os.ErrNotExist) {
+			if err := b.Close(); !errors.Is(err, samsa.ErrFailed) || !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("close: %v", err)
 			}
 			goleak.VerifyNone(t, running)

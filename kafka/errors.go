@@ -74,6 +74,8 @@ var codes = []struct {
 	code int16
 }{
 	{log.ErrClosed, codeNetworkException}, // clients try again, elsewhere or later
+	{log.ErrInCallback, codeUnknownServerError},
+	{log.ErrCutOff, codeUnknownServerError},
 	{log.ErrFailed, codeStorageError},
 	{log.ErrDiskFull, codeStorageError}, // clients try again
 	{log.ErrStorage, codeStorageError},
