@@ -259,7 +259,7 @@ func (b *Broker) checkCaller() error {
 	defer b.mu.Unlock()
 	me := goroutine()
 	for c := range b.clients {
-		if c.calls(me) {
+		if c.callsOn(me) {
 			return fmt.Errorf("%w: of %s", ErrInCallback, c.describe())
 		}
 	}

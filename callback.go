@@ -20,9 +20,9 @@ type client interface {
 	// shut ends the client and returns when nothing of it runs any more. It may be called more
 	// than once.
 	shut()
-	// calls reports whether a function of the program's, for which shut would wait, is being
+	// callsOn reports whether a function of the program's, for which shut would wait, is being
 	// called on that goroutine.
-	calls(goroutine uint64) bool
+	callsOn(goroutine uint64) bool
 	describe() string
 }
 
@@ -72,7 +72,7 @@ func shutAll(ctx context.Context, then func(late error) error, clients ...client
 
 // closeClient is the Close of a client.
 func closeClient(c client) error {
-	if c.calls(goroutine()) {
+	if c.callsOn(goroutine()) {
 		return fmt.Errorf("close: %w: of %s", ErrInCallback, c.describe())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)

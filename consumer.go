@@ -459,9 +459,9 @@ func (c *Consumer) over() bool {
 // returned any are, Close cannot know: they come again, unless they were committed.
 func (c *Consumer) Close() error { return closeClient(c) }
 
-// calls implements client.
-func (c *Consumer) calls(goroutine uint64) bool {
-	return c.member != nil && c.member.calls(goroutine)
+// callsOn implements client.
+func (c *Consumer) callsOn(goroutine uint64) bool {
+	return c.member != nil && c.member.callsOn(goroutine)
 }
 
 // shut implements client.

@@ -37,7 +37,7 @@ type neighbour struct{ end func() }
 
 func (n *neighbour) shut() { n.end() }
 
-func (n *neighbour) calls(uint64) bool { return false }
+func (n *neighbour) callsOn(uint64) bool { return false }
 
 func (n *neighbour) describe() string { return "a server" }
 

@@ -246,8 +246,8 @@ func (m *member) end() {
 	})
 }
 
-// calls reports whether a callback runs on that goroutine.
-func (m *member) calls(goroutine uint64) bool {
+// callsOn reports whether a callback runs on that goroutine.
+func (m *member) callsOn(goroutine uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return goroutine != 0 && m.acting != nil && m.caller == goroutine

@@ -248,7 +248,7 @@ func (t *producerTopic) grow(p *Producer, ps []*partition.Partition) {
 
 // waitLocked gives up p.mu until the buffer has shrunk or ctx ends.
 func (p *Producer) waitLocked(ctx context.Context) error {
-	if p.calls(goroutine()) {
+	if p.callsOn(goroutine()) {
 		return fmt.Errorf("%w: a promise, and the buffer is full", ErrInCallback)
 	}
 	if p.room == nil {
@@ -276,7 +276,7 @@ func (p *Producer) ProduceSync(ctx context.Context, records ...Record) ([]Record
 	if len(records) == 0 {
 		return nil, nil
 	}
-	if p.calls(goroutine()) {
+	if p.callsOn(goroutine()) {
 		return nil, fmt.Errorf("produce: %w: a promise", ErrInCallback)
 	}
 	s := synced{out: slices.Clone(records), left: len(records), done: make(chan struct{})}
@@ -330,7 +330,7 @@ func (s *synced) giveUp(err error) {
 // Flush returns when the fate of every record that was produced before the call is
 // known and its promise has returned, or when ctx ends. It cuts lingering short.
 func (p *Producer) Flush(ctx context.Context) error {
-	if p.calls(goroutine()) {
+	if p.callsOn(goroutine()) {
 		return fmt.Errorf("flush: %w: a promise", ErrInCallback)
 	}
 	return p.flush(ctx)
@@ -372,8 +372,8 @@ func (p *Producer) Buffered() int {
 // when a promise does not return for 30 s; what is left to be done is done when it does.
 func (p *Producer) Close() error { return closeClient(p) }
 
-// calls implements client.
-func (p *Producer) calls(goroutine uint64) bool {
+// callsOn implements client.
+func (p *Producer) callsOn(goroutine uint64) bool {
 	return goroutine != 0 && p.finished.caller.Load() == goroutine
 }
 
