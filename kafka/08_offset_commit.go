@@ -57,13 +57,14 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
 // commitCode is the code for a commit that failed. Older clients know no other answer to a
 // generation of a group that does not exist than that the generation is wrong.
 func (c *call) commitCode(err error) int16 {
-	switch unknown := errors.Is(err, log.ErrUnknownGroup); {
+	_, chosen := chosenCode(err)
+	switch unknown := errors.Is(err, log.ErrUnknownGroup) && !chosen; {
 	case unknown && c.version < commitUnknownGroup:
 		return codeIllegalGeneration
 	case unknown:
 		return codeGroupIDNotFound
 	}
-	return c.s.topicCode(err, c.version >= commitByID)
+	return coordinatorCode(err, c.s.topicCode(err, c.version >= commitByID))
 }
 
 // commit commits offsets, whatever the client does meanwhile: it may have sent its last

@@ -60,7 +60,7 @@ func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchRespo
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = rg.Group
 	offsets, err := c.s.in.Groups.Fetch(rg.Group, c.namedPartitions(rg.Topics)...)
-	out.ErrorCode = c.s.codeOf(err)
+	out.ErrorCode = c.s.groupCodeOf(err)
 	switch {
 	case err != nil && c.version >= fetchGroupError:
 	case rg.Topics == nil:
@@ -101,7 +101,7 @@ func (c *call) fetchOffsets(rt kmsg.OffsetFetchRequestGroupTopic, offsets map[lo
 		if !ok || id != noTopic && o.TopicID != id {
 			o = group.Offset{Offset: -1, LeaderEpoch: -1}
 		}
-		t.Partitions = append(t.Partitions, committedOffset(i, o, c.s.codeOf(err)))
+		t.Partitions = append(t.Partitions, committedOffset(i, o, c.s.groupCodeOf(err)))
 	}
 	return t
 }

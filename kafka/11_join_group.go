@@ -26,13 +26,13 @@ func (c *call) joinGroup(req *kmsg.JoinGroupRequest) kmsg.Response {
 	resp.MemberID, resp.Generation = req.MemberID, -1
 	join, err := c.joinRequest(req)
 	if err != nil {
-		resp.ErrorCode = c.s.codeOf(err)
+		resp.ErrorCode = c.s.groupCodeOf(err)
 		return resp
 	}
 	joined := c.s.in.Groups.Join(c.ctx, req.Group, join)
 	resp.MemberID = joined.MemberID
 	if joined.Err != nil {
-		resp.ErrorCode = c.s.codeOf(joined.Err)
+		resp.ErrorCode = c.s.groupCodeOf(joined.Err)
 		return resp
 	}
 	resp.Generation, resp.LeaderID, resp.SkipAssignment = joined.Generation, joined.Leader, joined.SkipAssignment

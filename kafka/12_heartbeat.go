@@ -9,6 +9,6 @@ import (
 // Versions 0 to 4. A group that nobody knows has no members: UNKNOWN_MEMBER_ID.
 func (c *call) heartbeat(req *kmsg.HeartbeatRequest) kmsg.Response {
 	resp := kmsg.NewPtrHeartbeatResponse()
-	resp.ErrorCode = c.s.codeOf(c.s.in.Groups.Heartbeat(req.Group, req.MemberID, orNone(req.InstanceID), req.Generation))
+	resp.ErrorCode = c.s.groupCodeOf(c.s.in.Groups.Heartbeat(req.Group, req.MemberID, orNone(req.InstanceID), req.Generation))
 	return resp
 }

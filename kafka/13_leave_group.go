@@ -15,12 +15,12 @@ const leaveMany = 3
 func (c *call) leaveGroup(req *kmsg.LeaveGroupRequest) kmsg.Response {
 	resp := kmsg.NewPtrLeaveGroupResponse()
 	if err := group.CheckName(req.Group); err != nil {
-		resp.ErrorCode = c.s.codeOf(err)
+		resp.ErrorCode = c.s.groupCodeOf(err)
 		return resp
 	}
 	if c.version < leaveMany {
 		errs := c.s.in.Groups.Leave(req.Group, []group.LeaveMember{{MemberID: req.MemberID}})
-		resp.ErrorCode = c.s.codeOf(errs[0])
+		resp.ErrorCode = c.s.groupCodeOf(errs[0])
 		return resp
 	}
 	leaving := make([]group.LeaveMember, len(req.Members))
@@ -29,7 +29,7 @@ func (c *call) leaveGroup(req *kmsg.LeaveGroupRequest) kmsg.Response {
 	}
 	for i, err := range c.s.in.Groups.Leave(req.Group, leaving) {
 		m := kmsg.NewLeaveGroupResponseMember()
-		m.MemberID, m.InstanceID, m.ErrorCode = req.Members[i].MemberID, req.Members[i].InstanceID, c.s.codeOf(err)
+		m.MemberID, m.InstanceID, m.ErrorCode = req.Members[i].MemberID, req.Members[i].InstanceID, c.s.groupCodeOf(err)
 		resp.Members = append(resp.Members, m)
 	}
 	return resp

@@ -34,7 +34,7 @@ func (c *call) syncGroup(req *kmsg.SyncGroupRequest) kmsg.Response {
 		Assignments:  assignments,
 	})
 	if synced.Err != nil {
-		resp.ErrorCode = c.s.codeOf(synced.Err)
+		resp.ErrorCode = c.s.groupCodeOf(synced.Err)
 		return resp
 	}
 	resp.ProtocolType, resp.Protocol = &synced.ProtocolType, &synced.ProtocolName

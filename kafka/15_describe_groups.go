@@ -33,7 +33,7 @@ func (c *call) describeGroups(req *kmsg.DescribeGroupsRequest) kmsg.Response {
 			d.State = group.Dead
 		}
 		if err != nil && (d.State != group.Dead || c.version >= describeNotFound) {
-			g.ErrorCode, g.ErrorMessage = c.s.codeOf(err), message(err)
+			g.ErrorCode, g.ErrorMessage = c.s.groupCodeOf(err), message(err)
 		}
 		if err == nil || d.State == group.Dead {
 			g.State, g.ProtocolType, g.Protocol = d.State.String(), d.ProtocolType, d.ProtocolName

@@ -12,7 +12,7 @@ func (c *call) deleteGroups(req *kmsg.DeleteGroupsRequest) kmsg.Response {
 	for _, name := range req.Groups {
 		g := kmsg.NewDeleteGroupsResponseGroup()
 		err := c.s.in.Groups.Delete(c.ctx, name)
-		g.Group, g.ErrorCode, g.ErrorMessage = name, c.s.codeOf(err), message(err)
+		g.Group, g.ErrorCode, g.ErrorMessage = name, c.s.groupCodeOf(err), message(err)
 		resp.Groups = append(resp.Groups, g)
 	}
 	return resp

@@ -27,7 +27,7 @@ func (c *call) offsetDelete(req *kmsg.OffsetDeleteRequest) kmsg.Response {
 	}
 	kept, err := c.s.in.Groups.DeleteOffsets(c.ctx, req.Group, tps...)
 	if err != nil {
-		resp.ErrorCode = c.s.codeOf(err)
+		resp.ErrorCode = c.s.groupCodeOf(err)
 		return resp
 	}
 	for _, tp := range kept {
@@ -38,7 +38,7 @@ func (c *call) offsetDelete(req *kmsg.OffsetDeleteRequest) kmsg.Response {
 		t.Topic = rt.Topic
 		for _, rp := range rt.Partitions {
 			p := kmsg.NewOffsetDeleteResponseTopicPartition()
-			p.Partition, p.ErrorCode = rp.Partition, c.s.codeOf(errs[log.TopicPartition{Topic: rt.Topic, Partition: rp.Partition}])
+			p.Partition, p.ErrorCode = rp.Partition, c.s.groupCodeOf(errs[log.TopicPartition{Topic: rt.Topic, Partition: rp.Partition}])
 			t.Partitions = append(t.Partitions, p)
 		}
 		resp.Topics = append(resp.Topics, t)

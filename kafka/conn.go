@@ -13,8 +13,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
-
-	"github.com/samsa-go/samsa/internal/probe"
 )
 
 // conn is one connection. Its reader hands requests to its server in order, and its server
@@ -206,8 +204,7 @@ func (c *conn) carryOut(cl *call, q *queue) {
 		return
 	}
 	if err := c.meetFaults(cl, q); err != nil {
-		c.breakOff(err)
-		c.forget(cl)
+		c.fail(cl, err)
 		return
 	}
 	if cl.entry.begin != nil {
@@ -218,15 +215,27 @@ func (c *conn) carryOut(cl *call, q *queue) {
 	c.reply(cl, cl.entry.answer(cl, cl.req))
 }
 
-// meetFaults lets the test kit interfere with a request, behind the answers to those before it.
-// An error ends the connection.
+// meetFaults lets the test kit interfere with a request, behind the answers to those before it, and
+// returns the error that it is to fail with.
 func (c *conn) meetFaults(cl *call, q *queue) error {
 	points := c.s.in.Committer.Probes()
 	if points.Get() == nil {
 		return nil
 	}
 	c.finish(q, true)
-	return points.Meet(c.ctx, probe.Work{Op: probe.Request, Client: cl.clientID})
+	return points.Meet(c.ctx, cl.work())
+}
+
+// fail answers with the code that err asks for, or ends the connection.
+func (c *conn) fail(cl *call, err error) {
+	var resp kmsg.Response
+	if code, ok := chosenCode(err); ok {
+		resp = cl.failed(code)
+	}
+	if resp == nil {
+		c.breakOff(err)
+	}
+	c.reply(cl, resp)
 }
 
 // finish answers the requests at the head of q that are done; with all it waits for the others

@@ -21,6 +21,8 @@ const (
 	codeMessageTooLarge                    int16 = 10
 	codeOffsetMetadataTooLarge             int16 = 12
 	codeNetworkException                   int16 = 13
+	codeCoordinatorNotAvailable            int16 = 15
+	codeNotCoordinator                     int16 = 16
 	codeInvalidTopic                       int16 = 17
 	codeRecordListTooLarge                 int16 = 18
 	codeInvalidRequiredAcks                int16 = 21
@@ -140,6 +142,9 @@ func (e protocolError) Error() string { return e.text }
 func (s *Server) codeOf(err error) int16 {
 	if err == nil {
 		return codeNone
+	}
+	if code, ok := chosenCode(err); ok {
+		return code
 	}
 	var pe protocolError
 	if errors.As(err, &pe) {

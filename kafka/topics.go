@@ -28,7 +28,7 @@ func (s *Server) topic(name string, id topic.ID, byID bool) (*topic.Topic, error
 // topicCode is codeOf where a request may have named its topic by its id: it was there, and is
 // deleted by now.
 func (s *Server) topicCode(err error, byID bool) int16 {
-	if byID && errors.Is(err, log.ErrUnknownTopic) {
+	if _, chosen := chosenCode(err); !chosen && byID && errors.Is(err, log.ErrUnknownTopic) {
 		return codeUnknownTopicID
 	}
 	return s.codeOf(err)

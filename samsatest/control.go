@@ -146,12 +146,14 @@ type target struct {
 	partitions []int32 // none for all
 	group      string  // "" for all
 	client     string  // "" for all
+	keys       []int16 // of the API, for requests; none for all
 }
 
 // concerns reports whether w is what t names.
 func (t target) concerns(w probe.Work) bool {
 	switch {
 	case w.Op != t.op,
+		len(t.keys) > 0 && !slices.Contains(t.keys, w.Key),
 		t.group != "" && w.Group != t.group,
 		t.client != "" && t.client != w.Client && t.client != w.Member:
 		return false
@@ -159,6 +161,6 @@ func (t target) concerns(w probe.Work) bool {
 		return true
 	}
 	return slices.ContainsFunc(w.Partitions, func(tp log.TopicPartition) bool {
-		return tp.Topic == t.topic && (len(t.partitions) == 0 || slices.Contains(t.partitions, tp.Partition))
+		return tp.Topic == t.topic && (len(t.partitions) == 0 || tp.Partition < 0 || slices.Contains(t.partitions, tp.Partition))
 	})
 }

@@ -50,7 +50,12 @@
 //	samsatest.Joins(b, "billing").FailWith(samsa.ErrGroupFull)
 //
 // They act below the Go API, so that Kafka clients (see Kafka) meet them too, as the error codes
-// that fit, and Requests besides, which act on their connections. There
-// are FillDisk, Crash, CutPower, Restart, Expire and Corrupt besides. Closing a broker ends
+// that fit, or as any Code. Requests act on what such clients ask, whatever it is:
+//
+//	samsatest.Appends(b, "orders", 1).Next(2).FailWith(samsatest.Code(kerr.NotLeaderForPartition.Code))
+//	samsatest.Requests(b, kmsg.Heartbeat.Int16()).OfGroup("billing").FailWith(samsatest.Code(kerr.UnknownMemberID.Code))
+//	samsatest.Requests(b).By("shop").Hold()                   // a black hole
+//
+// There are FillDisk, Crash, CutPower, Restart, Expire and Corrupt besides. Closing a broker ends
 // its faults.
 package samsatest

@@ -7,6 +7,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/probe"
+	"github.com/samsa-go/samsa/kafka"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -57,13 +58,36 @@ func Joins(b *samsa.Broker, group string) Target {
 	return Target{b: b, what: target{op: probe.Join, group: group}}
 }
 
-// Requests are the requests of Kafka clients (see Kafka), of any kind, as they come. Fail, with
-// whatever error, drops the connection; Delay makes it slow; Hold makes a black hole of it, in
-// which requests vanish and are not answered, until Release lets them go on. With By these
-// happen to one client id. What a client has sent before is answered.
-func Requests(b *samsa.Broker) Target {
-	return Target{b: b, what: target{op: probe.Request}}
+// Request is a Target that is a request of a Kafka client.
+type Request struct{ Target }
+
+// Requests are the requests of Kafka clients (see Kafka) as they come, those with one of these API
+// keys (0 is Produce, as in kmsg.Produce.Int16()), or of any kind. FailWith a Code has the request
+// answered with that code, and so is every topic and partition that it names, while the broker does
+// nothing. Any other error, and Fail, drops the connection; Delay makes it slow; Hold makes a black
+// hole of it, in which requests vanish and are not answered, until Release lets them go on. With By
+// these happen to one client id. What a client has sent before is answered.
+func Requests(b *samsa.Broker, keys ...int16) Request {
+	return Request{Target{b: b, what: target{op: probe.Request, keys: keys}}}
 }
+
+// Of restricts r to requests that name a topic, or one of these partitions of it.
+func (r Request) Of(topic string, partitions ...int32) Request {
+	r.what.topic, r.what.partitions = topic, partitions
+	return r
+}
+
+// OfGroup restricts r to requests about a group.
+func (r Request) OfGroup(group string) Request {
+	r.what.group = group
+	return r
+}
+
+// Code is an error code of Kafka, for FailWith: Kafka clients get that code, and callers of the Go API
+// an error that wraps it and the error of package samsa that fits, or else ErrUnavailable.
+//
+//	samsatest.Appends(b, "orders", 1).FailWith(samsatest.Code(kerr.NotLeaderForPartition.Code))
+type Code = kafka.Code
 
 // Next has the fault act on the next n only.
 func (t Target) Next(n int) Target {
@@ -90,10 +114,13 @@ func (w Write) Stored() Target {
 	return w.Target
 }
 
-// Fail makes what is hit fail with ErrUnavailable. Nothing of it is done, unless t is Stored.
+// Fail makes what is hit fail with ErrUnavailable. Nothing of it is done, unless t is Stored. Kafka
+// clients get KAFKA_STORAGE_ERROR for appends and fetches and NOT_COORDINATOR for joins and commits, after
+// which they try again.
 func (t Target) Fail() *Fault { return t.FailWith(errFault) }
 
-// FailWith is Fail with that error, which the caller gets wrapped with what it concerns.
+// FailWith is Fail with that error, which the caller gets wrapped with what it concerns. Kafka
+// clients get the code that fits the error; a Code is any of Kafka's.
 func (t Target) FailWith(err error) *Fault {
 	return t.make(&Fault{err: err, name: "fail"})
 }

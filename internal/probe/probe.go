@@ -33,7 +33,8 @@ const (
 // that are not known, are zero.
 type Work struct {
 	Op         Op
-	Partitions []log.TopicPartition // that are appended to, read or committed
+	Key        int16                // of the API, for Request
+	Partitions []log.TopicPartition // that are appended to, read, committed or named; -1 is a whole topic
 	Group      string
 	Member     string // its id
 	Client     string // the client id of who asks
