@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,29 @@ func TestInconsistentProtocol(t *testing.T) {
 		a.leave()
 		b.start()
 		b.wantOwns("t/0")
+	})
+}
+
+// A leader from elsewhere that assigns nonsense is an error of Poll that has a name.
+func TestMalformedAssignment(t *testing.T) {
+	story(t, 1, func(k *kit) {
+		r := k.remote("g", "t")
+		r.join()
+		c := k.worker("g", eager("c"))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := c.Poll(k.ctx); !errors.Is(err, ErrInconsistentProtocol) || !strings.Contains(err.Error(), "malformed") {
+				t.Errorf("Poll: %v", err)
+			}
+		})
+		synctest.Wait()
+		r.join()
+		nonsense := map[string][]byte{r.joined.Members[1].ID: {0, 0, 0, 9}}
+		req := group.SyncRequest{MemberID: r.id, Generation: r.generation, Assignments: nonsense}
+		if resp := k.groups.Sync(k.ctx, "g", req); resp.Err != nil {
+			t.Error(resp.Err)
+		}
+		wg.Wait()
 	})
 }
 

@@ -2,12 +2,13 @@ package group
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
 )
 
 // The bytes in JoinGroup and SyncGroup that members exchange through the coordinator:
@@ -26,8 +27,9 @@ import (
 // Arrays and bytes have int32 lengths, strings int16 ones. Later versions add fields at
 // the end, so a reader ignores what is behind those that it knows.
 
-// ErrMalformedProtocol says that the consumer protocol bytes of a member can't be read.
-var ErrMalformedProtocol = errors.New("malformed consumer protocol")
+// ErrMalformedProtocol says that the consumer protocol bytes of a member can't be read: it is a kind
+// of log.ErrInconsistentProtocol.
+var ErrMalformedProtocol = fmt.Errorf("%w: malformed consumer protocol", log.ErrInconsistentProtocol)
 
 const protocolVersion = 3 // of both, what this package writes
 

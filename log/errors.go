@@ -9,7 +9,7 @@ import (
 // The errors that a caller can act on. They reach users of the module root under the
 // same names, wrapped once with the topic, partition or offset they concern: every error that
 // leaves a public function wraps exactly one of them, but for those of the caller's own context
-// and functions.
+// and functions, and of package net where the wire door listens.
 //
 // Those that the store has already are its own values, so that nobody needs to translate.
 var (
