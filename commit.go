@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"go.uber.org/zap"
 
@@ -274,22 +273,6 @@ func (c *Consumer) saved(offsets map[TopicPartition]group.Offset) {
 			tr.saved = o.Offset
 		}
 	}
-}
-
-// subscription returns the names of the topics that a group consumer wants, sorted.
-func (c *Consumer) subscription() []string {
-	names := make(map[string]bool)
-	for _, name := range c.opts.Topics {
-		names[name] = true
-	}
-	if c.opts.TopicPattern != nil {
-		for _, t := range c.b.catalogue.List() {
-			if c.opts.TopicPattern.MatchString(t.Name()) {
-				names[t.Name()] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
 }
 
 // acquire begins to read tps, each at its committed offset, and returns those that are

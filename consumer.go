@@ -109,11 +109,13 @@ func (c *Consumer) prepare() error {
 		_, err := c.b.topic(context.Background(), name)
 		errs = append(errs, err)
 	}
-	c.born = make(map[TopicID]int32)
-	for _, t := range c.b.catalogue.List() {
-		c.born[t.ID()] = int32(len(t.Partitions()))
-	}
 	c.member = newMember(c)
+	c.born = make(map[TopicID]int32)
+	for _, name := range c.member.wants.names() {
+		if t, err := c.b.catalogue.Get(name); err == nil {
+			c.born[t.ID()] = int32(len(t.Partitions()))
+		}
+	}
 	return errors.Join(errs...)
 }
 

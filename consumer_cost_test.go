@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,5 +179,50 @@ func BenchmarkConsumerTopics(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*topics), "µs/topic")
 		})
+	}
+}
+
+// A subscription by pattern looks at the topics that have come and gone since, and is made anew
+// only if it wants them.
+func TestSubscriptionFollowsTheCatalogue(t *testing.T) {
+	k := inMemory(t, Options{})
+	for i := range 100 {
+		k.create(fmt.Sprintf("t%02d", i), 1)
+	}
+	s := newSubscription(k.catalogue, ConsumerOptions{Topics: []string{"t05", "named"}, TopicPattern: regexp.MustCompile("^t")})
+	before := s.names()
+	if len(before) != 101 || before[0] != "named" {
+		t.Fatalf("%d topics: %v", len(before), before)
+	}
+	places := s.changes
+	k.create("other", 1)
+	k.drop("other")
+	if after := s.names(); &after[0] != &before[0] {
+		t.Error("made anew because of a topic that it does not want")
+	}
+	if n := testing.AllocsPerRun(10, func() { s.names() }); n > 0 {
+		t.Errorf("%.0f allocations when nothing has changed", n)
+	}
+	if tp, _ := places.Next(); tp.Name() != "other" {
+		t.Errorf("looked at %s", tp.Name())
+	}
+	k.create("t-new", 1)
+	k.drop("t07")
+	k.drop("t05") // named, too
+	k.drop("t08")
+	k.create("t08", 1)
+	got := fmt.Sprint(s.names())
+	if len(s.names()) != 101 || !strings.Contains(got, "t-new") || strings.Contains(got, "t07") || !strings.Contains(got, "t05 t06 t08") {
+		t.Errorf("got %s", got)
+	}
+	if len(before) != 101 || before[0] != "named" {
+		t.Error("what was told before has changed")
+	}
+}
+
+func (k *kit) drop(topic string) {
+	k.t.Helper()
+	if err := k.Topics().Delete(k.ctx, topic); err != nil {
+		k.t.Fatal(err)
 	}
 }

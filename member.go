@@ -15,6 +15,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // member is a consumer's part in its group.
@@ -27,6 +28,7 @@ type member struct {
 	c           *Consumer
 	opts        MemberOptions
 	cooperative bool
+	wants       *subscription
 	waiter      *partition.Waiter // wakes the keeper
 	ctx         context.Context   // ends when the consumer is closed
 	cancel      context.CancelFunc
@@ -45,11 +47,13 @@ type member struct {
 	lastIn     int32            // the generation of last; -1 without
 	leader     bool
 	shapes     map[string]shape // of the topics that the leader has assigned
-	subscribed []string         // as told at the last join, sorted
-	acting     chan struct{}    // closed when the step under way is done; nil without one
-	caller     uint64           // the goroutine of that step, on which callbacks run
-	ended      bool             // Close has begun: no more steps
-	closed     bool             // nothing can be committed any more
+	compared   bool             // with the catalogue as it is up to changes
+	changes    topic.Changes
+	subscribed []string      // as told at the last join, sorted
+	acting     chan struct{} // closed when the step under way is done; nil without one
+	caller     uint64        // the goroutine of that step, on which callbacks run
+	ended      bool          // Close has begun: no more steps
+	closed     bool          // nothing can be committed any more
 
 	polling  bool
 	polledAt time.Time
@@ -61,7 +65,8 @@ func newMember(c *Consumer) *member {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &member{
 		c: c, opts: c.opts.Member, cooperative: true, waiter: partition.NewWaiter(),
-		ctx: ctx, cancel: cancel, committing: make(chan struct{}, 1),
+		wants: newSubscription(c.b.catalogue, c.opts),
+		ctx:   ctx, cancel: cancel, committing: make(chan struct{}, 1),
 		generation: -1, lastIn: -1, rejoin: true, polledAt: time.Now(),
 	}
 	for _, a := range m.opts.Assignors {
@@ -172,22 +177,35 @@ func (m *member) checkPoll() {
 // checkTopics asks for a rebalance when topics have come, gone or grown. After a round
 // adopt has it called again.
 func (m *member) checkTopics() {
-	topics := m.c.subscription()
+	topics := m.wants.names()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.joined || m.rejoin || m.round != nil {
-		return
-	}
-	changed := !slices.Equal(topics, m.subscribed)
-	if m.leader {
-		for name, then := range m.shapes {
-			changed = changed || m.shape(name) != then
-		}
-	}
-	if changed {
+	able := m.joined && !m.rejoin && m.round == nil
+	if able && !slices.Equal(topics, m.subscribed) || m.reshapedLocked(able && m.leader) {
 		m.rejoin = true
 		m.c.ready.Wake()
 	}
+}
+
+// reshapedLocked reports whether a topic that the leader has assigned is not what it was. It
+// compares all of them once, and then those that change; with leading false it begins anew.
+func (m *member) reshapedLocked(leading bool) bool {
+	changed := false
+	switch {
+	case !leading:
+		m.compared, m.changes = false, topic.Changes{}
+	case !m.compared:
+		m.compared, m.changes = true, m.c.b.catalogue.Changes()
+		for name, then := range m.shapes {
+			changed = changed || m.shape(name) != then
+		}
+	default:
+		for t, _ := m.changes.Next(); t != nil; t, _ = m.changes.Next() {
+			then, ok := m.shapes[t.Name()]
+			changed = changed || ok && m.shape(t.Name()) != then
+		}
+	}
+	return changed
 }
 
 // forget asks for a rebalance because an owned topic was deleted: if there is a new one of

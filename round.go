@@ -135,7 +135,7 @@ func (m *member) sync(r *round, resp group.JoinResponse) group.SyncResponse {
 			req.Assignments = m.assign(resp, members, shapes)
 		}
 		m.mu.Lock()
-		m.shapes = shapes
+		m.shapes, m.compared = shapes, false
 		m.mu.Unlock()
 	}
 	return m.c.b.groups.Sync(r.ctx, m.c.opts.Group, req)

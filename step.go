@@ -158,7 +158,7 @@ func (m *member) begin(ctx context.Context) {
 	if !m.cooperative {
 		m.revoke(ctx, owned)
 	}
-	topics := m.c.subscription()
+	topics := m.wants.names()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.lost {

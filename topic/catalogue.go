@@ -32,8 +32,6 @@ type Catalogue struct {
 	committer *partition.Committer
 	logger    *zap.Logger // is told what is created, altered and deleted
 
-	version atomic.Uint64 // rises with every change
-
 	change chan struct{}          // capacity 1: held by whoever changes the catalogue
 	next   int64                  // number of the next topic; guarded by change
 	coming atomic.Pointer[change] // the next one
@@ -484,9 +482,6 @@ func (c *Catalogue) Close(err error) {
 		}
 	}
 }
-
-// Version returns a number that rises with every creation, change and deletion.
-func (c *Catalogue) Version() uint64 { return c.version.Load() }
 
 func (c *Catalogue) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {

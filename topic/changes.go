@@ -34,7 +34,6 @@ func (c *Catalogue) noteLocked(t *Topic, gone bool) {
 	this.topic, this.gone = t, gone
 	c.coming.Store(next)
 	this.next.Store(next)
-	c.version.Add(1)
 	for w := range c.watchers {
 		w.Wake()
 	}
