@@ -185,7 +185,8 @@ func (p *Producer) sendNext(scratch *[]byte) bool {
 		return false
 	}
 	l := p.ready[0]
-	p.ready = slices.Delete(p.ready, 0, 1)
+	p.ready[0] = nil
+	p.ready = p.ready[1:] // as many as there are partitions may wait: they do not move up
 	l.queued = false
 	if !l.sendableLocked() {
 		return true

@@ -1,10 +1,15 @@
 package kafka
 
 import (
+	"maps"
 	"math"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/topic"
 )
 
 // DescribeLogDirs: how many bytes each partition takes.
@@ -15,7 +20,7 @@ func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir, dir.TotalBytes, dir.UsableBytes = c.s.logDir(), -1, -1
 	wanted := wantedPartitions(req)
-	for _, t := range c.s.in.Catalogue.List() {
+	for _, t := range c.namedTopics(req) {
 		out := kmsg.NewDescribeLogDirsResponseDirTopic()
 		out.Topic = t.Name()
 		for i, p := range t.Partitions() {
@@ -36,6 +41,20 @@ func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 	}
 	resp.Dirs = append(resp.Dirs, dir)
 	return resp
+}
+
+// namedTopics are those that the request is about, by name: all of them if it names none.
+func (c *call) namedTopics(req *kmsg.DescribeLogDirsRequest) []*topic.Topic {
+	if req.Topics == nil {
+		return c.s.in.Catalogue.List()
+	}
+	topics := make(map[string]*topic.Topic)
+	for _, rt := range req.Topics {
+		if t, err := c.s.in.Catalogue.Get(rt.Topic); err == nil {
+			topics[rt.Topic] = t
+		}
+	}
+	return slices.SortedFunc(maps.Values(topics), func(a, b *topic.Topic) int { return strings.Compare(a.Name(), b.Name()) })
 }
 
 // logDir is the data directory, as it is called wherever the process stands.
