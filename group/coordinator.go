@@ -36,17 +36,20 @@ type Coordinator struct {
 	opts      Options
 	wg        sync.WaitGroup
 	stop      chan struct{} // closed when Close begins
+	changing  chan struct{} // full while limits are being changed
 	readers   readers
 
 	mu     sync.Mutex // guards what follows
 	groups map[string]*entry
 	rules  Rules // of new groups; each group has its own
-	closed bool
+	// changed is the limits in rules that are not those of the options, as broker configs.
+	changed map[string]string
+	closed  bool
 }
 
 // Options of a Coordinator.
 type Options struct {
-	Rules Rules // at first; see SetRules
+	Rules Rules // but for those that were changed by ChangeLimits
 	// OffsetsRetention is how long the offsets of a group stay once it is empty; 0 means
 	// 7 days (offsets.retention.minutes).
 	OffsetsRetention time.Duration
@@ -72,7 +75,10 @@ func Open(st store.Store, committer *partition.Committer, topics Topics, opts Op
 	}
 	c := &Coordinator{
 		st: st, committer: committer, topics: topics, opts: opts, rules: opts.Rules,
-		stop: make(chan struct{}), groups: make(map[string]*entry),
+		stop: make(chan struct{}), changing: make(chan struct{}, 1), groups: make(map[string]*entry),
+	}
+	if err := c.loadLimits(); err != nil {
+		return nil, err
 	}
 	if err := c.load(); err != nil {
 		return nil, err
@@ -88,10 +94,10 @@ func (c *Coordinator) Rules() Rules {
 	return c.rules
 }
 
-// SetRules changes the limits on groups, for joins from now on. Calls must not overlap.
-func (c *Coordinator) SetRules(rules Rules) {
+// setRules puts the limits that were changed in force.
+func (c *Coordinator) setRules(rules Rules, changed map[string]string) {
 	c.mu.Lock()
-	c.rules = rules
+	c.rules, c.changed = rules, changed
 	entries := slices.Collect(maps.Values(c.groups))
 	c.mu.Unlock()
 	for _, en := range entries {

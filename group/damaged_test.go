@@ -52,6 +52,31 @@ func TestDamagedGroup(t *testing.T) {
 	})
 }
 
+// Limits that cannot be read, or that the options leave no room for, are none.
+func TestDamagedLimits(t *testing.T) {
+	atDesk(t, func(t *testing.T, o *office, reopen func()) {
+		for _, text := range []string{"nonsense", `{"version":2}`, `{"version":1,"configs":{"group.max.size":"-1"}}`} {
+			o.raw(limitsKey(), text)
+			reopen()
+			if got := o.Rules(); got != (Rules{}) {
+				t.Errorf("%s: the rules are %+v", text, got)
+			}
+			size := func(n string) error {
+				return o.ChangeLimits(t.Context(), false, func(changed map[string]string) error {
+					changed["group.max.size"] = n
+					return nil
+				})
+			}
+			o.wantError("change", size("7"), nil)
+			o.wantError("change", size("0"), log.ErrInvalidConfig)
+			reopen()
+			if got := o.Rules(); got != (Rules{MaxMembers: 7}) {
+				t.Errorf("changed: the rules are %+v", got)
+			}
+		}
+	})
+}
+
 func TestDamagedOffset(t *testing.T) {
 	atDesk(t, func(t *testing.T, o *office, reopen func()) {
 		o.raw(offsetKey("g", orders(1)), "nonsense")

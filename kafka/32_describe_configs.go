@@ -2,15 +2,15 @@ package kafka
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // DescribeConfigs: the configs of topics and of the broker.
 //
-// Versions 0 to 4. The broker has the few configs that clients look at; they cannot be
-// changed. Left out: documentation, and all other resources, which are INVALID_REQUEST.
+// Versions 0 to 4. The broker has the configs that it obeys and the few more that clients look at,
+// with documentation (KIP-569). Left out: that of topic configs, and all other resources, which are
+// INVALID_REQUEST.
 func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	for _, rr := range req.Resources {
@@ -20,7 +20,7 @@ func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 		r.ErrorCode, r.ErrorMessage = c.s.codeOf(err), message(err)
 		for _, e := range entries {
 			if len(rr.ConfigNames) == 0 || slices.Contains(rr.ConfigNames, e.name) {
-				r.Configs = append(r.Configs, e.describe(req.IncludeSynonyms))
+				r.Configs = append(r.Configs, e.describe(req))
 			}
 		}
 		resp.Resources = append(resp.Resources, r)
@@ -38,21 +38,24 @@ func (c *call) resourceConfigs(rr kmsg.DescribeConfigsRequestResource) ([]config
 		}
 		return c.topicConfigs(t.Config()), nil
 	case kmsg.ConfigResourceTypeBroker:
-		if rr.ResourceName != "" && rr.ResourceName != strconv.Itoa(int(c.s.opts.NodeID)) {
-			return nil, protocolError{codeInvalidRequest, "there is no broker " + strconv.Quote(rr.ResourceName)}
+		if err := c.checkBroker(rr.ResourceName); err != nil {
+			return nil, err
 		}
 		return c.brokerConfigs(), nil
 	}
 	return nil, protocolError{codeInvalidRequest, "only topics and the broker have configs"}
 }
 
-func (e configEntry) describe(synonyms bool) kmsg.DescribeConfigsResponseResourceConfig {
+func (e configEntry) describe(req *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {
 	out := kmsg.NewDescribeConfigsResponseResourceConfig()
-	out.Name, out.Value, out.Source, out.ConfigType = e.name, &e.value, e.source, e.kind()
+	out.Name, out.Value, out.Source, out.ConfigType = e.name, &e.value, e.source, e.kind
 	out.IsDefault = e.source == kmsg.ConfigSourceDefaultConfig
-	out.ReadOnly = e.source == kmsg.ConfigSourceStaticBrokerConfig
+	out.ReadOnly = e.readOnly
+	if req.IncludeDocumentation && e.doc != "" {
+		out.Documentation = &e.doc
+	}
 	for _, v := range e.synonyms {
-		if !synonyms {
+		if !req.IncludeSynonyms {
 			break
 		}
 		s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()

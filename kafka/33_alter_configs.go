@@ -8,9 +8,10 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// AlterConfigs: replaces the configs of topics; what is not named goes back to its default.
+// AlterConfigs: replaces the configs of topics, and those of the broker that can be changed; what is
+// not named goes back to its default.
 //
-// Versions 0 to 2. The broker's configs cannot be changed.
+// Versions 0 to 2.
 func (c *call) alterConfigs(req *kmsg.AlterConfigsRequest) kmsg.Response {
 	resp := kmsg.NewPtrAlterConfigsResponse()
 	times := make(map[resource]int)
@@ -22,6 +23,12 @@ func (c *call) alterConfigs(req *kmsg.AlterConfigsRequest) kmsg.Response {
 		r.ResourceType, r.ResourceName = rr.ResourceType, rr.ResourceName
 		err := c.alter(times, resource{rr.ResourceType, rr.ResourceName}, req.ValidateOnly, func(config *topic.Config) error {
 			return c.replaceConfigs(config, rr.Configs)
+		}, func() error {
+			edits := make([]configEdit, len(rr.Configs))
+			for i, rc := range rr.Configs {
+				edits[i].Name, edits[i].Value = rc.Name, rc.Value
+			}
+			return c.changeBroker(rr.ResourceName, req.ValidateOnly, true, edits)
 		})
 		r.ErrorCode, r.ErrorMessage = c.s.codeOf(err), message(err)
 		resp.Resources = append(resp.Resources, r)
@@ -48,14 +55,18 @@ type resource struct {
 	name string
 }
 
-// alter changes the configs of a resource, which must be a topic and which the request may name
-// once; times says how often it does.
-func (c *call) alter(times map[resource]int, r resource, validateOnly bool, edit func(*topic.Config) error) error {
+// alter changes the configs of a resource, a topic by edit or the broker by changeBroker. The request
+// may name it once; times says how often it does.
+func (c *call) alter(times map[resource]int, r resource, validateOnly bool, edit func(*topic.Config) error, changeBroker func() error) error {
 	if n := times[r]; n > 1 {
 		return protocolError{codeInvalidRequest, fmt.Sprintf("the request names %q %d times", r.name, n)}
 	}
-	if r.kind != kmsg.ConfigResourceTypeTopic {
-		return protocolError{codeInvalidRequest, "only the configs of topics can be changed"}
+	switch r.kind {
+	case kmsg.ConfigResourceTypeTopic:
+	case kmsg.ConfigResourceTypeBroker:
+		return changeBroker()
+	default:
+		return protocolError{codeInvalidRequest, "only topics and the broker have configs"}
 	}
 	return c.s.change(c.s.ctx, r.name, validateOnly, edit)
 }

@@ -10,9 +10,10 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// IncrementalAlterConfigs: sets and unsets configs of topics, one by one.
+// IncrementalAlterConfigs: sets and unsets configs, one by one, of topics and of the broker, whose
+// limits on groups can be changed.
 //
-// Versions 0 and 1. The broker's configs cannot be changed.
+// Versions 0 and 1.
 func (c *call) incrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRequest) kmsg.Response {
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
 	times := make(map[resource]int)
@@ -24,6 +25,8 @@ func (c *call) incrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRequest)
 		r.ResourceType, r.ResourceName = rr.ResourceType, rr.ResourceName
 		err := c.alter(times, resource{rr.ResourceType, rr.ResourceName}, req.ValidateOnly, func(config *topic.Config) error {
 			return c.editConfigs(config, rr.Configs)
+		}, func() error {
+			return c.changeBroker(rr.ResourceName, req.ValidateOnly, false, rr.Configs)
 		})
 		r.ErrorCode, r.ErrorMessage = c.s.codeOf(err), message(err)
 		resp.Resources = append(resp.Resources, r)

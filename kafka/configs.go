@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -16,6 +15,9 @@ import (
 type configEntry struct {
 	configValue
 	synonyms []configValue // that of the entry first, and those that would be in force without it
+	kind     kmsg.ConfigType
+	readOnly bool
+	doc      string // "" for none
 }
 
 // configValue is what a config, under the name that it has there, is set to somewhere.
@@ -39,7 +41,9 @@ func (c *call) topicConfigs(config topic.Config) []configEntry {
 			values = append(values, configValue{name, own[name], kmsg.ConfigSourceDynamicTopicConfig})
 		}
 		slices.Reverse(values)
-		entries = append(entries, configEntry{configValue{name, values[0].value, values[0].source}, values})
+		entries = append(entries, configEntry{
+			configValue: configValue{name, values[0].value, values[0].source}, synonyms: values, kind: configKind(name),
+		})
 	}
 	return entries
 }
@@ -65,37 +69,14 @@ var brokerNames = map[string]string{
 
 func brokerName(name string) string { return cmp.Or(brokerNames[name], "log."+name) }
 
-// brokerConfigs returns the broker's configs, by name.
-func (c *call) brokerConfigs() []configEntry {
-	node := strconv.Itoa(int(c.s.opts.NodeID))
-	partitions := max(1, c.s.in.TopicDefaults.Partitions)
-	var entries []configEntry
-	for _, kv := range [][2]string{
-		{"auto.create.topics.enable", strconv.FormatBool(c.s.in.AutoCreateTopics)},
-		{"broker.id", node},
-		{"default.replication.factor", "1"},
-		{"message.max.bytes", c.s.in.TopicDefaults.Configs()["max.message.bytes"]},
-		{"min.insync.replicas", "1"},
-		{"node.id", node},
-		{"num.partitions", strconv.Itoa(partitions)},
-		{"socket.request.max.bytes", strconv.Itoa(c.s.opts.MaxFrameBytes)},
-	} {
-		v := configValue{kv[0], kv[1], kmsg.ConfigSourceStaticBrokerConfig}
-		entries = append(entries, configEntry{v, []configValue{v}})
-	}
-	return entries
-}
-
-func (e configEntry) kind() kmsg.ConfigType { return configKind(e.name) }
-
-// configKind is the type of a config.
+// configKind is the type of a topic config.
 func configKind(name string) kmsg.ConfigType {
 	switch name {
 	case "cleanup.policy", "follower.replication.throttled.replicas", "leader.replication.throttled.replicas":
 		return kmsg.ConfigTypeList
 	case "compression.type", "message.format.version", "message.timestamp.type":
 		return kmsg.ConfigTypeString
-	case "auto.create.topics.enable", "message.downconversion.enable", "preallocate", "remote.storage.enable",
+	case "message.downconversion.enable", "preallocate", "remote.storage.enable",
 		"unclean.leader.election.enable":
 		return kmsg.ConfigTypeBoolean
 	case "min.cleanable.dirty.ratio":

@@ -16,7 +16,7 @@ import (
 //	'j' topic u32  partition u32  last u64          a rewrite of batches under way: the last offset it covers
 //	'p' topic u32  partition u32  producer u64      what a partition knows of an idempotent producer
 //	'i' name                                        producers: "n" (next id), "p"+name (of an id)
-//	'm' name                                        the broker as a whole: "c" (its cluster id)
+//	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups)
 //	'a' ...                                         the application's own keys
 const (
 	prefixStore     = '!'

@@ -1,0 +1,161 @@
+package kafka
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// brokerConfig is a config of the broker as clients see it.
+type brokerConfig struct {
+	name string
+	kind kmsg.ConfigType
+	// byDefault is its value when the options say nothing, and options the one that they give.
+	byDefault string
+	options   func(*Server) string // nil: always byDefault
+	limit     bool                 // a limit on groups, which can be changed while the broker runs
+	doc       string
+}
+
+// brokerConfigs is all of them, by name. Documentation is in the words of the options.
+var brokerConfigs = []brokerConfig{
+	{name: "auto.create.topics.enable", kind: kmsg.ConfigTypeBoolean, byDefault: "false",
+		options: func(s *Server) string { return strconv.FormatBool(s.in.AutoCreateTopics) },
+		doc:     "Topics are created when clients name them. The option is AutoCreateTopics; of samsa serve, where it is on unless turned off, --auto-create."},
+	{name: "broker.id", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultNodeID), options: nodeID,
+		doc: "The same as node.id."},
+	{name: "connections.max.idle.ms", kind: kmsg.ConfigTypeLong, byDefault: strconv.FormatInt(defaultIdleTimeout.Milliseconds(), 10),
+		options: func(s *Server) string { return strconv.FormatInt(s.opts.IdleTimeout.Milliseconds(), 10) },
+		doc:     "How long a connection may be silent before it is closed."},
+	{name: "default.replication.factor", kind: kmsg.ConfigTypeInt, byDefault: "1",
+		doc: "There is one node, and so one replica of each partition."},
+	{name: "fetch.max.bytes", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultMaxFetchBytes),
+		options: func(s *Server) string { return strconv.Itoa(s.opts.MaxFetchBytes) },
+		doc:     "The most bytes of records in the answer to a Fetch, unless its first batch has more."},
+	{name: "group.initial.rebalance.delay.ms", kind: kmsg.ConfigTypeInt, byDefault: "3000", limit: true,
+		doc: "How long a group that was empty waits for more members before its first generation, and again after each such time that brought one, up to the rebalance timeout. A group of consumers in the broker's own process does not wait."},
+	{name: "group.max.session.timeout.ms", kind: kmsg.ConfigTypeInt, byDefault: "1800000", limit: true,
+		doc: "The longest session timeout that a member of a group may ask for."},
+	{name: "group.max.size", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(math.MaxInt32), limit: true,
+		doc: "The most members that a group may have."},
+	{name: "group.min.session.timeout.ms", kind: kmsg.ConfigTypeInt, byDefault: "6000", limit: true,
+		doc: "The shortest session timeout that a member of a group may ask for."},
+	{name: "max.connections", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultMaxConnections),
+		options: func(s *Server) string { return strconv.Itoa(s.opts.MaxConnections) },
+		doc:     "The most connections that are served at a time. More are closed at once."},
+	{name: "message.max.bytes", kind: kmsg.ConfigTypeInt, byDefault: topic.Config{}.Configs()["max.message.bytes"],
+		options: func(s *Server) string { return s.in.TopicDefaults.Configs()["max.message.bytes"] },
+		doc:     "The largest batch that a topic takes, unless its max.message.bytes says otherwise."},
+	{name: "min.insync.replicas", kind: kmsg.ConfigTypeInt, byDefault: "1",
+		doc: "There is one node, and so one replica of each partition."},
+	{name: "node.id", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultNodeID), options: nodeID,
+		doc: "The id of the one node."},
+	{name: "num.partitions", kind: kmsg.ConfigTypeInt, byDefault: "1",
+		options: func(s *Server) string { return strconv.Itoa(max(1, s.in.TopicDefaults.Partitions)) },
+		doc:     "How many partitions a topic has for which nobody says it."},
+	{name: "offset.metadata.max.bytes", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(group.MaxMetadata),
+		doc: "The longest metadata of a committed offset."},
+	{name: "socket.request.max.bytes", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultMaxFrameBytes),
+		options: func(s *Server) string { return strconv.Itoa(s.opts.MaxFrameBytes) },
+		doc:     "The largest Produce request. Other requests are at most 2 MiB."},
+}
+
+func nodeID(s *Server) string { return strconv.Itoa(int(s.opts.NodeID)) }
+
+// brokerConfigs returns the broker's configs, by name, and where each value comes from.
+func (c *call) brokerConfigs() []configEntry {
+	limits, changed := c.s.in.Groups.Limits()
+	entries := make([]configEntry, 0, len(brokerConfigs))
+	for _, bc := range brokerConfigs {
+		var values []configValue
+		if v, ok := changed[bc.name]; ok {
+			values = append(values, configValue{bc.name, v, kmsg.ConfigSourceDynamicBrokerConfig})
+		}
+		static := limits[bc.name]
+		if !bc.limit {
+			static = bc.byDefault
+			if bc.options != nil {
+				static = bc.options(c.s)
+			}
+		}
+		if static != bc.byDefault {
+			values = append(values, configValue{bc.name, static, kmsg.ConfigSourceStaticBrokerConfig})
+		}
+		values = append(values, configValue{bc.name, bc.byDefault, kmsg.ConfigSourceDefaultConfig})
+		entries = append(entries, configEntry{
+			configValue: values[0], synonyms: values, kind: bc.kind, readOnly: !bc.limit, doc: bc.doc,
+		})
+	}
+	return entries
+}
+
+// checkBroker says whether the name of a resource is that of the broker, or stands for all brokers.
+func (c *call) checkBroker(name string) error {
+	if name != "" && name != nodeID(c.s) {
+		return protocolError{codeInvalidRequest, "there is no broker " + strconv.Quote(name)}
+	}
+	return nil
+}
+
+// checkChangeable refuses configs that the broker has not, and those that it cannot change.
+func checkChangeable(name string) error {
+	i := slices.IndexFunc(brokerConfigs, func(bc brokerConfig) bool { return bc.name == name })
+	switch {
+	case i < 0:
+		return fmt.Errorf("%w: the broker has no config %q", log.ErrInvalidConfig, name)
+	case !brokerConfigs[i].limit:
+		return protocolError{codeInvalidRequest, name + " is set by the options that the broker is opened with, and cannot be changed while it runs"}
+	}
+	return nil
+}
+
+// configEdit is one edit of a config, in the words of IncrementalAlterConfigs.
+type configEdit = kmsg.IncrementalAlterConfigsRequestResourceConfig
+
+// changeBroker changes configs of the broker, or only tells whether that could be done. They are
+// set and unset, and with replace all others are unset. No config that can be changed is a list.
+func (c *call) changeBroker(name string, validateOnly, replace bool, edits []configEdit) error {
+	if err := c.checkBroker(name); err != nil {
+		return err
+	}
+	return c.s.in.Groups.ChangeLimits(c.s.ctx, validateOnly, func(changed map[string]string) error {
+		if replace {
+			clear(changed)
+		}
+		done := make(map[string]bool)
+		for _, e := range edits {
+			if done[e.Name] {
+				return protocolError{codeInvalidRequest, fmt.Sprintf("%s is named twice", e.Name)}
+			}
+			done[e.Name] = true
+			if err := checkChangeable(e.Name); err != nil {
+				return err
+			}
+			if err := applyEdit(changed, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func applyEdit(changed map[string]string, e configEdit) error {
+	switch {
+	case e.Op == kmsg.IncrementalAlterConfigOpDelete:
+		delete(changed, e.Name)
+	case e.Value == nil:
+		return protocolError{codeInvalidRequest, fmt.Sprintf("%s has no value", e.Name)}
+	case e.Op != kmsg.IncrementalAlterConfigOpSet:
+		return protocolError{codeInvalidConfig, fmt.Sprintf("%s is no list", e.Name)}
+	default:
+		changed[e.Name] = *e.Value
+	}
+	return nil
+}
