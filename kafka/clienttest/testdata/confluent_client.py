@@ -82,16 +82,20 @@ def assigned(addr, count, topic, name):
     json.dump([plain(m) for m in messages], sys.stdout)
 
 
-def together(addr, count, topic, name):
-    """So many consumers join at once; says which partitions each was assigned, time after time, until all have some."""
+def together(addr, count, topic, name, strategy):
+    """So many consumers join at once; says which partitions each was assigned, time after time, until all have had some."""
     assignments = [[] for _ in range(int(count))]
     consumers = []
     for mine in assignments:
-        consumer = Consumer({"bootstrap.servers": addr, "group.id": name})
+        consumer = Consumer({
+            "bootstrap.servers": addr,
+            "group.id": name,
+            "partition.assignment.strategy": strategy,
+        })
         consumer.subscribe([topic], on_assign=lambda _, given, mine=mine: mine.append(sorted(p.partition for p in given)))
         consumers.append(consumer)
     end = time.monotonic() + PATIENCE
-    while not all(mine and mine[-1] for mine in assignments):
+    while not all(any(mine) for mine in assignments):
         if time.monotonic() > end:
             sys.exit(f"assignments are {assignments}")
         for consumer in consumers:
