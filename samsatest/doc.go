@@ -58,4 +58,21 @@
 //
 // There are FillDisk, Crash, CutPower, Restart, Expire and Corrupt besides. Closing a broker ends
 // its faults.
+//
+// # Clients that do not wait
+//
+// Kafka clients wait before they try again, and for more to come, as is right with a cluster. A record
+// produced by a new client and read by a new group, and both closed, takes with the options that
+// clients have by default, and with these (BenchmarkFirstRecord of kafka/clienttest; in brackets when an
+// append, a fetch and a join fail first):
+//
+//	franz-go   24 ms (500 ms)   14 ms (29 ms)     MetadataMinAge, RetryBackoffFn, FetchMaxWait
+//	sarama     605 ms (4.8 s)   130 ms (270 ms)   Metadata., Producer. and Consumer.Retry.Backoff,
+//	                                              Consumer.Group.Rebalance.Retry.Backoff, Consumer.MaxWaitTime
+//	kafka-go   10 s (15 s)      22 ms (44 ms)     Writer: BatchTimeout, WriteBackoffMin, WriteBackoffMax; Reader:
+//	                                              MaxWait, JoinGroupBackoff, ReadBackoffMin, ReadBackoffMax
+//
+// The same options of others, not measured: retry.backoff.ms, reconnect.backoff.ms and linger.ms of
+// Java and librdkafka, fetch.max.wait.ms of Java; fetch.wait.max.ms, fetch.error.backoff.ms and
+// topic.metadata.refresh.fast.interval.ms of librdkafka. In a bubble none of it matters.
 package samsatest
