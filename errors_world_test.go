@@ -185,11 +185,13 @@ func lastOf[T any](all iter.Seq2[T, error]) (last error) {
 
 // steps are all methods that return an error, at least once.
 func (w *world) steps() []step {
-	steps := append(w.brokerSteps(), w.adminSteps()...)
-	steps = append(steps, w.txSteps()...)
+	var steps []step
 	if w.p != nil {
-		steps = append(steps, w.producerSteps()...)
+		steps = w.producerSteps()
 	}
+	steps = append(steps, w.brokerSteps()...)
+	steps = append(steps, w.adminSteps()...)
+	steps = append(steps, w.txSteps()...)
 	for name, c := range map[string]*samsa.Consumer{"": w.c, " of a group": w.g} {
 		if c != nil {
 			steps = append(steps, w.consumerSteps(name, c)...)

@@ -30,7 +30,7 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 		}
 		for _, name := range c.s.in.Catalogue.Damaged() {
 			mt := kmsg.NewMetadataResponseTopic()
-			mt.Topic, mt.ErrorCode = &name, codeStorageError
+			mt.Topic, mt.ErrorCode = &name, codeUnknownServerError
 			resp.Topics = append(resp.Topics, mt)
 		}
 		return resp

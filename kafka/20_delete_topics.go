@@ -1,8 +1,11 @@
 package kafka
 
 import (
+	"errors"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -19,10 +22,13 @@ func (c *call) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
 		t := kmsg.NewDeleteTopicsResponseTopic()
 		t.Topic, t.TopicID = rt.Topic, rt.TopicID
 		found, err := c.toDelete(rt)
-		if err == nil {
+		switch {
+		case err == nil:
 			name := found.Name()
 			t.Topic, t.TopicID = &name, found.ID()
 			err = c.s.b.Topics().Delete(c.s.ctx, name)
+		case errors.Is(err, log.ErrCorruptValue): // has a name, and nothing else
+			err = c.s.b.Topics().Delete(c.s.ctx, *rt.Topic)
 		}
 		t.ErrorCode, t.ErrorMessage = c.s.codeOf(err), message(err)
 		resp.Topics = append(resp.Topics, t)

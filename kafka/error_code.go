@@ -19,7 +19,7 @@ func (c Code) Error() string { return fmt.Sprintf("Kafka error code %d", int16(c
 // Unwrap returns the error of package samsa that c stands for.
 func (c Code) Unwrap() error {
 	switch int16(c) {
-	case codeStorageError, codeNetworkException: // of several errors the one after which all is well again
+	case codeStorageError, codeNetworkException, codeUnknownServerError: // of several errors the one after which all is well again
 		return log.ErrUnavailable
 	}
 	for _, known := range codes {

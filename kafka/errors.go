@@ -82,7 +82,7 @@ var codes = []struct {
 	{log.ErrDiskFull, codeStorageError}, // clients try again
 	{log.ErrStorage, codeStorageError},
 	{log.ErrCorruptRecord, codeCorruptMessage},
-	{log.ErrCorruptValue, codeStorageError},
+	{log.ErrCorruptValue, codeUnknownServerError}, // clients are not to try again
 	{log.ErrRecordTooLarge, codeMessageTooLarge},
 	{log.ErrTxTooLarge, codeRecordListTooLarge},
 	{log.ErrOffsetOutOfRange, codeOffsetOutOfRange},
