@@ -42,6 +42,12 @@ func (m *member) run(r *round, topics []string) {
 	defer m.c.ready.Wake()
 	defer close(r.done)
 	defer r.cancel()
+	r.err = errAssignorLeft // unless it returns
+	r.err = m.rounds(r, topics)
+}
+
+// rounds is the work of run: it sets what r has but the error, which it returns.
+func (m *member) rounds(r *round, topics []string) error {
 	for {
 		resp := m.join(r, topics)
 		err := resp.Err
@@ -49,15 +55,30 @@ func (m *member) run(r *round, topics []string) {
 			synced := m.sync(r, resp)
 			if err = synced.Err; err == nil {
 				assignment, err := group.DecodeAssignment(synced.Assignment)
-				r.assigned, r.generation, r.err = flatten(assignment), resp.Generation, err
-				return
+				r.assigned, r.generation = flatten(assignment), resp.Generation
+				return err
 			}
 		}
 		if !m.retry(r, err, resp.MemberID) {
-			r.err = err
-			return
+			return err
 		}
 	}
+}
+
+// errAssignorLeft is for an assignor that ends the goroutine of the round (runtime.Goexit).
+var errAssignorLeft = errors.New("an assignor did not return")
+
+// ask calls a function of the assignor a, whose panic is an error for Poll: there it meets
+// somebody, and not the whole process.
+func (m *member) ask(a Assignor, what string, fn func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("assignor %s: %s panicked: %v", a.Name(), what, p)
+			m.c.b.logger.Error("an assignor panicked", zap.String("group", m.c.opts.Group), zap.Error(err), zap.Stack("stack"))
+		}
+	}()
+	fn()
+	return nil
 }
 
 // retry decides whether the round goes on after an error, and with which member id.
@@ -82,7 +103,11 @@ func (m *member) retry(r *round, err error, id string) bool {
 // join waits for the next generation with the member in it.
 func (m *member) join(r *round, topics []string) group.JoinResponse {
 	_ = m.c.b.groups.Watch(m.c.opts.Group, m.waiter) // the group may be another one of that name
-	resp := m.c.b.groups.Join(r.ctx, m.c.opts.Group, m.joinRequest(topics))
+	req, err := m.joinRequest(topics)
+	if err != nil {
+		return group.JoinResponse{Err: err}
+	}
+	resp := m.c.b.groups.Join(r.ctx, m.c.opts.Group, req)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
@@ -96,7 +121,7 @@ func (m *member) join(r *round, topics []string) group.JoinResponse {
 	return resp
 }
 
-func (m *member) joinRequest(topics []string) group.JoinRequest {
+func (m *member) joinRequest(topics []string) (group.JoinRequest, error) {
 	m.mu.Lock()
 	id, generation, lastIn := m.id, m.generation, m.lastIn
 	owned, last := byTopic(m.owned), byTopic(m.last)
@@ -111,13 +136,16 @@ func (m *member) joinRequest(topics []string) group.JoinRequest {
 		ProtocolType: "consumer", SkipAssignment: true,
 	}
 	for _, a := range m.opts.Assignors {
-		sub := group.Subscription{Topics: topics, Generation: generation, UserData: a.UserData(last, lastIn)}
+		sub := group.Subscription{Topics: topics, Generation: generation}
+		if err := m.ask(a, "UserData", func() { sub.UserData = a.UserData(last, lastIn) }); err != nil {
+			return req, err
+		}
 		if m.cooperative {
 			sub.Owned = owned
 		}
 		req.Protocols = append(req.Protocols, group.Protocol{Name: a.Name(), Metadata: group.EncodeSubscription(sub)})
 	}
-	return req
+	return req, nil
 }
 
 // sync fetches the member's assignment; the leader brings everybody's, unless it came
@@ -132,7 +160,10 @@ func (m *member) sync(r *round, resp group.JoinResponse) group.SyncResponse {
 		if resp.SkipAssignment {
 			m.standing(shapes)
 		} else {
-			req.Assignments = m.assign(resp, members, shapes)
+			var err error
+			if req.Assignments, err = m.assign(resp, members, shapes); err != nil {
+				return group.SyncResponse{Err: err}
+			}
 		}
 		m.mu.Lock()
 		m.shapes, m.compared = shapes, false
@@ -189,10 +220,10 @@ func (m *member) standing(shapes map[string]shape) {
 }
 
 // assign divides the partitions of all subscribed topics among the members.
-func (m *member) assign(resp group.JoinResponse, members []group.AssignMember, shapes map[string]shape) map[string][]byte {
+func (m *member) assign(resp group.JoinResponse, members []group.AssignMember, shapes map[string]shape) (encoded map[string][]byte, err error) {
 	i := slices.IndexFunc(m.opts.Assignors, func(a Assignor) bool { return a.Name() == resp.ProtocolName })
 	if i < 0 {
-		return nil // the group chose a protocol that this member did not offer
+		return nil, nil // the group chose a protocol that this member did not offer
 	}
 	known := make(map[string]int32, len(shapes))
 	for name, s := range shapes {
@@ -200,9 +231,12 @@ func (m *member) assign(resp group.JoinResponse, members []group.AssignMember, s
 			known[name] = s.partitions
 		}
 	}
-	encoded := make(map[string][]byte, len(members))
-	for id, a := range m.opts.Assignors[i].Assign(members, known) {
-		encoded[id] = group.EncodeAssignment(a)
-	}
-	return encoded
+	encoded = make(map[string][]byte, len(members))
+	assignor := m.opts.Assignors[i]
+	err = m.ask(assignor, "Assign", func() {
+		for id, a := range assignor.Assign(members, known) {
+			encoded[id] = group.EncodeAssignment(a)
+		}
+	})
+	return encoded, err
 }

@@ -21,14 +21,25 @@ func (c *Coordinator) List() []Listing {
 	var all []Listing
 	for _, en := range c.entries() {
 		en.lock()
+		born := en.bornLocked()
 		l := Listing{Name: en.name, State: en.group.State(), ProtocolType: en.group.protocolType}
 		en.mu.Unlock()
+		if !born {
+			continue
+		}
 		if en.damaged != nil {
 			l.State = Dead
 		}
 		all = append(all, l)
 	}
 	return all
+}
+
+// bornLocked reports whether anybody has ever joined the group or committed for it. Until then
+// there is only a consumer that may, or the request of one that was refused.
+func (en *entry) bornLocked() bool {
+	return en.damaged != nil || en.group.State() != Empty || en.group.Generation() > 0 ||
+		en.offsets.len() > 0 || en.committing.Load() > 0
 }
 
 // Listing is a group in a list.
@@ -58,6 +69,9 @@ func (c *Coordinator) Describe(name string) (Description, error) {
 	}
 	en.lock()
 	defer en.mu.Unlock()
+	if !en.bornLocked() {
+		return Description{}, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
+	}
 	return en.group.Describe(), nil
 }
 
@@ -72,6 +86,10 @@ func (c *Coordinator) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	en.lock()
+	if !en.bornLocked() {
+		en.mu.Unlock()
+		return fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
+	}
 	before := en.group.Snapshot()
 	err = en.group.Delete()
 	en.mu.Unlock()
