@@ -38,6 +38,7 @@ func (c *call) produce(req *kmsg.ProduceRequest) pending {
 			n++
 		}
 	}
+	c.lease.shrink(cap(c.frame.b))
 	c.frame.put() // what was good is in envelopes
 	c.frame = nil
 	pr.leave()
@@ -114,7 +115,7 @@ func (pr *producing) begin(part *producedPart, records []byte) {
 		part.err = err
 		return
 	}
-	part.memory = getBuffer()
+	part.memory = getBuffer(log.EnvelopeBytes + len(batch))
 	env := log.Wrap(part.memory.b, batch)
 	part.memory.b = env
 	part.append[0] = partition.Append{

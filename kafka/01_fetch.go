@@ -26,12 +26,13 @@ func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 		resp.ErrorCode = c.s.codeOf(err)
 		return resp
 	}
-	f := fetching{c: c, maxBytes: c.s.opts.MaxFetchBytes, minBytes: int(req.MinBytes)}
-	f.maxBytes = max(0, min(f.maxBytes, int(req.MaxBytes)))
-	f.minBytes = min(f.minBytes, f.maxBytes)
+	f := fetching{c: c, wanted: c.s.opts.MaxFetchBytes, minBytes: int(req.MinBytes)}
+	f.wanted = max(0, min(f.wanted, int(req.MaxBytes)))
+	f.minBytes = min(f.minBytes, f.wanted)
 	f.collect(req)
 	f.read()
-	if f.bytes < f.minBytes && !f.failed && req.MaxWaitMillis > 0 {
+	if f.bytes < min(f.minBytes, f.maxBytes) && !f.failed && req.MaxWaitMillis > 0 {
+		f.drop()
 		f.wait(time.Duration(req.MaxWaitMillis) * time.Millisecond)
 		f.read()
 	}
@@ -54,9 +55,10 @@ func (c *call) session(req *kmsg.FetchRequest) (*fetchSession, error) {
 		return nil, err
 	}
 	session.merge(req)
-	if session.size <= maxSessionPartitions {
+	if session.fits(c.s.memory) {
 		return session, nil
 	}
+	session.end(c.s.memory)
 	c.conn.session = nil
 	if req.SessionEpoch == sessionNew {
 		return nil, nil // answered without one
@@ -70,8 +72,10 @@ const firstSessions = 7
 // fetching is a Fetch request being answered.
 type fetching struct {
 	c        *call
-	maxBytes int // of the answer
+	wanted   int // bytes of the answer, at most
+	maxBytes int // the same, as there is memory for
 	minBytes int // to wait for
+	lacking  int // bytes of the first batch, when there is no memory for it
 	parts    []fetchedPart
 	bytes    int  // that were read
 	failed   bool // a part has an error
@@ -115,24 +119,70 @@ func checkZstd(p *partition.Partition, version int16) error {
 // firstZstdFetch is the version of Fetch from which zstd may come.
 const firstZstdFetch = 10
 
-// read reads what there is, in place of what it has read before.
+// minFetchMemory is what a fetch waits for before it reads. The memory of an arena is at most
+// arenaRatio times what is in it.
+const (
+	minFetchMemory = 64 << 10
+	arenaRatio     = 2
+)
+
+// read reads what there is, in place of what it has read before, and as much as there is memory
+// for: of the first batch all.
 func (f *fetching) read() {
+	least, most := minFetchMemory, max(minFetchMemory, arenaRatio*f.wanted)
+	for {
+		f.drop()
+		n, err := f.c.answer.takeUpTo(f.c.s.ctx, least, most)
+		if err != nil {
+			return // the server closes
+		}
+		f.maxBytes, f.lacking = min(f.wanted, n/arenaRatio), 0
+		f.readParts(n)
+		took := f.c.arena.bytes()
+		if f.c.version < firstFetchBatches {
+			took = arenaRatio * f.bytes
+		}
+		if took <= n {
+			f.c.answer.shrink(n - took)
+		} else {
+			f.c.answer.force(took - n)
+		}
+		if f.lacking == 0 {
+			return
+		}
+		least = f.lacking + f.lacking/4
+		most = least
+	}
+}
+
+// drop forgets what was read.
+func (f *fetching) drop() {
 	f.c.arena.release()
+	f.c.answer.end()
 	f.bytes = 0
+	for i := range f.parts {
+		f.parts[i].read = pieces{}
+	}
+}
+
+// readParts reads what there is, with so many bytes of memory.
+func (f *fetching) readParts(memory int) {
 	for i := range f.parts {
 		part := &f.parts[i]
 		if part.err != nil {
 			continue
 		}
-		part.read = pieces{}
-		f.readPart(part)
+		f.readPart(part, memory)
+		if f.lacking > 0 {
+			return
+		}
 		f.bytes += part.read.bytes
 		f.failed = f.failed || part.err != nil
 	}
 }
 
 // readPart reads a partition's batches, as many as the limits allow.
-func (f *fetching) readPart(part *fetchedPart) {
+func (f *fetching) readPart(part *fetchedPart, room int) {
 	limit := min(part.maxBytes, f.maxBytes-f.bytes)
 	if f.c.version < firstFetchBatches {
 		f.readDowngraded(part, limit)
@@ -141,7 +191,10 @@ func (f *fetching) readPart(part *fetchedPart) {
 	memory := &f.c.arena
 	var broken error
 	place := func(length int) ([]byte, bool) {
-		if f.bytes+part.read.bytes > 0 && part.read.bytes+length > limit {
+		if had := f.bytes+part.read.bytes > 0; had && part.read.bytes+length > limit {
+			return nil, false
+		} else if need := log.EnvelopeBytes + length; !had && need > room && room < f.c.s.memory.mostAnswer() {
+			f.lacking = need
 			return nil, false
 		}
 		return memory.place(log.EnvelopeBytes + length), true
@@ -169,9 +222,12 @@ func (f *fetching) wait(atMost time.Duration) {
 	}
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
+	pressed := f.c.s.memory.requests.pressure()
 	for !f.enough() {
 		select {
 		case <-w.C():
+		case <-pressed: // others wait for what this request takes
+			return
 		case <-timer.C:
 			return
 		case <-f.c.ctx.Done():

@@ -109,12 +109,15 @@ func dependentBlocks(frame []byte) bool {
 	return len(frame) > flags && frame[flags]&independent == 0
 }
 
+// plainRatio is what compressed records become, about: more is made room for when it comes.
+const plainRatio = 4
+
 // checkRecords checks every record, corrects the max timestamp, and returns the batch in the codec
 // of its topic: b, or another if that differs.
 func checkRecords(p *partition.Partition, b log.Batch, may partition.Timestamps) (log.Batch, error) {
 	records, plain := b.EncodedRecords()
 	if !plain {
-		buf := getBuffer()
+		buf := getBuffer(plainRatio * len(b))
 		defer buf.put()
 		var err error
 		if buf.b, err = b.AppendRecords(buf.b); err != nil {

@@ -19,10 +19,7 @@ func (a *arena) place(n int) []byte {
 		}
 		size = min(2*cap(b), mostChunkBytes)
 	}
-	chunk := getBuffer()
-	if cap(chunk.b) < max(n, size) {
-		chunk.b = make([]byte, 0, max(n, size))
-	}
+	chunk := getBuffer(max(n, size))
 	a.chunks = append(a.chunks, chunk)
 	return chunk.b
 }
@@ -34,6 +31,15 @@ func (a *arena) keep(n int) {
 }
 
 func (a *arena) last() *buffer { return a.chunks[len(a.chunks)-1] }
+
+// bytes returns what the arena takes.
+func (a *arena) bytes() int {
+	n := 0
+	for _, chunk := range a.chunks {
+		n += cap(chunk.b)
+	}
+	return n
+}
 
 // release gives the memory back: nothing may refer to it any more.
 func (a *arena) release() {

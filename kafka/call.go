@@ -18,9 +18,11 @@ type call struct {
 	req   kmsg.Request
 
 	bytes  int     // of the frame
+	lease  *lease  // of the memory for requests
 	frame  *buffer // pooled memory that req refers to; nil if that is its own
 	blanks []blank // of the answer
 	arena  arena   // pooled memory that they refer to
+	answer lease   // of the memory for answers
 }
 
 // pending is a request that was begun.
@@ -36,16 +38,19 @@ var (
 	errUnknownKey     = errors.New("request of an unknown kind")
 	errUnknownVersion = errors.New("request of an unknown version")
 	errMalformed      = errors.New("malformed request")
+	errTooMuch        = errors.New("request names more than there is memory for")
 )
 
-// parse makes a call of a frame. An error ends the connection: what cannot be read cannot be
-// answered either, as in Kafka.
-func (c *conn) parse(frame []byte, buf *buffer) (*call, error) {
+// parse makes a call of a frame, which l has taken the memory for, and takes what is needed
+// besides until the call is answered. An error ends the connection: what cannot be read cannot
+// be answered either, as in Kafka.
+func (c *conn) parse(frame []byte, buf *buffer, l *lease) (*call, error) {
 	h, body, err := cutHeader(frame)
 	if err != nil {
 		return nil, err
 	}
-	cl := &call{header: h, s: c.s, conn: c, ctx: c.ctx, bytes: len(frame), frame: buf}
+	cl := &call{header: h, s: c.s, conn: c, ctx: c.ctx, bytes: len(frame), lease: l, frame: buf,
+		answer: lease{pool: &c.s.memory.answers}}
 	if cl.entry = c.s.find(h.key); cl.entry == nil {
 		return nil, fmt.Errorf("%w: key %d", errUnknownKey, h.key)
 	}
@@ -63,28 +68,48 @@ func (c *conn) parse(frame []byte, buf *buffer) (*call, error) {
 			return nil, err
 		}
 	}
-	if cl.entry.key == kmsg.Produce {
-		if err := checkProduceSize(body, h.version); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.s.decode(cl.req, body); err != nil {
-		return nil, fmt.Errorf("%w: %s %d: %w", errMalformed, cl.entry.key.Name(), h.version, err)
+	if err := c.decode(cl.req, body, l); err != nil {
+		return nil, fmt.Errorf("%s %d: %w", cl.entry.key.Name(), h.version, err)
 	}
 	return cl, nil
 }
 
-// largeBytes is the length from which on requests without records are decoded one at a time.
-const largeBytes = 64 << 10
-
-// decode reads the body of a request. The codec may take some hundred times the memory of a
-// body that claims to have what it has not, and drop it again; of large ones, one at a time.
-func (s *Server) decode(req kmsg.Request, body []byte) error {
-	if len(body) >= largeBytes && req.Key() != int16(kmsg.Produce) {
-		s.decoding.Lock()
-		defer s.decoding.Unlock()
+// decode reads the body of a request, once there is memory for all that it becomes.
+func (c *conn) decode(req kmsg.Request, body []byte, l *lease) error {
+	mem := c.s.memory
+	if req.Key() == int16(kmsg.Produce) {
+		n, err := produceSize(body, req.GetVersion(), mem.mostPlaces())
+		if err != nil {
+			return err
+		}
+		if err := c.take(l, n+copiedRecords(len(body))); err != nil {
+			return err
+		}
+		return wrapMalformed(req.ReadFrom(body))
 	}
-	return req.ReadFrom(body)
+	claim := decodeRatio * len(body)
+	if err := c.take(l, claim); err != nil {
+		return err
+	}
+	if err := req.ReadFrom(body); err != nil {
+		return wrapMalformed(err)
+	}
+	is := requestSize(req)
+	if is+len(body) > mem.mostRequest() {
+		return fmt.Errorf("%w: %d bytes for one of %d, at most %d are given", errTooMuch, is, len(body), mem.mostRequest())
+	}
+	if is <= claim {
+		l.shrink(claim - is)
+		return nil
+	}
+	return c.take(l, is-claim)
+}
+
+func wrapMalformed(err error) error {
+	if err != nil {
+		return fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	return nil
 }
 
 // answerVersion is the version of the answer, that of the request but in one case: a version
@@ -100,5 +125,7 @@ func (c *call) answerVersion() int16 {
 func (c *call) release() {
 	c.frame.put()
 	c.arena.release()
+	c.lease.end()
+	c.answer.end()
 	c.frame, c.blanks, c.req = nil, nil, nil
 }

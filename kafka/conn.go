@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"sync/atomic"
@@ -40,11 +41,14 @@ const (
 	readBufferBytes = 4 << 10         // of a connection that is idle; large frames go past it
 	writeChunkBytes = 1 << 20         // that a client must have read, each, within WriteTimeout
 	closeGrace      = 1 * time.Second // for the last answers, when the server closes
+	pressedTimeout  = 2 * time.Second // in place of WriteTimeout, while others wait for the memory
 )
 
 var (
 	errIdle = errors.New("idle for too long")
 	errSlow = errors.New("the client does not read its answers")
+
+	errHalfSent = fmt.Errorf("%w, in the middle of a request", errIdle)
 )
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -107,32 +111,123 @@ func (c *conn) next(r *bufio.Reader) (*call, error) {
 	if err := c.wait(r); err != nil {
 		return nil, err
 	}
-	frame, buf, err := readFrame(r, c.frameLimit, c.reserve)
+	l := &lease{pool: &c.s.memory.requests}
+	cl, err := c.readCall(r, l)
 	if err != nil {
-		buf.put()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = fmt.Errorf("%w, in the middle of a request", errIdle)
-		}
+		l.end()
+	}
+	return cl, err
+}
+
+// readCall reads one request into memory of l.
+func (c *conn) readCall(r *bufio.Reader, l *lease) (*call, error) {
+	n, key, err := peekFrame(r, c.frameLimit)
+	if err != nil {
+		return nil, c.slow(err)
+	}
+	if _, err := r.Discard(frameLengthSize); err != nil {
 		return nil, err
 	}
-	cl, err := c.parse(frame, buf)
+	if err := c.reserve(n); err != nil {
+		return nil, err
+	}
+	pace := pace{c: c, lease: l}
+	a := arrival{take: pace.take, give: l.shrink, alive: pace.alive}
+	buf, err := a.read(r, n)
+	if err != nil {
+		buf.put()
+		return nil, c.slow(err)
+	}
+	frame := buf.b
+	if key != int16(kmsg.Produce) {
+		buf = nil // what is decoded refers to it, and groups keep that
+	}
+	cl, err := c.parse(frame, buf, l)
 	if err != nil {
 		buf.put()
 	}
 	return cl, err
 }
 
+// slow returns what to call an error that may be a deadline in the middle of a request.
+func (c *conn) slow(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errHalfSent
+	}
+	return err
+}
+
+// pace is how fast a request has to come: each writeChunkBytes of it within WriteTimeout. What
+// comes into the reserve, for which others wait, has as much time in all.
+type pace struct {
+	c        *conn
+	lease    *lease
+	next     int // the deadline is set again once so much has come
+	reserved bool
+}
+
+func (p *pace) take(n int) error {
+	if err := p.c.take(p.lease, n); err != nil {
+		return err
+	}
+	if !p.reserved {
+		p.next = 0 // it may have waited
+	}
+	return nil
+}
+
+func (p *pace) alive(arrived int) error {
+	if arrived < p.next {
+		return nil
+	}
+	p.next = arrived + writeChunkBytes
+	if p.reserved = p.lease.isReserved(); p.reserved {
+		p.next = math.MaxInt
+	}
+	return p.c.readWithin(p.c.s.opts.WriteTimeout)
+}
+
+// take takes n bytes more for a request. One that has to wait for them does so when nothing else of
+// its connection is under way: others wait for its end then.
+func (c *conn) take(l *lease, n int) error {
+	if l.tryGrow(n) {
+		return nil
+	}
+	for c.inFlight.Load() > 0 {
+		select {
+		case <-c.answered:
+		case <-c.s.ctx.Done():
+			return net.ErrClosed
+		}
+	}
+	if l.grow(c.s.ctx, n) != nil {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// readWithin sets the deadline of what is read next.
+func (c *conn) readWithin(timeout time.Duration) error {
+	if err := c.nc.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	if c.s.ctx.Err() != nil {
+		return net.ErrClosed // stop may have set its deadline before ours
+	}
+	return nil
+}
+
 // wait waits for the first byte of a request. A connection with something in flight is not
 // idle, however long that takes.
 func (c *conn) wait(r *bufio.Reader) error {
 	for {
-		if err := c.nc.SetReadDeadline(time.Now().Add(c.s.opts.IdleTimeout)); err != nil {
+		if err := c.readWithin(c.s.opts.IdleTimeout); err != nil {
 			return err
 		}
-		if c.s.ctx.Err() != nil {
-			return net.ErrClosed // stop may have set its deadline before ours
-		}
 		_, err := r.Peek(1)
+		if err == nil {
+			return c.readWithin(c.s.opts.WriteTimeout) // for the rest of its length
+		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
@@ -144,10 +239,12 @@ func (c *conn) wait(r *bufio.Reader) error {
 
 // frameLimit returns how long a frame may be.
 func (c *conn) frameLimit(key int16) int {
-	if key == int16(kmsg.Produce) {
-		return c.s.opts.MaxFrameBytes
+	produce := key == int16(kmsg.Produce)
+	most := min(c.s.opts.MaxFrameBytes, c.s.memory.frameLimit(produce))
+	if produce {
+		return most
 	}
-	return min(maxControlBytes, c.s.opts.MaxFrameBytes)
+	return min(maxControlBytes, most)
 }
 
 // reserve waits until a request of n bytes may be read, beside those in flight.
@@ -170,6 +267,7 @@ func (c *conn) reserve(n int) error {
 func (c *conn) serve() {
 	defer c.s.forget(c)
 	defer func() { _ = c.nc.Close() }()
+	defer func() { c.session.end(c.s.memory) }()
 	var q queue
 	for {
 		var done <-chan struct{}
@@ -212,7 +310,33 @@ func (c *conn) carryOut(cl *call, q *queue) {
 		return
 	}
 	c.finish(q, true)
+	if cl.entry.long {
+		c.answerLong(cl)
+		return
+	}
 	c.reply(cl, cl.entry.answer(cl, cl.req))
+}
+
+// answerLong carries out a request whose answer may be long though it is short. Such answers are
+// made one at a time, and each waits for its memory before the next is made.
+func (c *conn) answerLong(cl *call) {
+	mem := c.s.memory
+	select {
+	case mem.making <- struct{}{}:
+	case <-c.s.ctx.Done():
+		c.breakOff(net.ErrClosed)
+		c.forget(cl)
+		return
+	}
+	resp := cl.entry.answer(cl, cl.req)
+	buf := getBuffer(firstAnswerBytes)
+	pieces := c.encode(cl, resp, buf)
+	_, err := cl.answer.takeUpTo(c.s.ctx, cap(buf.b), 0)
+	<-mem.making
+	if err != nil {
+		err = net.ErrClosed
+	}
+	c.send(cl, pieces, buf, err)
 }
 
 // meetFaults lets the test kit interfere with a request, behind the answers to those before it, and
@@ -270,16 +394,34 @@ func isDone(p pending) bool {
 	}
 }
 
+// firstAnswerBytes is what most answers need.
+const firstAnswerBytes = 1 << 10
+
 // reply writes an answer, unless it is nil, and forgets the call.
 func (c *conn) reply(cl *call, resp kmsg.Response) {
-	if resp != nil && !c.broken {
-		resp.SetVersion(cl.answerVersion())
-		buf := getBuffer()
-		if err := c.write(splice(nil, buf, cl.correlationID, resp, cl.blanks)); err != nil {
-			c.breakOff(err)
-		}
-		buf.put()
+	if resp == nil || c.broken {
+		c.forget(cl)
+		return
 	}
+	buf := getBuffer(firstAnswerBytes)
+	c.send(cl, c.encode(cl, resp, buf), buf, nil)
+}
+
+// encode returns the frame of an answer, in memory of buf and of the call.
+func (c *conn) encode(cl *call, resp kmsg.Response, buf *buffer) [][]byte {
+	resp.SetVersion(cl.answerVersion())
+	return splice(nil, buf, cl.correlationID, resp, cl.blanks)
+}
+
+// send writes the frame of an answer, unless there is an error, and forgets the call.
+func (c *conn) send(cl *call, frame [][]byte, buf *buffer, err error) {
+	if err == nil {
+		err = c.write(frame)
+	}
+	if err != nil {
+		c.breakOff(err)
+	}
+	buf.put()
 	c.forget(cl)
 }
 
@@ -306,6 +448,9 @@ func (c *conn) write(answer [][]byte) error {
 	var part net.Buffers
 	for len(answer) > 0 {
 		timeout := c.s.opts.WriteTimeout
+		if c.s.memory.answers.isPressed() {
+			timeout = min(timeout, pressedTimeout)
+		}
 		if err := c.nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -172,16 +173,23 @@ func TestCutOff(t *testing.T) {
 	ask[*kmsg.MetadataResponse](other, 1, kmsg.NewPtrMetadataRequest())
 }
 
-// A length costs nothing until its bytes have come.
+// A length costs nothing until its bytes have come, and then a small multiple of them.
 func TestMemoryGrowsWithWhatArrives(t *testing.T) {
 	sent := bytes.Repeat([]byte{7}, 100_000)
-	got, err := readGrowing(bytes.NewReader(sent), nil, 1<<30)
-	if err == nil || len(got) != len(sent) || cap(got) > 4*len(sent) {
-		t.Errorf("%d bytes in a buffer of %d, error %v", len(got), cap(got), err)
+	takes, most := 0, 0
+	a := arrival{
+		take:  func(n int) error { takes += n; most = max(most, takes); return nil },
+		give:  func(n int) { takes -= n },
+		alive: func(int) error { return nil },
 	}
-	got, err = readGrowing(bytes.NewReader(sent), got, len(sent))
-	if err != nil || !bytes.Equal(got, sent) {
-		t.Errorf("%d bytes, error %v", len(got), err)
+	got, err := a.read(bytes.NewReader(sent), 1<<30)
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !bytes.Equal(got.b, sent) || takes != cap(got.b) || most > 7*len(sent) {
+		t.Errorf("%d bytes in a buffer of %d, %d taken, %d at most, error %v", len(got.b), cap(got.b), takes, most, err)
+	}
+	takes, most = 0, 0
+	got, err = a.read(bytes.NewReader(sent), len(sent))
+	if err != nil || !bytes.Equal(got.b, sent) || takes != cap(got.b) || most > 2*len(sent) {
+		t.Errorf("%d bytes in a buffer of %d, %d taken, %d at most, error %v", len(got.b), cap(got.b), takes, most, err)
 	}
 }
 

@@ -22,6 +22,9 @@ type fetchSession struct {
 	topics []sessionTopic
 	at     map[sessionKey]place // where each partition is
 	size   int                  // partitions
+	names  int                  // bytes of the topics' names
+
+	charged int64 // to the memory of sessions
 }
 
 type sessionTopic struct {
@@ -44,6 +47,30 @@ type place struct{ topic, partition int }
 // ends, as Kafka ends sessions that it has no room for.
 const maxSessionPartitions = 50_000
 
+// What a partition and a topic of a session take, while it is used too.
+const (
+	sessionPartitionBytes = 768
+	sessionTopicBytes     = 512
+)
+
+// fits reports whether the session may remember what it does.
+func (s *fetchSession) fits(m *memory) bool {
+	bytes := int64(s.size)*sessionPartitionBytes + int64(len(s.topics))*sessionTopicBytes + int64(s.names)
+	if s.size > maxSessionPartitions || !m.growSessions(bytes-s.charged) {
+		return false
+	}
+	s.charged = bytes
+	return true
+}
+
+// end forgets the session, which may be nil.
+func (s *fetchSession) end(m *memory) {
+	if s != nil {
+		m.growSessions(-s.charged)
+		s.charged = 0
+	}
+}
+
 // toldOffsets is what the client knows about a partition.
 type toldOffsets struct{ highWatermark, logStart int64 }
 
@@ -53,10 +80,12 @@ func (c *call) openSession(req *kmsg.FetchRequest) (*fetchSession, error) {
 	switch s := c.conn.session; {
 	case req.SessionEpoch == sessionNone:
 		if s != nil && s.id == req.SessionID {
+			s.end(c.s.memory)
 			c.conn.session = nil
 		}
 		return nil, nil
 	case req.SessionEpoch == sessionNew:
+		s.end(c.s.memory)
 		c.conn.lastSession = c.conn.lastSession%math.MaxInt32 + 1
 		c.conn.session = &fetchSession{id: c.conn.lastSession, at: make(map[sessionKey]place)}
 	case s == nil || s.id != req.SessionID:
@@ -97,6 +126,7 @@ func (s *fetchSession) put(rt *kmsg.FetchRequestTopic, rp kmsg.FetchRequestTopic
 		at.topic = len(s.topics)
 		t := kmsg.NewFetchRequestTopic()
 		t.Topic, t.TopicID = rt.Topic, rt.TopicID
+		s.names += len(rt.Topic)
 		s.topics = append(s.topics, sessionTopic{FetchRequestTopic: t})
 		s.at[topicKey] = at
 	}
@@ -121,7 +151,7 @@ func (s *fetchSession) forget(topics []kmsg.FetchRequestForgottenTopic) {
 		return
 	}
 	old := s.topics
-	s.topics, s.at, s.size = nil, make(map[sessionKey]place), 0
+	s.topics, s.at, s.size, s.names = nil, make(map[sessionKey]place), 0, 0
 	for i := range old {
 		for j, rp := range old[i].Partitions {
 			if !gone[place{i, j}] {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -23,38 +21,14 @@ import (
 const (
 	frameLengthSize = 4
 	minFrameBytes   = 2 + 2 + 4 // of a request, up to its client id
-	firstReadBytes  = 64 << 10  // allocated on a client's word; more once so much has come
+	firstReadBytes  = 4 << 10   // allocated on a client's word; growth times as much once so much has come
+	growth          = 4
 )
 
 var (
 	errFrameLength = errors.New("frame length out of range")
 	errHeader      = errors.New("malformed request header")
 )
-
-// readFrame reads the next frame, without its length. limit says how long it may be, by the
-// api key; reserve is called with its length before it is read. Frames of Produce requests
-// live in a pooled buffer, which is returned too.
-//
-// The memory grows with what arrives: a length alone costs firstReadBytes at most.
-func readFrame(r *bufio.Reader, limit func(key int16) int, reserve func(n int) error) ([]byte, *buffer, error) {
-	n, key, err := peekFrame(r, limit)
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := r.Discard(frameLengthSize); err != nil {
-		return nil, nil, err
-	}
-	if err := reserve(int(n)); err != nil {
-		return nil, nil, err
-	}
-	if key != int16(kmsg.Produce) {
-		frame, err := readGrowing(r, nil, int(n))
-		return frame, nil, err
-	}
-	buf := getBuffer()
-	buf.b, err = readGrowing(r, buf.b, int(n))
-	return buf.b, buf, err
-}
 
 // peekFrame returns the length and the api key of the next frame. A length that no frame may
 // have fails as soon as it is there.
@@ -83,23 +57,62 @@ func peekFrame(r *bufio.Reader, limit func(key int16) int) (n int, key int16, er
 	return int(length), key, check(limit(key))
 }
 
-// readGrowing reads n bytes into buf, from its start, which grows as they come.
-func readGrowing(r io.Reader, buf []byte, n int) ([]byte, error) {
-	buf = slices.Grow(buf[:0], min(n, firstReadBytes))
-	for len(buf) < n {
-		if len(buf) == cap(buf) {
-			buf = slices.Grow(buf, min(n-len(buf), len(buf)))
-		}
-		m, err := r.Read(buf[len(buf):min(cap(buf), n)])
-		buf = buf[:len(buf)+m]
-		if err != nil && len(buf) < n {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
+// arrival is a frame that is being read. What it takes grows with what has arrived: a length
+// alone costs firstReadBytes.
+type arrival struct {
+	// take is called before n bytes more are taken, give when some are given back.
+	take func(n int) error
+	give func(n int)
+	// alive is called before each read, with the bytes that have arrived.
+	alive func(arrived int) error
+}
+
+// read reads n bytes.
+func (a arrival) read(r io.Reader, n int) (*buffer, error) {
+	var buf *buffer
+	for arrived := 0; ; {
+		if buf == nil || arrived == cap(buf.b) {
+			grown, err := a.grow(buf, n)
+			if err != nil {
+				return buf, err
 			}
+			buf = grown
+		}
+		if err := a.alive(arrived); err != nil {
+			return buf, err
+		}
+		m, err := r.Read(buf.b[arrived:min(cap(buf.b), n)])
+		arrived += m
+		buf.b = buf.b[:arrived]
+		switch {
+		case arrived == n:
+			return buf, nil
+		case err == io.EOF:
+			return buf, io.ErrUnexpectedEOF
+		case err != nil:
 			return buf, err
 		}
 	}
-	return buf, nil
+}
+
+// grow returns a buffer in place of buf, several times as large, and no larger than n needs.
+func (a arrival) grow(buf *buffer, n int) (*buffer, error) {
+	had := 0
+	if buf != nil {
+		had = cap(buf.b)
+	}
+	next := min(n, max(firstReadBytes, growth*had))
+	grown := getBuffer(next)
+	if err := a.take(cap(grown.b)); err != nil {
+		grown.put()
+		return buf, err
+	}
+	if buf != nil {
+		grown.b = append(grown.b, buf.b...)
+		buf.put()
+		a.give(had)
+	}
+	return grown, nil
 }
 
 // header is a request's.
@@ -174,26 +187,4 @@ func appendAnswer(dst []byte, correlationID int32, resp kmsg.Response) []byte {
 	dst = resp.AppendTo(dst)
 	binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-frameLengthSize))
 	return dst
-}
-
-// buffer is memory that is used again.
-type buffer struct{ b []byte }
-
-// maxPooledBytes is the size above which a buffer is left to the garbage collector.
-const maxPooledBytes = 4 << 20
-
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
-
-// getBuffer returns an empty buffer with whatever capacity it has.
-func getBuffer() *buffer {
-	buf := buffers.Get().(*buffer)
-	buf.b = buf.b[:0]
-	return buf
-}
-
-// put gives the buffer back: nothing may refer to its memory any more. buf may be nil.
-func (buf *buffer) put() {
-	if buf != nil && cap(buf.b) <= maxPooledBytes {
-		buffers.Put(buf)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"runtime"
 	"testing"
 
@@ -31,7 +32,7 @@ func produceBody(version int16, topics, partitions int) []byte {
 
 // The walk agrees with the codec about what is whole, in every version, and takes the smallest
 // batches that there can be, one in each topic.
-func TestCheckProduceSize(t *testing.T) {
+func TestProduceSize(t *testing.T) {
 	smallest := batch(t, 0, record{1, "", ""})
 	for version := int16(0); version <= 13; version++ {
 		req := kmsg.NewPtrProduceRequest()
@@ -40,16 +41,16 @@ func TestCheckProduceSize(t *testing.T) {
 			req.Topics = append(req.Topics, produceRequest(1, "t", smallest).Topics...)
 		}
 		body := req.AppendTo(nil)
-		if err := checkProduceSize(body, version); err != nil {
+		if _, err := produceSize(body, version, math.MaxInt); err != nil {
 			t.Errorf("version %d: %v", version, err)
 		}
 		small := produceBody(version, 2, 2)
 		for n := range small {
-			if err := checkProduceSize(small[:n], version); !errors.Is(err, errMalformed) {
+			if _, err := produceSize(small[:n], version, math.MaxInt); !errors.Is(err, errMalformed) {
 				t.Errorf("version %d: %d of %d bytes are whole", version, n, len(small))
 			}
 		}
-		if err := checkProduceSize(small, version); err != nil {
+		if _, err := produceSize(small, version, math.MaxInt); err != nil {
 			t.Errorf("version %d: %v", version, err)
 		}
 	}
@@ -98,7 +99,7 @@ func TestHostileFramesCostLittle(t *testing.T) {
 			frame = append(frame, tt.body...)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := c.parse(frame, nil)
+			_, err := c.parse(frame, nil, k.lease())
 			runtime.ReadMemStats(&after)
 			if !errors.Is(err, errMalformed) {
 				t.Errorf("got error %v", err)
@@ -131,7 +132,7 @@ func TestProduceCostsAKnownMultiple(t *testing.T) {
 		frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)[frameLengthSize:]
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		cl, err := c.parse(frame, nil)
+		cl, err := c.parse(frame, &buffer{frame}, k.lease())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,10 +151,6 @@ func TestProduceCostsAKnownMultiple(t *testing.T) {
 	}
 }
 
-// maxDecodeRatio is how many times its length a request without records may take to decode. They
-// are at most maxControlBytes long and decoded one at a time: some 300 MiB in all, for a moment.
-const maxDecodeRatio = 150
-
 // Whatever other requests claim costs no more than a known multiple of what was sent.
 func TestClaimsCostAKnownMultiple(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{})
@@ -163,7 +160,7 @@ func TestClaimsCostAKnownMultiple(t *testing.T) {
 		}
 		for version := e.min; version <= e.max; version++ {
 			for _, fill := range []byte{0, 1, 2, 0x7f} {
-				if ratio := decodeRatio(k, e.key, version, fill); ratio > maxDecodeRatio {
+				if ratio := decodeCost(k, e.key, version, fill); ratio > decodeRatio {
 					t.Errorf("%s %d full of %d: %d times its length", e.key.Name(), version, fill, ratio)
 				}
 			}
@@ -171,12 +168,13 @@ func TestClaimsCostAKnownMultiple(t *testing.T) {
 	}
 }
 
-// decodeRatio decodes bodies full of one byte that begin with an array which claims to have as
+// decodeCost decodes bodies full of one byte that begin with an array which claims to have as
 // many elements as there are bytes, and returns how many times their length the worst takes.
-func decodeRatio(k *kit, key kmsg.Key, version int16, fill byte) uint64 {
+func decodeCost(k *kit, key kmsg.Key, version int16, fill byte) uint64 {
+	c := &conn{s: k.srv}
 	worst := uint64(0)
 	for _, at := range []int{0, 1, 2, 4, 8, 12, 16, 20} { // where the first array may be
-		wide, compact := bytes.Repeat([]byte{fill}, largeBytes), bytes.Repeat([]byte{fill}, largeBytes)
+		wide, compact := bytes.Repeat([]byte{fill}, 64<<10), bytes.Repeat([]byte{fill}, 64<<10)
 		binary.BigEndian.PutUint32(wide[at:], uint32(len(wide)-at-4))
 		binary.PutUvarint(compact[at:], uint64(len(compact)-at-4))
 		for _, body := range [][]byte{wide, compact} {
@@ -184,10 +182,15 @@ func decodeRatio(k *kit, key kmsg.Key, version int16, fill byte) uint64 {
 			req.SetVersion(version)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_ = k.srv.decode(req, body) // good or bad, it costs
+			l := k.lease()
+			_ = c.decode(req, body, l) // good or bad, it costs
+			l.end()
 			runtime.ReadMemStats(&after)
 			worst = max(worst, (after.TotalAlloc-before.TotalAlloc)/uint64(len(body)))
 		}
 	}
 	return worst
 }
+
+// lease returns a new lease of the memory for requests.
+func (k *kit) lease() *lease { return &lease{pool: &k.srv.memory.requests} }

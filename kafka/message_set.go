@@ -39,7 +39,7 @@ func fetchMagic(version int16) int8 {
 
 // readDowngraded reads what part wants as messages, in memory of their own.
 func (f *fetching) readDowngraded(part *fetchedPart, limit int) {
-	batch := getBuffer()
+	batch := getBuffer(firstAnswerBytes)
 	defer batch.put()
 	var out []byte
 	var broken error
@@ -64,7 +64,7 @@ func (f *fetching) readDowngraded(part *fetchedPart, limit int) {
 func (f *fetching) appendDowngraded(dst []byte, part *fetchedPart, b log.Batch, limit int) (out []byte, all bool, err error) {
 	records, plain := b.EncodedRecords()
 	if !plain {
-		buf := getBuffer()
+		buf := getBuffer(plainRatio * len(b))
 		defer buf.put()
 		if buf.b, err = b.AppendRecords(buf.b); err != nil {
 			return dst, false, err

@@ -38,6 +38,11 @@ type Options struct {
 	// retention and searches by time.
 	TrustCompressed bool
 
+	// MaxMemoryBytes bounds what all connections together take for requests, from their first
+	// byte to their answer, for answers until they are read, and for fetch sessions; 0
+	// means 512 MiB, and 64 MiB is the least. Beyond it requests wait, fetches bring less, and
+	// what can never fit is refused: with less than 512 MiB, requests of MaxFrameBytes.
+	MaxMemoryBytes int
 	// MaxFrameBytes bounds a Produce request; 0 means 100 MiB (socket.request.max.bytes).
 	// All other requests are at most 2 MiB.
 	MaxFrameBytes int
@@ -53,13 +58,15 @@ type Options struct {
 	MaxBufferedBytes int
 	// IdleTimeout is how long a connection may be silent; 0 means 10 min
 	// (connections.max.idle.ms). WriteTimeout is how long a client may read nothing while
-	// there is something for it; 0 means 30 s. Who exceeds them is cut off.
+	// there is something for it, or send nothing in the middle of a request; 0 means 30 s. Who
+	// exceeds them is cut off.
 	IdleTimeout  time.Duration
 	WriteTimeout time.Duration
 }
 
 const (
 	defaultNodeID           = 1
+	defaultMaxMemoryBytes   = 512 << 20
 	defaultMaxFrameBytes    = 100 << 20
 	defaultMaxFetchBytes    = 55 << 20
 	defaultMaxConnections   = 10_000
@@ -86,6 +93,7 @@ func (o Options) withDefaults() Options {
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = defaultWriteTimeout
 	}
+	orInt(&o.MaxMemoryBytes, defaultMaxMemoryBytes)
 	orInt(&o.MaxFrameBytes, defaultMaxFrameBytes)
 	orInt(&o.MaxFetchBytes, defaultMaxFetchBytes)
 	orInt(&o.MaxConnections, defaultMaxConnections)
@@ -139,6 +147,7 @@ func (o Options) check(m *mistakes) {
 	}
 	const maxInt32 = 1<<31 - 1
 	m.check(o.NodeID >= 0, "Options.NodeID", o.NodeID, "0 or more")
+	m.check(o.MaxMemoryBytes == 0 || o.MaxMemoryBytes >= minMemoryBytes, "Options.MaxMemoryBytes", o.MaxMemoryBytes, "0, or at least 64 MiB")
 	m.check(o.MaxFrameBytes >= 0 && o.MaxFrameBytes <= maxInt32, "Options.MaxFrameBytes", o.MaxFrameBytes, "0 to 2 GiB")
 	m.check(o.MaxFetchBytes >= 0 && o.MaxFetchBytes <= 1<<30, "Options.MaxFetchBytes", o.MaxFetchBytes, "0 to 1 GiB")
 	m.check(o.MaxConnections >= 0, "Options.MaxConnections", o.MaxConnections, "0 or more")

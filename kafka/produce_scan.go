@@ -26,10 +26,11 @@ const (
 	nullLength     = ^uint64(0) // of a string, bytes or an array
 )
 
-// checkProduceSize walks the body of a Produce request, without the header and its tags. It
-// fails with errMalformed when the request is not whole, and when it names more than a frame of
-// its length has batches for.
-func checkProduceSize(body []byte, version int16) error {
+// produceSize walks the body of a Produce request, without the header and its tags, and returns
+// what it takes to carry it out, but for its frame and the records. It fails with errMalformed
+// when the request is not whole, and when it names more than a frame of its length has batches
+// for, or more than most bytes are needed for.
+func produceSize(body []byte, version int16, most int) (int, error) {
 	w := walker{b: body, compact: version >= compactProduce}
 	if version >= 3 {
 		w.skip(w.length(2)) // transactional id
@@ -52,13 +53,13 @@ func checkProduceSize(body []byte, version int16) error {
 	}
 	w.tags()
 	if w.short {
-		return fmt.Errorf("%w: Produce %d ends in the middle", errMalformed, version)
+		return 0, fmt.Errorf("%w: Produce %d ends in the middle", errMalformed, version)
 	}
-	if most := placesSlack + placesRatio*len(body); w.memory > most {
-		return fmt.Errorf("%w: Produce %d of %d bytes names topics and partitions worth %d bytes of memory, at most %d are given",
+	if most = min(most, placesSlack+placesRatio*len(body)); w.memory > most {
+		return 0, fmt.Errorf("%w: Produce %d of %d bytes names topics and partitions worth %d bytes of memory, at most %d are given",
 			errMalformed, version, len(body), w.memory, most)
 	}
-	return nil
+	return w.memory, nil
 }
 
 // walker goes over the fields of a request. Once something is not there it is short and

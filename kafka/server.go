@@ -29,7 +29,7 @@ type Server struct {
 	unregister func()
 	wg         sync.WaitGroup // accept, and two goroutines for each connection
 
-	decoding sync.Mutex // held while a large request is decoded
+	memory *memory // of all connections
 
 	mu      sync.Mutex // guards what follows
 	conns   map[*conn]struct{}
@@ -84,6 +84,7 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 	}
 	s.opts.ClusterID = cmp.Or(s.opts.ClusterID, in.ClusterID)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.memory = newMemory(s.opts.MaxMemoryBytes)
 	var err error
 	if s.unregister, err = in.Register(func() { _ = s.Close() }); err != nil {
 		s.cancel()

@@ -27,7 +27,7 @@ func splice(dst [][]byte, buf *buffer, correlationID int32, resp kmsg.Response, 
 		buf.b = appendAnswer(buf.b, correlationID, resp)
 		return append(dst, buf.b)
 	}
-	other := getBuffer()
+	other := getBuffer(firstAnswerBytes)
 	defer other.put()
 	encode := func(b []byte, placeholder []byte) []byte {
 		for _, bl := range blanks {

@@ -44,7 +44,7 @@ func TestSplice(t *testing.T) {
 				records = records[1:]
 			}
 		}
-		got := splice(nil, getBuffer(), 7, resp, blanks)
+		got := splice(nil, getBuffer(firstAnswerBytes), 7, resp, blanks)
 		if whole := slices.Concat(got...); !bytes.Equal(whole, want) {
 			t.Fatalf("%d bytes %x...\nwant %d bytes %x...", len(whole), whole[:min(len(whole), 100)], len(want), want[:min(len(want), 100)])
 		}

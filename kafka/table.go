@@ -16,6 +16,9 @@ type entry struct {
 	// begin, in place of answer, begins with the request and returns; the next request may
 	// be begun before what it returns is done.
 	begin func(*call, kmsg.Request) pending
+
+	// long says that a short request may have a long answer. Handlers of those wait for nobody.
+	long bool
 }
 
 // table is every request that is answered, by key.
@@ -26,18 +29,18 @@ var table = []entry{
 	{key: kmsg.Produce, min: 0, max: 13, begin: begin((*call).produce)},
 	{key: kmsg.Fetch, min: 0, max: 18, answer: answer((*call).fetch)},
 	{key: kmsg.ListOffsets, min: 0, max: 11, answer: answer((*call).listOffsets)},
-	{key: kmsg.Metadata, min: 0, max: 13, answer: answer((*call).metadata)},
+	{key: kmsg.Metadata, min: 0, max: 13, answer: answer((*call).metadata), long: true},
 	{key: kmsg.OffsetCommit, min: 0, max: 10, answer: answer((*call).offsetCommit)},
-	{key: kmsg.OffsetFetch, min: 0, max: 10, answer: answer((*call).offsetFetch)},
+	{key: kmsg.OffsetFetch, min: 0, max: 10, answer: answer((*call).offsetFetch), long: true},
 	{key: kmsg.FindCoordinator, min: 0, max: 6, answer: answer((*call).findCoordinator)},
 	{key: kmsg.JoinGroup, min: 0, max: 9, answer: answer((*call).joinGroup)},
 	{key: kmsg.Heartbeat, min: 0, max: 4, answer: answer((*call).heartbeat)},
 	{key: kmsg.LeaveGroup, min: 0, max: 5, answer: answer((*call).leaveGroup)},
 	{key: kmsg.SyncGroup, min: 0, max: 5, answer: answer((*call).syncGroup)},
-	{key: kmsg.DescribeGroups, min: 0, max: 6, answer: answer((*call).describeGroups)},
-	{key: kmsg.ListGroups, min: 0, max: 5, answer: answer((*call).listGroups)},
+	{key: kmsg.DescribeGroups, min: 0, max: 6, answer: answer((*call).describeGroups), long: true},
+	{key: kmsg.ListGroups, min: 0, max: 5, answer: answer((*call).listGroups), long: true},
 	{key: kmsg.ApiVersions, min: 0, max: 5, answer: answer((*call).apiVersions)},
-	{key: kmsg.CreateTopics, min: 0, max: 7, answer: answer((*call).createTopics)},
+	{key: kmsg.CreateTopics, min: 0, max: 7, answer: answer((*call).createTopics), long: true},
 	{key: kmsg.DeleteTopics, min: 0, max: 6, answer: answer((*call).deleteTopics)},
 	{key: kmsg.DeleteRecords, min: 0, max: 2, answer: answer((*call).deleteRecords)},
 	{key: kmsg.InitProducerID, min: 0, max: 5, answer: answer((*call).initProducerID)},
@@ -45,9 +48,9 @@ var table = []entry{
 	{key: kmsg.DescribeACLs, min: 0, max: 3, answer: answer((*call).describeACLs)},
 	{key: kmsg.CreateACLs, min: 0, max: 3, answer: answer((*call).createACLs)},
 	{key: kmsg.DeleteACLs, min: 0, max: 3, answer: answer((*call).deleteACLs)},
-	{key: kmsg.DescribeConfigs, min: 0, max: 4, answer: answer((*call).describeConfigs)},
+	{key: kmsg.DescribeConfigs, min: 0, max: 4, answer: answer((*call).describeConfigs), long: true},
 	{key: kmsg.AlterConfigs, min: 0, max: 2, answer: answer((*call).alterConfigs)},
-	{key: kmsg.DescribeLogDirs, min: 0, max: 5, answer: answer((*call).describeLogDirs)},
+	{key: kmsg.DescribeLogDirs, min: 0, max: 5, answer: answer((*call).describeLogDirs), long: true},
 	{key: kmsg.CreatePartitions, min: 0, max: 3, answer: answer((*call).createPartitions)},
 	{key: kmsg.CreateDelegationToken, min: 0, max: 3, answer: answer((*call).createDelegationToken)},
 	{key: kmsg.DescribeDelegationToken, min: 0, max: 3, answer: answer((*call).describeDelegationToken)},
@@ -61,10 +64,10 @@ var table = []entry{
 	{key: kmsg.DescribeUserSCRAMCredentials, min: 0, max: 0, answer: answer((*call).describeUserSCRAMCredentials)},
 	{key: kmsg.DescribeQuorum, min: 0, max: 2, answer: answer((*call).describeQuorum)},
 	{key: kmsg.DescribeCluster, min: 0, max: 2, answer: answer((*call).describeCluster)},
-	{key: kmsg.DescribeProducers, min: 0, max: 0, answer: answer((*call).describeProducers)},
+	{key: kmsg.DescribeProducers, min: 0, max: 0, answer: answer((*call).describeProducers), long: true},
 	{key: kmsg.ListTransactions, min: 0, max: 2, answer: answer((*call).listTransactions)},
-	{key: kmsg.ListConfigResources, min: 0, max: 1, answer: answer((*call).listConfigResources)},
-	{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, answer: answer((*call).describeTopicPartitions)},
+	{key: kmsg.ListConfigResources, min: 0, max: 1, answer: answer((*call).listConfigResources), long: true},
+	{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, answer: answer((*call).describeTopicPartitions), long: true},
 }
 
 // answer and begin make a handler of one kind of request a handler of any.
