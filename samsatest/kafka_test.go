@@ -7,11 +7,13 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/kafka"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/samsatest"
 )
@@ -217,4 +219,48 @@ func TestKafkaOfAClosedBroker(t *testing.T) {
 	if len(ft.errs) != 1 || !strings.Contains(ft.errs[0], "Kafka") || !strings.Contains(ft.errs[0], "closed") {
 		t.Errorf("got %q", ft.errs)
 	}
+}
+
+// The door has the options that a test gives it; wrong ones end the test.
+func TestKafkaOptions(t *testing.T) {
+	b := samsatest.New(t)
+	c := dial(t, samsatest.Kafka(t, b, kafka.Options{NodeID: 7, Advertise: "kafka:9093"}), "kit")
+	broker := c.ask(1, kmsg.NewPtrMetadataRequest()).(*kmsg.MetadataResponse).Brokers[0]
+	if broker.NodeID != 7 || broker.Host != "kafka" || broker.Port != 9093 {
+		t.Errorf("got %+v", broker)
+	}
+	for want, opts := range map[string][]kafka.Options{
+		"Options.NodeID is -1":  {{NodeID: -1}},
+		"want at most one":      {{}, {}},
+		"Options.Advertise is ": {{Advertise: "nowhere"}},
+	} {
+		for what, serve := range map[string]func(ft *fakeTest){
+			"Kafka: ":     func(ft *fakeTest) { samsatest.Kafka(ft, b, opts...) },
+			"KafkaPipe: ": func(ft *fakeTest) { samsatest.KafkaPipe(ft, b, opts...) },
+		} {
+			ft := runFake(serve)
+			if len(ft.errs) != 1 || !strings.Contains(ft.errs[0], what) || !strings.Contains(ft.errs[0], want) {
+				t.Errorf("got %q, want %s%s", ft.errs, what, want)
+			}
+		}
+	}
+}
+
+// What one bubble leaves in the pools of the codecs serves the next, and the world outside.
+func TestCodecsInBubbles(t *testing.T) {
+	story := func(t *testing.T) {
+		b := samsatest.New(t, samsatest.Topic("orders", 1))
+		for _, codec := range []samsa.Compression{samsa.CompressionGzip, samsa.CompressionSnappy, samsa.CompressionLz4, samsa.CompressionZstd} {
+			p := producer(t, b, samsa.ProducerOptions{Compression: codec})
+			if _, err := p.ProduceSync(ctx, samsatest.Record("orders", strings.Repeat("tea ", 100))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := len(samsatest.Drain(t, b, "orders")); n != 4 {
+			t.Errorf("%d records", n)
+		}
+	}
+	synctest.Test(t, story)
+	synctest.Test(t, story)
+	story(t)
 }
