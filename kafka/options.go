@@ -31,8 +31,8 @@ type Options struct {
 	// the death of the process, not of the machine, as in Kafka on one node.
 	SyncAll bool
 	// TrustCompressed stores compressed batches without decompressing them: their headers
-	// and CRCs are checked, their records are not, but on topics that ask for keys and when
-	// the timestamps in the header cannot be. By default every record is checked, as in
+	// and CRCs are checked, their records are not, but on topics that ask for keys or bound
+	// timestamps from below, and when those in the header cannot be or are not allowed. By default every record is checked, as in
 	// Kafka, which costs several times what storing the batch does; without that a faulty
 	// producer can store a batch that clients fail at, and a max timestamp that misleads
 	// retention and searches by time.
