@@ -86,7 +86,7 @@ func TestWhatEndsALoopCommitsNothing(t *testing.T) {
 	for name, program4 := range map[string]func(b *samsa.Broker, c *samsa.Consumer) error{
 		"a panic": func(_ *samsa.Broker, c *samsa.Consumer) (err error) {
 			defer func() { err = recover().(error) }()
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			for r, err := range c.Records(ctx) {
 				if err != nil {
 					return err
@@ -98,7 +98,7 @@ func TestWhatEndsALoopCommitsNothing(t *testing.T) {
 			return nil
 		},
 		"a returned error": func(_ *samsa.Broker, c *samsa.Consumer) error {
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			for r, err := range c.Records(ctx) {
 				if err != nil {
 					return err
@@ -110,7 +110,7 @@ func TestWhatEndsALoopCommitsNothing(t *testing.T) {
 			return nil
 		},
 		"a break": func(_ *samsa.Broker, c *samsa.Consumer) error {
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			for r, err := range c.Records(ctx) {
 				if err != nil {
 					return err
@@ -161,7 +161,7 @@ func TestWhatEndsALoopCommitsNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer b.Close()
+			defer func() { _ = b.Close() }()
 			if at := next(t, b); at != 4 {
 				t.Errorf("the successor begins at %d, want 4", at)
 			}
