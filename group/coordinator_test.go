@@ -517,6 +517,24 @@ func TestJoinDuringDelete(t *testing.T) {
 	})
 }
 
+// Who commits without a generation while the group is being deleted makes the next one.
+func TestCommitDuringDelete(t *testing.T) {
+	inOffice(t, Options{}, func(t *testing.T, o *office) {
+		o.wantError("commit", o.commit("", -1, 3), nil)
+		hold := make(chan struct{})
+		o.desk.set(func(d *desk) { d.hold = hold })
+		var wg sync.WaitGroup
+		wg.Go(func() { o.wantError("delete", o.Delete(t.Context(), "g"), nil) })
+		synctest.Wait()
+		wg.Go(func() { o.wantError("commit for the next group", o.commit("", -1, 4), nil) })
+		o.wantError("commit of a generation", o.commit("a", 1, 5), log.ErrUnknownMember)
+		o.desk.set(func(d *desk) { d.hold = nil })
+		close(hold)
+		wg.Wait()
+		o.wantOffset(4)
+	})
+}
+
 // TestCoordinatorManyAtOnce has clients do everything at once, for the race detector, and
 // closes the coordinator under them.
 func TestCoordinatorManyAtOnce(t *testing.T) {

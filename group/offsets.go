@@ -139,10 +139,10 @@ func (c *Coordinator) commitWith(ctx context.Context, tx *partition.Tx, synced b
 	if err := c.meetCommit(ctx, tx, commits); err != nil {
 		return err
 	}
-	pending, err := c.prepare(tx, commits)
-	if err != nil {
+	if err := c.write(tx, commits); err != nil {
 		return err
 	}
+	var pending pendingCommits
 	told := tx.Done
 	settled := false
 	settle := func(err error) { // in the order of the store, and not when fsync is done
@@ -165,7 +165,8 @@ func (c *Coordinator) commitWith(ctx context.Context, tx *partition.Tx, synced b
 		}
 		done <- err
 	}
-	if err := pending.submit(c, tx); err != nil {
+	err := c.place(ctx, tx, commits, &pending)
+	if err != nil {
 		return err
 	}
 	select {
@@ -196,47 +197,83 @@ type pendingCommit struct {
 // pendingCommits are sorted by name.
 type pendingCommits []pendingCommit
 
-// prepare adds commits to tx and completes their offsets.
-func (c *Coordinator) prepare(tx *partition.Tx, commits map[string]CommitRequest) (pendingCommits, error) {
+// write adds commits to tx and completes their offsets.
+func (c *Coordinator) write(tx *partition.Tx, commits map[string]CommitRequest) error {
+	for _, name := range slices.Sorted(maps.Keys(commits)) {
+		if err := CheckName(name); err != nil {
+			return err
+		}
+		if err := c.addOffsets(tx, name, commits[name].Offsets); err != nil {
+			return fmt.Errorf("group %s: commit: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// place finds the groups of commits and hands tx over, after setting pending, which tx.Done uses.
+func (c *Coordinator) place(ctx context.Context, tx *partition.Tx, commits map[string]CommitRequest, pending *pendingCommits) error {
+	for {
+		var err error
+		if *pending, err = c.find(commits); err != nil {
+			return err
+		}
+		dying, err := pending.submit(c, tx)
+		if err != nil || dying == nil {
+			return err
+		}
+		select { // the next one of that name is another group
+		case <-dying.buried:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// find finds the groups of commits, and makes those that a commit without a generation makes.
+func (c *Coordinator) find(commits map[string]CommitRequest) (pendingCommits, error) {
 	var pending pendingCommits
 	for _, name := range slices.Sorted(maps.Keys(commits)) {
 		req := commits[name]
-		if err := CheckName(name); err != nil {
-			return nil, err
-		}
-		if err := c.addOffsets(tx, name, req.Offsets); err != nil {
-			return nil, fmt.Errorf("group %s: commit: %w", name, err)
-		}
 		en, err := c.entry(name, req.Generation < 0)
-		if errors.Is(err, log.ErrUnknownGroup) { // what generation?
-			return nil, fmt.Errorf("%w: %w: %q", err, log.ErrUnknownMember, req.MemberID)
-		}
 		if err != nil {
-			return nil, err
+			return nil, notThere(err, req)
 		}
 		pending = append(pending, pendingCommit{name, en, req})
 	}
 	return pending, nil
 }
 
+// notThere completes the error of a commit for a group that does not exist: no generation of it
+// has members.
+func notThere(err error, req CommitRequest) error {
+	if errors.Is(err, log.ErrUnknownGroup) {
+		return fmt.Errorf("%w: %w: %q", err, log.ErrUnknownMember, req.MemberID)
+	}
+	return err
+}
+
 // submit hands tx over if every group allows its commit. The check and the place in the
-// committer's order belong together: a generation that begins later is stored later.
-func (ps pendingCommits) submit(c *Coordinator, tx *partition.Tx) error {
+// committer's order belong together: a generation that begins later is stored later. A group that
+// is being deleted, and for whose successor the commit is, is returned, and nothing is done.
+func (ps pendingCommits) submit(c *Coordinator, tx *partition.Tx) (dying *entry, err error) {
 	now := time.Now()
 	for _, p := range ps {
 		p.en.lock()
 		defer p.en.mu.Unlock()
 	}
 	for _, p := range ps {
+		if p.req.Generation < 0 && p.en.group.State() == Dead {
+			return p.en, nil
+		}
 		if err := p.en.group.CheckCommit(now, p.req.MemberID, p.req.InstanceID, p.req.Generation); err != nil {
-			return err
+			return nil, notThere(err, p.req)
 		}
 	}
 	for _, p := range ps {
 		p.en.committing.Add(1)
 	}
 	c.committer.Submit(tx)
-	return nil
+	return nil, nil
 }
 
 // done makes stored offsets visible.
