@@ -148,7 +148,7 @@ func (b *Broker) tellOpened(took time.Duration, found topic.Found) {
 	}
 	b.logger.Info("broker opened", zap.String("data", b.where()), zap.Int("format", store.FormatVersion), zap.Duration("took", took),
 		zap.Bool("clean", b.st.Recovery().Clean), zap.Int("topics", len(b.catalogue.List())), zap.Int("partitions", len(b.catalogue.Partitions())),
-		zap.Int("groups", len(b.groups.List())), zap.Int64("records cut", cut), zap.Int("damaged", len(found.Damaged)))
+		zap.Int("groups", len(b.groups.List())), zap.Int64("records cut", cut), zap.Int("damaged", len(found.Damaged)+b.groups.Damaged()))
 }
 
 // where is the data directory, for people.

@@ -36,6 +36,7 @@ type Coordinator struct {
 	opts      Options
 	wg        sync.WaitGroup
 	stop      chan struct{} // closed when Close begins
+	damaged   int           // values that were, at Open
 	changing  chan struct{} // full while limits are being changed
 	readers   readers
 

@@ -52,6 +52,9 @@ func (c *Coordinator) load() error {
 	return nil
 }
 
+// Damaged returns how much was damaged of groups when they were opened: entries and offsets.
+func (c *Coordinator) Damaged() int { return c.damaged }
+
 // loadOffset reads one committed offset.
 func (c *Coordinator) loadOffset(key, value []byte, err error) error {
 	k, bad := store.ParseOffsetKey(key)
@@ -85,6 +88,7 @@ func (c *Coordinator) each(r store.Range, fn func(key, value []byte, err error) 
 		}
 		if err = fn(e.Key, value, err); errors.Is(err, log.ErrCorruptValue) {
 			c.opts.Logger.Warn("what is stored of a group is damaged", zap.Error(err))
+			c.damaged++
 			err = nil
 		}
 		return true, err

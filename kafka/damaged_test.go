@@ -10,9 +10,9 @@ import (
 	"github.com/samsa-go/samsa/internal/store"
 )
 
-// A topic and a group that are damaged are an error that clients do not try again, by name and in the list of
-// all; nobody gets a new topic of that name, and others go on.
-func TestDamagedTopicAndGroup(t *testing.T) {
+// damagedKit has the topics bad and good, and the group g; bad and g are damaged.
+func damagedKit(t *testing.T) *kit {
+	t.Helper()
 	ctx := context.Background()
 	first := store.OpenMemory()
 	b, err := samsa.InsideOpen(first, samsa.Options{})
@@ -41,15 +41,22 @@ func TestDamagedTopicAndGroup(t *testing.T) {
 	if b, err = samsa.InsideOpen(st, samsa.Options{AutoCreateTopics: true}); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
 	k := &kit{Broker: b, t: t, ctx: ctx}
 	if k.srv, err = Listen(b, "127.0.0.1:0", Options{}); err != nil {
 		t.Fatal(err)
 	}
+	return k
+}
+
+// A topic and a group that are damaged are an error that clients do not try again, by name and in the list of
+// all; nobody gets a new topic of that name, and others go on.
+func TestDamagedTopicAndGroup(t *testing.T) {
+	k := damagedKit(t)
 	c := k.dial()
 
 	all := kmsg.NewPtrMetadataRequest()
