@@ -110,7 +110,9 @@ func (pr *producing) begin(part *producedPart, records []byte) {
 		return
 	}
 	c := pr.c
-	batch, err := admit(part.partition, c.version, records, c.s.opts.TrustCompressed)
+	var batch log.Batch
+	var err error
+	c.s.memory.inspect(func() { batch, err = admit(part.partition, c.version, records, c.s.opts.TrustCompressed) })
 	if err != nil {
 		part.err = err
 		return

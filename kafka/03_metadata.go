@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"net"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -36,7 +37,7 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 		return resp
 	}
 	create := c.s.in.AutoCreateTopics && (req.AllowAutoTopicCreation || c.version < 4)
-	for _, rt := range req.Topics {
+	for _, rt := range once(req.Topics, func(rt kmsg.MetadataRequestTopic) topicRef { return refTo(rt.Topic, rt.TopicID) }) {
 		t, err := c.metadataTopic(rt, create)
 		if err != nil {
 			mt := kmsg.NewMetadataResponseTopic()
@@ -47,6 +48,32 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 		resp.Topics = append(resp.Topics, c.describe(req, t))
 	}
 	return resp
+}
+
+// once returns those of all that are the first with their key. Some requests name a thing to
+// describe; naming it again and again would make an answer of any length. Of topics Kafka does the
+// same.
+func once[E any, K comparable](all []E, key func(E) K) []E {
+	seen := make(map[K]bool, len(all))
+	return slices.DeleteFunc(all, func(e E) bool {
+		k := key(e)
+		again := seen[k]
+		seen[k] = true
+		return again
+	})
+}
+
+// topicRef is how a request names a topic.
+type topicRef struct {
+	name string
+	id   topic.ID
+}
+
+func refTo(name *string, id topic.ID) topicRef {
+	if name == nil {
+		return topicRef{id: id}
+	}
+	return topicRef{name: *name}
 }
 
 // metadataTopic finds, or creates, a topic that was asked for.

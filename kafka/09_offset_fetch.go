@@ -24,7 +24,7 @@ const (
 func (c *call) offsetFetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 	resp := kmsg.NewPtrOffsetFetchResponse()
 	if c.version >= fetchManyGroups {
-		for _, rg := range req.Groups {
+		for _, rg := range once(req.Groups, func(rg kmsg.OffsetFetchRequestGroup) string { return rg.Group }) {
 			resp.Groups = append(resp.Groups, c.fetchGroup(rg))
 		}
 		return resp

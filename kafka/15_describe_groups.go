@@ -22,7 +22,7 @@ const allGroupOperations = 1<<3 | 1<<6 | 1<<8
 // GROUP_ID_NOT_FOUND too. Who asks for authorized operations may do everything.
 func (c *call) describeGroups(req *kmsg.DescribeGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeGroupsResponse()
-	for _, name := range req.Groups {
+	for _, name := range once(req.Groups, func(name string) string { return name }) {
 		g := kmsg.NewDescribeGroupsResponseGroup()
 		g.Group = name
 		if req.IncludeAuthorizedOperations {

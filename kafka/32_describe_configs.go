@@ -13,7 +13,9 @@ import (
 // INVALID_REQUEST.
 func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
-	for _, rr := range req.Resources {
+	for _, rr := range once(req.Resources, func(rr kmsg.DescribeConfigsRequestResource) resource {
+		return resource{rr.ResourceType, rr.ResourceName}
+	}) {
 		r := kmsg.NewDescribeConfigsResponseResource()
 		r.ResourceType, r.ResourceName = rr.ResourceType, rr.ResourceName
 		entries, err := c.resourceConfigs(rr)

@@ -238,3 +238,29 @@ func TestSessionsKeepTheBudget(t *testing.T) {
 		t.Errorf("%d bytes are not given back", n)
 	}
 }
+
+// Who asks for the same thing again and again is told once: the answer does not grow with it.
+func TestTheSameThingIsDescribedOnce(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	k.create("web_log", samsa.TopicConfig{Partitions: 10})
+	c := k.dial()
+	name := "web_log"
+	md, dc := kmsg.NewPtrMetadataRequest(), kmsg.NewPtrDescribeConfigsRequest()
+	dg, of := kmsg.NewPtrDescribeGroupsRequest(), kmsg.NewPtrOffsetFetchRequest()
+	for range 1000 {
+		md.Topics = append(md.Topics, kmsg.MetadataRequestTopic{Topic: &name})
+		dc.Resources = append(dc.Resources, kmsg.DescribeConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: name})
+		dg.Groups = append(dg.Groups, "workers")
+		of.Groups = append(of.Groups, kmsg.OffsetFetchRequestGroup{Group: "workers"})
+	}
+	for kind, n := range map[string]int{
+		"Metadata":        len(ask[*kmsg.MetadataResponse](c, 9, md).Topics),
+		"DescribeConfigs": len(ask[*kmsg.DescribeConfigsResponse](c, 4, dc).Resources),
+		"DescribeGroups":  len(ask[*kmsg.DescribeGroupsResponse](c, 5, dg).Groups),
+		"OffsetFetch":     len(ask[*kmsg.OffsetFetchResponse](c, 8, of).Groups),
+	} {
+		if n != 1 {
+			t.Errorf("%s: %d answers", kind, n)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -25,16 +26,30 @@ type memory struct {
 
 	making chan struct{} // capacity 1: held while an answer is made whose length nobody knows before
 
+	// inspecting has room for as many as there are processors: held while a compressed batch is
+	// decompressed, which may take log.MaxDecompressedBytes whatever its length.
+	inspecting chan struct{}
+
 	sessions    atomic.Int64
 	maxSessions int64
 }
 
 func newMemory(bytes int) *memory {
-	m := &memory{making: make(chan struct{}, 1), maxSessions: int64(bytes) / 16}
+	m := &memory{
+		making: make(chan struct{}, 1), inspecting: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		maxSessions: int64(bytes) / 16,
+	}
 	requests := int64(bytes) / 16 * 11
 	m.requests.init(requests/4, requests/4*3)
 	m.answers.init(int64(bytes)/4, 0)
 	return m
+}
+
+// inspect calls f, which decompresses, beside no more others than there are processors.
+func (m *memory) inspect(f func()) {
+	m.inspecting <- struct{}{}
+	defer func() { <-m.inspecting }()
+	f()
 }
 
 // mostRequest is how much one request may take in all.

@@ -46,7 +46,9 @@ func (f *fetching) readDowngraded(part *fetchedPart, limit int) {
 	batch.b, part.err = part.partition.Fetch(f.c.ctx, f.c.clientID, part.offset, batch.b, func(sb log.StoredBatch) bool {
 		all := false
 		if broken = sb.Err; broken == nil {
-			out, all, broken = f.appendDowngraded(out, part, sb.Envelope.Batch(), limit)
+			f.c.s.memory.inspect(func() {
+				out, all, broken = f.appendDowngraded(out, part, sb.Envelope.Batch(), limit)
+			})
 		}
 		return all
 	})
