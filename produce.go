@@ -2,6 +2,7 @@ package samsa
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -132,6 +133,7 @@ type call struct {
 	buffers [][]byte  // memory of the envelopes, for reuse
 	now     int64     // ms since the epoch
 	done    chan error
+	drafts  map[string]*topic.Topic // created with the transaction; nil: created at once
 }
 
 // target is a partition and the batch that is being built for it.
@@ -151,7 +153,7 @@ type place struct {
 
 // add puts r into the batch of its partition.
 func (c *call) add(ctx context.Context, r *Record) error {
-	t, err := c.s.b.topic(ctx, r.Topic)
+	t, err := c.topic(ctx, r.Topic)
 	if err != nil {
 		return err
 	}
@@ -171,6 +173,29 @@ func (c *call) add(ctx context.Context, r *Record) error {
 	tg.records = append(tg.records, len(c.places))
 	c.places = append(c.places, place{ms: ms, partition: p.TopicPartition().Partition})
 	return nil
+}
+
+// topic returns the topic of that name, which it may have to create, or to draft.
+func (c *call) topic(ctx context.Context, name string) (*topic.Topic, error) {
+	b := c.s.b
+	if c.drafts == nil {
+		return b.topic(ctx, name)
+	}
+	if t := c.drafts[name]; t != nil {
+		return t, nil
+	}
+	t, err := b.catalogue.Get(name)
+	if !errors.Is(err, log.ErrUnknownTopic) || !b.opts.AutoCreateTopics {
+		return t, err
+	}
+	t, err = b.catalogue.Draft(ctx, name, b.opts.TopicDefaults)
+	if errors.Is(err, log.ErrTopicExists) { // by somebody else, just now
+		return b.catalogue.Get(name)
+	}
+	if err == nil {
+		c.drafts[name] = t
+	}
+	return t, err
 }
 
 // target returns the target of p.
@@ -310,6 +335,7 @@ func (c *call) reset() {
 	}
 	c.targets = c.targets[:0]
 	c.places = c.places[:0]
+	c.drafts = nil
 	c.tx.Reset()
 }
 

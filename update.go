@@ -13,6 +13,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // Tx is a transaction: records, consumed offsets and the application's own keys, of which
@@ -36,6 +37,9 @@ type Tx struct {
 // becomes durable together, as safe as Options.Produce.Acks says, and the CommitAcks of the
 // consumers in it, and no consumer sees a record of it before it is stored. When Update returns an error nothing is stored, except
 // for ErrFailed, which leaves that open until the broker is opened again.
+//
+// A topic that does not exist yet, with Options.AutoCreateTopics, is created with the rest: it
+// is there when Update has succeeded, and not when it has failed.
 //
 // Transactions are serialisable as to the application's keys: fn sees them as of its
 // beginning, and when another Update has since written one that fn has read, fn is called
@@ -88,7 +92,8 @@ func (b *Broker) update(ctx context.Context, fn func(*Tx) error) error {
 	defer snap.Close()
 	tx := &Tx{ReadTx: ReadTx{b: b, snap: snap}, ctx: ctx, call: b.sender.begin()}
 	defer b.sender.end(tx.call)
-	defer func() { tx.over = true }()
+	tx.call.drafts = make(map[string]*topic.Topic)
+	defer tx.end()
 	if err := fn(tx); err != nil {
 		return err
 	}
@@ -96,6 +101,14 @@ func (b *Broker) update(ctx context.Context, fn func(*Tx) error) error {
 		return tx.err
 	}
 	return tx.commit(start)
+}
+
+// end is the end of the transaction, and of the topics that it has not created.
+func (tx *Tx) end() {
+	tx.over = true
+	for _, t := range tx.call.drafts {
+		t.Discard()
+	}
 }
 
 // Get returns a copy of the value under key as this transaction has left it, or
@@ -284,16 +297,26 @@ func (tx *Tx) commit(start *link) error {
 		placed, err = tx.b.conflicts.place(checked, &tx.read, keys)
 		return err
 	}
+	stored := false
 	ptx.Done = func(err error) {
-		if err == nil && placed != nil {
+		stored = err == nil
+		if stored && placed != nil {
 			tx.b.conflicts.show(placed)
 		}
+	}
+	created, err := tx.b.catalogue.CreateWith(tx.ctx, ptx, slices.Collect(maps.Values(tx.call.drafts)))
+	if err != nil {
+		return tx.judge(fmt.Errorf("update: %w", err), requests)
 	}
 	synced := tx.b.opts.Produce.Acks == AckSynced
 	for _, req := range requests {
 		synced = synced || req.Synced
 	}
 	err = tx.b.groups.CommitWith(tx.ctx, ptx, synced, requests)
+	created(stored)
+	if stored {
+		clear(tx.call.drafts)
+	}
 	if err == nil {
 		for c := range tx.commits {
 			c.saved(requests[c.opts.Group].Offsets)
@@ -322,7 +345,7 @@ func (tx *Tx) requests() (map[string]group.CommitRequest, error) {
 // judge says whether another try may succeed where this one has failed: after a conflict,
 // and when the group was only ahead of what its member has heard.
 func (tx *Tx) judge(err error, requests map[string]group.CommitRequest) error {
-	if errors.Is(err, ErrConflict) || len(tx.commits) > 0 && errors.Is(err, ErrUnknownTopic) {
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrTopicExists) || len(tx.commits) > 0 && errors.Is(err, ErrUnknownTopic) {
 		return &tryAgain{err: err} // a topic that is gone the next try hears of in time
 	}
 	for c := range tx.commits {

@@ -2,7 +2,6 @@ package topic
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -325,25 +324,17 @@ func (c *Catalogue) Create(ctx context.Context, name string, config Config) (*To
 		return nil, fmt.Errorf("create topic %s: %w", name, err)
 	}
 	defer c.unlock()
-	if err := c.free(name); err != nil {
-		return nil, err
-	}
-	t := &Topic{name: name, number: uint32(c.next)}
-	_, _ = rand.Read(t.id[:]) // never fails
-	ps, _, err := t.openPartitions(c.st, 0, config.Partitions, config, true)
+	t, err := c.draft(name, config)
 	if err != nil {
 		return nil, err
 	}
 	tx := &partition.Tx{}
-	tx.Writes.Set(store.CatalogueKey(topicKey+name), t.encode(config))
-	tx.Writes.Set(store.CatalogueKey(nextNumberKey), store.OffsetValue(c.next+1))
+	t.addTo(tx)
+	tx.Writes.Set(store.CatalogueKey(nextNumberKey), store.OffsetValue(c.next))
 	if err := c.committer.Do(tx); err != nil {
 		return nil, fmt.Errorf("create topic %s: %w", name, err)
 	}
-	c.next++
-	c.logger.Info("topic created", zap.String("topic", name), zap.Stringer("id", t.id),
-		zap.Int("partitions", config.Partitions), zap.Strings("configs", config.since(Config{})))
-	c.publish(t, &state{config: config, partitions: ps}, true)
+	c.created(t)
 	return t, nil
 }
 
