@@ -332,6 +332,7 @@ func (c *Catalogue) Create(ctx context.Context, name string, config Config) (*To
 	t.addTo(tx)
 	tx.Writes.Set(store.CatalogueKey(nextNumberKey), store.OffsetValue(c.next))
 	if err := c.committer.Do(tx); err != nil {
+		c.next-- // the number is good for another
 		return nil, fmt.Errorf("create topic %s: %w", name, err)
 	}
 	c.created(t)
