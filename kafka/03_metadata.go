@@ -37,7 +37,9 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 		return resp
 	}
 	create := c.s.in.AutoCreateTopics && (req.AllowAutoTopicCreation || c.version < 4)
-	for _, rt := range once(req.Topics, func(rt kmsg.MetadataRequestTopic) topicRef { return refTo(rt.Topic, rt.TopicID) }) {
+	named := once(req.Topics, func(rt kmsg.MetadataRequestTopic) topicRef { return refTo(rt.Topic, rt.TopicID) })
+	resp.Topics = make([]kmsg.MetadataResponseTopic, 0, len(named))
+	for _, rt := range named {
 		t, err := c.metadataTopic(rt, create)
 		if err != nil {
 			mt := kmsg.NewMetadataResponseTopic()
