@@ -64,7 +64,7 @@ func TestPartitionerPanics(t *testing.T) {
 			}
 			k := inMemory(t, Options{Produce: ProducerOptions{Partitioner: tp}})
 			k.create("a", 1)
-			p := k.producer(ProducerOptions{Partitioner: tp, BatchBytes: 1 << 10})
+			var p *Producer
 			r := Record{Topic: "a", Value: make([]byte, 100)}
 			for what, call := range map[string]func(){
 				"Producer.Produce": func() { p.Produce(k.ctx, r, nil) },
@@ -72,6 +72,7 @@ func TestPartitionerPanics(t *testing.T) {
 				"Tx.Produce":       func() { _ = k.Update(k.ctx, func(tx *Tx) error { return tx.Produce(r) }) },
 			} {
 				armed = true
+				p = k.producer(ProducerOptions{Partitioner: tp, BatchBytes: 1 << 10})
 				k.sender.choosers = map[*topic.Topic]*chooser{} // each meets the topic for the first time
 				if got := recovered(call); got != fault {
 					t.Errorf("%s: recovered %v", what, got)
@@ -83,12 +84,12 @@ func TestPartitionerPanics(t *testing.T) {
 					}
 				}
 				k.produce(r)
+				if err := p.Close(); err != nil {
+					t.Error(err)
+				}
 			}
 			if tp.told.Load() == 0 {
 				t.Error("the partitioner was told of no batch")
-			}
-			if err := p.Close(); err != nil {
-				t.Error(err)
 			}
 		})
 	}
