@@ -61,8 +61,8 @@ func TestPanicInAFunction(t *testing.T) {
 			"View": func() error { return b.View(ctx, func(*samsa.ReadTx) error { return fail() }) },
 			"Scan": func() error {
 				return b.View(ctx, func(tx *samsa.ReadTx) error {
-					for range tx.Scan(nil) {
-						return fail()
+					for _, err := range tx.Scan(nil) {
+						return errors.Join(err, fail())
 					}
 					return nil
 				})

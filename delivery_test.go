@@ -704,3 +704,35 @@ func TestResetsAreTold(t *testing.T) {
 		}
 	})
 }
+
+// OnReset may close the consumer, and a panic of it is Poll's: other resets are told all the same.
+func TestOnResetIsTheProgramsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := samsatest.New(t, samsatest.Topic("t", 2))
+		var told []samsa.Reset
+		c := newConsumer(t, b, samsa.ConsumerOptions{Topics: []string{"t"}, Start: samsa.AtOffset(100),
+			OnReset: func(_ context.Context, c *samsa.Consumer, r samsa.Reset) {
+				if told = append(told, r); len(told) == 1 {
+					panic(errHandler)
+				}
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			}})
+		synctest.Wait()
+		func() {
+			defer func() {
+				if p := recover(); p != errHandler {
+					t.Errorf("Poll panicked with %v", p)
+				}
+			}()
+			_, _ = c.Poll(ctx)
+		}()
+		if _, err := c.Poll(ctx); !errors.Is(err, samsa.ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
+		}
+		if len(told) != 2 || told[0].Partition == told[1].Partition || told[0].Skipped() != 0 {
+			t.Errorf("told %v", told)
+		}
+	})
+}

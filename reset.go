@@ -34,13 +34,17 @@ func (c *Consumer) resetLocked(tr *track, to int64) {
 	}
 }
 
-// tellResets calls OnReset.
+// tellResets calls OnReset, once for each reset even if it panics.
 func (c *Consumer) tellResets(ctx context.Context) {
-	c.mu.Lock()
-	resets := c.resets
-	c.resets = nil
-	c.mu.Unlock()
-	for _, r := range resets {
+	for {
+		c.mu.Lock()
+		if len(c.resets) == 0 || c.closing {
+			c.mu.Unlock()
+			return
+		}
+		r := c.resets[0]
+		c.resets = c.resets[1:]
+		c.mu.Unlock()
 		c.opts.OnReset(ctx, c, r)
 	}
 }

@@ -125,7 +125,7 @@ func TestHalfSentFramesKeepTheBudget(t *testing.T) {
 			t.Errorf("got %+v", p)
 		}
 		for _, done := range ended {
-			<-done
+			_ = <-done // however it ended
 		}
 		if !k.logged(errHalfSent) {
 			t.Error("the log does not say why they were cut off")
