@@ -722,8 +722,8 @@ func TestOnResetIsTheProgramsOwn(t *testing.T) {
 		synctest.Wait()
 		func() {
 			defer func() {
-				if p := recover(); p != errHandler {
-					t.Errorf("Poll panicked with %v", p)
+				if err, ok := recover().(error); !ok || !errors.Is(err, errHandler) {
+					t.Errorf("Poll panicked with %v", err)
 				}
 			}()
 			_, _ = c.Poll(ctx)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,15 +107,13 @@ func TestHalfSentFramesKeepTheBudget(t *testing.T) {
 		began := time.Now()
 		half := make([]byte, 5<<20) // of a frame of 8 MB
 		binary.BigEndian.PutUint32(half, 8<<20)
-		var ended []chan struct{}
+		var cut sync.WaitGroup
 		for range 30 {
-			slow, done := k.dial(), make(chan struct{})
-			ended = append(ended, done)
-			go func() {
+			slow := k.dial()
+			cut.Go(func() {
 				_, _ = slow.Write(half)
 				_, _ = io.ReadAll(slow)
-				close(done)
-			}()
+			})
 		}
 		synctest.Wait()
 		if took := live() - before; took > budget {
@@ -124,9 +123,7 @@ func TestHalfSentFramesKeepTheBudget(t *testing.T) {
 		if p.Topics[0].Partitions[0].ErrorCode != 0 {
 			t.Errorf("got %+v", p)
 		}
-		for _, done := range ended {
-			_ = <-done // however it ended
-		}
+		cut.Wait()
 		if !k.logged(errHalfSent) {
 			t.Error("the log does not say why they were cut off")
 		}
