@@ -40,6 +40,7 @@ var publicErrors = map[string]error{
 	"ErrInvalidSessionTimeout": samsa.ErrInvalidSessionTimeout, "ErrGroupFull": samsa.ErrGroupFull, "ErrInvalidGroup": samsa.ErrInvalidGroup,
 	"ErrUnknownGroup": samsa.ErrUnknownGroup, "ErrGroupNotEmpty": samsa.ErrGroupNotEmpty, "ErrMetadataTooLarge": samsa.ErrMetadataTooLarge,
 	"ErrNoOffset": samsa.ErrNoOffset, "ErrGroupSubscribed": samsa.ErrGroupSubscribed,
+	"ErrInCallback": samsa.ErrInCallback, "ErrCutOff": samsa.ErrCutOff,
 }
 
 func TestPublicErrorsAreAllThereAre(t *testing.T) {

@@ -206,6 +206,7 @@ func (w *world) steps() []step {
 		step{"Groups.Delete", func(ctx context.Context) error { return groups.Delete(ctx, w.group) }},
 		step{"Topics.Delete", func(ctx context.Context) error { return topics.Delete(ctx, w.topic) }},
 		step{"Broker.Close", noCtx(w.b.Close)},
+		step{"Broker.Shutdown", w.b.Shutdown},
 	)
 }
 
