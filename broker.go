@@ -260,7 +260,7 @@ func (b *Broker) checkCaller() error {
 	me := goroutine()
 	for c := range b.clients {
 		if c.callsOn(me) {
-			return fmt.Errorf("%w: of %s", ErrInCallback, c.describe())
+			return fmt.Errorf("%w: one of %s", ErrInCallback, c.describe())
 		}
 	}
 	return nil

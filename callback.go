@@ -73,7 +73,7 @@ func shutAll(ctx context.Context, then func(late error) error, clients ...client
 // closeClient is the Close of a client.
 func closeClient(c client) error {
 	if c.callsOn(goroutine()) {
-		return fmt.Errorf("close: %w: of %s", ErrInCallback, c.describe())
+		return fmt.Errorf("close: %w: one of %s", ErrInCallback, c.describe())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()

@@ -15,7 +15,8 @@
 // A record is visible to consumers only once it is stored. A record acknowledged with
 // AckStored, the default, survives the death of the process at any instant; with
 // AckSynced it survives power loss. Records of one partition are read in the order of
-// their offsets, each once. A full disk is ErrDiskFull, and not a crash.
+// their offsets. A consumer group gets each record at least once (see Consumer), and exactly
+// once with Broker.Update. A full disk is ErrDiskFull, and not a crash.
 //
 // The words are Kafka's (https://kafka.apache.org/documentation/#intro_concepts_and_terms),
 // and the stored batches are Kafka's, bit for bit. Package kafka serves a broker to Kafka clients.

@@ -26,7 +26,7 @@ type PartitionRetention struct {
 	Partition int32
 	Removed   Removed
 	BytesLive int64     // of stored batches
-	NextDue   time.Time // when its oldest batch will be too old; zero for never
+	NextDue   time.Time // when the oldest batch of the last sweep will be too old; zero if there was none, or for never
 }
 
 // RetentionStats returns statistics of retention, the partitions by topic and index.

@@ -110,7 +110,8 @@ func (t Topics) AddPartitions(ctx context.Context, name string, total int) error
 // An error of edit changes nothing and is returned. When the config is changed by somebody
 // else meanwhile edit is called again. A field set to zero goes back to what
 // Options.TopicDefaults says, as a config that is deleted over the wire does. Of LogAppendTime,
-// MinCompactionLag and Compression zero is a value like others; Partitions stay.
+// MinCompactionLag and Compression zero is a value like others. Partitions that are zero stay as
+// many as they are; more are added, as by AddPartitions, and fewer are ErrInvalidPartitions.
 func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) error) error {
 	if edit == nil {
 		return fmt.Errorf("alter topic %s: %w", name, errNoFunction)

@@ -65,10 +65,10 @@ func (b *Broker) Update(ctx context.Context, fn func(tx *Tx) error) error {
 			return err
 		}
 		if try == b.opts.MaxUpdateRetries {
-			return fmt.Errorf("update: after %d tries: %w", try+1, again.err)
+			return fmt.Errorf("%w (after %d tries)", again.err, try+1)
 		}
 		if err := wait.pause(ctx, again.when); err != nil {
-			return fmt.Errorf("update: %w: %w", err, again.err)
+			return fmt.Errorf("%w (before another try: %w)", again.err, err)
 		}
 	}
 }

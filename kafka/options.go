@@ -30,12 +30,12 @@ type Options struct {
 	// default they wait, as with acks=1, until what they bring is in the store: that survives
 	// the death of the process, not of the machine, as in Kafka on one node.
 	SyncAll bool
-	// TrustCompressed stores compressed batches without decompressing them: their headers
-	// and CRCs are checked, their records are not, but on topics that ask for keys or bound
-	// timestamps from below, and when those in the header cannot be or are not allowed. By default every record is checked, as in
-	// Kafka, which costs several times what storing the batch does; without that a faulty
-	// producer can store a batch that clients fail at, and a max timestamp that misleads
-	// retention and searches by time.
+	// TrustCompressed stores compressed batches without decompressing them. Their headers and
+	// CRCs are checked. Their records are checked only on topics that ask for keys or bound
+	// timestamps from below, and when the timestamps in the header are impossible or not allowed.
+	// By default every record is checked, as in Kafka, which costs several times what storing the
+	// batch does. Without that a faulty producer can store a batch that clients fail at, and a max
+	// timestamp that misleads retention and searches by time.
 	TrustCompressed bool
 
 	// MaxMemoryBytes bounds what all connections together take for requests, from their first
@@ -57,9 +57,9 @@ type Options struct {
 	MaxInFlight      int
 	MaxBufferedBytes int
 	// IdleTimeout is how long a connection may be silent; 0 means 10 min
-	// (connections.max.idle.ms). WriteTimeout is how long a client may read nothing while
-	// there is something for it, or send nothing in the middle of a request; 0 means 30 s. Who
-	// exceeds them is cut off.
+	// (connections.max.idle.ms). WriteTimeout is how long a client may take to read each MiB of
+	// its answers, or to send each MiB of a request that it has begun; 0 means 30 s. While others
+	// wait for the memory of answers, it is 2 s at most to read. Who exceeds them is cut off.
 	IdleTimeout  time.Duration
 	WriteTimeout time.Duration
 }

@@ -89,7 +89,7 @@ func (f *flags) defineBroker(fs *flag.FlagSet) {
 	o.Groups.InitialRebalanceDelay = 3 * time.Second
 	fs.Var((*delayFlag)(&o.Groups.InitialRebalanceDelay), "group-initial-rebalance-delay", "let a group that was empty wait this `time` for more members; 0 for none")
 	fs.DurationVar(&o.Groups.MinSessionTimeout, "group-min-session-timeout", 0, "refuse members of groups with a shorter session `time`out (default 6s)")
-	fs.DurationVar(&o.Groups.MaxSessionTimeout, "group-max-session-timeout", 0, "and those with a longer session `time`out (default 30m)")
+	fs.DurationVar(&o.Groups.MaxSessionTimeout, "group-max-session-timeout", 0, "refuse members of groups with a longer session `time`out (default 30m)")
 	fs.IntVar(&o.Groups.MaxSize, "group-max-size", 0, "let groups have at most this `number` of members (default any)")
 	fs.Var(levelFlag{&f.logLevel}, "log-level", "log from this `level` on: debug, info, warn or error")
 }
@@ -111,9 +111,9 @@ func (f *flags) defineDoor(fs *flag.FlagSet) {
 	fs.IntVar(&o.MaxFetchBytes, "max-fetch-bytes", 0, "put at most this many `bytes` of records into an answer (default 55 MiB)")
 	fs.IntVar(&o.MaxConnections, "max-connections", 0, "serve at most this `number` of connections (default 10,000)")
 	fs.IntVar(&o.MaxInFlight, "max-in-flight", 0, "read at most this `number` of requests of a connection ahead (default 64)")
-	fs.IntVar(&o.MaxBufferedBytes, "max-buffered-bytes", 0, "and at most this many `bytes` of them (default 32 MiB)")
+	fs.IntVar(&o.MaxBufferedBytes, "max-buffered-bytes", 0, "read at most this many `bytes` of requests of a connection ahead (default 32 MiB)")
 	fs.DurationVar(&o.IdleTimeout, "idle-timeout", 0, "end connections that are silent for this `time` (default 10m)")
-	fs.DurationVar(&o.WriteTimeout, "write-timeout", 0, "end connections whose client reads nothing for this `time` (default 30s)")
+	fs.DurationVar(&o.WriteTimeout, "write-timeout", 0, "end connections whose client takes more `time` for a MiB of an answer, or of a request (default 30s)")
 }
 
 func printFlags(fs *flag.FlagSet, out io.Writer) {
