@@ -26,8 +26,8 @@ type MemberOptions struct {
 	// HeartbeatInterval is how often the consumer gives one, by itself; 0 means 3 s.
 	HeartbeatInterval time.Duration
 	// MaxPollInterval is the longest time between two calls of Poll, or for a loop over Records
-	// between two records. A consumer that takes longer leaves the group, and its partitions go
-	// to others; 0 means 5 min.
+	// between two records. A consumer that takes longer leaves the group, with its next
+	// heartbeat, and its partitions go to others; 0 means 5 min.
 	MaxPollInterval time.Duration
 	// ManualCommit leaves commits to Commit, CommitRecords and CommitOffsets. Else what is
 	// processed, as Consumer says, is committed every AutoCommitInterval, before partitions are
