@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -286,6 +287,41 @@ func TestConsumerPollLimits(t *testing.T) {
 }
 
 // One partition that is far behind does not keep the others waiting.
+// Who wants no limits says so with the largest number.
+func TestConsumerWithoutLimits(t *testing.T) {
+	for name, opts := range map[string]ConsumerOptions{
+		"records": {MaxPollRecords: math.MaxInt},
+		"bytes":   {MaxPollBytes: math.MaxInt},
+	} {
+		for how, read := range map[string]func(k *kit, c *Consumer) []Record{
+			"polls": func(k *kit, c *Consumer) []Record { return k.read(c, 6) },
+			"loop": func(k *kit, c *Consumer) (records []Record) {
+				for r, err := range c.Records(k.ctx) {
+					if err != nil {
+						k.t.Fatal(err)
+					}
+					if records = append(records, r); len(records) == 6 {
+						break
+					}
+				}
+				return records
+			},
+		} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				story(t, 3, func(k *kit) {
+					k.fill("a", 3)
+					k.fill("b", 3)
+					opts.Topics = []string{"t"}
+					got := values(read(k, k.consumer(opts)))
+					if slices.Sort(got); strings.Join(got, " ") != "a0 a1 a2 b0 b1 b2" {
+						t.Errorf("got %v", got)
+					}
+				})
+			})
+		}
+	}
+}
+
 func TestConsumerIsFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := inMemory(t, Options{})

@@ -81,7 +81,7 @@ func (f *fetcher) next() (job, bool) {
 			c.ready.Wake()
 		case full && len(tr.chunks) > 0:
 			c.sated.push(s)
-		case c.fetched >= 2*c.opts.MaxPollBytes:
+		case c.fetched/2 >= c.opts.MaxPollBytes:
 			return job{}, true
 		default:
 			c.hungry.push(s) // there may be more

@@ -5,7 +5,12 @@ type quota struct{ records, bytes int }
 
 // share divides the quota among n, rounded up.
 func (q quota) share(n int) quota {
-	return quota{records: (q.records + n - 1) / n, bytes: (q.bytes + n - 1) / n}
+	return quota{records: roundUp(q.records, n), bytes: roundUp(q.bytes, n)}
+}
+
+// roundUp returns q/n, rounded up, for any q that is not negative.
+func roundUp(q, n int) int {
+	return q/n + min(1, q%n)
 }
 
 func (q *quota) spent() bool { return q.records <= 0 || q.bytes <= 0 }
