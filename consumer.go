@@ -48,7 +48,7 @@ type Consumer struct {
 	hungry    lineup                   // of tracks for the fetcher, which may have something to be read
 	sated     lineup                   // and of those that must wait until others are not hungry
 	filled    lineup                   // of tracks with chunks, for Poll
-	moved     []*track                 // for a member: whose position has moved since the last Poll
+	moved     []*track                 // for a member: of which the program was given something since the last Poll
 	current   *track                   // whose records the loop over Records gets, while stint lasts
 	stint     quota                    // of current
 	returns   uint64                   // how often the loop has come back for more
@@ -272,12 +272,7 @@ func (c *Consumer) collect(take func() (bool, error)) (bool, error) {
 	if c.gone != nil {
 		return false, c.gone
 	}
-	before := c.fetched
-	ok, err := take()
-	if c.fetched < before {
-		c.waiter.Wake() // there is room to read ahead
-	}
-	return ok, err
+	return take()
 }
 
 // pollError is an error for the next Poll, of a track or of none.
@@ -393,12 +388,7 @@ func (c *Consumer) another(ctx context.Context, r *Record) bool {
 	defer c.mu.Unlock()
 	c.current.done = c.current.position
 	c.returns++
-	before := c.fetched
-	ok := !c.closing && c.currentLocked(r)
-	if c.fetched < before {
-		c.waiter.Wake() // there is room to read ahead
-	}
-	return ok
+	return !c.closing && c.currentLocked(r)
 }
 
 // currentLocked takes the next record of the current track, if its stint lasts and it has one.

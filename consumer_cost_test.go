@@ -117,6 +117,28 @@ func TestConsumerReadsHungryPartitionsFirst(t *testing.T) {
 	})
 }
 
+// The room that the records of a revoked partition took is for those that stay.
+func TestRevocationMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := inMemory(t, Options{})
+		k.create("a", 1)
+		k.create("b", 1)
+		k.write("b", make([]string, 100)...)
+		opts := ConsumerOptions{Topics: []string{"a", "b"}, MaxPollRecords: 1, MaxPollBytes: 1}
+		w := k.worker("g", opts)
+		k.read(w.Consumer, 1)
+		k.write("a", "waits for room")
+		synctest.Wait()
+		k.started("g", opts)
+		w.start()
+		synctest.Wait()
+		w.wantOwns("a/0")
+		if got := w.took(); !strings.Contains(got, "waits for room") {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
 // BenchmarkPollOneOf is a record produced to one of so many topics and polled.
 func BenchmarkPollOneOf(b *testing.B) {
 	for _, topics := range []int{100, 10_000} {

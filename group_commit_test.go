@@ -62,6 +62,46 @@ func TestAutoCommitOnRevoke(t *testing.T) {
 	})
 }
 
+// What a reset and a Seek pass over, nobody will come back for: it is committed, even if Poll has
+// nothing to return.
+func TestAutoCommitOfWhatIsSkipped(t *testing.T) {
+	story(t, 1, func(k *kit) {
+		k.put("t", 0, "a", "b", "c", "d", "e", "f")
+		tp := TopicPartition{Topic: "t"}
+		w := k.worker("g", ConsumerOptions{Start: AtOffset(1), MaxPollRecords: 1})
+		k.read(w.Consumer, 1)
+		if err := w.Seek(tp, 5); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		k.wantCommitted("g", "t/0@1") // the first record is with the program
+		w.start()
+		w.wantTook("f")
+		time.Sleep(time.Minute)
+		k.wantCommitted("g", "t/0@6")
+		if err := w.Seek(tp, 2); err != nil {
+			t.Fatal(err)
+		}
+		w.wantTook("c d e f")
+		w.stop()
+		w.leave()
+
+		k.put("t", 0, "g", "h")
+		if err := k.Topics().DeleteRecords(k.ctx, "t", map[int32]int64{0: 8}); err != nil {
+			t.Fatal(err)
+		}
+		w = k.started("g", ConsumerOptions{})
+		time.Sleep(time.Minute)
+		k.wantCommitted("g", "t/0@8")
+		if err := w.Seek(tp, 7); err != nil { // back to what is not there
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.leave()
+		k.wantCommitted("g", "t/0@8")
+	})
+}
+
 func TestManualCommit(t *testing.T) {
 	story(t, 2, func(k *kit) {
 		opts := manual("a")

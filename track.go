@@ -42,7 +42,7 @@ type track struct {
 	former int64 // the highest position before: who has records from then may commit them by mistake
 	done   int64 // what comes before is processed: the program has come back for more
 	saved  int64 // committed last; -1 for nothing, and after a seek back
-	moved  bool  // it is in c.moved
+	moved  bool  // it is in c.moved: the program was given something, and has not come back
 }
 
 // chunk is one batch that was read ahead, or the error in its place.
@@ -121,13 +121,22 @@ func (tr *track) one(r *Record) (ok bool, err error) {
 	return false, nil
 }
 
-// move sets the position.
+// move sets the position behind what the program is given.
 func (tr *track) move(to int64) {
-	tr.position = to
-	tr.top = max(tr.top, to)
 	if tr.c.member != nil && !tr.moved {
 		tr.moved = true
 		tr.c.moved = append(tr.c.moved, tr)
+	}
+	tr.skip(to)
+}
+
+// skip sets the position, past what the program is not given. It is not for the program to be
+// through with: done goes along, unless there are records from before.
+func (tr *track) skip(to int64) {
+	tr.position = to
+	tr.top = max(tr.top, to)
+	if !tr.moved {
+		tr.done = to
 	}
 }
 
@@ -141,6 +150,12 @@ func (tr *track) fill(chunks []chunk, next int64) {
 	if len(tr.chunks) > 0 && tr.filled.line == nil {
 		tr.c.filled.push(&tr.filled)
 	}
+}
+
+// makeRoom lets the fetcher read ahead as much as was taken or thrown away.
+func (tr *track) makeRoom(bytes int) {
+	tr.c.fetched -= bytes
+	tr.c.waiter.Wake()
 }
 
 // emptied notes that there are no chunks left.
@@ -168,8 +183,13 @@ func recordBytes(r *Record) int {
 // pop ends the first chunk: the position is behind it now.
 func (tr *track) pop() {
 	ch := &tr.chunks[0]
-	tr.move(max(tr.position, ch.end))
-	tr.c.fetched -= ch.bytes
+	to := max(tr.position, ch.end)
+	if ch.err != nil {
+		tr.move(to)
+	} else {
+		tr.skip(to)
+	}
+	tr.makeRoom(ch.bytes)
 	tr.chunks[0] = chunk{}
 	if tr.chunks = tr.chunks[1:]; len(tr.chunks) == 0 {
 		tr.emptied()
@@ -179,9 +199,9 @@ func (tr *track) pop() {
 // seek moves the position and forgets what was read ahead.
 func (tr *track) seek(offset int64) {
 	for i := range tr.chunks {
-		tr.c.fetched -= tr.chunks[i].bytes
+		tr.makeRoom(tr.chunks[i].bytes)
 	}
-	tr.move(offset)
+	tr.skip(offset)
 	tr.next = offset
 	tr.base = min(tr.base, offset)
 	tr.done = min(tr.done, offset)
