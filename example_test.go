@@ -185,7 +185,7 @@ func ExampleTopics_Alter() {
 	fmt.Println(err)
 	// Output:
 	// 3600000 true
-	// topic orders: invalid topic config: retention.ms="soon": want a whole number from -1 to 9223372036854
+	// topic orders: invalid config: retention.ms="soon": want a whole number from -1 to 9223372036854
 }
 
 func ExamplePartitionFunc() {

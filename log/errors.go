@@ -50,8 +50,8 @@ var (
 	ErrTopicExists = errors.New("topic already exists")
 	// ErrInvalidTopic: the name breaks Kafka's rules for topic names.
 	ErrInvalidTopic = errors.New("invalid topic name")
-	// ErrInvalidConfig: a topic config has an unknown name or a value out of its range.
-	ErrInvalidConfig = errors.New("invalid topic config")
+	// ErrInvalidConfig: a config of a topic or the broker has an unknown name or a value out of its range.
+	ErrInvalidConfig = errors.New("invalid config")
 	// ErrInvalidPartitions: the number of partitions is not one that can be had.
 	ErrInvalidPartitions = errors.New("invalid number of partitions")
 	// ErrInvalidTimestamp: the record's timestamp cannot be stored.

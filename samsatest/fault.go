@@ -89,7 +89,7 @@ func (r Request) OfGroup(group string) Request {
 //	samsatest.Appends(b, "orders", 1).FailWith(samsatest.Code(kerr.NotLeaderForPartition.Code))
 type Code = kafka.Code
 
-// Next has the fault act on the next n only.
+// Next has the fault act on the next n only, at least one.
 func (t Target) Next(n int) Target {
 	t.next = max(1, n)
 	return t
@@ -120,7 +120,8 @@ func (w Write) Stored() Target {
 func (t Target) Fail() *Fault { return t.FailWith(errFault) }
 
 // FailWith is Fail with that error, which the caller gets wrapped with what it concerns. Kafka
-// clients get the code that fits the error; a Code is any of Kafka's.
+// clients get the code that fits the error; a Code is any of Kafka's. With nil nothing fails, and
+// the fault only counts its hits.
 func (t Target) FailWith(err error) *Fault {
 	return t.make(&Fault{err: err, name: "fail"})
 }
