@@ -45,7 +45,7 @@ type Tx struct {
 // beginning, and when another Update has since written one that fn has read, fn is called
 // again, with a new transaction, up to Options.MaxUpdateRetries times with growing pauses;
 // then Update returns ErrConflict. So fn may run several times, and should have no effects
-// but those through tx. It must not call Update.
+// but those through tx. It should not call Update: what that writes conflicts with what fn has read.
 //
 // A transaction with offsets of a consumer whose partitions have gone to others fails with
 // ErrIllegalGeneration or ErrUnknownMember. All of it fits into one store transaction, 32 MiB

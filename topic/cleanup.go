@@ -12,7 +12,8 @@ type CleanupPolicy uint8
 const (
 	// Delete removes the oldest batches, by time (Retention) and size (RetentionBytes).
 	Delete CleanupPolicy = 1 << iota
-	// Compact keeps the latest record of each key, and removes the key with a tombstone.
+	// Compact keeps the latest record of each key, and removes the key with a tombstone. The
+	// newest batch of a partition is left as it is until there is another behind it.
 	Compact
 	// Consumed removes a batch once every group that has committed offsets in the topic has
 	// passed it: taken, done, gone. Without such a group nothing goes. Not Kafka's.
