@@ -18,6 +18,14 @@
 // their offsets. A consumer group gets each record at least once (see Consumer), and exactly
 // once with Broker.Update. A full disk is ErrDiskFull, and not a crash.
 //
+// # Where to look
+//
+// Broker.Produce stores a few records and returns their offsets; a Producer batches many in the
+// background. A Consumer reads topics, and with ConsumerOptions.Group it shares them with others of
+// its group. Broker.Update stores records, consumed offsets and keys of the application's own in one
+// transaction. Topics and Groups administer. Package samsatest is a fake broker for tests, and
+// package kafka serves a broker to Kafka clients.
+//
 // The words are Kafka's (https://kafka.apache.org/documentation/#intro_concepts_and_terms),
-// and the stored batches are Kafka's, bit for bit. Package kafka serves a broker to Kafka clients.
+// and the stored batches are Kafka's, bit for bit.
 package samsa

@@ -3,6 +3,11 @@
 //
 //	srv, err := kafka.Listen(b, "127.0.0.1:9092", kafka.Options{})
 //
+// There is no authentication, so only programs of this machine are served, unless
+// Options.AllowRemote says otherwise. Serve takes a listener of the caller's, one of TLS say. What
+// all clients together can make a server hold is bounded by Options.MaxMemoryBytes. README.md lists
+// the requests and their versions, the configs and the limits.
+//
 // # How a request goes
 //
 // Each connection has two goroutines. The reader takes frames off the wire (frame.go,
