@@ -76,12 +76,13 @@ func configKind(name string) kmsg.ConfigType {
 		return kmsg.ConfigTypeList
 	case "compression.type", "message.format.version", "message.timestamp.type":
 		return kmsg.ConfigTypeString
-	case "message.downconversion.enable", "preallocate", "remote.storage.enable",
+	case "errors.deadletterqueue.group.enable", "message.downconversion.enable", "preallocate",
+		"remote.log.copy.disable", "remote.log.delete.on.disable", "remote.storage.enable",
 		"unclean.leader.election.enable":
 		return kmsg.ConfigTypeBoolean
 	case "min.cleanable.dirty.ratio":
 		return kmsg.ConfigTypeDouble
-	case "flush.messages", "local.retention.bytes", "retention.bytes":
+	case "flush.messages", "local.retention.bytes", "remote.copy.lag.bytes", "retention.bytes":
 		return kmsg.ConfigTypeLong
 	}
 	if strings.HasSuffix(name, ".ms") {

@@ -25,6 +25,7 @@ var inerts = []inert{
 	{"compression.gzip.level", "-1", levels(1, 9, -1)}, // each codec has one level here
 	{"compression.lz4.level", "9", levels(1, 17, 9)},
 	{"compression.zstd.level", "3", levels(-131072, 22, 3)},
+	{"errors.deadletterqueue.group.enable", "false", boolean}, // of share groups
 	{"file.delete.delay.ms", "60000", wholeFrom(0)},
 	{"flush.messages", maxLong, wholeFrom(1)},
 	{"flush.ms", maxLong, wholeFrom(0)},
@@ -34,11 +35,16 @@ var inerts = []inert{
 	{"local.retention.bytes", "-2", wholeFrom(-2)},
 	{"local.retention.ms", "-2", wholeFrom(-2)},
 	{"max.compaction.lag.ms", maxLong, wholeFrom(1)},
+	{"max.decompressed.message.bytes", "2147483639", oneOf("2147483639")}, // Kafka's bound, which is none
 	{"message.downconversion.enable", "true", boolean},
 	{"message.format.version", "3.0-IV1", version},
 	{"min.cleanable.dirty.ratio", "0.5", ratio},
 	{"min.insync.replicas", "1", wholeFrom(1)},
 	{"preallocate", "false", boolean},
+	{"remote.copy.lag.bytes", "-1", wholeFrom(-1)},
+	{"remote.copy.lag.ms", "0", wholeFrom(-1)},
+	{"remote.log.copy.disable", "false", boolean},
+	{"remote.log.delete.on.disable", "false", boolean},
 	{"remote.storage.enable", "false", oneOf("false")},
 	{"segment.bytes", "1073741824", wholeFrom(14)},
 	{"segment.index.bytes", "10485760", wholeFrom(4)},
