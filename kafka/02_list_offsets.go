@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,10 +19,16 @@ const (
 	listEarliestToBeTiered = -6 // and waits to go there: never
 )
 
+// listSince is the versions from which they have a meaning.
+var listSince = map[int64]int16{
+	listLatest: 0, listEarliest: 0, listMaxTimestamp: 7, listEarliestLocal: 8, listLatestTiered: 9, listEarliestToBeTiered: 11,
+}
+
 // ListOffsets: the offsets of partitions at a time, and at their ends.
 //
 // Versions 0 to 11. Version 0, which Kafka answers with the offsets at which its files begin,
-// gets one offset for a time and the ends for -1. Isolation makes no difference without
+// gets one offset for a time and the ends for -1. A negative timestamp that the version does not
+// know is UNSUPPORTED_VERSION. Isolation makes no difference without
 // transactions.
 func (c *call) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 	resp := kmsg.NewPtrListOffsetsResponse()
@@ -41,7 +48,7 @@ func (c *call) listOffset(name string, rp kmsg.ListOffsetsRequestTopicPartition)
 	out.Partition, out.Offset, out.Timestamp = rp.Partition, -1, -1
 	p, err := c.s.partition(name, noTopic, false, rp.Partition)
 	if err == nil {
-		err = checkLeaderEpoch(rp.CurrentLeaderEpoch)
+		err = cmp.Or(checkLeaderEpoch(rp.CurrentLeaderEpoch), checkListTime(rp.Timestamp, c.version))
 	}
 	if err == nil && c.version == 0 {
 		out.OldStyleOffsets, err = oldOffsets(p, rp.Timestamp, rp.MaxNumOffsets)
@@ -53,6 +60,14 @@ func (c *call) listOffset(name string, rp kmsg.ListOffsetsRequestTopicPartition)
 		out.LeaderEpoch = leaderEpoch
 	}
 	return out
+}
+
+// checkListTime refuses what the version has no meaning for.
+func checkListTime(ts int64, version int16) error {
+	if since, ok := listSince[ts]; ts < 0 && (!ok || version < since) {
+		return protocolError{codeUnsupportedVersion, fmt.Sprintf("timestamp %d has no meaning in ListOffsets %d", ts, version)}
+	}
+	return nil
 }
 
 // offsetAt returns what a timestamp of ListOffsets stands for; the offset is -1 when there is
@@ -73,9 +88,6 @@ func offsetAt(p *partition.Partition, ts int64) (offset, timestamp int64, err er
 		if err != nil || ts < 0 {
 			return -1, -1, err
 		}
-	}
-	if ts < 0 {
-		return -1, -1, protocolError{codeInvalidRequest, fmt.Sprintf("timestamp %d has no meaning", ts)}
 	}
 	offset, timestamp, ok, err := p.OffsetForTime(ts)
 	if err != nil || !ok {

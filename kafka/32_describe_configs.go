@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -9,8 +10,8 @@ import (
 // DescribeConfigs: the configs of topics and of the broker.
 //
 // Versions 0 to 4. The broker has the configs that it obeys and the few more that clients look at,
-// with documentation (KIP-569). Left out: that of topic configs, and all other resources, which are
-// INVALID_REQUEST.
+// with documentation (KIP-569). Its loggers, client metrics and groups have none. Left out: the
+// documentation of topic configs, and all other resources, which are INVALID_REQUEST.
 func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	for _, rr := range once(req.Resources, func(rr kmsg.DescribeConfigsRequestResource) resource {
@@ -43,7 +44,19 @@ func (c *call) resourceConfigs(rr kmsg.DescribeConfigsRequestResource) ([]config
 		if err := c.checkBroker(rr.ResourceName); err != nil {
 			return nil, err
 		}
+		if rr.ResourceName == "" {
+			return c.defaultBrokerConfigs(), nil
+		}
 		return c.brokerConfigs(), nil
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		if rr.ResourceName == nodeID(c.s) {
+			return nil, nil
+		}
+		return nil, protocolError{codeInvalidRequest, "there is no broker " + strconv.Quote(rr.ResourceName)}
+	case kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig:
+		if rr.ResourceName != "" {
+			return nil, nil
+		}
 	}
 	return nil, protocolError{codeInvalidRequest, "only topics and the broker have configs"}
 }

@@ -24,6 +24,8 @@ func checkQuotaFilter(components []kmsg.DescribeClientQuotasRequestComponent) er
 	seen := make(map[string]bool)
 	for _, f := range components {
 		switch {
+		case f.EntityType == "":
+			return protocolError{codeInvalidRequest, "the filter has an empty entity type"}
 		case !slices.Contains([]string{"ip", "user", "client-id"}, f.EntityType):
 			return protocolError{codeUnsupportedVersion, fmt.Sprintf("the entity type %q does not exist", f.EntityType)}
 		case seen[f.EntityType]:

@@ -33,6 +33,14 @@ func TestAskedForWhatIsNotThere(t *testing.T) {
 
 	token := ask[*kmsg.CreateDelegationTokenResponse](c, 3, kmsg.NewPtrCreateDelegationTokenRequest())
 	check("create a token", fmt.Sprintf("%d %s %d", token.ErrorCode, token.PrincipalName, token.IssueTimestamp), "64 ANONYMOUS -1")
+	owned := kmsg.NewPtrCreateDelegationTokenRequest()
+	owned.OwnerPrincipalType, owned.OwnerPrincipalName = kmsgString("User"), kmsgString("gregor")
+	token = ask[*kmsg.CreateDelegationTokenResponse](c, 3, owned)
+	check("create a token for another", fmt.Sprint(token.ErrorCode, " ", token.PrincipalName, " ", token.TokenRequesterPrincipalName), "64 gregor ANONYMOUS")
+	renewed := ask[*kmsg.RenewDelegationTokenResponse](c, 2, kmsg.NewPtrRenewDelegationTokenRequest())
+	check("renew a token", fmt.Sprint(renewed.ErrorCode, renewed.ExpiryTimestamp), "64 -1")
+	expired := ask[*kmsg.ExpireDelegationTokenResponse](c, 2, kmsg.NewPtrExpireDelegationTokenRequest())
+	check("expire a token", fmt.Sprint(expired.ErrorCode, expired.ExpiryTimestamp), "64 -1")
 	check("describe tokens", ask[*kmsg.DescribeDelegationTokenResponse](c, 3, kmsg.NewPtrDescribeDelegationTokenRequest()).ErrorCode, "64")
 
 	reassignments := ask[*kmsg.ListPartitionReassignmentsResponse](c, 0, kmsg.NewPtrListPartitionReassignmentsRequest())
@@ -54,6 +62,13 @@ func TestElectLeaders(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{})
 	k.create("web_log", samsa.TopicConfig{Partitions: 2})
 	c := k.dial()
+	for election, want := range map[int8]int16{0: codeNone, 1: codeNone, 2: codeInvalidRequest, -1: codeInvalidRequest} {
+		req := kmsg.NewPtrElectLeadersRequest()
+		req.ElectionType = election
+		if resp := ask[*kmsg.ElectLeadersResponse](c, 2, req); resp.ErrorCode != want {
+			t.Errorf("election of type %d: got %d, want %d", election, resp.ErrorCode, want)
+		}
+	}
 	for version := int16(0); version <= 2; version++ {
 		req := kmsg.NewPtrElectLeadersRequest()
 		if resp := ask[*kmsg.ElectLeadersResponse](c, version, req); resp.ErrorCode != 0 || len(resp.Topics) != 0 {
@@ -105,6 +120,7 @@ func TestDescribeClientQuotas(t *testing.T) {
 		"all":                 {nil, 0},
 		"some":                {[]kmsg.DescribeClientQuotasRequestComponent{{EntityType: "user", Match: text}, {EntityType: "client-id", MatchType: 2}}, 0},
 		"an unknown type":     {[]kmsg.DescribeClientQuotasRequestComponent{{EntityType: "moon", MatchType: 2}}, codeUnsupportedVersion},
+		"an empty type":       {[]kmsg.DescribeClientQuotasRequestComponent{{MatchType: 2}}, codeInvalidRequest},
 		"an unknown match":    {[]kmsg.DescribeClientQuotasRequestComponent{{EntityType: "user", MatchType: 3}}, codeInvalidRequest},
 		"a match without one": {[]kmsg.DescribeClientQuotasRequestComponent{{EntityType: "user"}}, codeInvalidRequest},
 		"any that is named":   {[]kmsg.DescribeClientQuotasRequestComponent{{EntityType: "user", MatchType: 2, Match: text}}, codeInvalidRequest},
@@ -157,6 +173,31 @@ func TestListTransactions(t *testing.T) {
 	req.TransactionalIDPattern = kmsgString("payments-(")
 	if resp := ask[*kmsg.ListTransactionsResponse](c, 2, req); resp.ErrorCode != codeInvalidRegularExpression {
 		t.Errorf("a bad pattern: %+v", resp)
+	}
+}
+
+// Other resources than topics and the broker can be described, and have no configs.
+func TestResourcesWithoutConfigs(t *testing.T) {
+	c := start(t, samsa.Options{}, Options{NodeID: 7}).dial()
+	for _, tt := range []struct {
+		kind kmsg.ConfigResourceType
+		name string
+		want int16
+	}{
+		{kmsg.ConfigResourceTypeBrokerLogger, "7", codeNone},
+		{kmsg.ConfigResourceTypeBrokerLogger, "8", codeInvalidRequest},
+		{kmsg.ConfigResourceTypeClientMetrics, "slow", codeNone},
+		{kmsg.ConfigResourceTypeClientMetrics, "", codeInvalidRequest},
+		{kmsg.ConfigResourceTypeGroupConfig, "bills", codeNone},
+		{kmsg.ConfigResourceTypeGroupConfig, "", codeInvalidRequest},
+		{99, "x", codeInvalidRequest},
+	} {
+		req := kmsg.NewPtrDescribeConfigsRequest()
+		req.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: tt.kind, ResourceName: tt.name}}
+		r := ask[*kmsg.DescribeConfigsResponse](c, 4, req).Resources[0]
+		if r.ErrorCode != tt.want || len(r.Configs) > 0 {
+			t.Errorf("%v %q: got %d, %v, want %d and nothing", tt.kind, tt.name, r.ErrorCode, r.Configs, tt.want)
+		}
 	}
 }
 

@@ -53,6 +53,8 @@ var table = []entry{
 	{key: kmsg.DescribeLogDirs, min: 0, max: 5, answer: answer((*call).describeLogDirs), long: true},
 	{key: kmsg.CreatePartitions, min: 0, max: 3, answer: answer((*call).createPartitions)},
 	{key: kmsg.CreateDelegationToken, min: 0, max: 3, answer: answer((*call).createDelegationToken)},
+	{key: kmsg.RenewDelegationToken, min: 0, max: 2, answer: answer((*call).renewDelegationToken)},
+	{key: kmsg.ExpireDelegationToken, min: 0, max: 2, answer: answer((*call).expireDelegationToken)},
 	{key: kmsg.DescribeDelegationToken, min: 0, max: 3, answer: answer((*call).describeDelegationToken)},
 	{key: kmsg.DeleteGroups, min: 0, max: 3, answer: answer((*call).deleteGroups)},
 	{key: kmsg.ElectLeaders, min: 0, max: 2, answer: answer((*call).electLeaders)},

@@ -1,0 +1,14 @@
+package kafka
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// ExpireDelegationToken: there are no tokens, as nobody is authenticated.
+//
+// Versions 0 to 2: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, as from a Kafka without SASL.
+func (c *call) expireDelegationToken(*kmsg.ExpireDelegationTokenRequest) kmsg.Response {
+	resp := kmsg.NewPtrExpireDelegationTokenResponse()
+	resp.ErrorCode, resp.ExpiryTimestamp = codeDelegationTokenRequestNotAllowed, -1
+	return resp
+}
