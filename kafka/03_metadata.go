@@ -52,9 +52,9 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 	return resp
 }
 
-// once returns those of all that are the first with their key. Some requests name a thing to
-// describe; naming it again and again would make an answer of any length. Of topics Kafka does the
-// same.
+// once returns those of all that are the first with their key, in the memory of all. Some requests
+// name a thing to describe; naming it again and again would make an answer of any length. Of topics
+// Kafka does the same.
 func once[E any, K comparable](all []E, key func(E) K) []E {
 	seen := make(map[K]bool, len(all))
 	return slices.DeleteFunc(all, func(e E) bool {

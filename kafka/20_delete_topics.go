@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -11,18 +12,25 @@ import (
 
 // DeleteTopics.
 //
-// Versions 0 to 6. A topic is gone when the answer comes, whatever the timeout.
+// Versions 0 to 6. A topic is gone when the answer comes, whatever the timeout. One that is
+// named twice is INVALID_REQUEST, and stays.
 func (c *call) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDeleteTopicsResponse()
 	topics := req.Topics
 	for _, name := range req.TopicNames { // before version 6
 		topics = append(topics, kmsg.DeleteTopicsRequestTopic{Topic: &name})
 	}
+	times := make(map[topicRef]int)
 	for _, rt := range topics {
+		times[refTo(rt.Topic, rt.TopicID)]++
+	}
+	for _, rt := range once(topics, func(rt kmsg.DeleteTopicsRequestTopic) topicRef { return refTo(rt.Topic, rt.TopicID) }) {
 		t := kmsg.NewDeleteTopicsResponseTopic()
 		t.Topic, t.TopicID = rt.Topic, rt.TopicID
 		found, err := c.toDelete(rt)
-		switch {
+		switch n := times[refTo(rt.Topic, rt.TopicID)]; {
+		case n > 1:
+			err = protocolError{codeInvalidRequest, fmt.Sprintf("the request names the topic %d times", n)}
 		case err == nil:
 			name := found.Name()
 			t.Topic, t.TopicID = &name, found.ID()

@@ -18,7 +18,7 @@ func (c *call) createPartitions(req *kmsg.CreatePartitionsRequest) kmsg.Response
 	for _, rt := range req.Topics {
 		times[rt.Topic]++
 	}
-	for _, rt := range req.Topics {
+	for _, rt := range once(req.Topics, func(rt kmsg.CreatePartitionsRequestTopic) string { return rt.Topic }) {
 		t := kmsg.NewCreatePartitionsResponseTopic()
 		t.Topic = rt.Topic
 		var err error

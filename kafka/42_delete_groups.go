@@ -9,7 +9,7 @@ import (
 // Versions 0 to 3.
 func (c *call) deleteGroups(req *kmsg.DeleteGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDeleteGroupsResponse()
-	for _, name := range req.Groups {
+	for _, name := range once(req.Groups, func(name string) string { return name }) {
 		g := kmsg.NewDeleteGroupsResponseGroup()
 		err := c.s.in.Groups.Delete(c.ctx, name)
 		g.Group, g.ErrorCode, g.ErrorMessage = name, c.s.groupCodeOf(err), message(err)

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -186,7 +187,7 @@ func TestListOffsets(t *testing.T) {
 		offset, timestamp int64
 	}{
 		{11, listLatest, 0, 3, -1}, {11, listEarliest, 0, 1, -1}, {11, listEarliestLocal, 0, 1, -1},
-		{11, listMaxTimestamp, 0, 1, 30}, {11, listLatestTiered, 0, -1, -1}, {11, -9, codeInvalidRequest, -1, -1},
+		{11, listMaxTimestamp, 0, 1, 30}, {11, listLatestTiered, 0, -1, -1}, {11, -9, codeUnsupportedVersion, -1, -1},
 		{1, 0, 0, 1, 30}, {1, 15, 0, 1, 30}, {1, 31, 0, -1, -1},
 	} {
 		req := kmsg.NewPtrListOffsetsRequest()
@@ -196,6 +197,69 @@ func TestListOffsets(t *testing.T) {
 		p := ask[*kmsg.ListOffsetsResponse](c, tt.version, req).Topics[0].Partitions[0]
 		if p.ErrorCode != tt.code || p.Offset != tt.offset || p.Timestamp != tt.timestamp {
 			t.Errorf("%+v: got %+v", tt, p)
+		}
+	}
+}
+
+// What a request names twice is not done twice, nor half: a topic to delete stays, a group is
+// deleted, and told once.
+func TestNamedTwice(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	k.create("web_log", samsa.TopicConfig{})
+	c := k.dial()
+	name := kmsgString("web_log")
+	info, err := k.Topics().Describe(k.ctx, *name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	for _, topics := range [][]kmsg.DeleteTopicsRequestTopic{{{Topic: name}, {Topic: name}}, {{TopicID: info.ID}, {TopicID: info.ID}}} {
+		del.Topics = topics
+		if got := ask[*kmsg.DeleteTopicsResponse](c, 6, del).Topics; len(got) != 1 || got[0].ErrorCode != codeInvalidRequest {
+			t.Errorf("delete a topic twice: %+v", got)
+		}
+	}
+	del.TopicNames = []string{*name, *name}
+	if got := ask[*kmsg.DeleteTopicsResponse](c, 5, del).Topics; len(got) != 1 || got[0].ErrorCode != codeInvalidRequest {
+		t.Errorf("delete a topic twice, version 5: %+v", got)
+	}
+	if _, err := k.Topics().Describe(k.ctx, *name); err != nil {
+		t.Error(err)
+	}
+
+	grow := kmsg.NewPtrCreatePartitionsRequest()
+	grow.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: *name, Count: 2}, {Topic: *name, Count: 3}}
+	if got := ask[*kmsg.CreatePartitionsResponse](c, 3, grow).Topics; len(got) != 1 || got[0].ErrorCode != codeInvalidRequest {
+		t.Errorf("add partitions twice: %+v", got)
+	}
+
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Group, commit.Generation = "bills", -1
+	commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: *name, Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 1}}}}
+	ask[*kmsg.OffsetCommitResponse](c, 8, commit)
+	groups := kmsg.NewPtrDeleteGroupsRequest()
+	groups.Groups = []string{"bills", "bills"}
+	if got := ask[*kmsg.DeleteGroupsResponse](c, 2, groups).Groups; len(got) != 1 || got[0].ErrorCode != codeNone {
+		t.Errorf("delete a group twice: %+v", got)
+	}
+}
+
+// A version of ListOffsets refuses the negative timestamps that later ones gave a meaning.
+func TestListOffsetsOfLaterVersions(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	k.create("web_log", samsa.TopicConfig{})
+	c := k.dial()
+	for ts, since := range map[int64]int16{-1: 0, -2: 0, -3: 7, -4: 8, -5: 9, -6: 11, -7: 12, math.MinInt64: 12} {
+		for version := int16(0); version <= 11; version++ {
+			req := kmsg.NewPtrListOffsetsRequest()
+			req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "web_log", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: ts, MaxNumOffsets: 1, CurrentLeaderEpoch: -1}}}}
+			want := codeNone
+			if version < since {
+				want = codeUnsupportedVersion
+			}
+			if got := ask[*kmsg.ListOffsetsResponse](c, version, req).Topics[0].Partitions[0].ErrorCode; got != want {
+				t.Errorf("timestamp %d, version %d: got %d, want %d", ts, version, got, want)
+			}
 		}
 	}
 }

@@ -96,6 +96,20 @@ func (c *call) brokerConfigs() []configEntry {
 	return entries
 }
 
+// defaultBrokerConfigs returns the configs of all brokers: what was changed while the broker runs,
+// and nothing else, as in Kafka.
+func (c *call) defaultBrokerConfigs() []configEntry {
+	var entries []configEntry
+	for _, e := range c.brokerConfigs() {
+		if e.source == kmsg.ConfigSourceDynamicBrokerConfig {
+			e.source = kmsg.ConfigSourceDynamicDefaultBrokerConfig
+			e.synonyms = []configValue{e.configValue}
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
 // checkBroker says whether the name of a resource is that of the broker, or stands for all brokers.
 func (c *call) checkBroker(name string) error {
 	if name != "" && name != nodeID(c.s) {

@@ -55,12 +55,34 @@ func (c *client) alterBroker(validateOnly bool, edits ...string) int16 {
 	return ask[*kmsg.IncrementalAlterConfigsResponse](c, 1, req).Resources[0].ErrorCode
 }
 
+// All brokers, which are described without a name, have what was changed, and nothing else.
+func TestConfigsOfAllBrokers(t *testing.T) {
+	c := start(t, samsa.Options{}, Options{}).dial()
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	req.IncludeSynonyms = true
+	req.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeBroker}}
+	if r := ask[*kmsg.DescribeConfigsResponse](c, 4, req).Resources[0]; r.ErrorCode != 0 || len(r.Configs) != 0 {
+		t.Errorf("before a change: %+v", r)
+	}
+	if code := c.alterBroker(false, "group.max.size=3"); code != 0 {
+		t.Fatalf("got %d", code)
+	}
+	r := ask[*kmsg.DescribeConfigsResponse](c, 4, req).Resources[0]
+	if len(r.Configs) != 1 {
+		t.Fatalf("got %+v", r)
+	}
+	e := r.Configs[0]
+	if got := fmt.Sprint(e.Name, "=", *e.Value, " ", e.Source, " ", len(e.ConfigSynonyms)); got != "group.max.size=3 DYNAMIC_DEFAULT_BROKER_CONFIG 1" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // Every broker config has a type and documentation, for whom asks for it.
 func TestBrokerConfigsAreDescribed(t *testing.T) {
 	c := start(t, samsa.Options{}, Options{}).dial()
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	rr := kmsg.NewDescribeConfigsRequestResource()
-	rr.ResourceType = kmsg.ConfigResourceTypeBroker
+	rr.ResourceType, rr.ResourceName = kmsg.ConfigResourceTypeBroker, "1"
 	req.Resources = append(req.Resources, rr)
 	for _, documented := range []bool{false, true} {
 		req.IncludeDocumentation = documented
