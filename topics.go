@@ -156,7 +156,7 @@ func (t Topics) DeleteRecords(ctx context.Context, name string, before map[int32
 			offset = p.HighWatermark()
 		}
 		if offset < 0 || offset > p.HighWatermark() {
-			return fmt.Errorf("delete records: %s: %w: offset %d, the high watermark is %d", p.TopicPartition(), ErrOffsetOutOfRange, offset, p.HighWatermark())
+			return fmt.Errorf("delete records: %s: %w: offset %d is neither -1 nor within [0, %d]", p.TopicPartition(), ErrOffsetOutOfRange, offset, p.HighWatermark())
 		}
 		starts[p] = offset
 	}

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -32,6 +33,9 @@ func (p CleanupPolicy) String() string {
 		if p&pn.policy != 0 {
 			names = append(names, pn.name)
 		}
+	}
+	if unknown := p &^ (Delete | Compact | Consumed); unknown != 0 {
+		names = append(names, fmt.Sprintf("policy(%d)", uint8(unknown)))
 	}
 	return strings.Join(names, ",")
 }

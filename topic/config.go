@@ -134,10 +134,11 @@ func (c Config) Validate() error {
 	if c.MaxMessageBytes < minMessageBytes || c.MaxMessageBytes > maxMessageBytes {
 		wrong("MaxMessageBytes", c.MaxMessageBytes, fmt.Sprintf("%d to %d", minMessageBytes, maxMessageBytes))
 	}
-	for field, d := range map[string]time.Duration{"TimestampBeforeMax": c.TimestampBeforeMax, "TimestampAfterMax": c.TimestampAfterMax} {
-		if d < Unlimited {
-			wrong(field, d, "a time, or Unlimited")
-		}
+	if c.TimestampBeforeMax < Unlimited {
+		wrong("TimestampBeforeMax", c.TimestampBeforeMax, "a time, or Unlimited")
+	}
+	if c.TimestampAfterMax < Unlimited {
+		wrong("TimestampAfterMax", c.TimestampAfterMax, "a time, or Unlimited")
 	}
 	if !c.CleanupPolicy.valid() {
 		wrong("CleanupPolicy", c.CleanupPolicy, "Delete, Compact, both, Consumed, or Consumed with Delete")

@@ -119,8 +119,8 @@ func TestSetConfig(t *testing.T) {
 }
 
 func TestValidateNamesEveryMistake(t *testing.T) {
-	err := Config{Partitions: -1, Retention: -2, RetentionBytes: -7, MaxMessageBytes: 5, TimestampAfterMax: -9}.Validate()
-	for _, part := range []string{"TimestampAfterMax is -9", "Partitions is -1", "Retention is -2", "RetentionBytes is -7", "MaxMessageBytes is 5"} {
+	err := Config{Partitions: -1, Retention: -2, RetentionBytes: -7, MaxMessageBytes: 5, TimestampAfterMax: -9, CleanupPolicy: Compact | 64}.Validate()
+	for _, part := range []string{"TimestampAfterMax is -9", "Partitions is -1", "Retention is -2", "RetentionBytes is -7", "MaxMessageBytes is 5", "CleanupPolicy is compact,policy(64)"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in %v", part, err)
 		}
