@@ -72,15 +72,11 @@ func (pr *producing) find() {
 	n := 0
 	for i := range pr.req.Topics {
 		rt := &pr.req.Topics[i]
-		t, err := pr.c.s.topic(rt.Topic, topic.ID(rt.TopicID), pr.c.version >= topicIDProduce)
-		if wrongAcks != nil {
-			err = wrongAcks
-		}
 		for j := range rt.Partitions {
 			part := &pr.parts[n]
 			n++
-			if part.err = err; err == nil {
-				part.partition, part.err = t.Partition(rt.Partitions[j].Partition)
+			if part.err = wrongAcks; wrongAcks == nil {
+				part.partition, part.err = pr.c.partition(rt.Topic, topic.ID(rt.TopicID), pr.c.version >= topicIDProduce, rt.Partitions[j].Partition)
 			}
 		}
 	}

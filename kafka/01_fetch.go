@@ -97,7 +97,7 @@ func (f *fetching) collect(req *kmsg.FetchRequest) {
 		for j := range rt.Partitions {
 			rp := &rt.Partitions[j]
 			part := fetchedPart{offset: rp.FetchOffset, maxBytes: int(rp.PartitionMaxBytes)}
-			part.partition, part.err = f.c.s.partition(rt.Topic, topic.ID(rt.TopicID), f.c.version >= topicIDFetch, rp.Partition)
+			part.partition, part.err = f.c.partition(rt.Topic, topic.ID(rt.TopicID), f.c.version >= topicIDFetch, rp.Partition)
 			if part.err == nil {
 				part.err = cmp.Or(checkLeaderEpoch(rp.CurrentLeaderEpoch), checkZstd(part.partition, f.c.version))
 			}

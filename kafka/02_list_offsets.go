@@ -46,7 +46,7 @@ func (c *call) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 func (c *call) listOffset(name string, rp kmsg.ListOffsetsRequestTopicPartition) kmsg.ListOffsetsResponseTopicPartition {
 	out := kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Offset, out.Timestamp = rp.Partition, -1, -1
-	p, err := c.s.partition(name, noTopic, false, rp.Partition)
+	p, err := c.partition(name, noTopic, false, rp.Partition)
 	if err == nil {
 		err = cmp.Or(checkLeaderEpoch(rp.CurrentLeaderEpoch), checkListTime(rp.Timestamp, c.version))
 	}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"slices"
@@ -81,9 +82,9 @@ func refTo(name *string, id topic.ID) topicRef {
 // metadataTopic finds, or creates, a topic that was asked for.
 func (c *call) metadataTopic(rt kmsg.MetadataRequestTopic, create bool) (*topic.Topic, error) {
 	if rt.Topic == nil {
-		return c.s.topic("", rt.TopicID, true)
+		return c.topic("", rt.TopicID, true)
 	}
-	if err := topic.CheckName(*rt.Topic); err != nil {
+	if err := cmp.Or(c.refusal(*rt.Topic, wholeTopic), topic.CheckName(*rt.Topic)); err != nil {
 		return nil, err
 	}
 	t, err := c.s.in.Catalogue.Get(*rt.Topic)
@@ -97,6 +98,10 @@ func (c *call) describe(req *kmsg.MetadataRequest, t *topic.Topic) kmsg.Metadata
 	name := t.Name()
 	mt := kmsg.NewMetadataResponseTopic()
 	mt.Topic, mt.TopicID = &name, t.ID()
+	if err := c.refusal(name, wholeTopic); err != nil {
+		mt.ErrorCode = c.s.codeOf(err)
+		return mt
+	}
 	if req.IncludeTopicAuthorizedOperations {
 		mt.AuthorizedOperations = allTopicOperations
 	}
@@ -105,6 +110,9 @@ func (c *call) describe(req *kmsg.MetadataRequest, t *topic.Topic) kmsg.Metadata
 		mp := kmsg.NewMetadataResponseTopicPartition()
 		mp.Partition, mp.Leader, mp.LeaderEpoch = int32(i), c.s.opts.NodeID, leaderEpoch
 		mp.Replicas, mp.ISR = node, node
+		if err := c.refusal(name, int32(i)); err != nil {
+			mp.ErrorCode, mp.Leader, mp.LeaderEpoch = c.s.codeOf(err), -1, -1
+		}
 		mt.Partitions = append(mt.Partitions, mp)
 	}
 	return mt

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -32,7 +33,7 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
 		for _, rp := range rt.Partitions {
 			tp := log.TopicPartition{Topic: name, Partition: rp.Partition}
 			o := group.Offset{Offset: rp.Offset, LeaderEpoch: rp.LeaderEpoch, Metadata: orNone(rp.Metadata), TopicID: id}
-			bad := err
+			bad := cmp.Or(c.refused[tp], err)
 			if bad == nil {
 				bad = c.s.in.Groups.CheckOffset(tp, o)
 			}

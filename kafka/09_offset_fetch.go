@@ -97,11 +97,12 @@ func (c *call) fetchOffsets(rt kmsg.OffsetFetchRequestGroupTopic, offsets map[lo
 		name, id, err = c.topicName(rt.Topic, rt.TopicID)
 	}
 	for _, i := range rt.Partitions {
-		o, ok := offsets[log.TopicPartition{Topic: name, Partition: i}]
+		tp := log.TopicPartition{Topic: name, Partition: i}
+		o, ok := offsets[tp]
 		if !ok || id != noTopic && o.TopicID != id {
-			o = group.Offset{Offset: -1, LeaderEpoch: -1}
+			o = noOffset
 		}
-		t.Partitions = append(t.Partitions, committedOffset(i, o, c.s.groupCodeOf(err)))
+		t.Partitions = append(t.Partitions, c.committedOffset(tp, o, err))
 	}
 	return t
 }
@@ -117,17 +118,23 @@ func (c *call) allOffsets(offsets map[log.TopicPartition]group.Offset) []kmsg.Of
 		t := kmsg.NewOffsetFetchResponseGroupTopic()
 		t.Topic = name
 		for _, i := range slices.Sorted(slices.Values(byTopic[name])) {
-			o := offsets[log.TopicPartition{Topic: name, Partition: i}]
-			t.TopicID = o.TopicID
-			t.Partitions = append(t.Partitions, committedOffset(i, o, codeNone))
+			tp := log.TopicPartition{Topic: name, Partition: i}
+			t.TopicID = offsets[tp].TopicID
+			t.Partitions = append(t.Partitions, c.committedOffset(tp, offsets[tp], nil))
 		}
 		all = append(all, t)
 	}
 	return all
 }
 
-func committedOffset(i int32, o group.Offset, code int16) kmsg.OffsetFetchResponseGroupTopicPartition {
+// noOffset is what a partition has for which none is committed.
+var noOffset = group.Offset{Offset: -1, LeaderEpoch: -1}
+
+func (c *call) committedOffset(tp log.TopicPartition, o group.Offset, err error) kmsg.OffsetFetchResponseGroupTopicPartition {
+	if refused := c.refused[tp]; refused != nil {
+		o, err = noOffset, refused
+	}
 	p := kmsg.NewOffsetFetchResponseGroupTopicPartition()
-	p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode = i, o.Offset, o.LeaderEpoch, &o.Metadata, code
+	p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode = tp.Partition, o.Offset, o.LeaderEpoch, &o.Metadata, c.s.groupCodeOf(err)
 	return p
 }

@@ -47,7 +47,7 @@ func (c *call) createTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
 // createTopic creates one topic, unless it is only to be validated, and fills in t.
 func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopicsRequestTopic, validateOnly bool) error {
 	config, err := c.topicConfig(rt)
-	if err != nil {
+	if err = cmp.Or(c.refusal(rt.Topic, wholeTopic), err); err != nil {
 		return err
 	}
 	if validateOnly {

@@ -51,7 +51,7 @@ func (c *call) toDelete(rt kmsg.DeleteTopicsRequestTopic) (*topic.Topic, error) 
 		return nil, protocolError{codeInvalidRequest, "want the name of a topic or its id, and not both"}
 	}
 	if byID {
-		return c.s.topic("", rt.TopicID, true)
+		return c.topic("", rt.TopicID, true)
 	}
-	return c.s.topic(*rt.Topic, noTopic, false)
+	return c.topic(*rt.Topic, noTopic, false)
 }

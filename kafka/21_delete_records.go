@@ -15,7 +15,7 @@ func (c *call) deleteRecords(req *kmsg.DeleteRecordsRequest) kmsg.Response {
 		for _, rp := range rt.Partitions {
 			out := kmsg.NewDeleteRecordsResponseTopicPartition()
 			out.Partition, out.LowWatermark = rp.Partition, -1
-			p, err := c.s.partition(rt.Topic, noTopic, false, rp.Partition)
+			p, err := c.partition(rt.Topic, noTopic, false, rp.Partition)
 			if err == nil {
 				err = c.s.b.Topics().DeleteRecords(c.s.ctx, rt.Topic, map[int32]int64{rp.Partition: rp.Offset})
 			}

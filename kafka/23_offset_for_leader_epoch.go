@@ -24,7 +24,7 @@ func (c *call) offsetForLeaderEpoch(req *kmsg.OffsetForLeaderEpochRequest) kmsg.
 func (c *call) epochEnd(name string, rp kmsg.OffsetForLeaderEpochRequestTopicPartition) kmsg.OffsetForLeaderEpochResponseTopicPartition {
 	out := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 	out.Partition, out.LeaderEpoch, out.EndOffset = rp.Partition, -1, -1
-	p, err := c.s.partition(name, noTopic, false, rp.Partition)
+	p, err := c.partition(name, noTopic, false, rp.Partition)
 	if err == nil {
 		err = checkLeaderEpoch(rp.CurrentLeaderEpoch)
 	}

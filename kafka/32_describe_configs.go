@@ -35,7 +35,7 @@ func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 func (c *call) resourceConfigs(rr kmsg.DescribeConfigsRequestResource) ([]configEntry, error) {
 	switch rr.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
-		t, err := c.s.topic(rr.ResourceName, noTopic, false)
+		t, err := c.topic(rr.ResourceName, noTopic, false)
 		if err != nil {
 			return nil, err
 		}

@@ -68,5 +68,5 @@ func (c *call) alter(times map[resource]int, r resource, validateOnly bool, edit
 	default:
 		return protocolError{codeInvalidRequest, "only topics and the broker have configs"}
 	}
-	return c.s.change(c.s.ctx, r.name, validateOnly, edit)
+	return c.change(r.name, validateOnly, edit)
 }

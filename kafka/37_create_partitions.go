@@ -25,7 +25,7 @@ func (c *call) createPartitions(req *kmsg.CreatePartitionsRequest) kmsg.Response
 		if times[rt.Topic] > 1 {
 			err = protocolError{codeInvalidRequest, fmt.Sprintf("the request names the topic %q %d times", rt.Topic, times[rt.Topic])}
 		} else {
-			err = c.s.change(c.s.ctx, rt.Topic, req.ValidateOnly, func(config *topic.Config) error { return c.grow(config, rt) })
+			err = c.change(rt.Topic, req.ValidateOnly, func(config *topic.Config) error { return c.grow(config, rt) })
 		}
 		t.ErrorCode, t.ErrorMessage = c.s.codeOf(err), message(err)
 		resp.Topics = append(resp.Topics, t)

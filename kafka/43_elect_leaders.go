@@ -24,7 +24,7 @@ func (c *call) electLeaders(req *kmsg.ElectLeadersRequest) kmsg.Response {
 		t := kmsg.NewElectLeadersResponseTopic()
 		t.Topic = rt.Topic
 		for _, i := range rt.Partitions {
-			_, err := c.s.partition(rt.Topic, noTopic, false, i)
+			_, err := c.partition(rt.Topic, noTopic, false, i)
 			if err == nil {
 				err = protocolError{codeElectionNotNeeded, "there is one node, which leads"}
 			}

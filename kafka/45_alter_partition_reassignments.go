@@ -15,7 +15,7 @@ func (c *call) alterPartitionReassignments(req *kmsg.AlterPartitionAssignmentsRe
 		t := kmsg.NewAlterPartitionAssignmentsResponseTopic()
 		t.Topic = rt.Topic
 		for _, rp := range rt.Partitions {
-			_, err := c.s.partition(rt.Topic, noTopic, false, rp.Partition)
+			_, err := c.partition(rt.Topic, noTopic, false, rp.Partition)
 			switch {
 			case err != nil:
 			case rp.Replicas == nil:

@@ -18,7 +18,7 @@ func (c *call) offsetDelete(req *kmsg.OffsetDeleteRequest) kmsg.Response {
 	for _, rt := range req.Topics {
 		for _, rp := range rt.Partitions {
 			tp := log.TopicPartition{Topic: rt.Topic, Partition: rp.Partition}
-			if _, err := c.s.partition(rt.Topic, noTopic, false, rp.Partition); err != nil {
+			if _, err := c.partition(rt.Topic, noTopic, false, rp.Partition); err != nil {
 				errs[tp] = err
 			} else {
 				tps = append(tps, tp)

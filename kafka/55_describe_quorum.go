@@ -25,12 +25,14 @@ func (c *call) describeQuorum(req *kmsg.DescribeQuorumRequest) kmsg.Response {
 		for _, rp := range rt.Partitions {
 			p := kmsg.NewDescribeQuorumResponseTopicPartition()
 			p.Partition = rp.Partition
-			if valid {
-				c.describeVoter(&p)
-			} else {
-				err := protocolError{codeUnknownTopicOrPartition, fmt.Sprintf("only %s-0 has a quorum", metadataTopic)}
-				p.ErrorCode, p.ErrorMessage = c.s.codeOf(err), message(err)
+			err := c.refusal(rt.Topic, rp.Partition)
+			if err == nil && !valid {
+				err = protocolError{codeUnknownTopicOrPartition, fmt.Sprintf("only %s-0 has a quorum", metadataTopic)}
 			}
+			if err == nil {
+				c.describeVoter(&p)
+			}
+			p.ErrorCode, p.ErrorMessage = c.s.codeOf(err), message(err)
 			t.Partitions = append(t.Partitions, p)
 		}
 		resp.Topics = append(resp.Topics, t)

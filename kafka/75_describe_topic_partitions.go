@@ -26,7 +26,7 @@ func (c *call) describeTopicPartitions(req *kmsg.DescribeTopicPartitionsRequest)
 			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name}
 			break
 		}
-		t, err := c.s.topic(name, noTopic, false)
+		t, err := c.topic(name, noTopic, false)
 		out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		out.Topic, out.ErrorCode = &name, c.s.codeOf(err)
 		if err != nil {
@@ -40,7 +40,7 @@ func (c *call) describeTopicPartitions(req *kmsg.DescribeTopicPartitionsRequest)
 		out.TopicID, out.AuthorizedOperations = t.ID(), allTopicOperations
 		n := len(t.Partitions())
 		end := min(n, first+left)
-		out.Partitions = c.describePartitions(first, end)
+		out.Partitions = c.describePartitions(name, first, end)
 		left -= len(out.Partitions)
 		resp.Topics = append(resp.Topics, out)
 		if end < n {
@@ -77,13 +77,16 @@ func topicNames(topics []*topic.Topic) []string {
 	return names
 }
 
-func (c *call) describePartitions(from, to int) []kmsg.DescribeTopicPartitionsResponseTopicPartition {
+func (c *call) describePartitions(name string, from, to int) []kmsg.DescribeTopicPartitionsResponseTopicPartition {
 	var out []kmsg.DescribeTopicPartitionsResponseTopicPartition
 	node, none := []int32{c.s.opts.NodeID}, []int32{}
 	for i := from; i < to; i++ {
 		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		p.Partition, p.LeaderID, p.LeaderEpoch = int32(i), c.s.opts.NodeID, leaderEpoch
 		p.Replicas, p.ISR = node, node
+		if err := c.refusal(name, p.Partition); err != nil {
+			p.ErrorCode, p.LeaderID, p.LeaderEpoch = c.s.codeOf(err), -1, -1
+		}
 		p.EligibleLeaderReplicas, p.LastKnownELR, p.OfflineReplicas = none, none, none // null breaks Java's admin
 		out = append(out, p)
 	}

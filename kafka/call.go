@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
 )
 
 // call is one request on its way from its frame to its answer.
@@ -16,6 +18,8 @@ type call struct {
 	ctx   context.Context // ends when the client has gone or the server closes
 	entry *entry
 	req   kmsg.Request
+
+	refused map[log.TopicPartition]error // by the test kit; -1 is the topic itself
 
 	bytes  int     // of the frame
 	lease  *lease  // of the memory for requests

@@ -339,29 +339,6 @@ func (c *conn) answerLong(cl *call) {
 	c.send(cl, pieces, buf, err)
 }
 
-// meetFaults lets the test kit interfere with a request, behind the answers to those before it, and
-// returns the error that it is to fail with.
-func (c *conn) meetFaults(cl *call, q *queue) error {
-	points := c.s.in.Committer.Probes()
-	if points.Get() == nil {
-		return nil
-	}
-	c.finish(q, true)
-	return points.Meet(c.ctx, cl.work())
-}
-
-// fail answers with the code that err asks for, or ends the connection.
-func (c *conn) fail(cl *call, err error) {
-	var resp kmsg.Response
-	if code, ok := chosenCode(err); ok {
-		resp = cl.failed(code)
-	}
-	if resp == nil {
-		c.breakOff(err)
-	}
-	c.reply(cl, resp)
-}
-
 // finish answers the requests at the head of q that are done; with all it waits for the others
 // too.
 func (c *conn) finish(q *queue, all bool) {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -14,11 +13,11 @@ import (
 // Metadata tells the brokers all the same: nobody could go on without.
 func (c *call) failed(code int16) kmsg.Response {
 	if req, ok := c.req.(*kmsg.MetadataRequest); ok {
-		resp := c.metadata(req).(*kmsg.MetadataResponse)
-		for i := range resp.Topics {
-			resp.Topics[i].ErrorCode = code
+		c.refused = make(map[log.TopicPartition]error)
+		for _, tp := range c.work().Partitions {
+			c.refused[tp] = Code(code)
 		}
-		return resp
+		return c.metadata(req)
 	}
 	if req, ok := c.req.(*kmsg.ProduceRequest); ok && req.Acks == 0 {
 		return nil
@@ -88,51 +87,4 @@ func set(to, from reflect.Value) bool {
 		return false
 	}
 	return true
-}
-
-// work describes a request to the test kit: the group and the partitions that it names. Those of a
-// whole topic are one of number -1.
-func (c *call) work() probe.Work {
-	w := probe.Work{Op: probe.Request, Key: c.key, Client: c.clientID}
-	req := reflect.ValueOf(c.req).Elem()
-	for _, name := range []string{"Group", "CoordinatorKey"} {
-		if f := req.FieldByName(name); f.IsValid() && f.Kind() == reflect.String {
-			w.Group += f.String()
-		}
-	}
-	if f := req.FieldByName("MemberID"); f.IsValid() {
-		w.Member = f.String()
-	}
-	topics := req.FieldByName("Topics")
-	for i := 0; topics.IsValid() && i < topics.Len() && topics.Index(i).Kind() == reflect.Struct; i++ {
-		w.Partitions = append(w.Partitions, c.named(topics.Index(i))...)
-	}
-	return w
-}
-
-// named returns the partitions that an entry for a topic names.
-func (c *call) named(topic reflect.Value) (tps []log.TopicPartition) {
-	var name string
-	if f := topic.FieldByName("Topic"); f.IsValid() {
-		set(reflect.ValueOf(&name).Elem(), f)
-	}
-	if f := topic.FieldByName("TopicID"); f.IsValid() && name == "" {
-		if t, err := c.s.topic("", f.Interface().([16]byte), true); err == nil {
-			name = t.Name()
-		}
-	}
-	partitions := topic.FieldByName("Partitions")
-	if !partitions.IsValid() || partitions.Kind() != reflect.Slice || partitions.Len() == 0 {
-		return []log.TopicPartition{{Topic: name, Partition: -1}}
-	}
-	for i := range partitions.Len() {
-		p := partitions.Index(i)
-		if p.Kind() == reflect.Struct {
-			p = p.FieldByName("Partition")
-		}
-		if p.IsValid() && p.CanInt() {
-			tps = append(tps, log.TopicPartition{Topic: name, Partition: int32(p.Int())})
-		}
-	}
-	return tps
 }

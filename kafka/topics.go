@@ -13,6 +13,39 @@ import (
 // noTopic is the id of requests that name a topic.
 var noTopic topic.ID
 
+// topic returns the topic that the request names, as Server.topic does, unless it is refused.
+func (c *call) topic(name string, id topic.ID, byID bool) (*topic.Topic, error) {
+	return c.found(name, id, byID, wholeTopic)
+}
+
+// partition returns a partition that the request names, like topic.
+func (c *call) partition(name string, id topic.ID, byID bool, i int32) (*partition.Partition, error) {
+	t, err := c.found(name, id, byID, i)
+	if err != nil {
+		return nil, err
+	}
+	return t.Partition(i)
+}
+
+func (c *call) found(name string, id topic.ID, byID bool, i int32) (*topic.Topic, error) {
+	t, err := c.s.topic(name, id, byID)
+	if t != nil {
+		name = t.Name()
+	}
+	if refused := c.refusal(name, i); refused != nil {
+		return nil, refused
+	}
+	return t, err
+}
+
+// wholeTopic is the partition that stands for the topic itself.
+const wholeTopic = -1
+
+// refusal returns the error with which the test kit has a partition fail; most have none.
+func (c *call) refusal(topic string, partition int32) error {
+	return c.refused[log.TopicPartition{Topic: topic, Partition: partition}]
+}
+
 // topic returns the topic that a request names, by its id if byID, else by its name.
 func (s *Server) topic(name string, id topic.ID, byID bool) (*topic.Topic, error) {
 	if !byID {
@@ -34,15 +67,6 @@ func (s *Server) topicCode(err error, byID bool) int16 {
 	return s.codeOf(err)
 }
 
-// partition returns a partition that a request names, like topic.
-func (s *Server) partition(name string, id topic.ID, byID bool, i int32) (*partition.Partition, error) {
-	t, err := s.topic(name, id, byID)
-	if err != nil {
-		return nil, err
-	}
-	return t.Partition(i)
-}
-
 // createMissing creates the topic of that name with the broker's defaults, unless somebody else has just done it.
 func (s *Server) createMissing(ctx context.Context, name string) (*topic.Topic, error) {
 	t, err := s.in.Catalogue.Create(ctx, name, s.in.TopicDefaults)
@@ -53,13 +77,13 @@ func (s *Server) createMissing(ctx context.Context, name string) (*topic.Topic, 
 }
 
 // change edits the config of a topic, or only tells whether that could be done.
-func (s *Server) change(ctx context.Context, name string, validateOnly bool, edit func(*topic.Config) error) error {
-	if !validateOnly {
-		return s.b.Topics().Alter(ctx, name, edit)
-	}
-	t, err := s.in.Catalogue.Get(name)
+func (c *call) change(name string, validateOnly bool, edit func(*topic.Config) error) error {
+	t, err := c.topic(name, noTopic, false)
 	if err != nil {
 		return err
+	}
+	if !validateOnly {
+		return c.s.b.Topics().Alter(c.s.ctx, name, edit)
 	}
 	config := t.Config()
 	if err := edit(&config); err != nil {

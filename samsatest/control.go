@@ -37,7 +37,7 @@ func controlOf(b *samsa.Broker) *control {
 }
 
 // Ask implements probe.Probe. The faults act in the order in which they were made; behind
-// the first that fails the work none does.
+// the first that fails the work none does, nor on partitions that one has refused.
 func (c *control) Ask(w probe.Work) probe.Verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -46,8 +46,12 @@ func (c *control) Ask(w probe.Work) probe.Verdict {
 		if !f.concerns(w) {
 			continue
 		}
-		f.hit(&v)
-		c.noteLocked(f.event(w))
+		hit := w
+		if f.refuses() {
+			hit.Partitions, w.Partitions = f.target.split(w.Partitions)
+		}
+		f.hit(&v, hit)
+		c.noteLocked(f.event(hit))
 		if v.Err != nil {
 			break
 		}
@@ -154,13 +158,28 @@ func (t target) concerns(w probe.Work) bool {
 	switch {
 	case w.Op != t.op,
 		len(t.keys) > 0 && !slices.Contains(t.keys, w.Key),
-		t.group != "" && w.Group != t.group,
+		t.group != "" && t.group != w.Group && !slices.Contains(w.Groups, t.group),
 		t.client != "" && t.client != w.Client && t.client != w.Member:
 		return false
 	case t.topic == "":
 		return true
 	}
-	return slices.ContainsFunc(w.Partitions, func(tp log.TopicPartition) bool {
-		return tp.Topic == t.topic && (len(t.partitions) == 0 || tp.Partition < 0 || slices.Contains(t.partitions, tp.Partition))
-	})
+	return slices.ContainsFunc(w.Partitions, t.names)
+}
+
+// names reports whether tp is one of those that t names.
+func (t target) names(tp log.TopicPartition) bool {
+	return tp.Topic == t.topic && (len(t.partitions) == 0 || slices.Contains(t.partitions, tp.Partition))
+}
+
+// split returns those of tps that t names, and the others.
+func (t target) split(tps []log.TopicPartition) (named, others []log.TopicPartition) {
+	for _, tp := range tps {
+		if t.names(tp) {
+			named = append(named, tp)
+		} else {
+			others = append(others, tp)
+		}
+	}
+	return named, others
 }

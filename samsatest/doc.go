@@ -33,11 +33,12 @@
 //
 // franz-go works as it is, and kafka-go: Dialer.DialFunc and Transport.Dial. Of sarama
 // (Net.Proxy.Dialer) producers, consumers of partitions and admins do, if metrics.UseNilMetrics is
-// true and Metadata.RefreshFrequency 0, and the bubble sleeps for a second after they are closed.
-// Consumer groups of sarama do not: their heartbeats wait for fetches with a mutex, and then no time
-// passes in a bubble. Close every client before the bubble ends. A client that asks every few seconds does it
-// some 200,000 times a week: a week of franz-go takes 15 s, and half a second with
-// kgo.SessionTimeout(30*time.Minute), HeartbeatInterval and FetchMaxWait to match.
+// true and Metadata.RefreshFrequency 0, and the bubble sleeps for a second after they are closed. Who
+// waits with a mutex stops the time of a bubble: consumer groups of sarama do, whose heartbeats wait for
+// fetches, and franz-go where Metadata has an error for a partition. Close every client before the
+// bubble ends. A client that asks every few seconds does it some 200,000 times a week: a week of
+// franz-go takes 15 s, and half a second with kgo.SessionTimeout(30*time.Minute), HeartbeatInterval
+// and FetchMaxWait to match.
 //
 // # Faults
 //
@@ -53,6 +54,7 @@
 // that fit, or as any Code. Requests act on what such clients ask, whatever it is:
 //
 //	samsatest.Appends(b, "orders", 1).Next(2).FailWith(samsatest.Code(kerr.NotLeaderForPartition.Code))
+//	samsatest.Requests(b, kmsg.OffsetCommit.Int16()).Of("orders", 1).FailWith(samsatest.Code(kerr.NotCoordinator.Code))
 //	samsatest.Requests(b, kmsg.Heartbeat.Int16()).OfGroup("billing").FailWith(samsatest.Code(kerr.UnknownMemberID.Code))
 //	samsatest.Requests(b).By("shop").Hold()                   // a black hole
 //

@@ -64,20 +64,27 @@ type Request struct{ Target }
 // Requests are the requests of Kafka clients (see Kafka) as they come, those with one of these API
 // keys (0 is Produce, as in kmsg.Produce.Int16()), or of any kind. FailWith a Code has the request
 // answered with that code, and so is every topic and partition that it names, while the broker does
-// nothing. Any other error, and Fail, drops the connection; Delay makes it slow; Hold makes a black
-// hole of it, in which requests vanish and are not answered, until Release lets them go on. With By
-// these happen to one client id. What a client has sent before is answered.
+// nothing; with Of it is one topic, or some partitions. Any other error, and Fail, drops the connection;
+// Delay makes it slow; Hold makes a black hole of it, in which requests vanish and are not answered,
+// until Release lets them go on. With By these happen to one client id. What a client has sent before
+// is answered.
 func Requests(b *samsa.Broker, keys ...int16) Request {
 	return Request{Target{b: b, what: target{op: probe.Request, keys: keys}}}
 }
 
-// Of restricts r to requests that name a topic, or one of these partitions of it.
+// Of restricts r to requests that name a topic, or one of these partitions of it. FailWith a Code fails
+// these alone: nothing is done for them, the answer has the code in their places, and the rest of the
+// request is carried out. Without partitions a topic has the code itself where answers have one for it
+// (Metadata, CreateTopics, configs, ...), else all its partitions that the request names. Metadata and
+// DescribeTopicPartitions name all partitions of their topics, a Fetch names those of its session, and
+// a request for everything names every topic. Requests of DescribeLogDirs and ListPartitionReassignments
+// fail as a whole: their answers have one code.
 func (r Request) Of(topic string, partitions ...int32) Request {
 	r.what.topic, r.what.partitions = topic, partitions
 	return r
 }
 
-// OfGroup restricts r to requests about a group.
+// OfGroup restricts r to requests about a group, or several of which it is one.
 func (r Request) OfGroup(group string) Request {
 	r.what.group = group
 	return r
@@ -213,8 +220,14 @@ func (f *Fault) String() string {
 
 func (f *Fault) concerns(w probe.Work) bool { return !f.over && f.target.concerns(w) }
 
-// hit adds to v what f does. The caller holds c.mu, as for release.
-func (f *Fault) hit(v *probe.Verdict) {
+// refuses reports whether f fails partitions of a request, and not all of it.
+func (f *Fault) refuses() bool {
+	var code Code
+	return f.target.op == probe.Request && f.target.topic != "" && errors.As(f.err, &code)
+}
+
+// hit adds to v what f does to w. The caller holds c.mu, as for release.
+func (f *Fault) hit(v *probe.Verdict, w probe.Work) {
 	f.hits++
 	if f.hits == f.want {
 		close(f.reached)
@@ -223,7 +236,16 @@ func (f *Fault) hit(v *probe.Verdict) {
 		f.left--
 		f.over = f.left == 0
 	}
-	v.Err = f.err
+	if !f.refuses() {
+		v.Err = f.err
+	} else {
+		if v.Refused == nil {
+			v.Refused = make(map[log.TopicPartition]error)
+		}
+		for _, tp := range w.Partitions {
+			v.Refused[tp] = f.err
+		}
+	}
 	if !f.hold && f.delay <= 0 {
 		return
 	}

@@ -160,6 +160,9 @@ func (f *Fault) event(w probe.Work) event {
 	if w.Group != "" {
 		text += " " + w.Group
 	}
+	for _, group := range w.Groups {
+		text += " " + group
+	}
 	return event{kind: "fault", text: by(text, or(w.Client, w.Member)), err: f.err}
 }
 

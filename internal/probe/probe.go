@@ -34,16 +34,20 @@ const (
 type Work struct {
 	Op         Op
 	Key        int16                // of the API, for Request
-	Partitions []log.TopicPartition // that are appended to, read, committed or named; -1 is a whole topic
+	Partitions []log.TopicPartition // that are appended to, read, committed or named; -1 is the topic itself
 	Group      string
-	Member     string // its id
-	Client     string // the client id of who asks
+	Groups     []string // that are named, for Request
+	Member     string   // its id
+	Client     string   // the client id of who asks
 }
 
 // Verdict is what becomes of it. The zero value lets it pass.
 type Verdict struct {
 	Holds []<-chan struct{} // it waits until all of them are closed,
 	Err   error             // and then fails with this, if it is not nil
+
+	// Refused are partitions of a Request that fail alone, each with its error.
+	Refused map[log.TopicPartition]error
 }
 
 // Probe is the test kit's end. Its methods are called from any goroutine, must not block, and
@@ -125,17 +129,23 @@ func (p *Points) Release() {
 // Meet asks the probe, if there is one, and does what it says: it waits, at most until ctx
 // ends, and returns the error that the work is to fail with.
 func (p *Points) Meet(ctx context.Context, w Work) error {
+	_, err := p.MeetEach(ctx, w)
+	return err
+}
+
+// MeetEach is Meet for work of which parts can fail alone: it returns those as well.
+func (p *Points) MeetEach(ctx context.Context, w Work) (refused map[log.TopicPartition]error, err error) {
 	at := p.Get()
 	if at == nil {
-		return nil
+		return nil, nil
 	}
 	v := at.Ask(w)
 	for _, hold := range v.Holds {
 		select {
 		case <-hold:
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
-	return v.Err
+	return v.Refused, v.Err
 }

@@ -30,6 +30,8 @@ func TestFranzMeetsCodes(t *testing.T) {
 			samsatest.Requests(b, kmsg.Heartbeat.Int16()).OfGroup("billing").Next(1).FailWith(code(kerr.UnknownMemberID)),
 			samsatest.Requests(b, kmsg.InitProducerID.Int16()).Next(1).FailWith(code(kerr.CoordinatorLoadInProgress)),
 			samsatest.Requests(b, kmsg.ListOffsets.Int16()).Of("orders").Next(1).FailWith(code(kerr.LeaderNotAvailable)),
+			samsatest.Requests(b, kmsg.Fetch.Int16()).Of("orders", 0).Next(2).FailWith(code(kerr.NotLeaderForPartition)),
+			samsatest.Requests(b, kmsg.OffsetCommit.Int16()).Of("orders", 0).Next(1).FailWith(code(kerr.NotCoordinator)),
 			samsatest.Requests(b, kmsg.OffsetFetch.Int16()).Next(1).FailWith(code(kerr.NotCoordinator)),
 			samsatest.Requests(b, kmsg.FindCoordinator.Int16()).Next(1).FailWith(code(kerr.CoordinatorNotAvailable)),
 			samsatest.Requests(b, kmsg.Metadata.Int16()).Of("orders").Next(1).FailWith(code(kerr.LeaderNotAvailable)),
