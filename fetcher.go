@@ -197,7 +197,7 @@ func (c *Consumer) dropLocked(tr *track, err error) {
 // removeLocked stops reading a partition.
 func (c *Consumer) removeLocked(tr *track) {
 	tr.partition.Unwatch(tr)
-	tr.seek(tr.position)
+	tr.unread()
 	if c.member != nil && (tr.top > max(tr.base, tr.saved) || tr.partition.Err() != nil) {
 		c.former[tr.tp] = max(tr.top, tr.former)
 	}

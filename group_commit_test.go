@@ -102,6 +102,23 @@ func TestAutoCommitOfWhatIsSkipped(t *testing.T) {
 	})
 }
 
+// A pause moves nothing, also not what the program has committed ahead.
+func TestPauseCommitsNothing(t *testing.T) {
+	story(t, 1, func(k *kit) {
+		k.put("t", 0, "a", "b", "c")
+		w := k.worker("g", ConsumerOptions{MaxPollRecords: 1})
+		k.read(w.Consumer, 1)
+		if err := w.CommitOffsets(k.ctx, map[TopicPartition]CommittedOffset{{Topic: "t"}: {Offset: 3}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Pause(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		k.wantCommitted("g", "t/0@3")
+	})
+}
+
 func TestManualCommit(t *testing.T) {
 	story(t, 2, func(k *kit) {
 		opts := manual("a")
@@ -218,6 +235,12 @@ func TestGroupStartCommittedNeedsOne(t *testing.T) {
 			if _, err := w.Poll(k.ctx); !errors.Is(err, ErrNoOffset) {
 				t.Fatalf("Poll: %v", err)
 			}
+		}
+		if err := errors.Join(w.Pause(), w.Resume()); err != nil {
+			t.Error(err)
+		}
+		if _, err := w.Poll(k.ctx); !errors.Is(err, ErrNoOffset) {
+			t.Errorf("Poll after a pause: %v", err)
 		}
 		if err := w.Commit(k.ctx); err != nil {
 			t.Error(err)

@@ -94,7 +94,7 @@ func (c *Consumer) setPaused(what string, paused bool, tps []TopicPartition) err
 	defer c.mu.Unlock()
 	for _, tr := range tracks {
 		if paused && !tr.paused {
-			tr.seek(tr.position) // others need the room
+			tr.unread() // others need the room
 		}
 		tr.paused = paused
 		tr.hungry()

@@ -196,19 +196,25 @@ func (tr *track) pop() {
 	}
 }
 
-// seek moves the position and forgets what was read ahead.
+// seek moves the position.
 func (tr *track) seek(offset int64) {
-	for i := range tr.chunks {
-		tr.makeRoom(tr.chunks[i].bytes)
-	}
 	tr.skip(offset)
-	tr.next = offset
 	tr.base = min(tr.base, offset)
 	tr.done = min(tr.done, offset)
 	if offset < tr.saved {
 		tr.saved = -1
 	}
+	tr.unplaced = false
+	tr.unread()
+}
+
+// unread forgets what was read ahead: reading goes on at the position.
+func (tr *track) unread() {
+	for i := range tr.chunks {
+		tr.makeRoom(tr.chunks[i].bytes)
+	}
+	tr.next = tr.position
 	tr.epoch++
-	tr.stuck, tr.unplaced, tr.overtaken = false, false, false
+	tr.stuck, tr.overtaken = false, false
 	tr.emptied()
 }
