@@ -204,7 +204,7 @@ func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.To
 	for i, part := range parts {
 		txs[i].Essential = true
 		if err := c.addOffsets(&txs[i], name, part); err != nil {
-			return fmt.Errorf("group %s: commit: %w", name, err)
+			return fmt.Errorf("group %s: %w", name, err)
 		}
 	}
 	en, err := c.entry(name, len(offsets) > 0)

@@ -182,7 +182,7 @@ func (c *Coordinator) commitWith(ctx context.Context, tx *partition.Tx, synced b
 		err = c.meetAnswer(ctx, commits)
 	}
 	if err != nil {
-		return fmt.Errorf("%scommit: %w", pending.names(), err)
+		return fmt.Errorf("%s%w", pending.names(), err)
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func (c *Coordinator) write(tx *partition.Tx, commits map[string]CommitRequest) 
 			return err
 		}
 		if err := c.addOffsets(tx, name, commits[name].Offsets); err != nil {
-			return fmt.Errorf("group %s: commit: %w", name, err)
+			return fmt.Errorf("group %s: %w", name, err)
 		}
 	}
 	return nil

@@ -53,7 +53,7 @@ func (c *Coordinator) meet(ctx context.Context, op probe.Op, commits map[string]
 			Partitions: slices.Collect(maps.Keys(req.Offsets)),
 		}
 		if err := c.committer.Probes().Meet(ctx, w); err != nil {
-			return fmt.Errorf("group %s: commit: %w", name, err)
+			return fmt.Errorf("group %s: %w", name, err)
 		}
 	}
 	return nil

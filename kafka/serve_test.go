@@ -96,6 +96,13 @@ func TestServeRefuses(t *testing.T) {
 			t.Errorf("%s: got error %v", name, err)
 		}
 	}
+	_, listenErr := Listen(nil, "127.0.0.1:0", Options{})
+	_, serveErr := Serve(nil, NewPipe(), Options{})
+	for _, err := range []error{listenErr, serveErr} {
+		if !errors.Is(err, samsa.ErrInvalidOption) {
+			t.Errorf("without a broker: got error %v", err)
+		}
+	}
 	srv, err := Serve(k.Broker, everywhere, Options{AllowRemote: true})
 	if err != nil {
 		t.Fatal(err)

@@ -77,6 +77,9 @@ func Serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 
 // serve serves b to who connects to ln, which belongs to the server unless it fails.
 func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
+	if b == nil {
+		return nil, fmt.Errorf("%w: the broker is nil", samsa.ErrInvalidOption)
+	}
 	in := samsa.Inside(b)
 	s := &Server{
 		b: b, in: in, opts: opts.withDefaults(), logger: in.Logger, ln: ln, table: table,

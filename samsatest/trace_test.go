@@ -43,7 +43,7 @@ func TestTrace(t *testing.T) {
   +0s        rebalance  billing Stable generation 1 worker[orders/0]
   +0s        fetch      orders/0@0..6 by worker
   +1m30s     fault      fail orders/0 billing by worker: unavailable for the moment: injected by the test
-  +1m30s     commit     billing orders/0@7 by worker: group billing: commit: unavailable for the moment: injected by the test
+  +1m30s     commit     billing orders/0@7 by worker: group billing: unavailable for the moment: injected by the test
   +1m30s     commit     billing orders/0@7 by worker
   +1m30s     fault      fail orders/0: no
   +1m30s     produce    orders/0 ["x"]: orders/0: no
