@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,7 +33,7 @@ func admit(p *partition.Partition, version int16, records []byte, trust bool) (l
 	may := p.Rules().Timestamps(time.Now().UnixMilli())
 	if !trust || !canTrust(p, b, may) {
 		if b, err = checkRecords(p, b, may); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.TopicPartition(), err)
+			return nil, fmt.Errorf("%s: %w", p.TopicPartition(), malformed(err))
 		}
 	}
 	b.SetLeaderEpoch(leaderEpoch)
@@ -51,7 +52,7 @@ func onlyBatch(version int16, records []byte) (log.Batch, error) {
 	length, magic, err := log.BatchLength(records)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, malformed(err)
 	case magic < 2 && version < firstProduceBatches:
 		return upgraded(records)
 	case magic != 2:
@@ -59,7 +60,20 @@ func onlyBatch(version int16, records []byte) (log.Batch, error) {
 	case length >= log.BatchHeaderSize && length < int64(len(records)):
 		return nil, protocolError{codeInvalidRecord, "more than one record batch, want exactly one"}
 	}
-	return log.ParseBatch(records)
+	b, err := log.ParseBatch(records)
+	if err != nil && length >= log.BatchHeaderSize && length == int64(len(records)) && !log.Batch(records).CRCHolds() {
+		return nil, err // CORRUPT_MESSAGE: the same batch, sent again, may arrive well
+	}
+	return b, malformed(err)
+}
+
+// malformed makes of an error of a batch whose bytes have come as they were sent one that clients do
+// not try again, as Kafka does.
+func malformed(err error) error {
+	if errors.Is(err, log.ErrCorruptRecord) {
+		return protocolError{codeInvalidRecord, err.Error()}
+	}
+	return err
 }
 
 // firstZstd is the version of Produce from which zstd may be used (KIP-110).
@@ -71,6 +85,8 @@ func checkHeader(p *partition.Partition, version int16, b log.Batch) error {
 		return fmt.Errorf("%w: batch of %d bytes, max.message.bytes is %d", log.ErrRecordTooLarge, n, limit)
 	}
 	switch {
+	case b.BaseOffset() != 0:
+		return protocolError{codeInvalidRecord, fmt.Sprintf("base offset %d, want 0: offsets are the broker's to give", b.BaseOffset())}
 	case b.Control():
 		return protocolError{codeInvalidRecord, "control batches are the broker's to write"}
 	case b.Transactional():

@@ -37,7 +37,11 @@ func TestProduceRefuses(t *testing.T) {
 		{"unknown topic", 9, "nobody", good(log.CodecNone), codeUnknownTopicOrPartition},
 		{"unknown topic id", 13, "", good(log.CodecNone), codeUnknownTopicID},
 		{"flipped bit", 9, "plain", func() []byte { b := good(log.CodecNone); b[70] ^= 1; return b }(), codeCorruptMessage},
-		{"cut short", 9, "plain", good(log.CodecNone)[:60], codeCorruptMessage},
+		{"cut short", 9, "plain", good(log.CodecNone)[:60], codeInvalidRecord},
+		{"cut in the records", 9, "plain", good(log.CodecNone)[:70], codeInvalidRecord},
+		{"cut before the magic", 9, "plain", good(log.CodecNone)[:9], codeInvalidRecord},
+		{"a codec that nobody has", 9, "plain", changed(func(b log.Batch) { b[22] |= 5 }), codeInvalidRecord},
+		{"a base offset", 9, "plain", changed(func(b log.Batch) { b.SetBaseOffset(9) }), codeInvalidRecord},
 		{"two batches", 9, "plain", slices.Concat(good(log.CodecNone), good(log.CodecNone)), codeInvalidRecord},
 		{"magic 1", 3, "plain", func() []byte { b := good(log.CodecNone); b[16] = 1; return b }(), codeInvalidRecord},
 		{"damaged message set", 2, "plain", func() []byte { b := messageSet(1, record{1, "", "x"}); b[30] ^= 1; return b }(), codeCorruptMessage},
@@ -53,10 +57,10 @@ func TestProduceRefuses(t *testing.T) {
 		{"transactional", 9, "plain", changed(func(b log.Batch) { b[22] |= 1 << 4 }), codeInvalidTxnState},
 		{"log append time", 9, "plain", changed(func(b log.Batch) { b[22] |= 1 << 3 }), codeInvalidTimestamp},
 		{"fewer records than offsets", 9, "plain", changed(func(b log.Batch) { b[26] = 7 }), codeInvalidRecord},
-		{"more offsets than records hold", 9, "plain", changed(func(b log.Batch) { b[26], b[60] = 2, 3 }), codeCorruptMessage},
+		{"more offsets than records hold", 9, "plain", changed(func(b log.Batch) { b[26], b[60] = 2, 3 }), codeInvalidRecord},
 		{"no records", 9, "plain", changed(func(b log.Batch) { b[26], b[60] = 0, 0 }), codeInvalidRecord},
 		{"negative timestamp", 9, "plain", batch(t, log.CodecNone, record{-5, "", "x"}), codeInvalidTimestamp},
-		{"unreadable records", 9, "plain", changed(func(b log.Batch) { b[61] = 99 }), codeCorruptMessage},
+		{"unreadable records", 9, "plain", changed(func(b log.Batch) { b[61] = 99 }), codeInvalidRecord},
 		{"no sequence", 9, "plain", changed(func(b log.Batch) { binary.BigEndian.PutUint64(b[43:], 5) }), codeInvalidRecord},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -205,7 +209,7 @@ func TestProduceTrustsCompressedBatches(t *testing.T) {
 			b := batch(t, log.CodecNone, record{5, "k", "v"})
 			garbled(b)
 			return b
-		}(), codeCorruptMessage, 0},
+		}(), codeInvalidRecord, 0},
 		{"a record without key", "compacted", compressed(func(log.Batch) {}), codeInvalidRecord, 0},
 	} {
 		p := ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, tt.topic, tt.batch)).Topics[0].Partitions[0]

@@ -86,14 +86,17 @@ func ParseBatch(b []byte) (Batch, error) {
 		return nil, err
 	}
 	batch := Batch(b)
-	if got, want := batch.crc(), binary.BigEndian.Uint32(b[posCRC:]); got != want {
-		return nil, fmt.Errorf("%w: %08x, not %08x", errCRC, got, want)
+	if !batch.CRCHolds() {
+		return nil, fmt.Errorf("%w: %08x, not %08x", errCRC, batch.crc(), binary.BigEndian.Uint32(b[posCRC:]))
 	}
 	if err := batch.checkFields(); err != nil {
 		return nil, err
 	}
 	return batch, nil
 }
+
+// CRCHolds reports whether the CRC of b, which has a whole header, is that of its bytes.
+func (b Batch) CRCHolds() bool { return b.crc() == binary.BigEndian.Uint32(b[posCRC:]) }
 
 // checkFrame checks what must hold before the CRC can be computed.
 func checkFrame(b []byte) error {
