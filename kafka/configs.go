@@ -33,7 +33,7 @@ func (c *call) topicConfigs(config topic.Config) []configEntry {
 	own, broker, kafka := config.Configs(), c.s.in.TopicDefaults.Configs(), topic.Config{}.Configs()
 	entries := make([]configEntry, 0, len(own))
 	for _, name := range slices.Sorted(maps.Keys(own)) {
-		values := []configValue{{name, kafka[name], kmsg.ConfigSourceDefaultConfig}}
+		values := []configValue{{brokerName(name), kafka[name], kmsg.ConfigSourceDefaultConfig}}
 		if broker[name] != kafka[name] {
 			values = append(values, configValue{brokerName(name), broker[name], kmsg.ConfigSourceStaticBrokerConfig})
 		}
@@ -49,22 +49,33 @@ func (c *call) topicConfigs(config topic.Config) []configEntry {
 }
 
 // brokerNames is the broker configs that are defaults of topic configs, where their name is not
-// that of the topic's behind "log." (Kafka's ServerTopicConfigSynonyms).
+// that of the topic's behind "log." (Kafka's ServerTopicConfigSynonyms). What no broker config is
+// the default of has the topic's name.
 var brokerNames = map[string]string{
-	"compression.type":               "compression.type",
-	"delete.retention.ms":            "log.cleaner.delete.retention.ms",
-	"file.delete.delay.ms":           "log.segment.delete.delay.ms",
-	"flush.messages":                 "log.flush.interval.messages",
-	"flush.ms":                       "log.flush.interval.ms",
-	"max.compaction.lag.ms":          "log.cleaner.max.compaction.lag.ms",
-	"max.message.bytes":              "message.max.bytes",
-	"min.cleanable.dirty.ratio":      "log.cleaner.min.cleanable.ratio",
-	"min.compaction.lag.ms":          "log.cleaner.min.compaction.lag.ms",
-	"min.insync.replicas":            "min.insync.replicas",
-	"segment.index.bytes":            "log.index.size.max.bytes",
-	"segment.jitter.ms":              "log.roll.jitter.ms",
-	"segment.ms":                     "log.roll.ms",
-	"unclean.leader.election.enable": "unclean.leader.election.enable",
+	"compression.gzip.level":                  "compression.gzip.level",
+	"compression.lz4.level":                   "compression.lz4.level",
+	"compression.type":                        "compression.type",
+	"compression.zstd.level":                  "compression.zstd.level",
+	"delete.retention.ms":                     "log.cleaner.delete.retention.ms",
+	"errors.deadletterqueue.group.enable":     "errors.deadletterqueue.group.enable",
+	"file.delete.delay.ms":                    "log.segment.delete.delay.ms",
+	"flush.messages":                          "log.flush.interval.messages",
+	"flush.ms":                                "log.flush.interval.ms",
+	"follower.replication.throttled.replicas": "follower.replication.throttled.replicas",
+	"leader.replication.throttled.replicas":   "leader.replication.throttled.replicas",
+	"max.compaction.lag.ms":                   "log.cleaner.max.compaction.lag.ms",
+	"max.decompressed.message.bytes":          "max.decompressed.message.bytes",
+	"max.message.bytes":                       "message.max.bytes",
+	"min.cleanable.dirty.ratio":               "log.cleaner.min.cleanable.ratio",
+	"min.compaction.lag.ms":                   "log.cleaner.min.compaction.lag.ms",
+	"min.insync.replicas":                     "min.insync.replicas",
+	"remote.log.copy.disable":                 "remote.log.copy.disable",
+	"remote.log.delete.on.disable":            "remote.log.delete.on.disable",
+	"remote.storage.enable":                   "remote.storage.enable",
+	"segment.index.bytes":                     "log.index.size.max.bytes",
+	"segment.jitter.ms":                       "log.roll.jitter.ms",
+	"segment.ms":                              "log.roll.ms",
+	"unclean.leader.election.enable":          "unclean.leader.election.enable",
 }
 
 func brokerName(name string) string { return cmp.Or(brokerNames[name], "log."+name) }

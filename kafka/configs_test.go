@@ -34,17 +34,18 @@ func TestConfigsHaveTheBrokersDefaults(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant\n%s", when, got, want)
 		}
 	}
-	const unset = "3600000 STATIC_BROKER_CONFIG: log.retention.ms=3600000 STATIC_BROKER_CONFIG retention.ms=604800000 DEFAULT_CONFIG"
+	const unset = "3600000 STATIC_BROKER_CONFIG: log.retention.ms=3600000 STATIC_BROKER_CONFIG log.retention.ms=604800000 DEFAULT_CONFIG"
 	set := func() {
 		if err := k.Topics().Alter(k.ctx, "web_log", func(c *samsa.TopicConfig) error { c.Retention = 2 * time.Hour; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		want("set", "retention.ms", "7200000 DYNAMIC_TOPIC_CONFIG: retention.ms=7200000 DYNAMIC_TOPIC_CONFIG"+
-			" log.retention.ms=3600000 STATIC_BROKER_CONFIG retention.ms=604800000 DEFAULT_CONFIG")
+			" log.retention.ms=3600000 STATIC_BROKER_CONFIG log.retention.ms=604800000 DEFAULT_CONFIG")
 	}
 	set()
-	want("an own one", "max.message.bytes", "5000 DYNAMIC_TOPIC_CONFIG: max.message.bytes=5000 DYNAMIC_TOPIC_CONFIG max.message.bytes=1048576 DEFAULT_CONFIG")
-	want("nobody's", "cleanup.policy", "delete DEFAULT_CONFIG: cleanup.policy=delete DEFAULT_CONFIG")
+	want("an own one", "max.message.bytes", "5000 DYNAMIC_TOPIC_CONFIG: max.message.bytes=5000 DYNAMIC_TOPIC_CONFIG message.max.bytes=1048576 DEFAULT_CONFIG")
+	want("nobody's", "cleanup.policy", "delete DEFAULT_CONFIG: log.cleanup.policy=delete DEFAULT_CONFIG")
+	want("nobody's, of codecs", "compression.gzip.level", "-1 DEFAULT_CONFIG: compression.gzip.level=-1 DEFAULT_CONFIG")
 
 	edit := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	edit.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "web_log",
