@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // CommittedOffset is where a group goes on in a partition.
@@ -366,13 +367,21 @@ func (c *Consumer) dead(tps []TopicPartition) (dead []TopicPartition) {
 	return dead
 }
 
-// release stops reading tps.
+// release stops reading tps. The group may have heard of a topic that was deleted before the fetcher
+// did: Poll tells that all the same.
 func (c *Consumer) release(tps []TopicPartition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	told := make(map[*topic.Topic]bool)
 	for _, tp := range tps {
-		if tr := c.tracks[tp]; tr != nil {
-			c.removeLocked(tr)
+		tr := c.tracks[tp]
+		if tr == nil {
+			continue
+		}
+		c.removeLocked(tr)
+		if err := tr.partition.Err(); errors.Is(err, ErrUnknownTopic) && !told[tr.topic] {
+			told[tr.topic] = true
+			c.errs = append(c.errs, pollError{err: err})
 		}
 	}
 }
