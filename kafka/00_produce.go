@@ -179,7 +179,7 @@ func (pr *producing) outcome(part *producedPart, index int32) kmsg.ProduceRespon
 	out := kmsg.NewProduceResponseTopicPartition()
 	out.Partition = index
 	if part.err != nil {
-		out.ErrorCode, out.ErrorMessage = pr.c.s.topicCode(part.err, pr.c.version >= topicIDProduce), message(part.err)
+		out.ErrorCode, out.ErrorMessage = pr.c.s.topicCode(part.err, pr.c.version >= topicIDProduce), messageOf(part.err, maxPartitionMessageBytes)
 		out.BaseOffset, out.LogAppendTime, out.LogStartOffset = -1, -1, -1
 		var bad badRecords
 		if errors.As(part.err, &bad) {

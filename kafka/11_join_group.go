@@ -29,7 +29,9 @@ func (c *call) joinGroup(req *kmsg.JoinGroupRequest) kmsg.Response {
 		resp.ErrorCode = c.s.groupCodeOf(err)
 		return resp
 	}
-	joined := c.s.in.Groups.Join(c.ctx, req.Group, join)
+	name := req.Group
+	c.forgetRequest()
+	joined := c.s.in.Groups.Join(c.ctx, name, join)
 	resp.MemberID = joined.MemberID
 	if joined.Err != nil {
 		resp.ErrorCode = c.s.groupCodeOf(joined.Err)
@@ -37,6 +39,14 @@ func (c *call) joinGroup(req *kmsg.JoinGroupRequest) kmsg.Response {
 	}
 	resp.Generation, resp.LeaderID, resp.SkipAssignment = joined.Generation, joined.Leader, joined.SkipAssignment
 	resp.ProtocolType, resp.Protocol = &joined.ProtocolType, &joined.ProtocolName
+	size := firstAnswerBytes
+	for _, m := range joined.Members {
+		size += answerPlace + len(m.ID) + len(m.InstanceID) + len(m.Metadata)
+	}
+	if _, err := c.answer.takeUpTo(c.s.ctx, size, 0); err != nil {
+		resp.ErrorCode = codeNetworkException // the server closes
+		return resp
+	}
 	for _, m := range joined.Members {
 		rm := kmsg.NewJoinGroupResponseMember()
 		rm.MemberID, rm.InstanceID, rm.ProtocolMetadata = m.ID, orNull(m.InstanceID), m.Metadata

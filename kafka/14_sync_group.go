@@ -25,14 +25,16 @@ func (c *call) syncGroup(req *kmsg.SyncGroupRequest) kmsg.Response {
 	for _, a := range req.GroupAssignment {
 		assignments[a.MemberID] = bytes.Clone(a.MemberAssignment) // the group keeps it
 	}
-	synced := c.s.in.Groups.Sync(c.ctx, req.Group, group.SyncRequest{
+	name, sync := req.Group, group.SyncRequest{
 		MemberID:     req.MemberID,
 		InstanceID:   orNone(req.InstanceID),
 		Generation:   req.Generation,
 		ProtocolType: orNone(req.ProtocolType),
 		ProtocolName: orNone(req.Protocol),
 		Assignments:  assignments,
-	})
+	}
+	c.forgetRequest()
+	synced := c.s.in.Groups.Sync(c.ctx, name, sync)
 	if synced.Err != nil {
 		resp.ErrorCode = c.s.groupCodeOf(synced.Err)
 		return resp

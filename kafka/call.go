@@ -116,6 +116,13 @@ func wrapMalformed(err error) error {
 	return nil
 }
 
+// forgetRequest gives the memory of the request back before the call is answered: the group for
+// which it waits, for as long as another client likes, has copied what it keeps.
+func (c *call) forgetRequest() {
+	c.req = nil
+	c.lease.end()
+}
+
 // answerVersion is the version of the answer, that of the request but in one case: a version
 // of ApiVersions that we do not know is answered with version 0, which every client reads.
 func (c *call) answerVersion() int16 {

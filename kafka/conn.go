@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"os"
 	"sync/atomic"
@@ -132,7 +131,7 @@ func (c *conn) readCall(r *bufio.Reader, l *lease) (*call, error) {
 		return nil, err
 	}
 	pace := pace{c: c, lease: l}
-	a := arrival{take: pace.take, give: l.shrink, alive: pace.alive}
+	a := arrival{take: pace.take, give: l.shrink, alive: pace.alive, late: pace.late}
 	buf, err := a.read(r, n)
 	if err != nil {
 		buf.put()
@@ -157,12 +156,14 @@ func (c *conn) slow(err error) error {
 	return err
 }
 
-// pace is how fast a request has to come: each writeChunkBytes of it within WriteTimeout. What
-// comes into the reserve, for which others wait, has as much time in all.
+// pace is how fast a request has to come: each writeChunkBytes of it within WriteTimeout, and
+// within pressedTimeout while others wait for the memory. What comes into the reserve has
+// WriteTimeout in all besides.
 type pace struct {
 	c        *conn
 	lease    *lease
-	next     int // the deadline is set again once so much has come
+	next     int       // the time begins again once so much has come
+	until    time.Time // and ends then
 	reserved bool
 }
 
@@ -181,10 +182,23 @@ func (p *pace) alive(arrived int) error {
 		return nil
 	}
 	p.next = arrived + writeChunkBytes
-	if p.reserved = p.lease.isReserved(); p.reserved {
-		p.next = math.MaxInt
+	if !p.reserved {
+		p.until = time.Now().Add(p.c.s.opts.WriteTimeout)
+		p.reserved = p.lease.isReserved()
 	}
-	return p.c.readWithin(p.c.s.opts.WriteTimeout)
+	return p.wait()
+}
+
+// late ends a request that is late, and looks again before long after one that is not.
+func (p *pace) late(err error) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(p.until) || p.c.s.memory.requests.isPressed() {
+		return err
+	}
+	return p.wait()
+}
+
+func (p *pace) wait() error {
+	return p.c.readWithin(min(time.Until(p.until), pressedTimeout))
 }
 
 // take takes n bytes more for a request. One that has to wait for them does so when nothing else of

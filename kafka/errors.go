@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -159,12 +160,27 @@ func (s *Server) codeOf(err error) int16 {
 	return codeUnknownServerError
 }
 
+// Errors quote what was wrong, which may be as long as a request. Answers say as much of that as
+// helps: there may be a message for each thing that a request names, thousands.
+const (
+	maxMessageBytes          = 1 << 10
+	maxPartitionMessageBytes = 256 // of a partition, of which a small request may name most
+)
+
 // message is what answers say about err: nil for nil.
-func message(err error) *string {
+func message(err error) *string { return messageOf(err, maxMessageBytes) }
+
+// messageOf is message, of at most so many bytes.
+func messageOf(err error, most int) *string {
 	if err == nil {
 		return nil
 	}
-	return kmsgString(err.Error())
+	text := err.Error()
+	if len(text) > most {
+		const cut = "..."
+		text = strings.ToValidUTF8(text[:most-len(cut)], "") + cut // a copy: the rest is garbage
+	}
+	return &text
 }
 
 func kmsgString(s string) *string { return &s }

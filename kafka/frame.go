@@ -63,8 +63,10 @@ type arrival struct {
 	// take is called before n bytes more are taken, give when some are given back.
 	take func(n int) error
 	give func(n int)
-	// alive is called before each read, with the bytes that have arrived.
+	// alive is called before each read, with the bytes that have arrived, and late when a
+	// read fails, with why; it returns nil to try again.
 	alive func(arrived int) error
+	late  func(err error) error
 }
 
 // read reads n bytes.
@@ -90,7 +92,9 @@ func (a arrival) read(r io.Reader, n int) (*buffer, error) {
 		case err == io.EOF:
 			return buf, io.ErrUnexpectedEOF
 		case err != nil:
-			return buf, err
+			if err := a.late(err); err != nil {
+				return buf, err
+			}
 		}
 	}
 }

@@ -20,6 +20,9 @@ import (
 // two of them could each wait for the other; so three quarters of their part are a reserve, for
 // one request at a time, the first that the shared rest has no room for. It is as large as
 // a request may be, so that this one comes to its end, and then the next.
+//
+// Of requests and answers some is for small ones alone, which need not wait behind large ones
+// that stall.
 type memory struct {
 	requests pool
 	answers  pool
@@ -40,8 +43,9 @@ func newMemory(bytes int) *memory {
 		maxSessions: int64(bytes) / 16,
 	}
 	requests := int64(bytes) / 16 * 11
-	m.requests.init(requests/4, requests/4*3)
-	m.answers.init(int64(bytes)/4, 0)
+	m.requests.init(requests/16*3, requests/16, requests/4*3)
+	answers := int64(bytes) / 4
+	m.answers.init(answers/8*7, answers/8, 0)
 	return m
 }
 
@@ -84,12 +88,17 @@ func (m *memory) growSessions(n int64) bool {
 	return false
 }
 
+// smallLease is how much one has that may take what is for small ones: a request of 2 KB without
+// records, or of 50 KB with; the least that a fetch waits for.
+const smallLease = 128 << 10
+
 // pool is a number of bytes, shared by leases. Who has to wait does so in the order of coming.
 type pool struct {
 	mu       sync.Mutex
-	shared   int64 // bytes in all, but for the reserve
+	shared   int64 // bytes in all, but for the small and the reserve
+	small    int64 // more, for leases of up to smallLease
 	reserve  int64
-	free     int64         // of the shared; below 0 when somebody has taken without asking
+	free     int64         // of the shared; below 0 by what small ones, and who does not ask, take more
 	reserved *lease        // who has the reserve; nil for nobody
 	queue    []*waiter     // oldest first
 	pressed  chan struct{} // closed while somebody waits
@@ -109,8 +118,8 @@ type lease struct {
 	reserved int64
 }
 
-func (p *pool) init(shared, reserve int64) {
-	p.shared, p.reserve, p.free, p.pressed = shared, reserve, shared, make(chan struct{})
+func (p *pool) init(shared, small, reserve int64) {
+	p.shared, p.small, p.reserve, p.free, p.pressed = shared, small, reserve, shared, make(chan struct{})
 }
 
 // pressure returns what is closed while somebody waits.
@@ -135,7 +144,8 @@ func (l *lease) tryGrow(n int) bool {
 	switch {
 	case p.reserved == l:
 		l.reserved += int64(n)
-	case len(p.queue) == 0 && p.free >= int64(n):
+	case len(p.queue) == 0 && p.free >= int64(n),
+		l.shared+int64(n) <= smallLease && p.free+p.small >= int64(n):
 		p.free -= int64(n)
 		l.shared += int64(n)
 	default:
