@@ -239,7 +239,7 @@ func (l *lease) end() {
 
 // serveLocked gives to those who wait what there is.
 func (p *pool) serveLocked() {
-	if l := p.reserved; l != nil && p.free >= l.reserved {
+	if l := p.reserved; l != nil && (l.reserved == 0 || p.free >= l.reserved) { // free may be below 0
 		p.free -= l.reserved // back to where the others are
 		l.shared += l.reserved
 		l.reserved, p.reserved = 0, nil

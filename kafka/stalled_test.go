@@ -128,3 +128,22 @@ func TestMessagesAreShort(t *testing.T) {
 		t.Errorf("got message %v", m)
 	}
 }
+
+// The reserve is free again once its owner has ended, though small leases that have grown into the
+// queue have taken more than is shared.
+func TestTheReserveIsGivenBack(t *testing.T) {
+	var p pool
+	p.init(100, 50, 1000)
+	owner, small := &lease{pool: &p}, &lease{pool: &p}
+	if !small.tryGrow(120) {
+		t.Fatal("no room for a small lease")
+	}
+	ctx := t.Context()
+	if err := owner.grow(ctx, 900); err != nil || !owner.isReserved() {
+		t.Fatal(err, "the reserve is not given")
+	}
+	owner.end()
+	if err := small.grow(ctx, 900); err != nil || !small.isReserved() {
+		t.Fatal(err, "the reserve is not given again")
+	}
+}
