@@ -356,7 +356,8 @@ func TestStaticMember(t *testing.T) {
 // The memory of a request is used again: what a group keeps is its own.
 func TestGroupKeepsCopies(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{})
-	cl := &call{header: header{version: 3}, s: k.srv, conn: &conn{nc: k.dial()}, ctx: k.ctx}
+	cl := &call{header: header{version: 3}, s: k.srv, conn: &conn{nc: k.dial()}, ctx: k.ctx, lease: k.lease(),
+		answer: lease{pool: &k.srv.memory.answers}}
 	m := &wireMember{}
 	join := m.joinRequest()
 	metadata := string(join.Protocols[0].Metadata)
