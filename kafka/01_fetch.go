@@ -1,8 +1,6 @@
 package kafka
 
 import (
-	"cmp"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -99,25 +97,13 @@ func (f *fetching) collect(req *kmsg.FetchRequest) {
 			part := fetchedPart{offset: rp.FetchOffset, maxBytes: int(rp.PartitionMaxBytes)}
 			part.partition, part.err = f.c.partition(rt.Topic, topic.ID(rt.TopicID), f.c.version >= topicIDFetch, rp.Partition)
 			if part.err == nil {
-				part.err = cmp.Or(checkLeaderEpoch(rp.CurrentLeaderEpoch), checkZstd(part.partition, f.c.version))
+				part.err = checkLeaderEpoch(rp.CurrentLeaderEpoch)
 			}
 			f.failed = f.failed || part.err != nil
 			f.parts = append(f.parts, part)
 		}
 	}
 }
-
-// checkZstd refuses versions of Fetch that know no zstd where all batches are compressed so
-// (KIP-110). Up to firstFetchBatches what is fetched is not compressed.
-func checkZstd(p *partition.Partition, version int16) error {
-	if version >= firstZstdFetch || version < firstFetchBatches || p.Rules().Compression != log.CompressionZstd {
-		return nil
-	}
-	return protocolError{codeUnsupportedCompressionType, fmt.Sprintf("zstd needs Fetch %d, not %d", firstZstdFetch, version)}
-}
-
-// firstZstdFetch is the version of Fetch from which zstd may come.
-const firstZstdFetch = 10
 
 // minFetchMemory is what a fetch waits for before it reads. The memory of an arena is at most
 // arenaRatio times what is in it.
