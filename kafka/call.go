@@ -91,7 +91,7 @@ func (c *conn) decode(req kmsg.Request, body []byte, l *lease) error {
 		}
 		return wrapMalformed(req.ReadFrom(body))
 	}
-	claim := decodeRatio * len(body)
+	claim := decodeRatio(req) * len(body)
 	if err := c.take(l, claim); err != nil {
 		return err
 	}

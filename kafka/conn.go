@@ -253,9 +253,8 @@ func (c *conn) wait(r *bufio.Reader) error {
 
 // frameLimit returns how long a frame may be.
 func (c *conn) frameLimit(key int16) int {
-	produce := key == int16(kmsg.Produce)
-	most := min(c.s.opts.MaxFrameBytes, c.s.memory.frameLimit(produce))
-	if produce {
+	most := min(c.s.opts.MaxFrameBytes, c.s.memory.frameLimit(key))
+	if key == int16(kmsg.Produce) {
 		return most
 	}
 	return min(maxControlBytes, most)

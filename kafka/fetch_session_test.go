@@ -130,7 +130,7 @@ func TestFetchSessionModel(t *testing.T) {
 
 // A session that would remember too much is not begun, and one that outgrows the limit ends.
 func TestFetchSessionIsBounded(t *testing.T) {
-	k := start(t, samsa.Options{}, Options{})
+	k := start(t, samsa.Options{}, Options{MaxMemoryBytes: 1 << 30})
 	c := k.dial()
 	many := func(from int) []kmsg.FetchRequestTopic {
 		rt := fetchRequest("nobody", 0).Topics[0]

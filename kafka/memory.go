@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // memory is the budget of a server: what all its connections take together, at most
@@ -66,11 +68,15 @@ func (m *memory) mostAnswer() int { return int(m.answers.shared) }
 func (m *memory) mostPlaces() int { return m.mostRequest() / 9 }
 
 // frameLimit is how long a request may be so that all that it takes is given.
-func (m *memory) frameLimit(produce bool) int {
-	if produce {
+func (m *memory) frameLimit(key int16) int {
+	req := kmsg.RequestForKey(key)
+	switch {
+	case req == nil:
+		return m.mostRequest()
+	case key == int16(kmsg.Produce):
 		return (m.mostRequest() - m.mostPlaces() - 1<<20) / 9 * 4 // itself, its copies, a quarter more for theirs
 	}
-	return m.mostRequest() / (decodeRatio + 2)
+	return m.mostRequest() / (decodeRatio(req) + 2)
 }
 
 // copiedRecords is what the envelopes of n bytes of records take.

@@ -160,7 +160,7 @@ func TestClaimsCostAKnownMultiple(t *testing.T) {
 		}
 		for version := e.min; version <= e.max; version++ {
 			for _, fill := range []byte{0, 1, 2, 0x7f} {
-				if ratio := decodeCost(k, e.key, version, fill); ratio > decodeRatio {
+				if ratio := decodeCost(k, e.key, version, fill); ratio > uint64(decodeRatio(e.key.Request())) {
 					t.Errorf("%s %d full of %d: %d times its length", e.key.Name(), version, fill, ratio)
 				}
 			}

@@ -220,7 +220,7 @@ func (c *Catalogue) Get(name string) (*Topic, error) {
 	case d.err != nil:
 		return nil, d.err
 	}
-	return nil, fmt.Errorf("%w: %q", log.ErrUnknownTopic, name)
+	return nil, fmt.Errorf("%w: %.249q", log.ErrUnknownTopic, name)
 }
 
 // Find returns the topic of that identity, nil when there is none.
