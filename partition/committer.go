@@ -462,11 +462,12 @@ func (c *Committer) finish(g *group, err error) {
 	}
 	for _, tx := range g.txs {
 		if err == nil && tx.Synced {
-			c.syncer.add(c.answerer(tx))
+			g.synced = append(g.synced, c.answerer(tx))
 			continue
 		}
 		c.answer(tx, err)
 	}
+	c.syncer.add(g.synced...) // together: one fsync is to serve them all
 	c.syncer.wrote(g.bytes)
 	g.release()
 }

@@ -17,7 +17,8 @@ type group struct {
 	done  bool
 	err   error
 
-	sequenced []*Partition // that got batches of idempotent producers
+	sequenced []*Partition  // that got batches of idempotent producers
+	synced    []func(error) // who waits for fsync
 
 	batches, records, stored int64 // staged; stored is in bytes
 }
@@ -31,7 +32,11 @@ func (g *group) release() {
 	g.batch.Reset()
 	clear(g.txs)
 	clear(g.sequenced)
-	*g = group{txs: g.txs[:0], batch: g.batch, keys: g.keys[:0], folds: g.folds[:0], sequenced: g.sequenced[:0]}
+	clear(g.synced)
+	*g = group{
+		txs: g.txs[:0], batch: g.batch, keys: g.keys[:0], folds: g.folds[:0],
+		sequenced: g.sequenced[:0], synced: g.synced[:0],
+	}
 	groups.Put(g)
 }
 

@@ -33,19 +33,24 @@ func (s *syncer) init(c *Committer) {
 	s.work = make(chan struct{}, 1)
 }
 
-// add has done called after the next fsync.
-func (s *syncer) add(done func(error)) {
+// add has all of done called after the next fsync.
+func (s *syncer) add(done ...func(error)) {
+	if len(done) == 0 {
+		return
+	}
 	s.mu.Lock()
 	closed := s.closed
 	if !closed {
-		s.waiting = append(s.waiting, done)
+		s.waiting = append(s.waiting, done...)
 	}
 	s.mu.Unlock()
-	if closed {
-		done(log.ErrClosed)
+	if !closed {
+		s.wake()
 		return
 	}
-	s.wake()
+	for _, done := range done {
+		done(log.ErrClosed)
+	}
 }
 
 // wrote notes that n bytes were committed.
