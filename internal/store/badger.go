@@ -75,17 +75,17 @@ func (s *badgerStore) Room(n int, essential bool) error {
 	if err != nil {
 		return s.wrap("ask for free space", fmt.Errorf("%w: %w", ErrFailed, err))
 	}
-	return s.roomIn(free, n, essential)
+	return roomIn(s.dir, s.opts.MinFreeBytes, free, n, essential)
 }
 
-func (s *badgerStore) roomIn(free int64, n int, essential bool) error {
-	reserve := s.opts.MinFreeBytes
+// roomIn reports ErrDiskFull when writing n bytes would leave less than the reserve of what is free.
+func roomIn(dir string, reserve, free int64, n int, essential bool) error {
 	if essential {
 		reserve = min(reserve, max(reserve/4, minReserve))
 	}
 	if free-int64(n) < reserve {
 		return fmt.Errorf("store %s: %w: %d bytes free, %d to be written, %d in reserve",
-			s.dir, ErrDiskFull, free, n, reserve)
+			dir, ErrDiskFull, free, n, reserve)
 	}
 	return nil
 }

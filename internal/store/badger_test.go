@@ -475,7 +475,7 @@ func TestRoomUsesReserve(t *testing.T) {
 		{1000, 1010, 11, true, true},
 	} {
 		s.opts.MinFreeBytes = c.reserve
-		err := s.roomIn(c.free, c.n, c.essential)
+		err := roomIn(s.dir, s.opts.MinFreeBytes, c.free, c.n, c.essential)
 		if errors.Is(err, ErrDiskFull) != c.full {
 			t.Errorf("%+v: %v", c, err)
 		}

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/samsa-go/samsa/internal/vfs"
+	"github.com/samsa-go/samsa/internal/vfs/vfstest"
 )
 
 // TestModel compares a store with a plain map over random lives of it.
@@ -18,13 +21,20 @@ func TestModel(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				m := &model{want: map[string][]byte{}}
-				if c.name == "badger" {
+				switch c.name {
+				case "simulated disk":
+					disk := vfstest.NewDisk(0)
+					m.reopened = func() (Store, error) { return openDisk(disk, ".", Options{fileSize: 20_000}) }
+				case "badger", "disk":
 					dir, err := os.MkdirTemp("", "model")
 					if err != nil {
 						rt.Fatal(err)
 					}
 					defer func() { _ = os.RemoveAll(dir) }()
-					m.dir = dir
+					m.reopened = func() (Store, error) { return Open(dir, Options{}) }
+					if c.name == "disk" {
+						m.reopened = func() (Store, error) { return openDisk(vfs.OS{}, dir, Options{fileSize: 20_000}) }
+					}
 				}
 				m.open(rt)
 				defer func() { _ = m.store.Close() }()
@@ -44,17 +54,17 @@ func TestModel(t *testing.T) {
 }
 
 type model struct {
-	dir   string // empty: in memory
-	store Store
-	want  map[string][]byte
+	reopened func() (Store, error) // nil: in memory
+	store    Store
+	want     map[string][]byte
 }
 
 func (m *model) open(t *rapid.T) {
-	if m.dir == "" {
+	if m.reopened == nil {
 		m.store = OpenMemory()
 		return
 	}
-	s, err := Open(m.dir, Options{})
+	s, err := m.reopened()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +155,7 @@ func (m *model) compare(t *rapid.T, r Range) {
 }
 
 func (m *model) reopen(t *rapid.T) {
-	if m.dir == "" {
+	if m.reopened == nil {
 		t.Skip("memory does not last")
 	}
 	if err := m.store.Close(); err != nil {

@@ -32,6 +32,9 @@ type Options struct {
 
 	valueFile int64 // size of a value file; only tests have others than valueFileSize
 	memtable  int64 // likewise, memtableSize
+
+	fileSize int64    // of a value file of diskStore; only tests have others than valueFileMin
+	boot     [16]byte // what tells this start of the machine from others; zero when nothing does
 }
 
 func (o Options) withDefaults() Options {

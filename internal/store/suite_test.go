@@ -11,6 +11,9 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/samsa-go/samsa/internal/vfs"
+	"github.com/samsa-go/samsa/internal/vfs/vfstest"
 )
 
 // Both stores keep the same contract; every sentence of it has a test here.
@@ -21,6 +24,17 @@ var constructors = []struct {
 }{
 	{"badger", func(t testing.TB) Store { return openTemp(t, t.TempDir(), Options{}) }},
 	{"memory", func(testing.TB) Store { return OpenMemory() }},
+	{"disk", func(t testing.TB) Store { return openNew(t, vfs.OS{}, t.TempDir()) }},
+	{"simulated disk", func(t testing.TB) Store { return openNew(t, vfstest.NewDisk(0), ".") }},
+}
+
+func openNew(t testing.TB, fs vfs.FS, dir string) *diskStore {
+	t.Helper()
+	s, err := openDisk(fs, dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func openTemp(t testing.TB, dir string, opts Options) *badgerStore {

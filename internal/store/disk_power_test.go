@@ -1,0 +1,387 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/samsa-go/samsa/internal/vfs"
+	"github.com/samsa-go/samsa/internal/vfs/vfstest"
+)
+
+// life is the lives of a store whose power is cut or whose process is killed, again and again, and what
+// it must remember.
+type life struct {
+	t      *testing.T
+	r      *rand.Rand
+	opts   Options
+	disk   *vfstest.Disk
+	store  *diskStore
+	states []map[string]string // by number of commits; the key "n" has the number
+	done   int                 // commits that were acknowledged
+	synced int                 // of those, commits that a Sync has covered
+}
+
+func newLife(t *testing.T, seed uint64) *life {
+	r := rand.New(rand.NewPCG(seed, 1))
+	l := &life{t: t, r: r, disk: vfstest.NewDisk(0), states: []map[string]string{{}}}
+	l.opts = Options{fileSize: int64(2000 + r.IntN(20_000))}
+	if r.IntN(2) == 0 {
+		l.opts.boot = [16]byte{1}
+	}
+	return l
+}
+
+func (l *life) open() {
+	l.t.Helper()
+	s, err := openDisk(l.disk, ".", l.opts)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.store = s
+}
+
+// act does one thing.
+func (l *life) act() {
+	l.t.Helper()
+	switch l.r.IntN(10) {
+	case 0, 1:
+		at := l.done
+		if err := l.store.Sync(); err != nil {
+			l.t.Fatal(err)
+		}
+		l.synced = at
+	case 2:
+		if err := l.store.Close(); err != nil {
+			l.t.Fatal(err)
+		}
+		l.synced = l.done
+		l.open()
+	default:
+		l.commit()
+	}
+}
+
+func (l *life) commit() {
+	l.t.Helper()
+	state := maps.Clone(l.states[l.done])
+	var b Batch
+	for range l.r.IntN(4) {
+		key := string(rune('a' + l.r.IntN(6)))
+		if l.r.IntN(4) == 0 {
+			b.Delete([]byte(key))
+			delete(state, key)
+			continue
+		}
+		value := bytes.Repeat([]byte{byte(l.r.IntN(256))}, 1+l.r.IntN([]int{10, 1500, 6000}[l.r.IntN(3)]))
+		b.Set([]byte(key), value)
+		state[key] = string(value)
+	}
+	state["n"] = strconv.Itoa(l.done + 1)
+	b.Set([]byte("n"), []byte(state["n"]))
+	l.states = append(l.states[:l.done+1], state)
+	if err := tryCommit(l.store, &b); err != nil {
+		l.t.Fatal(err)
+	}
+	l.done++
+}
+
+// check compares what is found with one state that the store has had, of at least that many commits.
+func (l *life) check(least int) {
+	l.t.Helper()
+	found := map[string]string{}
+	err := l.store.Scan(Range{}, func(e Entry) (bool, error) {
+		value, err := e.AppendValue(nil)
+		found[string(e.Key)] = string(value)
+		return true, err
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	n, _ := strconv.Atoi(found["n"])
+	if n < least || n >= len(l.states) || !maps.Equal(found, l.states[n]) {
+		l.t.Fatalf("found a state of %d commits, of %d of which %d are to be there", n, len(l.states)-1, least)
+	}
+	l.done, l.synced = n, min(l.synced, n)
+}
+
+// end ends a life in the middle of one of its calls, by a kill or a power cut, and begins the next.
+func (l *life) end() {
+	l.t.Helper()
+	var next *vfstest.Disk
+	least := 0
+	kill, seed, at := l.r.IntN(3) == 0, l.r.Uint64(), l.disk.Calls()+1+l.r.IntN(60)
+	l.disk.Before(func(c vfstest.Call) error {
+		if c.N != at {
+			return nil
+		}
+		if kill {
+			next, least = l.disk.Clone(), l.done
+		} else {
+			next, least = l.disk.Cut(seed), l.synced
+		}
+		return nil
+	})
+	for next == nil {
+		l.act()
+	}
+	l.disk.Before(nil)
+	if err := l.store.Close(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.disk = next
+	if !kill && l.opts.boot != [16]byte{} {
+		l.opts.boot[1]++
+	}
+	left := l.disk.Clone()
+	defer func() {
+		if l.t.Failed() {
+			l.show(left)
+		}
+	}()
+	l.open()
+	l.check(least)
+}
+
+// powerCuts is how many lives TestDiskStoreSurvives has: POWER_CUTS has more, for an hour of it.
+func powerCuts(t *testing.T) uint64 {
+	n, err := strconv.ParseUint(os.Getenv("POWER_CUTS"), 10, 64)
+	if err != nil {
+		return 200
+	}
+	t.Logf("%d lives", n)
+	return n
+}
+
+// Whenever the process is killed or the power is cut, what is found is a state that the store has had: of
+// all commits that were acknowledged, or of all that were synced.
+func TestDiskStoreSurvives(t *testing.T) {
+	for seed := range powerCuts(t) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			l := newLife(t, seed)
+			l.open()
+			for range 5 {
+				l.end()
+			}
+			if err := l.store.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// Whatever byte of the value files is damaged, the store does not open, or what it finds is a state
+// that it has had, with all that was synced.
+func TestDiskStoreFindsDamage(t *testing.T) {
+	outcomes := map[string]int{}
+	for seed := range uint64(20) {
+		l := newLife(t, seed)
+		l.opts.fileSize = 4000
+		l.open()
+		for range 12 {
+			l.act()
+		}
+		kill := seed%2 == 0
+		var left *vfstest.Disk
+		if kill {
+			left = l.disk.Clone()
+		}
+		if err := l.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !kill {
+			left, l.synced = l.disk, l.done
+		}
+		for range 100 {
+			outcomes[l.damage(left.Clone())]++
+		}
+	}
+	if outcomes["refused"] < 1000 || outcomes["right"] < 50 {
+		t.Errorf("outcomes %v", outcomes)
+	}
+}
+
+// damage does something to a file, and says how that is met.
+func (l *life) damage(disk *vfstest.Disk) string {
+	t := l.t
+	t.Helper()
+	infos, err := disk.List(newFilesDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := l.r.IntN(len(infos))
+	f, b, used := l.read(disk, infos[i].Name)
+	newest := true // of those with frames: that all of it is missing is known by a checkpoint only
+	for _, later := range infos[i+1:] {
+		if _, _, n := l.read(disk, later.Name); n > fileHeaderSize {
+			newest = false
+		}
+	}
+	name, size := newFilesDir+"/"+infos[i].Name, int64(len(b))
+	at := int64(l.r.IntN(used))
+	switch what := l.r.IntN(8); {
+	case what == 0 && !newest:
+		err = disk.Remove(name)
+	case what == 1 && !newest:
+		err = f.WriteAt(at/512*512, make([]byte, min(512, size-at/512*512)))
+	default:
+		err = f.WriteAt(at, []byte{b[at] ^ byte(1<<l.r.IntN(8))})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := disk.Clone()
+	s, err := openDisk(disk, ".", l.opts)
+	defer func() {
+		if t.Failed() {
+			t.Logf("%s at %d", name, at)
+			l.show(left)
+		}
+	}()
+	if err != nil {
+		if !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("%s at %d: %v", name, at, err)
+		}
+		return "refused"
+	}
+	defer func() { _ = s.Close() }()
+	before := *l
+	l.store = s
+	defer func() { l.done, l.synced, l.store = before.done, before.synced, before.store }()
+	l.check(l.synced)
+	return "right"
+}
+
+// show logs what a disk holds.
+func (l *life) show(disk *vfstest.Disk) {
+	l.t.Logf("boot %x", l.opts.boot[:2])
+	infos, err := disk.List(newFilesDir)
+	if err != nil {
+		l.t.Log(err)
+	}
+	for _, i := range infos {
+		_, b, used := l.read(disk, i.Name)
+		h, ok := parseFileHeader(b)
+		l.t.Logf("%s: %d of %d bytes, header %t, first commit %d", i.Name, used, len(b), ok, h.first)
+		for h := range wholeFrames(b, 0, math.MaxUint64) {
+			l.t.Logf("  commit %d, durable %d, %d bytes, %x behind %x", h.commit, h.synced, h.length, h.hash>>48, h.before>>48)
+		}
+	}
+}
+
+// read returns the content of a file, of which used bytes are in use.
+func (l *life) read(disk *vfstest.Disk, name string) (f vfs.File, b []byte, used int) {
+	f, err := disk.Open(newFilesDir + "/" + name)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	size, _ := f.Size()
+	b = make([]byte, size)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		l.t.Fatal(err)
+	}
+	for used = len(b); used > 1 && b[used-1] == 0; {
+		used--
+	}
+	return f, b, used
+}
+
+// Short sessions go on in the same file, and one that was killed begins another.
+func TestDiskStoreSessions(t *testing.T) {
+	l := newLife(t, 0)
+	l.opts = Options{}
+	files := func() int {
+		infos, err := l.disk.List(newFilesDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(infos)
+	}
+	for range 100 {
+		l.open()
+		l.commit()
+		if err := l.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := files(); n != 1 {
+		t.Errorf("%d files after 100 sessions, want 1", n)
+	}
+	l.open()
+	l.commit()
+	l.disk = l.disk.Clone() // a kill
+	l.open()
+	l.check(101)
+	if n := files(); n != 2 {
+		t.Errorf("%d files after a kill, want 2", n)
+	}
+	if err := l.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A store that fails at any of its calls says so, goes on with none, and leaves what it had.
+func TestDiskStoreFails(t *testing.T) {
+	for n := 1; ; n++ {
+		l := newLife(t, 1)
+		errDisk := errors.New("the disk is broken")
+		hit := false
+		l.disk.Before(func(c vfstest.Call) error {
+			if c.N >= n && (c.Op == "write" || c.Op == "sync" || c.Op == "create" || c.Op == "syncdir") {
+				hit = true
+				return fmt.Errorf("%s: %w", c, errDisk)
+			}
+			return nil
+		})
+		s, err := openDisk(l.disk, ".", l.opts)
+		if err == nil {
+			l.store = s
+			for i := range 30 {
+				var b Batch
+				b.Set([]byte("n"), fmt.Appendf(nil, "%-2000d", i+1))
+				if err = tryCommit(s, &b); err == nil && i%5 == 0 {
+					err = s.Sync()
+				}
+				if err != nil {
+					if again := tryCommit(s, &b); !errors.Is(again, errDisk) {
+						t.Fatalf("call %d: after a failure a commit got %v", n, again)
+					}
+					break
+				}
+				l.done = i + 1
+			}
+			if end := s.Close(); hit && !errors.Is(end, errDisk) {
+				t.Fatalf("call %d: Close got %v", n, end)
+			}
+		}
+		if !hit {
+			if n < 30 {
+				t.Fatalf("only %d calls", n)
+			}
+			return
+		}
+		if err != nil && !errors.Is(err, errDisk) {
+			t.Fatalf("call %d: %v", n, err)
+		}
+		l.disk.Before(nil)
+		s, err = openDisk(l.disk, ".", l.opts)
+		if err != nil {
+			t.Fatalf("call %d: opened again: %v", n, err)
+		}
+		v, err := s.Get([]byte("n"))
+		if found, _ := strconv.Atoi(string(bytes.TrimSpace(v))); found < l.done || err != nil && l.done > 0 {
+			t.Fatalf("call %d: found %d, %v, want %d", n, found, err, l.done)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+var _ vfs.FS = (*vfstest.Disk)(nil)

@@ -1,0 +1,314 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// A value file is a header and frames, one behind the other; what lies behind the last frame is
+// nothing, or the rest of a write that was cut. A frame is one commit. All numbers are big endian.
+//
+//	header   magic "samsa/2\n" | file number u64 | first commit u64 | seed u64 | hash u64
+//
+//	frame    length u32 | length of the operations u32 | commit u64 | time u64 | synced u64 |
+//	         hash of the frame before, or the seed, u64 | hash u64 | operations | large values
+//
+//	operation
+//	  set    1 | key length uvarint | value length uvarint | key | value
+//	  large  2 | key length uvarint | value length uvarint | key | hash of the value u64
+//	  delete 3 | key length uvarint | key
+//	  begin  4 | boot 16: the store was opened, when the machine had been started as this
+//	  end    5: the store was closed, and everything is durable
+//
+// A frame without operations only says what is durable.
+//
+// Commits are numbered without gaps. The first commit of a file says besides that frames from it
+// on in files before it do not count: what was found after an unclean end is written anew, in a file
+// whose header is written last. The hash (xxhash64) covers the frame from its length to its last
+// operation, without itself; that of a large value, one of 1 KiB and more, stands in its
+// operation. A frame that names another one before it is of a history that was cut. synced is the
+// last commit that was known to be fsynced, with all before it, when the frame was written.
+const (
+	fileHeaderSize  = 40
+	frameHeaderSize = 48
+	frameHashAt     = 40
+
+	opSet    = 1
+	opLarge  = 2
+	opDelete = 3
+	opBegin  = 4
+	opEnd    = 5
+
+	// maxFrameSize bounds what a length may say before it is believed: a batch at the limits.
+	maxFrameSize = limitBytes + limitEntries*(1+3+4+8) + frameHeaderSize
+)
+
+var fileMagic = [8]byte{'s', 'a', 'm', 's', 'a', '/', '2', '\n'}
+
+// What is wrong with a frame. All but errFrameOther can be what a cut write has left.
+var (
+	errFrameLength = errors.New("length of a frame")
+	errFrameHash   = errors.New("hash of a frame")
+	errFrameOps    = errors.New("operations of a frame")
+	errFrameValue  = errors.New("hash of a value")
+	errFrameOther  = errors.New("frame of a history that was cut")
+
+	errFrameMissing = errors.New("frame is not there")
+)
+
+// fileHeader is the beginning of a value file.
+type fileHeader struct {
+	number, first, seed uint64
+}
+
+func (h fileHeader) append(b []byte) []byte {
+	at := len(b)
+	b = append(b, fileMagic[:]...)
+	b = binary.BigEndian.AppendUint64(b, h.number)
+	b = binary.BigEndian.AppendUint64(b, h.first)
+	b = binary.BigEndian.AppendUint64(b, h.seed)
+	return binary.BigEndian.AppendUint64(b, xxhash.Sum64(b[at:]))
+}
+
+// parseFileHeader reads a header; ok is false when b begins with none that is whole.
+func parseFileHeader(b []byte) (h fileHeader, ok bool) {
+	if len(b) < fileHeaderSize || [8]byte(b) != fileMagic || xxhash.Sum64(b[:32]) != binary.BigEndian.Uint64(b[32:]) {
+		return h, false
+	}
+	h.number, h.first, h.seed = binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:]), binary.BigEndian.Uint64(b[24:])
+	return h, true
+}
+
+// frameHeader is the beginning of a frame.
+type frameHeader struct {
+	length, ops  int // in bytes: of all, and of the operations
+	commit       uint64
+	ms           uint64
+	synced       uint64
+	before, hash uint64
+}
+
+// parseFrameHeader reads a header whose lengths can be.
+func parseFrameHeader(b []byte) (h frameHeader, err error) {
+	if len(b) < frameHeaderSize {
+		return h, errFrameLength
+	}
+	h = frameHeader{
+		length: int(binary.BigEndian.Uint32(b)), ops: int(binary.BigEndian.Uint32(b[4:])),
+		commit: binary.BigEndian.Uint64(b[8:]), ms: binary.BigEndian.Uint64(b[16:]), synced: binary.BigEndian.Uint64(b[24:]),
+		before: binary.BigEndian.Uint64(b[32:]), hash: binary.BigEndian.Uint64(b[frameHashAt:]),
+	}
+	if h.length < frameHeaderSize || h.length > maxFrameSize || h.ops < 0 || h.ops > h.length-frameHeaderSize {
+		return h, errFrameLength
+	}
+	return h, nil
+}
+
+// frame is a frame that is being made. Its memory serves the next one too.
+type frame struct {
+	head    []byte   // header and operations
+	values  [][]byte // the large ones
+	buffers [][]byte // head and values, for writing
+	places  []place  // of the values of the operations, by operation
+	length  int
+}
+
+// place is where a large value lies in a frame, and its hash.
+type place struct {
+	at, size int
+	hash     uint64
+}
+
+// begin begins an empty frame.
+func (f *frame) begin() {
+	f.head = append(f.head[:0], make([]byte, frameHeaderSize)...)
+	clear(f.values)
+	f.values, f.places = f.values[:0], f.places[:0]
+}
+
+// add adds an operation of a batch.
+func (f *frame) add(o op) {
+	switch {
+	case o.remove:
+		f.head = append(f.head, opDelete)
+		f.head = binary.AppendUvarint(f.head, uint64(len(o.key)))
+		f.head = append(f.head, o.key...)
+		f.places = append(f.places, place{})
+	case len(o.value) < inlineThreshold:
+		f.addSet(opSet, o)
+		f.head = append(f.head, o.value...)
+		f.places = append(f.places, place{})
+	default:
+		f.addSet(opLarge, o)
+		hash := xxhash.Sum64(o.value)
+		f.head = binary.BigEndian.AppendUint64(f.head, hash)
+		f.values = append(f.values, o.value)
+		f.places = append(f.places, place{size: len(o.value), hash: hash})
+	}
+}
+
+func (f *frame) addSet(kind byte, o op) {
+	f.head = append(f.head, kind)
+	f.head = binary.AppendUvarint(f.head, uint64(len(o.key)))
+	f.head = binary.AppendUvarint(f.head, uint64(len(o.value)))
+	f.head = append(f.head, o.key...)
+}
+
+// addBegin and addEnd add what a session of the store is bounded by.
+func (f *frame) addBegin(boot [16]byte) { f.head = append(append(f.head, opBegin), boot[:]...) }
+func (f *frame) addEnd()                { f.head = append(f.head, opEnd) }
+
+// size returns how long the frame will be.
+func (f *frame) size() int {
+	n := len(f.head)
+	for _, v := range f.values {
+		n += len(v)
+	}
+	return n
+}
+
+// end completes the frame and returns its hash. The places count from the frame's beginning.
+func (f *frame) end(commit, ms, synced, before uint64) uint64 {
+	at := len(f.head)
+	for i := range f.places {
+		if p := &f.places[i]; p.size > 0 {
+			p.at = at
+			at += p.size
+		}
+	}
+	f.length = at
+	h := f.head
+	binary.BigEndian.PutUint32(h, uint32(at))
+	binary.BigEndian.PutUint32(h[4:], uint32(len(h)-frameHeaderSize))
+	binary.BigEndian.PutUint64(h[8:], commit)
+	binary.BigEndian.PutUint64(h[16:], ms)
+	binary.BigEndian.PutUint64(h[24:], synced)
+	binary.BigEndian.PutUint64(h[32:], before)
+	hash := hashFrame(h)
+	binary.BigEndian.PutUint64(h[frameHashAt:], hash)
+	f.buffers = append(append(f.buffers[:0], h), f.values...)
+	return hash
+}
+
+// hashFrame returns the hash of a frame whose header and operations b is.
+func hashFrame(b []byte) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	_, _ = d.Write(b[:frameHashAt]) // never fails
+	_, _ = d.Write(b[frameHeaderSize:])
+	return d.Sum64()
+}
+
+// rechain gives a frame, whole in b, another one before it, and returns its new hash.
+func rechain(b []byte, h frameHeader, before uint64) uint64 {
+	binary.BigEndian.PutUint64(b[32:], before)
+	hash := hashFrame(b[:frameHeaderSize+h.ops])
+	binary.BigEndian.PutUint64(b[frameHashAt:], hash)
+	return hash
+}
+
+// frameOp is an operation as it was read. The bytes are those of the frame.
+type frameOp struct {
+	kind       byte
+	key, value []byte
+	place      place // of a large value
+	boot       [16]byte
+}
+
+// readOps calls fn for the operations of a frame, in order. head is its header and its
+// operations, whose hash was checked: an error means that the frame was never whole.
+func readOps(head []byte, h frameHeader, fn func(frameOp) error) error {
+	b := head[frameHeaderSize : frameHeaderSize+h.ops]
+	at := frameHeaderSize + h.ops
+	for len(b) > 0 {
+		o := frameOp{kind: b[0]}
+		b = b[1:]
+		ok := true
+		switch o.kind {
+		case opSet, opLarge, opDelete:
+			b, ok = o.read(b)
+		case opBegin:
+			if ok = len(b) >= len(o.boot); ok {
+				b = b[copy(o.boot[:], b):]
+			}
+		case opEnd:
+		default:
+			ok = false
+		}
+		if !ok {
+			return errFrameOps
+		}
+		if o.kind == opLarge {
+			o.place.at = at
+			at += o.place.size
+			if at > h.length {
+				return errFrameOps
+			}
+		}
+		if err := fn(o); err != nil {
+			return err
+		}
+	}
+	if at != h.length {
+		return fmt.Errorf("%w: %d bytes of values, want %d", errFrameOps, at-frameHeaderSize-h.ops, h.length-frameHeaderSize-h.ops)
+	}
+	return nil
+}
+
+// read reads what follows the kind of a set or a deletion.
+func (o *frameOp) read(b []byte) (rest []byte, ok bool) {
+	key, n := binary.Uvarint(b)
+	if n <= 0 || key == 0 || key > maxKeySize {
+		return b, false
+	}
+	b = b[n:]
+	var size uint64
+	if o.kind != opDelete {
+		if size, n = binary.Uvarint(b); n <= 0 || size == 0 || size > limitBytes || (size >= inlineThreshold) != (o.kind == opLarge) {
+			return b, false
+		}
+		b = b[n:]
+	}
+	if uint64(len(b)) < key {
+		return b, false
+	}
+	o.key, b = b[:key:key], b[key:]
+	switch o.kind {
+	case opSet:
+		if uint64(len(b)) < size {
+			return b, false
+		}
+		o.value, b = b[:size:size], b[size:]
+	case opLarge:
+		if len(b) < 8 {
+			return b, false
+		}
+		o.place = place{size: int(size), hash: binary.BigEndian.Uint64(b)}
+		b = b[8:]
+	}
+	return b, true
+}
+
+// checkFrame checks a frame that b begins with, but for the one before it: what it holds is what
+// was once written.
+func checkFrame(b []byte) (h frameHeader, err error) {
+	if h, err = parseFrameHeader(b); err != nil {
+		return h, err
+	}
+	if len(b) < h.length {
+		return h, errFrameLength
+	}
+	head := b[:frameHeaderSize+h.ops]
+	if hashFrame(head) != h.hash {
+		return h, errFrameHash
+	}
+	return h, readOps(head, h, func(o frameOp) error {
+		if p := o.place; o.kind == opLarge && xxhash.Sum64(b[p.at:p.at+p.size]) != p.hash {
+			return errFrameValue
+		}
+		return nil
+	})
+}
