@@ -30,7 +30,7 @@ func (d *Disk) Clone() *Disk {
 		c.kept[name] = copyOf(f)
 	}
 	for _, m := range d.moves {
-		c.moves = append(c.moves, move{m.name, copyOf(m.file)})
+		c.moves = append(c.moves, move{m.name, copyOf(m.file), m.from})
 	}
 	c.used = d.used
 	return c

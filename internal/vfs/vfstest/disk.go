@@ -38,10 +38,12 @@ type Call struct {
 
 func (c Call) String() string { return fmt.Sprintf("call %d, %s %s", c.N, c.Op, c.Name) }
 
-// move is a change of the entries of a directory: name stands for file from then on, or for nothing.
+// move is a change of the entries of a directory: name stands for file from then on, or for
+// nothing, and from, if there is one, for nothing.
 type move struct {
 	name string
 	file *inode
+	from string
 }
 
 // NewDisk returns an empty disk of that many bytes; 0 is no limit.
@@ -102,7 +104,7 @@ func (d *Disk) enter(name string, f *inode) {
 	} else {
 		d.names[name] = f
 	}
-	d.moves = append(d.moves, move{name, f})
+	d.moves = append(d.moves, move{name: name, file: f})
 }
 
 // Create implements vfs.FS.
@@ -175,9 +177,10 @@ func (d *Disk) Rename(from, to string) error {
 	if err != nil {
 		return err
 	}
+	from = path.Clean(from)
 	d.enter(path.Clean(to), f)
-	delete(d.names, path.Clean(from))
-	d.moves = append(d.moves, move{path.Clean(from), nil})
+	delete(d.names, from)
+	d.moves[len(d.moves)-1].from = from // both or neither
 	return nil
 }
 
@@ -245,6 +248,7 @@ func (m move) apply(names map[string]*inode) {
 	} else {
 		names[m.name] = m.file
 	}
+	delete(names, m.from)
 }
 
 // Free implements vfs.FS.

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// flat returns a frame as it is written.
+func flat(f *frame) []byte { return slices.Concat(f.buffers...) }
+
+func newFrame(ops ...op) *frame {
+	f := new(frame)
+	f.begin()
+	for _, o := range ops {
+		f.add(o)
+	}
+	f.end(7, 1000, 5, 42)
+	return f
+}
+
+func TestFrameIsReadBack(t *testing.T) {
+	large := bytes.Repeat([]byte("L"), inlineThreshold)
+	small := large[:inlineThreshold-1]
+	ops := []op{
+		{key: []byte("a"), value: []byte("1")}, {key: []byte("large"), value: large}, {key: []byte("gone"), remove: true},
+		{key: bytes.Repeat([]byte("k"), maxKeySize), value: small}, {key: []byte("large too"), value: append(large, 'x')},
+	}
+	f := newFrame(ops...)
+	b := append(flat(f), "what is behind it"...)
+	if f.size() != f.length || f.length != len(b)-17 {
+		t.Errorf("size %d, length %d, of %d bytes", f.size(), f.length, len(b)-17)
+	}
+	h, err := checkFrame(b)
+	if err != nil || h.commit != 7 || h.ms != 1000 || h.synced != 5 || h.before != 42 || h.length != f.length {
+		t.Fatalf("header %+v, %v", h, err)
+	}
+	i := 0
+	err = readOps(b, h, func(o frameOp) error {
+		value := o.value
+		if o.kind == opLarge {
+			value = b[o.place.at : o.place.at+o.place.size]
+			if o.place != f.places[i] {
+				t.Errorf("operation %d is at %+v, written at %+v", i, o.place, f.places[i])
+			}
+		}
+		if !bytes.Equal(o.key, ops[i].key) || !bytes.Equal(value, ops[i].value) || (o.kind == opDelete) != ops[i].remove {
+			t.Errorf("operation %d is %d of %.10q", i, o.kind, o.key)
+		}
+		i++
+		return nil
+	})
+	if err != nil || i != len(ops) {
+		t.Errorf("%d operations, %v", i, err)
+	}
+	before := h.hash
+	if after := rechain(b, h, 43); after == before {
+		t.Error("another frame before it does not change the hash")
+	}
+	if h, err = checkFrame(b); err != nil || h.before != 43 {
+		t.Errorf("after another chain: %+v, %v", h, err)
+	}
+}
+
+// No flipped bit of a frame goes unnoticed, and neither does a missing end.
+func TestFrameDamageIsFound(t *testing.T) {
+	b := flat(newFrame(op{key: []byte("a"), value: []byte("1")}, op{key: []byte("b"), value: make([]byte, 2000)}, op{key: []byte("c"), remove: true}))
+	for i := range b {
+		for bit := range 8 {
+			b[i] ^= 1 << bit
+			if h, err := checkFrame(b); err == nil {
+				t.Errorf("bit %d of byte %d: %+v", bit, i, h)
+			}
+			b[i] ^= 1 << bit
+		}
+		if _, err := checkFrame(b[:i]); err == nil {
+			t.Errorf("the first %d bytes are whole", i)
+		}
+	}
+}
+
+func TestFileHeader(t *testing.T) {
+	want := fileHeader{number: 3, first: 100, seed: 77}
+	b := want.append(nil)
+	if got, ok := parseFileHeader(b); !ok || got != want || len(b) != fileHeaderSize {
+		t.Errorf("got %+v, %t", got, ok)
+	}
+	for i := range b {
+		b[i]++
+		if _, ok := parseFileHeader(b); ok {
+			t.Errorf("byte %d is not checked", i)
+		}
+		b[i]--
+	}
+}
+
+// The largest batch makes a frame that is believed.
+func TestLargestFrame(t *testing.T) {
+	f := new(frame)
+	f.begin()
+	l := storeLimits()
+	var b Batch
+	for i := 0; ; i++ {
+		o := op{key: fmt.Appendf(nil, "%04d", i), value: make([]byte, l.Bytes/l.Entries-4)}
+		b.add(o)
+		if !l.Admits(&b) {
+			break
+		}
+		f.add(o)
+	}
+	f.end(1, 1, 0, 0)
+	if _, err := checkFrame(flat(f)); err != nil || f.length > maxFrameSize {
+		t.Errorf("a frame of %d bytes: %v", f.length, err)
+	}
+}
+
+func FuzzFrame(f *testing.F) {
+	f.Add(flat(newFrame(op{key: []byte("a"), value: []byte("1")}, op{key: []byte("b"), value: make([]byte, 2000)})), true)
+	f.Add(flat(newFrame(op{key: []byte("c"), remove: true})), false)
+	f.Fuzz(func(t *testing.T, b []byte, seal bool) {
+		if h, err := parseFrameHeader(b); seal && err == nil && len(b) >= frameHeaderSize+h.ops {
+			rechain(b, h, h.before) // so that what is behind the hash is reached
+		}
+		h, err := checkFrame(b)
+		if err != nil {
+			return
+		}
+		made := new(frame)
+		made.begin()
+		err = readOps(b, h, func(o frameOp) error {
+			switch o.kind {
+			case opDelete:
+				made.add(op{key: o.key, remove: true})
+			case opSet:
+				made.add(op{key: o.key, value: o.value})
+			case opLarge:
+				made.add(op{key: o.key, value: b[o.place.at : o.place.at+o.place.size]})
+			case opBegin:
+				made.addBegin(o.boot)
+			case opEnd:
+				made.addEnd()
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatalf("a frame that is whole cannot be read: %v", err)
+		}
+		made.end(h.commit, h.ms, h.synced, h.before)
+		if again, err := checkFrame(flat(made)); err != nil || again.commit != h.commit {
+			t.Errorf("written anew it is %+v, %v", again, err)
+		}
+	})
+}

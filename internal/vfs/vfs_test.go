@@ -1,0 +1,117 @@
+package vfs_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/samsa-go/samsa/internal/vfs"
+	"github.com/samsa-go/samsa/internal/vfs/vfstest"
+)
+
+// The operating system and the disk in memory keep the same contract.
+func both(t *testing.T, test func(t *testing.T, fsys vfs.FS, dir string)) {
+	t.Run("os", func(t *testing.T) { test(t, vfs.OS{}, t.TempDir()) })
+	t.Run("memory", func(t *testing.T) { test(t, vfstest.NewDisk(0), ".") })
+}
+
+func must[T any](v T, err error) func(t *testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func content(t *testing.T, f vfs.File) []byte {
+	t.Helper()
+	b := make([]byte, must(f.Size())(t))
+	if n, err := f.ReadAt(b, 0); err != nil || n != len(b) {
+		t.Fatalf("read %d of %d bytes: %v", n, len(b), err)
+	}
+	return b
+}
+
+func TestFilesAreCreatedWhole(t *testing.T) {
+	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
+		f := must(fsys.Create(dir+"/a", 10_000))(t)
+		if b := content(t, f); len(b) != 10_000 || bytes.ContainsFunc(b, func(r rune) bool { return r != 0 }) {
+			t.Errorf("%d bytes, not all zero", len(b))
+		}
+		if _, err := fsys.Create(dir+"/a", 1); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("created twice: %v", err)
+		}
+		if _, err := fsys.Create(dir+"/none/a", 1); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("in a directory that is not there: %v", err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestWritesAreRead(t *testing.T) {
+	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
+		f := must(fsys.Create(dir+"/a", 100))(t)
+		defer func() { _ = f.Close() }()
+		if err := f.WriteAt(3, []byte("one"), nil, []byte("two")); err != nil {
+			t.Fatal(err)
+		}
+		var many [][]byte // more than one call takes
+		for range 3000 {
+			many = append(many, []byte("ab"), []byte("c"))
+		}
+		if err := f.WriteAt(50, many...); err != nil {
+			t.Fatal(err)
+		}
+		want := append([]byte("\x00\x00\x00onetwo"), make([]byte, 41)...)
+		want = append(want, strings.Repeat("abc", 3000)...)
+		if got := content(t, f); !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, want %d, or others", len(got), len(want))
+		}
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := f.ReadAt(make([]byte, 10), int64(len(want))-4); n != 4 || !errors.Is(err, io.EOF) {
+			t.Errorf("at the end: %d bytes, %v", n, err)
+		}
+		g := must(fsys.Open(dir + "/a"))(t)
+		defer func() { _ = g.Close() }()
+		if !bytes.Equal(content(t, g), want) {
+			t.Error("another handle reads something else")
+		}
+	})
+}
+
+func TestDirectories(t *testing.T) {
+	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
+		for _, name := range []string{"b", "a", "c"} {
+			if err := must(fsys.Create(dir+"/"+name, 5))(t).Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := errors.Join(fsys.Mkdir(dir+"/d"), fsys.Mkdir(dir+"/d"), fsys.Remove(dir+"/b"), fsys.Rename(dir+"/c", dir+"/a"), fsys.SyncDir(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := must(fsys.List(dir))(t), []vfs.Info{{Name: "a", Size: 5}, {Name: "d", Dir: true}}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		_, openErr := fsys.Open(dir + "/c")
+		_, listErr := fsys.List(dir + "/none")
+		for _, err := range []error{openErr, listErr, fsys.Remove(dir + "/b"), fsys.Rename(dir+"/c", dir+"/e")} {
+			if !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("got %v, want fs.ErrNotExist", err)
+			}
+		}
+		if free := must(fsys.Free(dir))(t); free <= 0 {
+			t.Errorf("%d bytes free", free)
+		}
+	})
+}
