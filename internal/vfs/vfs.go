@@ -61,5 +61,5 @@ type Info struct {
 	Dir  bool
 }
 
-// ErrNoSpace: the file system is full, or its quota.
+// ErrNoSpace is the error of a full file system, or quota.
 var ErrNoSpace = errors.New("no space left on device")
