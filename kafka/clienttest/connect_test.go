@@ -97,7 +97,9 @@ func (c *connectWorkers) write(part string) {
 	for i := range 100 {
 		line := fmt.Sprintf("line %d of the %s part", i, part)
 		c.lines = append(c.lines, line)
-		_, err = fmt.Fprintln(f, line)
+		if _, err := fmt.Fprintln(f, line); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 	if err := f.Close(); err != nil {
 		c.t.Fatal(err)
