@@ -19,7 +19,8 @@ type CommittedOffset struct {
 }
 
 // Commit commits the positions of all assigned partitions: everything that Poll has
-// returned, and in a loop over Records everything up to the record that the loop has. When it returns nil the commit is as safe as MemberOptions.CommitAcks says.
+// returned, and in a loop over Records everything up to the record that the loop has. When it
+// returns nil the commit is as safe as MemberOptions.CommitAcks says.
 //
 // A consumer that is out of its group, and does not know it yet perhaps, gets
 // ErrUnknownMember or ErrIllegalGeneration, and the group's offsets stay as they are: others

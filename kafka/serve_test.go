@@ -30,8 +30,11 @@ func TestServe(t *testing.T) {
 	listen := func(network, address string) net.Listener {
 		t.Helper()
 		ln, err := net.Listen(network, address)
+		if err != nil && network == "unix" {
+			t.Skipf("a system without sockets in files, or with short names for them: %v", err)
+		}
 		if err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 		return ln
 	}
