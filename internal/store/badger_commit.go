@@ -103,8 +103,8 @@ func (s *badgerStore) Commit(b *Batch, done func(error)) {
 
 // send hands b to Badger. The caller has entered the gate; delivery leaves it.
 func (s *badgerStore) send(b *Batch, done func(error)) {
-	f := s.depart(done, b)
-	if f.lost {
+	f, lost := s.depart(done, b)
+	if lost {
 		s.deliver()
 		return
 	}
@@ -160,8 +160,8 @@ func (s *badgerStore) commitOwn(key []byte, value func(version uint64) []byte) e
 // was committed before it is stored. It may run beside Commit.
 func (s *badgerStore) commitTxn(fill func(txn *badger.Txn, version uint64) error) error {
 	result := make(chan error, 1)
-	f := s.depart(func(err error) { result <- err }, nil)
-	if f.lost {
+	f, lost := s.depart(func(err error) { result <- err }, nil)
+	if lost {
 		s.deliver()
 		return <-result
 	}
@@ -176,10 +176,11 @@ func (s *badgerStore) commitTxn(fill func(txn *badger.Txn, version uint64) error
 	return <-result
 }
 
-// depart registers the next commit, of b or, if that is nil, of the store's own.
-func (s *badgerStore) depart(done func(error), b *Batch) *flight {
+// depart registers the next commit, of b or, if that is nil, of the store's own. It is lost
+// when Badger shall not get it any more; later only the owner of p.mu can tell.
+func (s *badgerStore) depart(done func(error), b *Batch) (f *flight, lost bool) {
 	p := s.pipeline
-	f, _ := p.pool.Get().(*flight)
+	f, _ = p.pool.Get().(*flight)
 	if f == nil {
 		f = &flight{}
 		f.land = func(err error) { s.land(f, err) }
@@ -192,7 +193,7 @@ func (s *badgerStore) depart(done func(error), b *Batch) *flight {
 	}
 	p.next++
 	p.flight = append(p.flight, f)
-	return f
+	return f, f.lost
 }
 
 // land notes that f has landed.

@@ -200,17 +200,21 @@ func TestFailureOfOneOfSeveralInFlight(t *testing.T) {
 	defer closeFailed(t, s, "the disk is gone")
 	set(t, s, "a", "1")
 	cause := errors.New("the disk is gone")
-	var outcomes []error
-	note := func(err error) { outcomes = append(outcomes, err) }
-	flights := []*flight{s.depart(note, nil), s.depart(note, nil), s.depart(note, nil)}
+	outcomes := make(chan error, 3) // whoever has delivered a may still be at it, and deliver these
+	note := func(err error) { outcomes <- err }
+	var flights [3]*flight
+	for i := range flights {
+		flights[i], _ = s.depart(note, nil)
+	}
 	flights[2].land(nil)
 	flights[1].land(cause)
 	if len(outcomes) > 0 {
 		t.Fatal("commits ended before the one in front of them")
 	}
 	flights[0].land(nil)
-	if len(outcomes) != 3 || outcomes[0] != nil || !errors.Is(outcomes[1], cause) || !errors.Is(outcomes[2], cause) {
-		t.Errorf("outcomes %v", outcomes)
+	first, second, third := <-outcomes, <-outcomes, <-outcomes
+	if first != nil || !errors.Is(second, cause) || !errors.Is(third, cause) {
+		t.Errorf("outcomes %v, %v, %v", first, second, third)
 	}
 	if v := s.pipeline.visible(); v != 2 {
 		t.Errorf("version %d is visible, want 2", v)
