@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dgraph-io/badger/v4/skl"
 )
 
 // ground is a directory that the store stands on, and must find where it was. On Linux
@@ -59,7 +62,9 @@ func (s *badgerStore) stand() error {
 //
 // Without a file for the next memtable it goes on with none at all, and ends the process
 // with the next write, or panics with the next read. Here its writing goroutine ends before
-// that: reads go on, with what is in memory. Such a DB cannot be closed.
+// that, so that the memtable which is full stays the current one. Badger counts it as one
+// reference less, though, and takes its memory away once it is a table; so it gets one more,
+// and reads go on. Such a DB cannot be closed.
 type hooks struct {
 	armed    atomic.Bool // the store is open
 	closing  atomic.Bool // DB.Close, or soon
@@ -93,9 +98,17 @@ func (s *badgerStore) heed(format string, args []any) {
 		}
 	case strings.HasPrefix(format, memtableFailed) && !h.dropping.Load():
 		h.wrecked.Store(true)
+		s.keepMemtable()
 		s.abandon(err)
 		runtime.Goexit()
 	}
+}
+
+// keepMemtable keeps the current memtable in memory until the process ends. It is called
+// while Badger holds the lock under which that one changes, on the goroutine that does.
+func (s *badgerStore) keepMemtable() {
+	list := reflect.ValueOf(s.db).Elem().FieldByName("mt").Elem().FieldByName("sl")
+	(*skl.Skiplist)(list.UnsafePointer()).IncrRef()
 }
 
 // abandon fails what is in flight, of which Badger will not say what became.
