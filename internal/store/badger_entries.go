@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"iter"
-	"math/bits"
 )
 
 // A value file and the log of a memtable begin with the number of a key (0: no
@@ -64,8 +63,6 @@ func entryValueSize(entry, key int) int {
 		}
 	}
 }
-
-func uvarintSize(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
 
 // wholeEntry returns the length of the entry at the start of data, or 0 when there is
 // none that is whole and could be ours.

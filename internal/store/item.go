@@ -1,0 +1,60 @@
+package store
+
+import (
+	"bytes"
+	"math/bits"
+
+	"github.com/tidwall/btree"
+)
+
+// item is what the store knows of one key: its value, where a large value lies, or that the key
+// was deleted. Items are never changed once others can see them.
+type item struct {
+	key     []byte
+	value   []byte // of less than 1 KiB
+	version uint64 // commit that set or deleted it
+	file    uint64 // number of the value file that holds that operation
+	deleted bool
+	large   bool
+	place   // of a large value in the file
+}
+
+// valueSize returns the length of the value in bytes.
+func (i *item) valueSize() int {
+	if i.large {
+		return i.size
+	}
+	return len(i.value)
+}
+
+// cost returns how many bytes of its file the item keeps alive: those of its operation and its
+// value.
+func (i *item) cost() int64 {
+	n := 1 + uvarintSize(len(i.key)) + len(i.key)
+	switch {
+	case i.deleted:
+	case i.large:
+		n += uvarintSize(i.size) + 8 + i.size
+	default:
+		n += uvarintSize(len(i.value)) + len(i.value)
+	}
+	return int64(n)
+}
+
+func uvarintSize(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
+
+// newItem copies the key and the value of a set or a deletion, large values excepted.
+func newItem(key, value []byte) *item {
+	kv := make([]byte, len(key)+len(value))
+	n := copy(kv, key)
+	copy(kv[n:], value)
+	return &item{key: kv[:n:n], value: kv[n:]}
+}
+
+// itemTree holds items by key. Copies of it cost nothing, and share the items.
+type itemTree = btree.BTreeG[*item]
+
+func newItemTree() *itemTree {
+	less := func(a, b *item) bool { return bytes.Compare(a.key, b.key) < 0 }
+	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
+}
