@@ -277,7 +277,7 @@ func (s *diskStore) Room(n int, essential bool) error {
 	if err := s.failure(); err != nil {
 		return s.wrap("ask for free space", err)
 	}
-	free, err := s.fs.Free(s.files.dir)
+	free, _, err := s.fs.Space(s.files.dir)
 	if err != nil {
 		return s.wrap("ask for free space", err)
 	}

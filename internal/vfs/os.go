@@ -2,6 +2,9 @@ package vfs
 
 import (
 	"errors"
+	"io"
+	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 )
@@ -66,8 +69,8 @@ func (OS) List(dir string) ([]Info, error) {
 // SyncDir implements FS.
 func (OS) SyncDir(dir string) error { return osError(syncDir(dir)) }
 
-// Free implements FS.
-func (OS) Free(dir string) (int64, error) { return free(filepath.Clean(dir)) }
+// Space implements FS.
+func (OS) Space(dir string) (free, total int64, err error) { return space(filepath.Clean(dir)) }
 
 type osFile struct{ f *os.File }
 
@@ -78,6 +81,21 @@ func (f osFile) WriteAt(off int64, buffers ...[]byte) error {
 }
 
 func (f osFile) Sync() error { return osError(syncFile(f.f)) }
+
+func (f osFile) Map(size int64) (data []byte, unmap func() error, err error) {
+	length, err := f.Size()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case size < 0 || size > math.MaxInt:
+		return nil, nil, &fs.PathError{Op: "map", Path: f.f.Name(), Err: fs.ErrInvalid}
+	case size > length: // a page beyond the end is a fault, and not an error
+		return nil, nil, &fs.PathError{Op: "map", Path: f.f.Name(), Err: io.ErrUnexpectedEOF}
+	case size == 0: // the systems refuse that
+		return nil, func() error { return nil }, nil
+	}
+	return mapFile(f.f, int(size))
+}
 
 func (f osFile) Size() (int64, error) {
 	info, err := f.f.Stat()
@@ -102,6 +120,15 @@ type noSpace struct{ error }
 
 func (e noSpace) Is(target error) bool { return target == ErrNoSpace }
 func (e noSpace) Unwrap() error        { return e.error }
+
+// readMap reads what cannot be mapped.
+func readMap(f *os.File, size int) ([]byte, func() error, error) {
+	b := make([]byte, size)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		return nil, nil, err
+	}
+	return b, func() error { return nil }, nil
+}
 
 // writeZeros allocates where there is no call for it: what is written has its place, on file
 // systems that write in place.

@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/windows"
 )
@@ -14,14 +15,17 @@ func isNoSpace(err error) bool {
 // syncDir: Windows has no such thing.
 func syncDir(string) error { return nil }
 
-func free(dir string) (int64, error) {
+func space(dir string) (free, total int64, err error) {
 	p, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	var n uint64
-	if err := windows.GetDiskFreeSpaceEx(p, &n, nil, nil); err != nil {
-		return 0, &fs.PathError{Op: "GetDiskFreeSpaceEx", Path: dir, Err: err}
+	var mine, all uint64
+	if err := windows.GetDiskFreeSpaceEx(p, &mine, &all, nil); err != nil {
+		return 0, 0, &fs.PathError{Op: "GetDiskFreeSpaceEx", Path: dir, Err: err}
 	}
-	return int64(n), nil
+	return int64(mine), int64(all), nil
 }
+
+// mapFile reads: a file that is mapped cannot be removed.
+func mapFile(f *os.File, size int) ([]byte, func() error, error) { return readMap(f, size) }

@@ -34,8 +34,9 @@ type FS interface {
 	List(dir string) ([]Info, error)
 	// SyncDir makes the entries of a directory durable.
 	SyncDir(dir string) error
-	// Free returns how many bytes may still be allocated below dir.
-	Free(dir string) (int64, error)
+	// Space returns how many bytes may still be allocated below dir, and how many the file system
+	// has in all. Where the system does not tell, both are math.MaxInt64.
+	Space(dir string) (free, total int64, err error)
 }
 
 // File is an open file. ReadAt, WriteAt and Sync may be called from many goroutines at once,
@@ -49,6 +50,14 @@ type File interface {
 	// of what was written since the last Sync that succeeded: a page may read well until the
 	// machine starts again, and be lost then.
 	Sync() error
+	// Map returns the first size bytes of the file for reading. They are shared with the file where
+	// the system allows that, and a copy elsewhere: later writes to them may be seen or not. When
+	// the file is shorter, Map fails with io.ErrUnexpectedEOF.
+	//
+	// The bytes must not be written. They stay when the file is closed or removed, until unmap is called,
+	// once. To read them can fault where the device cannot read: who reads asks for a panic
+	// (debug.SetPanicOnFault) and recovers.
+	Map(size int64) (data []byte, unmap func() error, err error)
 	// Size returns the length of the file in bytes.
 	Size() (int64, error)
 	Close() error

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -110,8 +111,80 @@ func TestDirectories(t *testing.T) {
 				t.Errorf("got %v, want fs.ErrNotExist", err)
 			}
 		}
-		if free := must(fsys.Free(dir))(t); free <= 0 {
-			t.Errorf("%d bytes free", free)
+		if free, total, err := fsys.Space(dir); err != nil || free <= 0 || free > total {
+			t.Errorf("%d bytes free of %d, %v", free, total, err)
+		}
+	})
+}
+
+func TestMap(t *testing.T) {
+	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
+		f := must(fsys.Create(dir+"/a", 10_000))(t)
+		if err := f.WriteAt(4090, []byte("across pages")); err != nil {
+			t.Fatal(err)
+		}
+		want := content(t, f)
+		for _, size := range []int64{0, 1, 4096, 4100, 10_000} {
+			data, unmap, err := f.Map(size)
+			if err != nil || !bytes.Equal(data, want[:size]) {
+				t.Fatalf("%d bytes, want the first %d: %v", len(data), size, err)
+			}
+			if err := unmap(); err != nil {
+				t.Errorf("unmap %d bytes: %v", size, err)
+			}
+		}
+		for size, want := range map[int64]error{10_001: io.ErrUnexpectedEOF, 1 << 40: io.ErrUnexpectedEOF, -1: fs.ErrInvalid} {
+			if strconv.IntSize < 64 && size == 1<<40 {
+				want = fs.ErrInvalid
+			}
+			if _, _, err := f.Map(size); !errors.Is(err, want) {
+				t.Errorf("map %d bytes: %v, want %v", size, err, want)
+			}
+		}
+		// A file that has grown has its new bytes, too.
+		if err := f.WriteAt(10_000, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		data, unmap, err := f.Map(10_001)
+		if err != nil || data[10_000] != 'x' {
+			t.Fatalf("%d bytes: %v", len(data), err)
+		}
+		if err := errors.Join(f.Close(), unmap()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestMapOutlivesItsFile(t *testing.T) {
+	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
+		f := must(fsys.Create(dir+"/a", 10_000))(t)
+		if err := f.WriteAt(5000, []byte("still here")); err != nil {
+			t.Fatal(err)
+		}
+		data, unmap, err := f.Map(10_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Close(), fsys.Remove(dir+"/a")); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(data[5000:5010]); got != "still here" {
+			t.Errorf("got %q", got)
+		}
+		if err := unmap(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestMapOfClosedFile(t *testing.T) {
+	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
+		f := must(fsys.Create(dir+"/a", 10))(t)
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := f.Map(10); err == nil {
+			t.Error("a closed file was mapped")
 		}
 	})
 }

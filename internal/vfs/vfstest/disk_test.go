@@ -89,8 +89,8 @@ func TestDiskIsFull(t *testing.T) {
 	if err := d.Remove("a"); err != nil {
 		t.Fatal(err)
 	}
-	if free, err := d.Free("."); err != nil || free != 600 {
-		t.Errorf("%d bytes free, %v, want 600", free, err)
+	if free, total, err := d.Space("."); err != nil || free != 600 || total != 1000 {
+		t.Errorf("%d bytes free of %d, %v, want 600 of 1000", free, total, err)
 	}
 }
 
@@ -102,7 +102,7 @@ func TestCallsFail(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	d.Before(func(c Call) error {
-		if c.Op == "write" {
+		if c.Op == "write" || c.Op == "map" || c.Op == "space" {
 			return broken
 		}
 		return nil
@@ -110,8 +110,30 @@ func TestCallsFail(t *testing.T) {
 	if err := f.WriteAt(0, []byte("x")); !errors.Is(err, broken) {
 		t.Errorf("write: %v", err)
 	}
+	if _, _, err := f.Map(1); !errors.Is(err, broken) {
+		t.Errorf("map: %v", err)
+	}
+	if _, _, err := d.Space("."); !errors.Is(err, broken) {
+		t.Errorf("space: %v", err)
+	}
 	d.Before(nil)
 	if got := text(d, "a"); got != "" {
 		t.Errorf("a call that failed has written %q", got)
+	}
+}
+
+// Who reads bytes that are unmapped does not find what was there.
+func TestUnmappedIsGone(t *testing.T) {
+	d := NewDisk(0)
+	f, err := d.Create("a", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, unmap, err := f.Map(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unmap(); err != nil || data[0] == 0 {
+		t.Errorf("unmapped, with %v, and still there: %v", err, data)
 	}
 }
