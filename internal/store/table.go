@@ -1,0 +1,217 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/dgraph-io/badger/v4/options"
+	badgertable "github.com/dgraph-io/badger/v4/table"
+	"github.com/dgraph-io/badger/v4/y"
+
+	"github.com/samsa-go/samsa/internal/vfs"
+)
+
+// A table is a file of items in the order of their keys, in the format of Badger's package table:
+// blocks of about 4 KiB, then an index of the blocks with a bloom filter, all with checksums. Of that
+// package this file alone knows. It gives it bytes, never files, and only after their hash
+// was found to be the one that the manifest has.
+
+// tableInfo is what the manifest says of a table.
+type tableInfo struct {
+	number      uint64
+	size        int64  // bytes used; the file may be longer
+	hash        uint64 // xxhash64 of these bytes
+	entries     int    // items, tombstones too
+	first, last []byte // keys
+}
+
+// defaultTableSize is what no table is larger than.
+const defaultTableSize = 4 << 20
+
+// tableOptions are of builders and tables. Badger takes the logarithm of bloomRate for bits a key,
+// which makes one false answer in a hundred of it, and not one in a thousand.
+func tableOptions(tableSize int) badgertable.Options {
+	const bloomRate = 0.001
+	return badgertable.Options{
+		TableSize:          uint64(tableSize) / 8 * 7, // of the blocks; the bloom filter comes on top
+		BlockSize:          min(4<<10, tableSize/8),
+		BloomFalsePositive: bloomRate,
+		Compression:        options.None,
+		ChkMode:            options.NoVerification,
+	}
+}
+
+var readOptions = tableOptions(defaultTableSize)
+
+type (
+	badgerTable    = badgertable.Table
+	badgerBuilder  = badgertable.Builder
+	badgerIterator = badgertable.Iterator
+)
+
+// newTableBuilder returns a builder, which has memory until its Close. Nothing it does fails.
+func newTableBuilder(tableSize int) *badgerBuilder {
+	return badgertable.NewTableBuilder(tableOptions(tableSize))
+}
+
+// newTableIterator returns an iterator, which need not be closed: nobody looks at the counts that Badger
+// keeps of them.
+func newTableIterator(b *badgerTable, reverse bool) *badgerIterator {
+	opt := badgertable.NOCACHE
+	if reverse {
+		opt |= badgertable.REVERSED
+	}
+	return b.NewIterator(opt)
+}
+
+func tableFileName(number uint64) string { return fmt.Sprintf("%010d.sst", number) }
+
+// parseTableFileName returns the number of a table.
+func parseTableFileName(name string) (uint64, bool) {
+	digits, ok := strings.CutSuffix(name, ".sst")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	return n, ok && err == nil && tableFileName(n) == name
+}
+
+// table is a table on disk. Its file is opened, and its hash checked, by the first who looks for
+// something that it may hold. All methods but close may be called from many goroutines at once.
+//
+// A file that is missing, too short, or has another hash is ErrCorrupt, then and for ever after.
+// So is one that can no longer be read, or changes, afterwards. Other errors are those of the file
+// system, and the next call tries again.
+type table struct {
+	fs   vfs.FS
+	name string
+	info tableInfo
+
+	opened atomic.Pointer[badgerTable]
+	mu     sync.Mutex   // held by who opens the file; guards what follows
+	unmap  func() error // nil when there is no map
+	bad    error        // why it will never be opened
+}
+
+// newTable returns a table of dir, and touches no file.
+func newTable(fs vfs.FS, dir string, info tableInfo) *table {
+	return &table{fs: fs, name: path.Join(dir, tableFileName(info.number)), info: info}
+}
+
+func (t *table) corrupt(format string, args ...any) error {
+	return fmt.Errorf("%w: table %s: %s", ErrCorrupt, t.name, fmt.Sprintf(format, args...))
+}
+
+func (t *table) open() (*badgerTable, error) {
+	if b := t.opened.Load(); b != nil {
+		return b, nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b := t.opened.Load(); b != nil || t.bad != nil {
+		return b, t.bad
+	}
+	b, err := t.load()
+	switch {
+	case err == nil:
+		t.opened.Store(b)
+	case errors.Is(err, ErrCorrupt):
+		t.bad = err
+	}
+	return b, err
+}
+
+func (t *table) load() (*badgerTable, error) {
+	file, err := t.fs.Open(t.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, t.corrupt("the file is missing")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open table: %w", err)
+	}
+	data, unmap, err := file.Map(t.info.size)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = t.corrupt("the file has less than %d bytes", t.info.size)
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		if unmap != nil {
+			err = errors.Join(err, unmap())
+		}
+		return nil, fmt.Errorf("map table: %w", err)
+	}
+	b, err := t.check(data)
+	if err != nil {
+		return nil, errors.Join(err, unmap())
+	}
+	t.unmap = unmap
+	return b, nil
+}
+
+// check lets Badger see the bytes, if they are what was written.
+func (t *table) check(data []byte) (b *badgerTable, err error) {
+	defer t.caught(debug.SetPanicOnFault(true), &err)
+	if hash := xxhash.Sum64(data); hash != t.info.hash {
+		return nil, t.corrupt("hash is %x, want %x", hash, t.info.hash)
+	}
+	if b, err = badgertable.OpenInMemoryTable(data, t.info.number, &readOptions); err != nil {
+		return nil, t.corrupt("%v", err)
+	}
+	return b, nil
+}
+
+// caught is deferred by all that reads the map, or has Badger's code do so: a device that cannot read
+// is a fault, and bytes that have changed since they were checked can be any panic. It makes
+// an error of that, and puts back what debug.SetPanicOnFault was.
+func (t *table) caught(before bool, err *error) {
+	debug.SetPanicOnFault(before)
+	if r := recover(); r != nil {
+		*err = t.corrupt("it can no longer be read: %.200v", r)
+	}
+}
+
+// close frees the map. Nobody reads the table any more, or later.
+func (t *table) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.opened.Store(nil)
+	unmap := t.unmap
+	t.unmap, t.bad = nil, ErrClosed
+	if unmap == nil {
+		return nil
+	}
+	return unmap()
+}
+
+// mayHave reports whether key can be in the table: where it is not, one answer in a hundred is true.
+func (t *table) mayHave(key []byte) (ok bool, err error) {
+	if bytes.Compare(key, t.info.first) < 0 || bytes.Compare(key, t.info.last) > 0 {
+		return false, nil
+	}
+	b, err := t.open()
+	if err != nil {
+		return false, err
+	}
+	defer t.caught(debug.SetPanicOnFault(true), &err)
+	return !b.DoesNotHave(y.Hash(key)), nil
+}
+
+// get returns the item of key, which may be a tombstone, or nil if there is none. It is the
+// caller's, with all its bytes.
+func (t *table) get(key []byte) (*item, error) {
+	if ok, err := t.mayHave(key); !ok || err != nil {
+		return nil, err
+	}
+	return t.newCursor().ascend(key, 0)
+}
+
+// cursor returns a cursor of all items.
+func (t *table) cursor() cursor { return t.newCursor() }
+
+func (t *table) newCursor() *tableCursor { return &tableCursor{t: t} }

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/samsa-go/samsa/internal/vfs"
+	"github.com/samsa-go/samsa/internal/vfs/vfstest"
+)
+
+// checkDamaged looks at a table, new each time, in all ways. Each must tell, and name the file.
+func checkDamaged(t *testing.T, fs vfs.FS, dir string, info tableInfo, what string) {
+	t.Helper()
+	told := func(err error) {
+		t.Helper()
+		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), tableFileName(info.number)) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	one := newTable(fs, dir, info)
+	_, err := one.get(info.first)
+	told(err)
+	_, again := one.get(info.last)
+	told(again)
+	r := newRun([]*table{newTable(fs, dir, info)})
+	_, err = r.ascending().get(info.last)
+	told(err)
+	c := mergeCursors([]cursor{treeCursor(newItemTree()), newRun([]*table{newTable(fs, dir, info)}).cursor()})
+	for _, reverse := range []bool{false, true} {
+		if c.seek(nil, reverse); c.item() != nil {
+			t.Errorf("%s: a cursor stands on %s", what, c.item().key)
+		}
+		told(c.err())
+		c.next()
+		told(c.err())
+	}
+	if err := errors.Join(one.close(), r.close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// flip changes a byte of a file.
+func flip(t *testing.T, fs vfs.FS, name string, at int64) {
+	t.Helper()
+	f, err := fs.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1)
+	_, err = f.ReadAt(b, at)
+	b[0] ^= 1 << (at % 8)
+	if err = errors.Join(err, f.WriteAt(at, b), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDamagedTableIsTold(t *testing.T) {
+	storages(t, func(t *testing.T, fs vfs.FS, dir string) {
+		items := someItems(2000)
+		r := writeRun(t, fs, dir, 1, 1<<20, items)
+		info, name := r.tables[0].info, r.tables[0].name
+		places := []int64{0, info.size - 1}
+		for at := int64(1); at < info.size; at += 331 {
+			places = append(places, at)
+		}
+		for _, at := range places {
+			flip(t, fs, name, at)
+			checkDamaged(t, fs, dir, info, "flipped")
+			flip(t, fs, name, at)
+		}
+		flip(t, fs, name, info.size) // behind what is used
+		checkLookups(t, newRun([]*table{newTable(fs, dir, info)}), items, 1)
+
+		longer := info
+		longer.size += 1 << 20
+		checkDamaged(t, fs, dir, longer, "too short")
+		if err := fs.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		checkDamaged(t, fs, dir, info, "missing")
+	})
+}
+
+// The error of a damaged table stays, even if the file is mended: who was told must not see it otherwise.
+func TestDamageIsToldForEver(t *testing.T) {
+	disk := vfstest.NewDisk(0)
+	r := writeRun(t, disk, ".", 1, 1<<20, someItems(100))
+	one := r.tables[0]
+	flip(t, disk, one.name, 50)
+	for range 2 {
+		if _, err := one.get(one.info.first); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("got %v", err)
+		}
+		flip(t, disk, one.name, 50)
+	}
+}
+
+// An error of the file system says nothing about the table: the next call tries again.
+func TestTableIsOpenedAgain(t *testing.T) {
+	disk := vfstest.NewDisk(0)
+	items := someItems(100)
+	r := writeRun(t, disk, ".", 1, 1<<20, items)
+	injected := errors.New("injected")
+	for _, op := range []string{"open", "map"} {
+		disk.Before(func(c vfstest.Call) error {
+			if c.Op == op {
+				return injected
+			}
+			return nil
+		})
+		if _, err := r.get(items[0].key); !errors.Is(err, injected) || errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", op, err)
+		}
+	}
+	disk.Before(nil)
+	checkLookups(t, r, items, 1)
+}
