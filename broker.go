@@ -51,8 +51,8 @@ type Broker struct {
 // With Options.InMemory dir must be "" and the data is gone at Close.
 //
 // A directory has one owner at a time: ErrLocked tells that another broker, here or in
-// another process, has it open. ErrNotDirectory, ErrReadOnly and ErrNewerFormat say
-// why else a directory cannot be used; ErrInvalidOption names every wrong option. All
+// another process, has it open. ErrNotDirectory, ErrReadOnly, ErrOldFormat and ErrNewerFormat
+// say why else a directory cannot be used; ErrInvalidOption names every wrong option. All
 // of them leave the directory as it was.
 //
 // After an unclean end Open checks what was written last and cuts a partition's log at
@@ -147,7 +147,7 @@ func (b *Broker) tellOpened(took time.Duration, found topic.Found) {
 		cut += c.To - c.From
 	}
 	b.logger.Info("broker opened", zap.String("data", b.where()), zap.Int("format", store.FormatVersion), zap.Duration("took", took),
-		zap.Bool("clean", b.st.Recovery().Clean), zap.Int("topics", len(b.catalogue.List())), zap.Int("partitions", len(b.catalogue.Partitions())),
+		zap.Int("topics", len(b.catalogue.List())), zap.Int("partitions", len(b.catalogue.Partitions())),
 		zap.Int("groups", len(b.groups.List())), zap.Int64("records cut", cut), zap.Int("damaged", len(found.Damaged)+b.groups.Damaged()))
 }
 

@@ -64,9 +64,7 @@ func TestDamagedClusterID(t *testing.T) {
 	st := store.OpenMemory()
 	var batch store.Batch
 	batch.Set(store.BrokerKey("c"), []byte("gregor"))
-	done := make(chan error, 1)
-	st.Commit(&batch, func(err error) { done <- err })
-	if err := <-done; err != nil {
+	if err := st.Commit(&batch); err != nil {
 		t.Fatal(err)
 	}
 	core, logs := observer.New(zap.WarnLevel)

@@ -33,12 +33,10 @@ type compactor struct {
 	changes topic.Changes             // what the sweeps have seen of the catalogue
 	limited map[*topic.Topic]struct{} // those with a limit in bytes
 
-	mu       sync.Mutex // guards what follows
-	last     time.Time  // when the last full sweep ended
-	sum      Removed    // since the broker was opened
-	tracks   map[*partition.Partition]*swept
-	known    int64 // live bytes at the last looks, less what had been appended by then
-	departed int64 // Partition.Appended of partitions that were deleted
+	mu     sync.Mutex // guards what follows
+	last   time.Time  // when the last full sweep ended
+	sum    Removed    // since the broker was opened
+	tracks map[*partition.Partition]*swept
 }
 
 // Removed counts what retention has removed.
@@ -62,8 +60,7 @@ func (k *compactor) start(b *Broker) {
 	k.written = partition.NewWaiter()
 	k.follow()
 	b.committer.WakeOnBytes(k.written)
-	b.committer.Brake(k.space.brake)
-	if !b.st.Recovery().Clean || b.catalogue.Doomed() {
+	if b.catalogue.Doomed() {
 		k.wake() // what the last owner left
 	}
 	k.wg.Go(func() { k.run(ctx) })
@@ -116,7 +113,6 @@ func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 	}
 	var done Compaction
 	var errs []error
-	seen := look{seen: k.b.committer.Stats().Bytes}
 	topics, deleted := k.catchUp()
 	if full {
 		topics = k.b.catalogue.List()
@@ -129,7 +125,7 @@ func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 		errs = append(errs, err)
 	}
 	for jobs := range slices.Chunk(k.jobs(full, topics), maxTrims) {
-		removed, err := k.trim(ctx, jobs, &seen.displaced)
+		removed, err := k.trim(ctx, jobs)
 		done.add(removed)
 		errs = append(errs, err)
 		if ctx.Err() != nil || errors.Is(err, ErrFailed) {
@@ -144,12 +140,7 @@ func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 	if full && ctx.Err() == nil {
 		errs = append(errs, k.expireProducers(ctx))
 	}
-	// A little more than was written may go any time, as batches go whole.
-	if more := done.Bytes - seen.displaced; more > reclaimBytes {
-		seen.waived = more
-	}
-	seen.live = k.live(k.b.committer.Stats().Bytes)
-	k.note(full, done.Removed, seen)
+	k.note(full, done.Removed)
 	return done, errors.Join(errs...)
 }
 
@@ -161,14 +152,16 @@ func (k *compactor) swept() bool {
 }
 
 // note accounts for a sweep.
-func (k *compactor) note(full bool, removed Removed, seen look) {
+func (k *compactor) note(full bool, removed Removed) {
 	k.mu.Lock()
 	k.sum.add(removed)
 	if full {
 		k.last = time.Now()
 	}
 	k.mu.Unlock()
-	k.space.swept(seen, full)
+	if full {
+		k.space.swept()
+	}
 }
 
 // maxTrims is how many partitions are trimmed together, with one fsync.
@@ -189,8 +182,7 @@ type sweepJob struct {
 }
 
 // trim removes the oldest batches of the jobs' partitions by time, size and consumption.
-// To displaced it adds what went because as much was written.
-func (k *compactor) trim(ctx context.Context, jobs []*sweepJob, displaced *int64) (Removed, error) {
+func (k *compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
 	moves := make([]partition.Move, 0, len(jobs))
 	planned := jobs[:0:0]
 	for _, j := range jobs {
@@ -216,10 +208,9 @@ func (k *compactor) trim(ctx context.Context, jobs []*sweepJob, displaced *int64
 		removed := Removed{Records: trimmed[i].Records, Batches: trimmed[i].Batches, Bytes: trimmed[i].Bytes}
 		sum.add(removed)
 		j.s.removed.add(removed)
-		*displaced += min(removed.Bytes, j.appended-j.s.appended)
 		j.s.counted, j.s.settled = true, err == nil
 		j.s.due, j.s.config, j.s.consumed = j.due, j.config, j.consumed
-		k.countLocked(j.s, j.live-trimmed[i].Passed, j.appended)
+		j.s.live, j.s.appended = j.live-trimmed[i].Passed, j.appended
 	}
 	k.space.removed(sum.Bytes)
 	return sum, err
@@ -308,7 +299,7 @@ func (k *compactor) clean(ctx context.Context, p *partition.Partition, config To
 	defer k.mu.Unlock()
 	s.dirty = done.NextDirty
 	s.cleaned, s.cleanedEnd, s.cleanedBy, s.tombstones = err == nil, end, config, done.NextTombstoneMs
-	k.countLocked(s, s.live-(done.BytesBefore-done.BytesAfter), s.appended)
+	s.live -= done.BytesBefore - done.BytesAfter
 	s.removed.add(removed)
 	return removed, err
 }
@@ -337,9 +328,9 @@ func (k *compactor) trimmed(p *partition.Partition, t partition.Trimmed) {
 	s := k.trackLocked(p)
 	k.sum.add(removed)
 	s.removed.add(removed)
-	s.settled = false                             // not everything may have gone
-	k.countLocked(s, s.live-t.Passed, s.appended) // which counts for nothing before live is known
-	k.space.removedByHand(t.Bytes)
+	s.settled = false  // not everything may have gone
+	s.live -= t.Passed // which counts for nothing before live is known
+	k.space.removed(t.Bytes)
 }
 
 // trim removes records by hand.
@@ -378,7 +369,7 @@ func (b *Broker) Compact(ctx context.Context) (Compaction, error) {
 	}
 	c, err := b.compactor.sweep(ctx, true)
 	if err == nil {
-		err = b.compactor.space.reclaim(ctx, compactShare, nil)
+		err = b.compactor.space.reclaim(ctx)
 	}
 	if err != nil {
 		return c, fmt.Errorf("compact: %w", err)

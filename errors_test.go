@@ -32,7 +32,7 @@ var publicErrors = map[string]error{
 	"ErrTopicExists": samsa.ErrTopicExists, "ErrInvalidTopic": samsa.ErrInvalidTopic, "ErrInvalidConfig": samsa.ErrInvalidConfig,
 	"ErrInvalidPartitions": samsa.ErrInvalidPartitions, "ErrInvalidTimestamp": samsa.ErrInvalidTimestamp,
 	"ErrInvalidRecord": samsa.ErrInvalidRecord, "ErrInvalidOption": samsa.ErrInvalidOption, "ErrLocked": samsa.ErrLocked,
-	"ErrNotDirectory": samsa.ErrNotDirectory, "ErrReadOnly": samsa.ErrReadOnly, "ErrNewerFormat": samsa.ErrNewerFormat,
+	"ErrNotDirectory": samsa.ErrNotDirectory, "ErrReadOnly": samsa.ErrReadOnly, "ErrOldFormat": samsa.ErrOldFormat, "ErrNewerFormat": samsa.ErrNewerFormat,
 	"ErrInvalidSnapshot": samsa.ErrInvalidSnapshot, "ErrUnavailable": samsa.ErrUnavailable, "ErrUnsupportedCodec": samsa.ErrUnsupportedCodec,
 	"ErrUnknownMember": samsa.ErrUnknownMember, "ErrIllegalGeneration": samsa.ErrIllegalGeneration,
 	"ErrRebalanceInProgress": samsa.ErrRebalanceInProgress, "ErrFencedInstance": samsa.ErrFencedInstance,
@@ -217,7 +217,9 @@ func TestEveryErrorOfOpenHasOneName(t *testing.T) {
 	defer mustClose(t, b)
 	mustWrite(t, at("file"), "something")
 	written(t, at("newer"))
-	mustWrite(t, at("newer/FORMAT"), "samsa 2\n")
+	mustWrite(t, at("newer/FORMAT"), "samsa 3\n")
+	written(t, at("old"))
+	mustWrite(t, at("old/FORMAT"), "samsa 1\n")
 	if err := os.Mkdir(at("foreign"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -238,6 +240,7 @@ func TestEveryErrorOfOpenHasOneName(t *testing.T) {
 		"locked":           {open(at("locked"), samsa.Options{}), samsa.ErrLocked},
 		"a file":           {open(at("file"), samsa.Options{}), samsa.ErrNotDirectory},
 		"below a file":     {open(at("file/data"), samsa.Options{}), samsa.ErrNotDirectory},
+		"old":              {open(at("old"), samsa.Options{}), samsa.ErrOldFormat},
 		"newer":            {open(at("newer"), samsa.Options{}), samsa.ErrNewerFormat},
 		"foreign":          {open(at("foreign"), samsa.Options{}), samsa.ErrNotDirectory},
 		"bad name":         {open(at("x\x00y"), samsa.Options{}), samsa.ErrStorage},

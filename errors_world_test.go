@@ -29,12 +29,11 @@ var (
 	errFull  = fmt.Errorf("store /data: %w: 3 bytes free", store.ErrDiskFull)
 )
 
-func (f *faulty) Commit(b *store.Batch, done func(error)) {
+func (f *faulty) Commit(b *store.Batch) error {
 	if f.writes.Load() {
-		done(errWrite)
-		return
+		return errWrite
 	}
-	f.Store.Commit(b, done)
+	return f.Store.Commit(b)
 }
 
 func (f *faulty) Sync() error {
@@ -135,7 +134,7 @@ func newWorld(t *testing.T, damaged map[string]string) *world {
 	for key, value := range damaged {
 		batch.Set([]byte(key), []byte(value))
 	}
-	fork.Commit(&batch, func(e error) { err = e })
+	err = fork.Commit(&batch)
 	if err == nil {
 		w.b, err = samsa.InsideOpen(w.st, samsa.Options{Groups: samsa.GroupOptions{InitialRebalanceDelay: -1}})
 	}

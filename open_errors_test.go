@@ -195,7 +195,7 @@ func TestOpenRefusesWhatIsNotOurs(t *testing.T) {
 		refused(t, dir, dir, samsa.ErrNotDirectory)
 	})
 	t.Run("foreign format", func(t *testing.T) {
-		for _, text := range []string{"", "samsa", "samsa 0\n", "samsa one\n", "samsa 1", "samsa 01\n", "gregor 1\n"} {
+		for _, text := range []string{"", "samsa", "samsa 0\n", "samsa one\n", "samsa 2", "samsa 02\n", "gregor 2\n"} {
 			dir := t.TempDir()
 			mustWrite(t, filepath.Join(dir, "FORMAT"), text)
 			refused(t, dir, dir, samsa.ErrNotDirectory)
@@ -204,8 +204,13 @@ func TestOpenRefusesWhatIsNotOurs(t *testing.T) {
 	t.Run("newer format", func(t *testing.T) {
 		dir := t.TempDir()
 		written(t, dir)
-		mustWrite(t, filepath.Join(dir, "FORMAT"), "samsa 2\n")
+		mustWrite(t, filepath.Join(dir, "FORMAT"), "samsa 3\n")
 		refused(t, dir, dir, samsa.ErrNewerFormat)
+	})
+	t.Run("old format", func(t *testing.T) {
+		dir := t.TempDir()
+		mustWrite(t, filepath.Join(dir, "FORMAT"), "samsa 1\n")
+		refused(t, dir, dir, samsa.ErrOldFormat)
 	})
 }
 

@@ -164,59 +164,6 @@ func (k *kit) retentionStats() RetentionStats {
 	return stats
 }
 
-// wantLive checks that the bytes that are alive, which are not summed up over the partitions,
-// are what they would be if they were.
-func (k *kit) wantLive(when string) {
-	k.t.Helper()
-	synctest.Wait()
-	k.sweep(false)
-	c := &k.compactor
-	c.space.mu.Lock()
-	got := c.space.live
-	c.space.mu.Unlock()
-	if want := k.retentionStats().BytesLive; got != want {
-		k.t.Errorf("%s: %d bytes are alive, the partitions have %d", when, got, want)
-	}
-}
-
-func TestLiveBytesAddUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := inMemory(t, Options{RetentionInterval: 1000 * time.Hour})
-		for name, config := range map[string]TopicConfig{
-			"limited": {RetentionBytes: 1600}, "plain": {}, "compacted": {CleanupPolicy: CleanupCompact}, "gone": {},
-		} {
-			if err := k.Topics().Create(k.ctx, name, config); err != nil {
-				t.Fatal(err)
-			}
-		}
-		write := func() {
-			for i := range 30 {
-				for _, name := range []string{"limited", "plain", "compacted", "gone"} {
-					if _, err := k.catalogue.Get(name); err == nil {
-						k.produce(Record{Topic: name, Key: fmt.Append(nil, i%3), Value: make([]byte, 100)})
-					}
-				}
-			}
-		}
-		write()
-		k.wantLive("before the first full sweep")
-		k.sweep(true)
-		k.wantLive("after it")
-		write()
-		k.wantLive("after writes")
-		k.deleteBefore("plain", 20)
-		k.wantLive("after a deletion by hand")
-		if err := k.Topics().Delete(k.ctx, "gone"); err != nil {
-			t.Fatal(err)
-		}
-		k.create("gone", 1)
-		write()
-		k.wantLive("after a topic was deleted and created")
-		k.sweep(true)
-		k.wantLive("after another full sweep")
-	})
-}
-
 // BenchmarkIdleSweep is a sweep that has nothing to do, of topics with a batch in each that all
 // groups have read: the one after so many bytes were written, and the one of every interval.
 func BenchmarkIdleSweep(b *testing.B) {

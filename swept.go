@@ -53,21 +53,6 @@ func (k *compactor) trackLocked(p *partition.Partition) *swept {
 	return s
 }
 
-// countLocked notes how many bytes are alive in a partition, and of how many appended.
-func (k *compactor) countLocked(s *swept, live, appended int64) {
-	if !s.gone {
-		k.known += (live - appended) - (s.live - s.appended)
-	}
-	s.live, s.appended = live, appended
-}
-
-// live returns how many bytes are alive in all partitions when so many were appended to all.
-func (k *compactor) live(appended int64) int64 {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.known + appended - k.departed
-}
-
 // follow begins to follow the catalogue.
 func (k *compactor) follow() {
 	k.tracks = make(map[*partition.Partition]*swept)
@@ -111,9 +96,7 @@ func (k *compactor) forget(t *topic.Topic) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, p := range t.Partitions() {
-		k.departed += p.Appended()
 		if s := k.tracks[p]; s != nil {
-			k.countLocked(s, 0, 0)
 			s.gone = true
 			delete(k.tracks, p)
 		}

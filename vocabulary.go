@@ -91,6 +91,7 @@ var (
 	ErrLocked             = log.ErrLocked
 	ErrNotDirectory       = log.ErrNotDirectory
 	ErrReadOnly           = log.ErrReadOnly
+	ErrOldFormat          = log.ErrOldFormat
 	ErrNewerFormat        = log.ErrNewerFormat
 	ErrInvalidSnapshot    = log.ErrInvalidSnapshot
 	ErrUnavailable        = log.ErrUnavailable

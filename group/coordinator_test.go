@@ -55,7 +55,7 @@ func (d *desk) Room(int, bool) error {
 
 var errBroken = errors.New("the desk is broken")
 
-func (d *desk) Commit(b *store.Batch, done func(error)) {
+func (d *desk) Commit(b *store.Batch) error {
 	d.mu.Lock()
 	hold, broken := d.hold, d.broken
 	d.mu.Unlock()
@@ -63,10 +63,9 @@ func (d *desk) Commit(b *store.Batch, done func(error)) {
 		<-hold
 	}
 	if broken {
-		done(errBroken)
-		return
+		return errBroken
 	}
-	d.Store.Commit(b, done)
+	return d.Store.Commit(b)
 }
 
 func (d *desk) Sync() error {
@@ -471,7 +470,7 @@ func TestManyOffsetsGo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inOffice(t, Options{}, func(t *testing.T, o *office) {
-				o.desk.limits = store.Limits{Entries: 40, Bytes: 1 << 20, Index: 1 << 20}
+				o.desk.limits = store.Limits{Entries: 40, Bytes: 1 << 20}
 				for p := range int32(100) {
 					o.wantError("commit", o.Commit(t.Context(), "g", CommitRequest{
 						Generation: -1, Offsets: map[log.TopicPartition]Offset{orders(p): {Offset: 1}},

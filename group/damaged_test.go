@@ -105,9 +105,7 @@ func (o *office) raw(key []byte, value string) {
 	o.t.Helper()
 	var b store.Batch
 	b.Set(key, []byte(value))
-	o.desk.Store.Commit(&b, func(err error) {
-		if err != nil {
-			o.t.Error(err)
-		}
-	})
+	if err := o.desk.Store.Commit(&b); err != nil {
+		o.t.Error(err)
+	}
 }

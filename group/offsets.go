@@ -111,8 +111,8 @@ func (c *Coordinator) parts(name string, offsets map[log.TopicPartition]Offset) 
 	var part map[log.TopicPartition]Offset
 	size := 0
 	for tp, o := range offsets {
-		cost := store.IndexCost(len(offsetKey(name, tp)), offsetFixedSize+len(o.Metadata))
-		if part == nil || len(part) == limits.Entries/4 || size+cost > limits.Index/4 {
+		cost := len(offsetKey(name, tp)) + offsetFixedSize + len(o.Metadata)
+		if part == nil || len(part) == limits.Entries/4 || size+cost > limits.Bytes/4 {
 			part, size = make(map[log.TopicPartition]Offset), 0
 			parts = append(parts, part)
 		}

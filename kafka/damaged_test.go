@@ -34,7 +34,7 @@ func damagedKit(t *testing.T) *kit {
 	var damage store.Batch
 	damage.Set(store.CatalogueKey("tbad"), []byte("{"))
 	damage.Set(store.GroupKey("g"), []byte("x"))
-	st.Commit(&damage, func(e error) { err = e })
+	err = st.Commit(&damage)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,7 @@ var codes = []struct {
 	{log.ErrLocked, codeStorageError},
 	{log.ErrNotDirectory, codeStorageError},
 	{log.ErrReadOnly, codeStorageError},
+	{log.ErrOldFormat, codeStorageError},
 	{log.ErrNewerFormat, codeStorageError},
 	{log.ErrInvalidSnapshot, codeInvalidRequest},
 	{log.ErrUnavailable, codeStorageError}, // clients try again

@@ -64,6 +64,9 @@ var (
 	ErrNotDirectory = store.ErrNotDirectory
 	// ErrReadOnly: the directory cannot be written.
 	ErrReadOnly = store.ErrReadOnly
+	// ErrOldFormat: the directory was written by a release whose format is not read any more. Take
+	// a snapshot with that release, and restore it with this one.
+	ErrOldFormat = store.ErrOldFormat
 	// ErrNewerFormat: the directory was written by a newer version of this library.
 	ErrNewerFormat = store.ErrNewerFormat
 	// ErrInvalidRecord: the topic does not take such a record: one without a key in a

@@ -30,9 +30,7 @@ func memory(t testing.TB) store.Store {
 
 func commit(t fataler, st store.Store, b *store.Batch) {
 	t.Helper()
-	done := make(chan error, 1)
-	st.Commit(b, func(err error) { done <- err })
-	if err := <-done; err != nil {
+	if err := st.Commit(b); err != nil {
 		t.Fatalf("Commit: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/samsa-go/samsa/internal/store"
@@ -38,8 +39,7 @@ func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, *Cu
 		return nil, nil, err
 	}
 	l.start.Store(start)
-	recovery := st.Recovery()
-	t := tailCheck{log: l, trusted: recovery.Durable, sound: recovery.Sound, end: start}
+	t := tailCheck{log: l, trusted: math.MaxUint64, sound: true, end: start} // the store has had this state
 	scan := store.BatchRange(id, start)
 	scan.Reverse = true
 	if err := st.Scan(scan, t.visit); err != nil {
@@ -177,7 +177,5 @@ func deleteKeys(st store.Store, keys [][]byte) error {
 
 // write stores b and waits for it.
 func write(st store.Store, b *store.Batch) error {
-	done := make(chan error, 1)
-	st.Commit(b, func(err error) { done <- err })
-	return <-done
+	return st.Commit(b)
 }

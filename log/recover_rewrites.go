@@ -86,9 +86,7 @@ func redo(st store.Store, key []byte) (bool, error) {
 	}
 	var b store.Batch
 	n.carryOut(&b, id)
-	done := make(chan error, 1)
-	st.Commit(&b, func(err error) { done <- err })
-	return true, <-done
+	return true, st.Commit(&b)
 }
 
 // untouched reports whether every source is in the store as it was when n was noted, and

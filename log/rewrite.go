@@ -185,7 +185,6 @@ type Rewriter struct {
 	notes    []note
 	bytes    int  // of notes
 	entries  int  // of step 2, at most
-	index    int  // store.Batch.Index of step 1 or step 2, at most
 	prepared bool // what the log held is fsynced, and no note of an earlier round is there
 }
 
@@ -211,13 +210,7 @@ func (r *Rewriter) Fits(sources, size int) bool {
 	}
 	noteSize := noteHeaderSize + sources*noteSourceSize + size
 	return r.entries+sources+1 <= min(roundEntries, r.limits.Entries) &&
-		r.bytes+noteSize <= min(roundBytes, r.MaxBytes()) &&
-		r.index+indexCost(sources, noteSize) <= r.limits.Index
-}
-
-// indexCost bounds what one rewrite adds to Batch.Index in step 1 and in step 2.
-func indexCost(sources, noteSize int) int {
-	return store.IndexCost(store.BatchKeySize, noteSize) + sources*store.IndexCost(store.BatchKeySize, 0)
+		r.bytes+noteSize <= min(roundBytes, r.MaxBytes())
 }
 
 // Add puts a rewrite into the round: env, which covers exactly the offsets of the
@@ -228,7 +221,6 @@ func (r *Rewriter) Add(sources []Source, env Envelope) Source {
 	r.notes = append(r.notes, n)
 	r.bytes += n.size()
 	r.entries += len(sources) + 1
-	r.index += indexCost(len(sources), n.size())
 	return n.own()
 }
 
@@ -262,7 +254,7 @@ func (r *Rewriter) Flush() error {
 		}
 	}
 	clear(r.notes)
-	r.notes, r.bytes, r.entries, r.index, r.prepared = r.notes[:0], 0, 0, 0, true
+	r.notes, r.bytes, r.entries, r.prepared = r.notes[:0], 0, 0, true
 	return nil
 }
 

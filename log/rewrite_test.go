@@ -394,8 +394,8 @@ func TestRewriterFits(t *testing.T) {
 			n.carryOut(&batches, ordersID)
 		}
 		if !limits.Admits(&notes) || !limits.Admits(&batches) || n == 0 {
-			t.Errorf("%+v: %d in a round: notes %d, %d bytes, %d index; batches %d, %d, %d", unit, n,
-				notes.Len(), notes.Bytes(), notes.Index(), batches.Len(), batches.Bytes(), batches.Index())
+			t.Errorf("%+v: %d in a round: notes %d, %d bytes; batches %d, %d", unit, n,
+				notes.Len(), notes.Bytes(), batches.Len(), batches.Bytes())
 		}
 	}
 }

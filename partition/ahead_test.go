@@ -18,13 +18,13 @@ func TestAheadOvertakesTheQueue(t *testing.T) {
 		s.submit("first", writes("first"))
 		s.submit("waits", writes("waits"))
 		s.submit("ahead", ahead("ahead"))
-		s.flying(2) // it does not wait for more work, nor for the commit in flight
-		if !s.has("ahead") || s.has("waits") {
-			t.Errorf("stored: ahead %v, waits %v", s.has("ahead"), s.has("waits"))
-		}
+		s.flying(1)
 		s.desk.land(0, nil)
 		s.hears("first")
 		s.flying(1)
+		if !s.has("ahead") || s.has("waits") {
+			t.Errorf("stored: ahead %v, waits %v", s.has("ahead"), s.has("waits"))
+		}
 		s.desk.land(0, nil)
 		s.hears("ahead")
 		s.flying(1)
@@ -44,7 +44,7 @@ func TestAheadIsFolded(t *testing.T) {
 			s.submitOnly("b", writes("b"))
 			s.submitOnly("y", ahead("y"))
 		})
-		s.flying(2)
+		s.flying(1)
 		if got := s.desk.held[0].b.Len(); got != 2 {
 			t.Errorf("the first group has %d writes", got)
 		}
@@ -71,7 +71,7 @@ func TestAheadObeysTheLimits(t *testing.T) {
 				s.submitOnly(name, tx)
 			}
 		})
-		s.flying(2)
+		s.flying(1)
 		s.desk.land(0, nil)
 		s.hears("1", "2")
 		s.desk.land(0, nil)
@@ -87,7 +87,7 @@ func TestExclusiveAmongWhatGoesAhead(t *testing.T) {
 		s.submit("first", writes("first"))
 		s.submit("queue", writes("queue"))
 		s.submit("x", ahead("x"))
-		s.flying(2)
+		s.flying(1)
 		done, goOn := make(chan error, 1), make(chan struct{})
 		running := false
 		go func() {
@@ -102,7 +102,7 @@ func TestExclusiveAmongWhatGoesAhead(t *testing.T) {
 		}()
 		synctest.Wait()
 		s.submit("y", ahead("y"))
-		s.flying(2)
+		s.flying(1)
 		s.desk.land(0, nil)
 		s.flying(1)
 		if running {

@@ -55,8 +55,6 @@ type Committer struct {
 	stats    Stats
 	alarm    *Waiter // woken every alarmBytes, when set
 	alarmed  int64   // stats.Bytes when it was woken last
-	brake    func(written int64) (rate int64)
-	waited   time.Duration // for the brake, until something went ahead
 }
 
 // Stats counts what a Committer has done since it was opened.
@@ -86,8 +84,8 @@ func (c *Committer) Submit(tx *Tx) {
 	tx.size = tx.measure()
 	size := tx.size
 	if l := c.st.Limits(); !size.within(l) {
-		c.turnAway(tx, fmt.Errorf("%w: %d entries, %d bytes, %d bytes of them in small entries; at most %d, %d and %d fit into one",
-			log.ErrTxTooLarge, size.entries, size.bytes, size.index, l.Entries, l.Bytes, l.Index))
+		c.turnAway(tx, fmt.Errorf("%w: %d entries, %d bytes; at most %d and %d fit into one",
+			log.ErrTxTooLarge, size.entries, size.bytes, l.Entries, l.Bytes))
 		return
 	}
 	if p := c.probes.Get(); p != nil && len(tx.Appends) > 0 && !tx.admitted && c.intercept(p, tx) {
@@ -197,59 +195,11 @@ func (c *Committer) run() {
 	}
 }
 
-// Brake has fn say how many bytes a second may be written when Stats.Bytes have been, 0
-// for any number. While a commit waits for that more work may join it. fn must not block.
-func (c *Committer) Brake(fn func(written int64) (rate int64)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.brake = fn
-}
-
-// maxBrake is how long a commit waits for the brake; it is made small enough for that.
-const maxBrake = 100 * time.Millisecond
-
-// brakeLocked waits as long as the brake says for what is in the queue by then, if that is
-// not with what goes ahead. It returns how many bytes may be committed then.
-func (c *Committer) brakeLocked() (bytes int) {
-	if c.brake == nil || len(c.ahead) > 0 {
-		return maxGroupBytes
-	}
-	rate := c.brake(c.stats.Bytes)
-	if rate <= 0 {
-		return maxGroupBytes
-	}
-	bytes = int(max(1, min(maxGroupBytes, rate/int64(time.Second/maxBrake))))
-	began := time.Now().Add(-c.waited)
-	timer := time.NewTimer(maxBrake)
-	defer timer.Stop()
-	for !c.closed && len(c.ahead) == 0 {
-		left := time.Duration(int64(min(c.queued, bytes))*int64(time.Second)/rate) - time.Since(began)
-		if left <= 0 {
-			c.waited = 0
-			return bytes
-		}
-		timer.Reset(left)
-		c.mu.Unlock()
-		select {
-		case <-c.work:
-		case <-timer.C:
-		}
-		c.mu.Lock()
-	}
-	c.waited = time.Since(began)
-	return bytes
-}
-
 // next waits until it is worth committing and takes the next group. It returns false
 // when the committer is closed and everything is finished.
 func (c *Committer) next() (*group, bool) {
 	c.mu.Lock()
-	bytes := 0
-	for !c.readyLocked() || bytes == 0 {
-		if c.readyLocked() {
-			bytes = c.brakeLocked()
-			continue
-		}
+	for !c.readyLocked() {
 		if c.closed && len(c.ahead) == 0 && len(c.queue) == 0 && len(c.inFlight) == 0 {
 			c.mu.Unlock()
 			return nil, false
@@ -259,7 +209,7 @@ func (c *Committer) next() (*group, bool) {
 		c.mu.Lock()
 	}
 	g := newGroup()
-	c.takeLocked(g, bytes)
+	c.takeLocked(g)
 	failed, flying := c.failed, c.flying
 	c.mu.Unlock()
 	return c.prepare(g, failed, flying), true
@@ -280,23 +230,22 @@ func (c *Committer) readyLocked() bool {
 	return c.queued >= overlapBytes
 }
 
-// takeLocked moves transactions to g: of those that go ahead, or else of the queue, of
-// which no more than so many bytes.
-func (c *Committer) takeLocked(g *group, bytes int) {
+// takeLocked moves transactions to g: of those that go ahead, or else of the queue.
+func (c *Committer) takeLocked(g *group) {
 	if len(c.ahead) > 0 {
-		c.ahead, _ = c.takeFrom(c.ahead, g, maxGroupBytes)
+		c.ahead, _ = c.takeFrom(c.ahead, g)
 		return
 	}
 	var taken int
-	c.queue, taken = c.takeFrom(c.queue, g, bytes)
+	c.queue, taken = c.takeFrom(c.queue, g)
 	c.queued -= taken
 }
 
-// takeFrom moves transactions from the head of queue to g, up to so many bytes unless the
+// takeFrom moves transactions from the head of queue to g, up to maxGroupBytes unless the
 // first has more, and returns the rest, and how many bytes have left the queue.
-func (c *Committer) takeFrom(queue []*Tx, g *group, limit int) (rest []*Tx, bytes int) {
+func (c *Committer) takeFrom(queue []*Tx, g *group) (rest []*Tx, bytes int) {
 	limits := c.st.Limits()
-	limits.Bytes = min(limits.Bytes, limit)
+	limits.Bytes = min(limits.Bytes, maxGroupBytes)
 	var size cost
 	n := 0
 	for _, tx := range queue {
@@ -404,7 +353,7 @@ func (c *Committer) commit(g *group) {
 		c.done(g, failed) // without anything to write it is done when those before it are
 		return
 	}
-	c.st.Commit(&g.batch, func(err error) { c.done(g, err) })
+	c.done(g, c.st.Commit(&g.batch))
 }
 
 // done notes the outcome of g and finishes the groups at the head of inFlight that

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
@@ -17,11 +16,9 @@ func (s *scene) stock(id store.PartitionID, n int) {
 	s.t.Helper()
 	var b store.Batch
 	write := func() {
-		s.desk.Store.Commit(&b, func(err error) {
-			if err != nil {
-				s.t.Fatal(err)
-			}
-		})
+		if err := s.desk.Store.Commit(&b); err != nil {
+			s.t.Fatal(err)
+		}
 		b.Reset()
 	}
 	for i := range n {
@@ -121,45 +118,6 @@ func TestEraseCountsBatches(t *testing.T) {
 		}
 		if got := s.Stats().Txs; got != 3 {
 			t.Errorf("%d transactions, want that of the log start and two more", got)
-		}
-	})
-}
-
-// So many transactions are on their way, and no more; the oldest batches go first.
-func TestEraseHasSeveralInFlight(t *testing.T) {
-	play(t, func(t *testing.T, s *scene) {
-		part := s.erasePart()
-		n := (eraseFlight + 3) * part
-		s.stock(middle, n)
-		s.desk.hold = true
-		e := NewEraser(s.Committer)
-		var done Erased
-		ended := make(chan error, 1)
-		go func() { ended <- errors.Join(e.Erase(t.Context(), store.BatchRange(middle, 0), &done), e.Wait()) }()
-		expect := func(gone int) {
-			t.Helper()
-			synctest.Wait()
-			if first, last, left := s.offsets(middle); first != int64(gone) || last != int64(n-1) || left != n-gone {
-				t.Errorf("%d batches are left, from %d to %d, want those from %d", left, first, last, gone)
-			}
-		}
-		expect(eraseFlight * part)
-		for s.desk.inFlight() > 0 {
-			ops := s.desk.held[0].b.Len()
-			s.desk.land(0, nil)
-			landed := int(s.Stats().Txs)
-			if ops%part != 0 {
-				t.Errorf("a commit of %d deletions", ops)
-			}
-			if want := min(n, (landed+eraseFlight)*part); want < n {
-				expect(want)
-			}
-		}
-		if err := <-ended; err != nil || done != erased(n) {
-			t.Errorf("counted %+v, %v", done, err)
-		}
-		if _, _, left := s.offsets(middle); left != 0 {
-			t.Errorf("%d batches are left", left)
 		}
 	})
 }

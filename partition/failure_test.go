@@ -16,15 +16,10 @@ import (
 // full is what Room says when not even essential work fits.
 func full(int, bool) error { return fmt.Errorf("%w: 3 bytes free", store.ErrDiskFull) }
 
-// unclean is a store whose last owner did not close it.
-type unclean struct{ store.Store }
-
-func (unclean) Recovery() store.Recovery { return store.Recovery{} }
-
 // reopened is what the next owner finds of p.
 func (s *scene) reopened(p *Partition) string {
 	s.t.Helper()
-	l, _, err := log.OpenLog(unclean{s.desk.Store}, p.ID(), p.TopicPartition())
+	l, _, err := log.OpenLog(s.desk.Store, p.ID(), p.TopicPartition())
 	if err != nil {
 		s.t.Fatalf("OpenLog: %v", err)
 	}
@@ -78,60 +73,6 @@ func TestFailedCommitStopsEverything(t *testing.T) {
 			})
 		})
 	}
-}
-
-// Of several commits on their way the middle one fails: the later ones may be stored,
-// nobody knows, so they have failed too.
-func TestFailureAmongCommitsInFlight(t *testing.T) {
-	play(t, func(t *testing.T, s *scene) {
-		p := s.partition(0)
-		s.desk.hold = true
-		s.desk.commit = func(n int) error {
-			if n == 2 {
-				return errBroken
-			}
-			return nil
-		}
-		for _, name := range []string{"a", "b", "c"} {
-			s.submit(name, appends(p, batch(t, name+strings.Repeat("x", 40<<10))))
-		}
-		s.submit("d", appends(p, batch(t, "d"))) // waits
-		s.flying(3)
-		s.desk.land(2, nil)
-		s.desk.land(1, nil)
-		s.hears()
-		s.desk.land(0, nil)
-		s.hears("a", "b: failed", "c: failed", "d: failed")
-		if p.HighWatermark() != 1 {
-			t.Errorf("the high watermark is %d, want 1", p.HighWatermark())
-		}
-		if got := s.reopened(p); !strings.HasPrefix(got, "0:ax") || strings.Contains(got, " ") {
-			t.Errorf("after reopen there is more than the first: %.20s", got)
-		}
-	})
-}
-
-// A group that was taken before the failure and not yet sent must not be stored.
-func TestFailureWhileAGroupIsPrepared(t *testing.T) {
-	play(t, func(t *testing.T, s *scene) {
-		p := s.partition(0)
-		s.desk.hold = true
-		s.submit("a", appends(p, sized(t, 40<<10)))
-		s.flying(1)
-		s.desk.set(func(d *desk) {
-			d.room = func(int, bool) error {
-				h := s.desk.held[0]
-				s.desk.held = nil
-				h.done(errBroken)
-				return nil
-			}
-		})
-		s.submit("b", appends(p, sized(t, 40<<10)))
-		s.hears("a: failed", "b: failed")
-		if s.desk.commits != 1 {
-			t.Errorf("%d commits reached the store, want 1", s.desk.commits)
-		}
-	})
 }
 
 func TestFailedFsyncStopsEverything(t *testing.T) {
@@ -215,47 +156,6 @@ func TestDiskFull(t *testing.T) {
 		if got := content(t, p); got != "0:a" {
 			t.Errorf("got %s", got)
 		}
-	})
-}
-
-// Free space is asked for before every commit, counting what is on its way already.
-func TestRoomIsAskedForAllThatIsOnItsWay(t *testing.T) {
-	play(t, func(t *testing.T, s *scene) {
-		p := s.partition(0)
-		free := 100 << 10
-		s.desk.hold = true
-		s.desk.room = func(n int, essential bool) error {
-			if n > free {
-				return full(n, essential)
-			}
-			return nil
-		}
-		s.submit("a", appends(p, sized(t, 40<<10)))
-		s.submit("b", appends(p, sized(t, 40<<10)))
-		s.submit("c", appends(p, sized(t, 40<<10)))
-		s.flying(2)
-		s.hears("c: full")
-		essential := appends(p, sized(t, 40<<10))
-		essential.Essential = true
-		s.submit("d", essential)
-		s.hears("d: full")
-		free -= 80 << 10 // as the file system sees it once they are stored
-		s.desk.land(0, nil)
-		s.desk.land(0, nil)
-		s.submit("e", appends(p, sized(t, 10<<10)))
-		s.desk.land(0, nil)
-		s.hears("a", "b", "e")
-
-		free = 100 << 10
-		s.busy(func() { // each fits, all together do not
-			for _, name := range []string{"f", "g", "h"} {
-				tx := appends(p, sized(t, 40<<10))
-				tx.Essential = true
-				s.submitOnly(name, tx)
-			}
-		})
-		s.desk.land(0, nil)
-		s.hears("h: full", "f", "g")
 	})
 }
 

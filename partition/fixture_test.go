@@ -41,28 +41,28 @@ type held struct {
 	b     *store.Batch
 	bytes int
 	err   error
-	done  func(error)
+	told  chan error
 }
 
-func (d *desk) Commit(b *store.Batch, done func(error)) {
+func (d *desk) Commit(b *store.Batch) error {
 	d.mu.Lock()
 	d.commits++
 	n, fail, hold := d.commits, d.commit, d.hold
 	d.mu.Unlock()
-	h := &held{b: b, bytes: b.Bytes(), done: done}
+	h := &held{b: b, bytes: b.Bytes(), told: make(chan error, 1)}
 	if fail != nil {
 		h.err = fail(n)
 	}
 	if h.err == nil {
-		d.Store.Commit(b, func(err error) { h.err = err })
+		h.err = d.Store.Commit(b)
 	}
 	if !hold {
-		done(h.err)
-		return
+		return h.err
 	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.held = append(d.held, h)
+	d.mu.Unlock()
+	return <-h.told
 }
 
 func (d *desk) Room(n int, essential bool) error {
@@ -102,7 +102,7 @@ func (d *desk) land(i int, err error) {
 	if err == nil {
 		err = h.err
 	}
-	h.done(err)
+	h.told <- err
 	synctest.Wait()
 }
 

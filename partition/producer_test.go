@@ -350,9 +350,7 @@ func (s *scene) put(key []byte, value string) {
 	s.t.Helper()
 	var b store.Batch
 	b.Set(key, []byte(value))
-	s.desk.Store.Commit(&b, func(err error) {
-		if err != nil {
-			s.t.Error(err)
-		}
-	})
+	if err := s.desk.Store.Commit(&b); err != nil {
+		s.t.Error(err)
+	}
 }

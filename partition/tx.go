@@ -93,26 +93,26 @@ func (t *Tx) Reset() {
 func (t *Tx) take() bool { return t.state.CompareAndSwap(txQueued, txTaken) }
 
 // cost is what transactions add to a store commit.
-type cost struct{ entries, bytes, index int }
+type cost struct{ entries, bytes int }
 
 func (c cost) plus(d cost) cost {
-	return cost{c.entries + d.entries, c.bytes + d.bytes, c.index + d.index}
+	return cost{c.entries + d.entries, c.bytes + d.bytes}
 }
 
 func (c cost) within(l store.Limits) bool {
-	return c.entries <= l.Entries && c.bytes <= l.Bytes && c.index <= l.Index
+	return c.entries <= l.Entries && c.bytes <= l.Bytes
 }
 
 // measure returns the cost of t. What it reads is the caller's again once t is withdrawn, so
 // that is no business of the committing goroutine.
 func (t *Tx) measure() cost {
-	c := cost{t.Writes.Len(), t.Writes.Bytes(), t.Writes.Index()}
+	c := cost{t.Writes.Len(), t.Writes.Bytes()}
 	for i := range t.Appends {
 		a := &t.Appends[i]
 		n := len(a.Envelope)
-		c = c.plus(cost{1, store.BatchKeySize + n, store.IndexCost(store.BatchKeySize, n)})
+		c = c.plus(cost{1, store.BatchKeySize + n})
 		if a.Producer != nil || a.Envelope.Batch().Sequenced() {
-			c = c.plus(cost{1, log.MaxProducerSize, store.IndexCost(store.ProducerKeySize, log.MaxProducerSize-store.ProducerKeySize)})
+			c = c.plus(cost{1, log.MaxProducerSize})
 		}
 	}
 	return c

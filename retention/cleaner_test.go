@@ -279,7 +279,7 @@ func TestCleanAroundDamage(t *testing.T) {
 			content[k] = v[:len(v)-1] + "?"
 		}
 	}
-	w = open(t, revive(t, content, nil, true))
+	w = open(t, revive(t, content))
 	w.clean(Cleaner{}, CleanOptions{NowMs: 1 << 40})
 	var got []string
 	_, err := w.log.Read(0, nil, func(sb log.StoredBatch) bool {

@@ -72,11 +72,7 @@ func (w *world) Commit(b *store.Batch, synced bool) error {
 	return nil
 }
 
-func commitTo(st store.Store, b *store.Batch) error {
-	done := make(chan error, 1)
-	st.Commit(b, func(err error) { done <- err })
-	return <-done
-}
+func commitTo(st store.Store, b *store.Batch) error { return st.Commit(b) }
 
 // rec is a record as a test writes it; nil or a string.
 func rec(ms int64, key, value any, headers ...log.Header) log.Record {
@@ -329,33 +325,18 @@ func apply(content map[string]string, changes map[string]*string) {
 	}
 }
 
-// crashed is a store found after an unclean end.
-type crashed struct {
-	store.Store
-	recovery store.Recovery
-}
-
-func (c crashed) Recovery() store.Recovery { return c.recovery }
-
-// revive returns a store with this content, of which nothing counts as fsynced but, as
-// the case may be, what is in durable.
-func revive(t fataler, durable, rest map[string]string, trust bool) crashed {
+// revive returns a store with this content.
+func revive(t fataler, content map[string]string) store.Store {
 	t.Helper()
 	st := store.OpenMemory()
-	c := crashed{Store: st}
-	for i, part := range []map[string]string{durable, rest} {
-		var b store.Batch
-		for _, k := range slices.Sorted(maps.Keys(part)) {
-			b.Set([]byte(k), []byte(part[k]))
-		}
-		if err := commitTo(st, &b); err != nil {
-			t.Fatalf("revive: %v", err)
-		}
-		if i == 0 && trust {
-			c.recovery.Durable = 1
-		}
+	var b store.Batch
+	for _, k := range slices.Sorted(maps.Keys(content)) {
+		b.Set([]byte(k), []byte(content[k]))
 	}
-	return c
+	if err := st.Commit(&b); err != nil {
+		t.Fatalf("revive: %v", err)
+	}
+	return st
 }
 
 // open opens the log of a store as an owner does who expects that nothing is cut off.

@@ -172,7 +172,7 @@ func TestCleanerAgainstModel(t *testing.T) {
 				m.trim(start)
 			},
 			"reopen": func(t *rapid.T) {
-				w = open(t, crashed{Store: st})
+				w = open(t, st)
 			},
 			"": func(t *rapid.T) { check() },
 		})

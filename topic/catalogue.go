@@ -91,14 +91,8 @@ func Open(st store.Store, committer *partition.Committer, logger *zap.Logger) (*
 // earlier recovery that did not get this far, is fsynced before anything new is
 // written: it must not come back among that.
 func (c *Catalogue) settle(changed bool) error {
-	clean := c.st.Recovery().Clean
-	if clean && !changed {
+	if !changed {
 		return nil
-	}
-	if !clean {
-		if err := c.dropOrphans(); err != nil {
-			return err
-		}
 	}
 	if err := c.st.Sync(); err != nil {
 		return fmt.Errorf("catalogue: %w", err)

@@ -407,7 +407,6 @@ func TestDamagedTopic(t *testing.T) {
 				h.write("good", 0, 2)
 				h.raw(store.CatalogueKey(topicKey+"bad"), []byte(tt.value))
 				h.raw(store.LogStartKey(store.PartitionID{Topic: 9}), store.OffsetValue(5))
-				h.st.unclean = true
 				for range 2 {
 					h.reopen()
 					h.checkDamaged(t, "bad", tt.want)
@@ -460,7 +459,6 @@ func TestDamagedNumberOfAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.raw(store.CatalogueKey(topicKey+"b"), entry)
-		h.st.unclean = true
 		h.reopen()
 		if len(h.damage) != 2 || len(h.Damaged()) != 2 || h.keys(1) != 2 {
 			t.Errorf("told %v, damaged %v, %d keys", h.damage, h.Damaged(), h.keys(1))
@@ -485,7 +483,6 @@ func TestDamagedLogStart(t *testing.T) {
 		bad := h.create("bad", 2)
 		h.write("bad", 1, 3)
 		h.raw(store.LogStartKey(bad.Partitions()[1].ID()), []byte("soon"))
-		h.st.unclean = true
 		h.reopen()
 		if _, err := h.Get("bad"); !errors.Is(err, log.ErrCorruptValue) || !strings.Contains(err.Error(), "bad/1: log start offset") {
 			t.Errorf("get: %v", err)

@@ -37,20 +37,12 @@ type house struct {
 // floor is the store, with what can be changed about it.
 type floor struct {
 	store.Store
-	unclean bool                // says so of itself, and that nothing was fsynced
 	full    bool                // not even essential work fits
 	commit  func(nth int) error // why the n-th commit fails, when set
 	commits int
 	syncs   int
 	early   atomic.Bool // something was read or written after the fsync
 	fsync   error       // what Sync answers
-}
-
-func (f *floor) Recovery() store.Recovery {
-	if f.unclean {
-		return store.Recovery{}
-	}
-	return f.Store.Recovery()
 }
 
 func (f *floor) Room(n int, essential bool) error {
@@ -60,16 +52,15 @@ func (f *floor) Room(n int, essential bool) error {
 	return f.Store.Room(n, essential)
 }
 
-func (f *floor) Commit(b *store.Batch, done func(error)) {
+func (f *floor) Commit(b *store.Batch) error {
 	f.commits++
 	f.early.Store(true)
 	if f.commit != nil {
 		if err := f.commit(f.commits); err != nil {
-			done(err)
-			return
+			return err
 		}
 	}
-	f.Store.Commit(b, done)
+	return f.Store.Commit(b)
 }
 
 func (f *floor) Sync() error {
@@ -196,9 +187,7 @@ func (h *house) raw(key, value []byte) {
 	} else {
 		b.Set(key, value)
 	}
-	done := make(chan error, 1)
-	h.st.Store.Commit(&b, func(err error) { done <- err })
-	if err := <-done; err != nil {
+	if err := h.st.Store.Commit(&b); err != nil {
 		h.t.Fatal(err)
 	}
 }

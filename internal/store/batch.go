@@ -17,12 +17,11 @@ var (
 type Limits struct {
 	Entries int // operations in one batch
 	Bytes   int // sum of the sizes of keys and values
-	Index   int // Batch.Index: what goes to the index rather than to the value files
 }
 
 // Admits reports whether b is within l.
 func (l Limits) Admits(b *Batch) bool {
-	return len(b.ops) <= l.Entries && b.bytes <= l.Bytes && b.index <= l.Index
+	return len(b.ops) <= l.Entries && b.bytes <= l.Bytes
 }
 
 // Batch is a list of writes to be applied together. When a key occurs more than once
@@ -31,32 +30,11 @@ func (l Limits) Admits(b *Batch) bool {
 type Batch struct {
 	ops   []op
 	bytes int
-	index int
-	large bool // some value lives outside the index
 }
 
 type op struct {
 	key, value []byte
 	remove     bool
-}
-
-// Every entry of the index costs its key, a value shorter than 1 KiB or a pointer to a
-// longer one, and a little overhead. The figures are those of Badger's own
-// bookkeeping, which limits a transaction by them (Txn.checkSize).
-const (
-	indexPointer  = 12
-	indexOverhead = 12
-)
-
-func (o op) indexCost() int { return IndexCost(len(o.key), len(o.value)) }
-
-// IndexCost returns what one operation with a key and a value of these sizes adds to
-// Batch.Index; a deletion has a value of size 0.
-func IndexCost(key, value int) int {
-	if value >= inlineThreshold {
-		return key + indexPointer + indexOverhead
-	}
-	return key + value + indexOverhead
 }
 
 // Set stores value under key. Both belong to the batch until its commit is done.
@@ -72,8 +50,6 @@ func (b *Batch) Delete(key []byte) {
 func (b *Batch) add(o op) {
 	b.ops = append(b.ops, o)
 	b.bytes += len(o.key) + len(o.value)
-	b.index += o.indexCost()
-	b.large = b.large || len(o.value) >= inlineThreshold
 }
 
 // Truncate takes back every operation but the first n, so that a caller who folds the
@@ -84,7 +60,7 @@ func (b *Batch) Truncate(n int) {
 	}
 	kept := b.ops[:n]
 	clear(b.ops[n:])
-	b.ops, b.bytes, b.index, b.large = b.ops[:0], 0, 0, false
+	b.ops, b.bytes = b.ops[:0], 0
 	for _, o := range kept {
 		b.add(o)
 	}
@@ -94,8 +70,6 @@ func (b *Batch) Truncate(n int) {
 func (b *Batch) Append(other *Batch) {
 	b.ops = append(b.ops, other.ops...)
 	b.bytes += other.bytes
-	b.index += other.index
-	b.large = b.large || other.large
 }
 
 // Len returns the number of operations.
@@ -104,19 +78,14 @@ func (b *Batch) Len() int { return len(b.ops) }
 // Bytes returns the sum of the sizes of keys and values.
 func (b *Batch) Bytes() int { return b.bytes }
 
-// Index returns what the batch puts into the index, in the measure of Limits.Index:
-// for each operation its key, its value when that is shorter than 1 KiB, and 12 to 24
-// bytes.
-func (b *Batch) Index() int { return b.index }
-
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() { b.Truncate(0) }
 
 // check returns the reason to refuse b before anything of it is written.
 func (b *Batch) check(l Limits) error {
 	if !l.Admits(b) {
-		return fmt.Errorf("%w: %d operations, %d bytes, %d bytes of index; the limits are %d, %d, %d",
-			ErrTooLarge, len(b.ops), b.bytes, b.index, l.Entries, l.Bytes, l.Index)
+		return fmt.Errorf("%w: %d operations, %d bytes; the limits are %d and %d",
+			ErrTooLarge, len(b.ops), b.bytes, l.Entries, l.Bytes)
 	}
 	for _, o := range b.ops {
 		switch {

@@ -7,26 +7,6 @@ import (
 	"path/filepath"
 )
 
-// allocatedBytes returns what the files under dir occupy. Files may come and go
-// meanwhile.
-func allocatedBytes(dir string) (int64, error) {
-	var sum int64
-	err := filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
-		var info fs.FileInfo
-		if err == nil {
-			info, err = entry.Info()
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil && info.Mode().IsRegular() {
-			sum += fileBytes(info)
-		}
-		return err
-	})
-	return sum, err
-}
-
 // makeDir creates dir and the directories above it that are missing, durably.
 func makeDir(dir string) error {
 	var missing []string

@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"io"
 	"path"
 	"sync"
 	"time"
@@ -25,6 +25,9 @@ type diskStore struct {
 	gate *gate
 	once sync.Once
 	end  error // what Close returns
+
+	lock    io.Closer // of dir; nil where nobody else can open it
+	grounds []ground
 
 	files *valueLog
 
@@ -108,10 +111,8 @@ func (s *diskStore) apply(file *logFile, at int64, frame []byte, h frameHeader) 
 	})
 }
 
-// Commit implements Store. done is called before it returns.
-func (s *diskStore) Commit(b *Batch, done func(error)) { done(s.wrap("commit", s.write(b))) }
-
-func (s *diskStore) write(b *Batch) error {
+// Commit implements Store.
+func (s *diskStore) Commit(b *Batch) error {
 	if !s.gate.enter() {
 		return ErrClosed
 	}
@@ -119,10 +120,17 @@ func (s *diskStore) write(b *Batch) error {
 	if err := b.check(s.Limits()); err != nil {
 		return err
 	}
+	return s.wrap("commit", s.write(b))
+}
+
+func (s *diskStore) write(b *Batch) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if err := s.failure(); err != nil {
 		return err
+	}
+	if len(b.ops) == 0 {
+		return nil
 	}
 	s.frame.begin()
 	for _, o := range b.ops {
@@ -170,7 +178,7 @@ func (s *diskStore) fail(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed == nil {
-		s.failed = fmt.Errorf("the store has failed and must be opened again: %w", err)
+		s.failed = fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	return s.failed
 }
@@ -179,7 +187,7 @@ func (s *diskStore) wrap(what string, err error) error {
 	if err == nil || errors.Is(err, ErrClosed) {
 		return err
 	}
-	return fmt.Errorf("store %s: %s: %w", s.dir, what, err)
+	return fmt.Errorf("store %s: %s: %w", s.dir, what, named(err))
 }
 
 // Get implements Store.
@@ -264,24 +272,32 @@ func (v diskSnapshot) Close() {}
 // Limits implements Store.
 func (s *diskStore) Limits() Limits { return storeLimits() }
 
-// Recovery implements Store. What was found is a state that the store has had: nobody need check
-// it.
-func (s *diskStore) Recovery() Recovery { return Recovery{Clean: true, Durable: math.MaxUint64} }
-
 // Room implements Store.
 func (s *diskStore) Room(n int, essential bool) error {
 	if !s.gate.enter() {
 		return ErrClosed
 	}
 	defer s.gate.leave()
-	if err := s.failure(); err != nil {
-		return s.wrap("ask for free space", err)
+	if err := s.stand(); err != nil {
+		return s.wrap("look for its directory", err)
 	}
 	free, _, err := s.fs.Space(s.files.dir)
 	if err != nil {
-		return s.wrap("ask for free space", err)
+		return s.wrap("ask for free space", s.fail(err))
 	}
 	return roomIn(s.dir, s.opts.MinFreeBytes, free, n, essential)
+}
+
+// roomIn reports ErrDiskFull when writing n bytes would leave less than the reserve of what is free.
+func roomIn(dir string, reserve, free int64, n int, essential bool) error {
+	if essential {
+		reserve = min(reserve, max(reserve/4, minReserve))
+	}
+	if free-int64(n) < reserve {
+		return fmt.Errorf("store %s: %w: %d bytes free, %d to be written, %d in reserve",
+			dir, ErrDiskFull, free, n, reserve)
+	}
+	return nil
 }
 
 // Sync implements Store.
@@ -324,7 +340,7 @@ func (s *diskStore) mark() error {
 }
 
 // Reclaim implements Store. Nothing is given back yet.
-func (s *diskStore) Reclaim(ctx context.Context, _ ReclaimOptions) error {
+func (s *diskStore) Reclaim(ctx context.Context) error {
 	if !s.gate.enter() {
 		return ErrClosed
 	}
@@ -370,5 +386,9 @@ func (s *diskStore) close() error {
 	if err == nil {
 		err = s.files.sync()
 	}
-	return errors.Join(err, s.files.close())
+	err = errors.Join(err, s.files.close())
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
 }

@@ -8,36 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// freeBytes returns what an ordinary user may still write to the file system of path.
-func freeBytes(path string) (int64, error) {
-	var st unix.Statfs_t
-	for {
-		err := unix.Statfs(path, &st)
-		if err == nil {
-			return int64(st.Bavail) * int64(st.Bsize), nil
-		}
-		if !errors.Is(err, unix.EINTR) {
-			return 0, &fs.PathError{Op: "statfs", Path: path, Err: err}
-		}
-	}
-}
-
-// Preallocated is about how much of Size is in no use yet: nothing, where files have holes.
-const Preallocated = 0
-
-// fileBytes returns what a file occupies. Badger's files are sparse while in use: their
-// size says little.
-func fileBytes(info fs.FileInfo) int64 {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return st.Blocks * 512
-	}
-	return info.Size()
-}
 
 // lockDir takes the lock of dir, which dies with the process. It leaves no file.
 func lockDir(dir string) (io.Closer, error) {

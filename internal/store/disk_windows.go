@@ -11,24 +11,6 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-func freeBytes(path string) (int64, error) {
-	p, err := windows.UTF16PtrFromString(path)
-	if err != nil {
-		return 0, err
-	}
-	var free uint64
-	if err := windows.GetDiskFreeSpaceEx(p, &free, nil, nil); err != nil {
-		return 0, &fs.PathError{Op: "GetDiskFreeSpaceEx", Path: path, Err: err}
-	}
-	return int64(free), nil
-}
-
-// Preallocated is about how much of Size is in no use yet: files that the store makes
-// longer than they are filled, where the system counts all of that.
-const Preallocated = 2*valueFileSize + 6*memtableSize
-
-func fileBytes(info fs.FileInfo) int64 { return info.Size() }
-
 const lockName = "LOCK"
 
 // lockDir takes the lock of dir: a file that nobody else may open and that the system

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,7 +14,7 @@ import (
 )
 
 // commitUntilError commits small values until that fails.
-func commitUntilError(t *testing.T, s *badgerStore) error {
+func commitUntilError(t *testing.T, s *diskStore) error {
 	t.Helper()
 	for i := range 100_000 {
 		var b Batch
@@ -29,7 +28,7 @@ func commitUntilError(t *testing.T, s *badgerStore) error {
 }
 
 // expectFailed closes s, which has failed for a reason that says want.
-func expectFailed(t *testing.T, s *badgerStore, want string) {
+func expectFailed(t *testing.T, s *diskStore, want string) {
 	t.Helper()
 	var b Batch
 	b.Set([]byte("later"), []byte("v"))
@@ -39,14 +38,6 @@ func expectFailed(t *testing.T, s *badgerStore, want string) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v, want %q in it", doing, err, want)
 		}
-	}
-}
-
-// closeFailed closes a store that has failed, which Close says.
-func closeFailed(t *testing.T, s Store, want string) {
-	t.Helper()
-	if err := s.Close(); err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("close: got error %v, want %q in it", err, want)
 	}
 }
 
@@ -114,80 +105,26 @@ func TestDirectoryReplaced(t *testing.T) {
 	closeStore(t, other)
 }
 
-// A memtable cannot be written to a table: Badger would try for ever.
-func TestTableCannotBeCreated(t *testing.T) {
+// There is no next value file: the store fails, and says so.
+func TestValueFileCannotBeCreated(t *testing.T) {
 	running := goleak.IgnoreCurrent()
 	dir := t.TempDir()
-	s := openTemp(t, dir, Options{memtable: 1 << 20})
+	s := openTemp(t, dir, Options{fileSize: 1 << 20})
 	set(t, s, "a", "1")
-	block(t, dir, "%06d.sst")
-	if err := commitUntilError(t, s); !strings.Contains(err.Error(), "file exists") { // Badger drops the chain
+	block := filepath.Join(dir, valuesName, valueFileName(s.files.next))
+	if err := os.Mkdir(block, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := commitUntilError(t, s); !errors.Is(err, ErrFailed) || !errors.Is(err, fs.ErrExist) {
 		t.Errorf("got error %v", err)
 	}
 	expectGet(t, s, "a", "1")
 	expectFailed(t, s, "file exists")
 	goleak.VerifyNone(t, running)
-	unblock(t, dir, "%06d.sst")
-	s = openTemp(t, dir, Options{memtable: 1 << 20})
-	expectGet(t, s, "a", "1")
-	closeStore(t, s)
-}
-
-// There is no file for the next memtable: Badger would end the process.
-func TestMemtableCannotBeCreated(t *testing.T) {
-	dir, err := os.MkdirTemp("", "samsa-test-")
-	if err != nil {
+	if err := os.Remove(block); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // what Badger has left behind may be writing a table still
-		for range 100 {
-			if os.RemoveAll(dir) == nil {
-				return
-			}
-		}
-	})
-	s := openTemp(t, dir, Options{memtable: 1 << 20})
-	set(t, s, "a", "1")
-	block(t, dir, "%05d.mem")
-	done := make(chan error, 16)
-	var failed error
-	for i := 0; failed == nil && i < 100_000; i++ { // many at a time are on their way
-		if len(done) == cap(done) || i >= cap(done) {
-			failed = <-done
-		}
-		var b Batch
-		b.Set(childKey(i), bytes.Repeat([]byte{'v'}, 500))
-		s.Commit(&b, func(err error) { done <- err })
-	}
-	if failed == nil {
-		t.Fatal("all commits succeeded")
-	}
-	for after := 0; after < 1000; { // reads that began when the full memtable was a table
-		if len(s.db.Tables()) > 0 {
-			after++
-		}
-		expectGet(t, s, "a", "1")
-		expectGet(t, s, string(childKey(10)), strings.Repeat("v", 500))
-	}
-	expectFailed(t, s, "is a directory")
-}
-
-// block puts a directory where Badger is going to create a file.
-func block(t *testing.T, dir, format string) {
-	eachFile(t, dir, format, func(path string) error { return os.Mkdir(path, 0o755) })
-}
-
-func unblock(t *testing.T, dir, format string) { eachFile(t, dir, format, os.RemoveAll) }
-
-func eachFile(t *testing.T, dir, format string, fn func(path string) error) {
-	t.Helper()
-	for i := range 100 {
-		path := filepath.Join(dir, indexName, fmt.Sprintf(format, i))
-		if info, err := os.Stat(path); err == nil && !info.IsDir() {
-			continue
-		}
-		if err := fn(path); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s = openTemp(t, dir, Options{})
+	expectGet(t, s, "a", "1")
+	closeStore(t, s)
 }

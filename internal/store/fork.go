@@ -48,7 +48,7 @@ func (s *memoryStore) fork(which func() *memoryTree) (Store, error) {
 	if tree == nil {
 		return nil, errNotKept
 	}
-	f := &memoryStore{gate: newGate(), tree: tree.Copy(), version: s.version, forked: true}
+	f := &memoryStore{gate: newGate(), tree: tree.Copy(), version: s.version}
 	if s.synced != nil {
 		f.synced = f.tree.Copy()
 	}

@@ -12,11 +12,12 @@ import (
 
 // The layout of a data directory:
 //
-//	FORMAT          "samsa 1\n"; written first, so that a directory without it is not ours
-//	index/          Badger's LSM tree: few files
-//	values/         Badger's value log: a file for every 64 MiB
+//	FORMAT          "samsa 2\n"; written first, so that a directory without it is not ours
+//	LOCK            while it is open, where locks are files
+//	index/
+//	values/         value files: what was committed (frame.go)
 const (
-	FormatVersion = 1
+	FormatVersion = 2
 	formatName    = "FORMAT"
 	formatTemp    = "FORMAT.tmp"
 	formatPrefix  = "samsa "
@@ -77,8 +78,11 @@ func checkFormat(text string) error {
 	if !ok || err != nil || version == 0 || strconv.FormatUint(version, 10) != number {
 		return fmt.Errorf("%w: its file %s is not understood", ErrNotDirectory, formatName)
 	}
+	if version < FormatVersion {
+		return fmt.Errorf("%w; it has version %d, this library knows version %d", ErrOldFormat, version, FormatVersion)
+	}
 	if version > FormatVersion {
-		return fmt.Errorf("%w: it has version %d, this library knows versions up to %d",
+		return fmt.Errorf("%w: it has version %d, this library knows version %d",
 			ErrNewerFormat, version, FormatVersion)
 	}
 	return nil
@@ -87,12 +91,12 @@ func checkFormat(text string) error {
 // checkEmpty refuses a directory that holds anything but what an interrupted creation
 // leaves behind.
 func checkEmpty(dir string) error {
-	names, err := listDir(dir)
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if name != formatTemp && name != "LOCK" { // LOCK: our own, where locks are files
+	for _, e := range entries {
+		if name := e.Name(); name != formatTemp && name != "LOCK" { // LOCK: our own, where locks are files
 			return fmt.Errorf("%w: it has no file %s but holds %q", ErrNotDirectory, formatName, name)
 		}
 	}

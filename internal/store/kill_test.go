@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -26,7 +25,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	// A check opens a Badger several times; ask for more with -rapid.checks.
+	// A check opens a store several times; ask for more with -rapid.checks.
 	if err := flag.Set("rapid.checks", "20"); err != nil {
 		panic(err)
 	}
@@ -44,8 +43,7 @@ func childValue(i int) []byte {
 	return bytes.Repeat(fmt.Appendf(nil, "%08d.", i), size/9+1)
 }
 
-// childWork goes on from the newest key: it writes key after key, several commits in
-// flight, deletes old ones, syncs and reclaims, and says each time when that is done:
+// childWork goes on from the newest key: it writes key after key, deletes old ones, syncs and reclaims, and says each time when that is done:
 // "open", "set N", "gone N" (all keys below N), "synced N".
 func childWork(dir string) error {
 	s, err := Open(dir, Options{})
@@ -61,24 +59,14 @@ func childWork(dir string) error {
 		return err
 	}
 	fmt.Println("open")
-	var (
-		flights sync.WaitGroup
-		slots   = make(chan struct{}, 8)
-	)
 	for i := next; ; i++ {
 		var b Batch
 		b.Set(childKey(i), childValue(i))
 		b.Set([]byte("last"), childKey(i))
-		slots <- struct{}{}
-		flights.Add(1)
-		s.Commit(&b, func(err error) {
-			if err != nil {
-				panic(err)
-			}
-			fmt.Println("set", i)
-			<-slots
-			flights.Done()
-		})
+		if err := s.Commit(&b); err != nil {
+			return err
+		}
+		fmt.Println("set", i)
 		if i%500 == 499 {
 			if err := s.Sync(); err != nil {
 				return err
@@ -87,7 +75,6 @@ func childWork(dir string) error {
 		if i%2000 != 1999 {
 			continue
 		}
-		flights.Wait()
 		for ; low < i-2000; low += 500 {
 			var b Batch
 			for k := range 500 {
@@ -98,7 +85,7 @@ func childWork(dir string) error {
 			}
 		}
 		fmt.Println("gone", low)
-		if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
+		if err := s.Reclaim(context.Background()); err != nil {
 			return err
 		}
 	}

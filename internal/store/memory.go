@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"math"
 	"sync"
 
 	"github.com/tidwall/btree"
 )
 
 // OpenMemory returns an empty store that lives in memory only. It opens in
-// microseconds, has no goroutine, and its Commit calls done before it returns.
+// microseconds and has no goroutine.
 func OpenMemory() Store {
 	return &memoryStore{gate: newGate(), tree: newMemoryTree()}
 }
@@ -26,7 +25,6 @@ type memoryStore struct {
 	tree    *memoryTree
 	copied  *memoryTree // of tree as it is now, nil when nobody asked since the last commit
 	version uint64
-	forked  bool        // began as a fork, and does not change
 	synced  *memoryTree // as of the last Sync; nil before KeepSynced
 }
 
@@ -60,9 +58,7 @@ func newMemoryTree() *memoryTree {
 	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
 }
 
-func (s *memoryStore) Commit(b *Batch, done func(error)) { done(s.commit(b)) }
-
-func (s *memoryStore) commit(b *Batch) error {
+func (s *memoryStore) Commit(b *Batch) error {
 	if !s.gate.enter() {
 		return ErrClosed
 	}
@@ -200,10 +196,6 @@ func (s *memoryStore) snapshot() *memoryTree {
 
 func (s *memoryStore) Limits() Limits { return storeLimits() }
 
-func (s *memoryStore) Recovery() Recovery {
-	return Recovery{Clean: true, Durable: math.MaxUint64, Sound: s.forked}
-}
-
 func (s *memoryStore) Room(int, bool) error { return s.alive() }
 
 func (s *memoryStore) Sync() error {
@@ -219,7 +211,7 @@ func (s *memoryStore) Sync() error {
 	return nil
 }
 
-func (s *memoryStore) Reclaim(ctx context.Context, _ ReclaimOptions) error {
+func (s *memoryStore) Reclaim(ctx context.Context) error {
 	return errors.Join(s.alive(), ctx.Err())
 }
 

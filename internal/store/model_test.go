@@ -11,7 +11,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/samsa-go/samsa/internal/vfs"
 	"github.com/samsa-go/samsa/internal/vfs/vfstest"
 )
 
@@ -25,22 +24,18 @@ func TestModel(t *testing.T) {
 				case "simulated disk":
 					disk := vfstest.NewDisk(0)
 					m.reopened = func() (Store, error) { return openDisk(disk, ".", Options{fileSize: 20_000}) }
-				case "badger", "disk":
+				case "disk":
 					dir, err := os.MkdirTemp("", "model")
 					if err != nil {
 						rt.Fatal(err)
 					}
 					defer func() { _ = os.RemoveAll(dir) }()
-					m.reopened = func() (Store, error) { return Open(dir, Options{}) }
-					if c.name == "disk" {
-						m.reopened = func() (Store, error) { return openDisk(vfs.OS{}, dir, Options{fileSize: 20_000}) }
-					}
+					m.reopened = func() (Store, error) { return Open(dir, Options{fileSize: 20_000}) }
 				}
 				m.open(rt)
 				defer func() { _ = m.store.Close() }()
 				rt.Repeat(map[string]func(*rapid.T){
 					"commit":  m.commit,
-					"several": m.commitSeveral,
 					"get":     m.get,
 					"scan":    m.scan,
 					"reopen":  m.reopen,
@@ -97,19 +92,6 @@ func (m *model) commit(t *rapid.T) {
 	}
 }
 
-func (m *model) commitSeveral(t *rapid.T) {
-	n := rapid.IntRange(2, 5).Draw(t, "commits")
-	results := make(chan error, n)
-	for range n {
-		m.store.Commit(m.draw(t), func(err error) { results <- err })
-	}
-	for range n {
-		if err := <-results; err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func (m *model) get(t *rapid.T) {
 	key := keys.Draw(t, "key")
 	got, err := m.store.Get([]byte(key))
@@ -162,9 +144,6 @@ func (m *model) reopen(t *rapid.T) {
 		t.Fatal(err)
 	}
 	m.open(t)
-	if !m.store.Recovery().Clean {
-		t.Fatal("not clean after Close")
-	}
 	m.compare(t, Range{})
 }
 
@@ -178,7 +157,7 @@ func (m *model) reclaim(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "seldom") > 0 {
 		t.Skip("not now")
 	}
-	if err := m.store.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
+	if err := m.store.Reclaim(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	m.compare(t, Range{})

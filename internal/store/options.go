@@ -1,16 +1,11 @@
 package store
 
-import (
-	"cmp"
-
-	"go.uber.org/zap"
-)
+import "go.uber.org/zap"
 
 const (
 	defaultMinFreeBytes = 64 << 20
 
-	// minReserve is what Badger may need at any time to write a memtable to a table
-	// and to compact the index, while nothing else is written.
+	// minReserve is nobody's but the store's own.
 	minReserve = 16 << 20
 
 	maxKeySize      = 1024
@@ -18,7 +13,6 @@ const (
 
 	limitEntries = 4096
 	limitBytes   = 32 << 20
-	limitIndex   = 1 << 20
 )
 
 // Options of a store on disk. The zero value is right for most.
@@ -26,28 +20,22 @@ type Options struct {
 	// MinFreeBytes is the reserve: Room refuses writes that would leave the file
 	// system with less than this. 0 means 64 MiB.
 	MinFreeBytes int64
-	// Logger receives Badger's errors and warnings, as warnings, and what the store has to say
-	// itself. Nil means silence.
+	// Logger receives what the store has to say. Nil means silence.
 	Logger *zap.Logger
 
-	valueFile int64 // size of a value file; only tests have others than valueFileSize
-	memtable  int64 // likewise, memtableSize
-
-	fileSize int64    // of a value file of diskStore; only tests have others than valueFileMin
-	boot     [16]byte // what tells this start of the machine from others; zero when nothing does
+	fileSize int64    // of a value file; only tests have others than valueFileMin
+	boot     [16]byte // what tells this start of the machine from others; Open finds it unless a test has set it
 }
 
 func (o Options) withDefaults() Options {
 	if o.MinFreeBytes == 0 {
 		o.MinFreeBytes = defaultMinFreeBytes
 	}
-	o.valueFile = cmp.Or(o.valueFile, valueFileSize)
-	o.memtable = cmp.Or(o.memtable, memtableSize)
 	return o
 }
 
 // storeLimits are the same for every implementation, so that what fits the memory
 // store in a test fits the disk in production.
 func storeLimits() Limits {
-	return Limits{Entries: limitEntries, Bytes: limitBytes, Index: limitIndex}
+	return Limits{Entries: limitEntries, Bytes: limitBytes}
 }

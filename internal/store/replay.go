@@ -318,3 +318,12 @@ func (r *replay) checkUnbegun(f *replayedFile) error {
 func (r *replay) drop(f *replayedFile) error {
 	return errors.Join(f.file.Close(), r.l.fs.Remove(r.l.path(f.number)))
 }
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}

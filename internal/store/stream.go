@@ -233,9 +233,7 @@ func commitNow(st Store, b *Batch) error {
 	if err := st.Room(b.Bytes(), false); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	st.Commit(b, func(err error) { done <- err })
-	return <-done
+	return st.Commit(b)
 }
 
 // cutEntry returns the first entry of a block, and what is behind it.

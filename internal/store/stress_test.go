@@ -11,42 +11,13 @@ import (
 	"testing"
 )
 
-// writer is the one who commits: several commits in flight, except in a pause.
-type writer struct {
-	store   Store
-	turn    sync.Mutex
-	flights sync.WaitGroup
-	slots   chan struct{}
-}
-
-func newWriter(s Store) *writer { return &writer{store: s, slots: make(chan struct{}, 8)} }
-
-func (w *writer) commit(b *Batch, done func(error)) {
-	w.turn.Lock()
-	defer w.turn.Unlock()
-	w.slots <- struct{}{}
-	w.flights.Add(1)
-	w.store.Commit(b, func(err error) {
-		done(err)
-		<-w.slots
-		w.flights.Done()
-	})
-}
-
-func (w *writer) pause(fn func() error) error {
-	w.turn.Lock()
-	defer w.turn.Unlock()
-	w.flights.Wait()
-	return fn()
-}
-
 // fact is the last that is known of a key.
 type fact struct {
 	commit  int // that set or deleted it
 	deleted bool
 }
 
-// facts is a model that keeps up with commits in flight.
+// facts is a model that keeps up with commits.
 type facts struct {
 	mu        sync.Mutex
 	done      map[string]fact // what a read that starts now must see, or something newer
@@ -135,7 +106,7 @@ func TestReclaimBesideEverything(t *testing.T) {
 	if testing.Short() {
 		commits, rounds = 600, 2
 	}
-	opts := Options{valueFile: 1 << 20, memtable: 256 << 10}
+	opts := Options{fileSize: 1 << 20}
 	dir := t.TempDir()
 	model := &facts{done: map[string]fact{}, deletions: map[string]int{}}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -147,7 +118,7 @@ func TestReclaimBesideEverything(t *testing.T) {
 		killed := openTemp(t, copyStore(t, dir), opts)
 		model.check(t, killed, true)
 		for range 2 {
-			if err := killed.Reclaim(t.Context(), ReclaimOptions{Pause: atOnce}); err != nil {
+			if err := killed.Reclaim(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			model.check(t, killed, true)
@@ -163,8 +134,7 @@ func TestReclaimBesideEverything(t *testing.T) {
 	model.check(t, s, true)
 }
 
-func stressRound(t *testing.T, s *badgerStore, model *facts, random *rand.Rand, next *int, commits int) {
-	w := newWriter(s)
+func stressRound(t *testing.T, s *diskStore, model *facts, random *rand.Rand, next *int, commits int) {
 	var helpers sync.WaitGroup
 	stop := make(chan struct{})
 	beside := func(work func()) {
@@ -181,17 +151,13 @@ func stressRound(t *testing.T, s *badgerStore, model *facts, random *rand.Rand, 
 	}
 	reclaiming, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	reclaims, rewrites := 0, 0
+	reclaims := 0
 	beside(func() {
-		before, _ := newestValueFile(s.values())
-		err := s.Reclaim(reclaiming, ReclaimOptions{Pause: w.pause})
+		err := s.Reclaim(reclaiming)
 		if err != nil && !errors.Is(err, context.Canceled) {
 			t.Errorf("Reclaim: %v", err)
 		}
 		reclaims++
-		if after, _ := newestValueFile(s.values()); after > before {
-			rewrites++
-		}
 	})
 	beside(func() { model.check(t, s, true) })
 	beside(func() { model.check(t, s, false) })
@@ -202,26 +168,22 @@ func stressRound(t *testing.T, s *badgerStore, model *facts, random *rand.Rand, 
 	})
 	for i := range commits {
 		if i == commits-commits/8 {
-			interrupt() // leaves a rewrite unsettled, with luck
+			interrupt()
 		}
 		b, batch := stressBatch(random, *next)
 		*next++
 		model.submitted(batch)
-		w.commit(b, func(err error) {
-			if err != nil {
-				t.Errorf("Commit: %v", err)
-				return
-			}
-			model.stored(batch)
-		})
+		if err := s.Commit(b); err != nil {
+			t.Errorf("Commit: %v", err)
+			break
+		}
+		model.stored(batch)
 	}
 	close(stop)
 	helpers.Wait()
-	w.flights.Wait()
 	if reclaims == 0 {
 		t.Error("no Reclaim: this tests nothing")
 	}
-	t.Logf("%d reclaims, %d beside new value files", reclaims, rewrites)
 }
 
 // stressBatch sets and deletes among 400 keys, of which some live long.

@@ -4,48 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 )
-
-// Commit several batches without waiting; each writes the same keys with its number.
-func TestCommitsInFlightTakeEffectInOrder(t *testing.T) {
-	both(t, func(t *testing.T, s Store) {
-		const commits, keys = 400, 20
-		var (
-			wg    sync.WaitGroup
-			order []int
-			busy  sync.Mutex
-		)
-		for i := range commits {
-			wg.Add(1)
-			b := numbered(i, keys, 30+(i%3)*2000)
-			s.Commit(b, func(err error) {
-				defer wg.Done()
-				if err != nil {
-					t.Errorf("commit %d: %v", i, err)
-				}
-				if !busy.TryLock() {
-					t.Error("two done functions at once")
-					return
-				}
-				order = append(order, i)
-				busy.Unlock()
-			})
-		}
-		wg.Wait()
-		if !slices.IsSorted(order) || len(order) != commits {
-			t.Errorf("done in the order %v", order)
-		}
-		for k := range keys {
-			v, err := s.Get(fmt.Appendf(nil, "key%d", k))
-			if err != nil || !bytes.HasPrefix(v, fmt.Appendf(nil, "%06d", commits-1)) {
-				t.Errorf("key%d is %.10q, %v; want the last commit", k, v, err)
-			}
-		}
-	})
-}
 
 func numbered(i, keys, size int) *Batch {
 	b := &Batch{}
@@ -104,20 +65,12 @@ func TestCommitIsAtomicForReaders(t *testing.T) {
 				}
 			})
 		}
-		var wg sync.WaitGroup
 		for i := 1; i <= commits; i++ {
-			wg.Add(1)
-			s.Commit(numbered(i, keys, 30+i%2*2000), func(err error) {
-				defer wg.Done()
-				if err != nil {
-					t.Errorf("commit: %v", err)
-				}
-				mu.Lock()
-				stored = i
-				mu.Unlock()
-			})
+			commit(t, s, numbered(i, keys, 30+i%2*2000))
+			mu.Lock()
+			stored = i
+			mu.Unlock()
 		}
-		wg.Wait()
 		close(stop)
 		readers.Wait()
 	})
@@ -136,19 +89,13 @@ func TestSyncBesideCommits(t *testing.T) {
 			})
 		}
 		for i := range 100 {
-			wg.Add(1)
-			s.Commit(numbered(i, 3, 2000), func(err error) {
-				if err != nil {
-					t.Errorf("Commit: %v", err)
-				}
-				wg.Done()
-			})
+			commit(t, s, numbered(i, 3, 2000))
 		}
 		wg.Wait()
 	})
 }
 
-// Close waits for commits in flight and scans; a scan may still read meanwhile, or
+// Close waits for the commit at work and for scans; a scan may still read meanwhile, or
 // learn that the store is closed, but never hangs.
 func TestCloseWaits(t *testing.T) {
 	both(t, func(t *testing.T, s Store) {
@@ -173,23 +120,24 @@ func TestCloseWaits(t *testing.T) {
 			}
 		}()
 		<-inScan
-		var outcomes sync.WaitGroup
-		for i := range 50 {
-			outcomes.Add(1)
-			s.Commit(numbered(i, 3, 2000), func(err error) {
-				if err != nil {
-					t.Errorf("commit before Close: %v", err)
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for i := 0; ; i++ {
+				if err := s.Commit(numbered(i, 3, 2000)); err != nil {
+					if !errors.Is(err, ErrClosed) {
+						t.Errorf("commit while the store closes: %v", err)
+					}
+					return
 				}
-				outcomes.Done()
-			})
-		}
+			}
+		})
 		closed := make(chan error)
 		go func() { closed <- s.Close() }()
 		close(goOn)
 		if err := <-closed; err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		outcomes.Wait()
+		writer.Wait()
 		<-scanned
 	})
 }

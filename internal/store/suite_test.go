@@ -22,9 +22,8 @@ var constructors = []struct {
 	name string
 	open func(t testing.TB) Store
 }{
-	{"badger", func(t testing.TB) Store { return openTemp(t, t.TempDir(), Options{}) }},
 	{"memory", func(testing.TB) Store { return OpenMemory() }},
-	{"disk", func(t testing.TB) Store { return openNew(t, vfs.OS{}, t.TempDir()) }},
+	{"disk", func(t testing.TB) Store { return openTemp(t, t.TempDir(), Options{}) }},
 	{"simulated disk", func(t testing.TB) Store { return openNew(t, vfstest.NewDisk(0), ".") }},
 }
 
@@ -37,13 +36,13 @@ func openNew(t testing.TB, fs vfs.FS, dir string) *diskStore {
 	return s
 }
 
-func openTemp(t testing.TB, dir string, opts Options) *badgerStore {
+func openTemp(t testing.TB, dir string, opts Options) *diskStore {
 	t.Helper()
 	s, err := Open(dir, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.(*badgerStore)
+	return s.(*diskStore)
 }
 
 // both runs the test with each store, closes it, and looks for what is left running.
@@ -68,11 +67,7 @@ func commit(t testing.TB, s Store, b *Batch) {
 	}
 }
 
-func tryCommit(s Store, b *Batch) error {
-	result := make(chan error, 1)
-	s.Commit(b, func(err error) { result <- err })
-	return <-result
-}
+func tryCommit(s Store, b *Batch) error { return s.Commit(b) }
 
 func set(t testing.TB, s Store, keyValues ...string) {
 	t.Helper()
@@ -311,7 +306,7 @@ func TestVersionsRise(t *testing.T) {
 	})
 }
 
-func TestBytesAreTheCallersAfterDone(t *testing.T) {
+func TestBytesAreTheCallersAfterCommit(t *testing.T) {
 	both(t, func(t *testing.T, s Store) {
 		key, value, large := []byte("key"), []byte("value"), bytes.Repeat([]byte("x"), 5000)
 		var b Batch
@@ -339,11 +334,8 @@ func TestBytesAreTheCallersAfterDone(t *testing.T) {
 	})
 }
 
-func TestNewStoreIsClean(t *testing.T) {
+func TestNewStoreHasRoom(t *testing.T) {
 	both(t, func(t *testing.T, s Store) {
-		if got := s.Recovery(); !got.Clean {
-			t.Errorf("Recovery() = %+v, want clean", got)
-		}
 		if err := s.Room(1<<20, false); err != nil {
 			t.Errorf("Room: %v", err)
 		}
@@ -354,7 +346,7 @@ func TestReclaimKeepsWhatIsThere(t *testing.T) {
 	both(t, func(t *testing.T, s Store) {
 		set(t, s, "a", "1", "b", strings.Repeat("2", 3000), "c", "3")
 		remove(t, s, "a")
-		if err := s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}); err != nil {
+		if err := s.Reclaim(context.Background()); err != nil {
 			t.Fatalf("Reclaim: %v", err)
 		}
 		expect(t, "all", dump(t, s, Range{}), "b="+strings.Repeat("2", 3000)+" c=3")
@@ -363,7 +355,7 @@ func TestReclaimKeepsWhatIsThere(t *testing.T) {
 
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()
-		if err := s.Reclaim(ended, ReclaimOptions{Pause: atOnce}); !errors.Is(err, context.Canceled) {
+		if err := s.Reclaim(ended); !errors.Is(err, context.Canceled) {
 			t.Errorf("Reclaim with an ended context: %v", err)
 		}
 	})
@@ -392,7 +384,7 @@ func TestClosedStore(t *testing.T) {
 			"Scan":    s.Scan(Range{}, func(Entry) (bool, error) { return true, nil }),
 			"Room":    s.Room(1, true),
 			"Sync":    s.Sync(),
-			"Reclaim": s.Reclaim(context.Background(), ReclaimOptions{Pause: atOnce}),
+			"Reclaim": s.Reclaim(context.Background()),
 			"Size":    sizeErr,
 		} {
 			if !errors.Is(err, ErrClosed) {

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/samsa-go/samsa/internal/vfs"
+)
+
+// Open opens the store in dir and creates it, and dir, when there is none.
+//
+// Errors name dir and wrap ErrNotDirectory, ErrOldFormat, ErrNewerFormat, ErrReadOnly or
+// ErrLocked when it is one of these; then nothing was written. What is damaged is ErrCorrupt.
+func Open(dir string, opts Options) (Store, error) {
+	s, err := open(dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", dir, dirError(err))
+	}
+	return s, nil
+}
+
+func open(dir string, opts Options) (*diskStore, error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%w: it is a file", ErrNotDirectory)
+	}
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openLocked(dir, opts)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	s.lock = lock
+	return s, nil
+}
+
+// openLocked opens the store in dir, whose lock the caller holds.
+func openLocked(dir string, opts Options) (*diskStore, error) {
+	if err := prepareDir(dir); err != nil {
+		return nil, err
+	}
+	if opts.boot == ([16]byte{}) {
+		opts.boot = bootID()
+	}
+	grounds, err := groundsOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openDisk(vfs.OS{}, filepath.ToSlash(dir), opts)
+	if err != nil {
+		return nil, err
+	}
+	s.grounds = grounds
+	return s, nil
+}
+
+// bootID returns what tells this start of the machine from others, or zero when nothing does.
+func bootID() (id [16]byte) {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id") // Linux has it
+	if err != nil {
+		return id
+	}
+	b, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(string(text)), "-", ""))
+	if err != nil || len(b) != len(id) {
+		return id
+	}
+	return [16]byte(b)
+}
+
+// dirError gives err the sentinel that the caller of Open can act on, if there is one.
+func dirError(err error) error {
+	switch {
+	case errors.Is(err, ErrLocked), errors.Is(err, ErrNotDirectory), errors.Is(err, ErrOldFormat), errors.Is(err, ErrNewerFormat), errors.Is(err, ErrCorrupt):
+		return err
+	case errors.Is(err, vfs.ErrNoSpace):
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	case isReadOnly(err):
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	case isNotDir(err):
+		return fmt.Errorf("%w: %w", ErrNotDirectory, err)
+	}
+	return named(err)
+}

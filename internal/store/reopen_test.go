@@ -1,0 +1,152 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+func closeStore(t testing.TB, s Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+}
+
+func syncStore(t testing.TB, s Store) {
+	t.Helper()
+	if err := s.Sync(); err != nil {
+		t.Fatalf("Sync: %v", err)
+	}
+}
+
+// newestVersion returns the version of the newest entry in s.
+func newestVersion(t testing.TB, s Store) uint64 {
+	t.Helper()
+	var newest uint64
+	err := s.Scan(Range{KeysOnly: true}, func(e Entry) (bool, error) {
+		newest = max(newest, e.Version)
+		return true, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newest
+}
+
+func TestReopenKeepsEverything(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "not", "yet", "there")
+	s := openTemp(t, dir, Options{})
+	set(t, s, "a", "1", "b", strings.Repeat("2", 5000), "c", "3")
+	remove(t, s, "c")
+	closeStore(t, s)
+	for round := range 3 {
+		s = openTemp(t, dir, Options{})
+		before := newestVersion(t, s)
+		expectGet(t, s, "a", "1")
+		expectGet(t, s, "b", strings.Repeat("2", 5000))
+		expectGone(t, s, "c")
+		set(t, s, "d", fmt.Sprint(round))
+		expectGet(t, s, "d", fmt.Sprint(round))
+		if now := newestVersion(t, s); now <= before {
+			t.Errorf("round %d: version %d was given after %d", round, now, before)
+		}
+		closeStore(t, s)
+	}
+}
+
+// A store that is opened and closed many times does not collect files.
+func TestReopeningAddsNoFiles(t *testing.T) {
+	dir := t.TempDir()
+	s := openTemp(t, dir, Options{})
+	set(t, s, "a", strings.Repeat("1", 5000))
+	closeStore(t, s)
+	for range 5 {
+		closeStore(t, openTemp(t, dir, Options{}))
+	}
+	for _, sub := range []string{indexName, valuesName} {
+		entries, err := os.ReadDir(filepath.Join(dir, sub))
+		if err != nil || len(entries) > 6 {
+			t.Errorf("%s: %q, %v", sub, entries, err)
+		}
+	}
+}
+
+func TestOptionsLogger(t *testing.T) {
+	core, logs := observer.New(zapcore.DebugLevel)
+	s := openTemp(t, t.TempDir(), Options{Logger: zap.New(core)})
+	set(t, s, "a", "1")
+	closeStore(t, s)
+	for _, entry := range logs.TakeAll() {
+		t.Errorf("in an ordinary life: %v %q", entry.Level, entry.Message)
+	}
+}
+
+func TestSize(t *testing.T) {
+	s := openTemp(t, t.TempDir(), Options{})
+	defer closeStore(t, s)
+	empty, err := s.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fillStore(t, s, 100, 64<<10)
+	full, err := s.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if grown := full - empty; grown < 100*64<<10-valueFileMin || grown > 120*64<<10+valueFileMin {
+		t.Errorf("grew by %d bytes for %d", grown, 100*64<<10)
+	}
+}
+
+func TestRoomWithHugeReserve(t *testing.T) {
+	s := openTemp(t, t.TempDir(), Options{MinFreeBytes: 1 << 60})
+	defer closeStore(t, s)
+	for _, essential := range []bool{false, true} {
+		err := s.Room(1, essential)
+		if !errors.Is(err, ErrDiskFull) || !strings.Contains(err.Error(), s.dir) {
+			t.Errorf("Room(1, %v) = %v", essential, err)
+		}
+	}
+}
+
+// A file system with x bytes free and a reserve of r: room for x-r bytes, essential
+// writes get another 3/4 r, but the last 16 MiB are nobody's.
+func TestRoomUsesReserve(t *testing.T) {
+	s := openTemp(t, t.TempDir(), Options{})
+	defer closeStore(t, s)
+	const r = 64 << 20
+	for _, c := range []struct {
+		reserve   int64
+		free      int64
+		n         int
+		essential bool
+		full      bool
+	}{
+		{r, r, 0, false, false},
+		{r, r - 1, 0, false, true},
+		{r, r + 10, 10, false, false},
+		{r, r + 10, 11, false, true},
+		{r, r, 3 * r / 4, true, false},
+		{r, r, 3*r/4 + 1, true, true},
+		{2 * r, 2 * r, 3 * r / 2, true, false},
+		{2 * r, 2 * r, 3*r/2 + 1, true, true},
+		{r / 2, r / 2, r / 4, true, false},
+		{r / 2, r / 2, r/4 + 1, true, true},
+		{1000, 1010, 10, true, false},
+		{1000, 1010, 11, true, true},
+	} {
+		s.opts.MinFreeBytes = c.reserve
+		err := roomIn(s.dir, s.opts.MinFreeBytes, c.free, c.n, c.essential)
+		if errors.Is(err, ErrDiskFull) != c.full {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
