@@ -51,6 +51,15 @@ func newItem(key, value []byte) *item {
 	return &item{key: kv[:n:n], value: kv[n:]}
 }
 
+// clone returns a copy with memory of its own.
+func (i *item) clone() *item {
+	c := newItem(i.key, i.value)
+	key, value := c.key, c.value
+	*c = *i
+	c.key, c.value = key, value
+	return c
+}
+
 // itemTree holds items by key. Copies of it cost nothing, and share the items.
 type itemTree = btree.BTreeG[*item]
 

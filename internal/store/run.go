@@ -119,7 +119,7 @@ type ascender struct {
 }
 
 // maxSteps is how many items an ascender passes before it searches: a search costs about thirty.
-const maxSteps = 8
+const maxSteps = 16
 
 // ascending returns an ascender. As with a cursor there is nothing to close.
 func (r *run) ascending() *ascender { return &ascender{r: r} }

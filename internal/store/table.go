@@ -95,9 +95,10 @@ type table struct {
 	info tableInfo
 
 	opened atomic.Pointer[badgerTable]
-	mu     sync.Mutex   // held by who opens the file; guards what follows
-	unmap  func() error // nil when there is no map
-	bad    error        // why it will never be opened
+	idle   atomic.Pointer[tableCursor] // for the next get; nil when there is none
+	mu     sync.Mutex                  // held by who opens the file; guards what follows
+	unmap  func() error                // nil when there is no map
+	bad    error                       // why it will never be opened
 }
 
 // newTable returns a table of dir, and touches no file.
@@ -208,7 +209,20 @@ func (t *table) get(key []byte) (*item, error) {
 	if ok, err := t.mayHave(key); !ok || err != nil {
 		return nil, err
 	}
-	return t.newCursor().ascend(key, 0)
+	c := t.idle.Swap(nil)
+	if c == nil {
+		c = t.newCursor()
+	}
+	c.stands = false
+	found, err := c.ascend(key, 0)
+	if err != nil {
+		return nil, err
+	}
+	if found != nil {
+		found = found.clone()
+	}
+	t.idle.Store(c)
+	return found, nil
 }
 
 // cursor returns a cursor of all items.
