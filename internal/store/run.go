@@ -118,9 +118,6 @@ type ascender struct {
 	c  *tableCursor // in that table; nil before it was needed
 }
 
-// maxSteps is how many items an ascender passes before it searches: a search costs about thirty.
-const maxSteps = 16
-
 // ascending returns an ascender. As with a cursor there is nothing to close.
 func (r *run) ascending() *ascender { return &ascender{r: r} }
 
@@ -141,5 +138,5 @@ func (a *ascender) get(key []byte) (*item, error) {
 	if a.c == nil {
 		a.c = t.newCursor()
 	}
-	return a.c.ascend(key, maxSteps)
+	return a.c.ascend(key)
 }

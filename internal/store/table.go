@@ -14,17 +14,9 @@ import (
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/dgraph-io/badger/v4/options"
-	badgertable "github.com/dgraph-io/badger/v4/table"
-	"github.com/dgraph-io/badger/v4/y"
 
 	"github.com/samsa-go/samsa/internal/vfs"
 )
-
-// A table is a file of items in the order of their keys, in the format of Badger's package table:
-// blocks of about 4 KiB, then an index of the blocks with a bloom filter, all with checksums. Of that
-// package this file alone knows. It gives it bytes, never files, and only after their hash
-// was found to be the one that the manifest has.
 
 // tableInfo is what the manifest says of a table.
 type tableInfo struct {
@@ -33,45 +25,6 @@ type tableInfo struct {
 	hash        uint64 // xxhash64 of these bytes
 	entries     int    // items, tombstones too
 	first, last []byte // keys
-}
-
-// defaultTableSize is what no table is larger than.
-const defaultTableSize = 4 << 20
-
-// tableOptions are of builders and tables. Badger takes the logarithm of bloomRate for bits a key,
-// which makes one false answer in a hundred of it, and not one in a thousand.
-func tableOptions(tableSize int) badgertable.Options {
-	const bloomRate = 0.001
-	return badgertable.Options{
-		TableSize:          uint64(tableSize) / 8 * 7, // of the blocks; the bloom filter comes on top
-		BlockSize:          min(4<<10, tableSize/8),
-		BloomFalsePositive: bloomRate,
-		Compression:        options.None,
-		ChkMode:            options.NoVerification,
-	}
-}
-
-var readOptions = tableOptions(defaultTableSize)
-
-type (
-	badgerTable    = badgertable.Table
-	badgerBuilder  = badgertable.Builder
-	badgerIterator = badgertable.Iterator
-)
-
-// newTableBuilder returns a builder, which has memory until its Close. Nothing it does fails.
-func newTableBuilder(tableSize int) *badgerBuilder {
-	return badgertable.NewTableBuilder(tableOptions(tableSize))
-}
-
-// newTableIterator returns an iterator, which need not be closed: nobody looks at the counts that Badger
-// keeps of them.
-func newTableIterator(b *badgerTable, reverse bool) *badgerIterator {
-	opt := badgertable.NOCACHE
-	if reverse {
-		opt |= badgertable.REVERSED
-	}
-	return b.NewIterator(opt)
 }
 
 func tableFileName(number uint64) string { return fmt.Sprintf("%010d.sst", number) }
@@ -94,7 +47,7 @@ type table struct {
 	name string
 	info tableInfo
 
-	opened atomic.Pointer[badgerTable]
+	opened atomic.Pointer[tableContent]
 	idle   atomic.Pointer[tableCursor] // for the next get; nil when there is none
 	mu     sync.Mutex                  // held by who opens the file; guards what follows
 	unmap  func() error                // nil when there is no map
@@ -110,7 +63,7 @@ func (t *table) corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: table %s: %s", ErrCorrupt, t.name, fmt.Sprintf(format, args...))
 }
 
-func (t *table) open() (*badgerTable, error) {
+func (t *table) open() (*tableContent, error) {
 	if b := t.opened.Load(); b != nil {
 		return b, nil
 	}
@@ -129,7 +82,7 @@ func (t *table) open() (*badgerTable, error) {
 	return b, err
 }
 
-func (t *table) load() (*badgerTable, error) {
+func (t *table) load() (*tableContent, error) {
 	file, err := t.fs.Open(t.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, t.corrupt("the file is missing")
@@ -156,15 +109,12 @@ func (t *table) load() (*badgerTable, error) {
 }
 
 // check lets Badger see the bytes, if they are what was written.
-func (t *table) check(data []byte) (b *badgerTable, err error) {
+func (t *table) check(data []byte) (b *tableContent, err error) {
 	defer t.caught(debug.SetPanicOnFault(true), &err)
 	if hash := xxhash.Sum64(data); hash != t.info.hash {
 		return nil, t.corrupt("hash is %x, want %x", hash, t.info.hash)
 	}
-	if b, err = badgertable.OpenInMemoryTable(data, t.info.number, &readOptions); err != nil {
-		return nil, t.corrupt("%v", err)
-	}
-	return b, nil
+	return readContent(data), nil
 }
 
 // caught is deferred by all that reads the map, or has Badger's code do so: a device that cannot read
@@ -200,7 +150,7 @@ func (t *table) mayHave(key []byte) (ok bool, err error) {
 		return false, err
 	}
 	defer t.caught(debug.SetPanicOnFault(true), &err)
-	return !b.DoesNotHave(y.Hash(key)), nil
+	return b.mayHave(key), nil
 }
 
 // get returns the item of key, which may be a tombstone, or nil if there is none. It is the
@@ -213,8 +163,8 @@ func (t *table) get(key []byte) (*item, error) {
 	if c == nil {
 		c = t.newCursor()
 	}
-	c.stands = false
-	found, err := c.ascend(key, 0)
+	c.c = nil // it begins anew
+	found, err := c.ascend(key)
 	if err != nil {
 		return nil, err
 	}

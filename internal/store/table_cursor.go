@@ -5,41 +5,56 @@ import (
 	"encoding/binary"
 	"math"
 	"runtime/debug"
+	"sort"
+
+	"github.com/dgraph-io/badger/v4/y"
 )
 
-// tableCursor holds Badger's iterators, which have one direction each.
+// tableCursor stands at an entry of a block, or behind the end.
 type tableCursor struct {
-	t      *table
-	both   [2]*badgerIterator // forward and in reverse; nil before they were needed
-	it     *badgerIterator    // of the present direction
-	end    []byte             // the last key in that direction
-	target []byte             // what is looked for
-	stands bool               // it stands on an item
-	now    item               // that item, once it was read
-	shown  *item              // it, or nil
-	value  []byte             // of it: not of the map, which can fault
-	failed error
+	t       *table
+	c       *tableContent // nil before the first seek
+	reverse bool
+	number  int    // of the block
+	block   block  // nothing before one was needed
+	at      int    // entry in it
+	key     []byte // its key, with version, in memory of the cursor
+	encoded []byte // its value, in the map
+	now     item   // it, once it was read
+	shown   *item  // now, or nil
+	value   []byte // of now: not of the map, which can fault
+	failed  error
 }
 
 func (c *tableCursor) item() *item { return c.shown }
 func (c *tableCursor) err() error  { return c.failed }
 
 func (c *tableCursor) seek(key []byte, reverse bool) {
-	c.failed, c.stands, c.shown = nil, false, nil
+	c.reverse, c.failed, c.shown = reverse, nil, nil
 	switch info := &c.t.info; {
 	case len(key) == 0:
 	case !reverse && bytes.Compare(key, info.last) > 0, reverse && bytes.Compare(key, info.first) <= 0:
 		return
 	}
-	b, err := c.t.open()
-	if err != nil {
-		c.failed = err
+	if c.c, c.failed = c.t.open(); c.failed != nil {
 		return
 	}
 	defer c.t.caught(debug.SetPanicOnFault(true), &c.failed)
-	c.turn(b, reverse)
-	c.search(key)
-	c.read()
+	switch {
+	case len(key) > 0:
+		c.enter(c.c.find(key, 0))
+		c.search(0, key)
+	case reverse:
+		c.enter(len(c.c.blocks) - 1)
+		c.at = c.block.len()
+	default:
+		c.enter(0)
+		c.at = 0
+	}
+	if reverse {
+		c.at--
+	}
+	c.show()
 }
 
 func (c *tableCursor) next() {
@@ -48,39 +63,51 @@ func (c *tableCursor) next() {
 	}
 	c.shown = nil
 	defer c.t.caught(debug.SetPanicOnFault(true), &c.failed)
-	if c.step() {
-		c.read()
+	if c.reverse {
+		c.at--
+	} else {
+		c.at++
 	}
+	c.show()
 }
 
-// ascend returns the item of key, which the table may have, or nil. It takes so many steps before it
-// searches, if it stands somewhere. key is not below the one before.
-func (c *tableCursor) ascend(key []byte, steps int) (*item, error) {
-	b, err := c.t.open()
+// ascend returns the item of key, which must not be below one that it was asked for before, or nil. It
+// looks in the block it stands in first. It does not go with seek and next.
+func (c *tableCursor) ascend(key []byte) (*item, error) {
+	c.failed, c.shown = nil, nil
+	content, err := c.t.open()
 	if err != nil {
 		return nil, err
 	}
-	c.ascendIn(b, key, steps)
+	c.lookup(content, key)
 	return c.shown, c.failed
 }
 
-func (c *tableCursor) ascendIn(b *badgerTable, key []byte, steps int) {
-	c.failed, c.shown = nil, nil
+// near is how many entries a lookup tries before it searches.
+const near = 2
+
+func (c *tableCursor) lookup(content *tableContent, key []byte) {
 	defer c.t.caught(debug.SetPanicOnFault(true), &c.failed)
-	order := -1 // of the item it stands on and key
-	if c.stands {
-		order = bytes.Compare(c.key(), key)
-		for ; order < 0 && steps > 0; steps-- {
-			if !c.step() {
-				return
-			}
-			order = bytes.Compare(c.key(), key)
+	number, from := 0, 0
+	if c.c != nil {
+		number, from = c.number, c.at
+	}
+	c.c = content
+	if number+1 < len(content.blocks) && content.begins(number+1, key) <= 0 {
+		number, from = content.find(key, number+1), 0
+	}
+	c.enter(number)
+	c.at = from
+	order := -1 // of the entry it stands at and key
+	for n := 0; n < near && c.at < c.block.len() && order < 0; n++ {
+		if order = c.compare(c.at, key); order < 0 {
+			c.at++
 		}
 	}
-	if order < 0 {
-		c.turn(b, false)
-		c.search(key)
-		order = bytes.Compare(c.key(), key)
+	if order < 0 && c.at < c.block.len() {
+		if c.search(c.at, key); c.at < c.block.len() {
+			order = c.compare(c.at, key)
+		}
 	}
 	if order == 0 {
 		c.read()
@@ -89,60 +116,50 @@ func (c *tableCursor) ascendIn(b *badgerTable, key []byte, steps int) {
 
 // The following run where faults are caught.
 
-// turn has the cursor go that way.
-func (c *tableCursor) turn(b *badgerTable, reverse bool) {
-	i := 0
-	c.end = c.t.info.last
-	if reverse {
-		i, c.end = 1, c.t.info.first
+// enter makes the block with that number the present one.
+func (c *tableCursor) enter(number int) {
+	if c.block.len() == 0 || c.number != number {
+		c.block = block{} // none, if that panics
+		c.block, c.number = c.c.block(number), number
 	}
-	if c.both[i] == nil {
-		c.both[i] = newTableIterator(b, reverse)
-	}
-	c.it = c.both[i]
 }
 
-// search goes to an item that must be there, as seek does.
-func (c *tableCursor) search(key []byte) {
-	c.stands = false
-	if len(key) == 0 {
-		c.it.Rewind()
-	} else {
-		// It comes before all versions of the key.
-		c.target = append(append(c.target[:0], key...), 0, 0, 0, 0, 0, 0, 0, 0)
-		c.it.Seek(c.target)
-	}
-	if !c.it.Valid() {
-		panic("no item where one was")
-	}
-	c.stands = true
+// search goes to the first entry of the block, from one on, that is not below key, or behind its last.
+func (c *tableCursor) search(from int, key []byte) {
+	c.at = from + sort.Search(c.block.len()-from, func(i int) bool { return c.compare(from+i, key) >= 0 })
 }
 
-// step goes to the next item. Badger's iterators do not tell the end from an error.
-func (c *tableCursor) step() bool {
-	c.stands = false
-	c.it.Next()
-	if c.stands = c.it.Valid(); !c.stands && !bytes.Equal(c.key(), c.end) {
-		panic("no item behind one that is not the last")
+// compare takes up the key and the value of an entry, and compares the key with another.
+func (c *tableCursor) compare(at int, key []byte) int {
+	c.key, c.encoded = c.block.entry(at, c.key[:0])
+	return bytes.Compare(c.key[:len(c.key)-versionSize], key)
+}
+
+// show shows the entry it stands at, if need be in the next block.
+func (c *tableCursor) show() {
+	switch {
+	case c.at < 0 && c.number > 0:
+		c.enter(c.number - 1)
+		c.at = c.block.len() - 1
+	case c.at == c.block.len() && c.number+1 < len(c.c.blocks):
+		c.enter(c.number + 1)
+		c.at = 0
+	case c.at < 0, c.at == c.block.len():
+		return // the end
 	}
-	return c.stands
+	c.key, c.encoded = c.block.entry(c.at, c.key[:0])
+	c.read()
 }
 
-// key returns the key of the item it stands on, or stood on last, in the memory of the iterator.
-func (c *tableCursor) key() []byte {
-	k := c.it.Key()
-	return k[:len(k)-8]
-}
-
-// read shows the item.
+// read shows the entry that was taken up.
 func (c *tableCursor) read() {
-	k, v := c.it.Key(), c.it.Value()
-	n := len(k) - 8
+	var v y.ValueStruct
+	v.Decode(c.encoded)
 	c.value = append(c.value[:0], v.Value...)
-	ok := v.UserMeta == 0 && v.ExpiresAt == 0
-	if ok = ok && c.now.decode(v.Meta, c.value); !ok {
+	if v.UserMeta != 0 || v.ExpiresAt != 0 || !c.now.decode(v.Meta, c.value) {
 		panic("value of an item")
 	}
-	c.now.key, c.now.version = k[:n:n], math.MaxUint64-binary.BigEndian.Uint64(k[n:])
+	n := len(c.key) - versionSize
+	c.now.key, c.now.version = c.key[:n:n], math.MaxUint64-binary.BigEndian.Uint64(c.key[n:])
 	c.shown = &c.now
 }

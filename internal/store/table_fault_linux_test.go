@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -89,3 +90,74 @@ type truncatedFile struct {
 }
 
 func (f truncatedFile) Close() error { return errors.Join(f.File.Close(), os.Truncate(f.name, 0)) }
+
+// Bytes that change after they were checked, as on a device that reads wrong, are an error, or nothing is
+// found; what is served is right.
+func TestBytesThatChangeUnderTheMap(t *testing.T) {
+	items := someItems(4000)
+	dir := t.TempDir()
+	random := rand.New(rand.NewPCG(1, 1))
+	told := 0
+	for n := range 60 {
+		r := writeRun(t, vfs.OS{}, dir, uint64(1+n), 1<<20, items)
+		one := r.tables[0]
+		if _, err := one.open(); err != nil {
+			t.Fatal(err)
+		}
+		spoil(t, one, n%3, random)
+		a := r.ascending()
+		check := func(got *item, err error, want *item) {
+			t.Helper()
+			switch {
+			case err != nil && !errors.Is(err, ErrCorrupt), got != nil && !sameItem(got, want):
+				t.Fatalf("got %+v, %v; want %+v", got, err, want)
+			case err != nil:
+				told++
+			}
+		}
+		for k := 0; k < len(items); k += 7 {
+			got, err := r.get(items[k].key)
+			check(got, err, items[k])
+			got, err = a.get(items[k].key)
+			check(got, err, items[k])
+		}
+		c, k := r.cursor(), 0
+		for c.seek(nil, false); c.item() != nil; c.next() {
+			check(c.item(), c.err(), items[k])
+			k++
+		}
+		if check(nil, c.err(), nil); c.err() == nil && k < len(items) {
+			t.Errorf("%d items, and no error", k)
+		}
+		if err := r.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if told == 0 {
+		t.Error("no error at all")
+	}
+}
+
+// spoil overwrites a page with zeros, a page with anything, or a byte behind the blocks.
+func spoil(t *testing.T, one *table, how int, random *rand.Rand) {
+	t.Helper()
+	size := one.info.size
+	at, b := random.Int64N(size)&^4095, make([]byte, 4096)
+	switch how {
+	case 1:
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+	case 2:
+		last := one.opened.Load().blocks[len(one.opened.Load().blocks)-1]
+		behind := int64(last.at + last.size)
+		at, b = behind+random.Int64N(size-behind), []byte{byte(random.Uint32())}
+	}
+	f, err := one.fs.Open(one.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.WriteAt(at, b), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}

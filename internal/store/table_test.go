@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	badgertable "github.com/dgraph-io/badger/v4/table"
+	"github.com/dgraph-io/badger/v4/y"
 	"go.uber.org/goleak"
 
 	"github.com/samsa-go/samsa/internal/vfs"
@@ -92,6 +94,8 @@ func TestTables(t *testing.T) {
 			}
 		}
 		checkSorted(t, r.cursor(), items, 500)
+		one := r.tables[1]
+		checkSorted(t, one.cursor(), items[r.tables[0].info.entries:][:one.info.entries], 100)
 		checkLookups(t, r, items, 1)
 		if err := r.close(); err != nil {
 			t.Error(err)
@@ -239,7 +243,7 @@ func TestTableIsNotOpenedForOtherKeys(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	c := r.cursor()
+	c := r.tables[0].cursor()
 	if c.seek([]byte("z"), false); c.item() != nil || c.err() != nil {
 		t.Error(c.item(), c.err())
 	}
@@ -326,6 +330,87 @@ type closeCounter struct {
 func (f closeCounter) Close() error {
 	*f.open--
 	return f.File.Close()
+}
+
+// A table gives its map back once, and one that is damaged does not keep it.
+func TestTableIsUnmapped(t *testing.T) {
+	disk := mapCounter{FS: vfstest.NewDisk(0), mapped: new(int)}
+	r := writeRun(t, disk, ".", 1, 64<<10, someItems(5000))
+	flip(t, disk, r.tables[1].name, 100)
+	for k, table := range r.tables {
+		if _, err := table.get(table.info.first); (err != nil) != (k == 1) {
+			t.Error(err)
+		}
+	}
+	if want := len(r.tables) - 1; *disk.mapped != want {
+		t.Errorf("%d maps, want %d", *disk.mapped, want)
+	}
+	for range 2 {
+		if err := r.close(); err != nil || *disk.mapped != 0 {
+			t.Errorf("%d maps after close, %v", *disk.mapped, err)
+		}
+	}
+}
+
+// mapCounter counts what is mapped of its files.
+type mapCounter struct {
+	vfs.FS
+	mapped *int
+}
+
+func (fs mapCounter) Open(name string) (vfs.File, error) {
+	f, err := fs.FS.Open(name)
+	return mapCounterFile{f, fs.mapped}, err
+}
+
+type mapCounterFile struct {
+	vfs.File
+	mapped *int
+}
+
+func (f mapCounterFile) Map(size int64) ([]byte, func() error, error) {
+	data, unmap, err := f.File.Map(size)
+	if err != nil {
+		return nil, nil, err
+	}
+	*f.mapped++
+	return data, func() error {
+		*f.mapped--
+		return unmap()
+	}, nil
+}
+
+// Badger's own reader finds the same in a table.
+func TestBadgerReadsTables(t *testing.T) {
+	disk := vfstest.NewDisk(0)
+	items := someItems(5000)
+	r := writeRun(t, disk, ".", 1, 1<<20, items)
+	content, err := r.tables[0].open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := tableOptions(1 << 20)
+	theirs, err := badgertable.OpenInMemoryTable(content.data, 1, &options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := theirs.VerifyChecksum(); err != nil {
+		t.Error(err)
+	}
+	c := r.cursor()
+	c.seek(nil, false)
+	it := theirs.NewIterator(0)
+	defer func() { _ = it.Close() }()
+	for it.Rewind(); it.Valid(); it.Next() {
+		i, v := c.item(), it.Value()
+		if meta, value := i.appendEncoded(nil); !bytes.Equal(it.Key(), y.KeyWithTs(i.key, i.version)) || v.Meta != meta || !bytes.Equal(v.Value, value) {
+			t.Fatalf("%x, %d %x; want %+v", it.Key(), v.Meta, v.Value, i)
+		}
+		c.next()
+	}
+	if c.item() != nil || c.err() != nil {
+		t.Error(c.item(), c.err())
+	}
 }
 
 // What finish has returned survives a power cut.

@@ -9,10 +9,32 @@ import (
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/dgraph-io/badger/v4/options"
+	badgertable "github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/badger/v4/y"
 
 	"github.com/samsa-go/samsa/internal/vfs"
 )
+
+// defaultTableSize is what no table is larger than.
+const defaultTableSize = 4 << 20
+
+// tableOptions are those of Badger's builder. It takes the logarithm of bloomRate for bits a key,
+// which makes one false answer in a hundred of it, and not one in a thousand.
+func tableOptions(tableSize int) badgertable.Options {
+	const bloomRate = 0.001
+	return badgertable.Options{
+		TableSize:          uint64(tableSize) / 8 * 7, // of the blocks; the bloom filter comes on top
+		BlockSize:          min(4<<10, tableSize/8),
+		BloomFalsePositive: bloomRate,
+		Compression:        options.None,
+	}
+}
+
+// newTableBuilder returns a builder, which has memory until its Close. Nothing it does fails.
+func newTableBuilder(tableSize int) *badgertable.Builder {
+	return badgertable.NewTableBuilder(tableOptions(tableSize))
+}
 
 // tableWriter writes items as tables, one after the other. A table is made in memory: its file is created
 // when its size is known, written with one call, synced and closed before the next one begins.
@@ -23,7 +45,7 @@ type tableWriter struct {
 	create    func(size int64) (number uint64, file vfs.File, err error)
 	tableSize int
 
-	builder *badgerBuilder // of the table that is being made; nil between two
+	builder *badgertable.Builder // of the table that is being made; nil between two
 	making  tableInfo
 	made    []tableInfo
 	key     []byte // of the last item, as Badger has it

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"sort"
+
+	"github.com/dgraph-io/badger/v4/fb"
+	"github.com/dgraph-io/badger/v4/y"
+)
+
+// A table is, in the order of the file:
+//
+//	block    entries | offset of each entry in the block u32 | their count u32 |
+//	         checksum | its length u32
+//	index    flatbuffer (package fb) | its length u32 | checksum | its length u32
+//
+//	entry    length shared with the first key of the block u16 | length of the rest u16 |
+//	         rest of the key | meta | 0 | 0 | value
+//
+// The offsets and the lengths of an entry are as the machine has them, what else is a number is
+// big endian. A checksum is field 2 of a protobuf message, CRC-32C of what is before it in the block or the
+// index.
+//
+// Badger's builder writes this. Its reader is not used: bytes that change after they were checked, as
+// on a failing device, would be able to end the process there (y.AssertTrue). What follows can at most panic
+// on them, which table.caught makes an error.
+
+// tableContent is where things are in a table that was checked.
+type tableContent struct {
+	data   []byte
+	blocks []blockPlace
+	bloom  y.Filter
+}
+
+// blockPlace is where a block lies, and its first key, with version.
+type blockPlace struct{ at, size, keyAt, keySize uint32 }
+
+// readContent reads the index.
+func readContent(data []byte) *tableContent {
+	end := len(data)
+	last := func(n uint32) []byte {
+		end -= int(n)
+		return data[end:][:n]
+	}
+	last(binary.BigEndian.Uint32(last(4))) // the checksum: the hash of the file was the right one
+	index := fb.GetRootAsTableIndex(last(binary.BigEndian.Uint32(last(4))), 0)
+	c := &tableContent{data: data, blocks: make([]blockPlace, index.OffsetsLength()), bloom: index.BloomFilterBytes()}
+	var block fb.BlockOffset
+	for i := range c.blocks {
+		index.Offsets(&block, i)
+		key := block.KeyBytes()
+		c.blocks[i] = blockPlace{block.Offset(), block.Len(), uint32(cap(data) - cap(key)), uint32(len(key))}
+	}
+	return c
+}
+
+// mayHave asks the bloom filter.
+func (c *tableContent) mayHave(key []byte) bool { return c.bloom.MayContain(y.Hash(key)) }
+
+// find returns the block that holds the first item not below key, or ends before it: the last that does
+// not begin behind key, from block first on.
+func (c *tableContent) find(key []byte, first int) int {
+	n := sort.Search(len(c.blocks)-first-1, func(i int) bool { return c.begins(first+1+i, key) > 0 })
+	return first + n
+}
+
+// begins compares the first key of block i with key.
+func (c *tableContent) begins(i int, key []byte) int {
+	p := c.blocks[i]
+	return bytes.Compare(c.data[p.keyAt:][:p.keySize-versionSize], key)
+}
+
+const versionSize = 8
+
+// block is a block whose checksum is right.
+type block struct {
+	entries []byte
+	offsets []byte
+	base    []byte // its first key
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// block returns block i.
+func (c *tableContent) block(i int) block {
+	p := c.blocks[i]
+	data := c.data[p.at:][:p.size]
+	last := func(n uint32) []byte {
+		end := len(data) - int(n)
+		b := data[end:]
+		data = data[:end]
+		return b
+	}
+	sum := uint64(0)
+	if b := last(binary.BigEndian.Uint32(last(4))); len(b) > 0 {
+		sum, _ = binary.Uvarint(b[1:])
+	}
+	if sum != uint64(crc32.Checksum(data, castagnoli)) {
+		panic("checksum of a block")
+	}
+	b := block{offsets: last(4 * binary.BigEndian.Uint32(last(4)))}
+	b.entries = data
+	b.base = b.entries[4:][:binary.NativeEndian.Uint16(b.entries[2:])]
+	return b
+}
+
+func (b *block) len() int { return len(b.offsets) / 4 }
+
+// entry returns entry i; its key, with version, is appended to dst, and its value is what Badger's ValueStruct has
+// encoded.
+func (b *block) entry(i int, dst []byte) (key, value []byte) {
+	e := b.entries[binary.NativeEndian.Uint32(b.offsets[4*i:]):]
+	if i+1 < b.len() {
+		e = b.entries[binary.NativeEndian.Uint32(b.offsets[4*i:]):binary.NativeEndian.Uint32(b.offsets[4*i+4:])]
+	}
+	shared, rest := binary.NativeEndian.Uint16(e), binary.NativeEndian.Uint16(e[2:])
+	key = append(append(dst, b.base[:shared]...), e[4:][:rest]...)
+	return key, e[4+int(rest):]
+}
