@@ -234,7 +234,7 @@ func BenchmarkLatency(b *testing.B) {
 // BenchmarkOpen opens a million records that were closed cleanly, in few and many batches.
 func BenchmarkOpen(b *testing.B) {
 	for _, batch := range []int{500, 5000} {
-		b.Run(fmt.Sprintf("store=badger/records=1M/batches=%d", 1_000_000/batch), func(b *testing.B) {
+		b.Run(fmt.Sprintf("store=disk/records=1M/batches=%d", 1_000_000/batch), func(b *testing.B) {
 			dir := b.TempDir()
 			broker := openBench(b, dir, Options{})
 			createBench(b, broker)

@@ -55,9 +55,10 @@ type Broker struct {
 // say why else a directory cannot be used; ErrInvalidOption names every wrong option. All
 // of them leave the directory as it was.
 //
-// After an unclean end Open checks what was written last and cuts a partition's log at
-// the first batch that is damaged or missing; the logger is told which offsets went.
-// Nothing that was acknowledged as the crash rules promise is among them.
+// What Open finds after an unclean end is one state that the broker has had, of all partitions,
+// groups and keys together: a write that the power has cut, and what came after it, is not there,
+// and the logger is told. Nothing that was acknowledged as the crash rules promise is among that.
+// Where what was to be relied on is damaged, Open is ErrCorruptValue, and nothing is changed.
 //
 // A small value that is damaged costs what it belongs to, and the logger is told: that topic,
 // group, committed offset or producer is ErrCorruptValue to whoever uses it. What is stored of it

@@ -27,9 +27,7 @@ type Options struct {
 	// the other fields matter to producers only and must be zero.
 	Produce ProducerOptions
 	// MinFreeBytes is the room on the disk that appends leave, else they get
-	// ErrDiskFull. 0 means 64 MiB, and 32 MiB is the least. The store writes through
-	// memory maps, and a disk that is really full would kill the process: leave well
-	// more than others write in a moment. What makes room, as to delete a topic, may use
+	// ErrDiskFull. 0 means 64 MiB, and 32 MiB is the least. What makes room, as to delete a topic, may use
 	// the reserve down to a quarter, or 16 MiB.
 	MinFreeBytes int64
 	// RetentionInterval is how often the broker looks for records that may go; 0 means

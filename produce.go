@@ -24,8 +24,7 @@ import (
 //
 // A record is at most the topic's max.message.bytes long with its overhead, else
 // ErrRecordTooLarge; all records together fit into one store transaction, 32 MiB and 4096
-// batches, and 1 MiB of those smaller than 1 KiB, else ErrTxTooLarge. For throughput use a
-// Producer.
+// batches, else ErrTxTooLarge. For throughput use a Producer.
 func (b *Broker) Produce(ctx context.Context, records ...Record) ([]Record, error) {
 	if err := b.check(ctx); err != nil {
 		return nil, fmt.Errorf("produce: %w", err)

@@ -59,7 +59,7 @@ func fill(b *testing.B, st store.Store, perBatch int) (*log.Log, map[string]stri
 
 // BenchmarkClean compacts 1 M records over 10 k keys and checks what is left.
 func BenchmarkClean(b *testing.B) {
-	for _, kind := range []string{"memory", "badger"} {
+	for _, kind := range []string{"memory", "disk"} {
 		for _, perBatch := range []int{500, 10} {
 			for _, mapBytes := range []int{0, 128 << 10} {
 				b.Run(fmt.Sprintf("store=%s/batch=%d/map=%d", kind, perBatch, mapBytes), func(b *testing.B) {
@@ -76,7 +76,7 @@ func BenchmarkClean(b *testing.B) {
 
 func benchClean(b *testing.B, kind string, perBatch, mapBytes int) {
 	st := store.OpenMemory()
-	if kind == "badger" {
+	if kind == "disk" {
 		var err error
 		if st, err = store.Open(b.TempDir(), store.Options{}); err != nil {
 			b.Fatal(err)

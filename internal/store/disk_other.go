@@ -8,8 +8,7 @@ import (
 	"io/fs"
 )
 
-// Systems without a known way to ask: Room never refuses, and only Badger's own lock,
-// which is taken later, keeps a second process out.
+// Systems without a known way to ask: Room never refuses, and nothing keeps a second process out.
 
 func lockDir(string) (io.Closer, error) { return noLock{}, nil }
 

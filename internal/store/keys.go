@@ -7,7 +7,7 @@ import (
 
 // The key space. All integers are big endian, so that bytewise order is numeric order.
 //
-//	'!' name                                        the store's own (recovery point)
+//	'!' name                                        the store's own
 //	'c' name                                        catalogue: "t"+topic name, "d"+topic number (doomed), "n" (next number)
 //	'l' topic u32  partition u32                    log start offset of a partition
 //	'b' topic u32  partition u32  last u64  ts u64  one batch: last offset, max timestamp in ms, sign bit flipped

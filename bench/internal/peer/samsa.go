@@ -16,7 +16,7 @@ func samsaDisk() *Peer {
 	return &Peer{
 		Name:    Samsa,
 		Title:   "Samsa",
-		About:   "Kafka's record batches in Badger's value log. Stored: AckStored. Synced: AckSynced, one fsync for all who wait.",
+		About:   "Kafka's record batches in value files. Stored: AckStored. Synced: AckSynced, one fsync for all who wait.",
 		Module:  SamsaModule,
 		Retains: true,
 		Codecs:  []string{"gzip", "snappy", "lz4", "zstd"},
