@@ -60,6 +60,7 @@ func (k *compactor) start(b *Broker) {
 	k.written = partition.NewWaiter()
 	k.follow()
 	b.committer.WakeOnBytes(k.written)
+	b.committer.WakeWhenFull(k.space.full)
 	if b.catalogue.Doomed() {
 		k.wake() // what the last owner left
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
 )
@@ -82,4 +85,31 @@ func TestGarbageAfterReclaim(t *testing.T) {
 	if err := s.reclaim(ctx); !errors.Is(err, context.Canceled) || st.reclaims != 0 {
 		t.Errorf("while somebody else is at it: %v", err)
 	}
+}
+
+// On a full disk there is no time to wait for the next sweep, if there is garbage; but to try all the
+// time would help nobody.
+func TestSpaceOfAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, st := newSpace()
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { s.run(ctx) })
+		time.Sleep(time.Hour)
+		for i, step := range []struct {
+			garbage int64
+			later   time.Duration
+			want    int
+		}{{0, 0, 0}, {1, 0, 1}, {1, fullPause - 1, 1}, {0, 1, 2}, {0, fullPause, 2}, {1, 0, 3}} {
+			time.Sleep(step.later)
+			s.removed(step.garbage)
+			s.full.Wake()
+			synctest.Wait()
+			if st.reclaims != step.want {
+				t.Errorf("step %d: reclaimed %d times, want %d", i, st.reclaims, step.want)
+			}
+		}
+		cancel()
+		running.Wait()
+	})
 }

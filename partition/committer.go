@@ -53,6 +53,7 @@ type Committer struct {
 	closed   bool          // Submit refuses
 	work     chan struct{} // capacity 1: something changed for the committing goroutine
 	stats    Stats
+	full     *Waiter // woken when the disk is full, when set
 	alarm    *Waiter // woken every alarmBytes, when set
 	alarmed  int64   // stats.Bytes when it was woken last
 }
@@ -281,6 +282,9 @@ func (c *Committer) prepare(g *group, failed error, flying int) *group {
 		c.fail(full)
 		failed = c.Failed()
 	}
+	if full != nil {
+		c.meetFull()
+	}
 	staged := g.txs[:0]
 	g.bytes = 0
 	for _, tx := range g.txs {
@@ -386,6 +390,22 @@ func (c *Committer) done(g *group, err error) {
 	c.draining = false
 	c.mu.Unlock()
 	c.wake()
+}
+
+// WakeWhenFull has w woken whenever a transaction meets a full disk.
+func (c *Committer) WakeWhenFull(w *Waiter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.full = w
+}
+
+// meetFull tells who wants to know that the disk is full.
+func (c *Committer) meetFull() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.full != nil {
+		c.full.Wake()
+	}
 }
 
 // WakeOnBytes has w woken whenever another 16 MiB of batches were stored.

@@ -185,3 +185,20 @@ func TestStoreClosedUnderneath(t *testing.T) {
 	}
 	c.Close()
 }
+
+// Who wants to know is woken when the disk is full, and not before.
+func TestWakeWhenFull(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p, w := s.partition(0), NewWaiter()
+		s.WakeWhenFull(w)
+		s.submit("a", appends(p, batch(t, "a")))
+		if woken(w) {
+			t.Error("woken while there is room")
+		}
+		s.desk.set(func(d *desk) { d.room = full })
+		s.submit("b", appends(p, batch(t, "b")))
+		if s.hears("a", "b: full"); !woken(w) {
+			t.Error("not woken")
+		}
+	})
+}

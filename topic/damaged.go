@@ -1,7 +1,6 @@
 package topic
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -170,16 +169,4 @@ func (c *Catalogue) firstPartition(r store.Range) (id store.PartitionID, found b
 		return false, nil
 	})
 	return id, found, err
-}
-
-// partitionRange covers what of r belongs to the partition.
-func partitionRange(r store.Range, id store.PartitionID) store.Range {
-	lo := slices.Concat(r.From[:1], binary.BigEndian.AppendUint32(nil, id.Topic), binary.BigEndian.AppendUint32(nil, id.Partition))
-	hi := bytes.Clone(lo)
-	for i := len(hi) - 1; ; i-- { // to the next partition; the letter never overflows
-		if hi[i]++; hi[i] != 0 {
-			break
-		}
-	}
-	return store.Range{From: lo, To: hi, KeysOnly: true}
 }

@@ -20,13 +20,6 @@ func closeStore(t testing.TB, s Store) {
 	}
 }
 
-func syncStore(t testing.TB, s Store) {
-	t.Helper()
-	if err := s.Sync(); err != nil {
-		t.Fatalf("Sync: %v", err)
-	}
-}
-
 // newestVersion returns the version of the newest entry in s.
 func newestVersion(t testing.TB, s Store) uint64 {
 	t.Helper()
