@@ -7,6 +7,15 @@ import (
 	"testing"
 )
 
+// quiet waits until s has nothing to do in the background.
+func quiet(s *diskStore) {
+	for range 2 { // they wake each other
+		for _, j := range []*job{&s.tending, &s.merging, &s.space.preparing} {
+			j.wg.Wait()
+		}
+	}
+}
+
 // copyStore copies the directory of a store that is in use, but not written to, to a new one: what
 // a process that was killed now would leave.
 func copyStore(t testing.TB, dir string) string {

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +13,9 @@ import (
 	"github.com/samsa-go/samsa/internal/vfs"
 )
 
-// diskStore keeps what is new in a tree in memory, and every commit as a frame in the value files,
-// from which the tree is made again at the next open. Large values stay in the files.
+// diskStore writes every commit as a frame into the value files, and keeps what is new in a tree in
+// memory. A checkpoint writes the tree as a run of sorted tables. Large values stay in the
+// value files: trees and tables say where.
 type diskStore struct {
 	dir  string
 	fs   vfs.FS
@@ -29,45 +28,87 @@ type diskStore struct {
 	lock    io.Closer // of dir; nil where nobody else can open it
 	grounds []ground
 
-	files *valueLog
+	files     *valueLog
+	space     *space
+	manifests *manifests
+	tending   job // checkpoints, and what gives space back
+	merging   job // of runs
 
-	writing sync.Mutex // held by who appends; guards what follows
-	frame   frame
-	commit  uint64 // the last one
-	marked  uint64 // the last one that only said what is durable
+	writing  sync.Mutex // held by who appends; guards what follows
+	frame    frame
+	commit   uint64  // the last one
+	marked   uint64  // the last one that only said what is durable
+	promised int64   // bytes of a frame that Room has said there is room for
+	found    *replay // what the open has found, as long as there is no room to go on behind it
 
-	mu     sync.RWMutex // guards what follows
-	tree   *memoryTree
-	copied *memoryTree // of tree as it is now, nil when nobody asked since the last commit
-	failed error       // the first error of a write; none is tried after it
+	checkpointing sync.Mutex  // held by who makes a checkpoint; guards what follows
+	begun         *checkpoint // the one that has not come to its end
+
+	collecting sync.Mutex // held by who copies a value file
+
+	manifesting sync.Mutex // held by who changes the manifest; guards what follows
+	manifest    *manifest  // the last that was written
+	renewed     bool       // see renew
+
+	mu      sync.RWMutex // guards what follows
+	tree    *itemTree    // newer than version
+	copied  *itemTree    // of tree as it is now, nil when nobody asked since the last commit
+	memory  int          // bytes that tree takes
+	grown   int64        // bytes of frames since the last checkpoint began
+	rolled  int64        // value files since then
+	span    int64        // as many call for the next one
+	pressed bool         // the disk is full: whatever can be given back is needed
+	version *version
+	stuck   error         // why the last checkpoint was not made, of ErrDiskFull
+	turned  chan struct{} // closed when a checkpoint has ended
+	failed  error         // the first error of a write; none is tried after it
 }
-
-const newFilesDir = "values"
 
 // openDisk opens the store in dir of fs, which must be there.
 func openDisk(fs vfs.FS, dir string, opts Options) (*diskStore, error) {
 	opts = opts.withDefaults()
-	s := &diskStore{
-		dir: dir, fs: fs, opts: opts, log: opts.Logger, gate: newGate(), tree: newMemoryTree(),
-		files: &valueLog{fs: fs, dir: path.Join(dir, newFilesDir), fileSize: cmp.Or(opts.fileSize, valueFileMin), next: 1},
-	}
+	s := &diskStore{dir: dir, fs: fs, opts: opts, log: opts.Logger, gate: newGate(), tree: newItemTree(), turned: make(chan struct{})}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
+	s.space = newSpace(s)
+	s.files = &valueLog{fs: fs, dir: path.Join(dir, valuesName), space: s.space, begun: s.begin}
+	s.manifests = &manifests{fs: fs, dir: dir}
+	s.change(func(*version) {})
+	s.tending.do, s.merging.do = s.tend, s.merge
 	if err := s.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("store %s: open: %w", dir, err), s.files.close())
+		return nil, errors.Join(fmt.Errorf("store %s: open: %w", dir, err), s.shut())
 	}
 	return s, nil
 }
 
 func (s *diskStore) open() error {
-	if err := s.fs.Mkdir(s.files.dir); err != nil {
-		return err
+	for _, dir := range []string{indexName, valuesName} {
+		if err := s.fs.Mkdir(path.Join(s.dir, dir)); err != nil {
+			return err
+		}
 	}
 	if err := s.fs.SyncDir(s.dir); err != nil {
 		return err
 	}
-	r := &replay{l: s.files, boot: s.opts.boot, apply: s.apply}
+	if err := s.space.measure(); err != nil {
+		return err
+	}
+	known, err := s.manifests.read()
+	if err == nil {
+		err = s.manifests.create()
+	}
+	if err != nil {
+		return err
+	}
+	if known == nil {
+		known = &manifest{nextTable: 1, nextFile: 1}
+	}
+	s.manifest = known
+	if err := s.openRuns(); err != nil {
+		return err
+	}
+	r := &replay{fs: s.fs, dir: s.files.dir, boot: s.opts.boot, known: known, renew: s.renew, begin: s.begin, apply: s.apply}
 	if err := r.run(); err != nil {
 		return err
 	}
@@ -75,40 +116,138 @@ func (s *diskStore) open() error {
 		s.log.Warn("cut what the last end has left unfinished", zap.String("directory", s.dir),
 			zap.Uint64("last commit", r.next-1), zap.NamedError("cause", r.cut))
 	}
-	s.commit = r.next - 1
-	if err := s.files.take(r, s.apply); err != nil {
+	s.span = s.space.least * 4
+	s.space.found(r)
+	s.commit, s.found = r.next-1, r
+	s.files.written, s.files.synced, s.files.rank = r.next-1, r.synced, r.rank
+	if err := s.takeOver(); err != nil && !errors.Is(err, ErrDiskFull) {
+		return err
+	}
+	if max(s.grown, s.rolled*s.space.least) >= 2*s.span { // a process that always dies soon must get there
+		if err := s.checkpoint(); err != nil && !errors.Is(err, ErrDiskFull) {
+			return err
+		}
+	}
+	s.look()
+	return nil
+}
+
+// takeOver has the store go on behind what the replay has found. After an unclean end that is in a new
+// file: what is behind a cut must not come alive later, and what was not synced is written once
+// more, as a page whose fsync has failed reads well until the machine is started again. An error of
+// ErrDiskFull leaves it for later, one of ErrFailed is that of the store. s.writing is held, or nobody else is there yet.
+func (s *diskStore) takeOver() error {
+	r, l := s.found, s.files
+	if err := s.failure(); r == nil || err != nil {
+		return err
+	}
+	if n := len(r.files); n > 0 {
+		l.newest = r.files[n-1].logFile
+	}
+	if r.ended { // what is behind synced says only that
+		for _, f := range r.tail {
+			l.soil(f.file)
+			l.entry = true
+		}
+		l.chain = r.chain
+	} else if err := s.writeAgain(r); err != nil {
 		return err
 	}
 	s.frame.begin()
 	s.frame.addBegin(s.opts.boot)
-	_, _, err := s.append()
-	return err
+	if _, _, err := s.append(); err != nil {
+		return err
+	}
+	s.found = nil
+	return nil
 }
 
-// append writes the frame as the next commit.
+// writeAgain begins a file with the frames behind the last that is durable. Its header comes last, when
+// the rest is durable, and makes it count.
+func (s *diskStore) writeAgain(r *replay) error {
+	l := s.files
+	size, first := int64(0), l.synced+1
+	for _, f := range r.tail {
+		size += int64(f.length)
+	}
+	if len(r.tail) == 0 {
+		first = r.next
+	}
+	file, err := s.space.takeFile(size + 1<<10)
+	if err != nil {
+		return err
+	}
+	l.chain = file.seed
+	for _, f := range r.tail {
+		if err := l.copy(file, f, s.apply); err != nil {
+			return errors.Join(err, file.file.Close())
+		}
+	}
+	if err := file.file.Sync(); err != nil {
+		return errors.Join(err, file.file.Close())
+	}
+	if err := l.open(file, first); err != nil {
+		return err
+	}
+	l.soil(file)
+	return l.sync(true)
+}
+
+// begin adds a value file to the version.
+func (s *diskStore) begin(f *logFile) {
+	s.mu.Lock()
+	s.rolled++
+	old := s.change(func(v *version) { v.add(f) })
+	s.mu.Unlock()
+	s.let(old)
+}
+
+// append writes the frame as the next commit. With ErrDiskFull nothing was written; any other error
+// is that of a store that has failed.
 func (s *diskStore) append() (*logFile, int64, error) {
 	file, at, err := s.files.append(&s.frame, s.commit+1, uint64(time.Now().UnixMilli()))
-	if err == nil {
-		s.commit++
+	switch {
+	case errors.Is(err, vfs.ErrNoSpace):
+		return nil, 0, fmt.Errorf("%w: %w", ErrDiskFull, err)
+	case err != nil:
+		return nil, 0, s.fail(err)
 	}
-	return file, at, err
+	s.commit++
+	return file, at, nil
 }
 
 // apply puts the operations of a frame that was read into the tree.
 func (s *diskStore) apply(file *logFile, at int64, frame []byte, h frameHeader) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.copied = nil
+	s.grown += int64(h.length)
 	return readOps(frame, h, func(o frameOp) error {
-		switch o.kind {
-		case opDelete:
-			s.tree.Delete(memoryItem{key: o.key})
-		case opSet:
-			s.tree.Set(newMemoryItem(op{key: o.key, value: o.value}, h.commit))
-		case opLarge:
-			item := newMemoryItem(op{key: o.key}, h.commit)
-			item.large = &location{file, at + int64(o.place.at), o.place.size, o.place.hash}
-			s.tree.Set(item)
+		if o.kind == opSet || o.kind == opLarge || o.kind == opDelete {
+			i := newItem(o.key, o.value)
+			i.deleted, i.large = o.kind == opDelete, o.kind == opLarge
+			i.place, i.version = o.place, h.commit
+			s.put(file, at, i)
 		}
 		return nil
 	})
+}
+
+// put puts an item of a frame at that place of file into the tree. s.mu is held.
+func (s *diskStore) put(file *logFile, at int64, i *item) {
+	i.file = file.number
+	if i.large {
+		i.at += int(at)
+	}
+	file.add(i)
+	s.memory += i.memory()
+	if old, ok := s.tree.Set(i); ok {
+		s.memory -= old.memory()
+		if old.file != file.number {
+			file = s.version.find(old.file)
+		}
+		file.counts.end(old)
+	}
 }
 
 // Commit implements Store.
@@ -120,13 +259,15 @@ func (s *diskStore) Commit(b *Batch) error {
 	if err := b.check(s.Limits()); err != nil {
 		return err
 	}
+	s.wait()
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	return s.wrap("commit", s.write(b))
 }
 
+// write commits b. s.writing is held.
 func (s *diskStore) write(b *Batch) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if err := s.failure(); err != nil {
+	if err := s.takeOver(); err != nil {
 		return err
 	}
 	if len(b.ops) == 0 {
@@ -137,33 +278,29 @@ func (s *diskStore) write(b *Batch) error {
 		s.frame.add(o)
 	}
 	file, at, err := s.append()
-	switch {
-	case errors.Is(err, vfs.ErrNoSpace):
-		return fmt.Errorf("%w: %w", ErrDiskFull, err) // nothing was written
-	case err != nil:
-		return s.fail(err)
+	if err != nil {
+		return err
 	}
+	s.promised = 0
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.copied = nil
-	for i, o := range b.ops {
-		if o.remove {
-			s.tree.Delete(memoryItem{key: o.key})
-			continue
+	s.grown += int64(s.frame.length)
+	for n, o := range b.ops {
+		p := s.frame.places[n]
+		value := o.value
+		if p.size > 0 {
+			value = nil // the file has it
 		}
-		s.tree.Set(newDiskItem(o, s.commit, file, at, s.frame.places[i]))
+		i := newItem(o.key, value)
+		i.deleted, i.large, i.place, i.version = o.remove, p.size > 0, p, s.commit
+		s.put(file, at, i)
+	}
+	due := s.dueLocked()
+	s.mu.Unlock()
+	if due {
+		s.tending.wake()
 	}
 	return nil
-}
-
-// newDiskItem copies the bytes of o, but for a large value, which the file has.
-func newDiskItem(o op, version uint64, file *logFile, at int64, p place) memoryItem {
-	if p.size == 0 {
-		return newMemoryItem(o, version)
-	}
-	item := newMemoryItem(op{key: o.key}, version)
-	item.large = &location{file, at + int64(p.at), p.size, p.hash}
-	return item
 }
 
 // failure returns the error after which nothing is written.
@@ -179,6 +316,8 @@ func (s *diskStore) fail(err error) error {
 	defer s.mu.Unlock()
 	if s.failed == nil {
 		s.failed = fmt.Errorf("%w: %w", ErrFailed, err)
+		s.log.Error("the store has failed and must be opened again", zap.String("directory", s.dir), zap.Error(err))
+		s.turnLocked()
 	}
 	return s.failed
 }
@@ -196,13 +335,34 @@ func (s *diskStore) Get(key []byte) ([]byte, error) {
 		return nil, ErrClosed
 	}
 	defer s.gate.leave()
+	v, i, err := s.get(key)
+	defer s.let(v)
+	return s.copyOf(v, i, err)
+}
+
+// get returns the newest item of a key and the version it belongs to, which the caller gives up.
+func (s *diskStore) get(key []byte) (*version, *item, error) {
 	s.mu.RLock()
-	item, ok := s.tree.Get(memoryItem{key: key})
+	v := s.version
+	v.holders.Add(1)
+	i, ok := s.tree.Get(&item{key: key})
 	s.mu.RUnlock()
-	if !ok {
+	if ok {
+		return v, i, nil
+	}
+	i, err := v.get(key)
+	return v, i, err
+}
+
+// copyOf returns the value of an item that was looked up.
+func (s *diskStore) copyOf(v *version, i *item, err error) ([]byte, error) {
+	if err == nil && (i == nil || i.deleted) {
 		return nil, ErrNotFound
 	}
-	value, err := item.append(nil)
+	var value []byte
+	if err == nil {
+		value, err = v.value(i, nil)
+	}
 	return value, s.wrap("get", err)
 }
 
@@ -212,29 +372,17 @@ func (s *diskStore) Scan(r Range, fn func(Entry) (bool, error)) error {
 		return ErrClosed
 	}
 	defer s.gate.leave()
-	return scanTree(s.snapshot(), r, fn)
+	v, tree := s.now()
+	defer s.let(v)
+	return v.scan(tree, r, fn)
 }
 
-// snapshot returns a tree that no commit changes.
-func (s *diskStore) snapshot() *memoryTree {
-	s.mu.RLock()
-	tree := s.copied
-	s.mu.RUnlock()
-	if tree != nil {
-		return tree
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.copied == nil {
-		s.copied = s.tree.Copy()
-	}
-	return s.copied
-}
-
-// diskSnapshot is a copy of the tree. Large values are read from the files.
+// diskSnapshot holds a version and a tree that does not change.
 type diskSnapshot struct {
-	s    *diskStore
-	tree *memoryTree
+	s       *diskStore
+	version *version
+	tree    *itemTree
+	once    sync.Once
 }
 
 // Snapshot implements Store.
@@ -243,62 +391,35 @@ func (s *diskStore) Snapshot() (Snapshot, error) {
 		return nil, ErrClosed
 	}
 	defer s.gate.leave()
-	return diskSnapshot{s, s.snapshot()}, nil
+	v, tree := s.now()
+	return &diskSnapshot{s: s, version: v, tree: tree}, nil
 }
 
-func (v diskSnapshot) Get(key []byte) ([]byte, error) {
+func (v *diskSnapshot) Get(key []byte) ([]byte, error) {
 	if !v.s.gate.enter() {
 		return nil, ErrClosed
 	}
 	defer v.s.gate.leave()
-	item, ok := v.tree.Get(memoryItem{key: key})
-	if !ok {
-		return nil, ErrNotFound
+	i, ok := v.tree.Get(&item{key: key})
+	if ok {
+		return v.s.copyOf(v.version, i, nil)
 	}
-	value, err := item.append(nil)
-	return value, v.s.wrap("get", err)
+	i, err := v.version.get(key)
+	return v.s.copyOf(v.version, i, err)
 }
 
-func (v diskSnapshot) Scan(r Range, fn func(Entry) (bool, error)) error {
+func (v *diskSnapshot) Scan(r Range, fn func(Entry) (bool, error)) error {
 	if !v.s.gate.enter() {
 		return ErrClosed
 	}
 	defer v.s.gate.leave()
-	return scanTree(v.tree, r, fn)
+	return v.version.scan(v.tree, r, fn)
 }
 
-func (v diskSnapshot) Close() {}
+func (v *diskSnapshot) Close() { v.once.Do(func() { v.s.let(v.version) }) }
 
 // Limits implements Store.
 func (s *diskStore) Limits() Limits { return storeLimits() }
-
-// Room implements Store.
-func (s *diskStore) Room(n int, essential bool) error {
-	if !s.gate.enter() {
-		return ErrClosed
-	}
-	defer s.gate.leave()
-	if err := s.stand(); err != nil {
-		return s.wrap("look for its directory", err)
-	}
-	free, _, err := s.fs.Space(s.files.dir)
-	if err != nil {
-		return s.wrap("ask for free space", s.fail(err))
-	}
-	return roomIn(s.dir, s.opts.MinFreeBytes, free, n, essential)
-}
-
-// roomIn reports ErrDiskFull when writing n bytes would leave less than the reserve of what is free.
-func roomIn(dir string, reserve, free int64, n int, essential bool) error {
-	if essential {
-		reserve = min(reserve, max(reserve/4, minReserve))
-	}
-	if free-int64(n) < reserve {
-		return fmt.Errorf("store %s: %w: %d bytes free, %d to be written, %d in reserve",
-			dir, ErrDiskFull, free, n, reserve)
-	}
-	return nil
-}
 
 // Sync implements Store.
 func (s *diskStore) Sync() error {
@@ -310,10 +431,16 @@ func (s *diskStore) Sync() error {
 }
 
 func (s *diskStore) sync() error {
-	if err := s.failure(); err != nil {
+	s.writing.Lock()
+	err := s.takeOver()
+	s.writing.Unlock()
+	if err == nil {
+		err = s.stand()
+	}
+	if err != nil {
 		return err
 	}
-	if err := s.files.sync(); err != nil {
+	if err := s.files.sync(false); err != nil {
 		return s.fail(err)
 	}
 	return s.mark()
@@ -327,25 +454,15 @@ func (s *diskStore) mark() error {
 	if s.files.durable() < s.commit || s.commit == s.marked {
 		return nil
 	}
-	s.frame.begin()
-	_, _, err := s.append()
-	if errors.Is(err, vfs.ErrNoSpace) {
+	if s.space.room(s.files.current(), frameHeaderSize+s.promised, false) != nil {
 		return nil
 	}
-	if err != nil {
-		return s.fail(err)
+	s.frame.begin()
+	if _, _, err := s.append(); err != nil {
+		return err
 	}
 	s.marked = s.commit
 	return nil
-}
-
-// Reclaim implements Store. Nothing is given back yet.
-func (s *diskStore) Reclaim(ctx context.Context) error {
-	if !s.gate.enter() {
-		return ErrClosed
-	}
-	defer s.gate.leave()
-	return ctx.Err()
 }
 
 // Size implements Store.
@@ -354,41 +471,64 @@ func (s *diskStore) Size() (int64, error) {
 		return 0, ErrClosed
 	}
 	defer s.gate.leave()
-	infos, err := s.fs.List(s.files.dir)
 	n := int64(0)
-	for _, i := range infos {
-		n += i.Size
+	for _, dir := range []string{".", indexName, valuesName} {
+		infos, err := s.fs.List(path.Join(s.dir, dir))
+		if err != nil {
+			return 0, s.wrap("measure", err)
+		}
+		for _, i := range infos {
+			n += i.Size
+		}
 	}
-	return n, s.wrap("measure", err)
+	return n, nil
 }
 
 // Close implements Store. The last frame says that all is durable.
 func (s *diskStore) Close() error {
 	s.once.Do(func() {
 		s.gate.shut()
-		s.end = s.wrap("close", s.close())
+		s.end = s.wrap("close", errors.Join(s.finish(), s.shut()))
 	})
 	return s.end
 }
 
-func (s *diskStore) close() error {
-	err := s.failure()
-	if err == nil {
-		err = s.sync()
+// finish leaves the store clean, if that is possible.
+func (s *diskStore) finish() error {
+	s.tending.stop()
+	s.merging.stop()
+	s.space.preparing.stop()
+	if s.found != nil { // nothing was written
+		return s.failure()
 	}
-	if err == nil {
-		s.frame.begin()
-		s.frame.addEnd()
-		if _, _, err = s.append(); errors.Is(err, vfs.ErrNoSpace) {
-			err = nil // the next open finds all the same
+	if err := s.settle(); err != nil {
+		return err
+	}
+	if err := s.sync(); err != nil {
+		return err
+	}
+	s.frame.begin()
+	s.frame.addEnd()
+	if _, _, err := s.append(); err != nil {
+		if errors.Is(err, ErrDiskFull) {
+			return nil // the next open finds all the same
 		}
+		return err
 	}
-	if err == nil {
-		err = s.files.sync()
+	if err := s.files.sync(true); err != nil {
+		return s.fail(err)
 	}
-	err = errors.Join(err, s.files.close())
+	return nil
+}
+
+// shut closes all files.
+func (s *diskStore) shut() error {
+	s.mu.Lock()
+	old := s.change(func(v *version) { *v = version{} })
+	s.mu.Unlock()
+	errs := []error{s.release(old), s.space.close(), s.manifests.close()}
 	if s.lock != nil {
-		err = errors.Join(err, s.lock.Close())
+		errs = append(errs, s.lock.Close())
 	}
-	return err
+	return errors.Join(errs...)
 }

@@ -11,7 +11,7 @@ import (
 // A value file is a header and frames, one behind the other; what lies behind the last frame is
 // nothing, or the rest of a write that was cut. A frame is one commit. All numbers are big endian.
 //
-//	header   magic "samsa/2\n" | file number u64 | first commit u64 | seed u64 | hash u64
+//	header   magic "samsa/2\n" | rank u64 | first commit u64 | seed u64 | hash u64
 //
 //	frame    length u32 | length of the operations u32 | commit u64 | time u64 | synced u64 |
 //	         hash of the frame before, or the seed, u64 | hash u64 | operations | large values
@@ -25,7 +25,8 @@ import (
 //
 // A frame without operations only says what is durable.
 //
-// Commits are numbered without gaps. The first commit of a file says besides that frames from it
+// The ranks of files rise in the order in which they began; their names say nothing, as files are
+// allocated before they are needed. Commits are numbered without gaps. The first commit of a file says besides that frames from it
 // on in files before it do not count: what was found after an unclean end is written anew, in a file
 // whose header is written last. The hash (xxhash64) covers the frame from its length to its last
 // operation, without itself; that of a large value, one of 1 KiB and more, stands in its
@@ -42,8 +43,10 @@ const (
 	opBegin  = 4
 	opEnd    = 5
 
+	// maxOpOverhead is what an operation adds to its key and its value at most.
+	maxOpOverhead = 1 + 3 + 4 + 8
 	// maxFrameSize bounds what a length may say before it is believed: a batch at the limits.
-	maxFrameSize = limitBytes + limitEntries*(1+3+4+8) + frameHeaderSize
+	maxFrameSize = limitBytes + limitEntries*maxOpOverhead + frameHeaderSize
 )
 
 var fileMagic = [8]byte{'s', 'a', 'm', 's', 'a', '/', '2', '\n'}
@@ -61,13 +64,13 @@ var (
 
 // fileHeader is the beginning of a value file.
 type fileHeader struct {
-	number, first, seed uint64
+	rank, first, seed uint64
 }
 
 func (h fileHeader) append(b []byte) []byte {
 	at := len(b)
 	b = append(b, fileMagic[:]...)
-	b = binary.BigEndian.AppendUint64(b, h.number)
+	b = binary.BigEndian.AppendUint64(b, h.rank)
 	b = binary.BigEndian.AppendUint64(b, h.first)
 	b = binary.BigEndian.AppendUint64(b, h.seed)
 	return binary.BigEndian.AppendUint64(b, xxhash.Sum64(b[at:]))
@@ -78,7 +81,7 @@ func parseFileHeader(b []byte) (h fileHeader, ok bool) {
 	if len(b) < fileHeaderSize || [8]byte(b) != fileMagic || xxhash.Sum64(b[:32]) != binary.BigEndian.Uint64(b[32:]) {
 		return h, false
 	}
-	h.number, h.first, h.seed = binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:]), binary.BigEndian.Uint64(b[24:])
+	h.rank, h.first, h.seed = binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:]), binary.BigEndian.Uint64(b[24:])
 	return h, true
 }
 

@@ -81,7 +81,7 @@ func TestFrameDamageIsFound(t *testing.T) {
 }
 
 func TestFileHeader(t *testing.T) {
-	want := fileHeader{number: 3, first: 100, seed: 77}
+	want := fileHeader{rank: 3, first: 100, seed: 77}
 	b := want.append(nil)
 	if got, ok := parseFileHeader(b); !ok || got != want || len(b) != fileHeaderSize {
 		t.Errorf("got %+v, %t", got, ok)

@@ -43,6 +43,9 @@ func (i *item) cost() int64 {
 
 func uvarintSize(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
 
+// memory returns about how many bytes the item takes in a tree, and in a table at most.
+func (i *item) memory() int { return len(i.key) + len(i.value) + 96 }
+
 // newItem copies the key and the value of a set or a deletion, large values excepted.
 func newItem(key, value []byte) *item {
 	kv := make([]byte, len(key)+len(value))

@@ -16,12 +16,12 @@ import (
 //
 //	magic "samsa/m\n" | version u32 = 1 | length of the body u32 | hash u64 | body
 //
-//	body     sequence u64 |
+//	body     sequence u64 | boot 16 |
 //	         position: file, offset, commit, chain u64 |
 //	         next table, next file |
 //	         runs: number, for each: tables: number, for each:
 //	           number, size, hash u64, entries, length of first, first, length of last, last |
-//	         files: number, for each: number, end, first, live, tombs
+//	         files: number, for each: number, end, rank, first, live, tombs, dead
 //
 // The hash (xxhash64) covers everything but itself. It has the same place in all versions: so what
 // a newer version wrote is told from what is damaged.
@@ -34,7 +34,7 @@ const (
 
 	minTableInfo = 1 + 1 + 8 + 1 + 1 + 1 + 1 + 1 // bytes that one takes
 	minRun       = 1 + minTableInfo
-	minFileInfo  = 5
+	minFileInfo  = 7
 )
 
 var manifestMagic = [8]byte{'s', 'a', 'm', 's', 'a', '/', 'm', '\n'}
@@ -42,6 +42,7 @@ var manifestMagic = [8]byte{'s', 'a', 'm', 's', 'a', '/', 'm', '\n'}
 // manifest is what a checkpoint makes durable. A zero position is that of a store without a
 // checkpoint.
 type manifest struct {
+	boot      [16]byte      // of the machine that wrote it, see opBegin
 	sequence  uint64        // rises by one with every write; odd ones are in MANIFEST.1
 	position  position      // frames before it are in the runs, or dead
 	runs      [][]tableInfo // newest first; the tables of one in the order of their keys
@@ -50,21 +51,13 @@ type manifest struct {
 	nextFile  uint64        // number that no value file has had
 }
 
-// position is a place between two frames.
-type position struct {
-	file   uint64
-	offset int64
-	commit uint64 // the next one
-	chain  uint64 // hash of the frame before, or the seed of the file
-}
-
 // fileInfo is what the manifest says of a value file.
 type fileInfo struct {
 	number uint64
 	end    int64  // behind the last frame before the position
+	rank   uint64 // see fileHeader
 	first  uint64 // first commit
-	live   int64  // bytes of operations that count
-	tombs  int64  // bytes of deletions
+	counts
 }
 
 // errManifest: a slot holds no whole manifest.
@@ -80,7 +73,7 @@ func (m *manifest) check() error {
 	}
 	last := uint64(0)
 	for _, f := range m.files {
-		if f.number <= last || f.number >= m.nextFile || f.end < 0 || f.live < 0 || f.tombs < 0 {
+		if f.number <= last || f.number >= m.nextFile || f.end < 0 || f.live < 0 || f.tombs < 0 || f.dead < 0 {
 			return fmt.Errorf("%w: file %+v behind file %d, next file %d", errManifest, f, last, m.nextFile)
 		}
 		last = f.number
@@ -110,6 +103,7 @@ func (m *manifest) encode() []byte {
 	b := make([]byte, manifestHeaderSize, 1<<10)
 	copy(b, manifestMagic[:])
 	b = binary.BigEndian.AppendUint64(b, m.sequence)
+	b = append(b, m.boot[:]...)
 	b = binary.AppendUvarint(b, m.position.file)
 	b = binary.AppendUvarint(b, uint64(m.position.offset))
 	b = binary.AppendUvarint(b, m.position.commit)
@@ -127,9 +121,11 @@ func (m *manifest) encode() []byte {
 	for _, f := range m.files {
 		b = binary.AppendUvarint(b, f.number)
 		b = binary.AppendUvarint(b, uint64(f.end))
+		b = binary.AppendUvarint(b, f.rank)
 		b = binary.AppendUvarint(b, f.first)
 		b = binary.AppendUvarint(b, uint64(f.live))
 		b = binary.AppendUvarint(b, uint64(f.tombs))
+		b = binary.AppendUvarint(b, uint64(f.dead))
 	}
 	binary.BigEndian.PutUint32(b[8:], manifestVersion)
 	binary.BigEndian.PutUint32(b[12:], uint32(len(b)-manifestHeaderSize))
@@ -202,6 +198,7 @@ type manifestReader struct {
 
 func (r *manifestReader) manifest() *manifest {
 	m := &manifest{sequence: r.fixed()}
+	copy(m.boot[:], r.take(16))
 	m.position = position{file: r.uvarint(), offset: r.int(), commit: r.uvarint(), chain: r.fixed()}
 	m.nextTable, m.nextFile = r.uvarint(), r.uvarint()
 	for range r.count(minRun) {
@@ -212,7 +209,7 @@ func (r *manifestReader) manifest() *manifest {
 		m.runs = append(m.runs, run)
 	}
 	for range r.count(minFileInfo) {
-		m.files = append(m.files, fileInfo{number: r.uvarint(), end: r.int(), first: r.uvarint(), live: r.int(), tombs: r.int()})
+		m.files = append(m.files, fileInfo{number: r.uvarint(), end: r.int(), rank: r.uvarint(), first: r.uvarint(), counts: counts{live: r.int(), tombs: r.int(), dead: r.int()}})
 	}
 	return m
 }
@@ -266,3 +263,13 @@ func (r *manifestReader) count(size int) int {
 }
 
 func (r *manifestReader) bytes() []byte { return r.take(r.count(1)) }
+
+// rank returns that of the position's file.
+func (m *manifest) rank() uint64 {
+	for _, f := range m.files {
+		if f.number == m.position.file {
+			return f.rank
+		}
+	}
+	return 0
+}

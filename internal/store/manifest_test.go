@@ -33,7 +33,7 @@ func newManifest(r *rand.Rand, tables int) *manifest {
 	}
 	for range 1 + tables {
 		m.nextFile += uint64(r.IntN(3))
-		m.files = append(m.files, fileInfo{m.nextFile, r.Int64N(1 << 26), r.Uint64(), r.Int64N(1 << 26), r.Int64N(1 << 26)})
+		m.files = append(m.files, fileInfo{m.nextFile, r.Int64N(1 << 26), r.Uint64(), r.Uint64(), counts{r.Int64N(1 << 26), r.Int64N(1 << 26), r.Int64N(1 << 26)}})
 		m.nextFile++
 	}
 	m.position = position{m.nextFile - 1, r.Int64N(1 << 26), 1 + r.Uint64N(math.MaxUint64), r.Uint64()}

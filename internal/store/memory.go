@@ -34,23 +34,6 @@ type memoryTree = btree.BTreeG[memoryItem]
 type memoryItem struct {
 	key, value []byte
 	version    uint64
-	large      *location // where the value is instead, in a store on disk
-}
-
-// size returns the length of the value in bytes.
-func (i memoryItem) size() int {
-	if i.large != nil {
-		return i.large.size
-	}
-	return len(i.value)
-}
-
-// append appends the value to dst.
-func (i memoryItem) append(dst []byte) ([]byte, error) {
-	if i.large != nil {
-		return i.large.read(dst)
-	}
-	return append(dst, i.value...), nil
 }
 
 func newMemoryTree() *memoryTree {
@@ -115,7 +98,7 @@ func scanTree(tree *memoryTree, r Range, fn func(Entry) (bool, error)) error {
 		item memoryItem
 		err  error
 	)
-	value := func(dst []byte) ([]byte, error) { return item.append(dst) }
+	value := func(dst []byte) ([]byte, error) { return append(dst, item.value...), nil }
 	if r.KeysOnly {
 		value = noValue
 	}
@@ -125,7 +108,7 @@ func scanTree(tree *memoryTree, r Range, fn func(Entry) (bool, error)) error {
 		}
 		item = i
 		var more bool
-		more, err = fn(Entry{Key: i.key, Version: i.version, Size: i.size(), value: value})
+		more, err = fn(Entry{Key: i.key, Version: i.version, Size: len(i.value), value: value})
 		return more && err == nil
 	}
 	walk(tree, r, visit)

@@ -121,7 +121,7 @@ func TestOpenAfterInterruptedCreation(t *testing.T) {
 		for _, e := range entries {
 			names = append(names, e.Name())
 		}
-		if err != nil || !slices.Equal(names, []string{formatName, indexName, valuesName}) {
+		if err != nil || !slices.Equal(names, []string{formatName, "MANIFEST.0", "MANIFEST.1", indexName, valuesName}) {
 			t.Errorf("after %s: %q, %v", left, names, err)
 		}
 		text, err := os.ReadFile(filepath.Join(dir, formatName))

@@ -1,12 +1,13 @@
 package store
 
-import "go.uber.org/zap"
+import (
+	"cmp"
+
+	"go.uber.org/zap"
+)
 
 const (
 	defaultMinFreeBytes = 64 << 20
-
-	// minReserve is nobody's but the store's own.
-	minReserve = 16 << 20
 
 	maxKeySize      = 1024
 	inlineThreshold = 1 << 10 // values of this size and more live outside the index
@@ -17,20 +18,22 @@ const (
 
 // Options of a store on disk. The zero value is right for most.
 type Options struct {
-	// MinFreeBytes is the reserve: Room refuses writes that would leave the file
-	// system with less than this. 0 means 64 MiB.
+	// MinFreeBytes is what is left to others: while the file system has less free, Room refuses
+	// all that is not essential. 0 means 64 MiB, or a sixteenth of a smaller file system.
 	MinFreeBytes int64
 	// Logger receives what the store has to say. Nil means silence.
 	Logger *zap.Logger
 
-	fileSize int64    // of a value file; only tests have others than valueFileMin
-	boot     [16]byte // what tells this start of the machine from others; Open finds it unless a test has set it
+	fileSize    int64 // least size of a value file; tests have smaller ones than valueFileMin
+	treeEntries int   // see dueLocked; likewise
+	treeBytes   int
+	tableSize   int64
+	boot        [16]byte // what tells this start of the machine from others; Open finds it unless a test has set it
 }
 
 func (o Options) withDefaults() Options {
-	if o.MinFreeBytes == 0 {
-		o.MinFreeBytes = defaultMinFreeBytes
-	}
+	o.treeEntries = cmp.Or(o.treeEntries, treeEntries)
+	o.treeBytes = cmp.Or(o.treeBytes, treeBytes)
 	return o
 }
 

@@ -102,44 +102,11 @@ func TestSize(t *testing.T) {
 func TestRoomWithHugeReserve(t *testing.T) {
 	s := openTemp(t, t.TempDir(), Options{MinFreeBytes: 1 << 60})
 	defer closeStore(t, s)
-	for _, essential := range []bool{false, true} {
-		err := s.Room(1, essential)
-		if !errors.Is(err, ErrDiskFull) || !strings.Contains(err.Error(), s.dir) {
-			t.Errorf("Room(1, %v) = %v", essential, err)
-		}
+	err := s.Room(1, false)
+	if !errors.Is(err, ErrDiskFull) || !strings.Contains(err.Error(), s.dir) {
+		t.Errorf("Room = %v", err)
 	}
-}
-
-// A file system with x bytes free and a reserve of r: room for x-r bytes, essential
-// writes get another 3/4 r, but the last 16 MiB are nobody's.
-func TestRoomUsesReserve(t *testing.T) {
-	s := openTemp(t, t.TempDir(), Options{})
-	defer closeStore(t, s)
-	const r = 64 << 20
-	for _, c := range []struct {
-		reserve   int64
-		free      int64
-		n         int
-		essential bool
-		full      bool
-	}{
-		{r, r, 0, false, false},
-		{r, r - 1, 0, false, true},
-		{r, r + 10, 10, false, false},
-		{r, r + 10, 11, false, true},
-		{r, r, 3 * r / 4, true, false},
-		{r, r, 3*r/4 + 1, true, true},
-		{2 * r, 2 * r, 3 * r / 2, true, false},
-		{2 * r, 2 * r, 3*r/2 + 1, true, true},
-		{r / 2, r / 2, r / 4, true, false},
-		{r / 2, r / 2, r/4 + 1, true, true},
-		{1000, 1010, 10, true, false},
-		{1000, 1010, 11, true, true},
-	} {
-		s.opts.MinFreeBytes = c.reserve
-		err := roomIn(s.dir, s.opts.MinFreeBytes, c.free, c.n, c.essential)
-		if errors.Is(err, ErrDiskFull) != c.full {
-			t.Errorf("%+v: %v", c, err)
-		}
+	if err := s.Room(1, true); err != nil {
+		t.Errorf("Room of an essential write = %v", err)
 	}
 }

@@ -1,28 +1,40 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
 	"math"
+	"path"
 	"slices"
+
+	"github.com/samsa-go/samsa/internal/vfs"
 )
 
 // A replay finds the state that a store was left in: that of its first commits up to one, with
 // everything that was durable, and after the end of the process alone everything there was.
 //
-// It reads frame after frame and ends at the first that is not whole, or not the next. Then it
-// looks at what lies behind: whole frames there mean that the writes of a power cut came in
-// another order, unless one of them says that the missing one was durable, or the machine still
-// runs that wrote them: then the missing one is damaged, and nothing is given up.
+// It begins where the last checkpoint was, reads frame after frame, and ends at the first that is
+// not whole, or not the next. Then it looks at what lies behind: whole frames there mean that the
+// writes of a power cut came in another order, unless one of them says that the missing one was
+// durable, or the machine still runs that wrote them: then the missing one is damaged, and nothing
+// is given up.
 
 // replay is one run of it.
 type replay struct {
-	l     *valueLog
+	fs    vfs.FS
+	dir   string
 	boot  [16]byte                                                      // of this machine; zero when unknown
+	known *manifest                                                     // of the last checkpoint; before the first, one that says nothing
+	renew func() error                                                  // called before a file is removed that was alive once
+	begin func(f *logFile)                                              // called for each file that counts, in order
 	apply func(f *logFile, at int64, frame []byte, h frameHeader) error // called for each commit, in order
 
-	files  []*replayedFile // with a header, by number; once it is done, those that count
+	files  []*replayedFile // with a header and not before the checkpoint, by rank; in the end those that count
+	spares []*logFile      // without a header, and zeros: allocated and not used
+	number uint64          // that no file has had
+	rank   uint64          // likewise
 	next   uint64          // commit that is not found yet
 	synced uint64          // the last that is known to be durable
 	ended  bool            // the last owner has closed the store
@@ -35,7 +47,7 @@ type replay struct {
 // replayedFile is a value file as it was found.
 type replayedFile struct {
 	*logFile
-	first uint64
+	start int64  // what lies before it is in the checkpoint
 	limit uint64 // commits from it on are superseded by a younger file
 	bad   error  // why the frames end, if not with zeros
 }
@@ -50,9 +62,16 @@ type foundFrame struct {
 // errDamaged: see replay.
 var errDamaged = errors.New("value file is damaged")
 
+func damaged(number uint64, what string) error {
+	return fmt.Errorf("%w: %w: %s, %s", ErrCorrupt, errDamaged, valueFileName(number), what)
+}
+
 // run reads the value files.
 func (r *replay) run() error {
 	unbegun, err := r.list()
+	if err == nil {
+		err = r.supersede()
+	}
 	if err == nil {
 		err = r.walk()
 	}
@@ -66,31 +85,75 @@ func (r *replay) run() error {
 
 // list opens the value files. Those without a header are returned: they have never counted.
 func (r *replay) list() (unbegun []*replayedFile, err error) {
-	infos, err := r.l.fs.List(r.l.dir)
+	infos, err := r.fs.List(r.dir)
 	if err != nil {
 		return nil, err
+	}
+	r.number, r.rank, r.owner = max(1, r.known.nextFile), 1, r.known.boot
+	old := map[uint64]fileInfo{}
+	for _, f := range r.known.files {
+		old[f.number] = f
 	}
 	for _, info := range infos { // by name, and so by number
 		number, ok := parseValueFileName(info.Name)
 		if !ok || info.Dir {
 			continue
 		}
-		file, err := r.l.fs.Open(r.l.path(number))
+		file, err := r.fs.Open(path.Join(r.dir, info.Name))
 		if err != nil {
 			return nil, err
 		}
-		r.l.next = max(r.l.next, number+1)
-		f := &replayedFile{logFile: &logFile{number: number, file: file, size: info.Size}}
-		switch ok, err := f.readHeader(); {
-		case err != nil:
+		f := &replayedFile{logFile: &logFile{number: number, file: file, size: info.Size}, start: fileHeaderSize}
+		r.number = max(r.number, number+1)
+		is, known := old[number]
+		delete(old, number)
+		begun, err := r.sort(f, is, known)
+		if err != nil {
 			return nil, err
-		case ok:
-			r.files = append(r.files, f)
-		default:
+		}
+		if !begun {
 			unbegun = append(unbegun, f)
 		}
 	}
-	return unbegun, r.supersede()
+	for number := range old {
+		return nil, damaged(number, "it is missing")
+	}
+	slices.SortFunc(r.files, func(a, b *replayedFile) int { return cmp.Compare(a.rank, b.rank) })
+	return unbegun, nil
+}
+
+// sort puts a file where it belongs; false stands for one without a header. known tells whether the
+// checkpoint names it, as is.
+func (r *replay) sort(f *replayedFile, is fileInfo, known bool) (begun bool, err error) {
+	if known {
+		f.rank, f.first, f.end, f.counts = is.rank, is.first, is.end, is.counts
+		r.rank = max(r.rank, f.rank+1)
+		if f.size < f.end {
+			return true, damaged(f.number, fmt.Sprintf("it has %d bytes of %d", f.size, f.end))
+		}
+		if f.number != r.known.position.file {
+			r.begin(f.logFile)
+			return true, nil
+		}
+		if ok, err := f.readHeader(); !ok || err != nil {
+			return true, cmp.Or(err, damaged(f.number, "its header is not there"))
+		}
+		f.start = r.known.position.offset
+		r.files = append(r.files, f)
+		return true, nil
+	}
+	if ok, err := f.readHeader(); !ok || err != nil {
+		return false, err
+	}
+	r.rank = max(r.rank, f.rank+1)
+	if f.rank <= r.known.rank() {
+		if err := r.renew(); err != nil {
+			return true, err
+		}
+		return true, r.drop(f) // nothing of it is alive
+	}
+	r.files = append(r.files, f)
+	return true, nil
 }
 
 // supersede sets the limits, and removes the files of which nothing counts any more: those that come
@@ -99,7 +162,7 @@ func (r *replay) supersede() error {
 	limit := uint64(math.MaxUint64)
 	var kept []*replayedFile
 	for _, f := range slices.Backward(r.files) {
-		if f.first >= limit {
+		if f.first >= limit && f.number != r.known.position.file {
 			if err := r.drop(f); err != nil {
 				return err
 			}
@@ -124,20 +187,20 @@ func (f *replayedFile) readHeader() (bool, error) {
 	if !ok && allZero(b) {
 		return false, nil
 	}
-	if !ok || h.number != f.number {
-		return false, fmt.Errorf("%w: %w: %s, its header", ErrCorrupt, errDamaged, valueFileName(f.number))
+	if !ok {
+		return false, damaged(f.number, "its header")
 	}
-	f.seed, f.first = h.seed, h.first
+	f.rank, f.seed, f.first = h.rank, h.seed, h.first
 	return true, nil
 }
 
-// load returns the content of the file.
-func (f *replayedFile) load() ([]byte, error) {
+// load returns what the file holds from an offset on.
+func (f *replayedFile) load(from int64) ([]byte, error) {
 	if f.size > math.MaxInt32 {
-		return nil, fmt.Errorf("%w: %w: %s has %d bytes", ErrCorrupt, errDamaged, valueFileName(f.number), f.size)
+		return nil, damaged(f.number, fmt.Sprintf("it has %d bytes", f.size))
 	}
-	b := make([]byte, f.size)
-	if _, err := f.file.ReadAt(b, 0); err != nil {
+	b := make([]byte, max(0, f.size-from))
+	if _, err := f.file.ReadAt(b, from); err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -145,9 +208,10 @@ func (f *replayedFile) load() ([]byte, error) {
 
 // walk finds the frames that count.
 func (r *replay) walk() error {
-	r.next = 1
+	r.next = max(1, r.known.position.commit)
+	r.synced = r.next - 1
 	for i, f := range r.files {
-		if f.first != r.next { // what would be before it is missing
+		if f.start == fileHeaderSize && f.first != r.next { // what would be before it is missing
 			return r.stop(i, 0, nil)
 		}
 		if err := r.walkFile(f); err != nil {
@@ -165,14 +229,17 @@ func (r *replay) walk() error {
 
 // walkFile reads the frames of f, and applies them.
 func (r *replay) walkFile(f *replayedFile) error {
-	b, err := f.load()
+	b, err := f.load(f.start)
 	if err != nil {
 		return err
 	}
-	f.end = fileHeaderSize
-	r.chain = f.seed
+	f.end, r.chain = f.start, f.seed
+	if f.number == r.known.position.file {
+		r.chain = r.known.position.chain
+	}
+	r.begin(f.logFile)
 	for r.next < f.limit {
-		rest := b[min(f.end, f.size):]
+		rest := b[min(f.end-f.start, int64(len(b))):]
 		if len(rest) < frameHeaderSize || allZero(rest[:frameHeaderSize]) {
 			if !allZero(rest) {
 				f.bad = errFrameMissing
@@ -265,11 +332,11 @@ func (r *replay) reliedOn(i int, at int64) (why string, err error) {
 // behind looks for whole frames of later commits in f, from an offset on, that say that the next one
 // was to be relied on.
 func (r *replay) behind(f *replayedFile, at int64) (why string, err error) {
-	b, err := f.load()
+	b, err := f.load(max(at, fileHeaderSize))
 	if err != nil {
 		return "", err
 	}
-	for h := range wholeFrames(b[min(f.size, max(at, fileHeaderSize)):], r.next, f.limit) {
+	for h := range wholeFrames(b, r.next, f.limit) {
 		switch {
 		case h.synced >= r.next:
 			return fmt.Sprintf("commit %d says that it was durable", h.commit), nil
@@ -301,12 +368,21 @@ func wholeFrames(b []byte, from, to uint64) iter.Seq[frameHeader] {
 	}
 }
 
-// checkUnbegun removes a file without a header, unless it holds what was to be relied on.
+// checkUnbegun takes a file without a header for a spare one, or removes it, unless it holds what was
+// to be relied on.
 func (r *replay) checkUnbegun(f *replayedFile) error {
+	b, err := f.load(0)
+	if err != nil {
+		return err
+	}
+	if allZero(b) {
+		r.spares = append(r.spares, f.logFile)
+		return nil
+	}
 	f.limit = math.MaxUint64
 	why, err := r.behind(f, 0)
 	if err == nil && why != "" {
-		err = fmt.Errorf("%w: %w: %s, its header, and %s", ErrCorrupt, errDamaged, valueFileName(f.number), why)
+		err = damaged(f.number, "its header, and "+why)
 	}
 	if err != nil {
 		return err
@@ -316,7 +392,7 @@ func (r *replay) checkUnbegun(f *replayedFile) error {
 
 // drop removes a file that does not count.
 func (r *replay) drop(f *replayedFile) error {
-	return errors.Join(f.file.Close(), r.l.fs.Remove(r.l.path(f.number)))
+	return errors.Join(f.file.Close(), r.fs.Remove(path.Join(r.dir, valueFileName(f.number))))
 }
 
 func allZero(b []byte) bool {

@@ -115,6 +115,7 @@ func TestReclaimBesideEverything(t *testing.T) {
 		s := openTemp(t, dir, opts)
 		stressRound(t, s, model, random, &next, commits)
 		model.check(t, s, true)
+		quiet(s)
 		killed := openTemp(t, copyStore(t, dir), opts)
 		model.check(t, killed, true)
 		for range 2 {

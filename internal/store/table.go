@@ -43,6 +43,7 @@ func parseTableFileName(name string) (uint64, bool) {
 // So is one that can no longer be read, or changes, afterwards. Other errors are those of the file
 // system, and the next call tries again.
 type table struct {
+	part
 	fs   vfs.FS
 	name string
 	info tableInfo

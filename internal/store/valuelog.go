@@ -1,10 +1,8 @@
 package store
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"path"
 	"slices"
 	"strconv"
@@ -19,42 +17,50 @@ import (
 // valueLog is the value files of a store: frames are appended to the newest, and large values are
 // read from all. Appends must not overlap; everything else may happen at any time.
 type valueLog struct {
-	fs       vfs.FS
-	dir      string
-	fileSize int64
+	fs    vfs.FS
+	dir   string
+	space *space
+	begun func(*logFile) // is told of each file that begins, before its first frame
 
-	mu    sync.Mutex // guards what follows; not held during I/O
-	files []*logFile
-	entry bool // the directory has an entry that is not durable
+	mu      sync.Mutex // guards what follows; not held during I/O
+	newest  *logFile   // nil before the first
+	dirty   []*logFile // have frames that are not fsynced, the oldest first
+	entry   bool       // the directory has an entry that is not durable
+	written uint64     // the last commit of a file
 
 	syncing sync.Mutex // held by who fsyncs
 	synced  uint64     // all commits up to it are durable; guarded by syncing and mu
-	written uint64     // the last commit of a file; guarded by mu
 
-	chain uint64 // hash of the last frame, or the seed; the writer's own, and so is next
-	next  uint64 // number of the next file
+	// The writer's own:
+	chain uint64 // hash of the last frame, or the seed
+	rank  uint64 // of the next file
 }
 
-// logFile is one of the files.
+// logFile is a value file.
 type logFile struct {
-	number uint64
+	part
+	number uint64 // that it is named by; says nothing of its age
+	rank   uint64 // among the files that have begun, see fileHeader
+	first  uint64 // commit that its header names
 	seed   uint64
 	file   vfs.File
 	size   int64 // as allocated
-	end    int64 // behind the last frame; the writer's own
-	dirty  bool  // it has frames that are not fsynced; guarded by valueLog.mu
+	spared bool  // it was the reserve
+	end    int64 // behind the last frame; the writer's own until the file is not the newest
+
+	counts // of what lies in it; guarded by diskStore.mu
+
+	moved  bool // all that counts was copied; likewise
+	unread bool // it is damaged, and stays; likewise
 }
 
-// location is where a large value lies.
-type location struct {
-	file *logFile
-	at   int64
-	size int
-	hash uint64
+// position is a place between two frames.
+type position struct {
+	file   uint64
+	offset int64
+	commit uint64 // of the frame behind it
+	chain  uint64 // hash of the frame before it, or the seed of the file
 }
-
-// valueFileMin is the least size of a value file.
-const valueFileMin = 4 << 20
 
 func valueFileName(number uint64) string { return fmt.Sprintf("%010d.log", number) }
 
@@ -71,10 +77,13 @@ func (l *valueLog) path(number uint64) string { return path.Join(l.dir, valueFil
 func (l *valueLog) current() *logFile {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.files) == 0 {
-		return nil
-	}
-	return l.files[len(l.files)-1]
+	return l.newest
+}
+
+// position returns the place behind the last frame, which holds commit.
+func (l *valueLog) position(commit uint64) position {
+	f := l.current()
+	return position{file: f.number, offset: f.end, commit: commit + 1, chain: l.chain}
 }
 
 // append writes a frame that holds commit, and returns where it begins. The frame is complete
@@ -85,58 +94,54 @@ func (l *valueLog) append(f *frame, commit, ms uint64) (*logFile, int64, error) 
 	size := int64(f.size())
 	if file == nil || file.end+size > file.size {
 		var err error
-		if file, err = l.begin(commit, size); err != nil {
+		if file, err = l.roll(commit, size); err != nil {
 			return nil, 0, err
 		}
 	}
-	l.mu.Lock()
-	file.dirty = true
-	l.mu.Unlock()
+	l.soil(file)
 	at, err := l.add(file, f, commit, ms)
 	if err != nil {
 		return nil, 0, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if f.length > frameHeaderSize { // else nobody needs it
+		l.mu.Lock()
 		l.written = commit
+		l.mu.Unlock()
 	}
 	return file, at, nil
 }
 
-// begin makes the file whose first commit is to be commit, with room for a frame of that size.
-func (l *valueLog) begin(commit uint64, size int64) (*logFile, error) {
-	file, err := l.create(max(l.fileSize, fileHeaderSize+size))
-	if err != nil {
-		return nil, err
+// soil notes that file is to be fsynced.
+func (l *valueLog) soil(file *logFile) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.dirty); n == 0 || l.dirty[n-1] != file {
+		l.dirty = append(l.dirty, file)
 	}
-	return file, l.open(file, commit)
 }
 
-// create makes a file that does not count yet, as it has no header. The next frame begins its
-// chain.
-func (l *valueLog) create(size int64) (*logFile, error) {
-	number := l.next
-	f, err := l.fs.Create(l.path(number), size)
+// roll begins the file whose first commit is to be commit, with room for a frame of that size.
+func (l *valueLog) roll(commit uint64, size int64) (*logFile, error) {
+	file, err := l.space.takeFile(size)
 	if err != nil {
 		return nil, err
 	}
-	l.next++
-	file := &logFile{number: number, seed: rand.Uint64(), file: f, size: size, end: fileHeaderSize, dirty: true}
 	l.chain = file.seed
-	return file, nil
+	return file, l.open(file, commit)
 }
 
 // open writes the header of a file, which is the newest from then on.
 func (l *valueLog) open(file *logFile, first uint64) error {
-	header := fileHeader{number: file.number, first: first, seed: file.seed}
+	file.rank, file.first = l.rank, first
+	l.rank++
+	header := fileHeader{rank: file.rank, first: first, seed: file.seed}
 	if err := file.file.WriteAt(0, header.append(nil)); err != nil {
-		return err
+		return errors.Join(err, file.file.Close())
 	}
+	l.begun(file)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.files = append(l.files, file)
-	l.entry = true
+	l.newest, l.entry = file, true
 	return nil
 }
 
@@ -160,27 +165,20 @@ func (l *valueLog) durable() uint64 {
 }
 
 // sync makes all frames durable that are written when it is called. One fsync serves all who
-// wait for it.
-func (l *valueLog) sync() error {
+// wait for it. With all that is so of frames too that nobody needs.
+func (l *valueLog) sync(all bool) error {
 	l.mu.Lock()
 	mine := l.written
 	l.mu.Unlock()
 	l.syncing.Lock()
 	defer l.syncing.Unlock()
 	l.mu.Lock()
-	if l.synced >= mine {
+	if l.synced >= mine && !all {
 		l.mu.Unlock()
 		return nil
 	}
-	target, entry := l.written, l.entry
-	l.entry = false
-	var dirty []*logFile
-	for _, f := range l.files {
-		if f.dirty {
-			f.dirty = false
-			dirty = append(dirty, f)
-		}
-	}
+	target, entry, dirty := l.written, l.entry, l.dirty
+	l.entry, l.dirty = false, nil
 	l.mu.Unlock()
 	for _, f := range dirty { // the oldest first: what is found later has what came before
 		if err := f.file.Sync(); err != nil {
@@ -198,87 +196,104 @@ func (l *valueLog) sync() error {
 	return nil
 }
 
-// read appends a large value to dst.
-func (at location) read(dst []byte) ([]byte, error) {
-	dst = slices.Grow(dst, at.size)
-	value := dst[len(dst) : len(dst)+at.size]
-	if _, err := at.file.file.ReadAt(value, at.at); err != nil {
-		return dst, fmt.Errorf("%w: value file %d, offset %d: %w", ErrCorrupt, at.file.number, at.at, err)
+// read appends a large value of the file to dst.
+func (f *logFile) read(p place, dst []byte) ([]byte, error) {
+	dst = slices.Grow(dst, p.size)
+	value := dst[len(dst) : len(dst)+p.size]
+	if _, err := f.file.ReadAt(value, int64(p.at)); err != nil {
+		return dst, fmt.Errorf("%w: %s, offset %d: %w", ErrCorrupt, valueFileName(f.number), p.at, err)
 	}
-	if xxhash.Sum64(value) != at.hash {
-		return dst, fmt.Errorf("%w: value file %d, offset %d: %w", ErrCorrupt, at.file.number, at.at, errFrameValue)
+	if xxhash.Sum64(value) != p.hash {
+		return dst, fmt.Errorf("%w: %s, offset %d: %w", ErrCorrupt, valueFileName(f.number), p.at, errFrameValue)
 	}
-	return dst[:len(dst)+at.size], nil
+	return dst[:len(dst)+p.size], nil
 }
 
-// close closes all files.
-func (l *valueLog) close() (first error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, f := range l.files {
-		first = cmp.Or(first, f.file.Close())
-	}
-	return first
-}
-
-// take makes the files that a replay has found those of l, which goes on behind them. After an
-// unclean end that is in a new file: what is behind a cut must not come alive later, and what was
-// not synced is written once more, as a page whose fsync has failed reads well until the machine
-// is started again. apply is told the new places.
-func (l *valueLog) take(r *replay, apply func(*logFile, int64, []byte, frameHeader) error) error {
-	for _, f := range r.files {
-		l.files = append(l.files, f.logFile)
-	}
-	l.written, l.synced = r.next-1, r.synced
-	if r.ended { // what is behind synced says only that
-		for _, f := range r.tail {
-			f.file.dirty, l.entry = true, true
-		}
-		l.chain = r.chain
-		return nil
-	}
-	size := int64(fileHeaderSize)
-	for _, f := range r.tail {
-		size += int64(f.length)
-	}
-	file, err := l.create(max(l.fileSize, size+frameHeaderSize+1<<10))
-	if err != nil {
-		return err
-	}
-	for _, f := range r.tail {
-		if err := l.copy(file, f, apply); err != nil {
-			return errors.Join(err, file.file.Close())
-		}
-	}
-	first := l.synced + 1
-	if len(r.tail) == 0 {
-		first = r.next
-	}
-	return l.begun(file, first)
-}
-
-// begun makes a file durable that holds what others held, and then its header, which makes it count.
-func (l *valueLog) begun(file *logFile, first uint64) error {
-	if err := file.file.Sync(); err != nil {
-		return errors.Join(err, file.file.Close())
-	}
-	if err := l.open(file, first); err != nil {
-		return errors.Join(err, file.file.Close())
-	}
-	return l.sync()
-}
-
-// copy writes a frame behind the others of file.
+// copy writes a frame that was found behind the others of file, and has apply told of its new place.
 func (l *valueLog) copy(file *logFile, f foundFrame, apply func(*logFile, int64, []byte, frameHeader) error) error {
 	b := make([]byte, f.length)
 	if _, err := f.file.file.ReadAt(b, f.at); err != nil {
 		return err
 	}
 	l.chain = rechain(b, f.frameHeader, l.chain)
-	if err := file.file.WriteAt(file.end, b); err != nil {
+	at := file.end
+	if err := file.file.WriteAt(at, b); err != nil {
 		return err
 	}
-	at := file.end
 	file.end += int64(f.length)
 	return apply(file, at, b, f.frameHeader)
 }
+
+// counts is how much of a value file is alive, in bytes of operations and values.
+type counts struct {
+	live  int64 // they count
+	tombs int64 // deletions that count while an older file is there
+	dead  int64 // what is neither
+}
+
+// add counts an operation that is new.
+func (c *counts) add(i *item) {
+	if i.deleted {
+		c.tombs += tombCost(i)
+		c.dead += i.cost() - tombCost(i)
+	} else {
+		c.live += i.cost()
+	}
+}
+
+// end counts an operation that something newer has put an end to.
+func (c *counts) end(i *item) {
+	n := i.cost()
+	if i.deleted {
+		n = tombCost(i)
+		c.tombs -= n
+	} else {
+		c.live -= n
+	}
+	c.dead += n
+}
+
+func (c *counts) sum(o counts) {
+	c.live += o.live
+	c.tombs += o.tombs
+	c.dead += o.dead
+}
+
+// tombCost is how many bytes a deletion keeps alive while an older file is there that may hold what it
+// has deleted: else that would be there again when the index is made anew. Of batches the log
+// start says that they are gone, or the batch in their place.
+func tombCost(i *item) int64 {
+	if i.key[0] == prefixBatch {
+		return 0
+	}
+	return i.cost()
+}
+
+// each calls fn for the frames of the file, which is not the newest, in order. The bytes are fn's until it
+// returns. Damage is ErrCorrupt.
+func (f *logFile) each(fn func(at int64, frame []byte, h frameHeader) error) error {
+	var buf []byte
+	from := int64(fileHeaderSize) // of buf
+	for at := from; at < f.end; {
+		b := buf[at-from:]
+		h, err := parseFrameHeader(b)
+		if len(b) < frameHeaderSize || err == nil && len(b) < h.length {
+			n := max(readAhead, int64(h.length))
+			buf, from = slices.Grow(buf[:0], int(n))[:min(n, f.end-at)], at
+			if _, err := f.file.ReadAt(buf, at); err != nil {
+				return err
+			}
+			b = buf
+		}
+		if h, err = checkFrame(b); err != nil {
+			return fmt.Errorf("%w: %s, offset %d: %w", ErrCorrupt, valueFileName(f.number), at, err)
+		}
+		if err := fn(at, b[:h.length], h); err != nil {
+			return err
+		}
+		at += int64(h.length)
+	}
+	return nil
+}
+
+const readAhead = 1 << 20

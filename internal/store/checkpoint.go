@@ -1,0 +1,305 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/samsa-go/samsa/internal/vfs"
+)
+
+// checkpoint is one on its way: the tree as it was at a position, which becomes a run of tables. Then
+// a manifest says that the files begin to count there. A checkpoint that finds no space is tried
+// again from where it stood.
+type checkpoint struct {
+	at     position
+	tree   *itemTree
+	files  []*logFile        // as of then
+	counts map[uint64]counts // likewise, by number
+	moved  map[uint64]bool   // all that counted of these files was copied
+	ended  map[uint64]counts // what the tree takes away from them
+}
+
+func (s *diskStore) tablePath(number uint64) string {
+	return path.Join(s.dir, indexName, tableFileName(number))
+}
+
+// openRuns opens the runs that the manifest names, and removes tables that it does not name.
+func (s *diskStore) openRuns() error {
+	infos, err := s.fs.List(path.Join(s.dir, indexName))
+	if err != nil {
+		return err
+	}
+	s.space.table = s.manifest.nextTable
+	found := map[string]bool{}
+	for _, i := range infos {
+		found[i.Name] = true
+	}
+	var runs []*run
+	for _, tables := range s.manifest.runs {
+		runs = append(runs, s.newRun(tables))
+		for _, t := range tables {
+			if !found[tableFileName(t.number)] {
+				return fmt.Errorf("%w: %w: %s is missing", ErrCorrupt, errIndex, tableFileName(t.number))
+			}
+			delete(found, tableFileName(t.number))
+		}
+	}
+	for name := range found {
+		if err := s.renew(); err != nil {
+			return err
+		}
+		if err := s.fs.Remove(path.Join(s.dir, indexName, name)); err != nil {
+			return err
+		}
+	}
+	old := s.change(func(v *version) { v.runs = runs })
+	return s.release(old)
+}
+
+// renew writes the manifest once more, which comes before the open removes what it does not name: an
+// older one in the other slot may name it.
+func (s *diskStore) renew() error {
+	if s.renewed {
+		return nil
+	}
+	s.renewed = true
+	m := *s.manifest
+	return s.manifests.write(&m)
+}
+
+var errIndex = errors.New("index is damaged")
+
+// newRun returns the run of tables that were written.
+func (s *diskStore) newRun(infos []tableInfo) *run {
+	var tables []*table
+	for _, i := range infos {
+		tables = append(tables, newTable(s.fs, path.Join(s.dir, indexName), i))
+	}
+	return newRun(tables)
+}
+
+// checkpoint makes a checkpoint of what there is, if that is more than at the last.
+func (s *diskStore) checkpoint() error {
+	s.checkpointing.Lock()
+	defer s.checkpointing.Unlock()
+	err := s.makeCheckpoint()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck = nil
+	if errors.Is(err, ErrDiskFull) {
+		s.stuck = err
+	}
+	s.turnLocked()
+	return err
+}
+
+// turnLocked wakes who waits for a checkpoint to end.
+func (s *diskStore) turnLocked() {
+	close(s.turned)
+	s.turned = make(chan struct{})
+}
+
+func (s *diskStore) makeCheckpoint() error {
+	if err := s.failure(); err != nil {
+		return err
+	}
+	if s.begun == nil && !s.freeze() {
+		return nil
+	}
+	if err := s.files.sync(true); err != nil {
+		return s.fail(err)
+	}
+	infos, err := s.writeTree()
+	if err == nil {
+		if err = s.install(infos); errors.Is(err, ErrDiskFull) {
+			err = errors.Join(err, s.removeTables(tableNumbers(infos)))
+		}
+	}
+	if err == nil || errors.Is(err, ErrDiskFull) {
+		return err
+	}
+	return s.fail(err)
+}
+
+// freeze begins a checkpoint: what comes later goes to another tree. It returns false when
+// nothing came since the last.
+func (s *diskStore) freeze() bool {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	if s.grown == 0 || s.found != nil {
+		s.mu.Unlock()
+		return false
+	}
+	c := &checkpoint{at: s.files.position(s.commit), tree: s.tree, files: s.version.files, counts: map[uint64]counts{}, moved: map[uint64]bool{}}
+	for _, f := range c.files {
+		c.counts[f.number] = f.counts
+		if f.moved {
+			c.moved[f.number] = true
+		}
+	}
+	s.begun = c
+	s.tree, s.copied, s.memory, s.grown, s.rolled = newItemTree(), nil, 0, 0, 0
+	old := s.change(func(v *version) { v.frozen = c.tree })
+	s.mu.Unlock()
+	s.let(old)
+	return true
+}
+
+// writeTree writes the tree as tables, and counts what it has put an end to.
+func (s *diskStore) writeTree() ([]tableInfo, error) {
+	v, _ := s.now()
+	defer s.let(v)
+	var older []*ascender
+	for _, r := range v.runs {
+		older = append(older, r.ascending())
+	}
+	c := s.begun
+	done := map[uint64]counts{}
+	w := s.newWriter(true)
+	var err error
+	c.tree.Scan(func(i *item) bool {
+		var was *item
+		for _, r := range older {
+			if was, err = r.get(i.key); was != nil || err != nil {
+				break
+			}
+		}
+		if err != nil {
+			return false
+		}
+		if was != nil {
+			n := done[was.file]
+			n.end(was)
+			done[was.file] = n
+		}
+		if i.deleted && was == nil {
+			return true // nothing is hidden by it
+		}
+		err = w.add(i)
+		return err == nil
+	})
+	if err != nil {
+		return nil, w.abort(err)
+	}
+	infos, err := w.finish()
+	if err != nil {
+		return nil, w.abort(err)
+	}
+	c.ended = done
+	return infos, nil
+}
+
+// install has the tables count, and the files no more of which nothing is alive.
+func (s *diskStore) install(infos []tableInfo) error {
+	c := s.begun
+	s.manifesting.Lock()
+	defer s.manifesting.Unlock()
+	m := *s.manifest
+	m.sequence++
+	m.position, m.boot = c.at, s.opts.boot
+	m.nextTable, m.nextFile = s.space.numbers()
+	if len(infos) > 0 {
+		m.runs = slices.Insert(slices.Clone(m.runs), 0, infos)
+	}
+	dropped := c.list(&m)
+	if err := s.record(&m); err != nil {
+		return err
+	}
+	for _, f := range dropped {
+		f.dropped.Store(true)
+	}
+	least, alive := s.space.least*4, int64(0)
+	s.mu.Lock()
+	old := s.change(func(v *version) {
+		v.frozen = nil
+		if len(infos) > 0 {
+			v.runs = slices.Insert(v.runs, 0, s.newRun(infos))
+		}
+		for number, n := range c.ended {
+			if f := v.find(number); f != nil {
+				f.sum(n)
+			}
+		}
+		v.files = slices.DeleteFunc(v.files, func(f *logFile) bool { return f.dropped.Load() })
+		for _, f := range v.files {
+			alive += f.live
+		}
+	})
+	s.span = max(least, min(alive/4, spanMax))
+	s.mu.Unlock()
+	s.begun = nil
+	return s.release(old)
+}
+
+// list puts the files into m that are to be kept, and returns the others.
+func (c *checkpoint) list(m *manifest) (dropped []*logFile) {
+	files := slices.Clone(c.files)
+	slices.SortFunc(files, func(a, b *logFile) int { return cmp.Compare(a.rank, b.rank) })
+	m.files = nil
+	for _, f := range files {
+		n := c.counts[f.number]
+		n.sum(c.ended[f.number])
+		info := fileInfo{number: f.number, rank: f.rank, first: f.first, end: f.end, counts: n}
+		if f.number == c.at.file {
+			info.end = c.at.offset
+		} else if n.live == 0 && (n.tombs == 0 || len(m.files) == 0 || c.moved[f.number]) {
+			dropped = append(dropped, f)
+			continue
+		}
+		m.files = append(m.files, info)
+	}
+	slices.SortFunc(m.files, func(a, b fileInfo) int { return cmp.Compare(a.number, b.number) })
+	return dropped
+}
+
+// record writes a manifest. s.manifesting is held.
+func (s *diskStore) record(m *manifest) error {
+	if err := s.fs.SyncDir(path.Join(s.dir, indexName)); err != nil {
+		return err
+	}
+	if err := s.manifests.write(m); err != nil {
+		return full(err)
+	}
+	s.manifest = m
+	return nil
+}
+
+// runWriter writes the tables of a run.
+type runWriter struct {
+	*tableWriter
+	s       *diskStore
+	created []uint64
+}
+
+// newWriter returns a writer of tables. With spares it may use those that stand ready when the disk is
+// full.
+func (s *diskStore) newWriter(spares bool) *runWriter {
+	w := &runWriter{s: s}
+	w.tableWriter = newTableWriter(func(size int64) (uint64, vfs.File, error) {
+		number, f, err := s.space.takeTable(size, spares)
+		if err == nil {
+			w.created = append(w.created, number)
+		}
+		return number, f, full(err)
+	}, int(s.space.tableSize))
+	return w
+}
+
+// abort removes what was written, and returns err.
+func (w *runWriter) abort(err error) error {
+	w.tableWriter.abort()
+	return errors.Join(err, w.s.removeTables(w.created))
+}
+
+// removeTables removes tables that no manifest names.
+func (s *diskStore) removeTables(numbers []uint64) error {
+	var errs []error
+	for _, n := range numbers {
+		errs = append(errs, s.fs.Remove(s.tablePath(n)))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,372 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"sync"
+
+	"github.com/samsa-go/samsa/internal/vfs"
+)
+
+// Space is allocated before it is needed. A spare value file stands ready for what comes next. A
+// second one, the reserve, and tables as large as the tree are for what makes room:
+// deletions, what goes with them, and checkpoints. Nothing else uses them, so that a disk which
+// somebody has filled can be emptied from inside. What cannot be allocated is ErrDiskFull before
+// a byte is written.
+type space struct {
+	s         *diskStore
+	values    string // directories
+	index     string
+	preparing job
+	least     int64 // size of a value file
+	tableSize int64
+
+	mu        sync.Mutex // guards what follows
+	number    uint64     // of the next value file
+	table     uint64     // of the next table
+	spare     *logFile
+	reserve   *logFile
+	tables    []spareTable
+	unchecked int64 // bytes that were written since the file system was asked
+}
+
+type spareTable struct {
+	number uint64
+	file   vfs.File
+	size   int64
+}
+
+const (
+	valueFileMin = 4 << 20
+	valueFileMax = 64 << 20
+	tableSize    = 4 << 20
+	checkEvery   = 256 << 10 // bytes
+)
+
+func newSpace(s *diskStore) *space {
+	p := &space{s: s, values: path.Join(s.dir, valuesName), index: path.Join(s.dir, indexName), number: 1, table: 1, unchecked: checkEvery}
+	p.preparing.do = p.prepare
+	return p
+}
+
+// found takes the files that were allocated before the store was opened.
+func (p *space) found(r *replay) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.number = r.number
+	for _, f := range r.spares {
+		if p.reserve == nil {
+			p.reserve = f
+			continue
+		}
+		p.spare = f
+	}
+}
+
+// measure fits what is allocated to the size of the file system.
+func (p *space) measure() error {
+	_, total, err := p.s.fs.Space(p.s.dir)
+	if err != nil {
+		return err
+	}
+	fits := func(least, size int64) int64 {
+		if total <= 0 {
+			return size
+		}
+		return max(least, min(size, total/16))
+	}
+	p.least = cmp.Or(p.s.opts.fileSize, fits(64<<10, valueFileMin))
+	p.tableSize = cmp.Or(p.s.opts.tableSize, fits(64<<10, tableSize))
+	return nil
+}
+
+// fileSize returns the size of the next value file: a sixteenth of what is alive.
+func (p *space) fileSize() int64 {
+	return max(p.least, min(p.s.alive()/16, valueFileMax, p.least*16))
+}
+
+// allocate creates a file, where the store was opened and nowhere else.
+func (p *space) allocate(name string, size int64) (vfs.File, error) {
+	if err := p.s.stand(); err != nil {
+		return nil, err
+	}
+	return p.s.fs.Create(name, size)
+}
+
+// create allocates a value file with room for a frame of that size.
+func (p *space) create(size int64) (*logFile, error) {
+	size = max(size, p.fileSize())
+	p.mu.Lock()
+	number := p.number
+	p.number++
+	p.mu.Unlock()
+	f, err := p.allocate(path.Join(p.values, valueFileName(number)), size)
+	if err != nil {
+		return nil, err
+	}
+	return &logFile{number: number, file: f, size: size}, nil
+}
+
+// takeFile returns a value file with room for a frame of that size.
+func (p *space) takeFile(size int64) (*logFile, error) {
+	size += fileHeaderSize
+	p.mu.Lock()
+	f := p.spare
+	if f != nil && f.size >= size {
+		p.spare = nil
+	} else {
+		f = nil
+	}
+	p.mu.Unlock()
+	if f == nil {
+		var err error
+		if f, err = p.create(size); err != nil {
+			return nil, err
+		}
+	}
+	f.seed, f.end = rand.Uint64(), fileHeaderSize
+	p.preparing.wake()
+	return f, nil
+}
+
+// prepare allocates what is missing.
+func (p *space) prepare() {
+	if err := errors.Join(p.makeReserve(), p.makeSpare(0)); err != nil && !errors.Is(err, vfs.ErrNoSpace) {
+		_ = p.s.fail(err) // which later calls return
+	}
+}
+
+func (p *space) makeReserve() error {
+	p.mu.Lock()
+	done := p.reserve != nil
+	p.mu.Unlock()
+	if done {
+		return nil
+	}
+	f, err := p.create(0)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reserve = f
+	return nil
+}
+
+// makeSpare allocates a spare value file with room for a frame of that size, unless there is one.
+func (p *space) makeSpare(size int64) error {
+	size += fileHeaderSize
+	p.mu.Lock()
+	small := p.spare
+	if small != nil && small.size >= size {
+		p.mu.Unlock()
+		return nil
+	}
+	p.spare = nil
+	p.mu.Unlock()
+	if small != nil {
+		if err := p.remove(small.file, valuesName, valueFileName(small.number)); err != nil {
+			return err
+		}
+	}
+	f, err := p.create(size)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	f, p.spare = p.spare, f
+	p.mu.Unlock()
+	if f != nil { // two have made one
+		return p.remove(f.file, valuesName, valueFileName(f.number))
+	}
+	return nil
+}
+
+func (p *space) remove(f vfs.File, dir, name string) error {
+	return errors.Join(f.Close(), p.s.fs.Remove(path.Join(p.s.dir, dir, name)))
+}
+
+// check reports that the file system has less free than is to be left. It is asked now and then.
+func (p *space) check(n int64) error {
+	p.mu.Lock()
+	p.unchecked += n
+	if p.unchecked < checkEvery {
+		p.mu.Unlock()
+		return nil
+	}
+	p.unchecked = 0
+	p.mu.Unlock()
+	err := p.ask()
+	if err != nil {
+		p.mu.Lock()
+		p.unchecked = checkEvery // until there is
+		p.mu.Unlock()
+	}
+	return err
+}
+
+func (p *space) ask() error {
+	free, total, err := p.s.fs.Space(p.values)
+	if err != nil {
+		return err
+	}
+	least := p.s.opts.MinFreeBytes
+	if least == 0 {
+		least = min(defaultMinFreeBytes, total/16)
+	}
+	if free < least {
+		return fmt.Errorf("%w: %d bytes free, %d are to be left", ErrDiskFull, free, least)
+	}
+	return nil
+}
+
+// cover makes sure that spare tables of so many bytes stand ready.
+func (p *space) cover(n int64) error {
+	for {
+		p.mu.Lock()
+		missing, number := n-p.covered(), p.table
+		if missing > 0 {
+			p.table++
+		}
+		p.mu.Unlock()
+		if missing <= 0 {
+			return nil
+		}
+		f, err := p.allocate(p.s.tablePath(number), p.tableSize)
+		if err != nil {
+			return full(err)
+		}
+		p.mu.Lock()
+		p.tables = append(p.tables, spareTable{number, f, p.tableSize})
+		p.mu.Unlock()
+	}
+}
+
+// covered returns how many bytes of tables stand ready. p.mu is held.
+func (p *space) covered() (n int64) {
+	for _, t := range p.tables {
+		n += t.size
+	}
+	return n
+}
+
+// takeTable returns a file for a table of that size: a new one or, with spares, one that stands
+// ready.
+func (p *space) takeTable(size int64, spares bool) (uint64, vfs.File, error) {
+	p.mu.Lock()
+	number := p.table
+	p.table++
+	p.mu.Unlock()
+	f, err := p.allocate(p.s.tablePath(number), size)
+	if !errors.Is(err, vfs.ErrNoSpace) || !spares {
+		return number, f, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, t := range p.tables {
+		if t.size >= size {
+			p.tables = append(p.tables[:i:i], p.tables[i+1:]...)
+			return t.number, t.file, nil
+		}
+	}
+	return 0, nil, err
+}
+
+// room makes sure that a frame of n bytes finds room in current, the newest file, or the one that
+// comes behind it.
+func (p *space) room(current *logFile, n int64, essential bool) error {
+	if current != nil && current.end+n <= current.size && (essential || !current.spared) {
+		return nil
+	}
+	err := p.makeSpare(n)
+	if !errors.Is(err, vfs.ErrNoSpace) || !essential {
+		return full(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reserve == nil || p.reserve.size < fileHeaderSize+n {
+		return full(err)
+	}
+	p.spare, p.reserve = p.reserve, nil
+	p.spare.spared = true
+	return nil
+}
+
+// numbers returns those of the next table and the next value file.
+func (p *space) numbers() (table, file uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.table, p.number
+}
+
+// full calls it ErrDiskFull when there is no space.
+func full(err error) error {
+	if errors.Is(err, vfs.ErrNoSpace) {
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return err
+}
+
+// close gives back what is not needed while the store is closed. The reserve stays.
+func (p *space) close() error {
+	p.preparing.stop()
+	var errs []error
+	if p.spare != nil {
+		errs = append(errs, p.remove(p.spare.file, valuesName, valueFileName(p.spare.number)))
+	}
+	if p.reserve != nil {
+		errs = append(errs, p.reserve.file.Close())
+	}
+	for _, t := range p.tables {
+		errs = append(errs, p.remove(t.file, indexName, tableFileName(t.number)))
+	}
+	p.spare, p.reserve, p.tables = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Room implements Store.
+func (s *diskStore) Room(n int, essential bool) error {
+	if !s.gate.enter() {
+		return ErrClosed
+	}
+	defer s.gate.leave()
+	s.writing.Lock()
+	err := s.room(n, essential)
+	s.writing.Unlock()
+	switch {
+	case errors.Is(err, ErrDiskFull):
+		s.press()
+	case err != nil:
+		err = s.fail(err)
+	}
+	return s.wrap("make room", err)
+}
+
+func (s *diskStore) room(n int, essential bool) error {
+	if err := s.takeOver(); err != nil {
+		return err
+	}
+	size := int64(frameHeaderSize + n + min(n, limitEntries)*maxOpOverhead)
+	s.mu.RLock()
+	memory, stuck := s.memory, s.stuck
+	s.mu.RUnlock()
+	if err := s.space.cover(int64(memory) + s.space.tableSize/4); err != nil && (!essential || !errors.Is(err, ErrDiskFull)) {
+		return err
+	}
+	if !essential {
+		if stuck != nil && memory >= s.opts.treeBytes {
+			return stuck
+		}
+		if err := s.space.check(size); err != nil {
+			return err
+		}
+	}
+	if err := s.space.room(s.files.current(), size, essential); err != nil {
+		return err
+	}
+	s.promised = size
+	return nil
+}

@@ -1,0 +1,322 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+
+	"go.uber.org/zap"
+)
+
+// What calls for a checkpoint: so many items in the tree, so many bytes of them, or as many bytes
+// of frames, or of files, as a quarter of what is alive.
+const (
+	treeEntries = 100_000
+	treeBytes   = 16 << 20
+	spanMax     = 128 << 20
+)
+
+// dueLocked reports whether a checkpoint is.
+func (s *diskStore) dueLocked() bool {
+	return s.tree.Len() >= s.opts.treeEntries || s.memory >= s.opts.treeBytes || max(s.grown, s.rolled*s.space.least) >= s.span
+}
+
+// look has what is due done in the background.
+func (s *diskStore) look() {
+	s.tending.wake()
+	s.merging.wake()
+	s.space.preparing.wake()
+}
+
+// press has space given back that is not worth it otherwise.
+func (s *diskStore) press() {
+	s.mu.Lock()
+	s.pressed = true
+	s.mu.Unlock()
+	s.tending.wake()
+}
+
+// wait waits while the tree is twice as large as it should be, and a checkpoint is on its way.
+func (s *diskStore) wait() {
+	for {
+		s.mu.RLock()
+		over := s.tree.Len() >= 2*s.opts.treeEntries || s.memory >= 2*s.opts.treeBytes
+		over = over && s.stuck == nil && s.failed == nil
+		turned := s.turned
+		s.mu.RUnlock()
+		if !over {
+			return
+		}
+		s.tending.wake()
+		<-turned
+	}
+}
+
+// tend does what is due: it makes checkpoints and gives space back.
+func (s *diskStore) tend() {
+	s.mu.Lock()
+	due, pressed := s.dueLocked(), s.pressed
+	s.pressed = false
+	s.mu.Unlock()
+	var err error
+	if due || pressed {
+		err = s.checkpoint()
+	}
+	last := s.files.current() // what is copied lies behind it
+	for err == nil && !s.tending.stopping() {
+		f := s.worst(pressed, last)
+		if f == nil {
+			break
+		}
+		if err = s.collect(f, pressed); err == nil {
+			err = s.checkpoint()
+		}
+	}
+	if err != nil {
+		s.log.Warn("giving space back failed", zap.String("directory", s.dir), zap.Error(err))
+	}
+	s.merging.wake()
+	s.space.preparing.wake()
+}
+
+// settle makes a checkpoint unless little has come since the last.
+func (s *diskStore) settle() error {
+	s.mu.RLock()
+	much := s.grown >= 1<<20 || s.tree.Len() >= s.opts.treeEntries/4
+	s.mu.RUnlock()
+	if !much {
+		return nil
+	}
+	if err := s.checkpoint(); err != nil && !errors.Is(err, ErrDiskFull) {
+		return err
+	}
+	return nil
+}
+
+// Reclaim implements Store.
+func (s *diskStore) Reclaim(ctx context.Context) error {
+	if !s.gate.enter() {
+		return ErrClosed
+	}
+	defer s.gate.leave()
+	return s.wrap("give space back", s.reclaim(ctx))
+}
+
+func (s *diskStore) reclaim(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	last := s.files.current() // what is copied lies behind it
+	if err := s.checkpoint(); err != nil {
+		return err
+	}
+	for {
+		f := s.worst(true, last)
+		if f == nil {
+			s.look()
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.collect(f, false); err != nil {
+			return err
+		}
+		if err := s.checkpoint(); err != nil {
+			return err
+		}
+	}
+}
+
+// alive returns how many bytes of the value files count.
+func (s *diskStore) alive() (n int64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, f := range s.version.files {
+		n += f.live
+	}
+	return n
+}
+
+// worst returns the value file whose survivors are to be copied, so that it can go: the one with the
+// largest part of garbage. It is nil when that is not worth it: a third of what is alive may be
+// garbage, and thorough or not, an eighth of a file. Files from last on are not looked at.
+func (s *diskStore) worst(thorough bool, last *logFile) *logFile {
+	if last == nil {
+		return nil
+	}
+	slack := s.space.least * 4
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var worst, oldest *logFile
+	var alive, garbage, tombs int64
+	most := 1.0 / 8
+	for _, f := range s.version.files {
+		alive += f.live
+		tombs += f.tombs
+		if (oldest == nil || f.rank < oldest.rank) && f.rank < last.rank && !f.unread && !f.moved {
+			oldest = f
+		}
+		if f.rank >= last.rank || f.unread || f.moved {
+			continue
+		}
+		waste := f.dead
+		if tail := f.size - f.end; tail > f.size/2 { // the session was killed
+			waste += tail
+		}
+		garbage += waste
+		if part := float64(waste) / float64(f.size); part > most {
+			worst, most = f, part
+		}
+	}
+	switch {
+	case tombs > alive/8+slack && oldest != nil:
+		return oldest // most of them are needed no more when it is gone
+	case thorough || garbage > alive/3+slack:
+		return worst
+	}
+	return nil
+}
+
+// collect copies what is alive of a value file to the newest, so that nothing of it is left. With
+// pressed it may use the reserve.
+func (s *diskStore) collect(f *logFile, pressed bool) error {
+	s.collecting.Lock()
+	defer s.collecting.Unlock()
+	v, _ := s.now()
+	defer s.let(v)
+	if v.find(f.number) != f {
+		return nil // it has gone meanwhile
+	}
+	c := collection{s: s, from: f, pressed: pressed}
+	c.older = slices.ContainsFunc(v.files, func(o *logFile) bool { return o.rank < f.rank })
+	err := c.run()
+	bad := errors.Is(err, ErrCorrupt)
+	s.mu.Lock()
+	f.moved, f.unread = err == nil, bad
+	s.mu.Unlock()
+	if bad { // others are worth it still
+		s.log.Error("a value file is damaged, what is alive of it is not moved", zap.String("directory", s.dir), zap.Error(err))
+		return nil
+	}
+	return err
+}
+
+// collection is the copying of one value file.
+type collection struct {
+	s       *diskStore
+	from    *logFile
+	older   bool // there are older files, and so deletions count
+	pressed bool
+	chunk   []survivor
+	bytes   int
+}
+
+// survivor is an operation that may count still.
+type survivor struct {
+	op
+	version uint64
+	at      int // of a large value
+}
+
+const (
+	chunkBytes   = 1 << 20
+	chunkEntries = 1000
+)
+
+func (c *collection) run() error {
+	err := c.from.each(func(at int64, frame []byte, h frameHeader) error {
+		return readOps(frame, h, func(o frameOp) error {
+			switch {
+			case o.kind == opSet, o.kind == opLarge, o.kind == opDelete && c.older && o.key[0] != prefixBatch:
+				return c.look(at, frame, h, o)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+// look takes an operation into the chunk if it counts.
+func (c *collection) look(at int64, frame []byte, h frameHeader, o frameOp) error {
+	u := survivor{op: op{key: o.key, value: o.value, remove: o.kind == opDelete}, version: h.commit}
+	if o.kind == opLarge {
+		u.value = frame[o.place.at : o.place.at+o.place.size]
+		u.at = int(at) + o.place.at
+	}
+	if counts, err := c.counts(u); !counts || err != nil {
+		return err
+	}
+	u.key, u.value = bytes.Clone(u.key), bytes.Clone(u.value)
+	c.chunk = append(c.chunk, u)
+	c.bytes += len(u.key) + len(u.value)
+	if c.bytes >= chunkBytes || len(c.chunk) >= chunkEntries {
+		return c.flush()
+	}
+	return nil
+}
+
+// counts reports whether nothing newer is known of the key.
+func (c *collection) counts(u survivor) (bool, error) {
+	v, i, err := c.s.get(u.key)
+	defer c.s.let(v)
+	switch {
+	case err != nil:
+		return false, err
+	case i == nil:
+		return u.remove, nil
+	case i.file != c.from.number || i.version != u.version || i.deleted != u.remove:
+		return false, nil
+	case i.large:
+		return i.at == u.at, nil
+	}
+	return bytes.Equal(i.value, u.value), nil // else the frame sets the key twice
+}
+
+// flush writes the chunk as a commit, but for what was overwritten since.
+func (c *collection) flush() error {
+	if len(c.chunk) == 0 {
+		return nil
+	}
+	s := c.s
+	if err := c.write(); err != nil {
+		return err
+	}
+	clear(c.chunk)
+	c.chunk, c.bytes = c.chunk[:0], 0
+	s.mu.RLock()
+	due := s.dueLocked()
+	s.mu.RUnlock()
+	if due {
+		return s.checkpoint()
+	}
+	return nil
+}
+
+func (c *collection) write() error {
+	s := c.s
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	var b Batch
+	for _, u := range c.chunk {
+		counts, err := c.counts(u)
+		if err != nil {
+			return err
+		}
+		if counts {
+			b.add(u.op)
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	size := int64(frameHeaderSize+b.Bytes()+b.Len()*maxOpOverhead) + s.promised
+	if err := s.space.room(s.files.current(), size, c.pressed); err != nil {
+		return err
+	}
+	return s.write(&b)
+}
