@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -426,6 +427,41 @@ func TestTablesAreDurable(t *testing.T) {
 		table.fs = cut
 	}
 	checkLookups(t, r, items, 1)
+}
+
+func TestWrongItemsAreRefused(t *testing.T) {
+	large := func(at, size uint64, more ...byte) []byte {
+		b := binary.AppendUvarint([]byte{1}, at)
+		return append(append(binary.AppendUvarint(b, size), make([]byte, 8)...), more...)
+	}
+	for name, c := range map[string]struct {
+		meta  byte
+		value []byte
+	}{
+		"no meta":             {0, []byte{1, 1}},
+		"another meta":        {opBegin, []byte{1, 1}},
+		"no file":             {opSet, nil},
+		"a cut file":          {opSet, []byte{0x80}},
+		"a file too large":    {opDelete, bytes.Repeat([]byte{0xff}, 11)},
+		"no value":            {opSet, []byte{1}},
+		"a value too large":   {opSet, make([]byte, 1+inlineThreshold)},
+		"a tombstone's value": {opDelete, []byte{1, 1}},
+		"no place":            {opLarge, []byte{1}},
+		"a small large one":   {opLarge, large(1, inlineThreshold-1)},
+		"one beyond limits":   {opLarge, large(1, limitBytes+1)},
+		"a negative offset":   {opLarge, large(1<<63, inlineThreshold)},
+		"a cut hash":          {opLarge, large(1, inlineThreshold)[:10]},
+		"more than a hash":    {opLarge, large(1, inlineThreshold, 0)},
+	} {
+		if i := new(item); i.decode(c.meta, c.value) {
+			t.Errorf("%s: %+v", name, i)
+		}
+	}
+	for _, b := range [][]byte{large(1, inlineThreshold), large(1<<30, limitBytes)} {
+		if i := new(item); !i.decode(opLarge, b) {
+			t.Errorf("%x is refused", b)
+		}
+	}
 }
 
 func FuzzTableItem(f *testing.F) {
