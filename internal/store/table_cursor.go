@@ -119,7 +119,6 @@ func (c *tableCursor) lookup(content *tableContent, key []byte) {
 // enter makes the block with that number the present one.
 func (c *tableCursor) enter(number int) {
 	if c.block.len() == 0 || c.number != number {
-		c.block = block{} // none, if that panics
 		c.block, c.number = c.c.block(number), number
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
+	"github.com/dgraph-io/badger/v4/y"
+
 	"github.com/samsa-go/samsa/internal/vfs"
 	"github.com/samsa-go/samsa/internal/vfs/vfstest"
 )
@@ -61,7 +64,7 @@ func TestDamagedTableIsTold(t *testing.T) {
 		r := writeRun(t, fs, dir, 1, 1<<20, items)
 		info, name := r.tables[0].info, r.tables[0].name
 		places := []int64{0, info.size - 1}
-		for at := int64(1); at < info.size; at += 331 {
+		for at := int64(1); at < info.size; at += 991 {
 			places = append(places, at)
 		}
 		for _, at := range places {
@@ -115,4 +118,28 @@ func TestTableIsOpenedAgain(t *testing.T) {
 	}
 	disk.Before(nil)
 	checkLookups(t, r, items, 1)
+}
+
+// What Badger's builder writes, and ours never asks it for, is refused.
+func TestOtherTablesAreRefused(t *testing.T) {
+	for name, v := range map[string]y.ValueStruct{
+		"user meta": {Meta: opSet, UserMeta: 1, Value: []byte{1, 1}},
+		"expires":   {Meta: opSet, ExpiresAt: 1, Value: []byte{1, 1}},
+		"no value":  {Meta: opSet},
+	} {
+		b := newTableBuilder(1 << 20)
+		b.Add(y.KeyWithTs([]byte("a"), 1), v, 0)
+		data := b.Finish()
+		b.Close()
+		disk := vfstest.NewDisk(0)
+		f, err := disk.Create(tableFileName(1), int64(len(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.WriteAt(0, data), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		info := tableInfo{1, int64(len(data)), xxhash.Sum64(data), 1, []byte("a"), []byte("a")}
+		checkDamaged(t, disk, ".", info, name)
+	}
 }
