@@ -5,11 +5,16 @@
 //	go run ./bench -quick
 //	go run ./bench -json results.json -html report.html
 //	go run ./bench -peers samsa,tidwall-wal -workloads batch,cold -size 100,1000
+//	go run ./bench -kafka
+//
+// The last one has Apache Kafka among the peers, which it fetches with Maven and runs on loopback; Java 17
+// is needed for it.
 //
 // It is a module of its own so that no user of Samsa depends on the peers.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -24,6 +29,7 @@ import (
 	"github.com/samsa-go/samsa/bench/internal/peer"
 	"github.com/samsa-go/samsa/bench/internal/report"
 	"github.com/samsa-go/samsa/bench/internal/result"
+	"github.com/samsa-go/samsa/bench/kafka"
 )
 
 func main() {
@@ -66,7 +72,16 @@ func bench(ctx context.Context, args []string) error {
 }
 
 // measure does the run that o asks for.
-func measure(ctx context.Context, o options) (*result.Run, error) {
+func measure(ctx context.Context, o options) (run *result.Run, err error) {
+	if o.kafka {
+		fmt.Fprintln(os.Stderr, "starting Kafka "+kafka.Version)
+		broker, err := kafka.Start(ctx, o.dir)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, broker.Stop()) }()
+		o.settings.Kafka, o.settings.KafkaVersion = broker.Addr, kafka.Version
+	}
 	peers, err := peer.Select(o.settings, o.peers)
 	if err != nil {
 		return nil, err
@@ -74,13 +89,13 @@ func measure(ctx context.Context, o options) (*result.Run, error) {
 	bar := newProgress(os.Stderr)
 	plan := o.plan(peers)
 	plan.Progress = bar.show
-	run := &result.Run{
+	run = &result.Run{
 		Began: time.Now().UTC().Truncate(time.Second), Command: o.command, Rounds: o.rounds, Limits: o.limits,
 		Samsa: revision(ctx), Machine: machine.Look(o.dir),
 	}
 	versions := versions()
 	for _, p := range peers {
-		version := versions[p.Module]
+		version := cmp.Or(p.Version, versions[p.Module])
 		if p.Module == peer.SamsaModule {
 			version = run.Samsa
 		}

@@ -72,6 +72,8 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		{"-time 3m", "-timeout 2m0s"},
 		{"-dir /no/such/place", "/no/such/place"},
 		{"-json a -from b", "-json with -from"},
+		{"-kafka -from b", "-kafka with -from"},
+		{"-kafka localhost:9092", `"localhost:9092"`},
 		{"everything", `"everything"`},
 		{"-rounds -1 -records 0", "-records 0"}, // both are named
 	} {
@@ -79,7 +81,14 @@ func TestOptionsThatAreWrong(t *testing.T) {
 			t.Errorf("%s: %v, want %s", c.args, err, c.want)
 		}
 	}
-	o, err := parse([]string{"-peers", "mongodb"}, io.Discard)
+	o, err := parse([]string{"-kafka=localhost:9092"}, io.Discard)
+	if err != nil || o.kafka || o.settings.Kafka != "localhost:9092" {
+		t.Errorf("a broker that runs: %v, %+v", err, o.settings)
+	}
+	if o, err = parse([]string{"-kafka"}, io.Discard); err != nil || !o.kafka || o.settings.Kafka != "" {
+		t.Errorf("a broker to start: %v, %+v", err, o.settings)
+	}
+	o, err = parse([]string{"-peers", "mongodb"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

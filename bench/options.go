@@ -13,6 +13,7 @@ import (
 	"github.com/samsa-go/samsa/bench/internal/harness"
 	"github.com/samsa-go/samsa/bench/internal/peer"
 	"github.com/samsa-go/samsa/bench/internal/workload"
+	"github.com/samsa-go/samsa/bench/kafka"
 )
 
 // options are the command line.
@@ -20,6 +21,7 @@ type options struct {
 	command  string // the command line itself
 	peers    []string
 	settings peer.Settings
+	kafka    bool // is started for the run
 	axes     harness.Axes
 	cases    []workload.Case
 	limits   workload.Limits
@@ -64,7 +66,11 @@ func parse(args []string, usage io.Writer) (options, error) {
 	f.Int64Var(&o.limits.KeepBytes, "keep", 0, "`bytes` that the workload retention keeps (128 MiB; with -quick 4 MiB)")
 	f.IntVar(&o.rounds, "rounds", 0, "how often everything is measured (3; with -quick 1)")
 	f.BoolVar(&o.quick, "quick", false, "a smoke test that ends within a minute: little of everything")
-	f.StringVar(&o.settings.Kafka, "kafka", "", "`host:port` of a Kafka broker to measure too, which must be able to create and delete a topic")
+	f.BoolFunc("kafka", "measure Apache Kafka "+kafka.Version+" too: one broker on loopback, which is fetched with mvn, and ends with the run; -kafka=host:port measures one that runs there, and may create and delete topics", func(s string) error {
+		o.kafka = s == "true"
+		o.settings.Kafka = map[bool]string{false: s}[o.kafka]
+		return nil
+	})
 	f.StringVar(&o.dir, "dir", os.TempDir(), "`directory` in which the logs are written")
 	f.DurationVar(&o.timeout, "timeout", 0, "after which a measurement has failed (2m; with -quick 15s)")
 	f.StringVar(&o.json, "json", "", "`file` for the results")
@@ -127,6 +133,7 @@ func (o options) validate() error {
 	info, err := os.Stat(o.dir)
 	check(err == nil && info.IsDir(), "-dir %s: not a directory", o.dir)
 	check(o.from == "" || o.json == "", "-json with -from: the results are there")
+	check(o.from == "" || !o.kafka, "-kafka with -from: nothing is measured")
 	return errors.Join(errs...)
 }
 

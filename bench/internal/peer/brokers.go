@@ -61,10 +61,15 @@ func kafkaPeers(s Settings) []*Peer {
 	if s.Kafka == "" {
 		return peers
 	}
+	title, about := "Kafka at "+s.Kafka, "The broker at "+s.Kafka
+	if s.KafkaVersion != "" {
+		title, about = "Kafka", "One broker of Apache Kafka "+s.KafkaVersion+" in KRaft mode with its defaults and a heap of 1 GB, on loopback"
+	}
 	return append(peers, &Peer{
 		Name:     "kafka",
-		Title:    "Kafka at " + s.Kafka,
-		About:    "The broker at " + s.Kafka + ", through a franz-go client, acks=all. Stored: as its flush settings say. Synced: flush.messages=1.",
+		Title:    title,
+		About:    about + ", through a franz-go client, acks=all. Stored: as its flush settings say. Synced: flush.messages=1.",
+		Version:  s.KafkaVersion,
 		Module:   franzModule,
 		Volatile: true, // as to this process: the topic is removed at Close
 		Retains:  true,

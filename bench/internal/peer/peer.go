@@ -95,6 +95,8 @@ type Peer struct {
 	About string
 	// Module is the path of the Go module whose version counts; "" for none.
 	Module string
+	// Version is that of what is no Go module; "" otherwise.
+	Version string
 	// Volatile peers keep their records in memory only.
 	Volatile bool
 	// NoSync says why the peer cannot acknowledge what is fsynced; "" when it can.
@@ -119,7 +121,8 @@ func (p *Peer) Codec(codec string) string {
 
 // Settings are for peers that need more than a directory.
 type Settings struct {
-	Kafka string // host:port of a broker; "" for none
+	Kafka        string // host:port of a broker; "" for none
+	KafkaVersion string // of a broker that was started for the run; "" for one that was there
 }
 
 // All returns the peers in the order of reports.
