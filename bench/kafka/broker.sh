@@ -5,8 +5,9 @@
 #
 # DIR exists; its data goes there, and the caller removes it. Both ports are free. Settings are Kafka's
 # defaults and heap and collector those of its start script, but that retention and the removal of
-# deleted segments come within a second and not within minutes. Maven fetches the jars of pom.xml once,
-# to $SAMSA_KAFKA_DIR, by default a directory of the user's cache.
+# deleted segments come within a second and not within minutes, and that a new group does not wait for
+# members. Maven fetches the jars of pom.xml once, to $SAMSA_KAFKA_DIR, by default a directory of the
+# user's cache.
 set -euo pipefail
 dir=$1 port=$2 controller=$3
 pom=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/pom.xml
@@ -29,6 +30,7 @@ log.dirs=$dir/data
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
 log.retention.check.interval.ms=1000
 log.segment.delete.delay.ms=1000
 END
