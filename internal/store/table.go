@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"path"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -28,13 +26,6 @@ type tableInfo struct {
 }
 
 func tableFileName(number uint64) string { return fmt.Sprintf("%010d.sst", number) }
-
-// parseTableFileName returns the number of a table.
-func parseTableFileName(name string) (uint64, bool) {
-	digits, ok := strings.CutSuffix(name, ".sst")
-	n, err := strconv.ParseUint(digits, 10, 64)
-	return n, ok && err == nil && tableFileName(n) == name
-}
 
 // table is a table on disk. Its file is opened, and its hash checked, by the first who looks for
 // something that it may hold. All methods but close may be called from many goroutines at once.

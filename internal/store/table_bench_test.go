@@ -140,6 +140,50 @@ func BenchmarkCursor(b *testing.B) {
 	}
 }
 
+// A short scan, as one who reads a partition has it: ten items from a key on.
+func BenchmarkShortScan(b *testing.B) {
+	const n, count = 40_000, 8
+	dir := b.TempDir()
+	var runs []*run
+	for k := range count {
+		runs = append(runs, writeRun(b, vfs.OS{}, dir, uint64(1+100*k), defaultTableSize, batchItems(n, k, count)))
+	}
+	merged := func() cursor {
+		var cursors []cursor
+		for _, r := range runs {
+			cursors = append(cursors, r.cursor())
+		}
+		return mergeCursors(cursors)
+	}
+	for _, reused := range []bool{false, true} {
+		for _, near := range []bool{false, true} {
+			b.Run(fmt.Sprintf("runs=%d/reused=%t/near=%t", count, reused, near), func(b *testing.B) {
+				random := rand.New(rand.NewPCG(1, 1))
+				var key []byte
+				at := 0
+				c := merged()
+				b.ReportAllocs()
+				for b.Loop() {
+					if at += 10; !near || at >= n*count {
+						at = random.IntN(n * count)
+					}
+					key = AppendBatchKey(key[:0], BatchKey{LastOffset: int64(at)})
+					if !reused {
+						c = merged()
+					}
+					c.seek(key, false)
+					for range 10 {
+						c.next()
+					}
+					if c.err() != nil {
+						b.Fatal(c.err())
+					}
+				}
+			})
+		}
+	}
+}
+
 func BenchmarkTreeCursor(b *testing.B) {
 	tree := newItemTree()
 	for _, i := range batchItems(100_000, 0, 1) {
