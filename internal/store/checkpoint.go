@@ -199,7 +199,6 @@ func (s *diskStore) install(infos []tableInfo) error {
 	s.manifesting.Lock()
 	defer s.manifesting.Unlock()
 	m := *s.manifest
-	m.sequence++
 	m.position, m.boot = c.at, s.opts.boot
 	m.nextTable, m.nextFile = s.space.numbers()
 	if len(infos) > 0 {
@@ -219,11 +218,7 @@ func (s *diskStore) install(infos []tableInfo) error {
 		if len(infos) > 0 {
 			v.runs = slices.Insert(v.runs, 0, s.newRun(infos))
 		}
-		for number, n := range c.ended {
-			if f := v.find(number); f != nil {
-				f.sum(n)
-			}
-		}
+		v.sum(c.ended)
 		v.files = slices.DeleteFunc(v.files, func(f *logFile) bool { return f.dropped.Load() })
 		for _, f := range v.files {
 			alive += f.live
@@ -302,4 +297,24 @@ func (s *diskStore) removeTables(numbers []uint64) error {
 		errs = append(errs, s.fs.Remove(s.tablePath(n)))
 	}
 	return errors.Join(errs...)
+}
+
+// spill writes the tree as a run while the index is made anew, which no manifest names before all of it
+// is there.
+func (s *diskStore) spill() error {
+	s.begun = &checkpoint{tree: s.tree}
+	defer func() { s.begun = nil }()
+	s.tree, s.copied, s.memory = newItemTree(), nil, 0
+	infos, err := s.writeTree()
+	if err != nil || len(infos) == 0 {
+		return err
+	}
+	s.manifest.runs = slices.Insert(s.manifest.runs, 0, infos)
+	s.mu.Lock()
+	old := s.change(func(v *version) {
+		v.runs = slices.Insert(v.runs, 0, s.newRun(infos))
+		v.sum(s.begun.ended)
+	})
+	s.mu.Unlock()
+	return s.release(old)
 }

@@ -121,7 +121,6 @@ func (s *diskStore) replace(runs []*run, infos []tableInfo) error {
 	s.manifesting.Lock()
 	defer s.manifesting.Unlock()
 	m := *s.manifest
-	m.sequence++
 	m.nextTable, m.nextFile = s.space.numbers()
 	s.mu.RLock()
 	at := slices.Index(s.version.runs, runs[0])

@@ -78,7 +78,7 @@ func (l *life) commit() {
 	state := maps.Clone(l.states[l.done])
 	var b Batch
 	for range l.r.IntN(4) {
-		key := string(rune('a' + l.r.IntN(26)))
+		key := string(rune('c' + l.r.IntN(24)))
 		if l.r.IntN(4) == 0 {
 			b.Delete([]byte(key))
 			delete(state, key)

@@ -95,20 +95,29 @@ func (s *diskStore) open() error {
 		return err
 	}
 	known, err := s.manifests.read()
-	if err == nil {
-		err = s.manifests.create()
-	}
-	if err != nil {
+	whole := known
+	switch {
+	case s.opts.Rebuild && (err == nil || errors.Is(err, ErrCorrupt)):
+		if s.renewed = true; known == nil {
+			whole = &manifest{nextTable: 1, nextFile: 1}
+		}
+		known = &manifest{nextTable: whole.nextTable, nextFile: whole.nextFile, boot: whole.boot}
+	case err != nil:
 		return err
-	}
-	if known == nil {
-		known = &manifest{nextTable: 1, nextFile: 1}
+	default:
+		whole = nil
+		if err := s.manifests.create(); err != nil {
+			return full(err)
+		}
+		if known == nil {
+			known = &manifest{nextTable: 1, nextFile: 1}
+		}
 	}
 	s.manifest = known
 	if err := s.openRuns(); err != nil {
 		return err
 	}
-	r := &replay{fs: s.fs, dir: s.files.dir, boot: s.opts.boot, known: known, renew: s.renew, begin: s.begin, apply: s.apply}
+	r := &replay{fs: s.fs, dir: s.files.dir, boot: s.opts.boot, known: known, whole: whole, renew: s.renew, begin: s.begin, apply: s.apply}
 	if err := r.run(); err != nil {
 		return err
 	}
@@ -122,6 +131,12 @@ func (s *diskStore) open() error {
 	s.files.written, s.files.synced, s.files.rank = r.next-1, r.synced, r.rank
 	if err := s.takeOver(); err != nil && !errors.Is(err, ErrDiskFull) {
 		return err
+	}
+	if s.opts.Rebuild {
+		s.grown++ // there is a checkpoint to be made
+		if err := s.checkpoint(); err != nil {
+			return err
+		}
 	}
 	if max(s.grown, s.rolled*s.space.least) >= 2*s.span { // a process that always dies soon must get there
 		if err := s.checkpoint(); err != nil && !errors.Is(err, ErrDiskFull) {
@@ -219,10 +234,9 @@ func (s *diskStore) append() (*logFile, int64, error) {
 // apply puts the operations of a frame that was read into the tree.
 func (s *diskStore) apply(file *logFile, at int64, frame []byte, h frameHeader) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.copied = nil
 	s.grown += int64(h.length)
-	return readOps(frame, h, func(o frameOp) error {
+	err := readOps(frame, h, func(o frameOp) error {
 		if o.kind == opSet || o.kind == opLarge || o.kind == opDelete {
 			i := newItem(o.key, o.value)
 			i.deleted, i.large = o.kind == opDelete, o.kind == opLarge
@@ -231,6 +245,12 @@ func (s *diskStore) apply(file *logFile, at int64, frame []byte, h frameHeader) 
 		}
 		return nil
 	})
+	spill := s.opts.Rebuild && s.tree.Len() >= 4*s.opts.treeEntries
+	s.mu.Unlock()
+	if spill && err == nil {
+		err = s.spill()
+	}
+	return err
 }
 
 // put puts an item of a frame at that place of file into the tree. s.mu is held.

@@ -21,6 +21,10 @@ type Options struct {
 	// MinFreeBytes is what is left to others: while the file system has less free, Room refuses
 	// all that is not essential. 0 means 64 MiB, or a sixteenth of a smaller file system.
 	MinFreeBytes int64
+	// Rebuild has Open make the index anew from the value files, whatever is left of it. What is found
+	// then holds all that was there; of batches, those too that were superseded or
+	// removed, as long as the file with them is there: package log knows which.
+	Rebuild bool
 	// Logger receives what the store has to say. Nil means silence.
 	Logger *zap.Logger
 

@@ -27,6 +27,7 @@ type replay struct {
 	dir   string
 	boot  [16]byte                                                      // of this machine; zero when unknown
 	known *manifest                                                     // of the last checkpoint; before the first, one that says nothing
+	whole *manifest                                                     // set when all files are to be read from their beginning: what is known of them, perhaps nothing
 	renew func() error                                                  // called before a file is removed that was alive once
 	begin func(f *logFile)                                              // called for each file that counts, in order
 	apply func(f *logFile, at int64, frame []byte, h frameHeader) error // called for each commit, in order
@@ -50,6 +51,7 @@ type replayedFile struct {
 	start int64  // what lies before it is in the checkpoint
 	limit uint64 // commits from it on are superseded by a younger file
 	bad   error  // why the frames end, if not with zeros
+	ends  int64  // where the checkpoint says that it ends at least
 }
 
 // foundFrame is a frame that is whole and in its place.
@@ -91,7 +93,7 @@ func (r *replay) list() (unbegun []*replayedFile, err error) {
 	}
 	r.number, r.rank, r.owner = max(1, r.known.nextFile), 1, r.known.boot
 	old := map[uint64]fileInfo{}
-	for _, f := range r.known.files {
+	for _, f := range r.checkpoint().files {
 		old[f.number] = f
 	}
 	for _, info := range infos { // by name, and so by number
@@ -122,10 +124,18 @@ func (r *replay) list() (unbegun []*replayedFile, err error) {
 	return unbegun, nil
 }
 
+// checkpoint returns what the last checkpoint has said of the files.
+func (r *replay) checkpoint() *manifest {
+	if r.whole != nil {
+		return r.whole
+	}
+	return r.known
+}
+
 // sort puts a file where it belongs; false stands for one without a header. known tells whether the
 // checkpoint names it, as is.
 func (r *replay) sort(f *replayedFile, is fileInfo, known bool) (begun bool, err error) {
-	if known {
+	if known && r.whole == nil {
 		f.rank, f.first, f.end, f.counts = is.rank, is.first, is.end, is.counts
 		r.rank = max(r.rank, f.rank+1)
 		if f.size < f.end {
@@ -146,7 +156,10 @@ func (r *replay) sort(f *replayedFile, is fileInfo, known bool) (begun bool, err
 		return false, err
 	}
 	r.rank = max(r.rank, f.rank+1)
-	if f.rank <= r.known.rank() {
+	if known && f.rank != is.rank {
+		return true, damaged(f.number, "its header is that of another file")
+	}
+	if f.ends = is.end; !known && f.rank <= r.checkpoint().rank() {
 		if err := r.renew(); err != nil {
 			return true, err
 		}
@@ -209,15 +222,21 @@ func (f *replayedFile) load(from int64) ([]byte, error) {
 // walk finds the frames that count.
 func (r *replay) walk() error {
 	r.next = max(1, r.known.position.commit)
-	r.synced = r.next - 1
+	r.synced = max(r.next, r.checkpoint().position.commit) - 1
 	for i, f := range r.files {
+		if r.whole != nil && f.first > r.next && (i == 0 || r.files[i-1].bad == nil) {
+			r.next = f.first // of the files between nothing was alive
+		}
 		if f.start == fileHeaderSize && f.first != r.next { // what would be before it is missing
 			return r.stop(i, 0, nil)
 		}
 		if err := r.walkFile(f); err != nil {
 			return err
 		}
-		if r.next == f.limit || i+1 < len(r.files) && r.next == r.files[i+1].first {
+		if f.end < f.ends {
+			return damaged(f.number, fmt.Sprintf("offset %d, commit %d: %v", f.end, r.next, cmp.Or(f.bad, errFrameMissing)))
+		}
+		if r.next == f.limit || i+1 < len(r.files) && (r.next == r.files[i+1].first || r.whole != nil && f.bad == nil) {
 			continue
 		}
 		if f.bad != nil || i+1 < len(r.files) {
@@ -270,7 +289,9 @@ func (r *replay) found(f foundFrame, frame []byte) error {
 	for len(r.tail) > 0 && r.tail[0].commit <= r.synced {
 		r.tail = r.tail[1:]
 	}
-	r.tail = append(r.tail, f)
+	if f.commit > r.synced {
+		r.tail = append(r.tail, f)
+	}
 	err := readOps(frame, f.frameHeader, func(o frameOp) error {
 		switch o.kind {
 		case opBegin:

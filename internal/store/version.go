@@ -55,6 +55,15 @@ func (v *version) get(key []byte) (*item, error) {
 	return nil, nil
 }
 
+// sum adds to the counts of files, by number. diskStore.mu is held.
+func (v *version) sum(of map[uint64]counts) {
+	for number, n := range of {
+		if f := v.find(number); f != nil {
+			f.sum(n)
+		}
+	}
+}
+
 // value appends the value of an item to dst.
 func (v *version) value(i *item, dst []byte) ([]byte, error) {
 	if !i.large {
