@@ -113,6 +113,9 @@ func (s *diskStore) open() error {
 			known = &manifest{nextTable: 1, nextFile: 1}
 		}
 	}
+	if flaw := s.manifests.flaw; flaw != nil {
+		s.log.Warn("a manifest is not whole, the other one serves", zap.String("directory", s.dir), zap.Error(flaw))
+	}
 	s.manifest = known
 	if err := s.openRuns(); err != nil {
 		return err
