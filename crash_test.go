@@ -132,7 +132,7 @@ func produceUntilKilled(args []string) error {
 	}
 	opts := samsa.ProducerOptions{Acks: samsa.Acks(acks), Partitioner: samsa.ManualPartition()}
 	if round%2 == 0 {
-		opts.Compression = samsa.CompressionNone // more goes to the value log
+		opts.Compression = samsa.CompressionNone // more goes to the value files
 	}
 	b, err := samsa.Open(args[0], samsa.Options{Produce: opts})
 	if err != nil {

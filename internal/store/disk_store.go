@@ -25,8 +25,7 @@ type diskStore struct {
 	once sync.Once
 	end  error // what Close returns
 
-	lock    io.Closer // of dir; nil where nobody else can open it
-	grounds []ground
+	lock io.Closer // of dir; nil where nobody else can open it
 
 	files     *valueLog
 	space     *space

@@ -54,12 +54,7 @@ func openLocked(dir string, opts Options) (*diskStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openDisk(vfs.OS{}, filepath.ToSlash(dir), opts)
-	if err != nil {
-		return nil, err
-	}
-	s.grounds = grounds
-	return s, nil
+	return openDisk(standing{vfs.OS{}, grounds}, filepath.ToSlash(dir), opts)
 }
 
 // bootID returns what tells this start of the machine from others, or zero when nothing does.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"sync"
+	"time"
 
 	"github.com/samsa-go/samsa/internal/vfs"
 )
@@ -23,6 +24,7 @@ type space struct {
 	preparing job
 	least     int64 // size of a value file
 	tableSize int64
+	stood     time.Time // when the store was seen to stand; diskStore.writing guards it
 
 	mu        sync.Mutex // guards what follows
 	number    uint64     // of the next value file
@@ -88,14 +90,6 @@ func (p *space) fileSize() int64 {
 	return max(p.least, min(p.s.alive()/16, valueFileMax, p.least*16))
 }
 
-// allocate creates a file, where the store was opened and nowhere else.
-func (p *space) allocate(name string, size int64) (vfs.File, error) {
-	if err := p.s.stand(); err != nil {
-		return nil, err
-	}
-	return p.s.fs.Create(name, size)
-}
-
 // create allocates a value file with room for a frame of that size.
 func (p *space) create(size int64) (*logFile, error) {
 	size = max(size, p.fileSize())
@@ -103,7 +97,7 @@ func (p *space) create(size int64) (*logFile, error) {
 	number := p.number
 	p.number++
 	p.mu.Unlock()
-	f, err := p.allocate(path.Join(p.values, valueFileName(number)), size)
+	f, err := p.s.fs.Create(path.Join(p.values, valueFileName(number)), size)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +229,7 @@ func (p *space) cover(n int64) error {
 		if missing <= 0 {
 			return nil
 		}
-		f, err := p.allocate(p.s.tablePath(number), p.tableSize)
+		f, err := p.s.fs.Create(p.s.tablePath(number), p.tableSize)
 		if err != nil {
 			return full(err)
 		}
@@ -260,7 +254,7 @@ func (p *space) takeTable(size int64, spares bool) (uint64, vfs.File, error) {
 	number := p.table
 	p.table++
 	p.mu.Unlock()
-	f, err := p.allocate(p.s.tablePath(number), size)
+	f, err := p.s.fs.Create(p.s.tablePath(number), size)
 	if !errors.Is(err, vfs.ErrNoSpace) || !spares {
 		return number, f, err
 	}
@@ -346,6 +340,12 @@ func (s *diskStore) Room(n int, essential bool) error {
 }
 
 func (s *diskStore) room(n int, essential bool) error {
+	if now := time.Now(); now.Sub(s.space.stood) >= standEvery {
+		if err := s.stand(); err != nil {
+			return err
+		}
+		s.space.stood = now
+	}
 	if err := s.takeOver(); err != nil {
 		return err
 	}
