@@ -142,7 +142,7 @@ func (s *diskStore) freeze() bool {
 		}
 	}
 	s.begun = c
-	s.tree, s.copied, s.memory, s.grown, s.rolled = newItemTree(), nil, 0, 0, 0
+	s.tree, s.copied, s.freezes, s.memory, s.grown, s.rolled = newItemTree(), nil, s.memory, 0, 0, 0
 	old := s.change(func(v *version) { v.frozen = c.tree })
 	s.mu.Unlock()
 	s.let(old)
@@ -214,7 +214,7 @@ func (s *diskStore) install(infos []tableInfo) error {
 	least, alive := s.space.least*4, int64(0)
 	s.mu.Lock()
 	old := s.change(func(v *version) {
-		v.frozen = nil
+		v.frozen, s.freezes = nil, 0
 		if len(infos) > 0 {
 			v.runs = slices.Insert(v.runs, 0, s.newRun(infos))
 		}

@@ -53,6 +53,7 @@ type diskStore struct {
 	tree    *itemTree    // newer than version
 	copied  *itemTree    // of tree as it is now, nil when nobody asked since the last commit
 	memory  int          // bytes that tree takes
+	freezes int          // bytes that the tree takes of a checkpoint on its way
 	grown   int64        // bytes of frames since the last checkpoint began
 	rolled  int64        // value files since then
 	span    int64        // as many call for the next one

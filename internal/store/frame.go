@@ -43,6 +43,8 @@ const (
 	opBegin  = 4
 	opEnd    = 5
 
+	// maxKeptFrame is how much memory of a frame is kept for the next.
+	maxKeptFrame = 1 << 20
 	// maxOpOverhead is what an operation adds to its key and its value at most.
 	maxOpOverhead = 1 + 3 + 4 + 8
 	// maxFrameSize bounds what a length may say before it is believed: a batch at the limits.
@@ -127,6 +129,9 @@ type place struct {
 
 // begin begins an empty frame.
 func (f *frame) begin() {
+	if cap(f.head) > maxKeptFrame {
+		f.head = nil
+	}
 	f.head = append(f.head[:0], make([]byte, frameHeaderSize)...)
 	clear(f.values)
 	f.values, f.places = f.values[:0], f.places[:0]

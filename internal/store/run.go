@@ -26,6 +26,12 @@ func (r *run) find(key []byte) int {
 	return sort.Search(len(r.tables), func(i int) bool { return bytes.Compare(r.tables[i].info.last, key) >= 0 })
 }
 
+// overlaps reports whether one of the tables may have keys of q.
+func (r *run) overlaps(q Range) bool {
+	i := r.find(q.From)
+	return i < len(r.tables) && !q.beyond(r.tables[i].info.first)
+}
+
 // get is as of table.
 func (r *run) get(key []byte) (*item, error) {
 	if i := r.find(key); i < len(r.tables) {

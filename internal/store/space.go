@@ -351,9 +351,9 @@ func (s *diskStore) room(n int, essential bool) error {
 	}
 	size := int64(frameHeaderSize + n + min(n, limitEntries)*maxOpOverhead)
 	s.mu.RLock()
-	memory, stuck := s.memory, s.stuck
+	memory, freezes, stuck := s.memory, s.freezes, s.stuck
 	s.mu.RUnlock()
-	if err := s.space.cover(int64(memory) + s.space.tableSize/4); err != nil && (!essential || !errors.Is(err, ErrDiskFull)) {
+	if err := s.space.cover(int64(memory+freezes) + s.space.tableSize/4); err != nil && (!essential || !errors.Is(err, ErrDiskFull)) {
 		return err
 	}
 	if !essential {

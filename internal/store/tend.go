@@ -195,6 +195,7 @@ func (s *diskStore) collect(f *logFile, pressed bool) error {
 	bad := errors.Is(err, ErrCorrupt)
 	s.mu.Lock()
 	f.moved, f.unread = err == nil, bad
+	s.grown = max(s.grown, 1) // the next checkpoint has something to do: f goes
 	s.mu.Unlock()
 	if bad { // others are worth it still
 		s.log.Error("a value file is damaged, what is alive of it is not moved", zap.String("directory", s.dir), zap.Error(err))

@@ -83,7 +83,7 @@ func (v *version) scan(tree *itemTree, r Range, fn func(Entry) (bool, error)) er
 	if r.KeysOnly {
 		value = noValue
 	}
-	c := v.cursor(tree)
+	c := v.cursor(tree, r)
 	from := r.From
 	if r.Reverse {
 		from = r.To
@@ -104,8 +104,8 @@ func (v *version) scan(tree *itemTree, r Range, fn func(Entry) (bool, error)) er
 	}
 }
 
-// cursor visits the newest items of all keys.
-func (v *version) cursor(tree *itemTree) cursor {
+// cursor visits the newest items of the keys of r, and perhaps of others.
+func (v *version) cursor(tree *itemTree, r Range) cursor {
 	cursors := make([]cursor, 0, 2+len(v.runs))
 	if tree.Len() > 0 {
 		cursors = append(cursors, treeCursor(tree))
@@ -113,8 +113,10 @@ func (v *version) cursor(tree *itemTree) cursor {
 	if v.frozen != nil {
 		cursors = append(cursors, treeCursor(v.frozen))
 	}
-	for _, r := range v.runs {
-		cursors = append(cursors, r.cursor())
+	for _, run := range v.runs {
+		if run.overlaps(r) {
+			cursors = append(cursors, run.cursor())
+		}
 	}
 	return mergeCursors(cursors)
 }
