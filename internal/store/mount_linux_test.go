@@ -72,8 +72,8 @@ func TestOpenWithoutPermission(t *testing.T) {
 }
 
 // Fill a small file system until Room says no, in small and large writes: no write that
-// Room allowed may fail, nor kill the process. What is there stays readable, and deletions
-// go on.
+// Room allowed may fail, nor kill the process. What is there stays readable, deletions
+// go on, and after Reclaim there is room again.
 func TestRoomOnSmallFileSystem(t *testing.T) {
 	dir := t.TempDir()
 	mount(t, "tmpfs", dir, "tmpfs", 0, "size=256m")
@@ -105,6 +105,9 @@ func TestRoomOnSmallFileSystem(t *testing.T) {
 	removeOffsets(t, s, 0, written-50)
 	if err := s.Reclaim(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if err := s.Room(10<<20, false); err != nil {
+		t.Errorf("no room after Reclaim: %v", err)
 	}
 	closeStore(t, s)
 }

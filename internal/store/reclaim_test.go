@@ -79,9 +79,65 @@ func TestReclaimOverAndOver(t *testing.T) {
 	}
 	close(stop)
 	scans.Wait()
+	if n, err := s.Size(); err != nil || n > 3*step*size+64<<20 {
+		t.Errorf("Size() = %d, %v", n, err)
+	}
 	closeStore(t, s)
 	s = openTemp(t, dir, Options{})
 	read(s, 0, 20)
 	read(s, next-step, next)
 	closeStore(t, s)
+}
+
+func TestReclaimGivesSpaceBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 200 MB")
+	}
+	const values, size = 3200, 64 << 10
+	s := openTemp(t, t.TempDir(), Options{})
+	defer closeStore(t, s)
+	fillStore(t, s, values, size)
+	full, err := s.Size()
+	if err != nil || full < values*size {
+		t.Fatalf("Size() = %d, %v; %d were written", full, err, values*size)
+	}
+	live := values / 10
+	removeOffsets(t, s, 0, values-live)
+	if err := s.Reclaim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := s.Size()
+	if limit := int64(live*size)*12/10 + 64<<20; err != nil || left > limit {
+		t.Errorf("%d bytes are left of %d, want at most %d; %v", left, full, limit, err)
+	}
+	for i := values - live; i < values; i++ {
+		if v, err := s.Get(offsetKey(i)); err != nil || len(v) != size {
+			t.Fatalf("value %d: %d bytes, %v", i, len(v), err)
+		}
+	}
+	removeOffsets(t, s, values-live, values)
+	if err := s.Reclaim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := s.Size(); err != nil || left > 64<<20 {
+		t.Errorf("%d bytes are left of nothing, %v", left, err)
+	}
+}
+
+// Old versions of a key that is written again and again are garbage like any other.
+func TestReclaimOfOverwrittenValues(t *testing.T) {
+	s := openTemp(t, t.TempDir(), Options{})
+	defer closeStore(t, s)
+	for i := range 1100 {
+		commit(t, s, numbered(i, 1, 64<<10))
+	}
+	if err := s.Reclaim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Size(); err != nil || n > 16<<20 {
+		t.Errorf("%d bytes are left for one value, %v", n, err)
+	}
+	if v, err := s.Get([]byte("key0")); err != nil || string(v[:6]) != "001099" {
+		t.Errorf("value %.6q, %v", v, err)
+	}
 }

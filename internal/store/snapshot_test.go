@@ -80,7 +80,7 @@ func TestSnapshotOfClosedStore(t *testing.T) {
 	})
 }
 
-// What a snapshot holds is not reclaimed while it is open.
+// What a snapshot holds is not reclaimed while it is open, and is afterwards.
 func TestReclaimSparesSnapshots(t *testing.T) {
 	s := openTemp(t, t.TempDir(), Options{fileSize: 1 << 20})
 	defer closeStore(t, s)
@@ -89,10 +89,15 @@ func TestReclaimSparesSnapshots(t *testing.T) {
 			set(t, s, "k"+string(rune('0'+i)), strings.Repeat(mark, 200<<10))
 		}
 	}
-	reclaim := func() {
+	reclaim := func() int64 {
 		if err := s.Reclaim(context.Background()); err != nil {
 			t.Fatal(err)
 		}
+		size, err := s.Size()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return size
 	}
 	round("a")
 	v := snapshot(t, s)
@@ -109,8 +114,11 @@ func TestReclaimSparesSnapshots(t *testing.T) {
 			t.Fatalf("by %s: %d bytes, %v", mark, len(got), err)
 		}
 	}
+	held := reclaim()
 	v.Close()
 	round("e")
-	reclaim()
+	if freed := reclaim(); freed > held-1<<20 {
+		t.Errorf("%d bytes after the snapshot was closed, %d before", freed, held)
+	}
 	expect(t, "the store", dump(t, s, Range{KeysOnly: true}), "k0 k1 k2 k3 k4 k5 k6 k7")
 }
