@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"errors"
 	"sort"
 )
 
@@ -38,15 +37,6 @@ func (r *run) get(key []byte) (*item, error) {
 		return r.tables[i].get(key)
 	}
 	return nil, nil
-}
-
-// close closes the tables. Nobody reads them any more.
-func (r *run) close() error {
-	var errs []error
-	for _, t := range r.tables {
-		errs = append(errs, t.close())
-	}
-	return errors.Join(errs...)
 }
 
 // cursor returns a cursor of all items.

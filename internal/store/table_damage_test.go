@@ -38,7 +38,7 @@ func checkDamaged(t *testing.T, fs vfs.FS, dir string, info tableInfo, what stri
 		c.next()
 		told(c.err())
 	}
-	if err := errors.Join(one.close(), r.close()); err != nil {
+	if err := errors.Join(one.close(), closeRun(r)); err != nil {
 		t.Error(err)
 	}
 }

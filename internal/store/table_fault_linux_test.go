@@ -62,7 +62,7 @@ func TestFaultUnderTheMapIsAnError(t *testing.T) {
 			c.seek(items[900].key, k == 1)
 			told(c.err(), one.name)
 		}
-		if err := r.close(); err != nil {
+		if err := closeRun(r); err != nil {
 			t.Error(err)
 		}
 	}
@@ -132,7 +132,7 @@ func TestBytesThatChangeUnderTheMap(t *testing.T) {
 		if check(nil, c.err(), nil); c.err() == nil && k < len(items) {
 			t.Errorf("%d items, and no error", k)
 		}
-		if err := r.close(); err != nil {
+		if err := closeRun(r); err != nil {
 			t.Error(err)
 		}
 	}

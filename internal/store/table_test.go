@@ -50,6 +50,14 @@ func writeRun(t testing.TB, fs vfs.FS, dir string, first uint64, tableSize int, 
 	return newRun(tables)
 }
 
+func closeRun(r *run) error {
+	var errs []error
+	for _, table := range r.tables {
+		errs = append(errs, table.close())
+	}
+	return errors.Join(errs...)
+}
+
 // someItems returns n items of all kinds with ascending keys, which are odd.
 func someItems(n int) []*item {
 	items := make([]*item, n)
@@ -98,7 +106,7 @@ func TestTables(t *testing.T) {
 		one := r.tables[1]
 		checkSorted(t, one.cursor(), items[r.tables[0].info.entries:][:one.info.entries], 100)
 		checkLookups(t, r, items, 1)
-		if err := r.close(); err != nil {
+		if err := closeRun(r); err != nil {
 			t.Error(err)
 		}
 		if _, err := r.get(items[0].key); !errors.Is(err, ErrClosed) {
@@ -150,7 +158,7 @@ func TestItemsOfGetStay(t *testing.T) {
 		}
 		got = append(got, found)
 	}
-	if err := r.close(); err != nil { // spoils what was mapped
+	if err := closeRun(r); err != nil { // spoils what was mapped
 		t.Fatal(err)
 	}
 	if !slices.EqualFunc(got, items, sameItem) {
@@ -349,7 +357,7 @@ func TestTableIsUnmapped(t *testing.T) {
 		t.Errorf("%d maps, want %d", *disk.mapped, want)
 	}
 	for range 2 {
-		if err := r.close(); err != nil || *disk.mapped != 0 {
+		if err := closeRun(r); err != nil || *disk.mapped != 0 {
 			t.Errorf("%d maps after close, %v", *disk.mapped, err)
 		}
 	}

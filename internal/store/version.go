@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -15,6 +16,7 @@ type version struct {
 	frozen  *itemTree  // what a checkpoint is writing; nil when there is none
 	runs    []*run     // newest first
 	files   []*logFile // by number
+	idle    sync.Pool  // of *[]cursor: of the runs, for a later scan, which may want the same blocks
 }
 
 // part counts the versions that a file belongs to.
@@ -83,7 +85,9 @@ func (v *version) scan(tree *itemTree, r Range, fn func(Entry) (bool, error)) er
 	if r.KeysOnly {
 		value = noValue
 	}
-	c := v.cursor(tree, r)
+	runs := v.borrow()
+	defer v.idle.Put(runs)
+	c := v.cursor(tree, *runs, r)
 	from := r.From
 	if r.Reverse {
 		from = r.To
@@ -104,18 +108,30 @@ func (v *version) scan(tree *itemTree, r Range, fn func(Entry) (bool, error)) er
 	}
 }
 
-// cursor visits the newest items of the keys of r, and perhaps of others.
-func (v *version) cursor(tree *itemTree, r Range) cursor {
-	cursors := make([]cursor, 0, 2+len(v.runs))
+// borrow returns cursors of the runs, in their order. They are given back to idle.
+func (v *version) borrow() *[]cursor {
+	if runs, ok := v.idle.Get().(*[]cursor); ok {
+		return runs
+	}
+	runs := make([]cursor, len(v.runs))
+	for i, r := range v.runs {
+		runs[i] = r.cursor()
+	}
+	return &runs
+}
+
+// cursor visits the newest items of the keys of r, and perhaps of others. It uses cursors of the runs.
+func (v *version) cursor(tree *itemTree, runs []cursor, r Range) cursor {
+	cursors := make([]cursor, 0, 2+len(runs))
 	if tree.Len() > 0 {
 		cursors = append(cursors, treeCursor(tree))
 	}
 	if v.frozen != nil {
 		cursors = append(cursors, treeCursor(v.frozen))
 	}
-	for _, run := range v.runs {
+	for i, run := range v.runs {
 		if run.overlaps(r) {
-			cursors = append(cursors, run.cursor())
+			cursors = append(cursors, runs[i])
 		}
 	}
 	return mergeCursors(cursors)
