@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/samsa-go/samsa/internal/vfs"
@@ -27,11 +29,16 @@ type life struct {
 	states []map[string]string // by number of commits; the key "n" has the number
 	done   int                 // commits that were acknowledged
 	synced int                 // of those, commits that a Sync has covered
+
+	keys  int            // it has
+	first byte           // letter of a key; 'a' and 'b' are those of keys that applications and batches have
+	sizes []int          // of values, at most; one of them is drawn
+	held  []heldSnapshot // closed with the store, or later
 }
 
 func newLife(t *testing.T, seed uint64) *life {
 	r := rand.New(rand.NewPCG(seed, 1))
-	l := &life{t: t, r: r, disk: vfstest.NewDisk(0), states: []map[string]string{{}}}
+	l := &life{t: t, r: r, disk: vfstest.NewDisk(0), states: []map[string]string{{}}, keys: 24, first: 'c', sizes: []int{10, 1500, 6000}}
 	l.opts = Options{fileSize: int64(2000 + r.IntN(20_000)), treeEntries: 2 + r.IntN(30), tableSize: 64 << 10}
 	if r.IntN(2) == 0 {
 		l.opts.boot = [16]byte{1}
@@ -51,7 +58,7 @@ func (l *life) open() {
 // act does one thing.
 func (l *life) act() {
 	l.t.Helper()
-	switch l.r.IntN(10) {
+	switch l.r.IntN(10 + l.more()) {
 	case 0, 1:
 		at := l.done
 		if err := l.store.Sync(); err != nil {
@@ -62,45 +69,70 @@ func (l *life) act() {
 		if err := l.store.Close(); err != nil {
 			l.t.Fatal(err)
 		}
+		l.forget()
 		l.synced = l.done
 		l.open()
 	case 3:
 		if err := l.store.Reclaim(context.Background()); err != nil {
 			l.t.Fatal(err)
 		}
+	case 10:
+		l.hold()
+	case 11:
+		l.letGo()
+	case 12:
+		l.quiet()
+	case 13:
+		l.removeRange()
 	default:
 		l.commit()
 	}
+}
+
+func (l *life) key() string {
+	n := l.r.IntN(l.keys)
+	return string(rune(int(l.first)+n%24)) + strings.Repeat("x", n/24)
 }
 
 func (l *life) commit() {
 	l.t.Helper()
 	state := maps.Clone(l.states[l.done])
 	var b Batch
-	for range l.r.IntN(4) {
-		key := string(rune('c' + l.r.IntN(24)))
+	for range l.r.IntN(4 + l.keys/100) {
+		key := l.key()
 		if l.r.IntN(4) == 0 {
 			b.Delete([]byte(key))
 			delete(state, key)
 			continue
 		}
-		value := bytes.Repeat([]byte{byte(l.r.IntN(256))}, 1+l.r.IntN([]int{10, 1500, 6000}[l.r.IntN(3)]))
+		value := bytes.Repeat([]byte{byte(l.r.IntN(256))}, 1+l.r.IntN(l.sizes[l.r.IntN(len(l.sizes))]))
 		b.Set([]byte(key), value)
 		state[key] = string(value)
 	}
+	l.apply(&b, state)
+}
+
+// apply commits what leads to state.
+func (l *life) apply(b *Batch, state map[string]string) {
+	l.t.Helper()
 	state["n"] = strconv.Itoa(l.done + 1)
 	b.Set([]byte("n"), []byte(state["n"]))
 	l.states = append(l.states[:l.done+1], state)
-	if err := tryCommit(l.store, &b); err != nil {
+	if err := tryCommit(l.store, b); err != nil {
 		l.t.Fatal(err)
 	}
 	l.done++
 }
 
 // found reads everything.
-func (l *life) found() (map[string]string, error) {
+func (l *life) found() (map[string]string, error) { return contentOf(l.store) }
+
+// contentOf reads everything.
+func contentOf(s interface {
+	Scan(r Range, fn func(e Entry) (bool, error)) error
+}) (map[string]string, error) {
 	found := map[string]string{}
-	err := l.store.Scan(Range{}, func(e Entry) (bool, error) {
+	err := s.Scan(Range{}, func(e Entry) (bool, error) {
 		value, err := e.AppendValue(nil)
 		found[string(e.Key)] = string(value)
 		return true, err
@@ -125,28 +157,37 @@ func (l *life) check(least int) {
 // end ends a life in the middle of one of its calls, by a kill or a power cut, and begins the next.
 func (l *life) end() {
 	l.t.Helper()
-	var next *vfstest.Disk
-	least := 0
-	kill, seed, at := l.r.IntN(3) == 0, l.r.Uint64(), l.disk.Calls()+1+l.r.IntN(60)
+	type death struct {
+		disk  *vfstest.Disk
+		least int
+	}
+	var died atomic.Pointer[death]
+	var done, synced atomic.Int64 // for what runs in the background
+	kill, seed, at := l.r.IntN(3) == 0, l.r.Uint64(), l.disk.Calls()+1+l.r.IntN(60*(1+l.more()/2))
 	l.disk.Before(func(c vfstest.Call) error {
-		if c.N != at {
-			return nil
-		}
-		if kill {
-			next, least = l.disk.Clone(), l.done
-		} else {
-			next, least = l.disk.Cut(seed), l.synced
+		switch {
+		case c.N != at:
+		case kill:
+			least := int(done.Load()) // before the copy is made
+			died.Store(&death{l.disk.Clone(), least})
+		default:
+			least := int(synced.Load())
+			died.Store(&death{l.disk.Cut(seed), least})
 		}
 		return nil
 	})
-	for next == nil {
+	for died.Load() == nil {
+		done.Store(int64(l.done))
+		synced.Store(int64(l.synced))
 		l.act()
 	}
 	l.disk.Before(nil)
 	if err := l.store.Close(); err != nil {
 		l.t.Fatal(err)
 	}
-	l.disk = next
+	l.forget()
+	next := died.Load()
+	l.disk = next.disk
 	if !kill && l.opts.boot != [16]byte{} {
 		l.opts.boot[1]++
 	}
@@ -157,7 +198,7 @@ func (l *life) end() {
 		}
 	}()
 	l.open()
-	l.check(least)
+	l.check(next.least)
 }
 
 // powerCuts is how many lives TestDiskStoreSurvives has: POWER_CUTS has more, for an hour of it.
@@ -171,15 +212,20 @@ func powerCuts(t *testing.T) uint64 {
 }
 
 // Whenever the process is killed or the power is cut, what is found is a state that the store has had: of
-// all commits that were acknowledged, or of all that were synced.
+// all commits that were acknowledged, or of all that were synced. Snapshots stay what they were. Whenever it is quiet
+// the store knows what its files hold, and those that hold nothing are gone.
 func TestDiskStoreSurvives(t *testing.T) {
 	for seed := range powerCuts(t) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := newLife(t, seed)
+			if seed%2 == 1 {
+				l.grow()
+			}
 			l.open()
 			for range 5 {
 				l.end()
 			}
+			l.wither()
 			if err := l.store.Close(); err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -129,7 +130,9 @@ func (s *diskStore) open() error {
 			zap.Uint64("last commit", r.next-1), zap.NamedError("cause", r.cut))
 	}
 	s.span = s.space.least * 4
-	s.space.found(r)
+	if err := s.space.found(r); err != nil {
+		return err
+	}
 	s.commit, s.found = r.next-1, r
 	s.files.written, s.files.synced, s.files.rank = r.next-1, r.synced, r.rank
 	if err := s.takeOver(); err != nil && !errors.Is(err, ErrDiskFull) {
@@ -201,6 +204,11 @@ func (s *diskStore) writeAgain(r *replay) error {
 			return errors.Join(err, file.file.Close())
 		}
 	}
+	for _, f := range slices.Backward(r.tail) {
+		if err := s.giveUp(f); err != nil {
+			return errors.Join(err, file.file.Close())
+		}
+	}
 	if err := file.file.Sync(); err != nil {
 		return errors.Join(err, file.file.Close())
 	}
@@ -209,6 +217,23 @@ func (s *diskStore) writeAgain(r *replay) error {
 	}
 	l.soil(file)
 	return l.sync(true)
+}
+
+// giveUp has a file end before a frame, its last, that was copied: the power may take it yet.
+func (s *diskStore) giveUp(f foundFrame) error {
+	b := make([]byte, f.length)
+	if _, err := f.file.file.ReadAt(b, f.at); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.file.end = f.at
+	return readOps(b, f.frameHeader, func(o frameOp) error {
+		if i := o.item(); i != nil {
+			f.file.dead -= i.cost()
+		}
+		return nil
+	})
 }
 
 // begin adds a value file to the version.
@@ -240,10 +265,9 @@ func (s *diskStore) apply(file *logFile, at int64, frame []byte, h frameHeader) 
 	s.copied = nil
 	s.grown += int64(h.length)
 	err := readOps(frame, h, func(o frameOp) error {
-		if o.kind == opSet || o.kind == opLarge || o.kind == opDelete {
-			i := newItem(o.key, o.value)
-			i.deleted, i.large = o.kind == opDelete, o.kind == opLarge
-			i.place, i.version = o.place, h.commit
+		if i := o.item(); i != nil {
+			i = i.clone()
+			i.version = h.commit
 			s.put(file, at, i)
 		}
 		return nil

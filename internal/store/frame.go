@@ -226,6 +226,15 @@ type frameOp struct {
 	boot       [16]byte
 }
 
+// item returns what a set or a deletion makes of a key, with the bytes of the operation; nil for other operations.
+func (o *frameOp) item() *item {
+	switch o.kind {
+	case opSet, opLarge, opDelete:
+		return &item{key: o.key, value: o.value, deleted: o.kind == opDelete, large: o.kind == opLarge, place: o.place}
+	}
+	return nil
+}
+
 // readOps calls fn for the operations of a frame, in order. head is its header and its
 // operations, whose hash was checked: an error means that the frame was never whole.
 func readOps(head []byte, h frameHeader, fn func(frameOp) error) error {

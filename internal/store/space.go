@@ -54,18 +54,24 @@ func newSpace(s *diskStore) *space {
 	return p
 }
 
-// found takes the files that were allocated before the store was opened.
-func (p *space) found(r *replay) {
+// found takes the files that were allocated before the store was opened, and removes those of which there are
+// enough: each open that failed may have left one more.
+func (p *space) found(r *replay) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.number = r.number
+	var errs []error
 	for _, f := range r.spares {
-		if p.reserve == nil {
+		switch {
+		case p.reserve == nil:
 			p.reserve = f
-			continue
+		case p.spare == nil:
+			p.spare = f
+		default:
+			errs = append(errs, p.remove(f.file, valuesName, valueFileName(f.number)))
 		}
-		p.spare = f
 	}
+	return errors.Join(errs...)
 }
 
 // measure fits what is allocated to the size of the file system.
