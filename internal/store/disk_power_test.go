@@ -205,7 +205,7 @@ func (l *life) end() {
 func powerCuts(t *testing.T) uint64 {
 	n, err := strconv.ParseUint(os.Getenv("POWER_CUTS"), 10, 64)
 	if err != nil {
-		return 200
+		return 100
 	}
 	t.Logf("%d lives", n)
 	return n
