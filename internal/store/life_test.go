@@ -142,7 +142,11 @@ func (s *diskStore) recount() error {
 	}
 	needed := map[uint64]counts{}
 	// What the tree hides of the runs is counted by the next checkpoint.
-	for _, c := range []cursor{treeCursor(tree), (&version{runs: v.runs}).cursor(newItemTree(), Range{})} {
+	runs := make([]cursor, len(v.runs))
+	for i, r := range v.runs {
+		runs[i] = r.cursor()
+	}
+	for _, c := range []cursor{treeCursor(tree), mergeCursors(runs)} {
 		for c.seek(nil, false); c.item() != nil; c.next() {
 			n := needed[c.item().file]
 			n.add(c.item())
