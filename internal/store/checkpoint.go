@@ -238,12 +238,13 @@ func (c *checkpoint) list(m *manifest) (dropped []*logFile) {
 	for _, f := range files {
 		n := c.counts[f.number]
 		n.sum(c.ended[f.number])
-		info := fileInfo{number: f.number, rank: f.rank, first: f.first, end: f.end, counts: n}
-		if f.number == c.at.file {
-			info.end = c.at.offset
-		} else if n.live == 0 && (n.tombs == 0 || len(m.files) == 0 || c.moved[f.number]) {
-			dropped = append(dropped, f)
-			continue
+		info := fileInfo{number: f.number, rank: f.rank, first: f.first, end: c.at.offset, counts: n}
+		if f.number != c.at.file { // commits may still go to that one
+			if n.live == 0 && (n.tombs == 0 || len(m.files) == 0 || c.moved[f.number]) {
+				dropped = append(dropped, f)
+				continue
+			}
+			info.end = f.end
 		}
 		m.files = append(m.files, info)
 	}
