@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/samsa-go/samsa/internal/vfs/vfstest"
 )
 
 // flat returns a frame as it is written.
@@ -151,4 +153,34 @@ func FuzzFrame(f *testing.F) {
 			t.Errorf("written anew it is %+v, %v", again, err)
 		}
 	})
+}
+
+// Frames are read one after the other whatever their size, and wherever the ends of what is read at once lie.
+func TestEachFrame(t *testing.T) {
+	s := openNew(t, vfstest.NewDisk(0), ".")
+	defer closeStore(t, s)
+	var want []int
+	for i, size := range []int{1, readAhead - 200, 100, readAhead, 3 * readAhead, 5, 2000, 2*readAhead - 48, 1} {
+		var b Batch
+		b.Set([]byte{'k', byte(i)}, bytes.Repeat([]byte{byte(i + 1)}, size))
+		if err := s.Commit(&b); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, size)
+	}
+	var got []int
+	for _, f := range s.version.files {
+		err := f.each(func(_ int64, frame []byte, h frameHeader) error {
+			return readOps(frame, h, func(o frameOp) error {
+				if o.kind == opSet || o.kind == opLarge {
+					got = append(got, max(len(o.value), o.place.size))
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, "sizes", fmt.Sprint(got), fmt.Sprint(want))
 }

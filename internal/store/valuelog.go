@@ -276,19 +276,25 @@ func (f *logFile) each(fn func(at int64, frame []byte, h frameHeader) error) err
 	from := int64(fileHeaderSize) // of buf
 	for at := from; at < f.end; {
 		b := buf[at-from:]
-		h, err := parseFrameHeader(b)
-		if len(b) < frameHeaderSize || err == nil && len(b) < h.length {
-			n := max(readAhead, int64(h.length))
-			buf, from = slices.Grow(buf[:0], int(n))[:min(n, f.end-at)], at
+		need := frameHeaderSize
+		if h, err := parseFrameHeader(b); err == nil {
+			need = h.length
+		}
+		if have := len(b); have < need && at+int64(have) < f.end {
+			buf = slices.Grow(buf[:0], max(readAhead, need))
+			buf, from = buf[:min(int64(cap(buf)), f.end-at)], at
 			if _, err := f.file.ReadAt(buf, at); err != nil {
 				return err
 			}
-			b = buf
+			continue
 		}
-		if h, err = checkFrame(b); err != nil {
-			return fmt.Errorf("%w: %s, offset %d: %w", ErrCorrupt, valueFileName(f.number), at, err)
+		h, err := checkFrame(b)
+		if err == nil {
+			err = fn(at, b[:h.length], h)
+		} else {
+			err = fmt.Errorf("%w: %s, offset %d: %w", ErrCorrupt, valueFileName(f.number), at, err)
 		}
-		if err := fn(at, b[:h.length], h); err != nil {
+		if err != nil {
 			return err
 		}
 		at += int64(h.length)
