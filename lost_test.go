@@ -71,69 +71,100 @@ func (r *reader) Read(p []byte) (int, error) {
 	return r.from.Read(p)
 }
 
-// TestDirectoryLost: when the data directory is renamed or removed below a broker, writes
-// soon say so, reads go on, and so does the program: Close returns, with the cause.
-func TestDirectoryLost(t *testing.T) {
+// TestDirectoryRenamed: a broker goes on in its data directory when that is renamed, and leaves
+// another's alone that has taken the name.
+func TestDirectoryRenamed(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a directory with open files stays where it is")
 	}
-	for name, lose := range map[string]func(dir string) error{
-		"renamed": func(dir string) error { return os.Rename(dir, dir+".old") },
-		"removed": os.RemoveAll,
-	} {
-		t.Run(name, func(t *testing.T) {
-			running := goleak.IgnoreCurrent()
-			ctx := patient(t)
-			dir := filepath.Join(t.TempDir(), "data")
-			b, err := samsa.Open(dir, samsa.Options{AutoCreateTopics: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := samsa.Record{Topic: "a", Value: bytes.Repeat([]byte("v"), 10<<10)}
-			if _, err := b.Produce(ctx, r); err != nil {
-				t.Fatal(err)
-			}
-			p, err := b.NewProducer(samsa.ProducerOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"a"}, Group: "g"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := c.Poll(ctx); err != nil {
-				t.Fatal(err)
-			}
-			if err := lose(dir); err != nil {
-				t.Fatal(err)
-			}
-			stored, produced := int64(1), error(nil)
-			for ; produced == nil && stored < 1_000_000; stored++ { // that is noticed in a moment
-				_, produced = b.Produce(ctx, r)
-			}
-			stored--
-			_, sent := p.ProduceSync(ctx, r)
-			for doing, err := range map[string]error{
-				"produce":      produced,
-				"producer":     sent,
-				"update":       b.Update(ctx, func(tx *samsa.Tx) error { return tx.Set([]byte("k"), nil) }),
-				"create topic": b.Topics().Create(ctx, "b", samsa.TopicConfig{}),
-				"commit":       c.Commit(ctx),
-				"sync":         b.Sync(ctx),
-			} {
-				if !errors.Is(err, samsa.ErrFailed) || !errors.Is(err, os.ErrNotExist) {
-					t.Errorf("%s: got error %v, want ErrFailed for a directory that is not there", doing, err)
-				}
-			}
-			if got := ends(t, b)[samsa.TopicPartition{Topic: "a"}]; got != stored {
-				t.Errorf("the topic has %d records, want %d", got, stored)
-			}
-			if err := b.Close(); !errors.Is(err, samsa.ErrFailed) || !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("close: %v", err)
-			}
-			goleak.VerifyNone(t, running)
-		})
+	ctx := patient(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	b := mustOpen(t, dir, samsa.Options{AutoCreateTopics: true})
+	if err := os.Rename(dir, dir+".new"); err != nil {
+		t.Fatal(err)
 	}
+	other := mustOpen(t, dir, samsa.Options{AutoCreateTopics: true})
+	r := samsa.Record{Topic: "a", Value: bytes.Repeat([]byte("v"), 10<<10)}
+	for range 1000 {
+		if _, err := b.Produce(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := other.Produce(ctx, r)
+	if err = errors.Join(err, b.Sync(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, b)
+	mustClose(t, other)
+	for dir, records := range map[string]int64{dir: 1, dir + ".new": 1000} {
+		b := mustOpen(t, dir, samsa.Options{})
+		if got := ends(t, b)[samsa.TopicPartition{Topic: "a"}]; got != records {
+			t.Errorf("%s has %d records, want %d", filepath.Base(dir), got, records)
+		}
+		mustClose(t, b)
+	}
+}
+
+// TestDirectoryRemoved: when the data directory is removed below a broker, and a file is to be
+// created there, every write says so, reads go on, and so does the program: Close returns,
+// with the cause.
+func TestDirectoryRemoved(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a directory with open files stays where it is")
+	}
+	running := goleak.IgnoreCurrent()
+	ctx := patient(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	b, err := samsa.Open(dir, samsa.Options{AutoCreateTopics: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := samsa.Record{Topic: "a", Value: bytes.Repeat([]byte("v"), 10<<10)}
+	if _, err := b.Produce(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	p, err := b.NewProducer(samsa.ProducerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"a"}, Group: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Poll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	written := int64(1)
+	for err == nil && written < 100_000 {
+		if _, err = b.Produce(ctx, r); err == nil {
+			written++
+		}
+	}
+	_, produced := b.Produce(ctx, r)
+	_, sent := p.ProduceSync(ctx, r)
+	for doing, err := range map[string]error{
+		"first":        err,
+		"produce":      produced,
+		"producer":     sent,
+		"update":       b.Update(ctx, func(tx *samsa.Tx) error { return tx.Set([]byte("k"), nil) }),
+		"create topic": b.Topics().Create(ctx, "b", samsa.TopicConfig{}),
+		"commit":       c.Commit(ctx),
+		"sync":         b.Sync(ctx),
+	} {
+		if !errors.Is(err, samsa.ErrFailed) || !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: got error %v, want ErrFailed for a directory that is not there", doing, err)
+		}
+	}
+	if got := ends(t, b)[samsa.TopicPartition{Topic: "a"}]; got != written {
+		t.Errorf("the topic has %d records, want %d", got, written)
+	}
+	if err := b.Close(); !errors.Is(err, samsa.ErrFailed) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("close: %v", err)
+	}
+	goleak.VerifyNone(t, running)
 }
 
 // readsThatFail is a store of which the n-th read, or the next one, fails.

@@ -23,12 +23,12 @@ type checkpoint struct {
 }
 
 func (s *diskStore) tablePath(number uint64) string {
-	return path.Join(s.dir, indexName, tableFileName(number))
+	return path.Join(indexName, tableFileName(number))
 }
 
 // openRuns opens the runs that the manifest names, and removes tables that it does not name.
 func (s *diskStore) openRuns() error {
-	infos, err := s.fs.List(path.Join(s.dir, indexName))
+	infos, err := s.fs.List(indexName)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (s *diskStore) openRuns() error {
 		if err := s.renew(); err != nil {
 			return err
 		}
-		if err := s.fs.Remove(path.Join(s.dir, indexName, name)); err != nil {
+		if err := s.fs.Remove(path.Join(indexName, name)); err != nil {
 			return err
 		}
 	}
@@ -76,7 +76,7 @@ var errIndex = errors.New("index is damaged")
 func (s *diskStore) newRun(infos []tableInfo) *run {
 	var tables []*table
 	for _, i := range infos {
-		tables = append(tables, newTable(s.fs, path.Join(s.dir, indexName), i))
+		tables = append(tables, newTable(s.fs, indexName, i))
 	}
 	return newRun(tables)
 }
@@ -254,7 +254,7 @@ func (c *checkpoint) list(m *manifest) (dropped []*logFile) {
 
 // record writes a manifest. s.manifesting is held.
 func (s *diskStore) record(m *manifest) error {
-	if err := s.fs.SyncDir(path.Join(s.dir, indexName)); err != nil {
+	if err := s.fs.SyncDir(indexName); err != nil {
 		return err
 	}
 	if err := s.manifests.write(m); err != nil {

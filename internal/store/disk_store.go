@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"sync"
 	"time"
@@ -18,7 +17,7 @@ import (
 // memory. A checkpoint writes the tree as a run of sorted tables. Large values stay in the
 // value files: trees and tables say where.
 type diskStore struct {
-	dir  string
+	dir  string // what fs holds, for those who read messages
 	fs   vfs.FS
 	opts Options
 	log  *zap.Logger
@@ -26,7 +25,7 @@ type diskStore struct {
 	once sync.Once
 	end  error // what Close returns
 
-	lock io.Closer // of dir; nil where nobody else can open it
+	ground []io.Closer // of fs, and the lock of dir; none where nobody else can open it
 
 	files     *valueLog
 	space     *space
@@ -65,7 +64,7 @@ type diskStore struct {
 	failed  error         // the first error of a write; none is tried after it
 }
 
-// openDisk opens the store in dir of fs, which must be there.
+// openDisk opens the store that fs holds. Messages name it dir.
 func openDisk(fs vfs.FS, dir string, opts Options) (*diskStore, error) {
 	opts = opts.withDefaults()
 	s := &diskStore{dir: dir, fs: fs, opts: opts, log: opts.Logger, gate: newGate(), tree: newItemTree(), turned: make(chan struct{})}
@@ -73,8 +72,8 @@ func openDisk(fs vfs.FS, dir string, opts Options) (*diskStore, error) {
 		s.log = zap.NewNop()
 	}
 	s.space = newSpace(s)
-	s.files = &valueLog{fs: fs, dir: path.Join(dir, valuesName), space: s.space, begun: s.begin}
-	s.manifests = &manifests{fs: fs, dir: dir}
+	s.files = &valueLog{fs: fs, dir: valuesName, space: s.space, begun: s.begin}
+	s.manifests = &manifests{fs: fs, dir: "."}
 	s.change(func(*version) {})
 	s.tending.do, s.merging.do = s.tend, s.merge
 	if err := s.open(); err != nil {
@@ -85,11 +84,11 @@ func openDisk(fs vfs.FS, dir string, opts Options) (*diskStore, error) {
 
 func (s *diskStore) open() error {
 	for _, dir := range []string{indexName, valuesName} {
-		if err := s.fs.Mkdir(path.Join(s.dir, dir)); err != nil {
+		if err := s.fs.Mkdir(dir); err != nil {
 			return err
 		}
 	}
-	if err := s.fs.SyncDir(s.dir); err != nil {
+	if err := s.fs.SyncDir("."); err != nil {
 		return err
 	}
 	if err := s.space.measure(); err != nil {
@@ -481,9 +480,6 @@ func (s *diskStore) sync() error {
 	s.writing.Lock()
 	err := s.takeOver()
 	s.writing.Unlock()
-	if err == nil {
-		err = s.stand()
-	}
 	if err != nil {
 		return err
 	}
@@ -520,7 +516,7 @@ func (s *diskStore) Size() (int64, error) {
 	defer s.gate.leave()
 	n := int64(0)
 	for _, dir := range []string{".", indexName, valuesName} {
-		infos, err := s.fs.List(path.Join(s.dir, dir))
+		infos, err := s.fs.List(dir)
 		if err != nil {
 			return 0, s.wrap("measure", err)
 		}
@@ -574,8 +570,8 @@ func (s *diskStore) shut() error {
 	old := s.change(func(v *version) { *v = version{} })
 	s.mu.Unlock()
 	errs := []error{s.release(old), s.space.close(), s.manifests.close()}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+	for _, c := range s.ground {
+		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
 }

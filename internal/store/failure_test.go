@@ -41,68 +41,136 @@ func expectFailed(t *testing.T, s *diskStore, want string) {
 	}
 }
 
-// The store's directory is gone from where it was: no write is acknowledged any more, and
-// Close returns. What is in its place now is left alone.
-func TestDirectoryGone(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("files are open there")
+// commitMany commits enough for a few value files and checkpoints, and a large value.
+func commitMany(t *testing.T, s *diskStore, text string) {
+	t.Helper()
+	for i := range 2000 {
+		var b Batch
+		b.Set(childKey(i), bytes.Repeat([]byte(text), 500))
+		if err := errors.Join(s.Room(b.Bytes(), false), tryCommit(s, &b)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for name, c := range map[string]struct {
-		leave func(dir string) error
-		want  string
-		moved bool
-	}{
-		"renamed":        {func(dir string) error { return os.Rename(dir, dir+".old") }, "no such file", true},
-		"removed":        {os.RemoveAll, "no such file", false},
-		"index removed":  {func(dir string) error { return os.RemoveAll(filepath.Join(dir, indexName)) }, "no such file", false},
-		"values removed": {func(dir string) error { return os.RemoveAll(filepath.Join(dir, valuesName)) }, "no such file", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			running := goleak.IgnoreCurrent()
-			dir := filepath.Join(t.TempDir(), "store")
-			s := openTemp(t, dir, Options{})
-			set(t, s, "a", "1", "b", strings.Repeat("large", 1000))
-			if err := c.leave(dir); err != nil {
-				t.Fatal(err)
-			}
-			if err := commitUntilError(t, s); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("got error %v", err)
-			}
-			expectGet(t, s, "a", "1")
-			expectFailed(t, s, c.want)
-			goleak.VerifyNone(t, running)
-			if c.moved {
-				s := openTemp(t, dir+".old", Options{})
-				defer closeStore(t, s)
-				expectGet(t, s, "a", "1")
-			}
-		})
+	set(t, s, "a", text, "b", strings.Repeat(text, 5000))
+	if err := errors.Join(s.Reclaim(t.Context()), s.Sync()); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// Another store is where the directory was: it loses nothing to the first.
+// expectMany looks for what commitMany has committed.
+func expectMany(t *testing.T, s *diskStore, text string) {
+	t.Helper()
+	for i := range 2000 {
+		expectGet(t, s, string(childKey(i)), strings.Repeat(text, 500))
+	}
+	expectGet(t, s, "a", text)
+	expectGet(t, s, "b", strings.Repeat(text, 5000))
+}
+
+// smallFiles has a store create files all the time.
+var smallFiles = Options{fileSize: 64 << 10, treeEntries: 500}
+
+// The store's directory is renamed: everything goes on there.
+func TestDirectoryRenamed(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files are open there")
+	}
+	dir := filepath.Join(t.TempDir(), "store")
+	s := openTemp(t, dir, smallFiles)
+	commitMany(t, s, "1")
+	if err := os.Rename(dir, dir+".new"); err != nil {
+		t.Fatal(err)
+	}
+	commitMany(t, s, "2")
+	expectMany(t, s, "2")
+	if n, err := s.Size(); n == 0 || err != nil {
+		t.Errorf("it has %d bytes, %v", n, err)
+	}
+	closeStore(t, s)
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there is something where the directory was: %v", err)
+	}
+	s = openTemp(t, dir+".new", smallFiles)
+	defer closeStore(t, s)
+	expectMany(t, s, "2")
+}
+
+// Another store is where the directory was. Both go on, and neither sees the other.
 func TestDirectoryReplaced(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("files are open there")
 	}
 	dir := filepath.Join(t.TempDir(), "store")
-	s := openTemp(t, dir, Options{})
-	set(t, s, "a", "1")
+	s := openTemp(t, dir, smallFiles)
+	commitMany(t, s, "1")
 	if err := os.Rename(dir, dir+".old"); err != nil {
 		t.Fatal(err)
 	}
-	other := openTemp(t, dir, Options{})
-	set(t, other, "a", "2")
+	other := openTemp(t, dir, smallFiles)
+	commitMany(t, other, "2")
+	quiet(other)
 	before := tree(t, dir)
-	if err := commitUntilError(t, s); !errors.Is(err, errReplaced) {
-		t.Errorf("got error %v", err)
+	commitMany(t, s, "3")
+	closeStore(t, s)
+	expect(t, "files of the other", tree(t, dir), before)
+	expectMany(t, other, "2")
+	commitMany(t, other, "4")
+	closeStore(t, other)
+	for dir, text := range map[string]string{dir: "4", dir + ".old": "3"} {
+		s := openTemp(t, dir, smallFiles)
+		expectMany(t, s, text)
+		closeStore(t, s)
 	}
-	expectFailed(t, s, errReplaced.Error())
+}
+
+// The store's directory, or a part of it, is removed: when there is no next file the store fails, what is
+// open is read still, and Close returns.
+func TestDirectoryRemoved(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files are open there")
+	}
+	for _, part := range []string{".", indexName, valuesName} {
+		t.Run(part, func(t *testing.T) {
+			running := goleak.IgnoreCurrent()
+			dir := filepath.Join(t.TempDir(), "store")
+			s := openTemp(t, dir, Options{})
+			large := strings.Repeat("large", 1000)
+			set(t, s, "a", "1", "b", large)
+			if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
+				t.Fatal(err)
+			}
+			if err := commitUntilError(t, s); !errors.Is(err, ErrFailed) || !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("got error %v", err)
+			}
+			expectGet(t, s, "a", "1")
+			expectGet(t, s, "b", large)
+			expectFailed(t, s, "no such file")
+			goleak.VerifyNone(t, running)
+		})
+	}
+}
+
+// What a snapshot has kept longer than its store was open goes with the next open.
+func TestSnapshotOutlivesStore(t *testing.T) {
+	dir := t.TempDir()
+	s := openTemp(t, dir, smallFiles)
+	commitMany(t, s, "1")
+	v, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	commitMany(t, s, "2")
+	closeStore(t, s)
+	other := openTemp(t, dir, smallFiles)
+	defer closeStore(t, other)
+	quiet(other)
+	before := tree(t, dir)
+	v.Close()
 	expect(t, "files", tree(t, dir), before)
-	closeStore(t, other)
-	other = openTemp(t, dir, Options{})
-	expectGet(t, other, "a", "2")
-	closeStore(t, other)
+	if err := s.failure(); err != nil {
+		t.Errorf("the store that was closed has failed: %v", err)
+	}
+	expectMany(t, other, "2")
 }
 
 // There is no next value file: the store fails, and says so.

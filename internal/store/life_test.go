@@ -214,7 +214,7 @@ func (s *diskStore) strays() error {
 	}
 	s.space.mu.Unlock()
 	var errs []error
-	for _, dir := range []string{s.space.values, s.space.index} {
+	for _, dir := range []string{valuesName, indexName} {
 		infos, err := s.fs.List(dir)
 		if err != nil {
 			return err

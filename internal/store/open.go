@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/samsa-go/samsa/internal/vfs"
@@ -38,7 +37,7 @@ func open(dir string, opts Options) (*diskStore, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	s.lock = lock
+	s.ground = append(s.ground, lock)
 	return s, nil
 }
 
@@ -50,11 +49,16 @@ func openLocked(dir string, opts Options) (*diskStore, error) {
 	if opts.boot == ([16]byte{}) {
 		opts.boot = bootID()
 	}
-	grounds, err := groundsOf(dir)
+	fs, err := vfs.OpenOS(dir)
 	if err != nil {
 		return nil, err
 	}
-	return openDisk(standing{vfs.OS{}, grounds}, filepath.ToSlash(dir), opts)
+	s, err := openDisk(fs, dir, opts)
+	if err != nil {
+		return nil, errors.Join(err, fs.Close())
+	}
+	s.ground = append(s.ground, fs)
+	return s, nil
 }
 
 // bootID returns what tells this start of the machine from others, or zero when nothing does.

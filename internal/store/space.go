@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"path"
 	"sync"
-	"time"
 
 	"github.com/samsa-go/samsa/internal/vfs"
 )
@@ -19,12 +18,9 @@ import (
 // a byte is written.
 type space struct {
 	s         *diskStore
-	values    string // directories
-	index     string
 	preparing job
 	least     int64 // size of a value file
 	tableSize int64
-	stood     time.Time // when the store was seen to stand; diskStore.writing guards it
 
 	mu        sync.Mutex // guards what follows
 	number    uint64     // of the next value file
@@ -49,7 +45,7 @@ const (
 )
 
 func newSpace(s *diskStore) *space {
-	p := &space{s: s, values: path.Join(s.dir, valuesName), index: path.Join(s.dir, indexName), number: 1, table: 1, unchecked: checkEvery}
+	p := &space{s: s, number: 1, table: 1, unchecked: checkEvery}
 	p.preparing.do = p.prepare
 	return p
 }
@@ -76,7 +72,7 @@ func (p *space) found(r *replay) error {
 
 // measure fits what is allocated to the size of the file system.
 func (p *space) measure() error {
-	_, total, err := p.s.fs.Space(p.s.dir)
+	_, total, err := p.s.fs.Space(".")
 	if err != nil {
 		return err
 	}
@@ -103,7 +99,7 @@ func (p *space) create(size int64) (*logFile, error) {
 	number := p.number
 	p.number++
 	p.mu.Unlock()
-	f, err := p.s.fs.Create(path.Join(p.values, valueFileName(number)), size)
+	f, err := p.s.fs.Create(path.Join(valuesName, valueFileName(number)), size)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +182,7 @@ func (p *space) makeSpare(size int64) error {
 }
 
 func (p *space) remove(f vfs.File, dir, name string) error {
-	return errors.Join(f.Close(), p.s.fs.Remove(path.Join(p.s.dir, dir, name)))
+	return errors.Join(f.Close(), p.s.fs.Remove(path.Join(dir, name)))
 }
 
 // check reports that the file system has less free than is to be left. It is asked now and then.
@@ -209,8 +205,8 @@ func (p *space) check(n int64) error {
 }
 
 func (p *space) ask() error {
-	free, total, err := p.s.fs.Space(p.values)
-	if err != nil {
+	free, total, err := p.s.fs.Space(valuesName)
+	if err != nil || total == 0 { // nobody knows
 		return err
 	}
 	least := p.s.opts.MinFreeBytes
@@ -346,12 +342,6 @@ func (s *diskStore) Room(n int, essential bool) error {
 }
 
 func (s *diskStore) room(n int, essential bool) error {
-	if now := time.Now(); now.Sub(s.space.stood) >= standEvery {
-		if err := s.stand(); err != nil {
-			return err
-		}
-		s.space.stood = now
-	}
 	if err := s.takeOver(); err != nil {
 		return err
 	}

@@ -58,11 +58,11 @@ func BenchmarkTableWrite(b *testing.B) {
 }
 
 func BenchmarkTableOpen(b *testing.B) {
-	dir := b.TempDir()
-	r := writeRun(b, vfs.OS{}, dir, 1, defaultTableSize, batchItems(90_000, 0, 1))
+	fs := openFS(b, b.TempDir())
+	r := writeRun(b, fs, ".", 1, defaultTableSize, batchItems(90_000, 0, 1))
 	b.SetBytes(r.tables[0].info.size)
 	for b.Loop() {
-		t := newTable(vfs.OS{}, dir, r.tables[0].info)
+		t := newTable(fs, ".", r.tables[0].info)
 		if _, err := t.open(); err != nil {
 			b.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func BenchmarkTableOpen(b *testing.B) {
 
 func BenchmarkRunGet(b *testing.B) {
 	const n = 300_000
-	r := writeRun(b, vfs.OS{}, b.TempDir(), 1, defaultTableSize, batchItems(n, 0, 2))
+	r := writeRun(b, openFS(b, b.TempDir()), ".", 1, defaultTableSize, batchItems(n, 0, 2))
 	var key []byte
 	for _, c := range []struct {
 		name string
@@ -96,7 +96,7 @@ func BenchmarkRunGet(b *testing.B) {
 
 func BenchmarkRunAscending(b *testing.B) {
 	const n = 300_000
-	r := writeRun(b, vfs.OS{}, b.TempDir(), 1, defaultTableSize, batchItems(n, 0, 2))
+	r := writeRun(b, openFS(b, b.TempDir()), ".", 1, defaultTableSize, batchItems(n, 0, 2))
 	for _, step := range []int{1, 2, 8, 32, 256} {
 		b.Run(fmt.Sprintf("step=%d", step), func(b *testing.B) {
 			var key []byte
@@ -120,10 +120,10 @@ func BenchmarkCursor(b *testing.B) {
 	for _, runs := range []int{1, 8} {
 		for _, reverse := range []bool{false, true} {
 			b.Run(fmt.Sprintf("runs=%d/reverse=%t", runs, reverse), func(b *testing.B) {
-				dir := b.TempDir()
+				fs := openFS(b, b.TempDir())
 				var cursors []cursor
 				for k := range runs {
-					cursors = append(cursors, writeRun(b, vfs.OS{}, dir, uint64(1+100*k), defaultTableSize, batchItems(n, k, runs)).cursor())
+					cursors = append(cursors, writeRun(b, fs, ".", uint64(1+100*k), defaultTableSize, batchItems(n, k, runs)).cursor())
 				}
 				c := mergeCursors(cursors)
 				b.ReportAllocs()
@@ -143,10 +143,10 @@ func BenchmarkCursor(b *testing.B) {
 // A short scan, as one who reads a partition has it: ten items from a key on.
 func BenchmarkShortScan(b *testing.B) {
 	const n, count = 40_000, 8
-	dir := b.TempDir()
+	fs := openFS(b, b.TempDir())
 	var runs []*run
 	for k := range count {
-		runs = append(runs, writeRun(b, vfs.OS{}, dir, uint64(1+100*k), defaultTableSize, batchItems(n, k, count)))
+		runs = append(runs, writeRun(b, fs, ".", uint64(1+100*k), defaultTableSize, batchItems(n, k, count)))
 	}
 	merged := func() cursor {
 		var cursors []cursor

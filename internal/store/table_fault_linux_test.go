@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 func TestFaultUnderTheMapIsAnError(t *testing.T) {
 	items := someItems(2000)
 	dir := t.TempDir()
+	fs := openFS(t, dir)
 	told := func(err error, name string) {
 		t.Helper()
 		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), name) {
@@ -26,7 +28,7 @@ func TestFaultUnderTheMapIsAnError(t *testing.T) {
 		}
 	}
 	for n, touched := range []bool{true, false} {
-		r := writeRun(t, vfs.OS{}, dir, uint64(1+n), 1<<20, items)
+		r := writeRun(t, fs, ".", uint64(1+n), 1<<20, items)
 		one := r.tables[0]
 		if _, err := one.open(); err != nil {
 			t.Fatal(err)
@@ -39,7 +41,7 @@ func TestFaultUnderTheMapIsAnError(t *testing.T) {
 			forward.seek(nil, false)
 			reverse.seek(nil, true)
 		}
-		if err := os.Truncate(one.name, 0); err != nil {
+		if err := os.Truncate(filepath.Join(dir, one.name), 0); err != nil {
 			t.Fatal(err)
 		}
 		if touched && (!sameItem(forward.item(), items[0]) || !sameItem(reverse.item(), items[len(items)-1])) {
@@ -71,20 +73,23 @@ func TestFaultUnderTheMapIsAnError(t *testing.T) {
 // The file is cut between the call that maps it and the check of its hash.
 func TestFaultWhileTheHashIsChecked(t *testing.T) {
 	dir := t.TempDir()
-	r := writeRun(t, vfs.OS{}, dir, 1, 1<<20, someItems(2000))
-	one := r.tables[0]
-	one.fs = truncating{}
+	fs := openFS(t, dir)
+	one := writeRun(t, fs, ".", 1, 1<<20, someItems(2000)).tables[0]
+	one.fs = truncating{fs, dir}
 	if _, err := one.get(one.info.first); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("got %v", err)
 	}
 }
 
 // truncating has files that are cut when they are closed.
-type truncating struct{ vfs.OS }
+type truncating struct {
+	*vfs.OS
+	dir string
+}
 
 func (fs truncating) Open(name string) (vfs.File, error) {
 	f, err := fs.OS.Open(name)
-	return truncatedFile{f, name}, err
+	return truncatedFile{f, filepath.Join(fs.dir, name)}, err
 }
 
 type truncatedFile struct {
@@ -98,11 +103,11 @@ func (f truncatedFile) Close() error { return errors.Join(f.File.Close(), os.Tru
 // found; what is served is right.
 func TestBytesThatChangeUnderTheMap(t *testing.T) {
 	items := someItems(2000)
-	dir := t.TempDir()
+	fs := openFS(t, t.TempDir())
 	random := rand.New(rand.NewPCG(1, 1))
 	told := 0
 	for n := range 32 {
-		r := writeRun(t, vfs.OS{}, dir, uint64(1+n), 1<<20, items)
+		r := writeRun(t, fs, ".", uint64(1+n), 1<<20, items)
 		one := r.tables[0]
 		if _, err := one.open(); err != nil {
 			t.Fatal(err)

@@ -86,7 +86,22 @@ func sameItem(a, b *item) bool {
 // storages are where tables are tested.
 func storages(t *testing.T, fn func(t *testing.T, fs vfs.FS, dir string)) {
 	t.Run("simulated disk", func(t *testing.T) { fn(t, vfstest.NewDisk(0), ".") })
-	t.Run("disk", func(t *testing.T) { fn(t, vfs.OS{}, t.TempDir()) })
+	t.Run("disk", func(t *testing.T) { fn(t, openFS(t, t.TempDir()), ".") })
+}
+
+// openFS returns the file system in dir for the length of a test.
+func openFS(t testing.TB, dir string) *vfs.OS {
+	t.Helper()
+	fs, err := vfs.OpenOS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := fs.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return fs
 }
 
 func TestTables(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -186,9 +187,10 @@ func (s *diskStore) release(v *version) error {
 	return errors.Join(errs...)
 }
 
-// let is release for those who only read: an error of theirs fails the store.
+// let is release for those who only read: an error of theirs fails the store. What a snapshot has held
+// until after Close is left for the next open to remove.
 func (s *diskStore) let(v *version) {
-	if err := s.release(v); err != nil {
+	if err := s.release(v); err != nil && !errors.Is(err, fs.ErrClosed) {
 		_ = s.fail(err) // which later calls return
 	}
 }

@@ -6,27 +6,61 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
+	"path"
+	"slices"
+	"strings"
+	"sync"
 )
 
-// OS is the file system of the operating system.
-type OS struct{}
+// OS is a directory of the operating system. Names are relative to it: one that leads out of it, by
+// ".." or a symbolic link, is an error. The directory is held and not its path. When it is renamed
+// everything goes on in it, and what takes its old name is left alone. When it is removed, what is
+// open goes on, and to create a file is fs.ErrNotExist. (Where the system has no openat, as js and
+// plan9, it is the path after all.)
+type OS struct {
+	root *os.Root
+
+	mu   sync.Mutex          // guards what follows
+	dirs map[string]*os.File // that Space was asked about, where that needs a handle
+}
+
+// OpenOS opens the directory dir, which must be there. The caller closes it.
+func OpenOS(dir string) (*OS, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &OS{root: root, dirs: map[string]*os.File{}}, nil
+}
+
+// Close closes the directory. All other calls fail with fs.ErrClosed from then on, or do nothing. Files that
+// are open stay open.
+func (o *OS) Close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	errs := []error{o.root.Close()}
+	for _, d := range o.dirs {
+		errs = append(errs, d.Close())
+	}
+	o.dirs = nil
+	return errors.Join(errs...)
+}
 
 // Create implements FS.
-func (OS) Create(name string, size int64) (File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+func (o *OS) Create(name string, size int64) (File, error) {
+	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, osError(err)
 	}
 	if err := allocate(f, size); err != nil {
-		return nil, errors.Join(osError(err), f.Close(), os.Remove(name))
+		return nil, errors.Join(osError(err), f.Close(), o.root.Remove(name))
 	}
 	return osFile{f}, nil
 }
 
 // Open implements FS.
-func (OS) Open(name string) (File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
+func (o *OS) Open(name string) (File, error) {
+	f, err := o.root.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		return nil, osError(err)
 	}
@@ -34,43 +68,41 @@ func (OS) Open(name string) (File, error) {
 }
 
 // Remove implements FS.
-func (OS) Remove(name string) error { return os.Remove(name) }
+func (o *OS) Remove(name string) error { return o.root.Remove(name) }
 
 // Rename implements FS.
-func (OS) Rename(from, to string) error { return osError(os.Rename(from, to)) }
+func (o *OS) Rename(from, to string) error { return osError(o.root.Rename(from, to)) }
 
 // Mkdir implements FS.
-func (OS) Mkdir(dir string) error { return osError(os.MkdirAll(dir, 0o755)) }
+func (o *OS) Mkdir(dir string) error { return osError(o.root.MkdirAll(dir, 0o755)) }
 
 // List implements FS.
-func (OS) List(dir string) ([]Info, error) {
-	entries, err := os.ReadDir(dir)
+func (o *OS) List(dir string) ([]Info, error) {
+	d, err := o.root.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	infos := make([]Info, 0, len(entries))
-	for _, e := range entries {
-		info, err := e.Info()
-		if errors.Is(err, os.ErrNotExist) {
-			continue // removed meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		i := Info{Name: e.Name(), Dir: e.IsDir()}
+	found, err := readDir(d)
+	if err = errors.Join(err, d.Close()); err != nil {
+		return nil, err
+	}
+	infos := make([]Info, 0, len(found))
+	for _, f := range found {
+		i := Info{Name: f.Name(), Dir: f.IsDir()}
 		if !i.Dir {
-			i.Size = info.Size()
+			i.Size = f.Size()
 		}
 		infos = append(infos, i)
 	}
+	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
 	return infos, nil
 }
 
 // SyncDir implements FS.
-func (OS) SyncDir(dir string) error { return osError(syncDir(dir)) }
+func (o *OS) SyncDir(dir string) error { return osError(syncDir(o.root, dir)) }
 
 // Space implements FS.
-func (OS) Space(dir string) (free, total int64, err error) { return space(filepath.Clean(dir)) }
+func (o *OS) Space(dir string) (free, total int64, err error) { return o.space(path.Clean(dir)) }
 
 type osFile struct{ f *os.File }
 

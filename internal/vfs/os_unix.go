@@ -15,26 +15,37 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // space returns what an ordinary user may still allocate, and what there is.
-func space(dir string) (free, total int64, err error) {
+func (o *OS) space(dir string) (free, total int64, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	d, err := o.kept(dir)
+	if err != nil {
+		return 0, 0, err
+	}
 	var st unix.Statfs_t
 	for {
-		err := unix.Statfs(dir, &st)
+		err := unix.Fstatfs(int(d.Fd()), &st)
 		if err == nil {
 			return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
 		}
 		if !errors.Is(err, unix.EINTR) {
-			return 0, 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
+			return 0, 0, &fs.PathError{Op: "fstatfs", Path: dir, Err: err}
 		}
 	}
+}
+
+// kept returns a handle of dir, which stays open: who has no handles left can still ask for space.
+// o.mu is held.
+func (o *OS) kept(dir string) (*os.File, error) {
+	if d := o.dirs[dir]; d != nil {
+		return d, nil
+	}
+	d, err := o.root.Open(dir)
+	if err == nil {
+		o.dirs[dir] = d
+	}
+	return d, err
 }
 
 // mapFile maps where addresses are plenty.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/windows"
 )
@@ -12,10 +13,23 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }
 
-// syncDir: Windows has no such thing.
-func syncDir(string) error { return nil }
+// readDir returns what is in a directory, as the directory says: to ask a file that nobody else may
+// open is an error.
+func readDir(dir *os.Root) ([]fs.FileInfo, error) {
+	d, err := dir.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	infos, err := d.Readdir(-1)
+	return infos, errors.Join(err, d.Close())
+}
 
-func space(dir string) (free, total int64, err error) {
+// syncDir: Windows has no such thing.
+func syncDir(*os.Root, string) error { return nil }
+
+// space goes by the path, which stays that of the directory as long as it is open.
+func (o *OS) space(dir string) (free, total int64, err error) {
+	dir = filepath.Join(o.root.Name(), dir)
 	p, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, 0, err

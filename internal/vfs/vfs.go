@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// FS is a file system. Names are paths, with slashes. All methods may be called from many
+// FS is a file system. Names are paths from its top, ".", with slashes. All methods may be called from many
 // goroutines at once. Errors wrap those of io/fs, and ErrNoSpace.
 //
 // What a call has done is seen by all later calls at once. It survives the end of the process,
@@ -35,7 +35,7 @@ type FS interface {
 	// SyncDir makes the entries of a directory durable.
 	SyncDir(dir string) error
 	// Space returns how many bytes may still be allocated below dir, and how many the file system
-	// has in all. Where the system does not tell, both are math.MaxInt64.
+	// has in all. Where the system does not tell, both are 0.
 	Space(dir string) (free, total int64, err error)
 }
 

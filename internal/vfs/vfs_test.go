@@ -15,9 +15,9 @@ import (
 )
 
 // The operating system and the disk in memory keep the same contract.
-func both(t *testing.T, test func(t *testing.T, fsys vfs.FS, dir string)) {
-	t.Run("os", func(t *testing.T) { test(t, vfs.OS{}, t.TempDir()) })
-	t.Run("memory", func(t *testing.T) { test(t, vfstest.NewDisk(0), ".") })
+func both(t *testing.T, test func(t *testing.T, fsys vfs.FS)) {
+	t.Run("os", func(t *testing.T) { test(t, openOS(t, t.TempDir())) })
+	t.Run("memory", func(t *testing.T) { test(t, vfstest.NewDisk(0)) })
 }
 
 func must[T any](v T, err error) func(t *testing.T) T {
@@ -40,15 +40,15 @@ func content(t *testing.T, f vfs.File) []byte {
 }
 
 func TestFilesAreCreatedWhole(t *testing.T) {
-	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
-		f := must(fsys.Create(dir+"/a", 10_000))(t)
+	both(t, func(t *testing.T, fsys vfs.FS) {
+		f := must(fsys.Create("a", 10_000))(t)
 		if b := content(t, f); len(b) != 10_000 || bytes.ContainsFunc(b, func(r rune) bool { return r != 0 }) {
 			t.Errorf("%d bytes, not all zero", len(b))
 		}
-		if _, err := fsys.Create(dir+"/a", 1); !errors.Is(err, fs.ErrExist) {
+		if _, err := fsys.Create("a", 1); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("created twice: %v", err)
 		}
-		if _, err := fsys.Create(dir+"/none/a", 1); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := fsys.Create("none/a", 1); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("in a directory that is not there: %v", err)
 		}
 		if err := f.Close(); err != nil {
@@ -58,8 +58,8 @@ func TestFilesAreCreatedWhole(t *testing.T) {
 }
 
 func TestWritesAreRead(t *testing.T) {
-	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
-		f := must(fsys.Create(dir+"/a", 100))(t)
+	both(t, func(t *testing.T, fsys vfs.FS) {
+		f := must(fsys.Create("a", 100))(t)
 		defer func() { _ = f.Close() }()
 		if err := f.WriteAt(3, []byte("one"), nil, []byte("two")); err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestWritesAreRead(t *testing.T) {
 		if n, err := f.ReadAt(make([]byte, 10), int64(len(want))-4); n != 4 || !errors.Is(err, io.EOF) {
 			t.Errorf("at the end: %d bytes, %v", n, err)
 		}
-		g := must(fsys.Open(dir + "/a"))(t)
+		g := must(fsys.Open("a"))(t)
 		defer func() { _ = g.Close() }()
 		if !bytes.Equal(content(t, g), want) {
 			t.Error("another handle reads something else")
@@ -91,35 +91,43 @@ func TestWritesAreRead(t *testing.T) {
 }
 
 func TestDirectories(t *testing.T) {
-	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
+	both(t, func(t *testing.T, fsys vfs.FS) {
 		for _, name := range []string{"b", "a", "c"} {
-			if err := must(fsys.Create(dir+"/"+name, 5))(t).Close(); err != nil {
+			if err := must(fsys.Create(name, 5))(t).Close(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		err := errors.Join(fsys.Mkdir(dir+"/d"), fsys.Mkdir(dir+"/d"), fsys.Remove(dir+"/b"), fsys.Rename(dir+"/c", dir+"/a"), fsys.SyncDir(dir))
+		err := errors.Join(fsys.Mkdir("d"), fsys.Mkdir("d"), fsys.Remove("b"), fsys.Rename("c", "a"), fsys.SyncDir("."))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := must(fsys.List(dir))(t), []vfs.Info{{Name: "a", Size: 5}, {Name: "d", Dir: true}}; !slices.Equal(got, want) {
+		if got, want := must(fsys.List("."))(t), []vfs.Info{{Name: "a", Size: 5}, {Name: "d", Dir: true}}; !slices.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
-		_, openErr := fsys.Open(dir + "/c")
-		_, listErr := fsys.List(dir + "/none")
-		for _, err := range []error{openErr, listErr, fsys.Remove(dir + "/b"), fsys.Rename(dir+"/c", dir+"/e")} {
+		_, openErr := fsys.Open("c")
+		_, listErr := fsys.List("none")
+		for _, err := range []error{openErr, listErr, fsys.Remove("b"), fsys.Rename("c", "e")} {
 			if !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("got %v, want fs.ErrNotExist", err)
 			}
 		}
-		if free, total, err := fsys.Space(dir); err != nil || free <= 0 || free > total {
+		below := must(fsys.Create("d/e", 7))(t)
+		err = errors.Join(below.Close(), fsys.Mkdir("d/f/g"), fsys.Rename("d/e", "d/f/e"), fsys.SyncDir("d/f"), fsys.SyncDir("d"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := must(fsys.List("d/f"))(t), []vfs.Info{{Name: "e", Size: 7}, {Name: "g", Dir: true}}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		if free, total, err := fsys.Space("."); err != nil || free <= 0 || free > total {
 			t.Errorf("%d bytes free of %d, %v", free, total, err)
 		}
 	})
 }
 
 func TestMap(t *testing.T) {
-	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
-		f := must(fsys.Create(dir+"/a", 10_000))(t)
+	both(t, func(t *testing.T, fsys vfs.FS) {
+		f := must(fsys.Create("a", 10_000))(t)
 		if err := f.WriteAt(4090, []byte("across pages")); err != nil {
 			t.Fatal(err)
 		}
@@ -156,8 +164,8 @@ func TestMap(t *testing.T) {
 }
 
 func TestMapOutlivesItsFile(t *testing.T) {
-	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
-		f := must(fsys.Create(dir+"/a", 10_000))(t)
+	both(t, func(t *testing.T, fsys vfs.FS) {
+		f := must(fsys.Create("a", 10_000))(t)
 		if err := f.WriteAt(5000, []byte("still here")); err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +173,7 @@ func TestMapOutlivesItsFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(f.Close(), fsys.Remove(dir+"/a")); err != nil {
+		if err := errors.Join(f.Close(), fsys.Remove("a")); err != nil {
 			t.Fatal(err)
 		}
 		if got := string(data[5000:5010]); got != "still here" {
@@ -178,8 +186,8 @@ func TestMapOutlivesItsFile(t *testing.T) {
 }
 
 func TestMapOfClosedFile(t *testing.T) {
-	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
-		f := must(fsys.Create(dir+"/a", 10))(t)
+	both(t, func(t *testing.T, fsys vfs.FS) {
+		f := must(fsys.Create("a", 10))(t)
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
