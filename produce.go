@@ -113,7 +113,7 @@ func (s *sender) newBatch(targets []*target) {
 func (s *sender) begin() *call {
 	c, ok := s.calls.Get().(*call)
 	if !ok {
-		c = &call{s: s, tx: new(partition.Tx), done: make(chan error, 1)}
+		c = &call{s: s, tx: new(partition.Tx)}
 	}
 	c.now = time.Now().UnixMilli()
 	return c
@@ -128,11 +128,10 @@ func (s *sender) end(c *call) {
 type call struct {
 	s       *sender
 	tx      *partition.Tx
-	targets []*target // of the batches being built; the rest up to cap is for reuse
-	places  []place   // of the records
-	buffers [][]byte  // memory of the envelopes, for reuse
-	now     int64     // ms since the epoch
-	done    chan error
+	targets []*target               // of the batches being built; the rest up to cap is for reuse
+	places  []place                 // of the records
+	buffers [][]byte                // memory of the envelopes, for reuse
+	now     int64                   // ms since the epoch
 	drafts  map[string]*topic.Topic // created with the transaction; nil: created at once
 }
 
@@ -292,18 +291,11 @@ func (c *call) commit(ctx context.Context) error {
 		return err
 	}
 	c.tx.Synced = c.s.b.opts.Produce.Acks == AckSynced
-	c.tx.Done = c.finish
-	c.s.b.committer.Submit(c.tx)
-	select {
-	case err := <-c.done:
-		return err
-	case <-ctx.Done():
-		if c.tx.Withdraw() {
-			c.tx = new(partition.Tx) // the committer may still look at the old one
-			return ctx.Err()
-		}
-		return <-c.done
+	err := c.s.b.committer.DoUntil(ctx, c.tx)
+	if c.tx.Withdrawn() {
+		c.tx = new(partition.Tx) // the committer may still look at the old one
 	}
+	return err
 }
 
 // takeTx returns the transaction, whose memory will not be reused: whoever gives up waiting
@@ -313,8 +305,6 @@ func (c *call) takeTx() *partition.Tx {
 	c.tx, c.buffers = new(partition.Tx), nil
 	return tx
 }
-
-func (c *call) finish(err error) { c.done <- err }
 
 // fill completes r, which went to pl.
 func (c *call) fill(r *Record, pl place) {

@@ -39,7 +39,7 @@ func TestAheadIsFolded(t *testing.T) {
 		p := s.partition(0)
 		s.busy(func() {
 			s.desk.hold = true
-			s.submitOnly("a", appends(p, sized(t, overlapBytes)))
+			s.submitOnly("a", appends(p, sized(t, 32<<10)))
 			s.submitOnly("x", ahead("x"))
 			s.submitOnly("b", writes("b"))
 			s.submitOnly("y", ahead("y"))
@@ -76,53 +76,6 @@ func TestAheadObeysTheLimits(t *testing.T) {
 		s.hears("1", "2")
 		s.desk.land(0, nil)
 		s.hears("3")
-	})
-}
-
-// Exclusive waits for the commits in flight, not for the queue, and has what goes ahead
-// in front of it and behind it wait for its turn.
-func TestExclusiveAmongWhatGoesAhead(t *testing.T) {
-	play(t, func(t *testing.T, s *scene) {
-		s.desk.hold = true
-		s.submit("first", writes("first"))
-		s.submit("queue", writes("queue"))
-		s.submit("x", ahead("x"))
-		s.flying(1)
-		done, goOn := make(chan error, 1), make(chan struct{})
-		running := false
-		go func() {
-			done <- s.Exclusive(func() error {
-				running = true
-				if n := s.desk.inFlight(); n != 0 || !s.has("x") || s.has("y") || s.has("queue") {
-					t.Errorf("%d in flight; stored: x %v, y %v, queue %v", n, s.has("x"), s.has("y"), s.has("queue"))
-				}
-				<-goOn
-				return nil
-			})
-		}()
-		synctest.Wait()
-		s.submit("y", ahead("y"))
-		s.flying(1)
-		s.desk.land(0, nil)
-		s.flying(1)
-		if running {
-			t.Error("runs while a commit is in flight")
-		}
-		s.desk.land(0, nil)
-		s.hears("first", "x")
-		if s.flying(0); !running {
-			t.Error("does not run")
-		}
-		close(goOn)
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		s.flying(1)
-		s.desk.land(0, nil)
-		s.hears("y")
-		s.flying(1)
-		s.desk.land(0, nil)
-		s.hears("queue")
 	})
 }
 

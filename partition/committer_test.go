@@ -180,7 +180,7 @@ func TestTransactionIsAllOrNothing(t *testing.T) {
 		"one batch is too large":          func(_ *scene, _, q *Partition) { q.SetRules(Rules{MaxMessageBytes: 70}) },
 		"the disk is full":                func(s *scene, _, _ *Partition) { s.desk.room = full },
 		"the commit fails":                func(s *scene, _, _ *Partition) { s.desk.commit = func(int) error { return errBroken } },
-		"the committer failed beforehand": func(s *scene, _, _ *Partition) { s.fail(errBroken) },
+		"the committer failed beforehand": func(s *scene, _, _ *Partition) { _ = s.fail(errBroken) },
 	} {
 		t.Run("nothing when "+name, func(t *testing.T) {
 			play(t, func(t *testing.T, s *scene) {
@@ -246,53 +246,6 @@ func TestTransactionsBeyondTheLimits(t *testing.T) {
 		s.hears("just fits")
 		if got := s.Stats(); got.Failures != 2 || got.Commits != 1 || s.Failed() != nil {
 			t.Errorf("got %+v, failed: %v", got, s.Failed())
-		}
-	})
-}
-
-func TestExclusive(t *testing.T) {
-	play(t, func(t *testing.T, s *scene) {
-		p := s.partition(0)
-		s.desk.hold = true
-		s.submit("a", appends(p, batch(t, "a")))
-		s.submit("b", appends(p, batch(t, "b")))
-		done := make(chan error, 1)
-		goOn := make(chan struct{})
-		running := false
-		go func() {
-			done <- s.Exclusive(func() error {
-				running = true
-				if n := s.desk.inFlight(); n != 0 {
-					t.Errorf("%d commits in flight", n)
-				}
-				<-goOn
-				return errBroken
-			})
-		}()
-		synctest.Wait()
-		s.submit("c", appends(p, sized(t, 100<<10))) // enough not to wait for a commit
-		s.flying(1)                                  // but b and c wait for the function
-		if running {
-			t.Error("runs while a commit is in flight")
-		}
-		s.desk.land(0, nil)
-		s.hears("a")
-		s.flying(0)
-		if !running {
-			t.Error("does not run")
-		}
-		if got := content(t, p); got != "0:a" {
-			t.Errorf("meanwhile a reader sees %s", got)
-		}
-		close(goOn)
-		if err := <-done; !errors.Is(err, errBroken) {
-			t.Errorf("got error %v", err)
-		}
-		s.flying(1)
-		s.desk.land(0, nil)
-		s.hears("b", "c")
-		if s.Failed() != nil {
-			t.Error("an error of the function is its own")
 		}
 	})
 }
@@ -381,9 +334,6 @@ func TestCloseFinishesWhatWasSubmitted(t *testing.T) {
 		s.Close() // once more is fine
 		if err := s.Do(writes("k")); !errors.Is(err, log.ErrClosed) {
 			t.Errorf("Do: got error %v", err)
-		}
-		if err := s.Exclusive(func() error { return nil }); !errors.Is(err, log.ErrClosed) {
-			t.Errorf("Exclusive: got error %v", err)
 		}
 		s.Sync(s.note("sync"))
 		s.hears("sync: closed")

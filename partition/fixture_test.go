@@ -212,22 +212,23 @@ func (s *scene) flying(want int) {
 // busy runs change while the committer can begin nothing; then all that was submitted
 // meanwhile is looked at together.
 func (s *scene) busy(change func()) {
-	begun, goOn := make(chan struct{}), make(chan struct{})
-	done := make(chan error, 1)
-	go func() {
-		done <- s.Exclusive(func() error {
-			close(begun)
-			<-goOn
-			return nil
-		})
-	}()
-	<-begun
-	change()
-	close(goOn)
-	if err := <-done; err != nil {
-		s.t.Errorf("Exclusive: %v", err)
-	}
 	synctest.Wait()
+	s.mutex(func() {
+		if s.leading {
+			s.t.Error("somebody commits")
+		}
+		s.leading = true
+	})
+	change()
+	s.mutex(s.passLocked)
+	synctest.Wait()
+}
+
+// mutex runs fn while nobody else changes the committer.
+func (s *scene) mutex(fn func()) {
+	s.Committer.mu.Lock()
+	defer s.Committer.mu.Unlock()
+	fn()
 }
 
 // partition returns the partition t/i of the scene.

@@ -8,17 +8,18 @@ import (
 
 // group is the transactions of one store commit.
 type group struct {
-	txs   []*Tx
+	txs   []*Tx // as they were taken
 	batch store.Batch
 	keys  []byte  // the batch keys in batch
 	folds []*fold // of this group; the rest up to cap is for reuse
 	now   int64   // ms since the epoch
 	bytes int     // that the transactions asked for
-	done  bool
-	err   error
 
-	sequenced []*Partition  // that got batches of idempotent producers
-	synced    []func(error) // who waits for fsync
+	sequenced []*Partition // that got batches of idempotent producers
+
+	staged []*Tx // of txs, those that could be
+	synced []*Tx // of staged, those that wait for fsync
+	told   []*Tx // whose Do is to be woken
 
 	batches, records, stored int64 // staged; stored is in bytes
 }
@@ -32,10 +33,12 @@ func (g *group) release() {
 	g.batch.Reset()
 	clear(g.txs)
 	clear(g.sequenced)
+	clear(g.staged)
 	clear(g.synced)
+	clear(g.told)
 	*g = group{
-		txs: g.txs[:0], batch: g.batch, keys: g.keys[:0], folds: g.folds[:0],
-		sequenced: g.sequenced[:0], synced: g.synced[:0],
+		txs: g.txs[:0], batch: g.batch, keys: g.keys[:0], folds: g.folds[:0], sequenced: g.sequenced[:0],
+		staged: g.staged[:0], synced: g.synced[:0], told: g.told[:0],
 	}
 	groups.Put(g)
 }
@@ -43,7 +46,7 @@ func (g *group) release() {
 // count adds g to the statistics.
 func (g *group) count(s *Stats) {
 	s.Commits++
-	s.Txs += int64(len(g.txs))
+	s.Txs += int64(len(g.staged))
 	s.Batches += g.batches
 	s.Records += g.records
 	s.Bytes += g.stored

@@ -35,7 +35,7 @@ func (c *Committer) Admit(ctx context.Context, tx *Tx) error {
 	w := tx.work(probe.Append)
 	err := about(w, c.probes.Meet(ctx, w))
 	if err != nil {
-		tx.tell(p, err)
+		tx.report(p, err)
 	}
 	return err
 }
@@ -109,8 +109,11 @@ func (c *Committer) unpark(held *parked) {
 			refused = append(refused, p)
 		}
 	}
+	if !c.leading && len(c.ahead)+len(c.queue) > 0 {
+		c.leading = true
+		c.passLocked()
+	}
 	c.mu.Unlock()
-	c.wake()
 	for _, p := range refused {
 		c.turnAway(p.tx, p.err)
 	}
@@ -125,13 +128,12 @@ func (c *Committer) Abandon(err error) {
 		c.failed = err
 	}
 	c.mu.Unlock()
-	c.wake()
 }
 
 // crowded returns the error of a disk that the probe calls full.
 func (c *Committer) crowded(tx *Tx) error {
 	p := c.probes.Get()
-	if p == nil || tx.Essential || tx.exclusive != nil {
+	if p == nil || tx.Essential {
 		return nil
 	}
 	w := tx.work(probe.Space)
@@ -142,39 +144,42 @@ func (c *Committer) crowded(tx *Tx) error {
 }
 
 // answer tells who waits for tx that it ended with err, unless the probe wants it otherwise:
-// late, or with an error although tx is stored.
-func (c *Committer) answer(tx *Tx, err error) {
+// late, or with an error although tx is stored. If it reports true, Do is to be woken.
+func (c *Committer) answer(tx *Tx, err error) (wake bool) {
 	p := c.probes.Get()
 	if p == nil || len(tx.Appends) == 0 {
-		tx.Done(err)
-		return
+		return tx.tell(err)
 	}
-	tx.tell(p, err)
+	tx.report(p, err)
 	if err != nil {
-		tx.Done(err)
-		return
+		return tx.tell(err)
 	}
 	w := tx.work(probe.AppendAnswer)
 	v := p.Ask(w)
 	v.Err = about(w, v.Err)
 	if len(v.Holds) == 0 {
-		tx.Done(v.Err)
-		return
+		return tx.tell(v.Err)
 	}
+	tx.state.Store(txTold)
 	c.wg.Go(func() {
 		for _, hold := range v.Holds {
 			<-hold
 		}
-		tx.Done(v.Err)
+		if tx.tell(v.Err) {
+			tx.word <- wordDone
+		}
 	})
+	return false
 }
 
-// answerer returns tx.Done, or what stands in for it when there is a probe.
-func (c *Committer) answerer(tx *Tx) func(error) {
-	if c.probes.Get() == nil {
-		return tx.Done
+// tell notes the outcome of t. If it reports true, Do is to be woken.
+func (t *Tx) tell(err error) (wake bool) {
+	t.state.Store(txTold)
+	wake, t.err = t.waits, err
+	if t.Done != nil {
+		t.Done(err) // and t is not ours any more, unless it is of Do
 	}
-	return func(err error) { c.answer(tx, err) }
+	return wake
 }
 
 // work describes the appends of t.
@@ -188,8 +193,8 @@ func (t *Tx) work(op probe.Op) probe.Work {
 	return w
 }
 
-// tell tells p what became of t's appends.
-func (t *Tx) tell(p probe.Probe, err error) {
+// report tells p what became of t's appends.
+func (t *Tx) report(p probe.Probe, err error) {
 	for i := range t.Appends {
 		a := &t.Appends[i]
 		p.Appended(probe.Appended{

@@ -62,35 +62,6 @@ func TestSyncWithoutWrites(t *testing.T) {
 	})
 }
 
-func TestCheckpointAfter64MiB(t *testing.T) {
-	play(t, func(t *testing.T, s *scene) {
-		p := s.partition(0)
-		write := func(mib int) {
-			for range mib / 4 {
-				if err := s.Do(appends(p, sized(t, 4<<20))); err != nil {
-					t.Fatal(err)
-				}
-			}
-			synctest.Wait()
-		}
-		write(60)
-		if got := s.desk.syncs; got != 0 {
-			t.Errorf("%d fsyncs after 60 MiB", got)
-		}
-		write(4)
-		if got := s.desk.syncs; got != 1 {
-			t.Errorf("%d fsyncs after 64 MiB", got)
-		}
-		write(8)
-		s.Sync(s.note("sync"))
-		s.hears("sync")
-		write(60)
-		if got := s.desk.syncs; got != 2 {
-			t.Errorf("%d fsyncs 60 MiB after the second", got)
-		}
-	})
-}
-
 func TestCloseServesWhoWaitsForFsync(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		gate := gated(s)

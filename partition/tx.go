@@ -33,25 +33,28 @@ type Tx struct {
 	// keeps state in step with the store belongs here: a fault of the test kit can make Done
 	// tell of an error even then. It runs on the committer's time: it must not block.
 	Stored func()
-	// Done is called exactly once with the outcome, when visible (and synced if asked
-	// for). An error means that nothing was stored, except ErrFailed, after which the
+	// Done, which Do does not need, is called exactly once with the outcome, when visible (and
+	// synced if asked for). An error means that nothing was stored, except ErrFailed, after which the
 	// outcome is known at the next open. It runs on the committer's time: it must not block.
 	Done func(error)
 
 	// Client is the client id of who asks, if it has one.
 	Client string
 
-	admitted  bool   // faults were asked already
-	exclusive func() // set instead of all the above by Exclusive
+	admitted bool // faults were asked already
 
-	state atomic.Int32 // of txQueued, txTaken, txWithdrawn
+	state atomic.Int32 // of txQueued, txTaken, txWithdrawn, txTold
 	size  cost         // since Submit
+	waits bool         // somebody waits in Do
+	word  chan word    // for Do, capacity 1
+	err   error        // the outcome, for Do
 }
 
 const (
 	txQueued int32 = iota
 	txTaken
 	txWithdrawn
+	txTold
 )
 
 // Append is one batch for one partition.
@@ -80,13 +83,16 @@ type Append struct {
 // reports whether it did; then Done will not be called.
 func (t *Tx) Withdraw() bool { return t.state.CompareAndSwap(txQueued, txWithdrawn) }
 
+// Withdrawn reports whether t was taken back.
+func (t *Tx) Withdrawn() bool { return t.state.Load() == txWithdrawn }
+
 // Reset makes t ready for another use: after Done was called, never after Withdraw.
 func (t *Tx) Reset() {
 	clear(t.Appends)
 	t.Appends = t.Appends[:0]
 	t.Writes.Reset()
-	t.Synced, t.Ahead, t.Essential, t.Check, t.Begun, t.Stored, t.Done, t.exclusive = false, false, false, nil, nil, nil, nil, nil
-	t.Client, t.admitted = "", false
+	t.Synced, t.Ahead, t.Essential, t.Check, t.Begun, t.Stored, t.Done = false, false, false, nil, nil, nil, nil
+	t.Client, t.admitted, t.err = "", false, nil
 	t.state.Store(txQueued)
 }
 
@@ -104,7 +110,7 @@ func (c cost) within(l store.Limits) bool {
 }
 
 // measure returns the cost of t. What it reads is the caller's again once t is withdrawn, so
-// that is no business of the committing goroutine.
+// that is no business of who commits.
 func (t *Tx) measure() cost {
 	c := cost{t.Writes.Len(), t.Writes.Bytes()}
 	for i := range t.Appends {
