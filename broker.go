@@ -141,15 +141,11 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	return b, nil
 }
 
-// tellOpened tells what was opened, and what was recovered.
+// tellOpened tells what was opened.
 func (b *Broker) tellOpened(took time.Duration, found topic.Found) {
-	cut := int64(0)
-	for _, c := range found.Cuts {
-		cut += c.To - c.From
-	}
 	b.logger.Info("broker opened", zap.String("data", b.where()), zap.Int("format", store.FormatVersion), zap.Duration("took", took),
 		zap.Int("topics", len(b.catalogue.List())), zap.Int("partitions", len(b.catalogue.Partitions())),
-		zap.Int("groups", len(b.groups.List())), zap.Int64("records cut", cut), zap.Int("damaged", len(found.Damaged)+b.groups.Damaged()))
+		zap.Int("groups", len(b.groups.List())), zap.Int("damaged", len(found.Damaged)+b.groups.Damaged()))
 }
 
 // where is the data directory, for people.
@@ -159,11 +155,6 @@ func (b *Broker) where() string {
 
 // tellFound tells what was damaged.
 func tellFound(logger *zap.Logger, found topic.Found) {
-	for _, cut := range found.Cuts {
-		logger.Warn("cut the damaged end of a partition",
-			zap.Stringer("partition", cut.TopicPartition), zap.Int64("from", cut.From), zap.Int64("to", cut.To),
-			zap.Int("batches", cut.Batches), zap.NamedError("cause", cut.Cause))
-	}
 	for _, err := range found.Damaged {
 		logger.Warn("something stored is damaged, what it belongs to cannot be used", zap.Error(err))
 	}

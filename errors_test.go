@@ -120,9 +120,8 @@ var troubles = []trouble{
 		want: map[string]error{"Groups.Committed": samsa.ErrCorruptValue, "ReadTx.Committed": samsa.ErrCorruptValue,
 			"Groups.Reset": samsa.ErrCorruptValue, "Broker.Produce": nil}},
 	{name: "a damaged producer", damaged: map[string]string{string(store.NamesKey("pnamed")): "x"}, want: map[string]error{"Broker.Produce": nil}},
-	{name: "a damaged producer in a partition whose batches are gone", damaged: map[string]string{
-		string(store.AppendProducerKey(nil, store.ProducerKey{PartitionID: store.PartitionID{Topic: 1}})): "x",
-		string(store.LogStartKey(store.PartitionID{Topic: 1})):                                            string(store.OffsetValue(2))},
+	{name: "a damaged producer in a partition", damaged: map[string]string{
+		string(store.AppendProducerKey(nil, store.ProducerKey{PartitionID: store.PartitionID{Topic: 1}})): "x"},
 		want: map[string]error{"Producer.Stored": samsa.ErrCorruptValue, "Producer.ProduceSync": samsa.ErrCorruptValue, "Broker.Produce": nil}},
 	{name: "a damaged next id", damaged: map[string]string{string(store.NamesKey("n")): "x", string(store.CatalogueKey("n")): "x"},
 		want: map[string]error{"Broker.NewProducer": nil, "Topics.Create": nil}},

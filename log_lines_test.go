@@ -49,8 +49,8 @@ func TestLogLines(t *testing.T) {
 	if got := logs.All()[0].ContextMap(); got["took"] == nil {
 		t.Errorf("opened: %v", got)
 	}
-	want("new", fmt.Sprintf("info broker opened data=%s format=2 topics=0 partitions=0 groups=0 records cut=0 damaged=0", dir),
-		"data", "format", "topics", "partitions", "groups", "records cut", "damaged")
+	want("new", fmt.Sprintf("info broker opened data=%s format=2 topics=0 partitions=0 groups=0 damaged=0", dir),
+		"data", "format", "topics", "partitions", "groups", "damaged")
 	mustCreate(t, b, "orders", 1)
 	if err := b.Topics().Alter(ctx, "orders", func(c *samsa.TopicConfig) error { return c.SetConfig("retention.ms", "5000") }); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,7 @@
 //
 // A batch is Kafka's RecordBatch v2, bit for bit (batch.go); the store keeps it in an
 // envelope with a checksum (envelope.go). Builder makes batches, RecordReader reads them,
-// Log puts them one behind the other, and OpenLog checks what it finds after a crash.
+// Log puts them one behind the other, and Rewriter puts one in the place of several.
 package log
 
 import (

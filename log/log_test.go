@@ -341,7 +341,7 @@ func TestReadOfClosedStore(t *testing.T) {
 	if _, _, _, err := l.OffsetForTime(0); !errors.Is(err, ErrClosed) {
 		t.Errorf("OffsetForTime: got error %v", err)
 	}
-	if _, _, err := OpenLog(l.st, ordersID, orders); !errors.Is(err, ErrClosed) {
+	if _, err := OpenLog(l.st, ordersID, orders); !errors.Is(err, ErrClosed) {
 		t.Errorf("OpenLog: got error %v", err)
 	}
 }
@@ -355,9 +355,9 @@ func TestReadKeepsToItsPartition(t *testing.T) {
 	if got := seen(t, l, 0); got != "0-1" {
 		t.Errorf("got %q", got)
 	}
-	reopened, cut, err := OpenLog(l.st, ordersID, orders)
-	if err != nil || cut != nil || reopened.End() != 2 {
-		t.Errorf("reopened: end %d, cut %v, error %v", reopened.End(), cut, err)
+	reopened, err := OpenLog(l.st, ordersID, orders)
+	if err != nil || reopened.End() != 2 {
+		t.Errorf("reopened: end %d, error %v", reopened.End(), err)
 	}
 }
 

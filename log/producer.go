@@ -32,8 +32,8 @@ type producerState struct {
 	next   int64
 	usedAt int64 // of the last append, ms since the epoch
 	named  bool
-	// damaged: what was stored is, and nothing in the log tells what it said. It stays in the
-	// store until the producer begins anew, with sequence 0, or is forgotten.
+	// damaged: what was stored is. It stays in the store until the producer begins anew, with
+	// sequence 0, or is forgotten.
 	damaged bool
 	recent  []sequenced // the last batches, oldest first, in the order of offsets; at most producerWindow
 }
@@ -103,14 +103,6 @@ func (s *producerState) add(b Batch) {
 	}
 	s.recent = append(s.recent, q)
 	s.next += q.records()
-}
-
-// cut forgets the batches at end and behind it.
-func (s *producerState) cut(end int64) {
-	for n := len(s.recent); n > 0 && s.recent[n-1].lastOffset >= end; n = len(s.recent) {
-		s.next -= s.recent[n-1].records()
-		s.recent = s.recent[:n-1]
-	}
 }
 
 // lastOffset returns that of the producer's last batch, -1 for none.

@@ -71,7 +71,7 @@ func TestCheckProducer(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 			// What was stored says the same.
-			again, _ := open(t, &found{Store: l.st})
+			again := open(t, l.st)
 			if got, want := fmt.Sprint(again.Producers()), fmt.Sprint(l.Producers()); got != want {
 				t.Errorf("reopened, the log knows %s, before %s", got, want)
 			}

@@ -108,8 +108,7 @@ func (l *Log) ProducerErr(producer int64) error {
 	return nil
 }
 
-// Damaged returns what OpenLog has found damaged besides batches, and could not make anew of them: each
-// is an ErrCorruptValue.
+// Damaged returns what OpenLog has found damaged: each is an ErrCorruptValue.
 func (l *Log) Damaged() []error {
 	var all []error
 	for _, info := range l.Producers() {

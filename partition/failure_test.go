@@ -19,7 +19,7 @@ func full(int, bool) error { return fmt.Errorf("%w: 3 bytes free", store.ErrDisk
 // reopened is what the next owner finds of p.
 func (s *scene) reopened(p *Partition) string {
 	s.t.Helper()
-	l, _, err := log.OpenLog(s.desk.Store, p.ID(), p.TopicPartition())
+	l, err := log.OpenLog(s.desk.Store, p.ID(), p.TopicPartition())
 	if err != nil {
 		s.t.Fatalf("OpenLog: %v", err)
 	}

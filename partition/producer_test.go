@@ -113,7 +113,7 @@ func TestSequencesOfSeveralProducersAndPartitions(t *testing.T) {
 					t.Errorf("%s: %d records of producer %d", p.TopicPartition(), got, id)
 				}
 			}
-			l, _, err := log.OpenLog(s.desk, p.ID(), p.TopicPartition())
+			l, err := log.OpenLog(s.desk, p.ID(), p.TopicPartition())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,7 +262,7 @@ func TestExpire(t *testing.T) {
 			for _, info := range p.Log().Producers() {
 				got = append(got, info.ID)
 			}
-			l, _, err := log.OpenLog(s.desk, p.ID(), p.TopicPartition())
+			l, err := log.OpenLog(s.desk, p.ID(), p.TopicPartition())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -106,8 +106,8 @@ func (p *Partition) Log() *log.Log { return p.log }
 
 // Commit writes b as a transaction that may use the disk's reserve, and waits for it; for
 // who cleans a log.
-func (c *Committer) Commit(b *store.Batch, synced bool) error {
-	tx := &Tx{Essential: true, Synced: synced}
+func (c *Committer) Commit(b *store.Batch) error {
+	tx := &Tx{Essential: true}
 	tx.Writes.Append(b)
 	return c.Do(tx)
 }

@@ -12,12 +12,7 @@ import (
 // plainCommitter writes to a store and does nothing else.
 type plainCommitter struct{ st store.Store }
 
-func (c plainCommitter) Commit(b *store.Batch, synced bool) error {
-	if err := commitTo(c.st, b); err != nil || !synced {
-		return err
-	}
-	return c.st.Sync()
-}
+func (c plainCommitter) Commit(b *store.Batch) error { return c.st.Commit(b) }
 
 const (
 	benchRecords = 1_000_000
@@ -49,7 +44,7 @@ func fill(b *testing.B, st store.Store, perBatch int) (*log.Log, map[string]stri
 		builder.Reset()
 		sb.Reset()
 		s, _ := l.Stage(&sb, nil, env, 1)
-		if err := commitTo(st, &sb); err != nil {
+		if err := st.Commit(&sb); err != nil {
 			b.Fatal(err)
 		}
 		l.Applied(s.End)

@@ -73,9 +73,10 @@ type Cleaned struct {
 
 // Clean compacts l, writing through w, and returns what was done, also beside an error.
 //
-// When it returns, what it counts is fsynced but for its traces in the store. Ended by
-// ctx, which it looks at every few MB, or by an error, it leaves the log whole with a
-// part of the work done; NextDirty then says how far the passes got that were completed.
+// Ended by ctx, which it looks at every few MB, by an error or by a crash, it leaves the log
+// whole with a part of the work done; NextDirty then says how far the passes got that were
+// completed. What it did becomes durable like any other commit: after power loss records may be
+// back, and never be missing.
 //
 // Readers and appends go on meanwhile. Nobody else may remove batches of l.
 func (c *Cleaner) Clean(ctx context.Context, l *log.Log, w log.Committer, opts CleanOptions) (Cleaned, error) {

@@ -36,13 +36,14 @@ type world struct {
 	commits []commit // since remember was called
 	before  map[string]string
 	record  bool
+	cleans  bool  // a Clean is under way
 	nowMs   int64 // of appends
 }
 
 // commit is what one commit changed; an absent value is a deletion.
 type commit struct {
 	changes map[string]*string
-	synced  bool
+	cleaned bool // by a Clean
 }
 
 func newWorld(t fataler, st store.Store) *world {
@@ -55,24 +56,17 @@ func (w *world) remember() {
 }
 
 // Commit implements log.Committer.
-func (w *world) Commit(b *store.Batch, synced bool) error {
-	if err := commitTo(w.st, b); err != nil {
+func (w *world) Commit(b *store.Batch) error {
+	if err := w.st.Commit(b); err != nil {
 		return err
-	}
-	if synced {
-		if err := w.st.Sync(); err != nil {
-			return err
-		}
 	}
 	if w.record {
 		after := dump(w.t, w.st)
-		w.commits = append(w.commits, commit{diff(w.before, after), synced})
+		w.commits = append(w.commits, commit{diff(w.before, after), w.cleans})
 		w.before = after
 	}
 	return nil
 }
-
-func commitTo(st store.Store, b *store.Batch) error { return st.Commit(b) }
 
 // rec is a record as a test writes it; nil or a string.
 func rec(ms int64, key, value any, headers ...log.Header) log.Record {
@@ -145,7 +139,7 @@ func (w *world) append(kind int, codec log.Codec, records ...log.Record) {
 		w.log.NoteProducer(batch, batch.MaxTimestamp(), false)
 		w.log.StageProducers(&sb, keys)
 	}
-	if err := w.Commit(&sb, false); err != nil {
+	if err := w.Commit(&sb); err != nil {
 		w.t.Fatalf("append: %v", err)
 	}
 	w.log.Applied(staged.End)
@@ -165,7 +159,7 @@ func fixCRC(b log.Batch) {
 func (w *world) trim(start int64) {
 	var b store.Batch
 	b.Set(store.LogStartKey(ordersID), store.OffsetValue(start))
-	if err := w.Commit(&b, true); err != nil {
+	if err := w.Commit(&b); err != nil {
 		w.t.Fatalf("trim: %v", err)
 	}
 	w.log.SetStart(start)
@@ -177,13 +171,15 @@ func (w *world) trim(start int64) {
 		}
 		return true, nil
 	})
-	if err := w.Commit(&b, false); err != nil {
+	if err := w.Commit(&b); err != nil {
 		w.t.Fatalf("trim: %v", err)
 	}
 }
 
 func (w *world) clean(c Cleaner, opts CleanOptions) Cleaned {
 	w.t.Helper()
+	w.cleans = true
+	defer func() { w.cleans = false }()
 	done, err := c.Clean(context.Background(), w.log, w, opts)
 	if err != nil {
 		w.t.Fatalf("Clean: %v", err)
@@ -339,32 +335,14 @@ func revive(t fataler, content map[string]string) store.Store {
 	return st
 }
 
-// open opens the log of a store as an owner does who expects that nothing is cut off.
+// open opens the log of a store.
 func open(t fataler, st store.Store) *world {
 	t.Helper()
-	w, cut := reopen(t, st)
-	if cut != nil {
-		t.Fatalf("OpenLog: cut %+v", cut)
-	}
-	return w
-}
-
-func reopen(t fataler, st store.Store) (*world, *log.Cut) {
-	t.Helper()
-	if _, _, err := log.RecoverRewrites(st); err != nil {
-		t.Fatalf("RecoverRewrites: %v", err)
-	}
-	l, cut, err := log.OpenLog(st, ordersID, orders)
+	l, err := log.OpenLog(st, ordersID, orders)
 	if err != nil {
 		t.Fatalf("OpenLog: %v", err)
 	}
-	if err := st.Sync(); err != nil {
-		t.Fatalf("Sync: %v", err)
-	}
-	if err := log.FinishRewrites(st); err != nil {
-		t.Fatalf("FinishRewrites: %v", err)
-	}
-	return &world{t: t, st: st, log: l}, cut
+	return &world{t: t, st: st, log: l}
 }
 
 func newTestWorld(t *testing.T) *world {

@@ -46,8 +46,7 @@ type Catalogue struct {
 
 // Found is what Open has to tell about the state of what it found.
 type Found struct {
-	Cuts    []log.Cut // of logs whose ends were damaged
-	Damaged []error   // small values that are damaged: each is an ErrCorruptValue
+	Damaged []error // small values that are damaged: each is an ErrCorruptValue
 }
 
 // Open reads the catalogue and opens the log of every partition. It returns what it found
@@ -68,36 +67,14 @@ func Open(st store.Store, committer *partition.Committer, logger *zap.Logger) (*
 		watchers:  make(map[*partition.Waiter]struct{}),
 	}
 	c.coming.Store(new(change))
-	redone, dropped, err := log.RecoverRewrites(st)
-	if err == nil {
-		err = c.readTopics(&found)
-	}
+	err := c.readTopics(&found)
 	if err == nil {
 		err = c.readNext(&found)
-	}
-	if err == nil {
-		err = c.settle(len(found.Cuts) > 0 || redone+dropped > 0)
-	}
-	if err == nil && redone+dropped > 0 {
-		err = log.FinishRewrites(st)
 	}
 	if err != nil {
 		return nil, found, err
 	}
 	return c, found, nil
-}
-
-// settle ends the recovery, once all logs are open. What was deleted, now or in an
-// earlier recovery that did not get this far, is fsynced before anything new is
-// written: it must not come back among that.
-func (c *Catalogue) settle(changed bool) error {
-	if !changed {
-		return nil
-	}
-	if err := c.st.Sync(); err != nil {
-		return fmt.Errorf("catalogue: %w", err)
-	}
-	return nil
 }
 
 // readTopics reads all topics and opens their logs, in the order of their names.
@@ -120,10 +97,8 @@ func (c *Catalogue) readTopics(found *Found) error {
 			t.number = 0
 		}
 		var ps []*partition.Partition
-		var cuts []log.Cut
 		if err == nil {
-			ps, cuts, err = t.openPartitions(c.st, 0, config.Partitions, config, false)
-			found.Cuts = append(found.Cuts, cuts...)
+			ps, err = t.openPartitions(c.st, 0, config.Partitions, config, false)
 		}
 		switch {
 		case errors.Is(err, log.ErrCorruptValue):
@@ -385,7 +360,7 @@ func (c *Catalogue) replace(ctx context.Context, t *Topic, old *state, config Co
 	if now, err := c.Get(t.name); err != nil || now != t || t.state.Load() != old {
 		return false, err
 	}
-	added, _, err := t.openPartitions(c.st, old.config.Partitions, config.Partitions, config, true)
+	added, err := t.openPartitions(c.st, old.config.Partitions, config.Partitions, config, true)
 	if err != nil {
 		return false, err
 	}

@@ -33,7 +33,7 @@ func (c *Catalogue) draft(name string, config Config) (*Topic, error) {
 	}
 	t := &Topic{name: name, number: uint32(c.next)}
 	_, _ = rand.Read(t.id[:]) // never fails
-	ps, _, err := t.openPartitions(c.st, 0, config.Partitions, config, true)
+	ps, err := t.openPartitions(c.st, 0, config.Partitions, config, true)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,6 @@ type house struct {
 	*Catalogue
 	dir    string // "" in memory
 	st     *floor
-	cuts   []log.Cut
 	damage []error
 	batch  int // number of the next record's value
 }
@@ -112,7 +111,7 @@ func (h *house) tryOpen() (err error) {
 	committer := partition.NewCommitter(h.st, zap.NewNop())
 	var found Found
 	h.Catalogue, found, err = Open(h.st, committer, zap.NewNop())
-	h.cuts, h.damage = found.Cuts, found.Damaged
+	h.damage = found.Damaged
 	if err != nil {
 		committer.Close()
 	}

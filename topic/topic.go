@@ -137,24 +137,19 @@ func decode(name string, value []byte) (*Topic, Config, error) {
 
 // openPartitions returns the partitions of index from to to-1. When fresh, their logs
 // are known to be empty and the store is not asked.
-func (t *Topic) openPartitions(st store.Store, from, to int, c Config, fresh bool) ([]*partition.Partition, []log.Cut, error) {
+func (t *Topic) openPartitions(st store.Store, from, to int, c Config, fresh bool) ([]*partition.Partition, error) {
 	ps := make([]*partition.Partition, 0, to-from)
-	var cuts []log.Cut
 	for i := from; i < to; i++ {
 		id := store.PartitionID{Topic: t.number, Partition: uint32(i)}
 		tp := log.TopicPartition{Topic: t.name, Partition: int32(i)}
 		l := log.NewLog(st, id, tp)
 		if !fresh {
-			var cut *log.Cut
 			var err error
-			if l, cut, err = log.OpenLog(st, id, tp); err != nil {
-				return nil, cuts, err
-			}
-			if cut != nil {
-				cuts = append(cuts, *cut)
+			if l, err = log.OpenLog(st, id, tp); err != nil {
+				return nil, err
 			}
 		}
 		ps = append(ps, partition.Open(l, c.rules()))
 	}
-	return ps, cuts, nil
+	return ps, nil
 }

@@ -13,7 +13,6 @@ import (
 //	'b' topic u32  partition u32  last u64  ts u64  one batch: last offset, max timestamp in ms, sign bit flipped
 //	'g' group                                       a consumer group: generation, static members
 //	'o' length u16  group  topic  partition u32     a committed offset; length is that of group
-//	'j' topic u32  partition u32  last u64          a rewrite of batches under way: the last offset it covers
 //	'p' topic u32  partition u32  producer u64      what a partition knows of an idempotent producer
 //	'i' name                                        producers: "n" (next id), "p"+name (of an id)
 //	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups)
@@ -25,7 +24,6 @@ const (
 	prefixBatch     = 'b'
 	prefixGroup     = 'g'
 	prefixOffset    = 'o'
-	prefixRewrite   = 'j'
 	prefixProducer  = 'p'
 	prefixNames     = 'i'
 	prefixBroker    = 'm'
@@ -274,44 +272,5 @@ func ParseAppKey(stored []byte) ([]byte, error) {
 // AppRange covers the application's keys that begin with prefix.
 func AppRange(prefix []byte) Range {
 	lo := AppendAppKey(nil, prefix)
-	return Range{From: lo, To: successor(lo)}
-}
-
-// RewriteKey is the key under which a rewrite of batches is noted until it is done.
-type RewriteKey struct {
-	PartitionID
-	LastOffset int64 // that the rewrite covers, >= 0
-}
-
-// RewriteKeySize is the length of an encoded RewriteKey.
-const RewriteKeySize = 1 + 4 + 4 + 8
-
-// AppendRewriteKey appends the encoded key to dst.
-func AppendRewriteKey(dst []byte, k RewriteKey) []byte {
-	dst = appendPartition(append(dst, prefixRewrite), k.PartitionID)
-	return binary.BigEndian.AppendUint64(dst, uint64(k.LastOffset))
-}
-
-// ParseRewriteKey is the inverse of AppendRewriteKey.
-func ParseRewriteKey(key []byte) (RewriteKey, error) {
-	if len(key) != RewriteKeySize || key[0] != prefixRewrite {
-		return RewriteKey{}, fmt.Errorf("%w: rewrite key %x", errBadKey, key)
-	}
-	id, last := parsePartition(key)
-	if last < 0 {
-		return RewriteKey{}, fmt.Errorf("%w: negative offset in rewrite key %x", errBadKey, key)
-	}
-	return RewriteKey{PartitionID: id, LastOffset: last}, nil
-}
-
-// RewriteRange covers the noted rewrites of one partition.
-func RewriteRange(p PartitionID) Range {
-	lo := appendPartition([]byte{prefixRewrite}, p)
-	return Range{From: lo, To: successor(lo)}
-}
-
-// RewritesRange covers the noted rewrites of all partitions.
-func RewritesRange() Range {
-	lo := []byte{prefixRewrite}
 	return Range{From: lo, To: successor(lo)}
 }
