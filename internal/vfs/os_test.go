@@ -67,8 +67,8 @@ func TestRenamedDirectory(t *testing.T) {
 		}
 	}
 
-	write(t, fsys, "d/c", "new")
-	err = errors.Join(old.WriteAt(0, []byte("ours")), gone.Close(), fsys.Remove("d/b"), fsys.Rename("d/c", "d/e"), fsys.Mkdir("f"),
+	made := write(t, fsys, "d/c", "new")
+	err = errors.Join(old.WriteAt(0, []byte("ours")), made.Close(), gone.Close(), fsys.Remove("d/b"), fsys.Rename("d/c", "d/e"), fsys.Mkdir("f"),
 		fsys.SyncDir("d"), fsys.SyncDir("."))
 	if err != nil {
 		t.Fatal(err)

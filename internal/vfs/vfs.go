@@ -1,7 +1,7 @@
 // Package vfs is what the store needs of a file system, and no more: files that are created
 // at their full size, positioned reads and writes, and a say in what is durable. Behind it
-// stands the operating system or, in tests, a disk in memory that loses power, fails and fills
-// up (package vfstest).
+// stands a directory of the operating system (OS) or, in tests, a disk in memory that loses
+// power, fails and fills up (package vfstest).
 package vfs
 
 import (
@@ -9,8 +9,8 @@ import (
 	"io"
 )
 
-// FS is a file system. Names are paths from its top, ".", with slashes. All methods may be called from many
-// goroutines at once. Errors wrap those of io/fs, and ErrNoSpace.
+// FS is a file system. Names are paths from its top, which is ".", with slashes. All methods may be
+// called from many goroutines at once. Errors wrap those of io/fs, and ErrNoSpace.
 //
 // What a call has done is seen by all later calls at once. It survives the end of the process,
 // and loss of power only once it was synced: the content and size of a file with File.Sync,
@@ -26,7 +26,8 @@ type FS interface {
 	// Remove removes a file. Those who have it open go on with it, where the system
 	// allows that; where not, Remove is an error.
 	Remove(name string) error
-	// Rename gives a file another name, which may be that of a file that goes with it.
+	// Rename gives a file another name, which may be that of a file that goes with it. Neither is open:
+	// some systems refuse that.
 	Rename(from, to string) error
 	// Mkdir makes a directory, unless it is there.
 	Mkdir(dir string) error
