@@ -139,7 +139,13 @@ func ends(t testing.TB, b *samsa.Broker) map[samsa.TopicPartition]int64 {
 // to. It gives fn the records, and the errors of Poll with an empty record.
 func readRange(t testing.TB, b *samsa.Broker, from, to map[samsa.TopicPartition]int64, fn func(samsa.Record, error)) {
 	t.Helper()
-	opts := samsa.ConsumerOptions{Partitions: make(map[string][]int32), OutOfRange: samsa.ResetError}
+	readRangeOf(t, b, samsa.ResetError, from, to, fn)
+}
+
+// readRangeOf is readRange that meets what has gone as reset says.
+func readRangeOf(t testing.TB, b *samsa.Broker, reset samsa.ResetPolicy, from, to map[samsa.TopicPartition]int64, fn func(samsa.Record, error)) {
+	t.Helper()
+	opts := samsa.ConsumerOptions{Partitions: make(map[string][]int32), OutOfRange: reset}
 	for tp, end := range to {
 		if from[tp] < end {
 			opts.Partitions[tp.Topic] = append(opts.Partitions[tp.Topic], tp.Partition)

@@ -72,6 +72,13 @@ func (b *Batch) Append(other *Batch) {
 	b.bytes += other.bytes
 }
 
+// Each calls fn for the operations in order; value is nil for a deletion. The bytes are the batch's.
+func (b *Batch) Each(fn func(key, value []byte)) {
+	for _, o := range b.ops {
+		fn(o.key, o.value)
+	}
+}
+
 // Len returns the number of operations.
 func (b *Batch) Len() int { return len(b.ops) }
 
