@@ -263,7 +263,7 @@ const cutsOfADisk = 5
 // Whenever the power is cut or the process killed, what a broker finds is one state that it has had, with all that
 // was acknowledged as promised: transactions whole, no offset committed beyond its log.
 func TestPowerCuts(t *testing.T) {
-	for i := range powerCuts(t, 60) / cutsOfADisk {
+	for i := range powerCuts(t, 40) / cutsOfADisk {
 		seed := uint64(i)
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			o := newBlackout(t, seed)
