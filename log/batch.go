@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
-	"slices"
 )
 
 // Batch is one encoded RecordBatch v2, bit for bit as Kafka has it
@@ -254,9 +253,6 @@ func (b Batch) putHeader(codec Codec, baseTimestamp, maxTimestamp int64, count i
 	binary.BigEndian.PutUint32(b[posCount:], uint32(count))
 	b.putCRC()
 }
-
-// header returns a copy of the header alone, for the methods that read no more.
-func (b Batch) header() Batch { return slices.Clone(b[:BatchHeaderSize]) }
 
 func (b Batch) putLength() {
 	binary.BigEndian.PutUint32(b[posBatchLength:], uint32(len(b)-batchLengthFrom))

@@ -119,18 +119,6 @@ func (l *Log) Damaged() []error {
 	return all
 }
 
-// LastBatchOf reports whether b is the last that the log knows of its producer, which has
-// to stay as it is: after power loss the producer's state may have to be found again by it.
-func (l *Log) LastBatchOf(b Batch) bool {
-	if !b.Sequenced() {
-		return false
-	}
-	l.producers.mu.Lock()
-	defer l.producers.mu.Unlock()
-	s := l.producers.known[b.ProducerID()]
-	return s != nil && s.lastOffset() == b.LastOffset()
-}
-
 // ProducerInfo is what a log knows of an idempotent producer, for Kafka's DescribeProducers.
 type ProducerInfo struct {
 	ID           int64

@@ -23,8 +23,7 @@ const DefaultMaxMapBytes = 32 << 20
 //     that keeps the tombstone when all earlier records of its key are gone, whatever its own
 //     timestamp, and stands in the header of its batch (KIP-534);
 //   - every record without a key;
-//   - batches that cannot be rewritten, as they were: of transactions, the last of each
-//     idempotent producer, damaged ones, and single ones too large for a store transaction
+//   - batches that cannot be rewritten, as they were: of transactions, damaged ones, and single ones too large for a store transaction
 //     twice over. A tombstone behind such a batch stays, for its key may be in there.
 //
 // The batches still cover all offsets without gaps. Small neighbours are joined.

@@ -145,27 +145,13 @@ func (h history) moments() []int {
 // finishes checks that the next Clean has the log as if nothing had happened, and the one after
 // it too, when no tombstone has to stay.
 func (w *world) finishes() {
-	m := &model{records: read(w.t, w.log), pinned: pinnedOf(w.t, w.log), horizon: horizonOf(w.t, w.log)}
+	m := &model{records: read(w.t, w.log), horizon: horizonOf(w.t, w.log)}
 	for _, now := range []int64{5000, 5020} {
 		opts := CleanOptions{NowMs: now, DeleteRetentionMs: 20}
 		m.clean(w.log.Start(), m.section(w.t, w.log, opts), opts)
 		w.clean(Cleaner{}, opts)
 		sameRecords(w.t, read(w.t, w.log), m.records)
 	}
-}
-
-func pinnedOf(t fataler, l *log.Log) (pinned []span) {
-	t.Helper()
-	_, err := l.Read(l.Start(), nil, func(sb log.StoredBatch) bool {
-		if b := sb.Envelope.Batch(); b.ProducerID() >= 0 {
-			pinned = append(pinned, span{b.BaseOffset(), b.LastOffset()})
-		}
-		return true
-	})
-	if err != nil {
-		t.Fatalf("Read: %v", err)
-	}
-	return pinned
 }
 
 // horizonOf returns the delete horizons that the batches have, by the offsets of their records.

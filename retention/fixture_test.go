@@ -97,9 +97,8 @@ func millis(r log.Record) int64 {
 const (
 	plain = iota
 	appendTime
-	idempotent // the only one of its producer
+	idempotent // of one producer
 	transactional
-	follower // of the one idempotent producer that has several
 )
 
 // append stores the records as one batch, and sets their offsets, and their times if the
@@ -123,9 +122,7 @@ func (w *world) append(kind int, codec log.Codec, records ...log.Record) {
 	switch kind {
 	case appendTime:
 		batch.StampAppendTime(w.nowMs)
-	case idempotent: // each of another producer: the last of a producer is not rewritten
-		batch.SetProducer(100+w.log.End(), 0, 0)
-	case follower:
+	case idempotent:
 		batch.SetProducer(7, 0, int32(w.log.StoredOf(7)))
 	case transactional:
 		const attributes, producerID = 22, 43

@@ -134,10 +134,10 @@ func TestCleanerAgainstModel(t *testing.T) {
 					}
 					w.nowMs = now
 					w.append(kind, codec, records...)
-					if kind == idempotent || kind == transactional {
+					if kind == transactional {
 						m.pinned = append(m.pinned, span{records[0].Offset, w.log.End() - 1})
 						for _, r := range records {
-							m.aborted[r.Offset] = kind == transactional
+							m.aborted[r.Offset] = true
 						}
 					}
 					m.records = append(m.records, records...)

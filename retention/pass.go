@@ -165,7 +165,7 @@ func (p *pass) filter(sb log.StoredBatch) (bool, error) {
 
 // rewritable reports whether sb may be rewritten, and reads its records into p.raw.
 func (p *pass) rewritable(sb log.StoredBatch) bool {
-	if !p.decompress(sb) || p.log.LastBatchOf(sb.Envelope.Batch()) {
+	if !p.decompress(sb) {
 		return false
 	}
 	size := len(p.raw) + log.HorizonBytes*sb.Envelope.Batch().Records()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -39,9 +38,6 @@ type floor struct {
 	full    bool                // not even essential work fits
 	commit  func(nth int) error // why the n-th commit fails, when set
 	commits int
-	syncs   int
-	early   atomic.Bool // something was read or written after the fsync
-	fsync   error       // what Sync answers
 }
 
 func (f *floor) Room(n int, essential bool) error {
@@ -53,24 +49,12 @@ func (f *floor) Room(n int, essential bool) error {
 
 func (f *floor) Commit(b *store.Batch) error {
 	f.commits++
-	f.early.Store(true)
 	if f.commit != nil {
 		if err := f.commit(f.commits); err != nil {
 			return err
 		}
 	}
 	return f.Store.Commit(b)
-}
-
-func (f *floor) Sync() error {
-	f.syncs++
-	f.early.Store(false)
-	return f.fsync
-}
-
-func (f *floor) Scan(r store.Range, fn func(store.Entry) (bool, error)) error {
-	f.early.Store(true)
-	return f.Store.Scan(r, fn)
 }
 
 // both runs a story on disk and in memory.
