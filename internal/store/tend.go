@@ -63,15 +63,16 @@ func (s *diskStore) tend() {
 	if due || pressed {
 		err = s.checkpoint()
 	}
-	last := s.files.current() // what is copied lies behind it
-	for err == nil && !s.tending.stopping() {
-		f := s.worst(pressed, last)
-		if f == nil {
-			break
-		}
-		if err = s.collect(f, pressed); err == nil {
-			err = s.checkpoint()
-		}
+	if err == nil {
+		err = s.giveBack(pressed, func() error {
+			if s.tending.stopping() {
+				return errStopped
+			}
+			return nil
+		})
+	}
+	if errors.Is(err, errStopped) {
+		return
 	}
 	if err != nil {
 		s.log.Warn("giving space back failed", zap.String("directory", s.dir), zap.Error(err))
@@ -107,23 +108,40 @@ func (s *diskStore) reclaim(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	last := s.files.current() // what is copied lies behind it
 	if err := s.checkpoint(); err != nil {
 		return err
 	}
+	defer s.look()
+	return s.giveBack(true, ctx.Err)
+}
+
+// movedBytes is how much space may be waiting for a checkpoint to give it back.
+const movedBytes = 64 << 20
+
+// giveBack copies what is alive of value files that have much garbage, and has them go. What is garbage
+// by the time it returns, but was not when it was called, is for the next call. stop says why to
+// return before.
+func (s *diskStore) giveBack(thorough bool, stop func() error) error {
+	last := s.files.current() // what is copied lies behind it
+	moved := int64(0)
 	for {
-		f := s.worst(true, last)
-		if f == nil {
-			s.look()
+		if err := stop(); err != nil {
+			return err
+		}
+		f := s.worst(thorough, last)
+		if f == nil && moved == 0 {
 			return nil
 		}
-		if err := ctx.Err(); err != nil {
-			return err
+		var err error
+		if f != nil {
+			moved += f.size
+			err = s.collect(f, thorough)
 		}
-		if err := s.collect(f, false); err != nil {
-			return err
+		full := errors.Is(err, ErrDiskFull) && moved > f.size // what was moved goes first
+		if f == nil || full || err == nil && moved >= movedBytes {
+			moved, err = 0, s.checkpoint()
 		}
-		if err := s.checkpoint(); err != nil {
+		if err != nil {
 			return err
 		}
 	}
