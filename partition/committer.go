@@ -35,6 +35,7 @@ type Committer struct {
 	syncer syncer
 	probes probe.Points
 	idle   chan struct{} // closed when the committer is closed and nobody leads any more
+	yields yields
 
 	mu      sync.Mutex // guards what follows; never held across I/O
 	ahead   []*Tx      // go before queue
@@ -91,7 +92,9 @@ func (c *Committer) DoUntil(ctx context.Context, tx *Tx) error {
 		tx.word = make(chan word, 1)
 	}
 	w := wordLead
-	if !c.enter(tx) {
+	if c.enter(tx) {
+		c.yields.before(c)
+	} else {
 		w = c.await(ctx, tx)
 	}
 	for {

@@ -375,3 +375,39 @@ func TestDoTwice(t *testing.T) {
 		}
 	})
 }
+
+// A leader lets others run first as long as that brings companions, and else more and more rarely.
+func TestLeaderYieldsWhileThatHelps(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		y := &s.yields
+		calls := 0
+		for _, pause := range []int{16, 32, 64} {
+			for range y.rest + 1 {
+				calls++
+				if err := s.Do(writes("k")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if y.pause != pause || y.rest != pause {
+				t.Errorf("after %d calls it pauses for %d, %d are left; want %d", calls, y.pause, y.rest, pause)
+			}
+		}
+		for y.pause < maxYieldPause {
+			y.rest = 0
+			y.before(s.Committer)
+		}
+		y.rest = 0
+		if y.before(s.Committer); y.pause != maxYieldPause {
+			t.Errorf("it pauses for %d", y.pause)
+		}
+		s.busy(func() {
+			s.submitOnly("a", writes("a"))
+			s.submitOnly("b", writes("b"))
+			y.rest = 0
+			y.before(s.Committer)
+		})
+		if s.hears("a", "b"); y.pause != 0 || y.rest != 0 {
+			t.Errorf("companions came, and it pauses for %d", y.pause)
+		}
+	})
+}
