@@ -70,8 +70,6 @@ func (s *diskStore) renew() error {
 	return s.manifests.write(&m)
 }
 
-var errIndex = errors.New("index is damaged")
-
 // newRun returns the run of tables that were written.
 func (s *diskStore) newRun(infos []tableInfo) *run {
 	var tables []*table
@@ -298,24 +296,4 @@ func (s *diskStore) removeTables(numbers []uint64) error {
 		errs = append(errs, s.fs.Remove(s.tablePath(n)))
 	}
 	return errors.Join(errs...)
-}
-
-// spill writes the tree as a run while the index is made anew, which no manifest names before all of it
-// is there.
-func (s *diskStore) spill() error {
-	s.begun = &checkpoint{tree: s.tree}
-	defer func() { s.begun = nil }()
-	s.tree, s.copied, s.memory = newItemTree(), nil, 0
-	infos, err := s.writeTree()
-	if err != nil || len(infos) == 0 {
-		return err
-	}
-	s.manifest.runs = slices.Insert(s.manifest.runs, 0, infos)
-	s.mu.Lock()
-	old := s.change(func(v *version) {
-		v.runs = slices.Insert(v.runs, 0, s.newRun(infos))
-		v.sum(s.begun.ended)
-	})
-	s.mu.Unlock()
-	return s.release(old)
 }

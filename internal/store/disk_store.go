@@ -113,7 +113,7 @@ func (s *diskStore) open() error {
 			known = &manifest{nextTable: 1, nextFile: 1}
 		}
 	}
-	if flaw := s.manifests.flaw; flaw != nil {
+	if flaw := s.manifests.flaw; flaw != nil && err == nil {
 		s.log.Warn("a manifest is not whole, the other one serves", zap.String("directory", s.dir), zap.Error(flaw))
 	}
 	s.manifest = known
@@ -138,8 +138,7 @@ func (s *diskStore) open() error {
 		return err
 	}
 	if s.opts.Rebuild {
-		s.grown++ // there is a checkpoint to be made
-		if err := s.checkpoint(); err != nil {
+		if err := s.finishRebuild(); err != nil {
 			return err
 		}
 	}
@@ -313,11 +312,20 @@ func (s *diskStore) Commit(b *Batch) error {
 
 // write commits b. s.writing is held.
 func (s *diskStore) write(b *Batch) error {
+	due, err := s.writeFrame(b)
+	if due {
+		s.tending.wake()
+	}
+	return err
+}
+
+// writeFrame is write, and leaves it to the caller to have a checkpoint made that is due.
+func (s *diskStore) writeFrame(b *Batch) (due bool, err error) {
 	if err := s.takeOver(); err != nil {
-		return err
+		return false, err
 	}
 	if len(b.ops) == 0 {
-		return nil
+		return false, nil
 	}
 	s.frame.begin()
 	for _, o := range b.ops {
@@ -325,7 +333,7 @@ func (s *diskStore) write(b *Batch) error {
 	}
 	file, at, err := s.append()
 	if err != nil {
-		return err
+		return false, err
 	}
 	s.promised = 0
 	s.mu.Lock()
@@ -341,12 +349,9 @@ func (s *diskStore) write(b *Batch) error {
 		i.deleted, i.large, i.place, i.version = o.remove, p.size > 0, p, s.commit
 		s.put(file, at, i)
 	}
-	due := s.dueLocked()
+	due = s.dueLocked()
 	s.mu.Unlock()
-	if due {
-		s.tending.wake()
-	}
-	return nil
+	return due, nil
 }
 
 // failure returns the error after which nothing is written.
@@ -407,7 +412,7 @@ func (s *diskStore) copyOf(v *version, i *item, err error) ([]byte, error) {
 	}
 	var value []byte
 	if err == nil {
-		value, err = v.value(i, nil)
+		value, err = v.value(i, nil, i.valueSize())
 	}
 	return value, s.wrap("get", err)
 }

@@ -7,7 +7,7 @@ import (
 
 // The key space. All integers are big endian, so that bytewise order is numeric order.
 //
-//	'!' name                                        the store's own
+//	'!' name                                        the store's own: "rebuilt", see RebuiltKey
 //	'c' name                                        catalogue: "t"+topic name, "d"+topic number (doomed), "n" (next number)
 //	'l' topic u32  partition u32                    log start offset of a partition
 //	'b' topic u32  partition u32  last u64  ts u64  one batch: last offset, max timestamp in ms, sign bit flipped
@@ -29,6 +29,12 @@ const (
 	prefixBroker    = 'm'
 	prefixApp       = 'a'
 )
+
+const rebuiltKey = "!rebuilt"
+
+// RebuiltKey is the key that Options.Rebuild leaves in the store: batches may be there that were
+// removed or superseded. Who has removed them deletes it.
+func RebuiltKey() []byte { return []byte(rebuiltKey) }
 
 // BatchKeySize is the length of a batch key.
 const BatchKeySize = 1 + 4 + 4 + 8 + 8

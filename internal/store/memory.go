@@ -98,7 +98,7 @@ func scanTree(tree *memoryTree, r Range, fn func(Entry) (bool, error)) error {
 		item memoryItem
 		err  error
 	)
-	value := func(dst []byte) ([]byte, error) { return append(dst, item.value...), nil }
+	value := func(dst []byte, n int) ([]byte, error) { return append(dst, item.value[:n]...), nil }
 	if r.KeysOnly {
 		value = noValue
 	}

@@ -23,7 +23,8 @@ type Options struct {
 	MinFreeBytes int64
 	// Rebuild has Open make the index anew from the value files, whatever is left of it. What is found
 	// then holds all that was there; of batches, those too that were superseded or
-	// removed, as long as the file with them is there: package log knows which.
+	// removed, as long as the file with them is there: package log knows which. As long as they may be
+	// there RebuiltKey is, from the first Open on that finds the new index.
 	Rebuild bool
 	// Logger receives what the store has to say. Nil means silence.
 	Logger *zap.Logger

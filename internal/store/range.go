@@ -7,7 +7,7 @@ import (
 
 var errKeysOnly = errors.New("value asked for in a scan of keys only")
 
-func noValue([]byte) ([]byte, error) { return nil, errKeysOnly }
+func noValue([]byte, int) ([]byte, error) { return nil, errKeysOnly }
 
 // holds reports whether the caller of a scan is to see key. The store's own keys are
 // shown only to who asks for them by name.

@@ -3,7 +3,10 @@ package store
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/samsa-go/samsa/internal/vfs/vfstest"
 )
 
 // An index that is gone or damaged, and a manifest, are made anew from the value files: what is found
@@ -71,6 +74,65 @@ func (l *life) spoil() {
 		}
 		if err != nil {
 			l.t.Fatal(err)
+		}
+	}
+}
+
+// That batches may have come back is told until somebody has dealt with it.
+func TestRebuildIsNoted(t *testing.T) {
+	disk := vfstest.NewDisk(0)
+	noted := func(want bool, opts Options, then func(s Store)) {
+		t.Helper()
+		s, err := openDisk(disk, ".", opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Get(RebuiltKey()); want != (err == nil) || !want && !errors.Is(err, ErrNotFound) {
+			t.Errorf("got %v, want it noted: %v", err, want)
+		}
+		if then != nil {
+			then(s)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noted(false, Options{}, func(s Store) { set(t, s, "a", "1") })
+	noted(true, Options{Rebuild: true}, func(s Store) { expect(t, "seen", dump(t, s, Range{}), "a=1") })
+	noted(true, Options{}, func(s Store) { remove(t, s, string(RebuiltKey())) })
+	noted(false, Options{}, nil)
+}
+
+// Who does not find what belongs to the index is told what to do.
+func TestErrorsNameRebuild(t *testing.T) {
+	for _, gone := range [][]string{{"index/*"}, {"MANIFEST.0", "MANIFEST.1"}} {
+		l := newLife(t, 1)
+		l.open()
+		for l.done < 100 {
+			l.commit()
+		}
+		if err := errors.Join(l.store.checkpoint(), l.store.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range gone {
+			if name != "index/*" {
+				if err := l.disk.Remove(name); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			tables, err := l.disk.List(indexName)
+			if err != nil || len(tables) == 0 {
+				t.Fatal(tables, err)
+			}
+			for _, i := range tables {
+				if err := l.disk.Remove(indexName + "/" + i.Name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if _, err := openDisk(l.disk, ".", l.opts); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "RebuildIndex") {
+			t.Errorf("without %v: %v", gone, err)
 		}
 	}
 }

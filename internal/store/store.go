@@ -65,7 +65,7 @@ func named(err error) error {
 //
 // All methods may be called from many goroutines at once, except that calls of Commit
 // must not overlap, and calls of Reclaim neither: one writer owns the store. Keys are 1 to 1024
-// bytes long and do not begin with '!', values have at least 1 byte.
+// bytes long and do not begin with '!', but for a deletion of RebuiltKey; values have at least 1 byte.
 type Store interface {
 	// Commit applies b in one atomic step.
 	//
@@ -142,9 +142,13 @@ type Entry struct {
 	Key     []byte // not to be changed or kept
 	Version uint64 // rises with every commit; all entries of one commit share it
 	Size    int    // of the value in bytes, exact, also in a scan of keys only
-	value   func(dst []byte) ([]byte, error)
+	value   func(dst []byte, n int) ([]byte, error)
 }
 
 // AppendValue appends the value to dst and returns the extended slice, or
 // ErrCorrupt when the value cannot be read whole.
-func (e Entry) AppendValue(dst []byte) ([]byte, error) { return e.value(dst) }
+func (e Entry) AppendValue(dst []byte) ([]byte, error) { return e.value(dst, e.Size) }
+
+// AppendHead appends the first n bytes of the value, or all when it has no more. Of a value of
+// 1 KiB and more it reads no more than these, and does not find out whether they are damaged.
+func (e Entry) AppendHead(dst []byte, n int) ([]byte, error) { return e.value(dst, min(n, e.Size)) }

@@ -79,6 +79,7 @@ func TestBadArguments(t *testing.T) {
 			{[]byte("k"), []byte{}, errEmptyValue},
 			{[]byte("!recovery"), []byte("v"), errReservedKey},
 			{[]byte("!"), []byte("v"), errReservedKey},
+			{RebuiltKey(), []byte("v"), errReservedKey},
 		} {
 			var b Batch
 			b.Set([]byte("good"), []byte("v"))

@@ -250,6 +250,27 @@ func TestAppendValueAppends(t *testing.T) {
 	})
 }
 
+func TestAppendHeadAppendsTheBeginning(t *testing.T) {
+	both(t, func(t *testing.T, s Store) {
+		set(t, s, "a", "12", "b", strings.Repeat("34", 1000))
+		var all []string
+		err := s.Scan(Range{}, func(e Entry) (bool, error) {
+			for _, n := range []int{0, 1, 3, 2000, 3000} {
+				head, err := e.AppendHead(e.Key[:1:1], n)
+				if err != nil {
+					return false, err
+				}
+				all = append(all, fmt.Sprintf("%d:%.4s", len(head), head))
+			}
+			return true, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "appended", fmt.Sprint(all), "[1:a 2:a1 3:a12 3:a12 3:a12 1:b 2:b3 4:b343 2001:b343 2001:b343]")
+	})
+}
+
 // A scan may read from the same store, and writes of others do not disturb it.
 func TestScanSeesOneState(t *testing.T) {
 	both(t, func(t *testing.T, s Store) {

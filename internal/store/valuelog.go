@@ -196,17 +196,17 @@ func (l *valueLog) sync(all bool) error {
 	return nil
 }
 
-// read appends a large value of the file to dst.
-func (f *logFile) read(p place, dst []byte) ([]byte, error) {
-	dst = slices.Grow(dst, p.size)
-	value := dst[len(dst) : len(dst)+p.size]
+// read appends the first n bytes of a large value of the file to dst, and checks them if they are all.
+func (f *logFile) read(p place, dst []byte, n int) ([]byte, error) {
+	dst = slices.Grow(dst, n)
+	value := dst[len(dst) : len(dst)+n]
 	if _, err := f.file.ReadAt(value, int64(p.at)); err != nil {
 		return dst, fmt.Errorf("%w: %s, offset %d: %w", ErrCorrupt, valueFileName(f.number), p.at, err)
 	}
-	if xxhash.Sum64(value) != p.hash {
+	if n == p.size && xxhash.Sum64(value) != p.hash {
 		return dst, fmt.Errorf("%w: %s, offset %d: %w", ErrCorrupt, valueFileName(f.number), p.at, errFrameValue)
 	}
-	return dst[:len(dst)+p.size], nil
+	return dst[:len(dst)+n], nil
 }
 
 // copy writes a frame that was found behind the others of file, and has apply told of its new place.

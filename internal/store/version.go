@@ -67,22 +67,22 @@ func (v *version) sum(of map[uint64]counts) {
 	}
 }
 
-// value appends the value of an item to dst.
-func (v *version) value(i *item, dst []byte) ([]byte, error) {
+// value appends the first n bytes of the value of an item to dst.
+func (v *version) value(i *item, dst []byte, n int) ([]byte, error) {
 	if !i.large {
-		return append(dst, i.value...), nil
+		return append(dst, i.value[:n]...), nil
 	}
 	f := v.find(i.file)
 	if f == nil {
 		return dst, fmt.Errorf("%w: key %q: value file %d is missing", ErrCorrupt, i.key, i.file)
 	}
-	return f.read(i.place, dst)
+	return f.read(i.place, dst, n)
 }
 
 // scan is that of Store. The tree must not change meanwhile.
 func (v *version) scan(tree *itemTree, r Range, fn func(Entry) (bool, error)) error {
 	var i *item
-	value := func(dst []byte) ([]byte, error) { return v.value(i, dst) }
+	value := func(dst []byte, n int) ([]byte, error) { return v.value(i, dst, n) }
 	if r.KeysOnly {
 		value = noValue
 	}

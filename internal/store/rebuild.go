@@ -1,0 +1,50 @@
+package store
+
+import (
+	"errors"
+	"slices"
+
+	"go.uber.org/zap"
+)
+
+// With Options.Rebuild an Open reads the value files from their beginning, and so finds again all that
+// the index had. Only what is deleted is not always known: the deletion of a batch may be gone
+// while the batch is still in a file, beside something that counts. So the new index has RebuiltKey from the
+// moment on that it counts, and package log removes what is dead.
+
+// errIndex: what is wrong can be mended like that.
+var errIndex = errors.New("the index is not whole, Options.RebuildIndex makes it anew")
+
+// spill writes the tree as a run while the index is made anew, which no manifest names before all of it
+// is there.
+func (s *diskStore) spill() error {
+	s.begun = &checkpoint{tree: s.tree}
+	defer func() { s.begun = nil }()
+	s.tree, s.copied, s.memory = newItemTree(), nil, 0
+	infos, err := s.writeTree()
+	if err != nil || len(infos) == 0 {
+		return err
+	}
+	s.manifest.runs = slices.Insert(s.manifest.runs, 0, infos)
+	s.mu.Lock()
+	old := s.change(func(v *version) {
+		v.runs = slices.Insert(v.runs, 0, s.newRun(infos))
+		v.sum(s.begun.ended)
+	})
+	s.mu.Unlock()
+	return s.release(old)
+}
+
+// finishRebuild has the index count that was made anew, and says so.
+func (s *diskStore) finishRebuild() error {
+	var b Batch
+	b.Set(RebuiltKey(), []byte{1})
+	if _, err := s.writeFrame(&b); err != nil {
+		return err
+	}
+	if err := s.checkpoint(); err != nil {
+		return err
+	}
+	s.log.Info("the index was made anew from the value files", zap.String("directory", s.dir), zap.Uint64("last commit", s.commit))
+	return nil
+}
