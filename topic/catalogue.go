@@ -67,7 +67,10 @@ func Open(st store.Store, committer *partition.Committer, logger *zap.Logger) (*
 		watchers:  make(map[*partition.Waiter]struct{}),
 	}
 	c.coming.Store(new(change))
-	err := c.readTopics(&found)
+	err := c.removeDead()
+	if err == nil {
+		err = c.readTopics(&found)
+	}
 	if err == nil {
 		err = c.readNext(&found)
 	}

@@ -27,6 +27,7 @@ type house struct {
 	t testing.TB
 	*Catalogue
 	dir    string // "" in memory
+	store  store.Options
 	st     *floor
 	damage []error
 	batch  int // number of the next record's value
@@ -84,7 +85,7 @@ func (h *house) tryOpen() (err error) {
 	h.t.Helper()
 	switch {
 	case h.dir != "":
-		st, err := store.Open(h.dir, store.Options{})
+		st, err := store.Open(h.dir, h.store)
 		if err != nil {
 			h.t.Fatal(err)
 		}
