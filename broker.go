@@ -58,7 +58,8 @@ type Broker struct {
 // What Open finds after an unclean end is one state that the broker has had, of all partitions,
 // groups and keys together: a write that the power has cut, and what came after it, is not there,
 // and the logger is told. Nothing that was acknowledged as the crash rules promise is among that.
-// Where what was to be relied on is damaged, Open is ErrCorruptValue, and nothing is changed.
+// Where what was to be relied on is damaged, Open is ErrCorruptValue, and nothing is changed. What is
+// missing or damaged of the index Options.RebuildIndex makes anew, and the error says so.
 //
 // A small value that is damaged costs what it belongs to, and the logger is told: that topic,
 // group, committed offset or producer is ErrCorruptValue to whoever uses it. What is stored of it
@@ -164,7 +165,7 @@ func openStore(dir string, opts Options) (store.Store, error) {
 	if opts.InMemory {
 		return store.OpenMemory(), nil
 	}
-	return store.Open(dir, store.Options{MinFreeBytes: opts.MinFreeBytes, Logger: opts.Logger})
+	return store.Open(dir, store.Options{MinFreeBytes: opts.MinFreeBytes, Rebuild: opts.RebuildIndex, Logger: opts.Logger})
 }
 
 // Sync returns when everything that was acknowledged before the call is fsynced.

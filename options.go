@@ -30,6 +30,13 @@ type Options struct {
 	// ErrDiskFull. 0 means 64 MiB, and 32 MiB is the least. What makes room, as to delete a topic, may use
 	// the reserve down to a quarter, or 16 MiB.
 	MinFreeBytes int64
+	// RebuildIndex has Open make the index anew from the value files, whatever is left of it, when errors
+	// say that it is not whole: a file of the directory index is missing or damaged, or both
+	// MANIFEST.0 and MANIFEST.1 are. All that is stored is there as it was, then. Open reads all value files for it,
+	// once, and the beginning of each batch again. What is damaged of the value files themselves it cannot
+	// mend: it fails with ErrCorruptValue and leaves them as they are. When it is interrupted, or
+	// the disk is full, the next Open needs it again.
+	RebuildIndex bool
 	// RetentionInterval is how often the broker looks for records that may go; 0 means
 	// 5 min. Partitions with a limit in bytes are looked at besides while they are written.
 	RetentionInterval time.Duration

@@ -98,7 +98,7 @@ func (b *Batch) check(l Limits) error {
 		switch {
 		case len(o.key) == 0 || len(o.key) > maxKeySize:
 			return fmt.Errorf("%w: %d bytes", errKeySize, len(o.key))
-		case o.key[0] == prefixStore && !(o.remove && string(o.key) == rebuiltKey):
+		case o.key[0] == prefixStore && (!o.remove || string(o.key) != rebuiltKey):
 			return fmt.Errorf("%w: %q", errReservedKey, o.key)
 		case !o.remove && len(o.value) == 0:
 			return fmt.Errorf("%w: key %q", errEmptyValue, o.key)
