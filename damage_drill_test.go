@@ -253,7 +253,7 @@ func (r *dirReader) read(dir string) (*dirContent, error) {
 	}
 	line, err := r.out.ReadBytes('\n')
 	if err != nil {
-		return nil, fmt.Errorf("%w, %v, %.3000s", err, r.cmd.Wait(), r.stderr)
+		return nil, fmt.Errorf("%w: %.3000s", errors.Join(err, r.cmd.Wait()), r.stderr)
 	}
 	var d dirContent
 	return &d, json.Unmarshal(line, &d)
@@ -319,9 +319,9 @@ func (v *victim) keep(t *testing.T, told []string) {
 	for _, l := range kept {
 		switch l.what {
 		case "rec", "syn":
-			v.kept.End[l.TopicPartition.String()] = max(v.kept.End[l.TopicPartition.String()], l.offset+1)
+			v.kept.End[l.String()] = max(v.kept.End[l.String()], l.offset+1)
 		case "ack":
-			name := drillGroup + " " + l.TopicPartition.String()
+			name := drillGroup + " " + l.String()
 			v.kept.Committed[name] = max(v.kept.Committed[name], l.offset)
 		case "plan":
 			if n, err := strconv.Atoi(l.word); err == nil {
