@@ -20,6 +20,7 @@ type checkpoint struct {
 	counts map[uint64]counts // likewise, by number
 	moved  map[uint64]bool   // all that counted of these files was copied
 	ended  map[uint64]counts // what the tree takes away from them
+	joined []*run            // the newest runs, which were written once more with the tree
 }
 
 func (s *diskStore) tablePath(number uint64) string {
@@ -33,17 +34,23 @@ func (s *diskStore) openRuns() error {
 		return err
 	}
 	s.space.table = s.manifest.nextTable
-	found := map[string]bool{}
+	found := map[string]int64{}
 	for _, i := range infos {
-		found[i.Name] = true
+		if number, ok := parseSpareFileName(i.Name); !ok {
+			found[i.Name] = i.Size
+		} else if err := s.space.foundSpare(number, i.Size); err != nil {
+			return err
+		}
 	}
 	var runs []*run
 	for _, tables := range s.manifest.runs {
 		runs = append(runs, s.newRun(tables))
 		for _, t := range tables {
-			if !found[tableFileName(t.number)] {
+			size, ok := found[tableFileName(t.number)]
+			if !ok {
 				return fmt.Errorf("%w: %w: %s is missing", ErrCorrupt, errIndex, tableFileName(t.number))
 			}
+			s.space.foundTable(t, size)
 			delete(found, tableFileName(t.number))
 		}
 	}
@@ -110,11 +117,11 @@ func (s *diskStore) makeCheckpoint() error {
 	if err := s.files.sync(true); err != nil {
 		return s.fail(err)
 	}
-	infos, err := s.writeTree()
-	if err == nil {
-		if err = s.install(infos); errors.Is(err, ErrDiskFull) {
-			err = errors.Join(err, s.removeTables(tableNumbers(infos)))
-		}
+	err := s.writeRun(false)
+	if errors.Is(err, ErrDiskFull) {
+		s.shaping.Lock()
+		err = s.writeRun(true)
+		s.shaping.Unlock()
 	}
 	if err == nil || errors.Is(err, ErrDiskFull) {
 		return err
@@ -147,8 +154,20 @@ func (s *diskStore) freeze() bool {
 	return true
 }
 
+// writeRun makes a run of the tree, with the spares or without. With them it joins the runs that were
+// written so; s.shaping is held.
+func (s *diskStore) writeRun(spares bool) error {
+	infos, err := s.writeTree(spares)
+	if err == nil {
+		if err = s.install(infos); errors.Is(err, ErrDiskFull) {
+			err = errors.Join(err, s.removeTables(tableNumbers(infos)))
+		}
+	}
+	return err
+}
+
 // writeTree writes the tree as tables, and counts what it has put an end to.
-func (s *diskStore) writeTree() ([]tableInfo, error) {
+func (s *diskStore) writeTree(spares bool) ([]tableInfo, error) {
 	v, _ := s.now()
 	defer s.let(v)
 	var older []*ascender
@@ -156,31 +175,58 @@ func (s *diskStore) writeTree() ([]tableInfo, error) {
 		older = append(older, r.ascending())
 	}
 	c := s.begun
+	c.joined = nil
+	if spares {
+		s.mu.RLock()
+		size := s.freezes
+		s.mu.RUnlock()
+		c.joined = v.runs[:s.space.joinable(v.runs, int64(size))]
+	}
 	done := map[uint64]counts{}
-	w := s.newWriter(true)
-	var err error
-	c.tree.Scan(func(i *item) bool {
-		var was *item
+	w := s.newWriter(spares)
+	end := func(i *item) (hides bool, err error) {
 		for _, r := range older {
-			if was, err = r.get(i.key); was != nil || err != nil {
-				break
+			was, err := r.get(i.key)
+			if err != nil {
+				return false, err
+			}
+			if was != nil {
+				n := done[was.file]
+				n.end(was)
+				done[was.file] = n
+				return true, nil
 			}
 		}
-		if err != nil {
-			return false
+		return false, nil
+	}
+	cursors := []cursor{treeCursor(c.tree)}
+	for _, r := range c.joined {
+		cursors = append(cursors, r.cursor())
+	}
+	all := mergeCursors(cursors)
+	for all.seek(nil, false); all.item() != nil; all.next() {
+		i := all.item()
+		hides := len(c.joined) < len(v.runs)
+		own := len(c.joined) == 0
+		if !own {
+			t, ok := c.tree.Get(i)
+			own = ok && t == i
 		}
-		if was != nil {
-			n := done[was.file]
-			n.end(was)
-			done[was.file] = n
+		if own {
+			was, err := end(i)
+			if err != nil {
+				return nil, w.abort(err)
+			}
+			hides = hides && was
 		}
-		if i.deleted && was == nil {
-			return true // nothing is hidden by it
+		if i.deleted && !hides {
+			continue
 		}
-		err = w.add(i)
-		return err == nil
-	})
-	if err != nil {
+		if err := w.add(i); err != nil {
+			return nil, w.abort(err)
+		}
+	}
+	if err := all.err(); err != nil {
 		return nil, w.abort(err)
 	}
 	infos, err := w.finish()
@@ -199,8 +245,9 @@ func (s *diskStore) install(infos []tableInfo) error {
 	m := *s.manifest
 	m.position, m.boot = c.at, s.opts.boot
 	m.nextTable, m.nextFile = s.space.numbers()
+	m.runs = slices.Clone(m.runs[len(c.joined):])
 	if len(infos) > 0 {
-		m.runs = slices.Insert(slices.Clone(m.runs), 0, infos)
+		m.runs = slices.Insert(m.runs, 0, infos)
 	}
 	dropped := c.list(&m)
 	if err := s.record(&m); err != nil {
@@ -209,10 +256,12 @@ func (s *diskStore) install(infos []tableInfo) error {
 	for _, f := range dropped {
 		f.dropped.Store(true)
 	}
+	dropTables(c.joined)
 	least, alive := s.space.least*4, int64(0)
 	s.mu.Lock()
 	old := s.change(func(v *version) {
 		v.frozen, s.freezes = nil, 0
+		v.runs = slices.Delete(v.runs, 0, len(c.joined))
 		if len(infos) > 0 {
 			v.runs = slices.Insert(v.runs, 0, s.newRun(infos))
 		}
@@ -289,11 +338,20 @@ func (w *runWriter) abort(err error) error {
 	return errors.Join(err, w.s.removeTables(w.created))
 }
 
+// dropTables has the tables of runs go with the last who reads them.
+func dropTables(runs []*run) {
+	for _, r := range runs {
+		for _, t := range r.tables {
+			t.dropped.Store(true)
+		}
+	}
+}
+
 // removeTables removes tables that no manifest names.
 func (s *diskStore) removeTables(numbers []uint64) error {
 	var errs []error
 	for _, n := range numbers {
-		errs = append(errs, s.fs.Remove(s.tablePath(n)))
+		errs = append(errs, s.space.removeTable(n))
 	}
 	return errors.Join(errs...)
 }

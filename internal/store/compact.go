@@ -59,6 +59,8 @@ func (s *diskStore) mergeOnce() (done bool, err error) {
 	if err := s.failure(); err != nil {
 		return false, err
 	}
+	s.shaping.Lock()
+	defer s.shaping.Unlock()
 	v, _ := s.now()
 	defer s.let(v)
 	n := s.window(v.runs)
@@ -132,11 +134,7 @@ func (s *diskStore) replace(runs []*run, infos []tableInfo) error {
 	if err := s.record(&m); err != nil {
 		return err
 	}
-	for _, r := range runs {
-		for _, t := range r.tables {
-			t.dropped.Store(true)
-		}
-	}
+	dropTables(runs)
 	s.mu.Lock()
 	old := s.change(func(v *version) {
 		v.runs = slices.Delete(v.runs, at, at+len(runs))

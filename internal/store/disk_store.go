@@ -45,6 +45,8 @@ type diskStore struct {
 
 	collecting sync.Mutex // held by who copies a value file
 
+	shaping sync.Mutex // held by who writes runs anew
+
 	manifesting sync.Mutex // held by who changes the manifest; guards what follows
 	manifest    *manifest  // the last that was written
 	renewed     bool       // see renew
@@ -134,7 +136,7 @@ func (s *diskStore) open() error {
 	}
 	s.commit, s.found = r.next-1, r
 	s.files.written, s.files.synced, s.files.rank = r.next-1, r.synced, r.rank
-	if err := s.takeOver(); err != nil && !errors.Is(err, ErrDiskFull) {
+	if err := s.takeOver(false); err != nil && !errors.Is(err, ErrDiskFull) {
 		return err
 	}
 	if s.opts.Rebuild {
@@ -154,45 +156,105 @@ func (s *diskStore) open() error {
 // takeOver has the store go on behind what the replay has found. After an unclean end that is in a new
 // file: what is behind a cut must not come alive later, and what was not synced is written once
 // more, as a page whose fsync has failed reads well until the machine is started again. An error of
-// ErrDiskFull leaves it for later, one of ErrFailed is that of the store. s.writing is held, or nobody else is there yet.
-func (s *diskStore) takeOver() error {
-	r, l := s.found, s.files
-	if err := s.failure(); r == nil || err != nil {
+// ErrDiskFull leaves it for later, any other is that of a store that has failed. What is essential may use the
+// reserve. s.writing is held, or nobody else is there yet.
+func (s *diskStore) takeOver(essential bool) error {
+	if err := s.failure(); s.found == nil || err != nil {
 		return err
 	}
+	err := s.goOn(s.found, essential)
+	switch {
+	case err == nil:
+		s.found = nil
+	case !errors.Is(err, ErrDiskFull):
+		err = s.fail(err)
+	}
+	return err
+}
+
+func (s *diskStore) goOn(r *replay, essential bool) error {
+	l := s.files
 	if n := len(r.files); n > 0 {
 		l.newest = r.files[n-1].logFile
 	}
+	if err := s.makeSound(r, essential); err != nil {
+		return err
+	}
+	s.frame.begin()
+	s.frame.addBegin(s.opts.boot)
+	_, _, err := s.append()
+	return err
+}
+
+// makeSound makes what was found durable, and the files such that a frame can follow. Without space for a new file
+// that is done in place, if there is room in the newest.
+func (s *diskStore) makeSound(r *replay, essential bool) error {
+	l := s.files
+	fits := l.newest != nil && l.newest.end+beginSize <= l.newest.size
 	if r.ended { // what is behind synced says only that
+		if err := s.space.room(l.newest, beginSize, essential); err != nil {
+			return err
+		}
 		for _, f := range r.tail {
 			l.soil(f.file)
 			l.entry = true
 		}
 		l.chain = r.chain
-	} else if err := s.writeAgain(r); err != nil {
+		return nil
+	}
+	err := s.space.room(nil, r.tailSize(), essential && !fits)
+	if err == nil {
+		return s.writeAgain(r)
+	}
+	if !fits || !errors.Is(err, ErrDiskFull) {
 		return err
 	}
-	s.frame.begin()
-	s.frame.addBegin(s.opts.boot)
-	if _, _, err := s.append(); err != nil {
-		return err
+	return s.writeInPlace(r)
+}
+
+// writeInPlace writes the frames behind the last that is durable where they are, and zeros behind them.
+func (s *diskStore) writeInPlace(r *replay) error {
+	l := s.files
+	for _, f := range r.tail {
+		b := make([]byte, f.length)
+		if _, err := f.file.file.ReadAt(b, f.at); err != nil {
+			return err
+		}
+		if err := f.file.file.WriteAt(f.at, b); err != nil {
+			return full(err)
+		}
+		l.soil(f.file)
 	}
-	s.found = nil
-	return nil
+	if r.cut != nil {
+		if err := writeZeros(l.newest.file, l.newest.end, l.newest.size); err != nil {
+			return full(err)
+		}
+	}
+	l.soil(l.newest)
+	l.entry, l.chain = true, r.chain // files that were removed must not come back
+	return l.sync(true)
+}
+
+// beginSize is what the frame takes that a session begins with.
+const beginSize = frameHeaderSize + 1 + 16
+
+// tailSize returns how many bytes writeAgain writes, and the frame behind.
+func (r *replay) tailSize() (n int64) {
+	for _, f := range r.tail {
+		n += int64(f.length)
+	}
+	return n + beginSize
 }
 
 // writeAgain begins a file with the frames behind the last that is durable. Its header comes last, when
 // the rest is durable, and makes it count.
 func (s *diskStore) writeAgain(r *replay) error {
 	l := s.files
-	size, first := int64(0), l.synced+1
-	for _, f := range r.tail {
-		size += int64(f.length)
-	}
+	first := l.synced + 1
 	if len(r.tail) == 0 {
 		first = r.next
 	}
-	file, err := s.space.takeFile(size + 1<<10)
+	file, err := s.space.takeFile(r.tailSize())
 	if err != nil {
 		return err
 	}
@@ -321,7 +383,7 @@ func (s *diskStore) write(b *Batch) error {
 
 // writeFrame is write, and leaves it to the caller to have a checkpoint made that is due.
 func (s *diskStore) writeFrame(b *Batch) (due bool, err error) {
-	if err := s.takeOver(); err != nil {
+	if err := s.takeOver(false); err != nil {
 		return false, err
 	}
 	if len(b.ops) == 0 {
@@ -483,7 +545,11 @@ func (s *diskStore) Sync() error {
 
 func (s *diskStore) sync() error {
 	s.writing.Lock()
-	err := s.takeOver()
+	err := s.takeOver(false)
+	if errors.Is(err, ErrDiskFull) {
+		defer s.writing.Unlock()
+		return s.syncFound()
+	}
 	s.writing.Unlock()
 	if err != nil {
 		return err
@@ -492,6 +558,24 @@ func (s *diskStore) sync() error {
 		return s.fail(err)
 	}
 	return s.mark()
+}
+
+// syncFound makes durable what the replay has found, while there is no room to go on behind it. s.writing is held.
+func (s *diskStore) syncFound() error {
+	var last *logFile
+	for _, f := range s.found.tail {
+		if f.file == last {
+			continue
+		}
+		last = f.file
+		if err := last.file.Sync(); err != nil {
+			return s.fail(err)
+		}
+	}
+	if err := s.fs.SyncDir(s.files.dir); err != nil {
+		return s.fail(err)
+	}
+	return nil
 }
 
 // mark has the files say how far they are durable, which the next commit does besides: if there is

@@ -204,13 +204,13 @@ func (s *diskStore) strays() error {
 		}
 	}
 	s.space.mu.Lock()
-	for _, f := range []*logFile{s.space.spare, s.space.reserve} {
+	for _, f := range []*logFile{s.space.spare, s.space.reserve, s.space.scrap} {
 		if f != nil {
 			known[s.files.path(f.number)] = true
 		}
 	}
-	for _, t := range s.space.tables {
-		known[s.tablePath(t.number)] = true
+	for _, t := range s.space.tables.ready {
+		known[s.space.sparePath(t.number)] = true
 	}
 	s.space.mu.Unlock()
 	var errs []error

@@ -21,7 +21,7 @@ func (s *diskStore) spill() error {
 	s.begun = &checkpoint{tree: s.tree}
 	defer func() { s.begun = nil }()
 	s.tree, s.copied, s.memory = newItemTree(), nil, 0
-	infos, err := s.writeTree()
+	infos, err := s.writeTree(false)
 	if err != nil || len(infos) == 0 {
 		return err
 	}

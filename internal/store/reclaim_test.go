@@ -134,7 +134,7 @@ func TestReclaimOfOverwrittenValues(t *testing.T) {
 	if err := s.Reclaim(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Size(); err != nil || n > 16<<20 {
+	if n, err := s.Size(); err != nil || n > 24<<20 {
 		t.Errorf("%d bytes are left for one value, %v", n, err)
 	}
 	if v, err := s.Get([]byte("key0")); err != nil || string(v[:6]) != "001099" {

@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
+	"slices"
 	"sync"
 
 	"github.com/samsa-go/samsa/internal/vfs"
 )
 
 // Space is allocated before it is needed. A spare value file stands ready for what comes next. A
-// second one, the reserve, and tables as large as the tree are for what makes room:
+// second one, the reserve, and tables as large as the tree (spares.go) are for what makes room:
 // deletions, what goes with them, and checkpoints. Nothing else uses them, so that a disk which
-// somebody has filled can be emptied from inside. What cannot be allocated is ErrDiskFull before
-// a byte is written.
+// somebody has filled can be emptied from inside. What was used is replaced by what becomes free, which
+// is not given back before: a neighbour who takes all there is would have it. What cannot be
+// allocated is ErrDiskFull before a byte is written.
 type space struct {
 	s         *diskStore
 	preparing job
@@ -27,14 +29,10 @@ type space struct {
 	table     uint64     // of the next table
 	spare     *logFile
 	reserve   *logFile
-	tables    []spareTable
+	scrap     *logFile // that nothing counts of, to become the reserve; it is closed
+	tables    spares
 	unchecked int64 // bytes that were written since the file system was asked
-}
-
-type spareTable struct {
-	number uint64
-	file   vfs.File
-	size   int64
+	closed    bool
 }
 
 const (
@@ -46,6 +44,7 @@ const (
 
 func newSpace(s *diskStore) *space {
 	p := &space{s: s, number: 1, table: 1, unchecked: checkEvery}
+	p.tables.lent = map[uint64]spareTable{}
 	p.preparing.do = p.prepare
 	return p
 }
@@ -84,6 +83,7 @@ func (p *space) measure() error {
 	}
 	p.least = cmp.Or(p.s.opts.fileSize, fits(64<<10, valueFileMin))
 	p.tableSize = cmp.Or(p.s.opts.tableSize, fits(64<<10, tableSize))
+	p.tables.need = leastSpares * p.tableSize
 	return nil
 }
 
@@ -130,21 +130,31 @@ func (p *space) takeFile(size int64) (*logFile, error) {
 
 // prepare allocates what is missing.
 func (p *space) prepare() {
-	if err := errors.Join(p.makeReserve(), p.makeSpare(0)); err != nil && !errors.Is(err, vfs.ErrNoSpace) {
+	if err := errors.Join(p.makeReserve(), p.cover(), p.makeSpare(0)); err != nil && !errors.Is(err, vfs.ErrNoSpace) {
 		_ = p.s.fail(err) // which later calls return
 	}
 }
 
 func (p *space) makeReserve() error {
 	p.mu.Lock()
-	done := p.reserve != nil
+	done, scrap := p.reserve != nil, p.scrap
+	p.scrap = nil
 	p.mu.Unlock()
+	var err error
+	if scrap != nil && !done {
+		err = p.clean(scrap)
+	}
+	if scrap != nil && (done || err != nil) {
+		return errors.Join(err, p.s.fs.Remove(p.s.files.path(scrap.number)))
+	}
 	if done {
 		return nil
 	}
-	f, err := p.create(0)
-	if err != nil {
-		return err
+	f := scrap
+	if f == nil {
+		if f, err = p.create(0); err != nil {
+			return err
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,30 +162,80 @@ func (p *space) makeReserve() error {
 	return nil
 }
 
+// clean opens a file of which nothing counts, and makes it as one that was never used. It has another number then:
+// items that were deleted may name the old one yet.
+func (p *space) clean(f *logFile) error {
+	p.mu.Lock()
+	number := p.number
+	p.number++
+	p.mu.Unlock()
+	if err := p.s.fs.Rename(p.s.files.path(f.number), p.s.files.path(number)); err != nil {
+		return err
+	}
+	f.number = number
+	if err := p.s.fs.SyncDir(valuesName); err != nil {
+		return err
+	}
+	file, err := p.s.fs.Open(p.s.files.path(number))
+	if err != nil {
+		return err
+	}
+	if err = writeZeros(file, 0, f.size); err == nil {
+		err = file.Sync()
+	}
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	f.file = file
+	return nil
+}
+
+// writeZeros writes zeros from an offset on up to another one.
+func writeZeros(f vfs.File, from, to int64) error {
+	zeros := make([]byte, min(to-from, 1<<20))
+	for ; from < to; from += int64(len(zeros)) {
+		if err := f.WriteAt(from, zeros[:min(int64(len(zeros)), to-from)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeFile removes a value file that is closed and of which nothing counts, or makes it the reserve if that
+// was used.
+func (p *space) removeFile(f *logFile) error {
+	p.mu.Lock()
+	keep := p.reserve == nil && p.scrap == nil && !p.closed && f.size >= p.least
+	if keep {
+		p.scrap = &logFile{number: f.number, size: f.size}
+	}
+	p.mu.Unlock()
+	if !keep {
+		return p.s.fs.Remove(p.s.files.path(f.number))
+	}
+	p.preparing.wake()
+	return nil
+}
+
 // makeSpare allocates a spare value file with room for a frame of that size, unless there is one.
 func (p *space) makeSpare(size int64) error {
 	size += fileHeaderSize
 	p.mu.Lock()
-	small := p.spare
-	if small != nil && small.size >= size {
-		p.mu.Unlock()
-		return nil
-	}
-	p.spare = nil
+	done := p.spare != nil && p.spare.size >= size
 	p.mu.Unlock()
-	if small != nil {
-		if err := p.remove(small.file, valuesName, valueFileName(small.number)); err != nil {
-			return err
-		}
+	if done {
+		return nil
 	}
 	f, err := p.create(size)
 	if err != nil {
 		return err
 	}
 	p.mu.Lock()
-	f, p.spare = p.spare, f
+	if p.spare == nil || p.spare.size < size {
+		p.spare, f = f, p.spare
+	}
 	p.mu.Unlock()
-	if f != nil { // two have made one
+	if f != nil { // it is too small, or two have made one
 		return p.remove(f.file, valuesName, valueFileName(f.number))
 	}
 	return nil
@@ -219,58 +279,6 @@ func (p *space) ask() error {
 	return nil
 }
 
-// cover makes sure that spare tables of so many bytes stand ready.
-func (p *space) cover(n int64) error {
-	for {
-		p.mu.Lock()
-		missing, number := n-p.covered(), p.table
-		if missing > 0 {
-			p.table++
-		}
-		p.mu.Unlock()
-		if missing <= 0 {
-			return nil
-		}
-		f, err := p.s.fs.Create(p.s.tablePath(number), p.tableSize)
-		if err != nil {
-			return full(err)
-		}
-		p.mu.Lock()
-		p.tables = append(p.tables, spareTable{number, f, p.tableSize})
-		p.mu.Unlock()
-	}
-}
-
-// covered returns how many bytes of tables stand ready. p.mu is held.
-func (p *space) covered() (n int64) {
-	for _, t := range p.tables {
-		n += t.size
-	}
-	return n
-}
-
-// takeTable returns a file for a table of that size: a new one or, with spares, one that stands
-// ready.
-func (p *space) takeTable(size int64, spares bool) (uint64, vfs.File, error) {
-	p.mu.Lock()
-	number := p.table
-	p.table++
-	p.mu.Unlock()
-	f, err := p.s.fs.Create(p.s.tablePath(number), size)
-	if !errors.Is(err, vfs.ErrNoSpace) || !spares {
-		return number, f, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, t := range p.tables {
-		if t.size >= size {
-			p.tables = append(p.tables[:i:i], p.tables[i+1:]...)
-			return t.number, t.file, nil
-		}
-	}
-	return 0, nil, err
-}
-
 // room makes sure that a frame of n bytes finds room in current, the newest file, or the one that
 // comes behind it.
 func (p *space) room(current *logFile, n int64, essential bool) error {
@@ -291,6 +299,13 @@ func (p *space) room(current *logFile, n int64, essential bool) error {
 	return nil
 }
 
+// holds reports whether the reserve has room for operations of n bytes, in many frames.
+func (p *space) holds(n int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reserve != nil && n+n/8 <= p.reserve.size
+}
+
 // numbers returns those of the next table and the next value file.
 func (p *space) numbers() (table, file uint64) {
 	p.mu.Lock()
@@ -306,9 +321,12 @@ func full(err error) error {
 	return err
 }
 
-// close gives back what is not needed while the store is closed. The reserve stays.
+// close gives back what is not needed while the store is closed. The reserve stays, and so do some tables.
 func (p *space) close() error {
 	p.preparing.stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
 	var errs []error
 	if p.spare != nil {
 		errs = append(errs, p.remove(p.spare.file, valuesName, valueFileName(p.spare.number)))
@@ -316,10 +334,14 @@ func (p *space) close() error {
 	if p.reserve != nil {
 		errs = append(errs, p.reserve.file.Close())
 	}
-	for _, t := range p.tables {
-		errs = append(errs, p.remove(t.file, indexName, tableFileName(t.number)))
+	if p.scrap != nil {
+		errs = append(errs, p.s.fs.Remove(p.s.files.path(p.scrap.number)))
 	}
-	p.spare, p.reserve, p.tables = nil, nil, nil
+	for len(p.tables.ready) > leastSpares {
+		errs = append(errs, p.s.fs.Remove(p.sparePath(p.tables.ready[leastSpares].number)))
+		p.tables.ready = slices.Delete(p.tables.ready, leastSpares, leastSpares+1)
+	}
+	p.spare, p.reserve, p.scrap, p.tables.ready = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 
@@ -342,14 +364,15 @@ func (s *diskStore) Room(n int, essential bool) error {
 }
 
 func (s *diskStore) room(n int, essential bool) error {
-	if err := s.takeOver(); err != nil {
+	if err := s.takeOver(essential); err != nil {
 		return err
 	}
 	size := int64(frameHeaderSize + n + min(n, limitEntries)*maxOpOverhead)
 	s.mu.RLock()
 	memory, freezes, stuck := s.memory, s.freezes, s.stuck
 	s.mu.RUnlock()
-	if err := s.space.cover(int64(memory+freezes) + s.space.tableSize/4); err != nil && (!essential || !errors.Is(err, ErrDiskFull)) {
+	s.space.expect(int64(memory + freezes))
+	if err := s.space.cover(); err != nil && (!essential || !errors.Is(err, ErrDiskFull)) {
 		return err
 	}
 	if !essential {

@@ -63,6 +63,11 @@ func (s *diskStore) tend() {
 	if due || pressed {
 		err = s.checkpoint()
 	}
+	if err == nil && pressed {
+		if err = s.space.trim(); err != nil {
+			err = s.fail(err)
+		}
+	}
 	if err == nil {
 		err = s.giveBack(pressed, func() error {
 			if s.tending.stopping() {
@@ -207,7 +212,10 @@ func (s *diskStore) collect(f *logFile, pressed bool) error {
 	if v.find(f.number) != f {
 		return nil // it has gone meanwhile
 	}
-	c := collection{s: s, from: f, pressed: pressed}
+	s.mu.RLock()
+	alive := f.live + f.tombs
+	s.mu.RUnlock()
+	c := collection{s: s, from: f, pressed: pressed && s.space.holds(alive)}
 	c.older = slices.ContainsFunc(v.files, func(o *logFile) bool { return o.rank < f.rank })
 	err := c.run()
 	bad := errors.Is(err, ErrCorrupt)

@@ -170,7 +170,7 @@ func (s *diskStore) release(v *version) error {
 		if f.versions.Add(-1) == 0 {
 			errs = append(errs, f.file.Close())
 			if f.dropped.Load() {
-				errs = append(errs, s.fs.Remove(s.files.path(f.number)))
+				errs = append(errs, s.space.removeFile(f))
 			}
 		}
 	}
@@ -179,7 +179,7 @@ func (s *diskStore) release(v *version) error {
 			if t.versions.Add(-1) == 0 {
 				errs = append(errs, t.close())
 				if t.dropped.Load() {
-					errs = append(errs, s.fs.Remove(s.tablePath(t.info.number)))
+					errs = append(errs, s.space.removeTable(t.info.number))
 				}
 			}
 		}

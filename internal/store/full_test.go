@@ -1,0 +1,220 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/samsa-go/samsa/internal/vfs/vfstest"
+)
+
+// crowd is a store on a small disk, a neighbour who takes what is free of it, and what the store
+// must have.
+type crowd struct {
+	t     *testing.T
+	r     *rand.Rand
+	opts  Options
+	disk  *vfstest.Disk
+	store *diskStore
+	has   map[string]string
+}
+
+const crowdDisk = 2 << 20
+
+func newCrowd(t *testing.T, seed uint64) *crowd {
+	r := rand.New(rand.NewPCG(seed, 2))
+	c := &crowd{t: t, r: r, disk: vfstest.NewDisk(crowdDisk), has: map[string]string{}}
+	c.opts = Options{fileSize: int64(30_000 + r.IntN(30_000)), treeEntries: 10 + r.IntN(50), tableSize: 64 << 10, MinFreeBytes: []int64{1, 10_000}[r.IntN(2)]}
+	if r.IntN(2) == 0 {
+		c.opts.boot = [16]byte{1}
+	}
+	return c
+}
+
+func (c *crowd) open() {
+	c.t.Helper()
+	s, err := openDisk(c.disk, ".", c.opts)
+	if err != nil {
+		c.t.Fatalf("open: %v", err)
+	}
+	c.store = s
+	c.check()
+}
+
+// grabAt has the neighbour take everything before the n-th call from now on.
+func (c *crowd) grabAt(n int) {
+	n += c.disk.Calls()
+	c.disk.Before(func(call vfstest.Call) error {
+		if call.N == n {
+			c.disk.Take(crowdDisk)
+		}
+		return nil
+	})
+}
+
+// try commits b if there is room, and reports whether there was.
+func (c *crowd) try(b *Batch, essential bool) bool {
+	c.t.Helper()
+	if err := c.store.Room(b.Bytes(), essential); err != nil {
+		if !errors.Is(err, ErrDiskFull) {
+			c.t.Fatalf("room: %v", err)
+		}
+		return false
+	}
+	if err := c.store.Commit(b); err != nil {
+		c.t.Fatalf("commit, for which there was room: %v", err)
+	}
+	for _, o := range b.ops {
+		if o.remove {
+			delete(c.has, string(o.key))
+		} else {
+			c.has[string(o.key)] = string(o.value)
+		}
+	}
+	return true
+}
+
+func (c *crowd) key() []byte { return fmt.Appendf(nil, "key %03d", c.r.IntN(300)) }
+
+// write sets some keys, if there is room.
+func (c *crowd) write() bool {
+	c.t.Helper()
+	var b Batch
+	for range 1 + c.r.IntN(4) {
+		b.Set(c.key(), bytes.Repeat([]byte{byte(c.r.IntN(256))}, 1+c.r.IntN([]int{10, 1500, 6000}[c.r.IntN(3)])))
+	}
+	return c.try(&b, false)
+}
+
+// remove deletes a few of the keys that there are, or of others.
+func (c *crowd) remove() bool {
+	c.t.Helper()
+	var b Batch
+	for k := range c.has {
+		if b.Delete([]byte(k)); b.Len() > c.r.IntN(5) {
+			break
+		}
+	}
+	b.Delete(c.key())
+	return c.try(&b, true)
+}
+
+// act does one thing.
+func (c *crowd) act() {
+	c.t.Helper()
+	switch n := c.r.IntN(20); n {
+	case 0:
+		c.must("sync", c.store.Sync())
+	case 1:
+		c.must("close", c.store.Close())
+		c.open()
+	case 2:
+		quiet(c.store)
+		c.disk = c.disk.Clone() // a kill
+		c.open()
+	case 3:
+		if err := c.store.Reclaim(context.Background()); !errors.Is(err, ErrDiskFull) {
+			c.must("reclaim", err)
+		}
+	case 4, 5:
+		c.remove()
+	case 6:
+		c.check()
+	default:
+		c.write()
+	}
+}
+
+func (c *crowd) must(what string, err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// check reads everything.
+func (c *crowd) check() {
+	c.t.Helper()
+	found := map[string]string{}
+	err := c.store.Scan(Range{}, func(e Entry) (bool, error) {
+		value, err := e.AppendValue(nil)
+		found[string(e.Key)] = string(value)
+		return true, err
+	})
+	c.must("scan", err)
+	if !maps.Equal(found, c.has) {
+		c.t.Fatalf("found %d keys, want %d, or their values", len(found), len(c.has))
+	}
+}
+
+// fullSeeds is how many seeds the tests of the full disk have: FULL_DISKS has more.
+func fullSeeds() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("FULL_DISKS"), 10, 64); err == nil {
+		return n
+	}
+	return 40
+}
+
+// Whenever the disk fills, the store lives, has what it had, and goes on when there is room, which
+// can be made from inside.
+func TestFullDisk(t *testing.T) {
+	for seed := range fullSeeds() {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			c := newCrowd(t, seed)
+			c.open()
+			for range 20 + c.r.IntN(200) {
+				c.act()
+			}
+			c.grabAt(1 + c.r.IntN(400))
+			for range 100 {
+				c.act()
+			}
+			c.disk.Take(crowdDisk)
+			for range 30 {
+				c.act()
+			}
+			c.makeRoom()
+			c.disk.Take(-crowdDisk / 2)
+			if !c.write() {
+				t.Fatal("the neighbour has gone, and there is no room")
+			}
+			for range 30 {
+				c.act()
+			}
+			c.must("close", c.store.Close())
+			c.open()
+			c.must("close", c.store.Close())
+		})
+	}
+}
+
+// makeRoom deletes everything, bit by bit, and finds room.
+func (c *crowd) makeRoom() {
+	c.t.Helper()
+	size := int64(0)
+	for _, k := range slices.Sorted(maps.Keys(c.has)) {
+		size += int64(len(c.has[k]))
+		var b Batch
+		b.Delete([]byte(k))
+		if !c.try(&b, true) {
+			c.t.Fatalf("no room to delete, %d keys are left", len(c.has))
+		}
+	}
+	if err := c.store.Reclaim(context.Background()); err != nil {
+		c.t.Fatalf("reclaim: %v", err)
+	}
+	quiet(c.store)
+	c.check()
+	var b Batch
+	b.Set([]byte("there is room"), []byte("again"))
+	if least := c.opts.MinFreeBytes + 5*c.opts.fileSize; !c.try(&b, false) && size > least {
+		c.t.Fatalf("everything is deleted, and there is no room")
+	}
+}

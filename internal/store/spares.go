@@ -1,0 +1,202 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/samsa-go/samsa/internal/vfs"
+)
+
+// spares are the tables that are allocated for checkpoints on a full disk. A table that was written into one
+// takes all of its space, however small it is. The next checkpoint on a full disk joins it with what is newer,
+// and it stands ready again. So there are always enough of them, as long as there is one more than these tables
+// and the tree need.
+type spares struct {
+	ready []spareTable
+	lent  map[uint64]spareTable // what was written into them, by number
+	need  int64                 // bytes that are to stand ready
+}
+
+type spareTable struct {
+	number uint64
+	size   int64 // of the file
+	used   int64 // of a lent one
+}
+
+// leastSpares is how many spares there are at least, also while the store is closed.
+const leastSpares = 2
+
+func (p *space) sparePath(number uint64) string { return path.Join(indexName, spareFileName(number)) }
+
+// A spare has a name of its own, which no manifest knows: so nobody mistakes it for a table.
+func spareFileName(number uint64) string { return fmt.Sprintf("%010d.spare", number) }
+
+func parseSpareFileName(name string) (uint64, bool) {
+	digits, ok := strings.CutSuffix(name, ".spare")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	return n, ok && err == nil && spareFileName(n) == name
+}
+
+// foundSpare takes a spare that was there before the store was opened, unless it has another size.
+func (p *space) foundSpare(number uint64, size int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.table = max(p.table, number+1)
+	if size != p.tableSize {
+		return p.s.fs.Remove(p.sparePath(number))
+	}
+	p.tables.ready = append(p.tables.ready, spareTable{number: number, size: size})
+	return nil
+}
+
+// foundTable notes a table whose file is larger than it: it was a spare.
+func (p *space) foundTable(t tableInfo, size int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if size > t.size {
+		p.tables.lent[t.number] = spareTable{number: t.number, size: size, used: t.size}
+	}
+}
+
+// expect sets how much is to stand ready: what a tree of so many bytes takes, with what was written into spares.
+func (p *space) expect(tree int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := &p.tables
+	t.need = max(leastSpares*p.tableSize, tree+p.tableSize/4)
+	for _, l := range t.lent {
+		t.need += l.used
+	}
+}
+
+// cover makes sure that enough spares stand ready.
+func (p *space) cover() error {
+	for {
+		p.mu.Lock()
+		missing, number := p.tables.surplus() < 0, p.table
+		if missing {
+			p.table++
+		}
+		p.mu.Unlock()
+		if !missing {
+			return nil
+		}
+		f, err := p.s.fs.Create(p.sparePath(number), p.tableSize)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			return full(err)
+		}
+		p.mu.Lock()
+		p.tables.ready = append(p.tables.ready, spareTable{number: number, size: p.tableSize})
+		p.mu.Unlock()
+	}
+}
+
+// trim removes spares that are not needed.
+func (p *space) trim() error {
+	for {
+		p.mu.Lock()
+		t := &p.tables
+		n := len(t.ready)
+		if n == 0 || t.surplus() < t.ready[n-1].size {
+			p.mu.Unlock()
+			return nil
+		}
+		number := t.ready[n-1].number
+		t.ready = t.ready[:n-1]
+		p.mu.Unlock()
+		if err := p.s.fs.Remove(p.sparePath(number)); err != nil {
+			return err
+		}
+	}
+}
+
+// surplus returns how many bytes stand ready that are not needed; it is negative when some are missing. space.mu is
+// held.
+func (t *spares) surplus() int64 {
+	n := -t.need
+	for _, r := range t.ready {
+		n += r.size
+	}
+	return n
+}
+
+// takeTable returns a file for a table of that size: a new one or, with spares, one that stands
+// ready.
+func (p *space) takeTable(size int64, spares bool) (uint64, vfs.File, error) {
+	p.mu.Lock()
+	number := p.table
+	p.table++
+	p.mu.Unlock()
+	f, err := p.s.fs.Create(p.s.tablePath(number), size)
+	if !errors.Is(err, vfs.ErrNoSpace) || !spares {
+		return number, f, err
+	}
+	p.mu.Lock()
+	t := &p.tables
+	i := slices.IndexFunc(t.ready, func(r spareTable) bool { return r.size >= size })
+	if i < 0 {
+		p.mu.Unlock()
+		return 0, nil, err
+	}
+	r := t.ready[i]
+	t.ready = slices.Delete(t.ready, i, i+1)
+	r.used = size
+	t.lent[r.number] = r
+	p.mu.Unlock()
+	if err := p.s.fs.Rename(p.sparePath(r.number), p.s.tablePath(r.number)); err != nil {
+		return 0, nil, err
+	}
+	f, err = p.s.fs.Open(p.s.tablePath(r.number))
+	return r.number, f, err
+}
+
+// removeTable removes a table that no manifest names and nobody reads. If it was a spare, and is
+// needed as such, it becomes one again.
+func (p *space) removeTable(number uint64) error {
+	p.mu.Lock()
+	t := &p.tables
+	l, lent := t.lent[number]
+	delete(t.lent, number)
+	keep := lent && t.surplus() < 0 && !p.closed
+	p.mu.Unlock()
+	if !keep {
+		return p.s.fs.Remove(p.s.tablePath(number))
+	}
+	if err := p.s.fs.Rename(p.s.tablePath(number), p.sparePath(number)); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.ready = append(t.ready, spareTable{number: number, size: l.size})
+	return nil
+}
+
+// joinable returns how many of the runs, which are the newest first, a checkpoint writes once more with a tree of
+// so many bytes, to have spares back. The ready ones have room for all of it.
+func (p *space) joinable(runs []*run, tree int64) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	room := -tree
+	for _, r := range p.tables.ready {
+		room += r.size / 4 * 3
+	}
+	for i, r := range runs {
+		for _, t := range r.tables {
+			room -= t.info.size
+			if _, lent := p.tables.lent[t.info.number]; lent && room >= 0 {
+				n = i + 1
+			}
+		}
+		if room < 0 {
+			break
+		}
+	}
+	return n
+}
