@@ -218,3 +218,72 @@ func (c *crowd) makeRoom() {
 		c.t.Fatalf("everything is deleted, and there is no room")
 	}
 }
+
+// A store that is opened on a full disk serves what it has, can be emptied, and takes writes as soon as there is
+// room.
+func TestOpenOnFullDisk(t *testing.T) {
+	for seed := range fullSeeds() / 2 {
+		for _, free := range []int64{0, 4 << 10, 64 << 10} {
+			for _, clean := range []bool{true, false} {
+				t.Run(fmt.Sprintf("seed %d/%d bytes free/clean %t", seed, free, clean), func(t *testing.T) {
+					c := newCrowd(t, seed)
+					c.open()
+					for range 20 + c.r.IntN(200) {
+						c.act()
+					}
+					quiet(c.store)
+					if clean {
+						c.must("close", c.store.Close())
+					}
+					c.disk = c.disk.Clone()
+					c.disk.Take(crowdDisk)
+					c.disk.Take(-free)
+					for range 3 { // each may use some of what there is
+						c.open()
+						c.must("sync", c.store.Sync())
+						if clean {
+							c.must("close", c.store.Close())
+						} else {
+							quiet(c.store)
+							c.disk = c.disk.Clone()
+						}
+					}
+					c.open()
+					if c.r.IntN(2) == 0 {
+						c.makeRoom()
+					}
+					c.disk.Take(-crowdDisk / 2)
+					if !c.write() {
+						t.Fatal("there is space, and no room")
+					}
+					c.must("close", c.store.Close())
+					c.open()
+					c.must("close", c.store.Close())
+				})
+			}
+		}
+	}
+}
+
+// A directory that cannot be made for want of space is made by the next open.
+func TestFirstOpenOnFullDisk(t *testing.T) {
+	for free := int64(0); free < 400<<10; free += 7_001 {
+		c := newCrowd(t, uint64(free))
+		c.disk.Take(crowdDisk)
+		c.disk.Take(-free)
+		s, err := openDisk(c.disk, ".", c.opts)
+		if err == nil {
+			c.store = s
+			c.write()
+			c.must("close", s.Close())
+		} else if !errors.Is(dirError(err), ErrDiskFull) {
+			t.Fatalf("%d bytes free: %v", free, err)
+		}
+		c.disk.Take(-crowdDisk / 2)
+		c.open()
+		if !c.write() {
+			t.Fatalf("%d bytes free: no room afterwards", free)
+		}
+		c.must("close", c.store.Close())
+	}
+}
