@@ -46,18 +46,26 @@ type diskFiller struct {
 	stored map[samsa.TopicPartition][]samsa.Record
 }
 
-// fill produces records to topics, in turn, until ErrDiskFull.
+// fill produces records to topics, in turn, until ErrDiskFull, with nothing to be given back.
 func (d *diskFiller) fill(t *testing.T, topics ...string) {
 	t.Helper()
 	ctx := patient(t)
+	compacted := false
 	for i := 0; ; i++ {
 		value := bytes.Repeat(fmt.Appendf(nil, "%8d", i), 16<<10)
 		err := d.produce(ctx, samsa.Record{Topic: topics[i%len(topics)], Value: value})
-		if errors.Is(err, samsa.ErrDiskFull) {
-			return
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			compacted = false
+		case !errors.Is(err, samsa.ErrDiskFull):
 			t.Fatal(err)
+		case compacted:
+			return
+		default:
+			if _, err := d.b.Compact(ctx); err != nil {
+				t.Fatal(err)
+			}
+			compacted = true
 		}
 		if i > smallDiskBytes/len(value) {
 			t.Fatal("more was stored than the disk can hold")

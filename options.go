@@ -26,9 +26,9 @@ type Options struct {
 	// Produce says how Broker.Produce works: its Acks, Compression and Partitioner;
 	// the other fields matter to producers only and must be zero.
 	Produce ProducerOptions
-	// MinFreeBytes is the room on the disk that appends leave, else they get
-	// ErrDiskFull. 0 means 64 MiB, and 32 MiB is the least. What makes room, as to delete a topic, may use
-	// the reserve down to a quarter, or 16 MiB.
+	// MinFreeBytes is how many bytes of the disk appends leave to others: while fewer are free they get
+	// ErrDiskFull. 0 means 64 MiB, or a sixteenth of a smaller file system. What makes room, as to delete a
+	// topic, and offset commits do not ask: the broker has space of its own for them.
 	MinFreeBytes int64
 	// RebuildIndex has Open make the index anew from the value files, whatever is left of it, when errors
 	// say that it is not whole: a file of the directory index is missing or damaged, or both
@@ -76,7 +76,7 @@ func (o Options) validate(dir string) error {
 	var w wrong
 	w.check(dir != "" || o.InMemory, "dir", `""`, "a directory, or Options.InMemory")
 	w.check(dir == "" || !o.InMemory, "dir", fmt.Sprintf("%q", dir), "no directory with Options.InMemory")
-	w.check(o.MinFreeBytes == 0 || o.MinFreeBytes >= minMinFreeBytes, "Options.MinFreeBytes", o.MinFreeBytes, "0, or at least 32 MiB")
+	w.check(o.MinFreeBytes >= 0, "Options.MinFreeBytes", o.MinFreeBytes, "0 or more")
 	w.check(o.RetentionInterval >= 0, "Options.RetentionInterval", o.RetentionInterval, "0 or more")
 	w.check(o.MaxUpdateRetries >= -1, "Options.MaxUpdateRetries", o.MaxUpdateRetries, "-1 or more")
 	if err := o.TopicDefaults.Validate(); err != nil {
@@ -94,7 +94,6 @@ func (o Options) validate(dir string) error {
 }
 
 const (
-	minMinFreeBytes          = 32 << 20
 	defaultUpdateRetries     = 10
 	defaultRetentionInterval = 5 * time.Minute // Kafka's log.retention.check.interval.ms
 )

@@ -79,10 +79,10 @@ func (p *space) measure() error {
 		if total <= 0 {
 			return size
 		}
-		return max(least, min(size, total/16))
+		return max(least, min(size, total/64))
 	}
-	p.least = cmp.Or(p.s.opts.fileSize, fits(64<<10, valueFileMin))
-	p.tableSize = cmp.Or(p.s.opts.tableSize, fits(64<<10, tableSize))
+	p.least = cmp.Or(p.s.opts.fileSize, fits(256<<10, valueFileMin))
+	p.tableSize = cmp.Or(p.s.opts.tableSize, fits(256<<10, tableSize))
 	p.tables.need = leastSpares * p.tableSize
 	return nil
 }
