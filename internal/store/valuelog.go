@@ -98,11 +98,11 @@ func (l *valueLog) append(f *frame, commit, ms uint64) (*logFile, int64, error) 
 			return nil, 0, err
 		}
 	}
-	l.soil(file)
 	at, err := l.add(file, f, commit, ms)
 	if err != nil {
 		return nil, 0, err
 	}
+	l.soil(file) // not before: a sync meanwhile would leave it clean, and the frame may be its last
 	if f.length > frameHeaderSize { // else nobody needs it
 		l.mu.Lock()
 		l.written = commit
