@@ -219,8 +219,8 @@ func (s *diskStore) writeTree(spares bool) ([]tableInfo, error) {
 			}
 			hides = hides && was
 		}
-		if i.deleted && !hides {
-			continue
+		if i.deleted && !hides && c.counts != nil {
+			continue // a spill keeps it: it counts in its file until a later one is read
 		}
 		if err := w.add(i); err != nil {
 			return nil, w.abort(err)

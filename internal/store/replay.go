@@ -225,7 +225,9 @@ func (r *replay) walk() error {
 	r.synced = max(r.next, r.checkpoint().position.commit) - 1
 	for i, f := range r.files {
 		if r.whole != nil && f.first > r.next && (i == 0 || r.files[i-1].bad == nil) {
-			r.next = f.first // of the files between nothing was alive
+			if err := r.pass(i); err != nil {
+				return err
+			}
 		}
 		if f.start == fileHeaderSize && f.first != r.next { // what would be before it is missing
 			return r.stop(i, 0, nil)
@@ -244,6 +246,48 @@ func (r *replay) walk() error {
 		}
 	}
 	return nil
+}
+
+// pass goes on with the i-th file, if nothing was alive of those between it and the one before. With a
+// manifest that is so up to its position. Without one somebody must say that what is between was durable:
+// else the power may have taken it, if it is not only the end of the file before that is missing.
+func (r *replay) pass(i int) error {
+	f, rank := r.files[i], r.whole.rank()
+	before := uint64(0)
+	if i > 0 {
+		before = r.files[i-1].rank
+	}
+	if rank > 0 && f.rank > rank || rank == 0 && f.rank == before+1 {
+		return nil // it does not begin where the one before ends
+	}
+	if rank == 0 && (r.owner != r.boot || r.boot == [16]byte{}) {
+		vouched, err := r.vouched(i)
+		if err != nil {
+			return err
+		}
+		if !vouched {
+			return damaged(f.number, fmt.Sprintf("commits %d to %d before it are missing, and nothing says that they were given up", r.next, f.first-1))
+		}
+	}
+	r.next = f.first
+	return nil
+}
+
+// vouched reports whether a frame says that what is before the i-th file was durable.
+func (r *replay) vouched(i int) (bool, error) {
+	first := r.files[i].first
+	for _, f := range r.files[i:] {
+		b, err := f.load(fileHeaderSize)
+		if err != nil {
+			return false, err
+		}
+		for h := range wholeFrames(b, first, f.limit) {
+			if h.synced+1 >= first {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // walkFile reads the frames of f, and applies them.

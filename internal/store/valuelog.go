@@ -102,7 +102,7 @@ func (l *valueLog) append(f *frame, commit, ms uint64) (*logFile, int64, error) 
 	if err != nil {
 		return nil, 0, err
 	}
-	l.soil(file) // not before: a sync meanwhile would leave it clean, and the frame may be its last
+	l.soil(file)                    // not before: a sync meanwhile would leave it clean, and the frame may be its last
 	if f.length > frameHeaderSize { // else nobody needs it
 		l.mu.Lock()
 		l.written = commit
