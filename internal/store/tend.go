@@ -37,11 +37,13 @@ func (s *diskStore) press() {
 	s.tending.wake()
 }
 
-// wait waits while the tree is twice as large as it should be, and a checkpoint is on its way.
+// wait waits while a checkpoint is on its way, and the tree is twice as large as it should be, or so is what was
+// written since the last, with much garbage among the files.
 func (s *diskStore) wait() {
 	for {
 		s.mu.RLock()
-		over := s.tree.Len() >= 2*s.opts.treeEntries || s.memory >= 2*s.opts.treeBytes
+		over := s.tree.Len() >= 2*s.opts.treeEntries || s.memory >= 2*s.opts.treeBytes ||
+			max(s.grown, s.rolled*s.space.least) >= 2*s.span && s.bloatedLocked()
 		over = over && s.stuck == nil && s.failed == nil
 		turned := s.turned
 		s.mu.RUnlock()
@@ -52,6 +54,19 @@ func (s *diskStore) wait() {
 		<-turned
 	}
 }
+
+// bloatedLocked reports whether the value files have so much more than what is alive that writers wait.
+func (s *diskStore) bloatedLocked() bool {
+	size, alive := int64(0), int64(0)
+	for _, f := range s.version.files {
+		size += f.size
+		alive += f.live
+	}
+	return size > alive+alive/2+bloat
+}
+
+// bloat is how much there may be beside half as much again as is alive.
+const bloat = 64 << 20
 
 // tend does what is due: it makes checkpoints and gives space back.
 func (s *diskStore) tend() {
