@@ -122,6 +122,7 @@ type blackout struct {
 
 	mu   sync.Mutex // guards what follows
 	told []string   // since found
+	sure int        // lines of told that were told before the last death; -1 for all
 	died *death
 }
 
@@ -130,7 +131,8 @@ type death struct {
 	disk  *vfstest.Disk
 	power bool
 	call  vfstest.Call
-	told  []string
+	told  []string // until the copy was made, as others go on meanwhile
+	sure  int      // of these, lines before that
 
 	sums          []uint64 // of the recorder
 	done, durable int      // commits that must be there, and those that must be there after a loss of power
@@ -166,7 +168,9 @@ func (o *blackout) arm(calls int, dead func()) {
 		}
 		d := &death{power: power, call: c}
 		o.mu.Lock()
-		d.told = o.told[:len(o.told):len(o.told)]
+		if d.sure = o.sure; d.sure < 0 {
+			d.sure = len(o.told)
+		}
 		o.mu.Unlock()
 		o.rec.mu.Lock()
 		d.done, d.durable = o.rec.done, o.rec.durable
@@ -183,6 +187,7 @@ func (o *blackout) arm(calls int, dead func()) {
 		d.sums = slices.Clone(o.rec.sums) // after the copy was made, as others go on meanwhile
 		o.rec.mu.Unlock()
 		o.mu.Lock()
+		d.told = o.told[:len(o.told):len(o.told)]
 		o.died = d
 		o.mu.Unlock()
 		dead()
@@ -199,7 +204,7 @@ func (o *blackout) dead() bool {
 // bury goes on with what the death has left.
 func (o *blackout) bury() {
 	d := o.died
-	o.disk, o.told, o.died = d.disk, d.told, nil
+	o.disk, o.told, o.sure, o.died = d.disk, d.told, d.sure, nil
 	o.power = o.power || d.power
 	o.rec.sums, o.rec.done, o.rec.durable = d.sums, d.done, d.durable
 	if d.power && o.small.Boot != [16]byte{} {
@@ -231,9 +236,10 @@ func (o *blackout) live() {
 		return
 	}
 	found := lookAt(t, b, o.seed)
-	all, kept := promised(t, o.told, o.power)
+	all, _ := promised(t, o.told, o.power)
+	_, kept := promised(t, o.told[:o.sure], o.power)
 	found.check(t, o.found, all, kept)
-	o.found, o.told, o.power = found, nil, false
+	o.found, o.told, o.sure, o.power = found, nil, -1, false
 	if t.Failed() {
 		return
 	}
