@@ -30,8 +30,9 @@ type diskStore struct {
 	files     *valueLog
 	space     *space
 	manifests *manifests
-	tending   job // checkpoints, and what gives space back
-	merging   job // of runs
+	tending   job  // checkpoints, and what gives space back
+	told      bool // of a full disk; used by tending
+	merging   job  // of runs
 
 	writing  sync.Mutex // held by who appends; guards what follows
 	frame    frame
@@ -60,6 +61,7 @@ type diskStore struct {
 	rolled  int64        // value files since then
 	span    int64        // as many call for the next one
 	pressed bool         // the disk is full: whatever can be given back is needed
+	giving  int          // how many give files back now
 	version *version
 	stuck   error         // why the last checkpoint was not made, of ErrDiskFull
 	turned  chan struct{} // closed when a checkpoint has ended

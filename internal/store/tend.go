@@ -38,12 +38,13 @@ func (s *diskStore) press() {
 }
 
 // wait waits while a checkpoint is on its way, and the tree is twice as large as it should be, or so is what was
-// written since the last, with much garbage among the files.
+// written since the last, with much garbage among the files. With even more of it, it waits while files are given back.
 func (s *diskStore) wait() {
 	for {
 		s.mu.RLock()
 		over := s.tree.Len() >= 2*s.opts.treeEntries || s.memory >= 2*s.opts.treeBytes ||
-			max(s.grown, s.rolled*s.space.least) >= 2*s.span && s.bloatedLocked()
+			max(s.grown, s.rolled*s.space.least) >= 2*s.span && s.bloatedLocked(bloat) ||
+			s.giving > 0 && s.bloatedLocked(bloat+bloat/2)
 		over = over && s.stuck == nil && s.failed == nil
 		turned := s.turned
 		s.mu.RUnlock()
@@ -55,17 +56,17 @@ func (s *diskStore) wait() {
 	}
 }
 
-// bloatedLocked reports whether the value files have so much more than what is alive that writers wait.
-func (s *diskStore) bloatedLocked() bool {
+// bloatedLocked reports whether the value files have so many bytes beside half as much again as is alive.
+func (s *diskStore) bloatedLocked(more int64) bool {
 	size, alive := int64(0), int64(0)
 	for _, f := range s.version.files {
 		size += f.size
 		alive += f.live
 	}
-	return size > alive+alive/2+bloat
+	return size > alive+alive/2+more
 }
 
-// bloat is how much there may be beside half as much again as is alive.
+// bloat is how much of that there may be before writers wait.
 const bloat = 64 << 20
 
 // tend does what is due: it makes checkpoints and gives space back.
@@ -94,7 +95,11 @@ func (s *diskStore) tend() {
 	if errors.Is(err, errStopped) {
 		return
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		s.told = false
+	case !s.told || !errors.Is(err, ErrDiskFull): // a full disk is met again and again
+		s.told = errors.Is(err, ErrDiskFull)
 		s.log.Warn("giving space back failed", zap.String("directory", s.dir), zap.Error(err))
 	}
 	s.merging.wake()
@@ -142,6 +147,8 @@ const movedBytes = 64 << 20
 // by the time it returns, but was not when it was called, is for the next call. stop says why to
 // return before.
 func (s *diskStore) giveBack(thorough bool, stop func() error) error {
+	s.give(1)
+	defer s.give(-1)
 	last := s.files.current() // what is copied lies behind it
 	moved := int64(0)
 	for {
@@ -164,6 +171,15 @@ func (s *diskStore) giveBack(thorough bool, stop func() error) error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// give counts who gives files back, and wakes who waits when one has ended.
+func (s *diskStore) give(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.giving += n; s.giving == 0 {
+		s.turnLocked()
 	}
 }
 
