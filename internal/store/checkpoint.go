@@ -304,10 +304,28 @@ func (s *diskStore) record(m *manifest) error {
 	if err := s.fs.SyncDir(indexName); err != nil {
 		return err
 	}
+	s.files.entered() // it is told now
+	m.durable = s.files.durable()
 	if err := s.manifests.write(m); err != nil {
 		return full(err)
 	}
 	s.manifest = m
+	return nil
+}
+
+// witness has the manifest say how far all is durable, when a value file has begun since: if that goes missing, it is
+// known. It can wait when the disk is full.
+func (s *diskStore) witness() error {
+	if !s.files.entered() {
+		return nil
+	}
+	s.manifesting.Lock()
+	defer s.manifesting.Unlock()
+	m := *s.manifest
+	m.nextTable, m.nextFile = s.space.numbers()
+	if err := s.record(&m); !errors.Is(err, ErrDiskFull) {
+		return err
+	}
 	return nil
 }
 

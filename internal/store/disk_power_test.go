@@ -274,7 +274,7 @@ func (l *life) damage(disk *vfstest.Disk) string {
 	}
 	i := l.r.IntN(len(infos))
 	f, b, used := l.read(disk, infos[i].Name)
-	newest := true // of those with frames: that all of it is missing is known by a checkpoint only
+	newest := true // of those with frames
 	for _, later := range infos[i+1:] {
 		if _, _, n := l.read(disk, later.Name); n > fileHeaderSize {
 			newest = false
@@ -283,7 +283,7 @@ func (l *life) damage(disk *vfstest.Disk) string {
 	name, size := valuesName+"/"+infos[i].Name, int64(len(b))
 	at := int64(l.r.IntN(used))
 	switch what := l.r.IntN(8); {
-	case what == 0 && !newest:
+	case what == 0:
 		err = disk.Remove(name)
 	case what == 1 && !newest:
 		err = f.WriteAt(at/512*512, make([]byte, min(512, size-at/512*512)))

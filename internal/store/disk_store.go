@@ -559,6 +559,9 @@ func (s *diskStore) sync() error {
 	if err := s.files.sync(false); err != nil {
 		return s.fail(err)
 	}
+	if err := s.witness(); err != nil {
+		return s.fail(err)
+	}
 	return s.mark()
 }
 
@@ -650,6 +653,9 @@ func (s *diskStore) finish() error {
 		return err
 	}
 	if err := s.files.sync(true); err != nil {
+		return s.fail(err)
+	}
+	if err := s.witness(); err != nil {
 		return s.fail(err)
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 //	magic "samsa/m\n" | version u32 = 1 | length of the body u32 | hash u64 | body
 //
 //	body     sequence u64 | boot 16 |
-//	         position: file, offset, commit, chain u64 |
+//	         position: file, offset, commit, chain u64 | durable |
 //	         next table, next file |
 //	         runs: number, for each: tables: number, for each:
 //	           number, size, hash u64, entries, length of first, first, length of last, last |
@@ -45,6 +45,7 @@ type manifest struct {
 	boot      [16]byte      // of the machine that wrote it, see opBegin
 	sequence  uint64        // rises by one with every write; odd ones are in MANIFEST.1
 	position  position      // frames before it are in the runs, or dead
+	durable   uint64        // commits up to it were, when it was written
 	runs      [][]tableInfo // newest first; the tables of one in the order of their keys
 	nextTable uint64        // number that no table has had
 	files     []fileInfo    // value files that count, by number, up to the position's
@@ -108,6 +109,7 @@ func (m *manifest) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(m.position.offset))
 	b = binary.AppendUvarint(b, m.position.commit)
 	b = binary.BigEndian.AppendUint64(b, m.position.chain)
+	b = binary.AppendUvarint(b, m.durable)
 	b = binary.AppendUvarint(b, m.nextTable)
 	b = binary.AppendUvarint(b, m.nextFile)
 	b = binary.AppendUvarint(b, uint64(len(m.runs)))
@@ -200,6 +202,7 @@ func (r *manifestReader) manifest() *manifest {
 	m := &manifest{sequence: r.fixed()}
 	copy(m.boot[:], r.take(16))
 	m.position = position{file: r.uvarint(), offset: r.int(), commit: r.uvarint(), chain: r.fixed()}
+	m.durable = r.uvarint()
 	m.nextTable, m.nextFile = r.uvarint(), r.uvarint()
 	for range r.count(minRun) {
 		var run []tableInfo

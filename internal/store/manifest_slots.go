@@ -84,7 +84,7 @@ func (s *manifests) read() (*manifest, error) {
 		return nil, s.checkUnused()
 	}
 	s.sequence = newest.sequence
-	if newest.position == (position{}) {
+	if newest.position == (position{}) && newest.durable == 0 {
 		return nil, nil
 	}
 	return newest, nil

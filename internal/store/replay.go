@@ -222,7 +222,10 @@ func (f *replayedFile) load(from int64) ([]byte, error) {
 // walk finds the frames that count.
 func (r *replay) walk() error {
 	r.next = max(1, r.known.position.commit)
-	r.synced = max(r.next, r.checkpoint().position.commit) - 1
+	r.synced = max(r.next-1, r.checkpoint().durable)
+	if p := r.checkpoint().position.commit; p > 0 {
+		r.synced = max(r.synced, p-1)
+	}
 	for i, f := range r.files {
 		if r.whole != nil && f.first > r.next && (i == 0 || r.files[i-1].bad == nil) {
 			if err := r.pass(i); err != nil {
@@ -244,6 +247,9 @@ func (r *replay) walk() error {
 		if f.bad != nil || i+1 < len(r.files) {
 			return r.stop(i, f.end, f.bad)
 		}
+	}
+	if r.synced >= r.next {
+		return fmt.Errorf("%w: %w: commit %d is missing, and commits up to %d were durable", ErrCorrupt, errDamaged, r.next, r.synced)
 	}
 	return nil
 }

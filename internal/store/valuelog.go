@@ -26,6 +26,7 @@ type valueLog struct {
 	newest  *logFile   // nil before the first
 	dirty   []*logFile // have frames that are not fsynced, the oldest first
 	entry   bool       // the directory has an entry that is not durable
+	fresh   bool       // an entry has become durable, and no manifest tells
 	written uint64     // the last commit of a file
 
 	syncing sync.Mutex // held by who fsyncs
@@ -164,6 +165,15 @@ func (l *valueLog) durable() uint64 {
 	return l.synced
 }
 
+// entered reports whether since it was asked last a file has begun that is durable, or all was synced.
+func (l *valueLog) entered() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fresh := l.fresh
+	l.fresh = false
+	return fresh
+}
+
 // sync makes all frames durable that are written when it is called. One fsync serves all who
 // wait for it. With all that is so of frames too that nobody needs.
 func (l *valueLog) sync(all bool) error {
@@ -192,6 +202,7 @@ func (l *valueLog) sync(all bool) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.fresh = l.fresh || entry || all
 	l.synced = max(l.synced, target)
 	return nil
 }
