@@ -32,6 +32,7 @@ type compactor struct {
 	// Used by whoever has the turn.
 	changes topic.Changes             // what the sweeps have seen of the catalogue
 	limited map[*topic.Topic]struct{} // those with a limit in bytes
+	bounded bool                      // see bound
 
 	mu     sync.Mutex // guards what follows
 	last   time.Time  // when the last full sweep ended
@@ -114,7 +115,11 @@ func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 	}
 	var done Compaction
 	var errs []error
+	seen := k.b.committer.Stats().Bytes
 	topics, deleted := k.catchUp()
+	if !k.bounded {
+		k.bound(seen)
+	}
 	if full {
 		topics = k.b.catalogue.List()
 	}
@@ -142,7 +147,24 @@ func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 		errs = append(errs, k.expireProducers(ctx))
 	}
 	k.note(full, done.Removed)
-	return done, errors.Join(errs...)
+	err := errors.Join(errs...)
+	if err != nil {
+		seen = k.b.committer.Stats().Bytes // they wait for a sweep that is made, not for one that succeeds
+	}
+	k.bound(seen)
+	return done, err
+}
+
+// maxAhead is how many bytes producers may be ahead of sweeps, where a topic has a limit in bytes.
+const maxAhead = 32 << 20
+
+// bound has producers wait for the next sweep when much was written since one had seen so many bytes.
+func (k *compactor) bound(seen int64) {
+	if k.bounded = len(k.limited) > 0; k.bounded {
+		k.b.committer.Bound(seen + maxAhead)
+	} else {
+		k.b.committer.Bound(0)
+	}
 }
 
 // swept reports whether there was a full sweep.
@@ -165,7 +187,7 @@ func (k *compactor) note(full bool, removed Removed) {
 	}
 }
 
-// maxTrims is how many partitions are trimmed together, with one fsync.
+// maxTrims is how many partitions are trimmed together.
 const maxTrims = 500
 
 // sweepJob is the sweep of one partition.

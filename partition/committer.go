@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -41,12 +42,13 @@ type Committer struct {
 	ahead   []*Tx      // go before queue
 	queue   []*Tx
 	waiting int       // of both, those that somebody waits for in Do
-	leading bool      // somebody commits, or is about to; true while something is queued
+	leading bool      // somebody commits, or is about to; true while something is ready
 	heir    *Tx       // whose Do was given the lead, the last time that it was passed on
 	parked  []*parked // held by faults, in the order of the calls
 	failed  error     // wraps log.ErrFailed
 	closed  bool      // Submit refuses
 	stats   Stats
+	bound   int64   // of stats.Bytes, see Bound; 0 is none
 	full    *Waiter // woken when the disk is full, when set
 	alarm   *Waiter // woken every alarmBytes, when set
 	alarmed int64   // stats.Bytes when it was woken last
@@ -162,7 +164,7 @@ func (c *Committer) enter(tx *Tx) (lead bool) {
 	c.mu.Lock()
 	err := c.queueLocked(tx)
 	switch {
-	case err != nil || c.leading:
+	case err != nil || c.leading || !c.readyLocked():
 	case tx.waits:
 		c.leading, lead = true, true
 	default:
@@ -237,10 +239,11 @@ func (c *Committer) Failed() error {
 func (c *Committer) Close() {
 	c.probes.Release()
 	c.mu.Lock()
-	if !c.closed && !c.leading {
-		close(c.idle)
-	}
+	first := !c.closed
 	c.closed = true
+	if first && !c.leading {
+		c.passLocked() // what was held back, or nothing
+	}
 	c.mu.Unlock()
 	<-c.idle
 	c.syncer.close() // nothing is committed any more
@@ -260,6 +263,33 @@ func (c *Committer) meetFull() {
 	defer c.mu.Unlock()
 	if c.full != nil {
 		c.full.Wake()
+	}
+}
+
+// Bound holds back transactions that append, once so many bytes of batches were stored as Stats counts
+// them, until the bound is higher; 0 is none. Others pass them. It is for who must keep up with
+// those who write.
+func (c *Committer) Bound(bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bound = bytes
+	c.resumeLocked()
+}
+
+// readyLocked reports whether there is a transaction to be committed.
+func (c *Committer) readyLocked() bool {
+	held := c.heldLocked()
+	return len(c.ahead) > 0 || slices.ContainsFunc(c.queue, func(tx *Tx) bool { return !tx.held(held) })
+}
+
+func (c *Committer) heldLocked() bool {
+	return c.bound > 0 && c.stats.Bytes >= c.bound && !c.closed && c.failed == nil
+}
+
+// resumeLocked has somebody lead if something is ready and nobody does.
+func (c *Committer) resumeLocked() {
+	if !c.leading && c.readyLocked() {
+		c.passLocked()
 	}
 }
 
@@ -292,6 +322,7 @@ func (c *Committer) fail(err error) error {
 	default:
 		c.failed = fmt.Errorf("%w: %w", log.ErrFailed, err)
 	}
+	c.resumeLocked()
 	c.logger.Error("write to the store failed, no more writes until it is opened again", zap.Error(err))
 	return c.failed
 }

@@ -36,7 +36,7 @@ func (c *Committer) lead(own *Tx) (w word) {
 		w = wordSync
 	}
 	c.mu.Lock()
-	if own == nil && len(c.ahead)+len(c.queue) > 0 && c.firstLocked() == nil {
+	if own == nil && c.readyLocked() && c.firstLocked() == nil {
 		w = wordLead
 	} else {
 		c.passLocked()
@@ -84,9 +84,10 @@ func (c *Committer) firstLocked() *Tx {
 	if c.waiting == 0 {
 		return nil
 	}
+	held := c.heldLocked()
 	for _, queue := range [...][]*Tx{c.ahead, c.queue} {
 		for _, tx := range queue[:min(len(queue), maxGroupTxs)] {
-			if tx.waits && tx.state.Load() == txQueued {
+			if tx.waits && !tx.held(held) && tx.state.Load() == txQueued {
 				return tx
 			}
 		}
@@ -100,8 +101,9 @@ func (c *Committer) passLocked() {
 	c.heir = c.firstLocked()
 	switch {
 	case c.heir != nil:
+		c.leading = true
 		c.heir.word <- wordLead
-	case len(c.ahead)+len(c.queue) > 0:
+	case c.readyLocked():
 		c.beginLocked()
 	default:
 		c.leading = false
@@ -123,22 +125,31 @@ func (c *Committer) beginLocked() {
 // takeLocked moves transactions to g: of those that go ahead, or else of the queue.
 func (c *Committer) takeLocked(g *group) {
 	if len(c.ahead) > 0 {
-		c.ahead = c.takeFrom(c.ahead, g)
+		c.ahead = c.takeFrom(c.ahead, g, false)
 		return
 	}
-	c.queue = c.takeFrom(c.queue, g)
+	c.queue = c.takeFrom(c.queue, g, c.heldLocked())
 }
 
+// held reports whether tx is held back while those that append are.
+func (t *Tx) held(held bool) bool { return held && len(t.Appends) > 0 }
+
 // takeFrom moves transactions from the head of queue to g, up to maxGroupBytes unless the
-// first has more, and returns the rest.
-func (c *Committer) takeFrom(queue []*Tx, g *group) (rest []*Tx) {
+// first has more, and returns the rest; with held those that append are passed.
+func (c *Committer) takeFrom(queue []*Tx, g *group, held bool) (rest []*Tx) {
 	limits := c.limits
 	limits.Bytes = min(limits.Bytes, maxGroupBytes)
 	var size cost
-	n := 0
-	for _, tx := range queue {
+	n, kept := 0, 0
+	for at, tx := range queue {
+		if tx.held(held) {
+			queue[kept] = tx
+			kept++
+			continue
+		}
 		more := tx.size
 		if n > 0 && (n == maxGroupTxs || !size.plus(more).within(limits)) {
+			kept += copy(queue[kept:], queue[at:])
 			break
 		}
 		n++
@@ -151,10 +162,9 @@ func (c *Committer) takeFrom(queue []*Tx, g *group) (rest []*Tx) {
 		size = size.plus(more)
 		g.txs = append(g.txs, tx)
 	}
-	left := copy(queue, queue[n:])
-	clear(queue[left:])
+	clear(queue[kept:])
 	g.bytes = size.bytes
-	return queue[:left]
+	return queue[:kept]
 }
 
 // prepare stages g's transactions, and answers those that cannot be stored. The store is asked

@@ -411,3 +411,41 @@ func TestLeaderYieldsWhileThatHelps(t *testing.T) {
 		}
 	})
 }
+
+// Beyond the bound those that append wait, and others pass them, whoever leads. A higher bound, a failure
+// and Close end that.
+func TestBound(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		s.Bound(1000)
+		s.submit("first", appends(p, sized(t, 1000)))
+		s.hears("first")
+		s.submit("held", appends(p, batch(t, "a")))
+		s.do(t.Context(), "held too", appends(p, batch(t, "b")))
+		s.do(t.Context(), "plain", writes("x"))
+		s.submit("plain too", writes("y"))
+		s.hears("plain", "plain too")
+		ctx, cancel := context.WithCancel(t.Context())
+		s.do(ctx, "withdrawn", appends(p, batch(t, "c")))
+		cancel()
+		s.hears("withdrawn: context canceled")
+		s.Bound(1001) // is below what is stored
+		s.hears()
+		s.Bound(10_000)
+		s.hears("held", "held too")
+		s.Bound(1)
+		s.submit("closing", appends(p, batch(t, "d")))
+		s.hears()
+		s.Close()
+		s.hears("closing")
+	})
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		s.submit("first", appends(p, batch(t, "a")))
+		s.Bound(1)
+		s.submit("held", appends(p, batch(t, "b")))
+		s.desk.set(func(d *desk) { d.commit = func(int) error { return errBroken } })
+		s.submit("plain", writes("x"))
+		s.hears("first", "plain: failed", "held: failed")
+	})
+}

@@ -22,9 +22,9 @@ type Move struct {
 }
 
 // Trim moves log start offsets, and then removes the batches that end before them, as well
-// as those that an earlier Trim had to leave. The new log starts are fsynced, once for all
-// moves, before the first batch goes, so that nothing that is gone comes back; readers
-// before them get ErrOffsetOutOfRange. ctx ends it between transactions. What was removed
+// as those that an earlier Trim had to leave. The new log starts come first, and commits outlive a
+// power cut in their order: nothing that is gone comes back. Readers before them get
+// ErrOffsetOutOfRange. ctx ends it between transactions. What was removed
 // is returned for each move, also with an error. The caller has the Turn of every
 // partition.
 func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
@@ -52,9 +52,9 @@ func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
 	return done, errors.Join(err, e.Wait())
 }
 
-// moveStarts makes new log starts durable and then visible.
+// moveStarts stores new log starts and then makes them visible.
 func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
-	tx := &Tx{Essential: true, Ahead: true, Synced: true}
+	tx := &Tx{Essential: true, Ahead: true}
 	starts, passed := make([]int64, len(moves)), make([]int64, len(moves))
 	for i, m := range moves {
 		starts[i] = min(m.Start, m.Partition.HighWatermark())
@@ -104,10 +104,10 @@ func (p *Partition) Turn(ctx context.Context) (release func(), err error) {
 // Log returns the partition's log, for who cleans it.
 func (p *Partition) Log() *log.Log { return p.log }
 
-// Commit writes b as a transaction that may use the disk's reserve, and waits for it; for
-// who cleans a log.
+// Commit writes b as a transaction that may use the disk's reserve and goes ahead, and waits for it;
+// for who cleans a log.
 func (c *Committer) Commit(b *store.Batch) error {
-	tx := &Tx{Essential: true}
+	tx := &Tx{Essential: true, Ahead: true}
 	tx.Writes.Append(b)
 	return c.Do(tx)
 }
