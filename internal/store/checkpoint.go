@@ -16,6 +16,7 @@ import (
 type checkpoint struct {
 	at     position
 	tree   *itemTree
+	grown  int64             // bytes of frames since the one before
 	files  []*logFile        // as of then
 	counts map[uint64]counts // likewise, by number
 	moved  map[uint64]bool   // all that counted of these files was copied
@@ -101,8 +102,9 @@ func (s *diskStore) checkpoint() error {
 	return err
 }
 
-// turnLocked wakes who waits for a checkpoint to end.
+// turnLocked wakes who waits for a checkpoint to end, or for space that was given back.
 func (s *diskStore) turnLocked() {
+	s.crowded = s.crowdedLocked()
 	close(s.turned)
 	s.turned = make(chan struct{})
 }
@@ -139,7 +141,7 @@ func (s *diskStore) freeze() bool {
 		s.mu.Unlock()
 		return false
 	}
-	c := &checkpoint{at: s.files.position(s.commit), tree: s.tree, files: s.version.files, counts: map[uint64]counts{}, moved: map[uint64]bool{}}
+	c := &checkpoint{at: s.files.position(s.commit), tree: s.tree, grown: s.grown, files: s.version.files, counts: map[uint64]counts{}, moved: map[uint64]bool{}}
 	for _, f := range c.files {
 		c.counts[f.number] = f.counts
 		if f.moved {
@@ -257,7 +259,10 @@ func (s *diskStore) install(infos []tableInfo) error {
 		f.dropped.Store(true)
 	}
 	dropTables(c.joined)
-	least, alive := s.space.least*4, int64(0)
+	least, alive, dead := s.space.least*4, int64(0), int64(0)
+	for _, n := range c.ended {
+		dead += n.dead
+	}
 	s.mu.Lock()
 	old := s.change(func(v *version) {
 		v.frozen, s.freezes = nil, 0
@@ -271,7 +276,11 @@ func (s *diskStore) install(infos []tableInfo) error {
 			alive += f.live
 		}
 	})
-	s.span = max(least, min(alive/4, spanMax))
+	if span := max(least, min(alive/8, spanLeast)); dead > c.grown/8 {
+		s.span = span
+	} else {
+		s.span = max(span, min(2*s.span, alive/4, spanMost))
+	}
 	s.mu.Unlock()
 	s.begun = nil
 	return s.release(old)

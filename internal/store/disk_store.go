@@ -61,7 +61,8 @@ type diskStore struct {
 	rolled  int64        // value files since then
 	span    int64        // as many call for the next one
 	pressed bool         // the disk is full: whatever can be given back is needed
-	giving  int          // how many give files back now
+	crowded bool         // garbage takes more space than it should
+	rounds  int64        // of tend that have ended
 	version *version
 	stuck   error         // why the last checkpoint was not made, of ErrDiskFull
 	turned  chan struct{} // closed when a checkpoint has ended

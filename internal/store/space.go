@@ -92,9 +92,8 @@ func (p *space) fileSize() int64 {
 	return max(p.least, min(p.s.alive()/16, valueFileMax, p.least*16))
 }
 
-// create allocates a value file with room for a frame of that size.
+// create allocates a value file.
 func (p *space) create(size int64) (*logFile, error) {
-	size = max(size, p.fileSize())
 	p.mu.Lock()
 	number := p.number
 	p.number++
@@ -119,7 +118,7 @@ func (p *space) takeFile(size int64) (*logFile, error) {
 	p.mu.Unlock()
 	if f == nil {
 		var err error
-		if f, err = p.create(size); err != nil {
+		if f, err = p.create(max(size, p.fileSize())); err != nil {
 			return nil, err
 		}
 	}
@@ -152,7 +151,7 @@ func (p *space) makeReserve() error {
 	}
 	f := scrap
 	if f == nil {
-		if f, err = p.create(0); err != nil {
+		if f, err = p.create(p.least); err != nil {
 			return err
 		}
 	}
@@ -226,7 +225,7 @@ func (p *space) makeSpare(size int64) error {
 	if done {
 		return nil
 	}
-	f, err := p.create(size)
+	f, err := p.create(max(size, p.fileSize()))
 	if err != nil {
 		return err
 	}

@@ -10,11 +10,12 @@ import (
 )
 
 // What calls for a checkpoint: so many items in the tree, so many bytes of them, or as many bytes
-// of frames, or of files, as a quarter of what is alive.
+// of frames, or of files, as an eighth of what is alive: more where little of it ends.
 const (
 	treeEntries = 100_000
 	treeBytes   = 16 << 20
-	spanMax     = 128 << 20
+	spanLeast   = 64 << 20  // of a large store
+	spanMost    = 256 << 20 // where checkpoints find little that has ended
 )
 
 // dueLocked reports whether a checkpoint is.
@@ -37,14 +38,17 @@ func (s *diskStore) press() {
 	s.tending.wake()
 }
 
-// wait waits while a checkpoint is on its way, and the tree is twice as large as it should be, or so is what was
-// written since the last, with much garbage among the files. With even more of it, it waits while files are given back.
+// wait waits while much more has come than calls for a checkpoint, and one is on its way: memory, what
+// an open has to replay, and what waits to be given back are bounded by that. Where garbage takes too
+// much space, it waits until that is given back, or a whole round of tend was not enough.
 func (s *diskStore) wait() {
-	for {
+	for first := int64(-1); ; {
 		s.mu.RLock()
+		if first < 0 {
+			first = s.rounds
+		}
 		over := s.tree.Len() >= 2*s.opts.treeEntries || s.memory >= 2*s.opts.treeBytes ||
-			max(s.grown, s.rolled*s.space.least) >= 2*s.span && s.bloatedLocked(bloat) ||
-			s.giving > 0 && s.bloatedLocked(bloat+bloat/2)
+			s.rounds < first+2 && (s.grown >= 2*s.span || s.crowded)
 		over = over && s.stuck == nil && s.failed == nil
 		turned := s.turned
 		s.mu.RUnlock()
@@ -56,18 +60,17 @@ func (s *diskStore) wait() {
 	}
 }
 
-// bloatedLocked reports whether the value files have so many bytes beside half as much again as is alive.
-func (s *diskStore) bloatedLocked(more int64) bool {
+// crowdedLocked reports whether the value files have much more than what is alive.
+func (s *diskStore) crowdedLocked() bool {
 	size, alive := int64(0), int64(0)
 	for _, f := range s.version.files {
 		size += f.size
-		alive += f.live
+		if !f.moved {
+			alive += f.live
+		}
 	}
-	return size > alive+alive/2+more
+	return size > alive+alive/6+6*s.space.least
 }
-
-// bloat is how much of that there may be before writers wait.
-const bloat = 64 << 20
 
 // tend does what is due: it makes checkpoints and gives space back.
 func (s *diskStore) tend() {
@@ -92,16 +95,18 @@ func (s *diskStore) tend() {
 			return nil
 		})
 	}
-	if errors.Is(err, errStopped) {
-		return
-	}
 	switch {
+	case errors.Is(err, errStopped):
 	case err == nil:
 		s.told = false
 	case !s.told || !errors.Is(err, ErrDiskFull): // a full disk is met again and again
 		s.told = errors.Is(err, ErrDiskFull)
 		s.log.Warn("giving space back failed", zap.String("directory", s.dir), zap.Error(err))
 	}
+	s.mu.Lock()
+	s.rounds++
+	s.turnLocked()
+	s.mu.Unlock()
 	s.merging.wake()
 	s.space.preparing.wake()
 }
@@ -141,14 +146,12 @@ func (s *diskStore) reclaim(ctx context.Context) error {
 }
 
 // movedBytes is how much space may be waiting for a checkpoint to give it back.
-const movedBytes = 64 << 20
+const movedBytes = 32 << 20
 
 // giveBack copies what is alive of value files that have much garbage, and has them go. What is garbage
 // by the time it returns, but was not when it was called, is for the next call. stop says why to
 // return before.
 func (s *diskStore) giveBack(thorough bool, stop func() error) error {
-	s.give(1)
-	defer s.give(-1)
 	last := s.files.current() // what is copied lies behind it
 	moved := int64(0)
 	for {
@@ -174,15 +177,6 @@ func (s *diskStore) giveBack(thorough bool, stop func() error) error {
 	}
 }
 
-// give counts who gives files back, and wakes who waits when one has ended.
-func (s *diskStore) give(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.giving += n; s.giving == 0 {
-		s.turnLocked()
-	}
-}
-
 // alive returns how many bytes of the value files count.
 func (s *diskStore) alive() (n int64) {
 	s.mu.RLock()
@@ -194,7 +188,7 @@ func (s *diskStore) alive() (n int64) {
 }
 
 // worst returns the value file whose survivors are to be copied, so that it can go: the one with the
-// largest part of garbage. It is nil when that is not worth it: a third of what is alive may be
+// largest part of garbage. It is nil when that is not worth it: an eighth of what is alive may be
 // garbage, and thorough or not, an eighth of a file. Files from last on are not looked at.
 func (s *diskStore) worst(thorough bool, last *logFile) *logFile {
 	if last == nil {
@@ -227,7 +221,7 @@ func (s *diskStore) worst(thorough bool, last *logFile) *logFile {
 	switch {
 	case tombs > alive/8+slack && oldest != nil:
 		return oldest // most of them are needed no more when it is gone
-	case thorough || garbage > alive/3+slack:
+	case thorough || garbage > alive/8+slack:
 		return worst
 	}
 	return nil
@@ -253,6 +247,7 @@ func (s *diskStore) collect(f *logFile, pressed bool) error {
 	s.mu.Lock()
 	f.moved, f.unread = err == nil, bad
 	s.grown = max(s.grown, 1) // the next checkpoint has something to do: f goes
+	s.turnLocked()
 	s.mu.Unlock()
 	if bad { // others are worth it still
 		s.log.Error("a value file is damaged, what is alive of it is not moved", zap.String("directory", s.dir), zap.Error(err))
