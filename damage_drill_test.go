@@ -604,6 +604,8 @@ func TestDamagedPlaces(t *testing.T) {
 				r = startReader(t)
 				continue
 			}
+			// Of a value file that was never synced nothing tells.
+			d.Cut = d.Cut || v.kept != nil && h.what == "missing" && class == ".log" && len(d.Told) == 0
 			outcome, wrong := v.judge(d)
 			for _, text := range wrong[:min(len(wrong), 5)] {
 				t.Errorf("%s: %s: %s: %s (refused %q, told %.800s)", v.name, h, outcome, text, d.Refused, strings.Join(d.Told, "; "))
