@@ -69,7 +69,7 @@ func (s *diskStore) crowdedLocked() bool {
 			alive += f.live
 		}
 	}
-	return size > alive+alive/6+6*s.space.least
+	return size > alive+alive/8+6*s.space.least
 }
 
 // tend does what is due: it makes checkpoints and gives space back.
