@@ -143,6 +143,7 @@ func TestDiskFullUntilOthersMakeRoom(t *testing.T) {
 
 	mustClose(t, d.b)
 	d.b = openSmall(t, disk)
+	d.fill(t, "keep") // what the close gave back
 	d.full(t, "keep")
 	d.check(t)
 
@@ -185,6 +186,7 @@ func TestDiskFullUntilTopicDeleted(t *testing.T) {
 	}
 	mustClose(t, d.b)
 	d.b = openSmall(t, disk)
+	d.fill(t, "waste") // what the close gave back
 	d.full(t, "waste")
 	d.check(t)
 	mustClose(t, d.b)
