@@ -26,9 +26,9 @@ import (
 // A frame without operations only says what is durable.
 //
 // The ranks of files rise in the order in which they began; their names say nothing, as files are
-// allocated before they are needed. Commits are numbered without gaps. The first commit of a file says besides that frames from it
-// on in files before it do not count: what was found after an unclean end is written anew, in a file
-// whose header is written last. The hash (xxhash64) covers the frame from its length to its last
+// allocated before they are needed. Commits are numbered without gaps. The first commit of a file says
+// besides that frames from it on in files before it do not count: what was found after an unclean
+// end is written anew, in a file whose header is written last. The hash (xxhash64) covers the frame from its length to its last
 // operation, without itself; that of a large value, one of 1 KiB and more, stands in its
 // operation. A frame that names another one before it is of a history that was cut. synced is the
 // last commit that was known to be fsynced, with all before it, when the frame was written.
