@@ -48,10 +48,11 @@ type replay struct {
 // replayedFile is a value file as it was found.
 type replayedFile struct {
 	*logFile
-	start int64  // what lies before it is in the checkpoint
-	limit uint64 // commits from it on are superseded by a younger file
-	bad   error  // why the frames end, if not with zeros
-	ends  int64  // where the checkpoint says that it ends at least
+	start  int64  // what lies before it is in the checkpoint
+	limit  uint64 // commits from it on are superseded by a younger file
+	bad    error  // why the frames end, if not with zeros
+	ends   int64  // where the checkpoint says that it ends at least
+	closed bool   // it ends there: what lies behind was written once more elsewhere
 }
 
 // foundFrame is a frame that is whole and in its place.
@@ -159,7 +160,8 @@ func (r *replay) sort(f *replayedFile, is fileInfo, known bool) (begun bool, err
 	if known && f.rank != is.rank {
 		return true, damaged(f.number, "its header is that of another file")
 	}
-	if f.ends = is.end; !known && f.rank <= r.checkpoint().rank() {
+	f.ends, f.closed = is.end, known && f.number != r.checkpoint().position.file
+	if !known && f.rank <= r.checkpoint().rank() {
 		if err := r.renew(); err != nil {
 			return true, err
 		}
@@ -307,7 +309,7 @@ func (r *replay) walkFile(f *replayedFile) error {
 		r.chain = r.known.position.chain
 	}
 	r.begin(f.logFile)
-	for r.next < f.limit {
+	for r.next < f.limit && !(f.closed && f.end >= f.ends) {
 		rest := b[min(f.end-f.start, int64(len(b))):]
 		if len(rest) < frameHeaderSize || allZero(rest[:frameHeaderSize]) {
 			if !allZero(rest) {

@@ -179,8 +179,14 @@ func (p *space) clean(f *logFile) error {
 	if err != nil {
 		return err
 	}
-	if err = writeZeros(file, 0, f.size); err == nil {
-		err = file.Sync()
+	// Without its header it has never begun, whatever the power leaves of the rest.
+	for _, end := range []int64{fileHeaderSize, f.size} {
+		if err = writeZeros(file, 0, end); err == nil {
+			err = file.Sync()
+		}
+		if err != nil {
+			break
+		}
 	}
 	if err != nil {
 		return errors.Join(err, file.Close())
