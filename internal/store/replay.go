@@ -309,7 +309,7 @@ func (r *replay) walkFile(f *replayedFile) error {
 		r.chain = r.known.position.chain
 	}
 	r.begin(f.logFile)
-	for r.next < f.limit && !(f.closed && f.end >= f.ends) {
+	for r.next < f.limit && (!f.closed || f.end < f.ends) {
 		rest := b[min(f.end-f.start, int64(len(b))):]
 		if len(rest) < frameHeaderSize || allZero(rest[:frameHeaderSize]) {
 			if !allZero(rest) {
