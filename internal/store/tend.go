@@ -47,9 +47,8 @@ func (s *diskStore) wait() {
 		if first < 0 {
 			first = s.rounds
 		}
-		over := s.tree.Len() >= 2*s.opts.treeEntries || s.memory >= 2*s.opts.treeBytes ||
-			s.rounds < first+2 && (s.grown >= 2*s.span || s.crowded)
-		over = over && s.stuck == nil && s.failed == nil
+		over := s.tree.Len() >= 2*s.opts.treeEntries || s.memory >= 2*s.opts.treeBytes || s.grown >= 2*s.span || s.crowded
+		over = over && s.rounds < first+2 && s.stuck == nil && s.failed == nil
 		turned := s.turned
 		s.mu.RUnlock()
 		if !over {
