@@ -401,10 +401,10 @@ func TestDiskStoreFails(t *testing.T) {
 	for n := 1; ; n++ {
 		l := newLife(t, 1)
 		errDisk := errors.New("the disk is broken")
-		hit := false
+		var hit atomic.Bool
 		l.disk.Before(func(c vfstest.Call) error {
 			if c.N >= n && (c.Op == "write" || c.Op == "sync" || c.Op == "create" || c.Op == "syncdir") {
-				hit = true
+				hit.Store(true)
 				return fmt.Errorf("%s: %w", c, errDisk)
 			}
 			return nil
@@ -426,11 +426,11 @@ func TestDiskStoreFails(t *testing.T) {
 				}
 				l.done = i + 1
 			}
-			if end := s.Close(); hit && !errors.Is(end, errDisk) {
+			if end := s.Close(); hit.Load() && !errors.Is(end, errDisk) {
 				t.Fatalf("call %d: Close got %v", n, end)
 			}
 		}
-		if !hit {
+		if !hit.Load() {
 			if n < 30 {
 				t.Fatalf("only %d calls", n)
 			}

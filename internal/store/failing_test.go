@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/samsa-go/samsa/internal/vfs/vfstest"
@@ -117,14 +118,15 @@ func failAt(t *testing.T, op string, n int, once bool) bool {
 	c := newCrowd(t, 7)
 	c.disk = vfstest.NewDisk(0)
 	c.opts.treeEntries, c.opts.fileSize = 20, 30_000
-	seen, hit := 0, false
+	var seen atomic.Int64
+	var hit atomic.Bool
 	c.disk.Before(func(call vfstest.Call) error {
 		if call.Op != op {
 			return nil
 		}
-		seen++
-		if seen == n || seen > n && !once {
-			hit = true
+		at := int(seen.Add(1))
+		if at == n || at > n && !once {
+			hit.Store(true)
 			return fmt.Errorf("%s: %w", call, errDevice)
 		}
 		return nil
@@ -136,7 +138,7 @@ func failAt(t *testing.T, op string, n int, once bool) bool {
 		}
 	}
 	told := len(writes)+len(reads) > 0
-	if hit && !once && !told && op != "size" && op != "space" {
+	if hit.Load() && !once && !told && op != "size" && op != "space" {
 		t.Fatalf("%s %d: nobody was told", op, n)
 	}
 	c.disk.Before(nil)
@@ -144,5 +146,5 @@ func failAt(t *testing.T, op string, n int, once bool) bool {
 		c.open()
 		c.must("close", c.store.Close())
 	}
-	return hit
+	return hit.Load()
 }
