@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -84,7 +85,8 @@ func TestMatrix(t *testing.T) {
 // writeCompressed does a job through the Go API.
 func (k *kit) writeCompressed(j job, c samsa.Compression) {
 	k.t.Helper()
-	p, err := k.NewProducer(samsa.ProducerOptions{Compression: c})
+	// All records in one batch: one record alone may be stored as it is, when that is shorter.
+	p, err := k.NewProducer(samsa.ProducerOptions{Compression: c, Linger: time.Second})
 	if err != nil {
 		k.t.Fatal(err)
 	}
