@@ -81,7 +81,7 @@ func openDisk(fs vfs.FS, dir string, opts Options) (*diskStore, error) {
 	s.change(func(*version) {})
 	s.tending.do, s.merging.do = s.tend, s.merge
 	if err := s.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("store %s: open: %w", dir, err), s.shut())
+		return nil, errors.Join(err, s.shut())
 	}
 	return s, nil
 }
