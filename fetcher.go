@@ -135,7 +135,7 @@ func (f *fetcher) open(sb log.StoredBatch, j job) chunk {
 	if ch.err != nil {
 		return ch
 	}
-	b := sb.Envelope.Batch()
+	b := sb.Batch
 	if cap(f.arena)-len(f.arena) < len(b) {
 		f.arena = make([]byte, 0, max(arenaBytes, len(b)))
 	}

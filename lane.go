@@ -40,7 +40,7 @@ type batch struct {
 	hurry    bool
 	sealed   bool // may be submitted
 	linger   *time.Timer
-	env      []byte // memory of the envelope
+	memory   []byte // of the sealed batch
 	tx       partition.Tx
 	err      error
 	done     chan struct{} // closed after the promises; nil while nobody waits
@@ -205,7 +205,7 @@ func (p *Producer) sendNext(scratch *[]byte) bool {
 // may wait for a slow disk by the hundred: so it works in scratch, which is returned,
 // and b keeps a copy of what came out.
 func (b *batch) seal(codec log.Codec, scratch []byte) []byte {
-	env, err := seal(b.builder, scratch[:0], codec, b.lane.partition)
+	sealed, err := seal(b.builder, scratch[:0], codec, b.lane.partition)
 	b.builder.Reset()
 	b.lane.p.builders.Put(b.builder)
 	b.builder = nil
@@ -213,8 +213,8 @@ func (b *batch) seal(codec log.Codec, scratch []byte) []byte {
 		b.err = err
 		return scratch
 	}
-	b.env = append(b.env[:0], env...)
-	return env
+	b.memory = append(b.memory[:0], sealed...)
+	return sealed
 }
 
 // submitLocked gives the sealed batches at the head of the lane to the committer. It
@@ -240,7 +240,7 @@ func (p *Producer) submit(b *batch) {
 		p.stored(b, b.err)
 		return
 	}
-	b.tx.Appends = append(b.tx.Appends, partition.Append{Partition: b.lane.partition, Envelope: b.env, Producer: p.name})
+	b.tx.Appends = append(b.tx.Appends, partition.Append{Partition: b.lane.partition, Batch: b.memory, Producer: p.name})
 	b.tx.Synced = p.opts.Acks == AckSynced
 	b.tx.Done = func(err error) { p.stored(b, err) }
 	p.b.committer.Submit(&b.tx)

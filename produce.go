@@ -130,7 +130,7 @@ type call struct {
 	tx      *partition.Tx
 	targets []*target               // of the batches being built; the rest up to cap is for reuse
 	places  []place                 // of the records
-	buffers [][]byte                // memory of the envelopes, for reuse
+	buffers [][]byte                // memory of the batches, for reuse
 	now     int64                   // ms since the epoch
 	drafts  map[string]*topic.Topic // created with the transaction; nil: created at once
 }
@@ -236,13 +236,13 @@ func (c *call) seal(tg *target) error {
 	if n == len(c.buffers) {
 		c.buffers = append(c.buffers, nil)
 	}
-	env, err := seal(&tg.builder, c.buffers[n][:0], c.s.b.opts.Produce.Compression.Codec(), tg.partition)
+	batch, err := seal(&tg.builder, c.buffers[n][:0], c.s.b.opts.Produce.Compression.Codec(), tg.partition)
 	if err != nil {
 		return err
 	}
-	c.buffers[n] = env
+	c.buffers[n] = batch
 	c.tx.Appends = append(c.tx.Appends, partition.Append{
-		Partition: tg.partition, Envelope: env, Foldable: env.Batch().Codec() == log.CodecNone && len(env) < minFoldedBytes,
+		Partition: tg.partition, Batch: batch, Foldable: batch.Codec() == log.CodecNone && len(batch) < minFoldedBytes,
 	})
 	for i, record := range tg.records {
 		c.places[record].append, c.places[record].n = n, i
@@ -261,7 +261,7 @@ const minCompressedBytes = 512
 // seal is Builder.Seal for a partition, whose topic may have a compression of its own. That is
 // obeyed to the letter, as for what clients send. Else what compression gains nothing for is
 // not compressed.
-func seal(b *log.Builder, dst []byte, codec log.Codec, p *partition.Partition) (log.Envelope, error) {
+func seal(b *log.Builder, dst []byte, codec log.Codec, p *partition.Partition) (log.Batch, error) {
 	if c := p.Rules().Compression; c != log.CompressionDefault {
 		return b.SealAs(dst, c.Over(codec))
 	}

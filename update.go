@@ -203,7 +203,7 @@ func (tx *Tx) checkSize() error {
 		entries += len(offsets)
 	}
 	for i := range tx.call.tx.Appends {
-		bytes += len(tx.call.tx.Appends[i].Envelope)
+		bytes += len(tx.call.tx.Appends[i].Batch)
 	}
 	if l := tx.b.st.Limits(); entries > l.Entries || bytes > l.Bytes {
 		return tx.fail(fmt.Errorf("%w: %d entries and %d bytes, at most %d and %d fit into one", ErrTxTooLarge, entries, bytes, l.Entries, l.Bytes))

@@ -38,20 +38,19 @@ func (c *call) produce(req *kmsg.ProduceRequest) pending {
 			n++
 		}
 	}
-	c.lease.shrink(cap(c.frame.b))
-	c.frame.put() // what was good is in envelopes
-	c.frame = nil
+	c.lease.shrink(pr.unused)
 	pr.leave()
 	return pr
 }
 
 // producing is a Produce request that was begun.
 type producing struct {
-	c     *call
-	req   *kmsg.ProduceRequest // its records are not to be touched once it is begun
-	parts []producedPart       // in the order of the request
-	left  atomic.Int32         // of parts, without an outcome
-	ready chan struct{}        // closed when none is left
+	c      *call
+	req    *kmsg.ProduceRequest // its records are not to be touched once it is begun
+	parts  []producedPart       // in the order of the request
+	unused int                  // bytes of the request's memory: records that were not copied
+	left   atomic.Int32         // of parts, without an outcome
+	ready  chan struct{}        // closed when none is left
 }
 
 // producedPart is the batch of one partition.
@@ -59,7 +58,6 @@ type producedPart struct {
 	partition *partition.Partition
 	tx        partition.Tx
 	append    [1]partition.Append
-	memory    *buffer // of the envelope
 	err       error
 }
 
@@ -113,12 +111,12 @@ func (pr *producing) begin(part *producedPart, records []byte) {
 		part.err = err
 		return
 	}
-	part.memory = getBuffer(log.EnvelopeBytes + len(batch))
-	env := log.Wrap(part.memory.b, batch)
-	part.memory.b = env
+	if &batch[0] == &records[0] {
+		pr.unused += copiedRecords(len(records))
+	}
 	part.append[0] = partition.Append{
-		Partition: part.partition, Envelope: env,
-		Foldable: batch.Codec() == log.CodecNone && batch.ProducerID() < 0 && len(env) < foldableBytes,
+		Partition: part.partition, Batch: batch,
+		Foldable: batch.Codec() == log.CodecNone && batch.ProducerID() < 0 && len(batch) < foldableBytes,
 	}
 	part.tx.Appends = part.append[:]
 	part.tx.Synced = pr.req.Acks == -1 && c.s.opts.SyncAll
@@ -161,7 +159,6 @@ func (pr *producing) answer() (kmsg.Response, error) {
 			part := &pr.parts[n]
 			n++
 			t.Partitions = append(t.Partitions, pr.outcome(part, rt.Partitions[j].Partition))
-			part.memory.put()
 			failed = cmp.Or(failed, part.err)
 		}
 		resp.Topics = append(resp.Topics, t)

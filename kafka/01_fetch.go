@@ -179,18 +179,18 @@ func (f *fetching) readPart(part *fetchedPart, room int) {
 	place := func(length int) ([]byte, bool) {
 		if had := f.bytes+part.read.bytes > 0; had && part.read.bytes+length > limit {
 			return nil, false
-		} else if need := log.EnvelopeBytes + length; !had && need > room && room < f.c.s.memory.mostAnswer() {
-			f.lacking = need
+		} else if !had && length > room && room < f.c.s.memory.mostAnswer() {
+			f.lacking = length
 			return nil, false
 		}
-		return memory.place(log.EnvelopeBytes + length), true
+		return memory.place(length), true
 	}
 	part.err = part.partition.FetchInto(f.c.ctx, f.c.clientID, part.offset, place, func(sb log.StoredBatch) bool {
 		if sb.Err != nil {
 			broken = sb.Err
 			return false
 		}
-		part.read.add(memory, sb.Envelope.Batch(), log.EnvelopeBytes)
+		part.read.add(memory, sb.Batch)
 		return part.read.bytes < limit
 	})
 	if part.err == nil && part.read.bytes == 0 {

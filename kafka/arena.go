@@ -50,34 +50,29 @@ func (a *arena) release() {
 	a.chunks = a.chunks[:0]
 }
 
-// adjoiningBytes is the length below which a batch is moved to where the one before it ends:
-// that costs less than one more piece to write.
-const adjoiningBytes = 8 << 10
-
 // pieces is bytes in several places, in order.
 type pieces struct {
 	all   [][]byte
 	bytes int
 }
 
-// add appends b, which was read into the memory that a has placed last, behind skip bytes that
-// are not part of it.
-func (p *pieces) add(a *arena, b []byte, skip int) {
+// add appends b, which was read into the memory that a has placed last. What adjoins is one piece:
+// that costs less to write.
+func (p *pieces) add(a *arena, b []byte) {
 	p.bytes += len(b)
 	chunk := a.last()
 	from := len(chunk.b)
 	free := chunk.b[from:cap(chunk.b)]
-	if len(free) < skip+len(b) || &free[skip] != &b[0] {
+	if len(free) < len(b) || &free[0] != &b[0] {
 		p.all = append(p.all, b) // it had no room there and has its own
 		return
 	}
-	if n := len(p.all); n > 0 && len(b) < adjoiningBytes && from > 0 {
+	a.keep(len(b))
+	if n := len(p.all); n > 0 && from > 0 {
 		if last := p.all[n-1]; &last[len(last)-1] == &chunk.b[from-1] {
-			a.keep(copy(free, b))
 			p.all[n-1] = chunk.b[from-len(last) : from+len(b)]
 			return
 		}
 	}
-	a.keep(skip + len(b))
 	p.all = append(p.all, b)
 }

@@ -36,7 +36,7 @@ const (
 // batchOf64KB is a batch that takes nearly 64 KB, of JSON records of about 110 bytes.
 func batchOf64KB(tb testing.TB, codec log.Codec) log.Batch {
 	var b log.Builder
-	var last log.Envelope
+	var last log.Batch
 	for i := 0; ; i++ {
 		b.Append(1760000000000+int64(i), nil, fmt.Appendf(nil, `{"time":%d,"user":"u%06d","method":"GET","path":"/item/%08x","status":200,"ms":%d,"agent":"curl"}`,
 			1760000000000+int64(i)*7, i*7919%1_000_000, uint32(i)*2654435761, i*31%1000), nil)
@@ -47,8 +47,8 @@ func batchOf64KB(tb testing.TB, codec log.Codec) log.Batch {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if len(env.Batch()) > sixtyFourKB {
-			return last.Batch()
+		if len(env) > sixtyFourKB {
+			return last
 		}
 		last = env
 	}
@@ -94,16 +94,16 @@ func openBench(b *testing.B, opts Options) *benchBroker {
 func (k *benchBroker) store(b *testing.B, batch log.Batch, n int) time.Duration {
 	before := cpuTime(b)
 	txs := make([]partition.Tx, benchAhead)
-	free, envs := make(chan int, benchAhead), make([]log.Envelope, benchAhead)
+	free, envs := make(chan int, benchAhead), make([]log.Batch, benchAhead)
 	var failed error
 	for i := range txs {
 		free <- i
 	}
 	for range n {
 		i := <-free
-		envs[i] = log.Wrap(envs[i][:0], batch)
+		envs[i] = append(envs[i][:0], batch...)
 		txs[i].Reset()
-		txs[i].Appends = append(txs[i].Appends, partition.Append{Partition: k.partition, Envelope: envs[i]})
+		txs[i].Appends = append(txs[i].Appends, partition.Append{Partition: k.partition, Batch: envs[i]})
 		txs[i].Done = func(err error) {
 			failed = errors.Join(failed, err) // one after the other
 			free <- i

@@ -216,7 +216,7 @@ func batch(t *testing.T, codec log.Codec, records ...record) log.Batch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return env.Batch()
+	return env
 }
 
 // produceRequest asks to append batches to partition 0 of a topic.

@@ -79,7 +79,7 @@ func (m *memory) frameLimit(key int16) int {
 	return m.mostRequest() / (decodeRatio(req) + 2)
 }
 
-// copiedRecords is what the envelopes of n bytes of records take.
+// copiedRecords is what n bytes of records take where they have to be encoded anew.
 func copiedRecords(n int) int { return n + n/4 }
 
 // minMemoryBytes is the least budget: with it a request of 10 MiB fits.

@@ -23,7 +23,7 @@ func upgraded(set []byte) (log.Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return env.Batch(), nil
+	return env, nil
 }
 
 // fetchMagic returns the magic of what a version of Fetch reads.
@@ -47,7 +47,7 @@ func (f *fetching) readDowngraded(part *fetchedPart, limit int) {
 		all := false
 		if broken = sb.Err; broken == nil {
 			f.c.s.memory.inspect(func() {
-				out, all, broken = f.appendDowngraded(out, part, sb.Envelope.Batch(), limit)
+				out, all, broken = f.appendDowngraded(out, part, sb.Batch, limit)
 			})
 		}
 		return all

@@ -72,13 +72,10 @@ func TestArena(t *testing.T) {
 		defer a.release()
 		var p pieces
 		var want []byte
-		skip := 9
 		for i := range rapid.IntRange(1, 40).Draw(t, "batches") {
 			b := bytes.Repeat([]byte{byte(i)}, rapid.SampledFrom([]int{1, 61, 100, 5000, 9000, 70_000}).Draw(t, "bytes"))
-			promised := skip + len(b) - rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(t, "too little")
-			memory := append(a.place(promised), make([]byte, skip)...)
-			memory = append(memory, b...)
-			p.add(&a, memory[skip:], skip)
+			promised := len(b) - rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(t, "too little")
+			p.add(&a, append(a.place(promised), b...))
 			want = append(want, b...)
 		}
 		if got := slices.Concat(p.all...); !bytes.Equal(got, want) || p.bytes != len(want) {
@@ -89,7 +86,7 @@ func TestArena(t *testing.T) {
 	defer a.release()
 	var p pieces
 	for range 30 {
-		p.add(&a, append(a.place(109), make([]byte, 109)...)[9:], 9)
+		p.add(&a, append(a.place(100), make([]byte, 100)...))
 	}
 	if len(p.all) > 2 {
 		t.Errorf("30 small batches are %d pieces", len(p.all))

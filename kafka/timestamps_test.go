@@ -212,7 +212,7 @@ func TestProduceWithDeleteHorizon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, records := range []log.Batch{env.Batch(), batch(t, log.CodecNone, record{80, "z", "newest"})} {
+	for _, records := range []log.Batch{env, batch(t, log.CodecNone, record{80, "z", "newest"})} {
 		if p := ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, "compacted", records)).Topics[0].Partitions[0]; p.ErrorCode != 0 {
 			t.Fatalf("got %+v", p)
 		}

@@ -27,7 +27,7 @@ import (
 //	57  record count           i32
 //	61  records, compressed as one piece if there is a codec; see RecordReader
 //
-// A Batch is made by ParseBatch, Builder.Seal or OpenEnvelope, which check it; the
+// A Batch is made by ParseBatch or Builder.Seal, or read by a Log, which check it; the
 // methods rely on that, and panic on bytes that are shorter than the header.
 // Methods that only read may be called by several goroutines at once.
 type Batch []byte
@@ -92,6 +92,18 @@ func ParseBatch(b []byte) (Batch, error) {
 		return nil, err
 	}
 	return batch, nil
+}
+
+// openBatch is ParseBatch of what a store has, but for the CRC: the CRC was checked, or made,
+// before the batch was stored, and the store vouches for the bytes.
+func openBatch(b []byte) (Batch, error) {
+	if err := checkFrame(b); err != nil {
+		return nil, err
+	}
+	if err := Batch(b).checkFields(); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // CRCHolds reports whether the CRC of b, which has a whole header, is that of its bytes.

@@ -33,11 +33,7 @@ func TestRoundTrip(t *testing.T) {
 	for _, codec := range codecs {
 		t.Run(codec.String(), func(t *testing.T) {
 			want := everything()
-			e, err := OpenEnvelope(sealed(t, codec, want...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := ParseBatch(e.Batch())
+			b, err := ParseBatch(sealed(t, codec, want...))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,15 +59,15 @@ func TestOneNullRecord(t *testing.T) {
 	want := []Record{rec(0, 0, nil, nil)}
 	for _, codec := range codecs {
 		e := sealed(t, codec, want...)
-		if e.Batch().Codec() != CodecNone {
+		if e.Codec() != CodecNone {
 			t.Errorf("%v: seven bytes are stored compressed", codec)
 		}
-		sameRecords(t, mustRead(t, e.Batch()), want)
+		sameRecords(t, mustRead(t, e), want)
 	}
 }
 
 func TestBatchFields(t *testing.T) {
-	b := sealed(t, CodecSnappy, everything()...).Batch()
+	b := sealed(t, CodecSnappy, everything()...)
 	check := func(name string, got, want any) {
 		t.Helper()
 		if got != want {
@@ -105,7 +101,7 @@ func TestBatchFields(t *testing.T) {
 }
 
 func TestStampAppendTime(t *testing.T) {
-	b := sealed(t, CodecLz4, everything()...).Batch()
+	b := sealed(t, CodecLz4, everything()...)
 	b.StampAppendTime(1234)
 	b, err := ParseBatch(b)
 	if err != nil {
@@ -121,12 +117,11 @@ func TestStampAppendTime(t *testing.T) {
 	}
 }
 
-// TestFormat holds the format still: these bytes are on disks. CRC and hash were computed
-// by other programs.
+// TestFormat holds the format still: these bytes are on disks. The CRC was computed by
+// another program.
 func TestFormat(t *testing.T) {
 	e := sealed(t, CodecNone, rec(258, 1000, "k", "vv", Header{"h", []byte("1")}), rec(259, 999, nil, nil))
-	want := "01 4125baae9fa6126c" + // version, hash
-		"0000000000000102 00000046 00000000 02 627c67f5 0000 00000001" +
+	want := "0000000000000102 00000046 00000000 02 627c67f5 0000 00000001" +
 		"00000000000003e8 00000000000003e8 ffffffffffffffff ffff ffffffff 00000002" +
 		"1a 00 00 00 02 6b 04 7676 02 02 68 02 31" +
 		"0c 00 01 02 01 01 00"
@@ -140,7 +135,7 @@ func TestFormat(t *testing.T) {
 func TestKmsgReads(t *testing.T) {
 	want := everything()
 	for _, codec := range codecs {
-		b := sealed(t, codec, want...).Batch()
+		b := sealed(t, codec, want...)
 		var kb kmsg.RecordBatch
 		if err := kb.ReadFrom(b); err != nil {
 			t.Fatalf("%v: %v", codec, err)
@@ -196,7 +191,7 @@ func TestReadsKmsg(t *testing.T) {
 }
 
 func TestParseBatchRefuses(t *testing.T) {
-	records := sealed(t, CodecNone, rec(0, 0, nil, nil), rec(1, 0, nil, nil)).Batch()[BatchHeaderSize:]
+	records := sealed(t, CodecNone, rec(0, 0, nil, nil), rec(1, 0, nil, nil))[BatchHeaderSize:]
 	put32 := func(pos int, v int32) func(Batch) {
 		return func(b Batch) { binary.BigEndian.PutUint32(b[pos:], uint32(v)) }
 	}
@@ -260,7 +255,7 @@ func TestCompacted(t *testing.T) {
 // TestCompressedCount has a count that only decompression can prove wrong.
 func TestCompressedCount(t *testing.T) {
 	for _, codec := range codecs[1:] {
-		raw := bytes.Repeat(sealed(t, CodecNone, rec(0, 1000, nil, nil)).Batch()[BatchHeaderSize:], 100)
+		raw := bytes.Repeat(sealed(t, CodecNone, rec(0, 1000, nil, nil))[BatchHeaderSize:], 100)
 		packed, err := compress(nil, raw, codec)
 		if err != nil {
 			t.Fatal(err)
@@ -280,7 +275,7 @@ func TestCompressedCount(t *testing.T) {
 
 func TestParseBatchTruncated(t *testing.T) {
 	for _, codec := range codecs {
-		b := sealed(t, codec, everything()[:5]...).Batch()
+		b := sealed(t, codec, everything()[:5]...)
 		for n := range b {
 			if _, err := ParseBatch(b[:n]); err == nil {
 				t.Fatalf("%v: %d of %d bytes parse", codec, n, len(b))
@@ -294,9 +289,9 @@ func TestParseBatchTruncated(t *testing.T) {
 }
 
 // TestParseBatchFlippedBits flips every bit. Kafka's CRC leaves out the base offset and
-// the leader epoch; the envelope's hash covers those.
+// the leader epoch.
 func TestParseBatchFlippedBits(t *testing.T) {
-	b := sealed(t, CodecSnappy, everything()[:5]...).Batch()
+	b := sealed(t, CodecSnappy, everything()[:5]...)
 	for i := range b {
 		outside := i < posBatchLength || i >= posLeaderEpoch && i < posMagic
 		for bit := range 8 {

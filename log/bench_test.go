@@ -67,7 +67,7 @@ func BenchmarkSeal(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				e.Finish(1)
+				e.SetBaseOffset(1)
 				dst = e
 			}
 			b.ReportMetric(float64(builder.Size())/float64(len(dst)), "ratio")
@@ -76,7 +76,7 @@ func BenchmarkSeal(b *testing.B) {
 	}
 }
 
-// BenchmarkDecode opens an envelope, decompresses it and reads every record.
+// BenchmarkDecode opens a batch, decompresses it and reads every record.
 func BenchmarkDecode(b *testing.B) {
 	for _, codec := range codecs {
 		b.Run("codec="+codec.String(), func(b *testing.B) {
@@ -85,19 +85,19 @@ func BenchmarkDecode(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			v.Finish(1)
+			v.SetBaseOffset(1)
 			b.SetBytes(int64(builder.Size()))
 			b.ReportAllocs()
 			var dst []byte
 			for b.Loop() {
-				e, err := OpenEnvelope(v)
+				e, err := openBatch(v)
 				if err != nil {
 					b.Fatal(err)
 				}
-				if dst, err = e.Batch().AppendRecords(dst[:0]); err != nil {
+				if dst, err = e.AppendRecords(dst[:0]); err != nil {
 					b.Fatal(err)
 				}
-				readOnly(b, e.Batch(), dst)
+				readOnly(b, e, dst)
 			}
 			perRecord(b, len(values))
 		})
@@ -125,7 +125,7 @@ func BenchmarkSkip(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	batch := e.Batch()
+	batch := e
 	for b.Loop() {
 		r := NewRecordReader(batch, batch[BatchHeaderSize:])
 		if err := r.SkipTo(batch.LastOffset()); err != nil {
@@ -191,7 +191,7 @@ func BenchmarkDecodeRecords(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	batch := e.Batch()
+	batch := e
 	b.Run("by=samsa", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -243,35 +243,4 @@ func BenchmarkSnappy(b *testing.B) {
 			})
 		}
 	}
-}
-
-// BenchmarkEnvelope is what the committer and the reader of a batch pay for its envelope.
-func BenchmarkEnvelope(b *testing.B) {
-	builder, _ := jsonRecords()
-	e, err := builder.Seal(nil, CodecNone)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("op=finish", func(b *testing.B) {
-		b.SetBytes(int64(len(e)))
-		for b.Loop() {
-			e.Finish(1)
-		}
-	})
-	b.Run("op=open", func(b *testing.B) {
-		b.SetBytes(int64(len(e)))
-		for b.Loop() {
-			if _, err := OpenEnvelope(e); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("op=parse", func(b *testing.B) {
-		b.SetBytes(int64(len(e)))
-		for b.Loop() {
-			if _, err := ParseBatch(e.Batch()); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 }

@@ -97,8 +97,8 @@ func (b *Builder) SizeWith(key, value []byte, headers []Header) int {
 func (b *Builder) Reset() { *b = Builder{records: b.records[:0]} }
 
 // Seal encodes the records as a batch without a producer, at base offset 0, in an
-// envelope that Finish has yet to complete. The envelope is appended to dst and returned
-// alone, without the bytes of dst before it; it shares dst's memory if that was enough.
+// offset that Log.Stage gives it. The batch is appended to dst and returned alone, without
+// the bytes of dst before it; it shares dst's memory if that was enough.
 // Seal does not change the builder and keeps nothing of dst.
 //
 // Where compression would not make the records smaller they are stored without.
@@ -106,12 +106,12 @@ func (b *Builder) Reset() { *b = Builder{records: b.records[:0]} }
 // It fails without records, with ErrUnsupportedCodec for a codec that is not Kafka's,
 // and with ErrRecordTooLarge for more than a reader would take: MaxDecompressedBytes, or
 // 1,048,576 headers in a record.
-func (b *Builder) Seal(dst []byte, codec Codec) (Envelope, error) { return b.seal(dst, codec, false) }
+func (b *Builder) Seal(dst []byte, codec Codec) (Batch, error) { return b.seal(dst, codec, false) }
 
 // SealAs is Seal that compresses the records even if they become larger by it.
-func (b *Builder) SealAs(dst []byte, codec Codec) (Envelope, error) { return b.seal(dst, codec, true) }
+func (b *Builder) SealAs(dst []byte, codec Codec) (Batch, error) { return b.seal(dst, codec, true) }
 
-func (b *Builder) seal(dst []byte, codec Codec, always bool) (Envelope, error) {
+func (b *Builder) seal(dst []byte, codec Codec, always bool) (Batch, error) {
 	if b.count == 0 {
 		return nil, errNoRecords
 	}
@@ -119,8 +119,8 @@ func (b *Builder) seal(dst []byte, codec Codec, always bool) (Envelope, error) {
 		return nil, fmt.Errorf("%w: batch of %d records, %d bytes", ErrRecordTooLarge, b.count, b.Size())
 	}
 	start := len(dst)
-	dst = slices.Grow(dst, EnvelopeBytes+BatchHeaderSize)
-	body := start + EnvelopeBytes + BatchHeaderSize
+	dst = slices.Grow(dst, BatchHeaderSize)
+	body := start + BatchHeaderSize
 	out, err := compress(dst[:body], b.records, codec)
 	if err != nil {
 		return nil, err
@@ -129,14 +129,13 @@ func (b *Builder) seal(dst []byte, codec Codec, always bool) (Envelope, error) {
 		codec = CodecNone
 		out = append(out[:body], b.records...)
 	}
-	e := Envelope(out[start:])
-	e.putHeader()
-	e.Batch().putHeader(codec, b.baseTime, b.maxTime, b.count)
+	batch := Batch(out[start:])
+	batch.putHeader(codec, b.baseTime, b.maxTime, b.count)
 	if b.horizon {
-		e.Batch()[posAttributes+1] |= attrDeleteHorizon
-		e.Batch().putCRC()
+		batch[posAttributes+1] |= attrDeleteHorizon
+		batch.putCRC()
 	}
-	return e, nil
+	return batch, nil
 }
 
 // HorizonBytes is the most that a delete horizon adds to the encoded size of a record: far from

@@ -25,8 +25,8 @@ func TestBuilderSizes(t *testing.T) {
 		}
 	}
 	e, err := b.Seal(nil, CodecNone)
-	if err != nil || len(e.Batch()) != b.Size() {
-		t.Errorf("sealed %d bytes, size said %d, %v", len(e.Batch()), b.Size(), err)
+	if err != nil || len(e) != b.Size() {
+		t.Errorf("sealed %d bytes, size said %d, %v", len(e), b.Size(), err)
 	}
 }
 
@@ -51,18 +51,18 @@ func TestBuilderIsReusable(t *testing.T) {
 		t.Errorf("sealing again differs: %v", err)
 	}
 	want := []Record{rec(0, -5, "key", string(bytes.Repeat([]byte("value"), 50)), Header{"h", []byte("v")})}
-	sameRecords(t, mustRead(t, first.Batch()), want)
-	if b := first.Batch(); b.Codec() != CodecSnappy || b.MaxTimestamp() != -5 {
+	sameRecords(t, mustRead(t, first), want)
+	if b := first; b.Codec() != CodecSnappy || b.MaxTimestamp() != -5 {
 		t.Errorf("codec %v, max timestamp %d", b.Codec(), b.MaxTimestamp())
 	}
 
 	b.Reset()
 	b.Append(-9, nil, nil, nil)
 	third, err := b.Seal(nil, CodecSnappy)
-	if err != nil || third.Batch().MaxTimestamp() != -9 {
+	if err != nil || third.MaxTimestamp() != -9 {
 		t.Errorf("after Reset: %v", err)
 	}
-	sameRecords(t, mustRead(t, third.Batch()), []Record{rec(0, -9, nil, nil)})
+	sameRecords(t, mustRead(t, third), []Record{rec(0, -9, nil, nil)})
 }
 
 func TestSealAppends(t *testing.T) {
@@ -75,7 +75,7 @@ func TestSealAppends(t *testing.T) {
 			t.Fatal(err)
 		}
 		if whole := buf[:3+len(e)]; string(whole[:3]) != "abc" || &whole[3] != &e[0] {
-			t.Errorf("%v: the envelope is not behind dst in dst's memory", codec)
+			t.Errorf("%v: the batch is not behind dst in dst's memory", codec)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestSealRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := mustRead(t, e.Batch()); len(got[0].Headers) != maxHeaders {
+	if got := mustRead(t, e); len(got[0].Headers) != maxHeaders {
 		t.Errorf("%d headers", len(got[0].Headers))
 	}
 }
@@ -119,7 +119,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.Finish(1)
+		e.SetBaseOffset(1)
 		dst = e
 	}); n > 1 { // -race drops things from pools and grows stacks
 		t.Errorf("%v allocations for %d records", n, len(values))
@@ -165,12 +165,8 @@ func TestRoundTripProperty(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.Finish(base)
-		e, err = OpenEnvelope(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		batch, err := ParseBatch(e.Batch())
+		e.SetBaseOffset(base)
+		batch, err := ParseBatch(e)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +193,7 @@ func TestBuilderAppendBatch(t *testing.T) {
 	}
 	second.Append(5000, nil, []byte("before"), nil)
 	for range 2 {
-		if err := second.AppendBatch(env.Batch()); err != nil {
+		if err := second.AppendBatch(env); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,9 +201,9 @@ func TestBuilderAppendBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	joined.Finish(100)
+	joined.SetBaseOffset(100)
 	var got []string
-	r := NewRecordReader(joined.Batch(), joined.Batch()[BatchHeaderSize:])
+	r := NewRecordReader(joined, joined[BatchHeaderSize:])
 	var rec Record
 	for {
 		more, err := r.Next(&rec)
@@ -234,7 +230,7 @@ func TestBuilderAppendBatch(t *testing.T) {
 	if env, err = first.Seal(nil, CodecSnappy); err != nil {
 		t.Fatal(err)
 	}
-	if err := second.AppendBatch(env.Batch()); !errors.Is(err, ErrUnsupportedCodec) {
+	if err := second.AppendBatch(env); !errors.Is(err, ErrUnsupportedCodec) {
 		t.Errorf("a compressed batch: %v", err)
 	}
 }

@@ -241,13 +241,13 @@ func (w *deadWalk) bury(key []byte, c covering) error {
 // the index was made.
 func (w *deadWalk) baseOf(e store.Entry, key store.BatchKey) (int64, error) {
 	var err error
-	if w.buf, err = e.AppendHead(w.buf[:0], EnvelopeBytes+BatchHeaderSize); err != nil {
+	if w.buf, err = e.AppendHead(w.buf[:0], BatchHeaderSize); err != nil {
 		return 0, err
 	}
-	if len(w.buf) < EnvelopeBytes+BatchHeaderSize || w.buf[0] != envelopeVersion {
+	if len(w.buf) < BatchHeaderSize || w.buf[posMagic] != batchMagic {
 		return 0, w.unlike(key)
 	}
-	b := Envelope(w.buf).Batch()
+	b := Batch(w.buf)
 	if base, delta := b.BaseOffset(), int64(b.lastOffsetDelta()); base < 0 || delta < 0 || base != key.LastOffset-delta {
 		return 0, w.unlike(key)
 	}

@@ -32,7 +32,7 @@ type pastBatch struct {
 	key  store.BatchKey
 }
 
-func (b pastBatch) sealed(t fataler) Envelope {
+func (b pastBatch) sealed(t fataler) Batch {
 	t.Helper()
 	var builder SparseBuilder
 	builder.Reset(b.base)

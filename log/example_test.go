@@ -13,14 +13,13 @@ func ExampleBuilder() {
 	b.Append(1_700_000_000_000, []byte("order-1"), []byte("created"), nil)
 	b.Append(1_700_000_000_005, []byte("order-1"), []byte("paid"), []log.Header{{Key: "by", Value: []byte("card")}})
 
-	envelope, err := b.Seal(nil, log.CodecSnappy)
+	batch, err := b.Seal(nil, log.CodecSnappy)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	envelope.Finish(42)
+	batch.SetBaseOffset(42)
 
-	batch := envelope.Batch()
 	fmt.Println(batch.Records(), "records, offsets", batch.BaseOffset(), "to", batch.LastOffset())
 	// Output: 2 records, offsets 42 to 43
 }
@@ -29,13 +28,11 @@ func ExampleRecordReader() {
 	var b log.Builder
 	b.Append(1_700_000_000_000, []byte("a"), []byte("first"), nil)
 	b.Append(1_700_000_000_005, []byte("b"), nil, nil)
-	envelope, err := b.Seal(nil, log.CodecNone)
+	batch, err := b.Seal(nil, log.CodecNone)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-
-	batch := envelope.Batch()
 	records, err := batch.AppendRecords(nil)
 	if err != nil {
 		fmt.Println(err)
@@ -59,29 +56,9 @@ func ExampleRecordReader() {
 	// 1 22:13:20.005 b "" tombstone=true
 }
 
-// Whatever happens to the bytes of a stored batch, it is noticed.
-func ExampleOpenEnvelope() {
-	var b log.Builder
-	b.Append(1_700_000_000_000, nil, []byte("value"), nil)
-	stored, err := b.Seal(nil, log.CodecNone)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	stored.Finish(7)
-
-	_, err = log.OpenEnvelope(stored)
-	fmt.Println(err)
-	stored[20] ^= 1
-	_, err = log.OpenEnvelope(stored)
-	fmt.Println(errors.Is(err, log.ErrCorruptRecord))
-	// Output:
-	// <nil>
-	// true
-}
-
-// A batch that a Kafka client sent is stored as it is.
-func ExampleWrap() {
+// A batch that a Kafka client sent is stored as it is. Whatever has happened to its bytes on the
+// way is noticed.
+func ExampleParseBatch() {
 	var b log.Builder // stands for the client
 	b.Append(1_700_000_000_000, nil, []byte("value"), nil)
 	sent, err := b.Seal(nil, log.CodecNone)
@@ -90,16 +67,14 @@ func ExampleWrap() {
 		return
 	}
 
-	batch, err := log.ParseBatch(sent.Batch())
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	envelope := log.Wrap(nil, batch)
-	envelope.Batch().StampAppendTime(1_700_000_000_999)
-	envelope.Finish(7)
-	fmt.Println(envelope.Batch().BaseOffset(), envelope.Batch().LogAppendTime())
-	// Output: 7 true
+	batch, err := log.ParseBatch(sent)
+	fmt.Println(batch.Records(), err)
+	sent[65] ^= 1
+	_, err = log.ParseBatch(sent)
+	fmt.Println(errors.Is(err, log.ErrCorruptRecord))
+	// Output:
+	// 1 <nil>
+	// true
 }
 
 func ExampleParseCodec() {

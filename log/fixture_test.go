@@ -20,8 +20,8 @@ func rec(offset, ms int64, key, value any, headers ...Header) Record {
 	}
 }
 
-// sealed returns the records as a finished envelope whose base offset is that of the first.
-func sealed(t testing.TB, codec Codec, records ...Record) Envelope {
+// sealed returns the records as a batch whose base offset is that of the first.
+func sealed(t testing.TB, codec Codec, records ...Record) Batch {
 	t.Helper()
 	var b Builder
 	for _, r := range records {
@@ -31,7 +31,7 @@ func sealed(t testing.TB, codec Codec, records ...Record) Envelope {
 	if err != nil {
 		t.Fatalf("Seal: %v", err)
 	}
-	e.Finish(records[0].Offset)
+	e.SetBaseOffset(records[0].Offset)
 	return e
 }
 

@@ -25,7 +25,7 @@ func TestInspectAgreesWithTheReader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := env.Batch()
+		b := env
 		records, _ := b.EncodedRecords()
 		for range rapid.IntRange(0, 2).Draw(t, "flips") {
 			records[rapid.IntRange(0, len(records)-1).Draw(t, "at")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")

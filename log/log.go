@@ -1,9 +1,9 @@
 // Package log holds the vocabulary (records, batches, errors) and one partition's log: a
 // run of batches in the store.
 //
-// A batch is Kafka's RecordBatch v2, bit for bit (batch.go); the store keeps it in an
-// envelope with a checksum (envelope.go). Builder makes batches, RecordReader reads them,
-// Log puts them one behind the other, and Rewriter puts one in the place of several.
+// A batch is Kafka's RecordBatch v2, bit for bit, in the store too (batch.go). Builder makes
+// batches, RecordReader reads them, Log puts them one behind the other, and Rewriter puts one in
+// the place of several.
 package log
 
 import (
@@ -85,13 +85,11 @@ type Staged struct {
 	End        int64 // the log's end once the batch is stored
 }
 
-// Stage gives env the log's next offsets, seals it and adds it to b. The key is
-// appended to keys, which is returned and belongs to b, like env, until b is
-// committed. The batch stays invisible until Applied. nowMs is the time of the append, which
+// Stage gives batch the log's next offsets and adds it to b. The key is appended to
+// keys, which is returned and belongs to b, like batch, until b is committed. The batch stays invisible until Applied. nowMs is the time of the append, which
 // counts for a batch of which no record has a timestamp.
-func (l *Log) Stage(b *store.Batch, keys []byte, env Envelope, nowMs int64) (Staged, []byte) {
-	env.Finish(l.next)
-	batch := env.Batch()
+func (l *Log) Stage(b *store.Batch, keys []byte, batch Batch, nowMs int64) (Staged, []byte) {
+	batch.SetBaseOffset(l.next)
 	last := batch.LastOffset()
 	at := len(keys)
 	keys = store.AppendBatchKey(keys, store.BatchKey{
@@ -99,7 +97,7 @@ func (l *Log) Stage(b *store.Batch, keys []byte, env Envelope, nowMs int64) (Sta
 		LastOffset:   last,
 		MaxTimestamp: batch.keyTime(nowMs),
 	})
-	b.Set(keys[at:len(keys):len(keys)], env)
+	b.Set(keys[at:len(keys):len(keys)], batch)
 	s := Staged{BaseOffset: l.next, End: last + 1}
 	l.next = s.End
 	return s, keys
@@ -138,10 +136,10 @@ func (l *Log) Batches(fn func(BatchInfo) bool) error {
 
 // StoredBatch is one batch as the store holds it.
 type StoredBatch struct {
-	LastOffset   int64    // of its last record; known even when the batch is corrupt
-	MaxTimestamp int64    // as of BatchInfo; known too
-	Envelope     Envelope // verified; nil when Err is set
-	Err          error    // ErrCorruptRecord, with the partition and the offset
+	LastOffset   int64 // of its last record; known even when the batch is corrupt
+	MaxTimestamp int64 // as of BatchInfo; known too
+	Batch        Batch // verified; nil when Err is set
+	Err          error // ErrCorruptRecord, with the partition and the offset
 }
 
 // Read calls fn for the visible batches from the one that holds offset from, in order,
@@ -160,7 +158,7 @@ func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, e
 	}
 	err := l.scan(from, end, func(e store.Entry, key store.BatchKey) (bool, error) {
 		sb := StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp}
-		sb.Envelope, buf, sb.Err = l.open(e, key, buf)
+		sb.Batch, buf, sb.Err = l.open(e, key, buf)
 		if sb.Err != nil && !errors.Is(sb.Err, ErrCorruptRecord) {
 			return false, sb.Err
 		}
@@ -170,9 +168,8 @@ func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, e
 }
 
 // ReadInto is Read for those who keep the batches. Before a batch is read, place is told its
-// length without the envelope, and returns the memory that it shall live in, or false to stop
-// before it. A batch lives in the capacity of that memory if that is EnvelopeBytes more than
-// the length or larger, otherwise in memory of its own, and stays as it is.
+// length, and returns the memory that it shall live in, or false to stop
+// before it. A batch lives in the capacity of that memory if that is enough, otherwise in memory of its own, and stays as it is.
 func (l *Log) ReadInto(from int64, place func(length int) ([]byte, bool), fn func(StoredBatch) bool) error {
 	start, end := l.Start(), l.End()
 	if from < start || from > end {
@@ -182,12 +179,12 @@ func (l *Log) ReadInto(from int64, place func(length int) ([]byte, bool), fn fun
 		return nil
 	}
 	return l.wrap(l.scan(from, end, func(e store.Entry, key store.BatchKey) (bool, error) {
-		memory, ok := place(max(0, e.Size-EnvelopeBytes))
+		memory, ok := place(e.Size)
 		if !ok {
 			return false, nil
 		}
 		sb := StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp}
-		sb.Envelope, _, sb.Err = l.open(e, key, memory)
+		sb.Batch, _, sb.Err = l.open(e, key, memory)
 		if sb.Err != nil && !errors.Is(sb.Err, ErrCorruptRecord) {
 			return false, sb.Err
 		}
@@ -209,7 +206,7 @@ func (l *Log) scan(from, end int64, fn func(store.Entry, store.BatchKey) (bool, 
 
 // open reads the value of e into buf and verifies it against its key. What is wrong with
 // the batch is ErrCorruptRecord; any other error comes from the store, as it is.
-func (l *Log) open(e store.Entry, key store.BatchKey, buf []byte) (Envelope, []byte, error) {
+func (l *Log) open(e store.Entry, key store.BatchKey, buf []byte) (Batch, []byte, error) {
 	value, err := e.AppendValue(buf[:0])
 	if errors.Is(err, store.ErrCorrupt) {
 		return nil, buf, l.corrupt(key, errUnreadable, err)
@@ -217,14 +214,14 @@ func (l *Log) open(e store.Entry, key store.BatchKey, buf []byte) (Envelope, []b
 	if err != nil {
 		return nil, buf, err
 	}
-	env, err := OpenEnvelope(value)
+	b, err := openBatch(value)
 	if err != nil {
 		return nil, value, l.corrupt(key, err, nil)
 	}
-	if b := env.Batch(); b.LastOffset() != key.LastOffset || b.keyTime(key.MaxTimestamp) != key.MaxTimestamp {
+	if b.LastOffset() != key.LastOffset || b.keyTime(key.MaxTimestamp) != key.MaxTimestamp {
 		return nil, value, l.corrupt(key, errMisplaced, nil)
 	}
-	return env, value, nil
+	return b, value, nil
 }
 
 func (l *Log) corrupt(key store.BatchKey, err, cause error) error {
@@ -259,7 +256,7 @@ func (l *Log) readStart() (int64, error) {
 }
 
 // BytesFrom returns how many bytes the visible batches take from the one that holds offset
-// from, without their envelopes, and stops counting once that is enough. It reads no values. An offset
+// from, and stops counting once that is enough. It reads no values. An offset
 // outside [Start, End] gets ErrOffsetOutOfRange.
 func (l *Log) BytesFrom(from int64, enough int) (int, error) {
 	start, end := l.Start(), l.End()
@@ -277,7 +274,7 @@ func (l *Log) BytesFrom(from int64, enough int) (int, error) {
 		if err != nil || key.LastOffset >= end {
 			return false, err
 		}
-		n += max(0, e.Size-EnvelopeBytes)
+		n += e.Size
 		return n < enough, nil
 	})
 	return n, l.wrap(err)

@@ -35,9 +35,9 @@ func commit(t fataler, st store.Store, b *store.Batch) {
 	}
 }
 
-// span is an envelope of n records from base on; the record at offset o has the time
+// span is a batch of n records from base on; the record at offset o has the time
 // 1000+10*o and the value "v<o>".
-func span(t fataler, base, n int64) Envelope {
+func span(t fataler, base, n int64) Batch {
 	t.Helper()
 	var b Builder
 	for o := base; o < base+n; o++ {
@@ -47,14 +47,14 @@ func span(t fataler, base, n int64) Envelope {
 	if err != nil {
 		t.Fatalf("Seal: %v", err)
 	}
-	env.Finish(base)
+	env.SetBaseOffset(base)
 	return env
 }
 
 // keyOf is the key that env belongs under.
-func keyOf(env Envelope) []byte {
+func keyOf(env Batch) []byte {
 	return store.AppendBatchKey(nil, store.BatchKey{
-		PartitionID: ordersID, LastOffset: env.Batch().LastOffset(), MaxTimestamp: env.Batch().MaxTimestamp(),
+		PartitionID: ordersID, LastOffset: env.LastOffset(), MaxTimestamp: env.MaxTimestamp(),
 	})
 }
 
@@ -94,7 +94,7 @@ func seen(t fataler, l *Log, from int64) string {
 			words = append(words, fmt.Sprintf("..%d!", sb.LastOffset))
 			return true
 		}
-		b := sb.Envelope.Batch()
+		b := sb.Batch
 		if b.LastOffset() != sb.LastOffset {
 			t.Fatalf("LastOffset is %d, the batch ends at %d", sb.LastOffset, b.LastOffset())
 		}
@@ -158,23 +158,23 @@ func TestReadInto(t *testing.T) {
 			case 3:
 				return nil, false
 			}
-			if want := len(span(t, 0, []int64{3, 1}[len(read)]).Batch()); length != want {
+			if want := len(span(t, 0, []int64{3, 1}[len(read)])); length != want {
 				t.Errorf("batch %d: told a length of %d, it is %d", len(read), length, want)
 			}
-			place := memory[: 0 : EnvelopeBytes+length]
-			memory = memory[EnvelopeBytes+length:]
+			place := memory[:0:length]
+			memory = memory[length:]
 			places = append(places, place)
 			return place, true
 		},
 		func(sb StoredBatch) bool {
-			read = append(read, sb.Envelope.Batch())
+			read = append(read, sb.Batch)
 			return true
 		})
 	if err != nil || len(read) != 3 {
 		t.Fatalf("got %d batches, error %v", len(read), err)
 	}
 	for i, place := range places {
-		if &read[i][0] != &place[:EnvelopeBytes+1][EnvelopeBytes] {
+		if &read[i][0] != &place[:1][0] {
 			t.Errorf("batch %d is not in its place", i)
 		}
 	}
@@ -270,17 +270,17 @@ func TestStageKeysSurviveGrowth(t *testing.T) {
 }
 
 func TestDamageInTheMiddle(t *testing.T) {
-	env := func(t *testing.T) Envelope { return span(t, 3, 3) }
+	env := func(t *testing.T) Batch { return span(t, 3, 3) }
 	for name, damage := range map[string]func(t *testing.T, st store.Store){
-		"flipped bit": func(t *testing.T, st store.Store) {
+		"another length": func(t *testing.T, st store.Store) {
 			e := env(t)
-			e[len(e)-1] ^= 1
+			e[posBatchLength+3] ^= 1
 			set(t, st, keyOf(e), e)
 		},
 		"cut short": func(t *testing.T, st store.Store) { set(t, st, keyOf(env(t)), env(t)[:40]) },
 		"batch of another offset": func(t *testing.T, st store.Store) {
 			other := env(t)
-			other.Finish(4)
+			other.SetBaseOffset(4)
 			set(t, st, keyOf(env(t)), other)
 		},
 		"batch of another time": func(t *testing.T, st store.Store) {
@@ -294,7 +294,7 @@ func TestDamageInTheMiddle(t *testing.T) {
 			var got []int64
 			_, err := l.Read(0, nil, func(sb StoredBatch) bool {
 				got = append(got, sb.LastOffset)
-				if bad := sb.LastOffset == 5; bad != (sb.Err != nil) || bad != (sb.Envelope == nil) {
+				if bad := sb.LastOffset == 5; bad != (sb.Err != nil) || bad != (sb.Batch == nil) {
 					t.Errorf("batch up to %d: error %v", sb.LastOffset, sb.Err)
 				}
 				if sb.Err != nil && (!errors.Is(sb.Err, ErrCorruptRecord) || !strings.Contains(sb.Err.Error(), "orders/1") ||
@@ -386,7 +386,7 @@ func TestOffsetForTime(t *testing.T) {
 // Times need not rise: the first record that is late enough counts, wherever it is.
 func TestOffsetForTimeOutOfOrder(t *testing.T) {
 	l := newLog(t)
-	for _, env := range []Envelope{
+	for _, env := range []Batch{
 		sealed(t, CodecSnappy, rec(0, 50, nil, "a"), rec(0, 300, nil, "b"), rec(0, 100, nil, "c")),
 		sealed(t, CodecNone, rec(0, 70, nil, "d")),
 		sealed(t, CodecZstd, rec(0, 90, nil, "e"), rec(0, 400, nil, "f")),
@@ -426,8 +426,7 @@ func TestOffsetForTimeSeesWhatIsVisible(t *testing.T) {
 func TestOffsetForTimeMeetsDamage(t *testing.T) {
 	l := newLog(t, 3, 3, 3)
 	bad := span(t, 3, 3)
-	bad[len(bad)-1] ^= 1
-	set(t, l.st, keyOf(bad), bad)
+	set(t, l.st, keyOf(bad), bad[:len(bad)-1])
 	for ts, damaged := range map[int64]bool{1020: false, 1030: true, 1060: false} {
 		_, _, ok, err := l.OffsetForTime(ts)
 		if damaged != errors.Is(err, ErrCorruptRecord) || damaged == ok {

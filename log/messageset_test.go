@@ -54,7 +54,7 @@ func read(set []byte) ([]Record, Codec, error) {
 	if err != nil {
 		return nil, codec, err
 	}
-	records, err := readAll(e.Batch(), MaxDecompressedBytes)
+	records, err := readAll(e, MaxDecompressedBytes)
 	return records, codec, err
 }
 
@@ -107,11 +107,11 @@ func TestMessageBytes(t *testing.T) {
 		{1, "0000000000000009" + "00000018" + "%crc%" + "01" + "00" + "00000000000003e8" + "ffffffff" + "000000027631"},
 	} {
 		e := sealed(t, CodecNone, rec(9, 1000, nil, "v1", Header{Key: "h"}))
-		raw, err := e.Batch().AppendRecords(nil)
+		raw, err := e.AppendRecords(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, all, err := Downgrade{Magic: tt.magic, Limit: 100}.Append(nil, e.Batch(), raw)
+		got, all, err := Downgrade{Magic: tt.magic, Limit: 100}.Append(nil, e, raw)
 		if err != nil || !all {
 			t.Fatal(all, err)
 		}
@@ -161,7 +161,7 @@ func TestMessageSetRefuses(t *testing.T) {
 
 // A message set has room for what fits, from the offset asked for on.
 func TestDowngrade(t *testing.T) {
-	b := sealed(t, CodecNone, rec(5, 1, nil, "aaaa"), rec(6, 2, nil, "bbbb"), rec(7, 3, nil, "cccc")).Batch()
+	b := sealed(t, CodecNone, rec(5, 1, nil, "aaaa"), rec(6, 2, nil, "bbbb"), rec(7, 3, nil, "cccc"))
 	raw, _ := b.EncodedRecords()
 	const size = 38 // of each, in magic 1
 	for _, tt := range []struct {
@@ -197,9 +197,9 @@ func TestDowngrade(t *testing.T) {
 		t.Errorf("damaged: %d bytes, error %v", len(set), err)
 	}
 	e := sealed(t, CodecNone, rec(0, 1, nil, "x"))
-	e.Batch().StampAppendTime(99)
-	raw, _ = e.Batch().EncodedRecords()
-	set, _, err := Downgrade{Magic: 1, Limit: 100}.Append(nil, e.Batch(), raw)
+	e.StampAppendTime(99)
+	raw, _ = e.EncodedRecords()
+	set, _, err := Downgrade{Magic: 1, Limit: 100}.Append(nil, e, raw)
 	if err != nil || set[posMessageAttrs] != attrLogAppendTime || binary.BigEndian.Uint64(set[posMessageBody:]) != 99 {
 		t.Errorf("the broker's time: %x, error %v", set, err)
 	}
@@ -265,9 +265,9 @@ func FuzzMessageSet(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw, _ := e.Batch().EncodedRecords()
+		raw, _ := e.EncodedRecords()
 		for magic := range int8(2) {
-			again, all, err := Downgrade{Magic: magic, Limit: 1 << 30}.Append(nil, e.Batch(), raw)
+			again, all, err := Downgrade{Magic: magic, Limit: 1 << 30}.Append(nil, e, raw)
 			if err != nil || !all {
 				t.Fatalf("all %v, error %v", all, err)
 			}

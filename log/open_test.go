@@ -60,7 +60,7 @@ func TestOpenLog(t *testing.T) {
 				env := span(t, base, last-base+1)
 				key := keyOf(env)
 				if strings.HasSuffix(word, "!") {
-					env[len(env)-1] ^= 1
+					env = env[:len(env)-1]
 				}
 				set(t, st, key, env)
 			}
@@ -89,10 +89,10 @@ func TestOpenLogBadLogStart(t *testing.T) {
 
 // stagedSequenced stages a batch of a producer and returns what is to be committed: the
 // batch first, then the producer's state.
-func stagedSequenced(l *Log, env Envelope) (*store.Batch, []byte) {
+func stagedSequenced(l *Log, env Batch) (*store.Batch, []byte) {
 	var b store.Batch
 	_, keys := l.Stage(&b, nil, env, 1)
-	l.NoteProducer(env.Batch(), 1000+l.next, false)
+	l.NoteProducer(env, 1000+l.next, false)
 	return &b, l.StageProducers(&b, keys)
 }
 
@@ -117,11 +117,11 @@ func TestOpenLogDamagedProducer(t *testing.T) {
 			t.Errorf("it is stored as %q, %v", v, err)
 		}
 	}
-	if got := verdict(l.CheckProducer(sequencedSpan(t, 3, 1, 7, 0, 3).Batch())); got != "gap" {
+	if got := verdict(l.CheckProducer(sequencedSpan(t, 3, 1, 7, 0, 3))); got != "gap" {
 		t.Errorf("its next batch is %q", got)
 	}
 	anew := sequencedSpan(t, 3, 1, 7, 1, 0)
-	if got := verdict(l.CheckProducer(anew.Batch())); got != "next" {
+	if got := verdict(l.CheckProducer(anew)); got != "next" {
 		t.Errorf("a new beginning is %q", got)
 	}
 	stageSequenced(t, l, anew)

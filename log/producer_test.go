@@ -10,11 +10,11 @@ import (
 )
 
 // sequencedSpan is span of a producer: its first record has the sequence.
-func sequencedSpan(t fataler, base, n, id int64, epoch int16, sequence int32) Envelope {
+func sequencedSpan(t fataler, base, n, id int64, epoch int16, sequence int32) Batch {
 	t.Helper()
 	env := span(t, base, n)
-	env.Batch().SetProducer(id, epoch, sequence)
-	env.Finish(base)
+	env.SetProducer(id, epoch, sequence)
+	env.SetBaseOffset(base)
 	return env
 }
 
@@ -61,7 +61,7 @@ func TestCheckProducer(t *testing.T) {
 					t.Fatal(err)
 				}
 				env := sequencedSpan(t, 0, n, 7, epoch, sequence)
-				v := verdict(l.CheckProducer(env.Batch()))
+				v := verdict(l.CheckProducer(env))
 				if v == "next" {
 					stageSequenced(t, l, env)
 				}
@@ -80,7 +80,7 @@ func TestCheckProducer(t *testing.T) {
 }
 
 // stageSequenced does what the committer does with a batch of a producer.
-func stageSequenced(t fataler, l *Log, env Envelope) {
+func stageSequenced(t fataler, l *Log, env Batch) {
 	t.Helper()
 	b, keys := stagedSequenced(l, env)
 	_ = keys
@@ -92,11 +92,11 @@ func TestNumber(t *testing.T) {
 	l := newLog(t)
 	for i, want := range []int32{0, 3, 6} {
 		env := span(t, 0, 3)
-		l.Number(env.Batch(), 9)
-		if _, err := ParseBatch(env.Batch()); err != nil {
+		l.Number(env, 9)
+		if _, err := ParseBatch(env); err != nil {
 			t.Fatal(err)
 		}
-		if b := env.Batch(); b.ProducerID() != 9 || b.ProducerEpoch() != 0 || b.BaseSequence() != want {
+		if b := env; b.ProducerID() != 9 || b.ProducerEpoch() != 0 || b.BaseSequence() != want {
 			t.Errorf("batch %d has producer %d, epoch %d, sequence %d", i, b.ProducerID(), b.ProducerEpoch(), b.BaseSequence())
 		}
 		stageSequenced(t, l, env)
@@ -119,7 +119,7 @@ func TestForgetProducer(t *testing.T) {
 	if !l.UnusedSince(7, used) || !l.ForgetProducer(7, used) || l.ForgetProducer(7, used) {
 		t.Error("not forgotten")
 	}
-	if got := verdict(l.CheckProducer(sequencedSpan(t, 0, 1, 7, 0, 99).Batch())); got != "next" {
+	if got := verdict(l.CheckProducer(sequencedSpan(t, 0, 1, 7, 0, 99))); got != "next" {
 		t.Errorf("then a batch with any sequence is %q", got)
 	}
 }

@@ -89,7 +89,7 @@ func readToEnd(r *RecordReader) error {
 
 // TestReaderTruncated cuts the records at every length.
 func TestReaderTruncated(t *testing.T) {
-	b := sealed(t, CodecNone, everything()[:5]...).Batch()
+	b := sealed(t, CodecNone, everything()[:5]...)
 	records := b[BatchHeaderSize:]
 	for n := range records {
 		r := NewRecordReader(b, records[:n:n])
@@ -98,7 +98,7 @@ func TestReaderTruncated(t *testing.T) {
 }
 
 func TestReaderFieldsOwnTheirBytes(t *testing.T) {
-	b := sealed(t, CodecNone, rec(0, 0, "key", "", Header{"h", []byte("hv")}), rec(1, 0, "", "next")).Batch()
+	b := sealed(t, CodecNone, rec(0, 0, "key", "", Header{"h", []byte("hv")}), rec(1, 0, "", "next"))
 	raw, err := b.AppendRecords(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestReaderAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := e.Batch()
+	b := e
 	var rec Record
 	if n := testing.AllocsPerRun(10, func() {
 		r := NewRecordReader(b, b[BatchHeaderSize:])
@@ -145,7 +145,7 @@ func TestReaderAllocatesNothing(t *testing.T) {
 
 func TestSkipTo(t *testing.T) {
 	want := everything()
-	b := sealed(t, CodecNone, want...).Batch()
+	b := sealed(t, CodecNone, want...)
 	for offset := int64(0); offset < 20; offset++ {
 		r := NewRecordReader(b, b[BatchHeaderSize:])
 		if err := r.SkipTo(offset); err != nil {

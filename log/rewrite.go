@@ -55,10 +55,10 @@ func NewRewriter(l *Log, w Committer) *Rewriter {
 // MaxSources is the largest number of sources that one rewrite may have.
 func (r *Rewriter) MaxSources() int { return min(roundEntries, r.limits.Entries) - 1 }
 
-// MaxBytes is the largest envelope that one rewrite may have.
+// MaxBytes is the largest batch, in bytes, that one rewrite may have.
 func (r *Rewriter) MaxBytes() int { return r.limits.Bytes - (r.MaxSources()+1)*store.BatchKeySize }
 
-// Fits reports whether a rewrite of so many sources and such an envelope may be added
+// Fits reports whether a rewrite of so many sources and such a batch may be added
 // before the next Flush. To an empty round any within MaxSources and MaxBytes fits.
 func (r *Rewriter) Fits(sources, size int) bool {
 	if r.round.Len() == 0 {
@@ -68,17 +68,17 @@ func (r *Rewriter) Fits(sources, size int) bool {
 		r.round.Bytes()+(sources+1)*store.BatchKeySize+size <= min(roundBytes, r.limits.Bytes)
 }
 
-// Add puts a rewrite into the round: env, which covers exactly the offsets of the
-// sources, contiguous and in order, in their place. env belongs to the rewriter until Flush. It
-// returns the source that env is once it is stored: without timestamps as young as the youngest
+// Add puts a rewrite into the round: batch, which covers exactly the offsets of the
+// sources, contiguous and in order, in their place. batch belongs to the rewriter until Flush. It
+// returns the source that batch is once it is stored: without timestamps as young as the youngest
 // that it replaces.
-func (r *Rewriter) Add(sources []Source, env Envelope) Source {
+func (r *Rewriter) Add(sources []Source, batch Batch) Source {
 	youngest := sources[0].MaxTimestamp
 	for _, s := range sources {
 		youngest = max(youngest, s.MaxTimestamp)
 	}
-	own := Source{env.Batch().LastOffset(), env.Batch().keyTime(youngest)}
-	r.round.Set(own.key(r.log.id), env)
+	own := Source{batch.LastOffset(), batch.keyTime(youngest)}
+	r.round.Set(own.key(r.log.id), batch)
 	for _, s := range sources {
 		if s != own {
 			r.round.Delete(s.key(r.log.id))

@@ -49,8 +49,8 @@ var errRefused = errors.New("the disk is full")
 
 // sourceOf returns the source that env is, which is finished, when what it holds was appended at
 // appendMs.
-func sourceOf(env Envelope, appendMs int64) Source {
-	b := env.Batch()
+func sourceOf(env Batch, appendMs int64) Source {
+	b := env
 	return Source{LastOffset: b.LastOffset(), MaxTimestamp: b.keyTime(appendMs)}
 }
 
@@ -67,7 +67,7 @@ func rewriteTwo(t fataler, l *Log, w Committer) error {
 
 // sparse is a batch that covers the offsets from base to last and has those records that
 // span has at these offsets.
-func sparse(t fataler, base, last int64, offsets ...int64) Envelope {
+func sparse(t fataler, base, last int64, offsets ...int64) Batch {
 	t.Helper()
 	var b SparseBuilder
 	b.Reset(base)
@@ -92,7 +92,7 @@ func offsetsIn(t fataler, l *Log) string {
 		if sb.Err != nil {
 			t.Fatalf("Read: %v", sb.Err)
 		}
-		records, err := readAll(sb.Envelope.Batch(), MaxDecompressedBytes)
+		records, err := readAll(sb.Batch, MaxDecompressedBytes)
 		if err != nil {
 			t.Fatalf("records: %v", err)
 		}

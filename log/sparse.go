@@ -53,19 +53,18 @@ type Cover struct {
 	DeleteHorizon int64
 }
 
-// Seal encodes the batch, finished, into a new envelope: at the base offset of Reset and
-// without a producer. A batch without records is allowed. Where compression would not
+// Seal encodes a new batch, at the base offset of Reset and without a producer. A batch
+// without records is allowed. Where compression would not
 // make the records smaller they are stored without. It fails like Builder.Seal, and when
 // the batch would cover MaxSpan offsets or more, or less than its records.
-func (s *SparseBuilder) Seal(codec Codec, c Cover) (Envelope, error) {
+func (s *SparseBuilder) Seal(codec Codec, c Cover) (Batch, error) {
 	if c.LastOffset < max(s.base, s.next-1) || c.LastOffset-s.base >= MaxSpan {
 		return nil, fmt.Errorf("%w: base %d, records up to %d, last %d", errOffsets, s.base, s.next, c.LastOffset)
 	}
-	var e Envelope
+	var b Batch
 	if s.b.Records() == 0 {
-		e = make(Envelope, EnvelopeBytes+BatchHeaderSize)
-		e.putHeader()
-		e.Batch().putHeader(CodecNone, c.MaxTimestamp, c.MaxTimestamp, 0)
+		b = make(Batch, BatchHeaderSize)
+		b.putHeader(CodecNone, c.MaxTimestamp, c.MaxTimestamp, 0)
 	} else {
 		builder := &s.b
 		var err error
@@ -74,17 +73,16 @@ func (s *SparseBuilder) Seal(codec Codec, c Cover) (Envelope, error) {
 				return nil, err
 			}
 		}
-		if e, err = builder.Seal(nil, codec); err != nil {
+		if b, err = builder.Seal(nil, codec); err != nil {
 			return nil, err
 		}
 	}
-	b := e.Batch()
 	binary.BigEndian.PutUint32(b[posLastOffsetDelta:], uint32(c.LastOffset-s.base))
 	if c.LogAppendTime {
 		b.StampAppendTime(c.MaxTimestamp)
 	} else {
 		b.putCRC()
 	}
-	e.Finish(s.base)
-	return e, nil
+	b.SetBaseOffset(s.base)
+	return b, nil
 }

@@ -35,7 +35,7 @@ func TestSparseBuilderRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := mustRead(t, env.Batch())
+	got := mustRead(t, env)
 	sameRecords(t, got, []Record{rec(100, 1, "k", "v"), rec(105, 1, "k", "v"), rec(100+MaxSpan-1, 1, "k", "v")})
 }
 
@@ -57,10 +57,7 @@ func TestSparseBatches(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := OpenEnvelope(env); err != nil {
-				t.Fatal(err)
-			}
-			batch, err := ParseBatch(env.Batch())
+			batch, err := ParseBatch(env)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +98,7 @@ func TestEmptyBatch(t *testing.T) {
 	}
 	for _, from := range []int64{2, 3} {
 		e := sparse(t, 2, 3)
-		reader := NewRecordReader(e.Batch(), nil)
+		reader := NewRecordReader(e, nil)
 		if err := reader.SkipTo(from); err != nil {
 			t.Error(err)
 		}
@@ -132,7 +129,7 @@ func TestSparseBatchWithHorizon(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			batch, err := ParseBatch(env.Batch())
+			batch, err := ParseBatch(env)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -62,14 +62,14 @@ type candidate struct{ buf, records []byte }
 
 // read calls fn for the records of the batch until it returns false.
 func (c *candidate) read(l *Log, e store.Entry, key store.BatchKey, fn func(*Record) bool) (err error) {
-	var env Envelope
-	if env, c.buf, err = l.open(e, key, c.buf); err != nil {
+	var batch Batch
+	if batch, c.buf, err = l.open(e, key, c.buf); err != nil {
 		return err
 	}
-	if c.records, err = env.Batch().AppendRecords(c.records[:0]); err != nil {
+	if c.records, err = batch.AppendRecords(c.records[:0]); err != nil {
 		return l.corrupt(key, err, nil)
 	}
-	r := NewRecordReader(env.Batch(), c.records)
+	r := NewRecordReader(batch, c.records)
 	var rec Record
 	for {
 		more, err := r.Next(&rec)

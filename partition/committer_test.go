@@ -124,7 +124,7 @@ func TestHighWatermarkNeverRunsAhead(t *testing.T) {
 				t.Errorf("the high watermark fell from %d to %d", next, end)
 			}
 			if _, err := p.Read(next, nil, func(sb log.StoredBatch) bool {
-				if sb.Err != nil || sb.Envelope.Batch().BaseOffset() != next {
+				if sb.Err != nil || sb.Batch.BaseOffset() != next {
 					t.Errorf("at %d: got %d, error %v", next, sb.LastOffset, sb.Err)
 				}
 				next = sb.LastOffset + 1
@@ -152,9 +152,9 @@ func TestTransactionIsAllOrNothing(t *testing.T) {
 	over := func(t *testing.T, p, q *Partition) *Tx {
 		tx := writes("k")
 		tx.Appends = []Append{
-			{Partition: p, Envelope: batch(t, "p")},
-			{Partition: q, Envelope: batch(t, "q1", "q2")},
-			{Partition: p, Envelope: batch(t, "p2")},
+			{Partition: p, Batch: batch(t, "p")},
+			{Partition: q, Batch: batch(t, "q1", "q2")},
+			{Partition: p, Batch: batch(t, "p2")},
 		}
 		return tx
 	}
@@ -205,7 +205,7 @@ func TestRefusedTransactionTakesNoOffsets(t *testing.T) {
 		s.busy(func() {
 			s.submitOnly("a", appends(p, batch(t, "a")))
 			tx := appends(p, batch(t, "lost"))
-			tx.Appends = append(tx.Appends, Append{Partition: q, Envelope: batch(t, "lost")})
+			tx.Appends = append(tx.Appends, Append{Partition: q, Batch: batch(t, "lost")})
 			s.submitOnly("b", tx)
 			s.submitOnly("c", appends(p, batch(t, "c")))
 		})
@@ -229,7 +229,7 @@ func TestTransactionsBeyondTheLimits(t *testing.T) {
 		}
 		heavy := appends(p)
 		for range limits.Bytes/(8<<20) + 1 {
-			heavy.Appends = append(heavy.Appends, Append{Partition: p, Envelope: sized(t, 8<<20)})
+			heavy.Appends = append(heavy.Appends, Append{Partition: p, Batch: sized(t, 8<<20)})
 		}
 		for name, tx := range map[string]*Tx{"entries": many, "bytes": heavy} {
 			s.submit(name, tx)
@@ -284,7 +284,7 @@ func TestTransactionIsReusable(t *testing.T) {
 		tx := &Tx{}
 		done := make(chan error, 1)
 		for i := range 100 {
-			tx.Appends = append(tx.Appends, Append{Partition: p, Envelope: batch(t, strconv.Itoa(i))})
+			tx.Appends = append(tx.Appends, Append{Partition: p, Batch: batch(t, strconv.Itoa(i))})
 			tx.Synced = i%2 == 0
 			tx.Done = func(err error) { done <- err }
 			s.Submit(tx)

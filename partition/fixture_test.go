@@ -237,8 +237,8 @@ func (s *scene) partition(i int) *Partition {
 	return Open(log.NewLog(s.desk, id, log.TopicPartition{Topic: "t", Partition: int32(i)}), Rules{MaxMessageBytes: 16 << 20})
 }
 
-// batch is an envelope with records of these values.
-func batch(t testing.TB, values ...string) log.Envelope {
+// batch is a batch with records of these values.
+func batch(t testing.TB, values ...string) log.Batch {
 	t.Helper()
 	var b log.Builder
 	for i, v := range values {
@@ -251,14 +251,14 @@ func batch(t testing.TB, values ...string) log.Envelope {
 	return env
 }
 
-// sized is an envelope with one record, of about n bytes.
-func sized(t testing.TB, n int) log.Envelope { return batch(t, strings.Repeat("x", n)) }
+// sized is a batch with one record, of about n bytes.
+func sized(t testing.TB, n int) log.Batch { return batch(t, strings.Repeat("x", n)) }
 
 // appends is a transaction of these batches for p.
-func appends(p *Partition, envs ...log.Envelope) *Tx {
+func appends(p *Partition, envs ...log.Batch) *Tx {
 	tx := &Tx{}
 	for _, env := range envs {
-		tx.Appends = append(tx.Appends, Append{Partition: p, Envelope: env})
+		tx.Appends = append(tx.Appends, Append{Partition: p, Batch: env})
 	}
 	return tx
 }
@@ -284,7 +284,7 @@ func logContent(t testing.TB, l *log.Log) string {
 			t.Errorf("stored batch: %v", sb.Err)
 			return true
 		}
-		b := sb.Envelope.Batch()
+		b := sb.Batch
 		records, err := b.AppendRecords(nil)
 		if err != nil {
 			t.Error(err)

@@ -18,7 +18,7 @@ type fold struct {
 	appends   []*Append
 	size      int
 	builder   log.Builder
-	env       log.Envelope
+	batch     log.Batch
 }
 
 // stage gives a its offsets and adds it to g, or leaves that to the fold of its partition.
@@ -28,7 +28,7 @@ func (g *group) stage(a *Append) {
 	if p.Rules().LogAppendTime {
 		a.AppendTime = g.now
 	}
-	if p.fold != nil && (!a.Foldable || p.fold.size+len(a.Envelope) > min(maxFoldBytes, p.Rules().MaxMessageBytes)) {
+	if p.fold != nil && (!a.Foldable || p.fold.size+len(a.Batch) > min(maxFoldBytes, p.Rules().MaxMessageBytes)) {
 		g.unfold(p.fold)
 	}
 	if !a.Foldable {
@@ -40,7 +40,7 @@ func (g *group) stage(a *Append) {
 		p.fold.partition = p
 	}
 	p.fold.appends = append(p.fold.appends, a)
-	p.fold.size += len(a.Envelope)
+	p.fold.size += len(a.Batch)
 }
 
 // nextFold returns an empty fold of g.
@@ -77,13 +77,13 @@ func (g *group) unfold(f *fold) {
 			g.put(a)
 		}
 	} else {
-		staged := g.putEnvelope(f.partition, f.env, f.appends[0].AppendTime)
+		staged := g.putBatch(f.partition, f.batch, f.appends[0].AppendTime)
 		next := staged.BaseOffset
 		for _, a := range f.appends {
 			a.staged, a.stored, a.BaseOffset = staged, 0, next
-			next += int64(a.Envelope.Batch().Records())
+			next += int64(a.Batch.Records())
 		}
-		f.appends[0].stored = len(f.env)
+		f.appends[0].stored = len(f.batch)
 	}
 	clear(f.appends)
 	f.partition, f.appends, f.size = nil, f.appends[:0], 0
@@ -93,27 +93,27 @@ func (g *group) unfold(f *fold) {
 func (f *fold) join() bool {
 	f.builder.Reset()
 	for _, a := range f.appends {
-		if err := f.builder.AppendBatch(a.Envelope.Batch()); err != nil {
+		if err := f.builder.AppendBatch(a.Batch); err != nil {
 			return false
 		}
 	}
-	env, err := f.builder.Seal(f.env[:0], log.CodecNone)
+	batch, err := f.builder.Seal(f.batch[:0], log.CodecNone)
 	if err != nil {
 		return false
 	}
-	f.env = env
+	f.batch = batch
 	return true
 }
 
 // put stages a as a batch of its own.
 func (g *group) put(a *Append) {
 	if a.Producer != nil {
-		a.Partition.log.Number(a.Envelope.Batch(), a.Producer.ID)
+		a.Partition.log.Number(a.Batch, a.Producer.ID)
 	}
-	a.staged = g.putEnvelope(a.Partition, a.Envelope, a.AppendTime)
-	a.stored = len(a.Envelope)
+	a.staged = g.putBatch(a.Partition, a.Batch, a.AppendTime)
+	a.stored = len(a.Batch)
 	a.BaseOffset = a.staged.BaseOffset
-	if batch := a.Envelope.Batch(); batch.Sequenced() {
+	if batch := a.Batch; batch.Sequenced() {
 		a.Partition.log.NoteProducer(batch, g.now, a.Producer != nil)
 		if !slices.Contains(g.sequenced, a.Partition) {
 			g.sequenced = append(g.sequenced, a.Partition)
@@ -121,15 +121,15 @@ func (g *group) put(a *Append) {
 	}
 }
 
-// putEnvelope stages a batch, with its append time unless that is -1.
-func (g *group) putEnvelope(p *Partition, env log.Envelope, appendTime int64) log.Staged {
+// putBatch stages a batch, with its append time unless that is -1.
+func (g *group) putBatch(p *Partition, batch log.Batch, appendTime int64) log.Staged {
 	if appendTime >= 0 {
-		env.Batch().StampAppendTime(appendTime)
+		batch.StampAppendTime(appendTime)
 	}
 	var staged log.Staged
-	staged, g.keys = p.log.Stage(&g.batch, g.keys, env, g.now)
+	staged, g.keys = p.log.Stage(&g.batch, g.keys, batch, g.now)
 	g.batches++
-	g.records += int64(env.Batch().Records())
-	g.stored += int64(len(env))
+	g.records += int64(batch.Records())
+	g.stored += int64(len(batch))
 	return staged
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // foldable is appends whose batches may be stored together with others.
-func foldable(p *Partition, envs ...log.Envelope) *Tx {
+func foldable(p *Partition, envs ...log.Batch) *Tx {
 	tx := appends(p, envs...)
 	for i := range tx.Appends {
 		tx.Appends[i].Foldable = true
@@ -97,7 +97,7 @@ func TestFoldingStopsAtTheLargestBatch(t *testing.T) {
 		})
 		largest := 0
 		_, err := p.Read(0, nil, func(sb log.StoredBatch) bool {
-			largest = max(largest, len(sb.Envelope.Batch()))
+			largest = max(largest, len(sb.Batch))
 			return sb.Err == nil
 		})
 		if err != nil || largest > 1000 || largest < 600 {
@@ -125,7 +125,7 @@ func TestFoldingStampsAppendTime(t *testing.T) {
 			}
 		}
 		_, err := p.Read(0, nil, func(sb log.StoredBatch) bool {
-			b := sb.Envelope.Batch()
+			b := sb.Batch
 			if _, err := log.ParseBatch(b); err != nil || !b.LogAppendTime() || b.MaxTimestamp() != now || b.Records() != 2 {
 				t.Errorf("stored batch of %d records, time %d, %v", b.Records(), b.MaxTimestamp(), err)
 			}
@@ -162,7 +162,7 @@ func TestFoldingChangesNothingThatShows(t *testing.T) {
 					next[i]++
 				}
 				tx.Appends = append(tx.Appends, Append{
-					Partition: ps[i], Envelope: batch(t, values...), Foldable: rapid.Bool().Draw(rt, "foldable"),
+					Partition: ps[i], Batch: batch(t, values...), Foldable: rapid.Bool().Draw(rt, "foldable"),
 				})
 			}
 			txs = append(txs, tx)
@@ -259,7 +259,7 @@ func TestAppendedIsWhatIsStored(t *testing.T) {
 		// Used again, alone and not to be folded.
 		for _, tx := range txs[:3] {
 			tx.Reset()
-			tx.Appends = []Append{{Partition: p, Envelope: batch(t, "a"), Foldable: tx == txs[0]}}
+			tx.Appends = []Append{{Partition: p, Batch: batch(t, "a"), Foldable: tx == txs[0]}}
 			if err := s.Do(tx); err != nil {
 				t.Fatal(err)
 			}

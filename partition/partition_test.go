@@ -24,9 +24,9 @@ func TestLogAppendTime(t *testing.T) {
 		}
 		_, err := p.Read(2, nil, func(sb log.StoredBatch) bool {
 			if sb.Err != nil {
-				t.Fatalf("the envelope: %v", sb.Err)
+				t.Fatalf("the batch: %v", sb.Err)
 			}
-			b, err := log.ParseBatch(sb.Envelope.Batch())
+			b, err := log.ParseBatch(sb.Batch)
 			if err != nil {
 				t.Fatalf("Kafka's CRC: %v", err)
 			}
@@ -51,16 +51,16 @@ func TestMaxMessageBytes(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p := s.partition(0)
 		env := batch(t, "some value")
-		p.SetRules(Rules{MaxMessageBytes: len(env.Batch()) - 1})
+		p.SetRules(Rules{MaxMessageBytes: len(env) - 1})
 		err := s.Do(appends(p, env))
 		if !errors.Is(err, log.ErrRecordTooLarge) || !strings.Contains(err.Error(), "t/0") || !strings.Contains(err.Error(), "max.message.bytes") {
 			t.Errorf("one byte too large: got error %v", err)
 		}
-		p.SetRules(Rules{MaxMessageBytes: len(env.Batch())})
+		p.SetRules(Rules{MaxMessageBytes: len(env)})
 		if err := s.Do(appends(p, env)); err != nil {
 			t.Errorf("just fits: %v", err)
 		}
-		if p.Rules().MaxMessageBytes != len(env.Batch()) || p.HighWatermark() != 1 {
+		if p.Rules().MaxMessageBytes != len(env) || p.HighWatermark() != 1 {
 			t.Errorf("got %+v, %d", p.Rules(), p.HighWatermark())
 		}
 	})

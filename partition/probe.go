@@ -199,7 +199,7 @@ func (t *Tx) report(p probe.Probe, err error) {
 		a := &t.Appends[i]
 		p.Appended(probe.Appended{
 			TopicPartition: a.Partition.TopicPartition(), Client: t.Client,
-			Batch: a.Envelope.Batch(), BaseOffset: a.BaseOffset, Err: err,
+			Batch: a.Batch, BaseOffset: a.BaseOffset, Err: err,
 		})
 	}
 }

@@ -17,7 +17,7 @@ import (
 func sent(t testing.TB, p *Partition, sequence int32, values ...string) *Tx {
 	t.Helper()
 	env := batch(t, values...)
-	env.Batch().SetProducer(7, 0, sequence)
+	env.SetProducer(7, 0, sequence)
 	return appends(p, env)
 }
 
@@ -97,7 +97,7 @@ func TestSequencesOfSeveralProducersAndPartitions(t *testing.T) {
 				for n, p := range ps {
 					for id := range int64(3) {
 						env := batch(t, fmt.Sprint(i, n, id))
-						env.Batch().SetProducer(id, 0, int32(i))
+						env.SetProducer(id, 0, int32(i))
 						s.submitOnly("x", appends(p, env))
 					}
 				}

@@ -60,7 +60,7 @@ const (
 // Append is one batch for one partition.
 type Append struct {
 	Partition *Partition
-	Envelope  log.Envelope // belongs to the committer until Done
+	Batch     log.Batch // belongs to the committer until Done
 	// Foldable allows to store the records in one batch with those of other appends: for
 	// small, uncompressed batches without a producer's sequence.
 	Foldable bool
@@ -115,9 +115,9 @@ func (t *Tx) measure() cost {
 	c := cost{t.Writes.Len(), t.Writes.Bytes()}
 	for i := range t.Appends {
 		a := &t.Appends[i]
-		n := len(a.Envelope)
+		n := len(a.Batch)
 		c = c.plus(cost{1, store.BatchKeySize + n})
-		if a.Producer != nil || a.Envelope.Batch().Sequenced() {
+		if a.Producer != nil || a.Batch.Sequenced() {
 			c = c.plus(cost{1, log.MaxProducerSize})
 		}
 	}
@@ -131,7 +131,7 @@ func (t *Tx) check() error {
 		if err := a.Partition.Err(); err != nil {
 			return err
 		}
-		if n, limit := len(a.Envelope.Batch()), a.Partition.Rules().MaxMessageBytes; n > limit {
+		if n, limit := len(a.Batch), a.Partition.Rules().MaxMessageBytes; n > limit {
 			return fmt.Errorf("%s: %w: batch of %d bytes, max.message.bytes is %d",
 				a.Partition.TopicPartition(), log.ErrRecordTooLarge, n, limit)
 		}
@@ -150,7 +150,7 @@ func (t *Tx) check() error {
 // checkProducer refuses a batch out of its producer's order, and finds out whether it is a
 // duplicate.
 func (a *Append) checkProducer() (err error) {
-	batch := a.Envelope.Batch()
+	batch := a.Batch
 	switch {
 	case a.Producer != nil:
 		return a.Producer.err(a.Partition)

@@ -159,7 +159,7 @@ func horizonOf(t fataler, l *log.Log) map[int64]int64 {
 	t.Helper()
 	horizon := map[int64]int64{}
 	_, err := l.Read(l.Start(), nil, func(sb log.StoredBatch) bool {
-		b := sb.Envelope.Batch()
+		b := sb.Batch
 		if ms, ok := b.DeleteHorizon(); ok {
 			for offset := b.BaseOffset(); offset <= b.LastOffset(); offset++ {
 				horizon[offset] = ms

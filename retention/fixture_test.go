@@ -118,7 +118,7 @@ func (w *world) append(kind int, codec log.Codec, records ...log.Record) {
 	if err != nil {
 		w.t.Fatalf("Seal: %v", err)
 	}
-	batch := env.Batch()
+	batch := env
 	switch kind {
 	case appendTime:
 		batch.StampAppendTime(w.nowMs)
@@ -149,7 +149,7 @@ func fixCRC(b log.Batch) {
 	attributes := b[22]
 	b.StampAppendTime(timestamp)
 	if attributes&(1<<3) == 0 {
-		b[22] = attributes // the CRC is not checked again once an envelope is sealed
+		b[22] = attributes // the CRC is not checked again once a batch is stored
 	}
 }
 
@@ -193,7 +193,7 @@ func read(t fataler, l *log.Log) []log.Record {
 		if sb.Err != nil {
 			t.Fatalf("Read: %v", sb.Err)
 		}
-		b := sb.Envelope.Batch()
+		b := sb.Batch
 		if next >= 0 && b.BaseOffset() != next {
 			t.Fatalf("batch begins at %d, the one before ends at %d", b.BaseOffset(), next)
 		}
@@ -269,7 +269,7 @@ func shape(t fataler, l *log.Log) string {
 	t.Helper()
 	s := ""
 	_, err := l.Read(l.Start(), nil, func(sb log.StoredBatch) bool {
-		b := sb.Envelope.Batch()
+		b := sb.Batch
 		s += fmt.Sprintf(" %d-%d(%d)", b.BaseOffset(), b.LastOffset(), b.Records())
 		return true
 	})

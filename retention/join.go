@@ -7,14 +7,12 @@ import (
 const (
 	joinBytes = 64 << 10 // of records, uncompressed: what small batches are joined to
 	largeSize = joinBytes / 2
-
-	envelopeSlack = 64 // more than an envelope adds to its batch
 )
 
 // filtered is a stored batch of which it is decided which records stay.
 type filtered struct {
 	source  log.Source
-	env     log.Envelope
+	batch   log.Batch
 	records []byte // decompressed
 	keep    []bool // by index of the record; nil: all of them
 	kept    int
@@ -85,7 +83,7 @@ func (j *joiner) full() bool { return len(j.sources) >= j.rewriter.MaxSources() 
 // for what was gathered besides what it has, or an emptied stretch has become too long.
 func (j *joiner) must() bool {
 	return !j.lone && len(j.sources) > 0 &&
-		(j.records == 0 && j.full() || !j.rewriter.Fits(len(j.sources), j.builder.Size()+log.HorizonBytes*j.records+envelopeSlack))
+		(j.records == 0 && j.full() || !j.rewriter.Fits(len(j.sources), j.builder.Size()+log.HorizonBytes*j.records))
 }
 
 // flush has the rewriter write what it holds. What was gathered stays, unless it is an
@@ -98,15 +96,15 @@ func (j *joiner) flush() error {
 	if j.records > 0 || j.lone || !j.full() {
 		return nil
 	}
-	env, err := j.seal()
+	batch, err := j.seal()
 	if err != nil {
 		return err
 	}
-	source := j.submit(env)
+	source := j.submit(batch)
 	if err := j.rewriter.Flush(); err != nil {
 		return err
 	}
-	j.begin(&filtered{source: source, env: env})
+	j.begin(&filtered{source: source, batch: batch})
 	return nil
 }
 
@@ -117,7 +115,7 @@ func (j *joiner) add(f *filtered) error {
 			return err
 		}
 	}
-	b := f.env.Batch()
+	b := f.batch
 	if len(j.sources) == 0 {
 		j.begin(f)
 		if j.lone {
@@ -143,7 +141,7 @@ func (j *joiner) add(f *filtered) error {
 
 // takes reports whether f goes with what was gathered.
 func (j *joiner) takes(f *filtered) bool {
-	b := f.env.Batch()
+	b := f.batch
 	switch {
 	case b.BaseOffset() != j.last+1 || b.LastOffset()-j.base >= log.MaxSpan || j.full():
 		return false
@@ -161,7 +159,7 @@ func (j *joiner) takes(f *filtered) bool {
 
 // begin starts with f, whose records it takes only if f is lone.
 func (j *joiner) begin(f *filtered) {
-	b := f.env.Batch()
+	b := f.batch
 	j.base, j.maxTime = b.BaseOffset(), b.MaxTimestamp()
 	j.records, j.size, j.appendTime, j.stored = 0, 0, b.LogAppendTime(), count{}
 	j.tombstones, j.horizon = false, 0
@@ -184,7 +182,7 @@ func (j *joiner) include(f *filtered) {
 		j.tombstones, j.horizon = true, f.horizon
 	}
 	j.stored.add(f.lost)
-	j.stored.add(count{bytes: int64(len(f.env)), batches: 1})
+	j.stored.add(count{bytes: int64(len(f.batch)), batches: 1})
 }
 
 // unlone moves the records of a lone batch to the builder.
@@ -220,26 +218,26 @@ func (j *joiner) close() error {
 		j.sources = j.sources[:0]
 		return nil
 	}
-	env, err := j.seal()
+	batch, err := j.seal()
 	if err != nil {
 		return err
 	}
-	_ = j.submit(env)
+	_ = j.submit(batch)
 	return nil
 }
 
-// submit hands env to the rewriter in place of what was gathered, and returns what it is to be.
-func (j *joiner) submit(env log.Envelope) log.Source {
-	own := j.rewriter.Add(j.sources, env)
+// submit hands batch to the rewriter in place of what was gathered, and returns what it is to be.
+func (j *joiner) submit(batch log.Batch) log.Source {
+	own := j.rewriter.Add(j.sources, batch)
 	j.sealed.add(j.stored)
-	j.sealed.add(count{newBytes: int64(len(env)), newBatches: 1})
+	j.sealed.add(count{newBytes: int64(len(batch)), newBatches: 1})
 	j.sources = j.sources[:0]
 	return own
 }
 
 // seal encodes the new batch. A large one, which was not joined, keeps its codec: then it
 // does not grow.
-func (j *joiner) seal() (log.Envelope, error) {
+func (j *joiner) seal() (log.Batch, error) {
 	codec := j.codec
 	if j.size > joinBytes {
 		codec = j.codecOf

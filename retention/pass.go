@@ -62,7 +62,7 @@ func (p *pass) each(ctx context.Context, from, to int64, fn func(log.StoredBatch
 		)
 		buf, err := p.log.Read(from, p.buf, func(sb log.StoredBatch) bool {
 			from = sb.LastOffset + 1
-			size += len(sb.Envelope)
+			size += len(sb.Batch)
 			more, fnErr = fn(sb)
 			return more && fnErr == nil && from < to && size < stepBytes && !p.join.must()
 		})
@@ -107,11 +107,11 @@ func (p *pass) flush() error {
 // index notes the keys of a dirty batch. It returns false when the map is full: then
 // p.to is the first record that is not in it.
 func (p *pass) index(sb log.StoredBatch) (bool, error) {
-	if !p.decompress(sb) || !wellFormed(sb.Envelope.Batch(), p.raw) {
+	if !p.decompress(sb) || !wellFormed(sb.Batch, p.raw) {
 		return true, nil // stays as it is
 	}
 	from := p.done.NextDirty
-	r := log.NewRecordReader(sb.Envelope.Batch(), p.raw)
+	r := log.NewRecordReader(sb.Batch, p.raw)
 	var rec log.Record
 	for {
 		more, err := r.Next(&rec)
@@ -132,7 +132,7 @@ func (p *pass) decompress(sb log.StoredBatch) bool {
 	if sb.Err != nil {
 		return false
 	}
-	b := sb.Envelope.Batch()
+	b := sb.Batch
 	if b.Control() || b.Transactional() {
 		return false
 	}
@@ -168,15 +168,15 @@ func (p *pass) rewritable(sb log.StoredBatch) bool {
 	if !p.decompress(sb) {
 		return false
 	}
-	size := len(p.raw) + log.HorizonBytes*sb.Envelope.Batch().Records()
+	size := len(p.raw) + log.HorizonBytes*sb.Batch.Records()
 	return size <= min(p.join.rewriter.MaxBytes()/2, log.MaxDecompressedBytes)
 }
 
 // sift fills p.batch with what stays of sb. It returns false if a record is malformed.
 func (p *pass) sift(sb log.StoredBatch) bool {
-	b := sb.Envelope.Batch()
+	b := sb.Batch
 	f := &p.batch
-	*f = filtered{source: log.SourceOf(sb), env: sb.Envelope, records: p.raw}
+	*f = filtered{source: log.SourceOf(sb), batch: sb.Batch, records: p.raw}
 	p.keep = p.keep[:0]
 	r := log.NewRecordReader(b, p.raw)
 	var rec log.Record

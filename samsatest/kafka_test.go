@@ -92,7 +92,7 @@ func (w *wire) produce(topic, value string) int16 {
 		w.t.Fatal(err)
 	}
 	req, rt, rp := kmsg.NewPtrProduceRequest(), kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
-	req.Acks, rt.Topic, rp.Records = -1, topic, env.Batch()
+	req.Acks, rt.Topic, rp.Records = -1, topic, env
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
 	return w.ask(7, req).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode

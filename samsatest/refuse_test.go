@@ -202,7 +202,7 @@ func oneRecord(version int16) []byte {
 	var b log.Builder
 	b.Append(time.Now().UnixMilli(), nil, []byte("x"), nil)
 	env, _ := b.Seal(nil, log.CodecNone)
-	return env.Batch()
+	return env
 }
 
 // codesByName collects the error codes of an answer that belong to topics and partitions.

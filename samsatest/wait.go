@@ -107,7 +107,7 @@ func countTo(p *partition.Partition, to int64) (found int, err error) {
 		if sb.Err != nil {
 			return sb.LastOffset < to
 		}
-		batch := sb.Envelope.Batch()
+		batch := sb.Batch
 		if batch.BaseOffset() >= start && batch.LastOffset() < to {
 			found += batch.Records()
 			return true

@@ -315,7 +315,7 @@ func TestAppendsRaceWithDelete(t *testing.T) {
 					if err != nil {
 						t.Error(err)
 					}
-					tx := &partition.Tx{Appends: []partition.Append{{Partition: topic.Partitions()[0], Envelope: env}}}
+					tx := &partition.Tx{Appends: []partition.Append{{Partition: topic.Partitions()[0], Batch: env}}}
 					if err := h.committer.Do(tx); err != nil {
 						if !errors.Is(err, log.ErrUnknownTopic) {
 							t.Errorf("append: %v", err)

@@ -156,7 +156,7 @@ func (h *house) write(name string, i int32, n int) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if err := h.committer.Do(&partition.Tx{Appends: []partition.Append{{Partition: p, Envelope: env}}}); err != nil {
+		if err := h.committer.Do(&partition.Tx{Appends: []partition.Append{{Partition: p, Batch: env}}}); err != nil {
 			h.t.Fatalf("append: %v", err)
 		}
 	}

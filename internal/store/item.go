@@ -34,7 +34,7 @@ func (i *item) cost() int64 {
 	switch {
 	case i.deleted:
 	case i.large:
-		n += uvarintSize(i.size) + 8 + i.size
+		n += uvarintSize(i.size) + 4 + i.size
 	default:
 		n += uvarintSize(len(i.value)) + len(i.value)
 	}

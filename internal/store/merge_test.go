@@ -81,7 +81,7 @@ func drawItems(t *rapid.T, version uint64) map[string]*item {
 			i.deleted = true
 		case 1:
 			i.large = true
-			i.place = place{at: rapid.IntRange(0, 1<<30).Draw(t, "at"), size: rapid.IntRange(inlineThreshold, limitBytes).Draw(t, "size"), hash: rapid.Uint64().Draw(t, "hash")}
+			i.place = place{at: rapid.IntRange(0, 1<<30).Draw(t, "at"), size: rapid.IntRange(inlineThreshold, limitBytes).Draw(t, "size"), crc: rapid.Uint32().Draw(t, "crc")}
 		default:
 			i.value = bytes.Repeat([]byte{byte(version)}, rapid.SampledFrom([]int{1, 20, inlineThreshold - 1}).Draw(t, "length"))
 		}

@@ -15,15 +15,17 @@ import (
 // A stream is a snapshot of a store outside of it: all keys, in order, with their values.
 // Integers are big endian.
 //
-//	magic "samsasnp" | version u32 = 1
+//	magic "samsasnp" | version u32 = 2
 //	blocks:     length u32 > 0 | xxhash64 of what follows | entries
 //	            entry: key length u16 | value length u32 | key | value
 //	the end:    length u32 = 0 | xxhash64 of what follows | entries in all u64
 //
 // A block has at least one entry and, unless that alone is larger, at most 256 KiB.
+//
+// In version 1 the value of a batch key is its batch behind 1 u8 | xxhash64 of the batch u64.
 const (
 	streamMagic   = "samsasnp"
-	streamVersion = 1
+	streamVersion = 2
 	streamBlock   = 256 << 10
 	entryHead     = 2 + 4
 )
@@ -135,6 +137,7 @@ type streamReader struct {
 	block   bytes.Buffer
 	last    []byte // key
 	entries uint64
+	version uint32
 }
 
 // head reads what comes before the first block.
@@ -146,11 +149,11 @@ func (s *streamReader) head() error {
 	if string(head[:len(streamMagic)]) != streamMagic {
 		return fmt.Errorf("%w: it begins with %q", ErrBadStream, head[:len(streamMagic)])
 	}
-	switch v := binary.BigEndian.Uint32(head[len(streamMagic):]); {
-	case v > streamVersion:
-		return fmt.Errorf("%w: snapshot of version %d, this library knows %d", ErrNewerFormat, v, streamVersion)
-	case v < streamVersion:
-		return fmt.Errorf("%w: version %d", ErrBadStream, v)
+	switch s.version = binary.BigEndian.Uint32(head[len(streamMagic):]); {
+	case s.version > streamVersion:
+		return fmt.Errorf("%w: snapshot of version %d, this library knows %d", ErrNewerFormat, s.version, streamVersion)
+	case s.version == 0:
+		return fmt.Errorf("%w: version 0", ErrBadStream)
 	}
 	return nil
 }
@@ -212,6 +215,11 @@ func (s *streamReader) restore(block []byte, st Store) error {
 		if key[0] == prefixStore {
 			return fmt.Errorf("%w: key %q", ErrBadStream, key)
 		}
+		if s.version == 1 && key[0] == prefixBatch {
+			if value, err = unwrap(value); err != nil {
+				return fmt.Errorf("%w: key %q: %w", ErrBadStream, key, err)
+			}
+		}
 		s.last = append(s.last[:0], key...)
 		s.entries++
 		before := b.Len()
@@ -228,6 +236,17 @@ func (s *streamReader) restore(block []byte, st Store) error {
 	}
 	return commitNow(st, &b)
 }
+
+// unwrap returns the batch in a value of a stream of version 1.
+func unwrap(value []byte) ([]byte, error) {
+	const head = 1 + 8
+	if len(value) <= head || value[0] != 1 || xxhash.Sum64(value[head:]) != binary.BigEndian.Uint64(value[1:]) {
+		return nil, errWrapped
+	}
+	return value[head:], nil
+}
+
+var errWrapped = errors.New("it is not what wraps a batch in version 1")
 
 func commitNow(st Store, b *Batch) error {
 	if err := st.Room(b.Bytes(), false); err != nil {

@@ -98,14 +98,13 @@ func TestStreamsGoFromStoreToStore(t *testing.T) {
 	}
 }
 
-// The stream of version 1 in testdata is to stay the same for ever.
+// The stream of version 2 in testdata is to stay the same for ever.
 func TestStreamFormat(t *testing.T) {
 	st := OpenMemory()
 	defer func() { _ = st.Close() }()
 	setValue(t, st, "a", []byte("one"))
 	setValue(t, st, "ab", []byte("two"))
-	path := filepath.Join("testdata", "stream-v1.hex")
-	want, err := os.ReadFile(path)
+	want, err := os.ReadFile(filepath.Join("testdata", "stream-v2.hex"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,8 +129,14 @@ func undump(t testing.TB, dump string) []byte {
 	return all
 }
 
-func TestGoldenStreamIsRead(t *testing.T) {
-	dump, err := os.ReadFile(filepath.Join("testdata", "stream-v1.hex"))
+func TestGoldenStreamsAreRead(t *testing.T) {
+	for _, name := range []string{"stream-v1.hex", "stream-v2.hex"} {
+		t.Run(name, func(t *testing.T) { testGoldenStream(t, name) })
+	}
+}
+
+func testGoldenStream(t *testing.T, name string) {
+	dump, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func batchItems(n, first, step int) []*item {
 		offset := int64(first + k*step)
 		i := newItem(AppendBatchKey(nil, BatchKey{LastOffset: offset, MaxTimestamp: 1}), nil)
 		i.version, i.file = uint64(k+1), uint64(k/1000)
-		i.large, i.place = true, place{at: k * 2000, size: 2000, hash: rand.Uint64()}
+		i.large, i.place = true, place{at: k * 2000, size: 2000, crc: rand.Uint32()}
 		items[k] = i
 	}
 	return items

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/crc32"
 	"sort"
 
 	"github.com/dgraph-io/badger/v4/fb"
@@ -81,8 +80,6 @@ type block struct {
 	base    []byte // its first key
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // block returns block i.
 func (c *tableContent) block(i int) block {
 	p := c.blocks[i]
@@ -97,7 +94,7 @@ func (c *tableContent) block(i int) block {
 	if b := last(binary.BigEndian.Uint32(last(4))); len(b) > 0 {
 		sum, _ = binary.Uvarint(b[1:])
 	}
-	if sum != uint64(crc32.Checksum(data, castagnoli)) {
+	if sum != uint64(crcOf(data)) {
 		panic("checksum of a block")
 	}
 	b := block{offsets: last(4 * binary.BigEndian.Uint32(last(4)))}

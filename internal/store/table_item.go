@@ -12,7 +12,7 @@ import (
 //	meta     1 set, 2 large, 3 delete: as the operations of a frame
 //	value    number of the value file uvarint, then
 //	  set    the value
-//	  large  offset in that file uvarint | length uvarint | hash u64
+//	  large  offset in that file uvarint | length uvarint | CRC-32C u32
 //	  delete nothing
 
 // appendEncoded appends what a table has as the value of the item, and returns its meta byte.
@@ -24,7 +24,7 @@ func (i *item) appendEncoded(dst []byte) (byte, []byte) {
 	case i.large:
 		dst = binary.AppendUvarint(dst, uint64(i.at))
 		dst = binary.AppendUvarint(dst, uint64(i.size))
-		return opLarge, binary.BigEndian.AppendUint64(dst, i.hash)
+		return opLarge, binary.BigEndian.AppendUint32(dst, i.crc)
 	}
 	return opSet, append(dst, i.value...)
 }
@@ -53,10 +53,10 @@ func (i *item) decode(meta byte, b []byte) bool {
 		return len(b) == 0
 	case opLarge:
 		at, size := numbers[1], numbers[2]
-		if at > math.MaxInt || size < inlineThreshold || size > limitBytes || len(b) != 8 {
+		if at > math.MaxInt || size < inlineThreshold || size > limitBytes || len(b) != 4 {
 			return false
 		}
-		i.large, i.place = true, place{at: int(at), size: int(size), hash: binary.BigEndian.Uint64(b)}
+		i.large, i.place = true, place{at: int(at), size: int(size), crc: binary.BigEndian.Uint32(b)}
 		return true
 	}
 	return false

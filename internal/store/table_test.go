@@ -68,7 +68,7 @@ func someItems(n int) []*item {
 		case k%7 == 3:
 			i.value, i.deleted = nil, true
 		case k%5 == 2:
-			i.value, i.large, i.place = nil, true, place{at: k * 1000, size: inlineThreshold + k, hash: uint64(k) << 40}
+			i.value, i.large, i.place = nil, true, place{at: k * 1000, size: inlineThreshold + k, crc: uint32(k) << 20}
 		}
 		items[k] = i
 	}
@@ -457,7 +457,7 @@ func TestTablesAreDurable(t *testing.T) {
 func TestWrongItemsAreRefused(t *testing.T) {
 	large := func(at, size uint64, more ...byte) []byte {
 		b := binary.AppendUvarint([]byte{1}, at)
-		return append(append(binary.AppendUvarint(b, size), make([]byte, 8)...), more...)
+		return append(append(binary.AppendUvarint(b, size), make([]byte, 4)...), more...)
 	}
 	for name, c := range map[string]struct {
 		meta  byte
@@ -475,8 +475,8 @@ func TestWrongItemsAreRefused(t *testing.T) {
 		"a small large one":   {opLarge, large(1, inlineThreshold-1)},
 		"one beyond limits":   {opLarge, large(1, limitBytes+1)},
 		"a negative offset":   {opLarge, large(1<<63, inlineThreshold)},
-		"a cut hash":          {opLarge, large(1, inlineThreshold)[:10]},
-		"more than a hash":    {opLarge, large(1, inlineThreshold, 0)},
+		"a cut CRC":           {opLarge, large(1, inlineThreshold)[:6]},
+		"more than a CRC":     {opLarge, large(1, inlineThreshold, 0)},
 	} {
 		if i := new(item); i.decode(c.meta, c.value) {
 			t.Errorf("%s: %+v", name, i)

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/samsa-go/samsa/internal/vfs"
 )
 
@@ -214,7 +212,7 @@ func (f *logFile) read(p place, dst []byte, n int) ([]byte, error) {
 	if _, err := f.file.ReadAt(value, int64(p.at)); err != nil {
 		return dst, fmt.Errorf("%w: %s, offset %d: %w", ErrCorrupt, valueFileName(f.number), p.at, err)
 	}
-	if n == p.size && xxhash.Sum64(value) != p.hash {
+	if n == p.size && crcOf(value) != p.crc {
 		return dst, fmt.Errorf("%w: %s, offset %d: %w", ErrCorrupt, valueFileName(f.number), p.at, errFrameValue)
 	}
 	return dst[:len(dst)+n], nil
