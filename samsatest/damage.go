@@ -48,7 +48,7 @@ func corrupt(st store.Store, c *partition.Committer, find func() (*partition.Par
 	if err != nil {
 		return err
 	}
-	value[len(value)-1] ^= 0xff
+	value = value[:len(value)-1] // the store vouches for every byte but not for what it was given
 	tx := &partition.Tx{Essential: true}
 	tx.Writes.Set(key, value)
 	return c.Do(tx)
