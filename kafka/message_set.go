@@ -2,9 +2,8 @@ package kafka
 
 import "github.com/samsa-go/samsa/log"
 
-// Clients older than Kafka 0.11 send and read message sets (log.Builder.AppendMessageSet has
-// the format). What they send becomes one batch, with the codec that they have used; what they
-// read is made of batches, without compression.
+// Clients older than Kafka 0.11 send and read message sets (message_format.go). What they send becomes
+// one batch, with the codec that they have used; what they read is made of batches, without compression.
 
 // firstBatches are the versions of Produce and Fetch from which on records are batches.
 const (
@@ -15,7 +14,7 @@ const (
 // upgraded returns a message set as a batch.
 func upgraded(set []byte) (log.Batch, error) {
 	var b log.Builder
-	codec, err := b.AppendMessageSet(set)
+	codec, err := appendMessageSet(&b, set)
 	if err != nil {
 		return nil, err
 	}
@@ -74,9 +73,9 @@ func (f *fetching) appendDowngraded(dst []byte, part *fetchedPart, b log.Batch, 
 		records = buf.b
 	}
 	had := len(dst)
-	d := log.Downgrade{
-		Magic: fetchMagic(f.c.version), From: part.offset,
-		Limit: limit - had, AtLeastOne: had == 0 && (f.bytes == 0 || f.bytes < f.maxBytes),
+	d := downgrade{
+		magic: fetchMagic(f.c.version), from: part.offset,
+		limit: limit - had, atLeastOne: had == 0 && (f.bytes == 0 || f.bytes < f.maxBytes),
 	}
-	return d.Append(dst, b, records)
+	return d.append(dst, b, records)
 }

@@ -198,9 +198,6 @@ func (b Batch) ProducerEpoch() int16 {
 // BaseSequence is the sequence number of the first record, -1 without a ProducerID.
 func (b Batch) BaseSequence() int32 { return b.i32(posBaseSequence) }
 
-// LeaderEpoch is the partition leader epoch.
-func (b Batch) LeaderEpoch() int32 { return b.i32(posLeaderEpoch) }
-
 // SetBaseOffset gives the batch its place in the log. The CRC leaves this field out.
 // The caller sees to it that the last offset does not overflow.
 func (b Batch) SetBaseOffset(offset int64) {
@@ -239,7 +236,7 @@ func (b Batch) AppendRecords(dst []byte) ([]byte, error) {
 }
 
 func (b Batch) appendRecords(dst []byte, limit int) ([]byte, error) {
-	out, err := decompress(dst, b[BatchHeaderSize:], b.Codec(), limit)
+	out, err := Decompress(dst, b[BatchHeaderSize:], b.Codec(), limit)
 	if err != nil {
 		return dst, err
 	}

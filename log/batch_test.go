@@ -85,14 +85,14 @@ func TestBatchFields(t *testing.T) {
 	check("ProducerID", b.ProducerID(), int64(-1))
 	check("ProducerEpoch", b.ProducerEpoch(), int16(-1))
 	check("BaseSequence", b.BaseSequence(), int32(-1))
-	check("LeaderEpoch", b.LeaderEpoch(), int32(0))
+	check("LeaderEpoch", b.i32(posLeaderEpoch), int32(0))
 
 	b.SetLeaderEpoch(3)
 	b.SetBaseOffset(1 << 40)
 	if _, err := ParseBatch(b); err != nil {
 		t.Errorf("after setting epoch and offset: %v", err)
 	}
-	check("LeaderEpoch", b.LeaderEpoch(), int32(3))
+	check("LeaderEpoch", b.i32(posLeaderEpoch), int32(3))
 	check("LastOffset", b.LastOffset(), int64(1<<40+8))
 
 	b[posAttributes+1] |= attrTransactional | attrControl
@@ -146,7 +146,7 @@ func TestKmsgReads(t *testing.T) {
 			kb.ProducerID != -1 || kb.ProducerEpoch != -1 || kb.FirstSequence != -1 {
 			t.Errorf("%v: kmsg reads the header as %+v", codec, kb)
 		}
-		raw, err := decompress(nil, kb.Records, codec, MaxDecompressedBytes)
+		raw, err := Decompress(nil, kb.Records, codec, MaxDecompressedBytes)
 		if err != nil {
 			t.Fatal(err)
 		}

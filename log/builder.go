@@ -1,6 +1,7 @@
 package log
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -45,16 +46,16 @@ func (b *Builder) appendAt(offsetDelta, ts int64, key, value []byte, headers []H
 	at := len(b.records)
 	b.records = slices.Grow(b.records, maxVarintSize+size)
 	p := b.records[at : at : at+maxVarintSize+size]
-	p = appendUvarint(p, zigzag(int64(size)))
+	p = binary.AppendVarint(p, int64(size))
 	p = append(p, 0) // attributes
-	p = appendUvarint(p, delta)
-	p = appendUvarint(p, offset)
+	p = binary.AppendUvarint(p, delta)
+	p = binary.AppendUvarint(p, offset)
 	p = appendBytes(p, key)
 	p = appendBytes(p, value)
-	p = appendUvarint(p, zigzag(int64(len(headers))))
+	p = binary.AppendVarint(p, int64(len(headers)))
 	for i := range headers {
 		h := &headers[i]
-		p = appendUvarint(p, zigzag(int64(len(h.Key))))
+		p = binary.AppendVarint(p, int64(len(h.Key)))
 		p = append(p, h.Key...)
 		p = appendBytes(p, h.Value)
 	}
@@ -179,7 +180,7 @@ func appendBytes(dst, p []byte) []byte {
 	if p == nil {
 		return append(dst, 1) // -1
 	}
-	dst = appendUvarint(dst, zigzag(int64(len(p))))
+	dst = binary.AppendVarint(dst, int64(len(p)))
 	return append(dst, p...)
 }
 
@@ -187,11 +188,3 @@ func zigzag(x int64) uint64 { return uint64(x<<1) ^ uint64(x>>63) }
 
 // uvarintSize is the number of sevens of bits in x, at least one.
 func uvarintSize(x uint64) int { return (bits.Len64(x|1) + 6) / 7 }
-
-func appendUvarint(dst []byte, x uint64) []byte {
-	for x >= 0x80 {
-		dst = append(dst, byte(x)|0x80)
-		x >>= 7
-	}
-	return append(dst, byte(x))
-}

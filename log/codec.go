@@ -42,19 +42,6 @@ func (c Codec) String() string {
 	return codecNames[c]
 }
 
-// ParseCodec returns the codec of the given name, as String gives it. Kafka's topic
-// configs say "uncompressed" for none, which is understood too. Any other name is
-// ErrUnsupportedCodec.
-func ParseCodec(name string) (Codec, error) {
-	if name == "uncompressed" {
-		return CodecNone, nil
-	}
-	if i := slices.Index(codecNames[:], name); i >= 0 {
-		return Codec(i), nil
-	}
-	return CodecNone, fmt.Errorf("%w: %q", ErrUnsupportedCodec, name)
-}
-
 func (c Codec) known() bool { return c >= CodecNone && c <= CodecZstd }
 
 // compress appends src, compressed, to dst. The two must not overlap.
@@ -75,13 +62,13 @@ func compress(dst, src []byte, codec Codec) ([]byte, error) {
 	return dst, fmt.Errorf("%w: %s", ErrUnsupportedCodec, codec)
 }
 
-// decompress appends what src decompresses to, at most limit bytes, to dst. The two
+// Decompress appends what src decompresses to, at most limit bytes, to dst. The two
 // must not overlap. Every failure is ErrCorruptRecord and leaves dst as it was, though
 // not what lies between its length and its capacity.
 //
 // The limit holds for memory too: it is checked against declared sizes before they are
 // allocated, and against what comes out while it comes.
-func decompress(dst, src []byte, codec Codec, limit int) ([]byte, error) {
+func Decompress(dst, src []byte, codec Codec, limit int) ([]byte, error) {
 	out, err := dst, error(nil)
 	switch codec {
 	case CodecNone:
@@ -110,11 +97,31 @@ func decompress(dst, src []byte, codec Codec, limit int) ([]byte, error) {
 	return dst, fmt.Errorf("%w: %s: %s", ErrCorruptRecord, codec, err.Error())
 }
 
-// appender is an io.Writer that appends.
-type appender struct{ b []byte }
+// streamEncoder is a writer of a compressed stream that can be used again.
+type streamEncoder struct {
+	w interface {
+		io.WriteCloser
+		Reset(w io.Writer)
+	}
+	out []byte
+}
 
-func (a *appender) Write(p []byte) (int, error) {
-	a.b = append(a.b, p...)
+// append appends src, compressed, to dst.
+func (e *streamEncoder) append(dst, src []byte) ([]byte, error) {
+	e.out = dst
+	e.w.Reset(e)
+	_, err := e.w.Write(src)
+	if err == nil {
+		err = e.w.Close()
+	}
+	out := e.out
+	e.out = nil
+	return out, err
+}
+
+// Write takes what w has compressed.
+func (e *streamEncoder) Write(p []byte) (int, error) {
+	e.out = append(e.out, p...)
 	return len(p), nil
 }
 

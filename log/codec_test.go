@@ -17,17 +17,8 @@ import (
 
 func TestCodecNames(t *testing.T) {
 	for i, name := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
-		c, err := ParseCodec(name)
-		if err != nil || int(c) != i || c.String() != name {
-			t.Errorf("%q is %v (%d), %v", name, c, c, err)
-		}
-	}
-	if c, err := ParseCodec("uncompressed"); err != nil || c != CodecNone {
-		t.Errorf("uncompressed is %v, %v", c, err)
-	}
-	for _, name := range []string{"", "Snappy", "producer", "zstd "} {
-		if _, err := ParseCodec(name); !errors.Is(err, ErrUnsupportedCodec) {
-			t.Errorf("%q: %v", name, err)
+		if got := Codec(i).String(); got != name {
+			t.Errorf("codec %d is %q, want %q", i, got, name)
 		}
 	}
 	if got := Codec(9).String(); got != "codec 9" {
@@ -57,7 +48,7 @@ func TestCompressAppends(t *testing.T) {
 			}
 			packed = packed[len("before"):]
 			for _, dst := range [][]byte{nil, []byte("before"), make([]byte, 5, 4<<20)} {
-				got, err := decompress(dst, packed, codec, len(want))
+				got, err := Decompress(dst, packed, codec, len(want))
 				if err != nil || !bytes.Equal(got[len(dst):], want) || !bytes.Equal(got[:len(dst)], dst) {
 					t.Fatalf("%v of %s: got %d bytes, want %d, %v", codec, name, len(got)-len(dst), len(want), err)
 				}
@@ -65,7 +56,7 @@ func TestCompressAppends(t *testing.T) {
 			if len(want) == 0 {
 				continue
 			}
-			_, err = decompress(nil, packed, codec, len(want)-1)
+			_, err = Decompress(nil, packed, codec, len(want)-1)
 			wantError(t, err, errTooLong)
 		}
 	}
@@ -75,7 +66,7 @@ func TestUnknownCodec(t *testing.T) {
 	if _, err := compress(nil, []byte("x"), 5); !errors.Is(err, ErrUnsupportedCodec) {
 		t.Errorf("compress: %v", err)
 	}
-	_, err := decompress(nil, []byte("x"), 5, 100)
+	_, err := Decompress(nil, []byte("x"), 5, 100)
 	wantError(t, err, errUnknownCodec)
 }
 
@@ -89,14 +80,14 @@ func TestDecompressGarbage(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := range packed {
-			dst, err := decompress([]byte("dst"), packed[:n], codec, len(src))
+			dst, err := Decompress([]byte("dst"), packed[:n], codec, len(src))
 			wantError(t, err, ErrCorruptRecord)
 			if string(dst) != "dst" {
 				t.Fatalf("%v, %d bytes: dst became %d bytes", codec, n, len(dst))
 			}
 		}
 		for _, garbage := range []string{"\x01", "garbage", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"} {
-			if _, err := decompress(nil, []byte(garbage), codec, 1<<20); !errors.Is(err, ErrCorruptRecord) {
+			if _, err := Decompress(nil, []byte(garbage), codec, 1<<20); !errors.Is(err, ErrCorruptRecord) {
 				t.Errorf("%v of %q: %v", codec, garbage, err)
 			}
 		}
@@ -152,11 +143,11 @@ func TestForeignFrames(t *testing.T) {
 	add("gzip of two members", CodecGzip, buf.Bytes())
 
 	for _, f := range frames {
-		got, err := decompress([]byte("dst"), f.src, f.codec, len(want))
+		got, err := Decompress([]byte("dst"), f.src, f.codec, len(want))
 		if err != nil || !bytes.Equal(got[3:], want) {
 			t.Errorf("%s: %d bytes, %v", f.name, len(got), err)
 		}
-		_, err = decompress(nil, f.src, f.codec, len(want)-1)
+		_, err = Decompress(nil, f.src, f.codec, len(want)-1)
 		wantError(t, err, errTooLong)
 	}
 }
@@ -181,14 +172,14 @@ func xerial(src []byte, chunk int) []byte {
 func TestXerialRefuses(t *testing.T) {
 	whole := xerial(bytes.Repeat([]byte("snappy "), 1000), 2000)
 	for n := len(xerialMagic); n < len(whole); n++ {
-		got, err := decompress(nil, whole[:n], CodecSnappy, 1<<20)
+		got, err := Decompress(nil, whole[:n], CodecSnappy, 1<<20)
 		if err == nil && len(got)%2000 == 0 {
 			continue // a cut between chunks cannot be seen here; the record count shows it
 		}
 		wantError(t, err, ErrCorruptRecord)
 	}
 	negative := append(bytes.Clone(whole[:xerialHeaderSize]), 0xff, 0xff, 0xff, 0xff)
-	_, err := decompress(nil, negative, CodecSnappy, 1<<20)
+	_, err := Decompress(nil, negative, CodecSnappy, 1<<20)
 	wantError(t, err, errXerialFrame)
 }
 
@@ -208,7 +199,7 @@ func TestLz4Refuses(t *testing.T) {
 		"block too long":  append(bytes.Clone(frame[:7]), 0xff, 0xff, 0xff, 0x7f),
 		"block too short": append(bytes.Clone(frame[:7]), 0, 0),
 	} {
-		_, err := decompress(nil, src, CodecLz4, 1<<20)
+		_, err := Decompress(nil, src, CodecLz4, 1<<20)
 		if !errors.Is(err, errLz4Frame) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -269,15 +260,15 @@ func zstdRuns(n int) []byte {
 
 // TestBombs: what a batch decompresses to is bounded, in bytes and in memory.
 func TestBombs(t *testing.T) {
-	if got, err := decompress(nil, zstdRuns(8), CodecZstd, bombLimit); err != nil || len(got) != bombLimit {
+	if got, err := Decompress(nil, zstdRuns(8), CodecZstd, bombLimit); err != nil || len(got) != bombLimit {
 		t.Fatalf("the hand-made zstd frame: %d bytes, %v", len(got), err)
 	}
 	for name, bomb := range bombs(t) {
-		_, err := decompress(nil, bomb.src, bomb.codec, bombLimit) // fills the pools
+		_, err := Decompress(nil, bomb.src, bomb.codec, bombLimit) // fills the pools
 		wantError(t, err, ErrCorruptRecord)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err = decompress(nil, bomb.src, bomb.codec, bombLimit)
+		_, err = Decompress(nil, bomb.src, bomb.codec, bombLimit)
 		runtime.ReadMemStats(&after)
 		wantError(t, err, ErrCorruptRecord)
 		if used := after.TotalAlloc - before.TotalAlloc; used > 8*bombLimit {
@@ -313,7 +304,7 @@ func TestCodecsConcurrently(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if got, err := decompress(nil, packed, codec, len(want)); err != nil || !bytes.Equal(got, want) {
+				if got, err := Decompress(nil, packed, codec, len(want)); err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%v: %d bytes, %v", codec, len(got), err)
 				}
 			}

@@ -5,7 +5,8 @@ import "fmt"
 // Compression says how batches are compressed: by a producer, and in the end by a topic.
 type Compression int8
 
-// The zero value is snappy for a producer. For a topic it is whatever the producer has used.
+// The zero value is snappy for a producer. For a topic it is whatever the producer has used. The others have the
+// order of the codecs.
 const (
 	CompressionDefault Compression = iota
 	CompressionNone
@@ -24,19 +25,10 @@ func (c Compression) Codec() Codec { return c.Over(CodecSnappy) }
 // Over returns the codec in which a topic with this compression stores a batch that was
 // produced with another.
 func (c Compression) Over(produced Codec) Codec {
-	switch c {
-	case CompressionNone:
-		return CodecNone
-	case CompressionGzip:
-		return CodecGzip
-	case CompressionSnappy:
-		return CodecSnappy
-	case CompressionLz4:
-		return CodecLz4
-	case CompressionZstd:
-		return CodecZstd
+	if c == CompressionDefault || !c.Valid() {
+		return produced
 	}
-	return produced
+	return Codec(c - CompressionNone)
 }
 
 // String returns Kafka's name of the codec.

@@ -77,16 +77,6 @@ func ExampleParseBatch() {
 	// true
 }
 
-func ExampleParseCodec() {
-	codec, err := log.ParseCodec("zstd")
-	fmt.Println(codec, err)
-	_, err = log.ParseCodec("brotli")
-	fmt.Println(err)
-	// Output:
-	// zstd <nil>
-	// unsupported compression codec: "brotli"
-}
-
 func ExampleTopicPartition_String() {
 	fmt.Println(log.TopicPartition{Topic: "orders", Partition: 3})
 	// Output: orders/3

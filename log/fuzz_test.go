@@ -108,7 +108,7 @@ func FuzzDecompress(f *testing.F) {
 	f.Add(byte(CodecZstd), zstdRuns(3))
 	f.Fuzz(func(t *testing.T, codec byte, src []byte) {
 		c := Codec(codec % byte(len(codecs)))
-		out, err := decompress([]byte("dst"), src, c, fuzzLimit)
+		out, err := Decompress([]byte("dst"), src, c, fuzzLimit)
 		if err != nil {
 			if !errors.Is(err, ErrCorruptRecord) || string(out) != "dst" {
 				t.Fatalf("%q, %v", out, err)
@@ -122,7 +122,7 @@ func FuzzDecompress(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := decompress(nil, packed, c, len(out)-3)
+		again, err := Decompress(nil, packed, c, len(out)-3)
 		if err != nil || !bytes.Equal(again, out[3:]) {
 			t.Fatalf("%d bytes, then %d, %v", len(out)-3, len(again), err)
 		}

@@ -8,33 +8,20 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-type gzipEncoder struct {
-	w   *gzip.Writer
-	out appender
-}
-
 type gzipDecoder struct {
 	r   gzip.Reader
 	src bytes.Reader
 }
 
 var (
-	gzipEncoders = sync.Pool{New: func() any { return &gzipEncoder{w: gzip.NewWriter(nil)} }}
+	gzipEncoders = sync.Pool{New: func() any { return &streamEncoder{w: gzip.NewWriter(nil)} }}
 	gzipDecoders = sync.Pool{New: func() any { return new(gzipDecoder) }}
 )
 
 func gzipCompress(dst, src []byte) ([]byte, error) {
-	e := gzipEncoders.Get().(*gzipEncoder)
+	e := gzipEncoders.Get().(*streamEncoder)
 	defer gzipEncoders.Put(e)
-	e.out.b = dst
-	e.w.Reset(&e.out)
-	_, err := e.w.Write(src)
-	if err == nil {
-		err = e.w.Close()
-	}
-	out := e.out.b
-	e.out.b = nil
-	return out, err
+	return e.append(dst, src)
 }
 
 // gzipMaxRatio is more than deflate can compress by: 258 bytes take at least 2 bits.

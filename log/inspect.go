@@ -35,54 +35,24 @@ const MaxFound = 1000
 func Inspect(b Batch, records []byte, want Wanted) (Contents, error) {
 	r := NewRecordReader(b, records)
 	c := Contents{MaxTimestamp: NoTimestamp}
+	var rec Record
 	for first := true; r.left > 0; first = false {
-		rest, ms, offset, err := r.start()
+		ms, err := r.read(&rec, false)
 		if err != nil {
 			return c, err
 		}
-		key, rest := cutBytes(rest)
-		_, rest = cutBytes(rest)
-		n, rest := cutVarint(rest)
-		if n != 0 {
-			if rest, err = skipHeaders(rest, n); err != nil {
-				return c, r.failed(err)
-			}
-		}
-		switch {
-		case rest == nil:
-			return c, r.failed(errRecordField)
-		case len(rest) != 0:
-			return c, r.failed(errRecordBytes)
-		}
-		if want.Keyless && key == nil && len(c.Keyless) < MaxFound {
-			c.Keyless = append(c.Keyless, Found{offset - r.baseOffset, ms})
+		if want.Keyless && rec.Key == nil && len(c.Keyless) < MaxFound {
+			c.Keyless = append(c.Keyless, Found{rec.Offset - r.baseOffset, ms})
 		}
 		if (ms < want.MinTimestamp || ms > want.MaxTimestamp) && ms != NoTimestamp && len(c.Untimely) < MaxFound {
-			c.Untimely = append(c.Untimely, Found{offset - r.baseOffset, ms})
+			c.Untimely = append(c.Untimely, Found{rec.Offset - r.baseOffset, ms})
 		}
 		if first {
 			c.MaxTimestamp = ms
 		}
 		c.MaxTimestamp = max(c.MaxTimestamp, ms)
-		r.pass(offset)
 	}
 	return c, r.atEnd()
-}
-
-// skipHeaders is cutHeaders without the headers.
-func skipHeaders(b []byte, n int64) ([]byte, error) {
-	if n < 0 || n > maxHeaders || n > int64(len(b)/minHeaderSize) {
-		return nil, errHeaderCount
-	}
-	for ; n > 0; n-- {
-		var key []byte
-		key, b = cutBytes(b)
-		if key == nil && b != nil {
-			return nil, errHeaderKey
-		}
-		_, b = cutBytes(b)
-	}
-	return b, nil
 }
 
 // EncodedRecords returns the records as they lie in an uncompressed batch, without copying;

@@ -64,7 +64,7 @@ type Log struct {
 
 // NewLog returns the empty log of a partition that was never written.
 func NewLog(st store.Store, id store.PartitionID, tp TopicPartition) *Log {
-	return &Log{st: st, id: id, tp: tp}
+	return &Log{st: st, id: id, tp: tp, producers: producers{known: map[int64]*producerState{}}}
 }
 
 // ID returns the partition's name in the store.
@@ -121,17 +121,9 @@ type BatchInfo struct {
 // Batches calls fn for the visible batches in order until it returns false. It reads no
 // values.
 func (l *Log) Batches(fn func(BatchInfo) bool) error {
-	start, end := l.Start(), l.End()
-	r := store.BatchRange(l.id, start)
-	r.KeysOnly = true
-	err := l.st.Scan(r, func(e store.Entry) (bool, error) {
-		key, err := store.ParseBatchKey(e.Key)
-		if err != nil || key.LastOffset >= end {
-			return false, err
-		}
+	return l.wrap(l.scan(l.Start(), l.End(), true, func(e store.Entry, key store.BatchKey) (bool, error) {
 		return fn(BatchInfo{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Bytes: e.Size}), nil
-	})
-	return l.wrap(err)
+	}))
 }
 
 // StoredBatch is one batch as the store holds it.
@@ -149,53 +141,63 @@ type StoredBatch struct {
 // buf, grown as needed, for the next call. The first batch may begin before from. An
 // offset outside [Start, End] gets ErrOffsetOutOfRange. fn must not write to the store.
 func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, error) {
-	start, end := l.Start(), l.End()
-	if from < start || from > end {
-		return buf, l.outOfRange(from, start, end)
-	}
-	if from == end {
-		return buf, nil
-	}
-	err := l.scan(from, end, func(e store.Entry, key store.BatchKey) (bool, error) {
-		sb := StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp}
-		sb.Batch, buf, sb.Err = l.open(e, key, buf)
-		if sb.Err != nil && !errors.Is(sb.Err, ErrCorruptRecord) {
-			return false, sb.Err
+	err := l.ReadInto(from, func(int) ([]byte, bool) { return buf, true }, func(sb StoredBatch) bool {
+		if sb.Err == nil {
+			buf = sb.Batch
 		}
-		return fn(sb), nil
+		return fn(sb)
 	})
-	return buf, l.wrap(err)
+	return buf, err
 }
 
 // ReadInto is Read for those who keep the batches. Before a batch is read, place is told its
-// length, and returns the memory that it shall live in, or false to stop
-// before it. A batch lives in the capacity of that memory if that is enough, otherwise in memory of its own, and stays as it is.
+// length, and returns the memory that it shall live in, or false to stop before it. A batch lives in the
+// capacity of that memory if that is enough, otherwise in memory of its own, and stays as it is.
 func (l *Log) ReadInto(from int64, place func(length int) ([]byte, bool), fn func(StoredBatch) bool) error {
-	start, end := l.Start(), l.End()
-	if from < start || from > end {
-		return l.outOfRange(from, start, end)
-	}
-	if from == end {
-		return nil
-	}
-	return l.wrap(l.scan(from, end, func(e store.Entry, key store.BatchKey) (bool, error) {
+	return l.visit(from, false, func(e store.Entry, key store.BatchKey) (bool, error) {
 		memory, ok := place(e.Size)
 		if !ok {
 			return false, nil
 		}
-		sb := StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp}
-		sb.Batch, _, sb.Err = l.open(e, key, memory)
-		if sb.Err != nil && !errors.Is(sb.Err, ErrCorruptRecord) {
-			return false, sb.Err
+		b, err := l.open(e, key, memory)
+		if err != nil && !errors.Is(err, ErrCorruptRecord) {
+			return false, err
 		}
-		return fn(sb), nil
-	}))
+		return fn(StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Batch: b, Err: err}), nil
+	})
+}
+
+// BytesFrom returns how many bytes the visible batches take from the one that holds offset
+// from, and stops counting once that is enough. It reads no values. An offset
+// outside [Start, End] gets ErrOffsetOutOfRange.
+func (l *Log) BytesFrom(from int64, enough int) (n int, err error) {
+	err = l.visit(from, true, func(e store.Entry, _ store.BatchKey) (bool, error) {
+		if n < enough {
+			n += e.Size
+		}
+		return n < enough, nil
+	})
+	return n, err
+}
+
+// visit calls fn for the visible batches from the one that holds offset from.
+func (l *Log) visit(from int64, keysOnly bool, fn func(store.Entry, store.BatchKey) (bool, error)) error {
+	start, end := l.Start(), l.End()
+	switch {
+	case from < start || from > end:
+		return fmt.Errorf("%w: %s: offset %d is not within [%d, %d]", ErrOffsetOutOfRange, l.tp, from, start, end)
+	case from == end:
+		return nil
+	}
+	return l.wrap(l.scan(from, end, keysOnly, fn))
 }
 
 // scan calls fn for the stored batches from the one that holds offset from, up to offset
 // end.
-func (l *Log) scan(from, end int64, fn func(store.Entry, store.BatchKey) (bool, error)) error {
-	return l.st.Scan(store.BatchRange(l.id, from), func(e store.Entry) (bool, error) {
+func (l *Log) scan(from, end int64, keysOnly bool, fn func(store.Entry, store.BatchKey) (bool, error)) error {
+	r := store.BatchRange(l.id, from)
+	r.KeysOnly = keysOnly
+	return l.st.Scan(r, func(e store.Entry) (bool, error) {
 		key, err := store.ParseBatchKey(e.Key)
 		if err != nil || key.LastOffset >= end {
 			return false, err
@@ -204,30 +206,28 @@ func (l *Log) scan(from, end int64, fn func(store.Entry, store.BatchKey) (bool, 
 	})
 }
 
-// open reads the value of e into buf and verifies it against its key. What is wrong with
-// the batch is ErrCorruptRecord; any other error comes from the store, as it is.
-func (l *Log) open(e store.Entry, key store.BatchKey, buf []byte) (Batch, []byte, error) {
+// open reads the value of e into buf, or memory of its own if that is too short, and verifies it
+// against its key. What is wrong with the batch is ErrCorruptRecord; any other error comes from the
+// store, as it is.
+func (l *Log) open(e store.Entry, key store.BatchKey, buf []byte) (Batch, error) {
 	value, err := e.AppendValue(buf[:0])
 	if errors.Is(err, store.ErrCorrupt) {
-		return nil, buf, l.corrupt(key, errUnreadable, err)
+		return nil, l.corrupt(key, fmt.Errorf("%w: %s", errUnreadable, err.Error()))
 	}
 	if err != nil {
-		return nil, buf, err
+		return nil, err
 	}
 	b, err := openBatch(value)
 	if err != nil {
-		return nil, value, l.corrupt(key, err, nil)
+		return nil, l.corrupt(key, err)
 	}
 	if b.LastOffset() != key.LastOffset || b.keyTime(key.MaxTimestamp) != key.MaxTimestamp {
-		return nil, value, l.corrupt(key, errMisplaced, nil)
+		return nil, l.corrupt(key, errMisplaced)
 	}
-	return b, value, nil
+	return b, nil
 }
 
-func (l *Log) corrupt(key store.BatchKey, err, cause error) error {
-	if cause != nil {
-		return fmt.Errorf("%s: batch ending at offset %d: %w: %s", l.tp, key.LastOffset, err, cause.Error())
-	}
+func (l *Log) corrupt(key store.BatchKey, err error) error {
 	return fmt.Errorf("%s: batch ending at offset %d: %w", l.tp, key.LastOffset, err)
 }
 
@@ -253,33 +253,4 @@ func (l *Log) readStart() (int64, error) {
 		return 0, fmt.Errorf("%s: log start offset: %w", l.tp, err)
 	}
 	return start, nil
-}
-
-// BytesFrom returns how many bytes the visible batches take from the one that holds offset
-// from, and stops counting once that is enough. It reads no values. An offset
-// outside [Start, End] gets ErrOffsetOutOfRange.
-func (l *Log) BytesFrom(from int64, enough int) (int, error) {
-	start, end := l.Start(), l.End()
-	if from < start || from > end {
-		return 0, l.outOfRange(from, start, end)
-	}
-	if from == end || enough <= 0 {
-		return 0, nil
-	}
-	r := store.BatchRange(l.id, from)
-	r.KeysOnly = true
-	n := 0
-	err := l.st.Scan(r, func(e store.Entry) (bool, error) {
-		key, err := store.ParseBatchKey(e.Key)
-		if err != nil || key.LastOffset >= end {
-			return false, err
-		}
-		n += e.Size
-		return n < enough, nil
-	})
-	return n, l.wrap(err)
-}
-
-func (l *Log) outOfRange(offset, start, end int64) error {
-	return fmt.Errorf("%w: %s: offset %d is not within [%d, %d]", ErrOffsetOutOfRange, l.tp, offset, start, end)
 }

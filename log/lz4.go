@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"sync"
 
 	"github.com/pierrec/lz4/v4"
@@ -41,11 +40,6 @@ const (
 
 var errLz4Frame = fmt.Errorf("%w: lz4 data is not one whole frame", ErrCorruptRecord)
 
-type lz4Encoder struct {
-	w   *lz4.Writer
-	out appender
-}
-
 type lz4Decoder struct {
 	r   *lz4.Reader
 	src bytes.Reader
@@ -56,24 +50,17 @@ var lz4Encoders, lz4Decoders sync.Pool
 // lz4Compress writes a frame of 64 KiB blocks, as Kafka does, without checksums: the
 // batch has its own.
 func lz4Compress(dst, src []byte) ([]byte, error) {
-	e, ok := lz4Encoders.Get().(*lz4Encoder)
+	e, ok := lz4Encoders.Get().(*streamEncoder)
 	if !ok {
-		e = &lz4Encoder{w: lz4.NewWriter(nil)}
-		err := e.w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false), lz4.ConcurrencyOption(1))
+		w := lz4.NewWriter(nil)
+		err := w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false), lz4.ConcurrencyOption(1))
 		if err != nil {
 			return dst, fmt.Errorf("lz4 writer: %w", err)
 		}
+		e = &streamEncoder{w: w}
 	}
 	defer lz4Encoders.Put(e)
-	e.out.b = dst
-	e.w.Reset(&e.out)
-	_, err := e.w.Write(src)
-	if err == nil {
-		err = e.w.Close()
-	}
-	out := e.out.b
-	e.out.b = nil
-	return out, err
+	return e.append(dst, src)
 }
 
 func lz4Decompress(dst, src []byte, limit int) ([]byte, error) {
@@ -143,46 +130,4 @@ func lz4Frame(src []byte) (declared uint64, err error) {
 		return 0, errLz4Frame
 	}
 	return declared, nil
-}
-
-// lz4Standard returns a copy of a frame in which the header checksum is what the standard
-// wants. In message sets of magic 0 Kafka's clients compute it over the magic too
-// (KAFKA-3160), and its broker never looks at it. What is too short to have one comes back
-// as it is.
-func lz4Standard(src []byte) []byte {
-	at := 6
-	if len(src) > 4 && src[4]&lz4FlagContentSize != 0 {
-		at += 8
-	}
-	if len(src) > 4 && src[4]&lz4FlagDictID != 0 {
-		at += 4
-	}
-	if len(src) <= at {
-		return src
-	}
-	out := bytes.Clone(src)
-	out[at] = byte(xxh32(src[4:at]) >> 8)
-	return out
-}
-
-// xxh32 is XXH32 of at most 15 bytes, with the seed 0
-// (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md).
-func xxh32(p []byte) uint32 {
-	const (
-		prime1 = 0x9E3779B1
-		prime2 = 0x85EBCA77
-		prime3 = 0xC2B2AE3D
-		prime4 = 0x27D4EB2F
-		prime5 = 0x165667B1
-	)
-	h := prime5 + uint32(len(p))
-	for ; len(p) >= 4; p = p[4:] {
-		h = bits.RotateLeft32(h+binary.LittleEndian.Uint32(p)*prime3, 17) * prime4
-	}
-	for _, c := range p {
-		h = bits.RotateLeft32(h+uint32(c)*prime5, 11) * prime1
-	}
-	h = (h ^ h>>15) * prime2
-	h = (h ^ h>>13) * prime3
-	return h ^ h>>16
 }

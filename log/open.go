@@ -63,7 +63,7 @@ func (l *Log) readProducers() error {
 		if err != nil {
 			return false, err
 		}
-		l.producers.setLocked(key.ID, s)
+		l.producers.known[key.ID] = s
 		return true, nil
 	})
 }

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -55,20 +56,13 @@ func (l *Log) NoteProducer(b Batch, nowMs int64, named bool) {
 	s := ps.known[id]
 	if s == nil {
 		s = &producerState{}
-		ps.setLocked(id, s)
+		ps.known[id] = s
 	}
 	s.add(b)
 	s.usedAt, s.named = nowMs, s.named || named
 	if !slices.Contains(ps.fresh, id) {
 		ps.fresh = append(ps.fresh, id)
 	}
-}
-
-func (ps *producers) setLocked(id int64, s *producerState) {
-	if ps.known == nil {
-		ps.known = make(map[int64]*producerState)
-	}
-	ps.known[id] = s
 }
 
 // StageProducers adds what NoteProducer has noted since the last call to b, which holds the
@@ -137,7 +131,7 @@ func (l *Log) Producers() []ProducerInfo {
 	for id, s := range ps.known {
 		infos = append(infos, ProducerInfo{ID: id, Epoch: s.epoch, LastSequence: sequenceOf(s.next - 1), UsedAt: s.usedAt, Named: s.named})
 	}
-	slices.SortFunc(infos, func(a, b ProducerInfo) int { return int(max(-1, min(1, a.ID-b.ID))) })
+	slices.SortFunc(infos, func(a, b ProducerInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return infos
 }
 

@@ -1,6 +1,9 @@
 package log
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // A record, as it lies in a batch's uncompressed records:
 //
@@ -74,29 +77,36 @@ func (r *RecordReader) Next(rec *Record) (bool, error) {
 	if r.left == 0 {
 		return false, r.atEnd()
 	}
+	ms, err := r.read(rec, true)
+	rec.Timestamp = timeOf(ms)
+	return err == nil, err
+}
+
+// read reads the next record, which there is, but for its timestamp, which it returns in ms. Without headers
+// it checks those and leaves them out, which allocates nothing.
+func (r *RecordReader) read(rec *Record, headers bool) (ms int64, err error) {
 	b, ms, offset, err := r.start()
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	rec.Offset = offset
-	rec.Timestamp = timeOf(ms)
 	rec.Key, b = cutBytes(b)
 	rec.Value, b = cutBytes(b)
 	n, b := cutVarint(b)
 	rec.Headers = nil
 	if n != 0 {
-		if rec.Headers, b, err = cutHeaders(b, n); err != nil {
-			return false, r.failed(err)
+		if rec.Headers, b, err = cutHeaders(b, n, headers); err != nil {
+			return 0, r.failed(err)
 		}
 	}
 	switch {
 	case b == nil:
-		return false, r.failed(errRecordField)
+		return 0, r.failed(errRecordField)
 	case len(b) != 0:
-		return false, r.failed(errRecordBytes)
+		return 0, r.failed(errRecordBytes)
 	}
 	r.pass(offset)
-	return true, nil
+	return ms, nil
 }
 
 // SkipTo skips records until the next one has the given offset or a later one, or there
@@ -175,21 +185,11 @@ func cutVarint(b []byte) (int64, []byte) {
 			return unzigzag(x&0x7f | y<<7), b[2:]
 		}
 	}
-	return cutLongVarint(b)
-}
-
-func cutLongVarint(b []byte) (int64, []byte) {
-	var x uint64
-	for i := 0; i < len(b) && i < maxVarintSize; i++ {
-		x |= uint64(b[i]&0x7f) << (7 * i)
-		if b[i] < 0x80 {
-			if i == maxVarintSize-1 && b[i] > 1 {
-				break // more than 64 bits
-			}
-			return unzigzag(x), b[i+1:]
-		}
+	x, n := binary.Varint(b)
+	if n <= 0 {
+		return 0, nil
 	}
-	return 0, nil
+	return x, b[n:]
 }
 
 func unzigzag(x uint64) int64 { return int64(x>>1) ^ -int64(x&1) }
@@ -206,20 +206,24 @@ func cutBytes(b []byte) (field, rest []byte) {
 	return nil, nil
 }
 
-// cutHeaders cuts n headers, having checked that there can be so many.
-func cutHeaders(b []byte, n int64) ([]Header, []byte, error) {
+// cutHeaders cuts n headers, having checked that there can be so many. It returns them if keep says so.
+func cutHeaders(b []byte, n int64, keep bool) (headers []Header, rest []byte, err error) {
 	if n < 0 || n > maxHeaders || n > int64(len(b)/minHeaderSize) {
 		return nil, nil, errHeaderCount
 	}
-	headers := make([]Header, n)
-	for i := range headers {
-		var key []byte
+	if keep {
+		headers = make([]Header, n)
+	}
+	for i := range n {
+		var key, value []byte
 		key, b = cutBytes(b)
 		if key == nil && b != nil {
 			return nil, nil, errHeaderKey
 		}
-		headers[i].Key = string(key)
-		headers[i].Value, b = cutBytes(b)
+		value, b = cutBytes(b)
+		if keep {
+			headers[i] = Header{Key: string(key), Value: value}
+		}
 	}
 	return headers, b, nil
 }

@@ -153,18 +153,6 @@ func TestSparseBatchWithHorizon(t *testing.T) {
 			if appendTime == 0 {
 				sameRecords(t, kmsgRecords(t, kb, mustRaw(t, batch)), want)
 			}
-			messages, _, err := Downgrade{Magic: 1, Limit: 1 << 20}.Append(nil, batch, mustRaw(t, batch))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, r := range want {
-				var m kmsg.MessageV1
-				n := minMessageSize + 8 + len(r.Key) + len(r.Value)
-				if err := m.ReadFrom(messages[:n]); err != nil || m.Timestamp != r.millis() {
-					t.Errorf("%s: message %+v, %v, want %v", codec, m, err, r.Timestamp)
-				}
-				messages = messages[n:]
-			}
 			batch.ClearDeleteHorizon()
 			if batch, err = ParseBatch(batch); err != nil {
 				t.Fatal(err)

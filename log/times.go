@@ -20,7 +20,7 @@ func (b Batch) keyTime(appendMs int64) int64 {
 func (l *Log) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, err error) {
 	start := l.Start()
 	var c candidate
-	err = l.scan(start, l.End(), func(e store.Entry, key store.BatchKey) (bool, error) {
+	err = l.scan(start, l.End(), false, func(e store.Entry, key store.BatchKey) (bool, error) {
 		if key.MaxTimestamp < ts {
 			return true, nil
 		}
@@ -61,20 +61,21 @@ func (l *Log) MaxTimestamp() (int64, error) {
 type candidate struct{ buf, records []byte }
 
 // read calls fn for the records of the batch until it returns false.
-func (c *candidate) read(l *Log, e store.Entry, key store.BatchKey, fn func(*Record) bool) (err error) {
-	var batch Batch
-	if batch, c.buf, err = l.open(e, key, c.buf); err != nil {
+func (c *candidate) read(l *Log, e store.Entry, key store.BatchKey, fn func(*Record) bool) error {
+	batch, err := l.open(e, key, c.buf)
+	if err != nil {
 		return err
 	}
+	c.buf = batch
 	if c.records, err = batch.AppendRecords(c.records[:0]); err != nil {
-		return l.corrupt(key, err, nil)
+		return l.corrupt(key, err)
 	}
 	r := NewRecordReader(batch, c.records)
 	var rec Record
 	for {
 		more, err := r.Next(&rec)
 		if err != nil {
-			return l.corrupt(key, err, nil)
+			return l.corrupt(key, err)
 		}
 		if !more || !fn(&rec) {
 			return nil

@@ -1,9 +1,13 @@
-package log
+package kafka
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math/bits"
+
+	"github.com/samsa-go/samsa/log"
 )
 
 // A message set is how Kafka had records before RecordBatch v2: of magic 0 until 0.10, of
@@ -22,8 +26,8 @@ import (
 // 3 whether the timestamp is the broker's.
 //
 // A message with a codec is a wrapper: its value is a message set, compressed, of the same
-// magic and without wrappers. Nothing is stored in this form: AppendMessageSet reads what old
-// producers send, Downgrade writes what old consumers read.
+// magic and without wrappers. Nothing is stored in this form: appendMessageSet reads what old
+// producers send, downgrade writes what old consumers read.
 const (
 	posMessageSize  = 8
 	posMessageCRC   = 12
@@ -35,34 +39,37 @@ const (
 	messageCRCFrom  = posMessageMagic // and the CRC from here
 
 	minMessageSize = posMessageBody + 4 + 4 // with a null key and a null value
+
+	messageCodec      = 0x07 // the codec in the attributes
+	messageAppendTime = 1 << 3
 )
 
-// The checks of AppendMessageSet. Each is an ErrCorruptRecord.
+// The checks of appendMessageSet. Each is a log.ErrCorruptRecord.
 var (
-	errMessageSize  = fmt.Errorf("%w: message size does not fit the message set", ErrCorruptRecord)
-	errMessageCRC   = fmt.Errorf("%w: message CRC mismatch", ErrCorruptRecord)
-	errMessageMagic = fmt.Errorf("%w: magic of a message is not 0 or 1, or not its wrapper's", ErrCorruptRecord)
-	errMessageField = fmt.Errorf("%w: message field does not fit the message", ErrCorruptRecord)
-	errMessageNest  = fmt.Errorf("%w: compressed message in a compressed message", ErrCorruptRecord)
+	errMessageSize  = fmt.Errorf("%w: message size does not fit the message set", log.ErrCorruptRecord)
+	errMessageCRC   = fmt.Errorf("%w: message CRC mismatch", log.ErrCorruptRecord)
+	errMessageMagic = fmt.Errorf("%w: magic of a message is not 0 or 1, or not its wrapper's", log.ErrCorruptRecord)
+	errMessageField = fmt.Errorf("%w: message field does not fit the message", log.ErrCorruptRecord)
+	errMessageNest  = fmt.Errorf("%w: compressed message in a compressed message", log.ErrCorruptRecord)
 )
 
-// AppendMessageSet adds the records of a message set of magic 0 or 1, of which it copies the
-// bytes, and returns the codec that the set has used. Messages of magic 0 have NoTimestamp;
+// appendMessageSet adds the records of a message set of magic 0 or 1, of which it copies the
+// bytes, to b, and returns the codec that the set has used. Messages of magic 0 have log.NoTimestamp;
 // offsets are not looked at, as an append gives new ones.
 //
-// Everything in the set is checked. It fails with ErrCorruptRecord, with ErrInvalidTimestamp
-// for a timestamp that claims to be the broker's, and with ErrUnsupportedCodec for a codec that
+// Everything in the set is checked. It fails with log.ErrCorruptRecord, with log.ErrInvalidTimestamp
+// for a timestamp that claims to be the broker's, and with log.ErrUnsupportedCodec for a codec that
 // message sets never had; then the builder holds some of the records. Compressed messages
-// may decompress to MaxDecompressedBytes, all together.
-func (b *Builder) AppendMessageSet(set []byte) (Codec, error) {
-	codec, left := CodecNone, MaxDecompressedBytes
+// may decompress to log.MaxDecompressedBytes, all together.
+func appendMessageSet(b *log.Builder, set []byte) (log.Codec, error) {
+	codec, left := log.CodecNone, log.MaxDecompressedBytes
 	for len(set) > 0 {
-		var m message
+		var m oldMessage
 		var err error
 		if m, set, err = cutMessage(set); err != nil {
 			return codec, err
 		}
-		if m.codec == CodecNone {
+		if m.codec == log.CodecNone {
 			b.Append(m.timestamp, m.key, m.value, nil)
 			continue
 		}
@@ -72,7 +79,7 @@ func (b *Builder) AppendMessageSet(set []byte) (Codec, error) {
 			return codec, err
 		}
 		left -= len(inner)
-		if err := b.appendInner(inner, m.magic); err != nil {
+		if err := appendInner(b, inner, m.magic); err != nil {
 			return codec, err
 		}
 	}
@@ -80,9 +87,9 @@ func (b *Builder) AppendMessageSet(set []byte) (Codec, error) {
 }
 
 // appendInner adds the messages of a wrapper.
-func (b *Builder) appendInner(set []byte, magic int8) error {
+func appendInner(b *log.Builder, set []byte, magic int8) error {
 	for len(set) > 0 {
-		var m message
+		var m oldMessage
 		var err error
 		if m, set, err = cutMessage(set); err != nil {
 			return err
@@ -90,7 +97,7 @@ func (b *Builder) appendInner(set []byte, magic int8) error {
 		switch {
 		case m.magic != magic:
 			return fmt.Errorf("%w: %d in %d", errMessageMagic, m.magic, magic)
-		case m.codec != CodecNone:
+		case m.codec != log.CodecNone:
 			return errMessageNest
 		}
 		b.Append(m.timestamp, m.key, m.value, nil)
@@ -98,16 +105,16 @@ func (b *Builder) appendInner(set []byte, magic int8) error {
 	return nil
 }
 
-// message is a message that was checked. Its bytes are those of the set.
-type message struct {
+// oldMessage is a message that was checked. Its bytes are those of the set.
+type oldMessage struct {
 	magic      int8
-	codec      Codec
-	timestamp  int64 // ms since the epoch, or NoTimestamp
+	codec      log.Codec
+	timestamp  int64 // ms since the epoch, or log.NoTimestamp
 	key, value []byte
 }
 
 // cutMessage takes a message off the front of a set, which is not empty.
-func cutMessage(set []byte) (m message, rest []byte, err error) {
+func cutMessage(set []byte) (m oldMessage, rest []byte, err error) {
 	if len(set) < minMessageSize {
 		return m, nil, fmt.Errorf("%w: %d bytes left", errMessageSize, len(set))
 	}
@@ -122,11 +129,11 @@ func cutMessage(set []byte) (m message, rest []byte, err error) {
 	if got, want := crc32.ChecksumIEEE(p[messageCRCFrom:]), binary.BigEndian.Uint32(p[posMessageCRC:]); got != want {
 		return m, nil, fmt.Errorf("%w: %08x, not %08x", errMessageCRC, got, want)
 	}
-	m.codec = Codec(p[posMessageAttrs] & attrCodec)
+	m.codec = log.Codec(p[posMessageAttrs] & messageCodec)
 	body := p[posMessageBody:]
-	if m.timestamp = NoTimestamp; m.magic == 1 {
-		if p[posMessageAttrs]&attrLogAppendTime != 0 {
-			return m, nil, fmt.Errorf("%w: the message says that it is the broker's", ErrInvalidTimestamp)
+	if m.timestamp = log.NoTimestamp; m.magic == 1 {
+		if p[posMessageAttrs]&messageAppendTime != 0 {
+			return m, nil, fmt.Errorf("%w: the message says that it is the broker's", log.ErrInvalidTimestamp)
 		}
 		m.timestamp = int64(binary.BigEndian.Uint64(body)) // minMessageSize has room for it
 		body = body[8:]
@@ -157,70 +164,76 @@ func cutField(b []byte) (field, rest []byte, ok bool) {
 }
 
 // unwrap returns the set that a wrapper holds, at most limit bytes.
-func (m message) unwrap(limit int) ([]byte, error) {
+func (m oldMessage) unwrap(limit int) ([]byte, error) {
 	src := m.value
 	switch {
-	case m.codec == CodecLz4 && m.magic == 0:
+	case m.codec == log.CodecLz4 && m.magic == 0:
 		src = lz4Standard(src)
-	case m.codec > CodecLz4:
-		return nil, fmt.Errorf("%w: %s in a message of magic %d", ErrUnsupportedCodec, m.codec, m.magic)
+	case m.codec > log.CodecLz4:
+		return nil, fmt.Errorf("%w: %s in a message of magic %d", log.ErrUnsupportedCodec, m.codec, m.magic)
 	}
-	return decompress(nil, src, m.codec, limit)
+	return log.Decompress(nil, src, m.codec, limit)
 }
 
-// Downgrade says which records of a batch become messages, and how.
-type Downgrade struct {
-	Magic int8  // 0 or 1
-	From  int64 // the first offset
-	Limit int   // of bytes
-	// AtLeastOne takes the first message whatever its size.
-	AtLeastOne bool
+// downgrade says which records of a batch become messages, and how.
+type downgrade struct {
+	magic      int8  // 0 or 1
+	from       int64 // the first offset
+	limit      int   // of bytes
+	atLeastOne bool  // takes the first message whatever its size
 }
 
-// Append appends the records of b, which b.AppendRecords gave, to dst as messages without
+// append appends the records of b, which b.AppendRecords gave, to dst as messages without
 // compression, whole ones as far as the limit goes. What the magic has no place for is left out:
 // headers, and in magic 0 timestamps. all tells whether there was room for all of them. A
-// failure is ErrCorruptRecord, behind the messages before it.
-func (d Downgrade) Append(dst []byte, b Batch, records []byte) (out []byte, all bool, err error) {
-	r, start := NewRecordReader(b, records), len(dst)
-	if err := r.SkipTo(d.From); err != nil {
+// failure is log.ErrCorruptRecord, behind the messages before it.
+func (d downgrade) append(dst []byte, b log.Batch, records []byte) (out []byte, all bool, err error) {
+	r, start := log.NewRecordReader(b, records), len(dst)
+	if err := r.SkipTo(d.from); err != nil {
 		return dst, false, err
 	}
-	var rec Record
+	var rec log.Record
 	for {
 		more, err := r.Next(&rec)
 		if err != nil || !more {
 			return dst, err == nil, err
 		}
-		first := len(dst) == start && d.AtLeastOne
-		if !first && len(dst)-start+messageSize(&rec, d.Magic) > d.Limit {
+		first := len(dst) == start && d.atLeastOne
+		if !first && len(dst)-start+messageSize(&rec, d.magic) > d.limit {
 			return dst, false, nil
 		}
-		dst = appendMessage(dst, &rec, d.Magic, b.LogAppendTime())
+		dst = appendMessage(dst, &rec, d.magic, b.LogAppendTime())
 	}
 }
 
 // messageSize is the size of a record as a message.
-func messageSize(rec *Record, magic int8) int {
+func messageSize(rec *log.Record, magic int8) int {
 	return minMessageSize + 8*int(magic) + len(rec.Key) + len(rec.Value)
 }
 
-func appendMessage(dst []byte, rec *Record, magic int8, appendTime bool) []byte {
+func appendMessage(dst []byte, rec *log.Record, magic int8, appendTime bool) []byte {
 	at := len(dst)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(rec.Offset))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(messageSize(rec, magic)-messageSizeFrom))
 	attributes := byte(0)
 	if appendTime && magic == 1 {
-		attributes = attrLogAppendTime
+		attributes = messageAppendTime
 	}
 	dst = append(dst, 0, 0, 0, 0, byte(magic), attributes)
 	if magic == 1 {
-		dst = binary.BigEndian.AppendUint64(dst, uint64(rec.millis()))
+		dst = binary.BigEndian.AppendUint64(dst, uint64(millis(rec)))
 	}
 	dst = appendField(dst, rec.Key)
 	dst = appendField(dst, rec.Value)
 	binary.BigEndian.PutUint32(dst[at+posMessageCRC:], crc32.ChecksumIEEE(dst[at+messageCRCFrom:]))
 	return dst
+}
+
+func millis(rec *log.Record) int64 {
+	if rec.Timestamp.IsZero() {
+		return log.NoTimestamp
+	}
+	return rec.Timestamp.UnixMilli()
 }
 
 func appendField(dst, p []byte) []byte {
@@ -229,4 +242,47 @@ func appendField(dst, p []byte) []byte {
 		n = int32(len(p))
 	}
 	return append(binary.BigEndian.AppendUint32(dst, uint32(n)), p...)
+}
+
+// lz4Standard returns a copy of a frame in which the header checksum is what the standard
+// wants. In message sets of magic 0 Kafka's clients compute it over the magic too
+// (KAFKA-3160), and its broker never looks at it. What is too short to have one comes back
+// as it is.
+func lz4Standard(src []byte) []byte {
+	const dictID, contentSize = 1 << 0, 1 << 3 // in the fifth byte, the flags; log/lz4.go has the header
+	at := 6
+	if len(src) > 4 && src[4]&contentSize != 0 {
+		at += 8
+	}
+	if len(src) > 4 && src[4]&dictID != 0 {
+		at += 4
+	}
+	if len(src) <= at {
+		return src
+	}
+	out := bytes.Clone(src)
+	out[at] = byte(xxh32(src[4:at]) >> 8)
+	return out
+}
+
+// xxh32 is XXH32 of at most 15 bytes, with the seed 0
+// (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md).
+func xxh32(p []byte) uint32 {
+	const (
+		prime1 = 0x9E3779B1
+		prime2 = 0x85EBCA77
+		prime3 = 0xC2B2AE3D
+		prime4 = 0x27D4EB2F
+		prime5 = 0x165667B1
+	)
+	h := prime5 + uint32(len(p))
+	for ; len(p) >= 4; p = p[4:] {
+		h = bits.RotateLeft32(h+binary.LittleEndian.Uint32(p)*prime3, 17) * prime4
+	}
+	for _, c := range p {
+		h = bits.RotateLeft32(h+uint32(c)*prime5, 11) * prime1
+	}
+	h = (h ^ h>>15) * prime2
+	h = (h ^ h>>13) * prime3
+	return h ^ h>>16
 }
