@@ -52,20 +52,6 @@ func (b *Batch) add(o op) {
 	b.bytes += len(o.key) + len(o.value)
 }
 
-// Truncate takes back every operation but the first n, so that a caller who folds the
-// work of many into one batch can undo the last piece when it no longer fits.
-func (b *Batch) Truncate(n int) {
-	if n >= len(b.ops) {
-		return
-	}
-	kept := b.ops[:n]
-	clear(b.ops[n:])
-	b.ops, b.bytes = b.ops[:0], 0
-	for _, o := range kept {
-		b.add(o)
-	}
-}
-
 // Append adds the operations of other, whose keys and values then belong to b too.
 func (b *Batch) Append(other *Batch) {
 	b.ops = append(b.ops, other.ops...)
@@ -86,7 +72,10 @@ func (b *Batch) Len() int { return len(b.ops) }
 func (b *Batch) Bytes() int { return b.bytes }
 
 // Reset empties the batch and keeps its memory.
-func (b *Batch) Reset() { b.Truncate(0) }
+func (b *Batch) Reset() {
+	clear(b.ops)
+	b.ops, b.bytes = b.ops[:0], 0
+}
 
 // check returns the reason to refuse b before anything of it is written.
 func (b *Batch) check(l Limits) error {

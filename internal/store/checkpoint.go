@@ -172,10 +172,8 @@ func (s *diskStore) writeRun(spares bool) error {
 func (s *diskStore) writeTree(spares bool) ([]tableInfo, error) {
 	v, _ := s.now()
 	defer s.let(v)
-	var older []*ascender
-	for _, r := range v.runs {
-		older = append(older, r.ascending())
-	}
+	older := v.borrow()
+	defer v.idle.Put(older)
 	c := s.begun
 	c.joined = nil
 	if spares {
@@ -187,7 +185,7 @@ func (s *diskStore) writeTree(spares bool) ([]tableInfo, error) {
 	done := map[uint64]counts{}
 	w := s.newWriter(spares)
 	end := func(i *item) (hides bool, err error) {
-		for _, r := range older {
+		for _, r := range *older {
 			was, err := r.get(i.key)
 			if err != nil {
 				return false, err

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/samsa-go/samsa/internal/vfs"
 )
 
 // makeDir creates dir and the directories above it that are missing, durably.
@@ -35,4 +37,13 @@ func makeDir(dir string) error {
 		}
 	}
 	return nil
+}
+
+// syncDir makes the entries of a directory durable.
+func syncDir(dir string) error {
+	fs, err := vfs.OpenOS(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fs.SyncDir("."), fs.Close())
 }

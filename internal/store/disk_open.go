@@ -140,8 +140,8 @@ func (s *diskStore) makeSound(r *replay, essential bool) error {
 func (s *diskStore) writeInPlace(r *replay) error {
 	l := s.files
 	for _, f := range r.tail {
-		b := make([]byte, f.length)
-		if _, err := f.file.file.ReadAt(b, f.at); err != nil {
+		b, err := f.read()
+		if err != nil {
 			return err
 		}
 		if err := f.file.file.WriteAt(f.at, b); err != nil {
@@ -182,18 +182,7 @@ func (s *diskStore) writeAgain(r *replay) error {
 	if err != nil {
 		return err
 	}
-	l.chain = file.seed
-	for _, f := range r.tail {
-		if err := l.copy(file, f, s.apply); err != nil {
-			return errors.Join(err, file.file.Close())
-		}
-	}
-	for _, f := range slices.Backward(r.tail) {
-		if err := s.giveUp(f); err != nil {
-			return errors.Join(err, file.file.Close())
-		}
-	}
-	if err := file.file.Sync(); err != nil {
+	if err := s.moveTail(r.tail, file); err != nil {
 		return errors.Join(err, file.file.Close())
 	}
 	if err := l.open(file, first); err != nil {
@@ -203,10 +192,26 @@ func (s *diskStore) writeAgain(r *replay) error {
 	return l.sync(true)
 }
 
+// moveTail writes the frames once more, to a file that has not begun.
+func (s *diskStore) moveTail(tail []foundFrame, file *logFile) error {
+	s.files.chain = file.seed
+	for _, f := range tail {
+		if err := s.files.copy(file, f, s.apply); err != nil {
+			return err
+		}
+	}
+	for _, f := range slices.Backward(tail) {
+		if err := s.giveUp(f); err != nil {
+			return err
+		}
+	}
+	return file.file.Sync()
+}
+
 // giveUp has a file end before a frame, its last, that was copied: the power may take it yet.
 func (s *diskStore) giveUp(f foundFrame) error {
-	b := make([]byte, f.length)
-	if _, err := f.file.file.ReadAt(b, f.at); err != nil {
+	b, err := f.read()
+	if err != nil {
 		return err
 	}
 	s.mu.Lock()

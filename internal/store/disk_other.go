@@ -19,7 +19,3 @@ func (noLock) Close() error { return nil }
 func checkWritable(string) error { return nil }
 
 func isReadOnly(err error) bool { return errors.Is(err, fs.ErrPermission) }
-
-func isNotDir(error) bool { return false }
-
-func syncDir(string) error { return nil }

@@ -328,10 +328,11 @@ func (l *life) show(disk *vfstest.Disk) {
 		l.t.Log(err)
 	}
 	for _, i := range infos {
-		_, b, used := l.read(disk, i.Name)
+		file, b, used := l.read(disk, i.Name)
 		h, ok := parseFileHeader(b)
 		l.t.Logf("%s: %d of %d bytes, header %t, first commit %d", i.Name, used, len(b), ok, h.first)
-		for h := range wholeFrames(b, 0, math.MaxUint64) {
+		f := &replayedFile{logFile: &logFile{file: file, size: i.Size}, limit: math.MaxUint64}
+		for h := range wholeFrames([]*replayedFile{f}, 0, 0) {
 			l.t.Logf("  commit %d, durable %d, %d bytes, %x behind %x", h.commit, h.synced, h.length, h.hash>>48, h.before>>48)
 		}
 	}

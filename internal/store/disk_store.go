@@ -197,9 +197,8 @@ func (s *diskStore) writeFrame(b *Batch) (due bool, err error) {
 		if p.size > 0 {
 			value = nil // the file has it
 		}
-		i := newItem(o.key, value)
-		i.deleted, i.large, i.place, i.version = o.remove, p.size > 0, p, s.commit
-		s.put(file, at, i)
+		i := item{key: o.key, value: value, version: s.commit, deleted: o.remove, large: p.size > 0, place: p}
+		s.put(file, at, i.clone())
 	}
 	due = s.dueLocked()
 	s.mu.Unlock()
@@ -454,7 +453,7 @@ func (s *diskStore) shut() error {
 	s.mu.Lock()
 	old := s.change(func(v *version) { *v = version{} })
 	s.mu.Unlock()
-	errs := []error{s.release(old), s.space.close(), s.manifests.close()}
+	errs := []error{s.release(old), s.space.close()}
 	for _, c := range s.ground {
 		errs = append(errs, c.Close())
 	}

@@ -36,14 +36,3 @@ func checkWritable(dir string) error { return unix.Access(dir, unix.W_OK|unix.X_
 func isReadOnly(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS)
 }
-
-func isNotDir(err error) bool { return errors.Is(err, unix.ENOTDIR) }
-
-// syncDir makes the entries of a directory durable.
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/windows"
 )
@@ -38,8 +37,3 @@ func checkWritable(string) error { return nil }
 func isReadOnly(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, windows.ERROR_WRITE_PROTECT)
 }
-
-func isNotDir(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
-
-// syncDir: Windows has no such thing.
-func syncDir(string) error { return nil }

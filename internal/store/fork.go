@@ -21,11 +21,11 @@ type Forker interface {
 var errNotKept = errors.New("the store does not remember what was synced")
 
 func (s *memoryStore) Fork() (Store, error) {
-	return s.fork(func() *memoryTree { return s.tree })
+	return s.fork(func() *itemTree { return s.tree })
 }
 
 func (s *memoryStore) ForkSynced() (Store, error) {
-	return s.fork(func() *memoryTree { return s.synced })
+	return s.fork(func() *itemTree { return s.synced })
 }
 
 func (s *memoryStore) KeepSynced() {
@@ -37,7 +37,7 @@ func (s *memoryStore) KeepSynced() {
 }
 
 // fork copies the tree that which returns. Copy writes to the tree it copies, hence the lock.
-func (s *memoryStore) fork(which func() *memoryTree) (Store, error) {
+func (s *memoryStore) fork(which func() *itemTree) (Store, error) {
 	if !s.gate.enter() {
 		return nil, ErrClosed
 	}
@@ -48,7 +48,7 @@ func (s *memoryStore) fork(which func() *memoryTree) (Store, error) {
 	if tree == nil {
 		return nil, errNotKept
 	}
-	f := &memoryStore{gate: newGate(), tree: tree.Copy(), version: s.version}
+	f := &memoryStore{gate: newGate(), tree: tree.Copy(), commit: s.commit}
 	if s.synced != nil {
 		f.synced = f.tree.Copy()
 	}

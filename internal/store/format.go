@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,42 +32,22 @@ func prepareDir(dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, formatName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := checkEmpty(dir); err != nil {
-			return err
-		}
-		if err := checkWritable(dir); err != nil {
-			return err
-		}
-		if err := writeFormat(dir); err != nil {
-			return err
-		}
-	case err != nil:
-		return err
-	default:
-		if err := checkFormat(string(text)); err != nil {
-			return err
-		}
-	}
-	return prepareSubdirs(dir)
-}
-
-func prepareSubdirs(dir string) error {
-	made := false
-	for _, sub := range []string{indexName, valuesName} {
-		err := os.Mkdir(filepath.Join(dir, sub), 0o755)
+		err = cmp.Or(checkEmpty(dir), checkWritable(dir))
 		if err == nil {
-			made = true
-		} else if !errors.Is(err, fs.ErrExist) {
-			return err
+			err = writeFormat(dir)
 		}
-		if err := checkWritable(filepath.Join(dir, sub)); err != nil {
+	case err == nil:
+		err = checkFormat(string(text))
+	}
+	if err != nil {
+		return err
+	}
+	for _, sub := range []string{indexName, valuesName} {
+		if err := checkWritable(filepath.Join(dir, sub)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	if !made {
-		return nil
-	}
-	return syncDir(dir)
+	return nil
 }
 
 func checkFormat(text string) error {
@@ -78,14 +59,14 @@ func checkFormat(text string) error {
 	if !ok || err != nil || version == 0 || strconv.FormatUint(version, 10) != number {
 		return fmt.Errorf("%w: its file %s is not understood", ErrNotDirectory, formatName)
 	}
+	if version == FormatVersion {
+		return nil
+	}
+	is := ErrNewerFormat
 	if version < FormatVersion {
-		return fmt.Errorf("%w; it has version %d, this library knows version %d", ErrOldFormat, version, FormatVersion)
+		is = ErrOldFormat
 	}
-	if version > FormatVersion {
-		return fmt.Errorf("%w: it has version %d, this library knows version %d",
-			ErrNewerFormat, version, FormatVersion)
-	}
-	return nil
+	return fmt.Errorf("%w; it has version %d, this library knows version %d", is, version, FormatVersion)
 }
 
 // checkEmpty refuses a directory that holds anything but what an interrupted creation

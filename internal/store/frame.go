@@ -200,25 +200,25 @@ func (f *frame) end(commit, ms, synced, before uint64) uint64 {
 	binary.BigEndian.PutUint64(h[16:], ms)
 	binary.BigEndian.PutUint64(h[24:], synced)
 	binary.BigEndian.PutUint64(h[32:], before)
-	hash := hashFrame(h)
+	hash := hashWithout(h, frameHashAt)
 	binary.BigEndian.PutUint64(h[frameHashAt:], hash)
 	f.buffers = append(append(f.buffers[:0], h), f.values...)
 	return hash
 }
 
-// hashFrame returns the hash of a frame whose header and operations b is.
-func hashFrame(b []byte) uint64 {
+// hashWithout returns the hash of b without the eight bytes at a place, which are for it.
+func hashWithout(b []byte, at int) uint64 {
 	var d xxhash.Digest
 	d.Reset()
-	_, _ = d.Write(b[:frameHashAt]) // never fails
-	_, _ = d.Write(b[frameHeaderSize:])
+	_, _ = d.Write(b[:at]) // never fails
+	_, _ = d.Write(b[at+8:])
 	return d.Sum64()
 }
 
 // rechain gives a frame, whole in b, another one before it, and returns its new hash.
 func rechain(b []byte, h frameHeader, before uint64) uint64 {
 	binary.BigEndian.PutUint64(b[32:], before)
-	hash := hashFrame(b[:frameHeaderSize+h.ops])
+	hash := hashWithout(b[:frameHeaderSize+h.ops], frameHashAt)
 	binary.BigEndian.PutUint64(b[frameHashAt:], hash)
 	return hash
 }
@@ -324,7 +324,7 @@ func checkFrame(b []byte) (h frameHeader, err error) {
 		return h, errFrameLength
 	}
 	head := b[:frameHeaderSize+h.ops]
-	if hashFrame(head) != h.hash {
+	if hashWithout(head, frameHashAt) != h.hash {
 		return h, errFrameHash
 	}
 	return h, readOps(head, h, func(o frameOp) error {

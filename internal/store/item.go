@@ -46,21 +46,12 @@ func uvarintSize(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
 // memory returns about how many bytes the item takes in a tree, and in a table at most.
 func (i *item) memory() int { return len(i.key) + len(i.value) + 96 }
 
-// newItem copies the key and the value of a set or a deletion, large values excepted.
-func newItem(key, value []byte) *item {
-	kv := make([]byte, len(key)+len(value))
-	n := copy(kv, key)
-	copy(kv[n:], value)
-	return &item{key: kv[:n:n], value: kv[n:]}
-}
-
 // clone returns a copy with memory of its own.
 func (i *item) clone() *item {
-	c := newItem(i.key, i.value)
-	key, value := c.key, c.value
-	*c = *i
-	c.key, c.value = key, value
-	return c
+	c, n := *i, len(i.key)
+	kv := append(append(make([]byte, 0, n+len(i.value)), i.key...), i.value...)
+	c.key, c.value = kv[:n:n], kv[n:]
+	return &c
 }
 
 // itemTree holds items by key. Copies of it cost nothing, and share the items.

@@ -81,17 +81,18 @@ func ParseBatchKey(key []byte) (BatchKey, error) {
 
 // BatchRange covers the batches of p that hold records at offset from or later.
 func BatchRange(p PartitionID, from int64) Range {
-	lo := appendPartition([]byte{prefixBatch}, p)
-	hi := successor(lo)
-	return Range{From: binary.BigEndian.AppendUint64(lo, uint64(from)), To: hi}
+	r := prefixRange(appendPartition([]byte{prefixBatch}, p))
+	r.From = binary.BigEndian.AppendUint64(r.From, uint64(from))
+	return r
 }
 
 // TopicRanges covers everything that is stored per partition of a topic.
 func TopicRanges(number uint32) []Range {
 	ranges := make([]Range, 0, 3)
 	for _, prefix := range []byte{prefixBatch, prefixLogStart, prefixProducer} {
-		lo := binary.BigEndian.AppendUint32([]byte{prefix}, number)
-		ranges = append(ranges, Range{From: lo, To: successor(lo), KeysOnly: true})
+		r := prefixRange(binary.BigEndian.AppendUint32([]byte{prefix}, number))
+		r.KeysOnly = true
+		ranges = append(ranges, r)
 	}
 	return ranges
 }
@@ -130,18 +131,14 @@ func ParseProducerKey(key []byte) (ProducerKey, error) {
 
 // ProducerRange covers the producers of one partition.
 func ProducerRange(p PartitionID) Range {
-	lo := appendPartition([]byte{prefixProducer}, p)
-	return Range{From: lo, To: successor(lo)}
+	return prefixRange(appendPartition([]byte{prefixProducer}, p))
 }
 
 // NamesKey is a key of the names of producers.
 func NamesKey(name string) []byte { return append([]byte{prefixNames}, name...) }
 
 // NamesRange covers the keys of names of producers that begin with name.
-func NamesRange(name string) Range {
-	lo := NamesKey(name)
-	return Range{From: lo, To: successor(lo)}
-}
+func NamesRange(name string) Range { return prefixRange(NamesKey(name)) }
 
 // BrokerKey is a key of what concerns the broker as a whole.
 func BrokerKey(name string) []byte { return append([]byte{prefixBroker}, name...) }
@@ -150,10 +147,7 @@ func BrokerKey(name string) []byte { return append([]byte{prefixBroker}, name...
 func CatalogueKey(name string) []byte { return append([]byte{prefixCatalogue}, name...) }
 
 // CatalogueRange covers the catalogue's keys that begin with name.
-func CatalogueRange(name string) Range {
-	lo := CatalogueKey(name)
-	return Range{From: lo, To: successor(lo)}
-}
+func CatalogueRange(name string) Range { return prefixRange(CatalogueKey(name)) }
 
 func appendPartition(dst []byte, p PartitionID) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, p.Topic)
@@ -166,6 +160,9 @@ func parsePartition(key []byte) (PartitionID, int64) {
 	id := PartitionID{Topic: binary.BigEndian.Uint32(key[1:]), Partition: binary.BigEndian.Uint32(key[5:])}
 	return id, int64(binary.BigEndian.Uint64(key[9:]))
 }
+
+// prefixRange covers the keys that begin with prefix.
+func prefixRange(prefix []byte) Range { return Range{From: prefix, To: successor(prefix)} }
 
 // successor returns the smallest key greater than every key with the given prefix, or
 // nil when there is none.
@@ -201,10 +198,7 @@ func GroupKey(group string) []byte { return append([]byte{prefixGroup}, group...
 const MaxGroupName = 512
 
 // GroupRange covers all consumer groups.
-func GroupRange() Range {
-	lo := []byte{prefixGroup}
-	return Range{From: lo, To: successor(lo)}
-}
+func GroupRange() Range { return prefixRange([]byte{prefixGroup}) }
 
 // ParseGroupKey is the inverse of GroupKey.
 func ParseGroupKey(key []byte) (group string, err error) {
@@ -249,16 +243,11 @@ func ParseOffsetKey(key []byte) (OffsetKey, error) {
 }
 
 // OffsetRange covers the committed offsets of all groups.
-func OffsetRange() Range {
-	lo := []byte{prefixOffset}
-	return Range{From: lo, To: successor(lo)}
-}
+func OffsetRange() Range { return prefixRange([]byte{prefixOffset}) }
 
 // GroupOffsetRange covers the committed offsets of a group.
 func GroupOffsetRange(group string) Range {
-	lo := binary.BigEndian.AppendUint16([]byte{prefixOffset}, uint16(len(group)))
-	lo = append(lo, group...)
-	return Range{From: lo, To: successor(lo)}
+	return prefixRange(append(binary.BigEndian.AppendUint16([]byte{prefixOffset}, uint16(len(group))), group...))
 }
 
 // MaxAppKey is the longest key of the application, in bytes.
@@ -276,7 +265,4 @@ func ParseAppKey(stored []byte) ([]byte, error) {
 }
 
 // AppRange covers the application's keys that begin with prefix.
-func AppRange(prefix []byte) Range {
-	lo := AppendAppKey(nil, prefix)
-	return Range{From: lo, To: successor(lo)}
-}
+func AppRange(prefix []byte) Range { return prefixRange(AppendAppKey(nil, prefix)) }

@@ -106,26 +106,6 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
-func TestRangePrefix(t *testing.T) {
-	for _, c := range []struct{ from, to, want string }{
-		{"", "", ""},
-		{"abc", "", ""},
-		{"", "abc", ""},
-		{"abc", "abd", "abc"},
-		{"abcxyz", "abd", "abc"},
-		{"abcxyz", "abe", "ab"},
-		{"ab\xff", "ac", "ab"},
-		{"abc", "abc", "abc"},
-		{"ab", "abc", "ab"},
-		{"abc", "abdx", "ab"},
-		{"b", "a", ""},
-	} {
-		if got := (Range{From: []byte(c.from), To: []byte(c.to)}).prefix(); string(got) != c.want {
-			t.Errorf("prefix of %q to %q is %q, want %q", c.from, c.to, got, c.want)
-		}
-	}
-}
-
 func FuzzOffsetKey(f *testing.F) {
 	f.Add("billing", "orders", int32(3))
 	f.Add("", "", int32(0))

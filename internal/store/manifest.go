@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // A manifest says what of the directory counts. Fixed numbers are big endian, the others uvarints
@@ -131,7 +129,7 @@ func (m *manifest) encode() []byte {
 	}
 	binary.BigEndian.PutUint32(b[8:], manifestVersion)
 	binary.BigEndian.PutUint32(b[12:], uint32(len(b)-manifestHeaderSize))
-	binary.BigEndian.PutUint64(b[16:], hashManifest(b))
+	binary.BigEndian.PutUint64(b[16:], hashWithout(b, 16))
 	return b
 }
 
@@ -144,38 +142,18 @@ func (t *tableInfo) append(b []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(t.last))), t.last...)
 }
 
-func hashManifest(b []byte) uint64 {
-	var d xxhash.Digest
-	d.Reset()
-	_, _ = d.Write(b[:16]) // never fails
-	_, _ = d.Write(b[manifestHeaderSize:])
-	return d.Sum64()
-}
-
-// manifestLength returns how long the manifest is that b, of at least its header, begins with.
-func manifestLength(b []byte) (int, error) {
-	n := int64(manifestHeaderSize) + int64(binary.BigEndian.Uint32(b[12:]))
-	if [8]byte(b) != manifestMagic || n > maxManifestSize {
-		return 0, fmt.Errorf("%w: header %x", errManifest, b[:16])
-	}
-	return int(n), nil
-}
-
 // decodeManifest reads the manifest that b begins with, and keeps b. Its errors are errManifest and
 // ErrNewerFormat.
 func decodeManifest(b []byte) (*manifest, error) {
-	if len(b) < manifestHeaderSize {
-		return nil, fmt.Errorf("%w: %d bytes", errManifest, len(b))
+	if len(b) < manifestHeaderSize || [8]byte(b) != manifestMagic {
+		return nil, fmt.Errorf("%w: %d bytes, header %x", errManifest, len(b), b[:min(len(b), 16)])
 	}
-	n, err := manifestLength(b)
-	if err != nil {
-		return nil, err
-	}
-	if n > len(b) {
+	n := manifestHeaderSize + int64(binary.BigEndian.Uint32(b[12:]))
+	if n > int64(len(b)) {
 		return nil, fmt.Errorf("%w: %d bytes of %d", errManifest, len(b), n)
 	}
 	b = b[:n:n]
-	if hashManifest(b) != binary.BigEndian.Uint64(b[16:]) {
+	if hashWithout(b, 16) != binary.BigEndian.Uint64(b[16:]) {
 		return nil, fmt.Errorf("%w: its hash", errManifest)
 	}
 	switch v := binary.BigEndian.Uint32(b[8:]); {

@@ -27,22 +27,17 @@ import (
 //   - So one slot that is torn, damaged or missing never matters, and nobody has to know which
 //     of these it is. When neither is whole, it is ErrCorrupt.
 //
+// A slot has its space, so that a full disk does not matter. When a manifest has become too large for it, a
+// greater file takes its name.
+//
 // The price is a second fsync for each checkpoint. The first manifest is written before the first
 // value file is made: a directory that has a value file or a table, but no manifest, has lost it.
 type manifests struct {
 	fs       vfs.FS
 	dir      string
-	slots    [2]slot
-	sequence uint64 // of the newest manifest; 0 when there is none
-	flaw     error  // what is wrong with the slot that read had to leave out, if anything; to be told
-}
-
-// slot is one of the two files. It has its space, so that a full disk does not matter; when a manifest
-// has become too large, a greater file takes its name.
-type slot struct {
-	file vfs.File // nil when it is missing
-	size int64
-	next vfs.File // empty, allocated, to take the name with the next write; nil mostly
+	sizes    [2]int64 // of the slots; 0 of one that is missing
+	sequence uint64   // of the newest manifest; 0 when there is none
+	flaw     error    // what is wrong with the slot that read had to leave out, if anything; to be told
 }
 
 // manifestSlotSize is the least size of a slot: for about a thousand tables.
@@ -51,14 +46,14 @@ const manifestSlotSize = 64 << 10
 func (s *manifests) path(i int) string     { return path.Join(s.dir, "MANIFEST."+strconv.Itoa(i)) }
 func (s *manifests) nextPath(i int) string { return s.path(i) + ".next" }
 
-// read opens the slots and returns the newest whole manifest, nil when there was no checkpoint yet:
+// read returns the newest whole manifest, nil when there was no checkpoint yet:
 // then create must be called before a value file is made.
 //
 // Nothing that the manifest does not name may be removed before it was written again: the other
 // slot may have an older one, or this one may have been read from memory only. Errors are ErrCorrupt,
 // which names the slots, ErrNewerFormat, and those of the file system.
 func (s *manifests) read() (*manifest, error) {
-	for i := range s.slots {
+	for i := range s.sizes {
 		if err := s.fs.Remove(s.nextPath(i)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -68,7 +63,7 @@ func (s *manifests) read() (*manifest, error) {
 	}
 	var newest *manifest
 	var flaws [2]error
-	for i := range s.slots {
+	for i := range s.sizes {
 		m, err := s.load(i)
 		switch {
 		case errors.Is(err, errManifest):
@@ -90,28 +85,24 @@ func (s *manifests) read() (*manifest, error) {
 	return newest, nil
 }
 
-// load opens a slot and reads it. It is errManifest when it holds nothing whole.
+// load reads a slot. It is errManifest when it holds nothing whole.
 func (s *manifests) load(i int) (*manifest, error) {
-	err := s.slots[i].open(s.fs, s.path(i))
+	file, err := s.fs.Open(s.path(i))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: the file is missing", errManifest)
 	}
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.slots[i].read(manifestHeaderSize)
-	if err != nil {
+	size, err := file.Size()
+	b := make([]byte, min(size, maxManifestSize))
+	if err == nil {
+		_, err = file.ReadAt(b, 0)
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
 		return nil, err
 	}
-	if len(b) == manifestHeaderSize {
-		n, err := manifestLength(b)
-		if err != nil {
-			return nil, err
-		}
-		if b, err = s.slots[i].read(n); err != nil {
-			return nil, err
-		}
-	}
+	s.sizes[i] = size
 	m, err := decodeManifest(b)
 	if err == nil && m.sequence%2 != uint64(i) {
 		return nil, fmt.Errorf("%w: number %d belongs to the other slot", errManifest, m.sequence)
@@ -153,15 +144,17 @@ func (s *manifests) write(m *manifest) error {
 	if len(b) > maxManifestSize {
 		return fmt.Errorf("%w: %d bytes are more than %d", errManifest, len(b), maxManifestSize)
 	}
-	if err := s.reserve(int64(len(b))); err != nil {
+	next, err := s.reserve(int64(len(b)))
+	if err != nil {
 		return err
 	}
-	for range s.slots {
+	for range next {
 		s.sequence++
 		m.sequence = s.sequence
 		setSequence(b, m.sequence)
-		if err := s.put(int(m.sequence%2), b); err != nil {
-			return fmt.Errorf("%s: %w", s.path(int(m.sequence%2)), err)
+		i := int(m.sequence % 2)
+		if err := s.put(i, next[i], b); err != nil {
+			return fmt.Errorf("%s: %w", s.path(i), err)
 		}
 	}
 	return nil
@@ -170,100 +163,54 @@ func (s *manifests) write(m *manifest) error {
 // setSequence changes the sequence of an encoded manifest.
 func setSequence(b []byte, sequence uint64) {
 	binary.BigEndian.PutUint64(b[manifestHeaderSize:], sequence)
-	binary.BigEndian.PutUint64(b[16:], hashManifest(b))
+	binary.BigEndian.PutUint64(b[16:], hashWithout(b, 16))
 }
 
-// reserve allocates what both slots need for n bytes. When it fails nothing has changed.
-func (s *manifests) reserve(n int64) error {
-	for i := range s.slots {
-		sl := &s.slots[i]
-		if sl.file != nil && sl.size >= max(n, manifestSlotSize) {
+// reserve allocates what both slots need for n bytes: next has the sizes of new files, 0 where a slot has room.
+// When it fails nothing has changed.
+func (s *manifests) reserve(n int64) (next [2]int64, err error) {
+	for i, has := range s.sizes {
+		if has >= max(n, manifestSlotSize) {
 			continue
 		}
 		size := max(manifestSlotSize, int64(1)<<bits.Len64(uint64(n)))
-		var err error
-		if sl.next, err = s.fs.Create(s.nextPath(i), size); err != nil {
-			err = errors.Join(err, s.unreserve())
-			if errors.Is(err, vfs.ErrNoSpace) {
-				err = fmt.Errorf("%w: %w", ErrDiskFull, err)
+		file, err := s.fs.Create(s.nextPath(i), size)
+		if err == nil {
+			next[i], err = size, file.Close()
+		}
+		if err != nil {
+			err = fmt.Errorf("allocate %s: %w", s.nextPath(i), full(err))
+			for i := range next {
+				if next[i] > 0 {
+					err = errors.Join(err, s.fs.Remove(s.nextPath(i)))
+				}
 			}
-			return fmt.Errorf("allocate %s: %w", s.nextPath(i), err)
+			return next, err
 		}
 	}
-	return nil
+	return next, nil
 }
 
-// unreserve gives back what is allocated and not written.
-func (s *manifests) unreserve() error {
-	var errs []error
-	for i := range s.slots {
-		if sl := &s.slots[i]; sl.next != nil {
-			errs = append(errs, sl.next.Close(), s.fs.Remove(s.nextPath(i)))
-			sl.next = nil
-		}
+// put writes a slot. With a next that is not 0 it does so in the new file of that size, which then takes the
+// name of the slot.
+func (s *manifests) put(i int, next int64, b []byte) error {
+	name := s.path(i)
+	if next > 0 {
+		name = s.nextPath(i)
 	}
-	return errors.Join(errs...)
-}
-
-// put writes a slot.
-func (s *manifests) put(i int, b []byte) error {
-	sl := &s.slots[i]
-	if sl.next == nil {
-		if err := sl.file.WriteAt(0, b); err != nil {
-			return err
-		}
-		return sl.file.Sync()
-	}
-	next := sl.next
-	sl.next = nil
-	err := next.WriteAt(0, b)
-	if err == nil {
-		err = next.Sync()
-	}
-	if err = errors.Join(err, next.Close(), sl.close()); err != nil { // closed, as some systems rename no others
+	file, err := s.fs.Open(name)
+	if err != nil {
 		return err
 	}
-	if err := s.fs.Rename(s.nextPath(i), s.path(i)); err != nil {
+	if err = file.WriteAt(0, b); err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil || next == 0 {
 		return err
 	}
-	if err := s.fs.SyncDir(s.dir); err != nil {
+	if err := s.fs.Rename(name, s.path(i)); err != nil {
 		return err
 	}
-	return sl.open(s.fs, s.path(i))
-}
-
-func (sl *slot) open(fs vfs.FS, name string) (err error) {
-	if sl.file, err = fs.Open(name); err == nil {
-		sl.size, err = sl.file.Size()
-	}
-	return err
-}
-
-// read returns the first n bytes, or all when there are fewer.
-func (sl *slot) read(n int) ([]byte, error) {
-	b := make([]byte, min(sl.size, int64(n)))
-	_, err := sl.file.ReadAt(b, 0)
-	return b, err
-}
-
-func (sl *slot) close() error {
-	if sl.file == nil {
-		return nil
-	}
-	file := sl.file
-	sl.file = nil
-	return file.Close()
-}
-
-// close closes the slots. What was reserved goes with the next read.
-func (s *manifests) close() error {
-	var errs []error
-	for i := range s.slots {
-		sl := &s.slots[i]
-		errs = append(errs, sl.close())
-		if sl.next != nil {
-			errs = append(errs, sl.next.Close())
-		}
-	}
-	return errors.Join(errs...)
+	s.sizes[i] = next
+	return s.fs.SyncDir(s.dir)
 }

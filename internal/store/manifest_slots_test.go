@@ -77,9 +77,6 @@ func TestSlotsAreWrittenInTurn(t *testing.T) {
 			t.Fatalf("got %s, %v, flaw %v, want %s", brief(got), err, again.flaw, brief(m))
 		}
 		if i%3 == 0 { // the next session
-			if err := s.close(); err != nil {
-				t.Fatal(err)
-			}
 			s = again
 			if err := s.create(); err != nil {
 				t.Fatal(err)
@@ -196,10 +193,11 @@ func TestNoSlotIsWhole(t *testing.T) {
 
 func TestSlotOfANewerVersion(t *testing.T) {
 	m := newManifest(rand.New(rand.NewPCG(1, 2)), 3)
-	d, s := newSlots(t, m)
+	d, _ := newSlots(t, m)
 	b := m.encode()
 	b[11]++
-	if err := s.slots[1].file.WriteAt(0, sealed(b)); err != nil {
+	f, err := d.Open("MANIFEST.1")
+	if err := errors.Join(err, f.WriteAt(0, sealed(b)), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if m, _, err := readSlots(d); !errors.Is(err, ErrNewerFormat) {
@@ -326,10 +324,7 @@ func TestSlotsFailAtEveryCall(t *testing.T) {
 	broken := errors.New("broken")
 	r := rand.New(rand.NewPCG(1, 2))
 	old, m, large := newManifest(r, 3), newManifest(r, 4), largeManifest(r)
-	before, s := newSlots(t, old)
-	if err := s.close(); err != nil {
-		t.Fatal(err)
-	}
+	before, _ := newSlots(t, old)
 	for n := 1; ; n++ {
 		d := before.Clone()
 		d.Before(func(c vfstest.Call) error {
@@ -352,9 +347,6 @@ func TestSlotsFailAtEveryCall(t *testing.T) {
 		failed := d.Calls() >= n
 		if failed != errors.Is(err, broken) {
 			t.Fatalf("call %d: %v", n, err)
-		}
-		if err := s.close(); err != nil {
-			t.Fatal(err)
 		}
 		d.Before(nil)
 		for _, d := range []*vfstest.Disk{d.Clone(), d.Cut(uint64(n))} {

@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"sync"
-
-	"github.com/tidwall/btree"
 )
 
 // OpenMemory returns an empty store that lives in memory only. It opens in
 // microseconds and has no goroutine.
 func OpenMemory() Store {
-	return &memoryStore{gate: newGate(), tree: newMemoryTree()}
+	return &memoryStore{gate: newGate(), tree: newItemTree()}
 }
 
 // memoryStore is a copy-on-write B-tree. Copying it is O(1): readers iterate over a
@@ -21,24 +19,11 @@ type memoryStore struct {
 	gate *gate
 	once sync.Once
 
-	mu      sync.RWMutex // guards what follows
-	tree    *memoryTree
-	copied  *memoryTree // of tree as it is now, nil when nobody asked since the last commit
-	version uint64
-	synced  *memoryTree // as of the last Sync; nil before KeepSynced
-}
-
-type memoryTree = btree.BTreeG[memoryItem]
-
-// memoryItem is never changed once it is in a tree: copies share it.
-type memoryItem struct {
-	key, value []byte
-	version    uint64
-}
-
-func newMemoryTree() *memoryTree {
-	less := func(a, b memoryItem) bool { return bytes.Compare(a.key, b.key) < 0 }
-	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
+	mu     sync.RWMutex // guards what follows
+	tree   *itemTree
+	copied *itemTree // of tree as it is now, nil when nobody asked since the last commit
+	commit uint64
+	synced *itemTree // as of the last Sync; nil before KeepSynced
 }
 
 func (s *memoryStore) Commit(b *Batch) error {
@@ -51,24 +36,17 @@ func (s *memoryStore) Commit(b *Batch) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.version++
+	s.commit++
 	s.copied = nil
 	for _, o := range b.ops {
+		i := &item{key: o.key, value: o.value, version: s.commit}
 		if o.remove {
-			s.tree.Delete(memoryItem{key: o.key})
-			continue
+			s.tree.Delete(i)
+		} else {
+			s.tree.Set(i.clone())
 		}
-		s.tree.Set(newMemoryItem(o, s.version))
 	}
 	return nil
-}
-
-// newMemoryItem copies the bytes of o, which are the caller's again after the commit.
-func newMemoryItem(o op, version uint64) memoryItem {
-	kv := make([]byte, len(o.key)+len(o.value))
-	n := copy(kv, o.key)
-	copy(kv[n:], o.value)
-	return memoryItem{key: kv[:n:n], value: kv[n:], version: version}
 }
 
 func (s *memoryStore) Get(key []byte) ([]byte, error) {
@@ -77,12 +55,9 @@ func (s *memoryStore) Get(key []byte) ([]byte, error) {
 	}
 	defer s.gate.leave()
 	s.mu.RLock()
-	item, ok := s.tree.Get(memoryItem{key: key})
+	i, ok := s.tree.Get(&item{key: key})
 	s.mu.RUnlock()
-	if !ok {
-		return nil, ErrNotFound
-	}
-	return bytes.Clone(item.value), nil
+	return memoryValue(i, ok)
 }
 
 func (s *memoryStore) Scan(r Range, fn func(Entry) (bool, error)) error {
@@ -90,35 +65,20 @@ func (s *memoryStore) Scan(r Range, fn func(Entry) (bool, error)) error {
 		return ErrClosed
 	}
 	defer s.gate.leave()
-	return scanTree(s.snapshot(), r, fn)
+	return new(version).scan(s.snapshot(), r, fn) // one without tables and files
 }
 
-func scanTree(tree *memoryTree, r Range, fn func(Entry) (bool, error)) error {
-	var (
-		item memoryItem
-		err  error
-	)
-	value := func(dst []byte, n int) ([]byte, error) { return append(dst, item.value[:n]...), nil }
-	if r.KeysOnly {
-		value = noValue
+func memoryValue(i *item, ok bool) ([]byte, error) {
+	if !ok {
+		return nil, ErrNotFound
 	}
-	visit := func(i memoryItem) bool {
-		if !r.holds(i.key) {
-			return !r.past(i.key)
-		}
-		item = i
-		var more bool
-		more, err = fn(Entry{Key: i.key, Version: i.version, Size: len(i.value), value: value})
-		return more && err == nil
-	}
-	walk(tree, r, visit)
-	return err
+	return bytes.Clone(i.value), nil
 }
 
 // memorySnapshot is a copy of the tree, which costs nothing.
 type memorySnapshot struct {
 	s    *memoryStore
-	tree *memoryTree
+	tree *itemTree
 }
 
 func (s *memoryStore) Snapshot() (Snapshot, error) {
@@ -133,36 +93,21 @@ func (v memorySnapshot) Get(key []byte) ([]byte, error) {
 	if err := v.s.alive(); err != nil {
 		return nil, err
 	}
-	item, ok := v.tree.Get(memoryItem{key: key})
-	if !ok {
-		return nil, ErrNotFound
-	}
-	return bytes.Clone(item.value), nil
+	return memoryValue(v.tree.Get(&item{key: key}))
 }
 
 func (v memorySnapshot) Scan(r Range, fn func(Entry) (bool, error)) error {
 	if err := v.s.alive(); err != nil {
 		return err
 	}
-	return scanTree(v.tree, r, fn)
+	return new(version).scan(v.tree, r, fn)
 }
 
 func (v memorySnapshot) Close() {}
 
-func walk(tree *memoryTree, r Range, visit func(memoryItem) bool) {
-	switch {
-	case !r.Reverse:
-		tree.Ascend(memoryItem{key: r.From}, visit)
-	case len(r.To) == 0:
-		tree.Reverse(visit)
-	default:
-		tree.Descend(memoryItem{key: r.To}, visit)
-	}
-}
-
 // snapshot returns a tree that no commit changes. Copy writes to the tree it copies,
 // hence the lock for writing; scans between two commits share one copy.
-func (s *memoryStore) snapshot() *memoryTree {
+func (s *memoryStore) snapshot() *itemTree {
 	s.mu.RLock()
 	tree := s.copied
 	s.mu.RUnlock()
@@ -213,7 +158,7 @@ func (s *memoryStore) Close() error {
 		s.gate.shut()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.tree, s.copied, s.synced = newMemoryTree(), nil, nil
+		s.tree, s.copied, s.synced = newItemTree(), nil, nil
 	})
 	return nil
 }

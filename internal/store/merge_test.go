@@ -145,7 +145,7 @@ func checkRun(t *rapid.T, r *run, items map[string]*item) {
 		}
 	}
 	slices.Sort(asked)
-	a := r.ascending()
+	a := r.cursor()
 	for _, key := range asked {
 		if got, err := a.get([]byte(key)); err != nil || !sameItem(got, items[key]) {
 			t.Fatalf("ascending to %.20q: %+v, %v; want %+v", key, got, err, items[key])

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/samsa-go/samsa/internal/vfs"
 )
@@ -83,7 +84,7 @@ func dirError(err error) error {
 		return fmt.Errorf("%w: %w", ErrDiskFull, err)
 	case isReadOnly(err):
 		return fmt.Errorf("%w: %w", ErrReadOnly, err)
-	case isNotDir(err):
+	case errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("%w: %w", ErrNotDirectory, err)
 	}
 	return named(err)

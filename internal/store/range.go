@@ -29,16 +29,3 @@ func (r Range) past(key []byte) bool {
 func (r Range) beyond(key []byte) bool {
 	return len(r.To) > 0 && bytes.Compare(key, r.To) >= 0
 }
-
-// prefix returns what all keys of r have in common, possibly nothing.
-func (r Range) prefix() []byte {
-	n := 0
-	for n < len(r.From) && n < len(r.To) && r.From[n] == r.To[n] {
-		n++
-	}
-	// To is often the successor of a prefix of From, which is then one byte longer.
-	if n == len(r.To)-1 && n < len(r.From) && r.From[n] != 0xff && r.From[n]+1 == r.To[n] {
-		n++
-	}
-	return r.From[:n]
-}

@@ -62,6 +62,12 @@ type foundFrame struct {
 	at   int64
 }
 
+func (f foundFrame) read() ([]byte, error) {
+	b := make([]byte, f.length)
+	_, err := f.file.file.ReadAt(b, f.at)
+	return b, err
+}
+
 // errDamaged: see replay.
 var errDamaged = errors.New("value file is damaged")
 
@@ -284,15 +290,9 @@ func (r *replay) pass(i int) error {
 // vouched reports whether a frame says that what is before the i-th file was durable.
 func (r *replay) vouched(i int) (bool, error) {
 	first := r.files[i].first
-	for _, f := range r.files[i:] {
-		b, err := f.load(fileHeaderSize)
-		if err != nil {
-			return false, err
-		}
-		for h := range wholeFrames(b, first, f.limit) {
-			if h.synced+1 >= first {
-				return true, nil
-			}
+	for h, err := range wholeFrames(r.files[i:], 0, first) {
+		if err != nil || h.synced+1 >= first {
+			return err == nil, err
 		}
 	}
 	return false, nil
@@ -367,7 +367,7 @@ func (r *replay) stop(i int, at int64, bad error) error {
 		bad = errFrameMissing
 	}
 	where := fmt.Errorf("%s, offset %d, commit %d: %w", valueFileName(f.number), at, r.next, bad)
-	why, err := r.reliedOn(i, at)
+	why, err := r.reliedOn(r.files[i:], at)
 	if err != nil {
 		return err
 	}
@@ -388,29 +388,16 @@ func (r *replay) stop(i int, at int64, bad error) error {
 	return nil
 }
 
-// reliedOn says why the next commit cannot be one that the power has taken; "" when it can.
-func (r *replay) reliedOn(i int, at int64) (why string, err error) {
+// reliedOn says why the next commit, which should be in the files, from an offset of the first on, cannot be one
+// that the power has taken; "" when it can.
+func (r *replay) reliedOn(files []*replayedFile, at int64) (why string, err error) {
 	if r.synced >= r.next {
 		return fmt.Sprintf("commits up to %d were durable", r.synced), nil
 	}
-	for _, f := range r.files[i:] {
-		if why, err = r.behind(f, at); why != "" || err != nil {
-			return why, err
-		}
-		at = 0
-	}
-	return "", nil
-}
-
-// behind looks for whole frames of later commits in f, from an offset on, that say that the next one
-// was to be relied on.
-func (r *replay) behind(f *replayedFile, at int64) (why string, err error) {
-	b, err := f.load(max(at, fileHeaderSize))
-	if err != nil {
-		return "", err
-	}
-	for h := range wholeFrames(b, r.next, f.limit) {
+	for h, err := range wholeFrames(files, at, r.next) {
 		switch {
+		case err != nil:
+			return "", err
 		case h.synced >= r.next:
 			return fmt.Sprintf("commit %d says that it was durable", h.commit), nil
 		case r.owner == r.boot && r.boot != [16]byte{}:
@@ -420,23 +407,31 @@ func (r *replay) behind(f *replayedFile, at int64) (why string, err error) {
 	return "", nil
 }
 
-// wholeFrames yields the whole frames in b of commits from from on and before to, wherever they
-// begin.
-func wholeFrames(b []byte, from, to uint64) iter.Seq[frameHeader] {
-	to = min(to, from+uint64(len(b)/frameHeaderSize)+1) // there is no room for more
-	return func(yield func(frameHeader) bool) {
-		for at := 0; at+frameHeaderSize <= len(b); at++ {
-			h, err := parseFrameHeader(b[at:])
-			if err != nil || h.commit < from || h.commit >= to {
-				continue // nearly always: the rest costs time
-			}
-			if h, err = checkFrame(b[at:]); err != nil {
-				continue
-			}
-			if !yield(h) {
+// wholeFrames yields the whole frames of the files, from an offset of the first on, and wherever they begin, that
+// may count and hold commits from first on. It ends with an error.
+func wholeFrames(files []*replayedFile, offset int64, first uint64) iter.Seq2[frameHeader, error] {
+	return func(yield func(frameHeader, error) bool) {
+		for _, f := range files {
+			b, err := f.load(max(offset, fileHeaderSize))
+			if err != nil {
+				yield(frameHeader{}, err)
 				return
 			}
-			at += h.length - 1
+			offset = 0
+			limit := min(f.limit, first+uint64(len(b)/frameHeaderSize)+1) // there is no room for more
+			for at := 0; at+frameHeaderSize <= len(b); at++ {
+				h, err := parseFrameHeader(b[at:])
+				if err != nil || h.commit < first || h.commit >= limit {
+					continue // nearly always: the rest costs time
+				}
+				if h, err = checkFrame(b[at:]); err != nil {
+					continue
+				}
+				if !yield(h, nil) {
+					return
+				}
+				at += h.length - 1
+			}
 		}
 	}
 }
@@ -453,7 +448,7 @@ func (r *replay) checkUnbegun(f *replayedFile) error {
 		return nil
 	}
 	f.limit = math.MaxUint64
-	why, err := r.behind(f, 0)
+	why, err := r.reliedOn([]*replayedFile{f}, 0)
 	if err == nil && why != "" {
 		err = damaged(f.number, "its header, and "+why)
 	}

@@ -31,27 +31,17 @@ func (r *run) overlaps(q Range) bool {
 	return i < len(r.tables) && !q.beyond(r.tables[i].info.first)
 }
 
-// get is as of table.
-func (r *run) get(key []byte) (*item, error) {
-	if i := r.find(key); i < len(r.tables) {
-		return r.tables[i].get(key)
-	}
-	return nil, nil
-}
-
 // cursor returns a cursor of all items.
-func (r *run) cursor() cursor { return &runCursor{r: r} }
+func (r *run) cursor() *runCursor { return &runCursor{r: r} }
 
-// runCursor stands in one table at a time.
+// runCursor is a cursor that goes on from one table to the next.
 type runCursor struct {
-	r       *run
-	reverse bool
-	at      int          // which table
-	now     *tableCursor // of that table; nil before the first seek
+	tableCursor
+	r  *run
+	at int // which table
 }
 
 func (c *runCursor) seek(key []byte, reverse bool) {
-	c.reverse = reverse
 	i := 0
 	switch {
 	case reverse && len(key) == 0:
@@ -63,76 +53,49 @@ func (c *runCursor) seek(key []byte, reverse bool) {
 			i--
 		}
 	}
-	c.enter(i, key)
+	c.enter(i, key, reverse)
 }
 
 // enter goes to an item of table i, if there is such a table.
-func (c *runCursor) enter(i int, key []byte) {
-	switch {
-	case i < 0 || i >= len(c.r.tables):
-		c.now = nil
+func (c *runCursor) enter(i int, key []byte, reverse bool) {
+	c.shown, c.failed = nil, nil
+	if i < 0 || i >= len(c.r.tables) {
 		return
-	case c.now == nil || c.at != i:
-		c.at, c.now = i, c.r.tables[i].newCursor()
 	}
-	c.now.seek(key, c.reverse)
+	c.at = i
+	if t := c.r.tables[i]; c.t != t {
+		c.t, c.c, c.block = t, nil, block{}
+	}
+	c.tableCursor.seek(key, reverse)
 }
 
 func (c *runCursor) next() {
-	if c.item() == nil {
+	if c.shown == nil {
 		return
 	}
-	c.now.next()
-	if c.now.item() != nil || c.now.err() != nil {
-		return
-	}
-	if c.reverse {
-		c.enter(c.at-1, nil)
-	} else {
-		c.enter(c.at+1, nil)
+	c.tableCursor.next()
+	switch {
+	case c.shown != nil || c.failed != nil:
+	case c.reverse:
+		c.enter(c.at-1, nil, true)
+	default:
+		c.enter(c.at+1, nil, false)
 	}
 }
 
-func (c *runCursor) item() *item {
-	if c.now == nil {
-		return nil
-	}
-	return c.now.item()
-}
-
-func (c *runCursor) err() error {
-	if c.now == nil {
-		return nil
-	}
-	return c.now.err()
-}
-
-// ascender looks up keys that ascend: what lies near costs a step, and not a search.
-type ascender struct {
-	r  *run
-	at int          // table of the last key
-	c  *tableCursor // in that table; nil before it was needed
-}
-
-// ascending returns an ascender. As with a cursor there is nothing to close.
-func (r *run) ascending() *ascender { return &ascender{r: r} }
-
-// get returns the item of key, nil if there is none. No key may be below one that was asked for
-// before, unless that failed. The item and its bytes are the ascender's, and others after the
-// next get.
-func (a *ascender) get(key []byte) (*item, error) {
-	if a.at < len(a.r.tables) && bytes.Compare(a.r.tables[a.at].info.last, key) < 0 {
-		a.at, a.c = a.r.find(key), nil
-	}
-	if a.at == len(a.r.tables) {
+// get returns the item of key, which may be a tombstone, or nil if there is none. It stands there then, as
+// after a seek.
+func (c *runCursor) get(key []byte) (*item, error) {
+	i := c.r.find(key)
+	if i == len(c.r.tables) {
 		return nil, nil
 	}
-	t := a.r.tables[a.at]
-	if ok, err := t.mayHave(key); !ok || err != nil {
+	if ok, err := c.r.tables[i].mayHave(key); !ok || err != nil {
 		return nil, err
 	}
-	if a.c == nil {
-		a.c = t.newCursor()
+	c.enter(i, key, false)
+	if c.shown == nil || !bytes.Equal(c.shown.key, key) {
+		return nil, c.failed
 	}
-	return a.c.ascend(key)
+	return c.shown, nil
 }

@@ -204,6 +204,7 @@ func (s *streamReader) next() ([]byte, error) {
 // restore commits the entries of a block, together as far as one commit may hold them.
 func (s *streamReader) restore(block []byte, st Store) error {
 	var b Batch
+	limits := st.Limits()
 	for len(block) > 0 {
 		key, value, rest, err := cutEntry(block)
 		if err != nil {
@@ -222,16 +223,13 @@ func (s *streamReader) restore(block []byte, st Store) error {
 		}
 		s.last = append(s.last[:0], key...)
 		s.entries++
-		before := b.Len()
-		b.Set(key, value)
-		if before > 0 && !st.Limits().Admits(&b) {
-			b.Truncate(before)
+		if b.Len() > 0 && (b.Len() == limits.Entries || b.Bytes()+len(key)+len(value) > limits.Bytes) {
 			if err := commitNow(st, &b); err != nil {
 				return err
 			}
 			b.Reset()
-			b.Set(key, value)
 		}
+		b.Set(key, value)
 		block = rest
 	}
 	return commitNow(st, &b)

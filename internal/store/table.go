@@ -40,10 +40,9 @@ type table struct {
 	info tableInfo
 
 	opened atomic.Pointer[tableContent]
-	idle   atomic.Pointer[tableCursor] // for the next get; nil when there is none
-	mu     sync.Mutex                  // held by who opens the file; guards what follows
-	unmap  func() error                // nil when there is no map
-	bad    error                       // why it will never be opened
+	mu     sync.Mutex   // held by who opens the file; guards what follows
+	unmap  func() error // nil when there is no map
+	bad    error        // why it will never be opened
 }
 
 // newTable returns a table of dir, and touches no file.
@@ -144,30 +143,3 @@ func (t *table) mayHave(key []byte) (ok bool, err error) {
 	defer t.caught(debug.SetPanicOnFault(true), &err)
 	return b.mayHave(key), nil
 }
-
-// get returns the item of key, which may be a tombstone, or nil if there is none. It is the
-// caller's, with all its bytes.
-func (t *table) get(key []byte) (*item, error) {
-	if ok, err := t.mayHave(key); !ok || err != nil {
-		return nil, err
-	}
-	c := t.idle.Swap(nil)
-	if c == nil {
-		c = t.newCursor()
-	}
-	c.c = nil // it begins anew
-	found, err := c.ascend(key)
-	if err != nil {
-		return nil, err
-	}
-	if found != nil {
-		found = found.clone()
-	}
-	t.idle.Store(c)
-	return found, nil
-}
-
-// cursor returns a cursor of all items.
-func (t *table) cursor() cursor { return t.newCursor() }
-
-func (t *table) newCursor() *tableCursor { return &tableCursor{t: t} }

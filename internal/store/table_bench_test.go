@@ -82,10 +82,11 @@ func BenchmarkRunGet(b *testing.B) {
 	}{{"hit", 0}, {"miss", 1}} {
 		b.Run("key="+c.name, func(b *testing.B) {
 			random := rand.New(rand.NewPCG(1, 1))
+			cursor := r.cursor()
 			b.ReportAllocs()
 			for b.Loop() {
 				key = AppendBatchKey(key[:0], BatchKey{LastOffset: int64(2*random.IntN(n-1) + c.odd), MaxTimestamp: 1})
-				i, err := r.get(key)
+				i, err := cursor.get(key)
 				if err != nil || (i == nil) != (c.odd == 1) {
 					b.Fatal(i, err)
 				}
@@ -100,11 +101,11 @@ func BenchmarkRunAscending(b *testing.B) {
 	for _, step := range []int{1, 2, 8, 32, 256} {
 		b.Run(fmt.Sprintf("step=%d", step), func(b *testing.B) {
 			var key []byte
-			var a *ascender
+			var a *runCursor
 			b.ReportAllocs()
 			for k := n; b.Loop(); k += step {
 				if k >= n {
-					k, a = 0, r.ascending()
+					k, a = 0, r.cursor()
 				}
 				key = AppendBatchKey(key[:0], BatchKey{LastOffset: int64(2 * k), MaxTimestamp: 1})
 				if i, err := a.get(key); err != nil || i == nil {

@@ -59,10 +59,9 @@ func readContent(data []byte) *tableContent {
 func (c *tableContent) mayHave(key []byte) bool { return c.bloom.MayContain(y.Hash(key)) }
 
 // find returns the block that holds the first item not below key, or ends before it: the last that does
-// not begin behind key, from block first on.
-func (c *tableContent) find(key []byte, first int) int {
-	n := sort.Search(len(c.blocks)-first-1, func(i int) bool { return c.begins(first+1+i, key) > 0 })
-	return first + n
+// not begin behind key.
+func (c *tableContent) find(key []byte) int {
+	return sort.Search(len(c.blocks)-1, func(i int) bool { return c.begins(i+1, key) > 0 })
 }
 
 // begins compares the first key of block i with key.

@@ -13,7 +13,7 @@ import (
 // tableCursor stands at an entry of a block, or behind the end.
 type tableCursor struct {
 	t       *table
-	c       *tableContent // nil before the first seek
+	c       *tableContent
 	reverse bool
 	number  int    // of the block
 	block   block  // nothing before one was needed
@@ -42,8 +42,11 @@ func (c *tableCursor) seek(key []byte, reverse bool) {
 	defer c.t.caught(debug.SetPanicOnFault(true), &c.failed)
 	switch {
 	case len(key) > 0:
-		c.enter(c.c.find(key, 0))
-		c.search(0, key)
+		from := c.find(key)
+		c.at = from
+		if from == 0 || from < c.block.len() && c.compare(from, key) < 0 {
+			c.at += sort.Search(c.block.len()-from, func(i int) bool { return c.compare(from+i, key) >= 0 })
+		}
 	case reverse:
 		c.enter(len(c.c.blocks) - 1)
 		c.at = c.block.len()
@@ -71,49 +74,6 @@ func (c *tableCursor) next() {
 	c.show()
 }
 
-// ascend returns the item of key, which must not be below one that it was asked for before, or nil. It
-// looks in the block it stands in first. It does not go with seek and next.
-func (c *tableCursor) ascend(key []byte) (*item, error) {
-	c.failed, c.shown = nil, nil
-	content, err := c.t.open()
-	if err != nil {
-		return nil, err
-	}
-	c.lookup(content, key)
-	return c.shown, c.failed
-}
-
-// near is how many entries a lookup tries before it searches.
-const near = 2
-
-func (c *tableCursor) lookup(content *tableContent, key []byte) {
-	defer c.t.caught(debug.SetPanicOnFault(true), &c.failed)
-	number, from := 0, 0
-	if c.c != nil {
-		number, from = c.number, c.at
-	}
-	c.c = content
-	if number+1 < len(content.blocks) && content.begins(number+1, key) <= 0 {
-		number, from = content.find(key, number+1), 0
-	}
-	c.enter(number)
-	c.at = from
-	order := -1 // of the entry it stands at and key
-	for n := 0; n < near && c.at < c.block.len() && order < 0; n++ {
-		if order = c.compare(c.at, key); order < 0 {
-			c.at++
-		}
-	}
-	if order < 0 && c.at < c.block.len() {
-		if c.search(c.at, key); c.at < c.block.len() {
-			order = c.compare(c.at, key)
-		}
-	}
-	if order == 0 {
-		c.read()
-	}
-}
-
 // The following run where faults are caught.
 
 // enter makes the block with that number the present one.
@@ -123,9 +83,17 @@ func (c *tableCursor) enter(number int) {
 	}
 }
 
-// search goes to the first entry of the block, from one on, that is not below key, or behind its last.
-func (c *tableCursor) search(from int, key []byte) {
-	c.at = from + sort.Search(c.block.len()-from, func(i int) bool { return c.compare(from+i, key) >= 0 })
+// find enters the block to look for key in, and returns from which entry on. When keys ascend that is mostly
+// behind the one where it stands.
+func (c *tableCursor) find(key []byte) (from int) {
+	if c.block.len() == 0 || c.c.begins(c.number, key) > 0 || c.number+1 < len(c.c.blocks) && c.c.begins(c.number+1, key) <= 0 {
+		c.enter(c.c.find(key))
+		return 0
+	}
+	if c.at >= 0 && c.at < c.block.len() && c.compare(c.at, key) < 0 {
+		return c.at + 1
+	}
+	return 0
 }
 
 // compare takes up the key and the value of an entry, and compares the key with another.

@@ -27,7 +27,7 @@ func checkDamaged(t *testing.T, fs vfs.FS, dir string, info tableInfo, what stri
 	_, again := one.get(info.last)
 	told(again)
 	r := newRun([]*table{newTable(fs, dir, info)})
-	_, err = r.ascending().get(info.last)
+	_, err = r.cursor().get(info.last)
 	told(err)
 	c := mergeCursors([]cursor{treeCursor(newItemTree()), newRun([]*table{newTable(fs, dir, info)}).cursor()})
 	for _, reverse := range []bool{false, true} {

@@ -33,7 +33,7 @@ func TestFaultUnderTheMapIsAnError(t *testing.T) {
 		if _, err := one.open(); err != nil {
 			t.Fatal(err)
 		}
-		a, forward, reverse := r.ascending(), r.cursor(), r.cursor()
+		a, forward, reverse := r.cursor(), r.cursor(), r.cursor()
 		if touched { // they stand in a block already
 			if _, err := a.get(items[0].key); err != nil {
 				t.Fatal(err)
@@ -113,7 +113,7 @@ func TestBytesThatChangeUnderTheMap(t *testing.T) {
 			t.Fatal(err)
 		}
 		spoil(t, one, n%4, random)
-		a := r.ascending()
+		a := r.cursor()
 		check := func(got *item, err error, want *item) {
 			t.Helper()
 			switch {

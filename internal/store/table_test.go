@@ -58,6 +58,19 @@ func closeRun(r *run) error {
 	return errors.Join(errs...)
 }
 
+// get looks up a key with a cursor of its own. The item is the caller's.
+func (r *run) get(key []byte) (*item, error) {
+	i, err := r.cursor().get(key)
+	if i != nil {
+		i = i.clone()
+	}
+	return i, err
+}
+
+func (t *table) get(key []byte) (*item, error) { return newRun([]*table{t}).get(key) }
+
+func newItem(key, value []byte) *item { return &item{key: key, value: value} }
+
 // someItems returns n items of all kinds with ascending keys, which are odd.
 func someItems(n int) []*item {
 	items := make([]*item, n)
@@ -119,7 +132,7 @@ func TestTables(t *testing.T) {
 		}
 		checkSorted(t, r.cursor(), items, 500)
 		one := r.tables[1]
-		checkSorted(t, one.cursor(), items[r.tables[0].info.entries:][:one.info.entries], 100)
+		checkSorted(t, newRun(r.tables[1:2]).cursor(), items[r.tables[0].info.entries:][:one.info.entries], 100)
 		checkLookups(t, r, items, 1)
 		if err := closeRun(r); err != nil {
 			t.Error(err)
@@ -133,7 +146,7 @@ func TestTables(t *testing.T) {
 // checkLookups asks for the items, whose keys are odd, and for what is between them.
 func checkLookups(t *testing.T, r *run, items []*item, stride int) {
 	t.Helper()
-	a := r.ascending()
+	a := r.cursor()
 	for k := 0; k < len(items); k += stride {
 		want := items[k]
 		for _, look := range []func([]byte) (*item, error){r.get, a.get} {
@@ -267,7 +280,7 @@ func TestTableIsNotOpenedForOtherKeys(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	c := r.tables[0].cursor()
+	c := newRun(r.tables[:1]).cursor()
 	if c.seek([]byte("z"), false); c.item() != nil || c.err() != nil {
 		t.Error(c.item(), c.err())
 	}

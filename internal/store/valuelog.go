@@ -220,8 +220,8 @@ func (f *logFile) read(p place, dst []byte, n int) ([]byte, error) {
 
 // copy writes a frame that was found behind the others of file, and has apply told of its new place.
 func (l *valueLog) copy(file *logFile, f foundFrame, apply func(*logFile, int64, []byte, frameHeader) error) error {
-	b := make([]byte, f.length)
-	if _, err := f.file.file.ReadAt(b, f.at); err != nil {
+	b, err := f.read()
+	if err != nil {
 		return err
 	}
 	l.chain = rechain(b, f.frameHeader, l.chain)

@@ -17,7 +17,7 @@ type version struct {
 	frozen  *itemTree  // what a checkpoint is writing; nil when there is none
 	runs    []*run     // newest first
 	files   []*logFile // by number
-	idle    sync.Pool  // of *[]cursor: of the runs, for a later scan, which may want the same blocks
+	idle    sync.Pool  // of *[]*runCursor: of the runs, for who comes later, and may want the same blocks
 }
 
 // part counts the versions that a file belongs to.
@@ -50,9 +50,14 @@ func (v *version) get(key []byte) (*item, error) {
 			return i, nil
 		}
 	}
-	for _, r := range v.runs {
-		if i, err := r.get(key); i != nil || err != nil {
-			return i, err
+	runs := v.borrow()
+	defer v.idle.Put(runs)
+	for _, r := range *runs {
+		switch i, err := r.get(key); {
+		case err != nil:
+			return nil, err
+		case i != nil:
+			return i.clone(), nil
 		}
 	}
 	return nil, nil
@@ -110,11 +115,11 @@ func (v *version) scan(tree *itemTree, r Range, fn func(Entry) (bool, error)) er
 }
 
 // borrow returns cursors of the runs, in their order. They are given back to idle.
-func (v *version) borrow() *[]cursor {
-	if runs, ok := v.idle.Get().(*[]cursor); ok {
+func (v *version) borrow() *[]*runCursor {
+	if runs, ok := v.idle.Get().(*[]*runCursor); ok {
 		return runs
 	}
-	runs := make([]cursor, len(v.runs))
+	runs := make([]*runCursor, len(v.runs))
 	for i, r := range v.runs {
 		runs[i] = r.cursor()
 	}
@@ -122,7 +127,7 @@ func (v *version) borrow() *[]cursor {
 }
 
 // cursor visits the newest items of the keys of r, and perhaps of others. It uses cursors of the runs.
-func (v *version) cursor(tree *itemTree, runs []cursor, r Range) cursor {
+func (v *version) cursor(tree *itemTree, runs []*runCursor, r Range) cursor {
 	cursors := make([]cursor, 0, 2+len(runs))
 	if tree.Len() > 0 {
 		cursors = append(cursors, treeCursor(tree))
