@@ -27,6 +27,8 @@ type lane struct {
 	queued     bool     // in Producer.ready
 	inFlight   int      // batches that a worker took and whose outcome is not known
 
+	bytes, promises int // of the last batch that was completed: the next is likely to be as large
+
 	replay int64 // records that are still to come and are stored already
 }
 
@@ -65,6 +67,8 @@ func (l *lane) newBatch() *batch {
 	if b.builder == nil {
 		b.builder = new(log.Builder)
 	}
+	b.builder.Grow(l.bytes)
+	b.promises = slices.Grow(b.promises, l.promises)
 	return b
 }
 
@@ -118,9 +122,9 @@ func (l *lane) completeLocked() {
 	if l.filling.linger != nil {
 		l.filling.linger.Stop()
 	}
+	l.bytes, l.promises = l.filling.builder.Size(), len(l.filling.promises)
 	l.complete = append(l.complete, l.filling)
 	l.filling = nil
-	l.p.wall = time.Time{}
 	if l.t.chooser.known {
 		l.t.chooser.tp.OnNewBatch()
 	} else {

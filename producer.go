@@ -34,9 +34,9 @@ type Producer struct {
 	topics   map[*topic.Topic]*producerTopic
 	last     *producerTopic // of the last record: often that of the next
 	record   Record         // that is being added
-	wall     time.Time      // a recent time; zero after a batch was completed
-	buffered int            // bytes of records whose promises were not called
-	room     chan struct{}  // closed when buffered has shrunk; nil while nobody waits
+	clock    burstClock
+	buffered int           // bytes of records whose promises were not called
+	room     chan struct{} // closed when buffered has shrunk; nil while nobody waits
 	open     map[*batch]struct{}
 	ready    []*lane       // with a batch to be sent
 	work     chan struct{} // capacity 1 per worker: ready has grown, or closing
@@ -146,13 +146,47 @@ func (p *Producer) produce(ctx context.Context, r Record, promise Promise) error
 	return p.addLocked(ctx, t, at, promise)
 }
 
-// nowLocked returns the time in ms since the epoch. It asks the wall clock once a batch,
-// and for the time since then the monotonic one, which takes half as long.
-func (p *Producer) nowLocked() int64 {
-	if p.wall.IsZero() {
-		p.wall = time.Now()
+// burstClock tells the time to who asks very often: then it looks at the clock, which takes longer than
+// all else that is done for a record, for one question of many. What it says is a
+// millisecond old at most, and not at all when the questions come slowly.
+type burstClock struct {
+	now   time.Time // when it looked last
+	since int       // questions since then
+	skip  int       // so many are answered without looking
+	pause *time.Timer
+}
+
+const (
+	burstLength = 32
+	burstGap    = 10 * time.Microsecond // between questions of a burst, on average
+)
+
+// askLocked returns the time in ms since the epoch. mu guards c.
+func (c *burstClock) askLocked(mu *sync.Mutex) int64 {
+	if c.since++; c.since <= c.skip {
+		return c.now.UnixMilli()
 	}
-	return p.wall.Add(time.Since(p.wall)).UnixMilli()
+	now := time.Now()
+	burst := now.Sub(c.now) < time.Duration(c.since)*burstGap
+	c.now, c.since, c.skip = now, 0, 0
+	if burst {
+		c.skip = burstLength - 1
+		c.endLater(mu)
+	}
+	return now.UnixMilli()
+}
+
+// endLater ends the burst after a millisecond, unless it goes on.
+func (c *burstClock) endLater(mu *sync.Mutex) {
+	if c.pause != nil {
+		c.pause.Reset(time.Millisecond)
+		return
+	}
+	c.pause = time.AfterFunc(time.Millisecond, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		c.skip = 0
+	})
 }
 
 // topicOf returns what p knows of a topic.
@@ -217,7 +251,7 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, at int, prom
 			return err
 		}
 	}
-	ms, err := millis(l.partition, r, p.nowLocked())
+	ms, err := millis(l.partition, r, p.clock.askLocked(&p.mu))
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,9 @@ type Builder struct {
 
 var errNoRecords = errors.New("batch without records")
 
+// Grow makes room for records of n bytes in all, as Size counts them.
+func (b *Builder) Grow(n int) { b.records = slices.Grow(b.records, max(0, n-len(b.records))) }
+
 // Append adds a record, of which it copies the bytes. ts is its timestamp in milliseconds
 // since the epoch; timestamps need not be in order. A nil key or value is null.
 func (b *Builder) Append(ts int64, key, value []byte, headers []Header) {
