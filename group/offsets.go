@@ -155,28 +155,15 @@ func (c *Coordinator) commitWith(ctx context.Context, tx *partition.Tx, synced b
 		}
 		pending.done(err)
 	}
-	tx.Stored = func() { settle(nil) }
-	done := make(chan error, 1)
-	tx.Done = func(err error) {
-		settle(err)
-		if err == nil && synced {
-			c.committer.Sync(func(err error) { done <- err })
-			return
-		}
-		done <- err
-	}
+	tx.Synced, tx.Stored, tx.Done = synced, func() { settle(nil) }, settle
 	err := c.place(ctx, tx, commits, &pending)
 	if err != nil {
 		return err
 	}
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		if tx.Withdraw() {
-			pending.done(ctx.Err())
-			return ctx.Err()
-		}
-		err = <-done
+	err = c.committer.Await(ctx, tx)
+	if tx.Withdrawn() {
+		pending.done(err)
+		return err
 	}
 	if err == nil {
 		err = c.meetAnswer(ctx, commits)
@@ -210,14 +197,15 @@ func (c *Coordinator) write(tx *partition.Tx, commits map[string]CommitRequest) 
 	return nil
 }
 
-// place finds the groups of commits and hands tx over, after setting pending, which tx.Done uses.
+// place finds the groups of commits and hands tx over, after setting pending, which tx.Done uses. The
+// caller awaits tx.
 func (c *Coordinator) place(ctx context.Context, tx *partition.Tx, commits map[string]CommitRequest, pending *pendingCommits) error {
 	for {
 		var err error
 		if *pending, err = c.find(commits); err != nil {
 			return err
 		}
-		dying, err := pending.submit(c, tx)
+		dying, err := pending.enter(c, tx)
 		if err != nil || dying == nil {
 			return err
 		}
@@ -252,10 +240,10 @@ func notThere(err error, req CommitRequest) error {
 	return err
 }
 
-// submit hands tx over if every group allows its commit. The check and the place in the
+// enter hands tx over, to be awaited, if every group allows its commit. The check and the place in the
 // committer's order belong together: a generation that begins later is stored later. A group that
 // is being deleted, and for whose successor the commit is, is returned, and nothing is done.
-func (ps pendingCommits) submit(c *Coordinator, tx *partition.Tx) (dying *entry, err error) {
+func (ps pendingCommits) enter(c *Coordinator, tx *partition.Tx) (dying *entry, err error) {
 	now := time.Now()
 	for _, p := range ps {
 		p.en.lock()
@@ -272,7 +260,7 @@ func (ps pendingCommits) submit(c *Coordinator, tx *partition.Tx) (dying *entry,
 	for _, p := range ps {
 		p.en.committing.Add(1)
 	}
-	c.committer.Submit(tx)
+	c.committer.Enter(tx)
 	return nil, nil
 }
 

@@ -89,12 +89,25 @@ func (c *Committer) Do(tx *Tx) error { return c.DoUntil(context.Background(), tx
 // returns the error of ctx, tx.Withdrawn reports true, and tx must not be used again. Nobody
 // else may withdraw tx.
 func (c *Committer) DoUntil(ctx context.Context, tx *Tx) error {
+	c.Enter(tx)
+	return c.Await(ctx, tx)
+}
+
+// Enter is the first half of DoUntil, for who holds what gives tx its place in the order of
+// Submit: tx has that when Enter returns. Await is the other half, and comes at once: nobody else
+// may commit before. The caller holds nothing any more then, as in Do.
+func (c *Committer) Enter(tx *Tx) {
 	tx.waits = true
 	if tx.word == nil {
 		tx.word = make(chan word, 1)
 	}
+	tx.leads = c.enter(tx)
+}
+
+// Await is the second half of DoUntil, after Enter.
+func (c *Committer) Await(ctx context.Context, tx *Tx) error {
 	w := wordLead
-	if c.enter(tx) {
+	if tx.leads {
 		c.yields.before(c)
 	} else {
 		w = c.await(ctx, tx)

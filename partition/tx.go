@@ -46,6 +46,7 @@ type Tx struct {
 	state atomic.Int32 // of txQueued, txTaken, txWithdrawn, txTold
 	size  cost         // since Submit
 	waits bool         // somebody waits in Do
+	leads bool         // and is to lead at once
 	word  chan word    // for Do, capacity 1
 	err   error        // the outcome, for Do
 }
