@@ -50,6 +50,17 @@ func (w *scale) tell(s Store) {
 	w.t.Logf("at most %d KiB on disk, %d at last, %d alive", w.most>>10, last>>10, w.alive>>10)
 }
 
+// reopen closes the store, and opens it once more.
+func (w *scale) reopen(s Store, dir string) {
+	w.t.Helper()
+	closeStore(w.t, s)
+	begun := time.Now()
+	s = openTemp(w.t, dir, Options{})
+	w.t.Logf("open took %s", time.Since(begun))
+	w.tell(s)
+	closeStore(w.t, s)
+}
+
 // Short sessions, one after the other, leave nothing behind.
 func TestManySessions(t *testing.T) {
 	dir := t.TempDir()
@@ -89,12 +100,7 @@ func TestOverwrittenKeys(t *testing.T) {
 		}
 	}
 	w.tell(s)
-	closeStore(t, s)
-	begun := time.Now()
-	s = openTemp(t, dir, Options{})
-	t.Logf("open took %s", time.Since(begun))
-	w.tell(s)
-	closeStore(t, s)
+	w.reopen(s, dir)
 }
 
 // Single records, of which the newest are kept.
@@ -121,10 +127,5 @@ func TestSmallBatches(t *testing.T) {
 	}
 	quiet(s)
 	w.tell(s)
-	closeStore(t, s)
-	begun := time.Now()
-	s = openTemp(t, dir, Options{})
-	t.Logf("open took %s", time.Since(begun))
-	w.tell(s)
-	closeStore(t, s)
+	w.reopen(s, dir)
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -124,9 +123,6 @@ func (l *life) apply(b *Batch, state map[string]string) {
 	l.done++
 }
 
-// found reads everything.
-func (l *life) found() (map[string]string, error) { return contentOf(l.store) }
-
 // contentOf reads everything.
 func contentOf(s interface {
 	Scan(r Range, fn func(e Entry) (bool, error)) error
@@ -143,7 +139,7 @@ func contentOf(s interface {
 // check compares what is found with one state that the store has had, of at least that many commits.
 func (l *life) check(least int) {
 	l.t.Helper()
-	found, err := l.found()
+	found, err := contentOf(l.store)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -201,21 +197,11 @@ func (l *life) end() {
 	l.check(next.least)
 }
 
-// powerCuts is how many lives TestDiskStoreSurvives has: POWER_CUTS has more, for an hour of it.
-func powerCuts(t *testing.T) uint64 {
-	n, err := strconv.ParseUint(os.Getenv("POWER_CUTS"), 10, 64)
-	if err != nil {
-		return 100
-	}
-	t.Logf("%d lives", n)
-	return n
-}
-
 // Whenever the process is killed or the power is cut, what is found is a state that the store has had: of
 // all commits that were acknowledged, or of all that were synced. Snapshots stay what they were. Whenever it is quiet
-// the store knows what its files hold, and those that hold nothing are gone.
+// the store knows what its files hold, and those that hold nothing are gone. POWER_CUTS has more lives, for an hour of it.
 func TestDiskStoreSurvives(t *testing.T) {
-	for seed := range powerCuts(t) {
+	for seed := range uint64(long("POWER_CUTS", 100)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := newLife(t, seed)
 			if seed%2 == 1 {
@@ -311,7 +297,7 @@ func (l *life) damage(disk *vfstest.Disk) string {
 	before := *l
 	l.store = s
 	defer func() { l.done, l.synced, l.store = before.done, before.synced, before.store }()
-	if _, told := l.found(); errors.Is(told, ErrCorrupt) {
+	if _, told := contentOf(l.store); errors.Is(told, ErrCorrupt) {
 		return "told"
 	} else if told != nil {
 		t.Fatalf("%s at %d: %v", name, at, told)

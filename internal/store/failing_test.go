@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -44,13 +42,7 @@ func (c *crowd) session() (writes, reads []error) {
 			b.Set(k, bytes.Repeat([]byte{byte(i), byte(j)}, 1+[]int{5, 300, 2000}[(i+j)%3]))
 		}
 		if wrote(s.Room(b.Bytes(), false)) && wrote(s.Commit(&b)) {
-			for _, o := range b.ops {
-				if o.remove {
-					delete(c.has, string(o.key))
-				} else {
-					c.has[string(o.key)] = string(o.value)
-				}
-			}
+			c.note(&b)
 		}
 		switch {
 		case i%20 == 7:
@@ -61,7 +53,7 @@ func (c *crowd) session() (writes, reads []error) {
 			quiet(s) // so that the calls are the same in every run, nearly
 		}
 		if i%15 == 4 {
-			found, err := scanAll(s)
+			found, err := contentOf(s)
 			if err != nil {
 				reads = append(reads, err)
 			} else if !maps.Equal(found, c.has) {
@@ -73,23 +65,8 @@ func (c *crowd) session() (writes, reads []error) {
 	return writes, reads
 }
 
-func scanAll(s Store) (map[string]string, error) {
-	found := map[string]string{}
-	err := s.Scan(Range{}, func(e Entry) (bool, error) {
-		value, err := e.AppendValue(nil)
-		found[string(e.Key)] = string(value)
-		return true, err
-	})
-	return found, err
-}
-
 // failEvery is which of the calls fail in TestCallsFail: each n-th of an operation. FAIL_EVERY=1 has them all.
-func failEvery() int {
-	if n, err := strconv.Atoi(os.Getenv("FAIL_EVERY")); err == nil {
-		return n
-	}
-	return 13
-}
+func failEvery() int { return long("FAIL_EVERY", 13) }
 
 // Whatever call fails, once or for ever, the store says so, returns from all calls, and the next open finds all that was
 // acknowledged.

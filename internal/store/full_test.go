@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/samsa-go/samsa/internal/vfs/vfstest"
@@ -71,6 +69,12 @@ func (c *crowd) try(b *Batch, essential bool) bool {
 	if err := c.store.Commit(b); err != nil {
 		c.t.Fatalf("commit, for which there was room: %v", err)
 	}
+	c.note(b)
+	return true
+}
+
+// note takes over what was committed.
+func (c *crowd) note(b *Batch) {
 	for _, o := range b.ops {
 		if o.remove {
 			delete(c.has, string(o.key))
@@ -78,7 +82,6 @@ func (c *crowd) try(b *Batch, essential bool) bool {
 			c.has[string(o.key)] = string(o.value)
 		}
 	}
-	return true
 }
 
 func (c *crowd) key() []byte { return fmt.Appendf(nil, "key %03d", c.r.IntN(300)) }
@@ -142,12 +145,7 @@ func (c *crowd) must(what string, err error) {
 // check reads everything.
 func (c *crowd) check() {
 	c.t.Helper()
-	found := map[string]string{}
-	err := c.store.Scan(Range{}, func(e Entry) (bool, error) {
-		value, err := e.AppendValue(nil)
-		found[string(e.Key)] = string(value)
-		return true, err
-	})
+	found, err := contentOf(c.store)
 	c.must("scan", err)
 	if !maps.Equal(found, c.has) {
 		c.t.Fatalf("found %d keys, want %d, or their values", len(found), len(c.has))
@@ -155,19 +153,14 @@ func (c *crowd) check() {
 }
 
 // fullSeeds is how many seeds the tests of the full disk have: FULL_DISKS has more.
-func fullSeeds() uint64 {
-	if n, err := strconv.ParseUint(os.Getenv("FULL_DISKS"), 10, 64); err == nil {
-		return n
-	}
-	return 40
-}
+func fullSeeds() int { return long("FULL_DISKS", 40) }
 
 // Whenever the disk fills, the store lives, has what it had, and goes on when there is room, which
 // can be made from inside.
 func TestFullDisk(t *testing.T) {
 	for seed := range fullSeeds() {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			c := newCrowd(t, seed)
+			c := newCrowd(t, uint64(seed))
 			c.open()
 			for range 20 + c.r.IntN(200) {
 				c.act()
@@ -226,7 +219,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 		for _, free := range []int64{0, 4 << 10, 64 << 10} {
 			for _, clean := range []bool{true, false} {
 				t.Run(fmt.Sprintf("seed %d/%d bytes free/clean %t", seed, free, clean), func(t *testing.T) {
-					c := newCrowd(t, seed)
+					c := newCrowd(t, uint64(seed))
 					c.open()
 					for range 20 + c.r.IntN(200) {
 						c.act()

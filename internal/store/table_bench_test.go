@@ -41,7 +41,7 @@ func BenchmarkTableWrite(b *testing.B) {
 				w := newTableWriter(func(size int64) (uint64, vfs.File, error) {
 					bytes += size
 					return 1, nullFile{}, nil
-				}, defaultTableSize)
+				}, tableSize)
 				for _, i := range items {
 					if err := w.add(i); err != nil {
 						b.Fatal(err)
@@ -59,7 +59,7 @@ func BenchmarkTableWrite(b *testing.B) {
 
 func BenchmarkTableOpen(b *testing.B) {
 	fs := openFS(b, b.TempDir())
-	r := writeRun(b, fs, ".", 1, defaultTableSize, batchItems(90_000, 0, 1))
+	r := writeRun(b, fs, ".", 1, tableSize, batchItems(90_000, 0, 1))
 	b.SetBytes(r.tables[0].info.size)
 	for b.Loop() {
 		t := newTable(fs, ".", r.tables[0].info)
@@ -74,7 +74,7 @@ func BenchmarkTableOpen(b *testing.B) {
 
 func BenchmarkRunGet(b *testing.B) {
 	const n = 300_000
-	r := writeRun(b, openFS(b, b.TempDir()), ".", 1, defaultTableSize, batchItems(n, 0, 2))
+	r := writeRun(b, openFS(b, b.TempDir()), ".", 1, tableSize, batchItems(n, 0, 2))
 	var key []byte
 	for _, c := range []struct {
 		name string
@@ -97,7 +97,7 @@ func BenchmarkRunGet(b *testing.B) {
 
 func BenchmarkRunAscending(b *testing.B) {
 	const n = 300_000
-	r := writeRun(b, openFS(b, b.TempDir()), ".", 1, defaultTableSize, batchItems(n, 0, 2))
+	r := writeRun(b, openFS(b, b.TempDir()), ".", 1, tableSize, batchItems(n, 0, 2))
 	for _, step := range []int{1, 2, 8, 32, 256} {
 		b.Run(fmt.Sprintf("step=%d", step), func(b *testing.B) {
 			var key []byte
@@ -124,7 +124,7 @@ func BenchmarkCursor(b *testing.B) {
 				fs := openFS(b, b.TempDir())
 				var cursors []cursor
 				for k := range runs {
-					cursors = append(cursors, writeRun(b, fs, ".", uint64(1+100*k), defaultTableSize, batchItems(n, k, runs)).cursor())
+					cursors = append(cursors, writeRun(b, fs, ".", uint64(1+100*k), tableSize, batchItems(n, k, runs)).cursor())
 				}
 				c := mergeCursors(cursors)
 				b.ReportAllocs()
@@ -147,7 +147,7 @@ func BenchmarkShortScan(b *testing.B) {
 	fs := openFS(b, b.TempDir())
 	var runs []*run
 	for k := range count {
-		runs = append(runs, writeRun(b, fs, ".", uint64(1+100*k), defaultTableSize, batchItems(n, k, count)))
+		runs = append(runs, writeRun(b, fs, ".", uint64(1+100*k), tableSize, batchItems(n, k, count)))
 	}
 	merged := func() cursor {
 		var cursors []cursor

@@ -16,9 +16,6 @@ import (
 	"github.com/samsa-go/samsa/internal/vfs"
 )
 
-// defaultTableSize is what no table is larger than.
-const defaultTableSize = 4 << 20
-
 // tableOptions are those of Badger's builder. It takes the logarithm of bloomRate for bits a key,
 // which makes one false answer in a hundred of it, and not one in a thousand.
 func tableOptions(tableSize int) badgertable.Options {
