@@ -160,7 +160,7 @@ func (s *diskStore) writeInPlace(r *replay) error {
 }
 
 // beginSize is what the frame takes that a session begins with.
-const beginSize = frameHeaderSize + 1 + 16
+const beginSize = frameHeaderSize + 1 + bootSize
 
 // tailSize returns how many bytes writeAgain writes, and the frame behind.
 func (r *replay) tailSize() (n int64) {
@@ -217,8 +217,8 @@ func (s *diskStore) giveUp(f foundFrame) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.file.end = f.at
-	return readOps(b, f.frameHeader, func(o frameOp) error {
-		if i := o.item(); i != nil {
+	return readOps(b, f.frameHeader, func(_ byte, i *item) error {
+		if i.key != nil {
 			f.file.dead -= i.cost()
 		}
 		return nil

@@ -114,11 +114,9 @@ func (s *diskStore) apply(file *logFile, at int64, frame []byte, h frameHeader) 
 	s.mu.Lock()
 	s.copied = nil
 	s.grown += int64(h.length)
-	err := readOps(frame, h, func(o frameOp) error {
-		if i := o.item(); i != nil {
-			i = i.clone()
-			i.version = h.commit
-			s.put(file, at, i)
+	err := readOps(frame, h, func(_ byte, i *item) error {
+		if i.key != nil {
+			s.put(file, at, i.clone())
 		}
 		return nil
 	})
@@ -191,14 +189,8 @@ func (s *diskStore) writeFrame(b *Batch) (due bool, err error) {
 	s.mu.Lock()
 	s.copied = nil
 	s.grown += int64(s.frame.length)
-	for n, o := range b.ops {
-		p := s.frame.places[n]
-		value := o.value
-		if p.size > 0 {
-			value = nil // the file has it
-		}
-		i := item{key: o.key, value: value, version: s.commit, deleted: o.remove, large: p.size > 0, place: p}
-		s.put(file, at, i.clone())
+	for _, i := range s.frame.items {
+		s.put(file, at, i)
 	}
 	due = s.dueLocked()
 	s.mu.Unlock()

@@ -46,6 +46,7 @@ const (
 
 	// maxKeptFrame is how much memory of a frame is kept for the next.
 	maxKeptFrame = 1 << 20
+	bootSize     = 16
 	// maxOpOverhead is what an operation adds to its key and its value at most.
 	maxOpOverhead = 1 + 3 + 4 + 4
 	// maxFrameSize bounds what a length may say before it is believed: a batch at the limits.
@@ -118,7 +119,7 @@ type frame struct {
 	head    []byte   // header and operations
 	values  [][]byte // the large ones
 	buffers [][]byte // head and values, for writing
-	places  []place  // of the values of the operations, by operation
+	items   []*item  // what the operations make of their keys, in order
 	length  int
 }
 
@@ -139,35 +140,26 @@ func (f *frame) begin() {
 	}
 	f.head = append(f.head[:0], make([]byte, frameHeaderSize)...)
 	clear(f.values)
-	f.values, f.places = f.values[:0], f.places[:0]
+	clear(f.items)
+	f.values, f.items = f.values[:0], f.items[:0]
 }
 
 // add adds an operation of a batch.
 func (f *frame) add(o op) {
-	switch {
-	case o.remove:
-		f.head = append(f.head, opDelete)
-		f.head = binary.AppendUvarint(f.head, uint64(len(o.key)))
-		f.head = append(f.head, o.key...)
-		f.places = append(f.places, place{})
-	case len(o.value) < inlineThreshold:
-		f.addSet(opSet, o)
-		f.head = append(f.head, o.value...)
-		f.places = append(f.places, place{})
-	default:
-		f.addSet(opLarge, o)
-		crc := crcOf(o.value)
-		f.head = binary.BigEndian.AppendUint32(f.head, crc)
-		f.values = append(f.values, o.value)
-		f.places = append(f.places, place{size: len(o.value), crc: crc})
-	}
-}
-
-func (f *frame) addSet(kind byte, o op) {
-	f.head = append(f.head, kind)
+	i := item{key: o.key, value: o.value, deleted: o.remove, large: len(o.value) >= inlineThreshold}
+	f.head = append(f.head, i.kind())
 	f.head = binary.AppendUvarint(f.head, uint64(len(o.key)))
-	f.head = binary.AppendUvarint(f.head, uint64(len(o.value)))
+	if !o.remove {
+		f.head = binary.AppendUvarint(f.head, uint64(len(o.value)))
+	}
 	f.head = append(f.head, o.key...)
+	if i.large {
+		i.value, i.place = nil, place{size: len(o.value), crc: crcOf(o.value)}
+		f.head = binary.BigEndian.AppendUint32(f.head, i.crc)
+		f.values = append(f.values, o.value)
+	}
+	f.head = append(f.head, i.value...)
+	f.items = append(f.items, i.clone())
 }
 
 // addBegin and addEnd add what a session of the store is bounded by.
@@ -183,13 +175,14 @@ func (f *frame) size() int {
 	return n
 }
 
-// end completes the frame and returns its hash. The places count from the frame's beginning.
+// end completes the frame and returns its hash. The places of the items count from the frame's beginning.
 func (f *frame) end(commit, ms, synced, before uint64) uint64 {
 	at := len(f.head)
-	for i := range f.places {
-		if p := &f.places[i]; p.size > 0 {
-			p.at = at
-			at += p.size
+	for _, i := range f.items {
+		i.version = commit
+		if i.large {
+			i.at = at
+			at += i.size
 		}
 	}
 	f.length = at
@@ -223,38 +216,29 @@ func rechain(b []byte, h frameHeader, before uint64) uint64 {
 	return hash
 }
 
-// frameOp is an operation as it was read. The bytes are those of the frame.
-type frameOp struct {
-	kind       byte
-	key, value []byte
-	place      place // of a large value
-	boot       [16]byte
-}
-
-// item returns what a set or a deletion makes of a key, with the bytes of the operation; nil for other operations.
-func (o *frameOp) item() *item {
-	switch o.kind {
-	case opSet, opLarge, opDelete:
-		return &item{key: o.key, value: o.value, deleted: o.kind == opDelete, large: o.kind == opLarge, place: o.place}
-	}
-	return nil
-}
-
-// readOps calls fn for the operations of a frame, in order. head is its header and its
-// operations, whose hash was checked: an error means that the frame was never whole.
-func readOps(head []byte, h frameHeader, fn func(frameOp) error) error {
+// readOps calls fn for the operations of a frame, in order: with what a set or a deletion makes of its key, or
+// with an item that has only a value, the boot of opBegin or nothing of opEnd. The item is readOps', and its bytes are
+// those of the frame. head is its header and its operations, whose hash was checked: an error means that
+// the frame was never whole.
+func readOps(head []byte, h frameHeader, fn func(kind byte, i *item) error) error {
 	b := head[frameHeaderSize : frameHeaderSize+h.ops]
 	at := frameHeaderSize + h.ops
+	i := new(item)
 	for len(b) > 0 {
-		o := frameOp{kind: b[0]}
+		kind, ok := b[0], true
 		b = b[1:]
-		ok := true
-		switch o.kind {
+		*i = item{version: h.commit}
+		switch kind {
 		case opSet, opLarge, opDelete:
-			b, ok = o.read(b)
+			i.deleted, i.large = kind == opDelete, kind == opLarge
+			if b, ok = i.read(b); i.large {
+				i.at = at
+				at += i.size
+				ok = ok && at <= h.length
+			}
 		case opBegin:
-			if ok = len(b) >= len(o.boot); ok {
-				b = b[copy(o.boot[:], b):]
+			if ok = len(b) >= bootSize; ok {
+				i.value, b = b[:bootSize], b[bootSize:]
 			}
 		case opEnd:
 		default:
@@ -263,14 +247,7 @@ func readOps(head []byte, h frameHeader, fn func(frameOp) error) error {
 		if !ok {
 			return errFrameOps
 		}
-		if o.kind == opLarge {
-			o.place.at = at
-			at += o.place.size
-			if at > h.length {
-				return errFrameOps
-			}
-		}
-		if err := fn(o); err != nil {
+		if err := fn(kind, i); err != nil {
 			return err
 		}
 	}
@@ -281,15 +258,15 @@ func readOps(head []byte, h frameHeader, fn func(frameOp) error) error {
 }
 
 // read reads what follows the kind of a set or a deletion.
-func (o *frameOp) read(b []byte) (rest []byte, ok bool) {
+func (i *item) read(b []byte) (rest []byte, ok bool) {
 	key, n := binary.Uvarint(b)
 	if n <= 0 || key == 0 || key > maxKeySize {
 		return b, false
 	}
 	b = b[n:]
 	var size uint64
-	if o.kind != opDelete {
-		if size, n = binary.Uvarint(b); n <= 0 || size == 0 || size > limitBytes || (size >= inlineThreshold) != (o.kind == opLarge) {
+	if !i.deleted {
+		if size, n = binary.Uvarint(b); n <= 0 || size == 0 || size > limitBytes || (size >= inlineThreshold) != i.large {
 			return b, false
 		}
 		b = b[n:]
@@ -297,21 +274,19 @@ func (o *frameOp) read(b []byte) (rest []byte, ok bool) {
 	if uint64(len(b)) < key {
 		return b, false
 	}
-	o.key, b = b[:key:key], b[key:]
-	switch o.kind {
-	case opSet:
-		if uint64(len(b)) < size {
-			return b, false
-		}
-		o.value, b = b[:size:size], b[size:]
-	case opLarge:
+	i.key, b = b[:key:key], b[key:]
+	if i.large {
 		if len(b) < 4 {
 			return b, false
 		}
-		o.place = place{size: int(size), crc: binary.BigEndian.Uint32(b)}
-		b = b[4:]
+		i.size, i.crc = int(size), binary.BigEndian.Uint32(b)
+		return b[4:], true
 	}
-	return b, true
+	if uint64(len(b)) < size {
+		return b, false
+	}
+	i.value = b[:size:size]
+	return b[size:], true
 }
 
 // checkFrame checks a frame that b begins with, but for the one before it: what it holds is what
@@ -327,8 +302,8 @@ func checkFrame(b []byte) (h frameHeader, err error) {
 	if hashWithout(head, frameHashAt) != h.hash {
 		return h, errFrameHash
 	}
-	return h, readOps(head, h, func(o frameOp) error {
-		if p := o.place; o.kind == opLarge && crcOf(b[p.at:p.at+p.size]) != p.crc {
+	return h, readOps(head, h, func(_ byte, i *item) error {
+		if p := i.place; i.large && crcOf(b[p.at:p.at+p.size]) != p.crc {
 			return errFrameValue
 		}
 		return nil

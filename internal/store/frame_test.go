@@ -38,23 +38,23 @@ func TestFrameIsReadBack(t *testing.T) {
 	if err != nil || h.commit != 7 || h.ms != 1000 || h.synced != 5 || h.before != 42 || h.length != f.length {
 		t.Fatalf("header %+v, %v", h, err)
 	}
-	i := 0
-	err = readOps(b, h, func(o frameOp) error {
-		value := o.value
-		if o.kind == opLarge {
-			value = b[o.place.at : o.place.at+o.place.size]
-			if o.place != f.places[i] {
-				t.Errorf("operation %d is at %+v, written at %+v", i, o.place, f.places[i])
-			}
+	n := 0
+	err = readOps(b, h, func(kind byte, i *item) error {
+		value := i.value
+		if i.large {
+			value = b[i.at : i.at+i.size]
 		}
-		if !bytes.Equal(o.key, ops[i].key) || !bytes.Equal(value, ops[i].value) || (o.kind == opDelete) != ops[i].remove {
-			t.Errorf("operation %d is %d of %.10q", i, o.kind, o.key)
+		if !sameItem(i, f.items[n]) {
+			t.Errorf("operation %d is %+v, written as %+v", n, i, f.items[n])
 		}
-		i++
+		if !bytes.Equal(i.key, ops[n].key) || !bytes.Equal(value, ops[n].value) || (kind == opDelete) != ops[n].remove {
+			t.Errorf("operation %d is %d of %.10q", n, kind, i.key)
+		}
+		n++
 		return nil
 	})
-	if err != nil || i != len(ops) {
-		t.Errorf("%d operations, %v", i, err)
+	if err != nil || n != len(ops) {
+		t.Errorf("%d operations, %v", n, err)
 	}
 	before := h.hash
 	if after := rechain(b, h, 43); after == before {
@@ -130,16 +130,16 @@ func FuzzFrame(f *testing.F) {
 		}
 		made := new(frame)
 		made.begin()
-		err = readOps(b, h, func(o frameOp) error {
-			switch o.kind {
+		err = readOps(b, h, func(kind byte, i *item) error {
+			switch kind {
 			case opDelete:
-				made.add(op{key: o.key, remove: true})
+				made.add(op{key: i.key, remove: true})
 			case opSet:
-				made.add(op{key: o.key, value: o.value})
+				made.add(op{key: i.key, value: i.value})
 			case opLarge:
-				made.add(op{key: o.key, value: b[o.place.at : o.place.at+o.place.size]})
+				made.add(op{key: i.key, value: b[i.at : i.at+i.size]})
 			case opBegin:
-				made.addBegin(o.boot)
+				made.addBegin([bootSize]byte(i.value))
 			case opEnd:
 				made.addEnd()
 			}
@@ -171,9 +171,9 @@ func TestEachFrame(t *testing.T) {
 	var got []int
 	for _, f := range s.version.files {
 		err := f.each(func(_ int64, frame []byte, h frameHeader) error {
-			return readOps(frame, h, func(o frameOp) error {
-				if o.kind == opSet || o.kind == opLarge {
-					got = append(got, max(len(o.value), o.place.size))
+			return readOps(frame, h, func(kind byte, i *item) error {
+				if kind == opSet || kind == opLarge {
+					got = append(got, i.valueSize())
 				}
 				return nil
 			})

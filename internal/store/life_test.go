@@ -160,8 +160,8 @@ func (s *diskStore) recount() error {
 	for _, f := range v.files {
 		var all, tombs int64
 		err := f.each(func(at int64, frame []byte, h frameHeader) error {
-			return readOps(frame, h, func(o frameOp) error {
-				if i := o.item(); i != nil {
+			return readOps(frame, h, func(_ byte, i *item) error {
+				if i.key != nil {
 					all += i.cost()
 					if i.deleted {
 						tombs += tombCost(i)

@@ -344,10 +344,10 @@ func (r *replay) found(f foundFrame, frame []byte) error {
 	if f.commit > r.synced {
 		r.tail = append(r.tail, f)
 	}
-	err := readOps(frame, f.frameHeader, func(o frameOp) error {
-		switch o.kind {
+	err := readOps(frame, f.frameHeader, func(kind byte, i *item) error {
+		switch kind {
 		case opBegin:
-			r.owner = o.boot
+			r.owner = [bootSize]byte(i.value)
 		case opEnd:
 			r.ended = true
 		}

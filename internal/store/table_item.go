@@ -15,18 +15,26 @@ import (
 //	  large  offset in that file uvarint | length uvarint | CRC-32C u32
 //	  delete nothing
 
-// appendEncoded appends what a table has as the value of the item, and returns its meta byte.
-func (i *item) appendEncoded(dst []byte) (byte, []byte) {
-	dst = binary.AppendUvarint(dst, i.file)
+// kind is that of the operation that makes the item.
+func (i *item) kind() byte {
 	switch {
 	case i.deleted:
-		return opDelete, dst
+		return opDelete
 	case i.large:
-		dst = binary.AppendUvarint(dst, uint64(i.at))
-		dst = binary.AppendUvarint(dst, uint64(i.size))
-		return opLarge, binary.BigEndian.AppendUint32(dst, i.crc)
+		return opLarge
 	}
-	return opSet, append(dst, i.value...)
+	return opSet
+}
+
+// appendEncoded appends what a table has as the value of the item, whose meta byte is its kind.
+func (i *item) appendEncoded(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, i.file)
+	if !i.large {
+		return append(dst, i.value...)
+	}
+	dst = binary.AppendUvarint(dst, uint64(i.at))
+	dst = binary.AppendUvarint(dst, uint64(i.size))
+	return binary.BigEndian.AppendUint32(dst, i.crc)
 }
 
 // decode reads what appendEncoded has written, and nothing else. A small value is that of b.

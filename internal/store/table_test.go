@@ -442,7 +442,7 @@ func TestBadgerReadsTables(t *testing.T) {
 	defer func() { _ = it.Close() }()
 	for it.Rewind(); it.Valid(); it.Next() {
 		i, v := c.item(), it.Value()
-		if meta, value := i.appendEncoded(nil); !bytes.Equal(it.Key(), y.KeyWithTs(i.key, i.version)) || v.Meta != meta || !bytes.Equal(v.Value, value) {
+		if !bytes.Equal(it.Key(), y.KeyWithTs(i.key, i.version)) || v.Meta != i.kind() || !bytes.Equal(v.Value, i.appendEncoded(nil)) {
 			t.Fatalf("%x, %d %x; want %+v", it.Key(), v.Meta, v.Value, i)
 		}
 		c.next()
@@ -504,8 +504,7 @@ func TestWrongItemsAreRefused(t *testing.T) {
 
 func FuzzTableItem(f *testing.F) {
 	for _, i := range someItems(8) {
-		meta, b := i.appendEncoded(nil)
-		f.Add(meta, b)
+		f.Add(i.kind(), i.appendEncoded(nil))
 	}
 	f.Add(byte(opSet), []byte{0x81, 0x00, 1}) // a number is written in one way only
 	f.Fuzz(func(t *testing.T, meta byte, b []byte) {
@@ -513,8 +512,8 @@ func FuzzTableItem(f *testing.F) {
 		if !i.decode(meta, b) {
 			return
 		}
-		if m, again := i.appendEncoded(nil); m != meta || !bytes.Equal(again, b) {
-			t.Errorf("%d %x is %+v, and that is %d %x", meta, b, i, m, again)
+		if again := i.appendEncoded(nil); i.kind() != meta || !bytes.Equal(again, b) {
+			t.Errorf("%d %x is %+v, and that is %d %x", meta, b, i, i.kind(), again)
 		}
 	})
 }

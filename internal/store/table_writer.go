@@ -69,9 +69,8 @@ func (w *tableWriter) add(i *item) error {
 	}
 	w.key = append(w.key[:0], i.key...)
 	w.key = binary.BigEndian.AppendUint64(w.key, math.MaxUint64-i.version)
-	var meta byte
-	meta, w.value = i.appendEncoded(w.value[:0])
-	w.builder.Add(w.key, y.ValueStruct{Meta: meta, Value: w.value}, 0)
+	w.value = i.appendEncoded(w.value[:0])
+	w.builder.Add(w.key, y.ValueStruct{Meta: i.kind(), Value: w.value}, 0)
 	w.making.entries++
 	if w.builder.ReachedCapacity() {
 		return w.write()

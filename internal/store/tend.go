@@ -261,15 +261,8 @@ type collection struct {
 	from    *logFile
 	older   bool // there are older files, and so deletions count
 	pressed bool
-	chunk   []survivor
+	chunk   []*item // that may count still, with their values, the large ones too
 	bytes   int
-}
-
-// survivor is an operation that may count still.
-type survivor struct {
-	op
-	version uint64
-	at      int // of a large value
 }
 
 const (
@@ -279,12 +272,15 @@ const (
 
 func (c *collection) run() error {
 	err := c.from.each(func(at int64, frame []byte, h frameHeader) error {
-		return readOps(frame, h, func(o frameOp) error {
-			switch {
-			case o.kind == opSet, o.kind == opLarge, o.kind == opDelete && c.older && o.key[0] != prefixBatch:
-				return c.look(at, frame, h, o)
+		return readOps(frame, h, func(_ byte, i *item) error {
+			if i.key == nil || i.deleted && (!c.older || i.key[0] == prefixBatch) {
+				return nil
 			}
-			return nil
+			if i.large {
+				i.value = frame[i.at : i.at+i.size]
+				i.at += int(at)
+			}
+			return c.look(i)
 		})
 	})
 	if err != nil {
@@ -293,18 +289,12 @@ func (c *collection) run() error {
 	return c.flush()
 }
 
-// look takes an operation into the chunk if it counts.
-func (c *collection) look(at int64, frame []byte, h frameHeader, o frameOp) error {
-	u := survivor{op: op{key: o.key, value: o.value, remove: o.kind == opDelete}, version: h.commit}
-	if o.kind == opLarge {
-		u.value = frame[o.place.at : o.place.at+o.place.size]
-		u.at = int(at) + o.place.at
-	}
+// look takes what an operation has made into the chunk if it counts.
+func (c *collection) look(u *item) error {
 	if counts, err := c.counts(u); !counts || err != nil {
 		return err
 	}
-	u.key, u.value = bytes.Clone(u.key), bytes.Clone(u.value)
-	c.chunk = append(c.chunk, u)
+	c.chunk = append(c.chunk, u.clone())
 	c.bytes += len(u.key) + len(u.value)
 	if c.bytes >= chunkBytes || len(c.chunk) >= chunkEntries {
 		return c.flush()
@@ -313,15 +303,15 @@ func (c *collection) look(at int64, frame []byte, h frameHeader, o frameOp) erro
 }
 
 // counts reports whether nothing newer is known of the key.
-func (c *collection) counts(u survivor) (bool, error) {
+func (c *collection) counts(u *item) (bool, error) {
 	v, i, err := c.s.get(u.key)
 	defer c.s.let(v)
 	switch {
 	case err != nil:
 		return false, err
 	case i == nil:
-		return u.remove, nil
-	case i.file != c.from.number || i.version != u.version || i.deleted != u.remove:
+		return u.deleted, nil
+	case i.file != c.from.number || i.version != u.version || i.deleted != u.deleted:
 		return false, nil
 	case i.large:
 		return i.at == u.at, nil
@@ -360,7 +350,7 @@ func (c *collection) write() error {
 			return err
 		}
 		if counts {
-			b.add(u.op)
+			b.add(op{key: u.key, value: u.value, remove: u.deleted})
 		}
 	}
 	if b.Len() == 0 {
