@@ -19,7 +19,6 @@ type tableCursor struct {
 	block   block  // nothing before one was needed
 	at      int    // entry in it
 	key     []byte // its key, with version, in memory of the cursor
-	encoded []byte // its value, in the map
 	now     item   // it, once it was read
 	shown   *item  // now, or nil
 	value   []byte // of now: not of the map, which can fault
@@ -31,11 +30,6 @@ func (c *tableCursor) err() error  { return c.failed }
 
 func (c *tableCursor) seek(key []byte, reverse bool) {
 	c.reverse, c.failed, c.shown = reverse, nil, nil
-	switch info := &c.t.info; {
-	case len(key) == 0:
-	case !reverse && bytes.Compare(key, info.last) > 0, reverse && bytes.Compare(key, info.first) <= 0:
-		return
-	}
 	if c.c, c.failed = c.t.open(); c.failed != nil {
 		return
 	}
@@ -96,9 +90,9 @@ func (c *tableCursor) find(key []byte) (from int) {
 	return 0
 }
 
-// compare takes up the key and the value of an entry, and compares the key with another.
+// compare compares the key of an entry with another.
 func (c *tableCursor) compare(at int, key []byte) int {
-	c.key, c.encoded = c.block.entry(at, c.key[:0])
+	c.key, _ = c.block.entry(at, c.key[:0])
 	return bytes.Compare(c.key[:len(c.key)-versionSize], key)
 }
 
@@ -114,14 +108,10 @@ func (c *tableCursor) show() {
 	case c.at < 0, c.at == c.block.len():
 		return // the end
 	}
-	c.key, c.encoded = c.block.entry(c.at, c.key[:0])
-	c.read()
-}
-
-// read shows the entry that was taken up.
-func (c *tableCursor) read() {
+	var encoded []byte
+	c.key, encoded = c.block.entry(c.at, c.key[:0])
 	var v y.ValueStruct
-	v.Decode(c.encoded)
+	v.Decode(encoded)
 	c.value = append(c.value[:0], v.Value...)
 	if v.UserMeta != 0 || v.ExpiresAt != 0 || !c.now.decode(v.Meta, c.value) {
 		panic("value of an item")
