@@ -228,12 +228,12 @@ func (k *compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, j := range planned {
-		removed := Removed{Records: trimmed[i].Records, Batches: trimmed[i].Batches, Bytes: trimmed[i].Bytes}
+		removed := removedBy(trimmed[i])
 		sum.add(removed)
 		j.s.removed.add(removed)
-		j.s.counted, j.s.settled = true, err == nil
+		j.s.counted, j.s.settled = err == nil, err == nil
 		j.s.due, j.s.config, j.s.consumed = j.due, j.config, j.consumed
-		j.s.live, j.s.appended = j.live-trimmed[i].Passed, j.appended
+		j.s.live, j.s.appended = j.live-trimmed[i].Passed.Bytes, j.appended
 	}
 	k.space.removed(sum.Bytes)
 	return sum, err
@@ -343,17 +343,22 @@ func pace(ctx context.Context, n int64) error {
 	}
 }
 
-// trimmed accounts for what was removed by hand.
-func (k *compactor) trimmed(p *partition.Partition, t partition.Trimmed) {
-	removed := Removed{Records: t.Records, Batches: t.Batches, Bytes: t.Bytes}
+// trimmed accounts for what was removed by hand, until err.
+func (k *compactor) trimmed(p *partition.Partition, t partition.Trimmed, err error) {
+	removed := removedBy(t)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := k.trackLocked(p)
 	k.sum.add(removed)
 	s.removed.add(removed)
-	s.settled = false  // not everything may have gone
-	s.live -= t.Passed // which counts for nothing before live is known
-	k.space.removed(t.Bytes)
+	s.settled = false // not everything may have gone
+	s.counted = s.counted && err == nil
+	s.live -= t.Passed.Bytes // which counts for nothing before live is known
+	k.space.removed(removed.Bytes)
+}
+
+func removedBy(t partition.Trimmed) Removed {
+	return Removed{Records: t.Records, Batches: t.Passed.Batches + t.Left.Batches, Bytes: t.Passed.Bytes + t.Left.Bytes}
 }
 
 // trim removes records by hand.
@@ -367,7 +372,7 @@ func (b *Broker) trim(ctx context.Context, p *partition.Partition, start int64) 
 		return err
 	}
 	trimmed, err := partition.Trim(ctx, b.committer, []partition.Move{{Partition: p, Start: start}})
-	b.compactor.trimmed(p, trimmed[0])
+	b.compactor.trimmed(p, trimmed[0], err)
 	return err
 }
 

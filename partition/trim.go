@@ -8,11 +8,11 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// Trimmed counts what a Trim has removed: Erased includes what an earlier one had left.
+// Trimmed counts what a Trim has removed.
 type Trimmed struct {
-	Records int64 // offsets passed by the log start
-	Passed  int64 // bytes of the batches passed by it
-	Erased
+	Records int64  // offsets passed by the log start
+	Passed  Erased // batches passed by it
+	Left    Erased // batches that an earlier Trim had left
 }
 
 // Move is a partition whose log start offset is to move.
@@ -43,9 +43,13 @@ func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
 		if p.Err() != nil {
 			continue // its data goes with its topic
 		}
-		r := store.BatchRange(p.ID(), 0)
-		r.To = store.BatchRange(p.ID(), p.LogStart()).From
-		if err = e.Erase(ctx, r, &done[i].Erased); err != nil {
+		start := p.LogStart()
+		left, passed := store.BatchRange(p.ID(), 0), store.BatchRange(p.ID(), start-done[i].Records)
+		left.To, passed.To = passed.From, store.BatchRange(p.ID(), start).From
+		if err = e.Erase(ctx, left, &done[i].Left); err == nil {
+			err = e.Erase(ctx, passed, &done[i].Passed)
+		}
+		if err != nil {
 			break
 		}
 	}
@@ -55,20 +59,10 @@ func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
 // moveStarts stores new log starts and then makes them visible.
 func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
 	tx := &Tx{Essential: true, Ahead: true}
-	starts, passed := make([]int64, len(moves)), make([]int64, len(moves))
+	starts := make([]int64, len(moves))
 	for i, m := range moves {
 		starts[i] = min(m.Start, m.Partition.HighWatermark())
 		if starts[i] > m.Partition.LogStart() {
-			err := m.Partition.log.Batches(func(b log.BatchInfo) bool {
-				if b.LastOffset >= starts[i] {
-					return false
-				}
-				passed[i] += int64(b.Bytes)
-				return true
-			})
-			if err != nil {
-				return err
-			}
 			tx.Writes.Set(store.LogStartKey(m.Partition.ID()), store.OffsetValue(starts[i]))
 		}
 	}
@@ -81,7 +75,6 @@ func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
 	for i, m := range moves {
 		p := m.Partition
 		if old := p.LogStart(); starts[i] > old {
-			done[i].Passed = passed[i]
 			p.log.SetStart(starts[i])
 			p.wake()
 			done[i].Records = starts[i] - old
