@@ -17,11 +17,17 @@ type checkpoint struct {
 	at     position
 	tree   *itemTree
 	grown  int64             // bytes of frames since the one before
-	files  []*logFile        // as of then
-	counts map[uint64]counts // likewise, by number
-	moved  map[uint64]bool   // all that counted of these files was copied
-	ended  map[uint64]counts // what the tree takes away from them
+	files  []frozenFile      // in the order in which they began
+	ended  map[uint64]counts // what the tree takes away from files, by number
+	waste  int64             // bytes of the runs that count no more with the tree, see version
 	joined []*run            // the newest runs, which were written once more with the tree
+}
+
+// frozenFile is a value file as it was then.
+type frozenFile struct {
+	*logFile
+	counts counts
+	moved  bool
 }
 
 func (s *diskStore) tablePath(number uint64) string {
@@ -63,7 +69,7 @@ func (s *diskStore) openRuns() error {
 			return err
 		}
 	}
-	old := s.change(func(v *version) { v.runs = runs })
+	old := s.change(func(v *version) { v.runs, v.waste = runs, s.manifest.waste })
 	return s.release(old)
 }
 
@@ -102,9 +108,9 @@ func (s *diskStore) checkpoint() error {
 	return err
 }
 
-// turnLocked wakes who waits for a checkpoint to end, or for space that was given back.
+// turnLocked wakes who waits for a checkpoint or a merge to end, or for space that was given back.
 func (s *diskStore) turnLocked() {
-	s.crowded = s.crowdedLocked()
+	s.crowded, s.lagging = s.crowdedLocked(), s.wasteful(s.version, 2)
 	close(s.turned)
 	s.turned = make(chan struct{})
 }
@@ -141,13 +147,11 @@ func (s *diskStore) freeze() bool {
 		s.mu.Unlock()
 		return false
 	}
-	c := &checkpoint{at: s.files.position(s.commit), tree: s.tree, grown: s.grown, files: s.version.files, counts: map[uint64]counts{}, moved: map[uint64]bool{}}
-	for _, f := range c.files {
-		c.counts[f.number] = f.counts
-		if f.moved {
-			c.moved[f.number] = true
-		}
+	c := &checkpoint{at: s.files.position(s.commit), tree: s.tree, grown: s.grown}
+	for _, f := range s.version.files {
+		c.files = append(c.files, frozenFile{f, f.counts, f.moved})
 	}
+	slices.SortFunc(c.files, func(a, b frozenFile) int { return cmp.Compare(a.rank, b.rank) })
 	s.begun = c
 	s.tree, s.copied, s.freezes, s.memory, s.grown, s.rolled = newItemTree(), nil, s.memory, 0, 0, 0
 	old := s.change(func(v *version) { v.frozen = c.tree })
@@ -160,12 +164,10 @@ func (s *diskStore) freeze() bool {
 // written so; s.shaping is held.
 func (s *diskStore) writeRun(spares bool) error {
 	infos, err := s.writeTree(spares)
-	if err == nil {
-		if err = s.install(infos); errors.Is(err, ErrDiskFull) {
-			err = errors.Join(err, s.removeTables(tableNumbers(infos)))
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	return s.install(infos)
 }
 
 // writeTree writes the tree as tables, and counts what it has put an end to.
@@ -175,15 +177,13 @@ func (s *diskStore) writeTree(spares bool) ([]tableInfo, error) {
 	older := v.borrow()
 	defer v.idle.Put(older)
 	c := s.begun
-	c.joined = nil
+	c.ended, c.waste, c.joined = map[uint64]counts{}, 0, nil
 	if spares {
 		s.mu.RLock()
 		size := s.freezes
 		s.mu.RUnlock()
 		c.joined = v.runs[:s.space.joinable(v.runs, int64(size))]
 	}
-	done := map[uint64]counts{}
-	w := s.newWriter(spares)
 	end := func(i *item) (hides bool, err error) {
 		for _, r := range *older {
 			was, err := r.get(i.key)
@@ -191,21 +191,19 @@ func (s *diskStore) writeTree(spares bool) ([]tableInfo, error) {
 				return false, err
 			}
 			if was != nil {
-				n := done[was.file]
+				n := c.ended[was.file]
 				n.end(was)
-				done[was.file] = n
+				c.ended[was.file] = n
+				if !was.deleted { // else it was waste before
+					c.waste += tableCost(was)
+				}
 				return true, nil
 			}
 		}
 		return false, nil
 	}
-	cursors := []cursor{treeCursor(c.tree)}
-	for _, r := range c.joined {
-		cursors = append(cursors, r.cursor())
-	}
-	all := mergeCursors(cursors)
-	for all.seek(nil, false); all.item() != nil; all.next() {
-		i := all.item()
+	all := mergeCursors(append([]cursor{treeCursor(c.tree)}, runCursors(c.joined)...))
+	return s.writeTables(all, spares, func(i *item) (bool, error) {
 		hides := len(c.joined) < len(v.runs)
 		own := len(c.joined) == 0
 		if !own {
@@ -215,26 +213,54 @@ func (s *diskStore) writeTree(spares bool) ([]tableInfo, error) {
 		if own {
 			was, err := end(i)
 			if err != nil {
-				return nil, w.abort(err)
+				return false, err
 			}
 			hides = hides && was
 		}
-		if i.deleted && !hides && c.counts != nil {
-			continue // a spill keeps it: it counts in its file until a later one is read
+		if i.deleted && !hides && c.files != nil {
+			return false, nil // a spill keeps it: it counts in its file until a later one is read
 		}
-		if err := w.add(i); err != nil {
-			return nil, w.abort(err)
+		if i.deleted && own {
+			c.waste += tableCost(i)
+		}
+		return true, nil
+	})
+}
+
+// tableCost is about how many bytes an item takes in a table.
+func tableCost(i *item) int64 { return int64(len(i.key) + len(i.value) + 24) }
+
+// writeTables writes the items of c that keep wants as tables. With spares it may use those that stand
+// ready when the disk is full. After an error nothing is left of them.
+func (s *diskStore) writeTables(c cursor, spares bool, keep func(*item) (bool, error)) (infos []tableInfo, err error) {
+	var created []uint64
+	w := newTableWriter(func(size int64) (uint64, vfs.File, error) {
+		number, f, err := s.space.takeTable(size, spares)
+		if err == nil {
+			created = append(created, number)
+		}
+		return number, f, full(err)
+	}, int(s.space.tableSize))
+	defer w.abort()
+	for c.seek(nil, false); err == nil && c.item() != nil; c.next() {
+		var wanted bool
+		if wanted, err = keep(c.item()); wanted && err == nil {
+			err = w.add(c.item())
 		}
 	}
-	if err := all.err(); err != nil {
-		return nil, w.abort(err)
+	if err == nil {
+		err = c.err()
 	}
-	infos, err := w.finish()
-	if err != nil {
-		return nil, w.abort(err)
+	if err == nil {
+		infos, err = w.finish()
 	}
-	c.ended = done
-	return infos, nil
+	if err == nil {
+		return infos, nil
+	}
+	for _, n := range created {
+		err = errors.Join(err, s.space.removeTable(n))
+	}
+	return nil, err
 }
 
 // install has the tables count, and the files no more of which nothing is alive.
@@ -244,58 +270,88 @@ func (s *diskStore) install(infos []tableInfo) error {
 	defer s.manifesting.Unlock()
 	m := *s.manifest
 	m.position, m.boot = c.at, s.opts.boot
-	m.nextTable, m.nextFile = s.space.numbers()
-	m.runs = slices.Clone(m.runs[len(c.joined):])
-	if len(infos) > 0 {
-		m.runs = slices.Insert(m.runs, 0, infos)
-	}
+	m.waste += c.waste
 	dropped := c.list(&m)
-	if err := s.record(&m); err != nil {
+	err := s.exchange(&m, c.joined, infos, func(v *version) {
+		v.frozen, s.freezes = nil, 0
+		v.sum(c.ended)
+		for _, f := range dropped {
+			f.dropped.Store(true)
+		}
+		v.files = slices.DeleteFunc(v.files, func(f *logFile) bool { return f.dropped.Load() })
+		s.adaptSpan(v)
+	})
+	if err == nil {
+		s.begun = nil
+	}
+	return err
+}
+
+// adaptSpan sets when the next checkpoint is due, see span, by what this one has ended. s.mu is held.
+func (s *diskStore) adaptSpan(v *version) {
+	alive, dead := v.alive(), int64(0)
+	for _, n := range s.begun.ended {
+		dead += n.dead
+	}
+	least := s.space.least * 4
+	span := max(least, min(alive/8, spanLeast))
+	if dead <= s.begun.grown/8 {
+		span = max(span, min(2*s.span, alive/4, spanMost))
+	}
+	s.span = span
+}
+
+// exchange writes m, which has tables in the place of runs that follow one another, or before all if there are none;
+// then comes the version that edit makes of the last. Without space neither is, and the tables are removed.
+// s.manifesting is held.
+func (s *diskStore) exchange(m *manifest, runs []*run, infos []tableInfo, edit func(*version)) error {
+	at := 0
+	if len(runs) > 0 {
+		s.mu.RLock()
+		at = slices.Index(s.version.runs, runs[0])
+		s.mu.RUnlock()
+	}
+	if len(runs) == len(m.runs) {
+		m.waste = 0
+	}
+	var named [][]tableInfo
+	var made []*run
+	if len(infos) > 0 {
+		named, made = append(named, infos), append(made, s.newRun(infos))
+	}
+	m.runs = slices.Replace(slices.Clone(m.runs), at, at+len(runs), named...)
+	if err := s.record(m); err != nil {
+		if errors.Is(err, ErrDiskFull) {
+			for _, i := range infos {
+				err = errors.Join(err, s.space.removeTable(i.number))
+			}
+		}
 		return err
 	}
-	for _, f := range dropped {
-		f.dropped.Store(true)
-	}
-	dropTables(c.joined)
-	least, alive, dead := s.space.least*4, int64(0), int64(0)
-	for _, n := range c.ended {
-		dead += n.dead
+	for _, r := range runs {
+		for _, t := range r.tables {
+			t.dropped.Store(true) // they go with the last who reads them
+		}
 	}
 	s.mu.Lock()
 	old := s.change(func(v *version) {
-		v.frozen, s.freezes = nil, 0
-		v.runs = slices.Delete(v.runs, 0, len(c.joined))
-		if len(infos) > 0 {
-			v.runs = slices.Insert(v.runs, 0, s.newRun(infos))
-		}
-		v.sum(c.ended)
-		v.files = slices.DeleteFunc(v.files, func(f *logFile) bool { return f.dropped.Load() })
-		for _, f := range v.files {
-			alive += f.live
-		}
+		v.runs, v.waste = slices.Replace(v.runs, at, at+len(runs), made...), m.waste
+		edit(v)
 	})
-	if span := max(least, min(alive/8, spanLeast)); dead > c.grown/8 {
-		s.span = span
-	} else {
-		s.span = max(span, min(2*s.span, alive/4, spanMost))
-	}
 	s.mu.Unlock()
-	s.begun = nil
 	return s.release(old)
 }
 
 // list puts the files into m that are to be kept, and returns the others.
 func (c *checkpoint) list(m *manifest) (dropped []*logFile) {
-	files := slices.Clone(c.files)
-	slices.SortFunc(files, func(a, b *logFile) int { return cmp.Compare(a.rank, b.rank) })
 	m.files = nil
-	for _, f := range files {
-		n := c.counts[f.number]
+	for _, f := range c.files {
+		n := f.counts
 		n.sum(c.ended[f.number])
 		info := fileInfo{number: f.number, rank: f.rank, first: f.first, end: c.at.offset, counts: n}
 		if f.number != c.at.file { // commits may still go to that one
-			if n.live == 0 && (n.tombs == 0 || len(m.files) == 0 || c.moved[f.number]) {
-				dropped = append(dropped, f)
+			if n.live == 0 && (n.tombs == 0 || len(m.files) == 0 || f.moved) {
+				dropped = append(dropped, f.logFile)
 				continue
 			}
 			info.end = f.end
@@ -312,6 +368,7 @@ func (s *diskStore) record(m *manifest) error {
 		return err
 	}
 	s.files.entered() // it is told now
+	m.nextTable, m.nextFile = s.space.numbers()
 	m.durable = s.files.durable()
 	if err := s.manifests.write(m); err != nil {
 		return full(err)
@@ -329,54 +386,8 @@ func (s *diskStore) witness() error {
 	s.manifesting.Lock()
 	defer s.manifesting.Unlock()
 	m := *s.manifest
-	m.nextTable, m.nextFile = s.space.numbers()
 	if err := s.record(&m); !errors.Is(err, ErrDiskFull) {
 		return err
 	}
 	return nil
-}
-
-// runWriter writes the tables of a run.
-type runWriter struct {
-	*tableWriter
-	s       *diskStore
-	created []uint64
-}
-
-// newWriter returns a writer of tables. With spares it may use those that stand ready when the disk is
-// full.
-func (s *diskStore) newWriter(spares bool) *runWriter {
-	w := &runWriter{s: s}
-	w.tableWriter = newTableWriter(func(size int64) (uint64, vfs.File, error) {
-		number, f, err := s.space.takeTable(size, spares)
-		if err == nil {
-			w.created = append(w.created, number)
-		}
-		return number, f, full(err)
-	}, int(s.space.tableSize))
-	return w
-}
-
-// abort removes what was written, and returns err.
-func (w *runWriter) abort(err error) error {
-	w.tableWriter.abort()
-	return errors.Join(err, w.s.removeTables(w.created))
-}
-
-// dropTables has the tables of runs go with the last who reads them.
-func dropTables(runs []*run) {
-	for _, r := range runs {
-		for _, t := range r.tables {
-			t.dropped.Store(true)
-		}
-	}
-}
-
-// removeTables removes tables that no manifest names.
-func (s *diskStore) removeTables(numbers []uint64) error {
-	var errs []error
-	for _, n := range numbers {
-		errs = append(errs, s.space.removeTable(n))
-	}
-	return errors.Join(errs...)
 }

@@ -1,9 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"math/bits"
-	"slices"
 
 	"go.uber.org/zap"
 )
@@ -19,18 +20,28 @@ func (s *diskStore) runClass(r *run) int {
 	return (bits.Len(uint(n)) + 1) / 2
 }
 
-// window returns which of the runs to merge, newest first: runs[:n], and 0 when none is due.
-func (s *diskStore) window(runs []*run) int {
-	classes := make([]int, len(runs))
-	for i, r := range runs {
+// wasteful reports whether more of the tables counts no more than so many times what may: half of what counts,
+// and a few tables.
+func (s *diskStore) wasteful(v *version, times int64) bool {
+	return v.waste > times*(max(0, v.indexSize()-v.waste)/2+8*s.space.tableSize)
+}
+
+// window returns which of the runs to merge, newest first: runs[:n], and 0 when none is due. All are when too much of
+// them counts no more; thorough, an eighth is too much.
+func (s *diskStore) window(v *version, thorough bool) int {
+	if s.wasteful(v, 1) || thorough && v.waste > v.indexSize()/8 {
+		return len(v.runs)
+	}
+	classes := make([]int, len(v.runs))
+	for i, r := range v.runs {
 		classes[i] = s.runClass(r)
 		if i > 0 {
 			classes[i] = max(classes[i], classes[i-1]) // what is older is at least as large
 		}
 	}
-	for i := 0; i < len(runs); {
+	for i := 0; i < len(classes); {
 		j := i
-		for j < len(runs) && classes[j] == classes[i] {
+		for j < len(classes) && classes[j] == classes[i] {
 			j++
 		}
 		if j-i >= mergeWidth {
@@ -41,107 +52,100 @@ func (s *diskStore) window(runs []*run) int {
 	return 0
 }
 
-// merge merges runs as long as that is due.
-func (s *diskStore) merge() {
-	for !s.merging.stopping() {
-		done, err := s.mergeOnce()
-		if err != nil {
-			s.log.Warn("merging tables failed", zap.String("directory", s.dir), zap.Error(err))
-		}
+// mergeDue merges what is due, in the background.
+func (s *diskStore) mergeDue() {
+	err := s.merge(false, s.merging.stopping)
+	if err != nil && !errors.Is(err, errStopped) {
+		s.log.Warn("merging tables failed", zap.String("directory", s.dir), zap.Error(err))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(err, ErrDiskFull) {
+		s.stuck = err
+	}
+	s.turnLocked()
+}
+
+// merge merges runs as long as that is due or, thorough, worth it. stop says why to return before.
+func (s *diskStore) merge(thorough bool, stop func() error) error {
+	for {
+		done, err := s.mergeOnce(thorough, stop)
 		if !done || err != nil {
-			return
+			return err
 		}
 	}
 }
 
 // mergeOnce merges the runs of one window; done is false when none was due.
-func (s *diskStore) mergeOnce() (done bool, err error) {
-	if err := s.failure(); err != nil {
+func (s *diskStore) mergeOnce(thorough bool, stop func() error) (done bool, err error) {
+	if err := cmp.Or(stop(), s.failure()); err != nil {
 		return false, err
 	}
 	s.shaping.Lock()
 	defer s.shaping.Unlock()
 	v, _ := s.now()
 	defer s.let(v)
-	n := s.window(v.runs)
-	if n == 0 {
+	runs := v.runs[:s.window(v, thorough)]
+	if len(runs) == 0 {
 		return false, nil
 	}
-	infos, err := s.mergeRuns(v.runs[:n], n == len(v.runs))
-	if err == nil {
-		if err = s.replace(v.runs[:n], infos); errors.Is(err, ErrDiskFull) {
-			err = errors.Join(err, s.removeTables(tableNumbers(infos)))
-		}
+	oldest := len(runs) == len(v.runs)
+	if err := s.mergeFits(runs, v.waste); err != nil {
+		return false, err
 	}
-	if err != nil && !errors.Is(err, ErrDiskFull) && !errors.Is(err, errStopped) {
+	n := 0
+	infos, err := s.writeTables(mergeCursors(runCursors(runs)), false, func(i *item) (bool, error) {
+		if n++; n%1024 == 0 {
+			if err := stop(); err != nil {
+				return false, err
+			}
+		}
+		return !i.deleted || !oldest, nil // nothing is older that it hides
+	})
+	if err == nil {
+		err = s.replace(runs, infos)
+	}
+	if err != nil && !errors.Is(err, ErrDiskFull) && !errors.Is(err, stop()) {
 		err = s.fail(err)
 	}
 	return true, err
 }
 
-// mergeRuns writes runs as one. Deleted items are left out when nothing is older.
-func (s *diskStore) mergeRuns(runs []*run, oldest bool) ([]tableInfo, error) {
-	cursors := make([]cursor, len(runs))
-	for i, r := range runs {
-		cursors[i] = r.cursor()
+// mergeFits reports that there is no space for runs in one, if waste at most goes: to write what there is space for
+// would be in vain, again and again.
+func (s *diskStore) mergeFits(runs []*run, waste int64) error {
+	free, total, err := s.fs.Space(indexName)
+	if err != nil || total == 0 { // nobody knows
+		return nil
 	}
-	w := s.newWriter(false)
-	c := mergeCursors(cursors)
-	n := 0
-	for c.seek(nil, false); c.item() != nil; c.next() {
-		if n++; n%1024 == 0 && s.merging.stopping() {
-			return nil, w.abort(errStopped)
-		}
-		if oldest && c.item().deleted {
-			continue
-		}
-		if err := w.add(c.item()); err != nil {
-			return nil, w.abort(err)
-		}
+	least := -waste
+	for _, r := range runs {
+		least += r.size()
 	}
-	if err := c.err(); err != nil {
-		return nil, w.abort(err)
+	if free < least {
+		return fmt.Errorf("%w: %d bytes free, a merge needs %d", ErrDiskFull, free, least)
 	}
-	infos, err := w.finish()
-	if err != nil {
-		return nil, w.abort(err)
-	}
-	return infos, nil
+	return nil
 }
 
-func tableNumbers(infos []tableInfo) (numbers []uint64) {
-	for _, i := range infos {
-		numbers = append(numbers, i.number)
+func runCursors(runs []*run) (cursors []cursor) {
+	for _, r := range runs {
+		cursors = append(cursors, r.cursor())
 	}
-	return numbers
+	return cursors
 }
-
-var errStopped = errors.New("the store is being closed")
 
 // replace has the tables count in the place of runs.
 func (s *diskStore) replace(runs []*run, infos []tableInfo) error {
 	s.manifesting.Lock()
 	defer s.manifesting.Unlock()
 	m := *s.manifest
-	m.nextTable, m.nextFile = s.space.numbers()
-	s.mu.RLock()
-	at := slices.Index(s.version.runs, runs[0])
-	s.mu.RUnlock()
-	m.runs = slices.Delete(slices.Clone(m.runs), at, at+len(runs))
-	if len(infos) > 0 {
-		m.runs = slices.Insert(m.runs, at, infos)
+	for _, r := range runs {
+		m.waste -= r.size()
 	}
-	if err := s.record(&m); err != nil {
-		return err
+	for _, i := range infos {
+		m.waste += i.size
 	}
-	dropTables(runs)
-	s.mu.Lock()
-	old := s.change(func(v *version) {
-		v.runs = slices.Delete(v.runs, at, at+len(runs))
-		if len(infos) > 0 {
-			v.runs = slices.Insert(v.runs, at, s.newRun(infos))
-		}
-	})
-	s.mu.Unlock()
-	return s.release(old)
+	m.waste = max(0, m.waste)
+	return s.exchange(&m, runs, infos, func(*version) {})
 }

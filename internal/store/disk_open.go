@@ -73,7 +73,7 @@ func (s *diskStore) open() error {
 			return err
 		}
 	}
-	s.look()
+	s.tending.wake()
 	return nil
 }
 

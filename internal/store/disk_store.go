@@ -63,8 +63,9 @@ type diskStore struct {
 	crowded bool         // garbage takes more space than it should
 	rounds  int64        // of tend that have ended
 	version *version
-	stuck   error         // why the last checkpoint was not made, of ErrDiskFull
-	turned  chan struct{} // closed when a checkpoint has ended
+	lagging bool          // the tables need a merge that is not done yet
+	stuck   error         // why the last checkpoint or merge was not made, of ErrDiskFull
+	turned  chan struct{} // closed when one has ended
 	failed  error         // the first error of a write; none is tried after it
 }
 
@@ -79,7 +80,7 @@ func openDisk(fs vfs.FS, dir string, opts Options) (*diskStore, error) {
 	s.files = &valueLog{fs: fs, dir: valuesName, space: s.space, begun: s.begin}
 	s.manifests = &manifests{fs: fs, dir: "."}
 	s.change(func(*version) {})
-	s.tending.do, s.merging.do = s.tend, s.merge
+	s.tending.do, s.merging.do = s.tend, s.mergeDue
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.shut())
 	}
@@ -204,8 +205,11 @@ func (s *diskStore) failure() error {
 	return s.failed
 }
 
-// fail keeps the first error of a write, and returns it.
+// fail keeps the first error of a write, and returns it; without an error it does nothing.
 func (s *diskStore) fail(err error) error {
+	if err == nil {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed == nil {
@@ -346,20 +350,12 @@ func (s *diskStore) sync() error {
 
 // syncFound makes durable what the replay has found, while there is no room to go on behind it. s.writing is held.
 func (s *diskStore) syncFound() error {
-	var last *logFile
-	for _, f := range s.found.tail {
-		if f.file == last {
-			continue
-		}
-		last = f.file
-		if err := last.file.Sync(); err != nil {
+	for _, f := range s.found.files {
+		if err := f.file.Sync(); err != nil {
 			return s.fail(err)
 		}
 	}
-	if err := s.fs.SyncDir(s.files.dir); err != nil {
-		return s.fail(err)
-	}
-	return nil
+	return s.fail(s.fs.SyncDir(s.files.dir))
 }
 
 // mark has the files say how far they are durable, which the next commit does besides: if there is
@@ -434,10 +430,7 @@ func (s *diskStore) finish() error {
 	if err := s.files.sync(true); err != nil {
 		return s.fail(err)
 	}
-	if err := s.witness(); err != nil {
-		return s.fail(err)
-	}
-	return nil
+	return s.fail(s.witness())
 }
 
 // shut closes all files.

@@ -1,6 +1,9 @@
 package store
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
 // job runs a function in the background when it is woken, once at a time. It has a goroutine only
 // while there is something to do.
@@ -40,11 +43,16 @@ func (j *job) run() {
 	}
 }
 
-// stopping reports whether the function should return soon.
-func (j *job) stopping() bool {
+var errStopped = errors.New("the store is being closed")
+
+// stopping returns errStopped when the function should return soon.
+func (j *job) stopping() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.stopped
+	if j.stopped {
+		return errStopped
+	}
+	return nil
 }
 
 // stop waits until the function has returned. It is not called any more.

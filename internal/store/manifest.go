@@ -17,6 +17,7 @@ import (
 //	body     sequence u64 | boot 16 |
 //	         position: file, offset, commit, chain u64 | durable |
 //	         next table, next file |
+//	         bytes of the tables that count no more |
 //	         runs: number, for each: tables: number, for each:
 //	           number, size, hash u64, entries, length of first, first, length of last, last |
 //	         files: number, for each: number, end, rank, first, live, tombs, dead
@@ -44,6 +45,7 @@ type manifest struct {
 	sequence  uint64        // rises by one with every write; odd ones are in MANIFEST.1
 	position  position      // frames before it are in the runs, or dead
 	durable   uint64        // commits up to it were, when it was written
+	waste     int64         // see version
 	runs      [][]tableInfo // newest first; the tables of one in the order of their keys
 	nextTable uint64        // number that no table has had
 	files     []fileInfo    // value files that count, by number, up to the position's
@@ -67,8 +69,8 @@ var errManifest = errors.New("no whole manifest")
 func (m *manifest) check() error {
 	p := m.position
 	none := p == (position{}) && len(m.runs)+len(m.files) == 0
-	if !none && (p.file == 0 || p.file >= m.nextFile || p.offset < 0 || p.commit == 0) {
-		return fmt.Errorf("%w: position %+v, next file %d", errManifest, p, m.nextFile)
+	if m.waste < 0 || !none && (p.file == 0 || p.file >= m.nextFile || p.offset < 0 || p.commit == 0) {
+		return fmt.Errorf("%w: position %+v, next file %d, waste %d", errManifest, p, m.nextFile, m.waste)
 	}
 	last := uint64(0)
 	for _, f := range m.files {
@@ -110,6 +112,7 @@ func (m *manifest) encode() []byte {
 	b = binary.AppendUvarint(b, m.durable)
 	b = binary.AppendUvarint(b, m.nextTable)
 	b = binary.AppendUvarint(b, m.nextFile)
+	b = binary.AppendUvarint(b, uint64(m.waste))
 	b = binary.AppendUvarint(b, uint64(len(m.runs)))
 	for _, run := range m.runs {
 		b = binary.AppendUvarint(b, uint64(len(run)))
@@ -182,6 +185,7 @@ func (r *manifestReader) manifest() *manifest {
 	m.position = position{file: r.uvarint(), offset: r.int(), commit: r.uvarint(), chain: r.fixed()}
 	m.durable = r.uvarint()
 	m.nextTable, m.nextFile = r.uvarint(), r.uvarint()
+	m.waste = r.int()
 	for range r.count(minRun) {
 		var run []tableInfo
 		for range r.count(minTableInfo) {

@@ -13,7 +13,7 @@ import (
 
 // newManifest returns a manifest with that many tables in each of three runs, and as many files.
 func newManifest(r *rand.Rand, tables int) *manifest {
-	m := &manifest{nextTable: 1, nextFile: 1}
+	m := &manifest{nextTable: 1, nextFile: 1, waste: r.Int64N(1 << 26)}
 	for range 3 {
 		var run []tableInfo
 		key := []byte{0}

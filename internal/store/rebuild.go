@@ -26,9 +26,10 @@ func (s *diskStore) spill() error {
 		return err
 	}
 	s.manifest.runs = slices.Insert(s.manifest.runs, 0, infos)
+	s.manifest.waste += s.begun.waste
 	s.mu.Lock()
 	old := s.change(func(v *version) {
-		v.runs = slices.Insert(v.runs, 0, s.newRun(infos))
+		v.runs, v.waste = slices.Insert(v.runs, 0, s.newRun(infos)), s.manifest.waste
 		v.sum(s.begun.ended)
 	})
 	s.mu.Unlock()

@@ -20,6 +20,14 @@ func newRun(tables []*table) *run {
 	return r
 }
 
+// size returns how many bytes the tables have.
+func (r *run) size() (n int64) {
+	for _, t := range r.tables {
+		n += t.info.size
+	}
+	return n
+}
+
 // find returns which table may hold key: the first that does not end before it.
 func (r *run) find(key []byte) int {
 	return sort.Search(len(r.tables), func(i int) bool { return bytes.Compare(r.tables[i].info.last, key) >= 0 })

@@ -89,7 +89,10 @@ func (p *space) measure() error {
 
 // fileSize returns the size of the next value file: a sixteenth of what is alive.
 func (p *space) fileSize() int64 {
-	return max(p.least, min(p.s.alive()/16, valueFileMax, p.least*16))
+	p.s.mu.RLock()
+	alive := p.s.version.alive()
+	p.s.mu.RUnlock()
+	return max(p.least, min(alive/16, valueFileMax, p.least*16))
 }
 
 // create allocates a value file.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -23,13 +24,6 @@ func (s *diskStore) dueLocked() bool {
 	return s.tree.Len() >= s.opts.treeEntries || s.memory >= s.opts.treeBytes || max(s.grown, s.rolled*s.space.least) >= s.span
 }
 
-// look has what is due done in the background.
-func (s *diskStore) look() {
-	s.tending.wake()
-	s.merging.wake()
-	s.space.preparing.wake()
-}
-
 // press has space given back that is not worth it otherwise.
 func (s *diskStore) press() {
 	s.mu.Lock()
@@ -40,7 +34,8 @@ func (s *diskStore) press() {
 
 // wait waits while much more has come than calls for a checkpoint, and one is on its way: memory, what
 // an open has to replay, and what waits to be given back are bounded by that. Where garbage takes too
-// much space, it waits until that is given back, or a whole round of tend was not enough.
+// much space, it waits until that is given back, or a whole round of tend was not enough. While twice as much of
+// the tables counts no more as calls for a merge, it waits for that.
 func (s *diskStore) wait() {
 	for first := int64(-1); ; {
 		s.mu.RLock()
@@ -48,13 +43,19 @@ func (s *diskStore) wait() {
 			first = s.rounds
 		}
 		over := s.tree.Len() >= 2*s.opts.treeEntries || s.memory >= 2*s.opts.treeBytes || s.grown >= 2*s.span || s.crowded
-		over = over && s.rounds < first+2 && s.stuck == nil && s.failed == nil
-		turned := s.turned
+		over = over && s.rounds < first+2
+		lagging, turned := s.lagging, s.turned
+		stop := !over && !lagging || s.stuck != nil || s.failed != nil
 		s.mu.RUnlock()
-		if !over {
+		if stop {
 			return
 		}
-		s.tending.wake()
+		if over {
+			s.tending.wake()
+		}
+		if lagging {
+			s.merging.wake()
+		}
 		<-turned
 	}
 }
@@ -71,7 +72,7 @@ func (s *diskStore) crowdedLocked() bool {
 	return size > alive+alive/8+6*s.space.least
 }
 
-// tend does what is due: it makes checkpoints and gives space back.
+// tend does what is due: it makes checkpoints and gives space back, and then has tables merged and files allocated.
 func (s *diskStore) tend() {
 	s.mu.Lock()
 	due, pressed := s.dueLocked(), s.pressed
@@ -87,12 +88,7 @@ func (s *diskStore) tend() {
 		}
 	}
 	if err == nil {
-		err = s.giveBack(pressed, func() error {
-			if s.tending.stopping() {
-				return errStopped
-			}
-			return nil
-		})
+		err = s.giveBack(pressed, s.tending.stopping)
 	}
 	switch {
 	case errors.Is(err, errStopped):
@@ -140,17 +136,27 @@ func (s *diskStore) reclaim(ctx context.Context) error {
 	if err := s.checkpoint(); err != nil {
 		return err
 	}
-	defer s.look()
+	defer s.tending.wake()
 	return s.giveBack(true, ctx.Err)
 }
 
 // movedBytes is how much space may be waiting for a checkpoint to give it back.
 const movedBytes = 32 << 20
 
-// giveBack copies what is alive of value files that have much garbage, and has them go. What is garbage
-// by the time it returns, but was not when it was called, is for the next call. stop says why to
-// return before.
+// giveBack copies what is alive of value files that have much garbage, and has them go; thorough, it then merges the
+// tables, if there is space for that. What is garbage by the time it returns, but was not when it was called, is
+// for the next call. stop says why to return before.
 func (s *diskStore) giveBack(thorough bool, stop func() error) error {
+	err := s.emptyFiles(thorough, stop)
+	if thorough && (err == nil || errors.Is(err, ErrDiskFull)) {
+		if e := s.merge(true, stop); !errors.Is(e, ErrDiskFull) {
+			err = cmp.Or(err, e)
+		}
+	}
+	return err
+}
+
+func (s *diskStore) emptyFiles(thorough bool, stop func() error) error {
 	last := s.files.current() // what is copied lies behind it
 	moved := int64(0)
 	for {
@@ -176,16 +182,6 @@ func (s *diskStore) giveBack(thorough bool, stop func() error) error {
 	}
 }
 
-// alive returns how many bytes of the value files count.
-func (s *diskStore) alive() (n int64) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, f := range s.version.files {
-		n += f.live
-	}
-	return n
-}
-
 // worst returns the value file whose survivors are to be copied, so that it can go: the one with the
 // largest part of garbage. It is nil when that is not worth it: an eighth of what is alive may be
 // garbage, and thorough or not, an eighth of a file. Files from last on are not looked at.
@@ -202,11 +198,11 @@ func (s *diskStore) worst(thorough bool, last *logFile) *logFile {
 	for _, f := range s.version.files {
 		alive += f.live
 		tombs += f.tombs
-		if (oldest == nil || f.rank < oldest.rank) && f.rank < last.rank && !f.unread && !f.moved {
-			oldest = f
-		}
 		if f.rank >= last.rank || f.unread || f.moved {
 			continue
+		}
+		if oldest == nil || f.rank < oldest.rank {
+			oldest = f
 		}
 		waste := f.dead
 		if tail := f.size - f.end; tail > f.size/2 { // the session was killed

@@ -93,7 +93,11 @@ func (l *valueLog) append(f *frame, commit, ms uint64) (*logFile, int64, error) 
 	size := int64(f.size())
 	if file == nil || file.end+size > file.size {
 		var err error
-		if file, err = l.roll(commit, size); err != nil {
+		if file, err = l.space.takeFile(size); err != nil {
+			return nil, 0, err
+		}
+		l.chain = file.seed
+		if err := l.open(file, commit); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -117,16 +121,6 @@ func (l *valueLog) soil(file *logFile) {
 	if n := len(l.dirty); n == 0 || l.dirty[n-1] != file {
 		l.dirty = append(l.dirty, file)
 	}
-}
-
-// roll begins the file whose first commit is to be commit, with room for a frame of that size.
-func (l *valueLog) roll(commit uint64, size int64) (*logFile, error) {
-	file, err := l.space.takeFile(size)
-	if err != nil {
-		return nil, err
-	}
-	l.chain = file.seed
-	return file, l.open(file, commit)
 }
 
 // open writes the header of a file, which is the newest from then on.

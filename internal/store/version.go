@@ -16,6 +16,7 @@ type version struct {
 	holders atomic.Int64
 	frozen  *itemTree  // what a checkpoint is writing; nil when there is none
 	runs    []*run     // newest first
+	waste   int64      // about how many bytes of the runs are of items that newer ones hide, or of deletions
 	files   []*logFile // by number
 	idle    sync.Pool  // of *[]*runCursor: of the runs, for who comes later, and may want the same blocks
 }
@@ -70,6 +71,22 @@ func (v *version) sum(of map[uint64]counts) {
 			f.sum(n)
 		}
 	}
+}
+
+// alive returns how many bytes of the value files count. diskStore.mu is held.
+func (v *version) alive() (n int64) {
+	for _, f := range v.files {
+		n += f.live
+	}
+	return n
+}
+
+// indexSize returns how many bytes the runs have.
+func (v *version) indexSize() (n int64) {
+	for _, r := range v.runs {
+		n += r.size()
+	}
+	return n
 }
 
 // value appends the first n bytes of the value of an item to dst.
@@ -149,7 +166,7 @@ func (s *diskStore) change(edit func(v *version)) (old *version) {
 	old = s.version
 	v := &version{}
 	if old != nil {
-		v.frozen, v.runs, v.files = old.frozen, slices.Clone(old.runs), slices.Clone(old.files)
+		v.frozen, v.runs, v.waste, v.files = old.frozen, slices.Clone(old.runs), old.waste, slices.Clone(old.files)
 	}
 	edit(v)
 	v.holders.Store(1)
