@@ -209,8 +209,8 @@ func (s *diskStore) strays() error {
 			known[s.files.path(f.number)] = true
 		}
 	}
-	for _, t := range s.space.tables.ready {
-		known[s.space.sparePath(t.number)] = true
+	for _, number := range s.space.tables.ready {
+		known[s.space.sparePath(number)] = true
 	}
 	s.space.mu.Unlock()
 	var errs []error

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
-	"slices"
 	"sync"
 
 	"github.com/samsa-go/samsa/internal/vfs"
@@ -24,15 +23,16 @@ type space struct {
 	least     int64 // size of a value file
 	tableSize int64
 
-	mu        sync.Mutex // guards what follows
-	number    uint64     // of the next value file
-	table     uint64     // of the next table
-	spare     *logFile
-	reserve   *logFile
-	scrap     *logFile // that nothing counts of, to become the reserve; it is closed
-	tables    spares
-	unchecked int64 // bytes that were written since the file system was asked
-	closed    bool
+	unchecked int64 // bytes that were written since the file system was asked; guarded by diskStore.writing
+
+	mu      sync.Mutex // guards what follows
+	number  uint64     // of the next value file
+	table   uint64     // of the next table
+	spare   *logFile
+	reserve *logFile
+	scrap   *logFile // that nothing counts of, to become the reserve; it is closed
+	tables  spares
+	closed  bool
 }
 
 const (
@@ -44,7 +44,7 @@ const (
 
 func newSpace(s *diskStore) *space {
 	p := &space{s: s, number: 1, table: 1, unchecked: checkEvery}
-	p.tables.lent = map[uint64]spareTable{}
+	p.tables.lent = map[uint64]int64{}
 	p.preparing.do = p.prepare
 	return p
 }
@@ -63,7 +63,7 @@ func (p *space) found(r *replay) error {
 		case p.spare == nil:
 			p.spare = f
 		default:
-			errs = append(errs, p.remove(f.file, valuesName, valueFileName(f.number)))
+			errs = append(errs, p.discard(f))
 		}
 	}
 	return errors.Join(errs...)
@@ -244,46 +244,30 @@ func (p *space) makeSpare(size int64) error {
 	}
 	p.mu.Unlock()
 	if f != nil { // it is too small, or two have made one
-		return p.remove(f.file, valuesName, valueFileName(f.number))
+		return p.discard(f)
 	}
 	return nil
 }
 
-func (p *space) remove(f vfs.File, dir, name string) error {
-	return errors.Join(f.Close(), p.s.fs.Remove(path.Join(dir, name)))
+// discard removes a file that was never used.
+func (p *space) discard(f *logFile) error {
+	return errors.Join(f.file.Close(), p.s.fs.Remove(p.s.files.path(f.number)))
 }
 
-// check reports that the file system has less free than is to be left. It is asked now and then.
+// check reports that the file system has less free than is to be left. It is asked now and then, and until it has more.
 func (p *space) check(n int64) error {
-	p.mu.Lock()
-	p.unchecked += n
-	if p.unchecked < checkEvery {
-		p.mu.Unlock()
+	if p.unchecked += n; p.unchecked < checkEvery {
 		return nil
 	}
-	p.unchecked = 0
-	p.mu.Unlock()
-	err := p.ask()
-	if err != nil {
-		p.mu.Lock()
-		p.unchecked = checkEvery // until there is
-		p.mu.Unlock()
-	}
-	return err
-}
-
-func (p *space) ask() error {
 	free, total, err := p.s.fs.Space(valuesName)
-	if err != nil || total == 0 { // nobody knows
+	if err != nil {
 		return err
 	}
-	least := p.s.opts.MinFreeBytes
-	if least == 0 {
-		least = min(defaultMinFreeBytes, total/16)
-	}
-	if free < least {
+	least := cmp.Or(p.s.opts.MinFreeBytes, min(defaultMinFreeBytes, total/16))
+	if total > 0 && free < least { // else nobody knows
 		return fmt.Errorf("%w: %d bytes free, %d are to be left", ErrDiskFull, free, least)
 	}
+	p.unchecked = 0
 	return nil
 }
 
@@ -337,7 +321,7 @@ func (p *space) close() error {
 	p.closed = true
 	var errs []error
 	if p.spare != nil {
-		errs = append(errs, p.remove(p.spare.file, valuesName, valueFileName(p.spare.number)))
+		errs = append(errs, p.discard(p.spare))
 	}
 	if p.reserve != nil {
 		errs = append(errs, p.reserve.file.Close())
@@ -345,9 +329,8 @@ func (p *space) close() error {
 	if p.scrap != nil {
 		errs = append(errs, p.s.fs.Remove(p.s.files.path(p.scrap.number)))
 	}
-	for len(p.tables.ready) > leastSpares {
-		errs = append(errs, p.s.fs.Remove(p.sparePath(p.tables.ready[leastSpares].number)))
-		p.tables.ready = slices.Delete(p.tables.ready, leastSpares, leastSpares+1)
+	for _, number := range p.tables.ready[min(leastSpares, len(p.tables.ready)):] {
+		errs = append(errs, p.s.fs.Remove(p.sparePath(number)))
 	}
 	p.spare, p.reserve, p.scrap, p.tables.ready = nil, nil, nil, nil
 	return errors.Join(errs...)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,15 +15,9 @@ import (
 // and it stands ready again. So there are always enough of them, as long as there is one more than these tables
 // and the tree need.
 type spares struct {
-	ready []spareTable
-	lent  map[uint64]spareTable // what was written into them, by number
-	need  int64                 // bytes that are to stand ready
-}
-
-type spareTable struct {
-	number uint64
-	size   int64 // of the file
-	used   int64 // of a lent one
+	ready []uint64         // numbers
+	lent  map[uint64]int64 // bytes that were written into the others, by number
+	need  int64            // bytes that are to stand ready
 }
 
 // leastSpares is how many spares there are at least, also while the store is closed.
@@ -49,7 +42,7 @@ func (p *space) foundSpare(number uint64, size int64) error {
 	if size != p.tableSize {
 		return p.s.fs.Remove(p.sparePath(number))
 	}
-	p.tables.ready = append(p.tables.ready, spareTable{number: number, size: size})
+	p.tables.ready = append(p.tables.ready, number)
 	return nil
 }
 
@@ -57,8 +50,8 @@ func (p *space) foundSpare(number uint64, size int64) error {
 func (p *space) foundTable(t tableInfo, size int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if size > t.size {
-		p.tables.lent[t.number] = spareTable{number: t.number, size: size, used: t.size}
+	if size > t.size && size == p.tableSize {
+		p.tables.lent[t.number] = t.size
 	}
 }
 
@@ -68,8 +61,8 @@ func (p *space) expect(tree int64) {
 	defer p.mu.Unlock()
 	t := &p.tables
 	t.need = max(leastSpares*p.tableSize, tree+p.tableSize/4)
-	for _, l := range t.lent {
-		t.need += l.used
+	for _, used := range t.lent {
+		t.need += used
 	}
 }
 
@@ -77,7 +70,7 @@ func (p *space) expect(tree int64) {
 func (p *space) cover() error {
 	for {
 		p.mu.Lock()
-		missing, number := p.tables.surplus() < 0, p.table
+		missing, number := p.surplus() < 0, p.table
 		if missing {
 			p.table++
 		}
@@ -93,7 +86,7 @@ func (p *space) cover() error {
 			return full(err)
 		}
 		p.mu.Lock()
-		p.tables.ready = append(p.tables.ready, spareTable{number: number, size: p.tableSize})
+		p.tables.ready = append(p.tables.ready, number)
 		p.mu.Unlock()
 	}
 }
@@ -102,14 +95,13 @@ func (p *space) cover() error {
 func (p *space) trim() error {
 	for {
 		p.mu.Lock()
-		t := &p.tables
-		n := len(t.ready)
-		if n == 0 || t.surplus() < t.ready[n-1].size {
+		if p.surplus() < p.tableSize {
 			p.mu.Unlock()
 			return nil
 		}
-		number := t.ready[n-1].number
-		t.ready = t.ready[:n-1]
+		t := &p.tables
+		number := t.ready[len(t.ready)-1]
+		t.ready = t.ready[:len(t.ready)-1]
 		p.mu.Unlock()
 		if err := p.s.fs.Remove(p.sparePath(number)); err != nil {
 			return err
@@ -117,15 +109,8 @@ func (p *space) trim() error {
 	}
 }
 
-// surplus returns how many bytes stand ready that are not needed; it is negative when some are missing. space.mu is
-// held.
-func (t *spares) surplus() int64 {
-	n := -t.need
-	for _, r := range t.ready {
-		n += r.size
-	}
-	return n
-}
+// surplus returns how many bytes stand ready that are not needed; it is negative when some are missing. p.mu is held.
+func (p *space) surplus() int64 { return int64(len(p.tables.ready))*p.tableSize - p.tables.need }
 
 // takeTable returns a file for a table of that size: a new one or, with spares, one that stands
 // ready.
@@ -140,21 +125,18 @@ func (p *space) takeTable(size int64, spares bool) (uint64, vfs.File, error) {
 	}
 	p.mu.Lock()
 	t := &p.tables
-	i := slices.IndexFunc(t.ready, func(r spareTable) bool { return r.size >= size })
-	if i < 0 {
+	if len(t.ready) == 0 || size > p.tableSize {
 		p.mu.Unlock()
 		return 0, nil, err
 	}
-	r := t.ready[i]
-	t.ready = slices.Delete(t.ready, i, i+1)
-	r.used = size
-	t.lent[r.number] = r
+	number, t.ready = t.ready[0], t.ready[1:]
+	t.lent[number] = size
 	p.mu.Unlock()
-	if err := p.s.fs.Rename(p.sparePath(r.number), p.s.tablePath(r.number)); err != nil {
+	if err := p.s.fs.Rename(p.sparePath(number), p.s.tablePath(number)); err != nil {
 		return 0, nil, err
 	}
-	f, err = p.s.fs.Open(p.s.tablePath(r.number))
-	return r.number, f, err
+	f, err = p.s.fs.Open(p.s.tablePath(number))
+	return number, f, err
 }
 
 // removeTable removes a table that no manifest names and nobody reads. If it was a spare, and is
@@ -162,9 +144,9 @@ func (p *space) takeTable(size int64, spares bool) (uint64, vfs.File, error) {
 func (p *space) removeTable(number uint64) error {
 	p.mu.Lock()
 	t := &p.tables
-	l, lent := t.lent[number]
+	_, lent := t.lent[number]
 	delete(t.lent, number)
-	keep := lent && t.surplus() < 0 && !p.closed
+	keep := lent && p.surplus() < 0 && !p.closed
 	p.mu.Unlock()
 	if !keep {
 		return p.s.fs.Remove(p.s.tablePath(number))
@@ -174,7 +156,7 @@ func (p *space) removeTable(number uint64) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.ready = append(t.ready, spareTable{number: number, size: l.size})
+	t.ready = append(t.ready, number)
 	return nil
 }
 
@@ -183,10 +165,7 @@ func (p *space) removeTable(number uint64) error {
 func (p *space) joinable(runs []*run, tree int64) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	room := -tree
-	for _, r := range p.tables.ready {
-		room += r.size / 4 * 3
-	}
+	room := int64(len(p.tables.ready))*(p.tableSize/4*3) - tree
 	for i, r := range runs {
 		for _, t := range r.tables {
 			room -= t.info.size
