@@ -65,12 +65,9 @@ func AppendBatchKey(dst []byte, k BatchKey) []byte {
 
 // ParseBatchKey is the inverse of AppendBatchKey.
 func ParseBatchKey(key []byte) (BatchKey, error) {
-	if len(key) != BatchKeySize || key[0] != prefixBatch {
-		return BatchKey{}, fmt.Errorf("%w: batch key %x", errBadKey, key)
-	}
-	id, last := parsePartition(key)
-	if last < 0 {
-		return BatchKey{}, fmt.Errorf("%w: negative offset in batch key %x", errBadKey, key)
+	id, last, err := parsePartition(key, prefixBatch, BatchKeySize)
+	if err != nil {
+		return BatchKey{}, err
 	}
 	return BatchKey{
 		PartitionID:  id,
@@ -119,14 +116,8 @@ func AppendProducerKey(dst []byte, k ProducerKey) []byte {
 
 // ParseProducerKey is the inverse of AppendProducerKey.
 func ParseProducerKey(key []byte) (ProducerKey, error) {
-	if len(key) != ProducerKeySize || key[0] != prefixProducer {
-		return ProducerKey{}, fmt.Errorf("%w: producer key %x", errBadKey, key)
-	}
-	id, n := parsePartition(key)
-	if n < 0 {
-		return ProducerKey{}, fmt.Errorf("%w: negative id in producer key %x", errBadKey, key)
-	}
-	return ProducerKey{PartitionID: id, ID: n}, nil
+	id, n, err := parsePartition(key, prefixProducer, ProducerKeySize)
+	return ProducerKey{PartitionID: id, ID: n}, err
 }
 
 // ProducerRange covers the producers of one partition.
@@ -155,10 +146,13 @@ func appendPartition(dst []byte, p PartitionID) []byte {
 }
 
 // parsePartition reads what the keys of a partition have in common: behind the letter its
-// name, and a number.
-func parsePartition(key []byte) (PartitionID, int64) {
-	id := PartitionID{Topic: binary.BigEndian.Uint32(key[1:]), Partition: binary.BigEndian.Uint32(key[5:])}
-	return id, int64(binary.BigEndian.Uint64(key[9:]))
+// name, and a number that is not negative.
+func parsePartition(key []byte, prefix byte, size int) (id PartitionID, n int64, err error) {
+	if len(key) != size || key[0] != prefix || key[9]&0x80 != 0 {
+		return id, 0, fmt.Errorf("%w: %q is none of %q", errBadKey, key, prefix)
+	}
+	id = PartitionID{Topic: binary.BigEndian.Uint32(key[1:]), Partition: binary.BigEndian.Uint32(key[5:])}
+	return id, int64(binary.BigEndian.Uint64(key[9:])), nil
 }
 
 // prefixRange covers the keys that begin with prefix.
