@@ -1,9 +1,6 @@
 package log
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "fmt"
 
 // A record, as it lies in a batch's uncompressed records:
 //
@@ -185,11 +182,22 @@ func cutVarint(b []byte) (int64, []byte) {
 			return unzigzag(x&0x7f | y<<7), b[2:]
 		}
 	}
-	x, n := binary.Varint(b)
-	if n <= 0 {
-		return 0, nil
+	return cutLongVarint(b)
+}
+
+// cutLongVarint is binary.Varint, but without a call: cutVarint must not need a frame on the stack.
+func cutLongVarint(b []byte) (int64, []byte) {
+	var x uint64
+	for i := 0; i < len(b) && i < maxVarintSize; i++ {
+		x |= uint64(b[i]&0x7f) << (7 * i)
+		if b[i] < 0x80 {
+			if i == maxVarintSize-1 && b[i] > 1 {
+				break // more than 64 bits
+			}
+			return unzigzag(x), b[i+1:]
+		}
 	}
-	return x, b[n:]
+	return 0, nil
 }
 
 func unzigzag(x uint64) int64 { return int64(x>>1) ^ -int64(x&1) }
