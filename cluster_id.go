@@ -54,7 +54,7 @@ func openClusterID(st store.Store, committer *partition.Committer, logger *zap.L
 	switch {
 	case err == nil:
 		return string(v), nil
-	case errors.Is(err, store.ErrCorrupt):
+	case store.Lost(err):
 		logger.Warn("the cluster id is damaged, there is a new one", zap.Error(err))
 	case !errors.Is(err, store.ErrNotFound):
 		return "", fmt.Errorf("cluster id: %w", err)

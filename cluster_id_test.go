@@ -3,6 +3,7 @@ package samsa_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -75,5 +76,30 @@ func TestDamagedClusterID(t *testing.T) {
 	defer mustClose(t, b)
 	if len(b.ClusterID()) != 22 || logs.FilterMessageSnippet("cluster id is damaged").Len() != 1 {
 		t.Errorf("the id is %q, logged: %v", b.ClusterID(), logs.All())
+	}
+}
+
+// unindexed is a store whose index is damaged where one key is.
+type unindexed struct {
+	store.Store
+	key string
+}
+
+func (u *unindexed) Get(key []byte) ([]byte, error) {
+	if string(key) == u.key {
+		return nil, store.ErrIndex
+	}
+	return u.Store.Get(key)
+}
+
+// Where the index does not lead to a value, nothing takes its place: it may well be there.
+func TestUnindexedValuesAreNotReplaced(t *testing.T) {
+	st := store.OpenMemory()
+	for _, key := range [][]byte{store.BrokerKey("c"), store.BrokerKey("g"), store.CatalogueKey("n"), store.NamesKey("n")} {
+		_, err := samsa.InsideOpen(&unindexed{st, string(key)}, samsa.Options{})
+		if !errors.Is(err, samsa.ErrCorruptValue) {
+			t.Errorf("without %q: %v", key, err)
+		}
+		st = store.OpenMemory() // it was closed
 	}
 }

@@ -106,7 +106,8 @@ func (c *Consumer) owned(offsets map[TopicPartition]CommittedOffset) (map[TopicP
 }
 
 // Committed returns the group's committed offsets of tps, or without any of all
-// partitions it has offsets for. Partitions without one are missing.
+// partitions it has offsets for. Partitions without one are missing. One that is damaged, or whose topic is, is
+// ErrCorruptValue.
 func (c *Consumer) Committed(ctx context.Context, tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
 	if c.member == nil {
 		return nil, fmt.Errorf("committed: %w", errNoGroup)

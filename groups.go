@@ -73,7 +73,8 @@ func (g Groups) List(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// Describe returns what is known about a group, or ErrUnknownGroup.
+// Describe returns what is known about a group, or ErrUnknownGroup, or ErrCorruptValue where it, a committed offset or
+// the topic of one is damaged.
 func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 	if err := g.b.check(ctx); err != nil {
 		return GroupInfo{}, fmt.Errorf("describe group %s: %w", name, err)
@@ -101,12 +102,14 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 		}
 		info.Members = append(info.Members, mi)
 	}
-	info.Partitions = g.partitions(committed, owner)
+	if info.Partitions, err = g.partitions(committed, owner); err != nil {
+		return GroupInfo{}, fmt.Errorf("describe group %s: %w", name, err)
+	}
 	return info, nil
 }
 
 // partitions joins what is committed and what is assigned.
-func (g Groups) partitions(committed map[TopicPartition]group.Offset, owner map[TopicPartition]string) []GroupPartition {
+func (g Groups) partitions(committed map[TopicPartition]group.Offset, owner map[TopicPartition]string) ([]GroupPartition, error) {
 	tps := make(map[string][]int32)
 	for tp := range committed {
 		tps[tp.Topic] = append(tps[tp.Topic], tp.Partition)
@@ -118,13 +121,12 @@ func (g Groups) partitions(committed map[TopicPartition]group.Offset, owner map[
 	}
 	var all []GroupPartition
 	for _, tp := range flatten(tps) {
-		t, err := g.b.catalogue.Get(tp.Topic)
-		if err != nil {
+		p, err := g.partition(tp)
+		if errors.Is(err, ErrUnknownTopic) || errors.Is(err, ErrUnknownPartition) {
 			continue // deleted meanwhile
 		}
-		p, err := t.Partition(tp.Partition)
 		if err != nil {
-			continue
+			return nil, err
 		}
 		gp := GroupPartition{Topic: tp.Topic, Partition: tp.Partition, Committed: -1, HighWatermark: p.HighWatermark(), MemberID: owner[tp]}
 		from := p.LogStart()
@@ -135,11 +137,20 @@ func (g Groups) partitions(committed map[TopicPartition]group.Offset, owner map[
 		gp.Lag = max(0, gp.HighWatermark-from)
 		all = append(all, gp)
 	}
-	return all
+	return all, nil
+}
+
+func (g Groups) partition(tp TopicPartition) (*partition.Partition, error) {
+	t, err := g.b.catalogue.Get(tp.Topic)
+	if err != nil {
+		return nil, err
+	}
+	return t.Partition(tp.Partition)
 }
 
 // Committed returns the committed offsets of a group for tps, or without any all that it
-// has. Partitions without one are missing, as is everything of an unknown group.
+// has. Partitions without one are missing, as is everything of an unknown group. One that is damaged, or whose
+// topic is, is ErrCorruptValue.
 func (g Groups) Committed(ctx context.Context, name string, tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
 	if err := g.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("committed offsets of group %s: %w", name, err)
@@ -211,11 +222,7 @@ func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...To
 
 // target returns the offset that to means for tp, where the group is at committed, or -1.
 func (g Groups) target(tp TopicPartition, to GroupReset, committed int64) (int64, error) {
-	t, err := g.b.catalogue.Get(tp.Topic)
-	if err != nil {
-		return 0, err
-	}
-	p, err := t.Partition(tp.Partition)
+	p, err := g.partition(tp)
 	if err != nil {
 		return 0, err
 	}

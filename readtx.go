@@ -119,7 +119,8 @@ func (tx *ReadTx) scanSome(r *store.Range, limit int) (some []KeyValue, more boo
 }
 
 // Committed returns the committed offsets of a group for tps, or without any for all
-// partitions that have one. Partitions without one are missing.
+// partitions that have one. Partitions without one are missing. One that is damaged, or whose topic is, is
+// ErrCorruptValue.
 func (tx *ReadTx) Committed(group string, tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
 	if tx.over {
 		return nil, fmt.Errorf("committed: %w", errTxOver)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -229,5 +230,88 @@ func TestRebuildIndexAnyTime(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A table that is damaged where partitions begin costs their topic. The offsets that groups have committed in it are an
+// error then, and not missing.
+func TestDamagedTableIsToldWithOffsets(t *testing.T) {
+	const partitions = 500
+	ctx := t.Context()
+	disk := vfstest.NewDisk(0)
+	open := func(disk *vfstest.Disk) (*samsa.Broker, error) {
+		st, err := store.OpenOn(disk, ".", store.Small{TableBytes: 4 << 10, TreeEntries: 3 * partitions}.Options(store.Options{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return samsa.InsideOpen(st, drillOptions)
+	}
+	b, err := open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCreate(t, b, "a", partitions)
+	want, before := map[samsa.TopicPartition]int64{}, map[int32]int64{}
+	for i := range int32(partitions) {
+		p := samsa.TopicPartition{Topic: "a", Partition: i}
+		want[p], before[i] = 1, 1
+	}
+	p, err := b.NewProducer(samsa.ProducerOptions{Partitioner: samsa.ManualPartition()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range before {
+		if _, err := p.ProduceSync(ctx, samsa.Record{Topic: "a", Partition: i, Value: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustClose(t, p)
+	err = errors.Join(b.Topics().DeleteRecords(ctx, "a", before), b.Groups().Reset(ctx, "g", samsa.To(samsa.Latest), slices.Collect(maps.Keys(want))...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, b)
+	tables, err := disk.List("index")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	for _, table := range tables {
+		if !strings.HasSuffix(table.Name, ".sst") {
+			continue
+		}
+		damaged := disk.Clone()
+		f, err := damaged.Open("index/" + table.Name)
+		if err == nil {
+			err = errors.Join(f.WriteAt(100, []byte("spoilt")), f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := open(damaged)
+		if err != nil {
+			if !toldOfIndex(err) {
+				t.Errorf("%s: open: %v", table.Name, err)
+			}
+			continue
+		}
+		all, err := b.Groups().Committed(ctx, "g")
+		_, one := b.Groups().Committed(ctx, "g", samsa.TopicPartition{Topic: "a"})
+		_, described := b.Groups().Describe(ctx, "g")
+		viewed := b.View(ctx, func(tx *samsa.ReadTx) error {
+			_, err := tx.Committed("g")
+			return err
+		})
+		for _, err := range []error{err, one, described, viewed} {
+			if toldOfIndex(err) {
+				told++
+			} else if err != nil || len(all) != partitions {
+				t.Errorf("%s: %d offsets, error %v", table.Name, len(all), err)
+			}
+		}
+		_ = b.Close() // some cannot make a checkpoint
+	}
+	if told == 0 {
+		t.Errorf("no topic was damaged by itself, with %d tables", len(tables))
 	}
 }

@@ -279,7 +279,8 @@ func (c *Coordinator) Consumed(topic string, n int) (least []int64, ok bool) {
 		of := make([]int64, n)
 		any := false
 		offsets.eachOf(topic, func(i int32, o Offset) {
-			if int(i) < n && (o.damaged != nil || c.valid(log.TopicPartition{Topic: topic, Partition: i}, o)) {
+			counts, err := c.counts(log.TopicPartition{Topic: topic, Partition: i}, o)
+			if int(i) < n && (counts || err != nil) {
 				of[i], any = o.Offset, true
 			}
 		})

@@ -115,7 +115,7 @@ func (c *Coordinator) loadLimits() error {
 	if err == nil {
 		changed, err = decodeLimits(v)
 	}
-	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+	if err != nil && !store.Lost(err) {
 		return fmt.Errorf("read limits on groups: %w", err)
 	}
 	rules := c.rules

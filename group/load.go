@@ -67,7 +67,8 @@ func (c *Coordinator) loadOffset(key, value []byte, err error) error {
 		o, err = decodeOffset(value)
 	}
 	if err != nil {
-		o = Offset{At: time.Now(), damaged: fmt.Errorf("group %s: %s: %w", k.Group, tp, err)}
+		o = Offset{At: time.Now(), damaged: fmt.Errorf("%s: %w", tp, err)}
+		err = fmt.Errorf("group %s: %w", k.Group, o.damaged)
 	}
 	en := c.groups[k.Group]
 	if en == nil {
@@ -75,7 +76,7 @@ func (c *Coordinator) loadOffset(key, value []byte, err error) error {
 		c.groups[k.Group] = en
 	}
 	en.offsets.put(map[log.TopicPartition]Offset{tp: o})
-	return o.damaged
+	return err
 }
 
 // each calls fn for the keys of r with their values, or with why a value cannot be read. That

@@ -25,7 +25,7 @@ type Offset struct {
 	// leaves it zero, for whatever topic has the name now, or says which topic is meant.
 	TopicID [16]byte
 
-	damaged error // why it cannot be told, wraps log.ErrCorruptValue; then only At is set
+	damaged error // why it cannot be told, with the partition, wraps log.ErrCorruptValue; then only At is set
 }
 
 // MaxMetadata is the longest metadata of an offset, in bytes (offset.metadata.max.bytes).
@@ -328,7 +328,7 @@ func offsetKey(group string, tp log.TopicPartition) []byte {
 
 // Fetch returns the committed offsets of a group for the partitions asked for, or, without
 // any, all that it has. Partitions without one are missing from the result, and so is
-// everything of a group that nobody knows. One that is damaged is ErrCorruptValue.
+// everything of a group that nobody knows. One that is damaged, or whose topic is, is ErrCorruptValue.
 func (c *Coordinator) Fetch(name string, tps ...log.TopicPartition) (map[log.TopicPartition]Offset, error) {
 	found := make(map[log.TopicPartition]Offset)
 	en, err := c.entry(name, false)
@@ -343,20 +343,30 @@ func (c *Coordinator) Fetch(name string, tps ...log.TopicPartition) (map[log.Top
 	}
 	for _, tp := range tps {
 		o, ok := en.offsets.get(tp)
-		if ok && o.damaged != nil {
-			return nil, o.damaged
+		if ok {
+			ok, err = c.counts(tp, o)
 		}
-		if ok && c.valid(tp, o) {
+		if err != nil {
+			return nil, fmt.Errorf("group %s: %w", name, err)
+		}
+		if ok {
 			found[tp] = o
 		}
 	}
 	return found, nil
 }
 
-// valid reports whether the topic is still the one that the offset was committed for.
-func (c *Coordinator) valid(tp log.TopicPartition, o Offset) bool {
+// counts reports whether the topic is still the one that the offset was committed for. Where the offset or the
+// topic is damaged nobody knows, and that is the error.
+func (c *Coordinator) counts(tp log.TopicPartition, o Offset) (bool, error) {
+	if o.damaged != nil {
+		return false, o.damaged
+	}
 	id, _, err := c.topics.TopicID(tp.Topic)
-	return err == nil && id == o.TopicID
+	if errors.Is(err, log.ErrUnknownTopic) {
+		return false, nil
+	}
+	return err == nil && id == o.TopicID, err
 }
 
 // gone reports whether the topic that the offset was committed for is known to be gone: with a
@@ -374,7 +384,11 @@ func (c *Coordinator) FetchFrom(snap store.Snapshot, name string, tps ...log.Top
 	}
 	add := func(tp log.TopicPartition, value []byte) error {
 		o, err := decodeOffset(value)
-		if err == nil && c.valid(tp, o) {
+		if err != nil {
+			return fmt.Errorf("%s: %w", tp, err)
+		}
+		ok, err := c.counts(tp, o)
+		if ok {
 			found[tp] = o
 		}
 		return err

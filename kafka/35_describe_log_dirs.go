@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -28,8 +30,12 @@ func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 				continue
 			}
 			size, err := p.BytesFrom(p.LogStart(), math.MaxInt)
-			if err != nil {
+			if errors.Is(err, log.ErrUnknownTopic) || errors.Is(err, log.ErrOffsetOutOfRange) {
 				continue // it was deleted, or cut at its start, just now
+			}
+			if err != nil {
+				dir.ErrorCode = c.s.codeOf(err)
+				continue
 			}
 			op := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
 			op.Partition, op.Size = int32(i), int64(size)

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -10,7 +11,8 @@ import (
 	"github.com/samsa-go/samsa/internal/store"
 )
 
-// damagedKit has the topics bad and good, and the group g; bad and g are damaged.
+// damagedKit has the topics bad and good, and the groups g and reader; bad and g are damaged, and reader is where it is
+// in bad.
 func damagedKit(t *testing.T) *kit {
 	t.Helper()
 	ctx := context.Background()
@@ -23,6 +25,9 @@ func damagedKit(t *testing.T) *kit {
 		if err := b.Topics().Create(ctx, name, samsa.TopicConfig{}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := b.Groups().Reset(ctx, "reader", samsa.To(samsa.Earliest), samsa.TopicPartition{Topic: "bad"}); err != nil {
+		t.Fatal(err)
 	}
 	st, err := first.(store.Forker).Fork()
 	if err != nil {
@@ -83,6 +88,12 @@ func TestDamagedTopicAndGroup(t *testing.T) {
 	if code := ask[*kmsg.OffsetFetchResponse](c, 5, fetch).ErrorCode; code != codeUnknownServerError {
 		t.Errorf("offsets of the group: %d", code)
 	}
+	for _, topics := range [][]kmsg.OffsetFetchRequestTopic{nil, {{Topic: "bad", Partitions: []int32{0}}}} {
+		fetch.Group, fetch.Topics = "reader", topics
+		if code := ask[*kmsg.OffsetFetchResponse](c, 5, fetch).ErrorCode; code != codeUnknownServerError {
+			t.Errorf("offsets in the topic: %d", code)
+		}
+	}
 	gone := kmsg.NewPtrDeleteTopicsRequest()
 	gone.TopicNames, gone.Topics = []string{"bad"}, []kmsg.DeleteTopicsRequestTopic{{Topic: kmsgString("bad")}}
 	if code := ask[*kmsg.DeleteTopicsResponse](c, 5, gone).Topics[0].ErrorCode; code != 0 {
@@ -90,5 +101,40 @@ func TestDamagedTopicAndGroup(t *testing.T) {
 	}
 	if code := ask[*kmsg.CreateTopicsResponse](c, 5, create).Topics[0].ErrorCode; code != 0 {
 		t.Errorf("created then: %d", code)
+	}
+}
+
+// unscanned is a store whose index is damaged, from some time on, where only keys are asked for.
+type unscanned struct {
+	store.Store
+	damaged atomic.Bool
+}
+
+func (u *unscanned) Scan(r store.Range, fn func(store.Entry) (bool, error)) error {
+	if r.KeysOnly && u.damaged.Load() {
+		return store.ErrIndex
+	}
+	return u.Store.Scan(r, fn)
+}
+
+// Who asks for the size of a partition that cannot be told gets an error.
+func TestDescribeLogDirsDamaged(t *testing.T) {
+	st := &unscanned{Store: store.OpenMemory()}
+	b, err := samsa.InsideOpen(st, samsa.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	k := &kit{Broker: b, t: t, ctx: t.Context()}
+	if k.srv, err = Listen(b, "127.0.0.1:0", Options{}); err != nil {
+		t.Fatal(err)
+	}
+	k.create("web_log", samsa.TopicConfig{})
+	c := k.dial()
+	ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, "web_log", batch(t, 0, record{1, "", "x"})))
+	st.damaged.Store(true)
+	got := ask[*kmsg.DescribeLogDirsResponse](c, 4, kmsg.NewPtrDescribeLogDirsRequest()).Dirs
+	if len(got) != 1 || got[0].ErrorCode != codeUnknownServerError {
+		t.Errorf("got %+v", got)
 	}
 }

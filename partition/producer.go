@@ -110,7 +110,7 @@ func OpenProducers(st store.Store, c *Committer, partitions []*Partition) (ps *P
 	if err == nil {
 		ps.next, err = store.ParseOffset(v)
 	}
-	if errors.Is(err, log.ErrCorruptValue) {
+	if store.Lost(err) {
 		damaged = append(damaged, fmt.Errorf("next producer id: %w", err))
 		ps.next, err = lastID(names, partitions)+idLeap, nil
 	}

@@ -133,7 +133,7 @@ func (c *Catalogue) readNext(found *Found) error {
 	if err == nil {
 		next, err = store.ParseOffset(v)
 	}
-	if err != nil && !errors.Is(err, log.ErrCorruptValue) {
+	if err != nil && !store.Lost(err) {
 		return fmt.Errorf("catalogue: next topic number: %w", err)
 	}
 	c.next = max(c.next, next)

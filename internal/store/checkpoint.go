@@ -55,7 +55,7 @@ func (s *diskStore) openRuns() error {
 		for _, t := range tables {
 			size, ok := found[tableFileName(t.number)]
 			if !ok {
-				return fmt.Errorf("%w: %w: %s is missing", ErrCorrupt, errIndex, tableFileName(t.number))
+				return fmt.Errorf("%w: %s is missing", ErrIndex, tableFileName(t.number))
 			}
 			s.space.foundTable(t, size)
 			delete(found, tableFileName(t.number))

@@ -118,7 +118,7 @@ func (s *manifests) checkUnused() error {
 			return err
 		}
 		if len(infos) > 0 {
-			return fmt.Errorf("%w: %w: %w, and there is %s", ErrCorrupt, errIndex, s.flaw, path.Join(sub, infos[0].Name))
+			return fmt.Errorf("%w: %w, and there is %s", ErrIndex, s.flaw, path.Join(sub, infos[0].Name))
 		}
 	}
 	s.flaw = nil

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"slices"
 
 	"go.uber.org/zap"
@@ -11,9 +10,6 @@ import (
 // the index had. Only what is deleted is not always known: the deletion of a batch may be gone
 // while the batch is still in a file, beside something that counts. So the new index has RebuiltKey from the
 // moment on that it counts, and package log removes what is dead.
-
-// errIndex: what is wrong can be mended like that.
-var errIndex = errors.New("the index is not whole, Options.RebuildIndex makes it anew")
 
 // spill writes the tree as a run while the index is made anew, which no manifest names before all of it
 // is there.

@@ -45,6 +45,12 @@ var (
 	ErrBadStream = errors.New("invalid snapshot")
 )
 
+// ErrIndex is the ErrCorrupt of an index that is missing or damaged: what it leads to may well be whole.
+var ErrIndex = fmt.Errorf("%w: the index is not whole, Options.RebuildIndex makes it anew", ErrCorrupt)
+
+// Lost reports whether err says that a value itself is damaged: then another may take its place.
+func Lost(err error) bool { return errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrIndex) }
+
 var sentinels = []error{
 	ErrNotFound, ErrCorrupt, ErrClosed, ErrFailed, ErrIO, ErrTooLarge, ErrDiskFull, ErrLocked, ErrNotDirectory, ErrReadOnly,
 	ErrOldFormat, ErrNewerFormat, ErrBadStream, context.Canceled, context.DeadlineExceeded,

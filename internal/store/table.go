@@ -51,7 +51,7 @@ func newTable(fs vfs.FS, dir string, info tableInfo) *table {
 }
 
 func (t *table) corrupt(format string, args ...any) error {
-	return fmt.Errorf("%w: %w: table %s: %s", ErrCorrupt, errIndex, t.name, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: table %s: %s", ErrIndex, t.name, fmt.Sprintf(format, args...))
 }
 
 func (t *table) open() (*tableContent, error) {
