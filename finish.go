@@ -138,10 +138,11 @@ func (pr *promised) keep(b *batch) {
 // release keeps the memory of b for another batch.
 func (b *batch) release() {
 	pool := &b.lane.p.batches
+	b.returnBuilder()
 	clear(b.promises)
 	b.promises = b.promises[:0]
 	b.tx.Reset()
-	b.lane, b.linger, b.err, b.done = nil, nil, nil, nil
+	b.lane, b.linger, b.content, b.err, b.done = nil, nil, nil, nil, nil
 	b.records, b.bytes, b.hurry, b.sealed = 0, 0, false, false
 	pool.Put(b)
 }

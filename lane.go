@@ -35,14 +35,15 @@ type lane struct {
 // batch is the records of one future stored batch.
 type batch struct {
 	lane     *lane
-	builder  *log.Builder // nil once sealed: its memory serves another batch then
+	builder  *log.Builder // nil once what was built is somewhere else: it serves another batch then
 	records  int
 	promises []promised
 	bytes    int // that it takes of the buffer
 	hurry    bool
 	sealed   bool // may be submitted
 	linger   *time.Timer
-	memory   []byte // of the sealed batch
+	content  log.Batch // once sealed
+	memory   []byte    // for content, unless that is the builder's
 	tx       partition.Tx
 	err      error
 	done     chan struct{} // closed after the promises; nil while nobody waits
@@ -207,18 +208,33 @@ func (p *Producer) sendNext(scratch *[]byte) bool {
 
 // seal encodes and compresses b. Compression wants room for the worst case, and batches
 // may wait for a slow disk by the hundred: so it works in scratch, which is returned,
-// and b keeps a copy of what came out.
+// and b keeps a copy of what came out. What is not compressed stays where
+// it is.
 func (b *batch) seal(codec log.Codec, scratch []byte) []byte {
-	sealed, err := seal(b.builder, scratch[:0], codec, b.lane.partition)
-	b.builder.Reset()
-	b.lane.p.builders.Put(b.builder)
-	b.builder = nil
-	if err != nil {
+	codec, always := codecFor(b.builder, codec, b.lane.partition)
+	content, own, err := b.builder.SealOwn(scratch[:0], codec, always)
+	switch {
+	case err != nil:
 		b.err = err
+	case own:
+		b.content = content
 		return scratch
+	default:
+		scratch = content
+		b.memory = append(b.memory[:0], content...)
+		b.content = b.memory
 	}
-	b.memory = append(b.memory[:0], sealed...)
-	return sealed
+	b.returnBuilder()
+	return scratch
+}
+
+// returnBuilder gives the builder to another batch.
+func (b *batch) returnBuilder() {
+	if b.builder != nil {
+		b.builder.Reset()
+		b.lane.p.builders.Put(b.builder)
+		b.builder = nil
+	}
 }
 
 // submitLocked gives the sealed batches at the head of the lane to the committer. It
@@ -244,7 +260,7 @@ func (p *Producer) submit(b *batch) {
 		p.stored(b, b.err)
 		return
 	}
-	b.tx.Appends = append(b.tx.Appends, partition.Append{Partition: b.lane.partition, Batch: b.memory, Producer: p.name})
+	b.tx.Appends = append(b.tx.Appends, partition.Append{Partition: b.lane.partition, Batch: b.content, Producer: p.name})
 	b.tx.Synced = p.opts.Acks == AckSynced
 	b.tx.Done = func(err error) { p.stored(b, err) }
 	p.b.committer.Submit(&b.tx)

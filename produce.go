@@ -236,7 +236,12 @@ func (c *call) seal(tg *target) error {
 	if n == len(c.buffers) {
 		c.buffers = append(c.buffers, nil)
 	}
-	batch, err := seal(&tg.builder, c.buffers[n][:0], c.s.b.opts.Produce.Compression.Codec(), tg.partition)
+	seal := tg.builder.Seal
+	codec, always := codecFor(&tg.builder, c.s.b.opts.Produce.Compression.Codec(), tg.partition)
+	if always {
+		seal = tg.builder.SealAs
+	}
+	batch, err := seal(c.buffers[n][:0], codec)
 	if err != nil {
 		return err
 	}
@@ -258,17 +263,17 @@ const minFoldedBytes = 4 << 10
 // minCompressedBytes is the batch size below which compression gains nothing.
 const minCompressedBytes = 512
 
-// seal is Builder.Seal for a partition, whose topic may have a compression of its own. That is
-// obeyed to the letter, as for what clients send. Else what compression gains nothing for is
-// not compressed.
-func seal(b *log.Builder, dst []byte, codec log.Codec, p *partition.Partition) (log.Batch, error) {
+// codecFor returns how to compress a batch for a partition, whose topic may have a compression of
+// its own. That is obeyed to the letter, as for what clients send: always is true. Else what
+// compression gains nothing for is not compressed.
+func codecFor(b *log.Builder, codec log.Codec, p *partition.Partition) (_ log.Codec, always bool) {
 	if c := p.Rules().Compression; c != log.CompressionDefault {
-		return b.SealAs(dst, c.Over(codec))
+		return c.Over(codec), true
 	}
 	if b.Size() < minCompressedBytes {
 		codec = log.CodecNone
 	}
-	return b.Seal(dst, codec)
+	return codec, false
 }
 
 // sealAll moves everything to the transaction.

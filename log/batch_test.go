@@ -233,7 +233,7 @@ func TestCompacted(t *testing.T) {
 	for range 5 {
 		b.Append(1000, nil, []byte("v"), nil)
 	}
-	all := b.records
+	all := b.plain[BatchHeaderSize:]
 	size := len(all) / 5
 	kept := append(append([]byte(nil), all[size:2*size]...), all[3*size:4*size]...)
 	lastDelta4 := func(b Batch) { binary.BigEndian.PutUint32(b[posLastOffsetDelta:], 4) }

@@ -221,7 +221,7 @@ func BenchmarkDecodeRecords(b *testing.B) {
 func BenchmarkSnappy(b *testing.B) {
 	builder, _ := jsonRecords()
 	for _, size := range []int{4 << 10, 16 << 10, 64 << 10} {
-		src := builder.records[:min(size, len(builder.records))]
+		src := builder.plain[BatchHeaderSize:][:min(size, len(builder.plain[BatchHeaderSize:]))]
 		block := snappy.Encode(nil, src)
 		dst := make([]byte, snappy.MaxEncodedLen(len(src))+len(src))
 		for _, op := range []struct {

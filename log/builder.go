@@ -12,7 +12,7 @@ import (
 // Builder collects the records of one batch and encodes it. The zero value is ready.
 // It is for one goroutine at a time. It keeps its memory over Reset.
 type Builder struct {
-	records  []byte // encoded, uncompressed
+	plain    []byte // the batch uncompressed, its header blank; empty without records
 	count    int
 	baseTime int64 // ms; of the first record, or the delete horizon
 	horizon  bool  // baseTime is the delete horizon
@@ -23,7 +23,7 @@ type Builder struct {
 var errNoRecords = errors.New("batch without records")
 
 // Grow makes room for records of n bytes in all, as Size counts them.
-func (b *Builder) Grow(n int) { b.records = slices.Grow(b.records, max(0, n-len(b.records))) }
+func (b *Builder) Grow(n int) { b.plain = slices.Grow(b.plain, max(0, n-len(b.plain))) }
 
 // Append adds a record, of which it copies the bytes. ts is its timestamp in milliseconds
 // since the epoch; timestamps need not be in order. A nil key or value is null.
@@ -35,6 +35,7 @@ func (b *Builder) Append(ts int64, key, value []byte, headers []Header) {
 // of the record before.
 func (b *Builder) appendAt(offsetDelta, ts int64, key, value []byte, headers []Header) {
 	if b.count == 0 {
+		b.plain = append(b.plain[:0], make([]byte, BatchHeaderSize)...)
 		b.maxTime = ts
 		if !b.horizon {
 			b.baseTime = ts
@@ -46,9 +47,9 @@ func (b *Builder) appendAt(offsetDelta, ts int64, key, value []byte, headers []H
 	delta := zigzag(ts - b.baseTime) // may wrap around, and does so back in the reader
 	offset := zigzag(offsetDelta)
 	size := 1 + uvarintSize(delta) + uvarintSize(offset) + contentSize(key, value, headers)
-	at := len(b.records)
-	b.records = slices.Grow(b.records, maxVarintSize+size)
-	p := b.records[at : at : at+maxVarintSize+size]
+	at := len(b.plain)
+	b.plain = slices.Grow(b.plain, maxVarintSize+size)
+	p := b.plain[at : at : at+maxVarintSize+size]
 	p = binary.AppendVarint(p, int64(size))
 	p = append(p, 0) // attributes
 	p = binary.AppendUvarint(p, delta)
@@ -62,7 +63,7 @@ func (b *Builder) appendAt(offsetDelta, ts int64, key, value []byte, headers []H
 		p = append(p, h.Key...)
 		p = appendBytes(p, h.Value)
 	}
-	b.records = b.records[:at+len(p)]
+	b.plain = b.plain[:at+len(p)]
 	b.count++
 }
 
@@ -88,7 +89,7 @@ func (b *Builder) AppendBatch(src Batch) error {
 func (b *Builder) Records() int { return b.count }
 
 // Size is the number of bytes of the batch as it is now, header included, uncompressed.
-func (b *Builder) Size() int { return BatchHeaderSize + len(b.records) }
+func (b *Builder) Size() int { return max(BatchHeaderSize, len(b.plain)) }
 
 // SizeWith is at least what Size would be after Append with these arguments, and at most
 // some ten bytes more.
@@ -98,10 +99,10 @@ func (b *Builder) SizeWith(key, value []byte, headers []Header) int {
 }
 
 // Reset takes all records out. The builder's memory stays with it.
-func (b *Builder) Reset() { *b = Builder{records: b.records[:0]} }
+func (b *Builder) Reset() { *b = Builder{plain: b.plain[:0]} }
 
-// Seal encodes the records as a batch without a producer, at base offset 0, in an
-// offset that Log.Stage gives it. The batch is appended to dst and returned alone, without
+// Seal encodes the records as a batch without a producer, at base offset 0
+// until Log.Stage gives it another. The batch is appended to dst and returned alone, without
 // the bytes of dst before it; it shares dst's memory if that was enough.
 // Seal does not change the builder and keeps nothing of dst.
 //
@@ -110,28 +111,49 @@ func (b *Builder) Reset() { *b = Builder{records: b.records[:0]} }
 // It fails without records, with ErrUnsupportedCodec for a codec that is not Kafka's,
 // and with ErrRecordTooLarge for more than a reader would take: MaxDecompressedBytes, or
 // 1,048,576 headers in a record.
-func (b *Builder) Seal(dst []byte, codec Codec) (Batch, error) { return b.seal(dst, codec, false) }
+func (b *Builder) Seal(dst []byte, codec Codec) (Batch, error) {
+	batch, _, err := b.seal(dst, codec, false, false)
+	return batch, err
+}
 
 // SealAs is Seal that compresses the records even if they become larger by it.
-func (b *Builder) SealAs(dst []byte, codec Codec) (Batch, error) { return b.seal(dst, codec, true) }
+func (b *Builder) SealAs(dst []byte, codec Codec) (Batch, error) {
+	batch, _, err := b.seal(dst, codec, true, false)
+	return batch, err
+}
 
-func (b *Builder) seal(dst []byte, codec Codec, always bool) (Batch, error) {
+// SealOwn is Seal, or with always SealAs, that does not copy what is not compressed: then own is true,
+// and the batch lies in the builder's memory, which nothing but Reset may touch, once the
+// batch is done with.
+func (b *Builder) SealOwn(dst []byte, codec Codec, always bool) (batch Batch, own bool, err error) {
+	return b.seal(dst, codec, always, true)
+}
+
+func (b *Builder) seal(dst []byte, codec Codec, always, own bool) (Batch, bool, error) {
 	if b.count == 0 {
-		return nil, errNoRecords
+		return nil, false, errNoRecords
 	}
-	if b.tooLarge || len(b.records) > MaxDecompressedBytes {
-		return nil, fmt.Errorf("%w: batch of %d records, %d bytes", ErrRecordTooLarge, b.count, b.Size())
+	if b.tooLarge || len(b.plain)-BatchHeaderSize > MaxDecompressedBytes {
+		return nil, false, fmt.Errorf("%w: batch of %d records, %d bytes", ErrRecordTooLarge, b.count, b.Size())
 	}
 	start := len(dst)
-	dst = slices.Grow(dst, BatchHeaderSize)
-	body := start + BatchHeaderSize
-	out, err := compress(dst[:body], b.records, codec)
-	if err != nil {
-		return nil, err
+	out := dst
+	if codec != CodecNone {
+		out = slices.Grow(out, BatchHeaderSize)
+		var err error
+		if out, err = compress(out[:start+BatchHeaderSize], b.plain[BatchHeaderSize:], codec); err != nil {
+			return nil, false, err
+		}
+		if !always && len(out)-start >= len(b.plain) {
+			codec, out = CodecNone, out[:start]
+		}
 	}
-	if !always && len(out)-body >= len(b.records) {
-		codec = CodecNone
-		out = append(out[:body], b.records...)
+	own = own && codec == CodecNone
+	switch {
+	case own:
+		out, start = b.plain, 0
+	case codec == CodecNone:
+		out = append(out, b.plain...)
 	}
 	batch := Batch(out[start:])
 	batch.putHeader(codec, b.baseTime, b.maxTime, b.count)
@@ -139,7 +161,7 @@ func (b *Builder) seal(dst []byte, codec Codec, always bool) (Batch, error) {
 		batch[posAttributes+1] |= attrDeleteHorizon
 		batch.putCRC()
 	}
-	return batch, nil
+	return batch, own, nil
 }
 
 // HorizonBytes is the most that a delete horizon adds to the encoded size of a record: far from
@@ -149,8 +171,8 @@ const HorizonBytes = maxVarintSize - 1
 // withHorizon returns a builder of the same records, which uses memory of its own, with a
 // delete horizon.
 func (b *Builder) withHorizon(ms int64) (*Builder, error) {
-	h := &Builder{records: make([]byte, 0, len(b.records)+HorizonBytes*b.count), baseTime: ms, horizon: true, tooLarge: b.tooLarge}
-	r := RecordReader{records: b.records, left: b.count, last: math.MaxInt32, baseTime: b.baseTime}
+	h := &Builder{plain: make([]byte, 0, len(b.plain)+HorizonBytes*b.count), baseTime: ms, horizon: true, tooLarge: b.tooLarge}
+	r := RecordReader{records: b.plain[BatchHeaderSize:], left: b.count, last: math.MaxInt32, baseTime: b.baseTime}
 	var rec Record
 	for {
 		more, err := r.Next(&rec)

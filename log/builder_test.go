@@ -92,7 +92,7 @@ func TestSealRefuses(t *testing.T) {
 	if _, err := b.Seal(nil, CodecNone); !errors.Is(err, ErrRecordTooLarge) {
 		t.Errorf("too many headers: %v", err)
 	}
-	b = Builder{count: 1, records: make([]byte, MaxDecompressedBytes+1)}
+	b = Builder{count: 1, plain: make([]byte, BatchHeaderSize+MaxDecompressedBytes+1)}
 	if _, err := b.Seal(nil, CodecZstd); !errors.Is(err, ErrRecordTooLarge) {
 		t.Errorf("a batch that no reader would take: %v", err)
 	}
@@ -104,6 +104,45 @@ func TestSealRefuses(t *testing.T) {
 	}
 	if got := mustRead(t, e); len(got[0].Headers) != maxHeaders {
 		t.Errorf("%d headers", len(got[0].Headers))
+	}
+}
+
+// A batch that is not compressed stays in the builder's memory when it may, and is the same as a copy.
+func TestSealOwn(t *testing.T) {
+	for _, c := range []struct {
+		codec  Codec
+		value  []byte
+		always bool
+		own    bool
+	}{
+		{CodecNone, bytes.Repeat([]byte("a"), 2000), false, true},
+		{CodecNone, bytes.Repeat([]byte("a"), 2000), true, true},
+		{CodecSnappy, bytes.Repeat([]byte("a"), 2000), false, false},
+		{CodecSnappy, []byte("short"), false, true},
+		{CodecSnappy, []byte("short"), true, false},
+	} {
+		var b Builder
+		b.Append(1, []byte("k"), c.value, nil)
+		seal := b.Seal
+		if c.always {
+			seal = b.SealAs
+		}
+		want, err := seal(nil, c.codec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, own, err := b.SealOwn([]byte("before"), c.codec, c.always)
+		if err != nil || own != c.own || !bytes.Equal(got, want) {
+			t.Errorf("%s, always %t: own is %t, error %v, %d bytes, want %d", c.codec, c.always, own, err, len(got), len(want))
+		}
+		if own != (&got[0] == &b.plain[0]) {
+			t.Errorf("%s, always %t: own is %t", c.codec, c.always, own)
+		}
+		b.Reset()
+		b.Append(1, []byte("k"), c.value, nil)
+		if again, err := seal(nil, c.codec); err != nil || !bytes.Equal(again, want) {
+			t.Errorf("%s, always %t: the builder makes something else afterwards, error %v", c.codec, c.always, err)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func payloads() map[string][]byte {
 	text, _ := jsonRecords()
 	return map[string][]byte{
 		"nothing": {}, "a byte": {0}, "block": noise[:1<<16], "block and a byte": noise[:1<<16+1],
-		"noise": noise, "json": text.records, "zeros": make([]byte, 3<<20),
+		"noise": noise, "json": text.plain[BatchHeaderSize:], "zeros": make([]byte, 3<<20),
 	}
 }
 
@@ -73,7 +73,7 @@ func TestUnknownCodec(t *testing.T) {
 // TestDecompressGarbage has every codec refuse what is cut, or is not of its kind at all.
 func TestDecompressGarbage(t *testing.T) {
 	text, _ := jsonRecords()
-	src := text.records[:3000]
+	src := text.plain[BatchHeaderSize:][:3000]
 	for _, codec := range codecs[1:] {
 		packed, err := compress(nil, src, codec)
 		if err != nil {
@@ -97,7 +97,7 @@ func TestDecompressGarbage(t *testing.T) {
 // TestForeignFrames reads what other writers of the same formats make.
 func TestForeignFrames(t *testing.T) {
 	text, _ := jsonRecords()
-	want := bytes.Repeat(text.records, 5)
+	want := bytes.Repeat(text.plain[BatchHeaderSize:], 5)
 	var frames []struct {
 		name  string
 		codec Codec
@@ -293,7 +293,7 @@ func TestBatchBomb(t *testing.T) {
 // TestCodecsConcurrently shares the pools among goroutines, for the race detector.
 func TestCodecsConcurrently(t *testing.T) {
 	text, _ := jsonRecords()
-	want := text.records[:10_000]
+	want := text.plain[BatchHeaderSize:][:10_000]
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
