@@ -23,11 +23,10 @@ func (o *OS) space(dir string) (free, total int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	var st unix.Statfs_t
 	for {
-		err := unix.Fstatfs(int(d.Fd()), &st)
+		free, total, err := statfs(int(d.Fd()))
 		if err == nil {
-			return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
+			return free, total, nil
 		}
 		if !errors.Is(err, unix.EINTR) {
 			return 0, 0, &fs.PathError{Op: "fstatfs", Path: dir, Err: err}
