@@ -119,7 +119,7 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 			groups.Close()
 		}
 		committer.Close()
-		return nil, fmt.Errorf("samsa: open %s: %w", dir, errors.Join(err, st.Close()))
+		return nil, fmt.Errorf("samsa: open %s: %w", dir, store.Join(err, st.Close()))
 	}
 	b := &Broker{
 		dir:       dir,
@@ -286,7 +286,7 @@ func (b *Broker) end(began time.Time, late error) {
 	b.groups.Close()
 	b.catalogue.Close(ErrClosed)
 	b.committer.Close()
-	if err := errors.Join(late, b.st.Close()); err != nil {
+	if err := store.Join(late, b.st.Close()); err != nil {
 		b.err = fmt.Errorf("samsa: close: %w", err)
 	} else {
 		b.logger.Info("broker closed", zap.String("data", b.where()), zap.Duration("took", time.Since(began)))

@@ -3,12 +3,13 @@ package samsa
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/samsa-go/samsa/internal/store"
 )
 
 // closeLimit is how long Close waits for functions of the program's, as Kafka's
@@ -61,7 +62,7 @@ func shutAll(ctx context.Context, then func(late error) error, clients ...client
 			errs = append(errs, fmt.Errorf("%w: %s has not ended, nor returned from what it calls of the program's: %w", ErrCutOff, c.describe(), ctx.Err()))
 		}
 	}
-	err := then(errors.Join(errs...))
+	err := then(store.Join(errs...))
 	select {
 	case p := <-panics:
 		panic(p)

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention"
 	"github.com/samsa-go/samsa/topic"
@@ -147,7 +148,7 @@ func (k *compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 		errs = append(errs, k.expireProducers(ctx))
 	}
 	k.note(full, done.Removed)
-	err := errors.Join(errs...)
+	err := store.Join(errs...)
 	if err != nil {
 		seen = k.b.committer.Stats().Bytes // they wait for a sweep that is made, not for one that succeeds
 	}
@@ -273,7 +274,7 @@ func (j *sweepJob) plan(ctx context.Context) error {
 			break
 		}
 	}
-	return errors.Join(err, ctx.Err())
+	return store.Join(err, ctx.Err())
 }
 
 // compact removes superseded records from the partitions of those topics that are compacted.

@@ -2,10 +2,10 @@ package samsa
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention"
 )
@@ -76,5 +76,5 @@ func (k *compactor) stats(ctx context.Context, p *partition.Partition) (Partitio
 	if p.Err() != nil {
 		err = nil // deleted meanwhile
 	}
-	return pr, errors.Join(err, ctx.Err())
+	return pr, store.Join(err, ctx.Err())
 }

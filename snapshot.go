@@ -2,7 +2,6 @@ package samsa
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -79,7 +78,7 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options) (*Broke
 func restoreMemory(ctx context.Context, r io.Reader, opts Options) (*Broker, error) {
 	st := store.OpenMemory()
 	if err := store.ReadStream(ctx, r, st); err != nil {
-		return nil, fmt.Errorf("samsa: restore: %w", errors.Join(err, st.Close()))
+		return nil, fmt.Errorf("samsa: restore: %w", store.Join(err, st.Close()))
 	}
 	b, err := openOn(time.Now(), st, "", opts)
 	if err != nil {

@@ -2,7 +2,6 @@ package partition
 
 import (
 	"context"
-	"errors"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
@@ -53,7 +52,7 @@ func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
 			break
 		}
 	}
-	return done, errors.Join(err, e.Wait())
+	return done, store.Join(err, e.Wait())
 }
 
 // moveStarts stores new log starts and then makes them visible.

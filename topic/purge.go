@@ -3,7 +3,6 @@ package topic
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/samsa-go/samsa/internal/store"
@@ -82,5 +81,5 @@ func (c *Catalogue) erase(ctx context.Context, done *partition.Erased, ranges ..
 			break
 		}
 	}
-	return errors.Join(err, e.Wait())
+	return store.Join(err, e.Wait())
 }

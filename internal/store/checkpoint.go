@@ -258,7 +258,7 @@ func (s *diskStore) writeTables(c cursor, spares bool, keep func(*item) (bool, e
 		return infos, nil
 	}
 	for _, n := range created {
-		err = errors.Join(err, s.space.removeTable(n))
+		err = Join(err, s.space.removeTable(n))
 	}
 	return nil, err
 }
@@ -323,7 +323,7 @@ func (s *diskStore) exchange(m *manifest, runs []*run, infos []tableInfo, edit f
 	if err := s.record(m); err != nil {
 		if errors.Is(err, ErrDiskFull) {
 			for _, i := range infos {
-				err = errors.Join(err, s.space.removeTable(i.number))
+				err = Join(err, s.space.removeTable(i.number))
 			}
 		}
 		return err

@@ -45,5 +45,5 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(fs.SyncDir("."), fs.Close())
+	return Join(fs.SyncDir("."), fs.Close())
 }

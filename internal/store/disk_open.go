@@ -183,7 +183,7 @@ func (s *diskStore) writeAgain(r *replay) error {
 		return err
 	}
 	if err := s.moveTail(r.tail, file); err != nil {
-		return errors.Join(err, file.file.Close())
+		return Join(err, file.file.Close())
 	}
 	if err := l.open(file, first); err != nil {
 		return err

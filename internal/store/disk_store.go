@@ -82,7 +82,7 @@ func openDisk(fs vfs.FS, dir string, opts Options) (*diskStore, error) {
 	s.change(func(*version) {})
 	s.tending.do, s.merging.do = s.tend, s.mergeDue
 	if err := s.open(); err != nil {
-		return nil, errors.Join(err, s.shut())
+		return nil, Join(err, s.shut())
 	}
 	return s, nil
 }
@@ -400,7 +400,7 @@ func (s *diskStore) Size() (int64, error) {
 func (s *diskStore) Close() error {
 	s.once.Do(func() {
 		s.gate.shut()
-		s.end = s.wrap("close", errors.Join(s.finish(), s.shut()))
+		s.end = s.wrap("close", Join(s.finish(), s.shut()))
 	})
 	return s.end
 }
@@ -442,5 +442,5 @@ func (s *diskStore) shut() error {
 	for _, c := range s.ground {
 		errs = append(errs, c.Close())
 	}
-	return errors.Join(errs...)
+	return Join(errs...)
 }

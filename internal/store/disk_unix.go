@@ -27,7 +27,7 @@ func lockDir(dir string) (io.Closer, error) {
 	} else {
 		err = fmt.Errorf("lock: %w", err)
 	}
-	return nil, errors.Join(err, d.Close())
+	return nil, Join(err, d.Close())
 }
 
 // checkWritable returns the reason why nothing can be created in dir, if there is one.

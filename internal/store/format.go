@@ -91,7 +91,7 @@ func writeFormat(dir string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(f, "%s%d\n", formatPrefix, FormatVersion)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(temp, filepath.Join(dir, formatName)); err != nil {

@@ -74,7 +74,7 @@ func (s *manifests) read() (*manifest, error) {
 			newest = m
 		}
 	}
-	s.flaw = errors.Join(flaws[:]...)
+	s.flaw = Join(flaws[:]...)
 	if newest == nil {
 		return nil, s.checkUnused()
 	}
@@ -99,7 +99,7 @@ func (s *manifests) load(i int) (*manifest, error) {
 	if err == nil {
 		_, err = file.ReadAt(b, 0)
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err = Join(err, file.Close()); err != nil {
 		return nil, err
 	}
 	s.sizes[i] = size
@@ -182,7 +182,7 @@ func (s *manifests) reserve(n int64) (next [2]int64, err error) {
 			err = fmt.Errorf("allocate %s: %w", s.nextPath(i), full(err))
 			for i := range next {
 				if next[i] > 0 {
-					err = errors.Join(err, s.fs.Remove(s.nextPath(i)))
+					err = Join(err, s.fs.Remove(s.nextPath(i)))
 				}
 			}
 			return next, err
@@ -205,7 +205,7 @@ func (s *manifests) put(i int, next int64, b []byte) error {
 	if err = file.WriteAt(0, b); err == nil {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil || next == 0 {
+	if err = Join(err, file.Close()); err != nil || next == 0 {
 		return err
 	}
 	if err := s.fs.Rename(name, s.path(i)); err != nil {

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -140,7 +139,7 @@ func (s *memoryStore) Sync() error {
 }
 
 func (s *memoryStore) Reclaim(ctx context.Context) error {
-	return errors.Join(s.alive(), ctx.Err())
+	return Join(s.alive(), ctx.Err())
 }
 
 func (s *memoryStore) Size() (int64, error) { return 0, s.alive() }

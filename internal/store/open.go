@@ -36,7 +36,7 @@ func open(dir string, opts Options) (*diskStore, error) {
 	}
 	s, err := openLocked(dir, opts)
 	if err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, Join(err, lock.Close())
 	}
 	s.ground = append(s.ground, lock)
 	return s, nil
@@ -56,7 +56,7 @@ func openLocked(dir string, opts Options) (*diskStore, error) {
 	}
 	s, err := openDisk(fs, dir, opts)
 	if err != nil {
-		return nil, errors.Join(err, fs.Close())
+		return nil, Join(err, fs.Close())
 	}
 	s.ground = append(s.ground, fs)
 	return s, nil

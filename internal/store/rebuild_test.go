@@ -103,7 +103,7 @@ func TestRebuildIsNoted(t *testing.T) {
 	noted(false, Options{}, nil)
 }
 
-// Who does not find what belongs to the index is told what to do.
+// Who does not find what belongs to the index is told what to do, on one line.
 func TestErrorsNameRebuild(t *testing.T) {
 	for _, gone := range [][]string{{"index/*"}, {"MANIFEST.0", "MANIFEST.1"}} {
 		l := newLife(t, 1)
@@ -131,7 +131,7 @@ func TestErrorsNameRebuild(t *testing.T) {
 				}
 			}
 		}
-		if _, err := openDisk(l.disk, ".", l.opts); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "RebuildIndex") {
+		if _, err := openDisk(l.disk, ".", l.opts); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "RebuildIndex") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("without %v: %v", gone, err)
 		}
 	}

@@ -460,7 +460,7 @@ func (r *replay) checkUnbegun(f *replayedFile) error {
 
 // drop removes a file that does not count.
 func (r *replay) drop(f *replayedFile) error {
-	return errors.Join(f.file.Close(), r.fs.Remove(path.Join(r.dir, valueFileName(f.number))))
+	return Join(f.file.Close(), r.fs.Remove(path.Join(r.dir, valueFileName(f.number))))
 }
 
 func allZero(b []byte) bool {

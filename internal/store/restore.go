@@ -38,7 +38,7 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options, check f
 	if err == nil {
 		err = named(put(data, dir))
 	}
-	if err = errors.Join(err, named(os.RemoveAll(temp))); err != nil {
+	if err = Join(err, named(os.RemoveAll(temp))); err != nil {
 		return fmt.Errorf("store %s: %w", dir, err)
 	}
 	return nil
@@ -68,7 +68,7 @@ func restoreInto(ctx context.Context, dir string, r io.Reader, opts Options) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(ReadStream(ctx, r, st), st.Close())
+	return Join(ReadStream(ctx, r, st), st.Close())
 }
 
 // put moves the directory data to dir, where there is nothing, or an empty directory.

@@ -66,7 +66,7 @@ func (p *space) found(r *replay) error {
 			errs = append(errs, p.discard(f))
 		}
 	}
-	return errors.Join(errs...)
+	return Join(errs...)
 }
 
 // measure fits what is allocated to the size of the file system.
@@ -132,7 +132,7 @@ func (p *space) takeFile(size int64) (*logFile, error) {
 
 // prepare allocates what is missing.
 func (p *space) prepare() {
-	if err := errors.Join(p.makeReserve(), p.cover(), p.makeSpare(0)); err != nil && !errors.Is(err, vfs.ErrNoSpace) {
+	if err := Join(p.makeReserve(), p.cover(), p.makeSpare(0)); err != nil && !errors.Is(err, vfs.ErrNoSpace) {
 		_ = p.s.fail(err) // which later calls return
 	}
 }
@@ -147,7 +147,7 @@ func (p *space) makeReserve() error {
 		err = p.clean(scrap)
 	}
 	if scrap != nil && (done || err != nil) {
-		return errors.Join(err, p.s.fs.Remove(p.s.files.path(scrap.number)))
+		return Join(err, p.s.fs.Remove(p.s.files.path(scrap.number)))
 	}
 	if done {
 		return nil
@@ -192,7 +192,7 @@ func (p *space) clean(f *logFile) error {
 		}
 	}
 	if err != nil {
-		return errors.Join(err, file.Close())
+		return Join(err, file.Close())
 	}
 	f.file = file
 	return nil
@@ -251,7 +251,7 @@ func (p *space) makeSpare(size int64) error {
 
 // discard removes a file that was never used.
 func (p *space) discard(f *logFile) error {
-	return errors.Join(f.file.Close(), p.s.fs.Remove(p.s.files.path(f.number)))
+	return Join(f.file.Close(), p.s.fs.Remove(p.s.files.path(f.number)))
 }
 
 // check reports that the file system has less free than is to be left. It is asked now and then, and until it has more.
@@ -333,7 +333,7 @@ func (p *space) close() error {
 		errs = append(errs, p.s.fs.Remove(p.sparePath(number)))
 	}
 	p.spare, p.reserve, p.scrap, p.tables.ready = nil, nil, nil, nil
-	return errors.Join(errs...)
+	return Join(errs...)
 }
 
 // Room implements Store.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // The errors of this package. Every error that leaves it wraps exactly one of them, or is the
@@ -62,6 +63,30 @@ func named(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrIO, err)
+}
+
+// Join is errors.Join, and takes one line: an error and what came of it, or of ending what was begun.
+func Join(errs ...error) error {
+	errs = slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
+	switch len(errs) {
+	case 0:
+		return nil
+	case 1:
+		return errs[0]
+	}
+	return joined(errs)
+}
+
+type joined []error
+
+func (j joined) Unwrap() []error { return j }
+
+func (j joined) Error() string {
+	texts := make([]string, len(j))
+	for i, err := range j {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
 }
 
 // Store is an ordered map from keys to values, compared bytewise.

@@ -126,7 +126,7 @@ func ReadStream(ctx context.Context, r io.Reader, st Store) error {
 		if err != nil || block == nil {
 			return err
 		}
-		if err := errors.Join(ctx.Err(), s.restore(block, st)); err != nil {
+		if err := Join(ctx.Err(), s.restore(block, st)); err != nil {
 			return err
 		}
 	}

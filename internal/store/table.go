@@ -85,15 +85,15 @@ func (t *table) load() (*tableContent, error) {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = t.corrupt("the file has less than %d bytes", t.info.size)
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err = Join(err, file.Close()); err != nil {
 		if unmap != nil {
-			err = errors.Join(err, unmap())
+			err = Join(err, unmap())
 		}
 		return nil, fmt.Errorf("map table: %w", err)
 	}
 	b, err := t.check(data)
 	if err != nil {
-		return nil, errors.Join(err, unmap())
+		return nil, Join(err, unmap())
 	}
 	t.unmap = unmap
 	return b, nil

@@ -94,7 +94,7 @@ func (w *tableWriter) write() error {
 	if err = file.WriteAt(0, w.content); err == nil {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err = Join(err, file.Close()); err != nil {
 		return err
 	}
 	w.making.number = number

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -129,7 +128,7 @@ func (l *valueLog) open(file *logFile, first uint64) error {
 	l.rank++
 	header := fileHeader{rank: file.rank, first: first, seed: file.seed}
 	if err := file.file.WriteAt(0, header.append(nil)); err != nil {
-		return errors.Join(err, file.file.Close())
+		return Join(err, file.file.Close())
 	}
 	l.begun(file)
 	l.mu.Lock()

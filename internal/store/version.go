@@ -206,7 +206,7 @@ func (s *diskStore) release(v *version) error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return Join(errs...)
 }
 
 // let is release for those who only read: an error of theirs fails the store. What a snapshot has held
