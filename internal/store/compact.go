@@ -60,10 +60,10 @@ func (s *diskStore) mergeDue() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if errors.Is(err, ErrDiskFull) {
-		s.stuck = err
-	}
 	s.turnLocked()
+	if errors.Is(err, ErrDiskFull) {
+		s.lagging = false // nobody waits for it before it was tried again
+	}
 }
 
 // merge merges runs as long as that is due or, thorough, worth it. stop says why to return before.

@@ -73,7 +73,7 @@ func (s *diskStore) open() error {
 			return err
 		}
 	}
-	s.tending.wake()
+	s.look()
 	return nil
 }
 

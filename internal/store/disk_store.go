@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -64,14 +65,14 @@ type diskStore struct {
 	rounds  int64        // of tend that have ended
 	version *version
 	lagging bool          // the tables need a merge that is not done yet
-	stuck   error         // why the last checkpoint or merge was not made, of ErrDiskFull
-	turned  chan struct{} // closed when one has ended
+	stuck   error         // why the last checkpoint was not made, of ErrDiskFull
+	turned  chan struct{} // closed when a checkpoint or a merge has ended
 	failed  error         // the first error of a write; none is tried after it
 }
 
 // openDisk opens the store that fs holds. Messages name it dir.
 func openDisk(fs vfs.FS, dir string, opts Options) (*diskStore, error) {
-	opts = opts.withDefaults()
+	opts.treeEntries = cmp.Or(opts.treeEntries, treeEntries)
 	s := &diskStore{dir: dir, fs: fs, opts: opts, log: opts.Logger, gate: newGate(), tree: newItemTree(), turned: make(chan struct{})}
 	if s.log == nil {
 		s.log = zap.NewNop()

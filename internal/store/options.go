@@ -1,10 +1,6 @@
 package store
 
-import (
-	"cmp"
-
-	"go.uber.org/zap"
-)
+import "go.uber.org/zap"
 
 const (
 	defaultMinFreeBytes = 64 << 20
@@ -31,15 +27,8 @@ type Options struct {
 
 	fileSize    int64 // least size of a value file; tests have smaller ones than valueFileMin
 	treeEntries int   // see dueLocked; likewise
-	treeBytes   int
 	tableSize   int64
 	boot        [16]byte // what tells this start of the machine from others; Open finds it unless a test has set it
-}
-
-func (o Options) withDefaults() Options {
-	o.treeEntries = cmp.Or(o.treeEntries, treeEntries)
-	o.treeBytes = cmp.Or(o.treeBytes, treeBytes)
-	return o
 }
 
 // storeLimits are the same for every implementation, so that what fits the memory

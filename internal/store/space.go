@@ -367,7 +367,7 @@ func (s *diskStore) room(n int, essential bool) error {
 		return err
 	}
 	if !essential {
-		if stuck != nil && memory >= s.opts.treeBytes {
+		if stuck != nil && memory >= treeBytes {
 			return stuck
 		}
 		if err := s.space.check(size); err != nil {

@@ -21,7 +21,15 @@ const (
 
 // dueLocked reports whether a checkpoint is.
 func (s *diskStore) dueLocked() bool {
-	return s.tree.Len() >= s.opts.treeEntries || s.memory >= s.opts.treeBytes || max(s.grown, s.rolled*s.space.least) >= s.span
+	return s.tree.Len() >= s.opts.treeEntries || s.memory >= treeBytes || max(s.grown, s.rolled*s.space.least) >= s.span
+}
+
+// look has what is due done in the background. What is to stand ready does not wait for the rest: a short session
+// leaves it, too, and a neighbour may take the space.
+func (s *diskStore) look() {
+	s.tending.wake()
+	s.merging.wake()
+	s.space.preparing.wake()
 }
 
 // press has space given back that is not worth it otherwise.
@@ -42,7 +50,7 @@ func (s *diskStore) wait() {
 		if first < 0 {
 			first = s.rounds
 		}
-		over := s.tree.Len() >= 2*s.opts.treeEntries || s.memory >= 2*s.opts.treeBytes || s.grown >= 2*s.span || s.crowded
+		over := s.tree.Len() >= 2*s.opts.treeEntries || s.memory >= 2*treeBytes || s.grown >= 2*s.span || s.crowded
 		over = over && s.rounds < first+2
 		lagging, turned := s.lagging, s.turned
 		stop := !over && !lagging || s.stuck != nil || s.failed != nil
@@ -83,9 +91,7 @@ func (s *diskStore) tend() {
 		err = s.checkpoint()
 	}
 	if err == nil && pressed {
-		if err = s.space.trim(); err != nil {
-			err = s.fail(err)
-		}
+		err = s.fail(s.space.trim())
 	}
 	if err == nil {
 		err = s.giveBack(pressed, s.tending.stopping)
@@ -136,7 +142,7 @@ func (s *diskStore) reclaim(ctx context.Context) error {
 	if err := s.checkpoint(); err != nil {
 		return err
 	}
-	defer s.tending.wake()
+	defer s.look()
 	return s.giveBack(true, ctx.Err)
 }
 
