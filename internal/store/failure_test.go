@@ -123,8 +123,8 @@ func TestDirectoryReplaced(t *testing.T) {
 	}
 }
 
-// The store's directory, or a part of it, is removed: when there is no next file the store fails, what is
-// open is read still, and Close returns.
+// The store's directory, or a part of it, is removed: nothing is synced into a file that is gone, and when there is no
+// next file the store fails. What is open is read still, and Close returns.
 func TestDirectoryRemoved(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("files are open there")
@@ -138,6 +138,13 @@ func TestDirectoryRemoved(t *testing.T) {
 			set(t, s, "a", "1", "b", large)
 			if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
 				t.Fatal(err)
+			}
+			if part != indexName {
+				var b Batch
+				b.Set([]byte("c"), []byte("3"))
+				if err := Join(tryCommit(s, &b), s.Sync()); !errors.Is(err, ErrFailed) || !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("synced: got error %v", err)
+				}
 			}
 			if err := commitUntilError(t, s); !errors.Is(err, ErrFailed) || !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("got error %v", err)

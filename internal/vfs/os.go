@@ -15,13 +15,13 @@ import (
 // OS is a directory of the operating system. Names are relative to it: one that leads out of it, by
 // ".." or a symbolic link, is an error. The directory is held and not its path. When it is renamed
 // everything goes on in it, and what takes its old name is left alone. When it is removed, what is
-// open goes on, and to create a file is fs.ErrNotExist. (Where the system has no openat, as js and
+// open is read and written still; to create or sync a file, or to ask for space, is fs.ErrNotExist. (Where the system has no openat, as js and
 // plan9, it is the path after all.)
 type OS struct {
 	root *os.Root
 
-	mu   sync.Mutex          // guards what follows
-	dirs map[string]*os.File // that Space was asked about, where that needs a handle
+	mu   sync.Mutex        // guards what follows
+	dirs map[string]osFile // that Space was asked about, where that needs a handle
 }
 
 // OpenOS opens the directory dir, which must be there. The caller closes it.
@@ -30,7 +30,7 @@ func OpenOS(dir string) (*OS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &OS{root: root, dirs: map[string]*os.File{}}, nil
+	return &OS{root: root, dirs: map[string]osFile{}}, nil
 }
 
 // Close closes the directory. All other calls fail with fs.ErrClosed from then on, or do nothing. Files that
@@ -55,7 +55,7 @@ func (o *OS) Create(name string, size int64) (File, error) {
 	if err := allocate(f, size); err != nil {
 		return nil, errors.Join(osError(err), f.Close(), o.root.Remove(name))
 	}
-	return osFile{f}, nil
+	return newOSFile(f), nil
 }
 
 // Open implements FS.
@@ -64,7 +64,7 @@ func (o *OS) Open(name string) (File, error) {
 	if err != nil {
 		return nil, osError(err)
 	}
-	return osFile{f}, nil
+	return newOSFile(f), nil
 }
 
 // Remove implements FS.
@@ -104,7 +104,20 @@ func (o *OS) SyncDir(dir string) error { return osError(syncDir(o.root, dir)) }
 // Space implements FS.
 func (o *OS) Space(dir string) (free, total int64, err error) { return o.space(path.Clean(dir)) }
 
-type osFile struct{ f *os.File }
+type osFile struct {
+	f      *os.File
+	linked bool // the system counts its links; some file systems do not
+}
+
+func newOSFile(f *os.File) osFile { return osFile{f, checkLinked(f) == nil} }
+
+// check is fs.ErrNotExist for a file or directory that was removed.
+func (f osFile) check() error {
+	if !f.linked {
+		return nil
+	}
+	return checkLinked(f.f)
+}
 
 func (f osFile) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
 
@@ -112,7 +125,12 @@ func (f osFile) WriteAt(off int64, buffers ...[]byte) error {
 	return osError(writeAt(f.f, off, buffers))
 }
 
-func (f osFile) Sync() error { return osError(syncFile(f.f)) }
+func (f osFile) Sync() error {
+	if err := syncFile(f.f); err != nil {
+		return osError(err)
+	}
+	return f.check()
+}
 
 func (f osFile) Map(size int64) (data []byte, unmap func() error, err error) {
 	length, err := f.Size()

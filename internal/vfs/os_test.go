@@ -98,7 +98,7 @@ func TestRenamedDirectory(t *testing.T) {
 }
 
 // In a directory that is removed nothing is created, even when there is one of its name again. What is
-// open goes on.
+// open is read and written still, and not synced.
 func TestRemovedDirectory(t *testing.T) {
 	if runtime.GOOS == "windows" || runtime.GOOS == "js" || runtime.GOOS == "plan9" {
 		t.Skip("a directory that is open stays where it is, or is its path")
@@ -109,6 +109,9 @@ func TestRemovedDirectory(t *testing.T) {
 	}
 	fsys := openOS(t, dir)
 	f := write(t, fsys, "a", "mine")
+	if _, _, err := fsys.Space("."); err != nil {
+		t.Fatal(err)
+	}
 	for _, again := range []bool{false, true} {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
@@ -124,8 +127,14 @@ func TestRemovedDirectory(t *testing.T) {
 			}
 		}
 	}
-	if err := errors.Join(f.WriteAt(0, []byte("ours")), f.Sync()); err != nil {
+	if err := f.WriteAt(0, []byte("ours")); err != nil {
 		t.Fatal(err)
+	}
+	_, _, err := fsys.Space(".")
+	for what, err := range map[string]error{"space": err, "sync": f.Sync()} {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v, want fs.ErrNotExist", what, err)
+		}
 	}
 	if got := string(content(t, f)); got != "ours" {
 		t.Errorf("it holds %q", got)

@@ -23,8 +23,11 @@ func (o *OS) space(dir string) (free, total int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
+	if err := d.check(); err != nil {
+		return 0, 0, err
+	}
 	for {
-		free, total, err := statfs(int(d.Fd()))
+		free, total, err := statfs(int(d.f.Fd()))
 		if err == nil {
 			return free, total, nil
 		}
@@ -34,17 +37,31 @@ func (o *OS) space(dir string) (free, total int64, err error) {
 	}
 }
 
+// checkLinked is fs.ErrNotExist for a file or directory without a link.
+func checkLinked(f *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return &fs.PathError{Op: "fstat", Path: f.Name(), Err: err}
+	}
+	if st.Nlink == 0 {
+		return &fs.PathError{Op: "sync", Path: f.Name(), Err: unix.ENOENT}
+	}
+	return nil
+}
+
 // kept returns a handle of dir, which stays open: who has no handles left can still ask for space.
 // o.mu is held.
-func (o *OS) kept(dir string) (*os.File, error) {
-	if d := o.dirs[dir]; d != nil {
+func (o *OS) kept(dir string) (osFile, error) {
+	if d, ok := o.dirs[dir]; ok {
 		return d, nil
 	}
-	d, err := o.root.Open(dir)
-	if err == nil {
-		o.dirs[dir] = d
+	f, err := o.root.Open(dir)
+	if err != nil {
+		return osFile{}, err
 	}
-	return d, err
+	d := newOSFile(f)
+	o.dirs[dir] = d
+	return d, nil
 }
 
 // mapFile maps where addresses are plenty.

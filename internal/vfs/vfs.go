@@ -36,7 +36,8 @@ type FS interface {
 	// SyncDir makes the entries of a directory durable.
 	SyncDir(dir string) error
 	// Space returns how many bytes may still be allocated below dir, and how many the file system
-	// has in all. Where the system does not tell, both are 0.
+	// has in all. Where the system does not tell, both are 0. A directory that
+	// was removed is fs.ErrNotExist, where the system tells.
 	Space(dir string) (free, total int64, err error)
 }
 
@@ -49,7 +50,8 @@ type File interface {
 	WriteAt(off int64, buffers ...[]byte) error
 	// Sync makes the content of the file and its size durable. After an error nothing is known
 	// of what was written since the last Sync that succeeded: a page may read well until the
-	// machine starts again, and be lost then.
+	// machine starts again, and be lost then. A file that was removed is fs.ErrNotExist, where the system
+	// tells: nobody will find what is in it.
 	Sync() error
 	// Map returns the first size bytes of the file for reading. They are shared with the file where
 	// the system allows that, and a copy elsewhere: later writes to them may be seen or not. When

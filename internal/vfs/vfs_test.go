@@ -196,3 +196,20 @@ func TestMapOfClosedFile(t *testing.T) {
 		}
 	})
 }
+
+// What was removed is not synced.
+func TestRemovedIsNotSynced(t *testing.T) {
+	both(t, func(t *testing.T, fsys vfs.FS) {
+		f := must(fsys.Create("a", 10))(t)
+		defer func() { _ = f.Close() }()
+		if err := errors.Join(f.Sync(), fsys.Rename("a", "b"), f.Sync()); err != nil {
+			t.Fatal(err)
+		}
+		if err := fsys.Remove("b"); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Sync(); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v", err)
+		}
+	})
+}

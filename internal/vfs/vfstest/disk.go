@@ -346,7 +346,12 @@ func (h *handle) Sync() error {
 	defer h.d.mu.Unlock()
 	h.durable = h.now.clone()
 	h.writes = nil
-	return nil
+	for _, f := range h.d.names {
+		if f == h.inode {
+			return nil
+		}
+	}
+	return &fs.PathError{Op: "sync", Path: h.name, Err: fs.ErrNotExist}
 }
 
 // Map implements vfs.File. The bytes are a copy, and others once it is unmapped.
