@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"testing"
 
@@ -48,6 +49,99 @@ func TestRebuild(t *testing.T) {
 	}
 }
 
+// rebuildCuts is which calls of a rebuild the power is cut at in TestRebuildSurvives: each n-th. REBUILD_CUTS=1 has them all.
+func rebuildCuts() int { return long("REBUILD_CUTS", 7) }
+
+// The process is killed or the power cut in the middle of a rebuild, at any of its calls. The rebuild after it finds what
+// was there all the same, and so does an open without one, if it is not told that the index is not whole.
+func TestRebuildSurvives(t *testing.T) {
+	for seed := range uint64(16) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			l := newLife(t, seed)
+			l.open()
+			for range 60 {
+				l.act()
+			}
+			quiet(l.store)
+			left := l.disk.Clone() // a kill
+			if err := l.store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			l.forget()
+			if seed%3 > 0 {
+				left, l.synced = l.disk, l.done
+			}
+			l.disk = left
+			l.spoil()
+			for at := 1 + int(seed)%rebuildCuts(); l.cutRebuild(left, at); at += rebuildCuts() {
+			}
+		})
+	}
+}
+
+// cutRebuild rebuilds the index of a copy of left, which dies at one of the calls, and looks at what is there then. It
+// returns false when there were not so many.
+func (l *life) cutRebuild(left *vfstest.Disk, at int) bool {
+	t := l.t
+	t.Helper()
+	was := *l
+	defer func() { *l = was }()
+	l.disk = left.Clone()
+	var died *vfstest.Disk
+	power, seed, least := l.r.IntN(3) > 0, l.r.Uint64(), l.done
+	if power {
+		least = l.synced
+	}
+	l.disk.Before(func(c vfstest.Call) error {
+		switch {
+		case c.N != at:
+		case power:
+			died = l.disk.Cut(seed)
+		default:
+			died = l.disk.Clone()
+		}
+		return nil
+	})
+	l.opts.Rebuild = true
+	l.open()
+	l.disk.Before(nil)
+	if err := l.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if died == nil {
+		return false
+	}
+	if power && l.opts.boot != [16]byte{} {
+		l.opts.boot[1]++
+	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("died at call %d, power %t", at, power)
+		}
+	}()
+	l.disk, l.opts.Rebuild = died.Clone(), false
+	if s, err := openDisk(l.disk, ".", l.opts); err == nil {
+		l.store = s
+		if _, err := contentOf(s); err == nil {
+			l.check(least)
+		} else if !errors.Is(err, ErrIndex) {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil && !errors.Is(err, ErrIndex) {
+			t.Fatal(err)
+		}
+	} else if !errors.Is(err, ErrIndex) {
+		t.Fatal(err)
+	}
+	l.disk, l.opts.Rebuild = died, true
+	l.open()
+	l.check(least)
+	if err := l.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
 // spoil takes something of the index away: tables, slots of the manifest, or bytes of them. Where it
 // takes too much, the store does not open otherwise.
 func (l *life) spoil() {
@@ -64,13 +158,13 @@ func (l *life) spoil() {
 		names = append(names, indexName+"/"+i.Name)
 	}
 	gone := l.r.IntN(2) == 0
-	for _, name := range names {
+	for _, name := range names { // the power does not bring them back
 		if gone {
-			err = l.disk.Remove(name)
+			err = errors.Join(l.disk.Remove(name), l.disk.SyncDir(path.Dir(name)))
 		} else if f, openErr := l.disk.Open(name); openErr != nil {
 			err = openErr
 		} else {
-			err = errors.Join(f.WriteAt(0, []byte("spoilt")), f.Close())
+			err = errors.Join(f.WriteAt(0, []byte("spoilt")), f.Sync(), f.Close())
 		}
 		if err != nil {
 			l.t.Fatal(err)
