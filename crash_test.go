@@ -76,7 +76,7 @@ func crash(t *testing.T, acks samsa.Acks, rounds int) {
 
 // killWhen starts a child, kills it as soon as the lines that it has written are enough, and
 // returns all lines it had written. enough is asked before the first line too, with "".
-func killWhen(t *testing.T, child string, enough func(line string) bool, args ...string) []string {
+func killWhen(t testing.TB, child string, enough func(line string) bool, args ...string) []string {
 	t.Helper()
 	cmd, stderr := childCommand(t, child, args...)
 	out, err := cmd.StdoutPipe()

@@ -122,8 +122,8 @@ func (p *Producer) judge(b *batch) {
 }
 
 func (pr *promised) keep(b *batch) {
-	r := &pr.record
-	r.Partition = b.lane.partition.TopicPartition().Partition
+	tp := b.lane.partition.TopicPartition()
+	r := Record{Topic: tp.Topic, Partition: tp.Partition, Key: pr.key, Value: pr.value, Headers: pr.headers}
 	if b.err == nil {
 		a := &b.tx.Appends[0]
 		if a.AppendTime >= 0 {
@@ -132,13 +132,13 @@ func (pr *promised) keep(b *batch) {
 		r.Offset = a.BaseOffset + int64(pr.n)
 	}
 	r.Timestamp = time.UnixMilli(pr.ms)
-	pr.promise(*r, b.err)
+	pr.promise(r, b.err)
 }
 
 // release keeps the memory of b for another batch.
 func (b *batch) release() {
 	pool := &b.lane.p.batches
-	b.returnBuilder()
+	b.builder.Reset()
 	clear(b.promises)
 	b.promises = b.promises[:0]
 	b.tx.Reset()

@@ -35,15 +35,14 @@ type lane struct {
 // batch is the records of one future stored batch.
 type batch struct {
 	lane     *lane
-	builder  *log.Builder // nil once what was built is somewhere else: it serves another batch then
+	builder  log.Builder
 	records  int
 	promises []promised
 	bytes    int // that it takes of the buffer
 	hurry    bool
 	sealed   bool // may be submitted
 	linger   *time.Timer
-	content  log.Batch // once sealed
-	memory   []byte    // for content, unless that is the builder's
+	content  log.Batch // once sealed, in the builder's memory
 	tx       partition.Tx
 	err      error
 	done     chan struct{} // closed after the promises; nil while nobody waits
@@ -51,11 +50,15 @@ type batch struct {
 
 // promised is a record that somebody wants to hear of: the n-th of its batch.
 type promised struct {
-	record  Record
-	n       int
-	ms      int64
-	promise Promise
+	key, value []byte
+	headers    []Header
+	n          int
+	ms         int64
+	promise    Promise
 }
+
+// promisedBytes is how much memory a promised takes.
+const promisedBytes = 96
 
 // newBatch returns an empty batch.
 func (l *lane) newBatch() *batch {
@@ -64,17 +67,14 @@ func (l *lane) newBatch() *batch {
 		b = new(batch)
 	}
 	b.lane = l
-	b.builder, _ = l.p.builders.Get().(*log.Builder)
-	if b.builder == nil {
-		b.builder = new(log.Builder)
-	}
 	b.builder.Grow(l.bytes)
 	b.promises = slices.Grow(b.promises, l.promises)
 	return b
 }
 
-// addLocked puts r into the filling batch, which it completes or begins as needed.
-func (l *lane) addLocked(r *Record, ms int64, size int, promise Promise) {
+// addLocked puts r into the filling batch, which it completes or begins as needed. There it takes size bytes at most, and
+// held bytes of the buffer.
+func (l *lane) addLocked(r *Record, ms int64, size, held int, promise Promise) {
 	limit := min(l.p.opts.BatchBytes, l.partition.Rules().MaxMessageBytes)
 	b := l.filling
 	if b != nil && b.builder.Size()+size > limit {
@@ -88,11 +88,11 @@ func (l *lane) addLocked(r *Record, ms int64, size int, promise Promise) {
 	}
 	b.builder.Append(ms, r.Key, r.Value, r.Headers)
 	if promise != nil {
-		b.promises = append(b.promises, promised{*r, b.records, ms, promise})
+		b.promises = append(b.promises, promised{r.Key, r.Value, r.Headers, b.records, ms, promise})
 	}
 	b.records++
-	b.bytes += size
-	l.p.buffered += size
+	b.bytes += held
+	l.p.buffered += held
 	switch {
 	case b.builder.Size() >= limit:
 		l.completeLocked()
@@ -208,33 +208,21 @@ func (p *Producer) sendNext(scratch *[]byte) bool {
 
 // seal encodes and compresses b. Compression wants room for the worst case, and batches
 // may wait for a slow disk by the hundred: so it works in scratch, which is returned,
-// and b keeps a copy of what came out. What is not compressed stays where
-// it is.
+// and b keeps a copy of what came out, where the records were. What is not compressed
+// stays there.
 func (b *batch) seal(codec log.Codec, scratch []byte) []byte {
-	codec, always := codecFor(b.builder, codec, b.lane.partition)
+	codec, always := codecFor(&b.builder, codec, b.lane.partition)
 	content, own, err := b.builder.SealOwn(scratch[:0], codec, always)
 	switch {
 	case err != nil:
 		b.err = err
 	case own:
 		b.content = content
-		return scratch
 	default:
 		scratch = content
-		b.memory = append(b.memory[:0], content...)
-		b.content = b.memory
+		b.content = b.builder.Keep(content)
 	}
-	b.returnBuilder()
 	return scratch
-}
-
-// returnBuilder gives the builder to another batch.
-func (b *batch) returnBuilder() {
-	if b.builder != nil {
-		b.builder.Reset()
-		b.lane.p.builders.Put(b.builder)
-		b.builder = nil
-	}
 }
 
 // submitLocked gives the sealed batches at the head of the lane to the committer. It

@@ -66,7 +66,7 @@ func deleteAndCompact(args []string) error {
 
 // childCommand returns the command that runs a body of childBodies. What it writes to
 // stderr is in the buffer once it has ended.
-func childCommand(t *testing.T, body string, args ...string) (*exec.Cmd, *bytes.Buffer) {
+func childCommand(t testing.TB, body string, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {

@@ -2,4 +2,7 @@
 
 package samsa_test
 
-const rapidChecks = "25"
+const (
+	raceDetector = false
+	rapidChecks  = "25"
+)

@@ -115,8 +115,8 @@ type ProducerOptions struct {
 	// BatchBytes is the size, before compression, at which a batch is complete. 0 means
 	// 64 KiB; a topic's max.message.bytes bounds it too. At most 16 MiB.
 	BatchBytes int
-	// BufferedBytes bounds the records that are not acknowledged yet; Produce blocks
-	// while they exceed it. 0 means 32 MiB.
+	// BufferedBytes bounds the records that are not acknowledged yet, with what is kept for their
+	// promises: 96 bytes each. Produce blocks while they exceed it. 0 means 32 MiB.
 	BufferedBytes int
 	// ID names the producer, over restarts and crashes, and makes it idempotent (KIP-98): its
 	// records are numbered in each partition, and how far they have got is stored with them:

@@ -44,7 +44,7 @@ type Producer struct {
 
 	// Memory for reuse; of this producer alone, for what another left might be much
 	// larger than what is needed, and is not counted in buffered.
-	batches, builders sync.Pool
+	batches sync.Pool
 
 	finished finishedQueue
 	closed   chan struct{} // closed when shut is done
@@ -256,7 +256,11 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, at int, prom
 		return err
 	}
 	size := sizeBound(r)
-	for p.buffered > 0 && p.buffered+size > p.opts.BufferedBytes && !p.closing {
+	held := size
+	if promise != nil {
+		held += promisedBytes
+	}
+	for p.buffered > 0 && p.buffered+held > p.opts.BufferedBytes && !p.closing {
 		waiting := *r
 		if err := p.waitLocked(ctx); err != nil {
 			return err
@@ -266,7 +270,7 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, at int, prom
 	if p.closing {
 		return ErrClosed
 	}
-	l.addLocked(r, ms, size, promise)
+	l.addLocked(r, ms, size, held, promise)
 	return nil
 }
 

@@ -101,6 +101,15 @@ func (b *Builder) SizeWith(key, value []byte, headers []Header) int {
 // Reset takes all records out. The builder's memory stays with it.
 func (b *Builder) Reset() { *b = Builder{plain: b.plain[:0]} }
 
+// Keep is Reset that returns a copy of p in the builder's memory, which nothing but Reset may touch until the
+// copy is done with.
+func (b *Builder) Keep(p []byte) []byte {
+	b.plain = append(b.plain[:0], p...)
+	kept := b.plain
+	b.Reset()
+	return kept
+}
+
 // Seal encodes the records as a batch without a producer, at base offset 0
 // until Log.Stage gives it another. The batch is appended to dst and returned alone, without
 // the bytes of dst before it; it shares dst's memory if that was enough.

@@ -16,6 +16,7 @@ import (
 type checkpoint struct {
 	at     position
 	tree   *itemTree
+	memory int               // that it takes
 	grown  int64             // bytes of frames since the one before
 	files  []frozenFile      // in the order in which they began
 	ended  map[uint64]counts // what the tree takes away from files, by number
@@ -147,7 +148,7 @@ func (s *diskStore) freeze() bool {
 		s.mu.Unlock()
 		return false
 	}
-	c := &checkpoint{at: s.files.position(s.commit), tree: s.tree, grown: s.grown}
+	c := &checkpoint{at: s.files.position(s.commit), tree: s.tree, memory: s.memory, grown: s.grown}
 	for _, f := range s.version.files {
 		c.files = append(c.files, frozenFile{f, f.counts, f.moved})
 	}
@@ -179,10 +180,7 @@ func (s *diskStore) writeTree(spares bool) ([]tableInfo, error) {
 	c := s.begun
 	c.ended, c.waste, c.joined = map[uint64]counts{}, 0, nil
 	if spares {
-		s.mu.RLock()
-		size := s.freezes
-		s.mu.RUnlock()
-		c.joined = v.runs[:s.space.joinable(v.runs, int64(size))]
+		c.joined = v.runs[:s.space.joinable(v.runs, int64(c.memory))]
 	}
 	end := func(i *item) (hides bool, err error) {
 		for _, r := range *older {
@@ -203,7 +201,7 @@ func (s *diskStore) writeTree(spares bool) ([]tableInfo, error) {
 		return false, nil
 	}
 	all := mergeCursors(append([]cursor{treeCursor(c.tree)}, runCursors(c.joined)...))
-	return s.writeTables(all, spares, func(i *item) (bool, error) {
+	return s.writeTables(all, int64(c.memory)+runsSize(c.joined), spares, func(i *item) (bool, error) {
 		hides := len(c.joined) < len(v.runs)
 		own := len(c.joined) == 0
 		if !own {
@@ -230,9 +228,13 @@ func (s *diskStore) writeTree(spares bool) ([]tableInfo, error) {
 // tableCost is about how many bytes an item takes in a table.
 func tableCost(i *item) int64 { return int64(len(i.key) + len(i.value) + 24) }
 
-// writeTables writes the items of c that keep wants as tables. With spares it may use those that stand
+// leastTable is what tables are limited to at least.
+const leastTable = 256 << 10
+
+// writeTables writes the items of c that keep wants as tables. They are most bytes: as much memory, but not more than
+// a table has, is taken. With spares it may use those that stand
 // ready when the disk is full. After an error nothing is left of them.
-func (s *diskStore) writeTables(c cursor, spares bool, keep func(*item) (bool, error)) (infos []tableInfo, err error) {
+func (s *diskStore) writeTables(c cursor, most int64, spares bool, keep func(*item) (bool, error)) (infos []tableInfo, err error) {
 	var created []uint64
 	w := newTableWriter(func(size int64) (uint64, vfs.File, error) {
 		number, f, err := s.space.takeTable(size, spares)
@@ -240,7 +242,7 @@ func (s *diskStore) writeTables(c cursor, spares bool, keep func(*item) (bool, e
 			created = append(created, number)
 		}
 		return number, f, full(err)
-	}, int(s.space.tableSize))
+	}, int(min(s.space.tableSize, max(leastTable, most))))
 	defer w.abort()
 	for c.seek(nil, false); err == nil && c.item() != nil; c.next() {
 		var wanted bool

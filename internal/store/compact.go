@@ -94,7 +94,7 @@ func (s *diskStore) mergeOnce(thorough bool, stop func() error) (done bool, err 
 		return false, err
 	}
 	n := 0
-	infos, err := s.writeTables(mergeCursors(runCursors(runs)), false, func(i *item) (bool, error) {
+	infos, err := s.writeTables(mergeCursors(runCursors(runs)), runsSize(runs), false, func(i *item) (bool, error) {
 		if n++; n%1024 == 0 {
 			if err := stop(); err != nil {
 				return false, err
@@ -118,14 +118,18 @@ func (s *diskStore) mergeFits(runs []*run, waste int64) error {
 	if err != nil || total == 0 { // nobody knows
 		return nil
 	}
-	least := -waste
-	for _, r := range runs {
-		least += r.size()
-	}
+	least := runsSize(runs) - waste
 	if free < least {
 		return fmt.Errorf("%w: %d bytes free, a merge needs %d", ErrDiskFull, free, least)
 	}
 	return nil
+}
+
+func runsSize(runs []*run) (n int64) {
+	for _, r := range runs {
+		n += r.size()
+	}
+	return n
 }
 
 func runCursors(runs []*run) (cursors []cursor) {

@@ -14,7 +14,7 @@ import (
 // spill writes the tree as a run while the index is made anew, which no manifest names before all of it
 // is there.
 func (s *diskStore) spill() error {
-	s.begun = &checkpoint{tree: s.tree}
+	s.begun = &checkpoint{tree: s.tree, memory: s.memory}
 	defer func() { s.begun = nil }()
 	s.tree, s.copied, s.memory = newItemTree(), nil, 0
 	infos, err := s.writeTree(false)
