@@ -36,14 +36,14 @@ func sizeOf(tb testing.TB, name string, megabytes int64) int64 {
 	return megabytes
 }
 
-// flood produces so many megabytes of JSON records of about 100 bytes, and calls each whenever one more was handed over.
-func flood(b *samsa.Broker, topic string, megabytes int64, each func()) error {
+// flood produces so many megabytes of JSON records of about 100 bytes to topic t, and calls each whenever one more was handed over.
+func flood(b *samsa.Broker, opts samsa.ProducerOptions, megabytes int64, each func()) error {
 	values := make([][]byte, 10_000)
 	for i := range values {
 		values[i] = fmt.Appendf(nil, `{"time":%d,"user":"u%06d","method":"GET","path":"/item/%08x","status":%d,"ms":%d}`,
 			1760000000000+i*7, i*7919%1_000_003, uint32(i*2654435761), 200+i%5*100, i*31%1000)
 	}
-	p, err := b.NewProducer(samsa.ProducerOptions{})
+	p, err := b.NewProducer(opts)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func flood(b *samsa.Broker, topic string, megabytes int64, each func()) error {
 		if done += int64(len(value)); done/1e6 > before {
 			each()
 		}
-		p.Produce(context.Background(), samsa.Record{Topic: topic, Value: value}, promise)
+		p.Produce(context.Background(), samsa.Record{Topic: "t", Value: value}, promise)
 	}
 	return errors.Join(p.Close(), failed)
 }
@@ -109,7 +109,7 @@ func letThrough(args []string) error {
 		wg.Go(s.run)
 	}
 	peak, count := int64(0), 0
-	err = flood(b, "t", megabytes, func() {
+	err = flood(b, samsa.ProducerOptions{}, megabytes, func() {
 		peak = max(peak, heapInUse())
 		count++
 		for _, s := range slow {
@@ -208,6 +208,9 @@ func heapAlive() int64 {
 	return int64(m.HeapAlloc)
 }
 
+// plainly is for as many bytes on disk as were produced.
+var plainly = samsa.ProducerOptions{Compression: samsa.CompressionNone}
+
 // BenchmarkOpen opens a directory that was closed, and one whose owner was killed while it wrote. OPEN_MB=10000 is
 // the long form: how many megabytes of records it has.
 func BenchmarkOpen(b *testing.B) {
@@ -215,7 +218,7 @@ func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
 	broker := mustOpen(b, dir, samsa.Options{})
 	mustCreate(b, broker, "t", 1)
-	if err := flood(broker, "t", megabytes, func() {}); err != nil {
+	if err := flood(broker, plainly, megabytes, func() {}); err != nil {
 		b.Fatal(err)
 	}
 	mustClose(b, broker)
@@ -256,6 +259,6 @@ func floodUntilKilled(args []string) error {
 		return err
 	}
 	var failed error
-	err = flood(b, "t", 1e6, func() { failed = errors.Join(failed, tell("stored\n")) })
+	err = flood(b, plainly, 1e6, func() { failed = errors.Join(failed, tell("stored\n")) })
 	return errors.Join(err, failed)
 }

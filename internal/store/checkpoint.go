@@ -274,6 +274,11 @@ func (s *diskStore) install(infos []tableInfo) error {
 	m.position, m.boot = c.at, s.opts.boot
 	m.waste += c.waste
 	dropped := c.list(&m)
+	if len(dropped) > 0 { // a rebuild asks whether what is missing was durable
+		if err := s.mark(true); err != nil {
+			return err
+		}
+	}
 	err := s.exchange(&m, c.joined, infos, func(v *version) {
 		v.frozen, s.freezes = nil, 0
 		v.sum(c.ended)

@@ -10,7 +10,7 @@ import (
 // quiet waits until s has nothing to do in the background.
 func quiet(s *diskStore) {
 	for range 2 { // they wake each other
-		for _, j := range []*job{&s.tending, &s.merging, &s.space.preparing} {
+		for _, j := range []*job{&s.tending, &s.merging, &s.flushing, &s.space.preparing} {
 			j.wg.Wait()
 		}
 	}

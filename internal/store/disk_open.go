@@ -54,7 +54,7 @@ func (s *diskStore) open() error {
 		s.log.Warn("cut what the last end has left unfinished", zap.String("directory", s.dir),
 			zap.Uint64("last commit", r.next-1), zap.NamedError("cause", r.cut))
 	}
-	s.span = s.space.least * 4
+	s.span, s.rolled = s.space.least*4, int64(len(r.files)) // the older ones have begun before the checkpoint
 	if err := s.space.found(r); err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (s *diskStore) makeSound(r *replay, essential bool) error {
 func (s *diskStore) writeInPlace(r *replay) error {
 	l := s.files
 	for _, f := range r.tail {
-		b, err := f.read()
+		b, err := f.read(f.length)
 		if err != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func (s *diskStore) moveTail(tail []foundFrame, file *logFile) error {
 
 // giveUp has a file end before a frame, its last, that was copied: the power may take it yet.
 func (s *diskStore) giveUp(f foundFrame) error {
-	b, err := f.read()
+	b, err := f.read(frameHeaderSize + f.ops)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type diskStore struct {
 	tending   job  // checkpoints, and what gives space back
 	told      bool // of a full disk; used by tending
 	merging   job  // of runs
+	flushing  job  // of value files that are full: so an open after a kill has little to write once more
 
 	writing  sync.Mutex // held by who appends; guards what follows
 	frame    frame
@@ -81,7 +82,7 @@ func openDisk(fs vfs.FS, dir string, opts Options) (*diskStore, error) {
 	s.files = &valueLog{fs: fs, dir: valuesName, space: s.space, begun: s.begin}
 	s.manifests = &manifests{fs: fs, dir: "."}
 	s.change(func(*version) {})
-	s.tending.do, s.merging.do = s.tend, s.mergeDue
+	s.tending.do, s.merging.do, s.flushing.do = s.tend, s.mergeDue, s.flush
 	if err := s.open(); err != nil {
 		return nil, Join(err, s.shut())
 	}
@@ -108,7 +109,17 @@ func (s *diskStore) append() (*logFile, int64, error) {
 		return nil, 0, s.fail(err)
 	}
 	s.commit++
+	if at == fileHeaderSize {
+		s.flushing.wake()
+	}
 	return file, at, nil
+}
+
+// flush makes durable what was written.
+func (s *diskStore) flush() {
+	if err := s.files.sync(false); err != nil {
+		_ = s.fail(err) // which later calls return
+	}
 }
 
 // apply puts the operations of a frame that was read into the tree.
@@ -346,7 +357,7 @@ func (s *diskStore) sync() error {
 	if err := s.witness(); err != nil {
 		return s.fail(err)
 	}
-	return s.mark()
+	return s.mark(false)
 }
 
 // syncFound makes durable what the replay has found, while there is no room to go on behind it. s.writing is held.
@@ -361,10 +372,10 @@ func (s *diskStore) syncFound() error {
 
 // mark has the files say how far they are durable, which the next commit does besides: if there is
 // none, damage of the last ones would look like what a power cut has left.
-func (s *diskStore) mark() error {
+func (s *diskStore) mark(always bool) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if s.files.durable() < s.commit || s.commit == s.marked {
+	if !always && (s.files.durable() < s.commit || s.commit == s.marked) {
 		return nil
 	}
 	if s.space.room(s.files.current(), frameHeaderSize+s.promised, false) != nil {
@@ -436,6 +447,7 @@ func (s *diskStore) finish() error {
 
 // shut closes all files.
 func (s *diskStore) shut() error {
+	s.flushing.stop()
 	s.mu.Lock()
 	old := s.change(func(v *version) { *v = version{} })
 	s.mu.Unlock()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -62,8 +63,9 @@ type foundFrame struct {
 	at   int64
 }
 
-func (f foundFrame) read() ([]byte, error) {
-	b := make([]byte, f.length)
+// read returns the first n bytes of it.
+func (f foundFrame) read(n int) ([]byte, error) {
+	b := make([]byte, n)
 	_, err := f.file.file.ReadAt(b, f.at)
 	return b, err
 }
@@ -300,24 +302,25 @@ func (r *replay) vouched(i int) (bool, error) {
 
 // walkFile reads the frames of f, and applies them.
 func (r *replay) walkFile(f *replayedFile) error {
-	b, err := f.load(f.start)
-	if err != nil {
-		return err
-	}
+	w := window{file: f.file, end: f.size}
 	f.end, r.chain = f.start, f.seed
 	if f.number == r.known.position.file {
 		r.chain = r.known.position.chain
 	}
 	r.begin(f.logFile)
 	for r.next < f.limit && (!f.closed || f.end < f.ends) {
-		rest := b[min(f.end-f.start, int64(len(b))):]
-		if len(rest) < frameHeaderSize || allZero(rest[:frameHeaderSize]) {
-			if !allZero(rest) {
+		b, err := w.frame(f.end)
+		if err != nil {
+			return err
+		}
+		if len(b) < frameHeaderSize || allZero(b[:frameHeaderSize]) {
+			nothing, err := w.zeros(f.end)
+			if !nothing {
 				f.bad = errFrameMissing
 			}
-			return nil
+			return err
 		}
-		h, err := checkFrame(rest)
+		h, err := checkFrame(b)
 		if err == nil && (h.before != r.chain || h.commit != r.next) {
 			err = errFrameOther
 		}
@@ -325,7 +328,7 @@ func (r *replay) walkFile(f *replayedFile) error {
 			f.bad = err
 			return nil
 		}
-		if err := r.found(foundFrame{h, f.logFile, f.end}, rest); err != nil {
+		if err := r.found(foundFrame{h, f.logFile, f.end}, b); err != nil {
 			return err
 		}
 		f.end += int64(h.length)
@@ -439,11 +442,12 @@ func wholeFrames(files []*replayedFile, offset int64, first uint64) iter.Seq2[fr
 // checkUnbegun takes a file without a header for a spare one, or removes it, unless it holds what was
 // to be relied on.
 func (r *replay) checkUnbegun(f *replayedFile) error {
-	b, err := f.load(0)
+	w := window{file: f.file, end: f.size}
+	nothing, err := w.zeros(0)
 	if err != nil {
 		return err
 	}
-	if allZero(b) {
+	if nothing {
 		r.spares = append(r.spares, f.logFile)
 		return nil
 	}
@@ -464,10 +468,5 @@ func (r *replay) drop(f *replayedFile) error {
 }
 
 func allZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
+	return len(b) == 0 || b[0] == 0 && bytes.Equal(b[1:], b[:len(b)-1])
 }

@@ -213,7 +213,7 @@ func (f *logFile) read(p place, dst []byte, n int) ([]byte, error) {
 
 // copy writes a frame that was found behind the others of file, and has apply told of its new place.
 func (l *valueLog) copy(file *logFile, f foundFrame, apply func(*logFile, int64, []byte, frameHeader) error) error {
-	b, err := f.read()
+	b, err := f.read(f.length)
 	if err != nil {
 		return err
 	}
@@ -274,25 +274,15 @@ func tombCost(i *item) int64 {
 // each calls fn for the frames of the file, which is not the newest, in order. The bytes are fn's until it
 // returns. Damage is ErrCorrupt.
 func (f *logFile) each(fn func(at int64, frame []byte, h frameHeader) error) error {
-	var buf []byte
-	from := int64(fileHeaderSize) // of buf
-	for at := from; at < f.end; {
-		b := buf[at-from:]
-		need := frameHeaderSize
-		if h, err := parseFrameHeader(b); err == nil {
-			need = h.length
-		}
-		if have := len(b); have < need && at+int64(have) < f.end {
-			buf = slices.Grow(buf[:0], max(readAhead, need))
-			buf, from = buf[:min(int64(cap(buf)), f.end-at)], at
-			if _, err := f.file.ReadAt(buf, at); err != nil {
-				return err
-			}
-			continue
+	w := window{file: f.file, end: f.end}
+	for at := int64(fileHeaderSize); at < f.end; {
+		b, err := w.frame(at)
+		if err != nil {
+			return err
 		}
 		h, err := checkFrame(b)
 		if err == nil {
-			err = fn(at, b[:h.length], h)
+			err = fn(at, b, h)
 		} else {
 			err = fmt.Errorf("%w: %s, offset %d: %w", ErrCorrupt, valueFileName(f.number), at, err)
 		}
@@ -304,4 +294,49 @@ func (f *logFile) each(fn func(at int64, frame []byte, h frameHeader) error) err
 	return nil
 }
 
+// window reads a file piece by piece, up to end. What its methods return is there until the next call.
+type window struct {
+	file vfs.File
+	end  int64
+	buf  []byte
+	from int64 // of buf
+}
+
 const readAhead = 1 << 20
+
+// read returns n bytes, or those that there are.
+func (w *window) read(at int64, n int) ([]byte, error) {
+	left := w.end - at
+	n = int(min(int64(n), left))
+	if at < w.from || at+int64(n) > w.from+int64(len(w.buf)) {
+		size := int(min(int64(max(readAhead, n)), left))
+		w.buf, w.from = slices.Grow(w.buf[:0], size)[:size], at
+		if _, err := w.file.ReadAt(w.buf, at); err != nil {
+			w.buf = nil
+			return nil, err
+		}
+	}
+	return w.buf[at-w.from:][:n], nil
+}
+
+// frame returns what may be a frame: as many bytes as its header says, or those of the header.
+func (w *window) frame(at int64) ([]byte, error) {
+	b, err := w.read(at, frameHeaderSize)
+	if err != nil {
+		return nil, err
+	}
+	if h, err := parseFrameHeader(b); err == nil {
+		return w.read(at, h.length)
+	}
+	return b, nil
+}
+
+// zeros reports whether all from at on is zeros.
+func (w *window) zeros(at int64) (bool, error) {
+	for ; at < w.end; at += readAhead {
+		if b, err := w.read(at, readAhead); err != nil || !allZero(b) {
+			return false, err
+		}
+	}
+	return true, nil
+}
