@@ -359,14 +359,14 @@ func (s *diskStore) room(n int, essential bool) error {
 		return err
 	}
 	size := int64(frameHeaderSize + n + min(n, limitEntries)*maxOpOverhead)
-	s.mu.RLock()
-	memory, freezes, stuck := s.memory, s.freezes, s.stuck
-	s.mu.RUnlock()
-	s.space.expect(int64(memory + freezes))
+	s.expect(0)
 	if err := s.space.cover(); err != nil && (!essential || !errors.Is(err, ErrDiskFull)) {
 		return err
 	}
 	if !essential {
+		s.mu.RLock()
+		memory, stuck := s.memory, s.stuck
+		s.mu.RUnlock()
 		if stuck != nil && memory >= treeBytes {
 			return stuck
 		}
@@ -379,4 +379,13 @@ func (s *diskStore) room(n int, essential bool) error {
 	}
 	s.promised = size
 	return nil
+}
+
+// expect has spares stand ready for the tree with so many bytes more, and returns how many that is.
+func (s *diskStore) expect(more int) (tree int64) {
+	s.mu.RLock()
+	tree = int64(s.memory + s.freezes + more)
+	s.mu.RUnlock()
+	s.space.expect(tree)
+	return tree
 }

@@ -160,12 +160,27 @@ func (p *space) removeTable(number uint64) error {
 	return nil
 }
 
+// joins reports whether the spares that stand ready have room for a tree of so many bytes, and for all that was written
+// into spares before.
+func (p *space) joins(tree int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	room := p.left(tree)
+	for _, used := range p.tables.lent {
+		room -= used
+	}
+	return room >= 0
+}
+
+// left returns how many bytes surely find room in the spares that stand ready, beside a tree. p.mu is held.
+func (p *space) left(tree int64) int64 { return int64(len(p.tables.ready))*(p.tableSize/4*3) - tree }
+
 // joinable returns how many of the runs, which are the newest first, a checkpoint writes once more with a tree of
 // so many bytes, to have spares back. The ready ones have room for all of it.
 func (p *space) joinable(runs []*run, tree int64) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	room := int64(len(p.tables.ready))*(p.tableSize/4*3) - tree
+	room := p.left(tree)
 	for i, r := range runs {
 		for _, t := range r.tables {
 			room -= t.info.size

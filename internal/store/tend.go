@@ -346,6 +346,7 @@ func (c *collection) write() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	var b Batch
+	memory := 0
 	for _, u := range c.chunk {
 		counts, err := c.counts(u)
 		if err != nil {
@@ -353,10 +354,18 @@ func (c *collection) write() error {
 		}
 		if counts {
 			b.add(op{key: u.key, value: u.value, remove: u.deleted})
+			if memory += u.memory(); u.large {
+				memory -= u.size // the file has it
+			}
 		}
 	}
 	if b.Len() == 0 {
 		return nil
+	}
+	// On a full disk it may not take the spares of what is deleted later.
+	tree := s.expect(memory)
+	if err := s.space.cover(); err != nil && (!errors.Is(err, ErrDiskFull) || !s.space.joins(tree)) {
+		return err
 	}
 	size := int64(frameHeaderSize+b.Bytes()+b.Len()*maxOpOverhead) + s.promised
 	if err := s.space.room(s.files.current(), size, c.pressed); err != nil {
