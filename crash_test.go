@@ -20,19 +20,13 @@ import (
 // directory, and look after every kill whether what it had acknowledged is there.
 
 func TestCrashStored(t *testing.T) {
-	rounds := 100
-	if testing.Short() {
-		rounds = 10
-	}
-	crash(t, samsa.AckStored, rounds)
+	t.Parallel()
+	crash(t, samsa.AckStored, 10)
 }
 
 func TestCrashSynced(t *testing.T) {
-	rounds := 10
-	if testing.Short() {
-		rounds = 3
-	}
-	crash(t, samsa.AckSynced, rounds)
+	t.Parallel()
+	crash(t, samsa.AckSynced, 3)
 }
 
 // crashTopics are what the child writes to: their numbers of partitions.
@@ -44,8 +38,8 @@ const (
 	maxCrashBytes = 6000
 )
 
-// crash kills a producing child so many times.
-func crash(t *testing.T, acks samsa.Acks, rounds int) {
+// crash kills a producing child so many times, or KILLS times.
+func crash(t *testing.T, acks samsa.Acks, least int) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -57,7 +51,7 @@ func crash(t *testing.T, acks samsa.Acks, rounds int) {
 	mustClose(t, b)
 	led := ledger{heads: make(map[samsa.TopicPartition][]string), next: make(map[string]int), calls: make(map[string]*atomicCall)}
 	acked := 0
-	for round := range rounds {
+	for round := range kills(t, least) {
 		lines := rng.IntN(maxCrashLines)
 		if rng.IntN(10) == 0 {
 			lines = -1 // before it has even opened the directory, or while it does

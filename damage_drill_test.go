@@ -208,9 +208,7 @@ func (d *dirContent) readPartition(ctx context.Context, b *samsa.Broker, tp sams
 			wasted++ // it is told again and again
 		}
 		for _, r := range records {
-			var all bytes.Buffer
-			fmt.Fprintf(&all, "%q %q %v", r.Key, r.Value, r.Headers)
-			d.Records[name][r.Offset] = entryHash(all.Bytes(), nil)
+			d.Records[name][r.Offset] = entryHash(fmt.Appendf(nil, "%q %v", r.Key, r.Headers), r.Value)
 			d.Latest[name][string(r.Key)] = r.Offset
 		}
 	}
@@ -511,17 +509,6 @@ func (v *victim) judgeCut(d *dirContent, told func(...string) bool) (wrong []str
 	return wrong
 }
 
-// damagePlaces returns how many places are damaged: DAMAGE has more.
-func damagePlaces(t *testing.T) int {
-	if n, err := strconv.Atoi(os.Getenv("DAMAGE")); err == nil {
-		return n
-	}
-	if testing.Short() {
-		return 30
-	}
-	return 100
-}
-
 // damageTable counts how damage was met, by kind of victim and file.
 type damageTable map[string]map[string]int
 
@@ -576,7 +563,8 @@ func (v *victim) classes() map[string][]string {
 // Whatever is damaged in whatever file, Open says so, or who reads is told, or all is right. Never is something wrong,
 // or missing silently, and nothing hangs or dies.
 func TestDamagedPlaces(t *testing.T) {
-	places := damagePlaces(t)
+	t.Parallel()
+	places := long(t, "DAMAGE", 100)
 	r := startReader(t)
 	defer func() { r.close() }()
 	seed := rand.Uint64()

@@ -171,6 +171,7 @@ func (h harm) apply(t *testing.T, d *damageable, file string, from, to int) (hur
 // what was cut is logged, and the broker goes on. After a clean end no batch can be missing, so
 // that is damage.
 func TestDamagedTail(t *testing.T) {
+	t.Parallel()
 	for _, clean := range []bool{true, false} {
 		for _, h := range harms {
 			if clean && h.name == "cut" {
@@ -196,6 +197,7 @@ func TestDamagedTail(t *testing.T) {
 
 // TestDamagedHeader damages the beginning of a value file.
 func TestDamagedHeader(t *testing.T) {
+	t.Parallel()
 	for _, h := range harms[1:] {
 		t.Run(h.name, func(t *testing.T) {
 			d := newDamageable(t)
@@ -288,6 +290,7 @@ func checkRecords(t *testing.T, b *samsa.Broker, want map[samsa.TopicPartition][
 
 // TestDamagedMiddle damages batches that have others behind them.
 func TestDamagedMiddle(t *testing.T) {
+	t.Parallel()
 	for _, clean := range []bool{true, false} {
 		for _, h := range harms[1:] {
 			for _, which := range [][2]int{{10, 10}, {10, 13}, {27, 29}, {40, 41}} {

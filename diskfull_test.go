@@ -132,6 +132,7 @@ func openSmall(t *testing.T, disk string) *samsa.Broker {
 
 // TestDiskFullUntilOthersMakeRoom: another program's file goes, and appends resume.
 func TestDiskFullUntilOthersMakeRoom(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t)
 	ballast := writeBallast(t, disk)
 	d := diskFiller{b: openSmall(t, disk), stored: make(map[samsa.TopicPartition][]samsa.Record)}
@@ -161,6 +162,7 @@ func TestDiskFullUntilOthersMakeRoom(t *testing.T) {
 
 // TestDiskFullUntilTopicDeleted: a topic goes, its space comes back, appends resume.
 func TestDiskFullUntilTopicDeleted(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t)
 	d := diskFiller{b: openSmall(t, disk), stored: make(map[samsa.TopicPartition][]samsa.Record)}
 	mustCreate(t, d.b, "keep", 1)
@@ -196,6 +198,7 @@ func TestDiskFullUntilTopicDeleted(t *testing.T) {
 // it takes to move what is to be kept out of a value file. To give back the space of a
 // deleted topic may then have to wait, but the process lives and nothing is lost.
 func TestDiskFullByOthers(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t)
 	d := diskFiller{b: openSmall(t, disk), stored: make(map[samsa.TopicPartition][]samsa.Record)}
 	mustCreate(t, d.b, "keep", 1)
@@ -241,6 +244,7 @@ func TestDiskFullByOthers(t *testing.T) {
 // its way to the store as there can be. The process lives, and all that was
 // acknowledged is there.
 func TestDiskFullUnderLoad(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t)
 	b := openSmall(t, disk)
 	const topics = 8

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -22,11 +21,13 @@ import (
 // mounted.
 func smallFileSystems(t *testing.T, size int64, test func(t *testing.T, dir string)) {
 	t.Run("tmpfs", func(t *testing.T) {
+		t.Parallel()
 		dir := t.TempDir()
 		mountOrSkip(t, exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", size), "samsa-test", dir), dir)
 		test(t, dir)
 	})
 	t.Run("ext4", func(t *testing.T) {
+		t.Parallel()
 		image, dir := filepath.Join(t.TempDir(), "image"), t.TempDir()
 		if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, size)); err != nil {
 			t.Fatal(err)
@@ -51,27 +52,16 @@ func mountOrSkip(t *testing.T, mount *exec.Cmd, dir string) {
 	})
 }
 
-// rounds is how often something is done: the environment has more for an hour of it.
-func rounds(name string, least int) int {
-	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
-		return n
-	}
-	return least
-}
-
-// neighbour writes a file until nothing is free, so many bytes a second, 0 for all at once.
-func neighbour(t *testing.T, path string, rate int) {
+// neighbour writes a file until nothing is free, a piece for each turn.
+func neighbour(t *testing.T, path string, piece []byte, turns <-chan struct{}) {
 	f, err := os.Create(path)
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	defer func() { _ = f.Close() }()
-	piece := bytes.Repeat([]byte("mine"), 64<<10)
-	for begun, n := time.Now(), 0; ; n += len(piece) {
-		if rate > 0 {
-			time.Sleep(time.Until(begun.Add(time.Duration(n) * time.Second / time.Duration(rate))))
-		}
+	for {
+		<-turns
 		_, err := f.Write(piece)
 		if err == nil {
 			continue
@@ -79,31 +69,32 @@ func neighbour(t *testing.T, path string, rate int) {
 		if !errors.Is(err, unix.ENOSPC) {
 			t.Error(err)
 		}
-		if len(piece) == 4<<10 {
+		if len(piece) <= 4<<10 {
 			return
 		}
 		piece = piece[:4<<10]
 	}
 }
 
-// A neighbour fills the disk while a broker is written to: the broker lives, has all that was acknowledged, and
-// goes on when there is room, by the neighbour or by a topic that goes.
+// A neighbour fills the disk while a broker is written to, at once or with a piece for each record: the broker
+// lives, has all that was acknowledged, and goes on when there is room, by the neighbour or by a topic that goes.
+// NEIGHBOUR_ROUNDS has more of it.
 func TestNeighbourFillsTheDisk(t *testing.T) {
 	smallFileSystems(t, 128<<20, func(t *testing.T, disk string) {
-		for _, rate := range []int{0, 200e6, 20e6} {
-			t.Run(fmt.Sprint("rate ", rate), func(t *testing.T) {
-				if rate == 20e6 && testing.Short() {
-					t.Skip("takes 5 seconds")
-				}
-				for range rounds("NEIGHBOUR_ROUNDS", 1) {
-					neighbourRound(t, disk, rate)
+		for name, c := range map[string]struct{ ahead, piece int }{
+			"at once": {1000, 256 << 10}, "fast": {0, 256 << 10}, "slow": {0, 64 << 10},
+		} {
+			t.Run(name, func(t *testing.T) {
+				for range long(t, "NEIGHBOUR_ROUNDS", 1) {
+					neighbourRound(t, disk, c.ahead, c.piece)
 				}
 			})
 		}
 	})
 }
 
-func neighbourRound(t *testing.T, disk string, rate int) {
+// neighbourRound has the neighbour take pieces of so many bytes, and so many of them before the broker's first record.
+func neighbourRound(t *testing.T, disk string, ahead, piece int) {
 	ctx := patient(t)
 	dir := filepath.Join(disk, "data")
 	open := func() *samsa.Broker {
@@ -125,10 +116,13 @@ func neighbourRound(t *testing.T, disk string, rate int) {
 	for range 1500 { // 15 MB
 		produce("waste")
 	}
-	ballast, full := filepath.Join(disk, "ballast"), make(chan struct{})
+	ballast, full, turns := filepath.Join(disk, "ballast"), make(chan struct{}), make(chan struct{}, ahead)
+	for range ahead {
+		turns <- struct{}{}
+	}
 	go func() {
 		defer close(full)
-		neighbour(t, ballast, rate)
+		neighbour(t, ballast, bytes.Repeat([]byte("mine"), piece/4), turns)
 	}()
 	for n, done := 0, false; !done; n++ {
 		if n < 2000 {
@@ -137,7 +131,7 @@ func neighbourRound(t *testing.T, disk string, rate int) {
 		select {
 		case <-full:
 			done = true
-		default:
+		case turns <- struct{}{}:
 		}
 	}
 	d.check(t)
@@ -190,8 +184,8 @@ func TestTopicOnSmallDisk(t *testing.T) {
 		}
 		value := make([]byte, 100_000)
 		_, _ = rand.NewChaCha8([32]byte{}).Read(value)
-		full := 0
-		for n := 0; n < rounds("FOREVER_MB", 300)*1e6; n += len(value) {
+		full, megabytes := 0, long(t, "FOREVER_MB", 300)
+		for n := 0; n < megabytes*1e6; n += len(value) {
 			resumes(t, ctx, func() bool {
 				_, err := b.Produce(ctx, samsa.Record{Topic: "t", Value: value})
 				if errors.Is(err, samsa.ErrDiskFull) {

@@ -16,10 +16,7 @@ import (
 // on one directory. After each kill every acknowledged commit is there, nothing is committed
 // that was not processed, and both the parent and the next child go on where the commits are.
 func TestCrashGroups(t *testing.T) {
-	rounds := 20
-	if testing.Short() {
-		rounds = 5
-	}
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -31,7 +28,7 @@ func TestCrashGroups(t *testing.T) {
 	mustClose(t, b)
 	led := groupLedger{committed: make(map[place]int64)}
 	commits := 0
-	for round := range rounds {
+	for round := range kills(t, 5) {
 		lines := rng.IntN(maxGroupLines)
 		told := killWhen(t, "consume", after(lines), dir, fmt.Sprint(round))
 		if !t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) {

@@ -46,22 +46,15 @@ func drillUntilKilled(args []string) error {
 const killsOfADirectory = 20
 
 // A process that uses a broker in all ways at once is killed at any moment, again and again. What is found is what it
-// had told. KILLS has more of it.
+// had told.
 func TestKills(t *testing.T) {
-	kills := 10
-	if testing.Short() {
-		kills = 3
-	}
-	if n, err := strconv.Atoi(os.Getenv("KILLS")); err == nil {
-		kills = n
-		t.Logf("%d kills", n)
-	}
+	t.Parallel()
 	var dir string
 	var seed uint64
 	var rng *rand.Rand
 	var before *drillFound
 	lines := 0
-	for i := range kills {
+	for i := range kills(t, 4) {
 		if i%killsOfADirectory == 0 {
 			dir, seed, before = t.TempDir(), rand.Uint64(), nil
 			rng = rand.New(rand.NewPCG(seed, 1))

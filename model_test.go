@@ -28,6 +28,7 @@ func TestModelInMemory(t *testing.T) {
 }
 
 func TestModelOnDisk(t *testing.T) {
+	t.Parallel()
 	base := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(base, "model")

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -254,22 +252,13 @@ func (o *blackout) live() {
 	}
 }
 
-// powerCuts returns how often the power is cut, or the process killed: POWER_CUTS has more.
-func powerCuts(t *testing.T, least int) int {
-	n, err := strconv.Atoi(os.Getenv("POWER_CUTS"))
-	if err != nil {
-		return least
-	}
-	t.Logf("%d cuts", n)
-	return n
-}
-
 const cutsOfADisk = 5
 
 // Whenever the power is cut or the process killed, what a broker finds is one state that it has had, with all that
 // was acknowledged as promised: transactions whole, no offset committed beyond its log.
 func TestPowerCuts(t *testing.T) {
-	for i := range powerCuts(t, 40) / cutsOfADisk {
+	t.Parallel()
+	for i := range long(t, "POWER_CUTS", 40) / cutsOfADisk {
 		seed := uint64(i)
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			o := newBlackout(t, seed)

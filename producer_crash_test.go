@@ -62,13 +62,10 @@ func replayUntilKilled(args []string) error {
 	}
 }
 
-// A program that is killed 40 times and each time begins its work from the start has done
-// it exactly once in the end.
+// A program that is killed again and again, and each time begins its work from the start, has done it exactly once in
+// the end.
 func TestReplayAfterKills(t *testing.T) {
-	rounds := 40
-	if testing.Short() {
-		rounds = 8
-	}
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -77,8 +74,8 @@ func TestReplayAfterKills(t *testing.T) {
 	mustCreate(t, b, "t", workPartitions)
 	mustClose(t, b)
 	acked := make(map[string]bool)
-	for round := range rounds {
-		for _, value := range killWhen(t, "replay", after(rng.IntN((round+1)*workRecords/rounds)), dir) {
+	for round, all := range kills(t, 8) {
+		for _, value := range killWhen(t, "replay", after(rng.IntN((round+1)*workRecords/all)), dir) {
 			acked[value] = true
 		}
 	}

@@ -212,7 +212,8 @@ func (o *blackout) rebuild(want map[string]string, blind bool) bool {
 // Whenever the process is killed or the power cut, an index that is missing or damaged then is told, and
 // made anew it holds what the old one held: not a key more or less.
 func TestRebuildIndexAnyTime(t *testing.T) {
-	for i := range powerCuts(t, 40) / cutsOfADisk {
+	t.Parallel()
+	for i := range long(t, "POWER_CUTS", 40) / cutsOfADisk {
 		seed := uint64(1000 + i)
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			o := newBlackout(t, seed)

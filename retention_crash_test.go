@@ -18,16 +18,13 @@ import (
 // the time, again and again on one directory. After each kill nothing that should stay is
 // gone, nothing that was gone comes back, and the next sweep finishes the work.
 func TestCrashRetention(t *testing.T) {
-	rounds := 6
-	if testing.Short() {
-		rounds = 3
-	}
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
 	led := newSweptLedger(t, dir)
-	for round := range rounds {
+	for round := range kills(t, 3) {
 		sweeps, lines := rng.IntN(8), rng.IntN(400)
 		if rng.IntN(10) == 0 {
 			sweeps, lines = 0, 0 // before it has even opened the directory, or while it does

@@ -38,6 +38,7 @@ func TestRetentionModelInMemory(t *testing.T) {
 // On disk the topics of all policies share a broker, and time stands as good as still:
 // what is old was produced so.
 func TestRetentionModelOnDisk(t *testing.T) {
+	t.Parallel()
 	base := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(base, "kept")

@@ -312,17 +312,14 @@ func TestTransactionsAgreeWithTheModel(t *testing.T) {
 
 // A process that commits plans is killed at any moment, again and again on one directory.
 func TestCrashTransactions(t *testing.T) {
-	rounds := 40
-	if testing.Short() {
-		rounds = 6
-	}
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	dir := t.TempDir()
 	b := mustOpen(t, dir, samsa.Options{})
 	createPlanTopics(t, b)
 	mustClose(t, b)
-	for round := range rounds {
+	for round := range kills(t, 6) {
 		acks := killWhen(t, "plans", after(rand.IntN(120)), dir, fmt.Sprint(seed))
 		acked := 0
 		for _, line := range acks {

@@ -63,6 +63,7 @@ func (w *scale) reopen(s Store, dir string) {
 
 // Short sessions, one after the other, leave nothing behind.
 func TestManySessions(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := &scale{t: t}
 	var took []time.Duration

@@ -201,6 +201,7 @@ func (l *life) end() {
 // all commits that were acknowledged, or of all that were synced. Snapshots stay what they were. Whenever it is quiet
 // the store knows what its files hold, and those that hold nothing are gone. POWER_CUTS has more lives, for an hour of it.
 func TestDiskStoreSurvives(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(long("POWER_CUTS", 100)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := newLife(t, seed)
@@ -222,6 +223,7 @@ func TestDiskStoreSurvives(t *testing.T) {
 // Whatever byte of the value files is damaged, the store does not open, or what it finds is a state
 // that it has had, with all that was synced.
 func TestDiskStoreFindsDamage(t *testing.T) {
+	t.Parallel()
 	outcomes := map[string]int{}
 	for seed := range uint64(20) {
 		l := newLife(t, seed)

@@ -71,6 +71,7 @@ func failEvery() int { return long("FAIL_EVERY", 13) }
 // Whatever call fails, once or for ever, the store says so, returns from all calls, and the next open finds all that was
 // acknowledged.
 func TestCallsFail(t *testing.T) {
+	t.Parallel()
 	for _, op := range []string{"create", "open", "remove", "rename", "mkdir", "list", "syncdir", "space", "read", "write", "sync", "map"} {
 		for _, once := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/once %t", op, once), func(t *testing.T) {

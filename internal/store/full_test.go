@@ -158,6 +158,7 @@ func fullSeeds() int { return long("FULL_DISKS", 40) }
 // Whenever the disk fills, the store lives, has what it had, and goes on when there is room, which
 // can be made from inside.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	for seed := range fullSeeds() {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			c := newCrowd(t, uint64(seed))
@@ -215,6 +216,7 @@ func (c *crowd) makeRoom() {
 // A store that is opened on a full disk serves what it has, can be emptied, and takes writes as soon as there is
 // room.
 func TestOpenOnFullDisk(t *testing.T) {
+	t.Parallel()
 	for seed := range fullSeeds() / 2 {
 		for _, free := range []int64{0, 4 << 10, 64 << 10} {
 			for _, clean := range []bool{true, false} {

@@ -155,10 +155,8 @@ func (c child) kill(t *testing.T, hear func(line string)) {
 }
 
 func TestKilledProcessLosesNothing(t *testing.T) {
-	rounds := 8
-	if testing.Short() {
-		rounds = 2
-	}
+	t.Parallel()
+	kills := long("KILLS", 2)
 	dir := t.TempDir()
 	acked, gone := -1, 0
 	hear := func(line string) {
@@ -171,7 +169,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 		}
 	}
 	moment := rand.New(rand.NewPCG(5, 6))
-	for range rounds {
+	for range kills {
 		c := startChild(t, dir)
 		for n := moment.IntN(5000); n > 0 && c.out.Scan(); n-- {
 			hear(c.out.Text())
@@ -179,6 +177,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 		c.kill(t, hear)
 		checkKilled(t, dir, gone, acked)
 	}
+	t.Logf("%d kills", kills) // which .ci/run checks
 }
 
 // checkKilled opens the store and expects the keys from at most gone on, up to acked or

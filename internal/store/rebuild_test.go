@@ -13,6 +13,7 @@ import (
 // An index that is gone or damaged, and a manifest, are made anew from the value files: what is found
 // then is what was there.
 func TestRebuild(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(100) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := newLife(t, seed)

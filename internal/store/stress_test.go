@@ -102,6 +102,7 @@ func (f *facts) check(t *testing.T, s Store, readValues bool) {
 // Random commits beside scans, gets, syncs and one Reclaim after the other: nothing is
 // lost and nothing comes back, not in the store, nor after it was killed, nor reopened.
 func TestReclaimBesideEverything(t *testing.T) {
+	t.Parallel()
 	commits, rounds := 1500, 4
 	if testing.Short() {
 		commits, rounds = 600, 2
