@@ -20,7 +20,8 @@ import (
 type space struct {
 	s         *diskStore
 	preparing job
-	least     int64 // size of a value file
+	making    sync.Mutex // held by who prepares
+	least     int64      // size of a value file
 	tableSize int64
 
 	unchecked int64 // bytes that were written since the file system was asked; guarded by diskStore.writing
@@ -132,6 +133,8 @@ func (p *space) takeFile(size int64) (*logFile, error) {
 
 // prepare allocates what is missing.
 func (p *space) prepare() {
+	p.making.Lock()
+	defer p.making.Unlock()
 	if err := Join(p.makeReserve(), p.cover(), p.makeSpare(0)); err != nil && !errors.Is(err, vfs.ErrNoSpace) {
 		_ = p.s.fail(err) // which later calls return
 	}
@@ -342,19 +345,23 @@ func (s *diskStore) Room(n int, essential bool) error {
 		return ErrClosed
 	}
 	defer s.gate.leave()
-	s.writing.Lock()
 	err := s.room(n, essential)
-	s.writing.Unlock()
-	switch {
-	case errors.Is(err, ErrDiskFull):
+	if errors.Is(err, ErrDiskFull) {
 		s.press()
-	case err != nil:
+		if essential { // what was deleted before may have to be given back first
+			s.round()
+			err = s.room(n, true)
+		}
+	}
+	if err != nil && !errors.Is(err, ErrDiskFull) {
 		err = s.fail(err)
 	}
 	return s.wrap("make room", err)
 }
 
 func (s *diskStore) room(n int, essential bool) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	if err := s.takeOver(essential); err != nil {
 		return err
 	}

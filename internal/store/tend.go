@@ -68,6 +68,23 @@ func (s *diskStore) wait() {
 	}
 }
 
+// round waits until a whole round of tend has ended that began later.
+func (s *diskStore) round() {
+	for first := int64(-1); ; {
+		s.mu.RLock()
+		if first < 0 {
+			first = s.rounds
+		}
+		done, turned := s.rounds >= first+2 || s.failed != nil, s.turned
+		s.mu.RUnlock()
+		if done {
+			return
+		}
+		s.tending.wake()
+		<-turned
+	}
+}
+
 // crowdedLocked reports whether the value files have much more than what is alive.
 func (s *diskStore) crowdedLocked() bool {
 	size, alive := int64(0), int64(0)
@@ -103,6 +120,9 @@ func (s *diskStore) tend() {
 	case !s.told || !errors.Is(err, ErrDiskFull): // a full disk is met again and again
 		s.told = errors.Is(err, ErrDiskFull)
 		s.log.Warn("giving space back failed", zap.String("directory", s.dir), zap.Error(err))
+	}
+	if pressed {
+		s.space.prepare() // who waits for this round needs what has become free
 	}
 	s.mu.Lock()
 	s.rounds++
