@@ -432,7 +432,7 @@ func (v *victim) judge(d *dirContent) (outcome string, wrong []string) {
 	switch {
 	case len(d.Told) > 0:
 		return "told", wrong
-	case cut:
+	case cut && !v.right.Cut: // the kill has not torn it already
 		return "cut", wrong
 	}
 	return "right", wrong
