@@ -167,14 +167,19 @@ func setSequence(b []byte, sequence uint64) {
 }
 
 // reserve allocates what both slots need for n bytes: next has the sizes of new files, 0 where a slot has room.
-// When it fails nothing has changed.
+// While there is space it is a quarter more, as the disk may be full when the manifest grows. When it fails nothing
+// has changed.
 func (s *manifests) reserve(n int64) (next [2]int64, err error) {
+	ahead := n + n/4
 	for i, has := range s.sizes {
-		if has >= max(n, manifestSlotSize) {
+		if has >= max(ahead, manifestSlotSize) {
 			continue
 		}
-		size := max(manifestSlotSize, int64(1)<<bits.Len64(uint64(n)))
+		size := max(manifestSlotSize, int64(1)<<bits.Len64(uint64(ahead)))
 		file, err := s.fs.Create(s.nextPath(i), size)
+		if errors.Is(err, vfs.ErrNoSpace) && has >= n {
+			continue
+		}
 		if err == nil {
 			next[i], err = size, file.Close()
 		}

@@ -366,7 +366,8 @@ func TestSlotsFailAtEveryCall(t *testing.T) {
 func TestSlotsGrow(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	small, large := newManifest(r, 4), largeManifest(r)
-	grown := int64(1) << bits.Len(uint(len(large.encode())))
+	n := len(large.encode())
+	grown := int64(1) << bits.Len(uint(n+n/4))
 	for _, space := range []int64{0, 1000, grown, 2*grown - 1, 2 * grown} {
 		d := vfstest.NewDisk(2*manifestSlotSize + space)
 		_, s, err := readSlots(d)
@@ -394,6 +395,32 @@ func TestSlotsGrow(t *testing.T) {
 		putManifest(t, s, small)
 		d.Take(-2 * grown)
 		putManifest(t, s, large)
+	}
+}
+
+// upTo returns m with as many of its files as a manifest of n bytes has, nearly.
+func upTo(m *manifest, n int) *manifest {
+	cut := *m
+	for cut.runs = m.runs[:1]; len(cut.encode()) > n; {
+		cut.files = cut.files[len(cut.files)/100+1:]
+	}
+	return &cut
+}
+
+// Slots grow while there is space: on a disk that is full then, the manifest still does, by a fifth.
+func TestSlotsGrowAhead(t *testing.T) {
+	large := newManifest(rand.New(rand.NewPCG(1, 2)), 1200)
+	d := vfstest.NewDisk(1 << 20)
+	_, s, err := readSlots(d)
+	if err := errors.Join(err, s.create(), s.write(upTo(large, 63<<10))); err != nil {
+		t.Fatal(err)
+	}
+	d.Take(1 << 20)
+	if n := len(upTo(large, 75<<10).encode()); n <= manifestSlotSize {
+		t.Fatalf("%d bytes fit anyway", n)
+	}
+	for n := 64; n <= 75; n++ {
+		putManifest(t, s, upTo(large, n<<10))
 	}
 }
 
