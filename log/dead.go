@@ -14,8 +14,12 @@ import (
 // Everything else in the store is as it was, and tells which they are:
 //
 //   - Whose topic or partition is not there any more is dead, and who ends before the log start.
-//   - What compaction writes covers exactly the offsets of what it replaces, and is newer, as are copies
-//     of it. So of two batches that share offsets one covers the other, and the newer one counts.
+//   - What compaction writes covers exactly the offsets of what it replaces. So of two batches that share
+//     offsets one covers the other, and counts. If they cover the same, the records of the newer one are
+//     some of those of the older, and its key another one because the youngest went: the one with the smaller
+//     timestamp counts.
+//
+// The versions of their entries say nothing: the store moves what is dead too, until it is removed.
 //
 // What is left follows one another without a hole, as it did.
 
@@ -121,12 +125,12 @@ func (r *remover) clean(l *Log) error {
 		return l.wrap(err)
 	}
 	alive.Reverse = true
-	w := deadWalk{remover: r, log: l}
+	w := deadWalk{remover: r}
 	if err := r.scan(alive, w.visit); err != nil {
 		return l.wrap(err)
 	}
 	if w.begun && w.covered.base > start {
-		return w.missing(start)
+		return l.wrap(w.missing(start))
 	}
 	return nil
 }
@@ -178,10 +182,9 @@ func (r *remover) flush() error {
 
 // deadWalk visits the batches of a log from the newest to the oldest, and knows the last that counts.
 // So whatever is covered by another comes behind it, or is that other's neighbour with the
-// same last offset.
+// same last offset: of these the one with the smaller timestamp comes last.
 type deadWalk struct {
 	*remover
-	log     *Log
 	begun   bool
 	covered covering
 	buf     []byte
@@ -189,10 +192,8 @@ type deadWalk struct {
 
 // covering is a batch that counts as far as is known.
 type covering struct {
-	key     []byte
-	base    int64
-	last    int64
-	version uint64
+	key        []byte
+	base, last int64
 }
 
 func (w *deadWalk) visit(e store.Entry) error {
@@ -200,40 +201,25 @@ func (w *deadWalk) visit(e store.Entry) error {
 	if err != nil {
 		return err
 	}
-	c := covering{last: key.LastOffset, version: e.Version}
-	older := w.begun && c.last >= w.covered.base
-	if older && c.last < w.covered.last {
-		return w.bury(e.Key, c)
-	}
-	if c.base, err = w.baseOf(e, key); err != nil {
+	base, err := w.baseOf(e, key)
+	if err != nil {
 		return err
 	}
-	switch {
-	case !older:
-		if w.begun && c.last+1 < w.covered.base {
-			return w.missing(c.last + 1)
-		}
-	case c.version < w.covered.version:
-		if c.base < w.covered.base {
-			return w.overlap(c)
-		}
-		return w.bury(e.Key, c)
-	case c.base > w.covered.base:
-		return w.overlap(c)
+	c := covering{bytes.Clone(e.Key), base, key.LastOffset}
+	switch was := w.covered; {
+	case !w.begun:
+	case c.last+1 < was.base:
+		return w.missing(c.last + 1)
+	case c.last < was.base:
+	case c.base > was.base || c.base == was.base && c.last < was.last:
+		w.remove(c.key)
+		return nil
+	case c.last < was.last:
+		return fmt.Errorf("%w: batches ending at offsets %d and %d overlap", ErrCorruptValue, c.last, was.last)
 	default:
-		w.remove(w.covered.key)
+		w.remove(was.key)
 	}
-	c.key = bytes.Clone(e.Key)
 	w.covered, w.begun = c, true
-	return nil
-}
-
-// bury removes a batch that lies within the one that counts.
-func (w *deadWalk) bury(key []byte, c covering) error {
-	if c.version >= w.covered.version {
-		return w.overlap(c)
-	}
-	w.remove(bytes.Clone(key))
 	return nil
 }
 
@@ -259,9 +245,5 @@ func (w *deadWalk) unlike(key store.BatchKey) error {
 }
 
 func (w *deadWalk) missing(from int64) error {
-	return w.log.wrap(fmt.Errorf("%w: offsets %d to %d are missing", ErrCorruptValue, from, w.covered.base-1))
-}
-
-func (w *deadWalk) overlap(c covering) error {
-	return fmt.Errorf("%w: batches ending at offsets %d and %d overlap", ErrCorruptValue, c.last, w.covered.last)
+	return fmt.Errorf("%w: offsets %d to %d are missing", ErrCorruptValue, from, w.covered.base-1)
 }
