@@ -46,7 +46,7 @@ func (s *diskStore) open() error {
 	if err := s.openRuns(); err != nil {
 		return err
 	}
-	r := &replay{fs: s.fs, dir: s.files.dir, boot: s.opts.boot, known: known, whole: whole, renew: s.renew, begin: s.begin, apply: s.apply}
+	r := &replay{fs: s.fs, dir: s.files.dir, boot: s.opts.boot, known: known, whole: whole, blind: err != nil, renew: s.renew, begin: s.begin, apply: s.apply}
 	if err := r.run(); err != nil {
 		return err
 	}

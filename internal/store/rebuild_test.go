@@ -198,6 +198,41 @@ func TestRebuildIsNoted(t *testing.T) {
 	noted(false, Options{}, nil)
 }
 
+// Before the first checkpoint nothing is given up. So a file that is missing is what the power has taken, and so is what
+// comes behind it. Without a manifest nobody knows that.
+func TestRebuildBeforeACheckpoint(t *testing.T) {
+	disk := vfstest.NewDisk(0)
+	s, err := openDisk(disk, ".", Options{fileSize: 5000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(t, s, "a", "1")
+	if err := s.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	set(t, s, "b", strings.Repeat("2", 4900)) // in a file of its own, as is what follows
+	lost := s.files.path(s.files.current().number)
+	set(t, s, "c", strings.Repeat("3", 4900))
+	left := disk.Clone()
+	if err := errors.Join(s.Close(), left.Remove(lost)); err != nil {
+		t.Fatal(err)
+	}
+	for _, rebuild := range []bool{false, true} {
+		s, err := openDisk(left.Clone(), ".", Options{Rebuild: rebuild})
+		if err != nil {
+			t.Fatalf("rebuild %t: %v", rebuild, err)
+		}
+		expect(t, fmt.Sprint("seen, rebuild ", rebuild), dump(t, s, Range{}), "a=1")
+		closeStore(t, s)
+	}
+	if err := errors.Join(left.Remove("MANIFEST.0"), left.Remove("MANIFEST.1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDisk(left, ".", Options{Rebuild: true}); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "nothing says that they were given up") {
+		t.Errorf("without a manifest: %v", err)
+	}
+}
+
 // Who does not find what belongs to the index is told what to do, on one line.
 func TestErrorsNameRebuild(t *testing.T) {
 	for _, gone := range [][]string{{"index/*"}, {"MANIFEST.0", "MANIFEST.1"}} {

@@ -29,6 +29,7 @@ type replay struct {
 	boot  [16]byte                                                      // of this machine; zero when unknown
 	known *manifest                                                     // of the last checkpoint; before the first, one that says nothing
 	whole *manifest                                                     // set when all files are to be read from their beginning: what is known of them, perhaps nothing
+	blind bool                                                          // that is no manifest's word: they have gone
 	renew func() error                                                  // called before a file is removed that was alive once
 	begin func(f *logFile)                                              // called for each file that counts, in order
 	apply func(f *logFile, at int64, frame []byte, h frameHeader) error // called for each commit, in order
@@ -265,18 +266,18 @@ func (r *replay) walk() error {
 }
 
 // pass goes on with the i-th file, if nothing was alive of those between it and the one before. With a
-// manifest that is so up to its position. Without one somebody must say that what is between was durable:
-// else the power may have taken it, if it is not only the end of the file before that is missing.
+// manifest that is so up to its position, and before the first checkpoint nowhere. Without one somebody must say
+// that what is between was durable: else the power may have taken it, if it is not only the end of the file before
+// that is missing.
 func (r *replay) pass(i int) error {
-	f, rank := r.files[i], r.whole.rank()
-	before := uint64(0)
+	f, before := r.files[i], uint64(0)
 	if i > 0 {
 		before = r.files[i-1].rank
 	}
-	if rank > 0 && f.rank > rank || rank == 0 && f.rank == before+1 {
+	if !r.blind && f.rank > r.whole.rank() || r.blind && f.rank == before+1 {
 		return nil // it does not begin where the one before ends
 	}
-	if rank == 0 && (r.owner != r.boot || r.boot == [16]byte{}) {
+	if r.blind && (r.owner != r.boot || r.boot == [16]byte{}) {
 		vouched, err := r.vouched(i)
 		if err != nil {
 			return err
