@@ -48,7 +48,7 @@ func (s *memoryStore) fork(which func() *itemTree) (Store, error) {
 	if tree == nil {
 		return nil, errNotKept
 	}
-	f := &memoryStore{gate: newGate(), tree: tree.Copy(), commit: s.commit}
+	f := &memoryStore{gate: newGate(), tree: tree.Copy()}
 	if s.synced != nil {
 		f.synced = f.tree.Copy()
 	}

@@ -21,7 +21,6 @@ type memoryStore struct {
 	mu     sync.RWMutex // guards what follows
 	tree   *itemTree
 	copied *itemTree // of tree as it is now, nil when nobody asked since the last commit
-	commit uint64
 	synced *itemTree // as of the last Sync; nil before KeepSynced
 }
 
@@ -35,10 +34,9 @@ func (s *memoryStore) Commit(b *Batch) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.commit++
 	s.copied = nil
 	for _, o := range b.ops {
-		i := &item{key: o.key, value: o.value, version: s.commit}
+		i := &item{key: o.key, value: o.value}
 		if o.remove {
 			s.tree.Delete(i)
 		} else {

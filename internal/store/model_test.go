@@ -41,7 +41,6 @@ func TestModel(t *testing.T) {
 					"reopen":  m.reopen,
 					"sync":    m.sync,
 					"reclaim": m.reclaim,
-					"":        m.versions,
 				})
 			})
 		})
@@ -161,17 +160,4 @@ func (m *model) reclaim(t *rapid.T) {
 		t.Fatal(err)
 	}
 	m.compare(t, Range{})
-}
-
-// versions checks that every entry has one.
-func (m *model) versions(t *rapid.T) {
-	err := m.store.Scan(Range{KeysOnly: true}, func(e Entry) (bool, error) {
-		if e.Version == 0 {
-			t.Fatalf("version 0 of %q", e.Key)
-		}
-		return true, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

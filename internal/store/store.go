@@ -170,10 +170,9 @@ type Range struct {
 
 // Entry is one key and its value, valid during the call of Scan's fn only.
 type Entry struct {
-	Key     []byte // not to be changed or kept
-	Version uint64 // rises with every commit; all entries of one commit share it
-	Size    int    // of the value in bytes, exact, also in a scan of keys only
-	value   func(dst []byte, n int) ([]byte, error)
+	Key   []byte // not to be changed or kept
+	Size  int    // of the value in bytes, exact, also in a scan of keys only
+	value func(dst []byte, n int) ([]byte, error)
 }
 
 // AppendValue appends the value to dst and returns the extended slice, or

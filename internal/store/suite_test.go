@@ -301,32 +301,6 @@ func TestScanSeesOneState(t *testing.T) {
 	})
 }
 
-func TestVersionsRise(t *testing.T) {
-	both(t, func(t *testing.T, s Store) {
-		versions := func() map[string]uint64 {
-			found := map[string]uint64{}
-			err := s.Scan(Range{KeysOnly: true}, func(e Entry) (bool, error) {
-				found[string(e.Key)] = e.Version
-				return true, nil
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return found
-		}
-		set(t, s, "a", "1", "b", "1")
-		first := versions()
-		set(t, s, "b", "2", "c", "2")
-		second := versions()
-		if first["a"] == 0 || first["a"] != first["b"] {
-			t.Errorf("the entries of one commit have versions %v", first)
-		}
-		if second["a"] != first["a"] || second["b"] <= first["b"] || second["b"] != second["c"] {
-			t.Errorf("versions %v and then %v", first, second)
-		}
-	})
-}
-
 func TestBytesAreTheCallersAfterCommit(t *testing.T) {
 	both(t, func(t *testing.T, s Store) {
 		key, value, large := []byte("key"), []byte("value"), bytes.Repeat([]byte("x"), 5000)

@@ -125,7 +125,7 @@ func (v *version) scan(tree *itemTree, r Range, fn func(Entry) (bool, error)) er
 			}
 			continue
 		}
-		if more, err := fn(Entry{Key: i.key, Version: i.version, Size: i.valueSize(), value: value}); err != nil || !more {
+		if more, err := fn(Entry{Key: i.key, Size: i.valueSize(), value: value}); err != nil || !more {
 			return err
 		}
 	}
