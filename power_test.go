@@ -236,6 +236,13 @@ func (o *blackout) live() {
 	found := lookAt(t, b, o.seed)
 	all, _ := promised(t, o.told, o.power)
 	_, kept := promised(t, o.told[:o.sure], o.power)
+	if o.power && o.found != nil { // a sweep may have moved starts before it was looked, and nobody has synced that
+		for tp, was := range o.found.logs {
+			if l := found.logs[tp]; l != nil {
+				was.start = min(was.start, l.start)
+			}
+		}
+	}
 	found.check(t, o.found, all, kept)
 	o.found, o.told, o.sure, o.power = found, nil, -1, false
 	if t.Failed() {

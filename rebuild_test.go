@@ -1,6 +1,7 @@
 package samsa_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa"
@@ -58,7 +60,7 @@ func toldOfIndex(err error) bool {
 }
 
 // spoil takes files of the index away, or changes some of their bytes.
-func spoil(t *testing.T, rng *rand.Rand, disk *vfstest.Disk) (blind bool) {
+func spoil(t *testing.T, rng *rand.Rand, disk *vfstest.Disk) {
 	t.Helper()
 	tables, err := disk.List("index")
 	if err != nil {
@@ -68,7 +70,6 @@ func spoil(t *testing.T, rng *rand.Rand, disk *vfstest.Disk) (blind bool) {
 	if rng.IntN(2) == 0 {
 		names = names[:rng.IntN(2)]
 	}
-	blind = len(names) == 2
 	one := rng.IntN(len(tables) + 1)
 	for i, info := range tables {
 		if i == one || rng.IntN(3) == 0 {
@@ -94,7 +95,59 @@ func spoil(t *testing.T, rng *rand.Rand, disk *vfstest.Disk) (blind bool) {
 			t.Fatal(err)
 		}
 	}
-	return blind
+}
+
+// wholeSlots returns how many slots of the manifest are whole: the power may have torn one, and spoil another.
+func wholeSlots(t *testing.T, disk *vfstest.Disk) (n int) {
+	t.Helper()
+	for _, name := range []string{"MANIFEST.0", "MANIFEST.1"} {
+		b := bytesOf(t, disk, name, 1<<20)
+		if len(b) < 24 || uint64(len(b)) < 24+uint64(binary.BigEndian.Uint32(b[12:])) {
+			continue
+		}
+		body := b[24:][:binary.BigEndian.Uint32(b[12:])]
+		if xxhash.Sum64(slices.Concat(b[:16], body)) == binary.BigEndian.Uint64(b[16:]) {
+			n++
+		}
+	}
+	return n
+}
+
+// bytesOf returns what a file begins with, nothing if it is not there.
+func bytesOf(t *testing.T, disk *vfstest.Disk, name string, most int64) []byte {
+	t.Helper()
+	f, err := disk.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, err := f.Size()
+	b := make([]byte, min(size, most))
+	if err == nil {
+		_, err = f.ReadAt(b, 0)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// remains says what there is on a disk to make an index of.
+func remains(t *testing.T, disk *vfstest.Disk) string {
+	t.Helper()
+	infos, err := disk.List("values")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("%d whole slots of the manifest", wholeSlots(t, disk))
+	for _, info := range infos {
+		if b := bytesOf(t, disk, "values/"+info.Name, 40); len(b) == 40 && b[0] != 0 {
+			text += fmt.Sprintf("\n%s: rank %d, first commit %d", info.Name, binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:]))
+		}
+	}
+	return text
 }
 
 // open opens the store on a disk.
@@ -217,16 +270,25 @@ func TestRebuildIndexAnyTime(t *testing.T) {
 		seed := uint64(1000 + i)
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			o := newBlackout(t, seed)
+			var last *death
+			var spoilt *vfstest.Disk
+			defer func() {
+				if t.Failed() && spoilt != nil {
+					t.Logf("life %d; the last died at %v, power %t, and left, when spoilt, %s", o.lives, last.call, last.power, remains(t, spoilt))
+				}
+			}()
 			for range cutsOfADisk {
 				o.live()
 				if t.Failed() {
 					return
 				}
+				last = o.died
 				o.bury()
 				want := o.truth(o.disk)
-				blind := spoil(t, o.rng, o.disk)
+				spoil(t, o.rng, o.disk)
+				spoilt = o.disk.Clone()
 				o.touch(o.disk.Clone(), want)
-				if !o.rebuild(want, blind) || t.Failed() {
+				if !o.rebuild(want, wholeSlots(t, spoilt) == 0) || t.Failed() {
 					return
 				}
 			}
