@@ -17,6 +17,7 @@ import (
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/retention/sweep"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -34,7 +35,7 @@ type Broker struct {
 	groups    *group.Coordinator
 	producers *partition.Producers
 	sender    sender
-	compactor compactor
+	compactor *sweep.Compactor
 	conflicts conflicts
 	resets    resetStats
 
@@ -137,7 +138,9 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	}
 	b.sender.init(b)
 	b.conflicts.init()
-	b.compactor.start(b)
+	b.compactor = sweep.Start(sweep.Targets{
+		Topics: catalogue, Groups: groups, Producers: producers, Store: st, Committer: committer,
+	}, opts.RetentionInterval, opts.Logger)
 	b.tellOpened(time.Since(began), found)
 	return b, nil
 }
@@ -282,7 +285,7 @@ func (b *Broker) endClose(ctx context.Context, clients []client) error {
 // end closes what is below the clients, of which some may be late, after a Close that began then.
 func (b *Broker) end(began time.Time, late error) {
 	defer close(b.closed)
-	b.compactor.stop()
+	b.compactor.Close()
 	b.groups.Close()
 	b.catalogue.Close(ErrClosed)
 	b.committer.Close()

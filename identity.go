@@ -3,7 +3,6 @@ package samsa
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/samsa-go/samsa/partition"
 )
@@ -74,9 +73,4 @@ func (p *Producer) Stored(tp TopicPartition) (int64, error) {
 		return 0, fmt.Errorf("stored: %w", err)
 	}
 	return part.Log().StoredOf(p.name.ID), nil
-}
-
-// expireProducers forgets the producers that nobody has used for long.
-func (k *compactor) expireProducers(ctx context.Context) error {
-	return k.b.producers.Expire(ctx, time.Now(), k.b.catalogue.Partitions())
 }

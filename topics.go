@@ -51,7 +51,7 @@ func (t Topics) Delete(ctx context.Context, name string) error {
 	if err := t.b.catalogue.Delete(ctx, name); err != nil {
 		return err
 	}
-	t.b.compactor.wake()
+	t.b.compactor.Wake()
 	return nil
 }
 
@@ -129,7 +129,7 @@ func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) 
 	if err != nil {
 		return err
 	}
-	t.b.compactor.wake() // more may go now
+	t.b.compactor.Wake() // more may go now
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (t Topics) DeleteRecords(ctx context.Context, name string, before map[int32
 		starts[p] = offset
 	}
 	for p, start := range starts {
-		if err := t.b.trim(ctx, p, start); err != nil {
+		if err := t.b.compactor.DeleteBefore(ctx, p, start); err != nil {
 			return fmt.Errorf("delete records: %s: %w", p.TopicPartition(), err)
 		}
 	}

@@ -1,95 +1,91 @@
-package samsa
+package sweep
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/samsa-go/samsa/partition"
 )
 
-// space asks the store for what retention has removed. The store gives space back by itself
-// too, but cannot know when a sweep has ended.
-type space struct {
-	b    *Broker
-	work chan struct{}     // capacity 1: it is worth giving space back
-	full *partition.Waiter // woken when the disk is full
-	turn chan struct{}     // capacity 1: held by whoever does it
-
-	mu      sync.Mutex // guards what follows
-	garbage int64      // bytes of batches removed since space was given back last
+// tally is the account of the bytes of a partition's batches, as stored.
+type tally struct {
+	counted  bool  // live is known
+	live     int64 // bytes
+	appended int64 // Partition.Appended when they were so many
 }
 
-func (s *space) init(b *Broker) {
-	s.b = b
-	s.work, s.turn, s.full = make(chan struct{}, 1), make(chan struct{}, 1), partition.NewWaiter()
+// at returns the bytes when so many have been appended.
+func (t *tally) at(appended int64) int64 { return t.live + appended - t.appended }
+
+// trimmed notes that n bytes have gone, and perhaps more if err is set.
+func (t *tally) trimmed(n int64, err error) {
+	t.live -= n // which counts for nothing before it is known
+	t.counted = t.counted && err == nil
+}
+
+// space is the account of what has been removed and the store still holds. The store gives
+// space back by itself too, but cannot know when a sweep has ended.
+type space struct {
+	garbage int64     // bytes of batches removed since the store was asked last
+	tried   time.Time // when it was asked because the disk was full
 }
 
 // removed notes n bytes of garbage.
-func (s *space) removed(n int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.garbage += n
-}
-
-// swept notes the end of a full sweep. Then any garbage is worth it.
-func (s *space) swept() {
-	if !s.wanting() {
-		return
-	}
-	select {
-	case s.work <- struct{}{}:
-	default:
-	}
-}
-
-// wanting reports whether there is garbage.
-func (s *space) wanting() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.garbage > 0
-}
+func (s *space) removed(n int64) { s.garbage += n }
 
 // fullPause is the least time between two attempts to make room on a full disk.
 const fullPause = 5 * time.Second
 
-// run gives space back in the background: after full sweeps, and when the disk is full.
-func (s *space) run(ctx context.Context) {
-	var tried time.Time
+// try reports whether to make room on a disk that is full now, and notes that it is tried.
+func (s *space) try(now time.Time) bool {
+	if s.garbage == 0 || now.Sub(s.tried) < fullPause {
+		return false
+	}
+	s.tried = now
+	return true
+}
+
+// take returns the garbage, which the store is asked for. What it cannot give back is removed again.
+func (s *space) take() (n int64) {
+	n, s.garbage = s.garbage, 0
+	return n
+}
+
+// giveBack is the goroutine that gives space back: after full sweeps, and when the disk is full.
+func (k *Compactor) giveBack(ctx context.Context) {
 	for {
 		select {
-		case <-s.work:
-		case <-s.full.C():
-			if !s.wanting() || time.Since(tried) < fullPause {
+		case <-k.freed.C():
+		case <-k.full.C():
+			k.mu.Lock()
+			try := k.space.try(time.Now())
+			k.mu.Unlock()
+			if !try {
 				continue
 			}
-			tried = time.Now()
 		case <-ctx.Done():
 			return
 		}
-		if err := s.reclaim(ctx); err != nil && ctx.Err() == nil {
-			s.b.logger.Warn("giving space back to the file system failed, it is tried again after the next sweep", zap.Error(err))
+		if err := k.reclaim(ctx); err != nil && ctx.Err() == nil {
+			k.logger.Warn("giving space back to the file system failed, it is tried again after the next sweep", zap.Error(err))
 		}
 	}
 }
 
 // reclaim gives space back to the file system.
-func (s *space) reclaim(ctx context.Context) error {
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
+func (k *Compactor) reclaim(ctx context.Context) error {
+	if err := k.reclaiming.take(ctx); err != nil {
+		return err
 	}
-	s.mu.Lock()
-	garbage := s.garbage
-	s.garbage = 0
-	s.mu.Unlock()
-	err := s.b.st.Reclaim(ctx)
+	defer k.reclaiming.leave()
+	k.mu.Lock()
+	garbage := k.space.take()
+	k.mu.Unlock()
+	err := k.targets.Store.Reclaim(ctx)
 	if err != nil {
-		s.removed(garbage)
+		k.mu.Lock()
+		k.space.removed(garbage)
+		k.mu.Unlock()
 	}
 	return err
 }

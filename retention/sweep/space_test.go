@@ -1,10 +1,9 @@
-package samsa
+package sweep
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,104 +11,117 @@ import (
 	"github.com/samsa-go/samsa/internal/store"
 )
 
-// scales is a store that counts how often it was reclaimed.
-type scales struct {
-	store.Store
-	err      error // of Reclaim
-	reclaims int
+// On a full disk there is no time to wait for the next sweep, if there is garbage; but to try all the
+// time would help nobody.
+func TestSpace(t *testing.T) {
+	var s space
+	now := time.Now()
+	for i, step := range []struct {
+		removed int64
+		later   time.Duration
+		try     bool // on a full disk
+		taken   int64
+	}{
+		{removed: 0, try: false},
+		{removed: 1, try: true, taken: 1},
+		{removed: 2, later: fullPause - 1, try: false},
+		{removed: 3, later: 1, try: true, taken: 5},
+		{removed: 0, later: fullPause, try: false},
+		{removed: 4, try: true, taken: 4},
+	} {
+		now = now.Add(step.later)
+		s.removed(step.removed)
+		try, taken := s.try(now), int64(0)
+		if try {
+			taken = s.take()
+		}
+		if try != step.try || taken != step.taken {
+			t.Errorf("step %d: %t, %d bytes, want %t, %d", i, try, taken, step.try, step.taken)
+		}
+	}
 }
 
-func (s *scales) Reclaim(context.Context) error {
-	s.reclaims++
-	return s.err
-}
-
-// newSpace returns the space of such a store.
-func newSpace() (*space, *scales) {
-	st := new(scales)
-	s := new(space)
-	s.init(&Broker{st: st})
-	return s, st
-}
-
-// wanted reports whether space is to be given back, and forgets it.
-func (s *space) wanted() bool {
-	select {
-	case <-s.work:
-		return true
-	default:
-		return false
+// A tally goes on from what was counted, and is counted anew where not everything is known to
+// have gone.
+func TestTally(t *testing.T) {
+	broken := errors.New("broken")
+	for _, tc := range []struct {
+		appended, trimmed int64 // since 100 bytes were counted when 1000 had been appended
+		err               error
+		want              int64
+		counted           bool
+	}{
+		{0, 0, nil, 100, true},
+		{50, 0, nil, 150, true},
+		{50, 30, nil, 120, true},
+		{0, 30, broken, 70, false},
+	} {
+		y := tally{counted: true, live: 100, appended: 1000}
+		y.trimmed(tc.trimmed, tc.err)
+		if got := y.at(1000 + tc.appended); got != tc.want || y.counted != tc.counted {
+			t.Errorf("%+v: %d bytes, counted %t", tc, got, y.counted)
+		}
 	}
 }
 
 func TestWhenSpaceIsGivenBack(t *testing.T) {
-	s, _ := newSpace()
-	s.swept()
-	if s.wanted() {
-		t.Error("after a full sweep, for nothing")
-	}
-	s.removed(1)
-	if s.wanted() {
-		t.Error("before the sweep has ended")
-	}
-	s.swept()
-	if !s.wanted() {
-		t.Error("not after a full sweep")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		k := begin(t)
+		wantReclaims := func(when string, want int) {
+			t.Helper()
+			if synctest.Wait(); k.st.reclaims != want {
+				t.Errorf("%s: reclaimed %d times, want %d", when, k.st.reclaims, want)
+			}
+		}
+		garbage := func(n int64) {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.space.removed(n)
+		}
+		k.note(true, Removed{})
+		wantReclaims("after a full sweep, for nothing", 0)
+		garbage(1)
+		k.note(false, Removed{})
+		wantReclaims("before a full sweep has ended", 0)
+		k.note(true, Removed{})
+		wantReclaims("after a full sweep", 1)
+		garbage(1)
+		k.full.Wake()
+		wantReclaims("when the disk is full", 2)
+		garbage(1)
+		k.full.Wake()
+		wantReclaims("when it is full at once again", 2)
+		time.Sleep(fullPause)
+		k.full.Wake()
+		wantReclaims("when it is full for long", 3)
+	})
 }
 
 // What Reclaim could not give back is garbage still.
 func TestGarbageAfterReclaim(t *testing.T) {
 	for _, broken := range []error{nil, errors.New("broken"), fmt.Errorf("no: %w", store.ErrDiskFull)} {
-		s, st := newSpace()
-		s.garbage, st.err = 5, broken
-		err := s.reclaim(t.Context())
+		k := begin(t)
+		k.space.garbage, k.st.err = 5, broken
+		err := k.reclaim(t.Context())
 		want := int64(5)
 		if broken == nil {
 			want = 0
 		}
-		if !errors.Is(err, broken) || errors.Is(err, ErrDiskFull) != errors.Is(broken, store.ErrDiskFull) {
+		if !errors.Is(err, broken) || errors.Is(err, store.ErrDiskFull) != errors.Is(broken, store.ErrDiskFull) {
 			t.Errorf("%v became %v", broken, err)
 		}
-		if s.garbage != want || len(s.turn) != 0 {
-			t.Errorf("%v: %d bytes of garbage, turn taken %v", broken, s.garbage, len(s.turn) != 0)
+		if k.space.garbage != want || len(k.reclaiming) != 0 {
+			t.Errorf("%v: %d bytes of garbage, turn taken %v", broken, k.space.garbage, len(k.reclaiming) != 0)
 		}
-		if st.reclaims != 1 {
-			t.Errorf("reclaimed %d times", st.reclaims)
+		if k.st.reclaims != 1 {
+			t.Errorf("reclaimed %d times", k.st.reclaims)
 		}
 	}
-	s, st := newSpace()
-	s.turn <- struct{}{}
+	k := begin(t)
+	k.reclaiming <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.reclaim(ctx); !errors.Is(err, context.Canceled) || st.reclaims != 0 {
+	if err := k.reclaim(ctx); !errors.Is(err, context.Canceled) || k.st.reclaims != 0 {
 		t.Errorf("while somebody else is at it: %v", err)
 	}
-}
-
-// On a full disk there is no time to wait for the next sweep, if there is garbage; but to try all the
-// time would help nobody.
-func TestSpaceOfAFullDisk(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, st := newSpace()
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { s.run(ctx) })
-		time.Sleep(time.Hour)
-		for i, step := range []struct {
-			garbage int64
-			later   time.Duration
-			want    int
-		}{{0, 0, 0}, {1, 0, 1}, {1, fullPause - 1, 1}, {0, 1, 2}, {0, fullPause, 2}, {1, 0, 3}} {
-			time.Sleep(step.later)
-			s.removed(step.garbage)
-			s.full.Wake()
-			synctest.Wait()
-			if st.reclaims != step.want {
-				t.Errorf("step %d: reclaimed %d times, want %d", i, st.reclaims, step.want)
-			}
-		}
-		cancel()
-		running.Wait()
-	})
 }

@@ -1,8 +1,7 @@
-package samsa
+package sweep
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
@@ -10,18 +9,37 @@ import (
 	"github.com/samsa-go/samsa/retention"
 )
 
-// RetentionStats is what retention has done since the broker was opened, and what it
-// knows since its last sweep.
-type RetentionStats struct {
+// Removed counts what retention has removed.
+type Removed struct {
+	Records int64 // in compacted topics those that were superseded, else the offsets passed by the log start
+	Batches int64 // fewer than before; compaction joins batches too
+	Bytes   int64 // of stored batches
+}
+
+func (r *Removed) add(o Removed) {
+	r.Records += o.Records
+	r.Batches += o.Batches
+	r.Bytes += o.Bytes
+}
+
+// Compaction is what Compact did.
+type Compaction struct {
+	Removed
+	Topics     int   // deleted topics whose data was removed
+	BytesFreed int64 // by which the data directory shrank
+}
+
+// Stats is what retention has done since Start, and what it knows since its last sweep.
+type Stats struct {
 	LastSweep  time.Time // of all topics; zero before the first
 	Removed    Removed
 	BytesLive  int64 // of stored batches
 	BytesDisk  int64 // that the data directory takes
-	Partitions []PartitionRetention
+	Partitions []PartitionStats
 }
 
-// PartitionRetention is one partition's part of RetentionStats.
-type PartitionRetention struct {
+// PartitionStats is one partition's part of Stats.
+type PartitionStats struct {
 	Topic     string
 	Partition int32
 	Removed   Removed
@@ -29,29 +47,25 @@ type PartitionRetention struct {
 	NextDue   time.Time // when the oldest batch of the last sweep will be too old; zero if there was none, or for never
 }
 
-// RetentionStats returns statistics of retention, the partitions by topic and index.
-func (b *Broker) RetentionStats(ctx context.Context) (RetentionStats, error) {
-	if err := b.check(ctx); err != nil {
-		return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
-	}
-	size, err := b.st.Size()
+// Stats returns statistics, the partitions by topic and index.
+func (k *Compactor) Stats(ctx context.Context) (Stats, error) {
+	size, err := k.targets.Store.Size()
 	if err != nil {
-		return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
+		return Stats{}, err
 	}
-	k := &b.compactor
-	topics := b.catalogue.List()
+	topics := k.targets.Topics.List()
 	k.mu.Lock()
-	stats := RetentionStats{LastSweep: k.last, Removed: k.sum, BytesDisk: size}
+	stats := Stats{LastSweep: k.last, Removed: k.sum, BytesDisk: size}
 	k.mu.Unlock()
 	for _, t := range topics {
 		for i, p := range t.Partitions() {
-			pr, err := k.stats(ctx, p)
+			ps, err := k.stats(ctx, p)
 			if err != nil {
-				return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
+				return Stats{}, err
 			}
-			pr.Topic, pr.Partition = t.Name(), int32(i)
-			stats.BytesLive += pr.BytesLive
-			stats.Partitions = append(stats.Partitions, pr)
+			ps.Topic, ps.Partition = t.Name(), int32(i)
+			stats.BytesLive += ps.BytesLive
+			stats.Partitions = append(stats.Partitions, ps)
 		}
 	}
 	return stats, nil
@@ -59,22 +73,22 @@ func (b *Broker) RetentionStats(ctx context.Context) (RetentionStats, error) {
 
 // stats returns what is known of a partition. Its bytes are counted if no sweep has done
 // so yet.
-func (k *compactor) stats(ctx context.Context, p *partition.Partition) (PartitionRetention, error) {
+func (k *Compactor) stats(ctx context.Context, p *partition.Partition) (PartitionStats, error) {
 	s := k.track(p)
 	k.mu.Lock()
-	pr := PartitionRetention{Removed: s.removed, NextDue: s.due, BytesLive: s.live + p.Appended() - s.appended}
+	ps := PartitionStats{Removed: s.removed, NextDue: s.due, BytesLive: s.at(p.Appended())}
 	counted := s.counted
 	k.mu.Unlock()
 	if counted {
-		return pr, nil
+		return ps, nil
 	}
-	pr.BytesLive = 0
+	ps.BytesLive = 0
 	err := p.Log().Batches(func(b retention.Batch) bool {
-		pr.BytesLive += int64(b.Bytes)
+		ps.BytesLive += int64(b.Bytes)
 		return ctx.Err() == nil
 	})
 	if p.Err() != nil {
 		err = nil // deleted meanwhile
 	}
-	return pr, store.Join(err, ctx.Err())
+	return ps, store.Join(err, ctx.Err())
 }

@@ -1,4 +1,4 @@
-package samsa
+package sweep
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // A sweep with nothing to do costs nothing, however many topics there are and however many
@@ -15,20 +17,8 @@ import (
 func TestIdleSweepCostsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		allocs := func(topics, groups int, full bool) float64 {
-			k := inMemory(t, Options{})
-			offsets := make(map[TopicPartition]group.Offset)
-			for i := range topics {
-				name := fmt.Sprint("t", i)
-				k.create(name, 1)
-				k.write(name, "v")
-				offsets[TopicPartition{Topic: name}] = group.Offset{Offset: 1}
-			}
-			for i := range groups {
-				if err := k.groups.Commit(k.ctx, fmt.Sprint("g", i), group.CommitRequest{Generation: -1, Offsets: offsets}); err != nil {
-					t.Fatal(err)
-				}
-			}
-			k.sweep(true)
+			k := begin(t)
+			k.idle(topics, groups)
 			return testing.AllocsPerRun(10, func() { k.sweep(full) })
 		}
 		if n := allocs(100, 20, false); n > 3 {
@@ -40,24 +30,32 @@ func TestIdleSweepCostsNothing(t *testing.T) {
 	})
 }
 
-// sweep sweeps as the compactor does, which must be asleep.
-func (k *kit) sweep(full bool) {
+// idle makes topics with a batch in each that all groups have read, and sweeps.
+func (k *kit) idle(topics, groups int) {
 	k.t.Helper()
-	if _, err := k.compactor.sweep(k.ctx, full); err != nil {
-		k.t.Fatal(err)
+	offsets := make(map[log.TopicPartition]group.Offset)
+	for i := range topics {
+		name := fmt.Sprint("t", i)
+		k.create(name, topic.Config{Partitions: 1})
+		k.put(name, 0, "v")
+		offsets[log.TopicPartition{Topic: name}] = group.Offset{Offset: 1}
 	}
+	for i := range groups {
+		k.read(fmt.Sprint("g", i), offsets)
+	}
+	k.sweep(true)
 }
 
 // wantJobs checks which partitions a sweep would look at, when the compactor sleeps.
 func (k *kit) wantJobs(when string, full bool, want string) {
 	k.t.Helper()
 	synctest.Wait()
-	topics := k.catalogue.List()
+	topics := k.topics.List()
 	if !full {
 		topics = nil
 	}
 	var words []string
-	for _, j := range k.compactor.jobs(full, topics) {
+	for _, j := range k.jobs(full, topics) {
 		words = append(words, j.p.TopicPartition().String())
 	}
 	if got := strings.Join(words, " "); got != want {
@@ -69,20 +67,18 @@ func (k *kit) wantJobs(when string, full bool, want string) {
 // otherwise.
 func TestSweepLooksWhereRecordsMayGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := inMemory(t, Options{RetentionInterval: 1000 * time.Hour})
-		for name, config := range map[string]TopicConfig{
+		k := begin(t)
+		for name, config := range map[string]topic.Config{
 			"limited":   {Partitions: 2, RetentionBytes: 1600},
 			"by-time":   {Partitions: 2, Retention: time.Hour},
-			"queue":     {Partitions: 1, CleanupPolicy: CleanupConsumed},
-			"compacted": {Partitions: 1, CleanupPolicy: CleanupCompact},
+			"queue":     {Partitions: 1, CleanupPolicy: topic.Consumed},
+			"compacted": {Partitions: 1, CleanupPolicy: topic.Compact},
 		} {
-			if err := k.Topics().Create(k.ctx, name, config); err != nil {
-				t.Fatal(err)
-			}
+			k.create(name, config)
 		}
 		k.put("limited", 0, "a")
 		k.put("by-time", 0, "a")
-		k.write("queue", "a", "b")
+		k.put("queue", 0, "a", "b")
 		all := "by-time/0 by-time/1 compacted/0 limited/0 limited/1 queue/0"
 		k.wantJobs("at first", true, all)
 		k.sweep(true)
@@ -103,9 +99,7 @@ func TestSweepLooksWhereRecordsMayGo(t *testing.T) {
 		k.wantJobs("when it has gone", true, "")
 
 		read := func(topic string) {
-			if err := k.Groups().Reset(k.ctx, "g", To(AtOffset(1)), TopicPartition{Topic: topic}); err != nil {
-				t.Fatal(err)
-			}
+			k.read("g", map[log.TopicPartition]group.Offset{{Topic: topic}: {Offset: 1}})
 		}
 		read("by-time")
 		k.wantJobs("when a group has read elsewhere", true, "")
@@ -113,7 +107,9 @@ func TestSweepLooksWhereRecordsMayGo(t *testing.T) {
 		k.wantJobs("when a group has read of the queue", true, "queue/0")
 		k.sweep(true)
 
-		k.deleteBefore("limited", 1)
+		if err := k.DeleteBefore(k.ctx, k.partition("limited", 0), 1); err != nil {
+			t.Fatal(err)
+		}
 		k.wantJobs("when records were deleted by hand", true, "limited/0")
 		k.sweep(true)
 		k.wantJobs("in the end", true, "")
@@ -124,29 +120,30 @@ func TestSweepLooksWhereRecordsMayGo(t *testing.T) {
 // at the others.
 func TestChangedTopicIsSweptAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := inMemory(t, Options{RetentionInterval: 1000 * time.Hour})
+		k := begin(t)
 		for _, name := range []string{"a", "b", "gone"} {
-			k.create(name, 1)
+			k.create(name, topic.Config{Partitions: 1})
 			for range 5 {
-				k.write(name, strings.Repeat("v", 100))
+				k.put(name, 0, strings.Repeat("v", 100))
 			}
 		}
 		k.sweep(true)
-		k.write("b", "v")
+		k.put("b", 0, "v")
 		time.Sleep(time.Minute)
-		before := k.retentionStats()
+		before := k.stats()
 
-		limit := func(c *TopicConfig) error { c.RetentionBytes = 1; return nil }
-		if err := k.Topics().Alter(k.ctx, "a", limit); err != nil {
+		limit := func(c *topic.Config) error { c.RetentionBytes = 1; return nil }
+		if err := k.topics.Change(k.ctx, "a", limit); err != nil {
 			t.Fatal(err)
 		}
-		if err := k.Topics().Delete(k.ctx, "gone"); err != nil {
+		if err := k.topics.Delete(k.ctx, "gone"); err != nil {
 			t.Fatal(err)
 		}
+		k.Wake()
 		synctest.Wait()
-		after := k.retentionStats()
-		if k.logStart("a") != 4 || k.catalogue.Doomed() {
-			t.Errorf("a begins at %d; deleted data is there: %t", k.logStart("a"), k.catalogue.Doomed())
+		after := k.stats()
+		if start := k.partition("a", 0).LogStart(); start != 4 || k.topics.Doomed() {
+			t.Errorf("a begins at %d; deleted data is there: %t", start, k.topics.Doomed())
 		}
 		if !after.LastSweep.Equal(before.LastSweep) {
 			t.Error("all topics were swept")
@@ -155,49 +152,17 @@ func TestChangedTopicIsSweptAlone(t *testing.T) {
 	})
 }
 
-func (k *kit) retentionStats() RetentionStats {
-	k.t.Helper()
-	stats, err := k.RetentionStats(k.ctx)
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	return stats
-}
-
 // BenchmarkIdleSweep is a sweep that has nothing to do, of topics with a batch in each that all
 // groups have read: the one after so many bytes were written, and the one of every interval.
 func BenchmarkIdleSweep(b *testing.B) {
 	for _, c := range []struct{ topics, groups int }{{60, 10}, {600, 100}, {4000, 10}} {
 		for _, full := range []bool{false, true} {
 			b.Run(fmt.Sprintf("topics=%d/groups=%d/full=%t", c.topics, c.groups, full), func(b *testing.B) {
-				broker := openBench(b, "", Options{InMemory: true})
-				defer closeBench(b, broker)
-				offsets := make(map[TopicPartition]group.Offset)
-				for i := range c.topics {
-					name := fmt.Sprint("t", i)
-					err := broker.Topics().Create(b.Context(), name, TopicConfig{Partitions: 1})
-					if err == nil {
-						_, err = broker.Produce(b.Context(), Record{Topic: name, Value: []byte("v")})
-					}
-					if err != nil {
-						b.Fatal(err)
-					}
-					offsets[TopicPartition{Topic: name}] = group.Offset{Offset: 1}
-				}
-				for i := range c.groups {
-					err := broker.groups.Commit(b.Context(), fmt.Sprint("g", i), group.CommitRequest{Generation: -1, Offsets: offsets})
-					if err != nil {
-						b.Fatal(err)
-					}
-				}
-				if _, err := broker.compactor.sweep(b.Context(), true); err != nil {
-					b.Fatal(err)
-				}
+				k := begin(b)
+				k.idle(c.topics, c.groups)
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := broker.compactor.sweep(b.Context(), full); err != nil {
-						b.Fatal(err)
-					}
+					k.sweep(full)
 				}
 			})
 		}

@@ -1,4 +1,4 @@
-package samsa
+package sweep
 
 import (
 	"cmp"
@@ -11,42 +11,43 @@ import (
 
 // swept is what the compactor knows of a partition.
 type swept struct {
-	counted  bool  // live is known
-	appended int64 // Partition.Appended at the last look
-	live     int64 // bytes after it
-	due      time.Time
-	removed  Removed
+	look
+	removed Removed
 
 	// Whether all has gone that may go until due, unless more is appended, the config is
 	// another, or groups have consumed more.
-	settled  bool
-	config   TopicConfig
-	consumed int64
-
-	gone bool // its topic was deleted
+	settled bool
 
 	// The last compaction, used by whoever has the partition's Turn: whether it was
 	// completed, up to which high watermark and by which config; from where the next one
 	// is dirty, and when the first tombstone may go (ms since the epoch).
 	cleaned    bool
 	cleanedEnd int64
-	cleanedBy  TopicConfig
+	cleanedBy  topic.Config
 	dirty      int64
 	tombstones int64
 }
 
+// look is what a sweep has seen of a partition.
+type look struct {
+	tally
+	config   topic.Config
+	consumed int64     // passed by all groups; -1 for nothing
+	due      time.Time // when the oldest batch will be too old; zero if there is none, or for never
+}
+
 // track returns what is known of p.
-func (k *compactor) track(p *partition.Partition) *swept {
+func (k *Compactor) track(p *partition.Partition) *swept {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.trackLocked(p)
 }
 
-func (k *compactor) trackLocked(p *partition.Partition) *swept {
+func (k *Compactor) trackLocked(p *partition.Partition) *swept {
 	s := k.tracks[p]
 	if s == nil {
-		s = &swept{gone: p.Err() != nil}
-		if !s.gone {
+		s = new(swept)
+		if p.Err() == nil { // its topic was not deleted
 			k.tracks[p] = s
 		}
 	}
@@ -54,18 +55,16 @@ func (k *compactor) trackLocked(p *partition.Partition) *swept {
 }
 
 // follow begins to follow the catalogue.
-func (k *compactor) follow() {
-	k.tracks = make(map[*partition.Partition]*swept)
-	k.limited = make(map[*topic.Topic]struct{})
-	k.changes = k.b.catalogue.Changes()
-	for _, t := range k.b.catalogue.List() {
+func (k *Compactor) follow() {
+	k.changes = k.targets.Topics.Changes()
+	for _, t := range k.targets.Topics.List() {
 		k.classify(t)
 	}
 }
 
 // classify notes whether t has a limit in bytes.
-func (k *compactor) classify(t *topic.Topic) {
-	if config := t.Config(); config.CleanupPolicy&CleanupDelete != 0 && config.RetentionBytes >= 0 {
+func (k *Compactor) classify(t *topic.Topic) {
+	if config := t.Config(); config.CleanupPolicy&topic.Delete != 0 && config.RetentionBytes >= 0 {
 		k.limited[t] = struct{}{}
 	} else {
 		delete(k.limited, t)
@@ -74,7 +73,7 @@ func (k *compactor) classify(t *topic.Topic) {
 
 // catchUp returns the topics that were created or changed since the last sweep, and whether
 // others were deleted, which it forgets.
-func (k *compactor) catchUp() (changed []*topic.Topic, deleted bool) {
+func (k *Compactor) catchUp() (changed []*topic.Topic, deleted bool) {
 	seen := make(map[*topic.Topic]bool)
 	for t, gone := k.changes.Next(); t != nil; t, gone = k.changes.Next() {
 		switch {
@@ -91,22 +90,19 @@ func (k *compactor) catchUp() (changed []*topic.Topic, deleted bool) {
 }
 
 // forget drops what is known of a deleted topic.
-func (k *compactor) forget(t *topic.Topic) {
+func (k *Compactor) forget(t *topic.Topic) {
 	delete(k.limited, t)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, p := range t.Partitions() {
-		if s := k.tracks[p]; s != nil {
-			s.gone = true
-			delete(k.tracks, p)
-		}
+		delete(k.tracks, p)
 	}
 }
 
 // jobs returns the partitions to be swept, in the order of topics and indexes: those of the
 // given topics, and unless these are all, those that have a limit in bytes and were written to.
 // Where nothing has happened that could let something go there is no job.
-func (k *compactor) jobs(full bool, topics []*topic.Topic) []*sweepJob {
+func (k *Compactor) jobs(full bool, topics []*topic.Topic) []*sweepJob {
 	var jobs []*sweepJob
 	given := make(map[*topic.Topic]bool)
 	for _, t := range topics {
@@ -136,16 +132,16 @@ const lookBytes = 4 << 20
 
 // addJobs adds the partitions of t that are not settled and to which so much was written since
 // the last look. The groups are asked if the topic's policy does.
-func (k *compactor) addJobs(jobs []*sweepJob, t *topic.Topic, full bool, written int64) []*sweepJob {
+func (k *Compactor) addJobs(jobs []*sweepJob, t *topic.Topic, full bool, written int64) []*sweepJob {
 	config, ps, now := t.Config(), t.Partitions(), time.Now()
 	var consumed []int64
-	if config.CleanupPolicy&CleanupConsumed != 0 {
-		consumed, _ = k.b.groups.Consumed(t.Name(), len(ps))
+	if config.CleanupPolicy&topic.Consumed != 0 {
+		consumed, _ = k.targets.Groups.Consumed(t.Name(), len(ps))
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, p := range ps {
-		job := sweepJob{k: k, p: p, s: k.trackLocked(p), config: config, count: full, consumed: -1}
+		job := sweepJob{p: p, s: k.trackLocked(p), look: look{config: config, consumed: -1}, count: full}
 		if consumed != nil {
 			job.consumed = consumed[i]
 		}

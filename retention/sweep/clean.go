@@ -1,0 +1,62 @@
+package sweep
+
+import (
+	"context"
+	"time"
+
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/retention"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// compact removes superseded records from the partitions of those topics that are compacted.
+func (k *Compactor) compact(ctx context.Context, topics []*topic.Topic) (Removed, error) {
+	var sum Removed
+	for _, t := range topics {
+		config := t.Config()
+		if config.CleanupPolicy&topic.Compact == 0 {
+			continue
+		}
+		for _, p := range t.Partitions() {
+			removed, err := k.clean(ctx, p, config)
+			sum.add(removed)
+			if err != nil && p.Err() == nil {
+				return sum, err
+			}
+		}
+	}
+	return sum, nil
+}
+
+// clean compacts a partition if that can remove anything that it could not the last time.
+func (k *Compactor) clean(ctx context.Context, p *partition.Partition, config topic.Config) (Removed, error) {
+	s := k.track(p)
+	now := time.Now().UnixMilli()
+	if s.cleaned && s.cleanedEnd == p.HighWatermark() && s.cleanedBy == config && now < s.tombstones && config.MinCompactionLag == 0 {
+		return Removed{}, nil
+	}
+	release, err := p.Turn(ctx)
+	if err != nil {
+		return Removed{}, err
+	}
+	defer release()
+	end := p.HighWatermark()
+	cleaner := retention.Cleaner{Codec: config.Compression.Codec(), Pace: pace}
+	done, err := cleaner.Clean(ctx, p.Log(), k.targets.Committer, retention.CleanOptions{
+		NowMs: now, DeleteRetentionMs: config.DeleteRetention.Milliseconds(),
+		MinLagMs: config.MinCompactionLag.Milliseconds(), From: s.dirty,
+	})
+	shrunk := done.BytesBefore - done.BytesAfter
+	removed := Removed{
+		Records: done.Records, Batches: done.BatchesBefore - done.BatchesAfter,
+		Bytes: max(0, shrunk), // a delete horizon may take more than went
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.space.removed(done.BytesBefore)
+	s.dirty = done.NextDirty
+	s.cleaned, s.cleanedEnd, s.cleanedBy, s.tombstones = err == nil, end, config, done.NextTombstoneMs
+	s.live -= shrunk
+	s.removed.add(removed)
+	return removed, err
+}

@@ -1,0 +1,118 @@
+package sweep
+
+import (
+	"context"
+	"time"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/retention"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// maxTrims is how many partitions are trimmed together.
+const maxTrims = 500
+
+// sweepJob is the sweep of one partition.
+type sweepJob struct {
+	p     *partition.Partition
+	s     *swept
+	look        // what s is to hold
+	count bool  // the bytes anew
+	start int64 // the log start offset that the policies ask for
+}
+
+// trim removes the oldest batches of the jobs' partitions by time, size and consumption.
+func (k *Compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
+	moves := make([]partition.Move, 0, len(jobs))
+	planned := jobs[:0:0]
+	for _, j := range jobs {
+		release, err := j.p.Turn(ctx)
+		if err != nil {
+			return Removed{}, err
+		}
+		defer release()
+		if err := j.plan(ctx); err != nil {
+			if j.p.Err() != nil {
+				continue // deleted meanwhile
+			}
+			return Removed{}, err
+		}
+		planned = append(planned, j)
+		moves = append(moves, partition.Move{Partition: j.p, Start: j.start})
+	}
+	trimmed, err := partition.Trim(ctx, k.targets.Committer, moves)
+	var sum Removed
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, j := range planned {
+		j.s.look, j.s.settled = j.look, err == nil
+		sum.add(k.trimmedLocked(j.s, trimmed[i], err))
+	}
+	return sum, err
+}
+
+// trimmedLocked accounts for what was trimmed of a partition, until err.
+func (k *Compactor) trimmedLocked(s *swept, t partition.Trimmed, err error) Removed {
+	removed := Removed{Records: t.Records, Batches: t.Passed.Batches + t.Left.Batches, Bytes: t.Passed.Bytes + t.Left.Bytes}
+	s.removed.add(removed)
+	s.trimmed(t.Passed.Bytes, err)
+	k.space.removed(removed.Bytes)
+	return removed
+}
+
+// plan decides what of the partition may go.
+func (j *sweepJob) plan(ctx context.Context) error {
+	var err error
+	batches := func(yield func(retention.Batch) bool) {
+		if e := j.p.Log().Batches(func(b retention.Batch) bool { return ctx.Err() == nil && yield(b) }); e != nil {
+			err = e
+		}
+	}
+	appended := j.p.Appended()
+	live := j.s.at(appended)
+	if j.count || !j.s.counted {
+		live = retention.Size(batches)
+	}
+	j.tally = tally{counted: true, live: live, appended: appended}
+	old := j.p.LogStart()
+	j.start = retention.ByConsumption(batches, old, j.consumed)
+	if j.config.CleanupPolicy&topic.Delete != 0 {
+		ms := int64(-1)
+		if j.config.Retention > 0 {
+			ms = j.config.Retention.Milliseconds()
+		}
+		j.start = max(j.start,
+			retention.ByTime(batches, old, time.Now().UnixMilli(), ms),
+			retention.BySize(batches, old, live, j.config.RetentionBytes))
+		for b := range batches {
+			if b.LastOffset < j.start {
+				continue
+			}
+			if next, ok := retention.NextDue(func(yield func(retention.Batch) bool) { yield(b) }, ms); ok {
+				j.due = time.UnixMilli(next)
+			}
+			break
+		}
+	}
+	return store.Join(err, ctx.Err())
+}
+
+// DeleteBefore removes by hand the records of p before start.
+func (k *Compactor) DeleteBefore(ctx context.Context, p *partition.Partition, start int64) error {
+	release, err := p.Turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := p.Err(); err != nil {
+		return err
+	}
+	trimmed, err := partition.Trim(ctx, k.targets.Committer, []partition.Move{{Partition: p, Start: start}})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.trackLocked(p)
+	s.settled = false // not everything may have gone
+	k.sum.add(k.trimmedLocked(s, trimmed[0], err))
+	return err
+}
