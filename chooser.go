@@ -5,14 +5,14 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/partition/choose"
 )
 
 // chooser is how a producer, or Broker.Produce, asks a partitioner about one topic. One of the
 // program's is called with no lock held but that of the chooser, which keeps its calls from
 // overlapping: it may panic, and call whatever does not ask it again.
 type chooser struct {
-	tp       partition.TopicPartitioner
+	tp       choose.TopicPartitioner
 	known    bool         // it is one of ours, which does neither
 	complete atomic.Int32 // batches of which tp is to be told before the next record
 
@@ -23,7 +23,7 @@ type chooser struct {
 
 func newChooser(p Partitioner, topic string) *chooser {
 	tp := p.ForTopic(topic)
-	return &chooser{tp: tp, known: partition.Known(tp)}
+	return &chooser{tp: tp, known: choose.Known(tp)}
 }
 
 // choose returns the partition of r, from 0 to n-1.
@@ -45,7 +45,7 @@ func (c *chooser) choose(r *Record, n int) (int, error) {
 		c.tp.OnNewBatch()
 	}
 	c.record = *r
-	return partition.Choose(c.tp, &c.record, n)
+	return choose.Partition(c.tp, &c.record, n)
 }
 
 // batchComplete has tp told, when it is called next, that a batch is complete.

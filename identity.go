@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/partition/choose"
 )
 
 // identify makes the producer the one of its ID, if it has one.
@@ -39,7 +39,7 @@ func (p *Producer) resign() {
 // replayLocked answers errStored for a record that an earlier producer of the same ID has
 // stored.
 func (l *lane) replayLocked(r *Record) error {
-	if n := len(l.t.lanes); !partition.Repeats(l.t.chooser.tp, r, n) {
+	if n := len(l.t.lanes); !choose.Repeats(l.t.chooser.tp, r, n) {
 		return fmt.Errorf("%s: %w: it has no key or a random partition, with Replay it cannot be told whether it is stored",
 			r.Topic, ErrInvalidRecord)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/slogzap"
 	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/partition/choose"
 )
 
 // Options says how Open opens a broker. The zero value is right for most.
@@ -160,7 +161,7 @@ func (o ProducerOptions) withDefaults() ProducerOptions {
 func (o ProducerOptions) check(w *wrong, where string) {
 	w.check(o.Acks >= AckStored && o.Acks <= AckNone, where+".Acks", o.Acks, "AckStored, AckSynced or AckNone")
 	w.check(o.Compression.Valid(), where+".Compression", o.Compression, "one of the Compression constants")
-	w.check(o.Partitioner == nil || partition.Usable(o.Partitioner), where+".Partitioner", "PartitionFunc(nil)", "a function")
+	w.check(o.Partitioner == nil || choose.Usable(o.Partitioner), where+".Partitioner", "PartitionFunc(nil)", "a function")
 	w.check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
 	w.check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")
 	w.check(o.BufferedBytes >= 0, where+".BufferedBytes", o.BufferedBytes, "0 or more")

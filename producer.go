@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/partition/choose"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -238,7 +239,7 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, at int, prom
 		t.grow(p, ps)
 	}
 	if at < 0 {
-		if at, err = partition.Choose(t.chooser.tp, r, len(t.lanes)); err != nil {
+		if at, err = choose.Partition(t.chooser.tp, r, len(t.lanes)); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,7 @@ package samsa
 
 import (
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/partition/choose"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -26,9 +26,9 @@ type (
 	// the end by a topic (TopicConfig).
 	Compression = log.Compression
 	// Partitioner chooses the partition of a record.
-	Partitioner = partition.Partitioner
+	Partitioner = choose.Partitioner
 	// TopicPartitioner is a Partitioner's state for one topic.
-	TopicPartitioner = partition.TopicPartitioner
+	TopicPartitioner = choose.TopicPartitioner
 )
 
 // What a write waits for.
@@ -115,19 +115,19 @@ var (
 
 // KeyHash is the default partitioner: xxhash64 of the key; records without a key
 // stick to one partition for a batch.
-func KeyHash() Partitioner { return partition.KeyHash() }
+func KeyHash() Partitioner { return choose.KeyHash() }
 
 // Murmur2 places keys where Kafka's own producers place them.
-func Murmur2() Partitioner { return partition.Murmur2() }
+func Murmur2() Partitioner { return choose.Murmur2() }
 
 // RoundRobin takes the partitions in turn.
-func RoundRobin() Partitioner { return partition.RoundRobin() }
+func RoundRobin() Partitioner { return choose.RoundRobin() }
 
 // RandomPartition takes any partition.
-func RandomPartition() Partitioner { return partition.Random() }
+func RandomPartition() Partitioner { return choose.Random() }
 
 // ManualPartition uses the record's Partition field.
-func ManualPartition() Partitioner { return partition.Manual() }
+func ManualPartition() Partitioner { return choose.Manual() }
 
 // PartitionFunc chooses with f, which must return 0 to n-1 and be safe for concurrent use.
-func PartitionFunc(f func(r *Record, n int) int) Partitioner { return partition.Func(f) }
+func PartitionFunc(f func(r *Record, n int) int) Partitioner { return choose.Func(f) }

@@ -1,4 +1,6 @@
-package partition
+// Package choose holds the partitioners: how a producer chooses the partition of a record. Users
+// import the module root, which has them all.
+package choose
 
 import (
 	"fmt"
@@ -73,8 +75,8 @@ func Known(p TopicPartitioner) bool {
 	return false
 }
 
-// Choose asks p and checks the answer.
-func Choose(p TopicPartitioner, r *log.Record, n int) (int, error) {
+// Partition asks p and checks the answer.
+func Partition(p TopicPartitioner, r *log.Record, n int) (int, error) {
 	i := p.Partition(r, n)
 	if i < 0 || i >= n {
 		return 0, fmt.Errorf("%s: %w: partition %d, the topic has %d", r.Topic, log.ErrUnknownPartition, i, n)

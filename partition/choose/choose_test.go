@@ -1,4 +1,4 @@
-package partition
+package choose
 
 import (
 	"errors"
@@ -132,7 +132,7 @@ func TestRandomReachesAll(t *testing.T) {
 	}
 }
 
-func TestChoose(t *testing.T) {
+func TestPartition(t *testing.T) {
 	r := &log.Record{Topic: "orders", Partition: 2}
 	for _, tt := range []struct {
 		name string
@@ -148,7 +148,7 @@ func TestChoose(t *testing.T) {
 	} {
 		p := tt.p.ForTopic("orders")
 		p.OnNewBatch()
-		got, err := Choose(p, r, tt.n)
+		got, err := Partition(p, r, tt.n)
 		if tt.want < 0 {
 			if !errors.Is(err, log.ErrUnknownPartition) || !strings.HasPrefix(err.Error(), "orders: ") {
 				t.Errorf("%s: got %d, error %v", tt.name, got, err)
