@@ -15,8 +15,9 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/retention/sweep"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -30,10 +31,10 @@ type Broker struct {
 	opts      Options // every field filled in
 	logger    *zap.Logger
 	st        store.Store
-	committer *partition.Committer
+	committer *writer.Committer
 	catalogue *topic.Catalogue
 	groups    *group.Coordinator
-	producers *partition.Producers
+	producers *producers.Registry
 	sender    sender
 	compactor *sweep.Compactor
 	conflicts conflicts
@@ -98,16 +99,16 @@ func absolute(dir string) (string, error) {
 // began is when that was begun.
 func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker, error) {
 	opts := given.withDefaults()
-	committer := partition.NewCommitter(st, opts.Logger)
+	committer := writer.NewCommitter(st, opts.Logger)
 	catalogue, found, err := topic.Open(st, committer, opts.Logger)
 	var groups *group.Coordinator
 	if err == nil {
 		groups, err = group.Open(st, committer, catalogue, group.Options{Rules: opts.Groups.rules(), Logger: opts.Logger})
 	}
-	var producers *partition.Producers
+	var registry *producers.Registry
 	if err == nil {
 		var damaged []error
-		producers, damaged, err = partition.OpenProducers(st, committer, catalogue.Partitions())
+		registry, damaged, err = producers.Open(st, committer, catalogue.Partitions())
 		found.Damaged = append(found.Damaged, damaged...)
 	}
 	tellFound(opts.Logger, found)
@@ -132,14 +133,14 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		committer: committer,
 		catalogue: catalogue,
 		groups:    groups,
-		producers: producers,
+		producers: registry,
 		clients:   make(map[client]struct{}),
 		closed:    make(chan struct{}),
 	}
 	b.sender.init(b)
 	b.conflicts.init()
 	b.compactor = sweep.Start(sweep.Targets{
-		Topics: catalogue, Groups: groups, Producers: producers, Store: st, Committer: committer,
+		Topics: catalogue, Groups: groups, Producers: registry, Store: st, Committer: committer,
 	}, opts.RetentionInterval, opts.Logger)
 	b.tellOpened(time.Since(began), found)
 	return b, nil

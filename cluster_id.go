@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/internal/writer"
 )
 
 // A cluster id is like one of Kafka's: 16 random bytes in base64 for URLs, 22 characters of which
@@ -45,7 +45,7 @@ func checkClusterID(v []byte) error {
 // openClusterID returns the cluster id in st, and makes one where there is none. One that is
 // damaged is replaced, and one that the disk has no room for lasts until the broker is closed: the
 // logger is told, and nobody is kept from the data.
-func openClusterID(st store.Store, committer *partition.Committer, logger *zap.Logger) (string, error) {
+func openClusterID(st store.Store, committer *writer.Committer, logger *zap.Logger) (string, error) {
 	key := store.BrokerKey("c")
 	v, err := st.Get(key)
 	if err == nil {
@@ -60,7 +60,7 @@ func openClusterID(st store.Store, committer *partition.Committer, logger *zap.L
 		return "", fmt.Errorf("cluster id: %w", err)
 	}
 	id := newClusterID()
-	tx := &partition.Tx{Essential: true}
+	tx := &writer.Tx{Essential: true}
 	tx.Writes.Set(key, []byte(id))
 	switch err := committer.Do(tx); {
 	case errors.Is(err, ErrDiskFull):

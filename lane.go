@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -43,7 +44,7 @@ type batch struct {
 	sealed   bool // may be submitted
 	linger   *time.Timer
 	content  log.Batch // once sealed, in the builder's memory
-	tx       partition.Tx
+	tx       writer.Tx
 	err      error
 	done     chan struct{} // closed after the promises; nil while nobody waits
 }
@@ -248,7 +249,7 @@ func (p *Producer) submit(b *batch) {
 		p.stored(b, b.err)
 		return
 	}
-	b.tx.Appends = append(b.tx.Appends, partition.Append{Partition: b.lane.partition, Batch: b.content, Producer: p.name})
+	b.tx.Appends = append(b.tx.Appends, writer.Append{Partition: b.lane.partition, Batch: b.content, Producer: p.name})
 	b.tx.Synced = p.opts.Acks == AckSynced
 	b.tx.Done = func(err error) { p.stored(b, err) }
 	p.b.committer.Submit(&b.tx)

@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/slogzap"
-	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/partition/choose"
+	"github.com/samsa-go/samsa/partition/producers"
 )
 
 // Options says how Open opens a broker. The zero value is right for most.
@@ -165,7 +165,7 @@ func (o ProducerOptions) check(w *wrong, where string) {
 	w.check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
 	w.check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")
 	w.check(o.BufferedBytes >= 0, where+".BufferedBytes", o.BufferedBytes, "0 or more")
-	w.check(len(o.ID) <= partition.MaxProducerName, where+".ID", fmt.Sprintf("%d bytes long", len(o.ID)), "at most 512")
+	w.check(len(o.ID) <= producers.MaxName, where+".ID", fmt.Sprintf("%d bytes long", len(o.ID)), "at most 512")
 	w.check(o.ID != "" || !o.Replay, where+".Replay", o.Replay, "false without an ID")
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
@@ -113,7 +114,7 @@ func (s *sender) newBatch(targets []*target) {
 func (s *sender) begin() *call {
 	c, ok := s.calls.Get().(*call)
 	if !ok {
-		c = &call{s: s, tx: new(partition.Tx)}
+		c = &call{s: s, tx: new(writer.Tx)}
 	}
 	c.now = time.Now().UnixMilli()
 	return c
@@ -127,7 +128,7 @@ func (s *sender) end(c *call) {
 // call is one call of Produce.
 type call struct {
 	s       *sender
-	tx      *partition.Tx
+	tx      *writer.Tx
 	targets []*target               // of the batches being built; the rest up to cap is for reuse
 	places  []place                 // of the records
 	buffers [][]byte                // memory of the batches, for reuse
@@ -246,7 +247,7 @@ func (c *call) seal(tg *target) error {
 		return err
 	}
 	c.buffers[n] = batch
-	c.tx.Appends = append(c.tx.Appends, partition.Append{
+	c.tx.Appends = append(c.tx.Appends, writer.Append{
 		Partition: tg.partition, Batch: batch, Foldable: batch.Codec() == log.CodecNone && len(batch) < minFoldedBytes,
 	})
 	for i, record := range tg.records {
@@ -298,16 +299,16 @@ func (c *call) commit(ctx context.Context) error {
 	c.tx.Synced = c.s.b.opts.Produce.Acks == AckSynced
 	err := c.s.b.committer.DoUntil(ctx, c.tx)
 	if c.tx.Withdrawn() {
-		c.tx = new(partition.Tx) // the committer may still look at the old one
+		c.tx = new(writer.Tx) // the committer may still look at the old one
 	}
 	return err
 }
 
 // takeTx returns the transaction, whose memory will not be reused: whoever gives up waiting
 // for it does not know when the committer has done with it.
-func (c *call) takeTx() *partition.Tx {
+func (c *call) takeTx() *writer.Tx {
 	tx := c.tx
-	c.tx, c.buffers = new(partition.Tx), nil
+	c.tx, c.buffers = new(writer.Tx), nil
 	return tx
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/partition/choose"
 	"github.com/samsa-go/samsa/topic"
@@ -28,7 +29,7 @@ type Promise func(r Record, err error)
 type Producer struct {
 	b    *Broker
 	opts ProducerOptions
-	name *partition.Producer // who it is, if it has an ID
+	name *writer.Identity // who it is, if it has an ID
 	wg   sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows and the lanes

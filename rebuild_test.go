@@ -18,7 +18,7 @@ import (
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/vfs/vfstest"
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -200,7 +200,7 @@ func (o *blackout) touch(disk *vfstest.Disk, want map[string]string) {
 func (o *blackout) clean(st store.Store, want map[string]string, look func(store.Store)) {
 	t := o.t
 	t.Helper()
-	committer := partition.NewCommitter(st, zap.NewNop())
+	committer := writer.NewCommitter(st, zap.NewNop())
 	_, found, err := topic.Open(st, committer, zap.NewNop())
 	if err != nil || len(found.Damaged) > 0 {
 		t.Errorf("open the catalogue: %v, damaged: %v", err, found.Damaged)

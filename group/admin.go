@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
 )
 
 // List returns the names and states of all groups, sorted by name. One that is damaged is Dead.
@@ -123,7 +123,7 @@ func (c *Coordinator) bury(en *entry, before Snapshot) error {
 // removeGroup removes a dead group from the store. Nobody can commit for it any more, and
 // what was committed before is in en.offsets when the first transaction is done.
 func (c *Coordinator) removeGroup(en *entry) error {
-	tx := &partition.Tx{Essential: true}
+	tx := &writer.Tx{Essential: true}
 	tx.Writes.Delete(store.GroupKey(en.name))
 	if err := c.committer.Do(tx); err != nil {
 		return fmt.Errorf("delete group %s: %w", en.name, err)
@@ -138,7 +138,7 @@ func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) (wait f
 	parts := slices.Collect(slices.Chunk(tps, c.st.Limits().Entries/4))
 	done := make(chan error, len(parts))
 	for _, part := range parts {
-		tx := &partition.Tx{Essential: true}
+		tx := &writer.Tx{Essential: true}
 		for _, tp := range part {
 			tx.Writes.Delete(offsetKey(en.name, tp))
 		}
@@ -200,7 +200,7 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 // too many for one transaction take several, and an error leaves those that were done.
 func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.TopicPartition]Offset) error {
 	parts := c.parts(name, offsets)
-	txs := make([]partition.Tx, len(parts))
+	txs := make([]writer.Tx, len(parts))
 	for i, part := range parts {
 		txs[i].Essential = true
 		if err := c.addOffsets(&txs[i], name, part); err != nil {

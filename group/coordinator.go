@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -31,7 +32,7 @@ type Topics interface {
 // store before Commit returns. All methods may be called by anybody at any time.
 type Coordinator struct {
 	st        store.Store
-	committer *partition.Committer
+	committer *writer.Committer
 	topics    Topics
 	opts      Options
 	wg        sync.WaitGroup
@@ -67,7 +68,7 @@ const (
 // damaged stays as it is and cannot be used, but for Delete; of a committed offset that is damaged
 // the same is true until another is committed. The logger is told. Close ends the coordinator; the
 // committer and the store stay open.
-func Open(st store.Store, committer *partition.Committer, topics Topics, opts Options) (*Coordinator, error) {
+func Open(st store.Store, committer *writer.Committer, topics Topics, opts Options) (*Coordinator, error) {
 	if opts.OffsetsRetention == 0 {
 		opts.OffsetsRetention = defaultOffsetsRetention
 	}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -110,7 +111,7 @@ func inOffice(t *testing.T, opts Options, fn func(t *testing.T, o *office)) {
 // open opens a coordinator over the desk; the function that it returns closes it.
 func (o *office) open(opts Options) (done func()) {
 	o.t.Helper()
-	committer := partition.NewCommitter(o.desk, zap.NewNop())
+	committer := writer.NewCommitter(o.desk, zap.NewNop())
 	c, err := Open(o.desk, committer, catalogue{"orders": 1}, opts)
 	if err != nil {
 		o.t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -173,7 +174,7 @@ func (en *entry) logRebalance(p *parcel, reason string) {
 }
 
 func (en *entry) persist(s Snapshot, done func(error)) {
-	tx := &partition.Tx{Essential: true, Done: done}
+	tx := &writer.Tx{Essential: true, Done: done}
 	tx.Writes.Set(store.GroupKey(en.name), s.Encode())
 	en.c.committer.Submit(tx)
 }

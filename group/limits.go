@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
 )
 
 // limit is a limit of Rules as the broker config that it is in Kafka, a number of 32 bits.
@@ -159,7 +159,7 @@ func (c *Coordinator) ChangeLimits(ctx context.Context, validateOnly bool, edit 
 	if err != nil || validateOnly {
 		return err
 	}
-	tx := &partition.Tx{Essential: true}
+	tx := &writer.Tx{Essential: true}
 	tx.Writes.Set(limitsKey(), encodeLimits(changed))
 	if err := c.committer.Do(tx); err != nil {
 		return fmt.Errorf("change limits on groups: %w", err)

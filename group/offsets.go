@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
 )
 
 // Offset is a committed offset: where the group goes on in a partition.
@@ -88,7 +88,7 @@ type CommitRequest struct {
 func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest) error {
 	for _, part := range c.parts(name, req.Offsets) {
 		req.Offsets = part
-		tx := &partition.Tx{Essential: true}
+		tx := &writer.Tx{Essential: true}
 		if err := c.CommitWith(ctx, tx, req.Synced, map[string]CommitRequest{name: req}); err != nil {
 			return err
 		}
@@ -126,13 +126,13 @@ func (c *Coordinator) parts(name string, offsets map[log.TopicPartition]Offset) 
 // or nothing. It is like Commit otherwise. tx.Done, if set, is told the outcome when what
 // was stored is visible, before fsync; tx belongs to the committer until then, and after
 // the end of ctx for good.
-func (c *Coordinator) CommitWith(ctx context.Context, tx *partition.Tx, synced bool, commits map[string]CommitRequest) error {
+func (c *Coordinator) CommitWith(ctx context.Context, tx *writer.Tx, synced bool, commits map[string]CommitRequest) error {
 	err := c.commitWith(ctx, tx, synced, commits)
 	c.tellCommits(commits, err)
 	return err
 }
 
-func (c *Coordinator) commitWith(ctx context.Context, tx *partition.Tx, synced bool, commits map[string]CommitRequest) error {
+func (c *Coordinator) commitWith(ctx context.Context, tx *writer.Tx, synced bool, commits map[string]CommitRequest) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ type pendingCommit struct {
 type pendingCommits []pendingCommit
 
 // write adds commits to tx and completes their offsets.
-func (c *Coordinator) write(tx *partition.Tx, commits map[string]CommitRequest) error {
+func (c *Coordinator) write(tx *writer.Tx, commits map[string]CommitRequest) error {
 	for _, name := range slices.Sorted(maps.Keys(commits)) {
 		if err := CheckName(name); err != nil {
 			return err
@@ -199,7 +199,7 @@ func (c *Coordinator) write(tx *partition.Tx, commits map[string]CommitRequest) 
 
 // place finds the groups of commits and hands tx over, after setting pending, which tx.Done uses. The
 // caller awaits tx.
-func (c *Coordinator) place(ctx context.Context, tx *partition.Tx, commits map[string]CommitRequest, pending *pendingCommits) error {
+func (c *Coordinator) place(ctx context.Context, tx *writer.Tx, commits map[string]CommitRequest, pending *pendingCommits) error {
 	for {
 		var err error
 		if *pending, err = c.find(commits); err != nil {
@@ -243,7 +243,7 @@ func notThere(err error, req CommitRequest) error {
 // enter hands tx over, to be awaited, if every group allows its commit. The check and the place in the
 // committer's order belong together: a generation that begins later is stored later. A group that
 // is being deleted, and for whose successor the commit is, is returned, and nothing is done.
-func (ps pendingCommits) enter(c *Coordinator, tx *partition.Tx) (dying *entry, err error) {
+func (ps pendingCommits) enter(c *Coordinator, tx *writer.Tx) (dying *entry, err error) {
 	now := time.Now()
 	for _, p := range ps {
 		p.en.lock()
@@ -308,7 +308,7 @@ func (c *Coordinator) checkOffset(tp log.TopicPartition, o Offset) ([16]byte, er
 }
 
 // addOffsets adds the writes of a commit to tx and completes the offsets.
-func (c *Coordinator) addOffsets(tx *partition.Tx, name string, offsets map[log.TopicPartition]Offset) error {
+func (c *Coordinator) addOffsets(tx *writer.Tx, name string, offsets map[log.TopicPartition]Offset) error {
 	now := time.Now()
 	for tp, o := range offsets {
 		id, err := c.checkOffset(tp, o)

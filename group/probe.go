@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/probe"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
 )
 
 // meetJoin waits for the faults in the way of a join and returns the error it is to fail with.
@@ -26,7 +26,7 @@ func (c *Coordinator) meetJoin(ctx context.Context, name string, req JoinRequest
 }
 
 // meetCommit does the same for a transaction with commits of offsets.
-func (c *Coordinator) meetCommit(ctx context.Context, tx *partition.Tx, commits map[string]CommitRequest) error {
+func (c *Coordinator) meetCommit(ctx context.Context, tx *writer.Tx, commits map[string]CommitRequest) error {
 	if c.committer.Probes().Get() == nil {
 		return nil
 	}

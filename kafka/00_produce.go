@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
@@ -56,8 +57,8 @@ type producing struct {
 // producedPart is the batch of one partition.
 type producedPart struct {
 	partition *partition.Partition
-	tx        partition.Tx
-	append    [1]partition.Append
+	tx        writer.Tx
+	append    [1]writer.Append
 	err       error
 }
 
@@ -114,7 +115,7 @@ func (pr *producing) begin(part *producedPart, records []byte) {
 	if &batch[0] == &records[0] {
 		pr.unused += copiedRecords(len(records))
 	}
-	part.append[0] = partition.Append{
+	part.append[0] = writer.Append{
 		Partition: part.partition, Batch: batch,
 		Foldable: batch.Codec() == log.CodecNone && batch.ProducerID() < 0 && len(batch) < foldableBytes,
 	}

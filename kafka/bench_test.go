@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -93,7 +94,7 @@ func openBench(b *testing.B, opts Options) *benchBroker {
 // returns the CPU time that took.
 func (k *benchBroker) store(b *testing.B, batch log.Batch, n int) time.Duration {
 	before := cpuTime(b)
-	txs := make([]partition.Tx, benchAhead)
+	txs := make([]writer.Tx, benchAhead)
 	free, envs := make(chan int, benchAhead), make([]log.Batch, benchAhead)
 	var failed error
 	for i := range txs {
@@ -103,7 +104,7 @@ func (k *benchBroker) store(b *testing.B, batch log.Batch, n int) time.Duration 
 		i := <-free
 		envs[i] = append(envs[i][:0], batch...)
 		txs[i].Reset()
-		txs[i].Appends = append(txs[i].Appends, partition.Append{Partition: k.partition, Batch: envs[i]})
+		txs[i].Appends = append(txs[i].Appends, writer.Append{Partition: k.partition, Batch: envs[i]})
 		txs[i].Done = func(err error) {
 			failed = errors.Join(failed, err) // one after the other
 			free <- i

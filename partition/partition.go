@@ -1,6 +1,6 @@
 // Package partition holds the rules of one partition: who may append, in which order
-// offsets are given, when records become visible and who is woken then. Its Committer
-// is the one writer of a store.
+// offsets are given, when records become visible and who is woken then. What it is given is
+// written by internal/writer. Users import the module root.
 package partition
 
 import (
@@ -38,8 +38,6 @@ type Partition struct {
 	cleaning chan struct{} // capacity 1: held by who trims or compacts
 
 	probes atomic.Pointer[probe.Points] // nil until SetProbes
-
-	fold *fold // the committer's own, while it stages a group
 
 	mu       sync.Mutex // guards watchers
 	watchers map[Watcher]struct{}
@@ -139,11 +137,34 @@ func (p *Partition) Err() error {
 	return nil
 }
 
-// advance moves the high watermark and wakes the readers.
-func (p *Partition) advance(end int64) {
+// Advance moves the high watermark to end, behind batches of so many bytes that are stored, and
+// wakes the readers. It is for the writer, one call at a time.
+func (p *Partition) Advance(end, bytes int64) {
+	p.appended.Add(bytes)
 	p.log.Applied(end)
 	p.wake()
 }
+
+// SetStart moves the log start offset, which is stored, and wakes the readers. It is for the
+// writer, which has the Turn.
+func (p *Partition) SetStart(start int64) {
+	p.log.SetStart(start)
+	p.wake()
+}
+
+// Turn gives the caller the exclusive right to clean the partition until it calls the
+// function returned, or fails when ctx ends.
+func (p *Partition) Turn(ctx context.Context) (release func(), err error) {
+	select {
+	case p.cleaning <- struct{}{}:
+		return func() { <-p.cleaning }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Log returns the partition's log, for the writer and for who cleans it.
+func (p *Partition) Log() *log.Log { return p.log }
 
 func (p *Partition) wake() {
 	p.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
 )
 
@@ -26,7 +27,7 @@ func Corrupt(t TB, b *samsa.Broker, topic string, index int32, offset int64) {
 	}
 }
 
-func corrupt(st store.Store, c *partition.Committer, find func() (*partition.Partition, error), offset int64) error {
+func corrupt(st store.Store, c *writer.Committer, find func() (*partition.Partition, error), offset int64) error {
 	p, err := find()
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ func corrupt(st store.Store, c *partition.Committer, find func() (*partition.Par
 		return err
 	}
 	value = value[:len(value)-1] // the store vouches for every byte but not for what it was given
-	tx := &partition.Tx{Essential: true}
+	tx := &writer.Tx{Essential: true}
 	tx.Writes.Set(key, value)
 	return c.Do(tx)
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -28,7 +29,7 @@ const (
 // in the store before anybody sees them. Its methods may be called by anybody at any time.
 type Catalogue struct {
 	st        store.Store
-	committer *partition.Committer
+	committer *writer.Committer
 	logger    *zap.Logger // is told what is created, altered and deleted
 
 	change chan struct{}          // capacity 1: held by whoever changes the catalogue
@@ -52,7 +53,7 @@ type Found struct {
 // Open reads the catalogue and opens the log of every partition. It returns what it found
 // even if it then fails. A topic whose entry or log start offset is damaged cannot be used, until
 // it is deleted by name. The committer must be idle until Open returns.
-func Open(st store.Store, committer *partition.Committer, logger *zap.Logger) (*Catalogue, Found, error) {
+func Open(st store.Store, committer *writer.Committer, logger *zap.Logger) (*Catalogue, Found, error) {
 	var found Found
 	c := &Catalogue{
 		st:        st,
@@ -300,7 +301,7 @@ func (c *Catalogue) Create(ctx context.Context, name string, config Config) (*To
 	if err != nil {
 		return nil, err
 	}
-	tx := &partition.Tx{}
+	tx := &writer.Tx{}
 	t.addTo(tx)
 	tx.Writes.Set(store.CatalogueKey(nextNumberKey), store.OffsetValue(c.next))
 	if err := c.committer.Do(tx); err != nil {
@@ -367,7 +368,7 @@ func (c *Catalogue) replace(ctx context.Context, t *Topic, old *state, config Co
 	if err != nil {
 		return false, err
 	}
-	tx := &partition.Tx{Essential: true}
+	tx := &writer.Tx{Essential: true}
 	tx.Writes.Set(store.CatalogueKey(topicKey+t.name), t.encode(config))
 	if err := c.committer.Do(tx); err != nil {
 		return false, fmt.Errorf("change topic %s: %w", t.name, err)
@@ -412,7 +413,7 @@ func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	tx := &partition.Tx{Essential: true}
+	tx := &writer.Tx{Essential: true}
 	begun := false
 	tx.Begun = func() {
 		// No batch may be staged behind the deletion: nobody would find it to remove it.

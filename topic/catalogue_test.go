@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -315,7 +316,7 @@ func TestAppendsRaceWithDelete(t *testing.T) {
 					if err != nil {
 						t.Error(err)
 					}
-					tx := &partition.Tx{Appends: []partition.Append{{Partition: topic.Partitions()[0], Batch: env}}}
+					tx := &writer.Tx{Appends: []writer.Append{{Partition: topic.Partitions()[0], Batch: env}}}
 					if err := h.committer.Do(tx); err != nil {
 						if !errors.Is(err, log.ErrUnknownTopic) {
 							t.Errorf("append: %v", err)

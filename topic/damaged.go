@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/internal/writer"
 )
 
 // damaged is a topic that cannot be used, because its entry or something small of a partition
@@ -55,7 +55,7 @@ func (c *Catalogue) deleteDamaged(name string) error {
 			}
 		}
 	}
-	tx := &partition.Tx{Essential: true}
+	tx := &writer.Tx{Essential: true}
 	tx.Writes.Delete(store.CatalogueKey(topicKey + name))
 	for _, n := range numbers {
 		tx.Writes.Set(doomedTopicKey(n), store.OffsetValue(int64(n)))

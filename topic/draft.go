@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
 )
 
 // Draft returns a topic that does not exist yet, and that nobody else sees. CreateWith creates
@@ -45,7 +45,7 @@ func (c *Catalogue) draft(name string, config Config) (*Topic, error) {
 // CreateWith adds the creation of drafts to tx, whose names may be taken by now: ErrTopicExists.
 // When it returns nil nobody else changes the catalogue until end is called, with whether tx
 // was stored.
-func (c *Catalogue) CreateWith(ctx context.Context, tx *partition.Tx, drafts []*Topic) (end func(stored bool), err error) {
+func (c *Catalogue) CreateWith(ctx context.Context, tx *writer.Tx, drafts []*Topic) (end func(stored bool), err error) {
 	if len(drafts) == 0 {
 		return func(bool) {}, nil
 	}
@@ -77,7 +77,7 @@ func (c *Catalogue) CreateWith(ctx context.Context, tx *partition.Tx, drafts []*
 }
 
 // addTo adds the entry of t to tx.
-func (t *Topic) addTo(tx *partition.Tx) {
+func (t *Topic) addTo(tx *writer.Tx) {
 	tx.Writes.Set(store.CatalogueKey(topicKey+t.name), t.encode(t.Config()))
 }
 

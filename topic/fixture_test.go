@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -93,7 +93,7 @@ func (h *house) tryOpen() (err error) {
 	case h.st == nil:
 		h.st = &floor{Store: store.OpenMemory()}
 	}
-	committer := partition.NewCommitter(h.st, zap.NewNop())
+	committer := writer.NewCommitter(h.st, zap.NewNop())
 	var found Found
 	h.Catalogue, found, err = Open(h.st, committer, zap.NewNop())
 	h.damage = found.Damaged
@@ -156,7 +156,7 @@ func (h *house) write(name string, i int32, n int) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if err := h.committer.Do(&partition.Tx{Appends: []partition.Append{{Partition: p, Batch: env}}}); err != nil {
+		if err := h.committer.Do(&writer.Tx{Appends: []writer.Append{{Partition: p, Batch: env}}}); err != nil {
 			h.t.Fatalf("append: %v", err)
 		}
 	}

@@ -6,14 +6,14 @@ import (
 	"fmt"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
 )
 
 // Purged counts what Purge removed.
 type Purged struct {
 	Topics int
-	partition.Erased
+	writer.Erased
 }
 
 func doomedTopicKey(number uint32) []byte {
@@ -40,7 +40,7 @@ func (c *Catalogue) Purge(ctx context.Context) (Purged, error) {
 		if err := c.erase(ctx, &done.Erased, store.TopicRanges(number)...); err != nil {
 			return done, fmt.Errorf("purge: %w", err)
 		}
-		tx := &partition.Tx{Essential: true}
+		tx := &writer.Tx{Essential: true}
 		tx.Writes.Delete(doomedTopicKey(number))
 		if err := c.committer.Do(tx); err != nil {
 			return done, fmt.Errorf("purge: %w", err)
@@ -73,8 +73,8 @@ func (c *Catalogue) Doomed() bool {
 }
 
 // erase deletes all keys of the ranges.
-func (c *Catalogue) erase(ctx context.Context, done *partition.Erased, ranges ...store.Range) error {
-	e := partition.NewEraser(c.committer)
+func (c *Catalogue) erase(ctx context.Context, done *writer.Erased, ranges ...store.Range) error {
+	e := writer.NewEraser(c.committer)
 	var err error
 	for _, r := range ranges {
 		if err = e.Erase(ctx, r, done); err != nil {

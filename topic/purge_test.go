@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
 )
 
 func (h *house) purge() Purged {
@@ -37,7 +37,7 @@ func TestPurge(t *testing.T) {
 		}
 		h.create("doomed", 1)
 		h.write("doomed", 0, 4)
-		if got := h.purge(); got != (Purged{1, partition.Erased{Batches: 40, Bytes: 2790}}) {
+		if got := h.purge(); got != (Purged{1, writer.Erased{Batches: 40, Bytes: 2790}}) {
 			t.Errorf("got %+v", got)
 		}
 		if n := h.keys(doomed.number); n != 0 || h.doomed() != 0 {
@@ -61,7 +61,7 @@ func TestPurgeAfterReopen(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.reopen()
-		if got := h.purge(); got != (Purged{1, partition.Erased{Batches: 7, Bytes: 483}}) || h.keys(number) != 0 {
+		if got := h.purge(); got != (Purged{1, writer.Erased{Batches: 7, Bytes: 483}}) || h.keys(number) != 0 {
 			t.Errorf("got %+v, %d keys are left", got, h.keys(number))
 		}
 	})
@@ -132,7 +132,7 @@ func TestPurgeMeetsTrouble(t *testing.T) {
 		}
 		h.st.full = false
 		got, err := h.Purge(ctx) // the damaged entry is in nobody's way
-		if !errors.Is(err, log.ErrCorruptValue) || got != (Purged{1, partition.Erased{Batches: 3, Bytes: 207}}) || h.keys(kept) != 3 {
+		if !errors.Is(err, log.ErrCorruptValue) || got != (Purged{1, writer.Erased{Batches: 3, Bytes: 207}}) || h.keys(kept) != 3 {
 			t.Errorf("got %+v, error %v, %d keys of the other topic", got, err, h.keys(kept))
 		}
 	})

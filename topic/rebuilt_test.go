@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/internal/writer"
 )
 
 // rebuild opens everything again, with an index that is made anew.
@@ -44,7 +44,7 @@ func TestRebuiltIndexHasNothingDead(t *testing.T) {
 			h.write(name, 0, 3)
 		}
 		h.write("kept", 1, 3)
-		if _, err := partition.Trim(ctx, h.committer, []partition.Move{{Partition: kept.Partitions()[1], Start: 2}}); err != nil {
+		if _, err := writer.Trim(ctx, h.committer, []writer.Move{{Partition: kept.Partitions()[1], Start: 2}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.Delete(ctx, "gone"); err != nil {

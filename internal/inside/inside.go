@@ -8,7 +8,8 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -18,10 +19,10 @@ type Broker struct {
 	Dir       string // "" in memory
 	ClusterID string
 	Store     store.Store
-	Committer *partition.Committer
+	Committer *writer.Committer
 	Catalogue *topic.Catalogue
 	Groups    *group.Coordinator
-	Producers *partition.Producers
+	Producers *producers.Registry
 	Logger    *zap.Logger
 
 	// AutoCreateTopics and TopicDefaults are the broker's options of those names.

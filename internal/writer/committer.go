@@ -1,4 +1,6 @@
-package partition
+// Package writer is what writes a store: its Committer orders all transactions, gives offsets, and
+// makes records visible. Users import the module root.
+package writer
 
 import (
 	"context"
@@ -12,6 +14,7 @@ import (
 	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 const alarmBytes = 16 << 20
@@ -48,10 +51,10 @@ type Committer struct {
 	failed  error     // wraps log.ErrFailed
 	closed  bool      // Submit refuses
 	stats   Stats
-	bound   int64   // of stats.Bytes, see Bound; 0 is none
-	full    *Waiter // woken when the disk is full, when set
-	alarm   *Waiter // woken every alarmBytes, when set
-	alarmed int64   // stats.Bytes when it was woken last
+	bound   int64             // of stats.Bytes, see Bound; 0 is none
+	full    *partition.Waiter // woken when the disk is full, when set
+	alarm   *partition.Waiter // woken every alarmBytes, when set
+	alarmed int64             // stats.Bytes when it was woken last
 }
 
 // Stats counts what a Committer has done since it was opened.
@@ -264,7 +267,7 @@ func (c *Committer) Close() {
 }
 
 // WakeWhenFull has w woken whenever a transaction meets a full disk.
-func (c *Committer) WakeWhenFull(w *Waiter) {
+func (c *Committer) WakeWhenFull(w *partition.Waiter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.full = w
@@ -307,7 +310,7 @@ func (c *Committer) resumeLocked() {
 }
 
 // WakeOnBytes has w woken whenever another 16 MiB of batches were stored.
-func (c *Committer) WakeOnBytes(w *Waiter) {
+func (c *Committer) WakeOnBytes(w *partition.Waiter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.alarm = w

@@ -1,4 +1,4 @@
-package partition
+package writer
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 func TestWhatWaitsIsFolded(t *testing.T) {
@@ -82,7 +83,7 @@ func TestGroupHoldsAtMost4MiB(t *testing.T) {
 	})
 }
 
-func woken(w *Waiter) bool {
+func woken(w *partition.Waiter) bool {
 	select {
 	case <-w.C():
 		return true
@@ -97,7 +98,7 @@ func TestHighWatermarkNeverRunsAhead(t *testing.T) {
 	const producers, each = 4, 150
 	st := store.OpenMemory()
 	c := NewCommitter(st, zap.NewNop())
-	p := Open(log.NewLog(st, store.PartitionID{Topic: 1}, log.TopicPartition{Topic: "t"}), Rules{MaxMessageBytes: 1 << 20})
+	p := partition.Open(log.NewLog(st, store.PartitionID{Topic: 1}, log.TopicPartition{Topic: "t"}), partition.Rules{MaxMessageBytes: 1 << 20})
 
 	var wg sync.WaitGroup
 	for i := range producers {
@@ -114,7 +115,7 @@ func TestHighWatermarkNeverRunsAhead(t *testing.T) {
 			}
 		})
 	}
-	w := NewWaiter()
+	w := partition.NewWaiter()
 	p.Watch(w)
 	wg.Go(func() {
 		next := int64(0)
@@ -149,7 +150,7 @@ func TestHighWatermarkNeverRunsAhead(t *testing.T) {
 }
 
 func TestTransactionIsAllOrNothing(t *testing.T) {
-	over := func(t *testing.T, p, q *Partition) *Tx {
+	over := func(t *testing.T, p, q *partition.Partition) *Tx {
 		tx := writes("k")
 		tx.Appends = []Append{
 			{Partition: p, Batch: batch(t, "p")},
@@ -175,12 +176,12 @@ func TestTransactionIsAllOrNothing(t *testing.T) {
 			}
 		})
 	})
-	for name, change := range map[string]func(s *scene, p, q *Partition){
-		"one partition has ended":         func(_ *scene, _, q *Partition) { q.End(log.ErrUnknownTopic) },
-		"one batch is too large":          func(_ *scene, _, q *Partition) { q.SetRules(Rules{MaxMessageBytes: 70}) },
-		"the disk is full":                func(s *scene, _, _ *Partition) { s.desk.room = full },
-		"the commit fails":                func(s *scene, _, _ *Partition) { s.desk.commit = func(int) error { return errBroken } },
-		"the committer failed beforehand": func(s *scene, _, _ *Partition) { _ = s.fail(errBroken) },
+	for name, change := range map[string]func(s *scene, p, q *partition.Partition){
+		"one partition has ended":         func(_ *scene, _, q *partition.Partition) { q.End(log.ErrUnknownTopic) },
+		"one batch is too large":          func(_ *scene, _, q *partition.Partition) { q.SetRules(partition.Rules{MaxMessageBytes: 70}) },
+		"the disk is full":                func(s *scene, _, _ *partition.Partition) { s.desk.room = full },
+		"the commit fails":                func(s *scene, _, _ *partition.Partition) { s.desk.commit = func(int) error { return errBroken } },
+		"the committer failed beforehand": func(s *scene, _, _ *partition.Partition) { _ = s.fail(errBroken) },
 	} {
 		t.Run("nothing when "+name, func(t *testing.T) {
 			play(t, func(t *testing.T, s *scene) {

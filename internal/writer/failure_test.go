@@ -1,4 +1,4 @@
-package partition
+package writer
 
 import (
 	"errors"
@@ -11,13 +11,14 @@ import (
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // full is what Room says when not even essential work fits.
 func full(int, bool) error { return fmt.Errorf("%w: 3 bytes free", store.ErrDiskFull) }
 
 // reopened is what the next owner finds of p.
-func (s *scene) reopened(p *Partition) string {
+func (s *scene) reopened(p *partition.Partition) string {
 	s.t.Helper()
 	l, err := log.OpenLog(s.desk.Store, p.ID(), p.TopicPartition())
 	if err != nil {
@@ -182,7 +183,7 @@ func TestStoreClosedUnderneath(t *testing.T) {
 // Who wants to know is woken when the disk is full, and not before.
 func TestWakeWhenFull(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
-		p, w := s.partition(0), NewWaiter()
+		p, w := s.partition(0), partition.NewWaiter()
 		s.WakeWhenFull(w)
 		s.submit("a", appends(p, batch(t, "a")))
 		if woken(w) {

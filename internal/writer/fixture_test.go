@@ -1,4 +1,4 @@
-package partition
+package writer
 
 import (
 	"errors"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -232,9 +233,9 @@ func (s *scene) mutex(fn func()) {
 }
 
 // partition returns the partition t/i of the scene.
-func (s *scene) partition(i int) *Partition {
+func (s *scene) partition(i int) *partition.Partition {
 	id := store.PartitionID{Topic: 1, Partition: uint32(i)}
-	return Open(log.NewLog(s.desk, id, log.TopicPartition{Topic: "t", Partition: int32(i)}), Rules{MaxMessageBytes: 16 << 20})
+	return partition.Open(log.NewLog(s.desk, id, log.TopicPartition{Topic: "t", Partition: int32(i)}), partition.Rules{MaxMessageBytes: 16 << 20})
 }
 
 // batch is a batch with records of these values.
@@ -255,7 +256,7 @@ func batch(t testing.TB, values ...string) log.Batch {
 func sized(t testing.TB, n int) log.Batch { return batch(t, strings.Repeat("x", n)) }
 
 // appends is a transaction of these batches for p.
-func appends(p *Partition, envs ...log.Batch) *Tx {
+func appends(p *partition.Partition, envs ...log.Batch) *Tx {
 	tx := &Tx{}
 	for _, env := range envs {
 		tx.Appends = append(tx.Appends, Append{Partition: p, Batch: env})
@@ -271,9 +272,9 @@ func writes(key string) *Tx {
 }
 
 // content is the values of all visible records of p, with their offsets.
-func content(t testing.TB, p *Partition) string {
+func content(t testing.TB, p *partition.Partition) string {
 	t.Helper()
-	return logContent(t, p.log)
+	return logContent(t, p.Log())
 }
 
 func logContent(t testing.TB, l *log.Log) string {

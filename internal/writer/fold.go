@@ -1,9 +1,10 @@
-package partition
+package writer
 
 import (
 	"slices"
 
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // maxFoldBytes bounds a batch that is made of several.
@@ -14,7 +15,7 @@ const maxFoldBytes = 64 << 10
 // batch for each of 64 callers that append one record at a time, it spends most of its time
 // on compacting its index.
 type fold struct {
-	partition *Partition
+	partition *partition.Partition
 	appends   []*Append
 	size      int
 	builder   log.Builder
@@ -28,19 +29,21 @@ func (g *group) stage(a *Append) {
 	if p.Rules().LogAppendTime {
 		a.AppendTime = g.now
 	}
-	if p.fold != nil && (!a.Foldable || p.fold.size+len(a.Batch) > min(maxFoldBytes, p.Rules().MaxMessageBytes)) {
-		g.unfold(p.fold)
+	f := g.open[p]
+	if f != nil && (!a.Foldable || f.size+len(a.Batch) > min(maxFoldBytes, p.Rules().MaxMessageBytes)) {
+		g.unfold(f)
+		f = nil
 	}
 	if !a.Foldable {
 		g.put(a)
 		return
 	}
-	if p.fold == nil {
-		p.fold = g.nextFold()
-		p.fold.partition = p
+	if f == nil {
+		f = g.nextFold()
+		f.partition, g.open[p] = p, f
 	}
-	p.fold.appends = append(p.fold.appends, a)
-	p.fold.size += len(a.Batch)
+	f.appends = append(f.appends, a)
+	f.size += len(a.Batch)
 }
 
 // nextFold returns an empty fold of g.
@@ -65,13 +68,13 @@ func (g *group) seal() {
 		}
 	}
 	for _, p := range g.sequenced {
-		g.keys = p.log.StageProducers(&g.batch, g.keys)
+		g.keys = p.Log().StageProducers(&g.batch, g.keys)
 	}
 }
 
 // unfold stages what f has gathered.
 func (g *group) unfold(f *fold) {
-	f.partition.fold = nil
+	delete(g.open, f.partition)
 	if len(f.appends) == 1 || !f.join() {
 		for _, a := range f.appends {
 			g.put(a)
@@ -108,13 +111,13 @@ func (f *fold) join() bool {
 // put stages a as a batch of its own.
 func (g *group) put(a *Append) {
 	if a.Producer != nil {
-		a.Partition.log.Number(a.Batch, a.Producer.ID)
+		a.Partition.Log().Number(a.Batch, a.Producer.ID)
 	}
 	a.staged = g.putBatch(a.Partition, a.Batch, a.AppendTime)
 	a.stored = len(a.Batch)
 	a.BaseOffset = a.staged.BaseOffset
 	if batch := a.Batch; batch.Sequenced() {
-		a.Partition.log.NoteProducer(batch, g.now, a.Producer != nil)
+		a.Partition.Log().NoteProducer(batch, g.now, a.Producer != nil)
 		if !slices.Contains(g.sequenced, a.Partition) {
 			g.sequenced = append(g.sequenced, a.Partition)
 		}
@@ -122,12 +125,12 @@ func (g *group) put(a *Append) {
 }
 
 // putBatch stages a batch, with its append time unless that is -1.
-func (g *group) putBatch(p *Partition, batch log.Batch, appendTime int64) log.Staged {
+func (g *group) putBatch(p *partition.Partition, batch log.Batch, appendTime int64) log.Staged {
 	if appendTime >= 0 {
 		batch.StampAppendTime(appendTime)
 	}
 	var staged log.Staged
-	staged, g.keys = p.log.Stage(&g.batch, g.keys, batch, g.now)
+	staged, g.keys = p.Log().Stage(&g.batch, g.keys, batch, g.now)
 	g.batches++
 	g.records += int64(batch.Records())
 	g.stored += int64(len(batch))

@@ -1,4 +1,4 @@
-package partition
+package writer
 
 import (
 	"fmt"
@@ -12,10 +12,11 @@ import (
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // foldable is appends whose batches may be stored together with others.
-func foldable(p *Partition, envs ...log.Batch) *Tx {
+func foldable(p *partition.Partition, envs ...log.Batch) *Tx {
 	tx := appends(p, envs...)
 	for i := range tx.Appends {
 		tx.Appends[i].Foldable = true
@@ -89,7 +90,7 @@ func TestFoldingKeepsTheOrder(t *testing.T) {
 func TestFoldingStopsAtTheLargestBatch(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p := s.partition(0)
-		p.SetRules(Rules{MaxMessageBytes: 1000})
+		p.SetRules(partition.Rules{MaxMessageBytes: 1000})
 		s.busy(func() {
 			for i := range 10 {
 				s.submitOnly(fmt.Sprint(i), foldable(p, sized(t, 300)))
@@ -112,7 +113,7 @@ func TestFoldingStopsAtTheLargestBatch(t *testing.T) {
 func TestFoldingStampsAppendTime(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p := s.partition(0)
-		p.SetRules(Rules{MaxMessageBytes: 1 << 20, LogAppendTime: true})
+		p.SetRules(partition.Rules{MaxMessageBytes: 1 << 20, LogAppendTime: true})
 		txs := []*Tx{foldable(p, batch(t, "a")), foldable(p, batch(t, "b"))}
 		now := time.Now().UnixMilli()
 		s.busy(func() {
@@ -142,10 +143,10 @@ func TestFoldingChangesNothingThatShows(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := NewCommitter(&desk{Store: store.OpenMemory()}, zap.NewNop())
 		defer c.Close()
-		var ps []*Partition
+		var ps []*partition.Partition
 		for i := range 3 {
 			id := store.PartitionID{Topic: 1, Partition: uint32(i)}
-			ps = append(ps, Open(log.NewLog(c.st, id, log.TopicPartition{Partition: int32(i)}), Rules{MaxMessageBytes: 1 << 20}))
+			ps = append(ps, partition.Open(log.NewLog(c.st, id, log.TopicPartition{Partition: int32(i)}), partition.Rules{MaxMessageBytes: 1 << 20}))
 		}
 		want := make([]string, len(ps))
 		next := make([]int, len(ps))

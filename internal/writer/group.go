@@ -1,21 +1,23 @@
-package partition
+package writer
 
 import (
 	"sync"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // group is the transactions of one store commit.
 type group struct {
 	txs   []*Tx // as they were taken
 	batch store.Batch
-	keys  []byte  // the batch keys in batch
-	folds []*fold // of this group; the rest up to cap is for reuse
-	now   int64   // ms since the epoch
-	bytes int     // that the transactions asked for
+	keys  []byte                         // the batch keys in batch
+	folds []*fold                        // of this group; the rest up to cap is for reuse
+	open  map[*partition.Partition]*fold // of folds, those that gather
+	now   int64                          // ms since the epoch
+	bytes int                            // that the transactions asked for
 
-	sequenced []*Partition // that got batches of idempotent producers
+	sequenced []*partition.Partition // that got batches of idempotent producers
 
 	staged []*Tx // of txs, those that could be
 	synced []*Tx // of staged, those that wait for fsync
@@ -24,7 +26,7 @@ type group struct {
 	batches, records, stored int64 // staged; stored is in bytes
 }
 
-var groups = sync.Pool{New: func() any { return new(group) }}
+var groups = sync.Pool{New: func() any { return &group{open: make(map[*partition.Partition]*fold)} }}
 
 func newGroup() *group { return groups.Get().(*group) }
 
@@ -37,7 +39,7 @@ func (g *group) release() {
 	clear(g.synced)
 	clear(g.told)
 	*g = group{
-		txs: g.txs[:0], batch: g.batch, keys: g.keys[:0], folds: g.folds[:0], sequenced: g.sequenced[:0],
+		txs: g.txs[:0], batch: g.batch, keys: g.keys[:0], folds: g.folds[:0], open: g.open, sequenced: g.sequenced[:0],
 		staged: g.staged[:0], synced: g.synced[:0], told: g.told[:0],
 	}
 	groups.Put(g)

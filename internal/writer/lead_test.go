@@ -1,4 +1,4 @@
-package partition
+package writer
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // do has a goroutine of its own do tx until ctx ends; its outcome is noted under name.
@@ -183,7 +184,7 @@ func TestHeirIsWithdrawn(t *testing.T) {
 func TestManyGiveUp(t *testing.T) {
 	st := store.OpenMemory()
 	c := NewCommitter(st, zap.NewNop())
-	p := Open(log.NewLog(st, store.PartitionID{Topic: 1}, log.TopicPartition{Topic: "t"}), Rules{MaxMessageBytes: 1 << 20})
+	p := partition.Open(log.NewLog(st, store.PartitionID{Topic: 1}, log.TopicPartition{Topic: "t"}), partition.Rules{MaxMessageBytes: 1 << 20})
 	const workers, each = 64, 100
 	var stored, withdrawn atomic.Int64
 	var wg sync.WaitGroup

@@ -1,4 +1,4 @@
-package partition
+package writer
 
 import (
 	"context"
@@ -203,50 +203,3 @@ func (t *Tx) report(p probe.Probe, err error) {
 		})
 	}
 }
-
-// Fetch is Read on behalf of a consumer with that client id: a fault may make it wait, until
-// ctx ends, or fail.
-func (p *Partition) Fetch(ctx context.Context, client string, from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error) {
-	err := p.fetch(ctx, client, from, fn, func(fn func(log.StoredBatch) bool) (err error) {
-		buf, err = p.read(from, buf, fn)
-		return err
-	})
-	return buf, err
-}
-
-// FetchInto is log.Log.ReadInto on behalf of a consumer, like Fetch, refused with the reason
-// once the partition has ended.
-func (p *Partition) FetchInto(ctx context.Context, client string, from int64, place func(length int) ([]byte, bool), fn func(log.StoredBatch) bool) error {
-	return p.fetch(ctx, client, from, fn, func(fn func(log.StoredBatch) bool) error {
-		if err := p.Err(); err != nil {
-			return err
-		}
-		return p.log.ReadInto(from, place, fn)
-	})
-}
-
-// fetch has read call fn, unless a fault is in the way, and tells the probe.
-func (p *Partition) fetch(ctx context.Context, client string, from int64, fn func(log.StoredBatch) bool, read func(func(log.StoredBatch) bool) error) error {
-	points := p.probes.Load()
-	if points == nil || points.Get() == nil {
-		return read(fn)
-	}
-	tp := p.TopicPartition()
-	f := probe.Fetched{TopicPartition: tp, Client: client, From: from, To: from}
-	f.Err = points.Meet(ctx, probe.Work{Op: probe.Fetch, Partitions: []log.TopicPartition{tp}, Client: client})
-	if f.Err != nil {
-		f.Err = fmt.Errorf("%s: %w", tp, f.Err)
-	} else {
-		f.Err = read(func(sb log.StoredBatch) bool {
-			f.To = sb.LastOffset + 1
-			return fn(sb)
-		})
-	}
-	if f.To > f.From || f.Err != nil {
-		points.Get().Fetched(f)
-	}
-	return f.Err
-}
-
-// SetProbes connects p to the points of its broker.
-func (p *Partition) SetProbes(points *probe.Points) { p.probes.Store(points) }

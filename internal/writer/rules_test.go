@@ -1,4 +1,4 @@
-package partition
+package writer
 
 import (
 	"errors"
@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 func TestLogAppendTime(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p := s.partition(0)
 		s.submit("own time", appends(p, batch(t, "a", "b")))
-		p.SetRules(Rules{MaxMessageBytes: 1 << 20, LogAppendTime: true})
+		p.SetRules(partition.Rules{MaxMessageBytes: 1 << 20, LogAppendTime: true})
 		time.Sleep(90 * time.Minute) // of the bubble
 		now := time.Now().UnixMilli()
 		tx := appends(p, batch(t, "c", "d"))
@@ -51,12 +52,12 @@ func TestMaxMessageBytes(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p := s.partition(0)
 		env := batch(t, "some value")
-		p.SetRules(Rules{MaxMessageBytes: len(env) - 1})
+		p.SetRules(partition.Rules{MaxMessageBytes: len(env) - 1})
 		err := s.Do(appends(p, env))
 		if !errors.Is(err, log.ErrRecordTooLarge) || !strings.Contains(err.Error(), "t/0") || !strings.Contains(err.Error(), "max.message.bytes") {
 			t.Errorf("one byte too large: got error %v", err)
 		}
-		p.SetRules(Rules{MaxMessageBytes: len(env)})
+		p.SetRules(partition.Rules{MaxMessageBytes: len(env)})
 		if err := s.Do(appends(p, env)); err != nil {
 			t.Errorf("just fits: %v", err)
 		}
@@ -71,7 +72,7 @@ func TestEndedPartition(t *testing.T) {
 		p := s.partition(3)
 		s.submit("a", appends(p, batch(t, "a")))
 		s.hears("a")
-		watching, gone := NewWaiter(), NewWaiter()
+		watching, gone := partition.NewWaiter(), partition.NewWaiter()
 		p.Watch(watching)
 		p.Watch(gone)
 		p.Unwatch(gone)
@@ -101,27 +102,15 @@ func TestEndedPartition(t *testing.T) {
 	})
 }
 
-func TestWaiterRemembersOneWakeUp(t *testing.T) {
-	w := NewWaiter()
-	if woken(w) {
-		t.Error("woken at birth")
-	}
-	w.Wake()
-	w.Wake()
-	if !woken(w) || woken(w) {
-		t.Error("want one wake-up for two")
-	}
-}
-
 // A reader asks, finds nothing, and sleeps: what comes in between wakes it.
 func TestNoWakeUpIsLost(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p, q := s.partition(0), s.partition(1)
-		w := NewWaiter()
+		w := partition.NewWaiter()
 		p.Watch(w)
 		q.Watch(w)
 		for i := range 3 {
-			for _, at := range []*Partition{p, q} {
+			for _, at := range []*partition.Partition{p, q} {
 				before := at.HighWatermark()
 				s.submit("", appends(at, batch(t, "x")))
 				<-w.C()

@@ -1,10 +1,10 @@
-package partition
+package writer
 
 import (
 	"context"
 
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // Trimmed counts what a Trim has removed.
@@ -16,7 +16,7 @@ type Trimmed struct {
 
 // Move is a partition whose log start offset is to move.
 type Move struct {
-	Partition *Partition
+	Partition *partition.Partition
 	Start     int64 // the new log start offset; one that is not ahead of the old moves nothing
 }
 
@@ -74,27 +74,12 @@ func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
 	for i, m := range moves {
 		p := m.Partition
 		if old := p.LogStart(); starts[i] > old {
-			p.log.SetStart(starts[i])
-			p.wake()
+			p.SetStart(starts[i])
 			done[i].Records = starts[i] - old
 		}
 	}
 	return nil
 }
-
-// Turn gives the caller the exclusive right to clean the partition until it calls the
-// function returned, or fails when ctx ends.
-func (p *Partition) Turn(ctx context.Context) (release func(), err error) {
-	select {
-	case p.cleaning <- struct{}{}:
-		return func() { <-p.cleaning }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// Log returns the partition's log, for who cleans it.
-func (p *Partition) Log() *log.Log { return p.log }
 
 // Commit writes b as a transaction that may use the disk's reserve and goes ahead, and waits for it;
 // for who cleans a log.

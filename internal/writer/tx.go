@@ -1,4 +1,4 @@
-package partition
+package writer
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // Tx is a piece of work that the Committer does whole or not at all: batches for any
@@ -60,7 +61,7 @@ const (
 
 // Append is one batch for one partition.
 type Append struct {
-	Partition *Partition
+	Partition *partition.Partition
 	Batch     log.Batch // belongs to the committer until Done
 	// Foldable allows to store the records in one batch with those of other appends: for
 	// small, uncompressed batches without a producer's sequence.
@@ -69,7 +70,7 @@ type Append struct {
 	// sequence into the batch. A batch that has an id and a sequence of its own, and no
 	// Producer, is checked: one that is stored already is not stored again. A transaction
 	// has at most one batch of a producer for a partition.
-	Producer *Producer
+	Producer *Identity
 
 	// Filled in before Done is called with nil:
 	BaseOffset int64 // of a batch that is not stored again, that of the first time
@@ -158,7 +159,7 @@ func (a *Append) checkProducer() (err error) {
 	case !batch.Sequenced():
 		return nil
 	}
-	base, err := a.Partition.log.CheckProducer(batch)
+	base, err := a.Partition.Log().CheckProducer(batch)
 	a.Duplicate = err == nil && base >= 0
 	if a.Duplicate {
 		a.BaseOffset = base
@@ -188,8 +189,7 @@ func (t *Tx) apply() {
 		if a.Duplicate {
 			continue // it was there before, or came with a commit that is complete by now
 		}
-		a.Partition.appended.Add(int64(a.stored))
-		a.Partition.advance(a.staged.End)
+		a.Partition.Advance(a.staged.End, int64(a.stored))
 	}
 	if t.Stored != nil {
 		t.Stored()

@@ -1,4 +1,6 @@
-package partition
+// Package producers gives ids to idempotent producers, and remembers whose names have which. Users
+// import the module root.
+package producers
 
 import (
 	"context"
@@ -7,11 +9,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // How long an idempotent producer is remembered after its last batch: one that only has an
@@ -22,64 +25,21 @@ const (
 	NameExpiry = 7 * 24 * time.Hour
 )
 
-// MaxProducerName is the longest name of a producer, in bytes.
-const MaxProducerName = 512
+// MaxName is the longest name of a producer, in bytes.
+const MaxName = 512
 
-// Producers gives ids to idempotent producers, which are never given twice, and remembers
+// Registry gives ids to idempotent producers, which are never given twice, and remembers
 // those of producers with a name. Its methods may be called by anybody at any time.
-type Producers struct {
+type Registry struct {
 	st store.Store
-	c  *Committer
+	c  *writer.Committer
 
 	mu       sync.Mutex // held by whoever changes what is stored, until it is
 	next     int64      // id
 	reserved int64      // ids before it are accounted for in the store
 
 	names sync.Mutex // guards live
-	live  map[string]*Producer
-}
-
-// Producer is the owner of a producer's name.
-type Producer struct {
-	ID     int64
-	name   string
-	fenced atomic.Bool // set by the committer
-
-	mu     sync.Mutex // guards broken
-	broken map[*Partition]error
-}
-
-// err refuses a batch of a producer that has lost its name, and one behind a batch that was
-// refused: it would get that one's numbers.
-func (pr *Producer) err(p *Partition) error {
-	if pr.fenced.Load() {
-		return fmt.Errorf("%s: producer %s: %w", p.TopicPartition(), pr.name, log.ErrProducerFenced)
-	}
-	if err := p.log.ProducerErr(pr.ID); err != nil {
-		return fmt.Errorf("producer %s: %w", pr.name, err)
-	}
-	pr.mu.Lock()
-	defer pr.mu.Unlock()
-	if err := pr.broken[p]; err != nil {
-		return fmt.Errorf("%s: producer %s: %w: an earlier batch failed: %s", p.TopicPartition(), pr.name, log.ErrOutOfOrderSequence, err.Error())
-	}
-	return nil
-}
-
-// refused notes that a batch of the producer for p was not stored; of a partition that has
-// ended no batch will be.
-func (pr *Producer) refused(p *Partition, err error) {
-	if p.Err() != nil {
-		return
-	}
-	pr.mu.Lock()
-	defer pr.mu.Unlock()
-	if pr.broken == nil {
-		pr.broken = make(map[*Partition]error)
-	}
-	if pr.broken[p] == nil {
-		pr.broken[p] = err
-	}
+	live  map[string]*writer.Identity
 }
 
 // An id is given when a block of ids is reserved in the store, durably: one given twice
@@ -93,12 +53,12 @@ const (
 	nameSize    = 1 + 8 + 8
 )
 
-// OpenProducers reads where the ids have got to. damaged is what of their names and ids is
+// Open reads where the ids have got to. damaged is what of their names and ids is
 // damaged: each is an ErrCorruptValue. A name of which that is so cannot be claimed. Without the
 // next id, ids go on far behind all that are known, in the given partitions, which are all there
 // are, and by name.
-func OpenProducers(st store.Store, c *Committer, partitions []*Partition) (ps *Producers, damaged []error, err error) {
-	ps = &Producers{st: st, c: c, live: make(map[string]*Producer)}
+func Open(st store.Store, c *writer.Committer, partitions []*partition.Partition) (ps *Registry, damaged []error, err error) {
+	ps = &Registry{st: st, c: c, live: make(map[string]*writer.Identity)}
 	names, damaged, err := ps.readNames(time.Now())
 	if err != nil {
 		return nil, nil, err
@@ -125,12 +85,12 @@ func OpenProducers(st store.Store, c *Committer, partitions []*Partition) (ps *P
 const idLeap = 1 << 40
 
 // lastID is the largest id that is known, or 0.
-func lastID(names []storedName, partitions []*Partition) (last int64) {
+func lastID(names []storedName, partitions []*partition.Partition) (last int64) {
 	for _, n := range names {
 		last = max(last, n.id)
 	}
 	for _, p := range partitions {
-		for _, info := range p.log.Producers() {
+		for _, info := range p.Log().Producers() {
 			last = max(last, info.ID)
 		}
 	}
@@ -138,14 +98,14 @@ func lastID(names []storedName, partitions []*Partition) (last int64) {
 }
 
 // NextID returns an id that no producer ever had. It may wait for an fsync.
-func (ps *Producers) NextID() (int64, error) {
+func (ps *Registry) NextID() (int64, error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	return ps.nextLocked(&Tx{})
+	return ps.nextLocked(&writer.Tx{})
 }
 
 // nextLocked stores what tx holds too, if there is anything.
-func (ps *Producers) nextLocked(tx *Tx) (int64, error) {
+func (ps *Registry) nextLocked(tx *writer.Tx) (int64, error) {
 	if ps.next == ps.reserved {
 		tx.Writes.Set(store.NamesKey(nextIDKey), store.OffsetValue(ps.reserved+idBlock))
 	}
@@ -165,14 +125,14 @@ func (ps *Producers) nextLocked(tx *Tx) (int64, error) {
 // Claim makes the caller the owner of a producer's name until Release. Whoever had it
 // before is fenced: when Claim returns, all that his batches will ever do is visible. A name
 // keeps its id until NameExpiry after its last use.
-func (ps *Producers) Claim(name string) (*Producer, error) {
+func (ps *Registry) Claim(name string) (*writer.Identity, error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	id, err := ps.idLocked(name)
 	if err != nil {
 		return nil, err
 	}
-	pr := &Producer{ID: id, name: name}
+	pr := &writer.Identity{ID: id, Name: name}
 	ps.names.Lock()
 	old := ps.live[name]
 	ps.live[name] = pr
@@ -181,7 +141,7 @@ func (ps *Producers) Claim(name string) (*Producer, error) {
 		return pr, nil
 	}
 	// In the committer's order: the batches before it are stored, those behind it refused.
-	if err := ps.c.Do(&Tx{Essential: true, Begun: func() { old.fenced.Store(true) }}); err != nil {
+	if err := ps.c.Do(&writer.Tx{Essential: true, Begun: old.Fence}); err != nil {
 		ps.Release(pr)
 		return nil, fmt.Errorf("producer %s: %w", name, err)
 	}
@@ -189,16 +149,16 @@ func (ps *Producers) Claim(name string) (*Producer, error) {
 }
 
 // Release gives the name back, if pr still has it.
-func (ps *Producers) Release(pr *Producer) {
+func (ps *Registry) Release(pr *writer.Identity) {
 	ps.names.Lock()
 	defer ps.names.Unlock()
-	if ps.live[pr.name] == pr {
-		delete(ps.live, pr.name)
+	if ps.live[pr.Name] == pr {
+		delete(ps.live, pr.Name)
 	}
 }
 
 // idLocked returns the id of a name, and gives it one if it has none. The time is noted.
-func (ps *Producers) idLocked(name string) (int64, error) {
+func (ps *Registry) idLocked(name string) (int64, error) {
 	key := store.NamesKey(nameKey + name)
 	v, err := ps.st.Get(key)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -210,7 +170,7 @@ func (ps *Producers) idLocked(name string) (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("producer %s: %w", name, err)
 		}
-		tx := &Tx{Essential: true}
+		tx := &writer.Tx{Essential: true}
 		tx.Writes.Set(key, nameValue(id, now))
 		if err := ps.c.Do(tx); err != nil {
 			return 0, fmt.Errorf("producer %s: %w", name, err)
@@ -218,7 +178,7 @@ func (ps *Producers) idLocked(name string) (int64, error) {
 		return id, nil
 	}
 	id := ps.next
-	tx := &Tx{}
+	tx := &writer.Tx{}
 	tx.Writes.Set(key, nameValue(id, now))
 	if _, err := ps.nextLocked(tx); err != nil {
 		return 0, fmt.Errorf("producer %s: %w", name, err)
@@ -242,7 +202,7 @@ func parseName(v []byte) (id, usedMs int64, err error) {
 // all there are. One with a name is forgotten everywhere or nowhere: what it has stored in a
 // partition that is quiet counts for as long as it is used in another, or open. ctx ends it
 // between transactions.
-func (ps *Producers) Expire(ctx context.Context, now time.Time, partitions []*Partition) error {
+func (ps *Registry) Expire(ctx context.Context, now time.Time, partitions []*partition.Partition) error {
 	ps.mu.Lock() // no name is claimed meanwhile
 	defer ps.mu.Unlock()
 	names, _, err := ps.readNames(now)
@@ -254,7 +214,7 @@ func (ps *Producers) Expire(ctx context.Context, now time.Time, partitions []*Pa
 		used[n.id] = n.usedMs
 	}
 	for _, p := range partitions {
-		for _, info := range p.log.Producers() {
+		for _, info := range p.Log().Producers() {
 			if info.Named {
 				used[info.ID] = max(used[info.ID], info.UsedAt)
 			}
@@ -275,7 +235,7 @@ type storedName struct {
 }
 
 // readNames returns what is stored of all names, and of which it is damaged.
-func (ps *Producers) readNames(now time.Time) (names []storedName, damaged []error, err error) {
+func (ps *Registry) readNames(now time.Time) (names []storedName, damaged []error, err error) {
 	err = ps.st.Scan(store.NamesRange(nameKey), func(e store.Entry) (bool, error) {
 		name := string(e.Key[len(store.NamesKey(nameKey)):])
 		n := storedName{key: slices.Clone(e.Key)}
@@ -303,9 +263,9 @@ func (ps *Producers) readNames(now time.Time) (names []storedName, damaged []err
 
 // expirePartition forgets producers of p. Of those that were used meanwhile it notes that in
 // used.
-func (ps *Producers) expirePartition(ctx context.Context, now time.Time, p *Partition, used map[int64]int64) error {
+func (ps *Registry) expirePartition(ctx context.Context, now time.Time, p *partition.Partition, used map[int64]int64) error {
 	var old []log.ProducerInfo
-	for _, info := range p.log.Producers() {
+	for _, info := range p.Log().Producers() {
 		lastMs, expiry := info.UsedAt, IDExpiry
 		if info.Named {
 			lastMs, expiry = used[info.ID], NameExpiry
@@ -314,11 +274,11 @@ func (ps *Producers) expirePartition(ctx context.Context, now time.Time, p *Part
 			old = append(old, info)
 		}
 	}
-	for chunk := range slices.Chunk(old, max(1, ps.c.st.Limits().Entries/4)) {
+	for chunk := range slices.Chunk(old, max(1, ps.st.Limits().Entries/4)) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		tx := &Tx{Essential: true}
+		tx := &writer.Tx{Essential: true}
 		for _, info := range chunk {
 			tx.Writes.Delete(store.AppendProducerKey(nil, store.ProducerKey{PartitionID: p.ID(), ID: info.ID}))
 		}
@@ -327,7 +287,7 @@ func (ps *Producers) expirePartition(ctx context.Context, now time.Time, p *Part
 				return err
 			}
 			for _, info := range chunk {
-				if !p.log.UnusedSince(info.ID, info.UsedAt) {
+				if !p.Log().UnusedSince(info.ID, info.UsedAt) {
 					return errInUse
 				}
 			}
@@ -335,7 +295,7 @@ func (ps *Producers) expirePartition(ctx context.Context, now time.Time, p *Part
 		}
 		tx.Begun = func() {
 			for _, info := range chunk {
-				p.log.ForgetProducer(info.ID, info.UsedAt)
+				p.Log().ForgetProducer(info.ID, info.UsedAt)
 			}
 		}
 		err := ps.c.Do(tx)
@@ -354,9 +314,9 @@ func (ps *Producers) expirePartition(ctx context.Context, now time.Time, p *Part
 var errInUse = errors.New("a producer was used meanwhile")
 
 // expireNames forgets the names that were not used for long.
-func (ps *Producers) expireNames(now time.Time, names []storedName, used map[int64]int64) error {
-	tx := &Tx{Essential: true}
-	limit := ps.c.st.Limits().Entries / 4
+func (ps *Registry) expireNames(now time.Time, names []storedName, used map[int64]int64) error {
+	tx := &writer.Tx{Essential: true}
+	limit := ps.st.Limits().Entries / 4
 	for _, n := range names {
 		if now.Sub(time.UnixMilli(used[n.id])) >= NameExpiry && tx.Writes.Len() < limit { // the rest goes the next time
 			tx.Writes.Delete(n.key)

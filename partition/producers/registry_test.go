@@ -1,4 +1,4 @@
-package partition
+package producers
 
 import (
 	"context"
@@ -10,130 +10,21 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
-// sent is a transaction with one batch of producer 7, epoch 0, as it would come over the wire.
-func sent(t testing.TB, p *Partition, sequence int32, values ...string) *Tx {
-	t.Helper()
-	env := batch(t, values...)
-	env.SetProducer(7, 0, sequence)
-	return appends(p, env)
-}
-
-func TestDuplicatesAreNotStoredAgain(t *testing.T) {
-	play(t, func(t *testing.T, s *scene) {
-		p := s.partition(0)
-		s.submit("a", sent(t, p, 0, "a", "b"))
-		s.submit("c", sent(t, p, 2, "c"))
-		again := sent(t, p, 0, "a", "b")
-		s.submit("a again", again)
-		s.submit("too far", sent(t, p, 4, "e"))
-		s.submit("d", sent(t, p, 3, "d"))
-		s.hears("a", "c", "a again", "too far: sequence", "d")
-		if a := again.Appends[0]; !a.Duplicate || a.BaseOffset != 0 {
-			t.Errorf("the answer to the duplicate is %+v", a)
-		}
-		if got := content(t, p); got != "0:a 1:b 2:c 3:d" {
-			t.Errorf("got %s", got)
-		}
-		if got := s.Stats(); got.Batches != 3 || got.Failures != 1 {
-			t.Errorf("got %+v", got)
-		}
-	})
-}
-
-// A batch that comes again while the first is on its way to the disk is answered when that
-// one is stored, not before, and fails with it.
-func TestDuplicateInFlight(t *testing.T) {
-	for _, fails := range []error{nil, errBroken} {
-		play(t, func(t *testing.T, s *scene) {
-			p := s.partition(0)
-			s.desk.hold = true
-			s.submit("a", sent(t, p, 0, "a"))
-			s.submit("a again", sent(t, p, 0, "a"))
-			s.submit("b", sent(t, p, 1, "b")) // begins nothing before a has landed
-			s.hears()
-			s.flying(1)
-			s.desk.land(0, fails)
-			if fails != nil {
-				s.hears("a: failed", "a again: failed", "b: failed")
-				return
-			}
-			s.hears("a")
-			s.desk.land(0, nil)
-			s.hears("a again", "b")
-			if got := content(t, p); got != "0:a 1:b" {
-				t.Errorf("got %s", got)
-			}
-		})
-	}
-}
-
-// A commit of nothing but duplicates writes nothing, and ends behind those before it.
-func TestNothingButDuplicates(t *testing.T) {
-	play(t, func(t *testing.T, s *scene) {
-		p := s.partition(0)
-		s.submit("a", sent(t, p, 0, "a"))
-		s.desk.hold = true
-		s.submit("big", appends(s.partition(1), sized(t, 100<<10)))
-		synced := sent(t, p, 0, "a")
-		synced.Synced = true
-		s.submit("a again, synced", synced)
-		s.hears("a")
-		s.desk.land(0, nil)
-		s.hears("big", "a again, synced")
-		if got := s.Stats(); got.Commits < 2 || s.desk.syncs != 1 {
-			t.Errorf("got %+v and %d syncs", got, s.desk.syncs)
-		}
-	})
-}
-
-func TestSequencesOfSeveralProducersAndPartitions(t *testing.T) {
-	play(t, func(t *testing.T, s *scene) {
-		ps := []*Partition{s.partition(0), s.partition(1)}
-		s.busy(func() { // all in one commit
-			for i := range 20 {
-				for n, p := range ps {
-					for id := range int64(3) {
-						env := batch(t, fmt.Sprint(i, n, id))
-						env.SetProducer(id, 0, int32(i))
-						s.submitOnly("x", appends(p, env))
-					}
-				}
-			}
-		})
-		s.hears(strings.Split(strings.Repeat("x ", 119)+"x", " ")...)
-		if got := s.Stats(); got.Commits != 1 || got.Batches != 120 {
-			t.Errorf("got %+v", got)
-		}
-		for _, p := range ps {
-			for id := range int64(3) {
-				if got := p.Log().StoredOf(id); got != 20 {
-					t.Errorf("%s: %d records of producer %d", p.TopicPartition(), got, id)
-				}
-			}
-			l, err := log.OpenLog(s.desk, p.ID(), p.TopicPartition())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, want := fmt.Sprint(l.Producers()), fmt.Sprint(p.Log().Producers()); got != want {
-				t.Errorf("%s: reopened, the log knows %s, before %s", p.TopicPartition(), got, want)
-			}
-		}
-	})
-}
-
-func (s *scene) producers() *Producers {
+func (s *scene) producers() *Registry {
 	s.t.Helper()
-	ps, _, err := OpenProducers(s.desk, s.Committer, nil)
+	ps, _, err := Open(s.desk, s.Committer, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return ps
 }
 
-func (s *scene) claim(ps *Producers, name string) *Producer {
+func (s *scene) claim(ps *Registry, name string) *writer.Identity {
 	s.t.Helper()
 	pr, err := ps.Claim(name)
 	if err != nil {
@@ -143,9 +34,18 @@ func (s *scene) claim(ps *Producers, name string) *Producer {
 }
 
 // numbered is a transaction with a batch that the committer is to number.
-func numbered(t testing.TB, p *Partition, pr *Producer, values ...string) *Tx {
-	tx := appends(p, batch(t, values...))
+func numbered(t testing.TB, p *partition.Partition, pr *writer.Identity, values ...string) *writer.Tx {
+	t.Helper()
+	tx := appends(t, p, values...)
 	tx.Appends[0].Producer = pr
+	return tx
+}
+
+// sent is a transaction with the first batch of producer 7, as it would come over the wire.
+func sent(t testing.TB, p *partition.Partition, values ...string) *writer.Tx {
+	t.Helper()
+	tx := appends(t, p, values...)
+	tx.Appends[0].Batch.SetProducer(7, 0, 0)
 	return tx
 }
 
@@ -204,10 +104,9 @@ func TestRefusedBatchBreaksItsProducer(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p, q, ps := s.partition(0), s.partition(1), s.producers()
 		pr := s.claim(ps, "loader")
-		full := fmt.Errorf("%w: a test", store.ErrDiskFull)
-		s.desk.set(func(d *desk) { d.room = func(int, bool) error { return full } })
+		s.desk.full = fmt.Errorf("%w: a test", store.ErrDiskFull)
 		s.submit("a", numbered(t, p, pr, "a"))
-		s.desk.set(func(d *desk) { d.room = nil })
+		s.desk.full = nil
 		s.submit("b", numbered(t, p, pr, "b"))
 		s.submit("other partition", numbered(t, q, pr, "c"))
 		s.hears("a: full", "b: sequence", "other partition")
@@ -225,7 +124,7 @@ func TestClaimWaits(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p, ps := s.partition(0), s.producers()
 		old := s.claim(ps, "loader")
-		s.desk.set(func(d *desk) { d.hold = true })
+		s.desk.hold = make(chan struct{})
 		s.submit("a", numbered(t, p, old, "a"))
 		found := make(chan int64)
 		go func() {
@@ -236,8 +135,7 @@ func TestClaimWaits(t *testing.T) {
 			found <- p.HighWatermark() + 10*p.Log().StoredOf(heir.ID)
 		}()
 		synctest.Wait()
-		s.desk.set(func(d *desk) { d.hold = false })
-		s.desk.land(0, nil)
+		close(s.desk.hold)
 		if got := <-found; got != 11 {
 			t.Errorf("the heir finds %d", got)
 		}
@@ -251,11 +149,11 @@ func TestExpire(t *testing.T) {
 		loader, idle := s.claim(ps, "loader"), s.claim(ps, "idle")
 		ps.Release(idle)
 		s.submit("named", numbered(t, p, loader, "a"))
-		s.submit("anonymous", sent(t, p, 0, "b"))
+		s.submit("anonymous", sent(t, p, "b"))
 		s.hears("named", "anonymous")
 		expire := func(after time.Duration, want ...int64) {
 			t.Helper()
-			if err := ps.Expire(context.Background(), time.Now().Add(after), []*Partition{p, q}); err != nil {
+			if err := ps.Expire(context.Background(), time.Now().Add(after), []*partition.Partition{p, q}); err != nil {
 				t.Fatal(err)
 			}
 			var got []int64
@@ -305,7 +203,7 @@ func TestDamagedName(t *testing.T) {
 		ps.Release(s.claim(ps, "old"))
 		key := store.NamesKey(nameKey + "bad")
 		s.put(key, "damaged")
-		ps, damaged, err := OpenProducers(s.desk, s.Committer, nil)
+		ps, damaged, err := Open(s.desk, s.Committer, nil)
 		if err != nil || len(damaged) != 1 || !errors.Is(damaged[0], log.ErrCorruptValue) || !strings.Contains(damaged[0].Error(), "bad") {
 			t.Fatalf("damaged: %v, %v", damaged, err)
 		}
@@ -331,7 +229,7 @@ func TestDamagedNextID(t *testing.T) {
 		ps := s.producers()
 		last := s.claim(ps, "name")
 		s.put(store.NamesKey(nextIDKey), "damaged")
-		ps, damaged, err := OpenProducers(s.desk, s.Committer, nil)
+		ps, damaged, err := Open(s.desk, s.Committer, nil)
 		if err != nil || len(damaged) != 1 || !errors.Is(damaged[0], log.ErrCorruptValue) {
 			t.Fatalf("damaged: %v, %v", damaged, err)
 		}
@@ -339,7 +237,7 @@ func TestDamagedNextID(t *testing.T) {
 		if err != nil || id < last.ID+idLeap {
 			t.Errorf("the next id is %d, %v", id, err)
 		}
-		if _, damaged, err := OpenProducers(s.desk, s.Committer, nil); err != nil || len(damaged) != 0 {
+		if _, damaged, err := Open(s.desk, s.Committer, nil); err != nil || len(damaged) != 0 {
 			t.Errorf("then: %v, %v", damaged, err)
 		}
 	})

@@ -10,8 +10,10 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -43,7 +45,7 @@ func (s *scales) Reclaim(context.Context) error {
 func begin(t testing.TB) *kit {
 	t.Helper()
 	st := &scales{Store: store.OpenMemory()}
-	committer := partition.NewCommitter(st, zap.NewNop())
+	committer := writer.NewCommitter(st, zap.NewNop())
 	topics, _, err := topic.Open(st, committer, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
@@ -52,11 +54,11 @@ func begin(t testing.TB) *kit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	producers, _, err := partition.OpenProducers(st, committer, nil)
+	registry, _, err := producers.Open(st, committer, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	targets := Targets{Topics: topics, Groups: groups, Producers: producers, Store: st, Committer: committer}
+	targets := Targets{Topics: topics, Groups: groups, Producers: registry, Store: st, Committer: committer}
 	k := &kit{Start(targets, 1000*time.Hour, zap.NewNop()), t, context.Background(), st, topics, groups}
 	t.Cleanup(func() {
 		k.Close()
@@ -97,7 +99,7 @@ func (k *kit) put(name string, i int32, values ...string) {
 		b.Append(time.Now().UnixMilli(), nil, []byte(v), nil)
 		batch, err := b.Seal(nil, log.CodecNone)
 		if err == nil {
-			err = k.targets.Committer.Do(&partition.Tx{Appends: []partition.Append{{Partition: k.partition(name, i), Batch: batch}}})
+			err = k.targets.Committer.Do(&writer.Tx{Appends: []writer.Append{{Partition: k.partition(name, i), Batch: batch}}})
 		}
 		if err != nil {
 			k.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -14,7 +15,7 @@ type Targets struct {
 	Groups    Groups
 	Producers Producers
 	Store     Store
-	Committer *partition.Committer // of all that is written
+	Committer *writer.Committer // of all that is written
 }
 
 // Topics is what a Compactor needs of topic.Catalogue, which says what the methods promise.
@@ -33,7 +34,7 @@ type Groups interface {
 	Consumed(topic string, n int) (offsets []int64, ok bool)
 }
 
-// Producers are those that have an ID or a sequence; partition.Producers is.
+// Producers are those that have an ID or a sequence; producers.Registry is.
 type Producers interface {
 	// Expire forgets those that nobody has used for long.
 	Expire(ctx context.Context, now time.Time, partitions []*partition.Partition) error

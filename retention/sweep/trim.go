@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention"
 	"github.com/samsa-go/samsa/topic"
@@ -24,7 +25,7 @@ type sweepJob struct {
 
 // trim removes the oldest batches of the jobs' partitions by time, size and consumption.
 func (k *Compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
-	moves := make([]partition.Move, 0, len(jobs))
+	moves := make([]writer.Move, 0, len(jobs))
 	planned := jobs[:0:0]
 	for _, j := range jobs {
 		release, err := j.p.Turn(ctx)
@@ -39,9 +40,9 @@ func (k *Compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error)
 			return Removed{}, err
 		}
 		planned = append(planned, j)
-		moves = append(moves, partition.Move{Partition: j.p, Start: j.start})
+		moves = append(moves, writer.Move{Partition: j.p, Start: j.start})
 	}
-	trimmed, err := partition.Trim(ctx, k.targets.Committer, moves)
+	trimmed, err := writer.Trim(ctx, k.targets.Committer, moves)
 	var sum Removed
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -53,7 +54,7 @@ func (k *Compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error)
 }
 
 // trimmedLocked accounts for what was trimmed of a partition, until err.
-func (k *Compactor) trimmedLocked(s *swept, t partition.Trimmed, err error) Removed {
+func (k *Compactor) trimmedLocked(s *swept, t writer.Trimmed, err error) Removed {
 	removed := Removed{Records: t.Records, Batches: t.Passed.Batches + t.Left.Batches, Bytes: t.Passed.Bytes + t.Left.Bytes}
 	s.removed.add(removed)
 	s.trimmed(t.Passed.Bytes, err)
@@ -108,7 +109,7 @@ func (k *Compactor) DeleteBefore(ctx context.Context, p *partition.Partition, st
 	if err := p.Err(); err != nil {
 		return err
 	}
-	trimmed, err := partition.Trim(ctx, k.targets.Committer, []partition.Move{{Partition: p, Start: start}})
+	trimmed, err := writer.Trim(ctx, k.targets.Committer, []writer.Move{{Partition: p, Start: start}})
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := k.trackLocked(p)
