@@ -33,7 +33,7 @@ func TestAheadOvertakesTheQueue(t *testing.T) {
 	})
 }
 
-// What goes ahead keeps its order and makes groups of its own.
+// What goes ahead keeps its order and makes commit groups of its own.
 func TestAheadIsFolded(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p := s.partition(0)
@@ -66,7 +66,7 @@ func TestAheadObeysTheLimits(t *testing.T) {
 		s.busy(func() {
 			s.desk.hold = true
 			for _, name := range []string{"1", "2", "3"} {
-				tx := appends(p, sized(t, maxGroupBytes/2-1000))
+				tx := appends(p, sized(t, maxCommitBytes/2-1000))
 				tx.Ahead = true
 				s.submitOnly(name, tx)
 			}

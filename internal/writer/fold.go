@@ -10,7 +10,7 @@ import (
 // maxFoldBytes bounds a batch that is made of several.
 const maxFoldBytes = 64 << 10
 
-// fold gathers the small appends of one group to one partition, in order, to store them as
+// fold gathers the small appends of one commit group to one partition, in order, to store them as
 // one batch. A store pays for each entry much more than for a few hundred bytes: with a
 // batch for each of 64 callers that append one record at a time, it spends most of its time
 // on compacting its index.
@@ -23,7 +23,7 @@ type fold struct {
 }
 
 // stage gives a its offsets and adds it to g, or leaves that to the fold of its partition.
-func (g *group) stage(a *Append) {
+func (g *commitGroup) stage(a *Append) {
 	p := a.Partition
 	a.AppendTime = -1
 	if p.Rules().LogAppendTime {
@@ -47,7 +47,7 @@ func (g *group) stage(a *Append) {
 }
 
 // nextFold returns an empty fold of g.
-func (g *group) nextFold() *fold {
+func (g *commitGroup) nextFold() *fold {
 	n := len(g.folds)
 	if n < cap(g.folds) {
 		g.folds = g.folds[:n+1]
@@ -61,7 +61,7 @@ func (g *group) nextFold() *fold {
 }
 
 // seal stages what is still folded, and what the logs have learnt of producers.
-func (g *group) seal() {
+func (g *commitGroup) seal() {
 	for _, f := range g.folds {
 		if f.partition != nil {
 			g.unfold(f)
@@ -73,7 +73,7 @@ func (g *group) seal() {
 }
 
 // unfold stages what f has gathered.
-func (g *group) unfold(f *fold) {
+func (g *commitGroup) unfold(f *fold) {
 	delete(g.open, f.partition)
 	if len(f.appends) == 1 || !f.join() {
 		for _, a := range f.appends {
@@ -109,7 +109,7 @@ func (f *fold) join() bool {
 }
 
 // put stages a as a batch of its own.
-func (g *group) put(a *Append) {
+func (g *commitGroup) put(a *Append) {
 	if a.Producer != nil {
 		a.Partition.Log().Number(a.Batch, a.Producer.ID)
 	}
@@ -125,7 +125,7 @@ func (g *group) put(a *Append) {
 }
 
 // putBatch stages a batch, with its append time unless that is -1.
-func (g *group) putBatch(p *partition.Partition, batch log.Batch, appendTime int64) log.Staged {
+func (g *commitGroup) putBatch(p *partition.Partition, batch log.Batch, appendTime int64) log.Staged {
 	if appendTime >= 0 {
 		batch.StampAppendTime(appendTime)
 	}

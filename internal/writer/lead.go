@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	maxGroupTxs   = 512     // transactions folded into one store commit
-	maxGroupBytes = 4 << 20 // of keys and values, unless one transaction alone is larger
+	maxCommitTxs   = 512     // transactions folded into one store commit
+	maxCommitBytes = 4 << 20 // of keys and values, unless one transaction alone is larger
 )
 
 var errPanic = errors.New("a function that the committer called did not return")
 
-// lead commits one group, passes the lead on, and returns what own's Do hears. Without own, wordLead
+// lead commits one commit group, passes the lead on, and returns what own's Do hears. Without own, wordLead
 // says that nobody waits who could lead.
 func (c *Committer) lead(own *Tx) (w word) {
-	g := newGroup()
+	g := newCommitGroup()
 	whole := false
 	defer func() {
 		if !whole {
@@ -50,8 +50,8 @@ func (c *Committer) lead(own *Tx) (w word) {
 	return w
 }
 
-// collapse stops the committer when a leader does not get through its group.
-func (c *Committer) collapse(g *group, own *Tx) {
+// collapse stops the committer when a leader does not get through its commit group.
+func (c *Committer) collapse(g *commitGroup, own *Tx) {
 	err := c.fail(errPanic)
 	defer func() {
 		c.mu.Lock()
@@ -79,14 +79,14 @@ func wake(told []*Tx, own *Tx) (mine bool) {
 }
 
 // firstLocked returns the first transaction that somebody waits for, of as many as fit into a
-// group.
+// commit group.
 func (c *Committer) firstLocked() *Tx {
 	if c.waiting == 0 {
 		return nil
 	}
 	held := c.heldLocked()
 	for _, queue := range [...][]*Tx{c.ahead, c.queue} {
-		for _, tx := range queue[:min(len(queue), maxGroupTxs)] {
+		for _, tx := range queue[:min(len(queue), maxCommitTxs)] {
 			if tx.waits && !tx.held(held) && tx.state.Load() == txQueued {
 				return tx
 			}
@@ -123,7 +123,7 @@ func (c *Committer) beginLocked() {
 }
 
 // takeLocked moves transactions to g: of those that go ahead, or else of the queue.
-func (c *Committer) takeLocked(g *group) {
+func (c *Committer) takeLocked(g *commitGroup) {
 	if len(c.ahead) > 0 {
 		c.ahead = c.takeFrom(c.ahead, g, false)
 		return
@@ -134,11 +134,11 @@ func (c *Committer) takeLocked(g *group) {
 // held reports whether tx is held back while those that append are.
 func (t *Tx) held(held bool) bool { return held && len(t.Appends) > 0 }
 
-// takeFrom moves transactions from the head of queue to g, up to maxGroupBytes unless the
+// takeFrom moves transactions from the head of queue to g, up to maxCommitBytes unless the
 // first has more, and returns the rest; with held those that append are passed.
-func (c *Committer) takeFrom(queue []*Tx, g *group, held bool) (rest []*Tx) {
+func (c *Committer) takeFrom(queue []*Tx, g *commitGroup, held bool) (rest []*Tx) {
 	limits := c.limits
-	limits.Bytes = min(limits.Bytes, maxGroupBytes)
+	limits.Bytes = min(limits.Bytes, maxCommitBytes)
 	var size cost
 	n, kept := 0, 0
 	for at, tx := range queue {
@@ -148,7 +148,7 @@ func (c *Committer) takeFrom(queue []*Tx, g *group, held bool) (rest []*Tx) {
 			continue
 		}
 		more := tx.size
-		if n > 0 && (n == maxGroupTxs || !size.plus(more).within(limits)) {
+		if n > 0 && (n == maxCommitTxs || !size.plus(more).within(limits)) {
 			kept += copy(queue[kept:], queue[at:])
 			break
 		}
@@ -169,7 +169,7 @@ func (c *Committer) takeFrom(queue []*Tx, g *group, held bool) (rest []*Tx) {
 
 // prepare stages g's transactions, and answers those that cannot be stored. The store is asked
 // for room before: there is no way back from what is staged.
-func (c *Committer) prepare(g *group, failed error) {
+func (c *Committer) prepare(g *commitGroup, failed error) {
 	g.now = time.Now().UnixMilli()
 	var full error
 	if failed == nil {
@@ -207,7 +207,7 @@ func (c *Committer) prepare(g *group, failed error) {
 	g.seal()
 }
 
-// room decides about one transaction while the disk is nearly full; with it the group has n
+// room decides about one transaction while the disk is nearly full; with it the commit group has n
 // bytes.
 func (c *Committer) room(tx *Tx, full error, n int) error {
 	if !tx.Essential {
@@ -218,7 +218,7 @@ func (c *Committer) room(tx *Tx, full error, n int) error {
 
 // store sends g to the store, and counts it. It returns why the committer has failed, if it
 // has, even meanwhile: then what g is about is not told to be stored.
-func (c *Committer) store(g *group) error {
+func (c *Committer) store(g *commitGroup) error {
 	if g.batch.Len() > 0 {
 		if err := c.st.Commit(&g.batch); err != nil {
 			_ = c.fail(err) // it is looked at below
@@ -237,7 +237,7 @@ func (c *Committer) store(g *group) error {
 
 // finish answers the staged transactions of g, or leaves that to the next fsync. When err is nil
 // the store holds g.
-func (c *Committer) finish(g *group, err error) {
+func (c *Committer) finish(g *commitGroup, err error) {
 	if err == nil {
 		for _, tx := range g.staged {
 			tx.apply()

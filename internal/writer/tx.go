@@ -168,7 +168,7 @@ func (a *Append) checkProducer() (err error) {
 }
 
 // stage gives offsets and adds everything to g.
-func (t *Tx) stage(g *group) {
+func (t *Tx) stage(g *commitGroup) {
 	for i := range t.Appends {
 		if a := &t.Appends[i]; a.Duplicate {
 			a.AppendTime = -1

@@ -40,7 +40,7 @@ func TestWithdraw(t *testing.T) {
 	})
 }
 
-// What was withdrawn does not count for the size of a group, nor keep it from ending.
+// What was withdrawn does not count for the size of a commit group, nor keep it from ending.
 func TestEverythingWithdrawn(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p := s.partition(0)

@@ -7,12 +7,12 @@ import (
 	"github.com/samsa-go/samsa/partition"
 )
 
-// group is the transactions of one store commit.
-type group struct {
+// commitGroup is the transactions of one store commit.
+type commitGroup struct {
 	txs   []*Tx // as they were taken
 	batch store.Batch
 	keys  []byte                         // the batch keys in batch
-	folds []*fold                        // of this group; the rest up to cap is for reuse
+	folds []*fold                        // of this commit; the rest up to cap is for reuse
 	open  map[*partition.Partition]*fold // of folds, those that gather
 	now   int64                          // ms since the epoch
 	bytes int                            // that the transactions asked for
@@ -26,27 +26,27 @@ type group struct {
 	batches, records, stored int64 // staged; stored is in bytes
 }
 
-var groups = sync.Pool{New: func() any { return &group{open: make(map[*partition.Partition]*fold)} }}
+var commitGroups = sync.Pool{New: func() any { return &commitGroup{open: make(map[*partition.Partition]*fold)} }}
 
-func newGroup() *group { return groups.Get().(*group) }
+func newCommitGroup() *commitGroup { return commitGroups.Get().(*commitGroup) }
 
 // release gives g back once nobody refers to it.
-func (g *group) release() {
+func (g *commitGroup) release() {
 	g.batch.Reset()
 	clear(g.txs)
 	clear(g.sequenced)
 	clear(g.staged)
 	clear(g.synced)
 	clear(g.told)
-	*g = group{
+	*g = commitGroup{
 		txs: g.txs[:0], batch: g.batch, keys: g.keys[:0], folds: g.folds[:0], open: g.open, sequenced: g.sequenced[:0],
 		staged: g.staged[:0], synced: g.synced[:0], told: g.told[:0],
 	}
-	groups.Put(g)
+	commitGroups.Put(g)
 }
 
 // count adds g to the statistics.
-func (g *group) count(s *Stats) {
+func (g *commitGroup) count(s *Stats) {
 	s.Commits++
 	s.Txs += int64(len(g.staged))
 	s.Batches += g.batches
