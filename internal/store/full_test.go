@@ -153,7 +153,7 @@ func (c *crowd) check() {
 }
 
 // fullSeeds is how many seeds the tests of the full disk have: FULL_DISKS has more.
-func fullSeeds() int { return long("FULL_DISKS", 40) }
+func fullSeeds() int { return long("FULL_DISKS", 16) }
 
 // Whenever the disk fills, the store lives, has what it had, and goes on when there is room, which
 // can be made from inside.

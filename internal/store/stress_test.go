@@ -103,9 +103,9 @@ func (f *facts) check(t *testing.T, s Store, readValues bool) {
 // lost and nothing comes back, not in the store, nor after it was killed, nor reopened.
 func TestReclaimBesideEverything(t *testing.T) {
 	t.Parallel()
-	commits, rounds := 1500, 4
+	commits, rounds := 1500, 2
 	if testing.Short() {
-		commits, rounds = 600, 2
+		commits = 600
 	}
 	opts := Options{fileSize: 1 << 20}
 	dir := t.TempDir()
