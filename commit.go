@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -117,7 +118,7 @@ func (c *Consumer) Committed(ctx context.Context, tps ...TopicPartition) (map[To
 
 // commit commits what collect returns as the member of the present generation. While a round
 // is about to end the generation it waits for the next one, and collects anew.
-func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]group.Offset, error)) error {
+func (m *membership) commit(ctx context.Context, collect func() (map[TopicPartition]group.Offset, error)) error {
 	select {
 	case m.committing <- struct{}{}:
 		defer func() { <-m.committing }()
@@ -138,50 +139,52 @@ func (m *member) commit(ctx context.Context, collect func() (map[TopicPartition]
 			m.c.saved(req.Offsets)
 			return nil
 		}
-		generation := req.Generation
-		r, moved := m.movedOn(generation)
-		switch {
-		case errors.Is(err, ErrUnknownTopic) && !gone:
+		if errors.Is(err, ErrUnknownTopic) && !gone {
 			gone = true
 			continue
-		case !errors.Is(err, ErrIllegalGeneration) && !errors.Is(err, ErrRebalanceInProgress):
-		case moved:
-			continue
-		case r != nil && r != waited: // the group is ahead of what the round has heard
+		}
+		again, after := m.refused(req.Generation, err, waited)
+		if !again {
+			return fmt.Errorf("commit: %w", err)
+		}
+		if after != nil {
 			select {
-			case <-r.done:
-				waited = r
-				continue
+			case <-after.done:
+				waited = after
 			case <-ctx.Done():
 				return fmt.Errorf("commit: %w", ctx.Err())
 			}
 		}
-		m.heard(generation, err)
-		return fmt.Errorf("commit: %w", err)
 	}
 }
 
-// request makes what collect returns a commit of the present generation. That is looked at
-// first: a partition that collect finds with the consumer cannot be another's before that
-// generation ends, and then the group refuses.
-func (m *member) request(collect func() (map[TopicPartition]group.Offset, error)) (group.CommitRequest, error) {
+// refused reports whether a commit that the group has refused may succeed again: at once, or after a
+// round, unless waited is that one.
+func (m *membership) refused(generation int32, err error, waited *round) (again bool, after *round) {
+	m.tell(func(state *member.Member) {
+		switch state.Refused(generation, err, waited.id()) {
+		case member.Again:
+			again = true
+		case member.AfterRound:
+			again, after = true, m.round
+		}
+	})
+	return again, after
+}
+
+// request makes what collect returns a commit of the present generation.
+func (m *membership) request(collect func() (map[TopicPartition]group.Offset, error)) (req group.CommitRequest, err error) {
 	m.mu.Lock()
-	id, generation, joined, closed := m.id, m.generation, m.joined && !m.lost, m.closed
+	id, generation, refused := m.state.Claim()
 	m.mu.Unlock()
-	if closed {
-		return group.CommitRequest{}, fmt.Errorf("group %s: %w", m.c.opts.Group, ErrClosed)
+	if !errors.Is(refused, ErrClosed) {
+		req.Offsets, err = collect()
 	}
-	offsets, err := collect()
-	if err != nil {
-		return group.CommitRequest{}, err
+	if err == nil && refused != nil && (len(req.Offsets) > 0 || errors.Is(refused, ErrClosed)) {
+		err = fmt.Errorf("group %s: %w", m.c.opts.Group, refused)
 	}
-	if !joined && len(offsets) > 0 {
-		return group.CommitRequest{}, fmt.Errorf("group %s: %w: the consumer is not in the group", m.c.opts.Group, ErrUnknownMember)
-	}
-	return group.CommitRequest{
-		MemberID: id, InstanceID: m.opts.InstanceID, Generation: generation,
-		Offsets: offsets, Synced: m.opts.CommitAcks == AckSynced,
-	}, nil
+	req.MemberID, req.InstanceID, req.Generation, req.Synced = id, m.opts.InstanceID, generation, m.opts.CommitAcks == AckSynced
+	return req, err
 }
 
 // committedOffsets returns offsets as users see them.
@@ -193,44 +196,23 @@ func committedOffsets(offsets map[TopicPartition]group.Offset) map[TopicPartitio
 	return out
 }
 
-// movedOn reports whether a round has brought the member into another generation, and
-// returns the one that may.
-func (m *member) movedOn(generation int32) (r *round, moved bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.round, m.joined && !m.lost && m.generation != generation
-}
-
 // autoCommit commits what was processed since the last time.
-func (m *member) autoCommit() {
-	m.mu.Lock()
-	moving := m.round.running()
-	m.mu.Unlock()
-	if moving {
-		return // the commit might have to wait, and the keeper has other things to do
-	}
+func (m *membership) autoCommit() {
 	err := m.commit(m.ctx, func() (map[TopicPartition]group.Offset, error) { return m.c.unsaved(nil) })
-	switch {
-	case err == nil:
-		m.failures = 0
-	case m.ctx.Err() != nil, errors.Is(err, ErrUnknownMember), errors.Is(err, ErrIllegalGeneration), errors.Is(err, ErrRebalanceInProgress):
-		// is tried again, or was lost with the partitions
-	default:
-		m.failures++
+	if err != nil && m.ctx.Err() != nil {
+		return
 	}
+	failures, told := 0, false
+	m.tell(func(state *member.Member) { failures, told = state.Saved(err) })
 	log := m.c.b.logger.Debug
-	if m.failures >= autoCommitPatience {
+	if told {
 		log = m.c.b.logger.Warn
-		m.c.complain(fmt.Errorf("auto-commit, %d times in a row: %w", m.failures, err))
+		m.c.complain(fmt.Errorf("auto-commit, %d times in a row: %w", failures, err))
 	}
 	if err != nil {
-		log("auto-commit failed", zap.String("group", m.c.opts.Group), zap.Int("failures", m.failures), zap.Error(err))
+		log("auto-commit failed", zap.String("group", m.c.opts.Group), zap.Int("failures", failures), zap.Error(err))
 	}
 }
-
-// autoCommitPatience is how many auto-commits in a row may fail before Poll and the operator
-// hear of it.
-const autoCommitPatience = 3
 
 // complain has Poll return err, once, unless an older complaint waits.
 func (c *Consumer) complain(err error) {
@@ -255,7 +237,10 @@ func (c *Consumer) settle() {
 
 // unsaved returns what auto-commit has to commit, of tps, or if that is nil of all partitions.
 func (c *Consumer) unsaved(tps []TopicPartition) (map[TopicPartition]group.Offset, error) {
-	chosen := setOf(tps)
+	chosen := make(map[TopicPartition]bool, len(tps))
+	for _, tp := range tps {
+		chosen[tp] = true
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	offsets := make(map[TopicPartition]group.Offset)

@@ -34,7 +34,7 @@ type Consumer struct {
 	ctx    context.Context   // ends when the consumer is closed
 	cancel context.CancelFunc
 
-	member *member           // nil without a group
+	member *membership       // nil without a group
 	born   map[TopicID]int32 // for a member: how many partitions there were when the consumer began
 
 	calls calls // of the partitions
@@ -109,7 +109,7 @@ func (c *Consumer) prepare() error {
 		_, err := c.b.topic(context.Background(), name)
 		errs = append(errs, err)
 	}
-	c.member = newMember(c)
+	c.member = newMembership(c)
 	c.born = make(map[TopicID]int32)
 	for _, name := range c.member.wants.names() {
 		if t, err := c.b.catalogue.Get(name); err == nil {
@@ -428,6 +428,13 @@ func (c *Consumer) oneLocked(r *Record) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// returned returns how often the loop over Records has come back for more.
+func (c *Consumer) returned() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.returns
 }
 
 func (c *Consumer) isClosing() bool {

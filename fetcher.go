@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -183,7 +184,7 @@ func (c *Consumer) dropLocked(tr *track, err error) {
 	}
 	c.errs = append(c.errs, pollError{err: err})
 	if c.member != nil {
-		c.member.forget()
+		c.member.tell((*member.Member).Forget)
 	}
 	delete(c.whole, tr.topic)
 	if again, err := c.b.catalogue.Get(tr.tp.Topic); err == nil && c.whole[again] {

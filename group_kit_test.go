@@ -207,3 +207,8 @@ func manual(name string) ConsumerOptions {
 func eager(name string) ConsumerOptions {
 	return ConsumerOptions{Member: MemberOptions{ClientID: name, Assignors: []Assignor{Range()}}}
 }
+
+// without returns the elements of a that are not in b.
+func without(a, b []TopicPartition) []TopicPartition {
+	return slices.DeleteFunc(slices.Clone(a), func(tp TopicPartition) bool { return slices.Contains(b, tp) })
+}

@@ -268,7 +268,7 @@ func TestZombieInRound(t *testing.T) {
 		b.stop()
 		c := k.started("g", manual("c")) // it and a wait for b now
 		a.stop()                         // polling; its round goes on
-		_ = k.groups.Leave("g", []group.LeaveMember{{MemberID: a.member.id}})
+		_ = k.groups.Leave("g", []group.LeaveMember{{MemberID: a.member.state.ID()}})
 		b.start()
 		synctest.Wait()
 		if d := k.describe("g"); d.State != GroupStable || len(d.Members) != 3 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/partition"
 )
 
@@ -95,7 +96,7 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 			mi.Topics = sub.Topics
 		}
 		if a, err := group.DecodeAssignment(m.Assignment); err == nil {
-			mi.Assignment = flatten(a)
+			mi.Assignment = member.Partitions(a)
 		}
 		for _, tp := range mi.Assignment {
 			owner[tp] = m.ID
@@ -120,7 +121,7 @@ func (g Groups) partitions(committed map[TopicPartition]group.Offset, owner map[
 		}
 	}
 	var all []GroupPartition
-	for _, tp := range flatten(tps) {
+	for _, tp := range member.Partitions(tps) {
 		p, err := g.partition(tp)
 		if errors.Is(err, ErrUnknownTopic) || errors.Is(err, ErrUnknownPartition) {
 			continue // deleted meanwhile

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -36,19 +37,12 @@ func (b *Broker) kill(power bool) (store.Store, error) {
 	}
 	for _, c := range clients {
 		if c, ok := c.(*Consumer); ok && c.member != nil {
-			c.member.die()
+			c.member.tell((*member.Member).Lose)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
 	return left, errors.Join(err, b.endClose(ctx, clients))
-}
-
-// die takes the member out of its group without a word to anybody.
-func (m *member) die() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.loseLocked()
 }
 
 // describeClients describes the open producers and consumers.

@@ -2,81 +2,57 @@ package samsa
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/partition"
-	"github.com/samsa-go/samsa/topic"
 )
 
-// member is a consumer's part in its group.
-//
-// Three goroutines have to do with it. Poll's caller adopts assignments and runs callbacks:
-// step. The keeper gives signs of life, notices what happens to the group, and commits. A
-// round, one at a time, joins the group and fetches the assignment, which may take long.
-// Close waits for the step that is under way, and then does the last one itself.
-type member struct {
-	c           *Consumer
-	opts        MemberOptions
-	cooperative bool
-	wants       *subscription
-	waiter      *partition.Waiter // wakes the keeper
-	ctx         context.Context   // ends when the consumer is closed
-	cancel      context.CancelFunc
-	committing  chan struct{} // capacity 1: held by who commits, so that commits do not pass each other
+// membership runs a member.Member, where all is decided, over the coordinator. Poll's caller does the
+// steps, the keeper gives signs of life and commits, and each round has a goroutine. Close waits for
+// the step that is under way, and then does the last ones itself.
+type membership struct {
+	c          *Consumer
+	opts       MemberOptions
+	wants      *subscription
+	waiter     *partition.Waiter // wakes the keeper
+	ctx        context.Context   // ends when the consumer is closed
+	cancel     context.CancelFunc
+	committing chan struct{} // capacity 1: held by who commits, so that commits do not pass each other
 
-	mu         sync.Mutex // guards what follows; not held while calling out
-	id         string     // as the group knows the member, "" when it does not
-	generation int32      // -1 when not in one
-	joined     bool       // id and generation are good, as far as is known
-	rejoin     bool       // the next step begins a round
-	lost       bool       // the next step gives up all partitions
-	err        error      // for Poll; it stays if it is one for ever
-	round      *round     // under way, or done and not yet adopted
-	owned      []TopicPartition
-	last       []TopicPartition // of the last assignment, even if given up since
-	lastIn     int32            // the generation of last; -1 without
-	leader     bool
-	shapes     map[string]shape // of the topics that the leader has assigned
-	compared   bool             // with the catalogue as it is up to changes
-	changes    topic.Changes
-	subscribed []string      // as told at the last join, sorted
-	acting     chan struct{} // closed when the step under way is done; nil without one
-	caller     uint64        // the goroutine of that step, on which callbacks run
-	ended      bool          // Close has begun: no more steps
-	closed     bool          // nothing can be committed any more
-
-	polling  bool
-	polledAt time.Time
-	returns  uint64 // Consumer.returns, as the keeper has seen it last
-	failures int    // auto-commits that have failed in a row
+	mu     sync.Mutex // guards what follows; not held while calling out
+	state  member.Member
+	round  *round        // the last one; nil before the first
+	lead   lead          // of the group, as of the last round
+	acting chan struct{} // closed when the step under way is done; nil without one
+	caller uint64        // the goroutine of that step, on which callbacks run
 }
 
-func newMember(c *Consumer) *member {
-	ctx, cancel := context.WithCancel(context.Background())
-	m := &member{
-		c: c, opts: c.opts.Member, cooperative: true, waiter: partition.NewWaiter(),
-		wants: newSubscription(c.b.catalogue, c.opts),
-		ctx:   ctx, cancel: cancel, committing: make(chan struct{}, 1),
-		generation: -1, lastIn: -1, rejoin: true, polledAt: time.Now(),
+func newMembership(c *Consumer) *membership {
+	o := c.opts.Member
+	m := &membership{
+		c: c, opts: o, wants: newSubscription(c.b.catalogue, c.opts), waiter: partition.NewWaiter(),
+		committing: make(chan struct{}, 1), lead: lead{catalogue: c.b.catalogue},
 	}
-	for _, a := range m.opts.Assignors {
-		m.cooperative = m.cooperative && a.Cooperative()
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	opts := member.Options{
+		InstanceID: o.InstanceID, ClientID: o.ClientID, Assignors: o.Assignors, SessionTimeout: o.SessionTimeout,
+		HeartbeatInterval: o.HeartbeatInterval, MaxPollInterval: o.MaxPollInterval,
 	}
+	if !o.ManualCommit {
+		opts.AutoCommitInterval = o.AutoCommitInterval
+	}
+	m.state = member.New(time.Now(), opts)
 	return m
 }
 
 // start begins to look after the membership. The group is joined by the first Poll.
-func (m *member) start() error {
+func (m *membership) start() error {
 	if err := m.c.b.groups.Watch(m.c.opts.Group, m.waiter); err != nil {
 		return err
 	}
@@ -85,194 +61,209 @@ func (m *member) start() error {
 	return nil
 }
 
-// keep is the keeper's goroutine.
-func (m *member) keep() {
-	heartbeat := time.NewTicker(m.opts.HeartbeatInterval)
-	defer heartbeat.Stop()
-	commit := time.NewTicker(m.opts.AutoCommitInterval)
-	defer commit.Stop()
-	for {
-		select {
-		case <-heartbeat.C:
-			m.checkPoll()
-		case <-m.waiter.C():
-		case <-commit.C:
-			if !m.opts.ManualCommit {
-				m.autoCommit()
-			}
-			continue
-		case <-m.ctx.Done():
-			return
-		}
-		m.beat()
-		m.checkTopics()
-	}
-}
-
-// beat gives a sign of life and takes the answer.
-func (m *member) beat() {
-	m.mu.Lock()
-	joined, id, generation := m.joined && !m.round.running(), m.id, m.generation
-	m.mu.Unlock()
-	if joined {
-		m.heard(generation, m.c.b.groups.Heartbeat(m.c.opts.Group, id, m.opts.InstanceID, generation))
-	}
-}
-
-// heard takes what the group says to a member of that generation. What happens to a
-// member during a round, the round gets to know.
-func (m *member) heard(generation int32, err error) {
+// tell tells the state what has happened, and the others what has come of it.
+func (m *membership) tell(event func(state *member.Member)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err == nil || m.generation != generation || !m.joined || m.round.running() {
-		return
-	}
-	switch {
-	case errors.Is(err, ErrRebalanceInProgress):
-		m.rejoin = true
-	case errors.Is(err, ErrFencedInstance):
-		m.err = err
-		m.loseLocked()
-	case errors.Is(err, ErrUnknownMember), errors.Is(err, ErrIllegalGeneration):
-		m.loseLocked()
-	}
-	m.c.ready.Wake()
+	event(&m.state)
+	m.followLocked()
 }
 
-// loseLocked is for a member that the group does not have any more. Its round, if there
-// is one, ends without effect: only a Poll begins another one.
-func (m *member) loseLocked() {
-	m.c.ready.Wake()
-	if m.round != nil {
+func (m *membership) followLocked() {
+	if m.round != nil && !m.state.Running(m.round.number) {
 		m.round.cancel()
-		m.round = nil
 	}
-	m.id, m.generation = "", -1
-	m.joined, m.lost, m.rejoin = false, true, true
-}
-
-// checkPoll leaves the group when Poll was not called for too long, and no loop over Records has
-// come back for more.
-func (m *member) checkPoll() {
-	m.c.mu.Lock()
-	returns := m.c.returns
-	m.c.mu.Unlock()
-	m.mu.Lock()
-	if returns != m.returns {
-		m.returns, m.polledAt = returns, time.Now()
-	}
-	late := m.joined && !m.polling && time.Since(m.polledAt) >= m.opts.MaxPollInterval
-	id := m.id
-	if late {
-		m.loseLocked()
-	}
-	m.mu.Unlock()
-	if late {
-		m.c.b.logger.Warn("consumer was not polled for MaxPollInterval and leaves its group",
-			zap.String("group", m.c.opts.Group), zap.String("member", id), zap.Duration("interval", m.opts.MaxPollInterval))
-		_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{{MemberID: id, InstanceID: m.opts.InstanceID}})
-	}
-}
-
-// checkTopics asks for a rebalance when topics have come, gone or grown. After a round
-// adopt has it called again.
-func (m *member) checkTopics() {
-	topics := m.wants.names()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	able := m.joined && !m.rejoin && m.round == nil
-	if able && !slices.Equal(topics, m.subscribed) || m.reshapedLocked(able && m.leader) {
-		m.rejoin = true
+	if m.state.Due() {
 		m.c.ready.Wake()
 	}
 }
 
-// reshapedLocked reports whether a topic that the leader has assigned is not what it was. It
-// compares all of them once, and then those that change; with leading false it begins anew.
-func (m *member) reshapedLocked(leading bool) bool {
-	changed := false
-	switch {
-	case !leading:
-		m.compared, m.changes = false, topic.Changes{}
-	case !m.compared:
-		m.compared, m.changes = true, m.c.b.catalogue.Changes()
-		for name, then := range m.shapes {
-			changed = changed || m.shape(name) != then
-		}
-	default:
-		for t, _ := m.changes.Next(); t != nil; t, _ = m.changes.Next() {
-			then, ok := m.shapes[t.Name()]
-			changed = changed || ok && m.shape(t.Name()) != then
-		}
-	}
-	return changed
+// loseLocked takes the member out of its group without a word to anybody.
+func (m *membership) loseLocked() {
+	m.state.Lose()
+	m.followLocked()
 }
 
-// forget asks for a rebalance because an owned topic was deleted: if there is a new one of
-// that name, it is to be read.
-func (m *member) forget() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.rejoin = true
-	m.c.ready.Wake()
+// keep is the keeper's goroutine.
+func (m *membership) keep() {
+	for m.ctx.Err() == nil {
+		m.mu.Lock()
+		timer := time.NewTimer(time.Until(m.state.NextDeadline()))
+		m.mu.Unlock()
+		select {
+		case <-timer.C:
+			m.tick()
+		case <-m.waiter.C():
+			m.tick()
+		case <-m.ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+func (m *membership) tick() {
+	var act member.Actions
+	returns := m.c.returned()
+	m.tell(func(state *member.Member) { act = state.Tick(time.Now(), returns) })
+	if act.Late != nil {
+		m.c.b.logger.Warn("consumer was not polled for MaxPollInterval and leaves its group",
+			zap.String("group", m.c.opts.Group), zap.String("member", act.Late.MemberID), zap.Duration("interval", m.opts.MaxPollInterval))
+		_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{*act.Late})
+	}
+	if act.Heartbeat {
+		err := m.c.b.groups.Heartbeat(m.c.opts.Group, act.MemberID, m.opts.InstanceID, act.Generation)
+		m.tell(func(state *member.Member) { state.Heard(act.Generation, err) })
+	}
+	topics := m.wants.names()
+	m.tell(func(state *member.Member) { state.Topics(topics, m.lead.reshaped(state.Settled())) })
+	if act.Commit {
+		m.autoCommit()
+	}
 }
 
 // enter and leave enclose a call of Poll.
-func (m *member) enter() error {
+func (m *membership) enter() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.acting != nil && m.caller == goroutine() {
 		return fmt.Errorf("%w: a callback", ErrInCallback)
 	}
-	m.polling = true
+	m.state.Enter()
 	return nil
 }
 
-func (m *member) leave() {
+func (m *membership) leave() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.polling = false
-	m.polledAt = time.Now()
+	m.state.Leave(time.Now())
 }
 
-// end leaves the group, inside Close, after what is done was committed. A static member
-// stays: it may come back.
-func (m *member) end() {
-	leave := sync.OnceFunc(m.leaveGroup)
-	defer leave()                                  // even if a callback panics
-	defer time.AfterFunc(closeLimit, leave).Stop() // others get the partitions even if one never returns
+// over reports whether the consumer will never be in the group again.
+func (m *membership) over() bool {
 	m.mu.Lock()
-	m.ended = true
-	acting := m.acting
-	m.mu.Unlock()
-	if acting != nil {
-		<-acting
-	}
-	m.mu.Lock()
-	lost, owned := m.lost, m.owned
-	m.actLocked()
-	m.mu.Unlock()
-	// A round may be under way: until it is cancelled a commit can wait for it.
-	ctx, cancel := context.WithTimeout(context.Background(), m.opts.SessionTimeout)
-	defer cancel()
-	m.act(ctx, func(ctx context.Context) {
-		if lost {
-			m.giveUp(ctx)
-		} else {
-			m.revoke(ctx, owned)
-		}
-	})
+	defer m.mu.Unlock()
+	return m.state.Over()
 }
 
 // callsOn reports whether a callback runs on that goroutine.
-func (m *member) callsOn(goroutine uint64) bool {
+func (m *membership) callsOn(goroutine uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return goroutine != 0 && m.acting != nil && m.caller == goroutine
 }
 
+// step does, inside Poll, what is to be done for the group.
+func (m *membership) step(ctx context.Context) error {
+	for {
+		switch s := m.next(false); s.Kind {
+		case member.Nothing, member.Fail:
+			return s.Err
+		default:
+			m.act(ctx, s)
+		}
+	}
+}
+
+// next chooses what to do, and has Close wait for it.
+func (m *membership) next(last bool) (s member.Step) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if last {
+		s = m.state.Last()
+	} else {
+		s = m.state.Next()
+	}
+	if s.Kind != member.Nothing && s.Kind != member.Fail {
+		m.acting, m.caller = make(chan struct{}), goroutine()
+	}
+	return s
+}
+
+// act does a step.
+func (m *membership) act(ctx context.Context, s member.Step) {
+	defer func() { // even if a callback panics
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		close(m.acting)
+		m.acting = nil
+	}()
+	callback, about := (func(context.Context, *Consumer, []TopicPartition))(nil), s.Partitions
+	switch s.Kind {
+	case member.Lose:
+		m.release(s.Partitions)
+		callback = m.opts.OnLost
+	case member.Examine:
+		dead := m.c.dead(s.Partitions)
+		m.tell(func(state *member.Member) { state.Examined(dead) })
+	case member.Revoke:
+		m.revoke(ctx, s.Partitions)
+	case member.Assign:
+		refused := m.c.acquire(s.Partitions)
+		m.tell(func(state *member.Member) { about = state.Assigned(s.Partitions, refused) })
+		m.waiter.Wake() // the keeper looks at what happened during the round
+		callback = m.opts.OnAssigned
+	case member.Rejoin:
+		m.begin()
+	case member.Quit:
+		m.quit(s.MemberID)
+	}
+	if callback != nil {
+		callback(ctx, m.c, about)
+	}
+}
+
+// revoke gives partitions up in good order: what is done is committed first, even when
+// ctx, which is Poll's, ends.
+func (m *membership) revoke(ctx context.Context, tps []TopicPartition) {
+	if m.opts.OnRevoked != nil {
+		m.opts.OnRevoked(ctx, m.c, tps)
+	}
+	if !m.opts.ManualCommit {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.SessionTimeout)
+		defer cancel()
+		if err := m.commit(ctx, func() (map[TopicPartition]group.Offset, error) { return m.c.unsaved(tps) }); err != nil {
+			m.c.b.logger.Warn("auto-commit before revocation failed: records will be delivered again",
+				zap.String("group", m.c.opts.Group), zap.Error(err))
+		}
+	}
+	m.release(tps)
+}
+
+func (m *membership) release(tps []TopicPartition) {
+	m.c.release(tps)
+	m.tell(func(state *member.Member) { state.Released(tps) })
+}
+
+// quit has the group forget a member, if it has an id.
+func (m *membership) quit(memberID string) {
+	if memberID != "" {
+		_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{{MemberID: memberID}})
+	}
+}
+
+// end leaves the group, inside Close, after what is done was committed. A static member
+// stays: it may come back.
+func (m *membership) end() {
+	leave := sync.OnceFunc(m.leaveGroup)
+	defer leave()                                  // even if a callback panics
+	defer time.AfterFunc(closeLimit, leave).Stop() // others get the partitions even if one never returns
+	m.mu.Lock()
+	m.state.Close()
+	acting := m.acting
+	m.mu.Unlock()
+	if acting != nil {
+		<-acting
+	}
+	// A round may be under way: until it is cancelled a commit can wait for it.
+	ctx, cancel := context.WithTimeout(context.Background(), m.opts.SessionTimeout)
+	defer cancel()
+	for s := m.next(true); s.Kind != member.Nothing; s = m.next(true) {
+		m.act(ctx, s)
+	}
+}
+
 // leaveGroup is the end of the membership.
-func (m *member) leaveGroup() {
+func (m *membership) leaveGroup() {
 	m.cancel()
 	m.mu.Lock()
 	r := m.round
@@ -280,62 +271,9 @@ func (m *member) leaveGroup() {
 	if r != nil {
 		<-r.done // it has joined, or never will
 	}
-	m.mu.Lock()
-	id := m.id
-	m.closed = true
-	m.mu.Unlock()
-	if id != "" && m.opts.InstanceID == "" {
-		_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{{MemberID: id}})
-	}
+	var id string
+	m.tell(func(state *member.Member) { id = state.Closed() })
+	m.quit(id)
 	m.c.b.groups.Unwatch(m.c.opts.Group, m.waiter)
 	m.c.b.catalogue.Unwatch(m.waiter)
-}
-
-// without returns the elements of a that are not in b.
-func without(a, b []TopicPartition) []TopicPartition {
-	var rest []TopicPartition
-	not := setOf(b)
-	for _, tp := range a {
-		if !not[tp] {
-			rest = append(rest, tp)
-		}
-	}
-	return rest
-}
-
-func setOf(tps []TopicPartition) map[TopicPartition]bool {
-	set := make(map[TopicPartition]bool, len(tps))
-	for _, tp := range tps {
-		set[tp] = true
-	}
-	return set
-}
-
-// flatten returns the partitions of an assignment, in order.
-func flatten(a map[string][]int32) []TopicPartition {
-	var tps []TopicPartition
-	for _, name := range slices.Sorted(maps.Keys(a)) {
-		for _, p := range slices.Sorted(slices.Values(a[name])) {
-			tps = append(tps, TopicPartition{Topic: name, Partition: p})
-		}
-	}
-	return tps
-}
-
-func byTopic(tps []TopicPartition) map[string][]int32 {
-	a := make(map[string][]int32)
-	for _, tp := range tps {
-		a[tp.Topic] = append(a[tp.Topic], tp.Partition)
-	}
-	return a
-}
-
-// newMemberID returns an id that no member ever had.
-func newMemberID(clientID string) string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	if clientID == "" {
-		clientID = "samsa"
-	}
-	return fmt.Sprintf("%s-%s", clientID, hex.EncodeToString(b[:]))
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -58,4 +59,42 @@ func (s *subscription) names() []string {
 		s.all = slices.Sorted(maps.Keys(all))
 	}
 	return s.all
+}
+
+// lead is what the leader of a group has assigned, and looks at to see whether that has to be done
+// anew.
+type lead struct {
+	catalogue *topic.Catalogue
+	shapes    map[string]member.Shape // by topic; nil when another one leads
+	changes   *topic.Changes          // nil until the shapes were compared with the catalogue as it is up to there
+}
+
+func (l *lead) shape(name string) member.Shape {
+	id, n, _ := l.catalogue.TopicID(name)
+	return member.Shape{ID: id, Partitions: n}
+}
+
+// began takes what the leader of a new generation assigns.
+func (l *lead) began(shapes map[string]member.Shape) { l.shapes, l.changes = shapes, nil }
+
+// reshaped reports whether a topic that was assigned is not what it was. It compares all of them
+// once, and then those that change; while the group is not settled it begins anew.
+func (l *lead) reshaped(settled bool) bool {
+	changed := false
+	switch {
+	case !settled || l.shapes == nil:
+		l.changes = nil
+	case l.changes == nil:
+		changes := l.catalogue.Changes()
+		l.changes = &changes
+		for name, then := range l.shapes {
+			changed = changed || l.shape(name) != then
+		}
+	default:
+		for t, _ := l.changes.Next(); t != nil; t, _ = l.changes.Next() {
+			then, ok := l.shapes[t.Name()]
+			changed = changed || ok && l.shape(t.Name()) != then
+		}
+	}
+	return changed
 }

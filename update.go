@@ -349,17 +349,12 @@ func (tx *Tx) judge(err error, requests map[string]group.CommitRequest) error {
 		return &tryAgain{err: err} // a topic that is gone the next try hears of in time
 	}
 	for c := range tx.commits {
-		generation := requests[c.opts.Group].Generation
-		if errors.Is(err, ErrIllegalGeneration) || errors.Is(err, ErrRebalanceInProgress) {
-			r, moved := c.member.movedOn(generation)
-			switch {
-			case moved:
-				return &tryAgain{err: err}
-			case r != nil:
-				return &tryAgain{err: err, when: r.done}
-			}
+		switch again, after := c.member.refused(requests[c.opts.Group].Generation, err, nil); {
+		case after != nil:
+			return &tryAgain{err: err, when: after.done}
+		case again:
+			return &tryAgain{err: err}
 		}
-		c.member.heard(generation, err)
 	}
 	return err
 }
