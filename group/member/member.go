@@ -202,7 +202,7 @@ func (m *Member) Lose() {
 	if m.phase == failed {
 		m.err = nil
 	}
-	m.phase, m.assigned, m.dead = idle, nil, nil
+	m.phase, m.assigned = idle, nil
 	m.rejoin = true
 	m.out()
 }

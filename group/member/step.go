@@ -118,7 +118,7 @@ func (m *Member) Assigned(named, refused []log.TopicPartition) []log.TopicPartit
 	}
 	m.owned = without(m.assigned, refused)
 	m.last, m.lastIn = m.assigned, m.generation
-	m.phase, m.assigned, m.dead = idle, nil, nil
+	m.phase, m.assigned = idle, nil
 	return added
 }
 
