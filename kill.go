@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -37,12 +36,24 @@ func (b *Broker) kill(power bool) (store.Store, error) {
 	}
 	for _, c := range clients {
 		if c, ok := c.(*Consumer); ok && c.member != nil {
-			c.member.tell((*member.Member).Lose)
+			c.member.die()
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
 	return left, errors.Join(err, b.endClose(ctx, clients))
+}
+
+// die takes the member out of its group without a word to anybody.
+func (m *membership) die() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loseLocked()
+}
+
+func (m *membership) loseLocked() {
+	m.state.Lose()
+	m.followLocked()
 }
 
 // describeClients describes the open producers and consumers.

@@ -34,20 +34,12 @@ type membership struct {
 }
 
 func newMembership(c *Consumer) *membership {
-	o := c.opts.Member
 	m := &membership{
-		c: c, opts: o, wants: newSubscription(c.b.catalogue, c.opts), waiter: partition.NewWaiter(),
-		committing: make(chan struct{}, 1), lead: lead{catalogue: c.b.catalogue},
+		c: c, opts: c.opts.Member, wants: newSubscription(c.b.catalogue, c.opts), waiter: partition.NewWaiter(),
+		committing: make(chan struct{}, 1),
+		state:      member.New(time.Now(), c.opts.Member.asMember()), lead: lead{catalogue: c.b.catalogue},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	opts := member.Options{
-		InstanceID: o.InstanceID, ClientID: o.ClientID, Assignors: o.Assignors, SessionTimeout: o.SessionTimeout,
-		HeartbeatInterval: o.HeartbeatInterval, MaxPollInterval: o.MaxPollInterval,
-	}
-	if !o.ManualCommit {
-		opts.AutoCommitInterval = o.AutoCommitInterval
-	}
-	m.state = member.New(time.Now(), opts)
 	return m
 }
 
@@ -78,12 +70,6 @@ func (m *membership) followLocked() {
 	}
 }
 
-// loseLocked takes the member out of its group without a word to anybody.
-func (m *membership) loseLocked() {
-	m.state.Lose()
-	m.followLocked()
-}
-
 // keep is the keeper's goroutine.
 func (m *membership) keep() {
 	for m.ctx.Err() == nil {
@@ -105,10 +91,10 @@ func (m *membership) tick() {
 	var act member.Actions
 	returns := m.c.returned()
 	m.tell(func(state *member.Member) { act = state.Tick(time.Now(), returns) })
-	if act.Late != nil {
+	if act.Late != "" {
 		m.c.b.logger.Warn("consumer was not polled for MaxPollInterval and leaves its group",
-			zap.String("group", m.c.opts.Group), zap.String("member", act.Late.MemberID), zap.Duration("interval", m.opts.MaxPollInterval))
-		_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{*act.Late})
+			zap.String("group", m.c.opts.Group), zap.String("member", act.Late), zap.Duration("interval", m.opts.MaxPollInterval))
+		m.quit(act.Late)
 	}
 	if act.Heartbeat {
 		err := m.c.b.groups.Heartbeat(m.c.opts.Group, act.MemberID, m.opts.InstanceID, act.Generation)
@@ -132,17 +118,12 @@ func (m *membership) enter() error {
 	return nil
 }
 
-func (m *membership) leave() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.state.Leave(time.Now())
-}
+func (m *membership) leave() { m.tell(func(state *member.Member) { state.Leave(time.Now()) }) }
 
 // over reports whether the consumer will never be in the group again.
-func (m *membership) over() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.state.Over()
+func (m *membership) over() (over bool) {
+	m.tell(func(state *member.Member) { over = state.Over() })
+	return over
 }
 
 // callsOn reports whether a callback runs on that goroutine.
@@ -155,25 +136,19 @@ func (m *membership) callsOn(goroutine uint64) bool {
 // step does, inside Poll, what is to be done for the group.
 func (m *membership) step(ctx context.Context) error {
 	for {
-		switch s := m.next(false); s.Kind {
-		case member.Nothing, member.Fail:
+		s := m.next((*member.Member).Next)
+		if s.Kind == member.Nothing || s.Kind == member.Fail {
 			return s.Err
-		default:
-			m.act(ctx, s)
 		}
+		m.act(ctx, s)
 	}
 }
 
-// next chooses what to do, and has Close wait for it.
-func (m *membership) next(last bool) (s member.Step) {
+// next asks what to do, and has Close wait for it.
+func (m *membership) next(ask func(*member.Member) member.Step) (s member.Step) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if last {
-		s = m.state.Last()
-	} else {
-		s = m.state.Next()
-	}
-	if s.Kind != member.Nothing && s.Kind != member.Fail {
+	if s = ask(&m.state); s.Kind != member.Nothing && s.Kind != member.Fail {
 		m.acting, m.caller = make(chan struct{}), goroutine()
 	}
 	return s
@@ -222,8 +197,7 @@ func (m *membership) revoke(ctx context.Context, tps []TopicPartition) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.SessionTimeout)
 		defer cancel()
 		if err := m.commit(ctx, func() (map[TopicPartition]group.Offset, error) { return m.c.unsaved(tps) }); err != nil {
-			m.c.b.logger.Warn("auto-commit before revocation failed: records will be delivered again",
-				zap.String("group", m.c.opts.Group), zap.Error(err))
+			m.c.b.logger.Warn("auto-commit before revocation failed: records will be delivered again", zap.String("group", m.c.opts.Group), zap.Error(err))
 		}
 	}
 	m.release(tps)
@@ -237,7 +211,7 @@ func (m *membership) release(tps []TopicPartition) {
 // quit has the group forget a member, if it has an id.
 func (m *membership) quit(memberID string) {
 	if memberID != "" {
-		_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{{MemberID: memberID}})
+		_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{{MemberID: memberID, InstanceID: m.opts.InstanceID}})
 	}
 }
 
@@ -247,17 +221,16 @@ func (m *membership) end() {
 	leave := sync.OnceFunc(m.leaveGroup)
 	defer leave()                                  // even if a callback panics
 	defer time.AfterFunc(closeLimit, leave).Stop() // others get the partitions even if one never returns
-	m.mu.Lock()
-	m.state.Close()
-	acting := m.acting
-	m.mu.Unlock()
+	var acting chan struct{}
+	m.tell(func(state *member.Member) { state.Close(); acting = m.acting })
 	if acting != nil {
 		<-acting
 	}
 	// A round may be under way: until it is cancelled a commit can wait for it.
 	ctx, cancel := context.WithTimeout(context.Background(), m.opts.SessionTimeout)
 	defer cancel()
-	for s := m.next(true); s.Kind != member.Nothing; s = m.next(true) {
+	last := (*member.Member).Last
+	for s := m.next(last); s.Kind != member.Nothing; s = m.next(last) {
 		m.act(ctx, s)
 	}
 }
@@ -265,9 +238,8 @@ func (m *membership) end() {
 // leaveGroup is the end of the membership.
 func (m *membership) leaveGroup() {
 	m.cancel()
-	m.mu.Lock()
-	r := m.round
-	m.mu.Unlock()
+	var r *round
+	m.tell(func(*member.Member) { r = m.round })
 	if r != nil {
 		<-r.done // it has joined, or never will
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/member"
 )
 
 // MemberOptions says how a consumer takes part in its group. The zero value is right for
@@ -104,6 +105,18 @@ func (o MemberOptions) withDefaults() MemberOptions {
 		o.Assignors = []Assignor{CooperativeSticky()}
 	}
 	return o
+}
+
+// asMember returns what the state of a member has to know.
+func (o MemberOptions) asMember() member.Options {
+	mo := member.Options{
+		InstanceID: o.InstanceID, ClientID: o.ClientID, Assignors: o.Assignors, SessionTimeout: o.SessionTimeout,
+		HeartbeatInterval: o.HeartbeatInterval, MaxPollInterval: o.MaxPollInterval,
+	}
+	if !o.ManualCommit {
+		mo.AutoCommitInterval = o.AutoCommitInterval
+	}
+	return mo
 }
 
 func (o MemberOptions) check(w *wrong, groupName string, rules group.Rules) {

@@ -2,10 +2,7 @@ package samsa
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
-	"fmt"
 
 	"go.uber.org/zap"
 
@@ -74,7 +71,7 @@ func (m *membership) try(r *round) (id string, err error) {
 	_ = m.c.b.groups.Watch(name, m.waiter) // the group may be another one of that name
 	var standing member.Standing
 	m.tell(func(state *member.Member) { standing = state.Standing() })
-	req, err := standing.Request(newMemberID(m.opts.ClientID))
+	req, err := standing.Request()
 	if err != nil {
 		return "", err
 	}
@@ -87,13 +84,25 @@ func (m *membership) try(r *round) (id string, err error) {
 	if !joined {
 		return "", member.ErrNotIn // lost meanwhile
 	}
-	assignments, err := m.assign(r, resp)
+	led, err := member.NewLead(resp, m.opts.Assignors, m.lead.shape, func() []group.MemberDescription {
+		d, _ := m.c.b.groups.Describe(name)
+		return d.Members
+	})
+	for id, err := range led.Unread {
+		m.c.b.logger.Warn("a member of the group sent a subscription that cannot be read, and gets nothing",
+			zap.String("group", name), zap.String("member", id), zap.Error(err))
+	}
 	if err != nil {
 		return "", err
 	}
+	m.tell(func(state *member.Member) {
+		if state.Running(r.number) {
+			m.lead.began(led.Shapes)
+		}
+	})
 	synced := m.c.b.groups.Sync(r.ctx, name, group.SyncRequest{
 		MemberID: resp.MemberID, InstanceID: m.opts.InstanceID, Generation: resp.Generation,
-		ProtocolType: resp.ProtocolType, ProtocolName: resp.ProtocolName, Assignments: assignments,
+		ProtocolType: resp.ProtocolType, ProtocolName: resp.ProtocolName, Assignments: led.Assignments,
 	})
 	if synced.Err != nil {
 		return "", synced.Err
@@ -103,39 +112,4 @@ func (m *membership) try(r *round) (id string, err error) {
 		m.tell(func(state *member.Member) { state.Synced(r.number, member.Partitions(assignment)) })
 	}
 	return "", err
-}
-
-// assign returns, of the leader, everybody's assignments, unless it came back as a static member and
-// the assignments stand.
-func (m *membership) assign(r *round, resp group.JoinResponse) (assignments map[string][]byte, err error) {
-	var shapes map[string]member.Shape
-	if resp.Leader == resp.MemberID {
-		members, all, unread := member.Read(resp, m.lead.shape)
-		for id, err := range unread {
-			m.c.b.logger.Warn("a member of the group sent a subscription that cannot be read, and gets nothing",
-				zap.String("group", m.c.opts.Group), zap.String("member", id), zap.Error(err))
-		}
-		if shapes = all; resp.SkipAssignment {
-			d, _ := m.c.b.groups.Describe(m.c.opts.Group)
-			member.AsAssigned(shapes, d.Members)
-		} else if assignments, err = member.Divide(m.opts.Assignors, resp.ProtocolName, members, shapes); err != nil {
-			return nil, err
-		}
-	}
-	m.tell(func(state *member.Member) {
-		if state.Running(r.number) {
-			m.lead.began(shapes)
-		}
-	})
-	return assignments, nil
-}
-
-// newMemberID returns an id that no member ever had.
-func newMemberID(clientID string) string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	if clientID == "" {
-		clientID = "samsa"
-	}
-	return fmt.Sprintf("%s-%s", clientID, hex.EncodeToString(b[:]))
 }

@@ -36,26 +36,43 @@ func ask(a group.Assignor, what string, fn func()) (err error) {
 	return nil
 }
 
-// Read returns what the members of a generation have said to the leader, and the shapes of their
-// topics. Who has sent what cannot be read gets nothing, and is in unread.
-func Read(resp group.JoinResponse, shape func(topic string) Shape) (members []group.AssignMember, shapes map[string]Shape, unread map[string]error) {
-	shapes, unread = make(map[string]Shape), make(map[string]error)
+// Lead is the part of a generation's leader.
+type Lead struct {
+	Assignments map[string][]byte // as SyncRequest carries them; nil if they stand, and of who does not lead
+	Shapes      map[string]Shape  // of the topics that are assigned; nil of who does not lead
+	Unread      map[string]error  // who has sent what cannot be read, and gets nothing
+}
+
+// NewLead does what the leader has to do with the answer to its join, and nothing for others. shape returns
+// what a topic is now, and standing the members as they are, which a static leader asks for when it comes
+// back and the assignments stand. The error is that of an assignor that has panicked.
+func NewLead(resp group.JoinResponse, assignors []group.Assignor, shape func(topic string) Shape, standing func() []group.MemberDescription) (Lead, error) {
+	if resp.Leader != resp.MemberID {
+		return Lead{}, nil
+	}
+	l := Lead{Shapes: make(map[string]Shape), Unread: make(map[string]error)}
+	members := make([]group.AssignMember, 0, len(resp.Members))
 	for _, jm := range resp.Members {
 		sub, err := group.DecodeSubscription(jm.Metadata)
 		if err != nil {
-			unread[jm.ID] = err
+			l.Unread[jm.ID] = err
 		}
 		members = append(members, group.AssignMember{ID: jm.ID, InstanceID: jm.InstanceID, Subscription: sub})
 		for _, name := range sub.Topics {
-			shapes[name] = shape(name)
+			l.Shapes[name] = shape(name)
 		}
 	}
-	return members, shapes, unread
+	if resp.SkipAssignment {
+		l.asAssigned(standing())
+		return l, nil
+	}
+	err := l.assign(resp.ProtocolName, assignors, members)
+	return l, err
 }
 
-// AsAssigned sets the numbers of partitions to what the members have: a topic may have grown since it
+// asAssigned sets the numbers of partitions to what the members have: a topic may have grown since it
 // was assigned, while the leader was away.
-func AsAssigned(shapes map[string]Shape, members []group.MemberDescription) {
+func (l *Lead) asAssigned(members []group.MemberDescription) {
 	assigned := make(map[string]int32)
 	for _, md := range members {
 		a, _ := group.DecodeAssignment(md.Assignment)
@@ -63,32 +80,31 @@ func AsAssigned(shapes map[string]Shape, members []group.MemberDescription) {
 			assigned[name] += int32(len(ps))
 		}
 	}
-	for name, s := range shapes {
+	for name, s := range l.Shapes {
 		s.Partitions = assigned[name]
-		shapes[name] = s
+		l.Shapes[name] = s
 	}
 }
 
-// Divide divides the partitions of all subscribed topics among the members, with the assignor of
-// that name. The result is what SyncRequest carries; nil without such an assignor.
-func Divide(assignors []group.Assignor, name string, members []group.AssignMember, shapes map[string]Shape) (encoded map[string][]byte, err error) {
+// assign divides the partitions of all subscribed topics among the members, with the assignor of that
+// name.
+func (l *Lead) assign(name string, assignors []group.Assignor, members []group.AssignMember) error {
 	i := slices.IndexFunc(assignors, func(a group.Assignor) bool { return a.Name() == name })
 	if i < 0 {
-		return nil, nil // the group chose a protocol that this member did not offer
+		return nil // the group chose a protocol that this member did not offer
 	}
-	known := make(map[string]int32, len(shapes))
-	for topic, s := range shapes {
+	known := make(map[string]int32, len(l.Shapes))
+	for topic, s := range l.Shapes {
 		if s.Partitions > 0 {
 			known[topic] = s.Partitions
 		}
 	}
-	encoded = make(map[string][]byte, len(members))
-	err = ask(assignors[i], "Assign", func() {
+	l.Assignments = make(map[string][]byte, len(members))
+	return ask(assignors[i], "Assign", func() {
 		for id, a := range assignors[i].Assign(members, known) {
-			encoded[id] = group.EncodeAssignment(a)
+			l.Assignments[id] = group.EncodeAssignment(a)
 		}
 	})
-	return encoded, err
 }
 
 // Partitions returns the partitions of an assignment, in order.

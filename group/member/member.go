@@ -141,9 +141,9 @@ func (m *Member) NextDeadline() time.Time {
 
 // Actions are the keeper's.
 type Actions struct {
-	Late      *group.LeaveMember // to be taken out of the group: it was not polled for MaxPollInterval
-	Heartbeat bool               // of MemberID and Generation; the answer is for Heard
-	Commit    bool               // what is processed; the outcome is for Saved
+	Late      string // the id to leave the group with, for it was not polled for MaxPollInterval; else ""
+	Heartbeat bool   // of MemberID and Generation; the answer is for Heard
+	Commit    bool   // what is processed; the outcome is for Saved
 
 	MemberID   string
 	Generation int32
@@ -160,7 +160,7 @@ func (m *Member) Tick(now time.Time, returns uint64) (act Actions) {
 		}
 	}
 	if m.generation >= 0 && !polling && now.Sub(m.polledAt) >= m.opts.MaxPollInterval {
-		act.Late = &group.LeaveMember{MemberID: m.id, InstanceID: m.opts.InstanceID}
+		act.Late = m.id
 		m.Lose()
 	}
 	able := m.generation >= 0 && !m.Running(m.round) // a commit during a round might have to wait for it

@@ -194,9 +194,12 @@ func (w *world) finish(t *rapid.T) {
 	if w.step.Kind == Nothing {
 		t.Skip("nothing to finish")
 	}
-	before := w.round
+	before, open := w.round, w.life == open
 	w.runner.finish(w.some(t, w.owned, "lives"), w.some(t, w.step.Partitions, "is read"))
 	if w.round != before {
+		if !open {
+			t.Fatal("a round begins after Close")
+		}
 		w.calls, w.syncing = w.round, false
 		joins := w.Standing()
 		told := setOf(Partitions(joins.owned))
@@ -268,7 +271,7 @@ func (w *world) judged(generation int32, err error) {
 func (w *world) pass(t *rapid.T) {
 	w.now = w.now.Add(time.Duration(rapid.IntRange(0, 9000).Draw(t, "ms")) * time.Millisecond)
 	act := w.Tick(w.now, uint64(rapid.IntRange(0, 1).Draw(t, "returns")))
-	if act.Late != nil {
+	if act.Late != "" {
 		w.lost()
 	}
 	if act.Heartbeat && act.Generation != w.current || act.Commit && !act.Heartbeat {
@@ -331,7 +334,9 @@ func (w *world) end(t *rapid.T) {
 		t.Fatalf("leaves as %q, it is %q of instance %q", id, w.id, w.opts.InstanceID)
 	}
 	w.Close()
-	w.hold(t)
+	if _, _, err := w.Claim(); !errors.Is(err, log.ErrClosed) {
+		t.Fatalf("a commit after the end: %v", err)
+	}
 	if s := w.Next(); s.Kind != Fail || !errors.Is(s.Err, log.ErrClosed) {
 		t.Fatalf("Poll after the end: %+v", s)
 	}

@@ -1,7 +1,10 @@
 package member
 
 import (
+	"cmp"
+	"crypto/rand"
 	"errors"
+	"fmt"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/log"
@@ -46,11 +49,10 @@ func (m *Member) Standing() Standing {
 	return s
 }
 
-// Request returns the request to join; newID is an id that no member ever had. The error is that of
-// an assignor that has panicked.
-func (s Standing) Request(newID string) (group.JoinRequest, error) {
+// Request returns the request to join. The error is that of an assignor that has panicked.
+func (s Standing) Request() (group.JoinRequest, error) {
 	req := group.JoinRequest{
-		MemberID: s.memberID, NewMemberID: newID, InstanceID: s.opts.InstanceID,
+		MemberID: s.memberID, NewMemberID: newID(s.opts.ClientID), InstanceID: s.opts.InstanceID,
 		ClientID: s.opts.ClientID, ClientHost: "in-process", Local: true,
 		SessionTimeout: s.opts.SessionTimeout, RebalanceTimeout: s.opts.MaxPollInterval,
 		ProtocolType: "consumer", SkipAssignment: true,
@@ -63,6 +65,13 @@ func (s Standing) Request(newID string) (group.JoinRequest, error) {
 		req.Protocols = append(req.Protocols, group.Protocol{Name: a.Name(), Metadata: group.EncodeSubscription(sub)})
 	}
 	return req, nil
+}
+
+// newID returns an id that no member ever had.
+func newID(clientID string) string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return fmt.Sprintf("%s-%x", cmp.Or(clientID, "samsa"), b)
 }
 
 // Joined takes the member's place in the next generation, and reports whether the round goes on.

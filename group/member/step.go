@@ -19,17 +19,17 @@ const (
 	Nothing Kind = iota
 	// Fail is the outcome of Poll: Err.
 	Fail
-	// Lose: stop reading Partitions and tell Released, then the program. Others have them already.
+	// Lose is to stop reading Partitions and tell Released, then the program. Others have them already.
 	Lose
-	// Examine: tell Examined which of Partitions cannot be read any more.
+	// Examine is to tell Examined which of Partitions cannot be read any more.
 	Examine
-	// Revoke: tell the program, have it commit, stop reading Partitions, and tell Released.
+	// Revoke is to tell the program, have it commit, stop reading Partitions, and tell Released.
 	Revoke
-	// Assign: read Partitions and tell Assigned, then the program.
+	// Assign is to read Partitions and tell Assigned, then the program.
 	Assign
-	// Rejoin: call Begin, and run the round.
+	// Rejoin is to call Begin, and run the round.
 	Rejoin
-	// Quit: leave the group as MemberID, unless that is "".
+	// Quit is to leave the group as MemberID, unless that is "".
 	Quit
 )
 

@@ -117,8 +117,8 @@ func (s *stage) passTime(to time.Duration) {
 
 func (s *stage) tick(when string) {
 	act := s.Tick(s.at(s.now), s.records)
-	if act.Late != nil {
-		s.tell("%sis late, leaves as %s", when, act.Late.MemberID)
+	if act.Late != "" {
+		s.tell("%sis late, leaves as %s", when, act.Late)
 	}
 	if act.Heartbeat {
 		s.tell("%sheartbeat of %s in generation %d", when, act.MemberID, act.Generation)
