@@ -27,9 +27,12 @@ func (m *Member) Claim() (memberID string, generation int32, err error) {
 type Verdict int
 
 const (
-	Final      Verdict = iota // the error is the outcome
-	Again                     // another one may succeed: the member is in another generation
-	AfterRound                // another one may succeed when the last round is over
+	// Final means that the error is the outcome.
+	Final Verdict = iota
+	// Again means that another one may succeed: the member is in another generation.
+	Again
+	// AfterRound means that another one may succeed when the last round is over.
+	AfterRound
 )
 
 // Refused takes the error of a commit in that generation. waited is the number of the round that was
