@@ -214,6 +214,18 @@ func (m *membership) autoCommit() {
 	}
 }
 
+// save commits what is done of tps before they are given up, even when ctx, which is Poll's, ends.
+func (m *membership) save(ctx context.Context, tps []TopicPartition) {
+	if m.opts.ManualCommit {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.SessionTimeout)
+	defer cancel()
+	if err := m.commit(ctx, func() (map[TopicPartition]group.Offset, error) { return m.c.unsaved(tps) }); err != nil {
+		m.c.b.logger.Warn("auto-commit before revocation failed: records will be delivered again", zap.String("group", m.c.opts.Group), zap.Error(err))
+	}
+}
+
 // complain has Poll return err, once, unless an older complaint waits.
 func (c *Consumer) complain(err error) {
 	c.mu.Lock()

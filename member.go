@@ -23,7 +23,8 @@ type membership struct {
 	waiter     *partition.Waiter // wakes the keeper
 	ctx        context.Context   // ends when the consumer is closed
 	cancel     context.CancelFunc
-	committing chan struct{} // capacity 1: held by who commits, so that commits do not pass each other
+	callbacks  map[member.Kind]func(context.Context, *Consumer, []TopicPartition) // by the step that they belong to
+	committing chan struct{}                                                      // capacity 1: held by who commits, so that commits do not pass each other
 
 	mu     sync.Mutex // guards what follows; not held while calling out
 	state  member.Member
@@ -34,10 +35,13 @@ type membership struct {
 }
 
 func newMembership(c *Consumer) *membership {
+	o := c.opts.Member
 	m := &membership{
-		c: c, opts: c.opts.Member, wants: newSubscription(c.b.catalogue, c.opts), waiter: partition.NewWaiter(),
-		committing: make(chan struct{}, 1),
-		state:      member.New(time.Now(), c.opts.Member.asMember()), lead: lead{catalogue: c.b.catalogue},
+		c: c, opts: o, wants: newSubscription(c.b.catalogue, c.opts), waiter: partition.NewWaiter(), committing: make(chan struct{}, 1),
+		callbacks: map[member.Kind]func(context.Context, *Consumer, []TopicPartition){
+			member.Lose: o.OnLost, member.Revoke: o.OnRevoked, member.Assign: o.OnAssigned,
+		},
+		state: member.New(time.Now(), o.asMember()), lead: lead{catalogue: c.b.catalogue},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
@@ -72,22 +76,21 @@ func (m *membership) followLocked() {
 
 // keep is the keeper's goroutine.
 func (m *membership) keep() {
-	for m.ctx.Err() == nil {
-		m.mu.Lock()
-		timer := time.NewTimer(time.Until(m.state.NextDeadline()))
-		m.mu.Unlock()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
 		select {
 		case <-timer.C:
-			m.tick()
 		case <-m.waiter.C():
-			m.tick()
 		case <-m.ctx.Done():
+			return
 		}
-		timer.Stop()
+		timer.Reset(time.Until(m.tick()))
 	}
 }
 
-func (m *membership) tick() {
+// tick does what the keeper has to, and returns when it has to again.
+func (m *membership) tick() (next time.Time) {
 	var act member.Actions
 	returns := m.c.returned()
 	m.tell(func(state *member.Member) { act = state.Tick(time.Now(), returns) })
@@ -101,10 +104,14 @@ func (m *membership) tick() {
 		m.tell(func(state *member.Member) { state.Heard(act.Generation, err) })
 	}
 	topics := m.wants.names()
-	m.tell(func(state *member.Member) { state.Topics(topics, m.lead.reshaped(state.Settled())) })
+	m.tell(func(state *member.Member) {
+		state.Topics(topics, m.lead.reshaped(state.Settled()))
+		next = state.NextDeadline()
+	})
 	if act.Commit {
 		m.autoCommit()
 	}
+	return next
 }
 
 // enter and leave enclose a call of Poll.
@@ -149,7 +156,10 @@ func (m *membership) next(ask func(*member.Member) member.Step) (s member.Step) 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s = ask(&m.state); s.Kind != member.Nothing && s.Kind != member.Fail {
-		m.acting, m.caller = make(chan struct{}), goroutine()
+		m.acting, m.caller = make(chan struct{}), 0
+		if m.callbacks[s.Kind] != nil {
+			m.caller = goroutine()
+		}
 	}
 	return s
 }
@@ -162,45 +172,33 @@ func (m *membership) act(ctx context.Context, s member.Step) {
 		close(m.acting)
 		m.acting = nil
 	}()
-	callback, about := (func(context.Context, *Consumer, []TopicPartition))(nil), s.Partitions
+	call := func(about []TopicPartition) {
+		if callback := m.callbacks[s.Kind]; callback != nil {
+			callback(ctx, m.c, about)
+		}
+	}
 	switch s.Kind {
 	case member.Lose:
 		m.release(s.Partitions)
-		callback = m.opts.OnLost
+		call(s.Partitions)
 	case member.Examine:
 		dead := m.c.dead(s.Partitions)
 		m.tell(func(state *member.Member) { state.Examined(dead) })
 	case member.Revoke:
-		m.revoke(ctx, s.Partitions)
+		call(s.Partitions)
+		m.save(ctx, s.Partitions)
+		m.release(s.Partitions)
 	case member.Assign:
-		refused := m.c.acquire(s.Partitions)
-		m.tell(func(state *member.Member) { about = state.Assigned(s.Partitions, refused) })
+		added := s.Partitions
+		refused := m.c.acquire(added)
+		m.tell(func(state *member.Member) { added = state.Assigned(added, refused) })
 		m.waiter.Wake() // the keeper looks at what happened during the round
-		callback = m.opts.OnAssigned
+		call(added)
 	case member.Rejoin:
 		m.begin()
 	case member.Quit:
 		m.quit(s.MemberID)
 	}
-	if callback != nil {
-		callback(ctx, m.c, about)
-	}
-}
-
-// revoke gives partitions up in good order: what is done is committed first, even when
-// ctx, which is Poll's, ends.
-func (m *membership) revoke(ctx context.Context, tps []TopicPartition) {
-	if m.opts.OnRevoked != nil {
-		m.opts.OnRevoked(ctx, m.c, tps)
-	}
-	if !m.opts.ManualCommit {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.SessionTimeout)
-		defer cancel()
-		if err := m.commit(ctx, func() (map[TopicPartition]group.Offset, error) { return m.c.unsaved(tps) }); err != nil {
-			m.c.b.logger.Warn("auto-commit before revocation failed: records will be delivered again", zap.String("group", m.c.opts.Group), zap.Error(err))
-		}
-	}
-	m.release(tps)
 }
 
 func (m *membership) release(tps []TopicPartition) {

@@ -85,8 +85,12 @@ func (m *Member) Joined(round int, memberID string, generation int32) bool {
 
 // Synced takes what the round has brought, in order.
 func (m *Member) Synced(round int, assigned []log.TopicPartition) {
-	if m.Running(round) && m.phase == syncing {
-		m.phase, m.assigned = synced, assigned
+	if !m.Running(round) || m.phase != syncing {
+		return
+	}
+	m.phase, m.assigned = synced, assigned
+	if len(m.owned) == 0 {
+		m.Examined(nil)
 	}
 }
 
