@@ -2,6 +2,7 @@ package samsa_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -116,7 +117,7 @@ func TestOpenProducerAndConsumerWithWrongOptions(t *testing.T) {
 	}
 }
 
-// snapshot describes every file and directory under path.
+// snapshot describes every directory under path, and every file that is not only allocated.
 func snapshot(t *testing.T, path string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -128,14 +129,11 @@ func snapshot(t *testing.T, path string) map[string]string {
 			all[path] = "directory"
 			return nil
 		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
+		content, err := os.ReadFile(path)
+		if len(bytes.Trim(content, "\x00")) > 0 { // else it is a spare one, which whoever has the directory may allocate now
+			all[path] = fmt.Sprintf("%d bytes, sum %x", len(content), crc32.ChecksumIEEE(content))
 		}
-		sum := crc32.NewIEEE()
-		size, err := io.Copy(sum, f)
-		all[path] = fmt.Sprintf("%d bytes, sum %x", size, sum.Sum32())
-		return errors.Join(err, f.Close())
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
