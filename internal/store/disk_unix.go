@@ -20,7 +20,7 @@ func lockDir(dir string) (io.Closer, error) {
 	}
 	err = unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
-		return d, nil
+		return dirLock{d}, nil
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		err = ErrLocked
@@ -28,6 +28,14 @@ func lockDir(dir string) (io.Closer, error) {
 		err = fmt.Errorf("lock: %w", err)
 	}
 	return nil, Join(err, d.Close())
+}
+
+// dirLock is the lock of a directory. It is given up, and not only closed: a process that is being started
+// has a copy of every file for a moment, and would keep it.
+type dirLock struct{ dir *os.File }
+
+func (l dirLock) Close() error {
+	return Join(unix.Flock(int(l.dir.Fd()), unix.LOCK_UN), l.dir.Close())
 }
 
 // checkWritable returns the reason why nothing can be created in dir, if there is one.
