@@ -53,7 +53,7 @@ type Member struct {
 	phase phase
 	// rejoin asks for a round, once there is none.
 	//
-	//	generation < 0 && phase == idle => rejoin || over
+	//	generation < 0 && phase == idle => rejoin
 	rejoin     bool
 	subscribed []string // as told when the round began, sorted
 
@@ -115,7 +115,8 @@ func (m *Member) ID() string { return m.id }
 // in reports whether the member is in the group, and reads nothing that it has lost.
 func (m *Member) in() bool { return m.generation >= 0 && len(m.lost) == 0 }
 
-// Over reports whether the member will never be in the group again, and Poll was told.
+// Over reports whether the member will never be in the group again. What ends a round does not count
+// before Poll has left the group for it.
 func (m *Member) Over() bool { return m.phase != failed && forEver(m.err) }
 
 func forEver(err error) bool {
