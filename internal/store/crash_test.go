@@ -5,13 +5,20 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // quiet waits until s has nothing to do in the background.
 func quiet(s *diskStore) {
-	for range 2 { // they wake each other
-		for _, j := range []*job{&s.tending, &s.merging, &s.flushing, &s.space.preparing} {
-			j.wg.Wait()
+	jobs := []*job{&s.tending, &s.merging, &s.flushing, &s.space.preparing}
+	for busy := true; busy; time.Sleep(100 * time.Microsecond) {
+		busy = false
+		for _, j := range jobs { // all at once, as they wake each other
+			j.mu.Lock()
+			busy = busy || j.running
+		}
+		for _, j := range jobs {
+			j.mu.Unlock()
 		}
 	}
 }

@@ -187,7 +187,7 @@ func TestValueFileCannotBeCreated(t *testing.T) {
 	dir := t.TempDir()
 	s := openTemp(t, dir, Options{fileSize: 1 << 20})
 	set(t, s, "a", "1")
-	s.space.preparing.wg.Wait()
+	quiet(s)
 	_, next := s.space.numbers()
 	block := filepath.Join(dir, valuesName, valueFileName(next))
 	if err := os.Mkdir(block, 0o755); err != nil {

@@ -206,6 +206,7 @@ func TestRebuildBeforeACheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.flushing.stop() // what is full stays as it is
 	set(t, s, "a", "1")
 	if err := s.Sync(); err != nil {
 		t.Fatal(err)
