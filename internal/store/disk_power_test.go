@@ -320,7 +320,11 @@ func (l *life) show(disk *vfstest.Disk) {
 		h, ok := parseFileHeader(b)
 		l.t.Logf("%s: %d of %d bytes, header %t, first commit %d", i.Name, used, len(b), ok, h.first)
 		f := &replayedFile{logFile: &logFile{file: file, size: i.Size}, limit: math.MaxUint64}
-		for h := range wholeFrames([]*replayedFile{f}, 0, 0) {
+		for h, err := range wholeFrames([]*replayedFile{f}, 0, 0) {
+			if err != nil {
+				l.t.Log(err)
+				break
+			}
 			l.t.Logf("  commit %d, durable %d, %d bytes, %x behind %x", h.commit, h.synced, h.length, h.hash>>48, h.before>>48)
 		}
 	}
