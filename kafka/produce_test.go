@@ -3,11 +3,15 @@ package kafka
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -124,6 +128,38 @@ func TestProduceCorrectsTheMaxTimestamp(t *testing.T) {
 	if err != nil || stored.MaxTimestamp() != 7 {
 		t.Errorf("max timestamp %d, error %v", stored.MaxTimestamp(), err)
 	}
+}
+
+// A batch is stored from the memory that its request came in, which serves no other request before that.
+func TestProduceKeepsItsRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := startPipe(t, samsa.Options{}, Options{})
+		k.create("web_log", samsa.TopicConfig{})
+		c := k.dial()
+		hold := make(chan struct{})
+		var tx writer.Tx
+		tx.Writes.Set(store.AppendAppKey(nil, []byte("key")), []byte("value"))
+		tx.Check = func() error { <-hold; return nil }
+		tx.Done = func(error) {}
+		k.srv.in.Committer.Submit(&tx)
+		synctest.Wait()
+		const n = 4
+		var want []string
+		for i := range n {
+			want = append(want, strings.Repeat(string(rune('a'+i)), 6<<10)) // too large to be folded
+			c.send(7, produceRequest(1, "web_log", batch(t, log.CodecNone, record{1, "", want[i]})))
+			synctest.Wait() // it has begun
+		}
+		close(hold)
+		for range n {
+			if p := c.receive().(*kmsg.ProduceResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 {
+				t.Errorf("got %+v", p)
+			}
+		}
+		if got := k.values("web_log", n); !slices.Equal(got, want) {
+			t.Error("what is stored is not what was sent")
+		}
+	})
 }
 
 // Without acks there is no answer, but what was sent is there; a failure ends the connection.
