@@ -227,19 +227,8 @@ type dirReader struct {
 
 func startReader(t *testing.T) *dirReader {
 	t.Helper()
-	cmd, stderr := childCommand(t, "read")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return &dirReader{cmd: cmd, stderr: stderr, in: in, out: bufio.NewReader(out)}
+	cmd, in, out, stderr := startChild(t, "read")
+	return &dirReader{cmd: cmd, stderr: stderr, in: in, out: out}
 }
 
 // read returns what is in dir; an error is the death of the child, or its end after a hang.

@@ -1,11 +1,13 @@
 package samsa_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -77,6 +79,24 @@ func childCommand(t testing.TB, body string, args ...string) (*exec.Cmd, *bytes.
 	cmd.Env = append(os.Environ(), childEnv+"="+body)
 	cmd.Stderr = stderr
 	return cmd, stderr
+}
+
+// startChild starts such a command, to be talked with.
+func startChild(t testing.TB, body string, args ...string) (cmd *exec.Cmd, in io.WriteCloser, out *bufio.Reader, stderr *bytes.Buffer) {
+	t.Helper()
+	cmd, stderr = childCommand(t, body, args...)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, in, bufio.NewReader(stdout), stderr
 }
 
 // patience is a guard against tests that hang; nothing is measured against it.

@@ -1,7 +1,6 @@
 package samsa_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -226,19 +225,8 @@ func TestOpenLockedHere(t *testing.T) {
 
 func TestOpenLockedByAnotherProcess(t *testing.T) {
 	dir := t.TempDir()
-	cmd, stderr := childCommand(t, "hold", dir)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+	cmd, in, out, stderr := startChild(t, "hold", dir)
+	if _, err := out.ReadString('\n'); err != nil {
 		t.Errorf("the child: %v\n%s", err, stderr)
 	}
 	refused(t, dir, dir, samsa.ErrLocked)
