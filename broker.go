@@ -5,15 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -40,13 +39,10 @@ type Broker struct {
 	conflicts conflicts
 	resets    resetStats
 
-	mu      sync.Mutex // guards what follows
-	closing bool
-	clients map[client]struct{} // producers and consumers, closed with the broker
-
-	closer sync.WaitGroup
-	closed chan struct{} // closed when closer is done
-	err    error         // what Close returns, once closed is closed
+	clients callback.Clients // producers, consumers and servers
+	closer  sync.WaitGroup
+	closed  chan struct{} // closed when closer is done
+	err     error         // what Close returns, once closed is closed
 }
 
 // Open opens the broker whose data is in dir and creates it when dir is missing or empty.
@@ -134,7 +130,6 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		catalogue: catalogue,
 		groups:    groups,
 		producers: registry,
-		clients:   make(map[client]struct{}),
 		closed:    make(chan struct{}),
 	}
 	b.sender.init(b)
@@ -195,29 +190,7 @@ func (b *Broker) check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closing {
-		return ErrClosed
-	}
-	return nil
-}
-
-// register makes c end with the broker; it fails when the broker is closed.
-func (b *Broker) register(c client) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closing {
-		return ErrClosed
-	}
-	b.clients[c] = struct{}{}
-	return nil
-}
-
-func (b *Broker) unregister(c client) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.clients, c)
+	return b.clients.Err()
 }
 
 // Close ends the broker: producers send what they hold, waiting consumers get ErrClosed,
@@ -227,7 +200,7 @@ func (b *Broker) unregister(c client) {
 // It waits for promises and callbacks of groups too, for 30 s: see Shutdown. After an error of the
 // store, ErrFailed, it is that error.
 func (b *Broker) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), callback.CloseLimit)
 	defer cancel()
 	return b.Shutdown(ctx)
 }
@@ -240,44 +213,21 @@ func (b *Broker) Close() error {
 // Called by a function that it would wait for, a promise, say, it is ErrInCallback, and the
 // broker stays open.
 func (b *Broker) Shutdown(ctx context.Context) error {
-	if err := b.checkCaller(); err != nil {
+	if err := callback.Check(b.clients.Open()...); err != nil {
 		return fmt.Errorf("samsa: close: %w", err)
 	}
-	clients, first := b.beginClose()
+	clients, first := b.clients.Close()
 	if !first {
 		return b.awaitClosed(ctx)
 	}
 	return b.endClose(ctx, clients)
 }
 
-// checkCaller refuses a Close that would wait for who calls it.
-func (b *Broker) checkCaller() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	me := goroutine()
-	for c := range b.clients {
-		if c.callsOn(me) {
-			return fmt.Errorf("%w: one of %s", ErrInCallback, c.describe())
-		}
-	}
-	return nil
-}
-
-// beginClose refuses new work and returns the clients to be closed; first is false when
-// somebody else does it.
-func (b *Broker) beginClose() (clients []client, first bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	first = !b.closing
-	b.closing = true
-	return slices.Collect(maps.Keys(b.clients)), first
-}
-
 // endClose closes everything, from the top down.
-func (b *Broker) endClose(ctx context.Context, clients []client) error {
+func (b *Broker) endClose(ctx context.Context, clients []*callback.Client) error {
 	b.committer.Probes().Release()
 	began := time.Now()
-	return shutAll(ctx, func(late error) error {
+	return callback.Shut(ctx, func(late error) error {
 		b.closer.Go(func() { b.end(began, late) })
 		return b.awaitClosed(ctx)
 	}, clients...)
@@ -304,7 +254,7 @@ func (b *Broker) awaitClosed(ctx context.Context) error {
 		return b.err
 	case <-ctx.Done():
 	}
-	limit := time.NewTimer(closeLimit)
+	limit := time.NewTimer(callback.CloseLimit)
 	defer limit.Stop()
 	select {
 	case <-b.closed:

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -259,7 +260,7 @@ func TestCloseWhileAPromiseIsStuck(t *testing.T) {
 		if err := k.Shutdown(ctx); !errors.Is(err, ErrCutOff) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "a producer") {
 			t.Errorf("close of the broker: %v", err)
 		}
-		if took := time.Since(began); took != closeLimit+time.Second {
+		if took := time.Since(began); took != callback.CloseLimit+time.Second {
 			t.Errorf("took %s", took)
 		}
 		if n := kept.Load(); n != 1 {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/partition/choose"
 )
 
@@ -29,7 +30,7 @@ func newChooser(p Partitioner, topic string) *chooser {
 // choose returns the partition of r, from 0 to n-1.
 func (c *chooser) choose(r *Record, n int) (int, error) {
 	if !c.known {
-		me := goroutine()
+		me := callback.Goroutine()
 		if me != 0 && c.caller.Load() == me {
 			return 0, fmt.Errorf("%s: %w: its partitioner", r.Topic, ErrInCallback)
 		}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -28,6 +29,7 @@ import (
 type Consumer struct {
 	b      *Broker
 	opts   ConsumerOptions
+	client *callback.Client
 	wg     sync.WaitGroup
 	waiter *partition.Waiter // wakes the fetching goroutine
 	ready  *partition.Waiter // wakes Poll
@@ -78,10 +80,11 @@ func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 		former:   make(map[TopicPartition]int64),
 		closedCh: make(chan struct{}),
 	}
+	c.client = &callback.Client{Name: "a consumer", Shut: c.shut}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	err := c.prepare()
 	if err == nil {
-		err = b.register(c)
+		err = b.clients.Add(c.client)
 	}
 	if err == nil && c.member != nil {
 		err = c.member.start()
@@ -89,7 +92,7 @@ func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 	if err != nil {
 		c.cancel()
 		c.unwatch()
-		b.unregister(c)
+		b.clients.Remove(c.client)
 		return nil, fmt.Errorf("new consumer: %w", err)
 	}
 	c.wg.Go(c.fetch)
@@ -110,6 +113,7 @@ func (c *Consumer) prepare() error {
 		errs = append(errs, err)
 	}
 	c.member = newMembership(c)
+	c.client = &callback.Client{Name: "a consumer of group " + c.opts.Group, Shut: c.shut, CallsOn: c.member.callsOn, Die: c.member.die}
 	c.born = make(map[TopicID]int32)
 	for _, name := range c.member.wants.names() {
 		if t, err := c.b.catalogue.Get(name); err == nil {
@@ -456,14 +460,9 @@ func (c *Consumer) over() bool {
 //
 // With auto-commit Close commits what is processed. That of the records that the last Poll has
 // returned any are, Close cannot know: they come again, unless they were committed.
-func (c *Consumer) Close() error { return closeClient(c) }
+func (c *Consumer) Close() error { return c.client.Close() }
 
-// callsOn implements client.
-func (c *Consumer) callsOn(goroutine uint64) bool {
-	return c.member != nil && c.member.callsOn(goroutine)
-}
-
-// shut implements client.
+// shut ends the consumer: see callback.Client.
 func (c *Consumer) shut() {
 	c.mu.Lock()
 	first := !c.closing
@@ -478,7 +477,7 @@ func (c *Consumer) shut() {
 		c.cancel()
 		c.wg.Wait()
 		c.unwatch()
-		c.b.unregister(c)
+		c.b.clients.Remove(c.client)
 		close(c.closedCh)
 	}()
 	c.ready.Wake()

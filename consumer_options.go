@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/option"
 )
 
 // Start is where a consumer begins to read: Earliest, Latest, AtOffset or AtTime.
@@ -122,25 +123,25 @@ func (o ConsumerOptions) withDefaults() ConsumerOptions {
 }
 
 func (o ConsumerOptions) validate(rules group.Rules) error {
-	var w wrong
-	w.check(len(o.Topics) > 0 || len(o.Partitions) > 0 || o.TopicPattern != nil,
+	var w option.Mistakes
+	w.Check(len(o.Topics) > 0 || len(o.Partitions) > 0 || o.TopicPattern != nil,
 		"ConsumerOptions.Topics", "empty", "a topic, or ConsumerOptions.TopicPattern or Partitions")
-	w.check(o.Group == "" || len(o.Partitions) == 0, "ConsumerOptions.Partitions", o.Partitions, "none with ConsumerOptions.Group, which assigns them")
-	w.check(o.Group != "" || o.Start.kind != startCommitted, "ConsumerOptions.Start", o.Start, "another one without ConsumerOptions.Group")
+	w.Check(o.Group == "" || len(o.Partitions) == 0, "ConsumerOptions.Partitions", o.Partitions, "none with ConsumerOptions.Group, which assigns them")
+	w.Check(o.Group != "" || o.Start.kind != startCommitted, "ConsumerOptions.Start", o.Start, "another one without ConsumerOptions.Group")
 	if o.Group != "" {
-		w.check(group.CheckName(o.Group) == nil, "ConsumerOptions.Group", fmt.Sprintf("%.20q... of %d bytes", o.Group, len(o.Group)), "at most 512 bytes")
+		w.Check(group.CheckName(o.Group) == nil, "ConsumerOptions.Group", fmt.Sprintf("%.20q... of %d bytes", o.Group, len(o.Group)), "at most 512 bytes")
 	}
 	o.Member.check(&w, o.Group, rules)
 	for _, name := range o.Topics {
 		_, both := o.Partitions[name]
-		w.check(!both, "ConsumerOptions.Partitions", fmt.Sprintf("%q", name), "no topic that is in ConsumerOptions.Topics too")
+		w.Check(!both, "ConsumerOptions.Partitions", fmt.Sprintf("%q", name), "no topic that is in ConsumerOptions.Topics too")
 	}
 	for name, ps := range o.Partitions {
-		w.check(len(ps) > 0, fmt.Sprintf("ConsumerOptions.Partitions[%q]", name), "empty", "at least one partition")
+		w.Check(len(ps) > 0, fmt.Sprintf("ConsumerOptions.Partitions[%q]", name), "empty", "at least one partition")
 	}
-	w.check(o.Start.kind != startOffset || o.Start.offset >= 0, "ConsumerOptions.Start", o.Start, "an offset of 0 or more")
-	w.check(o.OutOfRange >= ResetEarliest && o.OutOfRange <= ResetError, "ConsumerOptions.OutOfRange", o.OutOfRange, "one of the Reset constants")
-	w.check(o.MaxPollRecords >= 0, "ConsumerOptions.MaxPollRecords", o.MaxPollRecords, "0 or more")
-	w.check(o.MaxPollBytes >= 0, "ConsumerOptions.MaxPollBytes", o.MaxPollBytes, "0 or more")
-	return w.err()
+	w.Check(o.Start.kind != startOffset || o.Start.offset >= 0, "ConsumerOptions.Start", o.Start, "an offset of 0 or more")
+	w.Check(o.OutOfRange >= ResetEarliest && o.OutOfRange <= ResetError, "ConsumerOptions.OutOfRange", o.OutOfRange, "one of the Reset constants")
+	w.Check(o.MaxPollRecords >= 0, "ConsumerOptions.MaxPollRecords", o.MaxPollRecords, "0 or more")
+	w.Check(o.MaxPollBytes >= 0, "ConsumerOptions.MaxPollBytes", o.MaxPollBytes, "0 or more")
+	return w.Err()
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/callback"
 )
 
 // finishedQueue hands batches whose outcome is known to the goroutine that calls promises.
@@ -77,7 +79,7 @@ func (p *Producer) finish() {
 			p.wg.Go(p.finish)
 		}
 	}()
-	q.caller.Store(goroutine())
+	q.caller.Store(callback.Goroutine())
 	for b := q.take(); b != nil; b = q.take() {
 		p.keep(b)
 		q.at, q.next = q.at+1, 0

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/option"
 )
 
 // GroupOptions are the limits on consumer groups, of this process and of Kafka clients alike. The
@@ -41,13 +42,13 @@ func (o GroupOptions) rules() group.Rules {
 	}
 }
 
-func (o GroupOptions) check(w *wrong) {
+func (o GroupOptions) check(w *option.Mistakes) {
 	const where = "Options.Groups."
-	w.check(o.InitialRebalanceDelay >= 0 || o.InitialRebalanceDelay == -1, where+"InitialRebalanceDelay", o.InitialRebalanceDelay, "-1 for none, 0 for 3 s, or more")
-	w.check(o.MinSessionTimeout >= 0, where+"MinSessionTimeout", o.MinSessionTimeout, "0 or more")
-	w.check(o.MaxSessionTimeout >= 0, where+"MaxSessionTimeout", o.MaxSessionTimeout, "0 or more")
+	w.Check(o.InitialRebalanceDelay >= 0 || o.InitialRebalanceDelay == -1, where+"InitialRebalanceDelay", o.InitialRebalanceDelay, "-1 for none, 0 for 3 s, or more")
+	w.Check(o.MinSessionTimeout >= 0, where+"MinSessionTimeout", o.MinSessionTimeout, "0 or more")
+	w.Check(o.MaxSessionTimeout >= 0, where+"MaxSessionTimeout", o.MaxSessionTimeout, "0 or more")
 	r := o.rules()
-	w.check(r.MinSessionTimeout <= r.MaxSessionTimeout || o.MinSessionTimeout < 0 || o.MaxSessionTimeout < 0,
+	w.Check(r.MinSessionTimeout <= r.MaxSessionTimeout || o.MinSessionTimeout < 0 || o.MaxSessionTimeout < 0,
 		where+"MinSessionTimeout", r.MinSessionTimeout, "at most MaxSessionTimeout, "+r.MaxSessionTimeout.String())
-	w.check(o.MaxSize >= 0, where+"MaxSize", o.MaxSize, "0 or more")
+	w.Check(o.MaxSize >= 0, where+"MaxSize", o.MaxSize, "0 or more")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 )
@@ -26,20 +27,11 @@ func Inside(b *Broker) inside.Broker {
 		AutoCreateTopics: b.opts.AutoCreateTopics,
 		TopicDefaults:    b.opts.TopicDefaults,
 		Register: func(end func()) (func(), error) {
-			n := &neighbour{end}
-			return func() { b.unregister(n) }, b.register(n)
+			server := &callback.Client{Name: "a server", Shut: end}
+			return func() { b.clients.Remove(server) }, b.clients.Add(server)
 		},
 	}
 }
-
-// neighbour is a client of the broker that stands outside this package.
-type neighbour struct{ end func() }
-
-func (n *neighbour) shut() { n.end() }
-
-func (n *neighbour) callsOn(uint64) bool { return false }
-
-func (n *neighbour) describe() string { return "a server" }
 
 // InsideOpen opens a broker over st, which belongs to it from then on, even if it fails. It is
 // for the packages of this module alone, and not part of the API, as is InsideOptions.

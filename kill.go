@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -21,7 +22,7 @@ func (b *Broker) kill(power bool) (store.Store, error) {
 	if power && !inMemory {
 		return nil, errNoPower
 	}
-	clients, first := b.beginClose()
+	clients, first := b.clients.Close()
 	if !first {
 		return nil, ErrClosed
 	}
@@ -35,11 +36,11 @@ func (b *Broker) kill(power bool) (store.Store, error) {
 		left, err = memory.Fork()
 	}
 	for _, c := range clients {
-		if c, ok := c.(*Consumer); ok && c.member != nil {
-			c.member.die()
+		if c.Die != nil {
+			c.Die()
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), callback.CloseLimit)
 	defer cancel()
 	return left, errors.Join(err, b.endClose(ctx, clients))
 }
@@ -58,21 +59,10 @@ func (m *membership) loseLocked() {
 
 // describeClients describes the open producers and consumers.
 func (b *Broker) describeClients() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	var all []string
-	for c := range b.clients {
-		all = append(all, c.describe())
+	for _, c := range b.clients.Open() {
+		all = append(all, c.Name)
 	}
 	slices.Sort(all)
 	return all
-}
-
-func (p *Producer) describe() string { return "a producer" }
-
-func (c *Consumer) describe() string {
-	if c.opts.Group == "" {
-		return "a consumer"
-	}
-	return fmt.Sprintf("a consumer of group %s", c.opts.Group)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/member"
+	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/partition"
 )
 
@@ -118,7 +119,7 @@ func (m *membership) tick() (next time.Time) {
 func (m *membership) enter() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.acting != nil && m.caller == goroutine() {
+	if m.acting != nil && m.caller == callback.Goroutine() {
 		return fmt.Errorf("%w: a callback", ErrInCallback)
 	}
 	m.state.Enter()
@@ -158,7 +159,7 @@ func (m *membership) next(ask func(*member.Member) member.Step) (s member.Step) 
 	if s = ask(&m.state); s.Kind != member.Nothing && s.Kind != member.Fail {
 		m.acting, m.caller = make(chan struct{}), 0
 		if m.callbacks[s.Kind] != nil {
-			m.caller = goroutine()
+			m.caller = callback.Goroutine()
 		}
 	}
 	return s
@@ -173,8 +174,8 @@ func (m *membership) act(ctx context.Context, s member.Step) {
 		m.acting = nil
 	}()
 	call := func(about []TopicPartition) {
-		if callback := m.callbacks[s.Kind]; callback != nil {
-			callback(ctx, m.c, about)
+		if fn := m.callbacks[s.Kind]; fn != nil {
+			fn(ctx, m.c, about)
 		}
 	}
 	switch s.Kind {
@@ -217,8 +218,8 @@ func (m *membership) quit(memberID string) {
 // stays: it may come back.
 func (m *membership) end() {
 	leave := sync.OnceFunc(m.leaveGroup)
-	defer leave()                                  // even if a callback panics
-	defer time.AfterFunc(closeLimit, leave).Stop() // others get the partitions even if one never returns
+	defer leave()                                           // even if a callback panics
+	defer time.AfterFunc(callback.CloseLimit, leave).Stop() // others get the partitions even if one never returns
 	var acting chan struct{}
 	m.tell(func(state *member.Member) { state.Close(); acting = m.acting })
 	if acting != nil {

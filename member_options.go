@@ -8,6 +8,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/member"
+	"github.com/samsa-go/samsa/internal/option"
 )
 
 // MemberOptions says how a consumer takes part in its group. The zero value is right for
@@ -119,34 +120,34 @@ func (o MemberOptions) asMember() member.Options {
 	return mo
 }
 
-func (o MemberOptions) check(w *wrong, groupName string, rules group.Rules) {
+func (o MemberOptions) check(w *option.Mistakes, groupName string, rules group.Rules) {
 	const where = "ConsumerOptions.Member."
 	if groupName == "" {
-		w.check(o.InstanceID == "", where+"InstanceID", fmt.Sprintf("%q", o.InstanceID), "none without ConsumerOptions.Group")
-		w.check(o.OnAssigned == nil && o.OnRevoked == nil && o.OnLost == nil, where+"OnAssigned, OnRevoked, OnLost", "set", "none without ConsumerOptions.Group")
+		w.Check(o.InstanceID == "", where+"InstanceID", fmt.Sprintf("%q", o.InstanceID), "none without ConsumerOptions.Group")
+		w.Check(o.OnAssigned == nil && o.OnRevoked == nil && o.OnLost == nil, where+"OnAssigned, OnRevoked, OnLost", "set", "none without ConsumerOptions.Group")
 		return
 	}
-	w.check(len(o.InstanceID) <= 249, where+"InstanceID", fmt.Sprintf("of %d bytes", len(o.InstanceID)), "at most 249")
-	w.check(utf8.ValidString(o.InstanceID), where+"InstanceID", fmt.Sprintf("%q", o.InstanceID), "UTF-8")
-	w.check(utf8.ValidString(o.ClientID), where+"ClientID", fmt.Sprintf("%q", o.ClientID), "UTF-8")
-	w.check(o.HeartbeatInterval >= 0, where+"HeartbeatInterval", o.HeartbeatInterval, "0 or more")
+	w.Check(len(o.InstanceID) <= 249, where+"InstanceID", fmt.Sprintf("of %d bytes", len(o.InstanceID)), "at most 249")
+	w.Check(utf8.ValidString(o.InstanceID), where+"InstanceID", fmt.Sprintf("%q", o.InstanceID), "UTF-8")
+	w.Check(utf8.ValidString(o.ClientID), where+"ClientID", fmt.Sprintf("%q", o.ClientID), "UTF-8")
+	w.Check(o.HeartbeatInterval >= 0, where+"HeartbeatInterval", o.HeartbeatInterval, "0 or more")
 	d := o.withDefaults()
-	w.check(d.SessionTimeout >= rules.MinSessionTimeout && d.SessionTimeout <= rules.MaxSessionTimeout, where+"SessionTimeout", d.SessionTimeout,
+	w.Check(d.SessionTimeout >= rules.MinSessionTimeout && d.SessionTimeout <= rules.MaxSessionTimeout, where+"SessionTimeout", d.SessionTimeout,
 		fmt.Sprintf("%s to %s, which Options.Groups allows", rules.MinSessionTimeout, rules.MaxSessionTimeout))
-	w.check(d.HeartbeatInterval < d.SessionTimeout || o.HeartbeatInterval < 0 || o.SessionTimeout < 0,
+	w.Check(d.HeartbeatInterval < d.SessionTimeout || o.HeartbeatInterval < 0 || o.SessionTimeout < 0,
 		where+"HeartbeatInterval", d.HeartbeatInterval, fmt.Sprintf("less than SessionTimeout, %s", d.SessionTimeout))
-	w.check(o.MaxPollInterval >= 0, where+"MaxPollInterval", o.MaxPollInterval, "0 or more")
-	w.check(o.AutoCommitInterval >= 0, where+"AutoCommitInterval", o.AutoCommitInterval, "0 or more")
-	w.check(o.CommitAcks == AckStored || o.CommitAcks == AckSynced, where+"CommitAcks", o.CommitAcks, "AckStored or AckSynced")
+	w.Check(o.MaxPollInterval >= 0, where+"MaxPollInterval", o.MaxPollInterval, "0 or more")
+	w.Check(o.AutoCommitInterval >= 0, where+"AutoCommitInterval", o.AutoCommitInterval, "0 or more")
+	w.Check(o.CommitAcks == AckStored || o.CommitAcks == AckSynced, where+"CommitAcks", o.CommitAcks, "AckStored or AckSynced")
 	names := make(map[string]bool)
 	for i, a := range o.Assignors {
 		field := fmt.Sprintf("%sAssignors[%d]", where, i)
 		if a == nil {
-			w.check(false, field, "nil", "an assignor")
+			w.Check(false, field, "nil", "an assignor")
 			continue
 		}
-		w.check(a.Name() != "" && utf8.ValidString(a.Name()), field, fmt.Sprintf("named %q", a.Name()), "a name in UTF-8")
-		w.check(!names[a.Name()], field, a.Name(), "names that differ")
+		w.Check(a.Name() != "" && utf8.ValidString(a.Name()), field, fmt.Sprintf("named %q", a.Name()), "a name in UTF-8")
+		w.Check(!names[a.Name()], field, a.Name(), "names that differ")
 		names[a.Name()] = true
 	}
 }

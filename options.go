@@ -1,13 +1,13 @@
 package samsa
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/slogzap"
 	"github.com/samsa-go/samsa/partition/choose"
 	"github.com/samsa-go/samsa/partition/producers"
@@ -74,24 +74,24 @@ func (o Options) withDefaults() Options {
 
 // validate reports all wrong fields at once.
 func (o Options) validate(dir string) error {
-	var w wrong
-	w.check(dir != "" || o.InMemory, "dir", `""`, "a directory, or Options.InMemory")
-	w.check(dir == "" || !o.InMemory, "dir", fmt.Sprintf("%q", dir), "no directory with Options.InMemory")
-	w.check(o.MinFreeBytes >= 0, "Options.MinFreeBytes", o.MinFreeBytes, "0 or more")
-	w.check(o.RetentionInterval >= 0, "Options.RetentionInterval", o.RetentionInterval, "0 or more")
-	w.check(o.MaxUpdateRetries >= -1, "Options.MaxUpdateRetries", o.MaxUpdateRetries, "-1 or more")
+	var w option.Mistakes
+	w.Check(dir != "" || o.InMemory, "dir", `""`, "a directory, or Options.InMemory")
+	w.Check(dir == "" || !o.InMemory, "dir", fmt.Sprintf("%q", dir), "no directory with Options.InMemory")
+	w.Check(o.MinFreeBytes >= 0, "Options.MinFreeBytes", o.MinFreeBytes, "0 or more")
+	w.Check(o.RetentionInterval >= 0, "Options.RetentionInterval", o.RetentionInterval, "0 or more")
+	w.Check(o.MaxUpdateRetries >= -1, "Options.MaxUpdateRetries", o.MaxUpdateRetries, "-1 or more")
 	if err := o.TopicDefaults.Validate(); err != nil {
-		w.errs = append(w.errs, fmt.Errorf("%w: Options.TopicDefaults: %s", ErrInvalidOption, err.Error()))
+		w = append(w, fmt.Errorf("%w: Options.TopicDefaults: %s", ErrInvalidOption, err.Error()))
 	}
 	o.Groups.check(&w)
-	w.check(o.Logger == nil || o.Slog == nil, "Options.Slog", "set", "nil, with Options.Logger")
+	w.Check(o.Logger == nil || o.Slog == nil, "Options.Slog", "set", "nil, with Options.Logger")
 	o.Produce.check(&w, "Options.Produce")
-	w.check(o.Produce.Linger == 0, "Options.Produce.Linger", o.Produce.Linger, "0, Broker.Produce does not wait")
-	w.check(o.Produce.BatchBytes == 0, "Options.Produce.BatchBytes", o.Produce.BatchBytes, "0, a call makes its own batches")
-	w.check(o.Produce.BufferedBytes == 0, "Options.Produce.BufferedBytes", o.Produce.BufferedBytes, "0, Broker.Produce buffers nothing")
-	w.check(o.Produce.ID == "", "Options.Produce.ID", fmt.Sprintf("%q", o.Produce.ID), `"", it is a producer's`)
-	w.check(o.Produce.Acks != AckNone, "Options.Produce.Acks", o.Produce.Acks, "stored or synced, Broker.Produce returns offsets")
-	return w.err()
+	w.Check(o.Produce.Linger == 0, "Options.Produce.Linger", o.Produce.Linger, "0, Broker.Produce does not wait")
+	w.Check(o.Produce.BatchBytes == 0, "Options.Produce.BatchBytes", o.Produce.BatchBytes, "0, a call makes its own batches")
+	w.Check(o.Produce.BufferedBytes == 0, "Options.Produce.BufferedBytes", o.Produce.BufferedBytes, "0, Broker.Produce buffers nothing")
+	w.Check(o.Produce.ID == "", "Options.Produce.ID", fmt.Sprintf("%q", o.Produce.ID), `"", it is a producer's`)
+	w.Check(o.Produce.Acks != AckNone, "Options.Produce.Acks", o.Produce.Acks, "stored or synced, Broker.Produce returns offsets")
+	return w.Err()
 }
 
 const (
@@ -158,24 +158,13 @@ func (o ProducerOptions) withDefaults() ProducerOptions {
 	return o
 }
 
-func (o ProducerOptions) check(w *wrong, where string) {
-	w.check(o.Acks >= AckStored && o.Acks <= AckNone, where+".Acks", o.Acks, "AckStored, AckSynced or AckNone")
-	w.check(o.Compression.Valid(), where+".Compression", o.Compression, "one of the Compression constants")
-	w.check(o.Partitioner == nil || choose.Usable(o.Partitioner), where+".Partitioner", "PartitionFunc(nil)", "a function")
-	w.check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
-	w.check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")
-	w.check(o.BufferedBytes >= 0, where+".BufferedBytes", o.BufferedBytes, "0 or more")
-	w.check(len(o.ID) <= producers.MaxName, where+".ID", fmt.Sprintf("%d bytes long", len(o.ID)), "at most 512")
-	w.check(o.ID != "" || !o.Replay, where+".Replay", o.Replay, "false without an ID")
+func (o ProducerOptions) check(w *option.Mistakes, where string) {
+	w.Check(o.Acks >= AckStored && o.Acks <= AckNone, where+".Acks", o.Acks, "AckStored, AckSynced or AckNone")
+	w.Check(o.Compression.Valid(), where+".Compression", o.Compression, "one of the Compression constants")
+	w.Check(o.Partitioner == nil || choose.Usable(o.Partitioner), where+".Partitioner", "PartitionFunc(nil)", "a function")
+	w.Check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
+	w.Check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")
+	w.Check(o.BufferedBytes >= 0, where+".BufferedBytes", o.BufferedBytes, "0 or more")
+	w.Check(len(o.ID) <= producers.MaxName, where+".ID", fmt.Sprintf("%d bytes long", len(o.ID)), "at most 512")
+	w.Check(o.ID != "" || !o.Replay, where+".Replay", o.Replay, "false without an ID")
 }
-
-// wrong collects what is wrong with options.
-type wrong struct{ errs []error }
-
-func (w *wrong) check(ok bool, field string, value any, want string) {
-	if !ok {
-		w.errs = append(w.errs, fmt.Errorf("%w: %s is %v, want %s", ErrInvalidOption, field, value, want))
-	}
-}
-
-func (w *wrong) err() error { return errors.Join(w.errs...) }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/partition/choose"
@@ -27,10 +29,11 @@ type Promise func(r Record, err error)
 // may be called by anybody at any time; records of one goroutine keep their order
 // within a partition.
 type Producer struct {
-	b    *Broker
-	opts ProducerOptions
-	name *writer.Identity // who it is, if it has an ID
-	wg   sync.WaitGroup
+	b      *Broker
+	opts   ProducerOptions
+	name   *writer.Identity // who it is, if it has an ID
+	client *callback.Client
+	wg     sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows and the lanes
 	topics   map[*topic.Topic]*producerTopic
@@ -62,9 +65,9 @@ type producerTopic struct {
 
 // NewProducer returns a producer. Close it, or the broker, to send what it holds.
 func (b *Broker) NewProducer(opts ProducerOptions) (*Producer, error) {
-	var w wrong
+	var w option.Mistakes
 	opts.check(&w, "ProducerOptions")
-	if err := w.err(); err != nil {
+	if err := w.Err(); err != nil {
 		return nil, fmt.Errorf("new producer: %w", err)
 	}
 	p := &Producer{
@@ -75,11 +78,12 @@ func (b *Broker) NewProducer(opts ProducerOptions) (*Producer, error) {
 		work:   make(chan struct{}, workers),
 		closed: make(chan struct{}),
 	}
+	p.client = &callback.Client{Name: "a producer", Shut: p.shut, CallsOn: p.callsOn}
 	p.finished.init()
 	if err := p.identify(); err != nil {
 		return nil, fmt.Errorf("new producer: %w", err)
 	}
-	if err := b.register(p); err != nil {
+	if err := b.clients.Add(p.client); err != nil {
 		p.resign()
 		return nil, fmt.Errorf("new producer: %w", err)
 	}
@@ -288,7 +292,7 @@ func (t *producerTopic) grow(p *Producer, ps []*partition.Partition) {
 
 // waitLocked gives up p.mu until the buffer has shrunk or ctx ends.
 func (p *Producer) waitLocked(ctx context.Context) error {
-	if p.callsOn(goroutine()) {
+	if p.callsOn(callback.Goroutine()) {
 		return fmt.Errorf("%w: a promise, and the buffer is full", ErrInCallback)
 	}
 	if p.room == nil {
@@ -316,7 +320,7 @@ func (p *Producer) ProduceSync(ctx context.Context, records ...Record) ([]Record
 	if len(records) == 0 {
 		return nil, nil
 	}
-	if p.callsOn(goroutine()) {
+	if p.callsOn(callback.Goroutine()) {
 		return nil, fmt.Errorf("produce: %w: a promise", ErrInCallback)
 	}
 	s := synced{out: slices.Clone(records), left: len(records), done: make(chan struct{})}
@@ -370,7 +374,7 @@ func (s *synced) giveUp(err error) {
 // Flush returns when the fate of every record that was produced before the call is
 // known and its promise has returned, or when ctx ends. It cuts lingering short.
 func (p *Producer) Flush(ctx context.Context) error {
-	if p.callsOn(goroutine()) {
+	if p.callsOn(callback.Goroutine()) {
 		return fmt.Errorf("flush: %w: a promise", ErrInCallback)
 	}
 	return p.flush(ctx)
@@ -410,14 +414,14 @@ func (p *Producer) Buffered() int {
 // Close sends what is buffered, waits for the promises and ends the producer. Produce
 // gets ErrClosed from now on. Close may be called more than once. It returns nil, or ErrCutOff
 // when a promise does not return for 30 s; what is left to be done is done when it does.
-func (p *Producer) Close() error { return closeClient(p) }
+func (p *Producer) Close() error { return p.client.Close() }
 
-// callsOn implements client.
+// callsOn reports whether a promise runs on that goroutine.
 func (p *Producer) callsOn(goroutine uint64) bool {
 	return goroutine != 0 && p.finished.caller.Load() == goroutine
 }
 
-// shut implements client.
+// shut ends the producer: see callback.Client.
 func (p *Producer) shut() {
 	p.mu.Lock()
 	first := !p.closing
@@ -434,7 +438,7 @@ func (p *Producer) shut() {
 	p.wg.Wait()
 	p.forget()
 	p.resign()
-	p.b.unregister(p)
+	p.b.clients.Remove(p.client)
 	close(p.closed)
 }
 

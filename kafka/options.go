@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -102,25 +103,16 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// mistakes collects what is wrong with options.
-type mistakes []error
-
-func (m *mistakes) check(ok bool, field string, value any, want string) {
-	if !ok {
-		*m = append(*m, fmt.Errorf("%w: %s is %v, want %s", log.ErrInvalidOption, field, value, want))
-	}
-}
-
 // validate reports all wrong fields, and a wrong address to listen at, at once.
 func (o Options) validate(addr string) error {
-	var m mistakes
+	var m option.Mistakes
 	host, _, err := net.SplitHostPort(addr)
-	m.check(err == nil, "the address", strconv.Quote(addr), "host:port")
+	m.Check(err == nil, "the address", strconv.Quote(addr), "host:port")
 	if err == nil && !o.AllowRemote {
-		m.check(isLoopback(host), "the address", strconv.Quote(addr), "one of this machine alone, like 127.0.0.1:9092, or Options.AllowRemote")
+		m.Check(isLoopback(host), "the address", strconv.Quote(addr), "one of this machine alone, like 127.0.0.1:9092, or Options.AllowRemote")
 	}
 	o.check(&m)
-	return errors.Join(m...)
+	return m.Err()
 }
 
 // validateListener does the same for a listener of the caller's.
@@ -132,29 +124,29 @@ func (o Options) validateListener(ln net.Listener) error {
 	if _, ok := addr.(*net.TCPAddr); ok {
 		return o.validate(addr.String())
 	}
-	var m mistakes
+	var m option.Mistakes
 	_, _, err := splitAddress(addr.String())
-	m.check(err == nil || o.Advertise != "", "Options.Advertise", `""`, "host:port, as the listener's address is none: "+strconv.Quote(addr.String()))
+	m.Check(err == nil || o.Advertise != "", "Options.Advertise", `""`, "host:port, as the listener's address is none: "+strconv.Quote(addr.String()))
 	o.check(&m)
-	return errors.Join(m...)
+	return m.Err()
 }
 
 // check reports the wrong fields.
-func (o Options) check(m *mistakes) {
+func (o Options) check(m *option.Mistakes) {
 	if o.Advertise != "" {
 		_, _, err := splitAddress(o.Advertise)
-		m.check(err == nil, "Options.Advertise", strconv.Quote(o.Advertise), "host:port")
+		m.Check(err == nil, "Options.Advertise", strconv.Quote(o.Advertise), "host:port")
 	}
 	const maxInt32 = 1<<31 - 1
-	m.check(o.NodeID >= 0, "Options.NodeID", o.NodeID, "0 or more")
-	m.check(o.MaxMemoryBytes == 0 || o.MaxMemoryBytes >= minMemoryBytes, "Options.MaxMemoryBytes", o.MaxMemoryBytes, "0, or at least 64 MiB")
-	m.check(o.MaxFrameBytes >= 0 && o.MaxFrameBytes <= maxInt32, "Options.MaxFrameBytes", o.MaxFrameBytes, "0 to 2 GiB")
-	m.check(o.MaxFetchBytes >= 0 && o.MaxFetchBytes <= 1<<30, "Options.MaxFetchBytes", o.MaxFetchBytes, "0 to 1 GiB")
-	m.check(o.MaxConnections >= 0, "Options.MaxConnections", o.MaxConnections, "0 or more")
-	m.check(o.MaxInFlight >= 0, "Options.MaxInFlight", o.MaxInFlight, "0 or more")
-	m.check(o.MaxBufferedBytes >= 0, "Options.MaxBufferedBytes", o.MaxBufferedBytes, "0 or more")
-	m.check(o.IdleTimeout >= 0, "Options.IdleTimeout", o.IdleTimeout, "0 or more")
-	m.check(o.WriteTimeout >= 0, "Options.WriteTimeout", o.WriteTimeout, "0 or more")
+	m.Check(o.NodeID >= 0, "Options.NodeID", o.NodeID, "0 or more")
+	m.Check(o.MaxMemoryBytes == 0 || o.MaxMemoryBytes >= minMemoryBytes, "Options.MaxMemoryBytes", o.MaxMemoryBytes, "0, or at least 64 MiB")
+	m.Check(o.MaxFrameBytes >= 0 && o.MaxFrameBytes <= maxInt32, "Options.MaxFrameBytes", o.MaxFrameBytes, "0 to 2 GiB")
+	m.Check(o.MaxFetchBytes >= 0 && o.MaxFetchBytes <= 1<<30, "Options.MaxFetchBytes", o.MaxFetchBytes, "0 to 1 GiB")
+	m.Check(o.MaxConnections >= 0, "Options.MaxConnections", o.MaxConnections, "0 or more")
+	m.Check(o.MaxInFlight >= 0, "Options.MaxInFlight", o.MaxInFlight, "0 or more")
+	m.Check(o.MaxBufferedBytes >= 0, "Options.MaxBufferedBytes", o.MaxBufferedBytes, "0 or more")
+	m.Check(o.IdleTimeout >= 0, "Options.IdleTimeout", o.IdleTimeout, "0 or more")
+	m.Check(o.WriteTimeout >= 0, "Options.WriteTimeout", o.WriteTimeout, "0 or more")
 }
 
 // isLoopback reports whether only this machine reaches the host. A name counts by what it is
