@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The benchmarks of the promises in README: one partition, JSON records of about 100
+// The benchmarks of docs/speed.md: one partition, JSON records of about 100
 // bytes that differ, on disk. Rates are reported as records/s.
 
 // jsonValues returns n different JSON documents of about 100 bytes.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/samsa-go/samsa"
@@ -367,4 +369,116 @@ func ExampleRestore() {
 	must(err)
 	fmt.Println(len(records), string(records[0].Value))
 	// Output: 1 tea
+}
+
+// Of three prices the first goes: the second supersedes it. The third is in the newest batch, which does
+// not take part yet.
+func Example_compaction() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Topics().Create(ctx, "prices", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}))
+	for _, price := range []string{"3", "4", "5"} {
+		_, err := b.Produce(ctx, samsa.Record{Topic: "prices", Key: []byte("tea"), Value: []byte(price)})
+		must(err)
+	}
+	done, err := b.Compact(ctx) // now, and not within 5 minutes
+	must(err)
+	fmt.Println("removed:", done.Records)
+	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"prices"}})
+	must(err)
+	recs, err := c.Poll(ctx)
+	must(err)
+	for _, r := range recs {
+		fmt.Printf("offset %d: %s=%s\n", r.Offset, r.Key, r.Value)
+	}
+	// Output:
+	// removed: 1
+	// offset 1: tea=4
+	// offset 2: tea=5
+}
+
+// A call is a commit, whatever it holds.
+func Example_batches() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	var records []samsa.Record
+	for i := range 1000 {
+		records = append(records, samsa.Record{Topic: "orders", Value: fmt.Append(nil, i)})
+	}
+	before, err := b.Stats()
+	must(err)
+	_, err = b.Produce(ctx, records...)
+	must(err)
+	one, err := b.Stats()
+	must(err)
+	for _, r := range records {
+		_, err = b.Produce(ctx, r)
+		must(err)
+	}
+	many, err := b.Stats()
+	must(err)
+	fmt.Println("one call:", one.Commits-before.Commits, "commit,", one.Batches-before.Batches, "batch")
+	fmt.Println("1000 calls:", many.Commits-one.Commits, "commits,", many.Batches-one.Batches, "batches")
+	// Output:
+	// one call: 1 commit, 1 batch
+	// 1000 calls: 1000 commits, 1000 batches
+}
+
+func Example_operating() {
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true, Slog: log})
+	must(err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("tea")})
+	must(err)
+	s, err := b.Stats()
+	must(err)
+	fmt.Println(s.Topics, "topic,", s.Records, "record,", s.Failed, "failures,", s.Resets, "resets")
+	r, err := b.RetentionStats(ctx)
+	must(err)
+	fmt.Println("alive:", r.BytesLive > 0, "removed:", r.Removed.Records)
+	if err := b.Shutdown(ctx); errors.Is(err, samsa.ErrCutOff) {
+		fmt.Println("a callback is stuck:", err)
+	}
+	// Output:
+	// 1 topic, 1 record, 0 failures, 0 resets
+	// alive: true removed: 0
+}
+
+// save writes a snapshot of b into a file, which is there whole or not at all.
+func save(ctx context.Context, b *samsa.Broker, path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "snapshot")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(b.Snapshot(ctx, f), f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func Example_backup() {
+	b := memory()
+	defer b.Close()
+	dir, err := os.MkdirTemp("", "samsa")
+	must(err)
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("tea")})
+	must(err)
+	must(save(ctx, b, filepath.Join(dir, "today")))
+
+	f, err := os.Open(filepath.Join(dir, "today"))
+	must(err)
+	defer f.Close()
+	again, err := samsa.Restore(ctx, filepath.Join(dir, "data"), f, samsa.Options{})
+	must(err)
+	ends, err := again.ListOffsets(ctx, "orders", samsa.Latest)
+	must(err)
+	fmt.Println(ends)
+	must(again.Close())
+	// Output: [{0 1}]
 }

@@ -76,7 +76,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	f.StringVar(&o.json, "json", "", "`file` for the results")
 	f.StringVar(&o.html, "html", "", "`file` for a page with charts")
 	f.StringVar(&o.svg, "svg", "", "`file` for the picture of the README")
-	f.BoolVar(&o.markdown, "markdown", false, "print the table of the README in place of the full one")
+	f.BoolVar(&o.markdown, "markdown", false, "print the table of docs/speed.md in place of the full one")
 	f.StringVar(&o.from, "from", "", "`file` that -json has written: report it and measure nothing")
 	f.StringVar(&o.cpuProfile, "cpuprofile", "", "`file` for a CPU profile; with several measurements their names are added to it")
 	f.StringVar(&o.memProfile, "memprofile", "", "`file` for a profile of allocations, likewise")

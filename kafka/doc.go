@@ -5,8 +5,8 @@
 //
 // There is no authentication, so only programs of this machine are served, unless
 // Options.AllowRemote says otherwise. Serve takes a listener of the caller's, one of TLS say. What
-// all clients together can make a server hold is bounded by Options.MaxMemoryBytes. README.md lists
-// the requests and their versions, the configs and the limits.
+// all clients together can make a server hold is bounded by Options.MaxMemoryBytes. docs/kafka-clients.md
+// lists the requests and their versions, the configs and the limits.
 //
 // # How a request goes
 //

@@ -36,9 +36,9 @@ func TestEveryVersionIsAnswered(t *testing.T) {
 	}
 }
 
-// The README says what is served, in which versions.
-func TestReadmeNamesTheTable(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+// docs/kafka-clients.md says what is served, in which versions.
+func TestPageNamesTheTable(t *testing.T) {
+	page, err := os.ReadFile("../docs/kafka-clients.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +47,8 @@ func TestReadmeNamesTheTable(t *testing.T) {
 		if e.min == e.max {
 			want = fmt.Sprintf("%s %d", e.key.Name(), e.min)
 		}
-		if !regexp.MustCompile(`(^|[ ,|])` + want + `[ ,|]`).Match(readme) {
-			t.Errorf("the README does not say %s", want)
+		if !regexp.MustCompile(`(^|[ ,|])` + want + `[ ,|]`).Match(page) {
+			t.Errorf("docs/kafka-clients.md does not say %s", want)
 		}
 	}
 }

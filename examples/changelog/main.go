@@ -17,6 +17,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/samsa-go/samsa"
@@ -25,7 +26,7 @@ import (
 const topic = "table"
 
 func main() {
-	data := flag.String("data", "changelog-data", "directory of the topic")
+	data := flag.String("data", filepath.Join(os.TempDir(), "samsa-changelog"), "directory of the topic")
 	flag.Parse()
 	if err := run(context.Background(), *data, flag.Args(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "changelog:", err)

@@ -15,13 +15,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 
 	"github.com/samsa-go/samsa"
 )
 
 func main() {
-	data := flag.String("data", "bank-data", "directory of the bank")
+	data := flag.String("data", filepath.Join(os.TempDir(), "samsa-bank"), "directory of the bank")
 	transfers := flag.Int("transfers", 10_000, "how many transfers are ordered in all")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

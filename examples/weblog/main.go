@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -29,7 +30,7 @@ const topic = "web_log"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	data := flag.String("data", "weblog-data", "directory of the topic")
+	data := flag.String("data", filepath.Join(os.TempDir(), "samsa-weblog"), "directory of the topic")
 	flag.Parse()
 	if err := run(ctx, *data, flag.Arg(0), os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "weblog:", err)

@@ -10,7 +10,7 @@ import (
 	"github.com/samsa-go/samsa/bench/internal/workload"
 )
 
-// Markdown writes the table of the README: a row a case, a column a peer, records/s. It has
+// Markdown writes the table of docs/speed.md: a row a case, a column a peer, records/s. It has
 // the cases with the sizes and batches that most have, which are those of the base.
 func Markdown(w io.Writer, run *result.Run, tables []result.Table) error {
 	var b strings.Builder

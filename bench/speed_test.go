@@ -10,15 +10,19 @@ import (
 	"github.com/samsa-go/samsa/bench/internal/result"
 )
 
-// The table of the README is the one that its results make, and so is the picture.
-func TestReadmeShowsResults(t *testing.T) {
+// The table of docs/speed.md is the one that its results make, and so is the picture, there and in the README.
+func TestSpeedShowsResults(t *testing.T) {
+	page, err := os.ReadFile("../docs/speed.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := regexp.MustCompile(`(?s)<!-- go run ./bench -from bench/(results/[^ ]+)\.json -markdown -->\n(.*?)<!-- the end of the table -->`).FindSubmatch(readme)
+	shown := regexp.MustCompile(`(?s)<!-- go run ./bench -from bench/(results/[^ ]+)\.json -markdown -->\n(.*?)<!-- the end of the table -->`).FindSubmatch(page)
 	if shown == nil {
-		t.Fatal("README.md names no results")
+		t.Fatal("docs/speed.md names no results")
 	}
 	name := string(shown[1])
 	run, err := result.Read(name + ".json")
@@ -34,7 +38,7 @@ func TestReadmeShowsResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(bytes.TrimSpace(shown[2]), bytes.TrimSpace(table.Bytes())) {
-		t.Errorf("the table of README.md is not that of %s.json, which is:\n%s", name, table.Bytes())
+		t.Errorf("the table of docs/speed.md is not that of %s.json, which is:\n%s", name, table.Bytes())
 	}
 	if err := report.Picture(&picture, run, tables); err != nil {
 		t.Fatal(err)
@@ -42,7 +46,7 @@ func TestReadmeShowsResults(t *testing.T) {
 	if committed, err := os.ReadFile(name + ".svg"); err != nil || !bytes.Equal(committed, picture.Bytes()) {
 		t.Errorf("%s.svg is not the picture of %s.json (%v)", name, name, err)
 	}
-	if !bytes.Contains(readme, []byte("(bench/"+name+".svg)")) {
-		t.Errorf("README.md does not show %s.svg", name)
+	if !bytes.Contains(readme, []byte("(bench/"+name+".svg)")) || !bytes.Contains(page, []byte("(../bench/"+name+".svg)")) {
+		t.Errorf("README.md or docs/speed.md does not show %s.svg", name)
 	}
 }
