@@ -1,7 +1,6 @@
 package samsa
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -15,30 +14,6 @@ func (l *link) behind() (n int) {
 		n++
 	}
 	return n
-}
-
-// openUpdate begins an Update of fn, which stays open until end is called. End returns what
-// Update does.
-func openUpdate(t testing.TB, b *Broker, fn func(tx *Tx) error) (end func() error) {
-	t.Helper()
-	begun, ending, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	first := true
-	go func() {
-		done <- b.Update(context.Background(), func(tx *Tx) error {
-			err := fn(tx)
-			if first {
-				first = false
-				close(begun)
-				<-ending
-			}
-			return err
-		})
-	}()
-	<-begun
-	return func() error {
-		close(ending)
-		return <-done
-	}
 }
 
 // However many transactions have come while another is open, one that begins now looks at none
@@ -88,24 +63,27 @@ func TestConflictsWithWhatCameSinceOnly(t *testing.T) {
 
 // What transactions have written is remembered for those that are open, and no longer.
 func TestConflictsAreForgotten(t *testing.T) {
-	k := inMemory(t, Options{})
+	k := inMemory(t)
 	set := func(key string) weak.Pointer[link] {
-		k.update(func(tx *Tx) error { return tx.Set([]byte(key), nil) })
+		if err := k.Update(k.ctx, func(tx *Tx) error { return tx.Set([]byte(key), nil) }); err != nil {
+			t.Fatal(err)
+		}
 		return weak.Make(k.conflicts.begin())
 	}
 	before := set("before")
-	end := openUpdate(t, k.Broker, func(tx *Tx) error {
+	var during weak.Pointer[link]
+	err := k.Update(k.ctx, func(tx *Tx) error {
 		_, err := tx.Get([]byte("before"))
+		set("start")
+		during = set("during")
+		set("last")
+		runtime.GC()
+		if before.Value() == nil || during.Value() == nil {
+			t.Error("what an open transaction may conflict with is forgotten")
+		}
 		return errors.Join(err, tx.Set([]byte("mine"), nil))
 	})
-	set("start")
-	during := set("during")
-	set("last")
-	runtime.GC()
-	if before.Value() == nil || during.Value() == nil {
-		t.Error("what an open transaction may conflict with is forgotten")
-	}
-	if err := end(); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 	set("after")

@@ -37,7 +37,7 @@ func (k *kit) wantNothing(c *Consumer) {
 // neither the fetcher nor Poll goes through all of them.
 func TestConsumerLooksWhereSomethingHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := inMemory(t, Options{})
+		k := inMemory(t)
 		const topics = 200
 		for i := range topics {
 			k.create(fmt.Sprintf("t%03d", i), 2)
@@ -88,12 +88,12 @@ func TestConsumerLooksWhereSomethingHappens(t *testing.T) {
 // records come.
 func TestConsumerReadsHungryPartitionsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := inMemory(t, Options{Produce: ProducerOptions{Partitioner: ManualPartition()}})
+		k := inMemory(t)
 		k.create("t", 20)
 		c := k.consumer(ConsumerOptions{Topics: []string{"t"}, MaxPollBytes: 1000, MaxPollRecords: 1})
 		for range 5 {
 			for i := range int32(20) {
-				k.produce(Record{Topic: "t", Partition: i, Value: make([]byte, 100)})
+				k.put("t", i, strings.Repeat("v", 100))
 			}
 		}
 		synctest.Wait()
@@ -117,97 +117,10 @@ func TestConsumerReadsHungryPartitionsFirst(t *testing.T) {
 	})
 }
 
-// The room that the records of a revoked partition took is for those that stay.
-func TestRevocationMakesRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := inMemory(t, Options{})
-		k.create("a", 1)
-		k.create("b", 1)
-		k.write("b", make([]string, 100)...)
-		opts := ConsumerOptions{Topics: []string{"a", "b"}, MaxPollRecords: 1, MaxPollBytes: 1}
-		w := k.worker("g", opts)
-		k.read(w.Consumer, 1)
-		k.write("a", "waits for room")
-		synctest.Wait()
-		k.started("g", opts)
-		w.start()
-		synctest.Wait()
-		w.wantOwns("a/0")
-		if got := w.took(); !strings.Contains(got, "waits for room") {
-			t.Errorf("got %q", got)
-		}
-	})
-}
-
-// BenchmarkPollOneOf is a record produced to one of so many topics and polled.
-func BenchmarkPollOneOf(b *testing.B) {
-	for _, topics := range []int{100, 10_000} {
-		b.Run(fmt.Sprintf("topics=%d", topics), func(b *testing.B) {
-			broker := openBench(b, "", Options{InMemory: true})
-			defer closeBench(b, broker)
-			for i := range topics {
-				if err := broker.Topics().Create(b.Context(), fmt.Sprint("t", i), TopicConfig{Partitions: 1}); err != nil {
-					b.Fatal(err)
-				}
-			}
-			c, err := broker.NewConsumer(ConsumerOptions{TopicPattern: regexp.MustCompile("^t")})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer closeBench(b, c)
-			for i := 0; b.Loop(); i++ {
-				_, err := broker.Produce(b.Context(), Record{Topic: fmt.Sprint("t", i%100), Value: []byte("v")})
-				if err == nil {
-					_, err = c.Poll(b.Context())
-				}
-				if err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkConsumerTopics is a consumer without a group that is made for so many topics and
-// reads the record that each has.
-func BenchmarkConsumerTopics(b *testing.B) {
-	for _, topics := range []int{2500, 10_000} {
-		b.Run(fmt.Sprintf("topics=%d", topics), func(b *testing.B) {
-			broker := openBench(b, "", Options{InMemory: true})
-			defer closeBench(b, broker)
-			names := make([]string, topics)
-			for i := range names {
-				names[i] = fmt.Sprint("t", i)
-				if err := broker.Topics().Create(b.Context(), names[i], TopicConfig{Partitions: 1}); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := broker.Produce(b.Context(), Record{Topic: names[i], Value: []byte("v")}); err != nil {
-					b.Fatal(err)
-				}
-			}
-			for b.Loop() {
-				c, err := broker.NewConsumer(ConsumerOptions{Topics: names, Start: Earliest})
-				if err != nil {
-					b.Fatal(err)
-				}
-				for n := 0; n < topics; {
-					records, err := c.Poll(b.Context())
-					if err != nil {
-						b.Fatal(err)
-					}
-					n += len(records)
-				}
-				closeBench(b, c)
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*topics), "µs/topic")
-		})
-	}
-}
-
 // A subscription by pattern looks at the topics that have come and gone since, and is made anew
 // only if it wants them.
 func TestSubscriptionFollowsTheCatalogue(t *testing.T) {
-	k := inMemory(t, Options{})
+	k := inMemory(t)
 	for i := range 100 {
 		k.create(fmt.Sprintf("t%02d", i), 1)
 	}
@@ -239,12 +152,5 @@ func TestSubscriptionFollowsTheCatalogue(t *testing.T) {
 	}
 	if len(before) != 101 || before[0] != "named" {
 		t.Error("what was told before has changed")
-	}
-}
-
-func (k *kit) drop(topic string) {
-	k.t.Helper()
-	if err := k.Topics().Delete(k.ctx, topic); err != nil {
-		k.t.Fatal(err)
 	}
 }

@@ -2,12 +2,10 @@ package samsa
 
 import (
 	"context"
-	"fmt"
 	"testing"
 )
 
-// kit is a broker under test and the steps that most tests are made of. What goes wrong
-// in a step ends the test.
+// kit is a broker under test and the steps that tests are made of. What goes wrong in a step ends the test.
 type kit struct {
 	*Broker
 	t   *testing.T
@@ -15,29 +13,18 @@ type kit struct {
 }
 
 // inMemory opens a broker in memory that is closed with the test.
-func inMemory(t *testing.T, opts Options) *kit {
+func inMemory(t *testing.T) *kit {
 	t.Helper()
-	opts.InMemory = true
-	return open(t, "", opts)
-}
-
-// open opens a broker that is closed with the test, if not before.
-func open(t *testing.T, dir string, opts Options) *kit {
-	t.Helper()
-	b, err := Open(dir, opts)
+	b, err := Open("", Options{InMemory: true, AutoCreateTopics: true, Produce: ProducerOptions{Partitioner: ManualPartition()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &kit{Broker: b, t: t, ctx: context.Background()}
-	t.Cleanup(k.close)
-	return k
-}
-
-func (k *kit) close() {
-	k.t.Helper()
-	if err := k.Close(); err != nil {
-		k.t.Error(err)
-	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &kit{Broker: b, t: t, ctx: context.Background()}
 }
 
 func (k *kit) create(topic string, partitions int) {
@@ -47,46 +34,21 @@ func (k *kit) create(topic string, partitions int) {
 	}
 }
 
-// write produces each value to the topic, without a key, in one call.
-func (k *kit) write(topic string, values ...string) []Record {
+func (k *kit) drop(topic string) {
 	k.t.Helper()
-	records := make([]Record, len(values))
-	for i, v := range values {
-		records[i] = Record{Topic: topic, Value: []byte(v)}
-	}
-	return k.produce(records...)
-}
-
-func (k *kit) produce(records ...Record) []Record {
-	k.t.Helper()
-	out, err := k.Produce(k.ctx, records...)
-	if err != nil {
+	if err := k.Topics().Delete(k.ctx, topic); err != nil {
 		k.t.Fatal(err)
 	}
-	return out
 }
 
 // put produces each value to that partition, a batch each.
 func (k *kit) put(topic string, partition int32, values ...string) {
 	k.t.Helper()
-	p := k.producer(ProducerOptions{Partitioner: ManualPartition()})
 	for _, v := range values {
-		if _, err := p.ProduceSync(k.ctx, Record{Topic: topic, Partition: partition, Value: []byte(v)}); err != nil {
+		if _, err := k.Produce(k.ctx, Record{Topic: topic, Partition: partition, Value: []byte(v)}); err != nil {
 			k.t.Fatal(err)
 		}
 	}
-	if err := p.Close(); err != nil {
-		k.t.Fatal(err)
-	}
-}
-
-func (k *kit) producer(opts ProducerOptions) *Producer {
-	k.t.Helper()
-	p, err := k.NewProducer(opts)
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	return p
 }
 
 func (k *kit) consumer(opts ConsumerOptions) *Consumer {
@@ -114,21 +76,4 @@ func (k *kit) read(c *Consumer, n int) []Record {
 		k.t.Fatalf("%d records came, want %d", len(records), n)
 	}
 	return records
-}
-
-// texts renders records as topic/partition@offset=value.
-func texts(records []Record) []string {
-	s := make([]string, len(records))
-	for i, r := range records {
-		s[i] = fmt.Sprintf("%s/%d@%d=%s", r.Topic, r.Partition, r.Offset, r.Value)
-	}
-	return s
-}
-
-func values(records []Record) []string {
-	s := make([]string, len(records))
-	for i, r := range records {
-		s[i] = string(r.Value)
-	}
-	return s
 }

@@ -1,0 +1,350 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/store"
+)
+
+// faulty is a store in memory that fails as one on a disk does.
+type faulty struct {
+	store.Store
+	reads, writes, room atomic.Bool // what fails
+}
+
+var (
+	errDisk  = errors.New("input/output error")
+	errRead  = fmt.Errorf("store /data: read value: %w: %w", store.ErrIO, errDisk)
+	errWrite = fmt.Errorf("store /data: commit: %w: %w", store.ErrFailed, errDisk)
+	errFull  = fmt.Errorf("store /data: %w: 3 bytes free", store.ErrDiskFull)
+)
+
+func (f *faulty) Commit(b *store.Batch) error {
+	if f.writes.Load() {
+		return errWrite
+	}
+	return f.Store.Commit(b)
+}
+
+func (f *faulty) Sync() error {
+	if f.writes.Load() {
+		return errWrite
+	}
+	return f.Store.Sync()
+}
+
+func (f *faulty) Room(n int, essential bool) error {
+	if f.room.Load() {
+		return errFull
+	}
+	return f.Store.Room(n, essential)
+}
+
+func (f *faulty) Get(key []byte) ([]byte, error) {
+	if f.reads.Load() {
+		return nil, errRead
+	}
+	return f.Store.Get(key)
+}
+
+func (f *faulty) Scan(r store.Range, fn func(store.Entry) (bool, error)) error {
+	if f.reads.Load() {
+		return errRead
+	}
+	return f.Store.Scan(r, fn)
+}
+
+func (f *faulty) Size() (int64, error) {
+	if f.reads.Load() {
+		return 0, errRead
+	}
+	return f.Store.Size()
+}
+
+func (f *faulty) Snapshot() (store.Snapshot, error) {
+	if f.reads.Load() {
+		return nil, errRead
+	}
+	return f.Store.Snapshot()
+}
+
+func (f *faulty) Close() error {
+	if err := f.Store.Close(); err != nil || !f.writes.Load() {
+		return err
+	}
+	return errWrite
+}
+
+// world is a broker and its clients, and what the calls are about.
+type world struct {
+	b     *samsa.Broker
+	st    *faulty
+	p     *samsa.Producer // with an id
+	c     *samsa.Consumer // of the topic
+	g     *samsa.Consumer // of the group
+	topic string
+	group string
+	key   string
+	tp    samsa.TopicPartition
+	own   samsa.TopicConfig
+}
+
+// newWorld has the topic a with two records, the group g with an offset in it, and the key k. What is
+// damaged is by the time it is opened.
+func newWorld(t *testing.T, damaged map[string]string) *world {
+	t.Helper()
+	ctx := context.Background()
+	first := store.OpenMemory()
+	b, err := samsa.InsideOpen(first, samsa.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp := samsa.TopicPartition{Topic: "a"}
+	mustCreate(t, b, "a", 1)
+	p, err := b.NewProducer(samsa.ProducerOptions{ID: "named"})
+	if err == nil {
+		_, err = p.ProduceSync(ctx, samsa.Record{Topic: "a", Value: []byte("1")}, samsa.Record{Topic: "a", Value: []byte("2")})
+	}
+	if err == nil {
+		err = b.Groups().Reset(ctx, "g", samsa.To(samsa.Earliest), tp)
+	}
+	if err == nil {
+		err = b.Update(ctx, func(tx *samsa.Tx) error { return tx.Set([]byte("k"), []byte("v")) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fork, err := first.(store.Forker).Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, b)
+	w := &world{st: &faulty{Store: fork}, topic: "a", group: "g", key: "k", tp: tp}
+	var batch store.Batch
+	for key, value := range damaged {
+		batch.Set([]byte(key), []byte(value))
+	}
+	err = fork.Commit(&batch)
+	if err == nil {
+		w.b, err = samsa.InsideOpen(w.st, samsa.Options{Groups: samsa.GroupOptions{InitialRebalanceDelay: -1}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// clients opens them; errors are for the table.
+func (w *world) clients(t *testing.T, what string) {
+	t.Helper()
+	var err error
+	if w.p, err = w.b.NewProducer(samsa.ProducerOptions{ID: "named"}); err != nil {
+		checkError(t, what+": new producer", err)
+	}
+	if w.c, err = w.b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"a"}, OutOfRange: samsa.ResetError}); err != nil {
+		checkError(t, what+": new consumer", err)
+	}
+	if w.g, err = w.b.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{"a"}, Member: samsa.MemberOptions{ManualCommit: true}}); err != nil {
+		checkError(t, what+": new group consumer", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if _, err := w.g.Poll(ctx); err != nil {
+		checkError(t, what+": first poll", err)
+	}
+}
+
+// step is one call; those behind the others end things.
+type step struct {
+	name string
+	call call
+}
+
+func noCtx(f func() error) call { return func(context.Context) error { return f() } }
+
+func lastOf[T any](all iter.Seq2[T, error]) (last error) {
+	for _, err := range all {
+		if last = err; err != nil {
+			break
+		}
+	}
+	return last
+}
+
+// steps are all methods that return an error, at least once.
+func (w *world) steps() []step {
+	var steps []step
+	if w.p != nil {
+		steps = w.producerSteps()
+	}
+	steps = append(steps, w.brokerSteps()...)
+	steps = append(steps, w.adminSteps()...)
+	steps = append(steps, w.txSteps()...)
+	for name, c := range map[string]*samsa.Consumer{"": w.c, " of a group": w.g} {
+		if c != nil {
+			steps = append(steps, w.consumerSteps(name, c)...)
+		}
+	}
+	topics, groups := w.b.Topics(), w.b.Groups()
+	return append(steps,
+		step{"Topics.DeleteRecords", func(ctx context.Context) error {
+			return topics.DeleteRecords(ctx, w.topic, map[int32]int64{w.tp.Partition: -1})
+		}},
+		step{"Groups.DeleteOffsets", func(ctx context.Context) error { return groups.DeleteOffsets(ctx, w.group, w.tp) }},
+		step{"Groups.Delete", func(ctx context.Context) error { return groups.Delete(ctx, w.group) }},
+		step{"Topics.Delete", func(ctx context.Context) error { return topics.Delete(ctx, w.topic) }},
+		step{"Broker.Close", noCtx(w.b.Close)},
+		step{"Broker.Shutdown", w.b.Shutdown},
+	)
+}
+
+func (w *world) record() samsa.Record { return samsa.Record{Topic: w.topic, Value: []byte("x")} }
+
+func (w *world) brokerSteps() []step {
+	b := w.b
+	return []step{
+		{"Broker.Produce", func(ctx context.Context) error { _, err := b.Produce(ctx, w.record()); return err }},
+		{"Broker.Sync", b.Sync},
+		{"Broker.Stats", noCtx(func() error { _, err := b.Stats(); return err })},
+		{"Broker.RetentionStats", func(ctx context.Context) error { _, err := b.RetentionStats(ctx); return err }},
+		{"Broker.Compact", func(ctx context.Context) error { _, err := b.Compact(ctx); return err }},
+		{"Broker.ListOffsets", func(ctx context.Context) error {
+			_, err := b.ListOffsets(ctx, w.topic, samsa.AtTime(time.Unix(1, 0)))
+			return err
+		}},
+		{"Broker.Snapshot", func(ctx context.Context) error { return b.Snapshot(ctx, io.Discard) }},
+		{"Broker.View", func(ctx context.Context) error {
+			return b.View(ctx, func(tx *samsa.ReadTx) error { _, err := tx.Get([]byte(w.key)); return err })
+		}},
+		{"Broker.Update", func(ctx context.Context) error {
+			return b.Update(ctx, func(tx *samsa.Tx) error { return tx.Set([]byte("other"), nil) })
+		}},
+		{"Broker.NewProducer", noCtx(func() error {
+			p, err := b.NewProducer(samsa.ProducerOptions{ID: "another"})
+			if err == nil {
+				err = p.Close()
+			}
+			return err
+		})},
+		{"Broker.NewConsumer", noCtx(func() error {
+			c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{w.topic}})
+			if err == nil {
+				err = c.Close()
+			}
+			return err
+		})},
+	}
+}
+
+func (w *world) adminSteps() []step {
+	topics, groups := w.b.Topics(), w.b.Groups()
+	return []step{
+		{"Topics.List", func(ctx context.Context) error { _, err := topics.List(ctx); return err }},
+		{"Topics.Describe", func(ctx context.Context) error { _, err := topics.Describe(ctx, w.topic); return err }},
+		{"Topics.Create", func(ctx context.Context) error { return topics.Create(ctx, "new", w.own) }},
+		{"Topics.Create again", func(ctx context.Context) error { return topics.Create(ctx, "a", w.own) }},
+		{"Topics.AddPartitions", func(ctx context.Context) error { return topics.AddPartitions(ctx, w.topic, 3) }},
+		{"Topics.AddPartitions fewer", func(ctx context.Context) error { return topics.AddPartitions(ctx, w.topic, 0) }},
+		{"Topics.Alter", func(ctx context.Context) error {
+			return topics.Alter(ctx, w.topic, func(c *samsa.TopicConfig) error { c.RetentionBytes = 1 << 30; return nil })
+		}},
+		{"Topics.Alter badly", func(ctx context.Context) error {
+			return topics.Alter(ctx, w.topic, func(c *samsa.TopicConfig) error { return c.SetConfig("retention.ms", "x") })
+		}},
+		{"Groups.List", func(ctx context.Context) error { _, err := groups.List(ctx); return err }},
+		{"Groups.Describe", func(ctx context.Context) error { _, err := groups.Describe(ctx, w.group); return err }},
+		{"Groups.Committed", func(ctx context.Context) error { _, err := groups.Committed(ctx, w.group, w.tp); return err }},
+		{"Groups.Reset", func(ctx context.Context) error { return groups.Reset(ctx, w.group, samsa.Shift(1), w.tp) }},
+	}
+}
+
+// txSteps do one thing in a transaction each.
+func (w *world) txSteps() []step {
+	view := func(name string, fn func(tx *samsa.ReadTx) error) step {
+		return step{"ReadTx." + name, func(ctx context.Context) error { return w.b.View(ctx, fn) }}
+	}
+	update := func(name string, fn func(tx *samsa.Tx) error) step {
+		return step{"Tx." + name, func(ctx context.Context) error { return w.b.Update(ctx, fn) }}
+	}
+	offsets := map[samsa.TopicPartition]samsa.CommittedOffset{w.tp: {Offset: 1}}
+	steps := []step{
+		view("Get", func(tx *samsa.ReadTx) error { _, err := tx.Get([]byte(w.key)); return err }),
+		view("Scan", func(tx *samsa.ReadTx) error { return lastOf(tx.Scan(nil)) }),
+		view("Committed", func(tx *samsa.ReadTx) error { _, err := tx.Committed(w.group, w.tp); return err }),
+		update("Get", func(tx *samsa.Tx) error { _, err := tx.Get([]byte(w.key)); return err }),
+		update("Scan", func(tx *samsa.Tx) error { return lastOf(tx.Scan(nil)) }),
+		update("Committed", func(tx *samsa.Tx) error { _, err := tx.Committed(w.group); return err }),
+		update("Set", func(tx *samsa.Tx) error { return tx.Set([]byte("s"), nil) }),
+		update("Set nothing", func(tx *samsa.Tx) error { return tx.Set(nil, nil) }),
+		update("Set much", func(tx *samsa.Tx) error { return tx.Set([]byte("s"), make([]byte, 33<<20)) }),
+		update("Delete", func(tx *samsa.Tx) error { return tx.Delete([]byte("s")) }),
+		update("Produce", func(tx *samsa.Tx) error { return tx.Produce(w.record()) }),
+		{"Tx.Get over", func(ctx context.Context) error {
+			var kept *samsa.Tx
+			err := w.b.Update(ctx, func(tx *samsa.Tx) error { kept = tx; return nil })
+			if err == nil {
+				_, err = kept.Get([]byte(w.key))
+			}
+			return err
+		}},
+	}
+	if w.g != nil {
+		steps = append(steps,
+			update("CommitOffsets", func(tx *samsa.Tx) error { return tx.CommitOffsets(w.g, offsets) }),
+			update("CommitRecords", func(tx *samsa.Tx) error { return tx.CommitRecords(w.g, w.record()) }))
+	}
+	return steps
+}
+
+func (w *world) producerSteps() []step {
+	p := w.p
+	return []step{
+		{"Producer.ProduceSync", func(ctx context.Context) error { _, err := p.ProduceSync(ctx, w.record()); return err }},
+		{"Producer.ProduceSync large", func(ctx context.Context) error {
+			_, err := p.ProduceSync(ctx, samsa.Record{Topic: w.topic, Value: bytes.Repeat([]byte{1}, 2<<20)})
+			return err
+		}},
+		{"Producer.Flush", p.Flush},
+		{"Producer.Stored", noCtx(func() error { _, err := p.Stored(w.tp); return err })},
+		{"Producer.Close", noCtx(p.Close)},
+		{"Producer.ProduceSync closed", func(ctx context.Context) error { _, err := p.ProduceSync(ctx, w.record()); return err }},
+	}
+}
+
+func (w *world) consumerSteps(of string, c *samsa.Consumer) []step {
+	steps := []step{
+		{"Consumer.Poll", func(ctx context.Context) error { _, err := c.Poll(ctx); return err }},
+		{"Consumer.Records", func(ctx context.Context) error { return lastOf(c.Records(ctx)) }},
+		{"Consumer.Position", noCtx(func() error { _, err := c.Position(w.tp); return err })},
+		{"Consumer.Lag", noCtx(func() error { _, err := c.Lag(w.tp); return err })},
+		{"Consumer.SeekTo", noCtx(func() error { return c.SeekTo(samsa.Latest, w.tp) })},
+		{"Consumer.SeekTime", noCtx(func() error { return c.SeekTime(time.Unix(1, 0), w.tp) })},
+		{"Consumer.Seek", noCtx(func() error { return c.Seek(w.tp, 99) })},
+		{"Consumer.Poll elsewhere", func(ctx context.Context) error { _, err := c.Poll(ctx); return err }},
+		{"Consumer.Pause", noCtx(func() error { return c.Pause(w.tp) })},
+		{"Consumer.Resume", noCtx(func() error { return c.Resume(w.tp) })},
+		{"Consumer.Commit", c.Commit},
+		{"Consumer.CommitRecords", func(ctx context.Context) error { return c.CommitRecords(ctx, w.record()) }},
+		{"Consumer.CommitOffsets", func(ctx context.Context) error {
+			return c.CommitOffsets(ctx, map[samsa.TopicPartition]samsa.CommittedOffset{w.tp: {Offset: 1, Metadata: strings.Repeat("m", 5000)}})
+		}},
+		{"Consumer.Committed", func(ctx context.Context) error { _, err := c.Committed(ctx, w.tp); return err }},
+		{"Consumer.Close", noCtx(c.Close)},
+		{"Consumer.Poll closed", func(ctx context.Context) error { _, err := c.Poll(ctx); return err }},
+	}
+	for i := range steps {
+		steps[i].name += of
+	}
+	return steps
+}

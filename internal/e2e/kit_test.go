@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
+)
+
+// kit is a broker under test and the steps that most tests are made of. What goes wrong
+// in a step ends the test.
+type kit struct {
+	*samsa.Broker
+	t   *testing.T
+	ctx context.Context
+}
+
+// inMemory opens a broker in memory that is closed with the test.
+func inMemory(t *testing.T, opts samsa.Options) *kit {
+	t.Helper()
+	opts.InMemory = true
+	return open(t, "", opts)
+}
+
+// open opens a broker that is closed with the test, if not before.
+func open(t *testing.T, dir string, opts samsa.Options) *kit {
+	t.Helper()
+	b, err := samsa.Open(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &kit{Broker: b, t: t, ctx: context.Background()}
+	t.Cleanup(k.close)
+	return k
+}
+
+// inside returns the parts of the broker.
+func (k *kit) inside() inside.Broker { return samsa.Inside(k.Broker) }
+
+func (k *kit) close() {
+	k.t.Helper()
+	if err := k.Close(); err != nil {
+		k.t.Error(err)
+	}
+}
+
+func (k *kit) create(topic string, partitions int) {
+	k.t.Helper()
+	if err := k.Topics().Create(k.ctx, topic, samsa.TopicConfig{Partitions: partitions}); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// write produces each value to the topic, without a key, in one call.
+func (k *kit) write(topic string, values ...string) []samsa.Record {
+	k.t.Helper()
+	records := make([]samsa.Record, len(values))
+	for i, v := range values {
+		records[i] = samsa.Record{Topic: topic, Value: []byte(v)}
+	}
+	return k.produce(records...)
+}
+
+func (k *kit) produce(records ...samsa.Record) []samsa.Record {
+	k.t.Helper()
+	out, err := k.Produce(k.ctx, records...)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return out
+}
+
+// put produces each value to that partition, a batch each.
+func (k *kit) put(topic string, partition int32, values ...string) {
+	k.t.Helper()
+	p := k.producer(samsa.ProducerOptions{Partitioner: samsa.ManualPartition()})
+	for _, v := range values {
+		if _, err := p.ProduceSync(k.ctx, samsa.Record{Topic: topic, Partition: partition, Value: []byte(v)}); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	if err := p.Close(); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+func (k *kit) producer(opts samsa.ProducerOptions) *samsa.Producer {
+	k.t.Helper()
+	p, err := k.NewProducer(opts)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return p
+}
+
+func (k *kit) consumer(opts samsa.ConsumerOptions) *samsa.Consumer {
+	k.t.Helper()
+	c, err := k.NewConsumer(opts)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// read polls until n records came.
+func (k *kit) read(c *samsa.Consumer, n int) []samsa.Record {
+	k.t.Helper()
+	var records []samsa.Record
+	for len(records) < n {
+		more, err := c.Poll(k.ctx)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		records = append(records, more...)
+	}
+	if len(records) > n {
+		k.t.Fatalf("%d records came, want %d", len(records), n)
+	}
+	return records
+}
+
+// texts renders records as topic/partition@offset=value.
+func texts(records []samsa.Record) []string {
+	s := make([]string, len(records))
+	for i, r := range records {
+		s[i] = fmt.Sprintf("%s/%d@%d=%s", r.Topic, r.Partition, r.Offset, r.Value)
+	}
+	return s
+}
+
+func values(records []samsa.Record) []string {
+	s := make([]string, len(records))
+	for i, r := range records {
+		s[i] = string(r.Value)
+	}
+	return s
+}

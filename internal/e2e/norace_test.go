@@ -1,0 +1,8 @@
+//go:build !race
+
+package e2e
+
+const (
+	raceDetector = false
+	rapidChecks  = "25"
+)

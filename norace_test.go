@@ -1,8 +1,0 @@
-//go:build !race
-
-package samsa_test
-
-const (
-	raceDetector = false
-	rapidChecks  = "25"
-)
