@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
@@ -137,4 +140,120 @@ func values(records []samsa.Record) []string {
 		s[i] = string(r.Value)
 	}
 	return s
+}
+
+// patience is a guard against tests that hang; nothing is measured against it.
+const patience = time.Minute
+
+// patient returns a context that ends with the test, or when it hangs.
+func patient(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// mustOpen opens a broker that the end of the test closes, if nobody has done so.
+func mustOpen(t testing.TB, dir string, opts samsa.Options) *samsa.Broker {
+	t.Helper()
+	b, err := samsa.Open(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { mustClose(t, b) })
+	return b
+}
+
+func mustClose(t rapid.TB, c interface{ Close() error }) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+}
+
+func mustCreate(t testing.TB, b *samsa.Broker, name string, partitions int) {
+	t.Helper()
+	if err := b.Topics().Create(patient(t), name, samsa.TopicConfig{Partitions: partitions}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ends returns the high watermark of every partition there is.
+func ends(t testing.TB, b *samsa.Broker) map[samsa.TopicPartition]int64 {
+	t.Helper()
+	ctx := patient(t)
+	names, err := b.Topics().List(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[samsa.TopicPartition]int64)
+	for _, name := range names {
+		offsets, err := b.ListOffsets(ctx, name, samsa.Latest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range offsets {
+			all[samsa.TopicPartition{Topic: name, Partition: o.Partition}] = o.Offset
+		}
+	}
+	return all
+}
+
+// readRange reads every partition of to from its offset in from, or 0, up to that in
+// to. It gives fn the records, and the errors of Poll with an empty record.
+func readRange(t testing.TB, b *samsa.Broker, from, to map[samsa.TopicPartition]int64, fn func(samsa.Record, error)) {
+	t.Helper()
+	readRangeOf(t, b, samsa.ResetError, from, to, fn)
+}
+
+// readRangeOf is readRange that meets what has gone as reset says.
+func readRangeOf(t testing.TB, b *samsa.Broker, reset samsa.ResetPolicy, from, to map[samsa.TopicPartition]int64, fn func(samsa.Record, error)) {
+	t.Helper()
+	opts := samsa.ConsumerOptions{Partitions: make(map[string][]int32), OutOfRange: reset}
+	for tp, end := range to {
+		if from[tp] < end {
+			opts.Partitions[tp.Topic] = append(opts.Partitions[tp.Topic], tp.Partition)
+		}
+	}
+	if len(opts.Partitions) == 0 {
+		return
+	}
+	c, err := b.NewConsumer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, c)
+	for _, tp := range c.Assignment() {
+		if err := c.Seek(tp, from[tp]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx := patient(t)
+	for !reached(t, c, to) {
+		records, err := c.Poll(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("nothing to read, before the end: %v", err)
+		}
+		if err != nil {
+			fn(samsa.Record{}, err)
+		}
+		for _, r := range records {
+			if r.Offset < to[samsa.TopicPartition{Topic: r.Topic, Partition: r.Partition}] {
+				fn(r, nil)
+			}
+		}
+	}
+}
+
+func reached(t testing.TB, c *samsa.Consumer, to map[samsa.TopicPartition]int64) bool {
+	t.Helper()
+	for _, tp := range c.Assignment() {
+		at, err := c.Position(tp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at < to[tp] {
+			return false
+		}
+	}
+	return true
 }
