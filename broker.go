@@ -13,6 +13,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -35,6 +36,8 @@ type Broker struct {
 	groups    *group.Coordinator
 	producers *producers.Registry
 	sender    sender
+	backing   backing
+	admin     engine.Admin
 	compactor *sweep.Compactor
 	conflicts conflicts
 	resets    resetStats
@@ -132,6 +135,11 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		producers: registry,
 		closed:    make(chan struct{}),
 	}
+	b.backing = backing{
+		topics: &engine.LocalTopics{Catalogue: catalogue, Create: b.topic}, coordinator: engine.LocalGroups{Coordinator: groups},
+		offsets: engine.LocalGroups{Coordinator: groups}, logger: opts.Logger, clients: &b.clients, resets: &b.resets,
+	}
+	b.admin = engine.LocalGroups{Coordinator: groups}
 	b.sender.init(b)
 	b.conflicts.init()
 	b.compactor = sweep.Start(sweep.Targets{

@@ -10,7 +10,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/member"
-	"github.com/samsa-go/samsa/topic"
+	"github.com/samsa-go/samsa/internal/engine"
 )
 
 // CommittedOffset is where a group goes on in a partition.
@@ -113,7 +113,7 @@ func (c *Consumer) Committed(ctx context.Context, tps ...TopicPartition) (map[To
 	if c.member == nil {
 		return nil, fmt.Errorf("committed: %w", errNoGroup)
 	}
-	return c.b.Groups().Committed(ctx, c.opts.Group, tps...)
+	return c.broker.Groups().Committed(ctx, c.opts.Group, tps...)
 }
 
 // commit commits what collect returns as the member of the present generation. While a round
@@ -134,7 +134,7 @@ func (m *membership) commit(ctx context.Context, collect func() (map[TopicPartit
 		if len(req.Offsets) == 0 {
 			return ctx.Err()
 		}
-		err = m.c.b.groups.Commit(ctx, m.c.opts.Group, req)
+		err = m.c.b.offsets.Commit(ctx, m.c.opts.Group, req)
 		if err == nil {
 			m.c.saved(req.Offsets)
 			return nil
@@ -277,43 +277,49 @@ func (c *Consumer) saved(offsets map[TopicPartition]group.Offset) {
 
 // acquire begins to read tps, each at its committed offset, and returns those that are
 // not there any more.
-func (c *Consumer) acquire(tps []TopicPartition) (gone []TopicPartition) {
+func (c *Consumer) acquire(ctx context.Context, tps []TopicPartition) (gone []TopicPartition) {
 	if len(tps) == 0 {
 		return nil
 	}
-	committed, damaged, err := c.committedOf(tps)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	committed, damaged, err := c.committedOf(ctx, tps)
+	var tracks []*track
+	var errs []pollError
 	if err != nil {
-		c.errs = append(c.errs, pollError{err: err})
-		return tps
+		errs, gone, tps = []pollError{{err: err}}, tps, nil
 	}
 	for _, tp := range tps {
-		err := damaged[tp]
+		tr, err := (*track)(nil), damaged[tp]
 		if err == nil {
-			err = c.beginLocked(tp, committed)
+			tr, err = c.committedTrack(ctx, tp, committed)
 		}
 		if err == nil {
+			tracks = append(tracks, tr)
 			continue
 		}
 		gone = append(gone, tp)
 		if !errors.Is(err, ErrUnknownTopic) && !errors.Is(err, ErrUnknownPartition) {
-			c.errs = append(c.errs, pollError{err: fmt.Errorf("%s is not read: %w", tp, err)})
+			errs = append(errs, pollError{err: fmt.Errorf("%s is not read: %w", tp, err)})
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, tr := range tracks {
+		c.addLocked(tr)
+	}
+	c.errs = append(c.errs, errs...)
 	c.waiter.Wake()
 	return gone
 }
 
 // committedOf returns the committed offsets of tps, and of which they are damaged.
-func (c *Consumer) committedOf(tps []TopicPartition) (committed map[TopicPartition]group.Offset, damaged map[TopicPartition]error, err error) {
-	committed, err = c.b.groups.Fetch(c.opts.Group, tps...)
+func (c *Consumer) committedOf(ctx context.Context, tps []TopicPartition) (committed map[TopicPartition]group.Offset, damaged map[TopicPartition]error, err error) {
+	committed, err = c.b.offsets.Committed(ctx, c.opts.Group, tps...)
 	if !errors.Is(err, ErrCorruptValue) {
 		return committed, nil, err
 	}
 	committed, damaged = make(map[TopicPartition]group.Offset), make(map[TopicPartition]error)
 	for _, tp := range tps {
-		one, err := c.b.groups.Fetch(c.opts.Group, tp)
+		one, err := c.b.offsets.Committed(ctx, c.opts.Group, tp)
 		if err != nil {
 			damaged[tp] = err
 		}
@@ -322,35 +328,31 @@ func (c *Consumer) committedOf(tps []TopicPartition) (committed map[TopicPartiti
 	return committed, damaged, nil
 }
 
-// beginLocked tracks tp from its committed offset, or from where the options say.
-func (c *Consumer) beginLocked(tp TopicPartition, committed map[TopicPartition]group.Offset) error {
-	t, err := c.b.catalogue.Get(tp.Topic)
+// committedTrack returns a track of tp from its committed offset, or from where the options say.
+func (c *Consumer) committedTrack(ctx context.Context, tp TopicPartition, committed map[TopicPartition]group.Offset) (*track, error) {
+	t, err := c.b.topics.Get(tp.Topic)
 	if err != nil {
-		return err
-	}
-	p, err := t.Partition(tp.Partition)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	start := c.opts.Start
 	o, ok := committed[tp]
 	ok = ok && o.TopicID == t.ID()
-	unplaced := !ok && start.kind == startCommitted
+	unplaced := !ok && start == Committed
 	switch {
 	case ok:
 		start = AtOffset(o.Offset)
 	case unplaced, tp.Partition >= c.born[t.ID()]: // added since
 		start = Earliest
 	}
-	if err := c.track(t, p, start); err != nil {
-		return err
+	tr, err := c.newTrack(ctx, t, tp.Partition, start)
+	if err != nil {
+		return nil, err
 	}
-	tr := c.tracks[tp]
 	tr.unplaced = unplaced
 	if ok {
 		tr.saved = o.Offset
 	}
-	return nil
+	return tr, nil
 }
 
 // dead returns those of tps that are not read any more, or will not be: their topics were
@@ -371,7 +373,7 @@ func (c *Consumer) dead(tps []TopicPartition) (dead []TopicPartition) {
 func (c *Consumer) release(tps []TopicPartition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	told := make(map[*topic.Topic]bool)
+	told := make(map[engine.Topic]bool)
 	for _, tp := range tps {
 		tr := c.tracks[tp]
 		if tr == nil {

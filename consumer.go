@@ -10,9 +10,10 @@ import (
 	"slices"
 	"sync"
 
+	"go.uber.org/zap"
+
 	"github.com/samsa-go/samsa/internal/callback"
-	"github.com/samsa-go/samsa/partition"
-	"github.com/samsa-go/samsa/topic"
+	"github.com/samsa-go/samsa/internal/engine"
 )
 
 // Consumer reads partitions in the order of their offsets, all of them or, in a group, those
@@ -27,23 +28,24 @@ import (
 // when the loop over Records goes on. That is what auto-commit commits. A panic, a break, a
 // returned error and Close add nothing: what was in work then comes again.
 type Consumer struct {
-	b      *Broker
+	broker *Broker
+	b      *backing
 	opts   ConsumerOptions
 	client *callback.Client
 	wg     sync.WaitGroup
-	waiter *partition.Waiter // wakes the fetching goroutine
-	ready  *partition.Waiter // wakes Poll
-	ctx    context.Context   // ends when the consumer is closed
+	waiter *engine.Waiter  // wakes the fetching goroutine
+	ready  *engine.Waiter  // wakes Poll
+	ctx    context.Context // ends when the consumer is closed
 	cancel context.CancelFunc
 
-	member *membership       // nil without a group
-	born   map[TopicID]int32 // for a member: how many partitions there were when the consumer began
+	member *membership        // nil without a group
+	born   map[[16]byte]int32 // by topic id, for a member: how many partitions there were when the consumer began
 
 	calls calls // of the partitions
 
 	mu        sync.Mutex            // guards what follows and the tracks
-	whole     map[*topic.Topic]bool // all partitions of it, new ones too
-	changes   topic.Changes         // of the catalogue, from which on it is to be looked at
+	whole     map[engine.Topic]bool // all partitions of it, new ones too
+	changes   engine.Changes        // of the catalogue, from which on it is to be looked at
 	tracks    map[TopicPartition]*track
 	former    map[TopicPartition]int64 // see track.former; of partitions that the consumer had before
 	sorted    []*track                 // the tracks by topic and partition; nil until somebody asks
@@ -63,6 +65,16 @@ type Consumer struct {
 	closedCh  chan struct{}
 }
 
+// backing is what consumers need of the broker, or cluster, that they read.
+type backing struct {
+	topics      engine.Topics
+	coordinator engine.Coordinator
+	offsets     engine.Offsets
+	logger      *zap.Logger
+	clients     *callback.Clients // each consumer is one
+	resets      *resetStats
+}
+
 // NewConsumer returns a consumer, which joins its group, if it has one, with the first
 // Poll. It fails with ErrUnknownTopic, ErrUnknownPartition, or ErrInvalidOption naming all
 // that is wrong.
@@ -71,20 +83,24 @@ func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 		return nil, fmt.Errorf("new consumer: %w", err)
 	}
 	c := &Consumer{
-		b:        b,
+		broker:   b,
+		b:        &b.backing,
 		opts:     opts.withDefaults(),
-		waiter:   partition.NewWaiter(),
-		ready:    partition.NewWaiter(),
-		whole:    make(map[*topic.Topic]bool),
+		waiter:   engine.NewWaiter(),
+		ready:    engine.NewWaiter(),
+		whole:    make(map[engine.Topic]bool),
 		tracks:   make(map[TopicPartition]*track),
 		former:   make(map[TopicPartition]int64),
 		closedCh: make(chan struct{}),
 	}
 	c.client = &callback.Client{Name: "a consumer", Shut: c.shut}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	err := c.prepare()
+	err := b.check(context.Background())
 	if err == nil {
-		err = b.clients.Add(c.client)
+		err = c.prepare(context.Background())
+	}
+	if err == nil {
+		err = c.b.clients.Add(c.client)
 	}
 	if err == nil && c.member != nil {
 		err = c.member.start()
@@ -92,7 +108,7 @@ func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 	if err != nil {
 		c.cancel()
 		c.unwatch()
-		b.clients.Remove(c.client)
+		c.b.clients.Remove(c.client)
 		return nil, fmt.Errorf("new consumer: %w", err)
 	}
 	c.wg.Go(c.fetch)
@@ -100,93 +116,76 @@ func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 }
 
 // prepare sets up what is read, or what is subscribed to.
-func (c *Consumer) prepare() error {
-	if err := c.b.check(context.Background()); err != nil {
-		return err
-	}
+func (c *Consumer) prepare(ctx context.Context) error {
 	if c.opts.Group == "" {
-		return c.assign()
+		return c.assign(ctx)
 	}
 	var errs []error
 	for _, name := range c.opts.Topics {
-		_, err := c.b.topic(context.Background(), name)
+		_, err := c.b.topics.Find(ctx, name, true)
 		errs = append(errs, err)
 	}
 	c.member = newMembership(c)
 	c.client = &callback.Client{Name: "a consumer of group " + c.opts.Group, Shut: c.shut, CallsOn: c.member.callsOn, Die: c.member.die}
-	c.born = make(map[TopicID]int32)
+	c.born = make(map[[16]byte]int32)
 	for _, name := range c.member.wants.names() {
-		if t, err := c.b.catalogue.Get(name); err == nil {
-			c.born[t.ID()] = int32(len(t.Partitions()))
+		if t, err := c.b.topics.Get(name); err == nil {
+			c.born[t.ID()] = t.Partitions()
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // assign sets up the tracks that the options name, each at its start.
-func (c *Consumer) assign() error {
-	ctx := context.Background()
+func (c *Consumer) assign(ctx context.Context) error {
 	var errs []error
 	for _, name := range c.opts.Topics {
-		t, err := c.b.topic(ctx, name)
+		t, err := c.b.topics.Find(ctx, name, true)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		c.whole[t] = true
 	}
-	c.changes = c.b.catalogue.Changes()
+	c.changes = c.b.topics.Changes()
 	if c.opts.TopicPattern != nil {
-		for _, t := range c.b.catalogue.List() {
+		for _, t := range c.b.topics.List() {
 			if c.matches(t) {
 				c.whole[t] = true
 			}
 		}
 	}
 	for t := range c.whole {
-		for _, p := range t.Partitions() {
-			errs = append(errs, c.track(t, p, c.opts.Start))
+		for i := range t.Partitions() {
+			errs = append(errs, c.begin(ctx, t, i, c.opts.Start))
 		}
 	}
 	for name, indexes := range c.opts.Partitions {
-		t, err := c.b.topic(ctx, name)
+		t, err := c.b.topics.Find(ctx, name, true)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		for _, i := range indexes {
-			p, err := t.Partition(i)
-			if err == nil {
-				err = c.track(t, p, c.opts.Start)
-			}
-			errs = append(errs, err)
+			errs = append(errs, c.begin(ctx, t, i, c.opts.Start))
 		}
 	}
 	for _, tr := range c.sortedLocked() {
 		c.hungry.push(&tr.fetching) // in this order
 	}
-	c.b.catalogue.Watch(c.waiter)
+	c.b.topics.Watch(c.waiter)
 	return errors.Join(errs...)
 }
 
-// track adds p, of t, to what is read, from start on.
-func (c *Consumer) track(t *topic.Topic, p *partition.Partition, start Start) error {
-	tp := p.TopicPartition()
-	if c.tracks[tp] != nil {
-		return nil
-	}
-	tr := &track{c: c, tp: tp, topic: t, partition: p, former: c.former[tp], saved: -1}
-	p.Watch(tr) // before the end is looked at
-	offset, err := start.resolve(p)
+// begin begins to read a partition of t, from start on.
+func (c *Consumer) begin(ctx context.Context, t engine.Topic, i int32, start Start) error {
+	tr, err := c.newTrack(ctx, t, i, start)
 	if err != nil {
-		p.Unwatch(tr)
 		return err
 	}
-	tr.position, tr.next, tr.base, tr.top, tr.done = offset, offset, offset, offset, offset
-	tr.fetching.track, tr.filled.track = tr, tr
-	tr.hungry()
-	c.tracks[tp] = tr
-	c.sorted = nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.addLocked(tr)
 	return nil
 }
 
@@ -487,7 +486,7 @@ func (c *Consumer) shut() {
 }
 
 func (c *Consumer) unwatch() {
-	c.b.catalogue.Unwatch(c.waiter)
+	c.b.topics.Unwatch(c.waiter)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, tr := range c.tracks {

@@ -7,59 +7,36 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/option"
 )
 
 // Start is where a consumer begins to read: Earliest, Latest, AtOffset or AtTime.
-type Start struct {
-	kind   startKind
-	offset int64
-	time   time.Time
-}
-
-type startKind int8
-
-const (
-	startEarliest startKind = iota
-	startLatest
-	startOffset
-	startTime
-	startCommitted
-)
+type Start struct{ at engine.Start }
 
 // The two ends of a log. They are not to be changed.
 var (
 	// Earliest is the first record that is still there: the zero Start.
 	Earliest = Start{}
 	// Latest is behind the last record.
-	Latest = Start{kind: startLatest}
+	Latest = Start{engine.Start{Kind: engine.Latest}}
 	// Committed is for consumers of a group that must not begin anywhere but at the
 	// group's committed offset: without one Poll returns ErrNoOffset until a Seek.
-	Committed = Start{kind: startCommitted}
+	Committed = Start{engine.Start{Kind: engine.Committed}}
 )
 
 // AtOffset starts at that offset of every partition.
-func AtOffset(offset int64) Start { return Start{kind: startOffset, offset: offset} }
+func AtOffset(offset int64) Start {
+	return Start{engine.Start{Kind: engine.AtOffset, Offset: offset}}
+}
 
 // AtTime starts at the first record whose timestamp is t or later, or behind the last
 // record where there is none. Like the timestamps of the log t counts in whole milliseconds,
 // the rest is dropped: a record that was produced with the timestamp t is found.
-func AtTime(t time.Time) Start { return Start{kind: startTime, time: t} }
+func AtTime(t time.Time) Start { return Start{engine.Start{Kind: engine.AtTime, Time: t}} }
 
 // String returns the start in words.
-func (s Start) String() string {
-	switch s.kind {
-	case startLatest:
-		return "latest"
-	case startOffset:
-		return fmt.Sprintf("offset %d", s.offset)
-	case startTime:
-		return "time " + s.time.Format(time.RFC3339Nano)
-	case startCommitted:
-		return "committed"
-	}
-	return "earliest"
-}
+func (s Start) String() string { return s.at.String() }
 
 // ResetPolicy says what happens to a consumer that stands where no records can be: before
 // the log start offset because they were removed, or behind the log end.
@@ -127,7 +104,7 @@ func (o ConsumerOptions) validate(rules group.Rules) error {
 	w.Check(len(o.Topics) > 0 || len(o.Partitions) > 0 || o.TopicPattern != nil,
 		"ConsumerOptions.Topics", "empty", "a topic, or ConsumerOptions.TopicPattern or Partitions")
 	w.Check(o.Group == "" || len(o.Partitions) == 0, "ConsumerOptions.Partitions", o.Partitions, "none with ConsumerOptions.Group, which assigns them")
-	w.Check(o.Group != "" || o.Start.kind != startCommitted, "ConsumerOptions.Start", o.Start, "another one without ConsumerOptions.Group")
+	w.Check(o.Group != "" || o.Start != Committed, "ConsumerOptions.Start", o.Start, "another one without ConsumerOptions.Group")
 	if o.Group != "" {
 		w.Check(group.CheckName(o.Group) == nil, "ConsumerOptions.Group", fmt.Sprintf("%.20q... of %d bytes", o.Group, len(o.Group)), "at most 512 bytes")
 	}
@@ -139,7 +116,7 @@ func (o ConsumerOptions) validate(rules group.Rules) error {
 	for name, ps := range o.Partitions {
 		w.Check(len(ps) > 0, fmt.Sprintf("ConsumerOptions.Partitions[%q]", name), "empty", "at least one partition")
 	}
-	w.Check(o.Start.kind != startOffset || o.Start.offset >= 0, "ConsumerOptions.Start", o.Start, "an offset of 0 or more")
+	w.Check(o.Start.at.Kind != engine.AtOffset || o.Start.at.Offset >= 0, "ConsumerOptions.Start", o.Start, "an offset of 0 or more")
 	w.Check(o.OutOfRange >= ResetEarliest && o.OutOfRange <= ResetError, "ConsumerOptions.OutOfRange", o.OutOfRange, "one of the Reset constants")
 	w.Check(o.MaxPollRecords >= 0, "ConsumerOptions.MaxPollRecords", o.MaxPollRecords, "0 or more")
 	w.Check(o.MaxPollBytes >= 0, "ConsumerOptions.MaxPollBytes", o.MaxPollBytes, "0 or more")

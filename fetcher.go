@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/samsa-go/samsa/group/member"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/topic"
 )
 
 const (
@@ -177,8 +177,8 @@ func (c *Consumer) troubleLocked(tr *track, err error) {
 
 // dropLocked stops reading the topic of tr, which was deleted.
 func (c *Consumer) dropLocked(tr *track, err error) {
-	for _, p := range tr.topic.Partitions() {
-		if other := c.tracks[p.TopicPartition()]; other != nil && other.topic == tr.topic {
+	for i := range tr.topic.Partitions() {
+		if other := c.tracks[TopicPartition{Topic: tr.tp.Topic, Partition: i}]; other != nil && other.topic == tr.topic {
 			c.removeLocked(other)
 		}
 	}
@@ -187,7 +187,7 @@ func (c *Consumer) dropLocked(tr *track, err error) {
 		c.member.tell((*member.Member).Forget)
 	}
 	delete(c.whole, tr.topic)
-	if again, err := c.b.catalogue.Get(tr.tp.Topic); err == nil && c.whole[again] {
+	if again, err := c.b.topics.Get(tr.tp.Topic); err == nil && c.whole[again] {
 		c.wholeLocked(again) // it had to wait
 	}
 	if len(c.tracks) == 0 && c.member == nil && c.opts.TopicPattern == nil {
@@ -226,15 +226,20 @@ func (c *Consumer) refreshLocked() {
 }
 
 // wholeLocked begins to read the partitions of t that are not read yet.
-func (c *Consumer) wholeLocked(t *topic.Topic) {
-	for _, p := range t.Partitions() {
-		if err := c.track(t, p, Earliest); err != nil {
+func (c *Consumer) wholeLocked(t engine.Topic) {
+	for i := range t.Partitions() {
+		if c.tracks[TopicPartition{Topic: t.Name(), Partition: i}] != nil {
+			continue
+		}
+		tr, err := c.newTrack(c.ctx, t, i, Earliest)
+		if err != nil {
 			break // it has ended meanwhile; the others of the topic tell
 		}
+		c.addLocked(tr)
 	}
 }
 
 // matches reports whether the topic matches the pattern, if there is one.
-func (c *Consumer) matches(t *topic.Topic) bool {
+func (c *Consumer) matches(t engine.Topic) bool {
 	return c.opts.TopicPattern != nil && c.opts.TopicPattern.MatchString(t.Name())
 }

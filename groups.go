@@ -11,7 +11,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/member"
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/internal/engine"
 )
 
 // Groups administers the consumer groups of a broker.
@@ -66,7 +66,10 @@ func (g Groups) List(ctx context.Context) ([]string, error) {
 	if err := g.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("list groups: %w", err)
 	}
-	listed := g.b.groups.List()
+	listed, err := g.b.admin.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list groups: %w", err)
+	}
 	names := make([]string, len(listed))
 	for i, l := range listed {
 		names[i] = l.Name
@@ -80,11 +83,11 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 	if err := g.b.check(ctx); err != nil {
 		return GroupInfo{}, fmt.Errorf("describe group %s: %w", name, err)
 	}
-	d, err := g.b.groups.Describe(name)
+	d, err := g.b.admin.Describe(ctx, name)
 	if err != nil {
 		return GroupInfo{}, err
 	}
-	committed, err := g.b.groups.Fetch(name)
+	committed, err := g.b.backing.offsets.Committed(ctx, name)
 	if err != nil {
 		return GroupInfo{}, err
 	}
@@ -103,14 +106,14 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 		}
 		info.Members = append(info.Members, mi)
 	}
-	if info.Partitions, err = g.partitions(committed, owner); err != nil {
+	if info.Partitions, err = g.partitions(ctx, committed, owner); err != nil {
 		return GroupInfo{}, fmt.Errorf("describe group %s: %w", name, err)
 	}
 	return info, nil
 }
 
 // partitions joins what is committed and what is assigned.
-func (g Groups) partitions(committed map[TopicPartition]group.Offset, owner map[TopicPartition]string) ([]GroupPartition, error) {
+func (g Groups) partitions(ctx context.Context, committed map[TopicPartition]group.Offset, owner map[TopicPartition]string) ([]GroupPartition, error) {
 	tps := make(map[string][]int32)
 	for tp := range committed {
 		tps[tp.Topic] = append(tps[tp.Topic], tp.Partition)
@@ -122,7 +125,7 @@ func (g Groups) partitions(committed map[TopicPartition]group.Offset, owner map[
 	}
 	var all []GroupPartition
 	for _, tp := range member.Partitions(tps) {
-		p, err := g.partition(tp)
+		p, err := g.partition(ctx, tp)
 		if errors.Is(err, ErrUnknownTopic) || errors.Is(err, ErrUnknownPartition) {
 			continue // deleted meanwhile
 		}
@@ -141,8 +144,8 @@ func (g Groups) partitions(committed map[TopicPartition]group.Offset, owner map[
 	return all, nil
 }
 
-func (g Groups) partition(tp TopicPartition) (*partition.Partition, error) {
-	t, err := g.b.catalogue.Get(tp.Topic)
+func (g Groups) partition(ctx context.Context, tp TopicPartition) (engine.Partition, error) {
+	t, err := g.b.backing.topics.Find(ctx, tp.Topic, false)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +159,7 @@ func (g Groups) Committed(ctx context.Context, name string, tps ...TopicPartitio
 	if err := g.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("committed offsets of group %s: %w", name, err)
 	}
-	found, err := g.b.groups.Fetch(name, tps...)
+	found, err := g.b.backing.offsets.Committed(ctx, name, tps...)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +172,7 @@ func (g Groups) Delete(ctx context.Context, name string) error {
 	if err := g.b.check(ctx); err != nil {
 		return fmt.Errorf("delete group %s: %w", name, err)
 	}
-	return g.b.groups.Delete(ctx, name)
+	return g.b.admin.Delete(ctx, name)
 }
 
 // DeleteOffsets removes committed offsets of a group. Those of topics that members of the group
@@ -179,7 +182,7 @@ func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...TopicPart
 	if err := g.b.check(ctx); err != nil {
 		return fmt.Errorf("delete offsets of group %s: %w", name, err)
 	}
-	kept, err := g.b.groups.DeleteOffsets(ctx, name, tps...)
+	kept, err := g.b.admin.DeleteOffsets(ctx, name, tps...)
 	if err == nil && len(kept) > 0 {
 		err = fmt.Errorf("group %s: %w: offsets of %v", name, ErrGroupSubscribed, kept)
 	}
@@ -196,7 +199,7 @@ func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...To
 		return fmt.Errorf("reset group %s: %w", name, err)
 	}
 	if len(tps) == 0 {
-		committed, err := g.b.groups.Fetch(name)
+		committed, err := g.b.backing.offsets.Committed(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -204,7 +207,7 @@ func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...To
 	}
 	offsets := make(map[TopicPartition]group.Offset, len(tps))
 	for _, tp := range tps {
-		committed, err := g.b.groups.Fetch(name, tp)
+		committed, err := g.b.backing.offsets.Committed(ctx, name, tp)
 		if err != nil && (to.shift || !errors.Is(err, ErrCorruptValue)) {
 			return err
 		}
@@ -212,22 +215,22 @@ func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...To
 		if !ok {
 			old.Offset = -1
 		}
-		offset, err := g.target(tp, to, old.Offset)
+		offset, err := g.target(ctx, tp, to, old.Offset)
 		if err != nil {
 			return fmt.Errorf("reset group %s: %w", name, err)
 		}
 		offsets[tp] = group.Offset{Offset: offset, LeaderEpoch: -1, Metadata: old.Metadata}
 	}
-	return g.b.groups.Reset(ctx, name, offsets)
+	return g.b.admin.Reset(ctx, name, offsets)
 }
 
 // target returns the offset that to means for tp, where the group is at committed, or -1.
-func (g Groups) target(tp TopicPartition, to GroupReset, committed int64) (int64, error) {
-	p, err := g.partition(tp)
+func (g Groups) target(ctx context.Context, tp TopicPartition, to GroupReset, committed int64) (int64, error) {
+	p, err := g.partition(ctx, tp)
 	if err != nil {
 		return 0, err
 	}
-	offset, err := to.resolve(p, committed)
+	offset, err := to.resolve(ctx, p, committed)
 	if err != nil {
 		return 0, err
 	}
@@ -252,12 +255,12 @@ func Ago(d time.Duration) GroupReset { return To(AtTime(time.Now().Add(-d))) }
 func Shift(n int64) GroupReset { return GroupReset{shift: true, by: n} }
 
 // resolve returns the offset that r means for p, where the group is at committed, or -1.
-func (r GroupReset) resolve(p *partition.Partition, committed int64) (int64, error) {
+func (r GroupReset) resolve(ctx context.Context, p engine.Partition, committed int64) (int64, error) {
 	switch {
-	case !r.shift && r.start.kind == startCommitted:
+	case !r.shift && r.start == Committed:
 		return 0, fmt.Errorf("%w: a reset to Committed", ErrInvalidOption)
 	case !r.shift:
-		return r.start.resolve(p)
+		return r.start.at.Resolve(ctx, p)
 	case committed < 0:
 		return 0, fmt.Errorf("%s: %w", p.TopicPartition(), ErrNoOffset)
 	}

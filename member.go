@@ -11,7 +11,7 @@ import (
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/internal/callback"
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/internal/engine"
 )
 
 // membership runs a member.Member, where all is decided, over the coordinator. Poll's caller does the
@@ -21,8 +21,8 @@ type membership struct {
 	c          *Consumer
 	opts       MemberOptions
 	wants      *subscription
-	waiter     *partition.Waiter // wakes the keeper
-	ctx        context.Context   // ends when the consumer is closed
+	waiter     *engine.Waiter  // wakes the keeper
+	ctx        context.Context // ends when the consumer is closed
 	cancel     context.CancelFunc
 	callbacks  map[member.Kind]func(context.Context, *Consumer, []TopicPartition) // by the step that they belong to
 	committing chan struct{}                                                      // capacity 1: held by who commits, so that commits do not pass each other
@@ -38,11 +38,11 @@ type membership struct {
 func newMembership(c *Consumer) *membership {
 	o := c.opts.Member
 	m := &membership{
-		c: c, opts: o, wants: newSubscription(c.b.catalogue, c.opts), waiter: partition.NewWaiter(), committing: make(chan struct{}, 1),
+		c: c, opts: o, wants: newSubscription(c.b.topics, c.opts), waiter: engine.NewWaiter(), committing: make(chan struct{}, 1),
 		callbacks: map[member.Kind]func(context.Context, *Consumer, []TopicPartition){
 			member.Lose: o.OnLost, member.Revoke: o.OnRevoked, member.Assign: o.OnAssigned,
 		},
-		state: member.New(time.Now(), o.asMember()), lead: lead{catalogue: c.b.catalogue},
+		state: member.New(time.Now(), o.asMember()), lead: lead{topics: c.b.topics},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
@@ -50,10 +50,10 @@ func newMembership(c *Consumer) *membership {
 
 // start begins to look after the membership. The group is joined by the first Poll.
 func (m *membership) start() error {
-	if err := m.c.b.groups.Watch(m.c.opts.Group, m.waiter); err != nil {
+	if err := m.c.b.coordinator.Watch(m.c.opts.Group, m.waiter); err != nil {
 		return err
 	}
-	m.c.b.catalogue.Watch(m.waiter)
+	m.c.b.topics.Watch(m.waiter)
 	m.c.wg.Go(m.keep)
 	return nil
 }
@@ -101,7 +101,7 @@ func (m *membership) tick() (next time.Time) {
 		m.quit(act.Late)
 	}
 	if act.Heartbeat {
-		err := m.c.b.groups.Heartbeat(m.c.opts.Group, act.MemberID, m.opts.InstanceID, act.Generation)
+		err := m.c.b.coordinator.Heartbeat(m.ctx, m.c.opts.Group, act.MemberID, m.opts.InstanceID, act.Generation)
 		m.tell(func(state *member.Member) { state.Heard(act.Generation, err) })
 	}
 	topics := m.wants.names()
@@ -191,7 +191,7 @@ func (m *membership) act(ctx context.Context, s member.Step) {
 		m.release(s.Partitions)
 	case member.Assign:
 		added := s.Partitions
-		refused := m.c.acquire(added)
+		refused := m.c.acquire(ctx, added)
 		m.tell(func(state *member.Member) { added = state.Assigned(added, refused) })
 		m.waiter.Wake() // the keeper looks at what happened during the round
 		call(added)
@@ -209,9 +209,12 @@ func (m *membership) release(tps []TopicPartition) {
 
 // quit has the group forget a member, if it has an id.
 func (m *membership) quit(memberID string) {
-	if memberID != "" {
-		_ = m.c.b.groups.Leave(m.c.opts.Group, []group.LeaveMember{{MemberID: memberID, InstanceID: m.opts.InstanceID}})
+	if memberID == "" {
+		return
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), m.opts.SessionTimeout) // when that is over, the group knows
+	defer cancel()
+	_ = m.c.b.coordinator.Leave(ctx, m.c.opts.Group, []group.LeaveMember{{MemberID: memberID, InstanceID: m.opts.InstanceID}})
 }
 
 // end leaves the group, inside Close, after what is done was committed. A static member
@@ -245,6 +248,6 @@ func (m *membership) leaveGroup() {
 	var id string
 	m.tell(func(state *member.Member) { id = state.Closed() })
 	m.quit(id)
-	m.c.b.groups.Unwatch(m.c.opts.Group, m.waiter)
-	m.c.b.catalogue.Unwatch(m.waiter)
+	m.c.b.coordinator.Unwatch(m.c.opts.Group, m.waiter)
+	m.c.b.topics.Unwatch(m.waiter)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/internal/engine"
 )
 
 // PartitionOffset is an offset of a partition.
@@ -21,17 +21,13 @@ func (b *Broker) ListOffsets(ctx context.Context, topic string, at Start) ([]Par
 	if err := b.check(ctx); err != nil {
 		return nil, fmt.Errorf("list offsets: %w", err)
 	}
-	t, err := b.catalogue.Get(topic)
+	t, err := b.backing.topics.Find(ctx, topic, false)
 	if err != nil {
 		return nil, fmt.Errorf("list offsets: %w", err)
 	}
-	ps := t.Partitions()
-	offsets := make([]PartitionOffset, len(ps))
-	for i, p := range ps {
-		offset, err := at.resolve(p)
-		if err == nil {
-			err = inRange(p, offset)
-		}
+	offsets := make([]PartitionOffset, t.Partitions())
+	for i := range offsets {
+		offset, err := offsetAt(ctx, t, int32(i), at)
 		if err != nil {
 			return nil, fmt.Errorf("list offsets: %w", err)
 		}
@@ -40,29 +36,18 @@ func (b *Broker) ListOffsets(ctx context.Context, topic string, at Start) ([]Par
 	return offsets, nil
 }
 
-// resolve returns the offset of p that s stands for. It need not be within p's range.
-func (s Start) resolve(p *partition.Partition) (int64, error) {
-	switch s.kind {
-	case startLatest:
-		return p.HighWatermark(), p.Err()
-	case startOffset:
-		return s.offset, p.Err()
-	case startCommitted:
-		return 0, fmt.Errorf("%w: Committed is where a consumer of a group begins, and nothing else", ErrInvalidOption)
-	case startTime:
-		end := p.HighWatermark() // before the search: what comes during it is later
-		offset, _, ok, err := p.OffsetForTime(s.time.UnixMilli())
-		if !ok {
-			offset = end
-		}
-		return offset, err
+// offsetAt returns the offset that s stands for in the partition of t with that index.
+func offsetAt(ctx context.Context, t engine.Topic, i int32, s Start) (int64, error) {
+	p, err := t.Partition(i)
+	if err != nil {
+		return 0, err
 	}
-	return p.LogStart(), p.Err()
-}
-
-func inRange(p *partition.Partition, offset int64) error {
+	offset, err := s.at.Resolve(ctx, p)
+	if err != nil {
+		return 0, err
+	}
 	if lo, hi := p.LogStart(), p.HighWatermark(); offset < lo || offset > hi {
-		return fmt.Errorf("%s: %w: offset %d is not within [%d, %d]", p.TopicPartition(), ErrOffsetOutOfRange, offset, lo, hi)
+		return 0, fmt.Errorf("%s: %w: offset %d is not within [%d, %d]", p.TopicPartition(), ErrOffsetOutOfRange, offset, lo, hi)
 	}
-	return nil
+	return offset, nil
 }

@@ -68,14 +68,14 @@ func (m *membership) run(r *round) {
 // the assignment. With ErrMemberIDRequired comes the id to join with.
 func (m *membership) try(r *round) (id string, err error) {
 	name := m.c.opts.Group
-	_ = m.c.b.groups.Watch(name, m.waiter) // the group may be another one of that name
+	_ = m.c.b.coordinator.Watch(name, m.waiter) // the group may be another one of that name
 	var standing member.Standing
 	m.tell(func(state *member.Member) { standing = state.Standing() })
 	req, err := standing.Request()
 	if err != nil {
 		return "", err
 	}
-	resp := m.c.b.groups.Join(r.ctx, name, req)
+	resp := m.c.b.coordinator.Join(r.ctx, name, req)
 	if resp.Err != nil {
 		return resp.MemberID, resp.Err
 	}
@@ -85,7 +85,7 @@ func (m *membership) try(r *round) (id string, err error) {
 		return "", member.ErrNotIn // lost meanwhile
 	}
 	led, err := member.NewLead(resp, m.opts.Assignors, m.lead.shape, func() []group.MemberDescription {
-		d, _ := m.c.b.groups.Describe(name)
+		d, _ := m.c.b.coordinator.Describe(r.ctx, name)
 		return d.Members
 	})
 	for id, err := range led.Unread {
@@ -100,7 +100,7 @@ func (m *membership) try(r *round) (id string, err error) {
 			m.lead.began(led.Shapes)
 		}
 	})
-	synced := m.c.b.groups.Sync(r.ctx, name, group.SyncRequest{
+	synced := m.c.b.coordinator.Sync(r.ctx, name, group.SyncRequest{
 		MemberID: resp.MemberID, InstanceID: m.opts.InstanceID, Generation: resp.Generation,
 		ProtocolType: resp.ProtocolType, ProtocolName: resp.ProtocolName, Assignments: led.Assignments,
 	})

@@ -65,7 +65,7 @@ func (c *Consumer) SeekTo(s Start, tps ...TopicPartition) error {
 	}
 	offsets := make([]int64, len(tracks))
 	for i, tr := range tracks { // may read: without the lock
-		if offsets[i], err = s.resolve(tr.partition); err != nil {
+		if offsets[i], err = s.at.Resolve(c.ctx, tr.partition); err != nil {
 			return fmt.Errorf("seek: %w", err)
 		}
 	}

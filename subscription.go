@@ -7,24 +7,24 @@ import (
 	"sync"
 
 	"github.com/samsa-go/samsa/group/member"
-	"github.com/samsa-go/samsa/topic"
+	"github.com/samsa-go/samsa/internal/engine"
 )
 
 // subscription is the topics that a group consumer wants: those named, and those that match the
-// pattern, for which it follows the catalogue.
+// pattern, for which it follows the topics.
 type subscription struct {
 	named   []string
 	pattern *regexp.Regexp // nil for none
 	mu      sync.Mutex     // guards what follows
-	changes topic.Changes  // from which on the catalogue is to be looked at
+	changes engine.Changes // that are to be looked at
 	matched map[string]bool
 	all     []string // sorted, replaced as a whole; nil when it has to be made
 }
 
-func newSubscription(c *topic.Catalogue, opts ConsumerOptions) *subscription {
-	s := &subscription{named: opts.Topics, pattern: opts.TopicPattern, changes: c.Changes(), matched: make(map[string]bool)}
+func newSubscription(topics engine.Topics, opts ConsumerOptions) *subscription {
+	s := &subscription{named: opts.Topics, pattern: opts.TopicPattern, changes: topics.Changes(), matched: make(map[string]bool)}
 	if s.pattern != nil {
-		for _, t := range c.List() {
+		for _, t := range topics.List() {
 			s.match(t, false)
 		}
 	}
@@ -32,7 +32,7 @@ func newSubscription(c *topic.Catalogue, opts ConsumerOptions) *subscription {
 }
 
 // match notes that a topic is there, or gone.
-func (s *subscription) match(t *topic.Topic, gone bool) {
+func (s *subscription) match(t engine.Topic, gone bool) {
 	if name := t.Name(); s.matched[name] == gone && s.pattern.MatchString(name) {
 		s.all = nil
 		s.matched[name] = true
@@ -64,14 +64,17 @@ func (s *subscription) names() []string {
 // lead is what the leader of a group has assigned, and looks at to see whether that has to be done
 // anew.
 type lead struct {
-	catalogue *topic.Catalogue
-	shapes    map[string]member.Shape // by topic; nil when another one leads
-	changes   *topic.Changes          // nil until the shapes were compared with the catalogue as it is up to there
+	topics  engine.Topics
+	shapes  map[string]member.Shape // by topic; nil when another one leads
+	changes engine.Changes          // nil until the shapes were compared with the topics as they are up to there
 }
 
 func (l *lead) shape(name string) member.Shape {
-	id, n, _ := l.catalogue.TopicID(name)
-	return member.Shape{ID: id, Partitions: n}
+	t, err := l.topics.Get(name)
+	if err != nil {
+		return member.Shape{}
+	}
+	return member.Shape{ID: t.ID(), Partitions: t.Partitions()}
 }
 
 // began takes what the leader of a new generation assigns.
@@ -85,8 +88,7 @@ func (l *lead) reshaped(settled bool) bool {
 	case !settled || l.shapes == nil:
 		l.changes = nil
 	case l.changes == nil:
-		changes := l.catalogue.Changes()
-		l.changes = &changes
+		l.changes = l.topics.Changes()
 		for name, then := range l.shapes {
 			changed = changed || l.shape(name) != then
 		}

@@ -1,11 +1,11 @@
 package samsa
 
 import (
+	"context"
 	"fmt"
 
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition"
-	"github.com/samsa-go/samsa/topic"
 )
 
 // track is a partition as one consumer reads it. Its fields are guarded by the
@@ -20,8 +20,8 @@ import (
 type track struct {
 	c         *Consumer
 	tp        TopicPartition
-	topic     *topic.Topic
-	partition *partition.Partition
+	topic     engine.Topic
+	partition engine.Partition
 	position  int64 // behind the last record that Poll or Records has handed out
 	next      int64 // of the next record to be read ahead
 	epoch     int
@@ -33,7 +33,7 @@ type track struct {
 
 	fetching seat // in c.hungry or c.sated, when it may have something to be read
 	filled   seat // in c.filled, while it has chunks
-	removed  bool // the consumer does not read it any more
+	removed  bool // the consumer does not read it, not yet or not any more
 	called   bool // it is in c.calls
 
 	// For a consumer of a group:
@@ -52,6 +52,37 @@ type chunk struct {
 	end    int64 // offset behind the batch
 	bytes  int   // that it counts for
 	err    error
+}
+
+// newTrack returns a track of the partition of t with that index, which begins at start and is not read
+// before addLocked.
+func (c *Consumer) newTrack(ctx context.Context, t engine.Topic, i int32, start Start) (*track, error) {
+	p, err := t.Partition(i)
+	if err != nil {
+		return nil, err
+	}
+	tr := &track{c: c, tp: p.TopicPartition(), topic: t, partition: p, saved: -1, removed: true}
+	tr.fetching.track, tr.filled.track = tr, tr
+	p.Watch(tr) // before the end is looked at
+	offset, err := start.at.Resolve(ctx, p)
+	if err != nil {
+		p.Unwatch(tr)
+		return nil, err
+	}
+	tr.position, tr.next, tr.base, tr.top, tr.done = offset, offset, offset, offset, offset
+	return tr, nil
+}
+
+// addLocked begins to read a track, unless its partition is read already.
+func (c *Consumer) addLocked(tr *track) {
+	if c.tracks[tr.tp] != nil {
+		tr.partition.Unwatch(tr)
+		return
+	}
+	tr.removed, tr.former = false, c.former[tr.tp]
+	tr.hungry()
+	c.tracks[tr.tp] = tr
+	c.sorted = nil
 }
 
 // available returns how many records, at most, can be taken without waiting; an error

@@ -243,7 +243,7 @@ func (tx *Tx) CommitOffsets(c *Consumer, offsets map[TopicPartition]CommittedOff
 		return tx.fail(fmt.Errorf("commit: %w: the consumer is nil", ErrInvalidOption))
 	case c.member == nil:
 		return tx.fail(fmt.Errorf("commit: %w", errNoGroup))
-	case c.b != tx.b:
+	case c.broker != tx.b:
 		return tx.fail(fmt.Errorf("commit: %w: the consumer is of another broker", ErrInvalidOption))
 	case !c.member.opts.ManualCommit:
 		return tx.fail(fmt.Errorf("commit: %w: MemberOptions.ManualCommit is required of a consumer whose offsets are committed in transactions", ErrInvalidOption))

@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// LocalTopics are the topics of a broker of this process.
+type LocalTopics struct {
+	*topic.Catalogue
+	// Create returns the topic of that name, and creates it if the broker does so by itself.
+	Create func(ctx context.Context, name string) (*topic.Topic, error)
+}
+
+// Find implements Topics.
+func (l *LocalTopics) Find(ctx context.Context, name string, create bool) (Topic, error) {
+	if !create {
+		return l.Get(name)
+	}
+	return local(l.Create(ctx, name))
+}
+
+// Get implements Topics.
+func (l *LocalTopics) Get(name string) (Topic, error) {
+	return local(l.Catalogue.Get(name))
+}
+
+// List implements Topics.
+func (l *LocalTopics) List() []Topic {
+	listed := l.Catalogue.List()
+	all := make([]Topic, len(listed))
+	for i, t := range listed {
+		all[i] = localTopic{t}
+	}
+	return all
+}
+
+// Changes implements Topics.
+func (l *LocalTopics) Changes() Changes { return &localChanges{l.Catalogue.Changes()} }
+
+type localChanges struct{ at topic.Changes }
+
+func (c *localChanges) Next() (Topic, bool) {
+	t, gone := c.at.Next()
+	if t == nil {
+		return nil, false
+	}
+	return localTopic{t}, gone
+}
+
+// localTopic and localPartition are but pointers: to make an interface of one costs nothing, and those of the same
+// topic are equal.
+type localTopic struct{ *topic.Topic }
+
+func local(t *topic.Topic, err error) (Topic, error) {
+	if err != nil {
+		return nil, err
+	}
+	return localTopic{t}, nil
+}
+
+func (t localTopic) ID() [16]byte { return t.Topic.ID() }
+
+func (t localTopic) Partitions() int32 { return int32(len(t.Topic.Partitions())) }
+
+func (t localTopic) Partition(i int32) (Partition, error) {
+	p, err := t.Topic.Partition(i)
+	if err != nil {
+		return nil, err
+	}
+	return localPartition{p}, nil
+}
+
+type localPartition struct{ *partition.Partition }
+
+func (p localPartition) OffsetForTime(_ context.Context, ts int64) (offset int64, ok bool, err error) {
+	offset, _, ok, err = p.Partition.OffsetForTime(ts)
+	return offset, ok, err
+}
+
+// LocalGroups are the groups of a broker of this process.
+type LocalGroups struct{ *group.Coordinator }
+
+// Heartbeat implements Coordinator.
+func (l LocalGroups) Heartbeat(_ context.Context, name, memberID, instanceID string, generation int32) error {
+	return l.Coordinator.Heartbeat(name, memberID, instanceID, generation)
+}
+
+// Leave implements Coordinator.
+func (l LocalGroups) Leave(_ context.Context, name string, members []group.LeaveMember) []error {
+	return l.Coordinator.Leave(name, members)
+}
+
+// Describe implements Coordinator and Admin.
+func (l LocalGroups) Describe(_ context.Context, name string) (group.Description, error) {
+	return l.Coordinator.Describe(name)
+}
+
+// Committed implements Offsets.
+func (l LocalGroups) Committed(_ context.Context, name string, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
+	return l.Coordinator.Fetch(name, tps...)
+}
+
+// List implements Admin.
+func (l LocalGroups) List(context.Context) ([]group.Listing, error) { return l.Coordinator.List(), nil }

@@ -1,0 +1,64 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// Start is where reading begins in a partition.
+type Start struct {
+	Kind   Kind
+	Offset int64     // for AtOffset
+	Time   time.Time // for AtTime, in whole milliseconds
+}
+
+// Kind is the kind of a Start.
+type Kind int8
+
+// The kinds of a Start.
+const (
+	Earliest  Kind = iota // at the first record that is there
+	Latest                // behind the last one
+	AtOffset              // there
+	AtTime                // at the first record of that timestamp or later, behind the last one if there is none
+	Committed             // at the committed offset of a group, and nowhere else
+)
+
+// String returns the start in words.
+func (s Start) String() string {
+	switch s.Kind {
+	case Latest:
+		return "latest"
+	case AtOffset:
+		return fmt.Sprintf("offset %d", s.Offset)
+	case AtTime:
+		return "time " + s.Time.Format(time.RFC3339Nano)
+	case Committed:
+		return "committed"
+	}
+	return "earliest"
+}
+
+// Resolve returns the offset of p that s stands for. It need not be within p's range. It waits for
+// AtTime only.
+func (s Start) Resolve(ctx context.Context, p Partition) (int64, error) {
+	switch s.Kind {
+	case Latest:
+		return p.HighWatermark(), p.Err()
+	case AtOffset:
+		return s.Offset, p.Err()
+	case Committed:
+		return 0, fmt.Errorf("%w: Committed is where a consumer of a group begins, and nothing else", log.ErrInvalidOption)
+	case AtTime:
+		end := p.HighWatermark() // before the search: what comes during it is later
+		offset, ok, err := p.OffsetForTime(ctx, s.Time.UnixMilli())
+		if !ok {
+			offset = end
+		}
+		return offset, err
+	}
+	return p.LogStart(), p.Err()
+}
