@@ -26,6 +26,7 @@
 // transaction. Topics and Groups administer. Package samsatest is a fake broker for tests, and
 // package kafka serves a broker to Kafka clients.
 //
-// The words are Kafka's (https://kafka.apache.org/documentation/#intro_concepts_and_terms),
-// and the stored batches are Kafka's, bit for bit.
+// The pages in docs of the repository say more, each with code that runs. The words are Kafka's
+// (https://kafka.apache.org/documentation/#intro_concepts_and_terms), and the stored batches are Kafka's,
+// bit for bit.
 package samsa

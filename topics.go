@@ -136,8 +136,8 @@ func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) 
 // DeleteRecords removes the records before the given offset of each partition, by hand. -1
 // stands for the high watermark: everything there is. An offset behind that is
 // ErrOffsetOutOfRange, and then nothing is removed; one before the log start changes
-// nothing. The removal is durable when DeleteRecords returns; the space comes back with
-// the next sweep. (Kafka's DeleteRecords.)
+// nothing. The removal is stored when DeleteRecords returns, as safe as AckStored is; the space
+// comes back with the next sweep. (Kafka's DeleteRecords.)
 func (t Topics) DeleteRecords(ctx context.Context, name string, before map[int32]int64) error {
 	if err := t.b.check(ctx); err != nil {
 		return fmt.Errorf("delete records of topic %s: %w", name, err)

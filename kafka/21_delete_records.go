@@ -6,7 +6,7 @@ import (
 
 // DeleteRecords: removes the records before an offset, -1 for all.
 //
-// Versions 0 to 2. The removal is durable when the answer comes, whatever the timeout.
+// Versions 0 to 2. The removal is stored when the answer comes, whatever the timeout.
 func (c *call) deleteRecords(req *kmsg.DeleteRecordsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDeleteRecordsResponse()
 	for _, rt := range req.Topics {

@@ -2,7 +2,7 @@
 // of compacted logs.
 //
 // The decisions (ByTime, BySize, ByConsumption) are pure: they look at keys and answer
-// with a new log start offset, which the caller makes durable before he deletes anything.
+// with a new log start offset, which the caller stores before he deletes anything.
 // The Cleaner carries out cleanup.policy=compact. Package sweep says when.
 package retention
 
