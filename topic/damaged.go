@@ -1,7 +1,6 @@
 package topic
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -121,14 +120,6 @@ func (c *Catalogue) newestNumber() (int64, error) {
 	return newest, err
 }
 
-// doomedKeyNumber reads the number of a deleted topic in its key.
-func doomedKeyNumber(key string) (uint32, bool) {
-	if len(key) != 4 {
-		return 0, false
-	}
-	return binary.BigEndian.Uint32([]byte(key)), true
-}
-
 // knownPartitions returns the test for whether a partition's data is accounted for: its
 // topic has it, or is doomed or damaged.
 func (c *Catalogue) knownPartitions() (func(store.PartitionID) bool, error) {
@@ -153,20 +144,12 @@ func (c *Catalogue) knownPartitions() (func(store.PartitionID) bool, error) {
 	return func(id store.PartitionID) bool { return int64(id.Partition) < counts[id.Topic] }, nil
 }
 
-// partitionKeySize is how much of the key of anything that belongs to a partition is
-// the same for all of it: a letter, the topic's number and the partition's index.
-const partitionKeySize = 1 + 4 + 4
-
 // firstPartition returns the partition that the first key of r belongs to.
 func (c *Catalogue) firstPartition(r store.Range) (id store.PartitionID, found bool, err error) {
 	err = c.st.Scan(r, func(e store.Entry) (bool, error) {
-		if len(e.Key) < partitionKeySize {
-			return false, fmt.Errorf("catalogue: %w: key %x", store.ErrCorrupt, e.Key)
-		}
-		id.Topic = binary.BigEndian.Uint32(e.Key[1:])
-		id.Partition = binary.BigEndian.Uint32(e.Key[5:])
+		id, err = store.ParsePartition(e.Key)
 		found = true
-		return false, nil
+		return false, err
 	})
 	return id, found, err
 }

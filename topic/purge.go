@@ -20,6 +20,14 @@ func doomedTopicKey(number uint32) []byte {
 	return binary.BigEndian.AppendUint32(store.CatalogueKey(doomedKey), number)
 }
 
+// doomedKeyNumber is the inverse, of what follows the kind.
+func doomedKeyNumber(key string) (uint32, bool) {
+	if len(key) != 4 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32([]byte(key)), true
+}
+
 // Purge deletes the data of deleted topics, in transactions small enough not to hold
 // up producers. Interrupted by ctx or a crash it goes on at the next call. The space
 // comes back with the store's Reclaim. A topic of which the entry is damaged stays, and is an

@@ -151,8 +151,19 @@ func parsePartition(key []byte, prefix byte, size int) (id PartitionID, n int64,
 	if len(key) != size || key[0] != prefix || key[9]&0x80 != 0 {
 		return id, 0, fmt.Errorf("%w: %q is none of %q", errBadKey, key, prefix)
 	}
-	id = PartitionID{Topic: binary.BigEndian.Uint32(key[1:]), Partition: binary.BigEndian.Uint32(key[5:])}
-	return id, int64(binary.BigEndian.Uint64(key[9:])), nil
+	return partitionOf(key), int64(binary.BigEndian.Uint64(key[9:])), nil
+}
+
+// ParsePartition returns the partition that a key of TopicRanges belongs to.
+func ParsePartition(key []byte) (PartitionID, error) {
+	if len(key) < 1+4+4 {
+		return PartitionID{}, fmt.Errorf("%w: %q is none of a partition", errBadKey, key)
+	}
+	return partitionOf(key), nil
+}
+
+func partitionOf(key []byte) PartitionID {
+	return PartitionID{Topic: binary.BigEndian.Uint32(key[1:]), Partition: binary.BigEndian.Uint32(key[5:])}
 }
 
 // prefixRange covers the keys that begin with prefix.

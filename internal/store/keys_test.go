@@ -42,6 +42,9 @@ func FuzzBatchKey(f *testing.F) {
 			if got, want := topic[0].holds(key) || topic[1].holds(key), b.Topic == a.Topic; got != want {
 				t.Errorf("%x is in the ranges of topic %d: %v", key, a.Topic, got)
 			}
+			if got, err := ParsePartition(key); err != nil || got != b.PartitionID {
+				t.Errorf("%x is of %+v, %v, want %+v", key, got, err, b.PartitionID)
+			}
 		}
 	})
 }
