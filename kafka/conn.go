@@ -13,6 +13,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/partition"
 )
 
 // conn is one connection. Its reader hands requests to its server in order, and its server
@@ -23,10 +25,10 @@ type conn struct {
 	ctx    context.Context // ends when the client has gone or the server closes
 	cancel context.CancelFunc
 
-	calls    chan *call    // what was read; closed by the reader at its end
-	inFlight atomic.Int32  // requests that were read and are not answered
-	buffered atomic.Int64  // and their bytes
-	answered chan struct{} // capacity 1: one of those has become less
+	calls    chan *call        // what was read; closed by the reader at its end
+	inFlight atomic.Int32      // requests that were read and are not answered
+	buffered atomic.Int64      // and their bytes
+	answered *partition.Waiter // one of those has become less
 
 	ended  atomic.Bool // the reason was logged
 	broken bool        // the server's own: nothing more is carried out or written
@@ -54,7 +56,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{
 		s: s, nc: nc,
 		calls:    make(chan *call, s.opts.MaxInFlight),
-		answered: make(chan struct{}, 1),
+		answered: partition.NewWaiter(),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	return c
@@ -209,7 +211,7 @@ func (c *conn) take(l *lease, n int) error {
 	}
 	for c.inFlight.Load() > 0 {
 		select {
-		case <-c.answered:
+		case <-c.answered.C():
 		case <-c.s.ctx.Done():
 			return net.ErrClosed
 		}
@@ -269,7 +271,7 @@ func (c *conn) reserve(n int) error {
 			return nil
 		}
 		select {
-		case <-c.answered:
+		case <-c.answered.C():
 		case <-c.ctx.Done():
 			return net.ErrClosed
 		}
@@ -427,10 +429,7 @@ func (c *conn) forget(cl *call) {
 	cl.release()
 	c.inFlight.Add(-1)
 	c.buffered.Add(-int64(cl.bytes))
-	select {
-	case c.answered <- struct{}{}:
-	default:
-	}
+	c.answered.Wake()
 }
 
 // write writes an answer, which the client has to read part by part.

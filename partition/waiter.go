@@ -1,7 +1,7 @@
 package partition
 
-// Waiter is what a sleeping reader is woken through. It may watch many partitions;
-// wake-ups that come while nobody waits are remembered as one.
+// Waiter is what one goroutine is woken through, whoever it is and whatever for. It may watch many partitions;
+// wake-ups that come while it does not wait are remembered as one.
 type Waiter struct{ ch chan struct{} }
 
 // NewWaiter returns a waiter that was not woken yet.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"math"
+	"sync"
 	"sync/atomic"
 )
 
@@ -9,14 +10,15 @@ import (
 // and wait for what came before. Unlike a RWMutex it lets a holder enter again while
 // Close waits (a Scan whose fn calls Get): the second entry is refused, not blocked.
 type gate struct {
-	n       atomic.Int64 // holders; plus gateShut once shut
-	drained chan struct{}
+	n       atomic.Int64  // holders; plus gateShut once shut
+	once    sync.Once     // closes drained
+	drained chan struct{} // closed when the last holder has left a gate that is shut
 }
 
 const gateShut = math.MinInt64 / 2
 
 func newGate() *gate {
-	return &gate{drained: make(chan struct{}, 1)}
+	return &gate{drained: make(chan struct{})}
 }
 
 // enter reports whether the gate is open; if so the caller must leave.
@@ -30,20 +32,14 @@ func (g *gate) enter() bool {
 
 func (g *gate) leave() {
 	if g.n.Add(-1) == gateShut {
-		select {
-		case g.drained <- struct{}{}:
-		default:
-		}
+		g.once.Do(func() { close(g.drained) })
 	}
 }
 
 // shut refuses entry from now on and waits until the last holder has left. It must be
 // called once.
 func (g *gate) shut() {
-	if g.n.Add(gateShut) == gateShut {
-		return
-	}
-	for g.n.Load() != gateShut {
+	if g.n.Add(gateShut) != gateShut {
 		<-g.drained
 	}
 }

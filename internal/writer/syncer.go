@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // syncer makes what was committed durable. Whoever waits when an fsync begins is
@@ -19,8 +20,8 @@ import (
 type syncer struct {
 	c      *Committer
 	count  atomic.Int64
-	idle   chan struct{} // closed when the syncer is closed and nobody leads any more
-	enough chan struct{} // capacity 1: the leader need not wait for more
+	idle   chan struct{}     // closed when the syncer is closed and nobody leads any more
+	enough *partition.Waiter // the leader need not wait for more
 
 	mu        sync.Mutex // guards what follows
 	waiting   []*Tx
@@ -33,7 +34,7 @@ type syncer struct {
 
 func (s *syncer) init(c *Committer) {
 	s.c = c
-	s.idle, s.enough = make(chan struct{}), make(chan struct{}, 1)
+	s.idle, s.enough = make(chan struct{}), partition.NewWaiter()
 }
 
 // add has all of txs answered after the next fsync. It reports whether own, if it is one of them, is
@@ -135,14 +136,14 @@ func (s *syncer) gather() []*Tx {
 	defer s.mu.Unlock()
 	if len(s.waiting) < s.crowd && !s.closed {
 		select {
-		case <-s.enough: // of another time
+		case <-s.enough.C(): // of another time
 		default:
 		}
 		s.gathering = true
 		s.mu.Unlock()
 		timer := time.NewTimer(min(s.took/2, maxGather))
 		select {
-		case <-s.enough:
+		case <-s.enough.C():
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -160,10 +161,7 @@ const maxGather = 5 * time.Millisecond
 // enoughLocked tells the leader when it need not wait for more.
 func (s *syncer) enoughLocked() {
 	if s.gathering && (len(s.waiting) >= s.crowd || s.closed) {
-		select {
-		case s.enough <- struct{}{}:
-		default:
-		}
+		s.enough.Wake()
 	}
 }
 
