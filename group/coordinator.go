@@ -145,6 +145,15 @@ func (c *Coordinator) entry(name string, create bool) (*entry, error) {
 	return en, nil
 }
 
+// entryOf is entry for what a member asks, which a group that is not there does not know.
+func (c *Coordinator) entryOf(name string, create bool) (*entry, error) {
+	en, err := c.entry(name, create)
+	if errors.Is(err, log.ErrUnknownGroup) {
+		err = fmt.Errorf("group %s: %w", name, log.ErrUnknownMember)
+	}
+	return en, err
+}
+
 // CheckName refuses names that a group cannot have: none, and those too long for a key.
 func CheckName(name string) error {
 	if name == "" || len(name) > store.MaxGroupName {
@@ -161,10 +170,7 @@ func (c *Coordinator) Join(ctx context.Context, name string, req JoinRequest) Jo
 		return JoinResponse{Err: err, MemberID: req.MemberID}
 	}
 	for {
-		en, err := c.entry(name, req.MemberID == "")
-		if errors.Is(err, log.ErrUnknownGroup) { // who has an id had it from another group
-			err = fmt.Errorf("group %s: %w: %q", name, log.ErrUnknownMember, req.MemberID)
-		}
+		en, err := c.entryOf(name, req.MemberID == "") // who has an id had it from another group
 		if err != nil {
 			return JoinResponse{Err: err, MemberID: req.MemberID}
 		}
@@ -189,10 +195,7 @@ func (c *Coordinator) Join(ctx context.Context, name string, req JoinRequest) Jo
 
 // Sync brings or fetches the assignments of the generation that Join has answered.
 func (c *Coordinator) Sync(ctx context.Context, name string, req SyncRequest) SyncResponse {
-	en, err := c.entry(name, false)
-	if errors.Is(err, log.ErrUnknownGroup) {
-		err = fmt.Errorf("group %s: %w: %q", name, log.ErrUnknownMember, req.MemberID)
-	}
+	en, err := c.entryOf(name, false)
 	if err != nil {
 		return SyncResponse{Err: err}
 	}
@@ -209,10 +212,7 @@ func (c *Coordinator) Sync(ctx context.Context, name string, req SyncRequest) Sy
 
 // Heartbeat keeps a member's session alive. ErrRebalanceInProgress asks it to join again.
 func (c *Coordinator) Heartbeat(name, memberID, instanceID string, generation int32) error {
-	en, err := c.entry(name, false)
-	if errors.Is(err, log.ErrUnknownGroup) {
-		return fmt.Errorf("group %s: %w: %q", name, log.ErrUnknownMember, memberID)
-	}
+	en, err := c.entryOf(name, false)
 	if err != nil {
 		return err
 	}
@@ -223,11 +223,8 @@ func (c *Coordinator) Heartbeat(name, memberID, instanceID string, generation in
 
 // Leave takes members out of a group, and returns an error or nil for each.
 func (c *Coordinator) Leave(name string, members []LeaveMember) []error {
-	en, err := c.entry(name, false)
+	en, err := c.entryOf(name, false)
 	if err != nil {
-		if errors.Is(err, log.ErrUnknownGroup) {
-			err = fmt.Errorf("group %s: %w", name, log.ErrUnknownMember)
-		}
 		return slices.Repeat([]error{err}, len(members))
 	}
 	en.lock()
