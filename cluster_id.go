@@ -37,7 +37,7 @@ func checkClusterID(v []byte) error {
 		err = fmt.Errorf("%d bytes, want 16", len(b))
 	}
 	if err != nil {
-		return fmt.Errorf("%w: cluster id: %w", store.ErrCorrupt, err)
+		return fmt.Errorf("%w: cluster id: %w", ErrCorruptValue, err)
 	}
 	return nil
 }

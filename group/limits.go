@@ -85,10 +85,10 @@ const storedLimitsVersion = 1
 func decodeLimits(v []byte) (map[string]string, error) {
 	var s storedLimits
 	if err := json.Unmarshal(v, &s); err != nil {
-		return nil, fmt.Errorf("%w: limits on groups: %w", store.ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: limits on groups: %w", log.ErrCorruptValue, err)
 	}
 	if s.Version != storedLimitsVersion {
-		return nil, fmt.Errorf("%w: limits on groups of version %d, this library knows %d", store.ErrCorrupt, s.Version, storedLimitsVersion)
+		return nil, fmt.Errorf("%w: limits on groups of version %d, this library knows %d", log.ErrCorruptValue, s.Version, storedLimitsVersion)
 	}
 	return s.Configs, nil
 }

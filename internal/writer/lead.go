@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
 )
 
 const (
@@ -175,7 +175,7 @@ func (c *Committer) prepare(g *commitGroup, failed error) {
 	if failed == nil {
 		full = c.st.Room(g.bytes, false)
 	}
-	if full != nil && !errors.Is(full, store.ErrDiskFull) {
+	if full != nil && !errors.Is(full, log.ErrDiskFull) {
 		failed = c.fail(full)
 	}
 	if full != nil {
