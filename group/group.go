@@ -1,5 +1,5 @@
 // Package group lets consumers share the partitions of topics: a group's members, its
-// generations, who is assigned what, and the offsets it has committed.
+// generations, who is assigned what, and the offsets it has committed. Users import the module root.
 //
 // Group is the state machine of Kafka's classic group protocol, the broker's side: a value
 // without goroutines, clock, lock or disk. Calls on one Group must not overlap.

@@ -1,5 +1,5 @@
 // Package log holds the vocabulary (records, batches, errors) and one partition's log: a
-// run of batches in the store.
+// run of batches in the store. Users import the module root, which shows the vocabulary.
 //
 // A batch is Kafka's RecordBatch v2, bit for bit, in the store too (batch.go). Builder makes
 // batches, RecordReader reads them, Log puts them one behind the other, and Rewriter puts one in

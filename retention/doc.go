@@ -1,5 +1,5 @@
 // Package retention decides what of a partition may go, and takes superseded records out
-// of compacted logs.
+// of compacted logs. Users import the module root.
 //
 // The decisions (ByTime, BySize, ByConsumption) are pure: they look at keys and answer
 // with a new log start offset, which the caller stores before he deletes anything.

@@ -1,5 +1,5 @@
 // Package topic is the catalogue: which topics there are, their partitions and
-// configs, and what happens when they are created, changed and deleted.
+// configs, and what happens when they are created, changed and deleted. Users import the module root.
 package topic
 
 import (
