@@ -141,26 +141,43 @@ func checkRecords(p *partition.Partition, b log.Batch, may partition.Timestamps)
 		}
 		records = buf.b
 	}
-	found, err := log.Inspect(b, records, log.Wanted{
-		Keyless: p.Rules().KeyRequired, MinTimestamp: may.Min, MaxTimestamp: may.Max,
-	})
+	newest, bad, err := inspect(b, records, p.Rules().KeyRequired, may)
 	if err != nil {
 		return nil, err
-	}
-	bad := make(badRecords, 0, len(found.Untimely)+len(found.Keyless))
-	for _, r := range found.Untimely {
-		bad = append(bad, badRecord{r.Delta, may.Refuse(r.Timestamp)})
-	}
-	for _, r := range found.Keyless {
-		bad = append(bad, badRecord{r.Delta, errKeyless})
 	}
 	if len(bad) > 0 {
 		return nil, bad
 	}
-	if found.MaxTimestamp != b.MaxTimestamp() {
-		b.SetMaxTimestamp(found.MaxTimestamp)
+	if newest != b.MaxTimestamp() {
+		b.SetMaxTimestamp(newest)
 	}
 	return inCodec(p, b, records)
+}
+
+// maxBad bounds the bad records of each kind that are told of a batch, which may have a million.
+const maxBad = 1000
+
+// inspect reads all records of b, and checks everything about them. It returns the largest of their timestamps,
+// log.NoTimestamp if none has one, and those that their topic refuses.
+func inspect(b log.Batch, records []byte, keyRequired bool, may partition.Timestamps) (newest int64, bad badRecords, err error) {
+	r := log.NewRecordReader(b, records)
+	var rec log.Record
+	var keyless badRecords
+	for first := true; ; first = false {
+		ms, more, err := r.Skim(&rec)
+		if err != nil || !more {
+			return newest, append(bad, keyless...), err
+		}
+		if ms != log.NoTimestamp && !may.Has(ms) && len(bad) < maxBad {
+			bad = append(bad, badRecord{rec.Offset - b.BaseOffset(), may.Refuse(ms)})
+		}
+		if keyRequired && rec.Key == nil && len(keyless) < maxBad {
+			keyless = append(keyless, badRecord{rec.Offset - b.BaseOffset(), errKeyless})
+		}
+		if first || ms > newest {
+			newest = ms
+		}
+	}
 }
 
 // inCodec returns the batch with the given records in the codec of its topic. It may be too

@@ -106,6 +106,16 @@ func openBatch(b []byte) (Batch, error) {
 	return b, nil
 }
 
+// BatchLength returns how long the batch at the front of p says that it is, in bytes, and its
+// magic, which is 2 for what ParseBatch takes. It fails with ErrCorruptRecord on less than
+// the part of a header that all magics share.
+func BatchLength(p []byte) (length int64, magic int8, err error) {
+	if len(p) <= posMagic {
+		return 0, 0, fmt.Errorf("%w: %d bytes", errBatchShort, len(p))
+	}
+	return batchLengthFrom + int64(int32(binary.BigEndian.Uint32(p[posBatchLength:]))), int8(p[posMagic]), nil
+}
+
 // CRCHolds reports whether the CRC of b, which has a whole header, is that of its bytes.
 func (b Batch) CRCHolds() bool { return b.crc() == binary.BigEndian.Uint32(b[posCRC:]) }
 
@@ -152,6 +162,10 @@ func (b Batch) LastOffset() int64 { return b.BaseOffset() + int64(b.lastOffsetDe
 // Records is the number of records, as the header claims. Allocate by it only after
 // AppendRecords has succeeded, which checks that so many could be there.
 func (b Batch) Records() int { return int(b.i32(posCount)) }
+
+// Dense reports whether every offset of the batch has a record, as in those that a producer
+// sends, and no others.
+func (b Batch) Dense() bool { return int64(b.Records()) == int64(b.lastOffsetDelta())+1 }
 
 // Codec is the compression of the records.
 func (b Batch) Codec() Codec { return Codec(b[posAttributes+1] & attrCodec) }
@@ -218,6 +232,13 @@ func (b Batch) StampAppendTime(ms int64) {
 	b.putCRC()
 }
 
+// SetMaxTimestamp corrects the max timestamp, in ms since the epoch, and computes the CRC
+// again, which reads the whole batch.
+func (b Batch) SetMaxTimestamp(ms int64) {
+	binary.BigEndian.PutUint64(b[posMaxTimestamp:], uint64(ms))
+	b.putCRC()
+}
+
 // SetProducer makes the batch one of an idempotent producer, whose first record has the given
 // sequence, and computes the CRC again, which reads the whole batch.
 func (b Batch) SetProducer(id int64, epoch int16, baseSequence int32) {
@@ -225,6 +246,12 @@ func (b Batch) SetProducer(id int64, epoch int16, baseSequence int32) {
 	binary.BigEndian.PutUint16(b[posProducerEpoch:], uint16(epoch))
 	binary.BigEndian.PutUint32(b[posBaseSequence:], uint32(baseSequence))
 	b.putCRC()
+}
+
+// EncodedRecords returns the records as they lie in an uncompressed batch, without copying;
+// false when the batch is compressed, and AppendRecords has to be used.
+func (b Batch) EncodedRecords() ([]byte, bool) {
+	return b[BatchHeaderSize:], b.Codec() == CodecNone
 }
 
 // AppendRecords appends the batch's records to dst, decompressed and still encoded as
