@@ -2,8 +2,7 @@
 // run of batches in the store. Users import the module root, which shows the vocabulary.
 //
 // A batch is Kafka's RecordBatch v2, bit for bit, in the store too (batch.go). Builder makes
-// batches, RecordReader reads them, Log puts them one behind the other, and Rewriter puts one in
-// the place of several.
+// batches, RecordReader reads them, and Log puts them one behind the other.
 package log
 
 import (
@@ -70,6 +69,9 @@ func NewLog(st store.Store, id store.PartitionID, tp TopicPartition) *Log {
 // ID returns the partition's name in the store.
 func (l *Log) ID() store.PartitionID { return l.id }
 
+// Limits returns what one commit to the log's store can have.
+func (l *Log) Limits() store.Limits { return l.st.Limits() }
+
 // TopicPartition returns the partition's name.
 func (l *Log) TopicPartition() TopicPartition { return l.tp }
 
@@ -95,7 +97,7 @@ func (l *Log) Stage(b *store.Batch, keys []byte, batch Batch, nowMs int64) (Stag
 	keys = store.AppendBatchKey(keys, store.BatchKey{
 		PartitionID:  l.id,
 		LastOffset:   last,
-		MaxTimestamp: batch.keyTime(nowMs),
+		MaxTimestamp: batch.KeyTime(nowMs),
 	})
 	b.Set(keys[at:len(keys):len(keys)], batch)
 	s := Staged{BaseOffset: l.next, End: last + 1}
@@ -221,7 +223,7 @@ func (l *Log) open(e store.Entry, key store.BatchKey, buf []byte) (Batch, error)
 	if err != nil {
 		return nil, l.corrupt(key, err)
 	}
-	if b.LastOffset() != key.LastOffset || b.keyTime(key.MaxTimestamp) != key.MaxTimestamp {
+	if b.LastOffset() != key.LastOffset || b.KeyTime(key.MaxTimestamp) != key.MaxTimestamp {
 		return nil, l.corrupt(key, errMisplaced)
 	}
 	return b, nil

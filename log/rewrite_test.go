@@ -1,9 +1,7 @@
 package log
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
 
@@ -27,42 +25,25 @@ func contentOf(t fataler, st store.Store) content {
 	return c
 }
 
-// writer commits to a store.
-type writer struct {
-	t       fataler
-	st      store.Store
-	refuses bool
-	commits int
-}
-
-func newWriter(t fataler, st store.Store) *writer { return &writer{t: t, st: st} }
-
-func (w *writer) Commit(b *store.Batch) error {
-	if w.commits++; w.refuses {
-		return errRefused
-	}
-	commit(w.t, w.st, b)
-	return nil
-}
-
-var errRefused = errors.New("the disk is full")
-
-// sourceOf returns the source that env is, which is finished, when what it holds was appended at
-// appendMs.
-func sourceOf(env Batch, appendMs int64) Source {
-	b := env
-	return Source{LastOffset: b.LastOffset(), MaxTimestamp: b.keyTime(appendMs)}
-}
-
-// rewriteTwo replaces the batches 0-1 and 2-3 by one, under the key of the second, and
-// 4-5 by one of another max timestamp, in one round. Records 0, 2 and 5 go.
-func rewriteTwo(t fataler, l *Log, w Committer) error {
+// replace puts batch in the place of others in one commit, as compaction does, whose keys have these last offsets and
+// timestamps. Its own is as young as the youngest.
+func replace(t fataler, l *Log, batch Batch, gone ...store.BatchKey) {
 	t.Helper()
-	r := NewRewriter(l, w)
-	source := func(base int64) Source { return sourceOf(span(t, base, 2), 0) }
-	r.Add([]Source{source(0), source(2)}, sparse(t, 0, 3, 1, 3))
-	r.Add([]Source{source(4)}, sparse(t, 4, 5, 4))
-	return r.Flush()
+	var b store.Batch
+	youngest := gone[0].MaxTimestamp
+	for _, key := range gone {
+		key.PartitionID = l.id
+		youngest = max(youngest, key.MaxTimestamp)
+		b.Delete(store.AppendBatchKey(nil, key))
+	}
+	own := store.BatchKey{PartitionID: l.id, LastOffset: batch.LastOffset(), MaxTimestamp: batch.KeyTime(youngest)}
+	b.Set(store.AppendBatchKey(nil, own), batch)
+	commit(t, l.st, &b)
+}
+
+// spanKey is under which a batch of span is stored.
+func spanKey(b Batch) store.BatchKey {
+	return store.BatchKey{LastOffset: b.LastOffset(), MaxTimestamp: b.MaxTimestamp()}
 }
 
 // sparse is a batch that covers the offsets from base to last and has those records that
@@ -110,85 +91,24 @@ func offsetsIn(t fataler, l *Log) string {
 	return strings.Join(words, " ")
 }
 
-const leftOffsets = "1 3 4 6 7"
-
-func TestRewrite(t *testing.T) {
+// A log is read the same way when batches stand for several.
+func TestReadRewritten(t *testing.T) {
 	l := newLog(t, 2, 2, 2, 2)
-	w := newWriter(t, l.st)
-	if err := rewriteTwo(t, l, w); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, l, sparse(t, 0, 3, 1, 3), spanKey(span(t, 0, 2)), spanKey(span(t, 2, 2)))
+	replace(t, l, sparse(t, 4, 5, 4), spanKey(span(t, 4, 2)))
+	const left = "1 3 4 6 7"
 	if got := seen(t, l, 0); got != "0-3 4-5 6-7" {
 		t.Errorf("batches %s", got)
 	}
-	if got := offsetsIn(t, l); got != leftOffsets {
+	if got := offsetsIn(t, l); got != left {
 		t.Errorf("records %s", got)
-	}
-	if w.commits != 1 || len(contentOf(t, l.st)) != 3 {
-		t.Errorf("%d commits, %d keys left", w.commits, len(contentOf(t, l.st)))
 	}
 	for from, want := range map[int64]string{2: "0-3 4-5 6-7", 4: "4-5 6-7", 5: "4-5 6-7"} {
 		if got := seen(t, l, from); got != want {
 			t.Errorf("from %d: %s", from, got)
 		}
 	}
-	if again := open(t, l.st); again.End() != 8 || offsetsIn(t, again) != leftOffsets {
+	if again := open(t, l.st); again.End() != 8 || offsetsIn(t, again) != left {
 		t.Errorf("opened again: %s, end %d", offsetsIn(t, again), again.End())
-	}
-}
-
-// A round that is refused has changed nothing, and the rewriter can do the next.
-func TestRewriteRefused(t *testing.T) {
-	l := newLog(t, 2, 2, 2, 2)
-	before := contentOf(t, l.st)
-	w := newWriter(t, l.st)
-	r := NewRewriter(l, w)
-	w.refuses = true
-	r.Add([]Source{sourceOf(span(t, 0, 2), 0)}, sparse(t, 0, 1))
-	if err := r.Flush(); !errors.Is(err, errRefused) || !maps.Equal(contentOf(t, l.st), before) {
-		t.Fatalf("Flush: %v; records %s", err, offsetsIn(t, l))
-	}
-	w.refuses = false
-	r.Add([]Source{sourceOf(span(t, 4, 2), 0)}, sparse(t, 4, 5))
-	if err := r.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if got := offsetsIn(t, l); got != "0 1 2 3 6 7" {
-		t.Errorf("records %s", got)
-	}
-}
-
-// A round keeps to the limits of the store, whatever it is made of.
-func TestRewriterFits(t *testing.T) {
-	limits := memory(t).Limits()
-	for _, unit := range []struct{ sources, size int }{{1, 100}, {1, 900}, {1, 64 << 10}, {500, 100}, {1, 1100}, {-1, 100}} {
-		l := newLog(t)
-		r := NewRewriter(l, newWriter(t, l.st))
-		if unit.sources < 0 {
-			unit.sources = r.MaxSources()
-		}
-		var b SparseBuilder
-		record := rec(0, 0, nil, strings.Repeat("x", unit.size))
-		n := 0
-		for ; r.Fits(unit.sources, unit.size+200); n++ {
-			var sources []Source
-			for i := range unit.sources {
-				sources = append(sources, Source{LastOffset: int64(n*unit.sources + i)})
-			}
-			last := sources[len(sources)-1].LastOffset
-			b.Reset(last)
-			record.Offset = last
-			if err := b.Append(&record); err != nil {
-				t.Fatal(err)
-			}
-			env, err := b.Seal(CodecNone, Cover{LastOffset: last})
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Add(sources, env)
-		}
-		if !limits.Admits(&r.round) || n == 0 {
-			t.Errorf("%+v: %d in a round: %d entries, %d bytes", unit, n, r.round.Len(), r.round.Bytes())
-		}
 	}
 }

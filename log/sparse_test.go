@@ -81,11 +81,7 @@ func TestSparseBatches(t *testing.T) {
 // A batch without records is read like any other.
 func TestEmptyBatch(t *testing.T) {
 	l := newLog(t, 2, 2, 2)
-	r := NewRewriter(l, newWriter(t, l.st))
-	r.Add([]Source{sourceOf(span(t, 2, 2), 0)}, sparse(t, 2, 3))
-	if err := r.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, l, sparse(t, 2, 3), spanKey(span(t, 2, 2)))
 	if got := offsetsIn(t, l); got != "0 1 4 5" {
 		t.Errorf("records %s", got)
 	}

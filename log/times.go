@@ -4,9 +4,9 @@ import (
 	"github.com/samsa-go/samsa/internal/store"
 )
 
-// keyTime is the timestamp of the key under which b is stored: what retention goes by. It is
+// KeyTime is the timestamp of the key under which b is stored: what retention goes by. It is
 // the max timestamp, or, of records without, the time of their append.
-func (b Batch) keyTime(appendMs int64) int64 {
+func (b Batch) KeyTime(appendMs int64) int64 {
 	if ms := b.MaxTimestamp(); ms != NoTimestamp {
 		return ms
 	}

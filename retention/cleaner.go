@@ -78,13 +78,13 @@ type Cleaned struct {
 // back, and never be missing.
 //
 // Readers and appends go on meanwhile. Nobody else may remove batches of l.
-func (c *Cleaner) Clean(ctx context.Context, l *log.Log, w log.Committer, opts CleanOptions) (Cleaned, error) {
+func (c *Cleaner) Clean(ctx context.Context, l *log.Log, w Committer, opts CleanOptions) (Cleaned, error) {
 	limit := c.MaxMapBytes
 	if limit == 0 {
 		limit = DefaultMaxMapBytes
 	}
 	p := &pass{cleaner: c, log: l, opts: opts, keys: newKeyMap(limit)}
-	p.join = joiner{rewriter: log.NewRewriter(l, w), codec: c.Codec}
+	p.join = joiner{rewriter: newRewriter(l, w), codec: c.Codec}
 	s, err := findSection(l, opts)
 	if err != nil {
 		return Cleaned{NextDirty: opts.From, NextTombstoneMs: never}, err

@@ -55,7 +55,7 @@ func (w *world) remember() {
 	w.record, w.before, w.commits = true, dump(w.t, w.st), nil
 }
 
-// Commit implements log.Committer.
+// Commit implements Committer.
 func (w *world) Commit(b *store.Batch) error {
 	if err := w.st.Commit(b); err != nil {
 		return err

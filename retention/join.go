@@ -11,7 +11,7 @@ const (
 
 // filtered is a stored batch of which it is decided which records stay.
 type filtered struct {
-	source  log.Source
+	source  source
 	batch   log.Batch
 	records []byte // decompressed
 	keep    []bool // by index of the record; nil: all of them
@@ -55,13 +55,13 @@ func (c *count) add(d count) {
 // the same, and batches with tombstones only if their delete horizon is: these are kept
 // once for the whole batch.
 type joiner struct {
-	rewriter *log.Rewriter
+	rewriter *rewriter
 	codec    log.Codec
 	sealed   count // in the rewriter and not yet flushed
 
 	// The batches gathered. While there is but one, which loses nothing, it is
 	// lone: its records are in loneHead and loneRecords and not in the builder.
-	sources     []log.Source
+	sources     []source
 	base, last  int64 // the offsets covered
 	records     int
 	size        int // of the records, uncompressed
@@ -77,20 +77,20 @@ type joiner struct {
 	builder     log.SparseBuilder
 }
 
-func (j *joiner) full() bool { return len(j.sources) >= j.rewriter.MaxSources() }
+func (j *joiner) full() bool { return len(j.sources) >= j.rewriter.maxSources() }
 
 // must reports whether flush must be called before the next add: the rewriter has no room
 // for what was gathered besides what it has, or an emptied stretch has become too long.
 func (j *joiner) must() bool {
 	return !j.lone && len(j.sources) > 0 &&
-		(j.records == 0 && j.full() || !j.rewriter.Fits(len(j.sources), j.builder.Size()+log.HorizonBytes*j.records))
+		(j.records == 0 && j.full() || !j.rewriter.fits(len(j.sources), j.builder.Size()+log.HorizonBytes*j.records))
 }
 
 // flush has the rewriter write what it holds. What was gathered stays, unless it is an
 // emptied stretch that has become too long: that is stored as an empty batch, and
 // goes on from there.
 func (j *joiner) flush() error {
-	if err := j.rewriter.Flush(); err != nil {
+	if err := j.rewriter.flush(); err != nil {
 		return err
 	}
 	if j.records > 0 || j.lone || !j.full() {
@@ -100,11 +100,11 @@ func (j *joiner) flush() error {
 	if err != nil {
 		return err
 	}
-	source := j.submit(batch)
-	if err := j.rewriter.Flush(); err != nil {
+	own := j.submit(batch)
+	if err := j.rewriter.flush(); err != nil {
 		return err
 	}
-	j.begin(&filtered{source: source, batch: batch})
+	j.begin(&filtered{source: own, batch: batch})
 	return nil
 }
 
@@ -175,7 +175,7 @@ func (j *joiner) begin(f *filtered) {
 // include accounts for f.
 func (j *joiner) include(f *filtered) {
 	j.sources = append(j.sources, f.source)
-	j.last = f.source.LastOffset
+	j.last = f.source.lastOffset
 	j.records += f.kept
 	j.size += f.size
 	if f.tombstones {
@@ -227,8 +227,8 @@ func (j *joiner) close() error {
 }
 
 // submit hands batch to the rewriter in place of what was gathered, and returns what it is to be.
-func (j *joiner) submit(batch log.Batch) log.Source {
-	own := j.rewriter.Add(j.sources, batch)
+func (j *joiner) submit(batch log.Batch) source {
+	own := j.rewriter.add(j.sources, batch)
 	j.sealed.add(j.stored)
 	j.sealed.add(count{newBytes: int64(len(batch)), newBatches: 1})
 	j.sources = j.sources[:0]

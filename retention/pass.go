@@ -169,14 +169,14 @@ func (p *pass) rewritable(sb log.StoredBatch) bool {
 		return false
 	}
 	size := len(p.raw) + log.HorizonBytes*sb.Batch.Records()
-	return size <= min(p.join.rewriter.MaxBytes()/2, log.MaxDecompressedBytes)
+	return size <= min(p.join.rewriter.maxBytes()/2, log.MaxDecompressedBytes)
 }
 
 // sift fills p.batch with what stays of sb. It returns false if a record is malformed.
 func (p *pass) sift(sb log.StoredBatch) bool {
 	b := sb.Batch
 	f := &p.batch
-	*f = filtered{source: log.SourceOf(sb), batch: sb.Batch, records: p.raw}
+	*f = filtered{source: source{sb.LastOffset, sb.MaxTimestamp}, batch: sb.Batch, records: p.raw}
 	p.keep = p.keep[:0]
 	r := log.NewRecordReader(b, p.raw)
 	var rec log.Record
