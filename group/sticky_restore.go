@@ -8,7 +8,8 @@ import "slices"
 //
 // The effort is bounded: with many thousands of moves some may be left that could be saved.
 func (u *unequalPlan) restore() {
-	u.effort = 1 << 22 // places looked at, tens of milliseconds
+	effort := 1 << 22 // places looked at, tens of milliseconds
+	u.effort = &effort
 	for again := true; again; {
 		again = false
 		for i, home := range u.keeper {
@@ -16,13 +17,11 @@ func (u *unequalPlan) restore() {
 			if home == nobody || u.owner[p] == home || u.hopeless(p, home) || !u.spend() {
 				continue
 			}
-			u.journal = u.journal[:0]
-			u.move(p, home)
-			u.spread()
-			if u.settle(2) {
-				again = true
-			} else {
-				u.undo(0)
+			try := u.clone()
+			try.move(p, home)
+			try.spread()
+			if settled := try.settle(2); settled != nil {
+				*u, again = *settled, true
 			}
 		}
 	}
@@ -30,8 +29,8 @@ func (u *unequalPlan) restore() {
 
 // spend tells whether there is effort left to look at the whole plan once more.
 func (u *unequalPlan) spend() bool {
-	u.effort -= u.size
-	return u.effort >= 0
+	*u.effort -= u.size
+	return *u.effort >= 0
 }
 
 // hopeless tells quickly that p cannot go home: a subscriber would have three fewer, of
@@ -45,34 +44,36 @@ func (u *unequalPlan) hopeless(p, home int32) bool {
 	return !slices.ContainsFunc(u.slots[home], func(s slot) bool { return len(s.loose) > 0 })
 }
 
-// settle makes the plan balanced by moving at most depth chains of loose partitions that
-// even out nothing by themselves, and tells whether it could. If not, the plan is as before.
-func (u *unequalPlan) settle(depth int) bool {
+// settle returns a plan that is balanced, with at most depth chains of loose partitions moved that even out nothing by
+// themselves: u if it is balanced, or a copy, or nil if none was found.
+func (u *unequalPlan) settle(depth int) *unequalPlan {
 	rich, poor, gap := u.steepest()
 	if gap < 2 {
-		return true
+		return u
 	}
 	if depth == 0 || gap > 2 {
-		return false
+		return nil
 	}
-	return u.ease(rich.member, forward, depth) || u.ease(poor, backward, depth)
+	if settled := u.ease(rich.member, forward, depth); settled != nil {
+		return settled
+	}
+	return u.ease(poor, backward, depth)
 }
 
-// ease takes a partition from a member that has too much (forward) or gives one to a
-// member that has too little (backward), trying members at the other end of a chain.
-func (u *unequalPlan) ease(m int32, d direction, depth int) bool {
-	ends := u.ends(m, d)
-	for _, end := range ends {
+// ease settles a copy in which a member that has too much has given a partition away (forward), or one that has
+// too little has got one (backward), trying members at the other end of a chain.
+func (u *unequalPlan) ease(m int32, d direction, depth int) *unequalPlan {
+	for _, end := range u.ends(m, d) {
 		if !u.spend() {
-			return false
+			return nil
 		}
-		mark := len(u.journal)
-		if u.chain(m, end, d); u.settle(depth - 1) {
-			return true
+		try := u.clone()
+		try.chain(m, end, d)
+		if settled := try.settle(depth - 1); settled != nil {
+			return settled
 		}
-		u.undo(mark)
 	}
-	return false
+	return nil
 }
 
 // maxEnds is how many ends of chains are tried in one step of settle.
@@ -121,14 +122,5 @@ func (u *unequalPlan) chain(m, end int32, d direction) {
 			return
 		}
 		u.expand(x, d)
-	}
-}
-
-// undo takes back the moves after the first mark ones of the journal.
-func (u *unequalPlan) undo(mark int) {
-	for len(u.journal) > mark {
-		last := u.journal[len(u.journal)-1]
-		u.move(last.partition, last.from)
-		u.journal = u.journal[:len(u.journal)-2] // this move and its reversal
 	}
 }

@@ -49,16 +49,11 @@ type unequalPlan struct {
 	slots  [][]slot // by member, in the order of subscribed
 	seats  [][]seat // by topic, in the order of subscribers
 	topics []int32  // those with few subscribers first
-	search search
-	kept   int // partitions at home
-	size   int // the effort of looking at all of the plan
-	effort int // that may still be spent on restore
-
-	journal []journey // of the moves, for undo
+	search *search
+	kept   int  // partitions at home
+	size   int  // the effort of looking at all of the plan
+	effort *int // that may still be spent on restore, by all copies
 }
-
-// journey is one move: of what, and where it was.
-type journey struct{ partition, from int32 }
 
 // slot holds the partitions of one member in one topic, ascending where it matters little.
 type slot struct {
@@ -133,12 +128,25 @@ func (u *unequalPlan) move(p, m int32) {
 		u.kept--
 	}
 	i := slices.Index(*list, p)
-	*list = slices.Delete(*list, i, i+1)
+	*list = slices.Concat((*list)[:i], (*list)[i+1:]) // copies have the old one
 	u.levels[u.count[from]]--
 	u.count[from]--
 	u.levels[u.count[from]]++
 	u.put(p, m)
-	u.journal = append(u.journal, journey{p, from})
+}
+
+// clone returns a copy to try moves on. It may share lists with u, of which moves change none.
+func (u *unequalPlan) clone() *unequalPlan {
+	c := *u
+	c.owner, c.count, c.levels = slices.Clone(u.owner), slices.Clone(u.count), slices.Clone(u.levels)
+	c.slots = make([][]slot, len(u.slots))
+	for m, slots := range u.slots {
+		c.slots[m] = make([]slot, len(slots))
+		for i, s := range slots {
+			c.slots[m][i] = slot{s.topic, slices.Clip(s.home), slices.Clip(s.loose)}
+		}
+	}
+	return &c
 }
 
 // place puts partitions where they may stay, then the others with the subscriber that
@@ -338,8 +346,8 @@ type search struct {
 	done   int
 }
 
-func newSearch(members, topics int) search {
-	return search{
+func newSearch(members, topics int) *search {
+	return &search{
 		member: make([]int, members), topic: make([]int, topics),
 		from: make([]int32, members), by: make([]int32, members),
 	}
