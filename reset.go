@@ -10,8 +10,8 @@ import (
 // Reset is a consumer's move from an offset that is not there (any more) to one that is: see
 // ConsumerOptions.OutOfRange.
 type Reset struct {
-	TopicPartition
-	From, To int64 // positions
+	TopicPartition TopicPartition
+	From, To       int64 // positions
 }
 
 // Skipped returns how many offsets the consumer has missed: 0 after a move back.

@@ -1,5 +1,11 @@
 package group
 
+import (
+	"fmt"
+
+	"github.com/samsa-go/samsa/log"
+)
+
 // State is where a group stands in Kafka's classic protocol.
 //
 //	Empty -> PreparingRebalance -> CompletingRebalance -> Stable
@@ -32,4 +38,18 @@ func (s State) String() string {
 	default:
 		return "Dead"
 	}
+}
+
+// MarshalText returns Kafka's name of the state.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText takes what MarshalText returns.
+func (s *State) UnmarshalText(text []byte) error {
+	for known := Empty; known <= Dead; known++ {
+		if known.String() == string(text) {
+			*s = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: there is no group state %q", log.ErrInvalidOption, text)
 }

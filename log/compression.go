@@ -5,14 +5,19 @@ import "fmt"
 // Compression says how batches are compressed: by a producer, and in the end by a topic.
 type Compression int8
 
-// The zero value is snappy for a producer. For a topic it is whatever the producer has used. The others have the
-// order of the codecs.
+// Behind the first they have the order of the codecs.
 const (
+	// CompressionDefault is snappy for a producer, and for a topic whatever the producer has used.
 	CompressionDefault Compression = iota
+	// CompressionNone stores records as they are.
 	CompressionNone
+	// CompressionGzip is gzip: small, and the slowest.
 	CompressionGzip
+	// CompressionSnappy is snappy: fast.
 	CompressionSnappy
+	// CompressionLz4 is lz4: fast.
 	CompressionLz4
+	// CompressionZstd is zstd: small, and faster than gzip.
 	CompressionZstd
 )
 
@@ -37,6 +42,28 @@ func (c Compression) String() string {
 		return fmt.Sprintf("compression(%d)", int8(c))
 	}
 	return c.Codec().String()
+}
+
+// MarshalText returns Kafka's name of the codec, and nothing for the zero value.
+func (c Compression) MarshalText() ([]byte, error) {
+	switch {
+	case !c.Valid():
+		return nil, fmt.Errorf("%w: %s", ErrInvalidOption, c)
+	case c == CompressionDefault:
+		return nil, nil
+	}
+	return []byte(c.String()), nil
+}
+
+// UnmarshalText takes what MarshalText returns.
+func (c *Compression) UnmarshalText(text []byte) error {
+	for known := CompressionDefault; known.Valid(); known++ {
+		if name, _ := known.MarshalText(); string(name) == string(text) {
+			*c = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: compression %q, want none, gzip, snappy, lz4, zstd, or nothing", ErrInvalidOption, text)
 }
 
 // Recompress appends b with its records, which b.AppendRecords or b.EncodedRecords gave, in

@@ -44,6 +44,25 @@ func (a Acks) String() string {
 	return fmt.Sprintf("acks(%d)", int8(a))
 }
 
+// MarshalText returns the name of String.
+func (a Acks) MarshalText() ([]byte, error) {
+	if a < AckStored || a > AckNone {
+		return nil, fmt.Errorf("%w: %s", ErrInvalidOption, a)
+	}
+	return []byte(a.String()), nil
+}
+
+// UnmarshalText takes what MarshalText returns.
+func (a *Acks) UnmarshalText(text []byte) error {
+	for known := AckStored; known <= AckNone; known++ {
+		if known.String() == string(text) {
+			*a = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: acks %q, want stored, synced or none", ErrInvalidOption, text)
+}
+
 // Log is one partition's run of batches in a store: records at the offsets from
 // Start up to End, exclusive.
 //

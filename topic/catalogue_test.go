@@ -32,7 +32,7 @@ func TestCreateGetList(t *testing.T) {
 		if got := h.names(); got != "a:2 b:1 orders:3" {
 			t.Errorf("got %s", got)
 		}
-		if h.get("orders") != created || created.Name() != "orders" || created.Err() != nil || len(created.ID().String()) != 32 {
+		if h.get("orders") != created || created.Name() != "orders" || created.Err() != nil || len(created.ID().String()) != 22 {
 			t.Errorf("got %+v", h.get("orders"))
 		}
 		want := Config{

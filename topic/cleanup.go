@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/samsa-go/samsa/log"
 )
 
 // CleanupPolicy says by which rules records go; policies are combined with |.
@@ -38,6 +40,27 @@ func (p CleanupPolicy) String() string {
 		names = append(names, fmt.Sprintf("policy(%d)", uint8(unknown)))
 	}
 	return strings.Join(names, ",")
+}
+
+// MarshalText returns the policy as Kafka writes it, and nothing for the zero value.
+func (p CleanupPolicy) MarshalText() ([]byte, error) {
+	if p != 0 && !p.valid() {
+		return nil, fmt.Errorf("%w: cleanup policy %s", log.ErrInvalidConfig, p)
+	}
+	return []byte(p.String()), nil
+}
+
+// UnmarshalText takes what MarshalText returns.
+func (p *CleanupPolicy) UnmarshalText(text []byte) (err error) {
+	var parsed CleanupPolicy
+	if len(text) > 0 {
+		parsed, err = parseCleanupPolicy(string(text))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: cleanup policy %q: %w", log.ErrInvalidConfig, text, err)
+	}
+	*p = parsed
+	return nil
 }
 
 func (p CleanupPolicy) valid() bool {

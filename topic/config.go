@@ -31,9 +31,12 @@ const (
 const Unlimited = -1
 
 // Config is what can be set for a topic. The zero value is Kafka's defaults with one
-// partition. Kafka's config names, which SetConfig and Configs use, stand beside the fields.
+// partition. Kafka's config names, which SetConfig and Configs use, stand beside the fields. As JSON it
+// has these names too, with times in ms, and leaves out the fields that are zero:
+//
+//	{"partitions":3,"configs":{"cleanup.policy":"compact","retention.ms":"3600000"}}
 type Config struct {
-	// Partitions is their number, 1 to MaxPartitions; 0 means 1.
+	// Partitions is their number, 1 to 10,000; 0 means 1.
 	Partitions int
 	// Retention is how long records stay, by their timestamps, in whole milliseconds (the
 	// rest is dropped); 0 means 168 h, Unlimited for ever (retention.ms).
@@ -164,6 +167,14 @@ func (c Config) rules() partition.Rules {
 	}
 }
 
+// boundText returns a bound of timestamps in Kafka's notation, "" for none that is set.
+func boundText(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return strconv.FormatInt(boundMs(d), 10)
+}
+
 // boundMs returns a bound of timestamps in ms, Kafka's way: the largest number is none.
 func boundMs(d time.Duration) int64 {
 	if d == Unlimited {
@@ -233,12 +244,12 @@ var settings = []setting{
 	},
 	{
 		name: "message.timestamp.after.max.ms",
-		get:  func(c *Config) string { return strconv.FormatInt(boundMs(c.TimestampAfterMax), 10) },
+		get:  func(c *Config) string { return boundText(c.TimestampAfterMax) },
 		set:  func(c *Config, v string) error { return parseBound(v, &c.TimestampAfterMax) },
 	},
 	{
 		name: "message.timestamp.before.max.ms",
-		get:  func(c *Config) string { return strconv.FormatInt(boundMs(c.TimestampBeforeMax), 10) },
+		get:  func(c *Config) string { return boundText(c.TimestampBeforeMax) },
 		set:  func(c *Config, v string) error { return parseBound(v, &c.TimestampBeforeMax) },
 	},
 	{

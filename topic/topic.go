@@ -3,6 +3,7 @@
 package topic
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -17,8 +18,21 @@ import (
 // another one. Kafka's topic UUID (KIP-516).
 type ID [16]byte
 
-// String returns the ID in hexadecimal.
-func (id ID) String() string { return hex.EncodeToString(id[:]) }
+// String returns the ID as Kafka writes it: 22 characters of base64 for URLs.
+func (id ID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// MarshalText returns what String does.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText takes what MarshalText returns.
+func (id *ID) UnmarshalText(text []byte) error {
+	b, err := base64.RawURLEncoding.Strict().AppendDecode(nil, text)
+	if err != nil || len(b) != len(id) {
+		return fmt.Errorf("%w: %q is no topic id", log.ErrInvalidOption, text)
+	}
+	copy(id[:], b)
+	return nil
+}
 
 // Topic is a topic that exists, or existed: after its deletion its partitions answer
 // with ErrUnknownTopic.
@@ -82,7 +96,7 @@ func (t *Topic) encode(c Config) []byte {
 	s := stored{
 		Version:    storedVersion,
 		Number:     t.number,
-		ID:         t.id.String(),
+		ID:         hex.EncodeToString(t.id[:]),
 		Partitions: c.Partitions,
 		Configs:    c.Configs(),
 	}

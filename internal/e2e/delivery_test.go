@@ -731,7 +731,7 @@ func TestOnResetIsTheProgramsOwn(t *testing.T) {
 		if _, err := c.Poll(ctx); !errors.Is(err, samsa.ErrClosed) {
 			t.Errorf("got %v, want ErrClosed", err)
 		}
-		if len(told) != 2 || told[0].Partition == told[1].Partition || told[0].Skipped() != 0 {
+		if len(told) != 2 || told[0].TopicPartition.Partition == told[1].TopicPartition.Partition || told[0].Skipped() != 0 {
 			t.Errorf("told %v", told)
 		}
 	})

@@ -1,0 +1,49 @@
+package topic
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// configJSON is a Config as JSON.
+type configJSON struct {
+	Partitions int               `json:"partitions,omitempty"`
+	Configs    map[string]string `json:"configs,omitempty"`
+}
+
+// MarshalJSON returns what is set, as Config says.
+func (c Config) MarshalJSON() ([]byte, error) {
+	set := c.inert.values()
+	for _, s := range settings {
+		if v := s.get(&c); v != s.get(&Config{}) {
+			set[s.name] = v
+		}
+	}
+	return json.Marshal(configJSON{c.Partitions, set})
+}
+
+// UnmarshalJSON takes what MarshalJSON returns. ErrInvalidConfig names everything that is wrong.
+func (c *Config) UnmarshalJSON(data []byte) error {
+	var j configJSON
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&j); err != nil {
+		return fmt.Errorf("%w: %w", log.ErrInvalidConfig, err)
+	}
+	read := Config{Partitions: j.Partitions}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(j.Configs)) {
+		errs = append(errs, read.SetConfig(name, j.Configs[name]))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	*c = read
+	return nil
+}
