@@ -7,11 +7,12 @@ import (
 	"slices"
 
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
 // errKilled is for what was on its way when the broker was killed: it may be stored or not.
-var errKilled = fmt.Errorf("%w: the broker was killed: %w", ErrClosed, ErrFailed)
+var errKilled = family.Of(ErrOutcomeUnknown, fmt.Errorf("%w: the broker was killed: %w", ErrClosed, ErrFailed))
 
 var errNoPower = errors.New("a store on disk loses no power: only a broker in memory that was made for it")
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
@@ -315,7 +316,7 @@ func (p *Producer) waitLocked(ctx context.Context) error {
 // ProduceSync hands over records and waits for all their fates, or until ctx ends. It returns
 // them with partition, offset and timestamp, and the first error. Unlike Broker.Produce some may
 // be stored when others fail. After the end of ctx those whose fate was not known yet are returned
-// as they were given; they may be stored or not.
+// as they were given, and the error is ErrOutcomeUnknown: they may be stored or not.
 func (p *Producer) ProduceSync(ctx context.Context, records ...Record) ([]Record, error) {
 	if len(records) == 0 {
 		return nil, nil
@@ -367,7 +368,7 @@ func (s *synced) giveUp(err error) {
 	defer s.mu.Unlock()
 	s.over = true
 	if s.left > 0 && s.err == nil {
-		s.err = fmt.Errorf("produce: %w: of %d records it is not known whether they are stored", err, s.left)
+		s.err = family.Of(ErrOutcomeUnknown, fmt.Errorf("produce: %w: of %d records it is not known whether they are stored", err, s.left))
 	}
 }
 

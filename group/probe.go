@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -37,12 +38,15 @@ func (c *Coordinator) meetCommit(ctx context.Context, tx *writer.Tx, commits map
 	return err
 }
 
-// meetAnswer is for commits that are stored.
+// meetAnswer is for commits that are stored, which who gets an error does not know.
 func (c *Coordinator) meetAnswer(ctx context.Context, commits map[string]CommitRequest) error {
 	if c.committer.Probes().Get() == nil {
 		return nil
 	}
-	return c.meet(ctx, probe.CommitAnswer, commits)
+	if err := c.meet(ctx, probe.CommitAnswer, commits); err != nil {
+		return family.Of(family.OutcomeUnknown, err)
+	}
+	return nil
 }
 
 func (c *Coordinator) meet(ctx context.Context, op probe.Op, commits map[string]CommitRequest) error {

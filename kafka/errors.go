@@ -71,7 +71,7 @@ const (
 )
 
 // codes is the error code of every error that a caller of the broker can act on. Those that
-// only Open returns are there too, so that none can be forgotten.
+// only Open returns are there too, so that none can be forgotten. The families stand behind their errors.
 var codes = []struct {
 	err  error
 	code int16
@@ -101,7 +101,6 @@ var codes = []struct {
 	{log.ErrOldFormat, codeStorageError},
 	{log.ErrNewerFormat, codeStorageError},
 	{log.ErrInvalidSnapshot, codeInvalidRequest},
-	{log.ErrUnavailable, codeStorageError}, // clients try again
 	{log.ErrInvalidRecord, codeInvalidRecord},
 	{log.ErrOutOfOrderSequence, codeOutOfOrderSequenceNumber},
 	{log.ErrProducerFenced, codeInvalidProducerEpoch},
@@ -127,6 +126,14 @@ var codes = []struct {
 
 	{context.DeadlineExceeded, codeRequestTimedOut},
 	{context.Canceled, codeNetworkException},
+
+	{log.ErrUnavailable, codeStorageError}, // clients try again
+	{log.ErrInvalid, codeInvalidRequest},
+	{log.ErrUnknown, codeResourceNotFound},
+	{log.ErrFenced, codeInvalidProducerEpoch},
+	{log.ErrTooLarge, codeMessageTooLarge},
+	{log.ErrUnsupported, codeUnsupportedVersion},
+	{log.ErrOutcomeUnknown, codeRequestTimedOut},
 }
 
 // protocolError is an error that exists on the wire only: the broker's own errors are in the

@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,5 +82,37 @@ func TestCodeOf(t *testing.T) {
 	odd := errors.New("something that nobody has thought of")
 	if got := k.srv.codeOf(odd); got != -1 || !k.logged(odd) {
 		t.Errorf("got %d, logged: %v", got, k.logged(odd))
+	}
+}
+
+// Nothing is retriable that is not for Kafka's own clients; of what they try again, some is of no use to a Go
+// program.
+func TestRetriableAsKafka(t *testing.T) {
+	// The codes in the table of which kafka-clients 4.4.0 makes a RetriableException.
+	retriable := []int16{
+		codeCorruptMessage, codeUnknownTopicOrPartition, codeRequestTimedOut, codeNetworkException, codeConcurrentTransactions,
+		codeStorageError, codeOffsetNotAvailable,
+	}
+	inOneProcess := map[error]string{
+		log.ErrClosed:            "what is closed stays closed",
+		log.ErrFailed:            "until the broker is opened again",
+		log.ErrStorage:           "no other disk has the partition",
+		log.ErrCorruptRecord:     "it was not damaged on its way",
+		log.ErrUnknownTopic:      "there is no metadata that may be old",
+		log.ErrUnknownPartition:  "there is no metadata that may be old",
+		log.ErrNotDirectory:      "only Open returns it",
+		log.ErrReadOnly:          "only Open returns it",
+		log.ErrOldFormat:         "only Open returns it",
+		log.ErrNewerFormat:       "only Open returns it",
+		log.ErrNoOffset:          "until somebody commits",
+		log.ErrOutcomeUnknown:    "it does not say why",
+		context.DeadlineExceeded: "the context has ended for the next call, too",
+		context.Canceled:         "the context has ended for the next call, too",
+	}
+	for _, c := range codes {
+		want := slices.Contains(retriable, c.code) && inOneProcess[c.err] == ""
+		if got := log.Retriable(c.err); got != want {
+			t.Errorf("%v, code %d: retriable %t, want %t", c.err, c.code, got, want)
+		}
 	}
 }

@@ -3,8 +3,35 @@ package log
 import (
 	"errors"
 
+	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/store"
 )
+
+// The families of the errors below, for callers who act on all of one alike. An error has one family
+// or none, and says the same with it. No error is a family and nothing else, but for ErrUnavailable.
+var (
+	// ErrInvalid: what was asked for cannot be, now or later: a name, an option, a config, a record, a
+	// key, a directory, a snapshot. The call has changed nothing.
+	ErrInvalid = family.Invalid
+	// ErrUnknown: what was named is not there: a topic, a partition, a group, a member, a key, an offset.
+	ErrUnknown = family.Unknown
+	// ErrFenced: a newer one of the same name has taken over; this one must stop.
+	ErrFenced = family.Fenced
+	// ErrTooLarge: what was given is larger than what is taken; the error says by how much.
+	ErrTooLarge = family.TooLarge
+	// ErrUnavailable: it cannot be done now, and the same call may succeed later: see Retriable. Faults
+	// of the test kit are this and nothing else.
+	ErrUnavailable = family.Unavailable
+	// ErrUnsupported: this release does not do it, and another one may.
+	ErrUnsupported = family.Unsupported
+	// ErrOutcomeUnknown: what was asked for may have been done, or may not: the error came when it was on
+	// its way, from the store (ErrFailed), the end of the broker (ErrClosed) or of the caller's context. A
+	// write that fails in another way has not been done.
+	ErrOutcomeUnknown = family.OutcomeUnknown
+)
+
+// Retriable reports whether err is of the family ErrUnavailable. See samsa.Retriable.
+func Retriable(err error) bool { return errors.Is(err, ErrUnavailable) }
 
 // The errors that a caller can act on. They reach users of the module root under the
 // same names, wrapped once with the topic, partition or offset they concern: every error that
@@ -22,7 +49,8 @@ var (
 	// the disk, and went on without it. The error says which.
 	ErrCutOff = errors.New("cut off")
 	// ErrFailed: a write to the store failed, and no more writes are taken until the
-	// broker is opened again. What was acknowledged is safe; reads go on.
+	// broker is opened again. What was acknowledged is safe; reads go on. The write that failed is
+	// ErrOutcomeUnknown besides; of those that were not taken nothing is stored.
 	ErrFailed = store.ErrFailed
 	// ErrDiskFull: the append would leave too little room on the disk. Nothing was
 	// written; appends resume by themselves once there is room.
@@ -37,27 +65,27 @@ var (
 	// belongs to cannot be used, and stays as it is until it is deleted by name.
 	ErrCorruptValue = store.ErrCorrupt
 	// ErrRecordTooLarge: a record exceeds the topic's max.message.bytes.
-	ErrRecordTooLarge = errors.New("record too large")
+	ErrRecordTooLarge = family.New(family.TooLarge, "record too large")
 	// ErrTxTooLarge: the records of one atomic call exceed what one store transaction holds.
 	ErrTxTooLarge = store.ErrTooLarge
 	// ErrOffsetOutOfRange: the offset is before the log start or after the log end.
 	ErrOffsetOutOfRange = errors.New("offset out of range")
 	// ErrUnknownTopic: there is no topic of that name, or it was deleted.
-	ErrUnknownTopic = errors.New("unknown topic")
+	ErrUnknownTopic = family.New(family.Unknown, "unknown topic")
 	// ErrUnknownPartition: the topic has no such partition.
-	ErrUnknownPartition = errors.New("unknown partition")
+	ErrUnknownPartition = family.New(family.Unknown, "unknown partition")
 	// ErrTopicExists: a topic of that name is there already.
 	ErrTopicExists = errors.New("topic already exists")
 	// ErrInvalidTopic: the name breaks Kafka's rules for topic names.
-	ErrInvalidTopic = errors.New("invalid topic name")
+	ErrInvalidTopic = family.New(family.Invalid, "invalid topic name")
 	// ErrInvalidConfig: a config of a topic or the broker has an unknown name or a value out of its range.
-	ErrInvalidConfig = errors.New("invalid config")
+	ErrInvalidConfig = family.New(family.Invalid, "invalid config")
 	// ErrInvalidPartitions: the number of partitions is not one that can be had.
-	ErrInvalidPartitions = errors.New("invalid number of partitions")
+	ErrInvalidPartitions = family.New(family.Invalid, "invalid number of partitions")
 	// ErrInvalidTimestamp: the record's timestamp cannot be stored.
-	ErrInvalidTimestamp = errors.New("invalid timestamp")
+	ErrInvalidTimestamp = family.New(family.Invalid, "invalid timestamp")
 	// ErrInvalidOption: an option is out of its range; the error names every wrong one.
-	ErrInvalidOption = errors.New("invalid option")
+	ErrInvalidOption = family.New(family.Invalid, "invalid option")
 	// ErrLocked: the directory is open already, in this process or another.
 	ErrLocked = store.ErrLocked
 	// ErrNotDirectory: the path is a file, or a directory that holds something else.
@@ -71,57 +99,54 @@ var (
 	ErrNewerFormat = store.ErrNewerFormat
 	// ErrInvalidRecord: the topic does not take such a record: one without a key in a
 	// compacted topic.
-	ErrInvalidRecord = errors.New("invalid record")
+	ErrInvalidRecord = family.New(family.Invalid, "invalid record")
 	// ErrOutOfOrderSequence: the batch of an idempotent producer does not follow its last one,
 	// and is none of its last five.
 	ErrOutOfOrderSequence = errors.New("out of order sequence number")
 	// ErrProducerFenced: a newer producer of the same id has taken over; this one must stop.
-	ErrProducerFenced = errors.New("fenced by a newer producer of the same id")
+	ErrProducerFenced = family.New(family.Fenced, "fenced by a newer producer of the same id")
 	// ErrConflict: a transaction read keys that another one has written since.
-	ErrConflict = errors.New("conflicting transaction")
+	ErrConflict = family.New(family.Unavailable, "conflicting transaction")
 	// ErrKeyNotFound: the application has no value under the key.
-	ErrKeyNotFound = errors.New("key not found")
+	ErrKeyNotFound = family.New(family.Unknown, "key not found")
 	// ErrInvalidKey: a key of the application is empty or too long.
-	ErrInvalidKey = errors.New("invalid key")
+	ErrInvalidKey = family.New(family.Invalid, "invalid key")
 	// ErrInvalidSnapshot: what should be restored is no snapshot of a broker, or it is damaged or
 	// not whole.
 	ErrInvalidSnapshot = store.ErrBadStream
-	// ErrUnavailable: the broker does not answer as it should now; the same call may succeed
-	// later. A broker in good health never says so; faults of the test kit do.
-	ErrUnavailable = errors.New("unavailable for the moment")
 	// ErrUnsupportedCodec: the compression codec is not one of Kafka's five.
-	ErrUnsupportedCodec = errors.New("unsupported compression codec")
+	ErrUnsupportedCodec = family.New(family.Unsupported, "unsupported compression codec")
 )
 
 // The errors of groups, wrapped with the group and the member they concern.
 var (
 	// ErrUnknownMember: the group has no member of that id; the member joins anew, without one.
-	ErrUnknownMember = errors.New("unknown member")
+	ErrUnknownMember = family.New(family.Unknown, "unknown member")
 	// ErrIllegalGeneration: the generation is not the group's current one; the member rejoins.
 	ErrIllegalGeneration = errors.New("illegal generation")
 	// ErrRebalanceInProgress: the group is between two generations; the member rejoins.
 	ErrRebalanceInProgress = errors.New("rebalance in progress")
 	// ErrFencedInstance: the instance id belongs to another, newer member; this one must stop.
-	ErrFencedInstance = errors.New("fenced by a newer member of the same instance id")
+	ErrFencedInstance = family.New(family.Fenced, "fenced by a newer member of the same instance id")
 	// ErrMemberIDRequired: the member was given an id, and joins again with it.
 	ErrMemberIDRequired = errors.New("member id required")
 	// ErrInconsistentProtocol: the member's protocols are not what the others of the group speak.
 	ErrInconsistentProtocol = errors.New("inconsistent group protocol")
 	// ErrInvalidSessionTimeout: the session timeout is out of the range that the broker allows.
-	ErrInvalidSessionTimeout = errors.New("invalid session timeout")
+	ErrInvalidSessionTimeout = family.New(family.Invalid, "invalid session timeout")
 	// ErrGroupFull: the group has as many members as the broker allows.
 	ErrGroupFull = errors.New("group is full")
 	// ErrInvalidGroup: the name cannot be one of a group.
-	ErrInvalidGroup = errors.New("invalid group name")
+	ErrInvalidGroup = family.New(family.Invalid, "invalid group name")
 	// ErrUnknownGroup: there is no group of that name, or it was deleted.
-	ErrUnknownGroup = errors.New("unknown group")
+	ErrUnknownGroup = family.New(family.Unknown, "unknown group")
 	// ErrGroupNotEmpty: the group still has members, and what was asked needs that it has none.
 	ErrGroupNotEmpty = errors.New("group is not empty")
 	// ErrGroupSubscribed: consumers of the group subscribe to the topic, and go on from its offsets.
 	ErrGroupSubscribed = errors.New("group is subscribed to the topic")
 	// ErrMetadataTooLarge: the metadata of a committed offset is too long.
-	ErrMetadataTooLarge = errors.New("offset metadata too large")
+	ErrMetadataTooLarge = family.New(family.TooLarge, "offset metadata too large")
 	// ErrNoOffset: the group has no committed offset for the partition, and the consumer was
 	// told not to begin elsewhere.
-	ErrNoOffset = errors.New("no committed offset")
+	ErrNoOffset = family.New(family.Unknown, "no committed offset")
 )

@@ -31,7 +31,7 @@ func TestCrashKeepsWhatWasStored(t *testing.T) {
 	held.Wait(t)
 
 	samsatest.Crash(t, b)
-	wantErr(t, <-outcome, samsa.ErrClosed)
+	wantErr(t, <-outcome, samsa.ErrClosed, samsa.ErrOutcomeUnknown)
 	_, err := b.Produce(ctx, samsatest.Record("t", "too late"))
 	wantErr(t, err, samsa.ErrClosed)
 	lazy.Produce(ctx, samsatest.Record("t", "too late"), func(_ samsa.Record, err error) { wantErr(t, err, samsa.ErrClosed) })

@@ -293,7 +293,7 @@ func TestProduceSyncEndsWithItsContext(t *testing.T) {
 		defer cancel()
 		records := []samsa.Record{{Topic: "a", Value: []byte("1")}, {Topic: "a", Value: []byte("2")}}
 		out, err := p.ProduceSync(ctx, records...)
-		if !errors.Is(err, context.DeadlineExceeded) || len(out) != 2 || string(out[1].Value) != "2" {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, samsa.ErrOutcomeUnknown) || len(out) != 2 || string(out[1].Value) != "2" {
 			t.Errorf("got %v, error %v", out, err)
 		}
 		close(release)

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/samsa-go/samsa/internal/family"
 )
 
 // The errors of this package. Every error that leaves it wraps exactly one of them, or is the
@@ -29,21 +31,21 @@ var (
 	// ErrIO: the operating system failed in a way that has no other name here.
 	ErrIO = errors.New("storage error")
 	// ErrTooLarge: a batch exceeds Limits. Nothing of it was written.
-	ErrTooLarge = errors.New("transaction too large")
+	ErrTooLarge = family.New(family.TooLarge, "transaction too large")
 	// ErrDiskFull: the file system has less room than the store keeps in reserve.
-	ErrDiskFull = errors.New("disk full")
+	ErrDiskFull = family.New(family.Unavailable, "disk full")
 	// ErrLocked: the directory is open elsewhere, in this process or another.
-	ErrLocked = errors.New("directory is in use")
+	ErrLocked = family.New(family.Unavailable, "directory is in use")
 	// ErrNotDirectory: the path is a file, or a directory that holds something else.
-	ErrNotDirectory = errors.New("not a samsa data directory")
+	ErrNotDirectory = family.New(family.Invalid, "not a samsa data directory")
 	// ErrReadOnly: the directory cannot be written.
 	ErrReadOnly = errors.New("directory is read-only")
 	// ErrOldFormat: the directory was written by a release whose format is not read any more.
-	ErrOldFormat = errors.New("data directory has an old format: take a snapshot with the release that wrote it, and restore it with this one")
+	ErrOldFormat = family.New(family.Unsupported, "data directory has an old format: take a snapshot with the release that wrote it, and restore it with this one")
 	// ErrNewerFormat: the directory was written by a newer version of this library.
-	ErrNewerFormat = errors.New("data directory has a newer format")
+	ErrNewerFormat = family.New(family.Unsupported, "data directory has a newer format")
 	// ErrBadStream: what was read as a stream is none, or it is damaged or not whole.
-	ErrBadStream = errors.New("invalid snapshot")
+	ErrBadStream = family.New(family.Invalid, "invalid snapshot")
 )
 
 // ErrIndex is the ErrCorrupt of an index that is missing or damaged: what it leads to may well be whole.

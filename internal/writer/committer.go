@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
@@ -321,6 +322,14 @@ func (c *Committer) alarmLocked() {
 		c.alarmed = c.stats.Bytes
 		c.alarm.Wake()
 	}
+}
+
+// unsure returns err, if it is one, as that of transactions of which nobody knows whether they are stored.
+func unsure(err error) error {
+	if err == nil {
+		return nil
+	}
+	return family.Of(family.OutcomeUnknown, err)
 }
 
 // fail stops all writing because of err, and returns why it was stopped.

@@ -53,7 +53,7 @@ func TestDuplicateInFlight(t *testing.T) {
 			s.flying(1)
 			s.desk.land(0, fails)
 			if fails != nil {
-				s.hears("a: failed", "a again: failed", "b: failed")
+				s.hears("a: in doubt", "a again: failed", "b: failed")
 				return
 			}
 			s.hears("a")

@@ -177,6 +177,9 @@ func kind(err error) string {
 	if errors.Is(err, log.ErrOutOfOrderSequence) {
 		return "sequence" // whatever was wrong with the batch before
 	}
+	if errors.Is(err, log.ErrFailed) && errors.Is(err, log.ErrOutcomeUnknown) {
+		return "in doubt"
+	}
 	for word, e := range map[string]error{
 		"failed": log.ErrFailed, "closed": log.ErrClosed, "full": log.ErrDiskFull, "too large": log.ErrTxTooLarge,
 		"record too large": log.ErrRecordTooLarge, "gone": log.ErrUnknownTopic,

@@ -52,7 +52,7 @@ func (c *Committer) lead(own *Tx) (w word) {
 
 // collapse stops the committer when a leader does not get through its commit group.
 func (c *Committer) collapse(g *commitGroup, own *Tx) {
-	err := c.fail(errPanic)
+	err := unsure(c.fail(errPanic))
 	defer func() {
 		c.mu.Lock()
 		c.passLocked()
@@ -243,6 +243,7 @@ func (c *Committer) finish(g *commitGroup, err error) {
 			tx.apply()
 		}
 	}
+	err = unsure(err)
 	for _, tx := range g.staged {
 		if err == nil && tx.Synced {
 			g.synced = append(g.synced, tx) // together: one fsync is to serve them all

@@ -342,7 +342,7 @@ func TestLeaderDoesNotReturn(t *testing.T) {
 						t.Errorf("later: %v", err)
 					}
 					s.Sync(s.note("sync"))
-					s.hears("sync: failed")
+					s.hears("sync: in doubt")
 				})
 			})
 		}
@@ -447,6 +447,6 @@ func TestBound(t *testing.T) {
 		s.submit("held", appends(p, batch(t, "b")))
 		s.desk.set(func(d *desk) { d.commit = func(int) error { return errBroken } })
 		s.submit("plain", writes("x"))
-		s.hears("first", "plain: failed", "held: failed")
+		s.hears("first", "plain: in doubt", "held: failed")
 	})
 }

@@ -156,7 +156,7 @@ func (c *Committer) answer(tx *Tx, err error) (wake bool) {
 	}
 	w := tx.work(probe.AppendAnswer)
 	v := p.Ask(w)
-	v.Err = about(w, v.Err)
+	v.Err = unsure(about(w, v.Err))
 	if len(v.Holds) == 0 {
 		return tx.tell(v.Err)
 	}

@@ -95,7 +95,7 @@ func (s *syncer) lead(own *Tx) (w word) {
 		}
 	}()
 	began := time.Now()
-	err := s.sync()
+	err := unsure(s.sync())
 	took := time.Since(began)
 	for _, tx := range batch {
 		if s.c.answer(tx, err) {
@@ -116,7 +116,7 @@ func (s *syncer) lead(own *Tx) (w word) {
 // collapse stops the committer when a leader does not get through its batch, of which told are to be
 // woken.
 func (s *syncer) collapse(batch, told []*Tx, own *Tx) {
-	err := s.c.fail(errPanic)
+	err := unsure(s.c.fail(errPanic))
 	defer func() {
 		s.mu.Lock()
 		s.passLocked()

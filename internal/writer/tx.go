@@ -35,8 +35,8 @@ type Tx struct {
 	// tell of an error even then. It runs on the committer's time: it must not block.
 	Stored func()
 	// Done, which Do does not need, is called exactly once with the outcome, when visible (and
-	// synced if asked for). An error means that nothing was stored, except ErrFailed, after which the
-	// outcome is known at the next open. It runs on the committer's time: it must not block.
+	// synced if asked for). An error means that nothing was stored, except ErrOutcomeUnknown: after
+	// ErrFailed the outcome is known at the next open. It runs on the committer's time: it must not block.
 	Done func(error)
 
 	// Client is the client id of who asks, if it has one.

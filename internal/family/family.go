@@ -1,0 +1,30 @@
+// Package family is the families of errors. Package log gives them to users, who may ask for a family in
+// place of each error of it.
+package family
+
+import "errors"
+
+// The families. What each means is said in package log.
+var (
+	Invalid        = errors.New("invalid")
+	Unknown        = errors.New("unknown")
+	Fenced         = errors.New("fenced")
+	TooLarge       = errors.New("too large")
+	Unavailable    = errors.New("unavailable for the moment")
+	Unsupported    = errors.New("unsupported")
+	OutcomeUnknown = errors.New("outcome unknown")
+)
+
+// Of returns err as an error of a family: errors.Is finds both. The message is that of err.
+func Of(family, err error) error { return &kin{err, family} }
+
+// New returns a new error of a family.
+func New(family error, text string) error { return Of(family, errors.New(text)) }
+
+type kin struct{ err, family error }
+
+// Error returns the message of the error, without a word of the family.
+func (k *kin) Error() string { return k.err.Error() }
+
+// Unwrap returns the error and its family.
+func (k *kin) Unwrap() []error { return []error{k.err, k.family} }
