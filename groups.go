@@ -20,8 +20,21 @@ type Groups struct{ b *Broker }
 // Groups returns the group administration.
 func (b *Broker) Groups() Groups { return Groups{b} }
 
-// GroupState is where a group stands: Empty, PreparingRebalance, CompletingRebalance,
-// Stable or Dead.
+// GroupState is where a group stands in Kafka's classic protocol.
+//
+//	Empty -> PreparingRebalance -> CompletingRebalance -> Stable
+//	  |  ^         |   ^                  |                 |
+//	  |  |_________|   |__________________|_________________|
+//	  v  no member left      a member joins, leaves, expires
+//	Dead
+//
+//	const (
+//		GroupEmpty               GroupState = iota // no members
+//		GroupPreparingRebalance                    // the members are asked to join
+//		GroupCompletingRebalance                   // all have joined, the leader has not said who gets what
+//		GroupStable                                // every member has its assignment, or can fetch it
+//		GroupDead                                  // deleted: this value is of no more use
+//	)
 type GroupState = group.State
 
 // The states of a group.

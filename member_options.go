@@ -56,7 +56,30 @@ type MemberOptions struct {
 	OnLost func(ctx context.Context, c *Consumer, lost []TopicPartition)
 }
 
-// Assignor divides the partitions of a group among its members.
+// Assignor divides partitions among members. Its values are stateless and safe for
+// concurrent use.
+//
+//	type Assignor interface {
+//		// Name is the name of the protocol in JoinGroup: range, roundrobin, sticky and
+//		// cooperative-sticky are those that Kafka's clients know.
+//		Name() string
+//		// Cooperative tells whether members keep what they own over a rebalance (KIP-429).
+//		// What moves is then first revoked by its old owner, and given to the new one by a
+//		// further rebalance, which the old owner asks for when it has revoked.
+//		Cooperative() bool
+//		// Assign returns the partitions of each member, by member id; a member that gets
+//		// nothing has an empty Assignment. Member ids are unique. partitions is the number
+//		// of partitions of each known topic; topics that are not there are skipped. The
+//		// result depends neither on the order of members and their topics nor on that of
+//		// map iteration, and shares no memory with the arguments.
+//		Assign(members []AssignMember, partitions map[string]int32) map[string]Assignment
+//		// UserData returns what the subscription of a member carries for this assignor
+//		// besides topics and owned partitions; owned and generation are its last assignment
+//		// and when it got it (-1 for never). The eager sticky assignor puts the assignment
+//		// there, which the member gives up before it joins; the cooperative one the
+//		// generation; the others nil.
+//		UserData(owned map[string][]int32, generation int32) []byte
+//	}
 type Assignor = group.Assignor
 
 // Range gives each member a run of neighbouring partitions of each topic.
@@ -71,10 +94,21 @@ func Sticky() Assignor { return group.Sticky() }
 // CooperativeSticky is Sticky, but only partitions that move stop (KIP-429).
 func CooperativeSticky() Assignor { return group.CooperativeSticky() }
 
-// AssignMember is a member of a group as an assignor sees it.
+// AssignMember is one member as an assignor sees it: who it is, and with Subscription the Topics
+// that it wants ([]string), the partitions that it has Owned by topic (map[string][]int32) since
+// the Generation (int32, -1 when unknown), its Rack (string), and UserData ([]byte), the assignor's own.
+//
+//	type AssignMember struct {
+//		ID         string
+//		InstanceID string // of a static member, "" otherwise
+//		Subscription
+//	}
 type AssignMember = group.AssignMember
 
-// Assignment is the partitions of one member by topic.
+// Assignment maps topics to partitions. What the assignors here return has its partitions in
+// ascending order, and no topic without partitions.
+//
+//	type Assignment map[string][]int32
 type Assignment = group.Assignment
 
 // AssignFunc divides with f, which gets the members and the number of partitions of each

@@ -8,17 +8,41 @@ import (
 )
 
 type (
-	// Removed counts what retention has removed: Records, Batches and Bytes.
+	// Removed counts what retention has removed.
+	//
+	//	type Removed struct {
+	//		Records int64 // in compacted topics those that were superseded, else the offsets passed by the log start
+	//		Batches int64 // fewer than before; compaction joins batches too
+	//		Bytes   int64 // of stored batches
+	//	}
 	Removed = sweep.Removed
-	// Compaction is what Broker.Compact did: Removed, the deleted Topics whose data was removed,
-	// and the BytesFreed, by which the data directory shrank.
+	// Compaction is what Compact did.
+	//
+	//	type Compaction struct {
+	//		Removed
+	//		Topics     int   // deleted topics whose data was removed
+	//		BytesFreed int64 // by which the data directory shrank
+	//	}
 	Compaction = sweep.Compaction
-	// RetentionStats is what retention has done since the broker was opened, and what it knows
-	// since its last sweep: LastSweep of all topics, Removed, BytesLive of stored batches,
-	// BytesDisk that the data directory takes, and Partitions.
+	// RetentionStats is what retention has done since the broker was opened, and what it knows since its last sweep.
+	//
+	//	type RetentionStats struct {
+	//		LastSweep  time.Time // of all topics; zero before the first
+	//		Removed    Removed
+	//		BytesLive  int64 // of stored batches
+	//		BytesDisk  int64 // that the data directory takes
+	//		Partitions []PartitionRetention
+	//	}
 	RetentionStats = sweep.Stats
-	// PartitionRetention is one partition's part of RetentionStats: Topic, Partition, Removed,
-	// BytesLive, and NextDue, when its oldest batch will be too old.
+	// PartitionRetention is one partition's part of RetentionStats.
+	//
+	//	type PartitionRetention struct {
+	//		Topic     string
+	//		Partition int32
+	//		Removed   Removed
+	//		BytesLive int64     // of stored batches
+	//		NextDue   time.Time // when the oldest batch of the last sweep will be too old; zero if there was none, or for never
+	//	}
 	PartitionRetention = sweep.PartitionStats
 )
 

@@ -18,14 +18,16 @@ type Subscription struct {
 	UserData   []byte // the assignor's own, from Assignor.UserData
 }
 
-// AssignMember is one member as an assignor sees it.
+// AssignMember is one member as an assignor sees it: who it is, and with Subscription the Topics
+// that it wants ([]string), the partitions that it has Owned by topic (map[string][]int32) since
+// the Generation (int32, -1 when unknown), its Rack (string), and UserData ([]byte), the assignor's own.
 type AssignMember struct {
 	ID         string
 	InstanceID string // of a static member, "" otherwise
 	Subscription
 }
 
-// Assignment maps topics to partitions. What this package returns has its partitions in
+// Assignment maps topics to partitions. What the assignors here return has its partitions in
 // ascending order, and no topic without partitions.
 type Assignment map[string][]int32
 

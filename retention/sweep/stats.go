@@ -29,7 +29,7 @@ type Compaction struct {
 	BytesFreed int64 // by which the data directory shrank
 }
 
-// Stats is what retention has done since Start, and what it knows since its last sweep.
+// Stats is what retention has done since the broker was opened, and what it knows since its last sweep.
 type Stats struct {
 	LastSweep  time.Time // of all topics; zero before the first
 	Removed    Removed
