@@ -11,10 +11,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/kafka"
 )
 
 var update = flag.Bool("update", false, "write the code into the pages")
@@ -127,6 +131,34 @@ func TestLinksLead(t *testing.T) {
 			}) {
 				t.Errorf("%s links to %s, and there is no such heading", page, l[1])
 			}
+		}
+	}
+}
+
+// Every option, and every topic config, stands on a page.
+func TestPagesNameOptions(t *testing.T) {
+	all := ""
+	for page, text := range pages(t) {
+		if path.Dir(page) == "docs" {
+			all += text
+		}
+	}
+	var names []string
+	for _, o := range []any{
+		samsa.Options{}, samsa.GroupOptions{}, samsa.ProducerOptions{}, samsa.ConsumerOptions{}, samsa.MemberOptions{}, samsa.TopicConfig{}, kafka.Options{},
+	} {
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(o)) {
+			if f.IsExported() {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	for name := range (samsa.TopicConfig{}).Configs() {
+		names = append(names, regexp.QuoteMeta(name))
+	}
+	for _, name := range names {
+		if !regexp.MustCompile("`[^`\n]*\\b" + name + "\\b").MatchString(all) {
+			t.Errorf("no page names %s", name)
 		}
 	}
 }
