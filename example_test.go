@@ -3,6 +3,7 @@ package samsa_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -446,6 +447,43 @@ func Example_operating() {
 	// Output:
 	// 1 topic, 1 record, 0 failures, 0 resets
 	// alive: true removed: 0
+}
+
+func ExampleRetriable() {
+	dir, err := os.MkdirTemp("", "samsa")
+	must(err)
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	before, err := samsa.Open(dir, samsa.Options{})
+	must(err)
+	b, err := samsa.Open(dir, samsa.Options{})
+	for samsa.Retriable(err) {
+		fmt.Println("locked:", errors.Is(err, samsa.ErrLocked))
+		must(before.Close()) // which another process does in its own time
+		b, err = samsa.Open(dir, samsa.Options{})
+	}
+	must(err)
+	defer b.Close()
+	_, err = b.Produce(ctx, samsa.Record{Topic: "orders"})
+	fmt.Println(err)
+	fmt.Println("unknown:", errors.Is(err, samsa.ErrUnknown), "retriable:", samsa.Retriable(err))
+	// Output:
+	// locked: true
+	// produce: record 0: unknown topic: "orders"
+	// unknown: true retriable: false
+}
+
+func ExampleTopicConfig() {
+	config := samsa.TopicConfig{Partitions: 3, Retention: time.Hour, CleanupPolicy: samsa.CleanupCompact | samsa.CleanupDelete}
+	must(config.SetConfig("min.insync.replicas", "2")) // has nothing to work on here, and is told back
+	text, err := json.Marshal(config)
+	must(err)
+	fmt.Println(string(text))
+	err = json.Unmarshal([]byte(`{"configs":{"retention.hours":"1"}}`), &config)
+	fmt.Println(errors.Is(err, samsa.ErrInvalidConfig))
+	// Output:
+	// {"partitions":3,"configs":{"cleanup.policy":"compact,delete","min.insync.replicas":"2","retention.ms":"3600000"}}
+	// true
 }
 
 // save writes a snapshot of b into a file, which is there whole or not at all.

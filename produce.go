@@ -18,7 +18,7 @@ import (
 // partition, offset and timestamp filled in, in the order given. When it returns, they
 // are visible to consumers and as safe as Options.Produce.Acks says.
 //
-// When it returns an error none of the records is stored, except for ErrFailed, which
+// When it returns an error none of the records is stored, except for ErrOutcomeUnknown, which
 // leaves that open until the broker is opened again. That holds for the end of ctx too:
 // records whose storing has begun are seen through. The bytes of the records may be
 // reused when Produce returns.

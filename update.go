@@ -36,7 +36,7 @@ type Tx struct {
 // Update calls fn with a transaction, and commits it when fn returns nil. Everything in it
 // becomes durable together, as safe as Options.Produce.Acks says, and the CommitAcks of the
 // consumers in it, and no consumer sees a record of it before it is stored. When Update returns an error nothing is stored, except
-// for ErrFailed, which leaves that open until the broker is opened again.
+// for ErrOutcomeUnknown, which leaves that open until the broker is opened again.
 //
 // A topic that does not exist yet, with Options.AutoCreateTopics, is created with the rest: it
 // is there when Update has succeeded, and not when it has failed.

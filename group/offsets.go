@@ -79,7 +79,7 @@ type CommitRequest struct {
 
 // Commit stores offsets, all or none, in one transaction. It waits for it even if ctx ends
 // meanwhile, unless storing has not begun: when Commit fails, nothing was committed,
-// except with ErrFailed. Offsets that are too many for one transaction, some thousand, take
+// except with ErrOutcomeUnknown. Offsets that are too many for one transaction, some thousand, take
 // several, one after the other, and an error leaves those that were done.
 //
 // A member of a generation that has passed gets ErrIllegalGeneration or ErrUnknownMember:

@@ -46,7 +46,7 @@ func (s *service) run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil && !temporary(err):
+		case err != nil && !samsa.Retriable(err):
 			return err
 		case err != nil && !pause(ctx, time.Second):
 			return nil
@@ -75,15 +75,10 @@ func (s *service) process(ctx context.Context, in []samsa.Record) error {
 		switch {
 		case errors.Is(err, samsa.ErrIllegalGeneration), errors.Is(err, samsa.ErrUnknownMember):
 			return nil // the orders are another's now, who writes the receipts
-		case err == nil || !temporary(err) || !pause(ctx, time.Second):
+		case !samsa.Retriable(err) || !pause(ctx, time.Second):
 			return err
 		}
 	}
-}
-
-// temporary reports whether an error may be gone on the next try.
-func temporary(err error) bool {
-	return errors.Is(err, samsa.ErrUnavailable) || errors.Is(err, samsa.ErrDiskFull) || errors.Is(err, samsa.ErrConflict)
 }
 
 // pause returns false when ctx ends before d is over.
