@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
@@ -35,7 +36,7 @@ type Broker struct {
 	catalogue *topic.Catalogue
 	groups    *group.Coordinator
 	producers *producers.Registry
-	sender    sender
+	batcher   *batcher.Batcher
 	backing   backing
 	admin     engine.Admin
 	compactor *sweep.Compactor
@@ -140,7 +141,9 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		offsets: engine.LocalGroups{Coordinator: groups}, logger: opts.Logger, clients: &b.clients, resets: &b.resets,
 	}
 	b.admin = engine.LocalGroups{Coordinator: groups}
-	b.sender.init(b)
+	b.batcher = batcher.New(batcher.Broker{
+		Committer: committer, Catalogue: catalogue, Producers: registry, Clients: &b.clients, Logger: b.logger, Topic: b.topic,
+	}, batcher.Options(opts.Produce))
 	b.conflicts.init()
 	b.compactor = sweep.Start(sweep.Targets{
 		Topics: catalogue, Groups: groups, Producers: registry, Store: st, Committer: committer,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -26,9 +27,10 @@ type Tx struct {
 	ReadTx
 	ctx     context.Context // of Update
 	read    readSet
-	writes  map[string][]byte // nil for a deletion
-	bytes   int               // of writes
-	call    *call             // the records
+	writes  map[string][]byte       // nil for a deletion
+	bytes   int                     // of writes
+	call    *batcher.Call           // the records
+	drafts  map[string]*topic.Topic // that are created with the transaction
 	commits map[*Consumer]map[TopicPartition]CommittedOffset
 	err     error // the first
 }
@@ -90,9 +92,9 @@ func (b *Broker) update(ctx context.Context, fn func(*Tx) error) error {
 		return fmt.Errorf("update: %w", err)
 	}
 	defer snap.Close()
-	tx := &Tx{ReadTx: ReadTx{b: b, snap: snap}, ctx: ctx, call: b.sender.begin()}
-	defer b.sender.end(tx.call)
-	tx.call.drafts = make(map[string]*topic.Topic)
+	tx := &Tx{ReadTx: ReadTx{b: b, snap: snap}, ctx: ctx, drafts: make(map[string]*topic.Topic)}
+	tx.call = b.batcher.Begin(tx.topic)
+	defer tx.call.End()
 	defer tx.end()
 	if err := fn(tx); err != nil {
 		return err
@@ -106,7 +108,7 @@ func (b *Broker) update(ctx context.Context, fn func(*Tx) error) error {
 // end is the end of the transaction, and of the topics that it has not created.
 func (tx *Tx) end() {
 	tx.over = true
-	for _, t := range tx.call.drafts {
+	for _, t := range tx.drafts {
 		t.Discard()
 	}
 }
@@ -198,12 +200,10 @@ func (tx *Tx) write(key, value []byte) error {
 
 // checkSize refuses what will not fit.
 func (tx *Tx) checkSize() error {
-	entries, bytes := len(tx.writes)+len(tx.call.tx.Appends), tx.bytes
+	entries, bytes := tx.call.Size()
+	entries, bytes = entries+len(tx.writes), bytes+tx.bytes
 	for _, offsets := range tx.commits {
 		entries += len(offsets)
-	}
-	for i := range tx.call.tx.Appends {
-		bytes += len(tx.call.tx.Appends[i].Batch)
 	}
 	if l := tx.b.st.Limits(); entries > l.Entries || bytes > l.Bytes {
 		return tx.fail(fmt.Errorf("%w: %d entries and %d bytes, at most %d and %d fit into one", ErrTxTooLarge, entries, bytes, l.Entries, l.Bytes))
@@ -217,13 +217,29 @@ func (tx *Tx) Produce(records ...Record) error {
 	if tx.over {
 		return fmt.Errorf("produce: %w", errTxOver)
 	}
-	tx.call.now = time.Now().UnixMilli()
-	for i := range records {
-		if err := tx.call.add(tx.ctx, &records[i]); err != nil {
-			return tx.fail(fmt.Errorf("produce: record %d: %w", i, err))
-		}
+	if err := tx.call.Add(tx.ctx, records...); err != nil {
+		return tx.fail(fmt.Errorf("produce: %w", err))
 	}
 	return tx.checkSize()
+}
+
+// topic returns the topic of that name, of which it may have to make a draft.
+func (tx *Tx) topic(ctx context.Context, name string) (*topic.Topic, error) {
+	if t := tx.drafts[name]; t != nil {
+		return t, nil
+	}
+	t, err := tx.b.catalogue.Get(name)
+	if !errors.Is(err, ErrUnknownTopic) || !tx.b.opts.AutoCreateTopics {
+		return t, err
+	}
+	t, err = tx.b.catalogue.Draft(ctx, name, tx.b.opts.TopicDefaults)
+	if errors.Is(err, ErrTopicExists) { // by somebody else, just now
+		return tx.b.catalogue.Get(name)
+	}
+	if err == nil {
+		tx.drafts[name] = t
+	}
+	return t, err
 }
 
 // CommitRecords commits, with the transaction, that these records of c, and those before
@@ -268,10 +284,10 @@ func (tx *Tx) fail(err error) error {
 
 // commit stores what there is.
 func (tx *Tx) commit(start *link) error {
-	if err := tx.call.sealAll(); err != nil {
+	if err := tx.call.Seal(); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
-	if len(tx.writes)+len(tx.call.tx.Appends)+len(tx.commits) == 0 {
+	if batches, _ := tx.call.Size(); len(tx.writes)+batches+len(tx.commits) == 0 {
 		return nil
 	}
 	requests, err := tx.requests()
@@ -282,7 +298,7 @@ func (tx *Tx) commit(start *link) error {
 	if err != nil {
 		return tx.judge(fmt.Errorf("update: %w", err), requests)
 	}
-	ptx := tx.call.takeTx()
+	ptx := tx.call.Take()
 	ptx.Essential = len(tx.writes)+len(ptx.Appends) == 0
 	keys := slices.Sorted(maps.Keys(tx.writes))
 	for _, key := range keys {
@@ -304,7 +320,7 @@ func (tx *Tx) commit(start *link) error {
 			tx.b.conflicts.show(placed)
 		}
 	}
-	created, err := tx.b.catalogue.CreateWith(tx.ctx, ptx, slices.Collect(maps.Values(tx.call.drafts)))
+	created, err := tx.b.catalogue.CreateWith(tx.ctx, ptx, slices.Collect(maps.Values(tx.drafts)))
 	if err != nil {
 		return tx.judge(fmt.Errorf("update: %w", err), requests)
 	}
@@ -315,7 +331,7 @@ func (tx *Tx) commit(start *link) error {
 	err = tx.b.groups.CommitWith(tx.ctx, ptx, synced, requests)
 	created(stored)
 	if stored {
-		clear(tx.call.drafts)
+		clear(tx.drafts)
 	}
 	if err == nil {
 		for c := range tx.commits {

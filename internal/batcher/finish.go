@@ -1,4 +1,4 @@
-package samsa
+package batcher
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/log"
 )
 
 // finishedQueue hands batches whose outcome is known to the goroutine that calls promises.
@@ -117,15 +118,15 @@ func (p *Producer) judge(b *batch) {
 		return
 	}
 	b.err = fmt.Errorf("produce: %w", b.err)
-	if p.opts.Acks == AckNone {
-		p.b.logger.Warn("records were lost that nobody waits for",
+	if p.opts.Acks == log.AckNone {
+		p.b.Logger.Warn("records were lost that nobody waits for",
 			zap.Stringer("partition", b.lane.partition.TopicPartition()), zap.Int("records", b.records), zap.Error(b.err))
 	}
 }
 
 func (pr *promised) keep(b *batch) {
 	tp := b.lane.partition.TopicPartition()
-	r := Record{Topic: tp.Topic, Partition: tp.Partition, Key: pr.key, Value: pr.value, Headers: pr.headers}
+	r := log.Record{Topic: tp.Topic, Partition: tp.Partition, Key: pr.key, Value: pr.value, Headers: pr.headers}
 	if b.err == nil {
 		a := &b.tx.Appends[0]
 		if a.AppendTime >= 0 {

@@ -1,4 +1,4 @@
-package samsa
+package batcher
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition/choose"
 )
 
@@ -19,20 +20,20 @@ type chooser struct {
 
 	mu     sync.Mutex
 	caller atomic.Uint64 // the goroutine on which tp is called; 0 for none, and for one of ours
-	record Record        // that tp looks at: here it costs no allocation
+	record log.Record    // that tp looks at: here it costs no allocation
 }
 
-func newChooser(p Partitioner, topic string) *chooser {
+func newChooser(p choose.Partitioner, topic string) *chooser {
 	tp := p.ForTopic(topic)
 	return &chooser{tp: tp, known: choose.Known(tp)}
 }
 
 // choose returns the partition of r, from 0 to n-1.
-func (c *chooser) choose(r *Record, n int) (int, error) {
+func (c *chooser) choose(r *log.Record, n int) (int, error) {
 	if !c.known {
 		me := callback.Goroutine()
 		if me != 0 && c.caller.Load() == me {
-			return 0, fmt.Errorf("%s: %w: its partitioner", r.Topic, ErrInCallback)
+			return 0, fmt.Errorf("%s: %w: its partitioner", r.Topic, log.ErrInCallback)
 		}
 		c.mu.Lock()
 		c.caller.Store(me)

@@ -1,9 +1,9 @@
-package samsa
+package batcher
 
 import (
-	"context"
 	"fmt"
 
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition/choose"
 )
 
@@ -12,16 +12,18 @@ func (p *Producer) identify() error {
 	if p.opts.ID == "" {
 		return nil
 	}
-	if err := p.b.check(context.Background()); err != nil {
+	if err := p.b.Clients.Err(); err != nil {
 		return err
 	}
-	name, err := p.b.producers.Claim(p.opts.ID)
+	name, err := p.b.Producers.Claim(p.opts.ID)
 	if err != nil {
 		return err
 	}
 	p.name = name
-	if p.opts.Replay && p.opts.Acks == AckSynced { // what is stored will be acknowledged as synced
-		if err := p.b.Sync(context.Background()); err != nil {
+	if p.opts.Replay && p.opts.Acks == log.AckSynced { // what is stored will be acknowledged as synced
+		done := make(chan error, 1)
+		p.b.Committer.Sync(func(err error) { done <- err })
+		if err := <-done; err != nil {
 			p.resign()
 			return err
 		}
@@ -32,16 +34,16 @@ func (p *Producer) identify() error {
 // resign gives the ID back.
 func (p *Producer) resign() {
 	if p.name != nil {
-		p.b.producers.Release(p.name)
+		p.b.Producers.Release(p.name)
 	}
 }
 
 // replayLocked answers errStored for a record that an earlier producer of the same ID has
 // stored.
-func (l *lane) replayLocked(r *Record) error {
+func (l *lane) replayLocked(r *log.Record) error {
 	if n := len(l.t.lanes); !choose.Repeats(l.t.chooser.tp, r, n) {
 		return fmt.Errorf("%s: %w: it has no key or a random partition, with Replay it cannot be told whether it is stored",
-			r.Topic, ErrInvalidRecord)
+			r.Topic, log.ErrInvalidRecord)
 	}
 	if l.replay == 0 {
 		return nil
@@ -50,18 +52,15 @@ func (l *lane) replayLocked(r *Record) error {
 	return errStored
 }
 
-// Stored returns how many records the producers of this ID have stored in the partition
-// so far; it counts those that retention has removed since. A program that knows where in its
-// input the n-th record comes from can go on there. Without an ID it is ErrInvalidOption; where
-// what was stored of the ID is damaged it is ErrCorruptValue, and so is producing with it.
-func (p *Producer) Stored(tp TopicPartition) (int64, error) {
+// Stored is samsa.Producer.Stored.
+func (p *Producer) Stored(tp log.TopicPartition) (int64, error) {
 	if p.name == nil {
-		return 0, fmt.Errorf("stored: %w: ProducerOptions.ID is required", ErrInvalidOption)
+		return 0, fmt.Errorf("stored: %w: ProducerOptions.ID is required", log.ErrInvalidOption)
 	}
-	if err := p.b.check(context.Background()); err != nil {
+	if err := p.b.Clients.Err(); err != nil {
 		return 0, fmt.Errorf("stored: %w", err)
 	}
-	t, err := p.b.catalogue.Get(tp.Topic)
+	t, err := p.b.Catalogue.Get(tp.Topic)
 	if err != nil {
 		return 0, fmt.Errorf("stored: %w", err)
 	}

@@ -1,4 +1,4 @@
-package samsa
+package batcher
 
 import (
 	"sync"

@@ -1,8 +1,7 @@
-package samsa
+package batcher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -14,34 +13,33 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// Produce stores records, for any topics, all or none of them, and returns them with
-// partition, offset and timestamp filled in, in the order given. When it returns, they
-// are visible to consumers and as safe as Options.Produce.Acks says.
-//
-// When it returns an error none of the records is stored, except for ErrOutcomeUnknown, which
-// leaves that open until the broker is opened again. That holds for the end of ctx too:
-// records whose storing has begun are seen through. The bytes of the records may be
-// reused when Produce returns.
-//
-// A record is at most the topic's max.message.bytes long with its overhead, else
-// ErrRecordTooLarge; all records together fit into one store transaction, 32 MiB and 4096
-// batches, else ErrTxTooLarge. For throughput use a Producer.
-func (b *Broker) Produce(ctx context.Context, records ...Record) ([]Record, error) {
-	if err := b.check(ctx); err != nil {
-		return nil, fmt.Errorf("produce: %w", err)
-	}
+// Batcher makes the batches of calls: it has the state of their partitioner, and calls to reuse.
+type Batcher struct {
+	b     Broker
+	opts  Options
+	calls sync.Pool
+
+	mu       sync.Mutex                // guards what follows
+	choosers map[*topic.Topic]*chooser // of topics that the sender holds
+}
+
+// New returns the batcher of b. Calls are made, and stored, as opts says.
+func New(b Broker, opts Options) *Batcher {
+	return &Batcher{b: b, opts: opts.withDefaults(), choosers: make(map[*topic.Topic]*chooser)}
+}
+
+// Produce stores records, all or none of them: see samsa.Broker.Produce.
+func (s *Batcher) Produce(ctx context.Context, records ...log.Record) ([]log.Record, error) {
 	if len(records) == 0 {
 		return nil, nil
 	}
-	c := b.sender.begin()
-	defer b.sender.end(c)
-	for i := range records {
-		if err := c.add(ctx, &records[i]); err != nil {
-			return nil, fmt.Errorf("produce: record %d: %w", i, err)
-		}
+	c := s.Begin(s.b.Topic)
+	defer c.End()
+	if err := c.Add(ctx, records...); err != nil {
+		return nil, err
 	}
 	if err := c.commit(ctx); err != nil {
-		return nil, fmt.Errorf("produce: %w", err)
+		return nil, err
 	}
 	out := slices.Clone(records)
 	for i := range out {
@@ -50,28 +48,14 @@ func (b *Broker) Produce(ctx context.Context, records ...Record) ([]Record, erro
 	return out, nil
 }
 
-// sender is the broker's side of Produce: the state of its partitioner and calls to reuse.
-type sender struct {
-	b     *Broker
-	calls sync.Pool
-
-	mu       sync.Mutex                // guards what follows
-	choosers map[*topic.Topic]*chooser // of topics that the sender holds
-}
-
-func (s *sender) init(b *Broker) {
-	s.b = b
-	s.choosers = make(map[*topic.Topic]*chooser)
-}
-
 // choose returns the partition for r.
-func (s *sender) choose(t *topic.Topic, r *Record) (*partition.Partition, error) {
+func (s *Batcher) choose(t *topic.Topic, r *log.Record) (*partition.Partition, error) {
 	ps := t.Partitions()
 	s.mu.Lock()
 	c := s.choosers[t]
 	s.mu.Unlock()
 	if c == nil {
-		c = s.adopt(t, newChooser(s.b.opts.Produce.Partitioner, t.Name()))
+		c = s.adopt(t, newChooser(s.opts.Partitioner, t.Name()))
 	}
 	i, err := c.choose(r, len(ps))
 	if err != nil {
@@ -81,7 +65,7 @@ func (s *sender) choose(t *topic.Topic, r *Record) (*partition.Partition, error)
 }
 
 // adopt keeps c for the next records of t, unless there is another one by now.
-func (s *sender) adopt(t *topic.Topic, c *chooser) *chooser {
+func (s *Batcher) adopt(t *topic.Topic, c *chooser) *chooser {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if there := s.choosers[t]; there != nil {
@@ -94,14 +78,14 @@ func (s *sender) adopt(t *topic.Topic, c *chooser) *chooser {
 }
 
 // Forget drops what is known of a deleted topic. It is called by the topic.
-func (s *sender) Forget(t *topic.Topic) {
+func (s *Batcher) Forget(t *topic.Topic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.choosers, t)
 }
 
 // newBatch tells the choosers of the call's topics that their batches are complete.
-func (s *sender) newBatch(targets []*target) {
+func (s *Batcher) newBatch(targets []*target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range targets {
@@ -111,29 +95,31 @@ func (s *sender) newBatch(targets []*target) {
 	}
 }
 
-func (s *sender) begin() *call {
-	c, ok := s.calls.Get().(*call)
+// Begin returns a call without records. Topics are looked up with topics.
+func (s *Batcher) Begin(topics Lookup) *Call {
+	c, ok := s.calls.Get().(*Call)
 	if !ok {
-		c = &call{s: s, tx: new(writer.Tx)}
+		c = &Call{s: s, tx: new(writer.Tx)}
 	}
-	c.now = time.Now().UnixMilli()
+	c.topics = topics
 	return c
 }
 
-func (s *sender) end(c *call) {
+// End is the end of the call, which must not be used any more.
+func (c *Call) End() {
 	c.reset()
-	s.calls.Put(c)
+	c.s.calls.Put(c)
 }
 
-// call is one call of Produce.
-type call struct {
-	s       *sender
+// Call is the records of one transaction while they are collected. It is for one goroutine.
+type Call struct {
+	s       *Batcher
+	topics  Lookup
 	tx      *writer.Tx
-	targets []*target               // of the batches being built; the rest up to cap is for reuse
-	places  []place                 // of the records
-	buffers [][]byte                // memory of the batches, for reuse
-	now     int64                   // ms since the epoch
-	drafts  map[string]*topic.Topic // created with the transaction; nil: created at once
+	targets []*target // of the batches being built; the rest up to cap is for reuse
+	places  []place   // of the records
+	buffers [][]byte  // memory of the batches, for reuse
+	now     int64     // ms since the epoch
 }
 
 // target is a partition and the batch that is being built for it.
@@ -151,9 +137,19 @@ type place struct {
 	partition int32
 }
 
-// add puts r into the batch of its partition.
-func (c *call) add(ctx context.Context, r *Record) error {
-	t, err := c.topic(ctx, r.Topic)
+// Add puts records into the batches of their partitions. Their bytes may be reused when it returns.
+func (c *Call) Add(ctx context.Context, records ...log.Record) error {
+	c.now = time.Now().UnixMilli()
+	for i := range records {
+		if err := c.add(ctx, &records[i]); err != nil {
+			return fmt.Errorf("record %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (c *Call) add(ctx context.Context, r *log.Record) error {
+	t, err := c.topics(ctx, r.Topic)
 	if err != nil {
 		return err
 	}
@@ -175,31 +171,8 @@ func (c *call) add(ctx context.Context, r *Record) error {
 	return nil
 }
 
-// topic returns the topic of that name, which it may have to create, or to draft.
-func (c *call) topic(ctx context.Context, name string) (*topic.Topic, error) {
-	b := c.s.b
-	if c.drafts == nil {
-		return b.topic(ctx, name)
-	}
-	if t := c.drafts[name]; t != nil {
-		return t, nil
-	}
-	t, err := b.catalogue.Get(name)
-	if !errors.Is(err, log.ErrUnknownTopic) || !b.opts.AutoCreateTopics {
-		return t, err
-	}
-	t, err = b.catalogue.Draft(ctx, name, b.opts.TopicDefaults)
-	if errors.Is(err, log.ErrTopicExists) { // by somebody else, just now
-		return b.catalogue.Get(name)
-	}
-	if err == nil {
-		c.drafts[name] = t
-	}
-	return t, err
-}
-
 // target returns the target of p.
-func (c *call) target(t *topic.Topic, p *partition.Partition) *target {
+func (c *Call) target(t *topic.Topic, p *partition.Partition) *target {
 	for _, tg := range c.targets {
 		if tg.partition == p {
 			return tg
@@ -220,7 +193,7 @@ func (c *call) target(t *topic.Topic, p *partition.Partition) *target {
 }
 
 // fit makes room for r: it completes the batch that r would make too large.
-func (c *call) fit(tg *target, r *Record) error {
+func (c *Call) fit(tg *target, r *log.Record) error {
 	if err := checkRecord(tg.partition, r); err != nil {
 		return err
 	}
@@ -232,13 +205,13 @@ func (c *call) fit(tg *target, r *Record) error {
 }
 
 // seal moves what tg has built to the transaction.
-func (c *call) seal(tg *target) error {
+func (c *Call) seal(tg *target) error {
 	n := len(c.tx.Appends)
 	if n == len(c.buffers) {
 		c.buffers = append(c.buffers, nil)
 	}
 	seal := tg.builder.Seal
-	codec, always := codecFor(&tg.builder, c.s.b.opts.Produce.Compression.Codec(), tg.partition)
+	codec, always := codecFor(&tg.builder, c.s.opts.Compression.Codec(), tg.partition)
 	if always {
 		seal = tg.builder.SealAs
 	}
@@ -277,8 +250,8 @@ func codecFor(b *log.Builder, codec log.Codec, p *partition.Partition) (_ log.Co
 	return codec, false
 }
 
-// sealAll moves everything to the transaction.
-func (c *call) sealAll() error {
+// Seal completes all batches.
+func (c *Call) Seal() error {
 	for _, tg := range c.targets {
 		if tg.builder.Records() == 0 {
 			continue
@@ -292,28 +265,36 @@ func (c *call) sealAll() error {
 }
 
 // commit stores the batches and waits for the outcome.
-func (c *call) commit(ctx context.Context) error {
-	if err := c.sealAll(); err != nil {
+func (c *Call) commit(ctx context.Context) error {
+	if err := c.Seal(); err != nil {
 		return err
 	}
-	c.tx.Synced = c.s.b.opts.Produce.Acks == AckSynced
-	err := c.s.b.committer.DoUntil(ctx, c.tx)
+	c.tx.Synced = c.s.opts.Acks == log.AckSynced
+	err := c.s.b.Committer.DoUntil(ctx, c.tx)
 	if c.tx.Withdrawn() {
 		c.tx = new(writer.Tx) // the committer may still look at the old one
 	}
 	return err
 }
 
-// takeTx returns the transaction, whose memory will not be reused: whoever gives up waiting
-// for it does not know when the committer has done with it.
-func (c *call) takeTx() *writer.Tx {
+// Size returns how many batches are complete, and their bytes.
+func (c *Call) Size() (batches, bytes int) {
+	for i := range c.tx.Appends {
+		bytes += len(c.tx.Appends[i].Batch)
+	}
+	return len(c.tx.Appends), bytes
+}
+
+// Take returns the transaction of the batches that are complete, whose memory will not be reused:
+// whoever gives up waiting for it does not know when the committer has done with it.
+func (c *Call) Take() *writer.Tx {
 	tx := c.tx
 	c.tx, c.buffers = new(writer.Tx), nil
 	return tx
 }
 
 // fill completes r, which went to pl.
-func (c *call) fill(r *Record, pl place) {
+func (c *Call) fill(r *log.Record, pl place) {
 	a := &c.tx.Appends[pl.append]
 	r.Partition = pl.partition
 	r.Offset = a.BaseOffset + int64(pl.n)
@@ -323,7 +304,7 @@ func (c *call) fill(r *Record, pl place) {
 	r.Timestamp = time.UnixMilli(pl.ms)
 }
 
-func (c *call) reset() {
+func (c *Call) reset() {
 	for _, tg := range c.targets {
 		tg.topic, tg.partition = nil, nil
 		tg.records = tg.records[:0]
@@ -331,13 +312,13 @@ func (c *call) reset() {
 	}
 	c.targets = c.targets[:0]
 	c.places = c.places[:0]
-	c.drafts = nil
+	c.topics = nil
 	c.tx.Reset()
 }
 
 // millis returns the timestamp of r, which is produced to p at nowMs, in ms since the epoch. It
 // refuses one that p does not take.
-func millis(p *partition.Partition, r *Record, nowMs int64) (int64, error) {
+func millis(p *partition.Partition, r *log.Record, nowMs int64) (int64, error) {
 	if r.Timestamp.IsZero() {
 		return nowMs, nil
 	}
@@ -350,7 +331,7 @@ func millis(p *partition.Partition, r *Record, nowMs int64) (int64, error) {
 	case rules.LogAppendTime:
 		return nowMs, nil // the time will be the broker's, whatever a batch can hold
 	case sec < 0 || sec > endOfTime:
-		return 0, fmt.Errorf("%s: %w: %s is not within 1970 and 9999", p.TopicPartition(), ErrInvalidTimestamp, r.Timestamp)
+		return 0, fmt.Errorf("%s: %w: %s is not within 1970 and 9999", p.TopicPartition(), log.ErrInvalidTimestamp, r.Timestamp)
 	}
 	return 0, fmt.Errorf("%s: %w", p.TopicPartition(), may.Refuse(ms))
 }
@@ -359,7 +340,7 @@ func millis(p *partition.Partition, r *Record, nowMs int64) (int64, error) {
 const endOfTime = 253402300799
 
 // sizeBound returns at least what r adds to a batch, without looking closely.
-func sizeBound(r *Record) int {
+func sizeBound(r *log.Record) int {
 	n := recordOverhead + len(r.Key) + len(r.Value)
 	for i := range r.Headers {
 		n += headerOverhead + len(r.Headers[i].Key) + len(r.Headers[i].Value)
@@ -376,10 +357,10 @@ const (
 
 // checkRecord refuses a record that does not even fit into a batch of its own, and one
 // without the key that the topic requires.
-func checkRecord(p *partition.Partition, r *Record) error {
+func checkRecord(p *partition.Partition, r *log.Record) error {
 	rules := p.Rules()
 	if rules.KeyRequired && r.Key == nil {
-		return fmt.Errorf("%s: %w: it has no key, which a compacted topic requires", p.TopicPartition(), ErrInvalidRecord)
+		return fmt.Errorf("%s: %w: it has no key, which a compacted topic requires", p.TopicPartition(), log.ErrInvalidRecord)
 	}
 	limit := rules.MaxMessageBytes
 	if log.BatchHeaderSize+sizeBound(r) <= limit {
@@ -390,5 +371,5 @@ func checkRecord(p *partition.Partition, r *Record) error {
 	if n <= limit {
 		return nil
 	}
-	return fmt.Errorf("%s: %w: %d bytes with overhead, max.message.bytes is %d", p.TopicPartition(), ErrRecordTooLarge, n, limit)
+	return fmt.Errorf("%s: %w: %d bytes with overhead, max.message.bytes is %d", p.TopicPartition(), log.ErrRecordTooLarge, n, limit)
 }

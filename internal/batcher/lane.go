@@ -1,4 +1,4 @@
-package samsa
+package batcher
 
 import (
 	"runtime"
@@ -52,7 +52,7 @@ type batch struct {
 // promised is a record that somebody wants to hear of: the n-th of its batch.
 type promised struct {
 	key, value []byte
-	headers    []Header
+	headers    []log.Header
 	n          int
 	ms         int64
 	promise    Promise
@@ -75,7 +75,7 @@ func (l *lane) newBatch() *batch {
 
 // addLocked puts r into the filling batch, which it completes or begins as needed. There it takes size bytes at most, and
 // held bytes of the buffer.
-func (l *lane) addLocked(r *Record, ms int64, size, held int, promise Promise) {
+func (l *lane) addLocked(r *log.Record, ms int64, size, held int, promise Promise) {
 	limit := min(l.p.opts.BatchBytes, l.partition.Rules().MaxMessageBytes)
 	b := l.filling
 	if b != nil && b.builder.Size()+size > limit {
@@ -250,9 +250,9 @@ func (p *Producer) submit(b *batch) {
 		return
 	}
 	b.tx.Appends = append(b.tx.Appends, writer.Append{Partition: b.lane.partition, Batch: b.content, Producer: p.name})
-	b.tx.Synced = p.opts.Acks == AckSynced
+	b.tx.Synced = p.opts.Acks == log.AckSynced
 	b.tx.Done = func(err error) { p.stored(b, err) }
-	p.b.committer.Submit(&b.tx)
+	p.b.Committer.Submit(&b.tx)
 }
 
 // stored takes the outcome of b. It runs on the committer's time.

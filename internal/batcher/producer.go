@@ -1,4 +1,4 @@
-package samsa
+package batcher
 
 import (
 	"context"
@@ -10,36 +10,29 @@ import (
 
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/family"
-	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/partition/choose"
 	"github.com/samsa-go/samsa/topic"
 )
 
-// Promise is called once a record's fate is known: with its partition, offset and
-// timestamp filled in, or with an error. The promises of one producer are called one
-// after the other, those of one partition in the order of Produce.
-//
-// What would wait for the promise itself is ErrInCallback: Flush, Close and ProduceSync of
-// its producer, Produce while its buffer is full, and Broker.Close. A promise that panics ends
-// the process, as there is no call that the panic could come out of.
-type Promise func(r Record, err error)
+// Promise is called once a record's fate is known: see samsa.Promise.
+type Promise = func(r log.Record, err error)
 
-// Producer collects records into batches and stores them in the background. Its methods
-// may be called by anybody at any time; records of one goroutine keep their order
-// within a partition.
+// Producer collects records into batches and stores them in the background. Its methods may be
+// called by anybody at any time.
 type Producer struct {
-	b      *Broker
-	opts   ProducerOptions
+	b      Broker
+	client callback.Client
+	opts   Options
 	name   *writer.Identity // who it is, if it has an ID
-	client *callback.Client
 	wg     sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows and the lanes
 	topics   map[*topic.Topic]*producerTopic
 	last     *producerTopic // of the last record: often that of the next
-	record   Record         // that is being added
+	record   log.Record     // that is being added
 	clock    burstClock
 	buffered int           // bytes of records whose promises were not called
 	room     chan struct{} // closed when buffered has shrunk; nil while nobody waits
@@ -64,29 +57,24 @@ type producerTopic struct {
 	chooser *chooser
 }
 
-// NewProducer returns a producer. Close it, or the broker, to send what it holds.
-func (b *Broker) NewProducer(opts ProducerOptions) (*Producer, error) {
-	var w option.Mistakes
-	opts.check(&w, "ProducerOptions")
-	if err := w.Err(); err != nil {
-		return nil, fmt.Errorf("new producer: %w", err)
-	}
+// NewProducer returns a producer, which ends with the broker.
+func (s *Batcher) NewProducer(opts Options) (*Producer, error) {
 	p := &Producer{
-		b:      b,
+		b:      s.b,
 		opts:   opts.withDefaults(),
 		topics: make(map[*topic.Topic]*producerTopic),
 		open:   make(map[*batch]struct{}),
 		work:   make(chan struct{}, workers),
 		closed: make(chan struct{}),
 	}
-	p.client = &callback.Client{Name: "a producer", Shut: p.shut, CallsOn: p.callsOn}
+	p.client = callback.Client{Name: "a producer", Shut: p.shut, CallsOn: p.callsOn}
 	p.finished.init()
 	if err := p.identify(); err != nil {
-		return nil, fmt.Errorf("new producer: %w", err)
+		return nil, err
 	}
-	if err := b.clients.Add(p.client); err != nil {
+	if err := p.b.Clients.Add(&p.client); err != nil {
 		p.resign()
-		return nil, fmt.Errorf("new producer: %w", err)
+		return nil, err
 	}
 	for range workers {
 		p.wg.Go(p.send)
@@ -95,18 +83,10 @@ func (b *Broker) NewProducer(opts ProducerOptions) (*Producer, error) {
 	return p, nil
 }
 
-// Produce hands over a record and calls promise, which may be nil, when its fate is
-// known: see Promise. It blocks while the buffer is full, until ctx ends. The bytes of r
-// may be reused when Produce returns; the record given to the promise refers to them.
-//
-// With AckNone, and for what Replay finds stored already, the promise is called at once, with
-// offset -1, which stands for unknown.
-//
-// A record that cannot be taken gets its error from the promise too, at once: an
-// unknown topic, a record that is too large, a context that has ended, a closed producer.
-func (p *Producer) Produce(ctx context.Context, r Record, promise Promise) {
+// Produce is samsa.Producer.Produce.
+func (p *Producer) Produce(ctx context.Context, r log.Record, promise Promise) {
 	heard := promise
-	if p.opts.Acks == AckNone {
+	if p.opts.Acks == log.AckNone {
 		heard = nil // the record's fate does not matter once it is buffered
 	}
 	err := p.produce(ctx, r, heard)
@@ -115,7 +95,7 @@ func (p *Producer) Produce(ctx context.Context, r Record, promise Promise) {
 	case promise == nil:
 	case err != nil && !stored:
 		promise(r, fmt.Errorf("produce: %w", err))
-	case p.opts.Acks == AckNone || stored:
+	case p.opts.Acks == log.AckNone || stored:
 		r.Offset = -1
 		promise(r, nil)
 	}
@@ -124,7 +104,7 @@ func (p *Producer) Produce(ctx context.Context, r Record, promise Promise) {
 // errStored says that a record was stored by an earlier producer of the same ID.
 var errStored = errors.New("stored already")
 
-func (p *Producer) produce(ctx context.Context, r Record, promise Promise) error {
+func (p *Producer) produce(ctx context.Context, r log.Record, promise Promise) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -132,7 +112,7 @@ func (p *Producer) produce(ctx context.Context, r Record, promise Promise) error
 	t := p.last
 	if t == nil || t.topic.Name() != r.Topic || t.topic.Err() != nil {
 		p.mu.Unlock()
-		known, err := p.b.topic(ctx, r.Topic) // may create it
+		known, err := p.b.Topic(ctx, r.Topic) // may create it
 		if err != nil {
 			return err
 		}
@@ -275,7 +255,7 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, at int, prom
 		*r = waiting // others came in between
 	}
 	if p.closing {
-		return ErrClosed
+		return log.ErrClosed
 	}
 	l.addLocked(r, ms, size, held, promise)
 	return nil
@@ -294,7 +274,7 @@ func (t *producerTopic) grow(p *Producer, ps []*partition.Partition) {
 // waitLocked gives up p.mu until the buffer has shrunk or ctx ends.
 func (p *Producer) waitLocked(ctx context.Context) error {
 	if p.callsOn(callback.Goroutine()) {
-		return fmt.Errorf("%w: a promise, and the buffer is full", ErrInCallback)
+		return fmt.Errorf("%w: a promise, and the buffer is full", log.ErrInCallback)
 	}
 	if p.room == nil {
 		p.room = make(chan struct{})
@@ -313,20 +293,17 @@ func (p *Producer) waitLocked(ctx context.Context) error {
 	}
 }
 
-// ProduceSync hands over records and waits for all their fates, or until ctx ends. It returns
-// them with partition, offset and timestamp, and the first error. Unlike Broker.Produce some may
-// be stored when others fail. After the end of ctx those whose fate was not known yet are returned
-// as they were given, and the error is ErrOutcomeUnknown: they may be stored or not.
-func (p *Producer) ProduceSync(ctx context.Context, records ...Record) ([]Record, error) {
+// ProduceSync is samsa.Producer.ProduceSync.
+func (p *Producer) ProduceSync(ctx context.Context, records ...log.Record) ([]log.Record, error) {
 	if len(records) == 0 {
 		return nil, nil
 	}
 	if p.callsOn(callback.Goroutine()) {
-		return nil, fmt.Errorf("produce: %w: a promise", ErrInCallback)
+		return nil, fmt.Errorf("produce: %w: a promise", log.ErrInCallback)
 	}
 	s := synced{out: slices.Clone(records), left: len(records), done: make(chan struct{})}
 	for i, r := range records {
-		p.Produce(ctx, r, func(r Record, err error) { s.keep(i, r, err) })
+		p.Produce(ctx, r, func(r log.Record, err error) { s.keep(i, r, err) })
 	}
 	select {
 	case <-s.done:
@@ -342,13 +319,13 @@ type synced struct {
 	done chan struct{} // closed when left is 0
 
 	mu   sync.Mutex // guards what follows
-	out  []Record
+	out  []log.Record
 	left int
 	err  error // the first
 	over bool  // nobody waits any more
 }
 
-func (s *synced) keep(i int, r Record, err error) {
+func (s *synced) keep(i int, r log.Record, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
@@ -368,15 +345,14 @@ func (s *synced) giveUp(err error) {
 	defer s.mu.Unlock()
 	s.over = true
 	if s.left > 0 && s.err == nil {
-		s.err = family.Of(ErrOutcomeUnknown, fmt.Errorf("produce: %w: of %d records it is not known whether they are stored", err, s.left))
+		s.err = family.Of(log.ErrOutcomeUnknown, fmt.Errorf("produce: %w: of %d records it is not known whether they are stored", err, s.left))
 	}
 }
 
-// Flush returns when the fate of every record that was produced before the call is
-// known and its promise has returned, or when ctx ends. It cuts lingering short.
+// Flush is samsa.Producer.Flush.
 func (p *Producer) Flush(ctx context.Context) error {
 	if p.callsOn(callback.Goroutine()) {
-		return fmt.Errorf("flush: %w: a promise", ErrInCallback)
+		return fmt.Errorf("flush: %w: a promise", log.ErrInCallback)
 	}
 	return p.flush(ctx)
 }
@@ -405,24 +381,22 @@ func (p *Producer) flush(ctx context.Context) error {
 	return nil
 }
 
-// Buffered returns the bytes of the records whose fate is not known yet.
+// Buffered is samsa.Producer.Buffered.
 func (p *Producer) Buffered() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.buffered
 }
 
-// Close sends what is buffered, waits for the promises and ends the producer. Produce
-// gets ErrClosed from now on. Close may be called more than once. It returns nil, or ErrCutOff
-// when a promise does not return for 30 s; what is left to be done is done when it does.
+// Close is samsa.Producer.Close.
 func (p *Producer) Close() error { return p.client.Close() }
 
-// callsOn reports whether a promise runs on that goroutine.
+// callsOn reports whether a promise is being called on that goroutine.
 func (p *Producer) callsOn(goroutine uint64) bool {
 	return goroutine != 0 && p.finished.caller.Load() == goroutine
 }
 
-// shut ends the producer: see callback.Client.
+// shut is Close without a limit.
 func (p *Producer) shut() {
 	p.mu.Lock()
 	first := !p.closing
@@ -439,7 +413,7 @@ func (p *Producer) shut() {
 	p.wg.Wait()
 	p.forget()
 	p.resign()
-	p.b.clients.Remove(p.client)
+	p.b.Clients.Remove(&p.client)
 	close(p.closed)
 }
 

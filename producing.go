@@ -1,0 +1,139 @@
+package samsa
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/option"
+)
+
+// Produce stores records, for any topics, all or none of them, and returns them with
+// partition, offset and timestamp filled in, in the order given. When it returns, they
+// are visible to consumers and as safe as Options.Produce.Acks says.
+//
+// When it returns an error none of the records is stored, except for ErrOutcomeUnknown, which
+// leaves that open until the broker is opened again. That holds for the end of ctx too:
+// records whose storing has begun are seen through. The bytes of the records may be
+// reused when Produce returns.
+//
+// A record is at most the topic's max.message.bytes long with its overhead, else
+// ErrRecordTooLarge; all records together fit into one store transaction, 32 MiB and 4096
+// batches, else ErrTxTooLarge. For throughput use a Producer.
+func (b *Broker) Produce(ctx context.Context, records ...Record) ([]Record, error) {
+	err := b.check(ctx)
+	if err == nil {
+		records, err = b.batcher.Produce(ctx, records...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("produce: %w", err)
+	}
+	return records, nil
+}
+
+// Promise is called once a record's fate is known: with its partition, offset and
+// timestamp filled in, or with an error. The promises of one producer are called one
+// after the other, those of one partition in the order of Produce.
+//
+// What would wait for the promise itself is ErrInCallback: Flush, Close and ProduceSync of
+// its producer, Produce while its buffer is full, and Broker.Close. A promise that panics ends
+// the process, as there is no call that the panic could come out of.
+type Promise func(r Record, err error)
+
+// Producer collects records into batches and stores them in the background. Its methods
+// may be called by anybody at any time; records of one goroutine keep their order
+// within a partition.
+type Producer struct{ engine *batcher.Producer }
+
+// NewProducer returns a producer. Close it, or the broker, to send what it holds.
+func (b *Broker) NewProducer(opts ProducerOptions) (*Producer, error) {
+	var wrong option.Mistakes
+	batcher.Options(opts).Check(&wrong, "ProducerOptions")
+	if err := wrong.Err(); err != nil {
+		return nil, fmt.Errorf("new producer: %w", err)
+	}
+	engine, err := b.batcher.NewProducer(batcher.Options(opts))
+	if err != nil {
+		return nil, fmt.Errorf("new producer: %w", err)
+	}
+	return &Producer{engine}, nil
+}
+
+// ProducerOptions says how a producer works. The zero value is right for most.
+type ProducerOptions struct {
+	// Acks is what a record waits for before its promise is called: AckStored (the
+	// default), AckSynced or AckNone.
+	Acks Acks
+	// Compression of batches; snappy by default. A topic may have one of its own, which is
+	// used instead.
+	Compression Compression
+	// Partitioner chooses the partition of each record; KeyHash() by default.
+	Partitioner Partitioner
+	// Linger is how long a batch may wait for more records while nothing else is on its
+	// way to its partition. 0, the default, waits for nothing: batches grow by
+	// themselves while earlier ones are being stored. At most 1 minute.
+	Linger time.Duration
+	// BatchBytes is the size, before compression, at which a batch is complete. 0 means
+	// 64 KiB; a topic's max.message.bytes bounds it too. At most 16 MiB.
+	BatchBytes int
+	// BufferedBytes bounds the records that are not acknowledged yet, with what is kept for their
+	// promises: 96 bytes each. Produce blocks while they exceed it. 0 means 32 MiB.
+	BufferedBytes int
+	// ID names the producer, over restarts and crashes, and makes it idempotent (KIP-98): its
+	// records are numbered in each partition, and how far they have got is stored with them:
+	// see Producer.Stored. A name has one producer at a time; a new one fences the old one,
+	// whose records get ErrProducerFenced from then on. When a record fails after its batch was
+	// complete, those behind it in its partition get ErrOutOfOrderSequence, until a new
+	// producer of the name goes on: else they would have its number. At most 512 bytes. A name
+	// that is not used for 7 days is forgotten.
+	ID string
+	// Replay says that the producer is given the records of its ID once more from the very
+	// first on, the same ones in the same order, as after a crash that left unknown which
+	// of them are stored. Those that are stored are acknowledged, with offset -1, and not
+	// stored again. So each ID stands for one piece of work, say "import/2026-11-25.csv",
+	// which is done exactly once however often it is begun. Where a record goes must not
+	// depend on chance: a record without a key in a topic with several partitions is
+	// ErrInvalidRecord, unless ManualPartition, RoundRobin or PartitionFunc chooses, and the topic
+	// must not get partitions meanwhile.
+	Replay bool
+}
+
+// Produce hands over a record and calls promise, which may be nil, when its fate is
+// known: see Promise. It blocks while the buffer is full, until ctx ends. The bytes of r
+// may be reused when Produce returns; the record given to the promise refers to them.
+//
+// With AckNone, and for what Replay finds stored already, the promise is called at once, with
+// offset -1, which stands for unknown.
+//
+// A record that cannot be taken gets its error from the promise too, at once: an
+// unknown topic, a record that is too large, a context that has ended, a closed producer.
+func (p *Producer) Produce(ctx context.Context, r Record, promise Promise) {
+	p.engine.Produce(ctx, r, promise)
+}
+
+// ProduceSync hands over records and waits for all their fates, or until ctx ends. It returns
+// them with partition, offset and timestamp, and the first error. Unlike Broker.Produce some may
+// be stored when others fail. After the end of ctx those whose fate was not known yet are returned
+// as they were given, and the error is ErrOutcomeUnknown: they may be stored or not.
+func (p *Producer) ProduceSync(ctx context.Context, records ...Record) ([]Record, error) {
+	return p.engine.ProduceSync(ctx, records...)
+}
+
+// Flush returns when the fate of every record that was produced before the call is
+// known and its promise has returned, or when ctx ends. It cuts lingering short.
+func (p *Producer) Flush(ctx context.Context) error { return p.engine.Flush(ctx) }
+
+// Buffered returns the bytes of the records whose fate is not known yet.
+func (p *Producer) Buffered() int { return p.engine.Buffered() }
+
+// Stored returns how many records the producers of this ID have stored in the partition
+// so far; it counts those that retention has removed since. A program that knows where in its
+// input the n-th record comes from can go on there. Without an ID it is ErrInvalidOption; where
+// what was stored of the ID is damaged it is ErrCorruptValue, and so is producing with it.
+func (p *Producer) Stored(tp TopicPartition) (int64, error) { return p.engine.Stored(tp) }
+
+// Close sends what is buffered, waits for the promises and ends the producer. Produce
+// gets ErrClosed from now on. Close may be called more than once. It returns nil, or ErrCutOff
+// when a promise does not return for 30 s; what is left to be done is done when it does.
+func (p *Producer) Close() error { return p.engine.Close() }
