@@ -4,6 +4,7 @@ package batcher
 
 import (
 	"context"
+	"sync"
 
 	"go.uber.org/zap"
 
@@ -27,3 +28,17 @@ type Broker struct {
 
 // Lookup returns the topic of that name.
 type Lookup func(ctx context.Context, name string) (*topic.Topic, error)
+
+// Batcher makes the batches of one broker.
+type Batcher struct {
+	broker Broker
+	opts   Options // of calls
+	topics         // of calls
+	calls  sync.Pool
+}
+
+// New returns the batcher of broker. Calls are made, and stored, as opts says.
+func New(broker Broker, opts Options) *Batcher {
+	opts = opts.withDefaults()
+	return &Batcher{broker: broker, opts: opts, topics: newTopics(opts.Partitioner)}
+}

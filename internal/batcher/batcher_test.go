@@ -69,14 +69,14 @@ func TestTopicsAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.End()
-	if len(b.choosers) != 2 || len(p.topics) != 1 {
-		t.Fatalf("the calls know %d topics, the producer %d", len(b.choosers), len(p.topics))
+	if len(b.known) != 2 || len(p.known) != 1 {
+		t.Fatalf("the calls know %d topics, the producer %d", len(b.known), len(p.known))
 	}
 	draft.Discard()
 	if err := broker.Catalogue.Delete(ctx, "deleted"); err != nil {
 		t.Fatal(err)
 	}
-	if len(b.choosers) != 0 || len(p.topics) != 0 || p.last != nil {
-		t.Errorf("the calls know %d topics, the producer %d", len(b.choosers), len(p.topics))
+	if len(b.known) != 0 || b.last != nil || len(p.known) != 0 || p.last != nil {
+		t.Errorf("the calls know %d topics, the producer %d", len(b.known), len(p.known))
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/samsa-go/samsa/partition/choose"
 )
 
-// chooser is how a producer, or Broker.Produce, asks a partitioner about one topic. One of the
+// chooser is how a producer, or the calls, ask a partitioner about one topic. One of the
 // program's is called with no lock held but that of the chooser, which keeps its calls from
 // overlapping: it may panic, and call whatever does not ask it again.
 type chooser struct {
@@ -30,18 +30,24 @@ func newChooser(p choose.Partitioner, topic string) *chooser {
 
 // choose returns the partition of r, from 0 to n-1.
 func (c *chooser) choose(r *log.Record, n int) (int, error) {
-	if !c.known {
-		me := callback.Goroutine()
-		if me != 0 && c.caller.Load() == me {
-			return 0, fmt.Errorf("%s: %w: its partitioner", r.Topic, log.ErrInCallback)
-		}
+	if c.known {
 		c.mu.Lock()
-		c.caller.Store(me)
-		defer c.caller.Store(0)
-	} else {
-		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.ask(r, n)
 	}
+	me := callback.Goroutine()
+	if me != 0 && c.caller.Load() == me {
+		return 0, fmt.Errorf("%s: %w: its partitioner", r.Topic, log.ErrInCallback)
+	}
+	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.caller.Store(me)
+	defer c.caller.Store(0)
+	return c.ask(r, n)
+}
+
+// ask is choose where one call at a time is made. A producer asks one of ours under its own lock.
+func (c *chooser) ask(r *log.Record, n int) (int, error) {
 	for c.complete.Load() > 0 {
 		c.complete.Add(-1)
 		c.tp.OnNewBatch()

@@ -15,20 +15,20 @@ import (
 // finishedQueue hands batches whose outcome is known to the goroutine that calls promises.
 type finishedQueue struct {
 	mu      sync.Mutex // guards what follows
-	batches []*batch
+	batches []*pending
 	closed  bool
 	work    chan struct{} // capacity 1
 
 	// Of the goroutine that calls promises:
 	caller atomic.Uint64 // its number
-	hand   []*batch      // taken from the queue
+	hand   []*pending    // taken from the queue
 	at     int           // the batch in hand
 	next   int           // the promise of it to be called next
 }
 
 func (q *finishedQueue) init() { q.work = make(chan struct{}, 1) }
 
-func (q *finishedQueue) push(b *batch) {
+func (q *finishedQueue) push(b *pending) {
 	q.mu.Lock()
 	q.batches = append(q.batches, b)
 	q.mu.Unlock()
@@ -50,7 +50,7 @@ func (q *finishedQueue) wake() {
 }
 
 // take waits until a batch is in hand. It returns nil when the queue was closed.
-func (q *finishedQueue) take() *batch {
+func (q *finishedQueue) take() *pending {
 	for q.at == len(q.hand) {
 		clear(q.hand)
 		q.mu.Lock()
@@ -90,7 +90,7 @@ func (p *Producer) finish() {
 }
 
 // keep calls the promises of b and releases it.
-func (p *Producer) keep(b *batch) {
+func (p *Producer) keep(b *pending) {
 	q := &p.finished
 	if q.next == 0 {
 		p.judge(b)
@@ -113,39 +113,36 @@ func (p *Producer) keep(b *batch) {
 }
 
 // judge completes the error of b.
-func (p *Producer) judge(b *batch) {
+func (p *Producer) judge(b *pending) {
 	if b.err == nil {
 		return
 	}
 	b.err = fmt.Errorf("produce: %w", b.err)
 	if p.opts.Acks == log.AckNone {
 		p.b.Logger.Warn("records were lost that nobody waits for",
-			zap.Stringer("partition", b.lane.partition.TopicPartition()), zap.Int("records", b.records), zap.Error(b.err))
+			zap.Stringer("partition", b.partition.TopicPartition()), zap.Int("records", b.records), zap.Error(b.err))
 	}
 }
 
-func (pr *promised) keep(b *batch) {
-	tp := b.lane.partition.TopicPartition()
+func (pr *promised) keep(b *pending) {
+	tp := b.partition.TopicPartition()
 	r := log.Record{Topic: tp.Topic, Partition: tp.Partition, Key: pr.key, Value: pr.value, Headers: pr.headers}
 	if b.err == nil {
-		a := &b.tx.Appends[0]
-		if a.AppendTime >= 0 {
-			pr.ms = a.AppendTime
-		}
-		r.Offset = a.BaseOffset + int64(pr.n)
+		pr.fill(&r, &b.tx.Appends[0])
+	} else {
+		r.Timestamp = time.UnixMilli(pr.ms)
 	}
-	r.Timestamp = time.UnixMilli(pr.ms)
 	pr.promise(r, b.err)
 }
 
 // release keeps the memory of b for another batch.
-func (b *batch) release() {
+func (b *pending) release() {
 	pool := &b.lane.p.batches
-	b.builder.Reset()
+	b.reset()
 	clear(b.promises)
 	b.promises = b.promises[:0]
 	b.tx.Reset()
-	b.lane, b.linger, b.content, b.err, b.done = nil, nil, nil, nil, nil
+	b.lane, b.linger, b.err, b.done = nil, nil, nil, nil
 	b.records, b.bytes, b.hurry, b.sealed = 0, 0, false, false
 	pool.Put(b)
 }

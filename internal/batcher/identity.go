@@ -41,7 +41,7 @@ func (p *Producer) resign() {
 // replayLocked answers errStored for a record that an earlier producer of the same ID has
 // stored.
 func (l *lane) replayLocked(r *log.Record) error {
-	if n := len(l.t.lanes); !choose.Repeats(l.t.chooser.tp, r, n) {
+	if n := len(l.topic.lanes); !choose.Repeats(l.topic.chooser.tp, r, n) {
 		return fmt.Errorf("%s: %w: it has no key or a random partition, with Replay it cannot be told whether it is stored",
 			r.Topic, log.ErrInvalidRecord)
 	}

@@ -18,43 +18,41 @@ var workers = min(4, runtime.GOMAXPROCS(0))
 // producer's mutex.
 type lane struct {
 	p         *Producer
-	t         *producerTopic
+	topic     *knownTopic
 	partition *partition.Partition
 
-	filling    *batch   // nil when no record came since the last batch was complete
-	complete   []*batch // waiting for a worker, oldest first
-	sealing    []*batch // with a worker, or waiting to be submitted behind one that is
-	submitting bool     // a worker submits from the head of sealing
-	queued     bool     // in Producer.ready
-	inFlight   int      // batches that a worker took and whose outcome is not known
+	filling    *pending   // nil when no record came since the last batch was complete
+	complete   []*pending // waiting for a worker, oldest first
+	sealing    []*pending // with a worker, or waiting to be submitted behind one that is
+	submitting bool       // a worker submits from the head of sealing
+	queued     bool       // in Producer.ready
+	inFlight   int        // batches that a worker took and whose outcome is not known
 
 	bytes, promises int // of the last batch that was completed: the next is likely to be as large
 
 	replay int64 // records that are still to come and are stored already
 }
 
-// batch is the records of one future stored batch.
-type batch struct {
+// pending is a batch of a producer, until its outcome is told.
+type pending struct {
+	batch
 	lane     *lane
-	builder  log.Builder
 	records  int
 	promises []promised
 	bytes    int // that it takes of the buffer
 	hurry    bool
 	sealed   bool // may be submitted
 	linger   *time.Timer
-	content  log.Batch // once sealed, in the builder's memory
 	tx       writer.Tx
 	err      error
 	done     chan struct{} // closed after the promises; nil while nobody waits
 }
 
-// promised is a record that somebody wants to hear of: the n-th of its batch.
+// promised is a record that somebody wants to hear of.
 type promised struct {
+	place
 	key, value []byte
 	headers    []log.Header
-	n          int
-	ms         int64
 	promise    Promise
 }
 
@@ -62,12 +60,12 @@ type promised struct {
 const promisedBytes = 96
 
 // newBatch returns an empty batch.
-func (l *lane) newBatch() *batch {
-	b, _ := l.p.batches.Get().(*batch)
+func (l *lane) newBatch() *pending {
+	b, _ := l.p.batches.Get().(*pending)
 	if b == nil {
-		b = new(batch)
+		b = new(pending)
 	}
-	b.lane = l
+	b.lane, b.partition = l, l.partition
 	b.builder.Grow(l.bytes)
 	b.promises = slices.Grow(b.promises, l.promises)
 	return b
@@ -78,7 +76,7 @@ func (l *lane) newBatch() *batch {
 func (l *lane) addLocked(r *log.Record, ms int64, size, held int, promise Promise) {
 	limit := min(l.p.opts.BatchBytes, l.partition.Rules().MaxMessageBytes)
 	b := l.filling
-	if b != nil && b.builder.Size()+size > limit {
+	if b != nil && b.full(size, limit) {
 		l.completeLocked()
 		b = nil
 	}
@@ -87,9 +85,9 @@ func (l *lane) addLocked(r *log.Record, ms int64, size, held int, promise Promis
 		l.filling = b
 		l.p.open[b] = struct{}{}
 	}
-	b.builder.Append(ms, r.Key, r.Value, r.Headers)
+	at := b.add(r, ms)
 	if promise != nil {
-		b.promises = append(b.promises, promised{r.Key, r.Value, r.Headers, b.records, ms, promise})
+		b.promises = append(b.promises, promised{at, r.Key, r.Value, r.Headers, promise})
 	}
 	b.records++
 	b.bytes += held
@@ -105,7 +103,7 @@ func (l *lane) addLocked(r *log.Record, ms int64, size, held int, promise Promis
 }
 
 // lingered hurries b if it is still filling.
-func (l *lane) lingered(b *batch) {
+func (l *lane) lingered(b *pending) {
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	if l.filling == b {
@@ -114,7 +112,7 @@ func (l *lane) lingered(b *batch) {
 }
 
 // hurryLocked sends b as soon as its lane is free, full or not.
-func (b *batch) hurryLocked() {
+func (b *pending) hurryLocked() {
 	b.hurry = true
 	b.lane.readyLocked()
 }
@@ -127,11 +125,7 @@ func (l *lane) completeLocked() {
 	l.bytes, l.promises = l.filling.builder.Size(), len(l.filling.promises)
 	l.complete = append(l.complete, l.filling)
 	l.filling = nil
-	if l.t.chooser.known {
-		l.t.chooser.tp.OnNewBatch()
-	} else {
-		l.t.chooser.batchComplete()
-	}
+	l.topic.chooser.batchComplete()
 	l.readyLocked()
 }
 
@@ -162,7 +156,7 @@ func (l *lane) readyLocked() {
 }
 
 // takeLocked returns the next batch to send.
-func (l *lane) takeLocked() *batch {
+func (l *lane) takeLocked() *pending {
 	if len(l.complete) == 0 {
 		l.completeLocked()
 	}
@@ -200,30 +194,11 @@ func (p *Producer) sendNext(scratch *[]byte) bool {
 	b := l.takeLocked()
 	l.readyLocked() // for another worker
 	p.mu.Unlock()
-	*scratch = b.seal(p.opts.Compression.Codec(), *scratch)
+	*scratch, b.err = b.seal(p.opts.Compression.Codec(), *scratch)
 	p.mu.Lock()
 	b.sealed = true
 	l.submitLocked()
 	return true
-}
-
-// seal encodes and compresses b. Compression wants room for the worst case, and batches
-// may wait for a slow disk by the hundred: so it works in scratch, which is returned,
-// and b keeps a copy of what came out, where the records were. What is not compressed
-// stays there.
-func (b *batch) seal(codec log.Codec, scratch []byte) []byte {
-	codec, always := codecFor(&b.builder, codec, b.lane.partition)
-	content, own, err := b.builder.SealOwn(scratch[:0], codec, always)
-	switch {
-	case err != nil:
-		b.err = err
-	case own:
-		b.content = content
-	default:
-		scratch = content
-		b.content = b.builder.Keep(content)
-	}
-	return scratch
 }
 
 // submitLocked gives the sealed batches at the head of the lane to the committer. It
@@ -244,19 +219,19 @@ func (l *lane) submitLocked() {
 }
 
 // submit gives b to the committer.
-func (p *Producer) submit(b *batch) {
+func (p *Producer) submit(b *pending) {
 	if b.err != nil {
 		p.stored(b, b.err)
 		return
 	}
-	b.tx.Appends = append(b.tx.Appends, writer.Append{Partition: b.lane.partition, Batch: b.content, Producer: p.name})
+	b.tx.Appends = append(b.tx.Appends, writer.Append{Partition: b.partition, Batch: b.content, Producer: p.name})
 	b.tx.Synced = p.opts.Acks == log.AckSynced
 	b.tx.Done = func(err error) { p.stored(b, err) }
 	p.b.Committer.Submit(&b.tx)
 }
 
 // stored takes the outcome of b. It runs on the committer's time.
-func (p *Producer) stored(b *batch, err error) {
+func (p *Producer) stored(b *pending, err error) {
 	b.err = err
 	p.mu.Lock()
 	b.lane.inFlight--

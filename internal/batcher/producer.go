@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
-	"github.com/samsa-go/samsa/partition/choose"
-	"github.com/samsa-go/samsa/topic"
 )
 
 // Promise is called once a record's fate is known: see samsa.Promise.
@@ -29,17 +26,13 @@ type Producer struct {
 	name   *writer.Identity // who it is, if it has an ID
 	wg     sync.WaitGroup
 
-	mu       sync.Mutex // guards what follows and the lanes
-	topics   map[*topic.Topic]*producerTopic
-	last     *producerTopic // of the last record: often that of the next
-	record   log.Record     // that is being added
+	topics   // whose mu guards what follows and the lanes too
 	clock    burstClock
 	buffered int           // bytes of records whose promises were not called
 	room     chan struct{} // closed when buffered has shrunk; nil while nobody waits
-	open     map[*batch]struct{}
+	open     map[*pending]struct{}
 	ready    []*lane       // with a batch to be sent
 	work     chan struct{} // capacity 1 per worker: ready has grown, or closing
-	closing  bool
 
 	// Memory for reuse; of this producer alone, for what another left might be much
 	// larger than what is needed, and is not counted in buffered.
@@ -49,21 +42,14 @@ type Producer struct {
 	closed   chan struct{} // closed when shut is done
 }
 
-// producerTopic is a topic as a producer knows it, until the topic is deleted.
-type producerTopic struct {
-	p       *Producer
-	topic   *topic.Topic
-	lanes   []*lane // one per partition
-	chooser *chooser
-}
-
 // NewProducer returns a producer, which ends with the broker.
-func (s *Batcher) NewProducer(opts Options) (*Producer, error) {
+func (b *Batcher) NewProducer(opts Options) (*Producer, error) {
+	opts = opts.withDefaults()
 	p := &Producer{
-		b:      s.b,
-		opts:   opts.withDefaults(),
-		topics: make(map[*topic.Topic]*producerTopic),
-		open:   make(map[*batch]struct{}),
+		b:      b.broker,
+		opts:   opts,
+		topics: newTopics(opts.Partitioner),
+		open:   make(map[*pending]struct{}),
 		work:   make(chan struct{}, workers),
 		closed: make(chan struct{}),
 	}
@@ -116,10 +102,10 @@ func (p *Producer) produce(ctx context.Context, r log.Record, promise Promise) e
 		if err != nil {
 			return err
 		}
-		t = p.topicOf(known)
+		t = p.know(known)
 		p.mu.Lock()
 	}
-	at := -1
+	at := -1 // to be chosen
 	if !t.chooser.known {
 		p.mu.Unlock()
 		var err error
@@ -129,108 +115,23 @@ func (p *Producer) produce(ctx context.Context, r log.Record, promise Promise) e
 		p.mu.Lock()
 	}
 	defer p.mu.Unlock()
-	p.record = r // where partitioners see it without an allocation for each
-	return p.addLocked(ctx, t, at, promise)
+	return p.addLocked(ctx, t, &r, at, promise)
 }
 
-// burstClock tells the time to who asks very often: then it looks at the clock, which takes longer than
-// all else that is done for a record, for one question of many. What it says is a
-// millisecond old at most, and not at all when the questions come slowly.
-type burstClock struct {
-	now   time.Time // when it looked last
-	since int       // questions since then
-	skip  int       // so many are answered without looking
-	pause *time.Timer
-}
-
-const (
-	burstLength = 32
-	burstGap    = 10 * time.Microsecond // between questions of a burst, on average
-)
-
-// askLocked returns the time in ms since the epoch. mu guards c.
-func (c *burstClock) askLocked(mu *sync.Mutex) int64 {
-	if c.since++; c.since <= c.skip {
-		return c.now.UnixMilli()
-	}
-	now := time.Now()
-	burst := now.Sub(c.now) < time.Duration(c.since)*burstGap
-	c.now, c.since, c.skip = now, 0, 0
-	if burst {
-		c.skip = burstLength - 1
-		c.endLater(mu)
-	}
-	return now.UnixMilli()
-}
-
-// endLater ends the burst after a millisecond, unless it goes on.
-func (c *burstClock) endLater(mu *sync.Mutex) {
-	if c.pause != nil {
-		c.pause.Reset(time.Millisecond)
-		return
-	}
-	c.pause = time.AfterFunc(time.Millisecond, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		c.skip = 0
-	})
-}
-
-// topicOf returns what p knows of a topic.
-func (p *Producer) topicOf(known *topic.Topic) *producerTopic {
-	p.mu.Lock()
-	t := p.topics[known]
-	p.mu.Unlock()
-	if t == nil {
-		t = &producerTopic{p: p, topic: known, chooser: newChooser(p.opts.Partitioner, known.Name())}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if there := p.topics[known]; there != nil {
-		t = there
-	} else if p.closing || !known.Hold(t) {
-		return t // for a record that will fail
-	}
-	p.topics[known] = t
-	p.last = t
-	return t
-}
-
-// Forget is called when the topic is gone. Records that the producer has of it fail by and by.
-func (t *producerTopic) Forget(*topic.Topic) {
-	t.p.mu.Lock()
-	defer t.p.mu.Unlock()
-	delete(t.p.topics, t.topic)
-	if t.p.last == t {
-		t.p.last = nil
-	}
-}
-
-// forget lets go of all topics.
-func (p *Producer) forget() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, t := range p.topics {
-		t.topic.Release(t)
-	}
-	clear(p.topics)
-	p.last = nil
-}
-
-// addLocked puts p.record into the batch of its partition, or if that is -1 of one that is
-// still to be chosen. It may give up p.mu for a while.
-func (p *Producer) addLocked(ctx context.Context, t *producerTopic, at int, promise Promise) (err error) {
-	r := &p.record
+// addLocked puts r into the batch of its partition, or if that is -1 of one that is still to be
+// chosen. It may give up p.mu for a while.
+func (p *Producer) addLocked(ctx context.Context, t *knownTopic, r *log.Record, at int, promise Promise) (err error) {
 	if ps := t.topic.Partitions(); len(ps) != len(t.lanes) {
-		t.grow(p, ps)
+		p.growLocked(t, ps)
 	}
 	if at < 0 {
-		if at, err = choose.Partition(t.chooser.tp, r, len(t.lanes)); err != nil {
+		if at, err = t.chooser.ask(r, len(t.lanes)); err != nil {
 			return err
 		}
 	}
 	l := t.lanes[at]
-	if err := checkRecord(l.partition, r); err != nil {
+	size, err := recordSize(l.partition, r)
+	if err != nil {
 		return err
 	}
 	if p.opts.Replay {
@@ -242,17 +143,14 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, at int, prom
 	if err != nil {
 		return err
 	}
-	size := sizeBound(r)
 	held := size
 	if promise != nil {
 		held += promisedBytes
 	}
 	for p.buffered > 0 && p.buffered+held > p.opts.BufferedBytes && !p.closing {
-		waiting := *r
 		if err := p.waitLocked(ctx); err != nil {
 			return err
 		}
-		*r = waiting // others came in between
 	}
 	if p.closing {
 		return log.ErrClosed
@@ -261,9 +159,9 @@ func (p *Producer) addLocked(ctx context.Context, t *producerTopic, at int, prom
 	return nil
 }
 
-func (t *producerTopic) grow(p *Producer, ps []*partition.Partition) {
+func (p *Producer) growLocked(t *knownTopic, ps []*partition.Partition) {
 	for i := len(t.lanes); i < len(ps); i++ {
-		l := &lane{p: p, t: t, partition: ps[i]}
+		l := &lane{p: p, topic: t, partition: ps[i]}
 		if p.opts.Replay {
 			l.replay = ps[i].Log().StoredOf(p.name.ID)
 		}
