@@ -14,6 +14,7 @@ import (
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -37,11 +38,11 @@ type Broker struct {
 	groups    *group.Coordinator
 	producers *producers.Registry
 	batcher   *batcher.Batcher
-	backing   backing
+	consumers consumer.Broker // what they see of it
 	admin     engine.Admin
 	compactor *sweep.Compactor
 	conflicts conflicts
-	resets    resetStats
+	resets    consumer.ResetStats
 
 	clients callback.Clients // producers, consumers and servers
 	closer  sync.WaitGroup
@@ -136,11 +137,12 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		producers: registry,
 		closed:    make(chan struct{}),
 	}
-	b.backing = backing{
-		topics: &engine.LocalTopics{Catalogue: catalogue, Create: b.topic}, coordinator: engine.LocalGroups{Coordinator: groups},
-		offsets: engine.LocalGroups{Coordinator: groups}, logger: opts.Logger, clients: &b.clients, resets: &b.resets,
+	local := engine.LocalGroups{Coordinator: groups}
+	b.admin = local
+	b.consumers = consumer.Broker{
+		Topics: &engine.LocalTopics{Catalogue: catalogue, Create: b.topic}, Coordinator: local, Offsets: local,
+		Logger: opts.Logger, Clients: &b.clients, Resets: &b.resets,
 	}
-	b.admin = engine.LocalGroups{Coordinator: groups}
 	b.batcher = batcher.New(batcher.Broker{
 		Committer: committer, Catalogue: catalogue, Producers: registry, Clients: &b.clients, Logger: b.logger, Topic: b.topic,
 	}, batcher.Options(opts.Produce))
@@ -319,7 +321,7 @@ func (b *Broker) Stats() (Stats, error) {
 	s := Stats{
 		Records: c.Records, Batches: c.Batches, Bytes: c.Bytes,
 		Commits: c.Commits, Syncs: c.Syncs, Failed: c.Failures, DiskBytes: size,
-		Resets: b.resets.resets.Load(), Skipped: b.resets.skipped.Load(),
+		Resets: b.resets.Resets.Load(), Skipped: b.resets.Skipped.Load(),
 	}
 	for _, t := range b.catalogue.List() {
 		s.Topics++

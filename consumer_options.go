@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/option"
 )
@@ -97,6 +98,29 @@ func (o ConsumerOptions) withDefaults() ConsumerOptions {
 	}
 	o.Member = o.Member.withDefaults()
 	return o
+}
+
+// of returns o as the engine of c has it, which calls c's callbacks.
+func (o ConsumerOptions) of(c *Consumer) consumer.Options {
+	e := consumer.Options{
+		Group: o.Group, Topics: o.Topics, TopicPattern: o.TopicPattern, Partitions: o.Partitions,
+		Start: o.Start.at, OutOfRange: consumer.ResetPolicy(o.OutOfRange),
+		MaxPollRecords: o.MaxPollRecords, MaxPollBytes: o.MaxPollBytes,
+		Member: o.Member.asMember(), SyncedCommits: o.Member.CommitAcks == AckSynced,
+		OnAssigned: c.called(o.Member.OnAssigned), OnRevoked: c.called(o.Member.OnRevoked), OnLost: c.called(o.Member.OnLost),
+	}
+	if o.OnReset != nil {
+		e.OnReset = func(ctx context.Context, r consumer.Reset) { o.OnReset(ctx, c, Reset(r)) }
+	}
+	return e
+}
+
+// called returns fn as the engine of c calls it.
+func (c *Consumer) called(fn func(context.Context, *Consumer, []TopicPartition)) func(context.Context, []TopicPartition) {
+	if fn == nil {
+		return nil
+	}
+	return func(ctx context.Context, tps []TopicPartition) { fn(ctx, c, tps) }
 }
 
 func (o ConsumerOptions) validate(rules group.Rules) error {

@@ -100,7 +100,7 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 	if err != nil {
 		return GroupInfo{}, err
 	}
-	committed, err := g.b.backing.offsets.Committed(ctx, name)
+	committed, err := g.b.consumers.Offsets.Committed(ctx, name)
 	if err != nil {
 		return GroupInfo{}, err
 	}
@@ -158,7 +158,7 @@ func (g Groups) partitions(ctx context.Context, committed map[TopicPartition]gro
 }
 
 func (g Groups) partition(ctx context.Context, tp TopicPartition) (engine.Partition, error) {
-	t, err := g.b.backing.topics.Find(ctx, tp.Topic, false)
+	t, err := g.b.consumers.Topics.Find(ctx, tp.Topic, false)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (g Groups) Committed(ctx context.Context, name string, tps ...TopicPartitio
 	if err := g.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("committed offsets of group %s: %w", name, err)
 	}
-	found, err := g.b.backing.offsets.Committed(ctx, name, tps...)
+	found, err := g.b.consumers.Offsets.Committed(ctx, name, tps...)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...To
 		return fmt.Errorf("reset group %s: %w", name, err)
 	}
 	if len(tps) == 0 {
-		committed, err := g.b.backing.offsets.Committed(ctx, name)
+		committed, err := g.b.consumers.Offsets.Committed(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -220,7 +220,7 @@ func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...To
 	}
 	offsets := make(map[TopicPartition]group.Offset, len(tps))
 	for _, tp := range tps {
-		committed, err := g.b.backing.offsets.Committed(ctx, name, tp)
+		committed, err := g.b.consumers.Offsets.Committed(ctx, name, tp)
 		if err != nil && (to.shift || !errors.Is(err, ErrCorruptValue)) {
 			return err
 		}

@@ -46,18 +46,6 @@ func (b *Broker) kill(power bool) (store.Store, error) {
 	return left, errors.Join(err, b.endClose(ctx, clients))
 }
 
-// die takes the member out of its group without a word to anybody.
-func (m *membership) die() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.loseLocked()
-}
-
-func (m *membership) loseLocked() {
-	m.state.Lose()
-	m.followLocked()
-}
-
 // describeClients describes the open producers and consumers.
 func (b *Broker) describeClients() []string {
 	var all []string

@@ -21,7 +21,7 @@ func (b *Broker) ListOffsets(ctx context.Context, topic string, at Start) ([]Par
 	if err := b.check(ctx); err != nil {
 		return nil, fmt.Errorf("list offsets: %w", err)
 	}
-	t, err := b.backing.topics.Find(ctx, topic, false)
+	t, err := b.consumers.Topics.Find(ctx, topic, false)
 	if err != nil {
 		return nil, fmt.Errorf("list offsets: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -31,7 +32,7 @@ type Tx struct {
 	bytes   int                     // of writes
 	call    *batcher.Call           // the records
 	drafts  map[string]*topic.Topic // that are created with the transaction
-	commits map[*Consumer]map[TopicPartition]CommittedOffset
+	commits map[*consumer.Consumer]map[TopicPartition]group.Offset
 	err     error // the first
 }
 
@@ -245,32 +246,36 @@ func (tx *Tx) topic(ctx context.Context, name string) (*topic.Topic, error) {
 // CommitRecords commits, with the transaction, that these records of c, and those before
 // them in their partitions, were processed.
 func (tx *Tx) CommitRecords(c *Consumer, records ...Record) error {
-	return tx.CommitOffsets(c, offsetsAfter(records))
+	return tx.commitOffsets(c, consumer.OffsetsAfter(records))
 }
 
 // CommitOffsets commits exactly these offsets of c's group with the transaction. c must have
 // MemberOptions.ManualCommit: else records whose transaction failed would be committed
 // behind its back.
 func (tx *Tx) CommitOffsets(c *Consumer, offsets map[TopicPartition]CommittedOffset) error {
+	return tx.commitOffsets(c, groupOffsets(offsets))
+}
+
+func (tx *Tx) commitOffsets(c *Consumer, offsets map[TopicPartition]group.Offset) error {
 	switch {
 	case tx.over:
 		return fmt.Errorf("commit: %w", errTxOver)
 	case c == nil:
 		return tx.fail(fmt.Errorf("commit: %w: the consumer is nil", ErrInvalidOption))
-	case c.member == nil:
-		return tx.fail(fmt.Errorf("commit: %w", errNoGroup))
-	case c.broker != tx.b:
+	case c.engine.Group() == "":
+		return tx.fail(fmt.Errorf("commit: %w", consumer.ErrNoGroup))
+	case c.b != tx.b:
 		return tx.fail(fmt.Errorf("commit: %w: the consumer is of another broker", ErrInvalidOption))
-	case !c.member.opts.ManualCommit:
+	case !c.engine.ManualCommit():
 		return tx.fail(fmt.Errorf("commit: %w: MemberOptions.ManualCommit is required of a consumer whose offsets are committed in transactions", ErrInvalidOption))
 	}
 	if tx.commits == nil {
-		tx.commits = make(map[*Consumer]map[TopicPartition]CommittedOffset)
+		tx.commits = make(map[*consumer.Consumer]map[TopicPartition]group.Offset)
 	}
-	if tx.commits[c] == nil {
-		tx.commits[c] = make(map[TopicPartition]CommittedOffset)
+	if tx.commits[c.engine] == nil {
+		tx.commits[c.engine] = make(map[TopicPartition]group.Offset)
 	}
-	maps.Copy(tx.commits[c], offsets)
+	maps.Copy(tx.commits[c.engine], offsets)
 	return tx.checkSize()
 }
 
@@ -335,7 +340,7 @@ func (tx *Tx) commit(start *link) error {
 	}
 	if err == nil {
 		for c := range tx.commits {
-			c.saved(requests[c.opts.Group].Offsets)
+			c.Saved(requests[c.Group()])
 		}
 		return nil
 	}
@@ -346,14 +351,14 @@ func (tx *Tx) commit(start *link) error {
 func (tx *Tx) requests() (map[string]group.CommitRequest, error) {
 	requests := make(map[string]group.CommitRequest, len(tx.commits))
 	for c, offsets := range tx.commits {
-		if _, ok := requests[c.opts.Group]; ok {
-			return nil, fmt.Errorf("%w: two consumers of group %s in one transaction", ErrInvalidOption, c.opts.Group)
+		if _, ok := requests[c.Group()]; ok {
+			return nil, fmt.Errorf("%w: two consumers of group %s in one transaction", ErrInvalidOption, c.Group())
 		}
-		req, err := c.member.request(func() (map[TopicPartition]group.Offset, error) { return c.owned(offsets) })
+		req, err := c.Request(offsets)
 		if err != nil {
 			return nil, err
 		}
-		requests[c.opts.Group] = req
+		requests[c.Group()] = req
 	}
 	return requests, nil
 }
@@ -365,11 +370,8 @@ func (tx *Tx) judge(err error, requests map[string]group.CommitRequest) error {
 		return &tryAgain{err: err} // a topic that is gone the next try hears of in time
 	}
 	for c := range tx.commits {
-		switch again, after := c.member.refused(requests[c.opts.Group].Generation, err, nil); {
-		case after != nil:
-			return &tryAgain{err: err, when: after.done}
-		case again:
-			return &tryAgain{err: err}
+		if again, after := c.Refused(requests[c.Group()], err); again {
+			return &tryAgain{err: err, when: after}
 		}
 	}
 	return err

@@ -12,13 +12,13 @@ import (
 // LocalTopics are the topics of a broker of this process.
 type LocalTopics struct {
 	*topic.Catalogue
-	// Create returns the topic of that name, and creates it if the broker does so by itself.
+	// Create returns the topic of that name, and creates it if the broker does so by itself; nil if it never does.
 	Create func(ctx context.Context, name string) (*topic.Topic, error)
 }
 
 // Find implements Topics.
 func (l *LocalTopics) Find(ctx context.Context, name string, create bool) (Topic, error) {
-	if !create {
+	if !create || l.Create == nil {
 		return l.Get(name)
 	}
 	return local(l.Create(ctx, name))

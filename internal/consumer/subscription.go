@@ -1,4 +1,4 @@
-package samsa
+package consumer
 
 import (
 	"maps"
@@ -21,7 +21,7 @@ type subscription struct {
 	all     []string // sorted, replaced as a whole; nil when it has to be made
 }
 
-func newSubscription(topics engine.Topics, opts ConsumerOptions) *subscription {
+func newSubscription(topics engine.Topics, opts Options) *subscription {
 	s := &subscription{named: opts.Topics, pattern: opts.TopicPattern, changes: topics.Changes(), matched: make(map[string]bool)}
 	if s.pattern != nil {
 		for _, t := range topics.List() {

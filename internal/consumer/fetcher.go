@@ -1,4 +1,4 @@
-package samsa
+package consumer
 
 import (
 	"errors"
@@ -77,7 +77,7 @@ func (f *fetcher) next() (job, bool) {
 		case tr.unplaced:
 			s.leave()
 			tr.stuck = true
-			err := fmt.Errorf("%s: %w", tr.tp, ErrNoOffset)
+			err := fmt.Errorf("%s: %w", tr.tp, log.ErrNoOffset)
 			c.errs = append(c.errs, pollError{err, tr, tr.epoch})
 			c.ready.Wake()
 		case full && len(tr.chunks) > 0:
@@ -159,15 +159,15 @@ func (f *fetcher) open(sb log.StoredBatch, j job) chunk {
 // troubleLocked deals with a partition that cannot be read.
 func (c *Consumer) troubleLocked(tr *track, err error) {
 	switch {
-	case errors.Is(err, ErrClosed):
-		c.gone = ErrClosed
-	case errors.Is(err, ErrUnknownTopic):
+	case errors.Is(err, log.ErrClosed):
+		c.gone = log.ErrClosed
+	case errors.Is(err, log.ErrUnknownTopic):
 		c.dropLocked(tr, err)
-	case errors.Is(err, ErrOffsetOutOfRange) && len(tr.chunks) > 0:
+	case errors.Is(err, log.ErrOffsetOutOfRange) && len(tr.chunks) > 0:
 		tr.overtaken = true
-	case errors.Is(err, ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetEarliest:
+	case errors.Is(err, log.ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetEarliest:
 		c.resetLocked(tr, tr.partition.LogStart())
-	case errors.Is(err, ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetLatest:
+	case errors.Is(err, log.ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetLatest:
 		c.resetLocked(tr, tr.partition.HighWatermark())
 	default:
 		tr.stuck = true
@@ -178,7 +178,7 @@ func (c *Consumer) troubleLocked(tr *track, err error) {
 // dropLocked stops reading the topic of tr, which was deleted.
 func (c *Consumer) dropLocked(tr *track, err error) {
 	for i := range tr.topic.Partitions() {
-		if other := c.tracks[TopicPartition{Topic: tr.tp.Topic, Partition: i}]; other != nil && other.topic == tr.topic {
+		if other := c.tracks[log.TopicPartition{Topic: tr.tp.Topic, Partition: i}]; other != nil && other.topic == tr.topic {
 			c.removeLocked(other)
 		}
 	}
@@ -187,7 +187,7 @@ func (c *Consumer) dropLocked(tr *track, err error) {
 		c.member.tell((*member.Member).Forget)
 	}
 	delete(c.whole, tr.topic)
-	if again, err := c.b.topics.Get(tr.tp.Topic); err == nil && c.whole[again] {
+	if again, err := c.b.Topics.Get(tr.tp.Topic); err == nil && c.whole[again] {
 		c.wholeLocked(again) // it had to wait
 	}
 	if len(c.tracks) == 0 && c.member == nil && c.opts.TopicPattern == nil {
@@ -228,10 +228,10 @@ func (c *Consumer) refreshLocked() {
 // wholeLocked begins to read the partitions of t that are not read yet.
 func (c *Consumer) wholeLocked(t engine.Topic) {
 	for i := range t.Partitions() {
-		if c.tracks[TopicPartition{Topic: t.Name(), Partition: i}] != nil {
+		if c.tracks[log.TopicPartition{Topic: t.Name(), Partition: i}] != nil {
 			continue
 		}
-		tr, err := c.newTrack(c.ctx, t, i, Earliest)
+		tr, err := c.newTrack(c.ctx, t, i, engine.Start{})
 		if err != nil {
 			break // it has ended meanwhile; the others of the topic tell
 		}

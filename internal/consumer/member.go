@@ -1,4 +1,4 @@
-package samsa
+package consumer
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
 )
 
 // membership runs a member.Member, where all is decided, over the coordinator. Poll's caller does the
@@ -19,13 +20,13 @@ import (
 // the step that is under way, and then does the last ones itself.
 type membership struct {
 	c          *Consumer
-	opts       MemberOptions
+	opts       member.Options
 	wants      *subscription
 	waiter     *engine.Waiter  // wakes the keeper
 	ctx        context.Context // ends when the consumer is closed
 	cancel     context.CancelFunc
-	callbacks  map[member.Kind]func(context.Context, *Consumer, []TopicPartition) // by the step that they belong to
-	committing chan struct{}                                                      // capacity 1: held by who commits, so that commits do not pass each other
+	callbacks  map[member.Kind]func(context.Context, []log.TopicPartition) // by the step that they belong to
+	committing chan struct{}                                               // capacity 1: held by who commits, so that commits do not pass each other
 
 	mu     sync.Mutex // guards what follows; not held while calling out
 	state  member.Member
@@ -36,13 +37,13 @@ type membership struct {
 }
 
 func newMembership(c *Consumer) *membership {
-	o := c.opts.Member
+	o := c.opts
 	m := &membership{
-		c: c, opts: o, wants: newSubscription(c.b.topics, c.opts), waiter: engine.NewWaiter(), committing: make(chan struct{}, 1),
-		callbacks: map[member.Kind]func(context.Context, *Consumer, []TopicPartition){
+		c: c, opts: o.Member, wants: newSubscription(c.b.Topics, c.opts), waiter: engine.NewWaiter(), committing: make(chan struct{}, 1),
+		callbacks: map[member.Kind]func(context.Context, []log.TopicPartition){
 			member.Lose: o.OnLost, member.Revoke: o.OnRevoked, member.Assign: o.OnAssigned,
 		},
-		state: member.New(time.Now(), o.asMember()), lead: lead{topics: c.b.topics},
+		state: member.New(time.Now(), o.Member), lead: lead{topics: c.b.Topics},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
@@ -50,10 +51,10 @@ func newMembership(c *Consumer) *membership {
 
 // start begins to look after the membership. The group is joined by the first Poll.
 func (m *membership) start() error {
-	if err := m.c.b.coordinator.Watch(m.c.opts.Group, m.waiter); err != nil {
+	if err := m.c.b.Coordinator.Watch(m.c.opts.Group, m.waiter); err != nil {
 		return err
 	}
-	m.c.b.topics.Watch(m.waiter)
+	m.c.b.Topics.Watch(m.waiter)
 	m.c.wg.Go(m.keep)
 	return nil
 }
@@ -63,10 +64,6 @@ func (m *membership) tell(event func(state *member.Member)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	event(&m.state)
-	m.followLocked()
-}
-
-func (m *membership) followLocked() {
 	if m.round != nil && !m.state.Running(m.round.number) {
 		m.round.cancel()
 	}
@@ -96,12 +93,12 @@ func (m *membership) tick() (next time.Time) {
 	returns := m.c.returned()
 	m.tell(func(state *member.Member) { act = state.Tick(time.Now(), returns) })
 	if act.Late != "" {
-		m.c.b.logger.Warn("consumer was not polled for MaxPollInterval and leaves its group",
+		m.c.b.Logger.Warn("consumer was not polled for MaxPollInterval and leaves its group",
 			zap.String("group", m.c.opts.Group), zap.String("member", act.Late), zap.Duration("interval", m.opts.MaxPollInterval))
 		m.quit(act.Late)
 	}
 	if act.Heartbeat {
-		err := m.c.b.coordinator.Heartbeat(m.ctx, m.c.opts.Group, act.MemberID, m.opts.InstanceID, act.Generation)
+		err := m.c.b.Coordinator.Heartbeat(m.ctx, m.c.opts.Group, act.MemberID, m.opts.InstanceID, act.Generation)
 		m.tell(func(state *member.Member) { state.Heard(act.Generation, err) })
 	}
 	topics := m.wants.names()
@@ -120,7 +117,7 @@ func (m *membership) enter() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.acting != nil && m.caller == callback.Goroutine() {
-		return fmt.Errorf("%w: a callback", ErrInCallback)
+		return fmt.Errorf("%w: a callback", log.ErrInCallback)
 	}
 	m.state.Enter()
 	return nil
@@ -173,9 +170,9 @@ func (m *membership) act(ctx context.Context, s member.Step) {
 		close(m.acting)
 		m.acting = nil
 	}()
-	call := func(about []TopicPartition) {
+	call := func(about []log.TopicPartition) {
 		if fn := m.callbacks[s.Kind]; fn != nil {
-			fn(ctx, m.c, about)
+			fn(ctx, about)
 		}
 	}
 	switch s.Kind {
@@ -190,11 +187,10 @@ func (m *membership) act(ctx context.Context, s member.Step) {
 		m.save(ctx, s.Partitions)
 		m.release(s.Partitions)
 	case member.Assign:
-		added := s.Partitions
-		refused := m.c.acquire(ctx, added)
-		m.tell(func(state *member.Member) { added = state.Assigned(added, refused) })
+		refused := m.c.acquire(ctx, s.Partitions)
+		m.tell(func(state *member.Member) { s.Partitions = state.Assigned(s.Partitions, refused) })
 		m.waiter.Wake() // the keeper looks at what happened during the round
-		call(added)
+		call(s.Partitions)
 	case member.Rejoin:
 		m.begin()
 	case member.Quit:
@@ -202,7 +198,7 @@ func (m *membership) act(ctx context.Context, s member.Step) {
 	}
 }
 
-func (m *membership) release(tps []TopicPartition) {
+func (m *membership) release(tps []log.TopicPartition) {
 	m.c.release(tps)
 	m.tell(func(state *member.Member) { state.Released(tps) })
 }
@@ -214,7 +210,7 @@ func (m *membership) quit(memberID string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), m.opts.SessionTimeout) // when that is over, the group knows
 	defer cancel()
-	_ = m.c.b.coordinator.Leave(ctx, m.c.opts.Group, []group.LeaveMember{{MemberID: memberID, InstanceID: m.opts.InstanceID}})
+	_ = m.c.b.Coordinator.Leave(ctx, m.c.opts.Group, []group.LeaveMember{{MemberID: memberID, InstanceID: m.opts.InstanceID}})
 }
 
 // end leaves the group, inside Close, after what is done was committed. A static member
@@ -248,6 +244,6 @@ func (m *membership) leaveGroup() {
 	var id string
 	m.tell(func(state *member.Member) { id = state.Closed() })
 	m.quit(id)
-	m.c.b.coordinator.Unwatch(m.c.opts.Group, m.waiter)
-	m.c.b.topics.Unwatch(m.waiter)
+	m.c.b.Coordinator.Unwatch(m.c.opts.Group, m.waiter)
+	m.c.b.Topics.Unwatch(m.waiter)
 }

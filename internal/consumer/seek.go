@@ -1,17 +1,19 @@
-package samsa
+package consumer
 
 import (
 	"fmt"
 	"slices"
-	"time"
+
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
 )
 
 // Assignment returns the partitions that the consumer reads, by topic and partition.
-func (c *Consumer) Assignment() []TopicPartition {
+func (c *Consumer) Assignment() []log.TopicPartition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tracks := c.sortedLocked()
-	tps := make([]TopicPartition, len(tracks))
+	tps := make([]log.TopicPartition, len(tracks))
 	for i, tr := range tracks {
 		tps[i] = tr.tp
 	}
@@ -19,7 +21,7 @@ func (c *Consumer) Assignment() []TopicPartition {
 }
 
 // Position returns the offset of the next record that Poll will return of tp.
-func (c *Consumer) Position(tp TopicPartition) (int64, error) {
+func (c *Consumer) Position(tp log.TopicPartition) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tr, err := c.trackLocked(tp)
@@ -30,7 +32,7 @@ func (c *Consumer) Position(tp TopicPartition) (int64, error) {
 }
 
 // Lag returns how many offsets the position in tp is behind the high watermark.
-func (c *Consumer) Lag(tp TopicPartition) (int64, error) {
+func (c *Consumer) Lag(tp log.TopicPartition) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tr, err := c.trackLocked(tp)
@@ -40,32 +42,24 @@ func (c *Consumer) Lag(tp TopicPartition) (int64, error) {
 	return max(0, tr.partition.HighWatermark()-tr.position), nil
 }
 
-// Seek makes the next Poll continue at offset in tp. Whether records are there shows
-// then: see ConsumerOptions.OutOfRange. Records of a Poll that is returning meanwhile
-// may still be from before.
-func (c *Consumer) Seek(tp TopicPartition, offset int64) error {
+// Seek makes the next Poll continue at offset in tp.
+func (c *Consumer) Seek(tp log.TopicPartition, offset int64) error {
 	if offset < 0 {
-		return fmt.Errorf("seek: %s: %w: offset %d is negative", tp, ErrOffsetOutOfRange, offset)
+		return fmt.Errorf("seek: %s: %w: offset %d is negative", tp, log.ErrOffsetOutOfRange, offset)
 	}
-	return c.SeekTo(AtOffset(offset), tp)
-}
-
-// SeekTime makes the next Poll continue, in tps or without any in all partitions, at
-// the first record of timestamp t or later.
-func (c *Consumer) SeekTime(t time.Time, tps ...TopicPartition) error {
-	return c.SeekTo(AtTime(t), tps...)
+	return c.SeekTo(engine.Start{Kind: engine.AtOffset, Offset: offset}, tp)
 }
 
 // SeekTo makes the next Poll continue at s, in tps or without any in all partitions.
 // When it fails no position has moved.
-func (c *Consumer) SeekTo(s Start, tps ...TopicPartition) error {
+func (c *Consumer) SeekTo(s engine.Start, tps ...log.TopicPartition) error {
 	tracks, err := c.tracksOf(tps)
 	if err != nil {
 		return fmt.Errorf("seek: %w", err)
 	}
 	offsets := make([]int64, len(tracks))
 	for i, tr := range tracks { // may read: without the lock
-		if offsets[i], err = s.at.Resolve(c.ctx, tr.partition); err != nil {
+		if offsets[i], err = s.Resolve(c.ctx, tr.partition); err != nil {
 			return fmt.Errorf("seek: %w", err)
 		}
 	}
@@ -80,12 +74,12 @@ func (c *Consumer) SeekTo(s Start, tps ...TopicPartition) error {
 
 // Pause makes Poll return nothing of tps, or without any of all partitions, until Resume.
 // Their positions stay.
-func (c *Consumer) Pause(tps ...TopicPartition) error { return c.setPaused("pause", true, tps) }
+func (c *Consumer) Pause(tps ...log.TopicPartition) error { return c.setPaused("pause", true, tps) }
 
 // Resume undoes Pause.
-func (c *Consumer) Resume(tps ...TopicPartition) error { return c.setPaused("resume", false, tps) }
+func (c *Consumer) Resume(tps ...log.TopicPartition) error { return c.setPaused("resume", false, tps) }
 
-func (c *Consumer) setPaused(what string, paused bool, tps []TopicPartition) error {
+func (c *Consumer) setPaused(what string, paused bool, tps []log.TopicPartition) error {
 	tracks, err := c.tracksOf(tps)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -105,10 +99,10 @@ func (c *Consumer) setPaused(what string, paused bool, tps []TopicPartition) err
 }
 
 // Paused returns the partitions that are paused.
-func (c *Consumer) Paused() []TopicPartition {
+func (c *Consumer) Paused() []log.TopicPartition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var tps []TopicPartition
+	var tps []log.TopicPartition
 	for _, tr := range c.sortedLocked() {
 		if tr.paused {
 			tps = append(tps, tr.tp)
@@ -118,12 +112,12 @@ func (c *Consumer) Paused() []TopicPartition {
 }
 
 // tracksOf returns the tracks of tps, or all when tps is empty.
-func (c *Consumer) tracksOf(tps []TopicPartition) ([]*track, error) {
+func (c *Consumer) tracksOf(tps []log.TopicPartition) ([]*track, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(tps) == 0 {
 		if c.closing {
-			return nil, ErrClosed
+			return nil, log.ErrClosed
 		}
 		return slices.Clone(c.sortedLocked()), nil
 	}
@@ -138,12 +132,12 @@ func (c *Consumer) tracksOf(tps []TopicPartition) ([]*track, error) {
 	return tracks, nil
 }
 
-func (c *Consumer) trackLocked(tp TopicPartition) (*track, error) {
+func (c *Consumer) trackLocked(tp log.TopicPartition) (*track, error) {
 	if c.closing {
-		return nil, fmt.Errorf("%s: %w", tp, ErrClosed)
+		return nil, fmt.Errorf("%s: %w", tp, log.ErrClosed)
 	}
 	if tr := c.tracks[tp]; tr != nil {
 		return tr, nil
 	}
-	return nil, fmt.Errorf("%s: %w: the consumer does not read it", tp, ErrUnknownPartition)
+	return nil, fmt.Errorf("%s: %w: the consumer does not read it", tp, log.ErrUnknownPartition)
 }

@@ -1,4 +1,4 @@
-package samsa
+package consumer
 
 // quota is how much one poll may still return.
 type quota struct{ records, bytes int }

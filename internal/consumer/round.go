@@ -1,4 +1,4 @@
-package samsa
+package consumer
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func (m *membership) run(r *round) {
 	var err error
 	defer func() {
 		if p := (*member.Panic)(nil); errors.As(err, &p) {
-			m.c.b.logger.Error("an assignor panicked", zap.String("group", m.c.opts.Group), zap.Error(err), zap.ByteString("stack", p.Stack))
+			m.c.b.Logger.Error("an assignor panicked", zap.String("group", m.c.opts.Group), zap.Error(err), zap.ByteString("stack", p.Stack))
 		}
 		m.tell(func(state *member.Member) { state.Fail(r.number, err) })
 		r.cancel()
@@ -68,14 +68,14 @@ func (m *membership) run(r *round) {
 // the assignment. With ErrMemberIDRequired comes the id to join with.
 func (m *membership) try(r *round) (id string, err error) {
 	name := m.c.opts.Group
-	_ = m.c.b.coordinator.Watch(name, m.waiter) // the group may be another one of that name
+	_ = m.c.b.Coordinator.Watch(name, m.waiter) // the group may be another one of that name
 	var standing member.Standing
 	m.tell(func(state *member.Member) { standing = state.Standing() })
 	req, err := standing.Request()
 	if err != nil {
 		return "", err
 	}
-	resp := m.c.b.coordinator.Join(r.ctx, name, req)
+	resp := m.c.b.Coordinator.Join(r.ctx, name, req)
 	if resp.Err != nil {
 		return resp.MemberID, resp.Err
 	}
@@ -85,11 +85,11 @@ func (m *membership) try(r *round) (id string, err error) {
 		return "", member.ErrNotIn // lost meanwhile
 	}
 	led, err := member.NewLead(resp, m.opts.Assignors, m.lead.shape, func() []group.MemberDescription {
-		d, _ := m.c.b.coordinator.Describe(r.ctx, name)
+		d, _ := m.c.b.Coordinator.Describe(r.ctx, name)
 		return d.Members
 	})
 	for id, err := range led.Unread {
-		m.c.b.logger.Warn("a member of the group sent a subscription that cannot be read, and gets nothing",
+		m.c.b.Logger.Warn("a member of the group sent a subscription that cannot be read, and gets nothing",
 			zap.String("group", name), zap.String("member", id), zap.Error(err))
 	}
 	if err != nil {
@@ -100,7 +100,7 @@ func (m *membership) try(r *round) (id string, err error) {
 			m.lead.began(led.Shapes)
 		}
 	})
-	synced := m.c.b.coordinator.Sync(r.ctx, name, group.SyncRequest{
+	synced := m.c.b.Coordinator.Sync(r.ctx, name, group.SyncRequest{
 		MemberID: resp.MemberID, InstanceID: m.opts.InstanceID, Generation: resp.Generation,
 		ProtocolType: resp.ProtocolType, ProtocolName: resp.ProtocolName, Assignments: led.Assignments,
 	})

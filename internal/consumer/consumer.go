@@ -1,4 +1,6 @@
-package samsa
+// Package consumer is the engine of consumers: it reads ahead, hands out, and takes part in groups. It sees what
+// it reads through internal/engine alone. Users import the module root.
+package consumer
 
 import (
 	"cmp"
@@ -12,25 +14,17 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
 )
 
-// Consumer reads partitions in the order of their offsets, all of them or, in a group, those
-// that the group has assigned to it. Poll and Records are for one
-// goroutine at a time; the other methods may be called by anybody at any time.
-//
-// A consumer reads ahead in the background. The position of a partition is behind the last
-// record that Poll has returned or that a loop over Records has been given; what was read ahead
-// does not count.
-//
-// A record is processed when the program comes back for more: when Poll is called again, or
-// when the loop over Records goes on. That is what auto-commit commits. A panic, a break, a
-// returned error and Close add nothing: what was in work then comes again.
+// Consumer is the root's Consumer, without the program's point of view: the methods of these names are
+// described there.
 type Consumer struct {
-	broker *Broker
-	b      *backing
-	opts   ConsumerOptions
+	b      *Broker
+	opts   Options
 	client *callback.Client
 	wg     sync.WaitGroup
 	waiter *engine.Waiter  // wakes the fetching goroutine
@@ -46,17 +40,17 @@ type Consumer struct {
 	mu        sync.Mutex            // guards what follows and the tracks
 	whole     map[engine.Topic]bool // all partitions of it, new ones too
 	changes   engine.Changes        // of the catalogue, from which on it is to be looked at
-	tracks    map[TopicPartition]*track
-	former    map[TopicPartition]int64 // see track.former; of partitions that the consumer had before
-	sorted    []*track                 // the tracks by topic and partition; nil until somebody asks
-	hungry    lineup                   // of tracks for the fetcher, which may have something to be read
-	sated     lineup                   // and of those that must wait until others are not hungry
-	filled    lineup                   // of tracks with chunks, for Poll
-	moved     []*track                 // for a member: of which the program was given something since the last Poll
-	current   *track                   // whose records the loop over Records gets, while stint lasts
-	stint     quota                    // of current
-	returns   uint64                   // how often the loop has come back for more
-	fetched   int                      // bytes that were read ahead
+	tracks    map[log.TopicPartition]*track
+	former    map[log.TopicPartition]int64 // see track.former; of partitions that the consumer had before
+	sorted    []*track                     // the tracks by topic and partition; nil until somebody asks
+	hungry    lineup                       // of tracks for the fetcher, which may have something to be read
+	sated     lineup                       // and of those that must wait until others are not hungry
+	filled    lineup                       // of tracks with chunks, for Poll
+	moved     []*track                     // for a member: of which the program was given something since the last Poll
+	current   *track                       // whose records the loop over Records gets, while stint lasts
+	stint     quota                        // of current
+	returns   uint64                       // how often the loop has come back for more
+	fetched   int                          // bytes that were read ahead
 	errs      []pollError
 	resets    []Reset // to be told
 	complaint error   // of the auto-commits, for the next Poll
@@ -65,42 +59,33 @@ type Consumer struct {
 	closedCh  chan struct{}
 }
 
-// backing is what consumers need of the broker, or cluster, that they read.
-type backing struct {
-	topics      engine.Topics
-	coordinator engine.Coordinator
-	offsets     engine.Offsets
-	logger      *zap.Logger
-	clients     *callback.Clients // each consumer is one
-	resets      *resetStats
+// Broker is what consumers need of the broker, or cluster, that they read.
+type Broker struct {
+	Topics      engine.Topics
+	Coordinator engine.Coordinator
+	Offsets     engine.Offsets
+	Logger      *zap.Logger
+	Clients     *callback.Clients // each consumer is one
+	Resets      *ResetStats
 }
 
-// NewConsumer returns a consumer, which joins its group, if it has one, with the first
-// Poll. It fails with ErrUnknownTopic, ErrUnknownPartition, or ErrInvalidOption naming all
-// that is wrong.
-func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
-	if err := opts.validate(b.groups.Rules()); err != nil {
-		return nil, fmt.Errorf("new consumer: %w", err)
-	}
+// New returns a consumer, which joins its group, if it has one, with the first Poll.
+func New(ctx context.Context, b *Broker, opts Options) (*Consumer, error) {
 	c := &Consumer{
-		broker:   b,
-		b:        &b.backing,
-		opts:     opts.withDefaults(),
+		b:        b,
+		opts:     opts,
 		waiter:   engine.NewWaiter(),
 		ready:    engine.NewWaiter(),
 		whole:    make(map[engine.Topic]bool),
-		tracks:   make(map[TopicPartition]*track),
-		former:   make(map[TopicPartition]int64),
+		tracks:   make(map[log.TopicPartition]*track),
+		former:   make(map[log.TopicPartition]int64),
 		closedCh: make(chan struct{}),
 	}
 	c.client = &callback.Client{Name: "a consumer", Shut: c.shut}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	err := b.check(context.Background())
+	err := c.prepare(ctx)
 	if err == nil {
-		err = c.prepare(context.Background())
-	}
-	if err == nil {
-		err = c.b.clients.Add(c.client)
+		err = b.Clients.Add(c.client)
 	}
 	if err == nil && c.member != nil {
 		err = c.member.start()
@@ -108,8 +93,8 @@ func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 	if err != nil {
 		c.cancel()
 		c.unwatch()
-		c.b.clients.Remove(c.client)
-		return nil, fmt.Errorf("new consumer: %w", err)
+		b.Clients.Remove(c.client)
+		return nil, err
 	}
 	c.wg.Go(c.fetch)
 	return c, nil
@@ -122,14 +107,17 @@ func (c *Consumer) prepare(ctx context.Context) error {
 	}
 	var errs []error
 	for _, name := range c.opts.Topics {
-		_, err := c.b.topics.Find(ctx, name, true)
+		_, err := c.b.Topics.Find(ctx, name, true)
 		errs = append(errs, err)
 	}
 	c.member = newMembership(c)
-	c.client = &callback.Client{Name: "a consumer of group " + c.opts.Group, Shut: c.shut, CallsOn: c.member.callsOn, Die: c.member.die}
+	c.client = &callback.Client{
+		Name: "a consumer of group " + c.opts.Group, Shut: c.shut, CallsOn: c.member.callsOn,
+		Die: func() { c.member.tell((*member.Member).Lose) },
+	}
 	c.born = make(map[[16]byte]int32)
 	for _, name := range c.member.wants.names() {
-		if t, err := c.b.topics.Get(name); err == nil {
+		if t, err := c.b.Topics.Get(name); err == nil {
 			c.born[t.ID()] = t.Partitions()
 		}
 	}
@@ -140,16 +128,16 @@ func (c *Consumer) prepare(ctx context.Context) error {
 func (c *Consumer) assign(ctx context.Context) error {
 	var errs []error
 	for _, name := range c.opts.Topics {
-		t, err := c.b.topics.Find(ctx, name, true)
+		t, err := c.b.Topics.Find(ctx, name, true)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		c.whole[t] = true
 	}
-	c.changes = c.b.topics.Changes()
+	c.changes = c.b.Topics.Changes()
 	if c.opts.TopicPattern != nil {
-		for _, t := range c.b.topics.List() {
+		for _, t := range c.b.Topics.List() {
 			if c.matches(t) {
 				c.whole[t] = true
 			}
@@ -161,7 +149,7 @@ func (c *Consumer) assign(ctx context.Context) error {
 		}
 	}
 	for name, indexes := range c.opts.Partitions {
-		t, err := c.b.topics.Find(ctx, name, true)
+		t, err := c.b.Topics.Find(ctx, name, true)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -173,12 +161,12 @@ func (c *Consumer) assign(ctx context.Context) error {
 	for _, tr := range c.sortedLocked() {
 		c.hungry.push(&tr.fetching) // in this order
 	}
-	c.b.topics.Watch(c.waiter)
+	c.b.Topics.Watch(c.waiter)
 	return errors.Join(errs...)
 }
 
 // begin begins to read a partition of t, from start on.
-func (c *Consumer) begin(ctx context.Context, t engine.Topic, i int32, start Start) error {
+func (c *Consumer) begin(ctx context.Context, t engine.Topic, i int32, start engine.Start) error {
 	tr, err := c.newTrack(ctx, t, i, start)
 	if err != nil {
 		return err
@@ -199,18 +187,9 @@ func (c *Consumer) sortedLocked() []*track {
 	return c.sorted
 }
 
-// Poll returns the next records, of several partitions as it comes, those of each in
-// order. It sleeps until there are some or ctx ends, then with the error of ctx. Records
-// and their bytes belong to the caller and stay valid. Those of the call before count as
-// processed from now on.
-//
-// An error with a partition behind it does not end the consumer: ErrCorruptRecord is
-// returned once and the next Poll goes on behind the damaged batch; a deleted topic is
-// ErrUnknownTopic once, and again when nothing else is left to read;
-// ErrOffsetOutOfRange comes with ResetError until a Seek. No records are lost by an error, and
-// until it is returned the position stays before what it is about.
-func (c *Consumer) Poll(ctx context.Context) ([]Record, error) {
-	var records []Record
+// Poll returns the next records.
+func (c *Consumer) Poll(ctx context.Context) ([]log.Record, error) {
+	var records []log.Record
 	err := c.await(ctx, func() (_ bool, err error) {
 		records, err = c.takeLocked(nil)
 		return len(records) > 0, err
@@ -264,7 +243,7 @@ func (c *Consumer) collect(take func() (bool, error)) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
-		return false, ErrClosed
+		return false, log.ErrClosed
 	}
 	if len(c.resets) > 0 {
 		return false, nil // to be told first
@@ -310,7 +289,7 @@ func (c *Consumer) errLocked() error {
 
 // takeLocked takes records from the tracks in turn. In the first round each gets no
 // more than its share, so that a full partition does not keep others waiting.
-func (c *Consumer) takeLocked(dst []Record) ([]Record, error) {
+func (c *Consumer) takeLocked(dst []log.Record) ([]log.Record, error) {
 	quota := quota{records: c.opts.MaxPollRecords, bytes: c.opts.MaxPollBytes}
 	available := 0
 	for s := c.filled.first; s != nil && available < quota.records; s = s.next {
@@ -351,24 +330,18 @@ func (c *Consumer) takeLocked(dst []Record) ([]Record, error) {
 	return dst, nil
 }
 
-// Records returns an iterator over all records to come, for use with range. It ends, after
-// yielding the error, when ctx ends or the consumer is closed; other errors are yielded
-// and it goes on.
-//
-// The position is behind the record that the loop has, and what is called in the loop acts at
-// once on what the loop gets next. That a record is processed the loop says by going on: leaving
-// it, by a break, an error or a panic, says nothing of the last one.
-func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
+// Records returns an iterator over all records to come.
+func (c *Consumer) Records(ctx context.Context) iter.Seq2[log.Record, error] {
+	return func(yield func(log.Record, error) bool) {
 		for going := false; ; {
-			var r Record
+			var r log.Record
 			var err error
 			if !going || !c.another(ctx, &r) {
 				err = c.await(ctx, func() (bool, error) { return c.oneLocked(&r) })
 			}
 			going = err == nil
 			if err != nil {
-				if !yield(Record{}, err) || ctx.Err() != nil || errors.Is(err, ErrClosed) || c.over() {
+				if !yield(log.Record{}, err) || ctx.Err() != nil || errors.Is(err, log.ErrClosed) || c.over() {
 					return
 				}
 				continue
@@ -383,7 +356,7 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 // another is the short way to the next record of a loop, without what else a Poll may have to do:
 // of the same partition, if the record is there, and nothing has happened that Poll has to
 // look at.
-func (c *Consumer) another(ctx context.Context, r *Record) bool {
+func (c *Consumer) another(ctx context.Context, r *log.Record) bool {
 	if len(c.ready.C()) > 0 || ctx.Err() != nil {
 		return false
 	}
@@ -395,7 +368,7 @@ func (c *Consumer) another(ctx context.Context, r *Record) bool {
 }
 
 // currentLocked takes the next record of the current track, if its stint lasts and it has one.
-func (c *Consumer) currentLocked(r *Record) bool {
+func (c *Consumer) currentLocked(r *log.Record) bool {
 	if c.current == nil || c.stint.spent() {
 		return false
 	}
@@ -409,7 +382,7 @@ func (c *Consumer) currentLocked(r *Record) bool {
 
 // oneLocked takes one record, of the current track while its stint lasts, and then of the others
 // in turn, or the error that is in its place.
-func (c *Consumer) oneLocked(r *Record) (bool, error) {
+func (c *Consumer) oneLocked(r *log.Record) (bool, error) {
 	if c.currentLocked(r) {
 		return true, nil
 	}
@@ -453,12 +426,7 @@ func (c *Consumer) over() bool {
 	return c.gone != nil || c.member != nil && c.member.over()
 }
 
-// Close ends the consumer: a waiting Poll gets ErrClosed. It may be called more than
-// once and waits until nothing of the consumer runs any more, its callbacks included: those
-// that do not return for 30 s it leaves behind, with ErrCutOff.
-//
-// With auto-commit Close commits what is processed. That of the records that the last Poll has
-// returned any are, Close cannot know: they come again, unless they were committed.
+// Close ends the consumer.
 func (c *Consumer) Close() error { return c.client.Close() }
 
 // shut ends the consumer: see callback.Client.
@@ -476,7 +444,7 @@ func (c *Consumer) shut() {
 		c.cancel()
 		c.wg.Wait()
 		c.unwatch()
-		c.b.clients.Remove(c.client)
+		c.b.Clients.Remove(c.client)
 		close(c.closedCh)
 	}()
 	c.ready.Wake()
@@ -486,7 +454,7 @@ func (c *Consumer) shut() {
 }
 
 func (c *Consumer) unwatch() {
-	c.b.topics.Unwatch(c.waiter)
+	c.b.Topics.Unwatch(c.waiter)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, tr := range c.tracks {

@@ -1,4 +1,4 @@
-package samsa
+package consumer
 
 import "sync"
 

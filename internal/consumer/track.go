@@ -1,4 +1,4 @@
-package samsa
+package consumer
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 // is through with them. base <= position <= top.
 type track struct {
 	c         *Consumer
-	tp        TopicPartition
+	tp        log.TopicPartition
 	topic     engine.Topic
 	partition engine.Partition
 	position  int64 // behind the last record that Poll or Records has handed out
@@ -56,7 +56,7 @@ type chunk struct {
 
 // newTrack returns a track of the partition of t with that index, which begins at start and is not read
 // before addLocked.
-func (c *Consumer) newTrack(ctx context.Context, t engine.Topic, i int32, start Start) (*track, error) {
+func (c *Consumer) newTrack(ctx context.Context, t engine.Topic, i int32, start engine.Start) (*track, error) {
 	p, err := t.Partition(i)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (c *Consumer) newTrack(ctx context.Context, t engine.Topic, i int32, start 
 	tr := &track{c: c, tp: p.TopicPartition(), topic: t, partition: p, saved: -1, removed: true}
 	tr.fetching.track, tr.filled.track = tr, tr
 	p.Watch(tr) // before the end is looked at
-	offset, err := start.at.Resolve(ctx, p)
+	offset, err := start.Resolve(ctx, p)
 	if err != nil {
 		p.Unwatch(tr)
 		return nil, err
@@ -98,17 +98,17 @@ func (tr *track) available() int {
 // take appends records to dst until the quota is spent or no more are ready. An error comes
 // instead of the first record it stands in the way of, and only when dst is empty: until it
 // is told the position stays before it, and owed is true.
-func (tr *track) take(dst []Record, q *quota) (_ []Record, owed bool, err error) {
+func (tr *track) take(dst []log.Record, q *quota) (_ []log.Record, owed bool, err error) {
 	for !q.spent() {
 		n := len(dst)
 		if n < cap(dst) {
 			dst = dst[:n+1]
 		} else {
-			dst = append(dst, Record{})
+			dst = append(dst, log.Record{})
 		}
 		ok, err := tr.one(&dst[n])
 		if !ok {
-			dst[n] = Record{}
+			dst[n] = log.Record{}
 			dst = dst[:n]
 		}
 		switch {
@@ -128,7 +128,7 @@ func (tr *track) take(dst []Record, q *quota) (_ []Record, owed bool, err error)
 
 // one moves the position behind the next record, which it fills in; ok is false when none is
 // ready. An error has the first chunk, which is the caller's to pop when the error is told.
-func (tr *track) one(r *Record) (ok bool, err error) {
+func (tr *track) one(r *log.Record) (ok bool, err error) {
 	for len(tr.chunks) > 0 {
 		ch := &tr.chunks[0]
 		more := false
@@ -203,7 +203,7 @@ func (tr *track) hungry() {
 	}
 }
 
-func recordBytes(r *Record) int {
+func recordBytes(r *log.Record) int {
 	n := len(r.Key) + len(r.Value)
 	for i := range r.Headers {
 		n += len(r.Headers[i].Key) + len(r.Headers[i].Value)

@@ -1,32 +1,33 @@
-package samsa
+package consumer
 
 import (
 	"context"
 	"sync/atomic"
 
 	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/log"
 )
 
-// Reset is a consumer's move from an offset that is not there (any more) to one that is: see
-// ConsumerOptions.OutOfRange.
+// Reset is a move from an offset that is not there (any more) to one that is.
 type Reset struct {
-	TopicPartition TopicPartition
+	TopicPartition log.TopicPartition
 	From, To       int64 // positions
 }
 
 // Skipped returns how many offsets the consumer has missed: 0 after a move back.
 func (r Reset) Skipped() int64 { return max(0, r.To-r.From) }
 
-// resetStats counts the resets of all consumers of a broker.
-type resetStats struct{ resets, skipped atomic.Int64 }
+// ResetStats counts the resets of all consumers of a broker, and the offsets that they have missed.
+type ResetStats struct{ Resets, Skipped atomic.Int64 }
 
 // resetLocked moves tr to an offset that is there, and tells everybody.
 func (c *Consumer) resetLocked(tr *track, to int64) {
 	r := Reset{TopicPartition: tr.tp, From: tr.position, To: to}
 	tr.seek(to)
-	c.b.resets.resets.Add(1)
-	c.b.resets.skipped.Add(r.Skipped())
-	c.b.logger.Warn("a consumer stood at an offset that is not there and was moved",
+	c.b.Resets.Resets.Add(1)
+	c.b.Resets.Skipped.Add(r.Skipped())
+	c.b.Logger.Warn("a consumer stood at an offset that is not there and was moved",
 		zap.String("group", c.opts.Group), zap.Stringer("partition", tr.tp),
 		zap.Int64("from", r.From), zap.Int64("to", r.To), zap.Int64("skipped", r.Skipped()))
 	if c.opts.OnReset != nil {
@@ -45,6 +46,6 @@ func (c *Consumer) tellResets(ctx context.Context) {
 		r := c.resets[0]
 		c.resets = c.resets[1:]
 		c.mu.Unlock()
-		c.opts.OnReset(ctx, c, r)
+		c.opts.OnReset(ctx, r)
 	}
 }

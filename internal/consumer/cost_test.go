@@ -1,4 +1,4 @@
-package samsa
+package consumer
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/samsa-go/samsa/log"
 )
 
 // wantLines checks how many partitions stand in the lines of a consumer that has nothing to do.
@@ -42,7 +44,7 @@ func TestConsumerLooksWhereSomethingHappens(t *testing.T) {
 		for i := range topics {
 			k.create(fmt.Sprintf("t%03d", i), 2)
 		}
-		c := k.consumer(ConsumerOptions{TopicPattern: regexp.MustCompile("^t")})
+		c := k.consumer(Options{TopicPattern: regexp.MustCompile("^t")})
 		if n := len(c.Assignment()); n != 2*topics {
 			t.Fatalf("reads %d partitions", n)
 		}
@@ -66,7 +68,7 @@ func TestConsumerLooksWhereSomethingHappens(t *testing.T) {
 		k.read(c, 1)
 		k.wantNothing(c)
 
-		tp := TopicPartition{Topic: "t150"}
+		tp := log.TopicPartition{Topic: "t150"}
 		for what, call := range map[string]func() error{
 			"Seek": func() error { return c.Seek(tp, 1) }, "Pause": func() error { return c.Pause(tp) },
 		} {
@@ -91,7 +93,7 @@ func TestConsumerReadsHungryPartitionsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := inMemory(t)
 		k.create("t", 20)
-		c := k.consumer(ConsumerOptions{Topics: []string{"t"}, MaxPollBytes: 1000, MaxPollRecords: 1})
+		c := k.consumer(Options{Topics: []string{"t"}, MaxPollBytes: 1000, MaxPollRecords: 1})
 		for range 5 {
 			for i := range int32(20) {
 				k.put("t", i, strings.Repeat("v", 100))
@@ -125,7 +127,7 @@ func TestSubscriptionFollowsTheCatalogue(t *testing.T) {
 	for i := range 100 {
 		k.create(fmt.Sprintf("t%02d", i), 1)
 	}
-	s := newSubscription(k.backing.topics, ConsumerOptions{Topics: []string{"t05", "named"}, TopicPattern: regexp.MustCompile("^t")})
+	s := newSubscription(k.Topics, Options{Topics: []string{"t05", "named"}, TopicPattern: regexp.MustCompile("^t")})
 	before := s.names()
 	if len(before) != 101 || before[0] != "named" {
 		t.Fatalf("%d topics: %v", len(before), before)

@@ -1,10 +1,12 @@
-package samsa
+package consumer
 
 import (
 	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/samsa-go/samsa/log"
 )
 
 // Whoever gives no sign of life is out, and the group does not listen to it any more.
@@ -13,7 +15,7 @@ func TestSessionTimeout(t *testing.T) {
 		k := inMemory(t)
 		k.create("t", 1)
 		k.put("t", 0, "x")
-		opts := ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: MemberOptions{ManualCommit: true}}
+		opts := Options{Group: "g", Topics: []string{"t"}}
 		a := k.consumer(opts)
 		records := k.read(a, 1)
 		a.member.cancel() // as if its process stood still
@@ -22,10 +24,10 @@ func TestSessionTimeout(t *testing.T) {
 		if waited := time.Since(began); waited != a.member.opts.SessionTimeout {
 			t.Errorf("its partition is given away after %s", waited)
 		}
-		if err := a.CommitRecords(k.ctx, records...); !errors.Is(err, ErrUnknownMember) {
+		if err := a.CommitOffsets(k.ctx, OffsetsAfter(records)); !errors.Is(err, log.ErrUnknownMember) {
 			t.Errorf("late commit: %v", err)
 		}
-		if offsets, err := k.Groups().Committed(k.ctx, "g"); err != nil || len(offsets) > 0 {
+		if offsets, err := k.Offsets.Committed(k.ctx, "g"); err != nil || len(offsets) > 0 {
 			t.Errorf("the group has committed %v, %v", offsets, err)
 		}
 	})

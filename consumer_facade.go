@@ -1,0 +1,176 @@
+package samsa
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/consumer"
+)
+
+// Consumer reads partitions in the order of their offsets, all of them or, in a group, those
+// that the group has assigned to it. Poll and Records are for one
+// goroutine at a time; the other methods may be called by anybody at any time.
+//
+// A consumer reads ahead in the background. The position of a partition is behind the last
+// record that Poll has returned or that a loop over Records has been given; what was read ahead
+// does not count.
+//
+// A record is processed when the program comes back for more: when Poll is called again, or
+// when the loop over Records goes on. That is what auto-commit commits. A panic, a break, a
+// returned error and Close add nothing: what was in work then comes again.
+type Consumer struct {
+	b      *Broker
+	engine *consumer.Consumer
+}
+
+// NewConsumer returns a consumer, which joins its group, if it has one, with the first
+// Poll. It fails with ErrUnknownTopic, ErrUnknownPartition, or ErrInvalidOption naming all
+// that is wrong.
+func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
+	if err := opts.validate(b.groups.Rules()); err != nil {
+		return nil, fmt.Errorf("new consumer: %w", err)
+	}
+	ctx := context.Background()
+	c := &Consumer{b: b}
+	err := b.check(ctx)
+	if err == nil {
+		c.engine, err = consumer.New(ctx, &b.consumers, opts.withDefaults().of(c))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("new consumer: %w", err)
+	}
+	return c, nil
+}
+
+// Poll returns the next records, of several partitions as it comes, those of each in
+// order. It sleeps until there are some or ctx ends, then with the error of ctx. Records
+// and their bytes belong to the caller and stay valid. Those of the call before count as
+// processed from now on.
+//
+// An error with a partition behind it does not end the consumer: ErrCorruptRecord is
+// returned once and the next Poll goes on behind the damaged batch; a deleted topic is
+// ErrUnknownTopic once, and again when nothing else is left to read;
+// ErrOffsetOutOfRange comes with ResetError until a Seek. No records are lost by an error, and
+// until it is returned the position stays before what it is about.
+func (c *Consumer) Poll(ctx context.Context) ([]Record, error) { return c.engine.Poll(ctx) }
+
+// Records returns an iterator over all records to come, for use with range. It ends, after
+// yielding the error, when ctx ends or the consumer is closed; other errors are yielded
+// and it goes on.
+//
+// The position is behind the record that the loop has, and what is called in the loop acts at
+// once on what the loop gets next. That a record is processed the loop says by going on: leaving
+// it, by a break, an error or a panic, says nothing of the last one.
+func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] { return c.engine.Records(ctx) }
+
+// Close ends the consumer: a waiting Poll gets ErrClosed. It may be called more than
+// once and waits until nothing of the consumer runs any more, its callbacks included: those
+// that do not return for 30 s it leaves behind, with ErrCutOff.
+//
+// With auto-commit Close commits what is processed. That of the records that the last Poll has
+// returned any are, Close cannot know: they come again, unless they were committed.
+func (c *Consumer) Close() error { return c.engine.Close() }
+
+// Assignment returns the partitions that the consumer reads, by topic and partition.
+func (c *Consumer) Assignment() []TopicPartition { return c.engine.Assignment() }
+
+// Position returns the offset of the next record that Poll will return of tp.
+func (c *Consumer) Position(tp TopicPartition) (int64, error) { return c.engine.Position(tp) }
+
+// Lag returns how many offsets the position in tp is behind the high watermark.
+func (c *Consumer) Lag(tp TopicPartition) (int64, error) { return c.engine.Lag(tp) }
+
+// Seek makes the next Poll continue at offset in tp. Whether records are there shows
+// then: see ConsumerOptions.OutOfRange. Records of a Poll that is returning meanwhile
+// may still be from before.
+func (c *Consumer) Seek(tp TopicPartition, offset int64) error { return c.engine.Seek(tp, offset) }
+
+// SeekTime makes the next Poll continue, in tps or without any in all partitions, at
+// the first record of timestamp t or later.
+func (c *Consumer) SeekTime(t time.Time, tps ...TopicPartition) error {
+	return c.SeekTo(AtTime(t), tps...)
+}
+
+// SeekTo makes the next Poll continue at s, in tps or without any in all partitions.
+// When it fails no position has moved.
+func (c *Consumer) SeekTo(s Start, tps ...TopicPartition) error { return c.engine.SeekTo(s.at, tps...) }
+
+// Pause makes Poll return nothing of tps, or without any of all partitions, until Resume.
+// Their positions stay.
+func (c *Consumer) Pause(tps ...TopicPartition) error { return c.engine.Pause(tps...) }
+
+// Resume undoes Pause.
+func (c *Consumer) Resume(tps ...TopicPartition) error { return c.engine.Resume(tps...) }
+
+// Paused returns the partitions that are paused.
+func (c *Consumer) Paused() []TopicPartition { return c.engine.Paused() }
+
+// CommittedOffset is where a group goes on in a partition.
+type CommittedOffset struct {
+	Offset   int64  // of the next record to be consumed
+	Metadata string // the application's own, at most 4096 bytes
+}
+
+// Commit commits the positions of all assigned partitions: everything that Poll has
+// returned, and in a loop over Records everything up to the record that the loop has. When it
+// returns nil the commit is as safe as MemberOptions.CommitAcks says.
+//
+// A consumer that is out of its group, and does not know it yet perhaps, gets
+// ErrUnknownMember or ErrIllegalGeneration, and the group's offsets stay as they are: others
+// have the partitions. ErrRebalanceInProgress asks for a Poll before the next try.
+func (c *Consumer) Commit(ctx context.Context) error { return c.engine.Commit(ctx) }
+
+// CommitRecords commits that these records, and those before them in their partitions, were
+// processed. Errors are those of Commit; a record of a partition that the consumer does
+// not have any more, or has got anew since and not come to yet, is ErrIllegalGeneration. So is
+// one of a topic that was deleted, whether or not there is a new topic of that name.
+func (c *Consumer) CommitRecords(ctx context.Context, records ...Record) error {
+	return c.engine.CommitOffsets(ctx, consumer.OffsetsAfter(records))
+}
+
+// CommitOffsets commits exactly these offsets, with metadata. Errors are those of
+// CommitRecords.
+func (c *Consumer) CommitOffsets(ctx context.Context, offsets map[TopicPartition]CommittedOffset) error {
+	return c.engine.CommitOffsets(ctx, groupOffsets(offsets))
+}
+
+// Committed returns the group's committed offsets of tps, or without any of all
+// partitions it has offsets for. Partitions without one are missing. One that is damaged, or whose topic is, is
+// ErrCorruptValue.
+func (c *Consumer) Committed(ctx context.Context, tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
+	if c.engine.Group() == "" {
+		return nil, fmt.Errorf("committed: %w", consumer.ErrNoGroup)
+	}
+	return c.b.Groups().Committed(ctx, c.engine.Group(), tps...)
+}
+
+// groupOffsets returns offsets as the engine takes them.
+func groupOffsets(offsets map[TopicPartition]CommittedOffset) map[TopicPartition]group.Offset {
+	out := make(map[TopicPartition]group.Offset, len(offsets))
+	for tp, o := range offsets {
+		out[tp] = group.Offset{Offset: o.Offset, Metadata: o.Metadata}
+	}
+	return out
+}
+
+// committedOffsets returns offsets as users see them.
+func committedOffsets(offsets map[TopicPartition]group.Offset) map[TopicPartition]CommittedOffset {
+	out := make(map[TopicPartition]CommittedOffset, len(offsets))
+	for tp, o := range offsets {
+		out[tp] = CommittedOffset{Offset: o.Offset, Metadata: o.Metadata}
+	}
+	return out
+}
+
+// Reset is a consumer's move from an offset that is not there (any more) to one that is: see
+// ConsumerOptions.OutOfRange.
+type Reset struct {
+	TopicPartition TopicPartition
+	From, To       int64 // positions
+}
+
+// Skipped returns how many offsets the consumer has missed: 0 after a move back.
+func (r Reset) Skipped() int64 { return max(0, r.To-r.From) }

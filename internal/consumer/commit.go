@@ -1,0 +1,349 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/member"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
+)
+
+// Commit commits the positions of all assigned partitions.
+func (c *Consumer) Commit(ctx context.Context) error {
+	if c.member == nil {
+		return fmt.Errorf("commit: %w", ErrNoGroup)
+	}
+	return c.member.commit(ctx, c.positions)
+}
+
+// ErrNoGroup is for what only a consumer of a group can do.
+var ErrNoGroup = fmt.Errorf("%w: the consumer has none", log.ErrInvalidGroup)
+
+// OffsetsAfter returns what is to be committed when records were processed.
+func OffsetsAfter(records []log.Record) map[log.TopicPartition]group.Offset {
+	offsets := make(map[log.TopicPartition]group.Offset)
+	for i := range records {
+		tp := log.TopicPartition{Topic: records[i].Topic, Partition: records[i].Partition}
+		if next := records[i].Offset + 1; next > offsets[tp].Offset {
+			offsets[tp] = group.Offset{Offset: next}
+		}
+	}
+	return offsets
+}
+
+// CommitOffsets commits exactly these offsets, which belong to the consumer from then on.
+func (c *Consumer) CommitOffsets(ctx context.Context, offsets map[log.TopicPartition]group.Offset) error {
+	if c.member == nil {
+		return fmt.Errorf("commit: %w", ErrNoGroup)
+	}
+	return c.member.commit(ctx, func() (map[log.TopicPartition]group.Offset, error) { return c.owned(offsets) })
+}
+
+// positions returns those of all partitions that have one.
+func (c *Consumer) positions() (map[log.TopicPartition]group.Offset, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	offsets := make(map[log.TopicPartition]group.Offset)
+	for _, tr := range c.tracks {
+		if !tr.unplaced && tr.partition.Err() == nil {
+			offsets[tr.tp] = tr.commit(tr.position, "")
+		}
+	}
+	return offsets, nil
+}
+
+// commit returns an offset of the track's topic, and of no other of that name.
+func (tr *track) commit(offset int64, metadata string) group.Offset {
+	return group.Offset{Offset: offset, LeaderEpoch: -1, Metadata: metadata, TopicID: tr.topic.ID()}
+}
+
+// owned completes offsets for the group. It refuses those from before the partition was assigned,
+// and those of others.
+func (c *Consumer) owned(offsets map[log.TopicPartition]group.Offset) (map[log.TopicPartition]group.Offset, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for tp, o := range offsets {
+		tr := c.tracks[tp]
+		switch {
+		case o.Offset < 0:
+			return nil, fmt.Errorf("%s: %w: offset %d is negative", tp, log.ErrOffsetOutOfRange, o.Offset)
+		case tr == nil || tr.partition.Err() != nil:
+			return nil, fmt.Errorf("%s: %w: it is not assigned to this consumer now", tp, log.ErrIllegalGeneration)
+		case o.Offset > tr.top && o.Offset <= tr.former:
+			return nil, fmt.Errorf("%s: %w: offset %d is from before the partition was assigned, since then the consumer has come to %d",
+				tp, log.ErrIllegalGeneration, o.Offset, tr.top)
+		case o.Offset < tr.base:
+			return nil, fmt.Errorf("%s: %w: offset %d is from before the partition was assigned, at %d", tp, log.ErrIllegalGeneration, o.Offset, tr.base)
+		}
+		offsets[tp] = tr.commit(o.Offset, o.Metadata)
+	}
+	return offsets, nil
+}
+
+// commit commits what collect returns as the member of the present generation. While a round
+// is about to end the generation it waits for the next one, and collects anew.
+func (m *membership) commit(ctx context.Context, collect func() (map[log.TopicPartition]group.Offset, error)) error {
+	select {
+	case m.committing <- struct{}{}:
+		defer func() { <-m.committing }()
+	case <-ctx.Done():
+		return fmt.Errorf("commit: %w", ctx.Err())
+	}
+	gone := false // a topic was, as the store knows before its readers do
+	for waited := (*round)(nil); ; {
+		req, err := m.request(collect)
+		if err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		if len(req.Offsets) == 0 {
+			return ctx.Err()
+		}
+		err = m.c.b.Offsets.Commit(ctx, m.c.opts.Group, req)
+		if err == nil {
+			m.c.saved(req.Offsets)
+			return nil
+		}
+		if errors.Is(err, log.ErrUnknownTopic) && !gone {
+			gone = true
+			continue
+		}
+		again, after := m.refused(req.Generation, err, waited)
+		if !again {
+			return fmt.Errorf("commit: %w", err)
+		}
+		if after != nil {
+			select {
+			case <-after.done:
+				waited = after
+			case <-ctx.Done():
+				return fmt.Errorf("commit: %w", ctx.Err())
+			}
+		}
+	}
+}
+
+// refused reports whether a commit that the group has refused may succeed again: at once, or after a
+// round, unless waited is that one.
+func (m *membership) refused(generation int32, err error, waited *round) (again bool, after *round) {
+	m.tell(func(state *member.Member) {
+		switch state.Refused(generation, err, waited.id()) {
+		case member.Again:
+			again = true
+		case member.AfterRound:
+			again, after = true, m.round
+		}
+	})
+	return again, after
+}
+
+// request makes what collect returns a commit of the present generation.
+func (m *membership) request(collect func() (map[log.TopicPartition]group.Offset, error)) (req group.CommitRequest, err error) {
+	m.mu.Lock()
+	id, generation, refused := m.state.Claim()
+	m.mu.Unlock()
+	if !errors.Is(refused, log.ErrClosed) {
+		req.Offsets, err = collect()
+	}
+	if err == nil && refused != nil && (len(req.Offsets) > 0 || errors.Is(refused, log.ErrClosed)) {
+		err = fmt.Errorf("group %s: %w", m.c.opts.Group, refused)
+	}
+	req.MemberID, req.InstanceID, req.Generation, req.Synced = id, m.opts.InstanceID, generation, m.c.opts.SyncedCommits
+	return req, err
+}
+
+// autoCommit commits what was processed since the last time.
+func (m *membership) autoCommit() {
+	err := m.commit(m.ctx, func() (map[log.TopicPartition]group.Offset, error) { return m.c.unsaved(nil) })
+	if err != nil && m.ctx.Err() != nil {
+		return
+	}
+	failures, told := 0, false
+	m.tell(func(state *member.Member) { failures, told = state.Saved(err) })
+	write := m.c.b.Logger.Debug
+	if told {
+		write = m.c.b.Logger.Warn
+		m.c.complain(fmt.Errorf("auto-commit, %d times in a row: %w", failures, err))
+	}
+	if err != nil {
+		write("auto-commit failed", zap.String("group", m.c.opts.Group), zap.Int("failures", failures), zap.Error(err))
+	}
+}
+
+// save commits what is done of tps before they are given up, even when ctx, which is Poll's, ends.
+func (m *membership) save(ctx context.Context, tps []log.TopicPartition) {
+	if m.c.ManualCommit() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.SessionTimeout)
+	defer cancel()
+	if err := m.commit(ctx, func() (map[log.TopicPartition]group.Offset, error) { return m.c.unsaved(tps) }); err != nil {
+		m.c.b.Logger.Warn("auto-commit before revocation failed: records will be delivered again", zap.String("group", m.c.opts.Group), zap.Error(err))
+	}
+}
+
+// complain has Poll return err, once, unless an older complaint waits.
+func (c *Consumer) complain(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.complaint == nil {
+		c.complaint = err
+	}
+	c.ready.Wake()
+}
+
+// settle notes that the records returned so far are processed: Poll is called again.
+func (c *Consumer) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, tr := range c.moved {
+		tr.done, tr.moved = tr.position, false
+	}
+	clear(c.moved)
+	c.moved = c.moved[:0]
+}
+
+// unsaved returns what auto-commit has to commit, of tps, or if that is nil of all partitions.
+func (c *Consumer) unsaved(tps []log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
+	chosen := make(map[log.TopicPartition]bool, len(tps))
+	for _, tp := range tps {
+		chosen[tp] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	offsets := make(map[log.TopicPartition]group.Offset)
+	for _, tr := range c.tracks {
+		if tr.done > tr.saved && !tr.unplaced && tr.partition.Err() == nil && (tps == nil || chosen[tr.tp]) {
+			offsets[tr.tp] = tr.commit(tr.done, "")
+		}
+	}
+	return offsets, nil
+}
+
+// saved notes what was committed.
+func (c *Consumer) saved(offsets map[log.TopicPartition]group.Offset) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for tp, o := range offsets {
+		if tr := c.tracks[tp]; tr != nil && tr.topic.ID() == o.TopicID {
+			tr.saved = o.Offset
+		}
+	}
+}
+
+// acquire begins to read tps, each at its committed offset, and returns those that are
+// not there any more.
+func (c *Consumer) acquire(ctx context.Context, tps []log.TopicPartition) (gone []log.TopicPartition) {
+	if len(tps) == 0 {
+		return nil
+	}
+	committed, damaged, err := c.committedOf(ctx, tps)
+	var tracks []*track
+	var errs []pollError
+	if err != nil {
+		errs, gone, tps = []pollError{{err: err}}, tps, nil
+	}
+	for _, tp := range tps {
+		tr, err := (*track)(nil), damaged[tp]
+		if err == nil {
+			tr, err = c.committedTrack(ctx, tp, committed)
+		}
+		if err == nil {
+			tracks = append(tracks, tr)
+			continue
+		}
+		gone = append(gone, tp)
+		if !errors.Is(err, log.ErrUnknownTopic) && !errors.Is(err, log.ErrUnknownPartition) {
+			errs = append(errs, pollError{err: fmt.Errorf("%s is not read: %w", tp, err)})
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, tr := range tracks {
+		c.addLocked(tr)
+	}
+	c.errs = append(c.errs, errs...)
+	c.waiter.Wake()
+	return gone
+}
+
+// committedOf returns the committed offsets of tps, and of which they are damaged.
+func (c *Consumer) committedOf(ctx context.Context, tps []log.TopicPartition) (committed map[log.TopicPartition]group.Offset, damaged map[log.TopicPartition]error, err error) {
+	committed, err = c.b.Offsets.Committed(ctx, c.opts.Group, tps...)
+	if !errors.Is(err, log.ErrCorruptValue) {
+		return committed, nil, err
+	}
+	committed, damaged = make(map[log.TopicPartition]group.Offset), make(map[log.TopicPartition]error)
+	for _, tp := range tps {
+		one, err := c.b.Offsets.Committed(ctx, c.opts.Group, tp)
+		if err != nil {
+			damaged[tp] = err
+		}
+		maps.Copy(committed, one)
+	}
+	return committed, damaged, nil
+}
+
+// committedTrack returns a track of tp from its committed offset, or from where the options say.
+func (c *Consumer) committedTrack(ctx context.Context, tp log.TopicPartition, committed map[log.TopicPartition]group.Offset) (*track, error) {
+	t, err := c.b.Topics.Get(tp.Topic)
+	if err != nil {
+		return nil, err
+	}
+	start := c.opts.Start
+	o, ok := committed[tp]
+	ok = ok && o.TopicID == t.ID()
+	unplaced := !ok && start.Kind == engine.Committed
+	switch {
+	case ok:
+		start = engine.Start{Kind: engine.AtOffset, Offset: o.Offset}
+	case unplaced, tp.Partition >= c.born[t.ID()]: // added since
+		start = engine.Start{}
+	}
+	tr, err := c.newTrack(ctx, t, tp.Partition, start)
+	if err != nil {
+		return nil, err
+	}
+	tr.unplaced = unplaced
+	if ok {
+		tr.saved = o.Offset
+	}
+	return tr, nil
+}
+
+// dead returns those of tps that are not read any more, or will not be: their topics were
+// deleted.
+func (c *Consumer) dead(tps []log.TopicPartition) (dead []log.TopicPartition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, tp := range tps {
+		if tr := c.tracks[tp]; tr == nil || tr.partition.Err() != nil {
+			dead = append(dead, tp)
+		}
+	}
+	return dead
+}
+
+// release stops reading tps. The group may have heard of a topic that was deleted before the fetcher
+// did: Poll tells that all the same.
+func (c *Consumer) release(tps []log.TopicPartition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	told := make(map[engine.Topic]bool)
+	for _, tp := range tps {
+		tr := c.tracks[tp]
+		if tr == nil {
+			continue
+		}
+		c.removeLocked(tr)
+		if err := tr.partition.Err(); errors.Is(err, log.ErrUnknownTopic) && !told[tr.topic] {
+			told[tr.topic] = true
+			c.errs = append(c.errs, pollError{err: err})
+		}
+	}
+}

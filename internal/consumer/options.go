@@ -1,0 +1,40 @@
+package consumer
+
+import (
+	"context"
+	"regexp"
+
+	"github.com/samsa-go/samsa/group/member"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
+)
+
+// Options say what a consumer reads and how, as the root's ConsumerOptions do. They are valid, and
+// nothing in them stands for a default.
+type Options struct {
+	Group        string // "" for none
+	Topics       []string
+	TopicPattern *regexp.Regexp
+	Partitions   map[string][]int32
+	Start        engine.Start
+	OutOfRange   ResetPolicy
+	OnReset      func(ctx context.Context, r Reset) // nil if nobody wants to know
+
+	MaxPollRecords int
+	MaxPollBytes   int
+
+	Member        member.Options // its ClientID counts without a group too
+	SyncedCommits bool
+	// The callbacks of a member, nil if nobody wants to know.
+	OnAssigned, OnRevoked, OnLost func(ctx context.Context, tps []log.TopicPartition)
+}
+
+// ResetPolicy says what happens to a consumer that stands where no records can be.
+type ResetPolicy int8
+
+// What happens.
+const (
+	ResetEarliest ResetPolicy = iota // it goes on at the first record there is
+	ResetLatest                      // or behind the last one
+	ResetError                       // or is told ErrOffsetOutOfRange until it seeks
+)
