@@ -64,7 +64,9 @@ func (c *Consumer) Poll(ctx context.Context) ([]Record, error) { return c.engine
 // The position is behind the record that the loop has, and what is called in the loop acts at
 // once on what the loop gets next. That a record is processed the loop says by going on: leaving
 // it, by a break, an error or a panic, says nothing of the last one.
-func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] { return c.engine.Records(ctx) }
+func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
+	return c.engine.Records(ctx)
+}
 
 // Close ends the consumer: a waiting Poll gets ErrClosed. It may be called more than
 // once and waits until nothing of the consumer runs any more, its callbacks included: those
