@@ -27,13 +27,6 @@ func inMemory(t *testing.T) *kit {
 	return &kit{Broker: b, t: t, ctx: context.Background()}
 }
 
-func (k *kit) create(topic string, partitions int) {
-	k.t.Helper()
-	if err := k.Topics().Create(k.ctx, topic, TopicConfig{Partitions: partitions}); err != nil {
-		k.t.Fatal(err)
-	}
-}
-
 func (k *kit) drop(topic string) {
 	k.t.Helper()
 	if err := k.Topics().Delete(k.ctx, topic); err != nil {
@@ -49,31 +42,4 @@ func (k *kit) put(topic string, partition int32, values ...string) {
 			k.t.Fatal(err)
 		}
 	}
-}
-
-func (k *kit) consumer(opts ConsumerOptions) *Consumer {
-	k.t.Helper()
-	c, err := k.NewConsumer(opts)
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	k.t.Cleanup(func() { _ = c.Close() })
-	return c
-}
-
-// read polls until n records came.
-func (k *kit) read(c *Consumer, n int) []Record {
-	k.t.Helper()
-	var records []Record
-	for len(records) < n {
-		more, err := c.Poll(k.ctx)
-		if err != nil {
-			k.t.Fatal(err)
-		}
-		records = append(records, more...)
-	}
-	if len(records) > n {
-		k.t.Fatalf("%d records came, want %d", len(records), n)
-	}
-	return records
 }

@@ -102,7 +102,7 @@ func (l LocalGroups) Describe(_ context.Context, name string) (group.Description
 
 // Committed implements Offsets.
 func (l LocalGroups) Committed(_ context.Context, name string, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
-	return l.Coordinator.Fetch(name, tps...)
+	return l.Fetch(name, tps...)
 }
 
 // List implements Admin.
