@@ -9,9 +9,13 @@ import (
 	"github.com/samsa-go/samsa/internal/store"
 )
 
-// Inside returns the parts of b. It is for the packages of this module alone, and not part of
-// the API: nobody else can name what it returns.
-func Inside(b *Broker) inside.Broker {
+// What stands beside the API, in this module, is given the parts of a broker.
+var _ = inside.Fill(inside.Hooks{
+	Of:   func(b any) inside.Broker { return b.(*Broker).inside() },
+	Open: func(st store.Store, options any) (any, error) { return openOver(st, options.(Options)) },
+})
+
+func (b *Broker) inside() inside.Broker {
 	return inside.Broker{
 		Dir:       b.dir,
 		ClusterID: b.clusterID,
@@ -24,6 +28,7 @@ func Inside(b *Broker) inside.Broker {
 		Clients:   b.describeClients,
 		Kill:      b.kill,
 
+		Options:          b.given,
 		AutoCreateTopics: b.opts.AutoCreateTopics,
 		TopicDefaults:    b.opts.TopicDefaults,
 		Register: func(end func()) (func(), error) {
@@ -33,15 +38,11 @@ func Inside(b *Broker) inside.Broker {
 	}
 }
 
-// InsideOpen opens a broker over st, which belongs to it from then on, even if it fails. It is
-// for the packages of this module alone, and not part of the API, as is InsideOptions.
-func InsideOpen(st store.Store, opts Options) (*Broker, error) {
+// openOver opens a broker over st: see inside.Open.
+func openOver(st store.Store, opts Options) (*Broker, error) {
 	opts.InMemory = true
 	if err := opts.validate(""); err != nil {
 		return nil, fmt.Errorf("samsa: open: %w", err)
 	}
 	return openOn(time.Now(), st, "", opts)
 }
-
-// InsideOptions returns the options that b was opened with.
-func InsideOptions(b *Broker) Options { return b.given }

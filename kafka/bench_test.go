@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -79,7 +80,7 @@ func openBench(b *testing.B, opts Options) *benchBroker {
 	if err != nil {
 		b.Fatal(err)
 	}
-	t, err := samsa.Inside(broker).Catalogue.Get(benchTopic)
+	t, err := inside.Of(broker).Catalogue.Get(benchTopic)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func (k *benchBroker) store(b *testing.B, batch log.Batch, n int) time.Duration 
 			failed = errors.Join(failed, err) // one after the other
 			free <- i
 		}
-		samsa.Inside(k.Broker).Committer.Submit(&txs[i])
+		inside.Of(k.Broker).Committer.Submit(&txs[i])
 	}
 	for range txs {
 		<-free

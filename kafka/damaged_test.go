@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -17,7 +18,7 @@ func damagedKit(t *testing.T) *kit {
 	t.Helper()
 	ctx := context.Background()
 	first := store.OpenMemory()
-	b, err := samsa.InsideOpen(first, samsa.Options{})
+	b, err := inside.Open[*samsa.Broker](first, samsa.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func damagedKit(t *testing.T) *kit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err = samsa.InsideOpen(st, samsa.Options{AutoCreateTopics: true}); err != nil {
+	if b, err = inside.Open[*samsa.Broker](st, samsa.Options{AutoCreateTopics: true}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -120,7 +121,7 @@ func (u *unscanned) Scan(r store.Range, fn func(store.Entry) (bool, error)) erro
 // Who asks for the size of a partition that cannot be told gets an error.
 func TestDescribeLogDirsDamaged(t *testing.T) {
 	st := &unscanned{Store: store.OpenMemory()}
-	b, err := samsa.InsideOpen(st, samsa.Options{})
+	b, err := inside.Open[*samsa.Broker](st, samsa.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 	if b == nil {
 		return nil, fmt.Errorf("%w: the broker is nil", samsa.ErrInvalidOption)
 	}
-	in := samsa.Inside(b)
+	in := inside.Of(b)
 	s := &Server{
 		b: b, in: in, opts: opts.withDefaults(), logger: in.Logger, ln: ln, table: table,
 		conns: make(map[*conn]struct{}), closed: make(chan struct{}),

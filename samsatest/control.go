@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
@@ -25,7 +26,7 @@ type control struct {
 
 // controlOf returns the control of b.
 func controlOf(b *samsa.Broker) *control {
-	points := samsa.Inside(b).Committer.Probes()
+	points := inside.Of(b).Committer.Probes()
 	if c, ok := points.Get().(*control); ok {
 		return c
 	}

@@ -2,6 +2,7 @@ package samsatest
 
 import (
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -29,7 +30,7 @@ func kill(t TB, b *samsa.Broker, what string, power bool) {
 	t.Helper()
 	c := controlOf(b)
 	c.note(func() event { return event{kind: "crash", text: what} })
-	left, err := samsa.Inside(b).Kill(power)
+	left, err := inside.Of(b).Kill(power)
 	if err != nil {
 		t.Fatalf("samsatest: %s: %v", what, err)
 		return
@@ -62,7 +63,7 @@ func Restart(t TB, b *samsa.Broker, opts ...Option) *samsa.Broker {
 func (c *control) restart(t TB, b *samsa.Broker, left store.Store, opts []Option) *samsa.Broker {
 	t.Helper()
 	if left == nil {
-		s := setup{options: samsa.InsideOptions(b)}
+		s := setup{options: inside.Of(b).Options.(samsa.Options)}
 		for _, o := range opts {
 			o(&s)
 		}
@@ -70,7 +71,7 @@ func (c *control) restart(t TB, b *samsa.Broker, left store.Store, opts []Option
 			s.options.Logger = nil
 		}
 		return s.start(t, "Restart", func(o samsa.Options) (*samsa.Broker, error) {
-			return samsa.Open(samsa.Inside(b).Dir, o)
+			return samsa.Open(inside.Of(b).Dir, o)
 		})
 	}
 	st, err := left.(store.Forker).Fork()
@@ -78,7 +79,7 @@ func (c *control) restart(t TB, b *samsa.Broker, left store.Store, opts []Option
 		t.Fatalf("samsatest: Restart: %v", err)
 		return nil
 	}
-	return reopen(t, "Restart", st, samsa.InsideOptions(b), opts)
+	return reopen(t, "Restart", st, inside.Of(b).Options.(samsa.Options), opts)
 }
 
 // handOver has a trace go on with the broker of to.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
@@ -16,8 +17,8 @@ import (
 // go on behind it. Who has read it already does not notice.
 func Corrupt(t TB, b *samsa.Broker, topic string, index int32, offset int64) {
 	t.Helper()
-	if err := corrupt(samsa.Inside(b).Store, samsa.Inside(b).Committer, func() (*partition.Partition, error) {
-		known, err := samsa.Inside(b).Catalogue.Get(topic)
+	if err := corrupt(inside.Of(b).Store, inside.Of(b).Committer, func() (*partition.Partition, error) {
+		known, err := inside.Of(b).Catalogue.Get(topic)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +63,7 @@ func corrupt(st store.Store, c *writer.Committer, find func() (*partition.Partit
 func Expire(t TB, b *samsa.Broker, groupName, member string) {
 	t.Helper()
 	var known []string
-	expired, err := samsa.Inside(b).Groups.Expire(groupName, func(m group.MemberDescription) bool {
+	expired, err := inside.Of(b).Groups.Expire(groupName, func(m group.MemberDescription) bool {
 		known = append(known, m.ID)
 		return member != "" && (member == m.ID || member == m.InstanceID || member == m.ClientID)
 	})

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -64,7 +65,7 @@ func New(t TB, opts ...Option) *samsa.Broker {
 		}
 		st := store.OpenMemory()
 		keepSynced(st)
-		return samsa.InsideOpen(st, o)
+		return inside.Open[*samsa.Broker](st, o)
 	})
 	for _, topic := range s.topics {
 		if err := b.Topics().Create(context.Background(), topic.name, topic.config); err != nil {
@@ -89,7 +90,7 @@ func keepSynced(st store.Store) {
 // Snapshot and Restore.)
 func Fork(t TB, b *samsa.Broker, opts ...Option) *samsa.Broker {
 	t.Helper()
-	parent, ok := samsa.Inside(b).Store.(store.Forker)
+	parent, ok := inside.Of(b).Store.(store.Forker)
 	if !ok {
 		t.Fatalf("samsatest: Fork: the broker is on disk; samsa.Restore brings a Snapshot of it into memory")
 		return nil
@@ -99,7 +100,7 @@ func Fork(t TB, b *samsa.Broker, opts ...Option) *samsa.Broker {
 		t.Fatalf("samsatest: Fork: %v", err)
 		return nil
 	}
-	return reopen(t, "Fork", st, samsa.InsideOptions(b), opts)
+	return reopen(t, "Fork", st, inside.Of(b).Options.(samsa.Options), opts)
 }
 
 // reopen opens a broker over what another one had stored.
@@ -116,7 +117,7 @@ func reopen(t TB, what string, st store.Store, o samsa.Options, opts []Option) *
 		t.Fatalf("samsatest: %s: Topic and Dir are for New", what)
 	}
 	keepSynced(st)
-	return s.start(t, what, func(o samsa.Options) (*samsa.Broker, error) { return samsa.InsideOpen(st, o) })
+	return s.start(t, what, func(o samsa.Options) (*samsa.Broker, error) { return inside.Open[*samsa.Broker](st, o) })
 }
 
 // start opens a broker and has it closed with the test.
@@ -136,7 +137,7 @@ func (s *setup) start(t TB, what string, open func(samsa.Options) (*samsa.Broker
 	}
 	t.Cleanup(func() {
 		t.Helper()
-		left := samsa.Inside(b).Clients()
+		left := inside.Of(b).Clients()
 		if err := b.Close(); err != nil {
 			t.Errorf("samsatest: %v", err)
 		}

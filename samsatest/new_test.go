@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
@@ -88,10 +89,10 @@ func TestLogsGoToTheTest(t *testing.T) {
 	var b *samsa.Broker
 	ft := runFake(func(ft *fakeTest) {
 		b = samsatest.New(ft)
-		samsa.InsideOptions(b).Logger.With(zap.Int("n", 1)).Warn("look", zap.String("who", "me"))
-		samsa.InsideOptions(b).Logger.Debug("do not look")
+		inside.Of(b).Options.(samsa.Options).Logger.With(zap.Int("n", 1)).Warn("look", zap.String("who", "me"))
+		inside.Of(b).Options.(samsa.Options).Logger.Debug("do not look")
 	})
-	samsa.InsideOptions(b).Logger.Warn("too late: the test is over")
+	inside.Of(b).Options.(samsa.Options).Logger.Warn("too late: the test is over")
 	if got := strings.Join(ft.logged, "\n"); got != `samsa: warn look {"n": 1, "who": "me"}` {
 		t.Errorf("logged %q", got)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -72,7 +73,7 @@ func Produce(t TB, b *samsa.Broker, topic string, texts ...string) []samsa.Recor
 // of its offsets. No fault keeps it from doing so, and a trace does not show it.
 func Drain(t TB, b *samsa.Broker, topic string) []samsa.Record {
 	t.Helper()
-	known, err := samsa.Inside(b).Catalogue.Get(topic)
+	known, err := inside.Of(b).Catalogue.Get(topic)
 	if err != nil {
 		t.Fatalf("samsatest: %v", err)
 		return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
@@ -26,7 +27,7 @@ func TestTimersInABubble(t *testing.T) {
 			took(t, began, 20*time.Second)
 		},
 		"session": func(t *testing.T, b *samsa.Broker) {
-			r := samsa.Inside(b).Groups.Join(ctx, "g", group.JoinRequest{
+			r := inside.Of(b).Groups.Join(ctx, "g", group.JoinRequest{
 				NewMemberID: "silent", ProtocolType: "consumer", SessionTimeout: 45 * time.Second,
 				Protocols: []group.Protocol{{Name: "range", Metadata: group.EncodeSubscription(group.Subscription{Topics: []string{"t"}})}},
 			})

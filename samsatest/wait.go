@@ -22,7 +22,7 @@ const patience = 30 * time.Second
 // them as Drain does. When that takes too long the test fails.
 func WaitRecords(t TB, b *samsa.Broker, topic string, n int) []samsa.Record {
 	t.Helper()
-	in := samsa.Inside(b)
+	in := inside.Of(b)
 	w := partition.NewWaiter()
 	in.Catalogue.Watch(w)
 	defer in.Catalogue.Unwatch(w)
@@ -63,7 +63,7 @@ func WaitRecords(t TB, b *samsa.Broker, topic string, n int) []samsa.Record {
 // too long the test fails.
 func WaitCommitted(t TB, b *samsa.Broker, group, topic string, n int) {
 	t.Helper()
-	in := samsa.Inside(b)
+	in := inside.Of(b)
 	await(t, b, partition.NewWaiter(), func() (string, bool) {
 		offsets, err := in.Groups.Fetch(group)
 		if err != nil {
@@ -140,7 +140,7 @@ func because(err error) string {
 // When it takes too long the test fails.
 func WaitStable(t TB, b *samsa.Broker, group string, members int) {
 	t.Helper()
-	in := samsa.Inside(b)
+	in := inside.Of(b)
 	await(t, b, partition.NewWaiter(), func() (string, bool) {
 		d, err := in.Groups.Describe(group)
 		if err != nil {

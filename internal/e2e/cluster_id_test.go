@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/samsatest"
 )
@@ -69,7 +70,7 @@ func TestDamagedClusterID(t *testing.T) {
 		t.Fatal(err)
 	}
 	core, logs := observer.New(zap.WarnLevel)
-	b, err := samsa.InsideOpen(st, samsa.Options{Logger: zap.New(core)})
+	b, err := inside.Open[*samsa.Broker](st, samsa.Options{Logger: zap.New(core)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,7 @@ func (u *unindexed) Get(key []byte) ([]byte, error) {
 func TestUnindexedValuesAreNotReplaced(t *testing.T) {
 	st := store.OpenMemory()
 	for _, key := range [][]byte{store.BrokerKey("c"), store.BrokerKey("g"), store.CatalogueKey("n"), store.NamesKey("n")} {
-		_, err := samsa.InsideOpen(&unindexed{st, string(key)}, samsa.Options{})
+		_, err := inside.Open[*samsa.Broker](&unindexed{st, string(key)}, samsa.Options{})
 		if !errors.Is(err, samsa.ErrCorruptValue) {
 			t.Errorf("without %q: %v", key, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -105,7 +106,7 @@ func newWorld(t *testing.T, damaged map[string]string) *world {
 	t.Helper()
 	ctx := context.Background()
 	first := store.OpenMemory()
-	b, err := samsa.InsideOpen(first, samsa.Options{})
+	b, err := inside.Open[*samsa.Broker](first, samsa.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +137,7 @@ func newWorld(t *testing.T, damaged map[string]string) *world {
 	}
 	err = fork.Commit(&batch)
 	if err == nil {
-		w.b, err = samsa.InsideOpen(w.st, samsa.Options{Groups: samsa.GroupOptions{InitialRebalanceDelay: -1}})
+		w.b, err = inside.Open[*samsa.Broker](w.st, samsa.Options{Groups: samsa.GroupOptions{InitialRebalanceDelay: -1}})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -25,7 +26,7 @@ func openDrill(dir string) (*samsa.Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return samsa.InsideOpen(st, drillOptions)
+	return inside.Open[*samsa.Broker](st, drillOptions)
 }
 
 // drillUntilKilled is the child. Its arguments are the directory, the seed of the plans and a name.

@@ -40,7 +40,7 @@ func open(t *testing.T, dir string, opts samsa.Options) *kit {
 }
 
 // inside returns the parts of the broker.
-func (k *kit) inside() inside.Broker { return samsa.Inside(k.Broker) }
+func (k *kit) inside() inside.Broker { return inside.Of(k.Broker) }
 
 func (k *kit) close() {
 	k.t.Helper()

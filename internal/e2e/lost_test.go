@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -200,7 +201,7 @@ func (s *readsThatFail) Scan(r store.Range, fn func(store.Entry) (bool, error)) 
 func TestFailedOpenLeavesNothing(t *testing.T) {
 	running := goleak.IgnoreCurrent()
 	for n := 1; ; n++ {
-		b, err := samsa.InsideOpen(&readsThatFail{store.OpenMemory(), n}, samsa.Options{})
+		b, err := inside.Open[*samsa.Broker](&readsThatFail{store.OpenMemory(), n}, samsa.Options{})
 		if err == nil {
 			mustClose(t, b)
 			if n < 4 {

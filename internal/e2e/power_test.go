@@ -12,6 +12,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/vfs/vfstest"
 )
@@ -224,7 +225,7 @@ func (o *blackout) live() {
 		t.Fatal(err)
 	}
 	o.rec.opened(t, st)
-	b, err := samsa.InsideOpen(o.rec, drillOptions)
+	b, err := inside.Open[*samsa.Broker](o.rec, drillOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/vfs/vfstest"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -307,7 +308,7 @@ func TestDamagedTableIsToldWithOffsets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return samsa.InsideOpen(st, drillOptions)
+		return inside.Open[*samsa.Broker](st, drillOptions)
 	}
 	b, err := open(disk)
 	if err != nil {

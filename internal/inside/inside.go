@@ -25,6 +25,8 @@ type Broker struct {
 	Producers *producers.Registry
 	Logger    *zap.Logger
 
+	// Options is what the broker was opened with, a samsa.Options.
+	Options any
 	// AutoCreateTopics and TopicDefaults are the broker's options of those names.
 	AutoCreateTopics bool
 	TopicDefaults    topic.Config
@@ -38,4 +40,29 @@ type Broker struct {
 	// is left, all that was stored, or, with power, what was synced; a store on disk is
 	// closed and keeps what was stored. An error says why the broker was not killed.
 	Kill func(power bool) (store.Store, error)
+}
+
+// Hooks is what the module root, which stands above this package, does here for the packages beside it. A broker is a
+// *samsa.Broker, and options are samsa.Options.
+type Hooks struct {
+	Of   func(b any) Broker
+	Open func(st store.Store, options any) (b any, err error)
+}
+
+var hooks Hooks
+
+// Fill is called by the module root, once, before all else.
+func Fill(h Hooks) struct{} {
+	hooks = h
+	return struct{}{}
+}
+
+// Of returns the parts of b, a *samsa.Broker.
+func Of(b any) Broker { return hooks.Of(b) }
+
+// Open opens a broker, of type *samsa.Broker, over st, which belongs to it from then on, even if it fails. It
+// does as samsa.Options say.
+func Open[B any](st store.Store, options any) (B, error) {
+	b, err := hooks.Open(st, options)
+	return b.(B), err
 }
