@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/admin"
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/consumer"
@@ -39,7 +40,7 @@ type Broker struct {
 	producers *producers.Registry
 	batcher   *batcher.Batcher
 	consumers consumer.Broker // what they see of it
-	admin     engine.Admin
+	admin     admin.Groups
 	compactor *sweep.Compactor
 	conflicts conflicts
 	resets    consumer.ResetStats
@@ -137,11 +138,10 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		producers: registry,
 		closed:    make(chan struct{}),
 	}
-	local := engine.LocalGroups{Coordinator: groups}
-	b.admin = local
+	topics, local := &engine.LocalTopics{Catalogue: catalogue, Create: b.topic}, engine.LocalGroups{Coordinator: groups}
+	b.admin = admin.Groups{Admin: local, Offsets: local, Topics: topics}
 	b.consumers = consumer.Broker{
-		Topics: &engine.LocalTopics{Catalogue: catalogue, Create: b.topic}, Coordinator: local, Offsets: local,
-		Logger: opts.Logger, Clients: &b.clients, Resets: &b.resets,
+		Topics: topics, Coordinator: local, Offsets: local, Logger: opts.Logger, Clients: &b.clients, Resets: &b.resets,
 	}
 	b.batcher = batcher.New(batcher.Broker{
 		Committer: committer, Catalogue: catalogue, Producers: registry, Clients: &b.clients, Logger: b.logger, Topic: b.topic,

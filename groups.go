@@ -2,16 +2,11 @@ package samsa
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"math"
-	"slices"
 	"time"
 
 	"github.com/samsa-go/samsa/group"
-	"github.com/samsa-go/samsa/group/member"
-	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/admin"
 )
 
 // Groups administers the consumer groups of a broker.
@@ -100,69 +95,14 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 	if err != nil {
 		return GroupInfo{}, err
 	}
-	committed, err := g.b.consumers.Offsets.Committed(ctx, name)
-	if err != nil {
-		return GroupInfo{}, err
-	}
-	info := GroupInfo{Name: name, State: d.State, Assignor: d.ProtocolName, Generation: d.Generation}
-	owner := make(map[TopicPartition]string)
+	info := GroupInfo{Name: name, State: d.State, Assignor: d.Assignor, Generation: d.Generation}
 	for _, m := range d.Members {
-		mi := MemberInfo{ID: m.ID, InstanceID: m.InstanceID, ClientID: m.ClientID, ClientHost: m.ClientHost}
-		if sub, err := group.DecodeSubscription(m.Metadata); err == nil {
-			mi.Topics = sub.Topics
-		}
-		if a, err := group.DecodeAssignment(m.Assignment); err == nil {
-			mi.Assignment = member.Partitions(a)
-		}
-		for _, tp := range mi.Assignment {
-			owner[tp] = m.ID
-		}
-		info.Members = append(info.Members, mi)
+		info.Members = append(info.Members, MemberInfo(m))
 	}
-	if info.Partitions, err = g.partitions(ctx, committed, owner); err != nil {
-		return GroupInfo{}, fmt.Errorf("describe group %s: %w", name, err)
+	for _, p := range d.Partitions {
+		info.Partitions = append(info.Partitions, GroupPartition(p))
 	}
 	return info, nil
-}
-
-// partitions joins what is committed and what is assigned.
-func (g Groups) partitions(ctx context.Context, committed map[TopicPartition]group.Offset, owner map[TopicPartition]string) ([]GroupPartition, error) {
-	tps := make(map[string][]int32)
-	for tp := range committed {
-		tps[tp.Topic] = append(tps[tp.Topic], tp.Partition)
-	}
-	for tp := range owner {
-		if _, ok := committed[tp]; !ok {
-			tps[tp.Topic] = append(tps[tp.Topic], tp.Partition)
-		}
-	}
-	var all []GroupPartition
-	for _, tp := range member.Partitions(tps) {
-		p, err := g.partition(ctx, tp)
-		if errors.Is(err, ErrUnknownTopic) || errors.Is(err, ErrUnknownPartition) {
-			continue // deleted meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		gp := GroupPartition{Topic: tp.Topic, Partition: tp.Partition, Committed: -1, HighWatermark: p.HighWatermark(), MemberID: owner[tp]}
-		from := p.LogStart()
-		if o, ok := committed[tp]; ok {
-			gp.Committed, gp.Metadata = o.Offset, o.Metadata
-			from = max(from, o.Offset)
-		}
-		gp.Lag = max(0, gp.HighWatermark-from)
-		all = append(all, gp)
-	}
-	return all, nil
-}
-
-func (g Groups) partition(ctx context.Context, tp TopicPartition) (engine.Partition, error) {
-	t, err := g.b.consumers.Topics.Find(ctx, tp.Topic, false)
-	if err != nil {
-		return nil, err
-	}
-	return t.Partition(tp.Partition)
 }
 
 // Committed returns the committed offsets of a group for tps, or without any all that it
@@ -172,7 +112,7 @@ func (g Groups) Committed(ctx context.Context, name string, tps ...TopicPartitio
 	if err := g.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("committed offsets of group %s: %w", name, err)
 	}
-	found, err := g.b.consumers.Offsets.Committed(ctx, name, tps...)
+	found, err := g.b.admin.Offsets.Committed(ctx, name, tps...)
 	if err != nil {
 		return nil, err
 	}
@@ -195,11 +135,7 @@ func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...TopicPart
 	if err := g.b.check(ctx); err != nil {
 		return fmt.Errorf("delete offsets of group %s: %w", name, err)
 	}
-	kept, err := g.b.admin.DeleteOffsets(ctx, name, tps...)
-	if err == nil && len(kept) > 0 {
-		err = fmt.Errorf("group %s: %w: offsets of %v", name, ErrGroupSubscribed, kept)
-	}
-	return err
+	return g.b.admin.DeleteOffsets(ctx, name, tps...)
 }
 
 // Reset moves the committed offsets of a group without members, else it is
@@ -211,74 +147,18 @@ func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...To
 	if err := g.b.check(ctx); err != nil {
 		return fmt.Errorf("reset group %s: %w", name, err)
 	}
-	if len(tps) == 0 {
-		committed, err := g.b.consumers.Offsets.Committed(ctx, name)
-		if err != nil {
-			return err
-		}
-		tps = slices.Collect(maps.Keys(committed))
-	}
-	offsets := make(map[TopicPartition]group.Offset, len(tps))
-	for _, tp := range tps {
-		committed, err := g.b.consumers.Offsets.Committed(ctx, name, tp)
-		if err != nil && (to.shift || !errors.Is(err, ErrCorruptValue)) {
-			return err
-		}
-		old, ok := committed[tp]
-		if !ok {
-			old.Offset = -1
-		}
-		offset, err := g.target(ctx, tp, to, old.Offset)
-		if err != nil {
-			return fmt.Errorf("reset group %s: %w", name, err)
-		}
-		offsets[tp] = group.Offset{Offset: offset, LeaderEpoch: -1, Metadata: old.Metadata}
-	}
-	return g.b.admin.Reset(ctx, name, offsets)
-}
-
-// target returns the offset that to means for tp, where the group is at committed, or -1.
-func (g Groups) target(ctx context.Context, tp TopicPartition, to GroupReset, committed int64) (int64, error) {
-	p, err := g.partition(ctx, tp)
-	if err != nil {
-		return 0, err
-	}
-	offset, err := to.resolve(ctx, p, committed)
-	if err != nil {
-		return 0, err
-	}
-	return min(max(offset, p.LogStart()), p.HighWatermark()), nil
+	return g.b.admin.Reset(ctx, name, to.target, tps...)
 }
 
 // GroupReset is where Groups.Reset moves a group to: To, Ago or Shift.
-type GroupReset struct {
-	start Start
-	shift bool
-	by    int64
-}
+type GroupReset struct{ target admin.Target }
 
 // To moves to where a Start stands; not Committed.
-func To(s Start) GroupReset { return GroupReset{start: s} }
+func To(s Start) GroupReset { return GroupReset{admin.Target{Start: s.at}} }
 
 // Ago moves to the records of the last d.
 func Ago(d time.Duration) GroupReset { return To(AtTime(time.Now().Add(-d))) }
 
 // Shift moves by n records, back if n is negative. A partition without a committed offset
 // is ErrNoOffset.
-func Shift(n int64) GroupReset { return GroupReset{shift: true, by: n} }
-
-// resolve returns the offset that r means for p, where the group is at committed, or -1.
-func (r GroupReset) resolve(ctx context.Context, p engine.Partition, committed int64) (int64, error) {
-	switch {
-	case !r.shift && r.start == Committed:
-		return 0, fmt.Errorf("%w: a reset to Committed", ErrInvalidOption)
-	case !r.shift:
-		return r.start.at.Resolve(ctx, p)
-	case committed < 0:
-		return 0, fmt.Errorf("%s: %w", p.TopicPartition(), ErrNoOffset)
-	}
-	if r.by > math.MaxInt64-committed {
-		return math.MaxInt64, nil
-	}
-	return committed + r.by, nil
-}
+func Shift(n int64) GroupReset { return GroupReset{admin.Target{Shift: true, By: n}} }

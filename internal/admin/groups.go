@@ -1,0 +1,195 @@
+// Package admin is the administration of consumer groups over internal/engine. Users import the module root.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/member"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
+)
+
+// Groups administers groups: what is no single call of engine.Admin. The methods are described in the root.
+type Groups struct {
+	engine.Admin
+	Offsets engine.Offsets
+	Topics  engine.Topics
+}
+
+// Info describes a group, as the root's GroupInfo does.
+type Info struct {
+	State      group.State
+	Assignor   string
+	Generation int32
+	Members    []Member
+	Partitions []Partition
+}
+
+// Member is a member, as the root's MemberInfo is.
+type Member struct {
+	ID, InstanceID, ClientID, ClientHost string
+	Topics                               []string
+	Assignment                           []log.TopicPartition
+}
+
+// Partition is how far a group is in a partition, as the root's GroupPartition is.
+type Partition struct {
+	Topic         string
+	Partition     int32
+	Committed     int64
+	Metadata      string
+	HighWatermark int64
+	Lag           int64
+	MemberID      string
+}
+
+// Describe returns what is known about a group.
+func (g Groups) Describe(ctx context.Context, name string) (Info, error) {
+	d, err := g.Admin.Describe(ctx, name)
+	if err != nil {
+		return Info{}, err
+	}
+	committed, err := g.Offsets.Committed(ctx, name)
+	if err != nil {
+		return Info{}, err
+	}
+	info := Info{State: d.State, Assignor: d.ProtocolName, Generation: d.Generation}
+	owner := make(map[log.TopicPartition]string)
+	for _, md := range d.Members {
+		m := Member{ID: md.ID, InstanceID: md.InstanceID, ClientID: md.ClientID, ClientHost: md.ClientHost}
+		if sub, err := group.DecodeSubscription(md.Metadata); err == nil {
+			m.Topics = sub.Topics
+		}
+		if assigned, err := group.DecodeAssignment(md.Assignment); err == nil {
+			m.Assignment = member.Partitions(assigned)
+		}
+		for _, tp := range m.Assignment {
+			owner[tp] = m.ID
+		}
+		info.Members = append(info.Members, m)
+	}
+	if info.Partitions, err = g.partitions(ctx, committed, owner); err != nil {
+		return Info{}, fmt.Errorf("describe group %s: %w", name, err)
+	}
+	return info, nil
+}
+
+// partitions joins what is committed and what is assigned.
+func (g Groups) partitions(ctx context.Context, committed map[log.TopicPartition]group.Offset, owner map[log.TopicPartition]string) ([]Partition, error) {
+	tps := make(map[string][]int32)
+	for tp := range committed {
+		tps[tp.Topic] = append(tps[tp.Topic], tp.Partition)
+	}
+	for tp := range owner {
+		if _, ok := committed[tp]; !ok {
+			tps[tp.Topic] = append(tps[tp.Topic], tp.Partition)
+		}
+	}
+	var all []Partition
+	for _, tp := range member.Partitions(tps) {
+		p, err := g.partition(ctx, tp)
+		if errors.Is(err, log.ErrUnknownTopic) || errors.Is(err, log.ErrUnknownPartition) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		gp := Partition{Topic: tp.Topic, Partition: tp.Partition, Committed: -1, HighWatermark: p.HighWatermark(), MemberID: owner[tp]}
+		from := p.LogStart()
+		if o, ok := committed[tp]; ok {
+			gp.Committed, gp.Metadata = o.Offset, o.Metadata
+			from = max(from, o.Offset)
+		}
+		gp.Lag = max(0, gp.HighWatermark-from)
+		all = append(all, gp)
+	}
+	return all, nil
+}
+
+func (g Groups) partition(ctx context.Context, tp log.TopicPartition) (engine.Partition, error) {
+	t, err := g.Topics.Find(ctx, tp.Topic, false)
+	if err != nil {
+		return nil, err
+	}
+	return t.Partition(tp.Partition)
+}
+
+// DeleteOffsets removes committed offsets. Those that members subscribe to stay: ErrGroupSubscribed.
+func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...log.TopicPartition) error {
+	kept, err := g.Admin.DeleteOffsets(ctx, name, tps...)
+	if err == nil && len(kept) > 0 {
+		err = fmt.Errorf("group %s: %w: offsets of %v", name, log.ErrGroupSubscribed, kept)
+	}
+	return err
+}
+
+// Target is where a group is moved to: to Start, not engine.Committed, or with Shift by so many records.
+type Target struct {
+	Start engine.Start
+	Shift bool
+	By    int64
+}
+
+// Reset moves the committed offsets of a group without members, of tps, or without any of all partitions
+// that it has offsets for.
+func (g Groups) Reset(ctx context.Context, name string, to Target, tps ...log.TopicPartition) error {
+	if len(tps) == 0 {
+		committed, err := g.Offsets.Committed(ctx, name)
+		if err != nil {
+			return err
+		}
+		tps = slices.Collect(maps.Keys(committed))
+	}
+	offsets := make(map[log.TopicPartition]group.Offset, len(tps))
+	for _, tp := range tps {
+		committed, err := g.Offsets.Committed(ctx, name, tp)
+		if err != nil && (to.Shift || !errors.Is(err, log.ErrCorruptValue)) {
+			return err
+		}
+		old, ok := committed[tp]
+		if !ok {
+			old.Offset = -1
+		}
+		offset, err := g.offset(ctx, tp, to, old.Offset)
+		if err != nil {
+			return fmt.Errorf("reset group %s: %w", name, err)
+		}
+		offsets[tp] = group.Offset{Offset: offset, LeaderEpoch: -1, Metadata: old.Metadata}
+	}
+	return g.Admin.Reset(ctx, name, offsets)
+}
+
+// offset returns the offset that to means for tp, where the group is at committed, or -1: the nearer end
+// of the log instead of one outside.
+func (g Groups) offset(ctx context.Context, tp log.TopicPartition, to Target, committed int64) (int64, error) {
+	p, err := g.partition(ctx, tp)
+	if err != nil {
+		return 0, err
+	}
+	offset, err := to.resolve(ctx, p, committed)
+	if err != nil {
+		return 0, err
+	}
+	return min(max(offset, p.LogStart()), p.HighWatermark()), nil
+}
+
+// resolve returns the offset that t means for p, where the group is at committed, or -1.
+func (t Target) resolve(ctx context.Context, p engine.Partition, committed int64) (int64, error) {
+	switch {
+	case !t.Shift && t.Start.Kind == engine.Committed:
+		return 0, fmt.Errorf("%w: a reset to Committed", log.ErrInvalidOption)
+	case !t.Shift:
+		return t.Start.Resolve(ctx, p)
+	case committed < 0:
+		return 0, fmt.Errorf("%s: %w", p.TopicPartition(), log.ErrNoOffset)
+	case t.By > math.MaxInt64-committed:
+		return math.MaxInt64, nil
+	}
+	return committed + t.By, nil
+}
