@@ -178,15 +178,7 @@ func TestCommandsRunSomething(t *testing.T) {
 			if at == nil {
 				continue
 			}
-			code := ""
-			files, _ := filepath.Glob(filepath.Join("..", at[1], "*.go"))
-			for _, file := range files {
-				some, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				code += string(some)
-			}
+			code := room(t, path.Join("..", at[1]))
 			if code == "" {
 				t.Errorf("%s: %s: there is no code in .%s", page, c, at[1])
 			}
@@ -200,4 +192,43 @@ func TestCommandsRunSomething(t *testing.T) {
 			}
 		}
 	}
+}
+
+var (
+	hop      = regexp.MustCompile(`(?m)^\| \[[^]]*\]\((\S+)\) \| ([^|]*) \|`)
+	function = regexp.MustCompile("`(?:(\\w+)\\.)?(\\w+)`")
+)
+
+// The hops of the walk are functions of the rooms that it names.
+func TestWalkIsWalked(t *testing.T) {
+	hops := hop.FindAllStringSubmatch(pages(t)["docs/walk.md"], -1)
+	if len(hops) == 0 {
+		t.Error("docs/walk.md has no hops")
+	}
+	for _, h := range hops {
+		code := room(t, h[1])
+		for _, f := range function.FindAllStringSubmatch(h[2], -1) {
+			receiver := ""
+			if f[1] != "" {
+				receiver = `\(\w+ \*?` + f[1] + `\) `
+			}
+			if !regexp.MustCompile(`(?m)^func ` + receiver + f[2] + `\(`).MatchString(code) {
+				t.Errorf("docs/walk.md: there is no %s in %s", f[0], h[1])
+			}
+		}
+	}
+}
+
+// room returns the code of a directory.
+func room(t *testing.T, dir string) (code string) {
+	t.Helper()
+	files, _ := filepath.Glob(filepath.Join(dir, "*.go"))
+	for _, file := range files {
+		some, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code += string(some)
+	}
+	return code
 }
