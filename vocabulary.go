@@ -52,14 +52,17 @@ type (
 	//	)
 	Acks = log.Acks
 	// TopicConfig is what can be set for a topic. The zero value is Kafka's defaults with one
-	// partition. Kafka's config names, which SetConfig and Configs use, stand beside the fields. As JSON it
-	// has these names too, with times in ms, and leaves out the fields that are zero:
+	// partition. Kafka's config names stand beside the fields; SetConfig and SetConfigs take them, and Kafka's
+	// other ones too. As JSON it has these names, with times in ms, and leaves out the fields that are zero:
 	//
 	//	{"partitions":3,"configs":{"cleanup.policy":"compact","retention.ms":"3600000"}}
 	//
 	//	type TopicConfig struct {
 	//		// Partitions is their number, 1 to 10,000; 0 means 1.
 	//		Partitions int
+	//		// Replicas is how many brokers of a cluster keep each partition. A broker in this process has no
+	//		// others: it takes any number, and tells 1.
+	//		Replicas int
 	//		// Retention is how long records stay, by their timestamps, in whole milliseconds (the
 	//		// rest is dropped); 0 means 168 h, Unlimited for ever (retention.ms).
 	//		Retention time.Duration
@@ -98,6 +101,9 @@ type (
 	//
 	//	// SetConfig sets the config of that Kafka name, say retention.ms, to the value in Kafka's notation.
 	//	func (c *TopicConfig) SetConfig(name, value string) error
+	//
+	//	// SetConfigs is SetConfig for several.
+	//	func (c *TopicConfig) SetConfigs(configs map[string]string) error
 	//
 	//	// Validate reports every field that is out of its range, in one error.
 	//	func (c TopicConfig) Validate() error

@@ -44,7 +44,7 @@ func (c *Coordinator) meetAnswer(ctx context.Context, commits map[string]CommitR
 		return nil
 	}
 	if err := c.meet(ctx, probe.CommitAnswer, commits); err != nil {
-		return family.Of(family.OutcomeUnknown, err)
+		return family.Of(family.ErrOutcomeUnknown, err)
 	}
 	return nil
 }

@@ -12,22 +12,22 @@ import (
 var (
 	// ErrInvalid: what was asked for cannot be, now or later: a name, an option, a config, a record, a
 	// key, a directory, a snapshot. The call has changed nothing.
-	ErrInvalid = family.Invalid
+	ErrInvalid = family.ErrInvalid
 	// ErrUnknown: what was named is not there: a topic, a partition, a group, a member, a key, an offset.
-	ErrUnknown = family.Unknown
+	ErrUnknown = family.ErrUnknown
 	// ErrFenced: a newer one of the same name has taken over; this one must stop.
-	ErrFenced = family.Fenced
+	ErrFenced = family.ErrFenced
 	// ErrTooLarge: what was given is larger than what is taken; the error says by how much.
-	ErrTooLarge = family.TooLarge
+	ErrTooLarge = family.ErrTooLarge
 	// ErrUnavailable: it cannot be done now, and the same call may succeed later: see Retriable. Faults
 	// of the test kit are this and nothing else.
-	ErrUnavailable = family.Unavailable
+	ErrUnavailable = family.ErrUnavailable
 	// ErrUnsupported: this release does not do it, and another one may.
-	ErrUnsupported = family.Unsupported
+	ErrUnsupported = family.ErrUnsupported
 	// ErrOutcomeUnknown: what was asked for may have been done, or may not: the error came when it was on
 	// its way, from the store (ErrFailed), the end of the broker (ErrClosed) or of the caller's context. A
 	// write that fails in another way has not been done.
-	ErrOutcomeUnknown = family.OutcomeUnknown
+	ErrOutcomeUnknown = family.ErrOutcomeUnknown
 )
 
 // Retriable reports whether err is of the family ErrUnavailable. See samsa.Retriable.
@@ -65,27 +65,27 @@ var (
 	// belongs to cannot be used, and stays as it is until it is deleted by name.
 	ErrCorruptValue = store.ErrCorrupt
 	// ErrRecordTooLarge: a record exceeds the topic's max.message.bytes.
-	ErrRecordTooLarge = family.New(family.TooLarge, "record too large")
+	ErrRecordTooLarge = family.New(family.ErrTooLarge, "record too large")
 	// ErrTxTooLarge: the records of one atomic call exceed what one store transaction holds.
 	ErrTxTooLarge = store.ErrTooLarge
 	// ErrOffsetOutOfRange: the offset is before the log start or after the log end.
 	ErrOffsetOutOfRange = errors.New("offset out of range")
 	// ErrUnknownTopic: there is no topic of that name, or it was deleted.
-	ErrUnknownTopic = family.New(family.Unknown, "unknown topic")
+	ErrUnknownTopic = family.New(family.ErrUnknown, "unknown topic")
 	// ErrUnknownPartition: the topic has no such partition.
-	ErrUnknownPartition = family.New(family.Unknown, "unknown partition")
+	ErrUnknownPartition = family.New(family.ErrUnknown, "unknown partition")
 	// ErrTopicExists: a topic of that name is there already.
 	ErrTopicExists = errors.New("topic already exists")
 	// ErrInvalidTopic: the name breaks Kafka's rules for topic names.
-	ErrInvalidTopic = family.New(family.Invalid, "invalid topic name")
+	ErrInvalidTopic = family.New(family.ErrInvalid, "invalid topic name")
 	// ErrInvalidConfig: a config of a topic or the broker has an unknown name or a value out of its range.
-	ErrInvalidConfig = family.New(family.Invalid, "invalid config")
+	ErrInvalidConfig = family.New(family.ErrInvalid, "invalid config")
 	// ErrInvalidPartitions: the number of partitions is not one that can be had.
-	ErrInvalidPartitions = family.New(family.Invalid, "invalid number of partitions")
+	ErrInvalidPartitions = family.New(family.ErrInvalid, "invalid number of partitions")
 	// ErrInvalidTimestamp: the record's timestamp cannot be stored.
-	ErrInvalidTimestamp = family.New(family.Invalid, "invalid timestamp")
+	ErrInvalidTimestamp = family.New(family.ErrInvalid, "invalid timestamp")
 	// ErrInvalidOption: an option is out of its range; the error names every wrong one.
-	ErrInvalidOption = family.New(family.Invalid, "invalid option")
+	ErrInvalidOption = family.New(family.ErrInvalid, "invalid option")
 	// ErrLocked: the directory is open already, in this process or another.
 	ErrLocked = store.ErrLocked
 	// ErrNotDirectory: the path is a file, or a directory that holds something else.
@@ -99,54 +99,54 @@ var (
 	ErrNewerFormat = store.ErrNewerFormat
 	// ErrInvalidRecord: the topic does not take such a record: one without a key in a
 	// compacted topic.
-	ErrInvalidRecord = family.New(family.Invalid, "invalid record")
+	ErrInvalidRecord = family.New(family.ErrInvalid, "invalid record")
 	// ErrOutOfOrderSequence: the batch of an idempotent producer does not follow its last one,
 	// and is none of its last five.
 	ErrOutOfOrderSequence = errors.New("out of order sequence number")
 	// ErrProducerFenced: a newer producer of the same id has taken over; this one must stop.
-	ErrProducerFenced = family.New(family.Fenced, "fenced by a newer producer of the same id")
+	ErrProducerFenced = family.New(family.ErrFenced, "fenced by a newer producer of the same id")
 	// ErrConflict: a transaction read keys that another one has written since.
-	ErrConflict = family.New(family.Unavailable, "conflicting transaction")
+	ErrConflict = family.New(family.ErrUnavailable, "conflicting transaction")
 	// ErrKeyNotFound: the application has no value under the key.
-	ErrKeyNotFound = family.New(family.Unknown, "key not found")
+	ErrKeyNotFound = family.New(family.ErrUnknown, "key not found")
 	// ErrInvalidKey: a key of the application is empty or too long.
-	ErrInvalidKey = family.New(family.Invalid, "invalid key")
+	ErrInvalidKey = family.New(family.ErrInvalid, "invalid key")
 	// ErrInvalidSnapshot: what should be restored is no snapshot of a broker, or it is damaged or
 	// not whole.
 	ErrInvalidSnapshot = store.ErrBadStream
 	// ErrUnsupportedCodec: the compression codec is not one of Kafka's five.
-	ErrUnsupportedCodec = family.New(family.Unsupported, "unsupported compression codec")
+	ErrUnsupportedCodec = family.New(family.ErrUnsupported, "unsupported compression codec")
 )
 
 // The errors of groups, wrapped with the group and the member they concern.
 var (
 	// ErrUnknownMember: the group has no member of that id; the member joins anew, without one.
-	ErrUnknownMember = family.New(family.Unknown, "unknown member")
+	ErrUnknownMember = family.New(family.ErrUnknown, "unknown member")
 	// ErrIllegalGeneration: the generation is not the group's current one; the member rejoins.
 	ErrIllegalGeneration = errors.New("illegal generation")
 	// ErrRebalanceInProgress: the group is between two generations; the member rejoins.
 	ErrRebalanceInProgress = errors.New("rebalance in progress")
 	// ErrFencedInstance: the instance id belongs to another, newer member; this one must stop.
-	ErrFencedInstance = family.New(family.Fenced, "fenced by a newer member of the same instance id")
+	ErrFencedInstance = family.New(family.ErrFenced, "fenced by a newer member of the same instance id")
 	// ErrMemberIDRequired: the member was given an id, and joins again with it.
 	ErrMemberIDRequired = errors.New("member id required")
 	// ErrInconsistentProtocol: the member's protocols are not what the others of the group speak.
 	ErrInconsistentProtocol = errors.New("inconsistent group protocol")
 	// ErrInvalidSessionTimeout: the session timeout is out of the range that the broker allows.
-	ErrInvalidSessionTimeout = family.New(family.Invalid, "invalid session timeout")
+	ErrInvalidSessionTimeout = family.New(family.ErrInvalid, "invalid session timeout")
 	// ErrGroupFull: the group has as many members as the broker allows.
 	ErrGroupFull = errors.New("group is full")
 	// ErrInvalidGroup: the name cannot be one of a group.
-	ErrInvalidGroup = family.New(family.Invalid, "invalid group name")
+	ErrInvalidGroup = family.New(family.ErrInvalid, "invalid group name")
 	// ErrUnknownGroup: there is no group of that name, or it was deleted.
-	ErrUnknownGroup = family.New(family.Unknown, "unknown group")
+	ErrUnknownGroup = family.New(family.ErrUnknown, "unknown group")
 	// ErrGroupNotEmpty: the group still has members, and what was asked needs that it has none.
 	ErrGroupNotEmpty = errors.New("group is not empty")
 	// ErrGroupSubscribed: consumers of the group subscribe to the topic, and go on from its offsets.
 	ErrGroupSubscribed = errors.New("group is subscribed to the topic")
 	// ErrMetadataTooLarge: the metadata of a committed offset is too long.
-	ErrMetadataTooLarge = family.New(family.TooLarge, "offset metadata too large")
+	ErrMetadataTooLarge = family.New(family.ErrTooLarge, "offset metadata too large")
 	// ErrNoOffset: the group has no committed offset for the partition, and the consumer was
 	// told not to begin elsewhere.
-	ErrNoOffset = family.New(family.Unknown, "no committed offset")
+	ErrNoOffset = family.New(family.ErrUnknown, "no committed offset")
 )

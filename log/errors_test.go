@@ -81,7 +81,7 @@ func TestFamilies(t *testing.T) {
 	for name, tt := range families {
 		wrapped := fmt.Errorf("orders/1: %w: 7", tt.err)
 		for _, head := range heads {
-			if got := errors.Is(wrapped, head); got != (head == tt.family) {
+			if got := errors.Is(wrapped, head); got != errors.Is(tt.family, head) {
 				t.Errorf("%s is of the family %v: %t", name, head, got)
 			}
 			if wrapped.Error() != "orders/1: "+tt.err.Error()+": 7" || !errors.Is(wrapped, tt.err) {

@@ -37,7 +37,7 @@ func TestCreateGetList(t *testing.T) {
 		}
 		want := Config{
 			Partitions: 3, Retention: DefaultRetention, RetentionBytes: Unlimited, MaxMessageBytes: DefaultMaxMessageBytes,
-			CleanupPolicy: Delete, DeleteRetention: DefaultDeleteRetention,
+			CleanupPolicy: Delete, DeleteRetention: DefaultDeleteRetention, Replicas: 1,
 			TimestampBeforeMax: Unlimited, TimestampAfterMax: DefaultTimestampAfter,
 		}
 		if got := created.Config(); got != want {
@@ -160,7 +160,7 @@ func TestChange(t *testing.T) {
 		h.reopen()
 		want := Config{
 			Partitions: 1, Retention: DefaultRetention, RetentionBytes: Unlimited, MaxMessageBytes: 200,
-			CleanupPolicy: Delete, DeleteRetention: DefaultDeleteRetention,
+			CleanupPolicy: Delete, DeleteRetention: DefaultDeleteRetention, Replicas: 1,
 			TimestampBeforeMax: Unlimited, TimestampAfterMax: DefaultTimestampAfter,
 		}
 		if got := h.get("orders").Config(); got != want {

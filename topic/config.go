@@ -31,13 +31,16 @@ const (
 const Unlimited = -1
 
 // Config is what can be set for a topic. The zero value is Kafka's defaults with one
-// partition. Kafka's config names, which SetConfig and Configs use, stand beside the fields. As JSON it
-// has these names too, with times in ms, and leaves out the fields that are zero:
+// partition. Kafka's config names stand beside the fields; SetConfig and SetConfigs take them, and Kafka's
+// other ones too. As JSON it has these names, with times in ms, and leaves out the fields that are zero:
 //
 //	{"partitions":3,"configs":{"cleanup.policy":"compact","retention.ms":"3600000"}}
 type Config struct {
 	// Partitions is their number, 1 to 10,000; 0 means 1.
 	Partitions int
+	// Replicas is how many brokers of a cluster keep each partition. A broker in this process has no
+	// others: it takes any number, and tells 1.
+	Replicas int
 	// Retention is how long records stay, by their timestamps, in whole milliseconds (the
 	// rest is dropped); 0 means 168 h, Unlimited for ever (retention.ms).
 	Retention time.Duration
@@ -74,6 +77,7 @@ type Config struct {
 
 // withDefaults fills in what was left out.
 func (c Config) withDefaults() Config {
+	c.Replicas = 1
 	if c.Retention >= time.Millisecond {
 		c.Retention = c.Retention.Truncate(time.Millisecond)
 	}
@@ -94,6 +98,7 @@ func (c Config) withDefaults() Config {
 func Merge(c, defaults Config) Config {
 	return Config{
 		Partitions:       cmp.Or(c.Partitions, defaults.Partitions),
+		Replicas:         cmp.Or(c.Replicas, defaults.Replicas),
 		Retention:        cmp.Or(c.Retention, defaults.Retention),
 		RetentionBytes:   cmp.Or(c.RetentionBytes, defaults.RetentionBytes),
 		MaxMessageBytes:  cmp.Or(c.MaxMessageBytes, defaults.MaxMessageBytes),
@@ -120,6 +125,7 @@ func Refill(c, defaults Config) Config {
 
 // Validate reports every field that is out of its range, in one error.
 func (c Config) Validate() error {
+	replicas := c.Replicas
 	c = c.withDefaults()
 	var errs []error
 	wrong := func(field string, value any, want string) {
@@ -127,6 +133,9 @@ func (c Config) Validate() error {
 	}
 	if c.Partitions < 1 || c.Partitions > MaxPartitions {
 		errs = append(errs, fmt.Errorf("%w: Partitions is %d, want 1 to %d", log.ErrInvalidPartitions, c.Partitions, MaxPartitions))
+	}
+	if replicas < 0 {
+		wrong("Replicas", replicas, "0 or more")
 	}
 	if c.Retention < Unlimited || c.Retention > 0 && c.Retention < time.Millisecond {
 		wrong("Retention", c.Retention, "at least 1 ms, or Unlimited")
@@ -353,6 +362,20 @@ func (c *Config) SetConfig(name, value string) error {
 	if err := settings[i].set(c, value); err != nil {
 		return fmt.Errorf("%w: %s=%q: %w", log.ErrInvalidConfig, name, value, err)
 	}
+	return nil
+}
+
+// SetConfigs is SetConfig for several. The error names all that are wrong, and then none is set.
+func (c *Config) SetConfigs(configs map[string]string) error {
+	changed := *c
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(configs)) {
+		errs = append(errs, changed.SetConfig(name, configs[name]))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	*c = changed
 	return nil
 }
 

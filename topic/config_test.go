@@ -140,6 +140,32 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 	}
 }
 
+func TestSetConfigs(t *testing.T) {
+	var c Config
+	if err := c.SetConfigs(map[string]string{"retention.ms": "5", "segment.ms": "7", "cleanup.policy": "compact"}); err != nil ||
+		c.Retention != 5*time.Millisecond || c.CleanupPolicy != Compact || c.Configs()["segment.ms"] != "7" {
+		t.Errorf("got %+v, error %v", c, err)
+	}
+	before := c
+	err := c.SetConfigs(map[string]string{"retention.ms": "x", "nonsense": "1", "flush.ms": "5"})
+	if !errors.Is(err, log.ErrInvalidConfig) || !strings.Contains(err.Error(), "retention.ms") || !strings.Contains(err.Error(), "nonsense") || c != before {
+		t.Errorf("got %+v, error %v", c, err)
+	}
+}
+
+// A cluster of one has one replica, whatever a program that has larger ones asks for.
+func TestReplicas(t *testing.T) {
+	if err := (Config{Replicas: -1}).Validate(); !errors.Is(err, log.ErrInvalidConfig) {
+		t.Errorf("error %v", err)
+	}
+	for _, n := range []int{0, 1, 3} {
+		c := Merge(Config{}, Config{Replicas: n})
+		if err := c.Validate(); err != nil || c.Replicas != n || c.withDefaults().Replicas != 1 {
+			t.Errorf("%d replicas: %+v, error %v", n, c, err)
+		}
+	}
+}
+
 func TestMerge(t *testing.T) {
 	defaults := Config{Partitions: 3, Retention: time.Hour, RetentionBytes: 9, MaxMessageBytes: 1000, LogAppendTime: true}
 	if got := Merge(Config{}, defaults); got != defaults {

@@ -3,10 +3,7 @@ package topic
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/samsa-go/samsa/log"
 )
@@ -14,6 +11,7 @@ import (
 // configJSON is a Config as JSON.
 type configJSON struct {
 	Partitions int               `json:"partitions,omitempty"`
+	Replicas   int               `json:"replicas,omitempty"`
 	Configs    map[string]string `json:"configs,omitempty"`
 }
 
@@ -25,7 +23,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 			set[s.name] = v
 		}
 	}
-	return json.Marshal(configJSON{c.Partitions, set})
+	return json.Marshal(configJSON{c.Partitions, c.Replicas, set})
 }
 
 // UnmarshalJSON takes what MarshalJSON returns. ErrInvalidConfig names everything that is wrong.
@@ -36,12 +34,8 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 	if err := d.Decode(&j); err != nil {
 		return fmt.Errorf("%w: %w", log.ErrInvalidConfig, err)
 	}
-	read := Config{Partitions: j.Partitions}
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(j.Configs)) {
-		errs = append(errs, read.SetConfig(name, j.Configs[name]))
-	}
-	if err := errors.Join(errs...); err != nil {
+	read := Config{Partitions: j.Partitions, Replicas: j.Replicas}
+	if err := read.SetConfigs(j.Configs); err != nil {
 		return err
 	}
 	*c = read

@@ -10,7 +10,7 @@ import (
 )
 
 func TestConfigAsJSON(t *testing.T) {
-	inert := Config{}
+	inert := Config{Replicas: 3}
 	if err := inert.SetConfig("segment.bytes", "1048576"); err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestConfigAsJSON(t *testing.T) {
 			TimestampAfterMax: 1, TimestampBeforeMax: Unlimited, RetentionBytes: Unlimited, Retention: Unlimited},
 		`{"configs":{"compression.type":"uncompressed","delete.retention.ms":"1","max.message.bytes":"5000","message.timestamp.type":"LogAppendTime","min.compaction.lag.ms":"60000"}}`: {
 			Compression: log.CompressionNone, DeleteRetention: time.Millisecond, MaxMessageBytes: 5000, LogAppendTime: true, MinCompactionLag: time.Minute},
-		`{"configs":{"segment.bytes":"1048576"}}`: inert,
+		`{"replicas":3,"configs":{"segment.bytes":"1048576"}}`: inert,
 	} {
 		got, err := json.Marshal(c)
 		if err != nil || string(got) != want {

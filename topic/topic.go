@@ -138,10 +138,8 @@ func decode(name string, value []byte) (*Topic, Config, error) {
 	copy(t.id[:], id)
 	c := Config{Partitions: s.Partitions}.withDefaults()
 	delete(s.Configs, retiredConfig)
-	for name, v := range s.Configs {
-		if err := c.SetConfig(name, v); err != nil {
-			return bad("%s", err.Error())
-		}
+	if err := c.SetConfigs(s.Configs); err != nil {
+		return bad("%s", err.Error())
 	}
 	if err := c.Validate(); err != nil {
 		return bad("%s", err.Error())

@@ -37,7 +37,7 @@ func TestTopicsLifeCycle(t *testing.T) {
 		}
 		want := samsa.TopicConfig{
 			Partitions: 3, Retention: 168 * time.Hour, RetentionBytes: samsa.Unlimited, MaxMessageBytes: 1 << 20,
-			CleanupPolicy: samsa.CleanupDelete, DeleteRetention: 24 * time.Hour,
+			CleanupPolicy: samsa.CleanupDelete, DeleteRetention: 24 * time.Hour, Replicas: 1,
 			TimestampBeforeMax: samsa.Unlimited, TimestampAfterMax: time.Hour,
 		}
 		if info.Config != want || len(info.Partitions) != 3 {
@@ -117,7 +117,7 @@ func TestAlterAtRunTime(t *testing.T) {
 	}
 	want := samsa.TopicConfig{
 		Partitions: 1, Retention: time.Hour, RetentionBytes: samsa.Unlimited, MaxMessageBytes: 1000, LogAppendTime: true,
-		CleanupPolicy: samsa.CleanupDelete, DeleteRetention: 24 * time.Hour,
+		CleanupPolicy: samsa.CleanupDelete, DeleteRetention: 24 * time.Hour, Replicas: 1,
 		TimestampBeforeMax: samsa.Unlimited, TimestampAfterMax: time.Hour,
 	}
 	for range 2 {
@@ -188,7 +188,7 @@ func TestAlterToZero(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := defaults
-	want.Partitions, want.LogAppendTime, want.MinCompactionLag = 3, false, 0
+	want.Partitions, want.Replicas, want.LogAppendTime, want.MinCompactionLag = 3, 1, false, 0
 	if info, err := k.Topics().Describe(k.ctx, "orders"); err != nil || info.Config != want {
 		t.Errorf("got  %+v, %v\nwant %+v", info.Config, err, want)
 	}

@@ -6,13 +6,13 @@ import "errors"
 
 // The families. What each means is said in package log.
 var (
-	Invalid        = errors.New("invalid")
-	Unknown        = errors.New("unknown")
-	Fenced         = errors.New("fenced")
-	TooLarge       = errors.New("too large")
-	Unavailable    = errors.New("unavailable for the moment")
-	Unsupported    = errors.New("unsupported")
-	OutcomeUnknown = errors.New("outcome unknown")
+	ErrInvalid        = errors.New("invalid")
+	ErrUnknown        = errors.New("unknown")
+	ErrFenced         = errors.New("fenced")
+	ErrTooLarge       = errors.New("too large")
+	ErrUnavailable    = errors.New("unavailable for the moment")
+	ErrUnsupported    = errors.New("unsupported")
+	ErrOutcomeUnknown = errors.New("outcome unknown")
 )
 
 // Of returns err as an error of a family: errors.Is finds both. The message is that of err.

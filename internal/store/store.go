@@ -31,21 +31,21 @@ var (
 	// ErrIO: the operating system failed in a way that has no other name here.
 	ErrIO = errors.New("storage error")
 	// ErrTooLarge: a batch exceeds Limits. Nothing of it was written.
-	ErrTooLarge = family.New(family.TooLarge, "transaction too large")
+	ErrTooLarge = family.New(family.ErrTooLarge, "transaction too large")
 	// ErrDiskFull: the file system has less room than the store keeps in reserve.
-	ErrDiskFull = family.New(family.Unavailable, "disk full")
+	ErrDiskFull = family.New(family.ErrUnavailable, "disk full")
 	// ErrLocked: the directory is open elsewhere, in this process or another.
-	ErrLocked = family.New(family.Unavailable, "directory is in use")
+	ErrLocked = family.New(family.ErrUnavailable, "directory is in use")
 	// ErrNotDirectory: the path is a file, or a directory that holds something else.
-	ErrNotDirectory = family.New(family.Invalid, "not a samsa data directory")
+	ErrNotDirectory = family.New(family.ErrInvalid, "not a samsa data directory")
 	// ErrReadOnly: the directory cannot be written.
 	ErrReadOnly = errors.New("directory is read-only")
 	// ErrOldFormat: the directory was written by a release whose format is not read any more.
-	ErrOldFormat = family.New(family.Unsupported, "data directory has an old format: take a snapshot with the release that wrote it, and restore it with this one")
+	ErrOldFormat = family.New(family.ErrUnsupported, "data directory has an old format: take a snapshot with the release that wrote it, and restore it with this one")
 	// ErrNewerFormat: the directory was written by a newer version of this library.
-	ErrNewerFormat = family.New(family.Unsupported, "data directory has a newer format")
+	ErrNewerFormat = family.New(family.ErrUnsupported, "data directory has a newer format")
 	// ErrBadStream: what was read as a stream is none, or it is damaged or not whole.
-	ErrBadStream = family.New(family.Invalid, "invalid snapshot")
+	ErrBadStream = family.New(family.ErrInvalid, "invalid snapshot")
 )
 
 // ErrIndex is the ErrCorrupt of an index that is missing or damaged: what it leads to may well be whole.

@@ -329,7 +329,7 @@ func unsure(err error) error {
 	if err == nil {
 		return nil
 	}
-	return family.Of(family.OutcomeUnknown, err)
+	return family.Of(family.ErrOutcomeUnknown, err)
 }
 
 // fail stops all writing because of err, and returns why it was stopped.
