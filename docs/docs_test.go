@@ -109,12 +109,18 @@ var (
 	link    = regexp.MustCompile(`\]\(([^)\s]*)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	noise   = regexp.MustCompile(`[^a-z0-9 _-]`)
+	goFile  = regexp.MustCompile("`([\\w.-]+/[\\w./-]+\\.go)`")
 )
 
-// What a page links to is there, headings included.
+// What a page links to is there, headings included, and so are files of Go that it names with their directories.
 func TestLinksLead(t *testing.T) {
 	texts := pages(t)
 	for page, text := range texts {
+		for _, f := range goFile.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join("..", f[1])); err != nil {
+				t.Errorf("%s names %s, which is not there", page, f[1])
+			}
+		}
 		for _, l := range link.FindAllStringSubmatch(text, -1) {
 			if strings.Contains(l[1], "://") {
 				continue
