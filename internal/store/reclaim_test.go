@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"github.com/samsa-go/samsa/internal/vfs/vfstest"
 )
 
 func offsetKey(i int) []byte {
@@ -140,4 +142,36 @@ func TestReclaimOfOverwrittenValues(t *testing.T) {
 	if v, err := s.Get([]byte("key0")); err != nil || string(v[:6]) != "001099" {
 		t.Errorf("value %.6q, %v", v, err)
 	}
+}
+
+// A value as large as there can be is copied alone: with others it would be more than a frame may have, and who reads the
+// file later would take that for damage.
+func TestReclaimOfTheLargest(t *testing.T) {
+	disk := vfstest.NewDisk(0)
+	s, err := openDisk(disk, ".", Options{fileSize: 40 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := map[string]int{"garbage": 6 << 20, "small": 900 << 10, "largest": limitBytes - 7, "next file": 5 << 20}
+	for _, key := range []string{"garbage", "small", "largest", "next file"} {
+		set(t, s, key, string(make([]byte, sizes[key])))
+	}
+	remove(t, s, "garbage")
+	delete(sizes, "garbage")
+	if err := s.Reclaim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.version.files); n != 1 {
+		t.Fatalf("%d value files", n)
+	}
+	closeStore(t, s)
+	if s, err = openDisk(disk, ".", Options{Rebuild: true}); err != nil {
+		t.Fatal(err)
+	}
+	for key, size := range sizes {
+		if v, err := s.Get([]byte(key)); len(v) != size || err != nil {
+			t.Errorf("%s: %d bytes, want %d, %v", key, len(v), size, err)
+		}
+	}
+	closeStore(t, s)
 }

@@ -316,11 +316,14 @@ func (c *collection) look(u *item) error {
 	if counts, err := c.counts(u); !counts || err != nil {
 		return err
 	}
-	c.chunk = append(c.chunk, u.clone())
-	c.bytes += len(u.key) + len(u.value)
-	if c.bytes >= chunkBytes || len(c.chunk) >= chunkEntries {
-		return c.flush()
+	n := len(u.key) + len(u.value)
+	if c.bytes+n > chunkBytes || len(c.chunk) == chunkEntries { // more than a chunk goes alone: a commit may not hold more with it
+		if err := c.flush(); err != nil {
+			return err
+		}
 	}
+	c.chunk = append(c.chunk, u.clone())
+	c.bytes += n
 	return nil
 }
 
