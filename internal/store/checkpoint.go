@@ -241,7 +241,7 @@ func (s *diskStore) writeTables(c cursor, most int64, spares bool, keep func(*it
 		if err == nil {
 			created = append(created, number)
 		}
-		return number, f, full(err)
+		return number, f, err
 	}, int(min(s.space.tableSize, max(leastTable, most))))
 	defer w.abort()
 	for c.seek(nil, false); err == nil && c.item() != nil; c.next() {
@@ -262,7 +262,7 @@ func (s *diskStore) writeTables(c cursor, most int64, spares bool, keep func(*it
 	for _, n := range created {
 		err = Join(err, s.space.removeTable(n))
 	}
-	return nil, err
+	return nil, full(err)
 }
 
 // install has the tables count, and the files no more of which nothing is alive.
@@ -378,7 +378,7 @@ func (s *diskStore) record(m *manifest) error {
 	m.nextTable, m.nextFile = s.space.numbers()
 	m.durable = s.files.durable()
 	if err := s.manifests.write(m); err != nil {
-		return full(err)
+		return err
 	}
 	s.manifest = m
 	return nil

@@ -382,10 +382,13 @@ func (s *diskStore) mark(always bool) error {
 		return nil
 	}
 	s.frame.begin()
-	if _, _, err := s.append(); err != nil {
+	_, _, err := s.append()
+	switch {
+	case err == nil:
+		s.marked = s.commit
+	case !errors.Is(err, ErrDiskFull):
 		return err
 	}
-	s.marked = s.commit
 	return nil
 }
 

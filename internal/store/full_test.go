@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/samsa-go/samsa/internal/vfs"
 	"github.com/samsa-go/samsa/internal/vfs/vfstest"
 )
 
@@ -258,6 +259,63 @@ func TestOpenOnFullDisk(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Where a write takes new space, as with copy on write, it may find none although its file was allocated. Then it fails,
+// or the store does, and nothing that was acknowledged is lost.
+func TestWritesFindNoSpace(t *testing.T) {
+	t.Parallel()
+	for seed := range fullSeeds() / 2 {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			c := newCrowd(t, uint64(seed))
+			c.disk = vfstest.NewDisk(0)
+			for range 8 {
+				c.open()
+				from := c.disk.Calls() + c.r.IntN(300)
+				to := from + 1 + c.r.IntN(50)
+				c.disk.Before(func(call vfstest.Call) error {
+					if call.Op == "write" && from <= call.N && call.N < to {
+						return fmt.Errorf("%s: %w", call, vfs.ErrNoSpace)
+					}
+					return nil
+				})
+				for c.tryMore() {
+				}
+				kill := c.disk.Clone()
+				if err := c.store.Close(); err != nil && !errors.Is(err, ErrFailed) {
+					t.Fatal(err)
+				}
+				if c.disk.Before(nil); c.r.IntN(2) == 0 {
+					c.disk = kill
+				}
+			}
+		})
+	}
+}
+
+// tryMore uses the store, and returns false when it has failed, or now and then.
+func (c *crowd) tryMore() bool {
+	c.t.Helper()
+	var b Batch
+	for range 1 + c.r.IntN(4) {
+		b.Set(c.key(), bytes.Repeat([]byte{byte(c.r.IntN(256))}, 1+c.r.IntN([]int{10, 1500, 6000}[c.r.IntN(3)])))
+	}
+	err := c.store.Room(b.Bytes(), false)
+	if err == nil {
+		if err = c.store.Commit(&b); err == nil {
+			c.note(&b)
+		}
+	}
+	if err == nil && c.r.IntN(10) == 0 {
+		err = c.store.Sync()
+	}
+	if err == nil && c.r.IntN(20) == 0 {
+		err = c.store.Reclaim(context.Background())
+	}
+	if err != nil && !errors.Is(err, ErrDiskFull) && !errors.Is(err, ErrFailed) {
+		c.t.Fatal(err)
+	}
+	return !errors.Is(err, ErrFailed) && c.r.IntN(100) > 0
 }
 
 // A directory that cannot be made for want of space is made by the next open.

@@ -95,10 +95,10 @@ func (l *valueLog) append(f *frame, commit, ms uint64) (*logFile, int64, error) 
 		if file, err = l.space.takeFile(size); err != nil {
 			return nil, 0, err
 		}
-		l.chain = file.seed
 		if err := l.open(file, commit); err != nil {
 			return nil, 0, err
 		}
+		l.chain = file.seed // not before: without space for the header the log goes on where it was
 	}
 	at, err := l.add(file, f, commit, ms)
 	if err != nil {
@@ -122,13 +122,13 @@ func (l *valueLog) soil(file *logFile) {
 	}
 }
 
-// open writes the header of a file, which is the newest from then on.
+// open writes the header of a file, which is the newest from then on. After an error the file is removed.
 func (l *valueLog) open(file *logFile, first uint64) error {
 	file.rank, file.first = l.rank, first
 	l.rank++
 	header := fileHeader{rank: file.rank, first: first, seed: file.seed}
 	if err := file.file.WriteAt(0, header.append(nil)); err != nil {
-		return Join(err, file.file.Close())
+		return Join(err, l.space.discard(file))
 	}
 	l.begun(file)
 	l.mu.Lock()
