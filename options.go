@@ -34,8 +34,8 @@ type Options struct {
 	// say that it is not whole: a file of the directory index is missing or damaged, or both
 	// MANIFEST.0 and MANIFEST.1 are. All that is stored is there as it was, then. Open reads all value files for it,
 	// once, and the beginning of each batch again. What is damaged of the value files themselves it cannot
-	// mend: it fails with ErrCorruptValue and leaves them as they are. When it is interrupted, or
-	// the disk is full, the next Open needs it again.
+	// mend: it fails with ErrCorruptValue and leaves them and the index as they are, as it does when it is
+	// interrupted or the disk is full.
 	RebuildIndex bool
 	// RetentionInterval is how often the broker looks for records that may go; 0 means
 	// 5 min. Partitions with a limit in bytes are looked at besides while they are written.

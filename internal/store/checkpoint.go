@@ -35,8 +35,8 @@ func (s *diskStore) tablePath(number uint64) string {
 	return path.Join(indexName, tableFileName(number))
 }
 
-// openRuns opens the runs that the manifest names, and removes tables that it does not name.
-func (s *diskStore) openRuns() error {
+// openRuns opens the runs that the manifest names, and removes tables that neither it names nor old, if there is one.
+func (s *diskStore) openRuns(old *manifest) error {
 	infos, err := s.fs.List(indexName)
 	if err != nil {
 		return err
@@ -62,6 +62,11 @@ func (s *diskStore) openRuns() error {
 			delete(found, tableFileName(t.number))
 		}
 	}
+	if old != nil {
+		for _, t := range slices.Concat(old.runs...) {
+			delete(found, tableFileName(t.number))
+		}
+	}
 	for name := range found {
 		if err := s.renew(); err != nil {
 			return err
@@ -70,18 +75,17 @@ func (s *diskStore) openRuns() error {
 			return err
 		}
 	}
-	old := s.change(func(v *version) { v.runs, v.waste = runs, s.manifest.waste })
-	return s.release(old)
+	return s.release(s.change(func(v *version) { v.runs, v.waste = runs, s.manifest.waste }))
 }
 
-// renew writes the manifest once more, which comes before the open removes what it does not name: an
+// renew writes the manifest that was found once more, which comes before the open removes what it does not name: an
 // older one in the other slot may name it.
 func (s *diskStore) renew() error {
-	if s.renewed {
+	if s.stale == nil {
 		return nil
 	}
-	s.renewed = true
-	m := *s.manifest
+	m := *s.stale
+	s.stale = nil
 	return s.manifests.write(&m)
 }
 

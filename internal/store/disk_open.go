@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 
@@ -21,29 +22,29 @@ func (s *diskStore) open() error {
 		return err
 	}
 	known, err := s.manifests.read()
-	whole := known
+	if known == nil {
+		known = &manifest{nextTable: 1, nextFile: 1}
+	}
+	var whole *manifest
 	switch {
 	case s.opts.Rebuild && (err == nil || errors.Is(err, ErrCorrupt)):
-		if s.renewed = true; known == nil {
-			whole = &manifest{nextTable: 1, nextFile: 1}
-		}
+		whole = known
 		known = &manifest{nextTable: whole.nextTable, nextFile: whole.nextFile, boot: whole.boot}
 	case err != nil:
 		return err
 	default:
-		whole = nil
 		if err := s.manifests.create(); err != nil {
 			return full(err)
 		}
-		if known == nil {
-			known = &manifest{nextTable: 1, nextFile: 1}
-		}
+	}
+	if err == nil { // else there is none to fall back to
+		s.stale = cmp.Or(whole, known)
 	}
 	if flaw := s.manifests.flaw; flaw != nil && err == nil {
 		s.log.Warn("a manifest is not whole, the other one serves", zap.String("directory", s.dir), zap.Error(flaw))
 	}
 	s.manifest = known
-	if err := s.openRuns(); err != nil {
+	if err := s.openRuns(whole); err != nil {
 		return err
 	}
 	r := &replay{fs: s.fs, dir: s.files.dir, boot: s.opts.boot, known: known, whole: whole, blind: err != nil, renew: s.renew, begin: s.begin, apply: s.apply}
@@ -64,7 +65,7 @@ func (s *diskStore) open() error {
 		return err
 	}
 	if s.opts.Rebuild {
-		if err := s.finishRebuild(); err != nil {
+		if err := s.finishRebuild(whole); err != nil {
 			return err
 		}
 	}

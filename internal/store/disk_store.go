@@ -51,7 +51,7 @@ type diskStore struct {
 
 	manifesting sync.Mutex // held by who changes the manifest; guards what follows
 	manifest    *manifest  // the last that was written
-	renewed     bool       // see renew
+	stale       *manifest  // what renew writes
 
 	mu      sync.RWMutex // guards what follows
 	tree    *itemTree    // newer than version

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"errors"
+	"io/fs"
 	"slices"
 
 	"go.uber.org/zap"
@@ -32,8 +34,8 @@ func (s *diskStore) spill() error {
 	return s.release(old)
 }
 
-// finishRebuild has the index count that was made anew, and says so.
-func (s *diskStore) finishRebuild() error {
+// finishRebuild has the index count that was made anew, and says so. Then the tables of the old one go.
+func (s *diskStore) finishRebuild(old *manifest) error {
 	var b Batch
 	b.Set(RebuiltKey(), []byte{1})
 	if _, err := s.writeFrame(&b); err != nil {
@@ -41,6 +43,11 @@ func (s *diskStore) finishRebuild() error {
 	}
 	if err := s.checkpoint(); err != nil {
 		return err
+	}
+	for _, t := range slices.Concat(old.runs...) {
+		if err := s.fs.Remove(s.tablePath(t.number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	s.log.Info("the index was made anew from the value files", zap.String("directory", s.dir), zap.Uint64("last commit", s.commit))
 	return nil

@@ -80,6 +80,71 @@ func TestRebuildSurvives(t *testing.T) {
 	}
 }
 
+// The process is killed when a manifest is written and not yet durable, and the power takes it back in the middle of
+// the rebuild that comes after: what the one before it names must be there still.
+func TestRebuildOverUnsyncedManifest(t *testing.T) {
+	for seed := range uint64(16) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			l := newLife(t, seed)
+			l.open()
+			for range 60 {
+				l.act()
+			}
+			quiet(l.store)
+			var left *vfstest.Disk
+			l.disk.Before(func(c vfstest.Call) error {
+				if left == nil && c.Op == "sync" && strings.HasPrefix(c.Name, "MANIFEST") {
+					left = l.disk.Clone()
+				}
+				return nil
+			})
+			l.commit()
+			if err := l.store.checkpoint(); err != nil {
+				t.Fatal(err)
+			}
+			l.disk.Before(nil)
+			l.synced = l.done
+			if err := l.store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for at := 1 + int(seed)%rebuildCuts(); l.cutRebuild(left, at); at += rebuildCuts() {
+			}
+		})
+	}
+}
+
+// Where the value files are damaged the index cannot be made anew. The one that is there stays.
+func TestRebuildThatFailsLeavesTheIndex(t *testing.T) {
+	disk := vfstest.NewDisk(0)
+	opts := Options{fileSize: 5000}
+	s, err := openDisk(disk, ".", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		set(t, s, fmt.Sprintf("key %02d", i), strings.Repeat("x", 3000))
+	}
+	if err := errors.Join(s.checkpoint(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := disk.Open(s.files.path(1))
+	if err := errors.Join(err, f.WriteAt(1500, []byte("spoilt"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDisk(disk, ".", Options{Rebuild: true}); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("rebuilt, with error %v", err)
+	}
+	if s, err = openDisk(disk, ".", opts); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		if _, err := s.Get(fmt.Appendf(nil, "key %02d", i)); i > 0 && err != nil || i == 0 && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("key %d: %v", i, err)
+		}
+	}
+	closeStore(t, s)
+}
+
 // cutRebuild rebuilds the index of a copy of left, which dies at one of the calls, and looks at what is there then. It
 // returns false when there were not so many.
 func (l *life) cutRebuild(left *vfstest.Disk, at int) bool {
