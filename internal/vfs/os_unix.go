@@ -64,14 +64,17 @@ func (o *OS) kept(dir string) (osFile, error) {
 	return d, nil
 }
 
-// mapFile maps where addresses are plenty.
+// mapFile maps where addresses are plenty, and the file system can: not each that is remote does.
 func mapFile(f *os.File, size int) ([]byte, func() error, error) {
 	if strconv.IntSize < 64 {
 		return readMap(f, size)
 	}
 	b, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		return nil, nil, &fs.PathError{Op: "mmap", Path: f.Name(), Err: err}
+	switch {
+	case err == nil:
+		return b, func() error { return unix.Munmap(b) }, nil
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.EINVAL):
+		return readMap(f, size)
 	}
-	return b, func() error { return unix.Munmap(b) }, nil
+	return nil, nil, &fs.PathError{Op: "mmap", Path: f.Name(), Err: err}
 }
