@@ -18,6 +18,7 @@ import (
 	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/transact"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition/producers"
@@ -28,22 +29,22 @@ import (
 // Broker owns a data directory, or a store in memory: its topics and their records. All
 // its methods may be called by anybody at any time.
 type Broker struct {
-	dir       string
-	clusterID string
-	given     Options // to Open
-	opts      Options // every field filled in
-	logger    *zap.Logger
-	st        store.Store
-	committer *writer.Committer
-	catalogue *topic.Catalogue
-	groups    *group.Coordinator
-	producers *producers.Registry
-	batcher   *batcher.Batcher
-	consumers consumer.Broker // what they see of it
-	admin     admin.Groups
-	compactor *sweep.Compactor
-	conflicts conflicts
-	resets    consumer.ResetStats
+	dir        string
+	clusterID  string
+	given      Options // to Open
+	opts       Options // every field filled in
+	logger     *zap.Logger
+	st         store.Store
+	committer  *writer.Committer
+	catalogue  *topic.Catalogue
+	groups     *group.Coordinator
+	producers  *producers.Registry
+	batcher    *batcher.Batcher
+	consumers  consumer.Broker // what they see of it
+	admin      admin.Groups
+	compactor  *sweep.Compactor
+	transactor *transact.Transactor
+	resets     consumer.ResetStats
 
 	clients callback.Clients // producers, consumers and servers
 	closer  sync.WaitGroup
@@ -146,7 +147,10 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	b.batcher = batcher.New(batcher.Broker{
 		Committer: committer, Catalogue: catalogue, Producers: registry, Clients: &b.clients, Logger: b.logger, Topic: b.topic,
 	}, batcher.Options(opts.Produce))
-	b.conflicts.init()
+	b.transactor = transact.New(transact.Broker{
+		Store: st, Catalogue: catalogue, Groups: groups, Batcher: b.batcher, Acks: opts.Produce.Acks,
+		MaxRetries: opts.MaxUpdateRetries, AutoCreateTopics: opts.AutoCreateTopics, TopicDefaults: opts.TopicDefaults,
+	})
 	b.compactor = sweep.Start(sweep.Targets{
 		Topics: catalogue, Groups: groups, Producers: registry, Store: st, Committer: committer,
 	}, opts.RetentionInterval, opts.Logger)

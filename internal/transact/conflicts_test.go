@@ -1,4 +1,4 @@
-package samsa
+package transact
 
 import (
 	"errors"
@@ -6,7 +6,41 @@ import (
 	"runtime"
 	"testing"
 	"weak"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/topic"
 )
+
+// inMemory returns a transactor over a store in memory, which is closed with the test.
+func inMemory(t *testing.T) *Transactor {
+	t.Helper()
+	st := store.OpenMemory()
+	committer := writer.NewCommitter(st, zap.NewNop())
+	catalogue, _, err := topic.Open(st, committer, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := group.Open(st, committer, catalogue, group.Options{Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		groups.Close()
+		catalogue.Close(log.ErrClosed)
+		committer.Close()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b := batcher.New(batcher.Broker{Committer: committer, Catalogue: catalogue, Logger: zap.NewNop()}, batcher.Options{})
+	return New(Broker{Store: st, Catalogue: catalogue, Groups: groups, Batcher: b})
+}
 
 // behind returns how many transactions have come since l.
 func (l *link) behind() (n int) {
@@ -55,7 +89,7 @@ func TestConflictsWithWhatCameSinceOnly(t *testing.T) {
 	for _, key := range []string{"mine", "ours/1"} {
 		at := c.begin()
 		write(key)
-		if _, err := c.place(at, &read, nil); !errors.Is(err, ErrConflict) {
+		if _, err := c.place(at, &read, nil); !errors.Is(err, log.ErrConflict) {
 			t.Errorf("%s was written meanwhile: %v", key, err)
 		}
 	}
@@ -63,16 +97,16 @@ func TestConflictsWithWhatCameSinceOnly(t *testing.T) {
 
 // What transactions have written is remembered for those that are open, and no longer.
 func TestConflictsAreForgotten(t *testing.T) {
-	k := inMemory(t)
+	tr := inMemory(t)
 	set := func(key string) weak.Pointer[link] {
-		if err := k.Update(k.ctx, func(tx *Tx) error { return tx.Set([]byte(key), nil) }); err != nil {
+		if err := tr.Update(t.Context(), func(tx *Tx) error { return tx.Set([]byte(key), nil) }); err != nil {
 			t.Fatal(err)
 		}
-		return weak.Make(k.conflicts.begin())
+		return weak.Make(tr.conflicts.begin())
 	}
 	before := set("before")
 	var during weak.Pointer[link]
-	err := k.Update(k.ctx, func(tx *Tx) error {
+	err := tr.Update(t.Context(), func(tx *Tx) error {
 		_, err := tx.Get([]byte("before"))
 		set("start")
 		during = set("during")

@@ -1,9 +1,11 @@
-package samsa
+package transact
 
 import (
 	"bytes"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/samsa-go/samsa/log"
 )
 
 // conflicts finds transactions that read what others have written meanwhile (backward
@@ -41,7 +43,7 @@ func (l *link) check(read *readSet) (checked *link, err error) {
 		l = next
 		for _, key := range l.keys {
 			if read.has(key) {
-				return nil, fmt.Errorf("%w: key %q was written meanwhile", ErrConflict, key)
+				return nil, fmt.Errorf("%w: key %q was written meanwhile", log.ErrConflict, key)
 			}
 		}
 	}

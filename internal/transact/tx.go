@@ -1,0 +1,406 @@
+// Package transact is the transactions of a broker: what they read and write of the application's
+// keys, which of them conflict, and how one is committed with its records and offsets. Users import
+// the module root.
+package transact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// Tx is a transaction: see samsa.Tx. It is valid during the function it was given to, for one
+// goroutine.
+type Tx struct {
+	View
+	conflicts *conflicts
+	ctx       context.Context // of Update
+	read      readSet
+	writes    map[string][]byte       // nil for a deletion
+	bytes     int                     // of writes
+	call      *batcher.Call           // the records
+	drafts    map[string]*topic.Topic // that are created with the transaction
+	commits   map[Member]map[log.TopicPartition]group.Offset
+	err       error // the first
+}
+
+// Member is a member of a group whose offsets are committed with a transaction: a consumer. It is a pointer.
+type Member interface {
+	// Group returns the name of the group.
+	Group() string
+	// Request returns the commit of offsets, which belong to it then, in the name of the member as it is now.
+	Request(offsets map[log.TopicPartition]group.Offset) (group.CommitRequest, error)
+	// Saved notes that a Request was committed.
+	Saved(req group.CommitRequest)
+	// Refused reports whether a Request that the group has refused with err may be taken when it is made
+	// anew: at once, or once after is closed.
+	Refused(req group.CommitRequest, err error) (again bool, after <-chan struct{})
+}
+
+// Broker is what transactions have of the broker that they belong to.
+type Broker struct {
+	Store     store.Store
+	Catalogue *topic.Catalogue
+	Groups    *group.Coordinator
+	Batcher   *batcher.Batcher
+
+	Acks             log.Acks     // of all transactions: AckStored or AckSynced
+	MaxRetries       int          // of a transaction that conflicts
+	AutoCreateTopics bool         // with a transaction that produces to them
+	TopicDefaults    topic.Config // of those
+}
+
+// Transactor runs transactions. Its methods may be called by anybody at any time.
+type Transactor struct {
+	broker    Broker
+	conflicts conflicts
+}
+
+// New returns the transactor of broker.
+func New(broker Broker) *Transactor {
+	t := &Transactor{broker: broker}
+	t.conflicts.init()
+	return t
+}
+
+// View calls fn with a view of the store as of now: see samsa.Broker.View.
+func (t *Transactor) View(fn func(*View) error) error {
+	v, err := t.view()
+	if err != nil {
+		return fmt.Errorf("view: %w", err)
+	}
+	defer v.end()
+	return fn(&v)
+}
+
+// Update calls fn with a transaction and commits it, again and again: see samsa.Broker.Update.
+func (t *Transactor) Update(ctx context.Context, fn func(*Tx) error) error {
+	wait := newBackoff()
+	for try := 0; ; try++ {
+		err := t.try(ctx, fn)
+		var again *tryAgain
+		if !errors.As(err, &again) {
+			return err
+		}
+		if try == t.broker.MaxRetries {
+			return fmt.Errorf("%w (after %d tries)", again.err, try+1)
+		}
+		if err := wait.pause(ctx, again.when); err != nil {
+			return fmt.Errorf("%w (before another try: %w)", again.err, err)
+		}
+	}
+}
+
+// tryAgain says that a transaction failed for a reason that another try may not meet.
+type tryAgain struct {
+	err  error
+	when <-chan struct{} // not before; nil for a pause
+}
+
+func (e *tryAgain) Error() string { return e.err.Error() }
+func (e *tryAgain) Unwrap() error { return e.err }
+
+// try is one try.
+func (t *Transactor) try(ctx context.Context, fn func(*Tx) error) error {
+	start := t.conflicts.begin()
+	v, err := t.view()
+	if err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	tx := &Tx{View: v, conflicts: &t.conflicts, ctx: ctx, drafts: make(map[string]*topic.Topic)}
+	tx.call = t.broker.Batcher.Begin(tx.topic)
+	defer tx.end()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if tx.err != nil {
+		return tx.err
+	}
+	return tx.commit(start)
+}
+
+// end is the end of the transaction, and of the topics that it has not created.
+func (tx *Tx) end() {
+	tx.View.end()
+	tx.call.End()
+	for _, t := range tx.drafts {
+		t.Discard()
+	}
+}
+
+// Get is samsa.Tx.Get.
+func (tx *Tx) Get(key []byte) ([]byte, error) {
+	if value, ok := tx.writes[string(key)]; ok && !tx.over {
+		if value == nil {
+			return nil, fmt.Errorf("get: %w: %q", log.ErrKeyNotFound, key)
+		}
+		return slices.Clone(value), nil
+	}
+	value, err := tx.View.Get(key)
+	if err != nil && !errors.Is(err, log.ErrKeyNotFound) {
+		return nil, tx.Fail(err)
+	}
+	tx.read.add(key)
+	return value, err
+}
+
+// Scan is samsa.Tx.Scan.
+func (tx *Tx) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
+	return func(yield func(KeyValue, error) bool) {
+		tx.read.prefixes = append(tx.read.prefixes, slices.Clone(prefix))
+		own := tx.ownKeys(prefix)
+		values := maps.Clone(tx.writes)
+		flush := func(before string, all bool) bool { // yields own keys
+			for len(own) > 0 && (all || own[0] < before) {
+				key := own[0]
+				own = own[1:]
+				if v := values[key]; v != nil && !yield(KeyValue{[]byte(key), slices.Clone(v)}, nil) {
+					return false
+				}
+			}
+			return true
+		}
+		for kv, err := range tx.View.Scan(prefix) {
+			if err != nil {
+				yield(kv, tx.Fail(err))
+				return
+			}
+			if !flush(string(kv.Key), false) {
+				return
+			}
+			if _, ok := values[string(kv.Key)]; !ok && !yield(kv, nil) {
+				return
+			}
+		}
+		flush("", true)
+	}
+}
+
+// ownKeys returns the keys with prefix that the transaction has written, in order.
+func (tx *Tx) ownKeys(prefix []byte) []string {
+	var own []string
+	for key := range tx.writes {
+		if strings.HasPrefix(key, string(prefix)) {
+			own = append(own, key)
+		}
+	}
+	slices.Sort(own)
+	return own
+}
+
+// Set is samsa.Tx.Set.
+func (tx *Tx) Set(key, value []byte) error {
+	return tx.write(key, append(make([]byte, 0, len(value)), value...))
+}
+
+// Delete is samsa.Tx.Delete.
+func (tx *Tx) Delete(key []byte) error { return tx.write(key, nil) }
+
+func (tx *Tx) write(key, value []byte) error {
+	if err := tx.checkKey(key); err != nil {
+		return tx.Fail(fmt.Errorf("set: %w", err))
+	}
+	if tx.writes == nil {
+		tx.writes = make(map[string][]byte)
+	}
+	if old, ok := tx.writes[string(key)]; ok {
+		tx.bytes -= len(key) + len(old)
+	}
+	tx.writes[string(key)] = value
+	tx.bytes += len(key) + len(value)
+	return tx.checkSize()
+}
+
+// checkSize refuses what will not fit.
+func (tx *Tx) checkSize() error {
+	entries, bytes := tx.call.Size()
+	entries, bytes = entries+len(tx.writes), bytes+tx.bytes
+	for _, offsets := range tx.commits {
+		entries += len(offsets)
+	}
+	if l := tx.broker.Store.Limits(); entries > l.Entries || bytes > l.Bytes {
+		return tx.Fail(fmt.Errorf("%w: %d entries and %d bytes, at most %d and %d fit into one", log.ErrTxTooLarge, entries, bytes, l.Entries, l.Bytes))
+	}
+	return nil
+}
+
+// Produce is samsa.Tx.Produce.
+func (tx *Tx) Produce(records ...log.Record) error {
+	if err := tx.Err(); err != nil {
+		return fmt.Errorf("produce: %w", err)
+	}
+	if err := tx.call.Add(tx.ctx, records...); err != nil {
+		return tx.Fail(fmt.Errorf("produce: %w", err))
+	}
+	return tx.checkSize()
+}
+
+// topic returns the topic of that name, of which it may have to make a draft.
+func (tx *Tx) topic(ctx context.Context, name string) (*topic.Topic, error) {
+	if t := tx.drafts[name]; t != nil {
+		return t, nil
+	}
+	t, err := tx.broker.Catalogue.Get(name)
+	if !errors.Is(err, log.ErrUnknownTopic) || !tx.broker.AutoCreateTopics {
+		return t, err
+	}
+	t, err = tx.broker.Catalogue.Draft(ctx, name, tx.broker.TopicDefaults)
+	if errors.Is(err, log.ErrTopicExists) { // by somebody else, just now
+		return tx.broker.Catalogue.Get(name)
+	}
+	if err == nil {
+		tx.drafts[name] = t
+	}
+	return t, err
+}
+
+// Commit commits these offsets of m with the transaction, which is not over.
+func (tx *Tx) Commit(m Member, offsets map[log.TopicPartition]group.Offset) error {
+	if tx.commits == nil {
+		tx.commits = make(map[Member]map[log.TopicPartition]group.Offset)
+	}
+	if tx.commits[m] == nil {
+		tx.commits[m] = make(map[log.TopicPartition]group.Offset)
+	}
+	maps.Copy(tx.commits[m], offsets)
+	return tx.checkSize()
+}
+
+// Fail keeps the transaction from being committed. It returns err.
+func (tx *Tx) Fail(err error) error {
+	if tx.err == nil && !tx.over {
+		tx.err = err
+	}
+	return err
+}
+
+// commit stores what there is.
+func (tx *Tx) commit(start *link) error {
+	if err := tx.call.Seal(); err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	if batches, _ := tx.call.Size(); len(tx.writes)+batches+len(tx.commits) == 0 {
+		return nil
+	}
+	requests, err := tx.requests()
+	if err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	checked, err := start.check(&tx.read) // what there is so far: not on the committer's time
+	if err != nil {
+		return tx.judge(fmt.Errorf("update: %w", err), requests)
+	}
+	ptx := tx.call.Take()
+	ptx.Essential = len(tx.writes)+len(ptx.Appends) == 0
+	keys := slices.Sorted(maps.Keys(tx.writes))
+	for _, key := range keys {
+		if value := tx.writes[key]; value != nil {
+			ptx.Writes.Set(store.AppendAppKey(nil, []byte(key)), append([]byte{valueVersion}, value...))
+		} else {
+			ptx.Writes.Delete(store.AppendAppKey(nil, []byte(key)))
+		}
+	}
+	var placed *link
+	ptx.Check = func() (err error) {
+		placed, err = tx.conflicts.place(checked, &tx.read, keys)
+		return err
+	}
+	stored := false
+	ptx.Done = func(err error) {
+		stored = err == nil
+		if stored && placed != nil {
+			tx.conflicts.show(placed)
+		}
+	}
+	created, err := tx.broker.Catalogue.CreateWith(tx.ctx, ptx, slices.Collect(maps.Values(tx.drafts)))
+	if err != nil {
+		return tx.judge(fmt.Errorf("update: %w", err), requests)
+	}
+	synced := tx.broker.Acks == log.AckSynced
+	for _, req := range requests {
+		synced = synced || req.Synced
+	}
+	err = tx.broker.Groups.CommitWith(tx.ctx, ptx, synced, requests)
+	created(stored)
+	if stored {
+		clear(tx.drafts)
+	}
+	if err == nil {
+		for m := range tx.commits {
+			m.Saved(requests[m.Group()])
+		}
+		return nil
+	}
+	return tx.judge(fmt.Errorf("update: %w", err), requests)
+}
+
+// requests are the commits of offsets by group.
+func (tx *Tx) requests() (map[string]group.CommitRequest, error) {
+	requests := make(map[string]group.CommitRequest, len(tx.commits))
+	for m, offsets := range tx.commits {
+		if _, ok := requests[m.Group()]; ok {
+			return nil, fmt.Errorf("%w: two consumers of group %s in one transaction", log.ErrInvalidOption, m.Group())
+		}
+		req, err := m.Request(offsets)
+		if err != nil {
+			return nil, err
+		}
+		requests[m.Group()] = req
+	}
+	return requests, nil
+}
+
+// judge says whether another try may succeed where this one has failed: after a conflict,
+// and when the group was only ahead of what its member has heard.
+func (tx *Tx) judge(err error, requests map[string]group.CommitRequest) error {
+	if errors.Is(err, log.ErrConflict) || errors.Is(err, log.ErrTopicExists) || len(tx.commits) > 0 && errors.Is(err, log.ErrUnknownTopic) {
+		return &tryAgain{err: err} // a topic that is gone the next try hears of in time
+	}
+	for m := range tx.commits {
+		if again, after := m.Refused(requests[m.Group()], err); again {
+			return &tryAgain{err: err, when: after}
+		}
+	}
+	return err
+}
+
+// backoff makes pauses that double, of which a random half is taken.
+type backoff struct{ next time.Duration }
+
+const (
+	firstBackoff = time.Millisecond
+	maxBackoff   = 128 * time.Millisecond
+)
+
+func newBackoff() *backoff { return &backoff{next: firstBackoff} }
+
+// pause waits for when, or if that is nil for a while.
+func (b *backoff) pause(ctx context.Context, when <-chan struct{}) error {
+	var after <-chan time.Time
+	if when == nil {
+		timer := time.NewTimer(b.next/2 + rand.N(b.next/2))
+		defer timer.Stop()
+		after = timer.C
+		b.next = min(maxBackoff, 2*b.next)
+	}
+	select {
+	case <-after:
+		return nil
+	case <-when:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,163 @@
+package transact
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+// KeyValue is one of the application's own keys and its value.
+type KeyValue struct {
+	Key, Value []byte
+}
+
+// View is what is stored as of one moment: see samsa.ReadTx. It is valid during the function it was given to, for
+// one goroutine.
+type View struct {
+	broker *Broker
+	snap   store.Snapshot
+	over   bool
+}
+
+// view returns a view of what is stored now.
+func (t *Transactor) view() (View, error) {
+	snap, err := t.broker.Store.Snapshot()
+	return View{broker: &t.broker, snap: snap}, err
+}
+
+func (v *View) end() {
+	v.over = true
+	v.snap.Close()
+}
+
+// Err returns why the transaction is of no use any more, or nil during the function.
+func (v *View) Err() error {
+	if v.over {
+		return errOver
+	}
+	return nil
+}
+
+var errOver = fmt.Errorf("%w: the transaction is over", log.ErrClosed)
+
+// Get is samsa.ReadTx.Get.
+func (v *View) Get(key []byte) ([]byte, error) {
+	if err := v.checkKey(key); err != nil {
+		return nil, fmt.Errorf("get: %w", err)
+	}
+	stored, err := v.snap.Get(store.AppendAppKey(nil, key))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("get: %w: %q", log.ErrKeyNotFound, key)
+	}
+	if err == nil {
+		stored, err = appValue(stored)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get %q: %w", key, err)
+	}
+	return stored, nil
+}
+
+// Scan is samsa.ReadTx.Scan.
+func (v *View) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
+	return func(yield func(KeyValue, error) bool) {
+		r := store.AppRange(prefix)
+		for limit := firstScanned; ; limit = min(2*limit, maxScanned) {
+			some, more, err := v.scanSome(&r, limit)
+			for _, kv := range some { // holding nothing of the store
+				if !yield(kv, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(KeyValue{}, fmt.Errorf("scan: %w", err))
+			}
+			if err != nil || !more {
+				return
+			}
+		}
+	}
+}
+
+// How many keys Scan reads ahead, and no more than of so many bytes.
+const (
+	firstScanned = 16
+	maxScanned   = 1024
+	scannedBytes = 256 << 10
+)
+
+// scanSome returns the first keys of r, and leaves the others in it.
+func (v *View) scanSome(r *store.Range, limit int) (some []KeyValue, more bool, err error) {
+	if err := v.Err(); err != nil {
+		return nil, false, err
+	}
+	size := 0
+	var last []byte
+	err = v.snap.Scan(*r, func(e store.Entry) (bool, error) {
+		kv, err := keyValue(e)
+		if err != nil {
+			return false, err
+		}
+		some = append(some, kv)
+		size += len(kv.Key) + len(kv.Value)
+		if more = len(some) == limit || size >= scannedBytes; more {
+			last = append([]byte{}, e.Key...)
+		}
+		return !more, nil
+	})
+	r.From = append(last, 0) // the next key there can be
+	return some, more, err
+}
+
+// Committed is samsa.ReadTx.Committed.
+func (v *View) Committed(name string, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
+	if err := v.Err(); err != nil {
+		return nil, fmt.Errorf("committed: %w", err)
+	}
+	found, err := v.broker.Groups.FetchFrom(v.snap, name, tps...)
+	if err != nil {
+		return nil, fmt.Errorf("committed: %w", err)
+	}
+	return found, nil
+}
+
+func (v *View) checkKey(key []byte) error {
+	switch {
+	case v.over:
+		return errOver
+	case len(key) == 0:
+		return fmt.Errorf("%w: it is empty", log.ErrInvalidKey)
+	case len(key) > store.MaxAppKey:
+		return fmt.Errorf("%w: %d bytes, at most %d", log.ErrInvalidKey, len(key), store.MaxAppKey)
+	}
+	return nil
+}
+
+// A value of the application is stored behind a version, 1: the store knows no empty ones.
+const valueVersion = 1
+
+func appValue(stored []byte) ([]byte, error) {
+	if len(stored) == 0 || stored[0] != valueVersion {
+		return nil, fmt.Errorf("%w: a value of %d bytes without its version", log.ErrCorruptValue, len(stored))
+	}
+	return stored[1:], nil
+}
+
+func keyValue(e store.Entry) (KeyValue, error) {
+	key, err := store.ParseAppKey(e.Key)
+	if err != nil {
+		return KeyValue{}, err
+	}
+	stored, err := e.AppendValue(nil)
+	if err == nil {
+		stored, err = appValue(stored)
+	}
+	if err != nil {
+		return KeyValue{}, fmt.Errorf("%q: %w", key, err)
+	}
+	return KeyValue{Key: append([]byte{}, key...), Value: stored}, nil
+}

@@ -1,0 +1,145 @@
+package samsa
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/consumer"
+	"github.com/samsa-go/samsa/internal/transact"
+)
+
+// Tx is a transaction: records, consumed offsets and the application's own keys, of which
+// all are stored or none. It is valid during the function it was given to, for one
+// goroutine.
+//
+// Once a method has failed, for another reason than ErrKeyNotFound, the transaction cannot
+// be committed: Update returns that error if the function does not return another.
+type Tx struct {
+	ReadTx
+	b      *Broker
+	engine *transact.Tx
+}
+
+// Update calls fn with a transaction, and commits it when fn returns nil. Everything in it
+// becomes durable together, as safe as Options.Produce.Acks says, and the CommitAcks of the
+// consumers in it, and no consumer sees a record of it before it is stored. When Update returns an error nothing is stored, except
+// for ErrOutcomeUnknown, which leaves that open until the broker is opened again.
+//
+// A topic that does not exist yet, with Options.AutoCreateTopics, is created with the rest: it
+// is there when Update has succeeded, and not when it has failed.
+//
+// Transactions are serialisable as to the application's keys: fn sees them as of its
+// beginning, and when another Update has since written one that fn has read, fn is called
+// again, with a new transaction, up to Options.MaxUpdateRetries times with growing pauses;
+// then Update returns ErrConflict. So fn may run several times, and should have no effects
+// but those through tx. It should not call Update: what that writes conflicts with what fn has read.
+//
+// A transaction with offsets of a consumer whose partitions have gone to others fails with
+// ErrIllegalGeneration or ErrUnknownMember. All of it fits into one store transaction, 32 MiB
+// and 4096 keys, offsets and batches, else it is ErrTxTooLarge.
+func (b *Broker) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	if fn == nil {
+		return fmt.Errorf("update: %w", errNoFunction)
+	}
+	if err := b.check(ctx); err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	return b.transactor.Update(ctx, func(tx *transact.Tx) error { return fn(&Tx{ReadTx{&tx.View}, b, tx}) })
+}
+
+// Get returns a copy of the value under key as this transaction has left it, or
+// ErrKeyNotFound.
+func (tx *Tx) Get(key []byte) ([]byte, error) { return tx.engine.Get(key) }
+
+// Scan iterates over the keys that begin with prefix, as this transaction has left them
+// when it begins, in bytewise order. The bytes are the caller's. An error ends it.
+func (tx *Tx) Scan(prefix []byte) iter.Seq2[KeyValue, error] { return tx.engine.Scan(prefix) }
+
+// Set stores a copy of value under key, which has 1 to 1023 bytes. A nil value is an empty one.
+func (tx *Tx) Set(key, value []byte) error { return tx.engine.Set(key, value) }
+
+// Delete removes the value under key, if there is one.
+func (tx *Tx) Delete(key []byte) error { return tx.engine.Delete(key) }
+
+// Produce adds records, for any topics. Their bytes may be reused when it returns. Their
+// offsets are not known before the transaction is committed.
+func (tx *Tx) Produce(records ...Record) error { return tx.engine.Produce(records...) }
+
+// CommitRecords commits, with the transaction, that these records of c, and those before
+// them in their partitions, were processed.
+func (tx *Tx) CommitRecords(c *Consumer, records ...Record) error {
+	return tx.commit(c, consumer.OffsetsAfter(records))
+}
+
+// CommitOffsets commits exactly these offsets of c's group with the transaction. c must have
+// MemberOptions.ManualCommit: else records whose transaction failed would be committed
+// behind its back.
+func (tx *Tx) CommitOffsets(c *Consumer, offsets map[TopicPartition]CommittedOffset) error {
+	return tx.commit(c, groupOffsets(offsets))
+}
+
+func (tx *Tx) commit(c *Consumer, offsets map[TopicPartition]group.Offset) (err error) {
+	switch {
+	case tx.engine.Err() != nil:
+		err = tx.engine.Err()
+	case c == nil:
+		err = fmt.Errorf("%w: the consumer is nil", ErrInvalidOption)
+	case c.engine.Group() == "":
+		err = consumer.ErrNoGroup
+	case c.b != tx.b:
+		err = fmt.Errorf("%w: the consumer is of another broker", ErrInvalidOption)
+	case !c.engine.ManualCommit():
+		err = fmt.Errorf("%w: MemberOptions.ManualCommit is required of a consumer whose offsets are committed in transactions", ErrInvalidOption)
+	default:
+		return tx.engine.Commit(c.engine, offsets)
+	}
+	return tx.engine.Fail(fmt.Errorf("commit: %w", err))
+}
+
+// KeyValue is one of the application's own keys and its value.
+//
+//	type KeyValue struct {
+//		Key, Value []byte
+//	}
+type KeyValue = transact.KeyValue
+
+// ReadTx reads the application's own keys and the committed offsets of groups, all as of
+// one moment. It is valid during the function it was given to, for one goroutine.
+type ReadTx struct{ engine *transact.View }
+
+// View calls fn with a view of the application's keys and of committed offsets as of now:
+// a snapshot, which no Update changes. It returns what fn returns. What is removed
+// meanwhile takes space until fn returns. When the broker is closed meanwhile, what fn
+// reads next is ErrClosed.
+func (b *Broker) View(ctx context.Context, fn func(tx *ReadTx) error) error {
+	if fn == nil {
+		return fmt.Errorf("view: %w", errNoFunction)
+	}
+	if err := b.check(ctx); err != nil {
+		return fmt.Errorf("view: %w", err)
+	}
+	return b.transactor.View(func(v *transact.View) error { return fn(&ReadTx{v}) })
+}
+
+// errNoFunction is for a call whose function is nil.
+var errNoFunction = fmt.Errorf("%w: the function is nil", ErrInvalidOption)
+
+// Get returns a copy of the value under key, or ErrKeyNotFound.
+func (tx *ReadTx) Get(key []byte) ([]byte, error) { return tx.engine.Get(key) }
+
+// Scan iterates over the keys that begin with prefix, in bytewise order; all of them for an
+// empty one. The bytes are the caller's. An error ends it.
+func (tx *ReadTx) Scan(prefix []byte) iter.Seq2[KeyValue, error] { return tx.engine.Scan(prefix) }
+
+// Committed returns the committed offsets of a group for tps, or without any for all
+// partitions that have one. Partitions without one are missing. One that is damaged, or whose topic is, is
+// ErrCorruptValue.
+func (tx *ReadTx) Committed(group string, tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
+	found, err := tx.engine.Committed(group, tps...)
+	if err != nil {
+		return nil, err
+	}
+	return committedOffsets(found), nil
+}
