@@ -76,8 +76,8 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 // returned any are, Close cannot know: they come again, unless they were committed.
 func (c *Consumer) Close() error { return c.engine.Close() }
 
-// Assignment returns the partitions that the consumer reads, by topic and partition.
-func (c *Consumer) Assignment() []TopicPartition { return c.engine.Assignment() }
+// Assigned returns the partitions that the consumer reads, by topic and partition.
+func (c *Consumer) Assigned() []TopicPartition { return c.engine.Assigned() }
 
 // Position returns the offset of the next record that Poll will return of tp.
 func (c *Consumer) Position(tp TopicPartition) (int64, error) { return c.engine.Position(tp) }

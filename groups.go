@@ -55,7 +55,7 @@ type GroupInfo struct {
 type MemberInfo struct {
 	ID, InstanceID, ClientID, ClientHost string
 	Topics                               []string
-	Assignment                           []TopicPartition
+	Assigned                             []TopicPartition
 }
 
 // GroupPartition is how far a group is in a partition.

@@ -19,7 +19,7 @@ type MemberOptions struct {
 	InstanceID string
 	// ClientID names the program in descriptions of the group.
 	ClientID string
-	// Assignors that the member offers, the most wanted first; CooperativeSticky() by
+	// Assignors that the member offers, the most wanted first; CooperativeStickyAssignor() by
 	// default. The members of a group must have one in common.
 	Assignors []Assignor
 	// SessionTimeout is how long the group waits for a sign of life; 0 means 45 s. The broker's
@@ -82,17 +82,17 @@ type MemberOptions struct {
 //	}
 type Assignor = group.Assignor
 
-// Range gives each member a run of neighbouring partitions of each topic.
-func Range() Assignor { return group.Range() }
+// RangeAssignor gives each member a run of neighbouring partitions of each topic.
+func RangeAssignor() Assignor { return group.Range() }
 
 // RoundRobinAssignor deals the partitions of all topics out in turn.
 func RoundRobinAssignor() Assignor { return group.RoundRobin() }
 
-// Sticky balances, and moves as few partitions as possible; all stop during a rebalance.
-func Sticky() Assignor { return group.Sticky() }
+// StickyAssignor balances, and moves as few partitions as possible; all stop during a rebalance.
+func StickyAssignor() Assignor { return group.Sticky() }
 
-// CooperativeSticky is Sticky, but only partitions that move stop (KIP-429).
-func CooperativeSticky() Assignor { return group.CooperativeSticky() }
+// CooperativeStickyAssignor is StickyAssignor, but only partitions that move stop (KIP-429).
+func CooperativeStickyAssignor() Assignor { return group.CooperativeSticky() }
 
 // AssignMember is one member as an assignor sees it: who it is, and with Subscription the Topics
 // that it wants ([]string), the partitions that it has Owned by topic (map[string][]int32) since
@@ -111,12 +111,12 @@ type AssignMember = group.AssignMember
 //	type Assignment map[string][]int32
 type Assignment = group.Assignment
 
-// AssignFunc divides with f, which gets the members and the number of partitions of each
+// AssignorFunc divides with f, which gets the members and the number of partitions of each
 // topic and returns the partitions of each member by its id. All members have to name an
 // assignor in the same way. When cooperative is true only partitions that move stop; f
 // need not care: what another member still owns is withheld from its result.
-func AssignFunc(name string, cooperative bool, f func(members []AssignMember, partitions map[string]int32) map[string]Assignment) Assignor {
-	return group.AssignFunc(name, cooperative, f)
+func AssignorFunc(name string, cooperative bool, f func(members []AssignMember, partitions map[string]int32) map[string]Assignment) Assignor {
+	return group.AssignorFunc(name, cooperative, f)
 }
 
 const (
@@ -137,7 +137,7 @@ func (o MemberOptions) withDefaults() MemberOptions {
 	or(&o.MaxPollInterval, defaultMaxPollInterval)
 	or(&o.AutoCommitInterval, defaultAutoCommitInterval)
 	if len(o.Assignors) == 0 {
-		o.Assignors = []Assignor{CooperativeSticky()}
+		o.Assignors = []Assignor{CooperativeStickyAssignor()}
 	}
 	return o
 }

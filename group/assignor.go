@@ -55,11 +55,11 @@ type Assignor interface {
 	UserData(owned map[string][]int32, generation int32) []byte
 }
 
-// AssignFunc returns an assignor that divides with f, which must do as [Assignor] says
+// AssignorFunc returns an assignor that divides with f, which must do as [Assignor] says
 // of Assign, but need not care for cooperation: when cooperative is true, what f gives
 // to a member while another one still owns it is withheld from the result. Members for
 // which f returns nothing get an empty assignment. Without f it is no assignor, but nil.
-func AssignFunc(name string, cooperative bool, f func(members []AssignMember, partitions map[string]int32) map[string]Assignment) Assignor {
+func AssignorFunc(name string, cooperative bool, f func(members []AssignMember, partitions map[string]int32) map[string]Assignment) Assignor {
 	if f == nil {
 		return nil
 	}

@@ -167,7 +167,7 @@ func TestNames(t *testing.T) {
 		{RoundRobin(), "roundrobin", false},
 		{Sticky(), "sticky", false},
 		{CooperativeSticky(), "cooperative-sticky", true},
-		{AssignFunc("mine", true, assignRange), "mine", true},
+		{AssignorFunc("mine", true, assignRange), "mine", true},
 	} {
 		if c.assignor.Name() != c.name || c.assignor.Cooperative() != c.cooperative {
 			t.Errorf("%s: cooperative %t, want %s, %t", c.assignor.Name(), c.assignor.Cooperative(), c.name, c.cooperative)
@@ -180,14 +180,14 @@ func TestAssignFunc(t *testing.T) {
 		return map[string]Assignment{"A": {"t": {0, 1}}}
 	}
 	members := cast("A t", "B t | t:1")
-	if got, want := told(AssignFunc("eager", false, toFirst).Assign(members, topicCounts("t=2"))), "A: tp0 tp1 / B:"; got != want {
+	if got, want := told(AssignorFunc("eager", false, toFirst).Assign(members, topicCounts("t=2"))), "A: tp0 tp1 / B:"; got != want {
 		t.Errorf("eager: %s, want %s", got, want)
 	}
-	if got, want := told(AssignFunc("coop", true, toFirst).Assign(members, topicCounts("t=2"))), "A: tp0 / B:"; got != want {
+	if got, want := told(AssignorFunc("coop", true, toFirst).Assign(members, topicCounts("t=2"))), "A: tp0 / B:"; got != want {
 		t.Errorf("cooperative: %s, want %s", got, want)
 	}
 	none := func([]AssignMember, map[string]int32) map[string]Assignment { return nil }
-	if got, want := told(AssignFunc("none", false, none).Assign(members, nil)), "A: / B:"; got != want {
+	if got, want := told(AssignorFunc("none", false, none).Assign(members, nil)), "A: / B:"; got != want {
 		t.Errorf("none: %s, want %s", got, want)
 	}
 }

@@ -6,7 +6,7 @@ package group
 // numbers of topics with the same number of partitions, which suits joins; members late
 // in the order get less, topic after topic. It is Kafka's RangeAssignor, which
 // looks at racks only where replicas have different ones.
-func Range() Assignor { return AssignFunc("range", false, assignRange) }
+func Range() Assignor { return AssignorFunc("range", false, assignRange) }
 
 func assignRange(members []AssignMember, partitions map[string]int32) map[string]Assignment {
 	result := nothing(members)

@@ -4,7 +4,7 @@ package group
 // the members in turn, and passes over members that do not subscribe to the topic. Counts
 // differ by at most one when all subscribe to the same topics, and may differ by any
 // number otherwise. It is Kafka's RoundRobinAssignor.
-func RoundRobin() Assignor { return AssignFunc("roundrobin", false, assignRoundRobin) }
+func RoundRobin() Assignor { return AssignorFunc("roundrobin", false, assignRoundRobin) }
 
 func assignRoundRobin(members []AssignMember, partitions map[string]int32) map[string]Assignment {
 	result := nothing(members)

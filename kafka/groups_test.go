@@ -413,7 +413,7 @@ type goMember struct {
 func (k *kit) goMember() *goMember {
 	k.t.Helper()
 	c, err := k.NewConsumer(samsa.ConsumerOptions{
-		Group: "g", Topics: []string{"web_log"}, Member: samsa.MemberOptions{Assignors: []samsa.Assignor{samsa.Range()}},
+		Group: "g", Topics: []string{"web_log"}, Member: samsa.MemberOptions{Assignors: []samsa.Assignor{samsa.RangeAssignor()}},
 	})
 	if err != nil {
 		k.t.Fatal(err)

@@ -126,7 +126,7 @@ func showRate(ctx context.Context, b *samsa.Broker, counts *counter, out io.Writ
 }
 
 func lag(consumer *samsa.Consumer) (sum int64) {
-	for _, tp := range consumer.Assignment() {
+	for _, tp := range consumer.Assigned() {
 		if n, err := consumer.Lag(tp); err == nil {
 			sum += n
 		}

@@ -73,7 +73,7 @@ func TestLead(t *testing.T) {
 
 // What an assignor panics with is an error, with the place where it did.
 func TestAssignorPanics(t *testing.T) {
-	faulty := group.AssignFunc("range", false, func([]group.AssignMember, map[string]int32) map[string]group.Assignment { panic("oops") })
+	faulty := group.AssignorFunc("range", false, func([]group.AssignMember, map[string]int32) map[string]group.Assignment { panic("oops") })
 	_, err := NewLead(answer("a", subscribed("a", "orders")), []group.Assignor{faulty}, catalogue, nil)
 	if p := (*Panic)(nil); !errors.As(err, &p) || p.Error() != "assignor range: Assign panicked: oops" || len(p.Stack) == 0 {
 		t.Errorf("got %v", err)

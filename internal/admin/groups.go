@@ -35,7 +35,7 @@ type Info struct {
 type Member struct {
 	ID, InstanceID, ClientID, ClientHost string
 	Topics                               []string
-	Assignment                           []log.TopicPartition
+	Assigned                             []log.TopicPartition
 }
 
 // Partition is how far a group is in a partition, as the root's GroupPartition is.
@@ -67,9 +67,9 @@ func (g Groups) Describe(ctx context.Context, name string) (Info, error) {
 			m.Topics = sub.Topics
 		}
 		if assigned, err := group.DecodeAssignment(md.Assignment); err == nil {
-			m.Assignment = member.Partitions(assigned)
+			m.Assigned = member.Partitions(assigned)
 		}
-		for _, tp := range m.Assignment {
+		for _, tp := range m.Assigned {
 			owner[tp] = m.ID
 		}
 		info.Members = append(info.Members, m)

@@ -45,7 +45,7 @@ func TestConsumerLooksWhereSomethingHappens(t *testing.T) {
 			k.create(fmt.Sprintf("t%03d", i), 2)
 		}
 		c := k.consumer(Options{TopicPattern: regexp.MustCompile("^t")})
-		if n := len(c.Assignment()); n != 2*topics {
+		if n := len(c.Assigned()); n != 2*topics {
 			t.Fatalf("reads %d partitions", n)
 		}
 		wantLines(t, c, "at first", 0, 0, 0)

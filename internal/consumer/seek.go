@@ -8,8 +8,8 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// Assignment returns the partitions that the consumer reads, by topic and partition.
-func (c *Consumer) Assignment() []log.TopicPartition {
+// Assigned returns the partitions that the consumer reads, by topic and partition.
+func (c *Consumer) Assigned() []log.TopicPartition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tracks := c.sortedLocked()

@@ -42,7 +42,7 @@ func TestAssignorPanics(t *testing.T) {
 	faults := 2
 	cause := errors.New("no members today")
 	c := k.consumer(samsa.ConsumerOptions{Topics: []string{"a"}, Group: "g", Member: samsa.MemberOptions{Assignors: []samsa.Assignor{
-		samsa.AssignFunc("mine", false, func(members []samsa.AssignMember, _ map[string]int32) map[string]samsa.Assignment {
+		samsa.AssignorFunc("mine", false, func(members []samsa.AssignMember, _ map[string]int32) map[string]samsa.Assignment {
 			if faults--; faults >= 0 {
 				panic(cause)
 			}

@@ -195,8 +195,8 @@ func TestNilFunctions(t *testing.T) {
 		"Restore":       restored,
 		"PartitionFunc": newProducer(samsa.PartitionFunc(nil)),
 		"Open":          opened,
-		"Assignors":     newMember(samsa.Range(), nil),
-		"AssignFunc":    newMember(samsa.AssignFunc("mine", false, nil)),
+		"Assignors":     newMember(samsa.RangeAssignor(), nil),
+		"AssignorFunc":  newMember(samsa.AssignorFunc("mine", false, nil)),
 		"a consumer":    b.Update(ctx, func(tx *samsa.Tx) error { return tx.CommitRecords(nil) }),
 	} {
 		if !errors.Is(err, samsa.ErrInvalidOption) {

@@ -57,7 +57,7 @@ func TestConsumerReadsNamedPartitions(t *testing.T) {
 	if got, want := texts(k.read(c, 2)), []string{"t/1@0=p1", "t/3@0=p3"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if got := fmt.Sprint(c.Assignment()); got != "[t/1 t/3]" {
+	if got := fmt.Sprint(c.Assigned()); got != "[t/1 t/3]" {
 		t.Errorf("assignment %s", got)
 	}
 }
@@ -372,7 +372,7 @@ func TestConsumerPicksUpNewPartitions(t *testing.T) {
 	if got := texts(k.read(c, 2)); !slices.Equal(got, []string{"t/2@0=a", "t/2@1=b"}) {
 		t.Error(got)
 	}
-	if n := len(c.Assignment()); n != 3 {
+	if n := len(c.Assigned()); n != 3 {
 		t.Errorf("%d partitions are assigned, want 3", n)
 	}
 }

@@ -439,7 +439,7 @@ func TestRevocationInTheLoop(t *testing.T) {
 
 // toTheYounger gives everything to the member with client id b, if there is one.
 func toTheYounger() samsa.Assignor {
-	return samsa.AssignFunc("younger", false, func(members []samsa.AssignMember, partitions map[string]int32) map[string]samsa.Assignment {
+	return samsa.AssignorFunc("younger", false, func(members []samsa.AssignMember, partitions map[string]int32) map[string]samsa.Assignment {
 		to := members[0].ID
 		for _, m := range members {
 			if strings.HasPrefix(m.ID, "b") {

@@ -113,7 +113,7 @@ func TestGroupsDescribe(t *testing.T) {
 			t.Fatalf("%+v", info)
 		}
 		m := info.Members[0]
-		if m.ID == "" || m.ClientID != "test" || m.ClientHost == "" || fmt.Sprint(m.Topics, m.Assignment) != "[t u] [t/0 t/1 u/0]" {
+		if m.ID == "" || m.ClientID != "test" || m.ClientHost == "" || fmt.Sprint(m.Topics, m.Assigned) != "[t u] [t/0 t/1 u/0]" {
 			t.Errorf("member %+v", m)
 		}
 		want := []samsa.GroupPartition{
@@ -194,7 +194,7 @@ func TestGroupDeletedBeforeTheFirstPoll(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if n := len(late.Assignment()); n != 1 || time.Since(start) > 0 {
+		if n := len(late.Assigned()); n != 1 || time.Since(start) > 0 {
 			t.Errorf("the second member has %d partitions after %s", n, time.Since(start))
 		}
 		cancel()

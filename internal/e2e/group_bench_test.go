@@ -50,7 +50,7 @@ func BenchmarkGroupConsume(b *testing.B) {
 // BenchmarkRebalance has a member join a group of 100 over 1000 partitions and waits until
 // every member has its part again; then the member leaves, and the same once more.
 func BenchmarkRebalance(b *testing.B) {
-	for _, assignor := range []samsa.Assignor{samsa.Range(), samsa.CooperativeSticky()} {
+	for _, assignor := range []samsa.Assignor{samsa.RangeAssignor(), samsa.CooperativeStickyAssignor()} {
 		b.Run(fmt.Sprintf("assignor=%s/members=100/partitions=1000", assignor.Name()), func(b *testing.B) {
 			broker := openBench(b, b.TempDir(), samsa.Options{})
 			if err := broker.Topics().Create(context.Background(), "bench", samsa.TopicConfig{Partitions: 1000}); err != nil {

@@ -333,7 +333,7 @@ func TestCommitDuringRebalance(t *testing.T) {
 		r.join()
 		opts := manual("a")
 		nobody := func([]samsa.AssignMember, map[string]int32) map[string]samsa.Assignment { return nil }
-		opts.Member.Assignors = []samsa.Assignor{samsa.AssignFunc("range", true, nobody)} // the remote one assigns
+		opts.Member.Assignors = []samsa.Assignor{samsa.AssignorFunc("range", true, nobody)} // the remote one assigns
 		a := k.started("g", opts)
 		r.join()
 		r.sync()

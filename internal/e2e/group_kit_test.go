@@ -149,7 +149,7 @@ func (w *worker) wantEvents(want ...string) {
 func (w *worker) wantOwns(want string) {
 	w.k.t.Helper()
 	synctest.Wait()
-	if got := strings.Trim(fmt.Sprint(w.Assignment()), "[]"); got != want {
+	if got := strings.Trim(fmt.Sprint(w.Assigned()), "[]"); got != want {
 		w.k.t.Errorf("%s owns %q, want %q", w.name, got, want)
 	}
 }
@@ -218,7 +218,7 @@ func manual(name string) samsa.ConsumerOptions {
 }
 
 func eager(name string) samsa.ConsumerOptions {
-	return samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: name, Assignors: []samsa.Assignor{samsa.Range()}}}
+	return samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: name, Assignors: []samsa.Assignor{samsa.RangeAssignor()}}}
 }
 
 // without returns the elements of a that are not in b.

@@ -90,12 +90,12 @@ func TestEagerRebalance(t *testing.T) {
 func TestEagerStickyMovesFew(t *testing.T) {
 	story(t, 6, func(k *kit) {
 		sticky := func(name string) samsa.ConsumerOptions {
-			return samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: name, Assignors: []samsa.Assignor{samsa.Sticky()}}}
+			return samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: name, Assignors: []samsa.Assignor{samsa.StickyAssignor()}}}
 		}
 		a, b := k.started("g", sticky("a")), k.started("g", sticky("b"))
-		hadA, hadB := a.Assignment(), b.Assignment()
+		hadA, hadB := a.Assigned(), b.Assigned()
 		c := k.started("g", sticky("c"))
-		if nowA, nowB := a.Assignment(), b.Assignment(); len(nowA) != 2 || len(nowB) != 2 || len(c.Assignment()) != 2 ||
+		if nowA, nowB := a.Assigned(), b.Assigned(); len(nowA) != 2 || len(nowB) != 2 || len(c.Assigned()) != 2 ||
 			len(without(nowA, hadA)) > 0 || len(without(nowB, hadB)) > 0 {
 			t.Errorf("a had %v and has %v, b had %v and has %v", hadA, nowA, hadB, nowB)
 		}
@@ -104,7 +104,7 @@ func TestEagerStickyMovesFew(t *testing.T) {
 
 // What OnRevoked commits, the next owner begins behind.
 func TestCommitInRevoke(t *testing.T) {
-	for name, assignor := range map[string]samsa.Assignor{"cooperative": samsa.CooperativeSticky(), "eager": samsa.RoundRobinAssignor()} {
+	for name, assignor := range map[string]samsa.Assignor{"cooperative": samsa.CooperativeStickyAssignor(), "eager": samsa.RoundRobinAssignor()} {
 		t.Run(name, func(t *testing.T) {
 			story(t, 2, func(k *kit) {
 				opts := manual("a")
@@ -143,7 +143,7 @@ func TestCommitInRevoke(t *testing.T) {
 func flattenOwners(d samsa.GroupInfo) map[string][]samsa.TopicPartition {
 	owners := make(map[string][]samsa.TopicPartition)
 	for _, m := range d.Members {
-		owners[m.ClientID] = m.Assignment
+		owners[m.ClientID] = m.Assigned
 	}
 	return owners
 }

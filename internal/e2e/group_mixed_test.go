@@ -179,7 +179,7 @@ func TestMalformedAssignment(t *testing.T) {
 func TestCustomAssignor(t *testing.T) {
 	for _, cooperative := range []bool{false, true} {
 		story(t, 3, func(k *kit) {
-			first := samsa.AssignFunc("first", cooperative, func(members []samsa.AssignMember, partitions map[string]int32) map[string]samsa.Assignment {
+			first := samsa.AssignorFunc("first", cooperative, func(members []samsa.AssignMember, partitions map[string]int32) map[string]samsa.Assignment {
 				a := samsa.Assignment{}
 				for topic, n := range partitions {
 					for p := range n {
@@ -330,7 +330,7 @@ func TestMemberOptionsAreChecked(t *testing.T) {
 	topics := []string{"t"}
 	refused(samsa.ConsumerOptions{Topics: topics, Group: "g", Partitions: map[string][]int32{"u": {0}}, Member: samsa.MemberOptions{
 		InstanceID: strings.Repeat("i", 250), ClientID: "\xff", SessionTimeout: -1, HeartbeatInterval: -1, MaxPollInterval: -1, AutoCommitInterval: -1,
-		CommitAcks: samsa.AckNone, Assignors: []samsa.Assignor{samsa.Range(), nil, samsa.Range(), samsa.AssignFunc("", false, nil)},
+		CommitAcks: samsa.AckNone, Assignors: []samsa.Assignor{samsa.RangeAssignor(), nil, samsa.RangeAssignor(), samsa.AssignorFunc("", false, nil)},
 	}}, "Partitions", "Member.InstanceID", "Member.ClientID", "Member.SessionTimeout", "Member.HeartbeatInterval", "Member.MaxPollInterval",
 		"Member.AutoCommitInterval", "Member.CommitAcks", "Member.Assignors[1]", "Member.Assignors[2]", "Member.Assignors[3]")
 	refused(samsa.ConsumerOptions{Topics: topics, Group: "g", Member: samsa.MemberOptions{SessionTimeout: time.Second, HeartbeatInterval: time.Second}}, "Member.HeartbeatInterval")

@@ -88,7 +88,7 @@ func runGroups(t *rapid.T) {
 	w.finish(t)
 }
 
-var crowdAssignors = []samsa.Assignor{samsa.Range(), samsa.RoundRobinAssignor(), samsa.Sticky(), samsa.CooperativeSticky()}
+var crowdAssignors = []samsa.Assignor{samsa.RangeAssignor(), samsa.RoundRobinAssignor(), samsa.StickyAssignor(), samsa.CooperativeStickyAssignor()}
 
 func drawAssignor(t *rapid.T) samsa.Assignor {
 	return crowdAssignors[rapid.IntRange(0, len(crowdAssignors)-1).Draw(t, "assignor")]
@@ -470,7 +470,7 @@ func (w *crowd) check(t *rapid.T) {
 		}
 		has := make(map[samsa.TopicPartition]string)
 		for _, member := range info.Members {
-			for _, tp := range member.Assignment {
+			for _, tp := range member.Assigned {
 				if has[tp] != "" {
 					w.problem("%s: generation %d: %s belongs to %s and %s", g.name, info.Generation, tp, has[tp], member.ClientID)
 				}
@@ -533,7 +533,7 @@ func (g *crowdGroup) checkOwners(t *rapid.T) {
 	live := g.live()
 	has := make(map[samsa.TopicPartition]*crowdMember)
 	for _, m := range live {
-		for _, tp := range m.c.Assignment() {
+		for _, tp := range m.c.Assigned() {
 			switch {
 			case has[tp] != nil:
 				t.Fatalf("%s: %s belongs to %s and %s", g.name, tp, has[tp].name, m.name)
@@ -569,7 +569,7 @@ func (g *crowdGroup) checkOwners(t *rapid.T) {
 		t.Fatalf("%s: is %s with %d members, want %s with %d", g.name, info.State, len(info.Members), state, len(live))
 	}
 	for _, member := range info.Members {
-		for _, tp := range member.Assignment {
+		for _, tp := range member.Assigned {
 			if has[tp] == nil || has[tp].name != member.ClientID {
 				t.Fatalf("%s: the group thinks that %s belongs to %s", g.name, tp, member.ClientID)
 			}

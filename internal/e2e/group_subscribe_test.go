@@ -94,7 +94,7 @@ func TestGroupSubscribesByPattern(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, w := range []*worker{a, b} {
-			for _, tp := range w.Assignment() {
+			for _, tp := range w.Assigned() {
 				if tp.Topic == "t2" {
 					t.Errorf("%s still has %s", w.name, tp)
 				}

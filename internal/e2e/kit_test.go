@@ -222,7 +222,7 @@ func readRangeOf(t testing.TB, b *samsa.Broker, reset samsa.ResetPolicy, from, t
 		t.Fatal(err)
 	}
 	defer mustClose(t, c)
-	for _, tp := range c.Assignment() {
+	for _, tp := range c.Assigned() {
 		if err := c.Seek(tp, from[tp]); err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +246,7 @@ func readRangeOf(t testing.TB, b *samsa.Broker, reset samsa.ResetPolicy, from, t
 
 func reached(t testing.TB, c *samsa.Consumer, to map[samsa.TopicPartition]int64) bool {
 	t.Helper()
-	for _, tp := range c.Assignment() {
+	for _, tp := range c.Assigned() {
 		at, err := c.Position(tp)
 		if err != nil {
 			t.Fatal(err)

@@ -558,7 +558,7 @@ func (m *model) newFollower(t *rapid.T) *follower {
 		t.Fatalf("new consumer: %v", err)
 	}
 	f.c = c
-	for _, tp := range c.Assignment() {
+	for _, tp := range c.Assigned() {
 		f.next[tp] = resolve(f.log(tp))
 	}
 	return f

@@ -84,7 +84,7 @@ func TestRecordsOfADeletedTopicAreNotCommitted(t *testing.T) {
 					read <- records
 				}()
 				synctest.Wait()
-				if got := fmt.Sprint(c.Assignment()); got != "[t/0]" {
+				if got := fmt.Sprint(c.Assigned()); got != "[t/0]" {
 					t.Fatalf("assigned %s", got)
 				}
 				refused("when the new topic is assigned")

@@ -168,9 +168,9 @@ func (c *crowd) round(i int) {
 func goMember(name string) member {
 	return member{name, func(ctx context.Context, k *kit, l *ledger, has func(int)) error {
 		c, err := k.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{crowdTopic}, Member: samsa.MemberOptions{
-			Assignors:         []samsa.Assignor{samsa.Range()},
+			Assignors:         []samsa.Assignor{samsa.RangeAssignor()},
 			HeartbeatInterval: heartbeat,
-			OnAssigned:        func(_ context.Context, c *samsa.Consumer, _ []samsa.TopicPartition) { has(len(c.Assignment())) },
+			OnAssigned:        func(_ context.Context, c *samsa.Consumer, _ []samsa.TopicPartition) { has(len(c.Assigned())) },
 		}})
 		if err != nil {
 			return err
