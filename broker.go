@@ -42,7 +42,7 @@ type Broker struct {
 	batcher    *batcher.Batcher
 	consumers  consumer.Broker // what they see of it
 	admin      admin.Groups
-	compactor  *sweep.Compactor
+	sweeper    *sweep.Sweeper
 	transactor *transact.Transactor
 	resets     consumer.ResetStats
 
@@ -151,7 +151,7 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		Store: st, Catalogue: catalogue, Groups: groups, Batcher: b.batcher, Acks: opts.Produce.Acks,
 		MaxRetries: opts.MaxUpdateRetries, AutoCreateTopics: opts.AutoCreateTopics, TopicDefaults: opts.TopicDefaults,
 	})
-	b.compactor = sweep.Start(sweep.Targets{
+	b.sweeper = sweep.Start(sweep.Targets{
 		Topics: catalogue, Groups: groups, Producers: registry, Store: st, Committer: committer,
 	}, opts.RetentionInterval, opts.Logger)
 	b.tellOpened(time.Since(began), found)
@@ -253,7 +253,7 @@ func (b *Broker) endClose(ctx context.Context, clients []*callback.Client) error
 // end closes what is below the clients, of which some may be late, after a Close that began then.
 func (b *Broker) end(began time.Time, late error) {
 	defer close(b.closed)
-	b.compactor.Close()
+	b.sweeper.Close()
 	b.groups.Close()
 	b.catalogue.Close(ErrClosed)
 	b.committer.Close()

@@ -383,7 +383,7 @@ func Example_compaction() {
 		_, err := b.Produce(ctx, samsa.Record{Topic: "prices", Key: []byte("tea"), Value: []byte(price)})
 		must(err)
 	}
-	done, err := b.Compact(ctx) // now, and not within 5 minutes
+	done, err := b.Sweep(ctx) // now, and not within 5 minutes
 	must(err)
 	fmt.Println("removed:", done.Records)
 	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"prices"}})

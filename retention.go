@@ -16,14 +16,14 @@ type (
 	//		Bytes   int64 // of stored batches
 	//	}
 	Removed = sweep.Removed
-	// Compaction is what Compact did.
+	// Swept is what a sweep has done.
 	//
-	//	type Compaction struct {
+	//	type Swept struct {
 	//		Removed
 	//		Topics     int   // deleted topics whose data was removed
 	//		BytesFreed int64 // by which the data directory shrank
 	//	}
-	Compaction = sweep.Compaction
+	Swept = sweep.Swept
 	// RetentionStats is what retention has done since the broker was opened, and what it knows since its last sweep.
 	//
 	//	type RetentionStats struct {
@@ -46,17 +46,17 @@ type (
 	PartitionRetention = sweep.PartitionStats
 )
 
-// Compact sweeps now: it removes all that may go by the policies of the topics, and the
-// data of deleted topics, and gives the space back to the file system. The broker does so
-// by itself in the background; Compact is for those who want to wait for it. Producers and
+// Sweep removes all that may go by the policies of the topics, and the data of deleted topics, and
+// gives the space back to the file system. The broker does so
+// by itself in the background; Sweep is for those who want to wait for it. Producers and
 // consumers go on meanwhile.
-func (b *Broker) Compact(ctx context.Context) (Compaction, error) {
+func (b *Broker) Sweep(ctx context.Context) (Swept, error) {
 	if err := b.check(ctx); err != nil {
-		return Compaction{}, fmt.Errorf("compact: %w", err)
+		return Swept{}, fmt.Errorf("sweep: %w", err)
 	}
-	c, err := b.compactor.Compact(ctx)
+	c, err := b.sweeper.Sweep(ctx)
 	if err != nil {
-		err = fmt.Errorf("compact: %w", err)
+		err = fmt.Errorf("sweep: %w", err)
 	}
 	return c, err
 }
@@ -66,7 +66,7 @@ func (b *Broker) RetentionStats(ctx context.Context) (RetentionStats, error) {
 	if err := b.check(ctx); err != nil {
 		return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
 	}
-	stats, err := b.compactor.Stats(ctx)
+	stats, err := b.sweeper.Stats(ctx)
 	if err != nil {
 		err = fmt.Errorf("retention statistics: %w", err)
 	}

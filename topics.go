@@ -43,7 +43,7 @@ func (t Topics) Create(ctx context.Context, name string, config TopicConfig) err
 
 // Delete removes a topic with all its records. Producers and consumers of it, those who
 // wait too, get ErrUnknownTopic. The name is free when Delete returns; the space is
-// given back in the background (Broker.Compact waits for it).
+// given back in the background (Broker.Sweep waits for it).
 func (t Topics) Delete(ctx context.Context, name string) error {
 	if err := t.b.check(ctx); err != nil {
 		return fmt.Errorf("delete topic %s: %w", name, err)
@@ -51,7 +51,7 @@ func (t Topics) Delete(ctx context.Context, name string) error {
 	if err := t.b.catalogue.Delete(ctx, name); err != nil {
 		return err
 	}
-	t.b.compactor.Wake()
+	t.b.sweeper.Wake()
 	return nil
 }
 
@@ -129,7 +129,7 @@ func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) 
 	if err != nil {
 		return err
 	}
-	t.b.compactor.Wake() // more may go now
+	t.b.sweeper.Wake() // more may go now
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (t Topics) DeleteRecords(ctx context.Context, name string, before map[int32
 		starts[p] = offset
 	}
 	for p, start := range starts {
-		if err := t.b.compactor.DeleteBefore(ctx, p, start); err != nil {
+		if err := t.b.sweeper.DeleteBefore(ctx, p, start); err != nil {
 			return fmt.Errorf("delete records: %s: %w", p.TopicPartition(), err)
 		}
 	}

@@ -146,7 +146,7 @@ func TestProduceWithoutTimestamp(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Hour)
-		if _, err := k.Compact(k.ctx); err != nil {
+		if _, err := k.Sweep(k.ctx); err != nil {
 			t.Fatal(err)
 		}
 		c = k.dial() // the old connection was idle for too long
@@ -169,7 +169,7 @@ func TestProduceWithoutTimestamp(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Millisecond)
-		if _, err := k.Compact(k.ctx); err != nil {
+		if _, err := k.Sweep(k.ctx); err != nil {
 			t.Fatal(err)
 		}
 		if offsets, err := k.ListOffsets(k.ctx, "web_log", samsa.Earliest); err != nil || offsets[0].Offset != 4 {
@@ -222,7 +222,7 @@ func TestProduceWithDeleteHorizon(t *testing.T) {
 		if len(got) != 2 || got[0].Value != nil || got[0].Timestamp.UnixMilli() != 70 {
 			t.Errorf("got %v", got)
 		}
-		if _, err := k.Compact(k.ctx); err != nil {
+		if _, err := k.Sweep(k.ctx); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -57,7 +57,7 @@ func TestWaitsDoNotCountCompactedOffsets(t *testing.T) {
 		for _, text := range []string{"k=1", "k=2", "k=3", "l=4"} {
 			samsatest.Produce(t, b, "t", text)
 		}
-		if _, err := b.Compact(ctx); err != nil {
+		if _, err := b.Sweep(ctx); err != nil {
 			t.Fatal(err)
 		}
 		commit(t, b, samsa.TopicPartition{Topic: "t"}, 3)

@@ -111,7 +111,7 @@ func (t *table) do(ctx context.Context, args []string, out io.Writer) error {
 		fmt.Fprintf(out, "%d keys from %d records\n", len(t.rows), t.records)
 		return nil
 	case len(args) == 1 && args[0] == "compact":
-		done, err := t.b.Compact(ctx)
+		done, err := t.b.Sweep(ctx)
 		fmt.Fprintf(out, "%d records removed\n", done.Records)
 		return err
 	}

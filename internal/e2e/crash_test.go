@@ -182,7 +182,7 @@ func churn(b *samsa.Broker, prefix string, failed chan<- error) {
 			err = tell("delete %s\n", name)
 		}
 		if err == nil && i%2 == 1 {
-			_, err = b.Compact(ctx)
+			_, err = b.Sweep(ctx)
 		}
 		if err != nil {
 			failed <- err

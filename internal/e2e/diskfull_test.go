@@ -62,7 +62,7 @@ func (d *diskFiller) fill(t *testing.T, topics ...string) {
 		case compacted:
 			return
 		default:
-			if _, err := d.b.Compact(ctx); err != nil {
+			if _, err := d.b.Sweep(ctx); err != nil {
 				t.Fatal(err)
 			}
 			compacted = true
@@ -174,7 +174,7 @@ func TestDiskFullUntilTopicDeleted(t *testing.T) {
 			t.Fatalf("delete on a full disk: %v", err)
 		}
 		delete(d.stored, samsa.TopicPartition{Topic: "waste"})
-		if _, err := d.b.Compact(ctx); err != nil {
+		if _, err := d.b.Sweep(ctx); err != nil {
 			t.Fatalf("compact on a full disk: %v", err)
 		}
 		d.check(t)
@@ -230,7 +230,7 @@ func TestDiskFullByOthers(t *testing.T) {
 	d.b = openSmall(t, disk)
 	delete(d.stored, samsa.TopicPartition{Topic: "waste"})
 	d.check(t)
-	if _, err := d.b.Compact(patient(t)); err != nil {
+	if _, err := d.b.Sweep(patient(t)); err != nil {
 		t.Errorf("compact with room: %v", err)
 	}
 	if err := d.produce(patient(t), samsa.Record{Topic: "keep", Value: []byte("there is room again")}); err != nil {

@@ -245,7 +245,7 @@ func (d *drill) administer(ctx context.Context, rng *rand.Rand) error {
 				err = d.tell("synced - 0 0 %s-%d\n", d.name, i)
 			}
 		case 1:
-			_, err = d.b.Compact(ctx)
+			_, err = d.b.Sweep(ctx)
 		case 2:
 			err = d.deleteRecords(ctx, rng)
 		case 3:

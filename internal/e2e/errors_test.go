@@ -102,7 +102,7 @@ var troubles = []trouble{
 	{name: "none", want: map[string]error{"Topics.Create again": samsa.ErrTopicExists, "Tx.Get over": samsa.ErrClosed,
 		"Producer.ProduceSync large": samsa.ErrRecordTooLarge, "Tx.Set much": samsa.ErrTxTooLarge, "Consumer.Commit": samsa.ErrInvalidGroup}},
 	{name: "closed", after: func(t *testing.T, w *world) { mustClose(t, w.b) }, want: map[string]error{
-		"Broker.Compact": samsa.ErrClosed, "Broker.View": samsa.ErrClosed, "Groups.Describe": samsa.ErrClosed, "Producer.Stored": samsa.ErrClosed,
+		"Broker.Sweep": samsa.ErrClosed, "Broker.View": samsa.ErrClosed, "Groups.Describe": samsa.ErrClosed, "Producer.Stored": samsa.ErrClosed,
 		"Consumer.Poll": samsa.ErrClosed, "Consumer.Commit of a group": samsa.ErrClosed}},
 	{name: "names that there are not", after: func(_ *testing.T, w *world) {
 		w.topic, w.group, w.key, w.tp = "nobody", "nobody", "nobody", samsa.TopicPartition{Topic: "nobody"}
@@ -139,7 +139,7 @@ var troubles = []trouble{
 	{name: "a damaged batch", before: func(t *testing.T, w *world) { samsatest.Corrupt(t, w.b, "a", 0, 0) },
 		want: map[string]error{"Consumer.Poll": samsa.ErrCorruptRecord, "Broker.ListOffsets": samsa.ErrCorruptRecord}},
 	{name: "a store that cannot be read", after: func(_ *testing.T, w *world) { w.st.reads.Store(true) }, want: map[string]error{
-		"Broker.Stats": samsa.ErrStorage, "Broker.View": samsa.ErrStorage, "Broker.Snapshot": samsa.ErrStorage, "Broker.Compact": samsa.ErrStorage,
+		"Broker.Stats": samsa.ErrStorage, "Broker.View": samsa.ErrStorage, "Broker.Snapshot": samsa.ErrStorage, "Broker.Sweep": samsa.ErrStorage,
 		"Broker.ListOffsets": samsa.ErrStorage}},
 	{name: "a store that cannot be written", after: func(_ *testing.T, w *world) { w.st.writes.Store(true) }, want: map[string]error{
 		"Broker.Produce": samsa.ErrFailed, "Broker.Sync": samsa.ErrFailed, "Tx.Set": samsa.ErrFailed, "Topics.Create": samsa.ErrFailed,

@@ -219,7 +219,7 @@ func (w *world) brokerSteps() []step {
 		{"Broker.Sync", b.Sync},
 		{"Broker.Stats", noCtx(func() error { _, err := b.Stats(); return err })},
 		{"Broker.RetentionStats", func(ctx context.Context) error { _, err := b.RetentionStats(ctx); return err }},
-		{"Broker.Compact", func(ctx context.Context) error { _, err := b.Compact(ctx); return err }},
+		{"Broker.Sweep", func(ctx context.Context) error { _, err := b.Sweep(ctx); return err }},
 		{"Broker.ListOffsets", func(ctx context.Context) error {
 			_, err := b.ListOffsets(ctx, w.topic, samsa.AtTime(time.Unix(1, 0)))
 			return err

@@ -144,7 +144,7 @@ func neighbourRound(t *testing.T, disk string, ahead, piece int) {
 		t.Fatalf("delete on a full disk: %v", err)
 	}
 	delete(d.stored, samsa.TopicPartition{Topic: "waste"})
-	if _, err := d.b.Compact(ctx); err != nil {
+	if _, err := d.b.Sweep(ctx); err != nil {
 		t.Fatalf("compact on a full disk: %v", err)
 	}
 	resumes(t, ctx, func() bool { return produce("keep") })

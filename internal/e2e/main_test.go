@@ -56,7 +56,7 @@ func deleteAndCompact(args []string) error {
 		return err
 	}
 	if err = b.Topics().Delete(ctx, args[1]); err == nil {
-		_, err = b.Compact(ctx)
+		_, err = b.Sweep(ctx)
 		if errors.Is(err, samsa.ErrDiskFull) {
 			err = nil
 		}

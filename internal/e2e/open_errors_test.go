@@ -303,7 +303,7 @@ func (c clients) ofBroker() map[string]call {
 		"Produce":         func(ctx context.Context) error { _, err := c.b.Produce(ctx, someRecord); return err },
 		"Produce nothing": func(ctx context.Context) error { _, err := c.b.Produce(ctx); return err },
 		"Sync":            c.b.Sync,
-		"Compact":         func(ctx context.Context) error { _, err := c.b.Compact(ctx); return err },
+		"Sweep":           func(ctx context.Context) error { _, err := c.b.Sweep(ctx); return err },
 		"ListOffsets":     func(ctx context.Context) error { _, err := c.b.ListOffsets(ctx, "a", samsa.Latest); return err },
 		"Create":          func(ctx context.Context) error { return topics.Create(ctx, "new", samsa.TopicConfig{}) },
 		"Delete":          func(ctx context.Context) error { return topics.Delete(ctx, "a") },

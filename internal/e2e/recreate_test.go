@@ -175,7 +175,7 @@ func TestCompactionAndStatisticsOfATopicCreatedAnew(t *testing.T) {
 				samsatest.Produce(t, b, "t", "k="+fmt.Sprint(i))
 			}
 			samsatest.Produce(t, b, "t", "end=") // the newest batch stays as it is
-			if _, err := b.Compact(ctx); err != nil {
+			if _, err := b.Sweep(ctx); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -27,7 +27,7 @@ func TestGoroutinesAtRest(t *testing.T) {
 			if err := k.Sync(k.ctx); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := k.Compact(k.ctx); err != nil {
+			if _, err := k.Sweep(k.ctx); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait() // until nothing has anything to do

@@ -174,7 +174,7 @@ func sweepAlways(b *samsa.Broker) error {
 		if err := tell("sweep all 0 %d -\n", i); err != nil {
 			return err
 		}
-		if _, err := b.Compact(ctx); err != nil {
+		if _, err := b.Sweep(ctx); err != nil {
 			return err
 		}
 		for name := range sweptTopics {
@@ -449,7 +449,7 @@ func (led *sweptLedger) inspect(t *testing.T, dir string) {
 		first[tp] = *l
 	}
 	for range 2 { // so that tombstones go
-		if _, err := b.Compact(ctx); err != nil {
+		if _, err := b.Sweep(ctx); err != nil {
 			t.Fatal(err)
 		}
 		nextMillisecond()
@@ -461,7 +461,7 @@ func (led *sweptLedger) inspect(t *testing.T, dir string) {
 	led.swept = true
 	led.look(t, b)
 	led.swept = false
-	again, err := b.Compact(ctx)
+	again, err := b.Sweep(ctx)
 	if err != nil || again.Removed != (samsa.Removed{}) {
 		t.Errorf("a third sweep has removed %+v, %v", again.Removed, err)
 	}

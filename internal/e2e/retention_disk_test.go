@@ -63,7 +63,7 @@ func (s steady) run(tb testing.TB) steadyResult {
 	res.took = time.Since(start)
 	close(stop)
 	watching.Wait()
-	if _, err := b.Compact(ctx); err != nil {
+	if _, err := b.Sweep(ctx); err != nil {
 		tb.Fatal(err)
 	}
 	stats, err := b.RetentionStats(ctx)
@@ -175,7 +175,7 @@ func BenchmarkProduceDuringSweep(b *testing.B) {
 		go func() {
 			err := broker.Topics().DeleteRecords(ctx, "bulk", map[int32]int64{0: -1})
 			if err == nil {
-				_, err = broker.Compact(ctx)
+				_, err = broker.Sweep(ctx)
 			}
 			swept <- err
 		}()

@@ -413,7 +413,7 @@ func (m *keptModel) compact(t *rapid.T) {
 			checks = append(checks, func() { m.compacted(t, topic, p, start, gone) })
 		}
 	}
-	if _, err := m.b.Compact(m.ctx); err != nil {
+	if _, err := m.b.Sweep(m.ctx); err != nil {
 		t.Fatalf("compact: %v", err)
 	}
 	m.maySweep()

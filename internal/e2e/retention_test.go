@@ -241,7 +241,7 @@ func TestRetentionGoesByRecordTime(t *testing.T) {
 		k.produce(samsa.Record{Topic: "t", Value: []byte("old"), Timestamp: old})
 		k.produce(samsa.Record{Topic: "t", Value: []byte("old"), Timestamp: old}, samsa.Record{Topic: "t", Value: []byte("new")})
 		k.produce(samsa.Record{Topic: "t", Value: []byte("old but behind"), Timestamp: old})
-		c, err := k.Compact(k.ctx)
+		c, err := k.Sweep(k.ctx)
 		if err != nil || c.Records != 1 || c.Batches != 1 {
 			t.Errorf("%+v, %v", c, err)
 		}
@@ -260,7 +260,7 @@ func TestRetentionBySize(t *testing.T) {
 	for range 100 {
 		k.write("t", value)
 	}
-	if _, err := k.Compact(k.ctx); err != nil {
+	if _, err := k.Sweep(k.ctx); err != nil {
 		t.Fatal(err)
 	}
 	stats, err := k.RetentionStats(k.ctx)
@@ -276,7 +276,7 @@ func TestRetentionBySize(t *testing.T) {
 	if err := k.Topics().Alter(k.ctx, "t", func(c *samsa.TopicConfig) error { c.RetentionBytes = 300_000; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Compact(k.ctx); err != nil {
+	if _, err := k.Sweep(k.ctx); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(k.all("t")); n != 3 {
@@ -296,7 +296,7 @@ func TestRetentionByConsumption(t *testing.T) {
 	tp := samsa.TopicPartition{Topic: "jobs"}
 	left := func(want int) {
 		t.Helper()
-		if _, err := k.Compact(k.ctx); err != nil {
+		if _, err := k.Sweep(k.ctx); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(k.all("jobs")); n != want {
@@ -364,7 +364,7 @@ func TestCompaction(t *testing.T) {
 		set("c", "1")
 		compact := func(want string) {
 			t.Helper()
-			if _, err := k.Compact(k.ctx); err != nil {
+			if _, err := k.Sweep(k.ctx); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Join(k.all("t"), " "); got != want {
@@ -406,7 +406,7 @@ func TestTombstoneOfLongAgo(t *testing.T) {
 		k.produce(samsa.Record{Topic: "t", Key: []byte("z"), Value: []byte("newest")})
 		compact := func(want string) {
 			t.Helper()
-			if _, err := k.Compact(k.ctx); err != nil {
+			if _, err := k.Sweep(k.ctx); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Join(k.all("t"), " "); got != want {
@@ -464,7 +464,7 @@ func TestRecordFromTheFuture(t *testing.T) {
 		}
 		left := func(want string) {
 			t.Helper()
-			if _, err := k.Compact(k.ctx); err != nil {
+			if _, err := k.Sweep(k.ctx); err != nil {
 				t.Fatal(err)
 			}
 			if got := fmt.Sprint(k.all("bounded"), k.all("unbounded")); got != want {
@@ -495,7 +495,7 @@ func TestCompactionBesideReaders(t *testing.T) {
 	}
 	compacted := make(chan error, 1)
 	go func() {
-		_, err := k.Compact(k.ctx)
+		_, err := k.Sweep(k.ctx)
 		compacted <- err
 	}()
 	for range 3 {
@@ -565,7 +565,7 @@ func TestStatsAfterAnInterruptedRemoval(t *testing.T) {
 		if got := live(); got != all/2 {
 			t.Errorf("%d bytes live, want %d", got, all/2)
 		}
-		if _, err := k.Compact(k.ctx); err != nil {
+		if _, err := k.Sweep(k.ctx); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -81,7 +81,7 @@ func furnish(t *testing.T, b *samsa.Broker) {
 	samsatest.Produce(t, b, "orders", "1=a", "2=b", "3=c", "4=d")
 	samsatest.Produce(t, b, "prices", "tea=1", "tea=2", "milk=<nil>")
 	samsatest.Produce(t, b, "prices", "tea=3")
-	if _, err := b.Compact(ctx); err != nil {
+	if _, err := b.Sweep(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Topics().DeleteRecords(ctx, "orders", map[int32]int64{0: 1, 1: 0, 2: 0}); err != nil {

@@ -43,7 +43,7 @@ func TestDeletedTopicsAreForgotten(t *testing.T) {
 		}
 	}
 	k.poll(c)
-	if _, err := k.Compact(k.ctx); err != nil {
+	if _, err := k.Sweep(k.ctx); err != nil {
 		t.Fatal(err)
 	}
 	runtime.GC()
@@ -71,7 +71,7 @@ func BenchmarkCreateTopic(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			if _, err := broker.Compact(b.Context()); err != nil { // the first one counts what there is
+			if _, err := broker.Sweep(b.Context()); err != nil { // the first one counts what there is
 				b.Fatal(err)
 			}
 			b.ReportAllocs()

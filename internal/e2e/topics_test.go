@@ -151,7 +151,7 @@ func TestDeletedTopicGivesSpaceBack(t *testing.T) {
 	if err := k.Topics().Delete(k.ctx, "large"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Compact(k.ctx); err != nil {
+	if _, err := k.Sweep(k.ctx); err != nil {
 		t.Fatal(err)
 	}
 	after, err := k.Stats()

@@ -10,7 +10,7 @@ import (
 )
 
 // compact removes superseded records from the partitions of those topics that are compacted.
-func (k *Compactor) compact(ctx context.Context, topics []*topic.Topic) (Removed, error) {
+func (k *Sweeper) compact(ctx context.Context, topics []*topic.Topic) (Removed, error) {
 	var sum Removed
 	for _, t := range topics {
 		config := t.Config()
@@ -29,7 +29,7 @@ func (k *Compactor) compact(ctx context.Context, topics []*topic.Topic) (Removed
 }
 
 // clean compacts a partition if that can remove anything that it could not the last time.
-func (k *Compactor) clean(ctx context.Context, p *partition.Partition, config topic.Config) (Removed, error) {
+func (k *Sweeper) clean(ctx context.Context, p *partition.Partition, config topic.Config) (Removed, error) {
 	s := k.track(p)
 	now := time.Now().UnixMilli()
 	if s.cleaned && s.cleanedEnd == p.HighWatermark() && s.cleanedBy == config && now < s.tombstones && config.MinCompactionLag == 0 {

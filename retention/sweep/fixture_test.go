@@ -19,9 +19,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// kit is a compactor that sweeps when asked, and all it stands on, in memory.
+// kit is a sweeper that sweeps when asked, and all it stands on, in memory.
 type kit struct {
-	*Compactor
+	*Sweeper
 	t      testing.TB
 	ctx    context.Context
 	st     *scales
@@ -115,10 +115,10 @@ func (k *kit) read(name string, offsets map[log.TopicPartition]group.Offset) {
 	}
 }
 
-// sweep sweeps as the compactor does, which must be asleep.
+// sweep sweeps as the sweeper does, which must be asleep.
 func (k *kit) sweep(full bool) {
 	k.t.Helper()
-	if _, err := k.Compactor.sweep(k.ctx, full); err != nil {
+	if _, err := k.Sweeper.sweep(k.ctx, full); err != nil {
 		k.t.Fatal(err)
 	}
 }

@@ -52,7 +52,7 @@ func (s *space) take() (n int64) {
 }
 
 // giveBack is the goroutine that gives space back: after full sweeps, and when the disk is full.
-func (k *Compactor) giveBack(ctx context.Context) {
+func (k *Sweeper) giveBack(ctx context.Context) {
 	for {
 		select {
 		case <-k.freed.C():
@@ -73,7 +73,7 @@ func (k *Compactor) giveBack(ctx context.Context) {
 }
 
 // reclaim gives space back to the file system.
-func (k *Compactor) reclaim(ctx context.Context) error {
+func (k *Sweeper) reclaim(ctx context.Context) error {
 	if err := k.reclaiming.take(ctx); err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ func (r *Removed) add(o Removed) {
 	r.Bytes += o.Bytes
 }
 
-// Compaction is what Compact did.
-type Compaction struct {
+// Swept is what a sweep has done.
+type Swept struct {
 	Removed
 	Topics     int   // deleted topics whose data was removed
 	BytesFreed int64 // by which the data directory shrank
@@ -48,7 +48,7 @@ type PartitionStats struct {
 }
 
 // Stats returns statistics, the partitions by topic and index.
-func (k *Compactor) Stats(ctx context.Context) (Stats, error) {
+func (k *Sweeper) Stats(ctx context.Context) (Stats, error) {
 	size, err := k.targets.Store.Size()
 	if err != nil {
 		return Stats{}, err
@@ -73,7 +73,7 @@ func (k *Compactor) Stats(ctx context.Context) (Stats, error) {
 
 // stats returns what is known of a partition. Its bytes are counted if no sweep has done
 // so yet.
-func (k *Compactor) stats(ctx context.Context, p *partition.Partition) (PartitionStats, error) {
+func (k *Sweeper) stats(ctx context.Context, p *partition.Partition) (PartitionStats, error) {
 	s := k.track(p)
 	k.mu.Lock()
 	ps := PartitionStats{Removed: s.removed, NextDue: s.due, BytesLive: s.at(p.Appended())}

@@ -46,7 +46,7 @@ func (k *kit) idle(topics, groups int) {
 	k.sweep(true)
 }
 
-// wantJobs checks which partitions a sweep would look at, when the compactor sleeps.
+// wantJobs checks which partitions a sweep would look at, when the sweeper sleeps.
 func (k *kit) wantJobs(when string, full bool, want string) {
 	k.t.Helper()
 	synctest.Wait()

@@ -9,7 +9,7 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// Targets are what a Compactor sweeps, and whom it asks.
+// Targets are what a Sweeper sweeps, and whom it asks.
 type Targets struct {
 	Topics    Topics
 	Groups    Groups
@@ -18,7 +18,7 @@ type Targets struct {
 	Committer *writer.Committer // of all that is written
 }
 
-// Topics is what a Compactor needs of topic.Catalogue, which says what the methods promise.
+// Topics is what a Sweeper needs of topic.Catalogue, which says what the methods promise.
 type Topics interface {
 	List() []*topic.Topic
 	Partitions() []*partition.Partition
@@ -40,7 +40,7 @@ type Producers interface {
 	Expire(ctx context.Context, now time.Time, partitions []*partition.Partition) error
 }
 
-// Store is what a Compactor needs of store.Store.
+// Store is what a Sweeper needs of store.Store.
 type Store interface {
 	// Size returns the bytes that the data directory takes on disk.
 	Size() (int64, error)

@@ -17,14 +17,14 @@ const maxTrims = 500
 // sweepJob is the sweep of one partition.
 type sweepJob struct {
 	p     *partition.Partition
-	s     *swept
+	s     *tracked
 	look        // what s is to hold
 	count bool  // the bytes anew
 	start int64 // the log start offset that the policies ask for
 }
 
 // trim removes the oldest batches of the jobs' partitions by time, size and consumption.
-func (k *Compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
+func (k *Sweeper) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
 	moves := make([]writer.Move, 0, len(jobs))
 	planned := jobs[:0:0]
 	for _, j := range jobs {
@@ -54,7 +54,7 @@ func (k *Compactor) trim(ctx context.Context, jobs []*sweepJob) (Removed, error)
 }
 
 // trimmedLocked accounts for what was trimmed of a partition, until err.
-func (k *Compactor) trimmedLocked(s *swept, t writer.Trimmed, err error) Removed {
+func (k *Sweeper) trimmedLocked(s *tracked, t writer.Trimmed, err error) Removed {
 	removed := Removed{Records: t.Records, Batches: t.Passed.Batches + t.Left.Batches, Bytes: t.Passed.Bytes + t.Left.Bytes}
 	s.removed.add(removed)
 	s.trimmed(t.Passed.Bytes, err)
@@ -100,7 +100,7 @@ func (j *sweepJob) plan(ctx context.Context) error {
 }
 
 // DeleteBefore removes by hand the records of p before start.
-func (k *Compactor) DeleteBefore(ctx context.Context, p *partition.Partition, start int64) error {
+func (k *Sweeper) DeleteBefore(ctx context.Context, p *partition.Partition, start int64) error {
 	release, err := p.Turn(ctx)
 	if err != nil {
 		return err

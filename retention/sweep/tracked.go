@@ -9,8 +9,8 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// swept is what the compactor knows of a partition.
-type swept struct {
+// tracked is what the sweeper knows of a partition.
+type tracked struct {
 	look
 	removed Removed
 
@@ -37,16 +37,16 @@ type look struct {
 }
 
 // track returns what is known of p.
-func (k *Compactor) track(p *partition.Partition) *swept {
+func (k *Sweeper) track(p *partition.Partition) *tracked {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.trackLocked(p)
 }
 
-func (k *Compactor) trackLocked(p *partition.Partition) *swept {
+func (k *Sweeper) trackLocked(p *partition.Partition) *tracked {
 	s := k.tracks[p]
 	if s == nil {
-		s = new(swept)
+		s = new(tracked)
 		if p.Err() == nil { // its topic was not deleted
 			k.tracks[p] = s
 		}
@@ -55,7 +55,7 @@ func (k *Compactor) trackLocked(p *partition.Partition) *swept {
 }
 
 // follow begins to follow the catalogue.
-func (k *Compactor) follow() {
+func (k *Sweeper) follow() {
 	k.changes = k.targets.Topics.Changes()
 	for _, t := range k.targets.Topics.List() {
 		k.classify(t)
@@ -63,7 +63,7 @@ func (k *Compactor) follow() {
 }
 
 // classify notes whether t has a limit in bytes.
-func (k *Compactor) classify(t *topic.Topic) {
+func (k *Sweeper) classify(t *topic.Topic) {
 	if config := t.Config(); config.CleanupPolicy&topic.Delete != 0 && config.RetentionBytes >= 0 {
 		k.limited[t] = struct{}{}
 	} else {
@@ -73,7 +73,7 @@ func (k *Compactor) classify(t *topic.Topic) {
 
 // catchUp returns the topics that were created or changed since the last sweep, and whether
 // others were deleted, which it forgets.
-func (k *Compactor) catchUp() (changed []*topic.Topic, deleted bool) {
+func (k *Sweeper) catchUp() (changed []*topic.Topic, deleted bool) {
 	seen := make(map[*topic.Topic]bool)
 	for t, gone := k.changes.Next(); t != nil; t, gone = k.changes.Next() {
 		switch {
@@ -90,7 +90,7 @@ func (k *Compactor) catchUp() (changed []*topic.Topic, deleted bool) {
 }
 
 // forget drops what is known of a deleted topic.
-func (k *Compactor) forget(t *topic.Topic) {
+func (k *Sweeper) forget(t *topic.Topic) {
 	delete(k.limited, t)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -102,7 +102,7 @@ func (k *Compactor) forget(t *topic.Topic) {
 // jobs returns the partitions to be swept, in the order of topics and indexes: those of the
 // given topics, and unless these are all, those that have a limit in bytes and were written to.
 // Where nothing has happened that could let something go there is no job.
-func (k *Compactor) jobs(full bool, topics []*topic.Topic) []*sweepJob {
+func (k *Sweeper) jobs(full bool, topics []*topic.Topic) []*sweepJob {
 	var jobs []*sweepJob
 	given := make(map[*topic.Topic]bool)
 	for _, t := range topics {
@@ -132,7 +132,7 @@ const lookBytes = 4 << 20
 
 // addJobs adds the partitions of t that are not settled and to which so much was written since
 // the last look. The groups are asked if the topic's policy does.
-func (k *Compactor) addJobs(jobs []*sweepJob, t *topic.Topic, full bool, written int64) []*sweepJob {
+func (k *Sweeper) addJobs(jobs []*sweepJob, t *topic.Topic, full bool, written int64) []*sweepJob {
 	config, ps, now := t.Config(), t.Partitions(), time.Now()
 	var consumed []int64
 	if config.CleanupPolicy&topic.Consumed != 0 {

@@ -1,5 +1,5 @@
 // Package sweep is retention in the background: when and how fast records go by the decisions of
-// package retention, and what has gone. Users import the module root, which shows Compaction and
+// package retention, and what has gone. Users import the module root, which shows Swept and
 // Stats under its own names.
 package sweep
 
@@ -18,12 +18,12 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// Compactor removes in the background what may go: records by the policies of their
+// Sweeper removes in the background what may go: records by the policies of their
 // topics, and the data of deleted topics. Then it gives the space back to the file
 // system. It sweeps at every interval and when asked, and in between looks at
 // topics that were changed, and at partitions with a limit in bytes to which enough was
 // written. What cannot have anything new to go is passed over.
-type Compactor struct {
+type Sweeper struct {
 	targets Targets
 	logger  *zap.Logger
 
@@ -44,7 +44,7 @@ type Compactor struct {
 	last   time.Time  // when the last full sweep ended
 	sum    Removed    // since Start
 	space  space
-	tracks map[*partition.Partition]*swept
+	tracks map[*partition.Partition]*tracked
 }
 
 // turn is held by one at a time.
@@ -62,14 +62,14 @@ func (t turn) take(ctx context.Context) error {
 
 func (t turn) leave() { <-t }
 
-// Start returns a compactor that sweeps at every interval, until Close.
-func Start(targets Targets, interval time.Duration, logger *zap.Logger) *Compactor {
+// Start returns a sweeper that sweeps at every interval, until Close.
+func Start(targets Targets, interval time.Duration, logger *zap.Logger) *Sweeper {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := &Compactor{
+	k := &Sweeper{
 		targets: targets, logger: logger, cancel: cancel,
 		changed: partition.NewWaiter(), written: partition.NewWaiter(), freed: partition.NewWaiter(), full: partition.NewWaiter(),
 		reclaiming: make(turn, 1), sweeping: make(turn, 1),
-		limited: make(map[*topic.Topic]struct{}), tracks: make(map[*partition.Partition]*swept),
+		limited: make(map[*topic.Topic]struct{}), tracks: make(map[*partition.Partition]*tracked),
 	}
 	k.follow()
 	targets.Committer.WakeOnBytes(k.written)
@@ -82,17 +82,17 @@ func Start(targets Targets, interval time.Duration, logger *zap.Logger) *Compact
 	return k
 }
 
-// Close ends what the compactor does in the background, and waits for that.
-func (k *Compactor) Close() {
+// Close ends what the sweeper does in the background, and waits for that.
+func (k *Sweeper) Close() {
 	k.cancel()
 	k.wg.Wait()
 }
 
 // Wake asks for a look at what has changed in the catalogue.
-func (k *Compactor) Wake() { k.changed.Wake() }
+func (k *Sweeper) Wake() { k.changed.Wake() }
 
 // run is the goroutine that sweeps.
-func (k *Compactor) run(ctx context.Context, interval time.Duration) {
+func (k *Sweeper) run(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -112,12 +112,12 @@ func (k *Compactor) run(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Compact sweeps everything now and gives the space back. Beside an error it returns what was
+// Sweep sweeps everything now and gives the space back. Beside an error it returns what was
 // done.
-func (k *Compactor) Compact(ctx context.Context) (Compaction, error) {
+func (k *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 	before, err := k.targets.Store.Size()
 	if err != nil {
-		return Compaction{}, err
+		return Swept{}, err
 	}
 	done, err := k.sweep(ctx, true)
 	if err == nil {
@@ -136,9 +136,9 @@ func (k *Compactor) Compact(ctx context.Context) (Compaction, error) {
 // sweep removes what may go: of all partitions where something may that could not go before,
 // or only of those of changed topics and of those that have a limit in bytes and were written
 // to.
-func (k *Compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
+func (k *Sweeper) sweep(ctx context.Context, full bool) (Swept, error) {
 	if err := k.sweeping.take(ctx); err != nil {
-		return Compaction{}, err
+		return Swept{}, err
 	}
 	defer k.sweeping.leave()
 	seen := k.stored()
@@ -159,7 +159,7 @@ func (k *Compactor) sweep(ctx context.Context, full bool) (Compaction, error) {
 }
 
 // remove does the work of a sweep, one kind after the other.
-func (k *Compactor) remove(ctx context.Context, full, purge bool, topics []*topic.Topic) (done Compaction, err error) {
+func (k *Sweeper) remove(ctx context.Context, full, purge bool, topics []*topic.Topic) (done Swept, err error) {
 	var errs []error
 	if purge {
 		purged, err := k.targets.Topics.Purge(ctx)
@@ -190,14 +190,14 @@ func (k *Compactor) remove(ctx context.Context, full, purge bool, topics []*topi
 }
 
 // swept reports whether there was a full sweep.
-func (k *Compactor) swept() bool {
+func (k *Sweeper) swept() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return !k.last.IsZero()
 }
 
 // note accounts for a sweep. After a full one any garbage is worth giving back.
-func (k *Compactor) note(full bool, removed Removed) {
+func (k *Sweeper) note(full bool, removed Removed) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.sum.add(removed)
