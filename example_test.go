@@ -260,15 +260,15 @@ func ExampleGroups_Describe() {
 	// Output: Stable 1 member, committed 1 half lag 1
 }
 
-func ExampleGroups_Reset() {
+func ExampleGroups_AlterOffsets() {
 	b := memory()
 	defer b.Close()
 	ctx := context.Background()
 	_, err := b.Produce(ctx, samsa.Record{Topic: "orders"}, samsa.Record{Topic: "orders"}, samsa.Record{Topic: "orders"})
 	must(err)
 	tp := samsa.TopicPartition{Topic: "orders"}
-	must(b.Groups().Reset(ctx, "billing", samsa.To(samsa.Latest), tp))
-	must(b.Groups().Reset(ctx, "billing", samsa.Shift(-1)))
+	must(b.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Latest), tp))
+	must(b.Groups().AlterOffsets(ctx, "billing", samsa.Shift(-1)))
 	offsets, err := b.Groups().Committed(ctx, "billing")
 	must(err)
 	fmt.Println(offsets[tp].Offset)

@@ -138,27 +138,27 @@ func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...TopicPart
 	return g.b.admin.DeleteOffsets(ctx, name, tps...)
 }
 
-// Reset moves the committed offsets of a group without members, else it is
+// AlterOffsets moves the committed offsets of a group without members, else it is
 // ErrGroupNotEmpty: in tps, or without any in all partitions the group has offsets for.
 // A target outside the log becomes the nearer end of it. A group that does not exist is created by it,
 // if tps name any. A committed offset that is damaged is replaced if tps name its partition, but
 // not by a Shift.
-func (g Groups) Reset(ctx context.Context, name string, to GroupReset, tps ...TopicPartition) error {
+func (g Groups) AlterOffsets(ctx context.Context, name string, to GroupOffset, tps ...TopicPartition) error {
 	if err := g.b.check(ctx); err != nil {
-		return fmt.Errorf("reset group %s: %w", name, err)
+		return fmt.Errorf("alter offsets of group %s: %w", name, err)
 	}
-	return g.b.admin.Reset(ctx, name, to.target, tps...)
+	return g.b.admin.AlterOffsets(ctx, name, to.target, tps...)
 }
 
-// GroupReset is where Groups.Reset moves a group to: To, Ago or Shift.
-type GroupReset struct{ target admin.Target }
+// GroupOffset is where Groups.AlterOffsets moves a group to: To, Ago or Shift.
+type GroupOffset struct{ target admin.Target }
 
 // To moves to where a Start stands; not Committed.
-func To(s Start) GroupReset { return GroupReset{admin.Target{Start: s.at}} }
+func To(s Start) GroupOffset { return GroupOffset{admin.Target{Start: s.at}} }
 
 // Ago moves to the records of the last d.
-func Ago(d time.Duration) GroupReset { return To(AtTime(time.Now().Add(-d))) }
+func Ago(d time.Duration) GroupOffset { return To(AtTime(time.Now().Add(-d))) }
 
 // Shift moves by n records, back if n is negative. A partition without a committed offset
 // is ErrNoOffset.
-func Shift(n int64) GroupReset { return GroupReset{admin.Target{Shift: true, By: n}} }
+func Shift(n int64) GroupOffset { return GroupOffset{admin.Target{Shift: true, By: n}} }

@@ -196,9 +196,9 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 	return kept, nil
 }
 
-// Reset commits offsets for a group without members; else it is ErrGroupNotEmpty. Offsets that are
+// AlterOffsets commits offsets for a group without members; else it is ErrGroupNotEmpty. Offsets that are
 // too many for one transaction take several, and an error leaves those that were done.
-func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.TopicPartition]Offset) error {
+func (c *Coordinator) AlterOffsets(ctx context.Context, name string, offsets map[log.TopicPartition]Offset) error {
 	parts := c.parts(name, offsets)
 	txs := make([]writer.Tx, len(parts))
 	for i, part := range parts {
@@ -241,7 +241,7 @@ func (c *Coordinator) Reset(ctx context.Context, name string, offsets map[log.To
 	}
 	c.tellCommits(map[string]CommitRequest{name: {Offsets: offsets}}, err)
 	if err == nil {
-		c.opts.Logger.Info("group offsets reset", zap.String("group", name), zap.Strings("offsets", moves))
+		c.opts.Logger.Info("group offsets altered", zap.String("group", name), zap.Strings("offsets", moves))
 	}
 	return err
 }

@@ -356,7 +356,7 @@ func TestCoordinatorDiskFull(t *testing.T) {
 		wg.Wait()
 		o.wantError("heartbeat", o.Heartbeat("g", "a", "", a.Generation+1), log.ErrUnknownMember)
 		o.wantError("commit", o.commit("", -1, 9), log.ErrDiskFull)
-		o.wantError("reset", o.Reset(t.Context(), "g", map[log.TopicPartition]Offset{orders(0): {Offset: 1}}), log.ErrDiskFull)
+		o.wantError("reset", o.AlterOffsets(t.Context(), "g", map[log.TopicPartition]Offset{orders(0): {Offset: 1}}), log.ErrDiskFull)
 		_, err := o.DeleteOffsets(t.Context(), "g", orders(0))
 		o.wantError("delete offsets", err, log.ErrDiskFull)
 		o.wantOffset(7)

@@ -99,7 +99,7 @@ func inPartition(partition int32, values ...string) []samsa.Record {
 // commit moves group g, which has no members.
 func commit(t *testing.T, b *samsa.Broker, tp samsa.TopicPartition, offset int64) {
 	t.Helper()
-	if err := b.Groups().Reset(ctx, "g", samsa.To(samsa.AtOffset(offset)), tp); err != nil {
+	if err := b.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.AtOffset(offset)), tp); err != nil {
 		t.Error(err)
 	}
 }

@@ -136,9 +136,9 @@ type Target struct {
 	By    int64
 }
 
-// Reset moves the committed offsets of a group without members, of tps, or without any of all partitions
+// AlterOffsets moves the committed offsets of a group without members, of tps, or without any of all partitions
 // that it has offsets for.
-func (g Groups) Reset(ctx context.Context, name string, to Target, tps ...log.TopicPartition) error {
+func (g Groups) AlterOffsets(ctx context.Context, name string, to Target, tps ...log.TopicPartition) error {
 	if len(tps) == 0 {
 		committed, err := g.Offsets.Committed(ctx, name)
 		if err != nil {
@@ -158,11 +158,11 @@ func (g Groups) Reset(ctx context.Context, name string, to Target, tps ...log.To
 		}
 		offset, err := g.offset(ctx, tp, to, old.Offset)
 		if err != nil {
-			return fmt.Errorf("reset group %s: %w", name, err)
+			return fmt.Errorf("alter offsets of group %s: %w", name, err)
 		}
 		offsets[tp] = group.Offset{Offset: offset, LeaderEpoch: -1, Metadata: old.Metadata}
 	}
-	return g.Admin.Reset(ctx, name, offsets)
+	return g.Admin.AlterOffsets(ctx, name, offsets)
 }
 
 // offset returns the offset that to means for tp, where the group is at committed, or -1: the nearer end

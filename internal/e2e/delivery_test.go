@@ -590,7 +590,7 @@ func TestCommitOfManyPartitions(t *testing.T) {
 	}
 	moved := 0
 	for _, to := range []samsa.Start{samsa.Latest, samsa.Earliest} {
-		if err := b.Groups().Reset(ctx, "g", samsa.To(to)); err != nil {
+		if err := b.Groups().AlterOffsets(ctx, "g", samsa.To(to)); err != nil {
 			t.Fatal(err)
 		}
 		now, err := b.Groups().Committed(ctx, "g")

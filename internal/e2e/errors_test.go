@@ -108,7 +108,7 @@ var troubles = []trouble{
 		w.topic, w.group, w.key, w.tp = "nobody", "nobody", "nobody", samsa.TopicPartition{Topic: "nobody"}
 	}, want: map[string]error{"Broker.Produce": samsa.ErrUnknownTopic, "Groups.Describe": samsa.ErrUnknownGroup, "Tx.Get": samsa.ErrKeyNotFound}},
 	{name: "partitions that there are not", after: func(_ *testing.T, w *world) { w.tp.Partition = 9 },
-		want: map[string]error{"Groups.Reset": samsa.ErrUnknownPartition, "Topics.DeleteRecords": samsa.ErrUnknownPartition}},
+		want: map[string]error{"Groups.AlterOffsets": samsa.ErrUnknownPartition, "Topics.DeleteRecords": samsa.ErrUnknownPartition}},
 	{name: "names that cannot be", after: func(_ *testing.T, w *world) {
 		w.topic, w.group, w.key, w.tp.Topic = "a/b", strings.Repeat("g", 600), strings.Repeat("k", 2000), "a/b"
 	}, want: map[string]error{"Tx.Get": samsa.ErrInvalidKey, "Groups.Describe": samsa.ErrInvalidGroup}},
@@ -117,7 +117,7 @@ var troubles = []trouble{
 	}, want: map[string]error{"Topics.Create": samsa.ErrInvalidConfig}},
 	{name: "a damaged topic", damaged: map[string]string{string(store.CatalogueKey("ta")): "{"}, want: map[string]error{
 		"Broker.Produce": samsa.ErrCorruptValue, "Topics.Describe": samsa.ErrCorruptValue, "Topics.Create again": samsa.ErrCorruptValue,
-		"Broker.ListOffsets": samsa.ErrCorruptValue, "Broker.NewConsumer": samsa.ErrCorruptValue, "Groups.Reset": samsa.ErrCorruptValue,
+		"Broker.ListOffsets": samsa.ErrCorruptValue, "Broker.NewConsumer": samsa.ErrCorruptValue, "Groups.AlterOffsets": samsa.ErrCorruptValue,
 		"Topics.Delete": nil}},
 	{name: "a damaged log start", damaged: map[string]string{string(store.LogStartKey(store.PartitionID{Topic: 1})): "soon"},
 		want: map[string]error{"Broker.Produce": samsa.ErrCorruptValue, "Topics.Delete": nil}},
@@ -126,7 +126,7 @@ var troubles = []trouble{
 		"Broker.Produce": nil, "Groups.Delete": nil}},
 	{name: "a damaged offset", damaged: map[string]string{string(store.AppendOffsetKey(nil, store.OffsetKey{Group: "g", Topic: "a"})): "x"},
 		want: map[string]error{"Groups.Committed": samsa.ErrCorruptValue, "ReadTx.Committed": samsa.ErrCorruptValue,
-			"Groups.Reset": samsa.ErrCorruptValue, "Broker.Produce": nil}},
+			"Groups.AlterOffsets": samsa.ErrCorruptValue, "Broker.Produce": nil}},
 	{name: "a damaged producer", damaged: map[string]string{string(store.NamesKey("pnamed")): "x"}, want: map[string]error{"Broker.Produce": nil}},
 	{name: "a damaged producer in a partition", damaged: map[string]string{
 		string(store.AppendProducerKey(nil, store.ProducerKey{PartitionID: store.PartitionID{Topic: 1}})): "x"},
@@ -305,7 +305,7 @@ func TestDamagedOffsetCostsItsPartition(t *testing.T) {
 		if values != "3" || len(errs) != 1 || !errors.Is(errs[0], samsa.ErrCorruptValue) || !strings.Contains(errs[0].Error(), "a/0") {
 			t.Errorf("read %q, errors %v", values, errs)
 		}
-		if err := w.b.Groups().Reset(ctx, "g", samsa.To(samsa.Earliest), w.tp); err != nil {
+		if err := w.b.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Earliest), w.tp); err != nil {
 			t.Fatal(err)
 		}
 		if values, errs := read(3); len(values) != 3 || errs != nil {

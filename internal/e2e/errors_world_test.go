@@ -117,7 +117,7 @@ func newWorld(t *testing.T, damaged map[string]string) *world {
 		_, err = p.ProduceSync(ctx, samsa.Record{Topic: "a", Value: []byte("1")}, samsa.Record{Topic: "a", Value: []byte("2")})
 	}
 	if err == nil {
-		err = b.Groups().Reset(ctx, "g", samsa.To(samsa.Earliest), tp)
+		err = b.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Earliest), tp)
 	}
 	if err == nil {
 		err = b.Update(ctx, func(tx *samsa.Tx) error { return tx.Set([]byte("k"), []byte("v")) })
@@ -266,7 +266,7 @@ func (w *world) adminSteps() []step {
 		{"Groups.List", func(ctx context.Context) error { _, err := groups.List(ctx); return err }},
 		{"Groups.Describe", func(ctx context.Context) error { _, err := groups.Describe(ctx, w.group); return err }},
 		{"Groups.Committed", func(ctx context.Context) error { _, err := groups.Committed(ctx, w.group, w.tp); return err }},
-		{"Groups.Reset", func(ctx context.Context) error { return groups.Reset(ctx, w.group, samsa.Shift(1), w.tp) }},
+		{"Groups.AlterOffsets", func(ctx context.Context) error { return groups.AlterOffsets(ctx, w.group, samsa.Shift(1), w.tp) }},
 	}
 }
 

@@ -239,22 +239,22 @@ func TestGroupsDeleteOffsets(t *testing.T) {
 func TestGroupsReset(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		to   func() samsa.GroupReset
+		to   func() samsa.GroupOffset
 		want string // from t/0@2 t/1@1, logs of 4 and 1 records
 	}{
-		{"earliest", func() samsa.GroupReset { return samsa.To(samsa.Earliest) }, "t/0@0 t/1@0"},
-		{"latest", func() samsa.GroupReset { return samsa.To(samsa.Latest) }, "t/0@4 t/1@1"},
-		{"offset", func() samsa.GroupReset { return samsa.To(samsa.AtOffset(3)) }, "t/0@3 t/1@1"}, // clamped
-		{"time", func() samsa.GroupReset { return samsa.To(samsa.AtTime(time.Now().Add(-90 * time.Minute))) }, "t/0@2 t/1@1"},
-		{"ago", func() samsa.GroupReset { return samsa.Ago(150 * time.Minute) }, "t/0@1 t/1@1"},
-		{"ago, between two milliseconds", func() samsa.GroupReset { return samsa.Ago(2*time.Hour - time.Microsecond) }, "t/0@1 t/1@1"},
-		{"long ago", func() samsa.GroupReset { return samsa.Ago(1000 * time.Hour) }, "t/0@0 t/1@0"},
-		{"in the future", func() samsa.GroupReset { return samsa.Ago(-time.Hour) }, "t/0@4 t/1@1"},
-		{"back", func() samsa.GroupReset { return samsa.Shift(-1) }, "t/0@1 t/1@0"},
-		{"forward", func() samsa.GroupReset { return samsa.Shift(1) }, "t/0@3 t/1@1"},
-		{"not at all", func() samsa.GroupReset { return samsa.Shift(0) }, "t/0@2 t/1@1"},
-		{"far back", func() samsa.GroupReset { return samsa.Shift(math.MinInt64) }, "t/0@0 t/1@0"},
-		{"far forward", func() samsa.GroupReset { return samsa.Shift(math.MaxInt64) }, "t/0@4 t/1@1"},
+		{"earliest", func() samsa.GroupOffset { return samsa.To(samsa.Earliest) }, "t/0@0 t/1@0"},
+		{"latest", func() samsa.GroupOffset { return samsa.To(samsa.Latest) }, "t/0@4 t/1@1"},
+		{"offset", func() samsa.GroupOffset { return samsa.To(samsa.AtOffset(3)) }, "t/0@3 t/1@1"}, // clamped
+		{"time", func() samsa.GroupOffset { return samsa.To(samsa.AtTime(time.Now().Add(-90 * time.Minute))) }, "t/0@2 t/1@1"},
+		{"ago", func() samsa.GroupOffset { return samsa.Ago(150 * time.Minute) }, "t/0@1 t/1@1"},
+		{"ago, between two milliseconds", func() samsa.GroupOffset { return samsa.Ago(2*time.Hour - time.Microsecond) }, "t/0@1 t/1@1"},
+		{"long ago", func() samsa.GroupOffset { return samsa.Ago(1000 * time.Hour) }, "t/0@0 t/1@0"},
+		{"in the future", func() samsa.GroupOffset { return samsa.Ago(-time.Hour) }, "t/0@4 t/1@1"},
+		{"back", func() samsa.GroupOffset { return samsa.Shift(-1) }, "t/0@1 t/1@0"},
+		{"forward", func() samsa.GroupOffset { return samsa.Shift(1) }, "t/0@3 t/1@1"},
+		{"not at all", func() samsa.GroupOffset { return samsa.Shift(0) }, "t/0@2 t/1@1"},
+		{"far back", func() samsa.GroupOffset { return samsa.Shift(math.MinInt64) }, "t/0@0 t/1@0"},
+		{"far forward", func() samsa.GroupOffset { return samsa.Shift(math.MaxInt64) }, "t/0@4 t/1@1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -267,11 +267,11 @@ func TestGroupsReset(t *testing.T) {
 					k.put("t", 0, v)
 				}
 				k.commitFor("g", 2, 1)
-				if err := k.Groups().Reset(k.ctx, "g", tc.to()); err != nil {
+				if err := k.Groups().AlterOffsets(k.ctx, "g", tc.to()); err != nil {
 					t.Fatal(err)
 				}
 				k.wantOffsets("g", tc.want)
-				if err := k.Groups().Reset(k.ctx, "g", tc.to(), samsa.TopicPartition{Topic: "t", Partition: 1}); err != nil {
+				if err := k.Groups().AlterOffsets(k.ctx, "g", tc.to(), samsa.TopicPartition{Topic: "t", Partition: 1}); err != nil {
 					t.Fatal(err)
 				}
 				if !strings.HasPrefix(k.committed("g"), strings.Fields(tc.want)[0]+" ") {
@@ -294,11 +294,11 @@ func TestGroupsResetMovesConsumers(t *testing.T) {
 		if err := c.CommitOffsets(k.ctx, map[samsa.TopicPartition]samsa.CommittedOffset{tp: {Offset: 4, Metadata: "note"}}); err != nil {
 			t.Fatal(err)
 		}
-		k.wantError("with a member", k.Groups().Reset(k.ctx, "g", samsa.To(samsa.Earliest)), samsa.ErrGroupNotEmpty, "g")
-		k.wantError("with a member, naming it", k.Groups().Reset(k.ctx, "g", samsa.To(samsa.Earliest), tp), samsa.ErrGroupNotEmpty)
+		k.wantError("with a member", k.Groups().AlterOffsets(k.ctx, "g", samsa.To(samsa.Earliest)), samsa.ErrGroupNotEmpty, "g")
+		k.wantError("with a member, naming it", k.Groups().AlterOffsets(k.ctx, "g", samsa.To(samsa.Earliest), tp), samsa.ErrGroupNotEmpty)
 		k.wantOffsets("g", "t/0@4")
 		_ = c.Close()
-		if err := k.Groups().Reset(k.ctx, "g", samsa.Shift(-2)); err != nil {
+		if err := k.Groups().AlterOffsets(k.ctx, "g", samsa.Shift(-2)); err != nil {
 			t.Fatal(err)
 		}
 		if o := k.groupInfo("g").Partitions[0]; o.Metadata != "note" || o.Lag != 2 {
@@ -313,8 +313,8 @@ func TestGroupsResetMovesConsumers(t *testing.T) {
 func TestGroupsResetRefuses(t *testing.T) {
 	k := inMemory(t, samsa.Options{})
 	k.create("t", 1)
-	reset := func(to samsa.GroupReset, tps ...samsa.TopicPartition) error {
-		return k.Groups().Reset(k.ctx, "g", to, tps...)
+	reset := func(to samsa.GroupOffset, tps ...samsa.TopicPartition) error {
+		return k.Groups().AlterOffsets(k.ctx, "g", to, tps...)
 	}
 	k.wantError("unknown topic", reset(samsa.To(samsa.Latest), samsa.TopicPartition{Topic: "no", Partition: 0}), samsa.ErrUnknownTopic, "no", "g")
 	k.wantError("unknown partition", reset(samsa.To(samsa.Latest), samsa.TopicPartition{Topic: "t", Partition: 1}), samsa.ErrUnknownPartition, "t/1")
@@ -343,7 +343,7 @@ func TestGroupNames(t *testing.T) {
 		k.wantError("committed", err, samsa.ErrInvalidGroup)
 		k.wantError("delete", g.Delete(k.ctx, name), samsa.ErrInvalidGroup)
 		k.wantError("delete offsets", g.DeleteOffsets(k.ctx, name, samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
-		k.wantError("reset", g.Reset(k.ctx, name, samsa.To(samsa.Latest), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
+		k.wantError("reset", g.AlterOffsets(k.ctx, name, samsa.To(samsa.Latest), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
 	}
 	_, err := k.NewConsumer(samsa.ConsumerOptions{Group: strings.Repeat("g", 513), Topics: []string{"t"}})
 	k.wantError("consumer", err, samsa.ErrInvalidOption, "ConsumerOptions.Group")
@@ -365,7 +365,7 @@ func TestGroupsRefuseAfterClose(t *testing.T) {
 		"delete offsets": func(ctx context.Context) error {
 			return k.Groups().DeleteOffsets(ctx, "g", samsa.TopicPartition{Topic: "t"})
 		},
-		"reset": func(ctx context.Context) error { return k.Groups().Reset(ctx, "g", samsa.To(samsa.Latest)) },
+		"reset": func(ctx context.Context) error { return k.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Latest)) },
 	}
 	gone, cancel := context.WithCancel(k.ctx)
 	cancel()
@@ -519,7 +519,7 @@ func TestGroupsSurviveReopen(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.commitFor("reset", 1, 0)
-	if err := k.Groups().Reset(k.ctx, "reset", samsa.To(samsa.Latest)); err != nil {
+	if err := k.Groups().AlterOffsets(k.ctx, "reset", samsa.To(samsa.Latest)); err != nil {
 		t.Fatal(err)
 	}
 	generation := k.groupInfo("g").Generation

@@ -435,7 +435,7 @@ func (w *crowd) reset(t *rapid.T) {
 		t.Skip("busy, or new")
 	}
 	time.Sleep(2 * crowdSession) // for static members
-	if err := w.b.Groups().Reset(w.ctx, g.name, samsa.Shift(-2)); err != nil {
+	if err := w.b.Groups().AlterOffsets(w.ctx, g.name, samsa.Shift(-2)); err != nil {
 		t.Fatal(err)
 	}
 	w.mu.Lock()

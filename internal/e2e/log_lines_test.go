@@ -80,7 +80,7 @@ info topic deleted topic=other`, "topic", "partitions", "configs", "changed")
 	}
 	mustClose(t, c)
 	tp := samsa.TopicPartition{Topic: "orders"}
-	if err := b.Groups().Reset(ctx, "billing", samsa.To(samsa.Earliest), tp); err != nil {
+	if err := b.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Earliest), tp); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Groups().Delete(ctx, "billing"); err != nil {
@@ -90,7 +90,7 @@ info topic deleted topic=other`, "topic", "partitions", "configs", "changed")
 	got := lines(logs, "group", "generation", "members", "reason", "offsets", "data")
 	if want := `info group rebalanced group=billing generation=1 members=1 reason=member X joins
 info group rebalanced group=billing generation=2 members=0 reason=member X leaves
-info group offsets reset group=billing offsets=[orders/0: 1 to 0]
+info group offsets altered group=billing offsets=[orders/0: 1 to 0]
 info group deleted group=billing
 info broker closed data=` + dir; regexp.MustCompile(`member [^ ]+`).ReplaceAllString(got, "member X") != want {
 		t.Errorf("a group, and the end:\n%s\nwant\n%s", got, want)

@@ -287,7 +287,7 @@ func (w *sweepWriter) remove() error {
 	if err := tell("take %s %d %d %s\n", queueTopic, r.Partition, to, deskGroup); err != nil {
 		return err
 	}
-	if err := w.b.Groups().Reset(ctx, deskGroup, samsa.To(samsa.AtOffset(to)), tp); err != nil {
+	if err := w.b.Groups().AlterOffsets(ctx, deskGroup, samsa.To(samsa.AtOffset(to)), tp); err != nil {
 		return err
 	}
 	return tell("took %s %d %d %s\n", queueTopic, r.Partition, to, deskGroup)
@@ -368,7 +368,7 @@ func newSweptLedger(t *testing.T, dir string) *sweptLedger {
 				continue
 			}
 			for _, group := range []string{crewGroup, deskGroup} { // so that both count from the first record on
-				if err := b.Groups().Reset(patient(t), group, samsa.To(samsa.Earliest), tp); err != nil {
+				if err := b.Groups().AlterOffsets(patient(t), group, samsa.To(samsa.Earliest), tp); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -336,7 +336,7 @@ func (m *keptModel) commit(t *rapid.T) {
 	_, p := m.draw(t)
 	name := rapid.SampledFrom(keptGroups).Draw(t, "group")
 	at := rapid.Int64Range(0, p.end()+1).Draw(t, "offset")
-	if err := m.b.Groups().Reset(m.ctx, name, samsa.To(samsa.AtOffset(at)), p.tp); err != nil {
+	if err := m.b.Groups().AlterOffsets(m.ctx, name, samsa.To(samsa.AtOffset(at)), p.tp); err != nil {
 		t.Fatalf("reset: %v", err)
 	}
 	all, err := m.b.Groups().Committed(m.ctx, name)

@@ -306,7 +306,7 @@ func TestRetentionByConsumption(t *testing.T) {
 	left(6) // no group: nothing goes
 	reset := func(group string, offset int64) {
 		t.Helper()
-		if err := k.Groups().Reset(k.ctx, group, samsa.To(samsa.AtOffset(offset)), tp); err != nil {
+		if err := k.Groups().AlterOffsets(k.ctx, group, samsa.To(samsa.AtOffset(offset)), tp); err != nil {
 			t.Fatal(err)
 		}
 	}

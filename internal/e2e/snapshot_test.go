@@ -91,7 +91,7 @@ func furnish(t *testing.T, b *samsa.Broker) {
 		t.Fatal(err)
 	}
 	tp := samsa.TopicPartition{Topic: "prices"}
-	if err := b.Groups().Reset(ctx, "billing", samsa.To(samsa.AtOffset(2)), tp); err != nil {
+	if err := b.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.AtOffset(2)), tp); err != nil {
 		t.Fatal(err)
 	}
 	err := b.Update(ctx, func(tx *samsa.Tx) error {

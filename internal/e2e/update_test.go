@@ -335,14 +335,14 @@ func TestViewIsASnapshot(t *testing.T) {
 		k.create("t", 1)
 		k.write("t", "a", "b")
 		k.update(func(tx *samsa.Tx) error { return tx.Set([]byte("k"), []byte("old")) })
-		if err := k.Groups().Reset(k.ctx, "g", samsa.To(samsa.AtOffset(1)), samsa.TopicPartition{Topic: "t"}); err != nil {
+		if err := k.Groups().AlterOffsets(k.ctx, "g", samsa.To(samsa.AtOffset(1)), samsa.TopicPartition{Topic: "t"}); err != nil {
 			t.Fatal(err)
 		}
 		err := k.View(k.ctx, func(tx *samsa.ReadTx) error {
 			k.update(func(tx *samsa.Tx) error {
 				return errors.Join(tx.Set([]byte("k"), []byte("new")), tx.Set([]byte("l"), nil))
 			})
-			if err := k.Groups().Reset(k.ctx, "g", samsa.To(samsa.AtOffset(2)), samsa.TopicPartition{Topic: "t"}); err != nil {
+			if err := k.Groups().AlterOffsets(k.ctx, "g", samsa.To(samsa.AtOffset(2)), samsa.TopicPartition{Topic: "t"}); err != nil {
 				return err
 			}
 			for range 2 {

@@ -37,5 +37,5 @@ type Admin interface {
 	Describe(ctx context.Context, name string) (group.Description, error)
 	Delete(ctx context.Context, name string) error
 	DeleteOffsets(ctx context.Context, name string, tps ...log.TopicPartition) (kept []log.TopicPartition, err error)
-	Reset(ctx context.Context, name string, offsets map[log.TopicPartition]group.Offset) error
+	AlterOffsets(ctx context.Context, name string, offsets map[log.TopicPartition]group.Offset) error
 }
