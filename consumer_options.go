@@ -15,16 +15,15 @@ import (
 // Start is where a consumer begins to read: Earliest, Latest, AtOffset or AtTime.
 type Start struct{ at engine.Start }
 
-// The two ends of a log. They are not to be changed.
-var (
-	// Earliest is the first record that is still there: the zero Start.
-	Earliest = Start{}
-	// Latest is behind the last record.
-	Latest = Start{engine.Start{Kind: engine.Latest}}
-	// Committed is for consumers of a group that must not begin anywhere but at the
-	// group's committed offset: without one Poll returns ErrNoOffset until a Seek.
-	Committed = Start{engine.Start{Kind: engine.Committed}}
-)
+// Earliest starts at the first record that is still there. It is the zero Start.
+func Earliest() Start { return Start{} }
+
+// Latest starts behind the last record.
+func Latest() Start { return Start{engine.Start{Kind: engine.Latest}} }
+
+// Committed is for consumers of a group that must not begin anywhere but at the group's
+// committed offset: without one Poll returns ErrNoOffset until a Seek.
+func Committed() Start { return Start{engine.Start{Kind: engine.Committed}} }
 
 // AtOffset starts at that offset of every partition.
 func AtOffset(offset int64) Start {
@@ -128,7 +127,7 @@ func (o ConsumerOptions) validate(rules group.Rules) error {
 	w.Check(len(o.Topics) > 0 || len(o.Partitions) > 0 || o.TopicPattern != nil,
 		"ConsumerOptions.Topics", "empty", "a topic, or ConsumerOptions.TopicPattern or Partitions")
 	w.Check(o.Group == "" || len(o.Partitions) == 0, "ConsumerOptions.Partitions", o.Partitions, "none with ConsumerOptions.Group, which assigns them")
-	w.Check(o.Group != "" || o.Start != Committed, "ConsumerOptions.Start", o.Start, "another one without ConsumerOptions.Group")
+	w.Check(o.Group != "" || o.Start != Committed(), "ConsumerOptions.Start", o.Start, "another one without ConsumerOptions.Group")
 	if o.Group != "" {
 		w.Check(group.CheckName(o.Group) == nil, "ConsumerOptions.Group", fmt.Sprintf("%.20q... of %d bytes", o.Group, len(o.Group)), "at most 512 bytes")
 	}

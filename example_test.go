@@ -108,7 +108,7 @@ func ExampleConsumer_Poll() {
 	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("a")}, samsa.Record{Topic: "orders"})
 	must(err)
 
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Earliest})
+	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Earliest()})
 	must(err)
 	recs, err := c.Poll(ctx) // sleeps until there is something
 	must(err)
@@ -149,7 +149,7 @@ func ExampleConsumer_SeekTime() {
 		_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(v), Timestamp: began.Add(time.Duration(hour) * time.Hour)})
 		must(err)
 	}
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Latest})
+	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Latest()})
 	must(err)
 	must(c.SeekTime(began.Add(time.Minute)))
 	tp := samsa.TopicPartition{Topic: "orders", Partition: 0}
@@ -167,7 +167,7 @@ func ExampleBroker_ListOffsets() {
 	ctx := context.Background()
 	_, err := b.Produce(ctx, samsa.Record{Topic: "orders"}, samsa.Record{Topic: "orders"})
 	must(err)
-	ends, err := b.ListOffsets(ctx, "orders", samsa.Latest)
+	ends, err := b.ListOffsets(ctx, "orders", samsa.Latest())
 	must(err)
 	fmt.Println(ends)
 	// Output: [{0 2}]
@@ -267,7 +267,7 @@ func ExampleGroups_AlterOffsets() {
 	_, err := b.Produce(ctx, samsa.Record{Topic: "orders"}, samsa.Record{Topic: "orders"}, samsa.Record{Topic: "orders"})
 	must(err)
 	tp := samsa.TopicPartition{Topic: "orders"}
-	must(b.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Latest), tp))
+	must(b.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Latest()), tp))
 	must(b.Groups().AlterOffsets(ctx, "billing", samsa.Shift(-1)))
 	offsets, err := b.Groups().Committed(ctx, "billing")
 	must(err)
@@ -514,7 +514,7 @@ func Example_backup() {
 	defer f.Close()
 	again, err := samsa.Restore(ctx, filepath.Join(dir, "data"), f, samsa.Options{})
 	must(err)
-	ends, err := again.ListOffsets(ctx, "orders", samsa.Latest)
+	ends, err := again.ListOffsets(ctx, "orders", samsa.Latest())
 	must(err)
 	fmt.Println(ends)
 	must(again.Close())

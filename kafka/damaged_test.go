@@ -27,7 +27,7 @@ func damagedKit(t *testing.T) *kit {
 			t.Fatal(err)
 		}
 	}
-	if err := b.Groups().AlterOffsets(ctx, "reader", samsa.To(samsa.Earliest), samsa.TopicPartition{Topic: "bad"}); err != nil {
+	if err := b.Groups().AlterOffsets(ctx, "reader", samsa.To(samsa.Earliest()), samsa.TopicPartition{Topic: "bad"}); err != nil {
 		t.Fatal(err)
 	}
 	st, err := first.(store.Forker).Fork()

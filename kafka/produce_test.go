@@ -90,7 +90,7 @@ func TestProduceRefuses(t *testing.T) {
 		t.Errorf("acks 2: got %+v", p)
 	}
 	for _, topic := range []string{"plain", "compacted"} {
-		if offsets, err := k.ListOffsets(k.ctx, topic, samsa.Latest); err != nil || offsets[0].Offset != 0 {
+		if offsets, err := k.ListOffsets(k.ctx, topic, samsa.Latest()); err != nil || offsets[0].Offset != 0 {
 			t.Errorf("%s: %v, error %v", topic, offsets, err)
 		}
 	}

@@ -95,7 +95,7 @@ func TestProduceTimestamps(t *testing.T) {
 // end is the log end offset of partition 0.
 func (k *kit) end(topic string) int64 {
 	k.t.Helper()
-	offsets, err := k.ListOffsets(k.ctx, topic, samsa.Latest)
+	offsets, err := k.ListOffsets(k.ctx, topic, samsa.Latest())
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestProduceWithoutTimestamp(t *testing.T) {
 		if _, err := k.Sweep(k.ctx); err != nil {
 			t.Fatal(err)
 		}
-		if offsets, err := k.ListOffsets(k.ctx, "web_log", samsa.Earliest); err != nil || offsets[0].Offset != 4 {
+		if offsets, err := k.ListOffsets(k.ctx, "web_log", samsa.Earliest()); err != nil || offsets[0].Offset != 4 {
 			t.Errorf("an hour later the log begins at %v, %v", offsets, err)
 		}
 	})

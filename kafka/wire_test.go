@@ -163,7 +163,7 @@ func TestProduceNamesAPartitionTwice(t *testing.T) {
 		t.Errorf("got %s", s)
 	}
 	for topic, want := range map[string]int64{"twice": 0, "once": 1} {
-		if offsets, err := k.ListOffsets(k.ctx, topic, samsa.Latest); err != nil || offsets[0].Offset != want {
+		if offsets, err := k.ListOffsets(k.ctx, topic, samsa.Latest()); err != nil || offsets[0].Offset != want {
 			t.Errorf("%s: %v, error %v", topic, offsets, err)
 		}
 	}

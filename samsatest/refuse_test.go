@@ -35,7 +35,7 @@ func TestRequestsFailByPartition(t *testing.T) {
 		for _, i := range a.partitions {
 			_, err := p.ProduceSync(ctx, samsa.Record{Topic: a.topic, Partition: i}, samsa.Record{Topic: a.topic, Partition: i})
 			wantErr(t, err, nil)
-			wantErr(t, full.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Latest), log.TopicPartition{Topic: a.topic, Partition: i}), nil)
+			wantErr(t, full.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Latest()), log.TopicPartition{Topic: a.topic, Partition: i}), nil)
 		}
 	}
 	kinds := 0
@@ -260,7 +260,7 @@ func stateOf(t *testing.T, b *samsa.Broker) map[string]string {
 // everything. Several faults of one request each have their partitions.
 func TestRequestsOfWhatIsNotNamed(t *testing.T) {
 	b := samsatest.New(t, samsatest.Topic("orders", 2), samsatest.Topic("receipts", 1))
-	wantErr(t, b.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Earliest), log.TopicPartition{Topic: "orders", Partition: 0}), nil)
+	wantErr(t, b.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Earliest()), log.TopicPartition{Topic: "orders", Partition: 0}), nil)
 	c := dial(t, samsatest.Kafka(t, b), "shop")
 	codes := func(version int16, req kmsg.Request) map[string]int {
 		t.Helper()

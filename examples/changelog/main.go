@@ -60,7 +60,7 @@ type table struct {
 
 // load rebuilds the table: a record sets its key, a tombstone removes it.
 func (t *table) load(ctx context.Context) error {
-	ends, err := t.b.ListOffsets(ctx, topic, samsa.Latest)
+	ends, err := t.b.ListOffsets(ctx, topic, samsa.Latest())
 	if err != nil {
 		return err
 	}

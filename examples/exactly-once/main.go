@@ -198,7 +198,7 @@ func add(tx *samsa.Tx, to, amount int) error {
 
 // finished reports whether the group is at the end of the orders.
 func finished(ctx context.Context, b *samsa.Broker) (bool, error) {
-	ends, err := b.ListOffsets(ctx, orders, samsa.Latest)
+	ends, err := b.ListOffsets(ctx, orders, samsa.Latest())
 	if err != nil {
 		return false, err
 	}
@@ -213,7 +213,7 @@ func finished(ctx context.Context, b *samsa.Broker) (bool, error) {
 
 // report prints the balances, which add up to what they were in the beginning.
 func report(ctx context.Context, b *samsa.Broker, out io.Writer) error {
-	ends, err := b.ListOffsets(ctx, receipts, samsa.Latest)
+	ends, err := b.ListOffsets(ctx, receipts, samsa.Latest())
 	if err != nil {
 		return err
 	}

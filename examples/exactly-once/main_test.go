@@ -109,7 +109,7 @@ func check(t *testing.T, dir string, before int64) (n int64) {
 			t.Error(err)
 		}
 	}()
-	ends, err := b.ListOffsets(ctx, receipts, samsa.Latest)
+	ends, err := b.ListOffsets(ctx, receipts, samsa.Latest())
 	if errors.Is(err, samsa.ErrUnknownTopic) {
 		return 0 // killed before it had begun
 	}

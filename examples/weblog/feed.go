@@ -114,7 +114,7 @@ func lines(ctx context.Context, in io.Reader, follow bool) <-chan line {
 // openAt opens the file behind the last line of it that is stored already.
 func openAt(ctx context.Context, b *samsa.Broker, file string) (*os.File, error) {
 	var at int64
-	ends, err := b.ListOffsets(ctx, topic, samsa.Latest)
+	ends, err := b.ListOffsets(ctx, topic, samsa.Latest())
 	if err != nil {
 		return nil, err
 	}

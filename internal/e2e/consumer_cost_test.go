@@ -79,7 +79,7 @@ func BenchmarkConsumerTopics(b *testing.B) {
 				}
 			}
 			for b.Loop() {
-				c, err := broker.NewConsumer(samsa.ConsumerOptions{Topics: names, Start: samsa.Earliest})
+				c, err := broker.NewConsumer(samsa.ConsumerOptions{Topics: names, Start: samsa.Earliest()})
 				if err != nil {
 					b.Fatal(err)
 				}

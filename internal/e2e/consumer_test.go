@@ -20,7 +20,7 @@ func TestConsumerStarts(t *testing.T) {
 		start samsa.Start
 		want  string
 	}{
-		{samsa.Earliest, "a b c d"},
+		{samsa.Earliest(), "a b c d"},
 		{samsa.Start{}, "a b c d"},
 		{samsa.AtOffset(2), "c d"},
 		{samsa.AtOffset(3), "d"},
@@ -29,7 +29,7 @@ func TestConsumerStarts(t *testing.T) {
 		{samsa.AtTime(base.Add(time.Second + time.Millisecond)), "c d"},
 		{samsa.AtTime(base.Add(-time.Hour)), "a b c d"},
 		{samsa.AtTime(base.Add(time.Hour)), "d"}, // none is that late: only what comes
-		{samsa.Latest, "d"},
+		{samsa.Latest(), "d"},
 	} {
 		t.Run(tc.start.String(), func(t *testing.T) {
 			k := inMemory(t, samsa.Options{})
@@ -93,7 +93,7 @@ func TestConsumerSeeks(t *testing.T) {
 		want string
 	}{
 		{func() error { return c.Seek(tp, 1) }, "b c"},
-		{func() error { return c.SeekTo(samsa.Earliest) }, "a b c"},
+		{func() error { return c.SeekTo(samsa.Earliest()) }, "a b c"},
 		{func() error { return c.SeekTo(samsa.AtOffset(2), tp) }, "c"},
 		{func() error { return c.SeekTime(time.Unix(0, 0), tp) }, "a b c"},
 	} {
@@ -182,7 +182,7 @@ func TestConsumerOutOfRangeIsAnErrorUntilASeek(t *testing.T) {
 		}
 		break
 	}
-	if err := c.SeekTo(samsa.Earliest, tp); err != nil {
+	if err := c.SeekTo(samsa.Earliest(), tp); err != nil {
 		t.Fatal(err)
 	}
 	if got := texts(k.read(c, 1)); got[0] != "t/0@0=a" {
@@ -364,7 +364,7 @@ func (k *kit) poll(c *samsa.Consumer) []samsa.Record {
 func TestConsumerPicksUpNewPartitions(t *testing.T) {
 	k := inMemory(t, samsa.Options{})
 	k.create("t", 1)
-	c := k.consumer(samsa.ConsumerOptions{Topics: []string{"t"}, Start: samsa.Latest})
+	c := k.consumer(samsa.ConsumerOptions{Topics: []string{"t"}, Start: samsa.Latest()})
 	if err := k.Topics().AddPartitions(k.ctx, "t", 3); err != nil {
 		t.Fatal(err)
 	}
@@ -501,7 +501,7 @@ func TestListOffsets(t *testing.T) {
 	for i, v := range []string{"a", "b", "c"} {
 		k.produce(samsa.Record{Topic: "t", Key: []byte("same"), Value: []byte(v), Timestamp: time.UnixMilli(int64(1000 * (i + 1)))})
 	}
-	first, err := k.ListOffsets(k.ctx, "t", samsa.Latest)
+	first, err := k.ListOffsets(k.ctx, "t", samsa.Latest())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -513,7 +513,7 @@ func TestListOffsets(t *testing.T) {
 		at   samsa.Start
 		want int64
 	}{
-		{samsa.Earliest, 0}, {samsa.Latest, 3}, {samsa.AtOffset(0), 0},
+		{samsa.Earliest(), 0}, {samsa.Latest(), 3}, {samsa.AtOffset(0), 0},
 		{samsa.AtTime(time.UnixMilli(1000)), 0}, {samsa.AtTime(time.UnixMilli(1001)), 1},
 		{samsa.AtTime(time.UnixMilli(3000)), 2}, {samsa.AtTime(time.UnixMilli(3001)), 3},
 	} {
@@ -525,7 +525,7 @@ func TestListOffsets(t *testing.T) {
 	if _, err := k.ListOffsets(k.ctx, "t", samsa.AtOffset(2)); !errors.Is(err, samsa.ErrOffsetOutOfRange) {
 		t.Errorf("offset 2 of an empty partition: %v", err)
 	}
-	if _, err := k.ListOffsets(k.ctx, "no", samsa.Latest); !errors.Is(err, samsa.ErrUnknownTopic) {
+	if _, err := k.ListOffsets(k.ctx, "no", samsa.Latest()); !errors.Is(err, samsa.ErrUnknownTopic) {
 		t.Errorf("unknown topic: %v", err)
 	}
 }

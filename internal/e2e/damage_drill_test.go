@@ -161,12 +161,12 @@ func (d *dirContent) readKeys(ctx context.Context, b *samsa.Broker) {
 }
 
 func (d *dirContent) readTopic(ctx context.Context, b *samsa.Broker, name string) {
-	first, err := b.ListOffsets(ctx, name, samsa.Earliest)
+	first, err := b.ListOffsets(ctx, name, samsa.Earliest())
 	if err != nil {
 		d.tell(name, err)
 		return
 	}
-	last, err := b.ListOffsets(ctx, name, samsa.Latest)
+	last, err := b.ListOffsets(ctx, name, samsa.Latest())
 	if err != nil {
 		d.tell(name, err)
 		return

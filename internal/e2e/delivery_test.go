@@ -589,7 +589,7 @@ func TestCommitOfManyPartitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	moved := 0
-	for _, to := range []samsa.Start{samsa.Latest, samsa.Earliest} {
+	for _, to := range []samsa.Start{samsa.Latest(), samsa.Earliest()} {
 		if err := b.Groups().AlterOffsets(ctx, "g", samsa.To(to)); err != nil {
 			t.Fatal(err)
 		}

@@ -454,7 +454,7 @@ func starts(t testing.TB, b *samsa.Broker, topics []string) map[samsa.TopicParti
 	t.Helper()
 	all := make(map[samsa.TopicPartition]int64)
 	for _, name := range topics {
-		offsets, err := b.ListOffsets(patient(t), name, samsa.Earliest)
+		offsets, err := b.ListOffsets(patient(t), name, samsa.Earliest())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -305,7 +305,7 @@ func TestDamagedOffsetCostsItsPartition(t *testing.T) {
 		if values != "3" || len(errs) != 1 || !errors.Is(errs[0], samsa.ErrCorruptValue) || !strings.Contains(errs[0].Error(), "a/0") {
 			t.Errorf("read %q, errors %v", values, errs)
 		}
-		if err := w.b.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Earliest), w.tp); err != nil {
+		if err := w.b.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Earliest()), w.tp); err != nil {
 			t.Fatal(err)
 		}
 		if values, errs := read(3); len(values) != 3 || errs != nil {

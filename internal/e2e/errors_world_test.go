@@ -117,7 +117,7 @@ func newWorld(t *testing.T, damaged map[string]string) *world {
 		_, err = p.ProduceSync(ctx, samsa.Record{Topic: "a", Value: []byte("1")}, samsa.Record{Topic: "a", Value: []byte("2")})
 	}
 	if err == nil {
-		err = b.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Earliest), tp)
+		err = b.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Earliest()), tp)
 	}
 	if err == nil {
 		err = b.Update(ctx, func(tx *samsa.Tx) error { return tx.Set([]byte("k"), []byte("v")) })
@@ -329,7 +329,7 @@ func (w *world) consumerSteps(of string, c *samsa.Consumer) []step {
 		{"Consumer.Records", func(ctx context.Context) error { return lastOf(c.Records(ctx)) }},
 		{"Consumer.Position", noCtx(func() error { _, err := c.Position(w.tp); return err })},
 		{"Consumer.Lag", noCtx(func() error { _, err := c.Lag(w.tp); return err })},
-		{"Consumer.SeekTo", noCtx(func() error { return c.SeekTo(samsa.Latest, w.tp) })},
+		{"Consumer.SeekTo", noCtx(func() error { return c.SeekTo(samsa.Latest(), w.tp) })},
 		{"Consumer.SeekTime", noCtx(func() error { return c.SeekTime(time.Unix(1, 0), w.tp) })},
 		{"Consumer.Seek", noCtx(func() error { return c.Seek(w.tp, 99) })},
 		{"Consumer.Poll elsewhere", func(ctx context.Context) error { _, err := c.Poll(ctx); return err }},

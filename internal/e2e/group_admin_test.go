@@ -242,8 +242,8 @@ func TestGroupsReset(t *testing.T) {
 		to   func() samsa.GroupOffset
 		want string // from t/0@2 t/1@1, logs of 4 and 1 records
 	}{
-		{"earliest", func() samsa.GroupOffset { return samsa.To(samsa.Earliest) }, "t/0@0 t/1@0"},
-		{"latest", func() samsa.GroupOffset { return samsa.To(samsa.Latest) }, "t/0@4 t/1@1"},
+		{"earliest", func() samsa.GroupOffset { return samsa.To(samsa.Earliest()) }, "t/0@0 t/1@0"},
+		{"latest", func() samsa.GroupOffset { return samsa.To(samsa.Latest()) }, "t/0@4 t/1@1"},
 		{"offset", func() samsa.GroupOffset { return samsa.To(samsa.AtOffset(3)) }, "t/0@3 t/1@1"}, // clamped
 		{"time", func() samsa.GroupOffset { return samsa.To(samsa.AtTime(time.Now().Add(-90 * time.Minute))) }, "t/0@2 t/1@1"},
 		{"ago", func() samsa.GroupOffset { return samsa.Ago(150 * time.Minute) }, "t/0@1 t/1@1"},
@@ -294,8 +294,8 @@ func TestGroupsResetMovesConsumers(t *testing.T) {
 		if err := c.CommitOffsets(k.ctx, map[samsa.TopicPartition]samsa.CommittedOffset{tp: {Offset: 4, Metadata: "note"}}); err != nil {
 			t.Fatal(err)
 		}
-		k.wantError("with a member", k.Groups().AlterOffsets(k.ctx, "g", samsa.To(samsa.Earliest)), samsa.ErrGroupNotEmpty, "g")
-		k.wantError("with a member, naming it", k.Groups().AlterOffsets(k.ctx, "g", samsa.To(samsa.Earliest), tp), samsa.ErrGroupNotEmpty)
+		k.wantError("with a member", k.Groups().AlterOffsets(k.ctx, "g", samsa.To(samsa.Earliest())), samsa.ErrGroupNotEmpty, "g")
+		k.wantError("with a member, naming it", k.Groups().AlterOffsets(k.ctx, "g", samsa.To(samsa.Earliest()), tp), samsa.ErrGroupNotEmpty)
 		k.wantOffsets("g", "t/0@4")
 		_ = c.Close()
 		if err := k.Groups().AlterOffsets(k.ctx, "g", samsa.Shift(-2)); err != nil {
@@ -316,20 +316,20 @@ func TestGroupsResetRefuses(t *testing.T) {
 	reset := func(to samsa.GroupOffset, tps ...samsa.TopicPartition) error {
 		return k.Groups().AlterOffsets(k.ctx, "g", to, tps...)
 	}
-	k.wantError("unknown topic", reset(samsa.To(samsa.Latest), samsa.TopicPartition{Topic: "no", Partition: 0}), samsa.ErrUnknownTopic, "no", "g")
-	k.wantError("unknown partition", reset(samsa.To(samsa.Latest), samsa.TopicPartition{Topic: "t", Partition: 1}), samsa.ErrUnknownPartition, "t/1")
-	k.wantError("negative partition", reset(samsa.To(samsa.Latest), samsa.TopicPartition{Topic: "t", Partition: -1}), samsa.ErrUnknownPartition, "t/-1")
+	k.wantError("unknown topic", reset(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "no", Partition: 0}), samsa.ErrUnknownTopic, "no", "g")
+	k.wantError("unknown partition", reset(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t", Partition: 1}), samsa.ErrUnknownPartition, "t/1")
+	k.wantError("negative partition", reset(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t", Partition: -1}), samsa.ErrUnknownPartition, "t/-1")
 	k.wantError("nothing to shift", reset(samsa.Shift(1), samsa.TopicPartition{Topic: "t"}), samsa.ErrNoOffset, "t/0")
-	k.wantError("to committed", reset(samsa.To(samsa.Committed), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidOption)
-	k.wantError("all partitions of nobody", reset(samsa.To(samsa.Latest)), samsa.ErrUnknownGroup, "g")
+	k.wantError("to committed", reset(samsa.To(samsa.Committed()), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidOption)
+	k.wantError("all partitions of nobody", reset(samsa.To(samsa.Latest())), samsa.ErrUnknownGroup, "g")
 	if names, err := k.Groups().List(k.ctx); err != nil || len(names) > 0 {
 		t.Errorf("a refused reset leaves groups %q, %v", names, err)
 	}
-	if err := reset(samsa.To(samsa.Latest), samsa.TopicPartition{Topic: "t"}); err != nil {
+	if err := reset(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t"}); err != nil {
 		t.Errorf("a group that does not exist: %v", err)
 	}
 	k.wantOffsets("g", "t/0@0")
-	k.wantError("one wrong, one right", reset(samsa.To(samsa.Latest), samsa.TopicPartition{Topic: "t"}, samsa.TopicPartition{Topic: "t", Partition: 7}), samsa.ErrUnknownPartition)
+	k.wantError("one wrong, one right", reset(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t"}, samsa.TopicPartition{Topic: "t", Partition: 7}), samsa.ErrUnknownPartition)
 }
 
 func TestGroupNames(t *testing.T) {
@@ -343,7 +343,7 @@ func TestGroupNames(t *testing.T) {
 		k.wantError("committed", err, samsa.ErrInvalidGroup)
 		k.wantError("delete", g.Delete(k.ctx, name), samsa.ErrInvalidGroup)
 		k.wantError("delete offsets", g.DeleteOffsets(k.ctx, name, samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
-		k.wantError("reset", g.AlterOffsets(k.ctx, name, samsa.To(samsa.Latest), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
+		k.wantError("reset", g.AlterOffsets(k.ctx, name, samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
 	}
 	_, err := k.NewConsumer(samsa.ConsumerOptions{Group: strings.Repeat("g", 513), Topics: []string{"t"}})
 	k.wantError("consumer", err, samsa.ErrInvalidOption, "ConsumerOptions.Group")
@@ -365,7 +365,7 @@ func TestGroupsRefuseAfterClose(t *testing.T) {
 		"delete offsets": func(ctx context.Context) error {
 			return k.Groups().DeleteOffsets(ctx, "g", samsa.TopicPartition{Topic: "t"})
 		},
-		"reset": func(ctx context.Context) error { return k.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Latest)) },
+		"reset": func(ctx context.Context) error { return k.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Latest())) },
 	}
 	gone, cancel := context.WithCancel(k.ctx)
 	cancel()
@@ -519,7 +519,7 @@ func TestGroupsSurviveReopen(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.commitFor("reset", 1, 0)
-	if err := k.Groups().AlterOffsets(k.ctx, "reset", samsa.To(samsa.Latest)); err != nil {
+	if err := k.Groups().AlterOffsets(k.ctx, "reset", samsa.To(samsa.Latest())); err != nil {
 		t.Fatal(err)
 	}
 	generation := k.groupInfo("g").Generation

@@ -188,14 +188,14 @@ func TestGroupStarts(t *testing.T) {
 		reset     samsa.ResetPolicy
 		want      string
 	}{
-		{start: samsa.Earliest, committed: -1, want: "a b c d"},
-		{start: samsa.Latest, committed: -1, want: "d"},
+		{start: samsa.Earliest(), committed: -1, want: "a b c d"},
+		{start: samsa.Latest(), committed: -1, want: "d"},
 		{start: samsa.AtTime(base.Add(time.Second)), committed: -1, want: "b c d"},
 		{start: samsa.AtOffset(2), committed: -1, want: "c d"},
-		{start: samsa.Latest, committed: 1, want: "b c d"},
-		{start: samsa.Committed, committed: 2, want: "c d"},
-		{start: samsa.Latest, committed: 100, want: "a b c d"}, // ResetEarliest
-		{start: samsa.Earliest, committed: 100, reset: samsa.ResetLatest, want: "d"},
+		{start: samsa.Latest(), committed: 1, want: "b c d"},
+		{start: samsa.Committed(), committed: 2, want: "c d"},
+		{start: samsa.Latest(), committed: 100, want: "a b c d"}, // ResetEarliest
+		{start: samsa.Earliest(), committed: 100, reset: samsa.ResetLatest, want: "d"},
 	} {
 		t.Run(fmt.Sprintf("%s/%d", tc.start, tc.committed), func(t *testing.T) {
 			story(t, 1, func(k *kit) {
@@ -230,7 +230,7 @@ func TestGroupStartCommittedNeedsOne(t *testing.T) {
 	story(t, 1, func(k *kit) {
 		k.put("t", 0, "a", "b")
 		opts := named("a")
-		opts.Start = samsa.Committed
+		opts.Start = samsa.Committed()
 		w := k.worker("g", opts)
 		for range 2 {
 			if _, err := w.Poll(k.ctx); !errors.Is(err, samsa.ErrNoOffset) {
@@ -247,7 +247,7 @@ func TestGroupStartCommittedNeedsOne(t *testing.T) {
 			t.Error(err)
 		}
 		k.wantCommitted("g", "")
-		if err := w.SeekTo(samsa.Committed); !errors.Is(err, samsa.ErrInvalidOption) {
+		if err := w.SeekTo(samsa.Committed()); !errors.Is(err, samsa.ErrInvalidOption) {
 			t.Errorf("seek to Committed: %v", err)
 		}
 		if err := w.Seek(samsa.TopicPartition{Topic: "t"}, 1); err != nil {
@@ -264,7 +264,7 @@ func TestSeekInOnAssigned(t *testing.T) {
 	story(t, 1, func(k *kit) {
 		k.put("t", 0, "a", "b")
 		opts := named("a")
-		opts.Start = samsa.Committed
+		opts.Start = samsa.Committed()
 		opts.Member.OnAssigned = func(_ context.Context, c *samsa.Consumer, added []samsa.TopicPartition) {
 			if err := c.Seek(added[0], 1); err != nil {
 				t.Error(err)
@@ -290,7 +290,7 @@ func TestCommittedOutOfRangeIsAnError(t *testing.T) {
 				t.Fatalf("Poll: %v", err)
 			}
 		}
-		if err := w.SeekTo(samsa.Earliest); err != nil {
+		if err := w.SeekTo(samsa.Earliest()); err != nil {
 			t.Fatal(err)
 		}
 		if records := k.read(w.Consumer, 1); w.CommitRecords(k.ctx, records...) != nil {

@@ -336,7 +336,7 @@ func TestMemberOptionsAreChecked(t *testing.T) {
 	refused(samsa.ConsumerOptions{Topics: topics, Group: "g", Member: samsa.MemberOptions{SessionTimeout: time.Second, HeartbeatInterval: time.Second}}, "Member.HeartbeatInterval")
 	refused(samsa.ConsumerOptions{Topics: topics, Group: strings.Repeat("g", 513)}, "Group")
 	refused(samsa.ConsumerOptions{Group: "g"}, "Topics")
-	refused(samsa.ConsumerOptions{Topics: topics, Start: samsa.Committed, Member: samsa.MemberOptions{
+	refused(samsa.ConsumerOptions{Topics: topics, Start: samsa.Committed(), Member: samsa.MemberOptions{
 		InstanceID: "i", OnLost: func(context.Context, *samsa.Consumer, []samsa.TopicPartition) {},
 	}}, "Start", "Member.InstanceID", "Member.OnAssigned, OnRevoked, OnLost")
 }

@@ -604,7 +604,7 @@ func (g *crowdGroup) done(tp samsa.TopicPartition) int64 {
 }
 
 func (w *crowd) end(t *rapid.T, tp samsa.TopicPartition) int64 {
-	offsets, err := w.b.ListOffsets(w.ctx, tp.Topic, samsa.Latest)
+	offsets, err := w.b.ListOffsets(w.ctx, tp.Topic, samsa.Latest())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func TestStaticLeaderNoticesGrowth(t *testing.T) {
 
 func TestGroupSubscribesByPattern(t *testing.T) {
 	story(t, 1, func(k *kit) {
-		opts := samsa.ConsumerOptions{TopicPattern: regexp.MustCompile("^t"), Start: samsa.Latest}
+		opts := samsa.ConsumerOptions{TopicPattern: regexp.MustCompile("^t"), Start: samsa.Latest()}
 		opts.Member.ClientID = "a"
 		a := k.started("g", opts)
 		opts.Member.ClientID = "b"

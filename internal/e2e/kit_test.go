@@ -187,7 +187,7 @@ func ends(t testing.TB, b *samsa.Broker) map[samsa.TopicPartition]int64 {
 	}
 	all := make(map[samsa.TopicPartition]int64)
 	for _, name := range names {
-		offsets, err := b.ListOffsets(ctx, name, samsa.Latest)
+		offsets, err := b.ListOffsets(ctx, name, samsa.Latest())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -80,7 +80,7 @@ info topic deleted topic=other`, "topic", "partitions", "configs", "changed")
 	}
 	mustClose(t, c)
 	tp := samsa.TopicPartition{Topic: "orders"}
-	if err := b.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Earliest), tp); err != nil {
+	if err := b.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Earliest()), tp); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Groups().Delete(ctx, "billing"); err != nil {

@@ -504,9 +504,9 @@ func (m *model) listOffsets(t *rapid.T) {
 func (m *model) drawStart(t *rapid.T) (samsa.Start, func(log []samsa.Record) int64) {
 	switch rapid.IntRange(0, 3).Draw(t, "start") {
 	case 0:
-		return samsa.Earliest, func([]samsa.Record) int64 { return 0 }
+		return samsa.Earliest(), func([]samsa.Record) int64 { return 0 }
 	case 1:
-		return samsa.Latest, func(log []samsa.Record) int64 { return int64(len(log)) }
+		return samsa.Latest(), func(log []samsa.Record) int64 { return int64(len(log)) }
 	case 2:
 		at := int64(rapid.IntRange(0, 40).Draw(t, "offset"))
 		return samsa.AtOffset(at), func([]samsa.Record) int64 { return at }

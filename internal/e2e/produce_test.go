@@ -208,7 +208,7 @@ func TestTimestampBounds(t *testing.T) {
 
 func (k *kit) nothingStored(topic string) {
 	k.t.Helper()
-	offsets, err := k.ListOffsets(k.ctx, topic, samsa.Latest)
+	offsets, err := k.ListOffsets(k.ctx, topic, samsa.Latest())
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -330,7 +330,7 @@ func TestDamagedTableIsToldWithOffsets(t *testing.T) {
 		}
 	}
 	mustClose(t, p)
-	err = errors.Join(b.Topics().DeleteRecords(ctx, "a", before), b.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Latest), slices.Collect(maps.Keys(want))...))
+	err = errors.Join(b.Topics().DeleteRecords(ctx, "a", before), b.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Latest()), slices.Collect(maps.Keys(want))...))
 	if err != nil {
 		t.Fatal(err)
 	}

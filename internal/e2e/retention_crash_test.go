@@ -178,7 +178,7 @@ func sweepAlways(b *samsa.Broker) error {
 			return err
 		}
 		for name := range sweptTopics {
-			offsets, err := b.ListOffsets(ctx, name, samsa.Earliest)
+			offsets, err := b.ListOffsets(ctx, name, samsa.Earliest())
 			if err != nil {
 				return err
 			}
@@ -368,7 +368,7 @@ func newSweptLedger(t *testing.T, dir string) *sweptLedger {
 				continue
 			}
 			for _, group := range []string{crewGroup, deskGroup} { // so that both count from the first record on
-				if err := b.Groups().AlterOffsets(patient(t), group, samsa.To(samsa.Earliest), tp); err != nil {
+				if err := b.Groups().AlterOffsets(patient(t), group, samsa.To(samsa.Earliest()), tp); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -712,7 +712,7 @@ func logStarts(t *testing.T, b *samsa.Broker) map[samsa.TopicPartition]int64 {
 	t.Helper()
 	starts := make(map[samsa.TopicPartition]int64)
 	for name := range sweptTopics {
-		offsets, err := b.ListOffsets(patient(t), name, samsa.Earliest)
+		offsets, err := b.ListOffsets(patient(t), name, samsa.Earliest())
 		if err != nil {
 			t.Fatal(err)
 		}

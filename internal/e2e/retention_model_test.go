@@ -475,7 +475,7 @@ func (m *keptModel) observe(t *rapid.T, p *keptPartition) {
 func (m *keptModel) check(t *rapid.T) {
 	m.maySweepOnDisk()
 	for _, topic := range m.topics {
-		offsets, err := m.b.ListOffsets(m.ctx, topic.name, samsa.Earliest)
+		offsets, err := m.b.ListOffsets(m.ctx, topic.name, samsa.Earliest())
 		if err != nil {
 			t.Fatalf("list offsets: %v", err)
 		}

@@ -17,7 +17,7 @@ import (
 // start returns the log start offset of t/0.
 func (k *kit) logStart(topic string) int64 {
 	k.t.Helper()
-	offsets, err := k.ListOffsets(k.ctx, topic, samsa.Earliest)
+	offsets, err := k.ListOffsets(k.ctx, topic, samsa.Earliest())
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -27,11 +27,11 @@ func (k *kit) logStart(topic string) int64 {
 // all reads partition 0 of a topic from its first record to its last.
 func (k *kit) all(topic string) []string {
 	k.t.Helper()
-	from, err := k.ListOffsets(k.ctx, topic, samsa.Earliest)
+	from, err := k.ListOffsets(k.ctx, topic, samsa.Earliest())
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	to, err := k.ListOffsets(k.ctx, topic, samsa.Latest)
+	to, err := k.ListOffsets(k.ctx, topic, samsa.Latest())
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func (k *kit) wantTable(want string) {
 // ends returns the high watermarks of a topic.
 func (k *kit) ends(topic string) (ends []int64) {
 	k.t.Helper()
-	offsets, err := k.ListOffsets(k.ctx, topic, samsa.Latest)
+	offsets, err := k.ListOffsets(k.ctx, topic, samsa.Latest())
 	if err != nil {
 		k.t.Fatal(err)
 	}

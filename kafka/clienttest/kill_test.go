@@ -142,7 +142,7 @@ func checkAcked(t *testing.T, dir string, acked map[place]string) {
 			t.Error(err)
 		}
 	}()
-	ends, err := b.ListOffsets(t.Context(), "t", samsa.Latest)
+	ends, err := b.ListOffsets(t.Context(), "t", samsa.Latest())
 	if err != nil {
 		t.Fatal(err)
 	}
