@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/callback"
@@ -13,6 +14,8 @@ import (
 	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/topic"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // newBroker returns what a batcher has of a broker, in memory. It is closed with the test.
 func newBroker(t *testing.T) Broker {

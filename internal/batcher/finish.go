@@ -10,6 +10,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // finishedQueue hands batches whose outcome is known to the goroutine that calls promises.
@@ -17,36 +18,29 @@ type finishedQueue struct {
 	mu      sync.Mutex // guards what follows
 	batches []*pending
 	closed  bool
-	work    chan struct{} // capacity 1
+	waiter  *partition.Waiter // of the goroutine that calls promises
 
-	// Of the goroutine that calls promises:
+	// That goroutine's own:
 	caller atomic.Uint64 // its number
 	hand   []*pending    // taken from the queue
 	at     int           // the batch in hand
 	next   int           // the promise of it to be called next
 }
 
-func (q *finishedQueue) init() { q.work = make(chan struct{}, 1) }
+func (q *finishedQueue) init() { q.waiter = partition.NewWaiter() }
 
 func (q *finishedQueue) push(b *pending) {
 	q.mu.Lock()
 	q.batches = append(q.batches, b)
 	q.mu.Unlock()
-	q.wake()
+	q.waiter.Wake()
 }
 
 func (q *finishedQueue) close() {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	q.wake()
-}
-
-func (q *finishedQueue) wake() {
-	select {
-	case q.work <- struct{}{}:
-	default:
-	}
+	q.waiter.Wake()
 }
 
 // take waits until a batch is in hand. It returns nil when the queue was closed.
@@ -65,7 +59,7 @@ func (q *finishedQueue) take() *pending {
 		if closed {
 			return nil
 		}
-		<-q.work
+		<-q.waiter.C()
 	}
 	return q.hand[q.at]
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"weak"
 
+	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
@@ -16,6 +17,8 @@ import (
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // inMemory returns a transactor over a store in memory, which is closed with the test.
 func inMemory(t *testing.T) *Transactor {
