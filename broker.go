@@ -15,6 +15,7 @@ import (
 	"github.com/samsa-go/samsa/internal/admin"
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/clusterid"
 	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
@@ -117,7 +118,7 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	tellFound(opts.Logger, found)
 	var clusterID string
 	if err == nil {
-		clusterID, err = openClusterID(st, committer, opts.Logger)
+		clusterID, err = clusterid.Open(st, committer, opts.Logger)
 	}
 	if err != nil {
 		if groups != nil {
@@ -293,6 +294,12 @@ func (b *Broker) topic(ctx context.Context, name string) (*topic.Topic, error) {
 	}
 	return t, err
 }
+
+// ClusterID returns what tells this broker's data from others', 22 characters. It was made when
+// the data was: it stays when the directory moves, is copied, or comes back from a Snapshot, and a
+// fork in a test has that of the broker it was forked from. Kafka clients see it as the id of the
+// cluster, unless kafka.Options names another.
+func (b *Broker) ClusterID() string { return b.clusterID }
 
 // Stats is what a broker has done since it was opened, and what it holds now.
 type Stats struct {

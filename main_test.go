@@ -6,6 +6,5 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain fails the package when goroutines are left after its tests. Most tests of the package are in internal/e2e;
-// those here look inside.
+// TestMain fails the package when goroutines are left after its tests. Most of those are in internal/e2e.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
