@@ -185,7 +185,7 @@ func TestManyNamesAreChargedForWhatTheyTake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	charged := uint64(l.has())
+	charged := uint64(l.shared + l.reserved)
 	resp := cl.entry.answer(cl, cl.req)
 	resp.SetVersion(9)
 	_ = appendAnswer(nil, 1, resp)

@@ -207,13 +207,6 @@ func (l *lease) takeUpTo(ctx context.Context, least, most int) (int, error) {
 	return least, l.grow(ctx, least)
 }
 
-// has reports how many bytes the lease is.
-func (l *lease) has() int {
-	l.pool.mu.Lock()
-	defer l.pool.mu.Unlock()
-	return int(l.shared + l.reserved)
-}
-
 // isReserved reports whether the lease has the reserve, for which others may wait.
 func (l *lease) isReserved() bool {
 	l.pool.mu.Lock()

@@ -35,9 +35,6 @@ func (s *SparseBuilder) Append(rec *Record) error {
 	return nil
 }
 
-// Records is the number of records appended.
-func (s *SparseBuilder) Records() int { return s.b.Records() }
-
 // Size is the number of bytes of the batch as it is now, header included, uncompressed.
 func (s *SparseBuilder) Size() int { return s.b.Size() }
 

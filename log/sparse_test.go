@@ -23,8 +23,8 @@ func TestSparseBuilderRefuses(t *testing.T) {
 			t.Errorf("record at %d: %v", tt.offset, err)
 		}
 	}
-	if b.Records() != 3 {
-		t.Errorf("%d records", b.Records())
+	if b.b.Records() != 3 {
+		t.Errorf("%d records", b.b.Records())
 	}
 	for _, last := range []int64{99, 105, 100 + MaxSpan} {
 		if _, err := b.Seal(CodecNone, Cover{LastOffset: last}); err == nil {
