@@ -554,7 +554,7 @@ func (v *victim) classes() map[string][]string {
 // or missing silently, and nothing hangs or dies.
 func TestDamagedPlaces(t *testing.T) {
 	t.Parallel()
-	places := long(t, "DAMAGE", 100)
+	places := long(t, "DAMAGE", 60)
 	r := startReader(t)
 	defer func() { r.close() }()
 	seed := rand.Uint64()

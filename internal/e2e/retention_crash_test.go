@@ -24,7 +24,7 @@ func TestCrashRetention(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
 	led := newSweptLedger(t, dir)
-	for round := range kills(t, 3) {
+	for round := range kills(t, 2) {
 		sweeps, lines := rng.IntN(8), rng.IntN(400)
 		if rng.IntN(10) == 0 {
 			sweeps, lines = 0, 0 // before it has even opened the directory, or while it does

@@ -92,7 +92,7 @@ func TestOverwrittenKeys(t *testing.T) {
 	w := &scale{t: t, alive: 1_000_000}
 	value := make([]byte, 100_000)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(value)
-	for i := range long("OVERWRITTEN_MB", 300) * 10 {
+	for i := range long("OVERWRITTEN_MB", 150) * 10 {
 		var b Batch
 		b.Set(childKey(i%10), value)
 		commit(t, s, &b)
@@ -111,7 +111,7 @@ func TestSmallBatches(t *testing.T) {
 	const kept, size = 6000, 170
 	w := &scale{t: t, alive: kept * size}
 	value := bytes.Repeat([]byte("batch"), size/5)
-	for i := range long("BATCHES", 200_000) {
+	for i := range long("BATCHES", 100_000) {
 		var b Batch
 		b.Set(offsetKey(i), value)
 		commit(t, s, &b)

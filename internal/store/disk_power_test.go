@@ -202,7 +202,7 @@ func (l *life) end() {
 // the store knows what its files hold, and those that hold nothing are gone. POWER_CUTS has more lives, for an hour of it.
 func TestDiskStoreSurvives(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(long("POWER_CUTS", 50)) {
+	for seed := range uint64(long("POWER_CUTS", 25)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := newLife(t, seed)
 			if seed%2 == 1 {

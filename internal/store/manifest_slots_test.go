@@ -212,7 +212,7 @@ func largeManifest(r *rand.Rand) *manifest { return newManifest(r, 600+r.IntN(80
 // is found can be written again, and then any slot may go.
 func TestSlotsSurvivePowerCuts(t *testing.T) {
 	outcomes := map[string]int{}
-	for seed := range uint64(120) {
+	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		old, m := newManifest(r, r.IntN(40)), newManifest(r, r.IntN(40))
 		if seed%30 == 15 {

@@ -14,7 +14,7 @@ import (
 // then is what was there.
 func TestRebuild(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(long("REBUILDS", 40)) {
+	for seed := range uint64(long("REBUILDS", 20)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := newLife(t, seed)
 			l.open()

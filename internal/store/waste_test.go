@@ -17,7 +17,7 @@ type overwriter struct {
 }
 
 const (
-	overwrittenKeys = 5000
+	overwrittenKeys = 2500
 	overwrittenSize = 800
 )
 
@@ -56,12 +56,12 @@ func TestIndexOfOverwrittenKeys(t *testing.T) {
 	w := newOverwriter(t)
 	defer closeStore(t, w.s)
 	most := int64(0)
-	for i := range 250 {
+	for i := range 125 {
 		if err := w.set(); err != nil {
 			t.Fatal(err)
 		}
 		quiet(w.s)
-		if i > 150 { // nearly every key is there
+		if i > 75 { // nearly every key is there
 			most = max(most, w.indexSize())
 		}
 	}
@@ -93,7 +93,7 @@ func TestWriterWaitsForMerge(t *testing.T) {
 		w.s.merging.mu.Unlock()
 		written := make(chan error, 1)
 		go func() {
-			for i := range 250 {
+			for i := range 125 {
 				if err := w.set(); err != nil {
 					written <- fmt.Errorf("commit %d: %w", i, err)
 					return
