@@ -237,11 +237,13 @@ func (c *Consumer) saved(offsets map[log.TopicPartition]group.Offset) {
 }
 
 // acquire begins to read tps, each at its committed offset, and returns those that are
-// not there any more.
+// not there any more. What it asks for is waited for even if ctx, which is Poll's, ends: nothing is given up halfway.
 func (c *Consumer) acquire(ctx context.Context, tps []log.TopicPartition) (gone []log.TopicPartition) {
 	if len(tps) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Member.SessionTimeout)
+	defer cancel()
 	committed, damaged, err := c.committedOf(ctx, tps)
 	var tracks []*track
 	var errs []pollError

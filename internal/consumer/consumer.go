@@ -39,7 +39,7 @@ type Consumer struct {
 
 	mu        sync.Mutex            // guards what follows and the tracks
 	whole     map[engine.Topic]bool // all partitions of it, new ones too
-	changes   engine.Changes        // of the catalogue, from which on it is to be looked at
+	changes   engine.Changes        // of topics, that are to be looked at
 	tracks    map[log.TopicPartition]*track
 	former    map[log.TopicPartition]int64 // see track.former; of partitions that the consumer had before
 	sorted    []*track                     // the tracks by topic and partition; nil until somebody asks

@@ -1,11 +1,13 @@
 package consumer
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -29,6 +31,65 @@ func TestSessionTimeout(t *testing.T) {
 		}
 		if offsets, err := k.Offsets.Committed(k.ctx, "g"); err != nil || len(offsets) > 0 {
 			t.Errorf("the group has committed %v, %v", offsets, err)
+		}
+	})
+}
+
+// slowTopics are topics whose partitions look up times when release is closed.
+type slowTopics struct {
+	engine.Topics
+	release chan struct{}
+}
+
+type slowTopic struct {
+	engine.Topic
+	release chan struct{}
+}
+
+type slowPartition struct {
+	engine.Partition
+	release chan struct{}
+}
+
+func (s slowTopics) Get(name string) (engine.Topic, error) {
+	t, err := s.Topics.Get(name)
+	return slowTopic{t, s.release}, err
+}
+
+func (s slowTopic) Partition(i int32) (engine.Partition, error) {
+	p, err := s.Topic.Partition(i)
+	return slowPartition{p, s.release}, err
+}
+
+func (s slowPartition) OffsetForTime(ctx context.Context, ts int64) (offset int64, ok bool, err error) {
+	<-s.release
+	return s.Partition.OffsetForTime(ctx, ts)
+}
+
+// While it is looked up where to begin, which may take long, the consumer answers.
+func TestAssignmentIsLookedUpWithoutTheLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := inMemory(t)
+		k.create("t", 1)
+		k.put("t", 0, "x")
+		release := make(chan struct{})
+		k.Topics = slowTopics{k.Topics, release}
+		c := k.consumer(Options{Group: "g", Topics: []string{"t"}, Start: engine.Start{Kind: engine.AtTime}})
+		polled := make(chan error, 1)
+		go func() {
+			_, err := c.Poll(k.ctx)
+			polled <- err
+		}()
+		synctest.Wait()
+		if tps := c.Assignment(); len(tps) > 0 {
+			t.Errorf("it reads %v", tps)
+		}
+		close(release)
+		if err := <-polled; err != nil {
+			t.Error(err)
+		}
+		if tps := c.Assignment(); len(tps) != 1 {
+			t.Errorf("it reads %v", tps)
 		}
 	})
 }
