@@ -81,14 +81,14 @@ func TestAssignmentIsLookedUpWithoutTheLock(t *testing.T) {
 			polled <- err
 		}()
 		synctest.Wait()
-		if tps := c.Assignment(); len(tps) > 0 {
+		if tps := c.Assigned(); len(tps) > 0 {
 			t.Errorf("it reads %v", tps)
 		}
 		close(release)
 		if err := <-polled; err != nil {
 			t.Error(err)
 		}
-		if tps := c.Assignment(); len(tps) != 1 {
+		if tps := c.Assigned(); len(tps) != 1 {
 			t.Errorf("it reads %v", tps)
 		}
 	})
