@@ -28,12 +28,11 @@ type Consumer struct {
 
 // NewConsumer returns a consumer, which joins its group, if it has one, with the first
 // Poll. It fails with ErrUnknownTopic, ErrUnknownPartition, or ErrInvalidOption naming all
-// that is wrong.
-func (b *Broker) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
+// that is wrong. The consumer outlives ctx, which bounds this call alone.
+func (b *Broker) NewConsumer(ctx context.Context, opts ConsumerOptions) (*Consumer, error) {
 	if err := opts.validate(b.groups.Rules()); err != nil {
 		return nil, fmt.Errorf("new consumer: %w", err)
 	}
-	ctx := context.Background()
 	c := &Consumer{b: b}
 	err := b.check(ctx)
 	if err == nil {
@@ -88,17 +87,21 @@ func (c *Consumer) Lag(tp TopicPartition) (int64, error) { return c.engine.Lag(t
 // Seek makes the next Poll continue at offset in tp. Whether records are there shows
 // then: see ConsumerOptions.OutOfRange. Records of a Poll that is returning meanwhile
 // may still be from before.
-func (c *Consumer) Seek(tp TopicPartition, offset int64) error { return c.engine.Seek(tp, offset) }
+func (c *Consumer) Seek(ctx context.Context, tp TopicPartition, offset int64) error {
+	return c.engine.Seek(ctx, tp, offset)
+}
 
 // SeekTime makes the next Poll continue, in tps or without any in all partitions, at
 // the first record of timestamp t or later.
-func (c *Consumer) SeekTime(t time.Time, tps ...TopicPartition) error {
-	return c.SeekTo(AtTime(t), tps...)
+func (c *Consumer) SeekTime(ctx context.Context, t time.Time, tps ...TopicPartition) error {
+	return c.SeekTo(ctx, AtTime(t), tps...)
 }
 
 // SeekTo makes the next Poll continue at s, in tps or without any in all partitions.
 // When it fails no position has moved.
-func (c *Consumer) SeekTo(s Start, tps ...TopicPartition) error { return c.engine.SeekTo(s.at, tps...) }
+func (c *Consumer) SeekTo(ctx context.Context, s Start, tps ...TopicPartition) error {
+	return c.engine.SeekTo(ctx, s.at, tps...)
+}
 
 // Pause makes Poll return nothing of tps, or without any of all partitions, until Resume.
 // Their positions stay.

@@ -7,7 +7,7 @@
 //	err = b.Topics().Create(ctx, "web_log", samsa.TopicConfig{Partitions: 3})
 //	_, err = b.Produce(ctx, samsa.Record{Topic: "web_log", Key: k, Value: v})
 //
-//	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"web_log"}})
+//	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"web_log"}})
 //	for rec, err := range c.Records(ctx) { ... }
 //
 // # Promises

@@ -108,7 +108,7 @@ func ExampleConsumer_Poll() {
 	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("a")}, samsa.Record{Topic: "orders"})
 	must(err)
 
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Earliest()})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Earliest()})
 	must(err)
 	recs, err := c.Poll(ctx) // sleeps until there is something
 	must(err)
@@ -126,7 +126,7 @@ func ExampleConsumer_Records() {
 	ctx := context.Background()
 	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("a")}, samsa.Record{Topic: "orders", Value: []byte("stop")})
 	must(err)
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
 	must(err)
 	for rec, err := range c.Records(ctx) {
 		must(err)
@@ -149,9 +149,9 @@ func ExampleConsumer_SeekTime() {
 		_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(v), Timestamp: began.Add(time.Duration(hour) * time.Hour)})
 		must(err)
 	}
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Latest()})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}, Start: samsa.Latest()})
 	must(err)
-	must(c.SeekTime(began.Add(time.Minute)))
+	must(c.SeekTime(ctx, began.Add(time.Minute)))
 	tp := samsa.TopicPartition{Topic: "orders", Partition: 0}
 	position, err := c.Position(tp)
 	must(err)
@@ -227,14 +227,14 @@ func ExampleConsumer_Commit() {
 	must(err)
 
 	billing := samsa.ConsumerOptions{Group: "billing", Topics: []string{"orders"}, Member: samsa.MemberOptions{ManualCommit: true}}
-	c, err := b.NewConsumer(billing)
+	c, err := b.NewConsumer(ctx, billing)
 	must(err)
 	recs, err := c.Poll(ctx) // joins the group
 	must(err)
 	must(c.CommitRecords(ctx, recs[0])) // only the first is done
 	must(c.Close())
 
-	c, err = b.NewConsumer(billing) // somebody else goes on
+	c, err = b.NewConsumer(ctx, billing) // somebody else goes on
 	must(err)
 	recs, err = c.Poll(ctx)
 	must(err)
@@ -248,7 +248,7 @@ func ExampleGroups_Describe() {
 	ctx := context.Background()
 	_, err := b.Produce(ctx, samsa.Record{Topic: "orders"}, samsa.Record{Topic: "orders"})
 	must(err)
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Group: "billing", Topics: []string{"orders"}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Group: "billing", Topics: []string{"orders"}})
 	must(err)
 	_, err = c.Poll(ctx)
 	must(err)
@@ -291,7 +291,7 @@ func ExampleProducerOptions_replay() {
 	}
 	load(lines[:2]) // and then it was killed
 	load(lines)
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
 	must(err)
 	for range lines {
 		records, err := c.Poll(ctx)
@@ -316,7 +316,7 @@ func ExampleBroker_Update() {
 	must(b.Topics().Create(ctx, "receipts", samsa.TopicConfig{}))
 	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Key: []byte("alice"), Value: []byte("3 books")})
 	must(err)
-	c, err := b.NewConsumer(samsa.ConsumerOptions{
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{
 		Group: "shop", Topics: []string{"orders"}, Member: samsa.MemberOptions{ManualCommit: true},
 	})
 	must(err)
@@ -364,7 +364,7 @@ func ExampleRestore() {
 	restored, err := samsa.Restore(ctx, "", &file, samsa.Options{InMemory: true})
 	must(err)
 	defer restored.Close()
-	c, err := restored.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}})
+	c, err := restored.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
 	must(err)
 	records, err := c.Poll(ctx)
 	must(err)
@@ -386,7 +386,7 @@ func Example_compaction() {
 	done, err := b.Sweep(ctx) // now, and not within 5 minutes
 	must(err)
 	fmt.Println("removed:", done.Records)
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"prices"}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"prices"}})
 	must(err)
 	recs, err := c.Poll(ctx)
 	must(err)

@@ -412,7 +412,7 @@ type goMember struct {
 
 func (k *kit) goMember() *goMember {
 	k.t.Helper()
-	c, err := k.NewConsumer(samsa.ConsumerOptions{
+	c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{
 		Group: "g", Topics: []string{"web_log"}, Member: samsa.MemberOptions{Assignors: []samsa.Assignor{samsa.RangeAssignor()}},
 	})
 	if err != nil {

@@ -181,7 +181,7 @@ func TestProduceWithoutTimestamp(t *testing.T) {
 // records returns what a Go consumer reads of the topic, which has n records.
 func (k *kit) records(topic string, n int) []samsa.Record {
 	k.t.Helper()
-	c, err := k.NewConsumer(samsa.ConsumerOptions{Topics: []string{topic}})
+	c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Topics: []string{topic}})
 	if err != nil {
 		k.t.Fatal(err)
 	}

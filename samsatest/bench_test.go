@@ -112,7 +112,7 @@ func busy(b *testing.B, tb *benchTB) {
 	if _, err := p.ProduceSync(ctx, samsatest.Record("orders", "7=paid")); err != nil {
 		b.Fatal(err)
 	}
-	c, err := broker.NewConsumer(samsa.ConsumerOptions{Group: "billing", Topics: []string{"orders"}})
+	c, err := broker.NewConsumer(b.Context(), samsa.ConsumerOptions{Group: "billing", Topics: []string{"orders"}})
 	if err != nil {
 		b.Fatal(err)
 	}

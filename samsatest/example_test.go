@@ -21,7 +21,7 @@ func (ft *fakeTest) end() {
 
 // thank is the code under test: it reads all orders and writes a receipt for each.
 func thank(b *samsa.Broker) (err error) {
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"orders"}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func (ft *fakeTest) wantErrs(t *testing.T, want ...string) {
 
 func consumer(t *testing.T, b *samsa.Broker, opts samsa.ConsumerOptions) *samsa.Consumer {
 	t.Helper()
-	c, err := b.NewConsumer(opts)
+	c, err := b.NewConsumer(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func TestOpenClientsFailTheTest(t *testing.T) {
 			if _, err := b.NewProducer(samsa.ProducerOptions{}); err != nil {
 				t.Error(err)
 			}
-			if _, err := b.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}}); err != nil {
+			if _, err := b.NewConsumer(t.Context(), samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}}); err != nil {
 				t.Error(err)
 			}
 		})

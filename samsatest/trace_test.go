@@ -17,7 +17,7 @@ func TestTrace(t *testing.T) {
 			b := samsatest.New(ft, samsatest.Topic("orders", 1))
 			samsatest.Trace(ft, b)
 			samsatest.Produce(ft, b, "orders", "7=paid", "8=paid", "9=paid", "10=a long story that has no end, which a line should have", "11=", "12=", "13=")
-			c, err := b.NewConsumer(samsa.ConsumerOptions{
+			c, err := b.NewConsumer(t.Context(), samsa.ConsumerOptions{
 				Group: "billing", Topics: []string{"orders"}, Member: samsa.MemberOptions{ManualCommit: true, ClientID: "worker"},
 			})
 			if err != nil {

@@ -64,7 +64,7 @@ func (t *table) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := t.b.NewConsumer(samsa.ConsumerOptions{Topics: []string{topic}})
+	c, err := t.b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{topic}})
 	if err != nil {
 		return err
 	}

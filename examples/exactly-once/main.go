@@ -132,7 +132,7 @@ func number(tx *samsa.Tx, key []byte) (int, error) {
 
 // work carries out what was ordered.
 func work(ctx context.Context, b *samsa.Broker) (err error) {
-	c, err := b.NewConsumer(samsa.ConsumerOptions{
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{
 		Group: tellers, Topics: []string{orders}, MaxPollRecords: 100,
 		Member: samsa.MemberOptions{ManualCommit: true},
 	})

@@ -120,7 +120,7 @@ func check(t *testing.T, dir string, before int64) (n int64) {
 	for i := range balances {
 		balances[i] = opening
 	}
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{receipts}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{receipts}})
 	if err != nil {
 		t.Fatal(err)
 	}

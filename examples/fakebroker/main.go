@@ -28,7 +28,7 @@ func run(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer b.Close()
-	s, err := newService(b, "the only one", func(order samsa.Record) (string, error) {
+	s, err := newService(ctx, b, "the only one", func(order samsa.Record) (string, error) {
 		return fmt.Sprintf("%s, paid", order.Value), nil
 	})
 	if err != nil {
@@ -41,7 +41,7 @@ func run(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{receipts}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{receipts}})
 	if err != nil {
 		return err
 	}

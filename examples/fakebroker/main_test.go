@@ -25,7 +25,7 @@ func start(t *testing.T, b *samsa.Broker, name string) (billed func() int, stop 
 	t.Helper()
 	var mu sync.Mutex
 	n := 0
-	s, err := newService(b, name, func(order samsa.Record) (string, error) {
+	s, err := newService(t.Context(), b, name, func(order samsa.Record) (string, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		n++

@@ -24,8 +24,8 @@ type service struct {
 }
 
 // newService returns a service that works for the group under that name.
-func newService(b *samsa.Broker, name string, bill func(samsa.Record) (string, error)) (*service, error) {
-	c, err := b.NewConsumer(samsa.ConsumerOptions{
+func newService(ctx context.Context, b *samsa.Broker, name string, bill func(samsa.Record) (string, error)) (*service, error) {
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{
 		Group: group, Topics: []string{orders},
 		Member: samsa.MemberOptions{ClientID: name, ManualCommit: true},
 	})

@@ -27,7 +27,7 @@ func run(ctx context.Context) error {
 			return err
 		}
 	}
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"family"}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"family"}})
 	if err != nil {
 		return err
 	}

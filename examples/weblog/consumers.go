@@ -30,7 +30,7 @@ func newCounter(b *samsa.Broker) *counter {
 
 // run counts until ctx ends.
 func (c *counter) run(ctx context.Context) error {
-	consumer, err := c.b.NewConsumer(samsa.ConsumerOptions{Topics: []string{topic}, Start: samsa.Earliest()})
+	consumer, err := c.b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{topic}, Start: samsa.Earliest()})
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (c *counter) counted() int {
 
 // showRate reads the topic's new records and prints a line per interval until ctx ends.
 func showRate(ctx context.Context, b *samsa.Broker, counts *counter, out io.Writer, interval time.Duration) {
-	consumer, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{topic}, Start: samsa.Latest()})
+	consumer, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{topic}, Start: samsa.Latest()})
 	if err != nil {
 		fmt.Fprintln(out, "rate:", err)
 		return

@@ -141,7 +141,7 @@ func openAt(ctx context.Context, b *samsa.Broker, file string) (*os.File, error)
 
 // lastPosition returns the position of the last record of a partition that is from file.
 func lastPosition(ctx context.Context, b *samsa.Broker, end samsa.PartitionOffset, file string) (int64, error) {
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Partitions: map[string][]int32{topic: {end.Partition}}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Partitions: map[string][]int32{topic: {end.Partition}}})
 	if err != nil {
 		return 0, err
 	}

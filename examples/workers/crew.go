@@ -37,7 +37,7 @@ type worker struct {
 // add hires a worker.
 func (cr *crew) add() error {
 	w := &worker{name: fmt.Sprintf("worker %d", cr.hired+1)}
-	c, err := cr.b.NewConsumer(samsa.ConsumerOptions{
+	c, err := cr.b.NewConsumer(context.Background(), samsa.ConsumerOptions{
 		Group: group, Topics: []string{topic},
 		MaxPollRecords: cr.batch(),
 		Member: samsa.MemberOptions{

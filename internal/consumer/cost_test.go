@@ -70,7 +70,7 @@ func TestConsumerLooksWhereSomethingHappens(t *testing.T) {
 
 		tp := log.TopicPartition{Topic: "t150"}
 		for what, call := range map[string]func() error{
-			"Seek": func() error { return c.Seek(tp, 1) }, "Pause": func() error { return c.Pause(tp) },
+			"Seek": func() error { return c.Seek(t.Context(), tp, 1) }, "Pause": func() error { return c.Pause(tp) },
 		} {
 			if err := call(); err != nil {
 				t.Fatal(what, err)

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -43,23 +44,26 @@ func (c *Consumer) Lag(tp log.TopicPartition) (int64, error) {
 }
 
 // Seek makes the next Poll continue at offset in tp.
-func (c *Consumer) Seek(tp log.TopicPartition, offset int64) error {
+func (c *Consumer) Seek(ctx context.Context, tp log.TopicPartition, offset int64) error {
 	if offset < 0 {
 		return fmt.Errorf("seek: %s: %w: offset %d is negative", tp, log.ErrOffsetOutOfRange, offset)
 	}
-	return c.SeekTo(engine.Start{Kind: engine.AtOffset, Offset: offset}, tp)
+	return c.SeekTo(ctx, engine.Start{Kind: engine.AtOffset, Offset: offset}, tp)
 }
 
 // SeekTo makes the next Poll continue at s, in tps or without any in all partitions.
 // When it fails no position has moved.
-func (c *Consumer) SeekTo(s engine.Start, tps ...log.TopicPartition) error {
+func (c *Consumer) SeekTo(ctx context.Context, s engine.Start, tps ...log.TopicPartition) error {
 	tracks, err := c.tracksOf(tps)
 	if err != nil {
 		return fmt.Errorf("seek: %w", err)
 	}
 	offsets := make([]int64, len(tracks))
 	for i, tr := range tracks { // may read: without the lock
-		if offsets[i], err = s.Resolve(c.ctx, tr.partition); err != nil {
+		if offsets[i], err = s.Resolve(ctx, tr.partition); err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
 			return fmt.Errorf("seek: %w", err)
 		}
 	}

@@ -132,7 +132,7 @@ func BenchmarkConsumeCold(b *testing.B) {
 func consume(b *testing.B, broker *samsa.Broker, n int, iterate bool) {
 	b.Helper()
 	ctx := context.Background()
-	c, err := broker.NewConsumer(samsa.ConsumerOptions{Topics: []string{"bench"}})
+	c, err := broker.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"bench"}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func BenchmarkLatency(b *testing.B) {
 	ctx := context.Background()
 	broker := openBench(b, b.TempDir(), samsa.Options{})
 	createBench(b, broker)
-	c, err := broker.NewConsumer(samsa.ConsumerOptions{Topics: []string{"bench"}})
+	c, err := broker.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"bench"}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func (k *kit) member(name string, fn func(c *samsa.Consumer)) *samsa.Consumer {
 	case "OnLost":
 		opts.Member.OnLost = callback
 	}
-	c, err := k.NewConsumer(opts)
+	c, err := k.NewConsumer(k.ctx, opts)
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -182,7 +182,7 @@ func TestNilFunctions(t *testing.T) {
 		return err
 	}
 	newMember := func(assignors ...samsa.Assignor) error {
-		_, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"a"}, Group: "g", Member: samsa.MemberOptions{Assignors: assignors}})
+		_, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"a"}, Group: "g", Member: samsa.MemberOptions{Assignors: assignors}})
 		return err
 	}
 	_, opened := samsa.Open("", samsa.Options{InMemory: true, Produce: samsa.ProducerOptions{Partitioner: samsa.PartitionFunc(nil)}})

@@ -43,7 +43,7 @@ func BenchmarkPollOneOf(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			c, err := broker.NewConsumer(samsa.ConsumerOptions{TopicPattern: regexp.MustCompile("^t")})
+			c, err := broker.NewConsumer(b.Context(), samsa.ConsumerOptions{TopicPattern: regexp.MustCompile("^t")})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func BenchmarkConsumerTopics(b *testing.B) {
 				}
 			}
 			for b.Loop() {
-				c, err := broker.NewConsumer(samsa.ConsumerOptions{Topics: names, Start: samsa.Earliest()})
+				c, err := broker.NewConsumer(b.Context(), samsa.ConsumerOptions{Topics: names, Start: samsa.Earliest()})
 				if err != nil {
 					b.Fatal(err)
 				}

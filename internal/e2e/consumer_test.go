@@ -65,15 +65,15 @@ func TestConsumerReadsNamedPartitions(t *testing.T) {
 func TestConsumerRefusesWhatIsNotThere(t *testing.T) {
 	k := inMemory(t, samsa.Options{})
 	k.create("t", 2)
-	_, err := k.NewConsumer(samsa.ConsumerOptions{Topics: []string{"no", "t"}, Partitions: map[string][]int32{"nor": {0}}})
+	_, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Topics: []string{"no", "t"}, Partitions: map[string][]int32{"nor": {0}}})
 	if !errors.Is(err, samsa.ErrUnknownTopic) || !strings.Contains(err.Error(), `"no"`) || !strings.Contains(err.Error(), `"nor"`) {
 		t.Errorf("unknown topics: %v", err)
 	}
-	_, err = k.NewConsumer(samsa.ConsumerOptions{Partitions: map[string][]int32{"t": {0, 2, -1}}})
+	_, err = k.NewConsumer(k.ctx, samsa.ConsumerOptions{Partitions: map[string][]int32{"t": {0, 2, -1}}})
 	if !errors.Is(err, samsa.ErrUnknownPartition) || !strings.Contains(err.Error(), "t/2") || !strings.Contains(err.Error(), "t/-1") {
 		t.Errorf("unknown partitions: %v", err)
 	}
-	_, err = k.NewConsumer(samsa.ConsumerOptions{OutOfRange: 9, MaxPollRecords: -1, MaxPollBytes: -2, Start: samsa.AtOffset(-5)})
+	_, err = k.NewConsumer(k.ctx, samsa.ConsumerOptions{OutOfRange: 9, MaxPollRecords: -1, MaxPollBytes: -2, Start: samsa.AtOffset(-5)})
 	for _, field := range []string{"Topics", "OutOfRange", "MaxPollRecords", "MaxPollBytes", "Start"} {
 		if !errors.Is(err, samsa.ErrInvalidOption) || !strings.Contains(err.Error(), "ConsumerOptions."+field) {
 			t.Errorf("%s is not named: %v", field, err)
@@ -92,10 +92,10 @@ func TestConsumerSeeks(t *testing.T) {
 		seek func() error
 		want string
 	}{
-		{func() error { return c.Seek(tp, 1) }, "b c"},
-		{func() error { return c.SeekTo(samsa.Earliest()) }, "a b c"},
-		{func() error { return c.SeekTo(samsa.AtOffset(2), tp) }, "c"},
-		{func() error { return c.SeekTime(time.Unix(0, 0), tp) }, "a b c"},
+		{func() error { return c.Seek(t.Context(), tp, 1) }, "b c"},
+		{func() error { return c.SeekTo(t.Context(), samsa.Earliest()) }, "a b c"},
+		{func() error { return c.SeekTo(t.Context(), samsa.AtOffset(2), tp) }, "c"},
+		{func() error { return c.SeekTime(t.Context(), time.Unix(0, 0), tp) }, "a b c"},
 	} {
 		if err := tc.seek(); err != nil {
 			t.Fatal(err)
@@ -108,16 +108,16 @@ func TestConsumerSeeks(t *testing.T) {
 			t.Errorf("position %d, %v, want 3", at, err)
 		}
 	}
-	if err := c.SeekTime(time.Now().Add(time.Hour)); err != nil {
+	if err := c.SeekTime(t.Context(), time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if at, _ := c.Position(tp); at != 3 {
 		t.Errorf("position %d after a seek to the future, want 3", at)
 	}
-	if err := c.Seek(tp, -1); !errors.Is(err, samsa.ErrOffsetOutOfRange) {
+	if err := c.Seek(t.Context(), tp, -1); !errors.Is(err, samsa.ErrOffsetOutOfRange) {
 		t.Errorf("negative offset: %v", err)
 	}
-	if err := c.Seek(samsa.TopicPartition{Topic: "t", Partition: 7}, 0); !errors.Is(err, samsa.ErrUnknownPartition) {
+	if err := c.Seek(t.Context(), samsa.TopicPartition{Topic: "t", Partition: 7}, 0); !errors.Is(err, samsa.ErrUnknownPartition) {
 		t.Errorf("foreign partition: %v", err)
 	}
 }
@@ -163,7 +163,7 @@ func TestConsumerOutOfRangeIsAnErrorUntilASeek(t *testing.T) {
 	c := k.consumer(samsa.ConsumerOptions{Topics: []string{"t"}, OutOfRange: samsa.ResetError})
 	k.read(c, 2)
 	tp := samsa.TopicPartition{Topic: "t"}
-	if err := c.Seek(tp, 5); err != nil {
+	if err := c.Seek(t.Context(), tp, 5); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -182,7 +182,7 @@ func TestConsumerOutOfRangeIsAnErrorUntilASeek(t *testing.T) {
 		}
 		break
 	}
-	if err := c.SeekTo(samsa.Earliest(), tp); err != nil {
+	if err := c.SeekTo(t.Context(), samsa.Earliest(), tp); err != nil {
 		t.Fatal(err)
 	}
 	if got := texts(k.read(c, 1)); got[0] != "t/0@0=a" {

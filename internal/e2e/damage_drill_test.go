@@ -180,10 +180,10 @@ func (d *dirContent) readPartition(ctx context.Context, b *samsa.Broker, tp sams
 	name := tp.String()
 	d.Start[name], d.End[name] = from, to
 	d.Records[name], d.Latest[name] = map[int64]uint64{}, map[string]int64{}
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Partitions: map[string][]int32{tp.Topic: {tp.Partition}}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Partitions: map[string][]int32{tp.Topic: {tp.Partition}}})
 	if err == nil {
 		defer func() { _ = c.Close() }()
-		err = c.Seek(tp, from)
+		err = c.Seek(ctx, tp, from)
 	}
 	for wasted := 0; err == nil && wasted < 20; {
 		at, posErr := c.Position(tp)

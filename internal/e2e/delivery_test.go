@@ -328,14 +328,14 @@ func TestCallsInTheLoopActAtOnce(t *testing.T) {
 			case 1:
 				err = c.Pause(tp)
 			case 2:
-				err = c.Seek(tp, 40)
+				err = c.Seek(t.Context(), tp, 40)
 			case 3:
-				err = errors.Join(c.Resume(other), c.Pause(tp), c.Seek(other, 7))
+				err = errors.Join(c.Resume(other), c.Pause(tp), c.Seek(t.Context(), other, 7))
 			case 4: // a Poll in the loop goes on where the loop is, and the loop behind it
 				var records []samsa.Record
 				records, err = c.Poll(ctx)
 				got = append(got, fmt.Sprintf("%d more from %d", len(records), records[0].Offset))
-				err = errors.Join(err, c.Seek(tp, 49))
+				err = errors.Join(err, c.Seek(t.Context(), tp, 49))
 			}
 			if err != nil {
 				t.Fatal(err)

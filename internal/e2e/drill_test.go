@@ -199,7 +199,7 @@ func (d *drill) produceSynced(ctx context.Context, rng *rand.Rand) error {
 
 // consume works off the queue.
 func (d *drill) consume(ctx context.Context, rng *rand.Rand) error {
-	c, err := d.b.NewConsumer(samsa.ConsumerOptions{
+	c, err := d.b.NewConsumer(ctx, samsa.ConsumerOptions{
 		Group: drillGroup, Topics: []string{drillQueue}, MaxPollRecords: 1 + rng.IntN(30),
 		Member: samsa.MemberOptions{InstanceID: "seat", ManualCommit: true},
 	})

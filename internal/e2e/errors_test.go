@@ -259,8 +259,8 @@ func TestEveryErrorOfOpenHasOneName(t *testing.T) {
 		"restore on file":  {restore(at("file"), whole, samsa.Options{}), samsa.ErrNotDirectory},
 		"restore too full": {restore(at("full"), whole, samsa.Options{MinFreeBytes: 1 << 62}), samsa.ErrDiskFull},
 		"producer":         {client(b.NewProducer(samsa.ProducerOptions{Linger: -1, Acks: 9})), samsa.ErrInvalidOption},
-		"consumer":         {client(b.NewConsumer(samsa.ConsumerOptions{MaxPollBytes: -1})), samsa.ErrInvalidOption},
-		"consumer of none": {client(b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"x", "y"}})), samsa.ErrUnknownTopic},
+		"consumer":         {client(b.NewConsumer(t.Context(), samsa.ConsumerOptions{MaxPollBytes: -1})), samsa.ErrInvalidOption},
+		"consumer of none": {client(b.NewConsumer(t.Context(), samsa.ConsumerOptions{Topics: []string{"x", "y"}})), samsa.ErrUnknownTopic},
 		"nil function":     {b.Update(context.Background(), nil), samsa.ErrInvalidOption},
 		"listen":           {listen("0.0.0.0:0", kafka.Options{NodeID: -1}), samsa.ErrInvalidOption},
 	} {
@@ -285,7 +285,7 @@ func TestDamagedOffsetCostsItsPartition(t *testing.T) {
 			t.Fatal(err)
 		}
 		read := func(n int) (values string, errs []error) {
-			c, err := w.b.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{"a", "b"}, Member: samsa.MemberOptions{ManualCommit: true}})
+			c, err := w.b.NewConsumer(ctx, samsa.ConsumerOptions{Group: "g", Topics: []string{"a", "b"}, Member: samsa.MemberOptions{ManualCommit: true}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -152,10 +152,10 @@ func (w *world) clients(t *testing.T, what string) {
 	if w.p, err = w.b.NewProducer(samsa.ProducerOptions{ID: "named"}); err != nil {
 		checkError(t, what+": new producer", err)
 	}
-	if w.c, err = w.b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"a"}, OutOfRange: samsa.ResetError}); err != nil {
+	if w.c, err = w.b.NewConsumer(t.Context(), samsa.ConsumerOptions{Topics: []string{"a"}, OutOfRange: samsa.ResetError}); err != nil {
 		checkError(t, what+": new consumer", err)
 	}
-	if w.g, err = w.b.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{"a"}, Member: samsa.MemberOptions{ManualCommit: true}}); err != nil {
+	if w.g, err = w.b.NewConsumer(t.Context(), samsa.ConsumerOptions{Group: "g", Topics: []string{"a"}, Member: samsa.MemberOptions{ManualCommit: true}}); err != nil {
 		checkError(t, what+": new group consumer", err)
 		return
 	}
@@ -238,13 +238,13 @@ func (w *world) brokerSteps() []step {
 			}
 			return err
 		})},
-		{"Broker.NewConsumer", noCtx(func() error {
-			c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{w.topic}})
+		{"Broker.NewConsumer", func(ctx context.Context) error {
+			c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{w.topic}})
 			if err == nil {
 				err = c.Close()
 			}
 			return err
-		})},
+		}},
 	}
 }
 
@@ -329,9 +329,9 @@ func (w *world) consumerSteps(of string, c *samsa.Consumer) []step {
 		{"Consumer.Records", func(ctx context.Context) error { return lastOf(c.Records(ctx)) }},
 		{"Consumer.Position", noCtx(func() error { _, err := c.Position(w.tp); return err })},
 		{"Consumer.Lag", noCtx(func() error { _, err := c.Lag(w.tp); return err })},
-		{"Consumer.SeekTo", noCtx(func() error { return c.SeekTo(samsa.Latest(), w.tp) })},
-		{"Consumer.SeekTime", noCtx(func() error { return c.SeekTime(time.Unix(1, 0), w.tp) })},
-		{"Consumer.Seek", noCtx(func() error { return c.Seek(w.tp, 99) })},
+		{"Consumer.SeekTo", func(ctx context.Context) error { return c.SeekTo(ctx, samsa.Latest(), w.tp) }},
+		{"Consumer.SeekTime", func(ctx context.Context) error { return c.SeekTime(ctx, time.Unix(1, 0), w.tp) }},
+		{"Consumer.Seek", func(ctx context.Context) error { return c.Seek(ctx, w.tp, 99) }},
 		{"Consumer.Poll elsewhere", func(ctx context.Context) error { _, err := c.Poll(ctx); return err }},
 		{"Consumer.Pause", noCtx(func() error { return c.Pause(w.tp) })},
 		{"Consumer.Resume", noCtx(func() error { return c.Resume(w.tp) })},

@@ -26,7 +26,7 @@ func newProducer(t *testing.T, b *samsa.Broker, opts samsa.ProducerOptions) *sam
 
 func newConsumer(t *testing.T, b *samsa.Broker, opts samsa.ConsumerOptions) *samsa.Consumer {
 	t.Helper()
-	c, err := b.NewConsumer(opts)
+	c, err := b.NewConsumer(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

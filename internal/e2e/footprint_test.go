@@ -98,7 +98,7 @@ func letThrough(args []string) error {
 	}
 	var slow []*slowConsumer
 	for every := range 3 {
-		c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"t"}})
+		c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"t"}})
 		if err != nil {
 			return err
 		}

@@ -345,7 +345,7 @@ func TestGroupNames(t *testing.T) {
 		k.wantError("delete offsets", g.DeleteOffsets(k.ctx, name, samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
 		k.wantError("reset", g.AlterOffsets(k.ctx, name, samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
 	}
-	_, err := k.NewConsumer(samsa.ConsumerOptions{Group: strings.Repeat("g", 513), Topics: []string{"t"}})
+	_, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Group: strings.Repeat("g", 513), Topics: []string{"t"}})
 	k.wantError("consumer", err, samsa.ErrInvalidOption, "ConsumerOptions.Group")
 	k.commitFor(strings.Repeat("g", 512), 0)
 	k.commitFor("a/b c\x00ü", 0)
@@ -377,7 +377,7 @@ func TestGroupsRefuseAfterClose(t *testing.T) {
 	for name, call := range calls {
 		k.wantError(name+" after Close", call(k.ctx), samsa.ErrClosed)
 	}
-	_, err := k.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}})
+	_, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}})
 	k.wantError("consumer after Close", err, samsa.ErrClosed)
 }
 

@@ -23,7 +23,7 @@ func BenchmarkGroupConsume(b *testing.B) {
 	for b.Loop() {
 		for i, group := range []string{"", fmt.Sprint("group", round)} {
 			start := time.Now()
-			c, err := broker.NewConsumer(samsa.ConsumerOptions{
+			c, err := broker.NewConsumer(b.Context(), samsa.ConsumerOptions{
 				Topics: []string{"bench"}, Group: group, Member: samsa.MemberOptions{AutoCommitInterval: 10 * time.Millisecond},
 			})
 			if err != nil {
@@ -94,7 +94,7 @@ func (g *rebalanced) join(b *testing.B, broker *samsa.Broker, assignor samsa.Ass
 			g.changed.Broadcast()
 		}
 	}
-	c, err := broker.NewConsumer(samsa.ConsumerOptions{Topics: []string{"bench"}, Group: "g", Member: samsa.MemberOptions{
+	c, err := broker.NewConsumer(b.Context(), samsa.ConsumerOptions{Topics: []string{"bench"}, Group: "g", Member: samsa.MemberOptions{
 		Assignors: []samsa.Assignor{assignor}, ManualCommit: true, OnAssigned: count(1), OnRevoked: count(-1), OnLost: count(-1),
 	}})
 	if err != nil {

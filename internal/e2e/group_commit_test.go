@@ -71,7 +71,7 @@ func TestAutoCommitOfWhatIsSkipped(t *testing.T) {
 		tp := samsa.TopicPartition{Topic: "t"}
 		w := k.worker("g", samsa.ConsumerOptions{Start: samsa.AtOffset(1), MaxPollRecords: 1})
 		k.read(w.Consumer, 1)
-		if err := w.Seek(tp, 5); err != nil {
+		if err := w.Seek(t.Context(), tp, 5); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
@@ -80,7 +80,7 @@ func TestAutoCommitOfWhatIsSkipped(t *testing.T) {
 		w.wantTook("f")
 		time.Sleep(time.Minute)
 		k.wantCommitted("g", "t/0@6")
-		if err := w.Seek(tp, 2); err != nil {
+		if err := w.Seek(t.Context(), tp, 2); err != nil {
 			t.Fatal(err)
 		}
 		w.wantTook("c d e f")
@@ -94,7 +94,7 @@ func TestAutoCommitOfWhatIsSkipped(t *testing.T) {
 		w = k.started("g", samsa.ConsumerOptions{})
 		time.Sleep(time.Minute)
 		k.wantCommitted("g", "t/0@8")
-		if err := w.Seek(tp, 7); err != nil { // back to what is not there
+		if err := w.Seek(t.Context(), tp, 7); err != nil { // back to what is not there
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -247,10 +247,10 @@ func TestGroupStartCommittedNeedsOne(t *testing.T) {
 			t.Error(err)
 		}
 		k.wantCommitted("g", "")
-		if err := w.SeekTo(samsa.Committed()); !errors.Is(err, samsa.ErrInvalidOption) {
+		if err := w.SeekTo(t.Context(), samsa.Committed()); !errors.Is(err, samsa.ErrInvalidOption) {
 			t.Errorf("seek to Committed: %v", err)
 		}
-		if err := w.Seek(samsa.TopicPartition{Topic: "t"}, 1); err != nil {
+		if err := w.Seek(t.Context(), samsa.TopicPartition{Topic: "t"}, 1); err != nil {
 			t.Fatal(err)
 		}
 		if got := values(k.read(w.Consumer, 1)); got[0] != "b" {
@@ -266,7 +266,7 @@ func TestSeekInOnAssigned(t *testing.T) {
 		opts := named("a")
 		opts.Start = samsa.Committed()
 		opts.Member.OnAssigned = func(_ context.Context, c *samsa.Consumer, added []samsa.TopicPartition) {
-			if err := c.Seek(added[0], 1); err != nil {
+			if err := c.Seek(t.Context(), added[0], 1); err != nil {
 				t.Error(err)
 			}
 		}
@@ -290,7 +290,7 @@ func TestCommittedOutOfRangeIsAnError(t *testing.T) {
 				t.Fatalf("Poll: %v", err)
 			}
 		}
-		if err := w.SeekTo(samsa.Earliest()); err != nil {
+		if err := w.SeekTo(t.Context(), samsa.Earliest()); err != nil {
 			t.Fatal(err)
 		}
 		if records := k.read(w.Consumer, 1); w.CommitRecords(k.ctx, records...) != nil {
@@ -312,7 +312,7 @@ func TestRevokedPartitionIsForgotten(t *testing.T) {
 		a.wantTook("x0")
 		b := k.started("g", manual("b"))
 		b.wantTook("x1")
-		for _, err := range []error{a.Pause(one), a.Resume(one), a.Seek(one, 0)} {
+		for _, err := range []error{a.Pause(one), a.Resume(one), a.Seek(t.Context(), one, 0)} {
 			if !errors.Is(err, samsa.ErrUnknownPartition) {
 				t.Errorf("a revoked partition: %v", err)
 			}

@@ -131,7 +131,7 @@ type hand struct {
 
 func (h *hand) work() error {
 	for {
-		c, err := h.b.NewConsumer(samsa.ConsumerOptions{
+		c, err := h.b.NewConsumer(context.Background(), samsa.ConsumerOptions{
 			Group: h.group, Topics: []string{"left", "right"}, MaxPollRecords: 20, Member: h.opts,
 		})
 		if err != nil {
@@ -251,7 +251,7 @@ func (led *groupLedger) inspect(t *testing.T, dir string, told []string) (acks i
 // at the committed offset. It commits nothing.
 func (led *groupLedger) goOn(t *testing.T, b *samsa.Broker, group string) {
 	t.Helper()
-	c, err := b.NewConsumer(samsa.ConsumerOptions{
+	c, err := b.NewConsumer(t.Context(), samsa.ConsumerOptions{
 		Group: group, Topics: []string{"left", "right"}, MaxPollRecords: 10,
 		Member: samsa.MemberOptions{InstanceID: crashSeat, ManualCommit: true},
 	})

@@ -306,7 +306,7 @@ func TestBrokerClosesMembers(t *testing.T) {
 				t.Errorf("%s: Close: %v", w.name, err)
 			}
 		}
-		if _, err := k.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}}); !errors.Is(err, samsa.ErrClosed) {
+		if _, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}}); !errors.Is(err, samsa.ErrClosed) {
 			t.Errorf("a new one: %v", err)
 		}
 	})
@@ -317,7 +317,7 @@ func TestMemberOptionsAreChecked(t *testing.T) {
 	k.create("t", 1)
 	refused := func(opts samsa.ConsumerOptions, fields ...string) {
 		t.Helper()
-		_, err := k.NewConsumer(opts)
+		_, err := k.NewConsumer(k.ctx, opts)
 		if !errors.Is(err, samsa.ErrInvalidOption) {
 			t.Fatalf("got %v", err)
 		}

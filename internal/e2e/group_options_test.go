@@ -32,7 +32,7 @@ func TestGroupLimitsAreChecked(t *testing.T) {
 		k.create("t", 1)
 		r := k.inside().Groups.Rules()
 		for _, session := range []time.Duration{r.MinSessionTimeout - 1, r.MaxSessionTimeout + 1} {
-			_, err := k.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{SessionTimeout: session}})
+			_, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{SessionTimeout: session}})
 			if !errors.Is(err, samsa.ErrInvalidOption) || !strings.Contains(err.Error(), "Member.SessionTimeout is "+session.String()+", want "+want) {
 				t.Errorf("%s: %v", session, err)
 			}

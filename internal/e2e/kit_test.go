@@ -100,7 +100,7 @@ func (k *kit) producer(opts samsa.ProducerOptions) *samsa.Producer {
 
 func (k *kit) consumer(opts samsa.ConsumerOptions) *samsa.Consumer {
 	k.t.Helper()
-	c, err := k.NewConsumer(opts)
+	c, err := k.NewConsumer(k.ctx, opts)
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -217,13 +217,13 @@ func readRangeOf(t testing.TB, b *samsa.Broker, reset samsa.ResetPolicy, from, t
 	if len(opts.Partitions) == 0 {
 		return
 	}
-	c, err := b.NewConsumer(opts)
+	c, err := b.NewConsumer(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer mustClose(t, c)
 	for _, tp := range c.Assigned() {
-		if err := c.Seek(tp, from[tp]); err != nil {
+		if err := c.Seek(t.Context(), tp, from[tp]); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -64,7 +64,7 @@ info topic altered topic=orders partitions=1 changed=[retention.ms=5000]
 info topic created topic=other partitions=1 configs=[]
 info topic deleted topic=other`, "topic", "partitions", "configs", "changed")
 
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Group: "billing", Topics: []string{"orders"}})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Group: "billing", Topics: []string{"orders"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,7 +128,7 @@ func TestDirectoryRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"a"}, Group: "g"})
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"a"}, Group: "g"})
 	if err != nil {
 		t.Fatal(err)
 	}

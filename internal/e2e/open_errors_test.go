@@ -95,7 +95,7 @@ func TestOpenProducerAndConsumerWithWrongOptions(t *testing.T) {
 		"ProducerOptions.Acks", "ProducerOptions.Compression", "ProducerOptions.Linger is 1m0.000000001s",
 		"ProducerOptions.BatchBytes", "ProducerOptions.BufferedBytes",
 	})
-	_, err = b.NewConsumer(samsa.ConsumerOptions{
+	_, err = b.NewConsumer(t.Context(), samsa.ConsumerOptions{
 		Topics: []string{"a"}, Partitions: map[string][]int32{"a": {0}, "b": nil}, Start: samsa.AtOffset(-1),
 		OutOfRange: 7, MaxPollRecords: -1, MaxPollBytes: -1,
 	})
@@ -103,14 +103,14 @@ func TestOpenProducerAndConsumerWithWrongOptions(t *testing.T) {
 		`ConsumerOptions.Partitions is "a"`, `ConsumerOptions.Partitions["b"]`, "ConsumerOptions.Start is offset -1",
 		"ConsumerOptions.OutOfRange", "ConsumerOptions.MaxPollRecords", "ConsumerOptions.MaxPollBytes",
 	})
-	_, err = b.NewConsumer(samsa.ConsumerOptions{})
+	_, err = b.NewConsumer(t.Context(), samsa.ConsumerOptions{})
 	checkWrong(t, err, []string{"ConsumerOptions.Topics"})
 
-	_, err = b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"x", "a"}, Partitions: map[string][]int32{"y": {0}}})
+	_, err = b.NewConsumer(t.Context(), samsa.ConsumerOptions{Topics: []string{"x", "a"}, Partitions: map[string][]int32{"y": {0}}})
 	if !errors.Is(err, samsa.ErrUnknownTopic) || !strings.Contains(err.Error(), `"x"`) || !strings.Contains(err.Error(), `"y"`) {
 		t.Errorf("consumer of unknown topics: %v", err)
 	}
-	_, err = b.NewConsumer(samsa.ConsumerOptions{Partitions: map[string][]int32{"a": {0, 1, -1}}})
+	_, err = b.NewConsumer(t.Context(), samsa.ConsumerOptions{Partitions: map[string][]int32{"a": {0, 1, -1}}})
 	if !errors.Is(err, samsa.ErrUnknownPartition) || !strings.Contains(err.Error(), "a/1") || !strings.Contains(err.Error(), "a/-1") {
 		t.Errorf("consumer of unknown partitions: %v", err)
 	}
@@ -282,7 +282,7 @@ func newClients(t *testing.T, b *samsa.Broker) clients {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"a"}})
+	c, err := b.NewConsumer(t.Context(), samsa.ConsumerOptions{Topics: []string{"a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,6 +336,10 @@ func (c clients) ofConsumer() map[string]call {
 			}
 			return last
 		},
+		"Seek":       func(ctx context.Context) error { return c.c.Seek(ctx, somePartition, 0) },
+		"SeekTime":   func(ctx context.Context) error { return c.c.SeekTime(ctx, time.Now(), somePartition) },
+		"SeekTo":     func(ctx context.Context) error { return c.c.SeekTo(ctx, samsa.Latest(), somePartition) },
+		"SeekTo all": func(ctx context.Context) error { return c.c.SeekTo(ctx, samsa.Latest()) },
 	}
 }
 
@@ -345,12 +349,8 @@ func (c clients) ofConsumerWithoutContext() map[string]call {
 	return map[string]call{
 		"Position":   wrap(func() error { _, err := c.c.Position(somePartition); return err }),
 		"Lag":        wrap(func() error { _, err := c.c.Lag(somePartition); return err }),
-		"Seek":       wrap(func() error { return c.c.Seek(somePartition, 0) }),
-		"SeekTime":   wrap(func() error { return c.c.SeekTime(time.Now(), somePartition) }),
-		"SeekTo":     wrap(func() error { return c.c.SeekTo(samsa.Latest(), somePartition) }),
 		"Pause":      wrap(func() error { return c.c.Pause(somePartition) }),
 		"Resume":     wrap(func() error { return c.c.Resume(somePartition) }),
-		"SeekTo all": wrap(func() error { return c.c.SeekTo(samsa.Latest()) }),
 		"Pause all":  wrap(func() error { return c.c.Pause() }),
 		"Resume all": wrap(func() error { return c.c.Resume() }),
 	}
@@ -398,7 +398,7 @@ func TestOpenBrokerThenClose(t *testing.T) {
 		if _, err := b.NewProducer(samsa.ProducerOptions{}); !errors.Is(err, samsa.ErrClosed) {
 			t.Errorf("new producer: %v", err)
 		}
-		if _, err := b.NewConsumer(samsa.ConsumerOptions{Topics: []string{"a"}}); !errors.Is(err, samsa.ErrClosed) {
+		if _, err := b.NewConsumer(t.Context(), samsa.ConsumerOptions{Topics: []string{"a"}}); !errors.Is(err, samsa.ErrClosed) {
 			t.Errorf("new consumer: %v", err)
 		}
 		if _, err := b.Stats(); !errors.Is(err, samsa.ErrClosed) {

@@ -205,7 +205,7 @@ func nextMillisecond() {
 // takeQueue works off the queue as the member of a group.
 func takeQueue(b *samsa.Broker) error {
 	ctx := context.Background()
-	c, err := b.NewConsumer(samsa.ConsumerOptions{
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{
 		Group: crewGroup, Topics: []string{queueTopic}, MaxPollRecords: 50, OutOfRange: samsa.ResetError,
 		Member: samsa.MemberOptions{InstanceID: "seat", ManualCommit: true},
 	})
@@ -731,7 +731,7 @@ func readLeft(t *testing.T, b *samsa.Broker, to map[samsa.TopicPartition]int64, 
 	for tp := range to {
 		opts.Partitions[tp.Topic] = append(opts.Partitions[tp.Topic], tp.Partition)
 	}
-	c, err := b.NewConsumer(opts)
+	c, err := b.NewConsumer(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

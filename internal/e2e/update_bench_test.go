@@ -38,7 +38,7 @@ func newUpdateBench(b *testing.B) *updateBench {
 		}
 	}
 	u := &updateBench{Broker: broker, value: make([]byte, 100)}
-	u.c, err = broker.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{"in"}, Member: samsa.MemberOptions{ManualCommit: true}})
+	u.c, err = broker.NewConsumer(ctx, samsa.ConsumerOptions{Group: "g", Topics: []string{"in"}, Member: samsa.MemberOptions{ManualCommit: true}})
 	if err == nil {
 		u.in, err = broker.Produce(ctx, samsa.Record{Topic: "in"})
 	}

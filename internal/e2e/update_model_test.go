@@ -132,7 +132,7 @@ func countPlan(tx *samsa.Tx) (n int, err error) {
 // planConsumer returns a consumer that has the input, and what ends it.
 func planConsumer(ctx context.Context, b *samsa.Broker) (*samsa.Consumer, func() error, error) {
 	assigned := make(chan struct{}, 1)
-	c, err := b.NewConsumer(samsa.ConsumerOptions{
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{
 		Topics: []string{planInput.Topic}, Group: planGroup,
 		Member: samsa.MemberOptions{ManualCommit: true, OnAssigned: func(context.Context, *samsa.Consumer, []samsa.TopicPartition) {
 			assigned <- struct{}{}

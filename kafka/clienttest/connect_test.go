@@ -130,7 +130,7 @@ func (c *connectWorkers) moved() {
 // remembered waits until Connect has kept how far the source is: at the end of its file.
 func (c *connectWorkers) remembered() {
 	c.t.Helper()
-	consumer, err := c.NewConsumer(samsa.ConsumerOptions{Topics: []string{connectOffsets}})
+	consumer, err := c.NewConsumer(c.ctx, samsa.ConsumerOptions{Topics: []string{connectOffsets}})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestHandOver(t *testing.T) {
 		}
 		got = append(got, some...)
 	})
-	c, err := k.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{Assignors: []samsa.Assignor{samsa.RangeAssignor()}}})
+	c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{Assignors: []samsa.Assignor{samsa.RangeAssignor()}}})
 	if err != nil {
 		t.Fatal(err)
 	}

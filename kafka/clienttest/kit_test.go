@@ -110,7 +110,7 @@ func (k *kit) read(topic string, n int) []samsa.Record {
 // that have come with them.
 func (k *kit) wait(topic string, n int) (records []samsa.Record) {
 	k.t.Helper()
-	c, err := k.NewConsumer(samsa.ConsumerOptions{TopicPattern: regexp.MustCompile("^" + regexp.QuoteMeta(topic) + "$")})
+	c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{TopicPattern: regexp.MustCompile("^" + regexp.QuoteMeta(topic) + "$")})
 	if err != nil {
 		k.t.Fatal(err)
 	}

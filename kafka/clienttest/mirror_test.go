@@ -62,7 +62,7 @@ func orders(from, to int) (records []record) {
 // bill reads n orders as a member of the group, which goes on where the group is, and sorts them.
 func (k *kit) bill(topic string, n int) []record {
 	k.t.Helper()
-	c, err := k.NewConsumer(samsa.ConsumerOptions{Group: ordersGroup, Topics: []string{topic}})
+	c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Group: ordersGroup, Topics: []string{topic}})
 	if err != nil {
 		k.t.Fatal(err)
 	}

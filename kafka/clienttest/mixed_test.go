@@ -167,7 +167,7 @@ func (c *crowd) round(i int) {
 // goMember is a consumer of the Go API.
 func goMember(name string) member {
 	return member{name, func(ctx context.Context, k *kit, l *ledger, has func(int)) error {
-		c, err := k.NewConsumer(samsa.ConsumerOptions{Group: "g", Topics: []string{crowdTopic}, Member: samsa.MemberOptions{
+		c, err := k.NewConsumer(ctx, samsa.ConsumerOptions{Group: "g", Topics: []string{crowdTopic}, Member: samsa.MemberOptions{
 			Assignors:         []samsa.Assignor{samsa.RangeAssignor()},
 			HeartbeatInterval: heartbeat,
 			OnAssigned:        func(_ context.Context, c *samsa.Consumer, _ []samsa.TopicPartition) { has(len(c.Assigned())) },

@@ -123,7 +123,7 @@ func TestStreams(t *testing.T) {
 	k := inMemory(t, samsa.Options{}).within(t, javaPatience)
 	k.create(lineTopic, linePartitions)
 	k.create(countTopic, 1)
-	out, err := k.NewConsumer(samsa.ConsumerOptions{Topics: []string{countTopic}})
+	out, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Topics: []string{countTopic}})
 	if err != nil {
 		t.Fatal(err)
 	}

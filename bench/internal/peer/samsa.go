@@ -103,8 +103,8 @@ func (l *samsaLog) Flush(ctx context.Context) error { return l.producer.Flush(ct
 
 func (l *samsaLog) Sync(ctx context.Context) error { return l.b.Sync(ctx) }
 
-func (l *samsaLog) Read(_ context.Context, partition int, from int64) (Reader, error) {
-	c, err := l.b.NewConsumer(samsa.ConsumerOptions{
+func (l *samsaLog) Read(ctx context.Context, partition int, from int64) (Reader, error) {
+	c, err := l.b.NewConsumer(ctx, samsa.ConsumerOptions{
 		Partitions: map[string][]int32{topicName: {int32(partition)}},
 		Start:      samsa.AtOffset(from),
 	})
@@ -114,8 +114,8 @@ func (l *samsaLog) Read(_ context.Context, partition int, from int64) (Reader, e
 	return &samsaReader{Consumer: c}, nil
 }
 
-func (l *samsaLog) Group(_ context.Context, name string) (GroupReader, error) {
-	c, err := l.b.NewConsumer(samsa.ConsumerOptions{
+func (l *samsaLog) Group(ctx context.Context, name string) (GroupReader, error) {
+	c, err := l.b.NewConsumer(ctx, samsa.ConsumerOptions{
 		Group:  name,
 		Topics: []string{topicName},
 		Member: samsa.MemberOptions{ManualCommit: true},
