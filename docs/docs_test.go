@@ -170,6 +170,40 @@ func TestPagesNameOptions(t *testing.T) {
 }
 
 var (
+	declared = regexp.MustCompile(`(?m)^(?:func (?:\(\w* ?\*?(\w+)\) )?|type |var |const |\t)([A-Z]\w*(?:, [A-Z]\w*)*)`)
+	span     = regexp.MustCompile("`([^` \n]+|[^`\n]*\\([^`\n]*)`")
+	name     = regexp.MustCompile(`(?:^|[^\w/.-])(?:\w+\.)*?(?:(Broker|Consumer|Producer|Tx|ReadTx)\.)?([A-Z]\w*)`)
+	fenced   = regexp.MustCompile("(?ms)^```.*?^```$")
+)
+
+// What a page calls by a name of Go is declared under that name.
+func TestPagesNameWhatIs(t *testing.T) {
+	code := make(map[string]bool) // names, and methods with their types
+	for _, depth := range []string{"..", "../*", "../*/*"} {
+		dirs, _ := filepath.Glob(depth)
+		for _, dir := range dirs {
+			for _, d := range declared.FindAllStringSubmatch(room(t, dir), -1) {
+				for _, n := range strings.Split(d[2], ", ") {
+					code[n], code[d[1]+"."+n] = true, true
+				}
+			}
+		}
+	}
+	for page, text := range pages(t) {
+		if page != "README.md" && path.Dir(page) != "docs" || bare.MatchString(page) {
+			continue
+		}
+		for _, s := range span.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+			for _, n := range name.FindAllStringSubmatch(s[1], -1) {
+				if !strings.HasPrefix(s[1], "errors.") && (!code[n[2]] || n[1] != "" && !code[n[1]+"."+n[2]]) {
+					t.Errorf("%s: there is no %s, of %s", page, n[2], s[0])
+				}
+			}
+		}
+	}
+}
+
+var (
 	command = regexp.MustCompile("go (?:run|test) [^`\n]*")
 	chosen  = regexp.MustCompile(`-(run|bench) ["']?([^\s"']+)`)
 	place   = regexp.MustCompile(` \.(/[\w/-]+)?(?: |$)`)
