@@ -196,7 +196,7 @@ func ExamplePartitionFunc() {
 	defer b.Close()
 	ctx := context.Background()
 	must(b.Topics().AddPartitions(ctx, "orders", 2))
-	p, err := b.NewProducer(samsa.ProducerOptions{Partitioner: samsa.PartitionFunc(func(r *samsa.Record, n int) int {
+	p, err := b.NewProducer(samsa.ProducerOptions{Partitioner: samsa.PartitionerFunc(func(r *samsa.Record, n int) int {
 		return len(r.Value) % n
 	})})
 	must(err)

@@ -68,7 +68,7 @@ type ProducerOptions struct {
 	// Compression of batches; snappy by default. A topic may have one of its own, which is
 	// used instead.
 	Compression Compression
-	// Partitioner chooses the partition of each record; KeyHash() by default.
+	// Partitioner chooses the partition of each record; HashPartitioner() by default.
 	Partitioner Partitioner
 	// Linger is how long a batch may wait for more records while nothing else is on its
 	// way to its partition. 0, the default, waits for nothing: batches grow by
@@ -94,7 +94,7 @@ type ProducerOptions struct {
 	// stored again. So each ID stands for one piece of work, say "import/2026-11-25.csv",
 	// which is done exactly once however often it is begun. Where a record goes must not
 	// depend on chance: a record without a key in a topic with several partitions is
-	// ErrInvalidRecord, unless ManualPartition, RoundRobin or PartitionFunc chooses, and the topic
+	// ErrInvalidRecord, unless ManualPartitioner, RoundRobinPartitioner or PartitionerFunc chooses, and the topic
 	// must not get partitions meanwhile.
 	Replay bool
 }

@@ -356,21 +356,21 @@ var (
 	ErrNoOffset = log.ErrNoOffset
 )
 
-// KeyHash is the default partitioner: xxhash64 of the key; records without a key
+// HashPartitioner is the default partitioner: xxhash64 of the key; records without a key
 // stick to one partition for a batch.
-func KeyHash() Partitioner { return choose.KeyHash() }
+func HashPartitioner() Partitioner { return choose.Hash() }
 
-// Murmur2 places keys where Kafka's own producers place them.
-func Murmur2() Partitioner { return choose.Murmur2() }
+// Murmur2Partitioner places keys where Kafka's own producers place them.
+func Murmur2Partitioner() Partitioner { return choose.Murmur2() }
 
-// RoundRobin takes the partitions in turn.
-func RoundRobin() Partitioner { return choose.RoundRobin() }
+// RoundRobinPartitioner takes the partitions in turn.
+func RoundRobinPartitioner() Partitioner { return choose.RoundRobin() }
 
-// RandomPartition takes any partition.
-func RandomPartition() Partitioner { return choose.Random() }
+// RandomPartitioner takes any partition.
+func RandomPartitioner() Partitioner { return choose.Random() }
 
-// ManualPartition uses the record's Partition field.
-func ManualPartition() Partitioner { return choose.Manual() }
+// ManualPartitioner uses the record's Partition field.
+func ManualPartitioner() Partitioner { return choose.Manual() }
 
-// PartitionFunc chooses with f, which must return 0 to n-1 and be safe for concurrent use.
-func PartitionFunc(f func(r *Record, n int) int) Partitioner { return choose.Func(f) }
+// PartitionerFunc chooses with f, which must return 0 to n-1 and be safe for concurrent use.
+func PartitionerFunc(f func(r *Record, n int) int) Partitioner { return choose.Func(f) }

@@ -147,7 +147,7 @@ func TestCodesThroughBothDoors(t *testing.T) {
 		if got := c.produce("orders", "lost"); got != int16(tt.code) {
 			t.Errorf("%v: a producer got %d", tt.code, got)
 		}
-		p := producer(t, b, samsa.ProducerOptions{Partitioner: samsa.ManualPartition()})
+		p := producer(t, b, samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
 		_, err := p.ProduceSync(ctx, samsatest.Record("orders", "lost"))
 		var code kafka.Code
 		if !errors.As(err, &code) || code != tt.code || !errors.Is(err, tt.is) || !errors.Is(err, tt.code) || errors.Is(err, samsatest.ErrInjected) {

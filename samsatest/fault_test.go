@@ -16,7 +16,7 @@ import (
 func TestAppendsFailBeforeTheyAreStored(t *testing.T) {
 	b := samsatest.New(t, samsatest.Topic("orders", 2), samsatest.Topic("other", 1))
 	f := samsatest.Appends(b, "orders", 1).Next(2).Fail()
-	p := producer(t, b, samsa.ProducerOptions{Partitioner: samsa.ManualPartition()})
+	p := producer(t, b, samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
 	send := func(topic string, partition int32, value string) error {
 		_, err := p.ProduceSync(ctx, samsa.Record{Topic: topic, Partition: partition, Value: []byte(value)})
 		return err

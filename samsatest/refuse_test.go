@@ -30,7 +30,7 @@ var asked = []struct {
 func TestRequestsFailByPartition(t *testing.T) {
 	const code = 1234
 	full, empty := samsatest.New(t, samsatest.Topic("orders", 2), samsatest.Topic("receipts", 1)), samsatest.New(t)
-	p := producer(t, full, samsa.ProducerOptions{Partitioner: samsa.ManualPartition()})
+	p := producer(t, full, samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
 	for _, a := range asked {
 		for _, i := range a.partitions {
 			_, err := p.ProduceSync(ctx, samsa.Record{Topic: a.topic, Partition: i}, samsa.Record{Topic: a.topic, Partition: i})

@@ -31,7 +31,7 @@ const (
 
 func (o Options) withDefaults() Options {
 	if o.Partitioner == nil {
-		o.Partitioner = choose.KeyHash()
+		o.Partitioner = choose.Hash()
 	}
 	if o.BatchBytes == 0 {
 		o.BatchBytes = defaultBatchBytes
@@ -46,7 +46,7 @@ func (o Options) withDefaults() Options {
 func (o Options) Check(w *option.Mistakes, where string) {
 	w.Check(o.Acks >= log.AckStored && o.Acks <= log.AckNone, where+".Acks", o.Acks, "AckStored, AckSynced or AckNone")
 	w.Check(o.Compression.Valid(), where+".Compression", o.Compression, "one of the Compression constants")
-	w.Check(o.Partitioner == nil || choose.Usable(o.Partitioner), where+".Partitioner", "PartitionFunc(nil)", "a function")
+	w.Check(o.Partitioner == nil || choose.Usable(o.Partitioner), where+".Partitioner", "PartitionerFunc(nil)", "a function")
 	w.Check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
 	w.Check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")
 	w.Check(o.BufferedBytes >= 0, where+".BufferedBytes", o.BufferedBytes, "0 or more")

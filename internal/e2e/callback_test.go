@@ -185,19 +185,19 @@ func TestNilFunctions(t *testing.T) {
 		_, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"a"}, Group: "g", Member: samsa.MemberOptions{Assignors: assignors}})
 		return err
 	}
-	_, opened := samsa.Open("", samsa.Options{InMemory: true, Produce: samsa.ProducerOptions{Partitioner: samsa.PartitionFunc(nil)}})
+	_, opened := samsa.Open("", samsa.Options{InMemory: true, Produce: samsa.ProducerOptions{Partitioner: samsa.PartitionerFunc(nil)}})
 	_, restored := samsa.Restore(ctx, "", nil, samsa.Options{InMemory: true})
 	for what, err := range map[string]error{
-		"Update":        b.Update(ctx, nil),
-		"View":          b.View(ctx, nil),
-		"Alter":         b.Topics().Alter(ctx, "a", nil),
-		"Snapshot":      b.Snapshot(ctx, nil),
-		"Restore":       restored,
-		"PartitionFunc": newProducer(samsa.PartitionFunc(nil)),
-		"Open":          opened,
-		"Assignors":     newMember(samsa.RangeAssignor(), nil),
-		"AssignorFunc":  newMember(samsa.AssignorFunc("mine", false, nil)),
-		"a consumer":    b.Update(ctx, func(tx *samsa.Tx) error { return tx.CommitRecords(nil) }),
+		"Update":          b.Update(ctx, nil),
+		"View":            b.View(ctx, nil),
+		"Alter":           b.Topics().Alter(ctx, "a", nil),
+		"Snapshot":        b.Snapshot(ctx, nil),
+		"Restore":         restored,
+		"PartitionerFunc": newProducer(samsa.PartitionerFunc(nil)),
+		"Open":            opened,
+		"Assignors":       newMember(samsa.RangeAssignor(), nil),
+		"AssignorFunc":    newMember(samsa.AssignorFunc("mine", false, nil)),
+		"a consumer":      b.Update(ctx, func(tx *samsa.Tx) error { return tx.CommitRecords(nil) }),
 	} {
 		if !errors.Is(err, samsa.ErrInvalidOption) {
 			t.Errorf("%s: got error %v", what, err)

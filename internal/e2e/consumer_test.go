@@ -332,7 +332,7 @@ func TestConsumerIsFair(t *testing.T) {
 		for i := range many {
 			many[i] = samsa.Record{Topic: "t", Value: []byte("x")}
 		}
-		p := k.producer(samsa.ProducerOptions{Partitioner: samsa.PartitionFunc(func(*samsa.Record, int) int { return 1 })})
+		p := k.producer(samsa.ProducerOptions{Partitioner: samsa.PartitionerFunc(func(*samsa.Record, int) int { return 1 })})
 		if _, err := p.ProduceSync(k.ctx, many...); err != nil {
 			t.Fatal(err)
 		}

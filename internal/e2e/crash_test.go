@@ -124,7 +124,7 @@ func produceUntilKilled(args []string) error {
 	if _, err := fmt.Sscan(args[1]+" "+args[2], &round, &acks); err != nil {
 		return err
 	}
-	opts := samsa.ProducerOptions{Acks: samsa.Acks(acks), Partitioner: samsa.ManualPartition()}
+	opts := samsa.ProducerOptions{Acks: samsa.Acks(acks), Partitioner: samsa.ManualPartitioner()}
 	if round%2 == 0 {
 		opts.Compression = samsa.CompressionNone // more goes to the value files
 	}

@@ -41,7 +41,7 @@ var damagePartitions = []samsa.TopicPartition{{Topic: "a", Partition: 0}, {Topic
 // uncompressed makes a broker that stores values as they are, where they were meant for.
 func uncompressed(logger *zap.Logger) samsa.Options {
 	return samsa.Options{Logger: logger, Produce: samsa.ProducerOptions{
-		Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartition(),
+		Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner(),
 	}}
 }
 

@@ -303,7 +303,7 @@ func TestCallsInTheLoopActAtOnce(t *testing.T) {
 		for range 50 {
 			records = append(records, samsa.Record{Topic: "t", Partition: p})
 		}
-		pr := newProducer(t, b, samsa.ProducerOptions{Partitioner: samsa.ManualPartition()})
+		pr := newProducer(t, b, samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
 		if _, err := pr.ProduceSync(ctx, records...); err != nil {
 			t.Fatal(err)
 		}
@@ -536,7 +536,7 @@ func TestDamageIsToldBeforeItIsCommitted(t *testing.T) {
 func TestAnErrorComesInItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := samsatest.New(t, samsatest.Topic("t", 3))
-		pr := newProducer(t, b, samsa.ProducerOptions{Partitioner: samsa.ManualPartition()})
+		pr := newProducer(t, b, samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
 		for p := range int32(3) {
 			for range 100 {
 				if _, err := pr.ProduceSync(ctx, samsa.Record{Topic: "t", Partition: p}); err != nil {

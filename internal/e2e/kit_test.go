@@ -78,7 +78,7 @@ func (k *kit) produce(records ...samsa.Record) []samsa.Record {
 // put produces each value to that partition, a batch each.
 func (k *kit) put(topic string, partition int32, values ...string) {
 	k.t.Helper()
-	p := k.producer(samsa.ProducerOptions{Partitioner: samsa.ManualPartition()})
+	p := k.producer(samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
 	for _, v := range values {
 		if _, err := p.ProduceSync(k.ctx, samsa.Record{Topic: topic, Partition: partition, Value: []byte(v)}); err != nil {
 			k.t.Fatal(err)

@@ -133,8 +133,8 @@ var (
 		samsa.CompressionSnappy, samsa.CompressionLz4, samsa.CompressionZstd,
 	}
 	partitioners = map[string]samsa.Partitioner{
-		"key hash": samsa.KeyHash(), "murmur2": samsa.Murmur2(), "manual": samsa.ManualPartition(),
-		"round robin": samsa.RoundRobin(),
+		"key hash": samsa.HashPartitioner(), "murmur2": samsa.Murmur2Partitioner(), "manual": samsa.ManualPartitioner(),
+		"round robin": samsa.RoundRobinPartitioner(),
 	}
 	modelStart = time.UnixMilli(1_000_000_000_000)
 )
@@ -147,7 +147,7 @@ func (m *model) open(t *rapid.T) {
 		Produce: samsa.ProducerOptions{
 			Acks:        rapid.SampledFrom([]samsa.Acks{samsa.AckStored, samsa.AckSynced}).Draw(t, "broker acks"),
 			Compression: rapid.SampledFrom(compressions).Draw(t, "broker compression"),
-			Partitioner: samsa.ManualPartition(),
+			Partitioner: samsa.ManualPartitioner(),
 		},
 	})
 	if err != nil {

@@ -60,7 +60,7 @@ func wantOnce(k *kit, n int) {
 
 func TestReplayStoresNothingTwice(t *testing.T) {
 	for _, opts := range []samsa.ProducerOptions{
-		{}, {Acks: samsa.AckSynced}, {Acks: samsa.AckNone}, {BatchBytes: 200}, {Partitioner: samsa.RoundRobin()}, {Partitioner: samsa.Murmur2(), Compression: samsa.CompressionNone},
+		{}, {Acks: samsa.AckSynced}, {Acks: samsa.AckNone}, {BatchBytes: 200}, {Partitioner: samsa.RoundRobinPartitioner()}, {Partitioner: samsa.Murmur2Partitioner(), Compression: samsa.CompressionNone},
 	} {
 		dir := t.TempDir()
 		k := open(t, dir, samsa.Options{})
@@ -84,7 +84,7 @@ func TestReplayStoresNothingTwice(t *testing.T) {
 func TestStoredTellsWhereToGoOn(t *testing.T) {
 	k := inMemory(t, samsa.Options{})
 	k.create("t", 2)
-	p := k.producer(samsa.ProducerOptions{ID: "feed", Partitioner: samsa.ManualPartition()})
+	p := k.producer(samsa.ProducerOptions{ID: "feed", Partitioner: samsa.ManualPartitioner()})
 	tp := samsa.TopicPartition{Topic: "t", Partition: 1}
 	stored := func(p *samsa.Producer, want int64) {
 		t.Helper()
@@ -102,7 +102,7 @@ func TestStoredTellsWhereToGoOn(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	heir := k.producer(samsa.ProducerOptions{ID: "feed", Partitioner: samsa.ManualPartition()})
+	heir := k.producer(samsa.ProducerOptions{ID: "feed", Partitioner: samsa.ManualPartitioner()})
 	stored(heir, 10)
 	if _, err := heir.ProduceSync(k.ctx, samsa.Record{Topic: "t", Partition: 1, Value: []byte("10")}); err != nil {
 		t.Fatal(err)
@@ -187,9 +187,9 @@ func TestReplayNeedsRepeatablePartitions(t *testing.T) {
 		wants error
 	}{
 		{"no key", nil, samsa.Record{Topic: "t"}, samsa.ErrInvalidRecord},
-		{"random", samsa.RandomPartition(), samsa.Record{Topic: "t", Key: []byte("a")}, samsa.ErrInvalidRecord},
+		{"random", samsa.RandomPartitioner(), samsa.Record{Topic: "t", Key: []byte("a")}, samsa.ErrInvalidRecord},
 		{"no key, one partition", nil, samsa.Record{Topic: "single"}, nil},
-		{"no key, by hand", samsa.ManualPartition(), samsa.Record{Topic: "t", Partition: 1}, nil},
+		{"no key, by hand", samsa.ManualPartitioner(), samsa.Record{Topic: "t", Partition: 1}, nil},
 	} {
 		p := k.producer(samsa.ProducerOptions{ID: c.name, Replay: true, Partitioner: c.by})
 		if _, err := p.ProduceSync(k.ctx, c.r); !errors.Is(err, c.wants) {

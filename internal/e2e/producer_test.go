@@ -39,7 +39,7 @@ func (c *collector) promise(r samsa.Record, err error) {
 func TestProducerKeepsOrderPerPartition(t *testing.T) {
 	for _, opts := range []samsa.ProducerOptions{
 		{}, {BatchBytes: 200}, {Compression: samsa.CompressionNone}, {Acks: samsa.AckSynced, BatchBytes: 5000},
-		{Compression: samsa.CompressionZstd, BatchBytes: 1000}, {Partitioner: samsa.RoundRobin(), BatchBytes: 3000},
+		{Compression: samsa.CompressionZstd, BatchBytes: 1000}, {Partitioner: samsa.RoundRobinPartitioner(), BatchBytes: 3000},
 	} {
 		k := inMemory(t, samsa.Options{})
 		k.create("t", 3)
@@ -177,7 +177,7 @@ func TestProducerErrorsComeThroughThePromise(t *testing.T) {
 	k.create("t", 1)
 	cancelled, cancel := context.WithCancel(k.ctx)
 	cancel()
-	p := k.producer(samsa.ProducerOptions{Partitioner: samsa.ManualPartition()})
+	p := k.producer(samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
 	for _, tc := range []struct {
 		ctx  context.Context
 		r    samsa.Record

@@ -75,7 +75,7 @@ var sweptTopics = map[string]samsa.TopicConfig{
 
 // sweptOptions make stored sizes those of keys and values, and a little.
 var sweptOptions = samsa.Options{Produce: samsa.ProducerOptions{
-	Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartition(),
+	Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner(),
 }}
 
 // The kinds of records in the compacted topic: a head ends in its key and its kind.

@@ -278,7 +278,7 @@ var errEnoughPlans = errors.New("enough")
 func TestTransactionsAgreeWithTheModel(t *testing.T) {
 	for name, opts := range map[string]samsa.Options{"disk": {}, "memory": {InMemory: true}} {
 		t.Run(name, func(t *testing.T) {
-			opts.Produce.Partitioner = samsa.ManualPartition()
+			opts.Produce.Partitioner = samsa.ManualPartitioner()
 			dir := ""
 			if !opts.InMemory {
 				dir = t.TempDir()
@@ -347,7 +347,7 @@ func commitPlansUntilKilled(args []string) error {
 	if err != nil {
 		return err
 	}
-	b, err := samsa.Open(args[0], samsa.Options{Produce: samsa.ProducerOptions{Partitioner: samsa.ManualPartition()}})
+	b, err := samsa.Open(args[0], samsa.Options{Produce: samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()}})
 	if err != nil {
 		return err
 	}

@@ -30,10 +30,10 @@ type TopicPartitioner interface {
 	OnNewBatch()
 }
 
-// KeyHash sends records of one key to one partition, by xxhash64 of the key, as long as
+// Hash sends records of one key to one partition, by xxhash64 of the key, as long as
 // the number of partitions stays. Records without a key stick to one random partition
 // until its batch is complete (KIP-480), which makes for large batches.
-func KeyHash() Partitioner { return keyed(xxhash.Sum64) }
+func Hash() Partitioner { return keyed(xxhash.Sum64) }
 
 // Murmur2 places keys exactly as Kafka's default partitioner does, so that several
 // producers, or data copied from a cluster, agree on the partition of a key. Records

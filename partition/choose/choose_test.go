@@ -48,7 +48,7 @@ func TestMurmur2Partition(t *testing.T) {
 
 func TestKeysStayAndSpread(t *testing.T) {
 	const n, keys = 10, 10_000
-	for name, partitioner := range map[string]Partitioner{"KeyHash": KeyHash(), "Murmur2": Murmur2()} {
+	for name, partitioner := range map[string]Partitioner{"Hash": Hash(), "Murmur2": Murmur2()} {
 		one, other := partitioner.ForTopic("t"), partitioner.ForTopic("u")
 		var counts [n]int
 		for i := range keys {
@@ -70,7 +70,7 @@ func TestKeysStayAndSpread(t *testing.T) {
 
 func TestRecordsWithoutKeyStick(t *testing.T) {
 	const n = 8
-	for name, partitioner := range map[string]Partitioner{"KeyHash": KeyHash(), "Murmur2": Murmur2()} {
+	for name, partitioner := range map[string]Partitioner{"Hash": Hash(), "Murmur2": Murmur2()} {
 		p := partitioner.ForTopic("t")
 		seen := make(map[int]bool)
 		last := -1
@@ -95,7 +95,7 @@ func TestRecordsWithoutKeyStick(t *testing.T) {
 }
 
 func TestStickyWithChangingPartitions(t *testing.T) {
-	p := KeyHash().ForTopic("t")
+	p := Hash().ForTopic("t")
 	for _, n := range []int{1, 1, 5, 2, 1, 3} {
 		for range 20 {
 			if at := p.Partition(&log.Record{}, n); at < 0 || at >= n {

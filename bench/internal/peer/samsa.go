@@ -55,7 +55,7 @@ type samsaLog struct {
 }
 
 func openSamsa(ctx context.Context, dir string, o Options) (Log, error) {
-	produce := samsa.ProducerOptions{Compression: samsaCodecs[o.Codec], Partitioner: samsa.ManualPartition()}
+	produce := samsa.ProducerOptions{Compression: samsaCodecs[o.Codec], Partitioner: samsa.ManualPartitioner()}
 	if o.Synced {
 		produce.Acks = samsa.AckSynced
 	}
