@@ -320,8 +320,8 @@ type Stats struct {
 }
 
 // Stats returns statistics.
-func (b *Broker) Stats() (Stats, error) {
-	if err := b.check(context.Background()); err != nil {
+func (b *Broker) Stats(ctx context.Context) (Stats, error) {
+	if err := b.check(ctx); err != nil {
 		return Stats{}, fmt.Errorf("stats: %w", err)
 	}
 	size, err := b.st.Size()

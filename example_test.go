@@ -73,9 +73,9 @@ func ExampleBroker_Produce() {
 func ExampleBroker_NewProducer() {
 	b := memory()
 	defer b.Close()
-	p, err := b.NewProducer(samsa.ProducerOptions{Compression: samsa.CompressionZstd})
-	must(err)
 	ctx := context.Background()
+	p, err := b.NewProducer(ctx, samsa.ProducerOptions{Compression: samsa.CompressionZstd})
+	must(err)
 	for i := range 3 {
 		p.Produce(ctx, samsa.Record{Topic: "orders", Value: fmt.Append(nil, i)}, func(r samsa.Record, err error) {
 			must(err)
@@ -92,9 +92,10 @@ func ExampleBroker_NewProducer() {
 func ExampleProducer_ProduceSync() {
 	b := memory()
 	defer b.Close()
-	p, err := b.NewProducer(samsa.ProducerOptions{Acks: samsa.AckSynced})
+	ctx := context.Background()
+	p, err := b.NewProducer(ctx, samsa.ProducerOptions{Acks: samsa.AckSynced})
 	must(err)
-	recs, err := p.ProduceSync(context.Background(), samsa.Record{Topic: "orders", Value: []byte("survives a power cut")})
+	recs, err := p.ProduceSync(ctx, samsa.Record{Topic: "orders", Value: []byte("survives a power cut")})
 	must(err)
 	fmt.Println("offset", recs[0].Offset)
 	// Output: offset 0
@@ -191,12 +192,12 @@ func ExampleTopics_Alter() {
 	// topic orders: invalid config: retention.ms="soon": want a whole number from -1 to 9223372036854
 }
 
-func ExamplePartitionFunc() {
+func ExamplePartitionerFunc() {
 	b := memory()
 	defer b.Close()
 	ctx := context.Background()
 	must(b.Topics().AddPartitions(ctx, "orders", 2))
-	p, err := b.NewProducer(samsa.ProducerOptions{Partitioner: samsa.PartitionerFunc(func(r *samsa.Record, n int) int {
+	p, err := b.NewProducer(ctx, samsa.ProducerOptions{Partitioner: samsa.PartitionerFunc(func(r *samsa.Record, n int) int {
 		return len(r.Value) % n
 	})})
 	must(err)
@@ -213,7 +214,7 @@ func ExampleBroker_Sync() {
 	_, err := b.Produce(ctx, samsa.Record{Topic: "orders"}) // stored: survives kill -9
 	must(err)
 	must(b.Sync(ctx)) // and from here on a power cut
-	s, err := b.Stats()
+	s, err := b.Stats(ctx)
 	must(err)
 	fmt.Println(s.Records, "record,", s.Syncs, "fsync")
 	// Output: 1 record, 1 fsync
@@ -282,7 +283,7 @@ func ExampleProducerOptions_replay() {
 	ctx := context.Background()
 	lines := []string{"first", "second", "third"}
 	load := func(lines []string) {
-		p, err := b.NewProducer(samsa.ProducerOptions{ID: "import/lines.txt", Replay: true})
+		p, err := b.NewProducer(ctx, samsa.ProducerOptions{ID: "import/lines.txt", Replay: true})
 		must(err)
 		for _, line := range lines {
 			p.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(line)}, nil)
@@ -408,17 +409,17 @@ func Example_batches() {
 	for i := range 1000 {
 		records = append(records, samsa.Record{Topic: "orders", Value: fmt.Append(nil, i)})
 	}
-	before, err := b.Stats()
+	before, err := b.Stats(ctx)
 	must(err)
 	_, err = b.Produce(ctx, records...)
 	must(err)
-	one, err := b.Stats()
+	one, err := b.Stats(ctx)
 	must(err)
 	for _, r := range records {
 		_, err = b.Produce(ctx, r)
 		must(err)
 	}
-	many, err := b.Stats()
+	many, err := b.Stats(ctx)
 	must(err)
 	fmt.Println("one call:", one.Commits-before.Commits, "commit,", one.Batches-before.Batches, "batch")
 	fmt.Println("1000 calls:", many.Commits-one.Commits, "commits,", many.Batches-one.Batches, "batches")
@@ -435,7 +436,7 @@ func Example_operating() {
 	defer cancel()
 	_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("tea")})
 	must(err)
-	s, err := b.Stats()
+	s, err := b.Stats(ctx)
 	must(err)
 	fmt.Println(s.Topics, "topic,", s.Records, "record,", s.Failed, "failures,", s.Resets, "resets")
 	r, err := b.RetentionStats(ctx)

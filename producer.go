@@ -46,14 +46,19 @@ type Promise func(r Record, err error)
 // within a partition.
 type Producer struct{ engine *batcher.Producer }
 
-// NewProducer returns a producer. Close it, or the broker, to send what it holds.
-func (b *Broker) NewProducer(opts ProducerOptions) (*Producer, error) {
+// NewProducer returns a producer. Close it, or the broker, to send what it holds. The producer lives
+// on when ctx ends.
+func (b *Broker) NewProducer(ctx context.Context, opts ProducerOptions) (*Producer, error) {
 	var wrong option.Mistakes
 	batcher.Options(opts).Check(&wrong, "ProducerOptions")
-	if err := wrong.Err(); err != nil {
-		return nil, fmt.Errorf("new producer: %w", err)
+	err := wrong.Err()
+	if err == nil {
+		err = b.check(ctx)
 	}
-	engine, err := b.batcher.NewProducer(batcher.Options(opts))
+	var engine *batcher.Producer
+	if err == nil {
+		engine, err = b.batcher.NewProducer(ctx, batcher.Options(opts))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("new producer: %w", err)
 	}
@@ -80,6 +85,9 @@ type ProducerOptions struct {
 	// BufferedBytes bounds the records that are not acknowledged yet, with what is kept for their
 	// promises: 96 bytes each. Produce blocks while they exceed it. 0 means 32 MiB.
 	BufferedBytes int
+	// ClientID names the program for people: in the broker's log, in errors of Close, and in the test
+	// kit. Any number of producers may have the same one (client.id).
+	ClientID string
 	// ID names the producer, over restarts and crashes, and makes it idempotent (KIP-98): its
 	// records are numbered in each partition, and how far they have got is stored with them:
 	// see Producer.Stored. A name has one producer at a time; a new one fences the old one,
@@ -131,7 +139,9 @@ func (p *Producer) Buffered() int { return p.engine.Buffered() }
 // so far; it counts those that retention has removed since. A program that knows where in its
 // input the n-th record comes from can go on there. Without an ID it is ErrInvalidOption; where
 // what was stored of the ID is damaged it is ErrCorruptValue, and so is producing with it.
-func (p *Producer) Stored(tp TopicPartition) (int64, error) { return p.engine.Stored(tp) }
+func (p *Producer) Stored(ctx context.Context, tp TopicPartition) (int64, error) {
+	return p.engine.Stored(ctx, tp)
+}
 
 // Close sends what is buffered, waits for the promises and ends the producer. Produce
 // gets ErrClosed from now on. Close may be called more than once. It returns nil, or ErrCutOff

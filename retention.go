@@ -47,9 +47,8 @@ type (
 )
 
 // Sweep removes all that may go by the policies of the topics, and the data of deleted topics, and
-// gives the space back to the file system. The broker does so
-// by itself in the background; Sweep is for those who want to wait for it. Producers and
-// consumers go on meanwhile.
+// gives the space back to the file system. The broker does so by itself in the background; Sweep is for
+// those who want to wait for it. Producers and consumers go on meanwhile.
 func (b *Broker) Sweep(ctx context.Context) (Swept, error) {
 	if err := b.check(ctx); err != nil {
 		return Swept{}, fmt.Errorf("sweep: %w", err)

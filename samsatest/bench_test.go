@@ -71,7 +71,7 @@ func BenchmarkFork(b *testing.B) {
 
 func fill(b *testing.B, broker *samsa.Broker, records int) {
 	b.Helper()
-	p, err := broker.NewProducer(samsa.ProducerOptions{})
+	p, err := broker.NewProducer(ctx, samsa.ProducerOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func BenchmarkHundredBrokers(b *testing.B) {
 
 func busy(b *testing.B, tb *benchTB) {
 	broker := samsatest.New(tb, samsatest.Topic("orders", 3))
-	p, err := broker.NewProducer(samsa.ProducerOptions{})
+	p, err := broker.NewProducer(ctx, samsa.ProducerOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -102,8 +102,8 @@ func (t Target) Next(n int) Target {
 	return t
 }
 
-// By restricts t to the work of one client: a client id (MemberOptions.ClientID, or that
-// of a Kafka client) or the id of a member.
+// By restricts t to the work of one client: a client id (that of a consumer, a producer or a Kafka client) or
+// the id of a member.
 func (t Target) By(client string) Target {
 	t.what.client = client
 	return t

@@ -114,7 +114,7 @@ func consumer(t *testing.T, b *samsa.Broker, opts samsa.ConsumerOptions) *samsa.
 
 func producer(t *testing.T, b *samsa.Broker, opts samsa.ProducerOptions) *samsa.Producer {
 	t.Helper()
-	p, err := b.NewProducer(opts)
+	p, err := b.NewProducer(ctx, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

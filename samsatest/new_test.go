@@ -43,7 +43,7 @@ func TestOpenClientsFailTheTest(t *testing.T) {
 	forget := func(opts ...samsatest.Option) *fakeTest {
 		return runFake(func(ft *fakeTest) {
 			b := samsatest.New(ft, append(opts, samsatest.Topic("t", 1))...)
-			if _, err := b.NewProducer(samsa.ProducerOptions{}); err != nil {
+			if _, err := b.NewProducer(ctx, samsa.ProducerOptions{ClientID: "import"}); err != nil {
 				t.Error(err)
 			}
 			if _, err := b.NewConsumer(t.Context(), samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}}); err != nil {
@@ -51,7 +51,7 @@ func TestOpenClientsFailTheTest(t *testing.T) {
 			}
 		})
 	}
-	forget().wantErrs(t, "not closed at the end of the test: a consumer of group g, a producer")
+	forget().wantErrs(t, "not closed at the end of the test: a consumer of group g, a producer (client \"import\")")
 	forget(samsatest.AllowOpenClients()).wantErrs(t)
 }
 

@@ -21,7 +21,7 @@ const positionHeader = "position"
 // feed produces the lines of in, keyed by their first word, until in ends or ctx does.
 // A file is followed: at its end feed waits for more.
 func feed(ctx context.Context, b *samsa.Broker, file string, in io.Reader) error {
-	p, err := b.NewProducer(samsa.ProducerOptions{})
+	p, err := b.NewProducer(ctx, samsa.ProducerOptions{})
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (s *screen) rows(info samsa.GroupInfo) (rows []row, free row) {
 
 // feed produces rate records a second until ctx ends.
 func feed(ctx context.Context, b *samsa.Broker, rate int) error {
-	p, err := b.NewProducer(samsa.ProducerOptions{})
+	p, err := b.NewProducer(ctx, samsa.ProducerOptions{})
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func TestTopicsAreForgotten(t *testing.T) {
 	ctx := context.Background()
 	broker := newBroker(t)
 	b := New(broker, Options{})
-	p, err := b.NewProducer(Options{})
+	p, err := b.NewProducer(ctx, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

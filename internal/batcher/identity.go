@@ -1,6 +1,7 @@
 package batcher
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/samsa-go/samsa/log"
@@ -8,7 +9,7 @@ import (
 )
 
 // identify makes the producer the one of its ID, if it has one.
-func (p *Producer) identify() error {
+func (p *Producer) identify(ctx context.Context) error {
 	if p.opts.ID == "" {
 		return nil
 	}
@@ -23,7 +24,12 @@ func (p *Producer) identify() error {
 	if p.opts.Replay && p.opts.Acks == log.AckSynced { // what is stored will be acknowledged as synced
 		done := make(chan error, 1)
 		p.b.Committer.Sync(func(err error) { done <- err })
-		if err := <-done; err != nil {
+		select {
+		case err = <-done:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil {
 			p.resign()
 			return err
 		}
@@ -53,7 +59,10 @@ func (l *lane) replayLocked(r *log.Record) error {
 }
 
 // Stored is samsa.Producer.Stored.
-func (p *Producer) Stored(tp log.TopicPartition) (int64, error) {
+func (p *Producer) Stored(ctx context.Context, tp log.TopicPartition) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("stored: %w", err)
+	}
 	if p.name == nil {
 		return 0, fmt.Errorf("stored: %w: ProducerOptions.ID is required", log.ErrInvalidOption)
 	}

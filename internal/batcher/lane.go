@@ -225,6 +225,7 @@ func (p *Producer) submit(b *pending) {
 		return
 	}
 	b.tx.Appends = append(b.tx.Appends, writer.Append{Partition: b.partition, Batch: b.content, Producer: p.name})
+	b.tx.Client = p.opts.ClientID
 	b.tx.Synced = p.opts.Acks == log.AckSynced
 	b.tx.Done = func(err error) { p.stored(b, err) }
 	p.b.Committer.Submit(&b.tx)

@@ -3,6 +3,7 @@ package batcher
 import (
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/log"
@@ -18,6 +19,7 @@ type Options struct {
 	Linger        time.Duration
 	BatchBytes    int
 	BufferedBytes int
+	ClientID      string
 	ID            string
 	Replay        bool
 }
@@ -50,6 +52,7 @@ func (o Options) Check(w *option.Mistakes, where string) {
 	w.Check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
 	w.Check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")
 	w.Check(o.BufferedBytes >= 0, where+".BufferedBytes", o.BufferedBytes, "0 or more")
+	w.Check(utf8.ValidString(o.ClientID), where+".ClientID", fmt.Sprintf("%q", o.ClientID), "UTF-8")
 	w.Check(len(o.ID) <= producers.MaxName, where+".ID", fmt.Sprintf("%d bytes long", len(o.ID)), "at most 512")
 	w.Check(o.ID != "" || !o.Replay, where+".Replay", o.Replay, "false without an ID")
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 
+	"go.uber.org/zap"
+
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -42,8 +44,8 @@ type Producer struct {
 	closed   chan struct{} // closed when shut is done
 }
 
-// NewProducer returns a producer, which ends with the broker.
-func (b *Batcher) NewProducer(opts Options) (*Producer, error) {
+// NewProducer returns a producer, which ends with the broker and not with ctx.
+func (b *Batcher) NewProducer(ctx context.Context, opts Options) (*Producer, error) {
 	opts = opts.withDefaults()
 	p := &Producer{
 		b:      b.broker,
@@ -53,9 +55,12 @@ func (b *Batcher) NewProducer(opts Options) (*Producer, error) {
 		work:   make(chan struct{}, workers),
 		closed: make(chan struct{}),
 	}
-	p.client = callback.Client{Name: "a producer", Shut: p.shut, CallsOn: p.callsOn}
+	p.client = callback.Client{Name: callback.Name("a producer", opts.ClientID), Shut: p.shut, CallsOn: p.callsOn}
+	if opts.ClientID != "" {
+		p.b.Logger = p.b.Logger.With(zap.String("client", opts.ClientID))
+	}
 	p.finished.init()
-	if err := p.identify(); err != nil {
+	if err := p.identify(ctx); err != nil {
 		return nil, err
 	}
 	if err := p.b.Clients.Add(&p.client); err != nil {

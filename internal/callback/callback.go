@@ -34,6 +34,14 @@ type Client struct {
 	Die func()
 }
 
+// Name returns the name, for people, of a client that the program calls clientID, or does not name.
+func Name(what, clientID string) string {
+	if clientID == "" {
+		return what
+	}
+	return fmt.Sprintf("%s (client %q)", what, clientID)
+}
+
 // Check refuses, with ErrInCallback, to wait for clients by whom the caller is called.
 func Check(clients ...*Client) error {
 	me := Goroutine()

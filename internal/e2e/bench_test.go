@@ -60,7 +60,7 @@ func fillBench(b *testing.B, broker *samsa.Broker, n int, opts samsa.ProducerOpt
 	b.Helper()
 	ctx := context.Background()
 	values := jsonValues(10_000)
-	p, err := broker.NewProducer(opts)
+	p, err := broker.NewProducer(ctx, opts)
 	if err != nil {
 		b.Fatal(err)
 	}

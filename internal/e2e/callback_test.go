@@ -178,7 +178,7 @@ func TestNilFunctions(t *testing.T) {
 	mustCreate(t, b, "a", 1)
 	ctx := patient(t)
 	newProducer := func(p samsa.Partitioner) error {
-		_, err := b.NewProducer(samsa.ProducerOptions{Partitioner: p})
+		_, err := b.NewProducer(ctx, samsa.ProducerOptions{Partitioner: p})
 		return err
 	}
 	newMember := func(assignors ...samsa.Assignor) error {

@@ -134,7 +134,7 @@ func produceUntilKilled(args []string) error {
 	}
 	opts.BufferedBytes = 256 << 10
 	opts.BatchBytes = 16 << 10
-	producer, err := b.NewProducer(opts)
+	producer, err := b.NewProducer(context.Background(), opts)
 	if err != nil {
 		return err
 	}

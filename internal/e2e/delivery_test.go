@@ -688,7 +688,7 @@ func TestResetsAreTold(t *testing.T) {
 		if skipped != 900-resets[0].From || skipped <= 0 {
 			t.Errorf("skipped %d of %v", skipped, resets[0])
 		}
-		stats, err := b.Stats()
+		stats, err := b.Stats(t.Context())
 		if err != nil || stats.Resets != 1 || stats.Skipped != skipped {
 			t.Errorf("statistics %+v, %v", stats, err)
 		}

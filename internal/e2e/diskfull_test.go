@@ -104,7 +104,7 @@ func (d *diskFiller) full(t *testing.T, topic string) {
 	if _, err := d.b.Produce(ctx, r, r); !errors.Is(err, samsa.ErrDiskFull) {
 		t.Errorf("produce on a full disk: %v", err)
 	}
-	p, err := d.b.NewProducer(samsa.ProducerOptions{Compression: samsa.CompressionNone})
+	p, err := d.b.NewProducer(ctx, samsa.ProducerOptions{Compression: samsa.CompressionNone})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func TestDiskFullUnderLoad(t *testing.T) {
 	disk := smallDisk(t)
 	b := openSmall(t, disk)
 	const topics = 8
-	p, err := b.NewProducer(samsa.ProducerOptions{Compression: samsa.CompressionNone, BatchBytes: 1 << 19, BufferedBytes: 64 << 20})
+	p, err := b.NewProducer(t.Context(), samsa.ProducerOptions{Compression: samsa.CompressionNone, BatchBytes: 1 << 19, BufferedBytes: 64 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -177,7 +177,7 @@ func (d *drill) produce(ctx context.Context, rng *rand.Rand) error {
 }
 
 func (d *drill) produceSynced(ctx context.Context, rng *rand.Rand) error {
-	p, err := d.b.NewProducer(samsa.ProducerOptions{Acks: samsa.AckSynced, Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner()})
+	p, err := d.b.NewProducer(ctx, samsa.ProducerOptions{Acks: samsa.AckSynced, Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner()})
 	if err != nil {
 		return err
 	}
@@ -301,7 +301,7 @@ func (d *drill) plan(ctx context.Context, _ *rand.Rand) error {
 
 // replay does the work of the producer with a name from its beginning.
 func (d *drill) replay(ctx context.Context, _ *rand.Rand) error {
-	p, err := d.b.NewProducer(samsa.ProducerOptions{ID: "work", Replay: true, BatchBytes: 1 << 10, Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner()})
+	p, err := d.b.NewProducer(ctx, samsa.ProducerOptions{ID: "work", Replay: true, BatchBytes: 1 << 10, Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner()})
 	if err != nil {
 		return err
 	}

@@ -258,7 +258,7 @@ func TestEveryErrorOfOpenHasOneName(t *testing.T) {
 		"restore on it":    {restore(at("locked"), whole, samsa.Options{}), fs.ErrExist},
 		"restore on file":  {restore(at("file"), whole, samsa.Options{}), samsa.ErrNotDirectory},
 		"restore too full": {restore(at("full"), whole, samsa.Options{MinFreeBytes: 1 << 62}), samsa.ErrDiskFull},
-		"producer":         {client(b.NewProducer(samsa.ProducerOptions{Linger: -1, Acks: 9})), samsa.ErrInvalidOption},
+		"producer":         {client(b.NewProducer(t.Context(), samsa.ProducerOptions{Linger: -1, Acks: 9})), samsa.ErrInvalidOption},
 		"consumer":         {client(b.NewConsumer(t.Context(), samsa.ConsumerOptions{MaxPollBytes: -1})), samsa.ErrInvalidOption},
 		"consumer of none": {client(b.NewConsumer(t.Context(), samsa.ConsumerOptions{Topics: []string{"x", "y"}})), samsa.ErrUnknownTopic},
 		"nil function":     {b.Update(context.Background(), nil), samsa.ErrInvalidOption},

@@ -112,7 +112,7 @@ func newWorld(t *testing.T, damaged map[string]string) *world {
 	}
 	tp := samsa.TopicPartition{Topic: "a"}
 	mustCreate(t, b, "a", 1)
-	p, err := b.NewProducer(samsa.ProducerOptions{ID: "named"})
+	p, err := b.NewProducer(ctx, samsa.ProducerOptions{ID: "named"})
 	if err == nil {
 		_, err = p.ProduceSync(ctx, samsa.Record{Topic: "a", Value: []byte("1")}, samsa.Record{Topic: "a", Value: []byte("2")})
 	}
@@ -149,7 +149,7 @@ func newWorld(t *testing.T, damaged map[string]string) *world {
 func (w *world) clients(t *testing.T, what string) {
 	t.Helper()
 	var err error
-	if w.p, err = w.b.NewProducer(samsa.ProducerOptions{ID: "named"}); err != nil {
+	if w.p, err = w.b.NewProducer(t.Context(), samsa.ProducerOptions{ID: "named"}); err != nil {
 		checkError(t, what+": new producer", err)
 	}
 	if w.c, err = w.b.NewConsumer(t.Context(), samsa.ConsumerOptions{Topics: []string{"a"}, OutOfRange: samsa.ResetError}); err != nil {
@@ -217,7 +217,7 @@ func (w *world) brokerSteps() []step {
 	return []step{
 		{"Broker.Produce", func(ctx context.Context) error { _, err := b.Produce(ctx, w.record()); return err }},
 		{"Broker.Sync", b.Sync},
-		{"Broker.Stats", noCtx(func() error { _, err := b.Stats(); return err })},
+		{"Broker.Stats", func(ctx context.Context) error { _, err := b.Stats(ctx); return err }},
 		{"Broker.RetentionStats", func(ctx context.Context) error { _, err := b.RetentionStats(ctx); return err }},
 		{"Broker.Sweep", func(ctx context.Context) error { _, err := b.Sweep(ctx); return err }},
 		{"Broker.ListOffsets", func(ctx context.Context) error {
@@ -231,13 +231,13 @@ func (w *world) brokerSteps() []step {
 		{"Broker.Update", func(ctx context.Context) error {
 			return b.Update(ctx, func(tx *samsa.Tx) error { return tx.Set([]byte("other"), nil) })
 		}},
-		{"Broker.NewProducer", noCtx(func() error {
-			p, err := b.NewProducer(samsa.ProducerOptions{ID: "another"})
+		{"Broker.NewProducer", func(ctx context.Context) error {
+			p, err := b.NewProducer(ctx, samsa.ProducerOptions{ID: "another"})
 			if err == nil {
 				err = p.Close()
 			}
 			return err
-		})},
+		}},
 		{"Broker.NewConsumer", func(ctx context.Context) error {
 			c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{w.topic}})
 			if err == nil {
@@ -317,7 +317,7 @@ func (w *world) producerSteps() []step {
 			return err
 		}},
 		{"Producer.Flush", p.Flush},
-		{"Producer.Stored", noCtx(func() error { _, err := p.Stored(w.tp); return err })},
+		{"Producer.Stored", func(ctx context.Context) error { _, err := p.Stored(ctx, w.tp); return err }},
 		{"Producer.Close", noCtx(p.Close)},
 		{"Producer.ProduceSync closed", func(ctx context.Context) error { _, err := p.ProduceSync(ctx, w.record()); return err }},
 	}

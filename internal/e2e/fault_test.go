@@ -16,7 +16,7 @@ import (
 
 func newProducer(t *testing.T, b *samsa.Broker, opts samsa.ProducerOptions) *samsa.Producer {
 	t.Helper()
-	p, err := b.NewProducer(opts)
+	p, err := b.NewProducer(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

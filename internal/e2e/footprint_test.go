@@ -43,7 +43,7 @@ func flood(b *samsa.Broker, opts samsa.ProducerOptions, megabytes int64, each fu
 		values[i] = fmt.Appendf(nil, `{"time":%d,"user":"u%06d","method":"GET","path":"/item/%08x","status":%d,"ms":%d}`,
 			1760000000000+int64(i)*7, i*7919%1_000_003, uint32(i)*2654435761, 200+i%5*100, i*31%1000)
 	}
-	p, err := b.NewProducer(opts)
+	p, err := b.NewProducer(context.Background(), opts)
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ func TestManualCommit(t *testing.T) {
 		a.wantTook("a b c")
 		time.Sleep(time.Minute)
 		k.wantCommitted("g", "")
-		syncs, err := k.Stats()
+		syncs, err := k.Stats(k.ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestManualCommit(t *testing.T) {
 			}
 			k.wantCommitted("g", tc.want)
 		}
-		if now, _ := k.Stats(); now.Syncs < syncs.Syncs+3 {
+		if now, _ := k.Stats(k.ctx); now.Syncs < syncs.Syncs+3 {
 			t.Errorf("%d fsyncs for 3 commits", now.Syncs-syncs.Syncs)
 		}
 		offsets, err := a.Committed(k.ctx, samsa.TopicPartition{Topic: "t"}, samsa.TopicPartition{Topic: "t", Partition: 9})

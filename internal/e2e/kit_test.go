@@ -91,7 +91,7 @@ func (k *kit) put(topic string, partition int32, values ...string) {
 
 func (k *kit) producer(opts samsa.ProducerOptions) *samsa.Producer {
 	k.t.Helper()
-	p, err := k.NewProducer(opts)
+	p, err := k.NewProducer(k.ctx, opts)
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/samsatest"
 )
 
 // lines are the messages of a level and more, with the fields named.
@@ -94,6 +95,23 @@ info group offsets altered group=billing offsets=[orders/0: 1 to 0]
 info group deleted group=billing
 info broker closed data=` + dir; regexp.MustCompile(`member [^ ]+`).ReplaceAllString(got, "member X") != want {
 		t.Errorf("a group, and the end:\n%s\nwant\n%s", got, want)
+	}
+}
+
+// What nobody waits for and is lost is told with the name of who has produced it.
+func TestLogNamesTheProducer(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	b := samsatest.New(t, samsatest.Topic("t", 1), samsatest.Options(samsa.Options{Logger: zap.New(core)}))
+	logs.TakeAll()
+	lost := samsatest.Appends(b, "t").By("import").Fail()
+	for _, opts := range []samsa.ProducerOptions{{Acks: samsa.AckNone, ClientID: "import"}, {Acks: samsa.AckNone}} {
+		p := newProducer(t, b, opts)
+		p.Produce(t.Context(), samsatest.Record("t", "x"), nil)
+		mustClose(t, p)
+	}
+	want := "warn records were lost that nobody waits for client=import partition=t/0 records=1"
+	if got := lines(logs, "client", "partition", "records"); got != want || lost.Hits() != 1 {
+		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
 

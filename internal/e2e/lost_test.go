@@ -23,7 +23,7 @@ func TestRelativeDirectory(t *testing.T) {
 	b := mustOpen(t, "data", samsa.Options{})
 	mustCreate(t, b, "a", 1)
 	t.Chdir(elsewhere)
-	p, err := b.NewProducer(samsa.ProducerOptions{Compression: samsa.CompressionNone})
+	p, err := b.NewProducer(t.Context(), samsa.ProducerOptions{Compression: samsa.CompressionNone})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestDirectoryRemoved(t *testing.T) {
 	if _, err := b.Produce(ctx, r); err != nil {
 		t.Fatal(err)
 	}
-	p, err := b.NewProducer(samsa.ProducerOptions{})
+	p, err := b.NewProducer(ctx, samsa.ProducerOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

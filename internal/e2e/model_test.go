@@ -46,7 +46,7 @@ func TestModelSeekWhileReading(t *testing.T) {
 	const records = 3000
 	b := mustOpen(t, "", samsa.Options{InMemory: true})
 	mustCreate(t, b, "a", 1)
-	p, err := b.NewProducer(samsa.ProducerOptions{Compression: samsa.CompressionGzip})
+	p, err := b.NewProducer(t.Context(), samsa.ProducerOptions{Compression: samsa.CompressionGzip})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -391,7 +391,7 @@ func (m *model) produceAsync(t *rapid.T) {
 		t.Skip("no topic")
 	}
 	chooser := rapid.SampledFrom(slices.Sorted(maps.Keys(partitioners))).Draw(t, "partitioner")
-	p, err := m.b.NewProducer(samsa.ProducerOptions{
+	p, err := m.b.NewProducer(m.ctx, samsa.ProducerOptions{
 		Acks:          rapid.SampledFrom([]samsa.Acks{samsa.AckStored, samsa.AckSynced}).Draw(t, "acks"),
 		Compression:   rapid.SampledFrom(compressions).Draw(t, "compression"),
 		Partitioner:   partitioners[chooser],

@@ -136,7 +136,7 @@ func TestProduceIsAllOrNothing(t *testing.T) {
 		t.Errorf("no records: %v, %v", out, err)
 	}
 	k.produce(samsa.Record{Topic: "a"}, samsa.Record{Topic: "b"}, samsa.Record{Topic: "a"}, samsa.Record{Topic: "b"})
-	if s, _ := k.Stats(); s.Records != 4 || s.Commits > 4 { // two creations, and the records in one
+	if s, _ := k.Stats(k.ctx); s.Records != 4 || s.Commits > 4 { // two creations, and the records in one
 		t.Errorf("%+v", s)
 	}
 }
@@ -234,7 +234,7 @@ func TestProduceSplitsIntoBatches(t *testing.T) {
 	if !slices.Equal(texts(stored), texts(out)) {
 		t.Errorf("stored %v, told %v", texts(stored), texts(out))
 	}
-	if s, _ := k.Stats(); s.Batches < 6 {
+	if s, _ := k.Stats(k.ctx); s.Batches < 6 {
 		t.Errorf("%d batches", s.Batches)
 	}
 }

@@ -26,7 +26,7 @@ func replayUntilKilled(args []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := b.NewProducer(samsa.ProducerOptions{ID: "work", Replay: true, BatchBytes: 1 << 10})
+	p, err := b.NewProducer(ctx, samsa.ProducerOptions{ID: "work", Replay: true, BatchBytes: 1 << 10})
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func replayUntilKilled(args []string) error {
 			if err := p.Close(); err != nil {
 				return err
 			}
-			if p, err = b.NewProducer(samsa.ProducerOptions{ID: "work", Replay: true}); err != nil {
+			if p, err = b.NewProducer(ctx, samsa.ProducerOptions{ID: "work", Replay: true}); err != nil {
 				return err
 			}
 			continue
@@ -88,7 +88,7 @@ func TestReplayAfterKills(t *testing.T) {
 			t.Fatalf("record %s was acknowledged and is lost", value)
 		}
 	}
-	p, err := b.NewProducer(samsa.ProducerOptions{ID: "work", Replay: true})
+	p, err := b.NewProducer(t.Context(), samsa.ProducerOptions{ID: "work", Replay: true})
 	if err != nil {
 		t.Fatal(err)
 	}

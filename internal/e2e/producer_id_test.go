@@ -88,7 +88,7 @@ func TestStoredTellsWhereToGoOn(t *testing.T) {
 	tp := samsa.TopicPartition{Topic: "t", Partition: 1}
 	stored := func(p *samsa.Producer, want int64) {
 		t.Helper()
-		if got, err := p.Stored(tp); err != nil || got != want {
+		if got, err := p.Stored(k.ctx, tp); err != nil || got != want {
 			t.Errorf("%d records are stored, %v; want %d", got, err, want)
 		}
 	}
@@ -116,11 +116,11 @@ func TestStoredTellsWhereToGoOn(t *testing.T) {
 		tp   samsa.TopicPartition
 		want error
 	}{{samsa.TopicPartition{Topic: "x"}, samsa.ErrUnknownTopic}, {samsa.TopicPartition{Topic: "t", Partition: 2}, samsa.ErrUnknownPartition}} {
-		if _, err := heir.Stored(bad.tp); !errors.Is(err, bad.want) {
+		if _, err := heir.Stored(k.ctx, bad.tp); !errors.Is(err, bad.want) {
 			t.Errorf("%v: got %v", bad.tp, err)
 		}
 	}
-	if _, err := k.producer(samsa.ProducerOptions{}).Stored(tp); !errors.Is(err, samsa.ErrInvalidOption) {
+	if _, err := k.producer(samsa.ProducerOptions{}).Stored(k.ctx, tp); !errors.Is(err, samsa.ErrInvalidOption) {
 		t.Errorf("without an ID: got %v", err)
 	}
 }
@@ -200,11 +200,11 @@ func TestReplayNeedsRepeatablePartitions(t *testing.T) {
 
 func TestProducerIDOptions(t *testing.T) {
 	k := inMemory(t, samsa.Options{})
-	_, err := k.NewProducer(samsa.ProducerOptions{ID: strings.Repeat("x", 513)})
+	_, err := k.NewProducer(k.ctx, samsa.ProducerOptions{ID: strings.Repeat("x", 513)})
 	if !errors.Is(err, samsa.ErrInvalidOption) || !strings.Contains(err.Error(), "ProducerOptions.ID is 513 bytes long") {
 		t.Errorf("got %v", err)
 	}
-	_, err = k.NewProducer(samsa.ProducerOptions{Replay: true})
+	_, err = k.NewProducer(k.ctx, samsa.ProducerOptions{Replay: true})
 	if !errors.Is(err, samsa.ErrInvalidOption) || !strings.Contains(err.Error(), "Replay") {
 		t.Errorf("got %v", err)
 	}
@@ -213,7 +213,7 @@ func TestProducerIDOptions(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	k.close()
-	if _, err := k.NewProducer(samsa.ProducerOptions{ID: "late"}); !errors.Is(err, samsa.ErrClosed) {
+	if _, err := k.NewProducer(k.ctx, samsa.ProducerOptions{ID: "late"}); !errors.Is(err, samsa.ErrClosed) {
 		t.Errorf("after Close: got %v", err)
 	}
 }

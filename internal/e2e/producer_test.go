@@ -96,7 +96,7 @@ func TestProducerLinger(t *testing.T) {
 			}
 		}
 		batches := func() int64 {
-			s, err := k.Stats()
+			s, err := k.Stats(k.ctx)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,7 +218,7 @@ func TestProducerErrorsComeThroughThePromise(t *testing.T) {
 
 func TestProducerOptionsAreChecked(t *testing.T) {
 	k := inMemory(t, samsa.Options{})
-	_, err := k.NewProducer(samsa.ProducerOptions{Acks: 7, Compression: -1, Linger: -1, BatchBytes: 1 << 30, BufferedBytes: -1})
+	_, err := k.NewProducer(k.ctx, samsa.ProducerOptions{Acks: 7, Compression: -1, Linger: -1, BatchBytes: 1 << 30, BufferedBytes: -1})
 	for _, field := range []string{"Acks", "Compression", "Linger", "BatchBytes", "BufferedBytes"} {
 		if !errors.Is(err, samsa.ErrInvalidOption) || !strings.Contains(err.Error(), "ProducerOptions."+field) {
 			t.Errorf("%s is not named: %v", field, err)

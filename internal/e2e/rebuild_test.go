@@ -320,7 +320,7 @@ func TestDamagedTableIsToldWithOffsets(t *testing.T) {
 		p := samsa.TopicPartition{Topic: "a", Partition: i}
 		want[p], before[i] = 1, 1
 	}
-	p, err := b.NewProducer(samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
+	p, err := b.NewProducer(ctx, samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -210,7 +210,7 @@ func TestProducerOfATopicCreatedAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n, err := p.Stored(inT); err != nil || n != want {
+		if n, err := p.Stored(ctx, inT); err != nil || n != want {
 			t.Errorf("topic %d: %d records stored, %v, want %d", i, n, err, want)
 		}
 		if i == 0 {

@@ -79,7 +79,7 @@ func (s steady) run(tb testing.TB) steadyResult {
 
 // write produces n bytes of records of 1000 bytes that do not compress.
 func write(tb testing.TB, b *samsa.Broker, topic string, batchBytes int, n int64, seed uint64) {
-	p, err := b.NewProducer(samsa.ProducerOptions{BatchBytes: batchBytes, Compression: samsa.CompressionNone, BufferedBytes: 2 << 20})
+	p, err := b.NewProducer(tb.Context(), samsa.ProducerOptions{BatchBytes: batchBytes, Compression: samsa.CompressionNone, BufferedBytes: 2 << 20})
 	if err != nil {
 		tb.Error(err)
 		return
@@ -106,7 +106,7 @@ func (r *steadyResult) watch(tb testing.TB, b *samsa.Broker, stop chan struct{})
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		s, err := b.Stats()
+		s, err := b.Stats(tb.Context())
 		if err != nil {
 			tb.Error(err)
 			return

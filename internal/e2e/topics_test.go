@@ -144,7 +144,7 @@ func TestDeletedTopicGivesSpaceBack(t *testing.T) {
 		k.produce(records...)
 	}
 	k.write("small", "a")
-	full, err := k.Stats()
+	full, err := k.Stats(k.ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestDeletedTopicGivesSpaceBack(t *testing.T) {
 	if _, err := k.Sweep(k.ctx); err != nil {
 		t.Fatal(err)
 	}
-	after, err := k.Stats()
+	after, err := k.Stats(k.ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

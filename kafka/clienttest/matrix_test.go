@@ -86,7 +86,7 @@ func TestMatrix(t *testing.T) {
 func (k *kit) writeCompressed(j job, c samsa.Compression) {
 	k.t.Helper()
 	// All records in one batch: one record alone may be stored as it is, when that is shorter.
-	p, err := k.NewProducer(samsa.ProducerOptions{Compression: c, Linger: time.Second})
+	p, err := k.NewProducer(k.ctx, samsa.ProducerOptions{Compression: c, Linger: time.Second})
 	if err != nil {
 		k.t.Fatal(err)
 	}

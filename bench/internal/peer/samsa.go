@@ -69,7 +69,7 @@ func openSamsa(ctx context.Context, dir string, o Options) (Log, error) {
 	}
 	// Room for the batch and what Kafka's format adds to its records, 16 MiB at most.
 	produce.BatchBytes = min(o.BatchBytes+o.BatchBytes/4+1<<10, 16<<20)
-	producer, err := b.NewProducer(produce)
+	producer, err := b.NewProducer(ctx, produce)
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
