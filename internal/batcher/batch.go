@@ -19,17 +19,11 @@ type batch struct {
 // full reports whether a record of so many bytes, which recordSize has told, would make the batch
 // larger than limit.
 func (b *batch) full(size, limit int) bool {
-	return b.builder.Records() > 0 && b.builder.Size()+size+lateBytes > limit
+	return b.builder.Records() > 0 && b.builder.Size()+size > limit
 }
 
-// lateBytes is how much longer the offset of a record in its batch can be than that of the first.
-const lateBytes = 4
-
-// add puts r, of the timestamp ms, into the batch, and returns its place.
-func (b *batch) add(r *log.Record, ms int64) place {
-	b.builder.Append(ms, r.Key, r.Value, r.Headers)
-	return place{b.builder.Records() - 1, ms}
-}
+// next returns the place of the next record, of the timestamp ms.
+func (b *batch) next(ms int64) place { return place{b.builder.Records(), ms} }
 
 // seal encodes and compresses the batch. Compression wants room for the worst case, and batches
 // may wait for a slow disk by the hundred: so it works in scratch, which is returned,
@@ -61,14 +55,12 @@ type place struct {
 	ms int64
 }
 
-// fill tells r where it was stored: at pl of the batch that a has appended.
-func (pl place) fill(r *log.Record, a *writer.Append) {
+// stored returns the offset and the timestamp that the record has got, in the batch that a has appended.
+func (pl place) stored(a *writer.Append) (int64, time.Time) {
 	if a.AppendTime >= 0 {
 		pl.ms = a.AppendTime
 	}
-	r.Partition = a.Partition.TopicPartition().Partition
-	r.Offset = a.BaseOffset + int64(pl.n)
-	r.Timestamp = time.UnixMilli(pl.ms)
+	return a.BaseOffset + int64(pl.n), time.UnixMilli(pl.ms)
 }
 
 // minCompressedBytes is the batch size below which compression gains nothing.
@@ -87,21 +79,34 @@ func codecFor(b *log.Builder, codec log.Codec, p *partition.Partition) (_ log.Co
 	return codec, false
 }
 
-// recordSize returns what r adds to a batch of p, at most, in bytes. It refuses a record that does
-// not even fit into a batch of its own, and one without the key that the topic requires.
+// recordSize returns what r adds to a batch of p at most, in bytes, without looking closely. It
+// refuses a record that does not even fit into a batch of its own, and one without the key that the topic requires.
 func recordSize(p *partition.Partition, r *log.Record) (int, error) {
 	rules := p.Rules()
 	if rules.KeyRequired && r.Key == nil {
 		return 0, fmt.Errorf("%s: %w: it has no key, which a compacted topic requires", p.TopicPartition(), log.ErrInvalidRecord)
 	}
+	size := recordOverhead + len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		size += headerOverhead + len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	if log.BatchHeaderSize+size <= rules.MaxMessageBytes {
+		return size, nil
+	}
 	var empty log.Builder
-	n := empty.SizeWith(r.Key, r.Value, r.Headers)
-	if n > rules.MaxMessageBytes {
+	if n := empty.SizeWith(r.Key, r.Value, r.Headers); n > rules.MaxMessageBytes {
 		return 0, fmt.Errorf("%s: %w: %d bytes with overhead, max.message.bytes is %d",
 			p.TopicPartition(), log.ErrRecordTooLarge, n, rules.MaxMessageBytes)
 	}
-	return n - log.BatchHeaderSize, nil
+	return size, nil
 }
+
+// The most that the numbers around the bytes of a record and of a header can take:
+// three lengths, a count, a time and an offset; two lengths.
+const (
+	recordOverhead = 40
+	headerOverhead = 10
+)
 
 // millis returns the timestamp of r, which is produced to p at nowMs, in ms since the epoch. It
 // refuses one that p does not take.

@@ -27,7 +27,8 @@ func (b *Batcher) Produce(ctx context.Context, records ...log.Record) ([]log.Rec
 	out := slices.Clone(records)
 	for i := range out {
 		at := &c.places[i]
-		at.fill(&out[i], &c.tx.Appends[at.batch.append])
+		out[i].Partition = at.batch.partition.TopicPartition().Partition
+		out[i].Offset, out[i].Timestamp = at.stored(&c.tx.Appends[at.batch.append])
 	}
 	return out, nil
 }
@@ -121,7 +122,8 @@ func (c *Call) add(ctx context.Context, r *log.Record) error {
 	if b == nil {
 		b = c.begin(ps[i])
 	}
-	c.places = append(c.places, callPlace{b.add(r, ms), b})
+	c.places = append(c.places, callPlace{b.next(ms), b})
+	b.builder.Append(ms, r.Key, r.Value, r.Headers)
 	return nil
 }
 

@@ -122,7 +122,7 @@ func (pr *promised) keep(b *pending) {
 	tp := b.partition.TopicPartition()
 	r := log.Record{Topic: tp.Topic, Partition: tp.Partition, Key: pr.key, Value: pr.value, Headers: pr.headers}
 	if b.err == nil {
-		pr.fill(&r, &b.tx.Appends[0])
+		r.Offset, r.Timestamp = pr.stored(&b.tx.Appends[0])
 	} else {
 		r.Timestamp = time.UnixMilli(pr.ms)
 	}

@@ -85,10 +85,10 @@ func (l *lane) addLocked(r *log.Record, ms int64, size, held int, promise Promis
 		l.filling = b
 		l.p.open[b] = struct{}{}
 	}
-	at := b.add(r, ms)
 	if promise != nil {
-		b.promises = append(b.promises, promised{at, r.Key, r.Value, r.Headers, promise})
+		b.promises = append(b.promises, promised{b.next(ms), r.Key, r.Value, r.Headers, promise})
 	}
+	b.builder.Append(ms, r.Key, r.Value, r.Headers)
 	b.records++
 	b.bytes += held
 	l.p.buffered += held
