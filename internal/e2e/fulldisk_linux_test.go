@@ -17,8 +17,8 @@ import (
 	"github.com/samsa-go/samsa"
 )
 
-// smallFileSystems calls test with a directory on a tmpfs and on an ext4 of that size, where they can be
-// mounted.
+// smallFileSystems calls test with a directory on a tmpfs, an ext4 and a btrfs of that size, where they can be
+// made and mounted; the smallest btrfs has 300 MiB.
 func smallFileSystems(t *testing.T, size int64, test func(t *testing.T, dir string)) {
 	t.Run("tmpfs", func(t *testing.T) {
 		t.Parallel()
@@ -26,18 +26,23 @@ func smallFileSystems(t *testing.T, size int64, test func(t *testing.T, dir stri
 		mountOrSkip(t, exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", size), "samsa-test", dir), dir)
 		test(t, dir)
 	})
-	t.Run("ext4", func(t *testing.T) {
-		t.Parallel()
-		image, dir := filepath.Join(t.TempDir(), "image"), t.TempDir()
-		if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, size)); err != nil {
-			t.Fatal(err)
-		}
-		if out, err := exec.Command("mkfs.ext4", "-q", "-m", "0", image).CombinedOutput(); err != nil {
-			t.Skipf("cannot make a file system here: %v: %s", err, out)
-		}
-		mountOrSkip(t, exec.Command("mount", "-o", "loop", image, dir), dir)
-		test(t, dir)
-	})
+	for name, mkfs := range map[string][]string{"ext4": {"mkfs.ext4", "-q", "-m", "0"}, "btrfs": {"mkfs.btrfs", "-q"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			image, dir, size := filepath.Join(t.TempDir(), "image"), t.TempDir(), size
+			if name == "btrfs" {
+				size = max(size, 300<<20)
+			}
+			if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, size)); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.Command(mkfs[0], append(mkfs[1:], image)...).CombinedOutput(); err != nil {
+				t.Skipf("cannot make a file system here: %v: %s", err, out)
+			}
+			mountOrSkip(t, exec.Command("mount", "-o", "loop", image, dir), dir)
+			test(t, dir)
+		})
+	}
 }
 
 func mountOrSkip(t *testing.T, mount *exec.Cmd, dir string) {
@@ -98,7 +103,7 @@ func neighbourRound(t *testing.T, disk string, ahead, piece int) {
 	ctx := patient(t)
 	dir := filepath.Join(disk, "data")
 	open := func() *samsa.Broker {
-		return mustOpen(t, dir, samsa.Options{RetentionInterval: 100 * time.Millisecond, Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone}})
+		return mustOpen(t, dir, samsa.Options{MinFreeBytes: 8 << 20, RetentionInterval: 100 * time.Millisecond, Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone}})
 	}
 	d := diskFiller{b: open(), stored: make(map[samsa.TopicPartition][]samsa.Record)}
 	for _, topic := range []string{"keep", "waste"} {

@@ -40,10 +40,15 @@ func writeAt(f *os.File, off int64, buffers [][]byte) error {
 	return nil
 }
 
-// allocate gives f its size and its space.
+// allocate gives f its size and its space. On btrfs f is written in place (chattr +C): else the space that it has would
+// be of use for the first write only.
 func allocate(f *os.File, size int64) error {
 	if size == 0 {
 		return nil
+	}
+	const noCOW = 0x00800000 // FS_NOCOW_FL
+	if flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS); err == nil {
+		_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags|noCOW)) // no other knows it
 	}
 	for {
 		err := unix.Fallocate(int(f.Fd()), 0, 0, size)

@@ -18,7 +18,7 @@ import (
 // not synced is found as it was, as it became, or as parts of both.
 type FS interface {
 	// Create makes a file of size zero bytes and opens it. The space is allocated: a later write
-	// within size does not fail for want of space, unless the file system never writes in place. The
+	// within size does not fail for want of space, unless the file system cannot write in place. The
 	// name must be free, else it is fs.ErrExist. When it fails nothing is left.
 	Create(name string, size int64) (File, error)
 	// Open opens a file for reading and writing.
