@@ -151,7 +151,7 @@ const (
 // round produces a round of records, as many to each partition, and waits until they are read.
 func (c *crowd) round(i int) {
 	c.k.t.Helper()
-	p, err := c.k.NewProducer(c.ctx, samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
+	p, err := c.k.NewProducer(c.k.ctx, samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
 	if err != nil {
 		c.k.t.Fatal(err)
 	}
