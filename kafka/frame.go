@@ -137,47 +137,21 @@ func cutHeader(frame []byte) (header, []byte, error) {
 		version:       int16(binary.BigEndian.Uint16(frame[2:])),
 		correlationID: int32(binary.BigEndian.Uint32(frame[4:])),
 	}
-	b := frame[minFrameBytes:]
-	if len(b) < 2 {
-		return h, nil, fmt.Errorf("%w: no client id", errHeader)
+	w := walker{b: frame[minFrameBytes:]}
+	h.clientID = string(w.take(w.length(2)))
+	if w.short {
+		return h, nil, fmt.Errorf("%w: client id in %d bytes", errHeader, len(frame)-minFrameBytes)
 	}
-	n := int(int16(binary.BigEndian.Uint16(b)))
-	b = b[2:]
-	if n > len(b) || n < -1 {
-		return h, nil, fmt.Errorf("%w: client id of %d bytes in %d", errHeader, n, len(b))
-	}
-	if n > 0 {
-		h.clientID, b = string(b[:n]), b[n:]
-	}
-	return h, b, nil
+	return h, w.b, nil
 }
 
 // skipTags returns what follows the tagged fields at the front of b.
 func skipTags(b []byte) ([]byte, error) {
-	count, b, ok := cutUvarint(b)
-	for ; ok && count > 0; count-- {
-		var size uint64
-		if _, b, ok = cutUvarint(b); !ok {
-			break
-		}
-		if size, b, ok = cutUvarint(b); !ok || size > uint64(len(b)) {
-			ok = false
-			break
-		}
-		b = b[size:]
-	}
-	if !ok {
+	w := walker{b: b, compact: true}
+	if w.tags(); w.short {
 		return nil, fmt.Errorf("%w: tags", errHeader)
 	}
-	return b, nil
-}
-
-func cutUvarint(b []byte) (uint64, []byte, bool) {
-	x, n := binary.Uvarint(b)
-	if n <= 0 {
-		return 0, nil, false
-	}
-	return x, b[n:], true
+	return w.b, nil
 }
 
 // appendAnswer appends the frame with the answer to a request of the given correlation id.

@@ -62,8 +62,8 @@ func produceSize(body []byte, version int16, most int) (int, error) {
 	return w.memory, nil
 }
 
-// walker goes over the fields of a request. Once something is not there it is short and
-// skips nothing any more.
+// walker goes over the fields of a request or its header. Once something is not there it is short and
+// takes nothing any more.
 type walker struct {
 	b       []byte
 	compact bool
@@ -71,16 +71,20 @@ type walker struct {
 	memory  int // that what was walked over takes
 }
 
-func (w *walker) skip(n uint64) {
+// take takes n bytes, none for nullLength.
+func (w *walker) take(n uint64) (taken []byte) {
 	if n == nullLength {
-		return
+		return nil
 	}
 	if w.short || n > uint64(len(w.b)) {
 		w.short = true
-		return
+		return nil
 	}
-	w.b = w.b[n:]
+	taken, w.b = w.b[:n], w.b[n:]
+	return taken
 }
+
+func (w *walker) skip(n uint64) { w.take(n) }
 
 // length reads the length of a string or of bytes, of size bytes unless it is compact.
 func (w *walker) length(size int) uint64 {
