@@ -26,5 +26,8 @@ type kin struct{ err, family error }
 // Error returns the message of the error, without a word of the family.
 func (k *kin) Error() string { return k.err.Error() }
 
-// Unwrap returns the error and its family.
-func (k *kin) Unwrap() []error { return []error{k.err, k.family} }
+// Is finds the family. That allocates nothing, where an Unwrap that returns both would for each question.
+func (k *kin) Is(target error) bool { return target == k.family }
+
+// Unwrap returns the error.
+func (k *kin) Unwrap() error { return k.err }
