@@ -331,7 +331,7 @@ func (w *crowd) add(t *rapid.T, g *crowdGroup, subscribe, instance string, manua
 		m.wants = regexp.MustCompile("^(" + strings.Join(opts.Topics, "|") + ")$")
 	}
 	var err error
-	if m.c, err = w.b.NewConsumer(t.Context(), opts); err != nil {
+	if m.c, err = w.b.NewConsumer(w.ctx, opts); err != nil {
 		t.Fatal(err)
 	}
 	w.names++

@@ -525,7 +525,7 @@ func (m *keptModel) read(t *rapid.T) {
 }
 
 func (m *keptModel) readFrom(t *rapid.T, p *keptPartition, from int64) {
-	c, err := m.b.NewConsumer(t.Context(), samsa.ConsumerOptions{
+	c, err := m.b.NewConsumer(m.ctx, samsa.ConsumerOptions{
 		Partitions:     map[string][]int32{p.tp.Topic: {p.tp.Partition}},
 		MaxPollRecords: rapid.SampledFrom([]int{0, 1, 5}).Draw(t, "max poll records"),
 	})
@@ -533,7 +533,7 @@ func (m *keptModel) readFrom(t *rapid.T, p *keptPartition, from int64) {
 		t.Fatalf("new consumer: %v", err)
 	}
 	defer mustClose(t, c)
-	if err := c.Seek(t.Context(), p.tp, from); err != nil {
+	if err := c.Seek(m.ctx, p.tp, from); err != nil {
 		t.Fatalf("seek: %v", err)
 	}
 	found := make(map[int64]bool)
@@ -608,7 +608,7 @@ func (m *keptModel) follow(t *rapid.T) {
 		for _, topic := range m.topics {
 			opts.Topics = append(opts.Topics, topic.name)
 		}
-		c, err := m.b.NewConsumer(t.Context(), opts)
+		c, err := m.b.NewConsumer(m.ctx, opts)
 		if err != nil {
 			t.Fatalf("new consumer: %v", err)
 		}
