@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"time"
+	"unicode/utf8"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/consumer"
@@ -59,6 +60,8 @@ type ConsumerOptions struct {
 	Group string
 	// Member says how the consumer takes part in its group.
 	Member MemberOptions
+	// ClientID names the program, in descriptions of its group say.
+	ClientID string
 	// Topics to read, all partitions of each, those added later too.
 	Topics []string
 	// TopicPattern selects topics by their names, those created later too.
@@ -105,7 +108,7 @@ func (o ConsumerOptions) of(c *Consumer) consumer.Options {
 		Group: o.Group, Topics: o.Topics, TopicPattern: o.TopicPattern, Partitions: o.Partitions,
 		Start: o.Start.at, OutOfRange: consumer.ResetPolicy(o.OutOfRange),
 		MaxPollRecords: o.MaxPollRecords, MaxPollBytes: o.MaxPollBytes,
-		Member: o.Member.asMember(), SyncedCommits: o.Member.CommitAcks == AckSynced,
+		Member: o.Member.asMember(o.ClientID), SyncedCommits: o.Member.CommitAcks == AckSynced,
 		OnAssigned: c.called(o.Member.OnAssigned), OnRevoked: c.called(o.Member.OnRevoked), OnLost: c.called(o.Member.OnLost),
 	}
 	if o.OnReset != nil {
@@ -131,6 +134,7 @@ func (o ConsumerOptions) validate(rules group.Rules) error {
 	if o.Group != "" {
 		w.Check(group.CheckName(o.Group) == nil, "ConsumerOptions.Group", fmt.Sprintf("%.20q... of %d bytes", o.Group, len(o.Group)), "at most 512 bytes")
 	}
+	w.Check(utf8.ValidString(o.ClientID), "ConsumerOptions.ClientID", fmt.Sprintf("%q", o.ClientID), "UTF-8")
 	o.Member.check(&w, o.Group, rules)
 	for _, name := range o.Topics {
 		_, both := o.Partitions[name]

@@ -17,8 +17,6 @@ type MemberOptions struct {
 	// InstanceID makes a static member (KIP-345): it keeps its partitions while it is
 	// away for less than SessionTimeout, and Close does not give them up.
 	InstanceID string
-	// ClientID names the program in descriptions of the group.
-	ClientID string
 	// Assignors that the member offers, the most wanted first; CooperativeStickyAssignor() by
 	// default. The members of a group must have one in common.
 	Assignors []Assignor
@@ -143,9 +141,9 @@ func (o MemberOptions) withDefaults() MemberOptions {
 }
 
 // asMember returns what the state of a member has to know.
-func (o MemberOptions) asMember() member.Options {
+func (o MemberOptions) asMember(clientID string) member.Options {
 	mo := member.Options{
-		InstanceID: o.InstanceID, ClientID: o.ClientID, Assignors: o.Assignors, SessionTimeout: o.SessionTimeout,
+		InstanceID: o.InstanceID, ClientID: clientID, Assignors: o.Assignors, SessionTimeout: o.SessionTimeout,
 		HeartbeatInterval: o.HeartbeatInterval, MaxPollInterval: o.MaxPollInterval,
 	}
 	if !o.ManualCommit {
@@ -163,7 +161,6 @@ func (o MemberOptions) check(w *option.Mistakes, groupName string, rules group.R
 	}
 	w.Check(len(o.InstanceID) <= 249, where+"InstanceID", fmt.Sprintf("of %d bytes", len(o.InstanceID)), "at most 249")
 	w.Check(utf8.ValidString(o.InstanceID), where+"InstanceID", fmt.Sprintf("%q", o.InstanceID), "UTF-8")
-	w.Check(utf8.ValidString(o.ClientID), where+"ClientID", fmt.Sprintf("%q", o.ClientID), "UTF-8")
 	w.Check(o.HeartbeatInterval >= 0, where+"HeartbeatInterval", o.HeartbeatInterval, "0 or more")
 	d := o.withDefaults()
 	w.Check(d.SessionTimeout >= rules.MinSessionTimeout && d.SessionTimeout <= rules.MaxSessionTimeout, where+"SessionTimeout", d.SessionTimeout,

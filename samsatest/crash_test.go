@@ -153,7 +153,7 @@ func TestCrashUnderLoad(t *testing.T) {
 // member polls until the test is over.
 func member(t *testing.T, b *samsa.Broker, name string) *samsa.Consumer {
 	t.Helper()
-	c := consumer(t, b, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{ClientID: name}})
+	c := consumer(t, b, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, ClientID: name})
 	poll, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -203,8 +203,8 @@ func TestExpire(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := samsatest.New(t, samsatest.Topic("t", 1))
 				samsatest.Produce(t, b, "t", "v")
-				c := consumer(t, b, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{
-					ClientID: "worker", InstanceID: "host-1", ManualCommit: true,
+				c := consumer(t, b, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, ClientID: "worker", Member: samsa.MemberOptions{
+					InstanceID: "host-1", ManualCommit: true,
 				}})
 				poll(t, c)
 				info, err := b.Groups().Describe(ctx, "g")

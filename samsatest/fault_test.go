@@ -244,7 +244,7 @@ func TestFetchesFail(t *testing.T) {
 	samsatest.Fetches(b, "t").By("somebody else").Fail()
 	f := samsatest.Fetches(b, "t").By("me").Next(1).Fail()
 	samsatest.Produce(t, b, "t", "v")
-	c := consumer(t, b, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{ClientID: "me"}})
+	c := consumer(t, b, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, ClientID: "me"})
 	_, err := c.Poll(ctx)
 	wantErr(t, err, samsa.ErrUnavailable, samsatest.ErrInjected)
 	if got := poll(t, c); !slices.Equal(got, []string{"v"}) || f.Hits() != 1 {
@@ -264,7 +264,7 @@ func TestAConsumerWhoseFetchIsHeldCanBeClosed(t *testing.T) {
 func TestCommitsFail(t *testing.T) {
 	b := samsatest.New(t, samsatest.Topic("t", 1))
 	samsatest.Produce(t, b, "t", "v")
-	c := consumer(t, b, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{ManualCommit: true, ClientID: "me"}})
+	c := consumer(t, b, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, ClientID: "me", Member: samsa.MemberOptions{ManualCommit: true}})
 	poll(t, c)
 	samsatest.Commits(b, "g").By("me").Next(1).Fail()
 	err := c.Commit(ctx)

@@ -18,7 +18,7 @@ func TestTrace(t *testing.T) {
 			samsatest.Trace(ft, b)
 			samsatest.Produce(ft, b, "orders", "7=paid", "8=paid", "9=paid", "10=a long story that has no end, which a line should have", "11=", "12=", "13=")
 			c, err := b.NewConsumer(t.Context(), samsa.ConsumerOptions{
-				Group: "billing", Topics: []string{"orders"}, Member: samsa.MemberOptions{ManualCommit: true, ClientID: "worker"},
+				Group: "billing", Topics: []string{"orders"}, ClientID: "worker", Member: samsa.MemberOptions{ManualCommit: true},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -27,7 +27,7 @@ type service struct {
 func newService(ctx context.Context, b *samsa.Broker, name string, bill func(samsa.Record) (string, error)) (*service, error) {
 	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{
 		Group: group, Topics: []string{orders},
-		Member: samsa.MemberOptions{ClientID: name, ManualCommit: true},
+		ClientID: name, Member: samsa.MemberOptions{ManualCommit: true},
 	})
 	if err != nil {
 		return nil, err

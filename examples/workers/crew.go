@@ -38,10 +38,9 @@ type worker struct {
 func (cr *crew) add() error {
 	w := &worker{name: fmt.Sprintf("worker %d", cr.hired+1)}
 	c, err := cr.b.NewConsumer(context.Background(), samsa.ConsumerOptions{
-		Group: group, Topics: []string{topic},
+		Group: group, Topics: []string{topic}, ClientID: w.name,
 		MaxPollRecords: cr.batch(),
 		Member: samsa.MemberOptions{
-			ClientID:          w.name,
 			ManualCommit:      true, // after the work
 			MaxPollInterval:   cr.c.patience,
 			HeartbeatInterval: max(time.Millisecond, cr.c.patience/10), // a silent worker is noticed as often

@@ -404,7 +404,12 @@ func TestTheLoopIsASignOfLife(t *testing.T) {
 func TestRevocationInTheLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := thousand(t)
-		a := program(t, b, samsa.MemberOptions{Assignors: []samsa.Assignor{toTheYounger()}, ClientID: "a"})
+		called := func(client string) *samsa.Consumer {
+			return newConsumer(t, b, samsa.ConsumerOptions{
+				Group: "g", ClientID: client, Topics: []string{"t"}, Member: samsa.MemberOptions{Assignors: []samsa.Assignor{toTheYounger()}},
+			})
+		}
+		a := called("a")
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		last := int64(-1)
@@ -416,7 +421,7 @@ func TestRevocationInTheLoop(t *testing.T) {
 			last = r.Offset
 			if last == 4 {
 				took = make(chan []samsa.Record, 1)
-				other := program(t, b, samsa.MemberOptions{Assignors: []samsa.Assignor{toTheYounger()}, ClientID: "b"})
+				other := called("b")
 				go func() {
 					records, err := other.Poll(ctx)
 					if err != nil {
@@ -461,7 +466,9 @@ func TestLossInTheLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := thousand(t)
 		lost := false
-		c := program(t, b, samsa.MemberOptions{ClientID: "a", OnLost: func(context.Context, *samsa.Consumer, []samsa.TopicPartition) { lost = true }})
+		c := newConsumer(t, b, samsa.ConsumerOptions{Group: "g", ClientID: "a", Topics: []string{"t"}, Member: samsa.MemberOptions{
+			OnLost: func(context.Context, *samsa.Consumer, []samsa.TopicPartition) { lost = true },
+		}})
 		for r, err := range c.Records(ctx) {
 			if err != nil {
 				t.Fatal(err)

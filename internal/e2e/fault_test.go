@@ -192,7 +192,7 @@ func TestHeldTransactionIsFenced(t *testing.T) {
 		}
 		member := func(name string) *samsa.Consumer {
 			return newConsumer(t, b, samsa.ConsumerOptions{
-				Group: "g", Topics: []string{"in"}, Member: samsa.MemberOptions{ClientID: name, ManualCommit: true},
+				Group: "g", Topics: []string{"in"}, ClientID: name, Member: samsa.MemberOptions{ManualCommit: true},
 			})
 		}
 		held := samsatest.Appends(b, "out").Next(1).Hold()

@@ -18,7 +18,7 @@ import (
 // seat is a consumer in a group that commits by hand.
 func (k *kit) seat(group string, topics ...string) *samsa.Consumer {
 	k.t.Helper()
-	return k.consumer(samsa.ConsumerOptions{Group: group, Topics: topics, Member: samsa.MemberOptions{ManualCommit: true, ClientID: "test"}})
+	return k.consumer(samsa.ConsumerOptions{Group: group, Topics: topics, ClientID: "test", Member: samsa.MemberOptions{ManualCommit: true}})
 }
 
 // commitFor commits offsets of topic t, by partition, for a group without members.

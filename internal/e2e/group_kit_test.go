@@ -46,7 +46,7 @@ func (k *kit) worker(g string, opts samsa.ConsumerOptions) *worker {
 		opts.Topics = []string{"t"}
 	}
 	o := &opts.Member
-	w.name = o.ClientID
+	w.name = opts.ClientID
 	note := func(what string, then func(context.Context, *samsa.Consumer, []samsa.TopicPartition)) func(context.Context, *samsa.Consumer, []samsa.TopicPartition) {
 		return func(ctx context.Context, c *samsa.Consumer, tps []samsa.TopicPartition) {
 			w.note(fmt.Sprint(what, tps))
@@ -210,15 +210,15 @@ func (k *kit) fill(prefix string, partitions int) {
 }
 
 func named(name string) samsa.ConsumerOptions {
-	return samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: name}}
+	return samsa.ConsumerOptions{ClientID: name}
 }
 
 func manual(name string) samsa.ConsumerOptions {
-	return samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: name, ManualCommit: true}}
+	return samsa.ConsumerOptions{ClientID: name, Member: samsa.MemberOptions{ManualCommit: true}}
 }
 
 func eager(name string) samsa.ConsumerOptions {
-	return samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: name, Assignors: []samsa.Assignor{samsa.RangeAssignor()}}}
+	return samsa.ConsumerOptions{ClientID: name, Member: samsa.MemberOptions{Assignors: []samsa.Assignor{samsa.RangeAssignor()}}}
 }
 
 // without returns the elements of a that are not in b.

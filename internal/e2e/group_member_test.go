@@ -90,7 +90,7 @@ func TestEagerRebalance(t *testing.T) {
 func TestEagerStickyMovesFew(t *testing.T) {
 	story(t, 6, func(k *kit) {
 		sticky := func(name string) samsa.ConsumerOptions {
-			return samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: name, Assignors: []samsa.Assignor{samsa.StickyAssignor()}}}
+			return samsa.ConsumerOptions{ClientID: name, Member: samsa.MemberOptions{Assignors: []samsa.Assignor{samsa.StickyAssignor()}}}
 		}
 		a, b := k.started("g", sticky("a")), k.started("g", sticky("b"))
 		hadA, hadB := a.Assigned(), b.Assigned()

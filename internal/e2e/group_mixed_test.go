@@ -193,7 +193,7 @@ func TestCustomAssignor(t *testing.T) {
 				return map[string]samsa.Assignment{best: a}
 			})
 			opts := func(name string) samsa.ConsumerOptions {
-				return samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: name, Assignors: []samsa.Assignor{first}}}
+				return samsa.ConsumerOptions{ClientID: name, Member: samsa.MemberOptions{Assignors: []samsa.Assignor{first}}}
 			}
 			a := k.started("g", opts("a"))
 			a.wantOwns("t/0 t/1 t/2")
@@ -328,15 +328,15 @@ func TestMemberOptionsAreChecked(t *testing.T) {
 		}
 	}
 	topics := []string{"t"}
-	refused(samsa.ConsumerOptions{Topics: topics, Group: "g", Partitions: map[string][]int32{"u": {0}}, Member: samsa.MemberOptions{
-		InstanceID: strings.Repeat("i", 250), ClientID: "\xff", SessionTimeout: -1, HeartbeatInterval: -1, MaxPollInterval: -1, AutoCommitInterval: -1,
+	refused(samsa.ConsumerOptions{Topics: topics, Group: "g", Partitions: map[string][]int32{"u": {0}}, ClientID: "\xff", Member: samsa.MemberOptions{
+		InstanceID: strings.Repeat("i", 250), SessionTimeout: -1, HeartbeatInterval: -1, MaxPollInterval: -1, AutoCommitInterval: -1,
 		CommitAcks: samsa.AckNone, Assignors: []samsa.Assignor{samsa.RangeAssignor(), nil, samsa.RangeAssignor(), samsa.AssignorFunc("", false, nil)},
-	}}, "Partitions", "Member.InstanceID", "Member.ClientID", "Member.SessionTimeout", "Member.HeartbeatInterval", "Member.MaxPollInterval",
+	}}, "Partitions", "Member.InstanceID", "ClientID", "Member.SessionTimeout", "Member.HeartbeatInterval", "Member.MaxPollInterval",
 		"Member.AutoCommitInterval", "Member.CommitAcks", "Member.Assignors[1]", "Member.Assignors[2]", "Member.Assignors[3]")
 	refused(samsa.ConsumerOptions{Topics: topics, Group: "g", Member: samsa.MemberOptions{SessionTimeout: time.Second, HeartbeatInterval: time.Second}}, "Member.HeartbeatInterval")
 	refused(samsa.ConsumerOptions{Topics: topics, Group: strings.Repeat("g", 513)}, "Group")
 	refused(samsa.ConsumerOptions{Group: "g"}, "Topics")
-	refused(samsa.ConsumerOptions{Topics: topics, Start: samsa.Committed(), Member: samsa.MemberOptions{
+	refused(samsa.ConsumerOptions{Topics: topics, Start: samsa.Committed(), ClientID: "\xff", Member: samsa.MemberOptions{
 		InstanceID: "i", OnLost: func(context.Context, *samsa.Consumer, []samsa.TopicPartition) {},
-	}}, "Start", "Member.InstanceID", "Member.OnAssigned, OnRevoked, OnLost")
+	}}, "Start", "ClientID", "Member.InstanceID", "Member.OnAssigned, OnRevoked, OnLost")
 }

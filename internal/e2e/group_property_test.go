@@ -314,8 +314,8 @@ func (w *crowd) add(t *rapid.T, g *crowdGroup, subscribe, instance string, manua
 		w: w, g: g, name: fmt.Sprintf("%s-%d", g.name, w.names), instance: instance, manual: manual,
 		wants: regexp.MustCompile(subscribe), done: make(chan struct{}),
 	}
-	opts := samsa.ConsumerOptions{Group: g.name, MaxPollRecords: 5, Member: samsa.MemberOptions{
-		ClientID: m.name, InstanceID: instance, Assignors: assignors, ManualCommit: manual,
+	opts := samsa.ConsumerOptions{Group: g.name, ClientID: m.name, MaxPollRecords: 5, Member: samsa.MemberOptions{
+		InstanceID: instance, Assignors: assignors, ManualCommit: manual,
 		SessionTimeout: crowdSession, HeartbeatInterval: time.Second, MaxPollInterval: crowdMaxPoll, AutoCommitInterval: 2 * time.Second,
 		OnAssigned: m.assigned, OnRevoked: m.revoked, OnLost: m.lost,
 	}}

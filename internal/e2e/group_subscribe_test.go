@@ -16,7 +16,7 @@ import (
 func TestStaticMemberRestarts(t *testing.T) {
 	story(t, 4, func(k *kit) {
 		static := func(name string) samsa.ConsumerOptions {
-			return samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: name, InstanceID: name}}
+			return samsa.ConsumerOptions{ClientID: name, Member: samsa.MemberOptions{InstanceID: name}}
 		}
 		a, b := k.started("g", static("a")), k.started("g", static("b"))
 		b.wantOwns("t/2 t/3")
@@ -55,7 +55,7 @@ func TestStaticMemberRestarts(t *testing.T) {
 // A topic that grows while the leader, a static member, is away is assigned when it is back.
 func TestStaticLeaderNoticesGrowth(t *testing.T) {
 	story(t, 1, func(k *kit) {
-		opts := samsa.ConsumerOptions{Member: samsa.MemberOptions{ClientID: "a", InstanceID: "a"}}
+		opts := samsa.ConsumerOptions{ClientID: "a", Member: samsa.MemberOptions{InstanceID: "a"}}
 		a := k.started("g", opts)
 		a.leave()
 		if err := k.Topics().AddPartitions(k.ctx, "t", 3); err != nil {
@@ -69,9 +69,9 @@ func TestStaticLeaderNoticesGrowth(t *testing.T) {
 func TestGroupSubscribesByPattern(t *testing.T) {
 	story(t, 1, func(k *kit) {
 		opts := samsa.ConsumerOptions{TopicPattern: regexp.MustCompile("^t"), Start: samsa.Latest()}
-		opts.Member.ClientID = "a"
+		opts.ClientID = "a"
 		a := k.started("g", opts)
-		opts.Member.ClientID = "b"
+		opts.ClientID = "b"
 		b := k.started("g", opts)
 		k.create("t2", 2)
 		k.create("u", 1)

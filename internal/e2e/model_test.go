@@ -553,7 +553,7 @@ func (m *model) newFollower(t *rapid.T) *follower {
 		f.topics[topic.name] = topic
 		opts.Partitions = map[string][]int32{topic.name: {int32(rapid.IntRange(0, len(topic.logs)-1).Draw(t, "partition"))}}
 	}
-	c, err := m.b.NewConsumer(t.Context(), opts)
+	c, err := m.b.NewConsumer(m.ctx, opts)
 	if err != nil {
 		t.Fatalf("new consumer: %v", err)
 	}
@@ -604,7 +604,7 @@ func (m *model) readEverything(t *rapid.T) {
 	if len(m.topics) == 0 {
 		return
 	}
-	c, err := m.b.NewConsumer(t.Context(), samsa.ConsumerOptions{Topics: slices.Collect(maps.Keys(m.topics))})
+	c, err := m.b.NewConsumer(m.ctx, samsa.ConsumerOptions{Topics: slices.Collect(maps.Keys(m.topics))})
 	if err != nil {
 		t.Fatalf("new consumer: %v", err)
 	}
@@ -668,7 +668,7 @@ func (f *follower) settle(t *rapid.T) {
 			}
 			f.next[tp] = int64(rapid.IntRange(0, int(end)).Draw(t, "seek back to"))
 		}
-		if err := f.c.Seek(t.Context(), tp, f.next[tp]); err != nil {
+		if err := f.c.Seek(ctx, tp, f.next[tp]); err != nil {
 			t.Fatalf("seek: %v", err)
 		}
 	}
@@ -843,7 +843,7 @@ func (f *follower) seek(t *rapid.T) {
 		return
 	}
 	at := int64(rapid.IntRange(0, len(f.log(tp))).Draw(t, "seek to"))
-	if err := f.c.Seek(t.Context(), tp, at); err != nil {
+	if err := f.c.Seek(ctx, tp, at); err != nil {
 		t.Fatalf("seek %s: %v", tp, err)
 	}
 	f.next[tp] = at
