@@ -147,9 +147,9 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	}
 	b.batcher = batcher.New(batcher.Broker{
 		Committer: committer, Catalogue: catalogue, Producers: registry, Clients: &b.clients, Logger: b.logger, Topic: b.topic,
-	}, batcher.Options(opts.Produce))
+	}, batcher.ProduceOptions(opts.Produce))
 	b.transactor = transact.New(transact.Broker{
-		Store: st, Catalogue: catalogue, Groups: groups, Batcher: b.batcher, Acks: opts.Produce.Acks,
+		Store: st, Catalogue: catalogue, Groups: groups, Batcher: b.batcher,
 		MaxRetries: opts.MaxUpdateRetries, AutoCreateTopics: opts.AutoCreateTopics, TopicDefaults: opts.TopicDefaults,
 	})
 	b.sweeper = sweep.Start(sweep.Targets{

@@ -207,6 +207,20 @@ func ExamplePartitionerFunc() {
 	// Output: 1 0
 }
 
+func ExampleBroker_ProduceWith() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Topics().AddPartitions(ctx, "orders", 2))
+	recs, err := b.ProduceWith(ctx, samsa.ProduceOptions{
+		Acks:        samsa.AckSynced,
+		Partitioner: samsa.PartitionerByTopic(map[string]samsa.Partitioner{"orders": samsa.ManualPartitioner()}, nil),
+	}, samsa.Record{Topic: "orders", Partition: 1, Value: []byte("paid")})
+	must(err)
+	fmt.Println(recs[0].Partition)
+	// Output: 1
+}
+
 func ExampleBroker_Sync() {
 	b := memory()
 	defer b.Close()

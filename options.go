@@ -23,9 +23,8 @@ type Options struct {
 	TopicDefaults TopicConfig
 	// Groups are the limits on consumer groups.
 	Groups GroupOptions
-	// Produce says how Broker.Produce works: its Acks, Compression and Partitioner;
-	// the other fields matter to producers only and must be zero.
-	Produce ProducerOptions
+	// Produce says how Broker.Produce and Tx.Produce work. Producers have options of their own.
+	Produce ProduceOptions
 	// MinFreeBytes is how many bytes of the disk appends leave to others: while fewer are free they get
 	// ErrDiskFull. 0 means 64 MiB, or a sixteenth of a smaller file system. What makes room, as to delete a
 	// topic, and offset commits do not ask: the broker has space of its own for them.
@@ -83,12 +82,7 @@ func (o Options) validate(dir string) error {
 	}
 	o.Groups.check(&w)
 	w.Check(o.Logger == nil || o.Slog == nil, "Options.Slog", "set", "nil, with Options.Logger")
-	batcher.Options(o.Produce).Check(&w, "Options.Produce")
-	w.Check(o.Produce.Linger == 0, "Options.Produce.Linger", o.Produce.Linger, "0, Broker.Produce does not wait")
-	w.Check(o.Produce.BatchBytes == 0, "Options.Produce.BatchBytes", o.Produce.BatchBytes, "0, a call makes its own batches")
-	w.Check(o.Produce.BufferedBytes == 0, "Options.Produce.BufferedBytes", o.Produce.BufferedBytes, "0, Broker.Produce buffers nothing")
-	w.Check(o.Produce.ID == "", "Options.Produce.ID", fmt.Sprintf("%q", o.Produce.ID), `"", it is a producer's`)
-	w.Check(o.Produce.Acks != AckNone, "Options.Produce.Acks", o.Produce.Acks, "stored or synced, Broker.Produce returns offsets")
+	batcher.ProduceOptions(o.Produce).Check(&w, "Options.Produce")
 	return w.Err()
 }
 

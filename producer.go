@@ -9,6 +9,20 @@ import (
 	"github.com/samsa-go/samsa/internal/option"
 )
 
+// ProduceOptions says how records are stored by Broker.Produce and in transactions. In
+// Options.Produce zero fields are the defaults; in ProduceWith they are what Options.Produce says.
+type ProduceOptions struct {
+	// Acks is what a call waits for: AckStored, the default, or AckSynced. ProduceWith can ask for more than
+	// Options.Produce, and not for less.
+	Acks Acks
+	// Compression of batches; snappy by default. A topic may have one of its own, which is used
+	// instead.
+	Compression Compression
+	// Partitioner chooses the partition of each record; HashPartitioner() by default. One that is
+	// given to ProduceWith begins anew with each call: a round robin with partition 0.
+	Partitioner Partitioner
+}
+
 // Produce stores records, for any topics, all or none of them, and returns them with
 // partition, offset and timestamp filled in, in the order given. When it returns, they
 // are visible to consumers and as safe as Options.Produce.Acks says.
@@ -22,9 +36,14 @@ import (
 // ErrRecordTooLarge; all records together fit into one store transaction, 32 MiB and 4096
 // batches, else ErrTxTooLarge. For throughput use a Producer.
 func (b *Broker) Produce(ctx context.Context, records ...Record) ([]Record, error) {
+	return b.ProduceWith(ctx, ProduceOptions{}, records...)
+}
+
+// ProduceWith is Produce with options for this call.
+func (b *Broker) ProduceWith(ctx context.Context, opts ProduceOptions, records ...Record) ([]Record, error) {
 	err := b.check(ctx)
 	if err == nil {
-		records, err = b.batcher.Produce(ctx, records...)
+		records, err = b.batcher.Produce(ctx, batcher.ProduceOptions(opts), records...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("produce: %w", err)

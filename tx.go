@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/transact"
 )
@@ -23,9 +24,10 @@ type Tx struct {
 }
 
 // Update calls fn with a transaction, and commits it when fn returns nil. Everything in it
-// becomes durable together, as safe as Options.Produce.Acks says, and the CommitAcks of the
-// consumers in it, and no consumer sees a record of it before it is stored. When Update returns an error nothing is stored, except
-// for ErrOutcomeUnknown, which leaves that open until the broker is opened again.
+// becomes durable together, as safe as the strictest says of Options.Produce.Acks, of ProduceWith, and of
+// the CommitAcks of the consumers in it. No consumer sees a record of it before it is stored. When Update
+// returns an error nothing is stored, except for ErrOutcomeUnknown, which leaves that open until the
+// broker is opened again.
 //
 // A topic that does not exist yet, with Options.AutoCreateTopics, is created with the rest: it
 // is there when Update has succeeded, and not when it has failed.
@@ -65,7 +67,13 @@ func (tx *Tx) Delete(key []byte) error { return tx.engine.Delete(key) }
 
 // Produce adds records, for any topics. Their bytes may be reused when it returns. Their
 // offsets are not known before the transaction is committed.
-func (tx *Tx) Produce(records ...Record) error { return tx.engine.Produce(records...) }
+func (tx *Tx) Produce(records ...Record) error { return tx.ProduceWith(ProduceOptions{}, records...) }
+
+// ProduceWith is Produce with options for these records: see ProduceOptions. With AckSynced the
+// whole transaction is synced.
+func (tx *Tx) ProduceWith(opts ProduceOptions, records ...Record) error {
+	return tx.engine.Produce(batcher.ProduceOptions(opts), records...)
+}
 
 // CommitRecords commits, with the transaction, that these records of c, and those before
 // them in their partitions, were processed.

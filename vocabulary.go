@@ -374,3 +374,9 @@ func ManualPartitioner() Partitioner { return choose.Manual() }
 
 // PartitionerFunc chooses with f, which must return 0 to n-1 and be safe for concurrent use.
 func PartitionerFunc(f func(r *Record, n int) int) Partitioner { return choose.Func(f) }
+
+// PartitionerByTopic asks the partitioner of a record's topic, or for a topic that has none the other
+// one, which is HashPartitioner() if it is nil. It keeps no reference to the map.
+func PartitionerByTopic(topics map[string]Partitioner, other Partitioner) Partitioner {
+	return choose.ByTopic(topics, other)
+}

@@ -88,8 +88,8 @@ type CommitRequest struct {
 func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest) error {
 	for _, part := range c.parts(name, req.Offsets) {
 		req.Offsets = part
-		tx := &writer.Tx{Essential: true}
-		if err := c.CommitWith(ctx, tx, req.Synced, map[string]CommitRequest{name: req}); err != nil {
+		tx := &writer.Tx{Essential: true, Synced: req.Synced}
+		if err := c.CommitWith(ctx, tx, map[string]CommitRequest{name: req}); err != nil {
 			return err
 		}
 	}
@@ -126,13 +126,13 @@ func (c *Coordinator) parts(name string, offsets map[log.TopicPartition]Offset) 
 // or nothing. It is like Commit otherwise. tx.Done, if set, is told the outcome when what
 // was stored is visible, before fsync; tx belongs to the committer until then, and after
 // the end of ctx for good.
-func (c *Coordinator) CommitWith(ctx context.Context, tx *writer.Tx, synced bool, commits map[string]CommitRequest) error {
-	err := c.commitWith(ctx, tx, synced, commits)
+func (c *Coordinator) CommitWith(ctx context.Context, tx *writer.Tx, commits map[string]CommitRequest) error {
+	err := c.commitWith(ctx, tx, commits)
 	c.tellCommits(commits, err)
 	return err
 }
 
-func (c *Coordinator) commitWith(ctx context.Context, tx *writer.Tx, synced bool, commits map[string]CommitRequest) error {
+func (c *Coordinator) commitWith(ctx context.Context, tx *writer.Tx, commits map[string]CommitRequest) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (c *Coordinator) commitWith(ctx context.Context, tx *writer.Tx, synced bool
 		}
 		pending.done(err)
 	}
-	tx.Synced, tx.Stored, tx.Done = synced, func() { settle(nil) }, settle
+	tx.Stored, tx.Done = func() { settle(nil) }, settle
 	err := c.place(ctx, tx, commits, &pending)
 	if err != nil {
 		return err

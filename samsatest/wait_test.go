@@ -15,7 +15,7 @@ import (
 func TestWaitCommittedCountsRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := samsatest.New(t, samsatest.Topic("t", 2),
-			samsatest.Options(samsa.Options{Produce: samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()}}))
+			samsatest.Options(samsa.Options{Produce: samsa.ProduceOptions{Partitioner: samsa.ManualPartitioner()}}))
 		for _, r := range inPartition(0, "0", "1", "2", "3", "4") {
 			if _, err := b.Produce(ctx, r); err != nil {
 				t.Fatal(err)

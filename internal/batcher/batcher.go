@@ -10,6 +10,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/partition/choose"
 	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -32,13 +33,15 @@ type Lookup func(ctx context.Context, name string) (*topic.Topic, error)
 // Batcher makes the batches of one broker.
 type Batcher struct {
 	broker Broker
-	opts   Options // of calls
-	topics         // of calls
+	opts   ProduceOptions // of calls that do not say otherwise
+	topics                // of those
 	calls  sync.Pool
 }
 
-// New returns the batcher of broker. Calls are made, and stored, as opts says.
-func New(broker Broker, opts Options) *Batcher {
-	opts = opts.withDefaults()
+// New returns the batcher of broker. Calls that do not say otherwise are as opts says.
+func New(broker Broker, opts ProduceOptions) *Batcher {
+	if opts.Partitioner == nil {
+		opts.Partitioner = choose.Hash()
+	}
 	return &Batcher{broker: broker, opts: opts, topics: newTopics(opts.Partitioner)}
 }

@@ -47,7 +47,7 @@ func newBroker(t *testing.T) Broker {
 func TestTopicsAreForgotten(t *testing.T) {
 	ctx := context.Background()
 	broker := newBroker(t)
-	b := New(broker, Options{})
+	b := New(broker, ProduceOptions{})
 	p, err := b.NewProducer(ctx, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestTopicsAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := log.Record{Topic: "deleted"}
-	if _, err := b.Produce(ctx, r); err != nil {
+	if _, err := b.Produce(ctx, ProduceOptions{}, r); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.ProduceSync(ctx, r); err != nil {
@@ -68,7 +68,7 @@ func TestTopicsAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := b.Begin(func(context.Context, string) (*topic.Topic, error) { return draft, nil })
-	if err := c.Add(ctx, log.Record{Topic: "draft"}); err != nil {
+	if err := c.Add(ctx, ProduceOptions{}, log.Record{Topic: "draft"}); err != nil {
 		t.Fatal(err)
 	}
 	c.End()

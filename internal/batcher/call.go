@@ -6,19 +6,20 @@ import (
 	"slices"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
 
-// Produce stores records, all or none of them: see samsa.Broker.Produce.
-func (b *Batcher) Produce(ctx context.Context, records ...log.Record) ([]log.Record, error) {
+// Produce stores records, all or none of them: see samsa.Broker.ProduceWith.
+func (b *Batcher) Produce(ctx context.Context, opts ProduceOptions, records ...log.Record) ([]log.Record, error) {
 	if len(records) == 0 {
 		return nil, nil
 	}
 	c := b.Begin(b.broker.Topic)
 	defer c.End()
-	if err := c.Add(ctx, records...); err != nil {
+	if err := c.Add(ctx, opts, records...); err != nil {
 		return nil, err
 	}
 	if err := c.store(ctx); err != nil {
@@ -37,7 +38,9 @@ func (b *Batcher) Produce(ctx context.Context, records ...log.Record) ([]log.Rec
 type Call struct {
 	b       *Batcher
 	lookup  Lookup
-	last    *knownTopic // of the last record: often that of the next
+	codec   log.Codec   // of the records that are being added
+	topics  *topics     // with the partitioner of those
+	last    *knownTopic // of the last one: often that of the next
 	tx      *writer.Tx
 	batches []*callBatch // in the order in which they were begun; the rest up to cap is for reuse
 	places  []callPlace  // of the records
@@ -48,6 +51,7 @@ type Call struct {
 // callBatch is a batch of a call.
 type callBatch struct {
 	batch
+	codec   log.Codec
 	chooser *chooser // is told when the batch is complete
 	append  int      // once it is sealed: which one of the transaction it is
 }
@@ -58,13 +62,13 @@ type callPlace struct {
 	batch *callBatch
 }
 
-// Begin returns a call without records.
+// Begin returns a call without records, which is as safe as those that do not say otherwise.
 func (b *Batcher) Begin(lookup Lookup) *Call {
 	c, ok := b.calls.Get().(*Call)
 	if !ok {
 		c = &Call{b: b, tx: new(writer.Tx)}
 	}
-	c.lookup = lookup
+	c.lookup, c.tx.Synced = lookup, b.opts.Acks == log.AckSynced
 	return c
 }
 
@@ -75,13 +79,33 @@ func (c *Call) End() {
 		b.chooser = nil
 	}
 	c.batches, c.places = c.batches[:0], c.places[:0]
-	c.lookup, c.last = nil, nil
+	c.lookup, c.topics, c.last = nil, nil, nil
 	c.tx.Reset()
 	c.b.calls.Put(c)
 }
 
-// Add puts records into batches of their partitions. Their bytes may be reused when it returns.
-func (c *Call) Add(ctx context.Context, records ...log.Record) error {
+// Add puts records into batches of their partitions, as opts says. Their bytes may be reused when it
+// returns.
+func (c *Call) Add(ctx context.Context, opts ProduceOptions, records ...log.Record) error {
+	c.topics = &c.b.topics
+	if opts != (ProduceOptions{}) {
+		var wrong option.Mistakes
+		opts.Check(&wrong, "ProduceOptions")
+		if err := wrong.Err(); err != nil {
+			return err
+		}
+	}
+	if opts.Partitioner != nil { // remembers what it must until Add returns
+		own := newTopics(opts.Partitioner)
+		c.topics, c.last = &own, nil
+		defer func() {
+			own.forget()
+			c.last = nil
+		}()
+	}
+	opts = opts.over(c.b.opts)
+	c.codec = opts.Compression.Codec()
+	c.tx.Synced = c.tx.Synced || opts.Acks == log.AckSynced
 	c.now = time.Now().UnixMilli()
 	for i := range records {
 		if err := c.add(ctx, &records[i]); err != nil {
@@ -97,7 +121,7 @@ func (c *Call) add(ctx context.Context, r *log.Record) error {
 		if err != nil {
 			return err
 		}
-		c.last = c.b.know(found)
+		c.last = c.topics.know(found)
 	}
 	ps := c.last.topic.Partitions()
 	i, err := c.last.chooser.choose(r, len(ps))
@@ -113,7 +137,7 @@ func (c *Call) add(ctx context.Context, r *log.Record) error {
 		return err
 	}
 	b := c.filling(ps[i])
-	if b != nil && b.full(size, ps[i].Rules().MaxMessageBytes) {
+	if b != nil && (b.codec != c.codec || b.full(size, ps[i].Rules().MaxMessageBytes)) {
 		if err := c.seal(b); err != nil {
 			return err
 		}
@@ -149,13 +173,13 @@ func (c *Call) begin(p *partition.Partition) *callBatch {
 		c.batches[n] = new(callBatch)
 	}
 	b := c.batches[n]
-	b.chooser, b.partition = c.last.chooser, p
+	b.codec, b.chooser, b.partition = c.codec, c.last.chooser, p
 	return b
 }
 
 // seal moves b to the transaction.
 func (c *Call) seal(b *callBatch) (err error) {
-	if c.scratch, err = b.batch.seal(c.b.opts.Compression.Codec(), c.scratch); err != nil {
+	if c.scratch, err = b.batch.seal(b.codec, c.scratch); err != nil {
 		return err
 	}
 	b.chooser.batchComplete()
@@ -206,7 +230,6 @@ func (c *Call) store(ctx context.Context) error {
 	if err := c.Seal(); err != nil {
 		return err
 	}
-	c.tx.Synced = c.b.opts.Acks == log.AckSynced
 	err := c.b.broker.Committer.DoUntil(ctx, c.tx)
 	if c.tx.Withdrawn() {
 		c.tx = new(writer.Tx) // the committer may still look at the old one

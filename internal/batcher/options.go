@@ -1,6 +1,7 @@
 package batcher
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -10,6 +11,35 @@ import (
 	"github.com/samsa-go/samsa/partition/choose"
 	"github.com/samsa-go/samsa/partition/producers"
 )
+
+// ProduceOptions is samsa.ProduceOptions.
+type ProduceOptions struct {
+	Acks        log.Acks
+	Compression log.Compression
+	Partitioner choose.Partitioner
+}
+
+// over returns o, and what is zero of it from defaults.
+func (o ProduceOptions) over(defaults ProduceOptions) ProduceOptions {
+	o.Acks = max(o.Acks, defaults.Acks) // AckSynced is the greater
+	o.Compression = cmp.Or(o.Compression, defaults.Compression)
+	if o.Partitioner == nil {
+		o.Partitioner = defaults.Partitioner
+	}
+	return o
+}
+
+// Check notes what is wrong with the options of that name.
+func (o ProduceOptions) Check(w *option.Mistakes, where string) {
+	w.Check(o.Acks == log.AckStored || o.Acks == log.AckSynced, where+".Acks", o.Acks, "AckStored or AckSynced, as there are offsets to be returned")
+	checkBatches(w, where, o.Compression, o.Partitioner)
+}
+
+// checkBatches notes what is wrong with how batches are made.
+func checkBatches(w *option.Mistakes, where string, c log.Compression, p choose.Partitioner) {
+	w.Check(c.Valid(), where+".Compression", c, "one of the Compression constants")
+	w.Check(p == nil || choose.Usable(p), where+".Partitioner", "one that cannot choose", "neither PartitionerFunc(nil) nor nil for a topic")
+}
 
 // Options is samsa.ProducerOptions.
 type Options struct {
@@ -47,8 +77,7 @@ func (o Options) withDefaults() Options {
 // Check notes what is wrong with the options of that name.
 func (o Options) Check(w *option.Mistakes, where string) {
 	w.Check(o.Acks >= log.AckStored && o.Acks <= log.AckNone, where+".Acks", o.Acks, "AckStored, AckSynced or AckNone")
-	w.Check(o.Compression.Valid(), where+".Compression", o.Compression, "one of the Compression constants")
-	w.Check(o.Partitioner == nil || choose.Usable(o.Partitioner), where+".Partitioner", "PartitionerFunc(nil)", "a function")
+	checkBatches(w, where, o.Compression, o.Partitioner)
 	w.Check(o.Linger >= 0 && o.Linger <= maxLinger, where+".Linger", o.Linger, "0 to 1 minute")
 	w.Check(o.BatchBytes >= 0 && o.BatchBytes <= maxBatchBytes, where+".BatchBytes", o.BatchBytes, "0 to 16 MiB")
 	w.Check(o.BufferedBytes >= 0, where+".BufferedBytes", o.BufferedBytes, "0 or more")

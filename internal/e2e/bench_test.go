@@ -170,7 +170,7 @@ func BenchmarkProduce(b *testing.B) {
 	for _, acks := range []samsa.Acks{samsa.AckStored, samsa.AckSynced} {
 		for _, goroutines := range []int{1, 64} {
 			b.Run(fmt.Sprintf("records=100B/acks=%s/goroutines=%d", acks, goroutines), func(b *testing.B) {
-				broker := openBench(b, b.TempDir(), samsa.Options{Produce: samsa.ProducerOptions{Acks: acks}})
+				broker := openBench(b, b.TempDir(), samsa.Options{Produce: samsa.ProduceOptions{Acks: acks}})
 				createBench(b, broker)
 				values := jsonValues(10_000)
 				b.ReportAllocs()

@@ -63,7 +63,7 @@ func TestPartitionerPanics(t *testing.T) {
 			} else {
 				tp.partition = fail
 			}
-			k := inMemory(t, samsa.Options{Produce: samsa.ProducerOptions{Partitioner: tp}})
+			k := inMemory(t, samsa.Options{Produce: samsa.ProduceOptions{Partitioner: tp}})
 			var p *samsa.Producer
 			r := samsa.Record{Value: make([]byte, 100)}
 			for what, call := range map[string]func(){

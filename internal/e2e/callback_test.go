@@ -185,7 +185,7 @@ func TestNilFunctions(t *testing.T) {
 		_, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"a"}, Group: "g", Member: samsa.MemberOptions{Assignors: assignors}})
 		return err
 	}
-	_, opened := samsa.Open("", samsa.Options{InMemory: true, Produce: samsa.ProducerOptions{Partitioner: samsa.PartitionerFunc(nil)}})
+	_, opened := samsa.Open("", samsa.Options{InMemory: true, Produce: samsa.ProduceOptions{Partitioner: samsa.PartitionerFunc(nil)}})
 	_, restored := samsa.Restore(ctx, "", nil, samsa.Options{InMemory: true})
 	for what, err := range map[string]error{
 		"Update":          b.Update(ctx, nil),
@@ -194,6 +194,7 @@ func TestNilFunctions(t *testing.T) {
 		"Snapshot":        b.Snapshot(ctx, nil),
 		"Restore":         restored,
 		"PartitionerFunc": newProducer(samsa.PartitionerFunc(nil)),
+		"by topic":        newProducer(samsa.PartitionerByTopic(map[string]samsa.Partitioner{"a": nil}, nil)),
 		"Open":            opened,
 		"Assignors":       newMember(samsa.RangeAssignor(), nil),
 		"AssignorFunc":    newMember(samsa.AssignorFunc("mine", false, nil)),

@@ -128,7 +128,7 @@ func produceUntilKilled(args []string) error {
 	if round%2 == 0 {
 		opts.Compression = samsa.CompressionNone // more goes to the value files
 	}
-	b, err := samsa.Open(args[0], samsa.Options{Produce: opts})
+	b, err := samsa.Open(args[0], samsa.Options{Produce: samsa.ProduceOptions{Acks: opts.Acks, Compression: opts.Compression, Partitioner: opts.Partitioner}})
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ var damagePartitions = []samsa.TopicPartition{{Topic: "a", Partition: 0}, {Topic
 
 // uncompressed makes a broker that stores values as they are, where they were meant for.
 func uncompressed(logger *zap.Logger) samsa.Options {
-	return samsa.Options{Logger: logger, Produce: samsa.ProducerOptions{
+	return samsa.Options{Logger: logger, Produce: samsa.ProduceOptions{
 		Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner(),
 	}}
 }

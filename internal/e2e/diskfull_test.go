@@ -126,7 +126,7 @@ func writeBallast(t *testing.T, disk string) string {
 func openSmall(t *testing.T, disk string) *samsa.Broker {
 	return mustOpen(t, filepath.Join(disk, "data"), samsa.Options{
 		MinFreeBytes: reserveBytes,
-		Produce:      samsa.ProducerOptions{Compression: samsa.CompressionNone},
+		Produce:      samsa.ProduceOptions{Compression: samsa.CompressionNone},
 	})
 }
 

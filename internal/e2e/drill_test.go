@@ -54,7 +54,7 @@ var drillTopics = map[string]samsa.TopicConfig{
 	drillWork:   {},
 }
 
-var drillOptions = samsa.Options{Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner()}}
+var drillOptions = samsa.Options{Produce: samsa.ProduceOptions{Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner()}}
 
 // drill does the work.
 type drill struct {

@@ -103,7 +103,7 @@ func neighbourRound(t *testing.T, disk string, ahead, piece int) {
 	ctx := patient(t)
 	dir := filepath.Join(disk, "data")
 	open := func() *samsa.Broker {
-		return mustOpen(t, dir, samsa.Options{MinFreeBytes: 8 << 20, RetentionInterval: 100 * time.Millisecond, Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone}})
+		return mustOpen(t, dir, samsa.Options{MinFreeBytes: 8 << 20, RetentionInterval: 100 * time.Millisecond, Produce: samsa.ProduceOptions{Compression: samsa.CompressionNone}})
 	}
 	d := diskFiller{b: open(), stored: make(map[samsa.TopicPartition][]samsa.Record)}
 	for _, topic := range []string{"keep", "waste"} {
@@ -183,7 +183,7 @@ func resumes(t *testing.T, ctx context.Context, produce func() bool) {
 func TestTopicOnSmallDisk(t *testing.T) {
 	smallFileSystems(t, 64<<20, func(t *testing.T, disk string) {
 		ctx := patient(t)
-		b := mustOpen(t, filepath.Join(disk, "data"), samsa.Options{Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone}})
+		b := mustOpen(t, filepath.Join(disk, "data"), samsa.Options{Produce: samsa.ProduceOptions{Compression: samsa.CompressionNone}})
 		if err := b.Topics().Create(ctx, "t", samsa.TopicConfig{RetentionBytes: 8e6}); err != nil {
 			t.Fatal(err)
 		}

@@ -135,6 +135,7 @@ var (
 	partitioners = map[string]samsa.Partitioner{
 		"key hash": samsa.HashPartitioner(), "murmur2": samsa.Murmur2Partitioner(), "manual": samsa.ManualPartitioner(),
 		"round robin": samsa.RoundRobinPartitioner(),
+		"by topic":    samsa.PartitionerByTopic(map[string]samsa.Partitioner{"orders": samsa.ManualPartitioner()}, nil),
 	}
 	modelStart = time.UnixMilli(1_000_000_000_000)
 )
@@ -144,7 +145,7 @@ const maxModelPartitions = 4
 func (m *model) open(t *rapid.T) {
 	b, err := samsa.Open(m.dir, samsa.Options{
 		InMemory: m.dir == "",
-		Produce: samsa.ProducerOptions{
+		Produce: samsa.ProduceOptions{
 			Acks:        rapid.SampledFrom([]samsa.Acks{samsa.AckStored, samsa.AckSynced}).Draw(t, "broker acks"),
 			Compression: rapid.SampledFrom(compressions).Draw(t, "broker compression"),
 			Partitioner: samsa.ManualPartitioner(),

@@ -45,17 +45,12 @@ func TestOpenNamesEveryWrongOption(t *testing.T) {
 			samsa.Options{
 				MinFreeBytes:  math.MinInt64,
 				TopicDefaults: samsa.TopicConfig{MaxMessageBytes: 16<<20 + 1},
-				Produce: samsa.ProducerOptions{
-					Acks: samsa.AckNone, Compression: -1, Linger: -1, BatchBytes: 1, BufferedBytes: -1,
-				},
+				Produce:       samsa.ProduceOptions{Acks: samsa.AckNone, Compression: -1},
 			},
-			[]string{
-				"dir", "Options.MinFreeBytes", "MaxMessageBytes", "Options.Produce.Acks is none", "Options.Produce.Compression",
-				"Options.Produce.Linger", "Options.Produce.BatchBytes", "Options.Produce.BufferedBytes",
-			},
+			[]string{"dir", "Options.MinFreeBytes", "MaxMessageBytes", "Options.Produce.Acks is none", "Options.Produce.Compression"},
 		},
-		{"acks", dir, samsa.Options{Produce: samsa.ProducerOptions{Acks: 9}}, []string{"Options.Produce.Acks is acks(9)"}},
-		{"compression", dir, samsa.Options{Produce: samsa.ProducerOptions{Compression: 9}}, []string{"Options.Produce.Compression is compression(9)"}},
+		{"acks", dir, samsa.Options{Produce: samsa.ProduceOptions{Acks: 9}}, []string{"Options.Produce.Acks is acks(9)"}},
+		{"compression", dir, samsa.Options{Produce: samsa.ProduceOptions{Compression: 9}}, []string{"Options.Produce.Compression is compression(9)"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

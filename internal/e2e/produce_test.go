@@ -84,7 +84,7 @@ func TestRecordsSurviveAsTheyAre(t *testing.T) {
 			if !memory {
 				dir = t.TempDir()
 			}
-			k := open(t, dir, samsa.Options{InMemory: memory, Produce: samsa.ProducerOptions{Compression: compression}})
+			k := open(t, dir, samsa.Options{InMemory: memory, Produce: samsa.ProduceOptions{Compression: compression}})
 			if err := k.Topics().Create(k.ctx, "t", samsa.TopicConfig{TimestampAfterMax: samsa.Unlimited}); err != nil {
 				t.Fatal(err)
 			}
@@ -221,7 +221,7 @@ func (k *kit) nothingStored(topic string) {
 
 // One call may hold more than one batch takes.
 func TestProduceSplitsIntoBatches(t *testing.T) {
-	k := inMemory(t, samsa.Options{Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone}})
+	k := inMemory(t, samsa.Options{Produce: samsa.ProduceOptions{Compression: samsa.CompressionNone}})
 	if err := k.Topics().Create(k.ctx, "t", samsa.TopicConfig{MaxMessageBytes: 1000}); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestProduceSplitsIntoBatches(t *testing.T) {
 }
 
 func TestProduceTooMuchAtOnce(t *testing.T) {
-	k := inMemory(t, samsa.Options{Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone}})
+	k := inMemory(t, samsa.Options{Produce: samsa.ProduceOptions{Compression: samsa.CompressionNone}})
 	k.create("t", 1)
 	value := make([]byte, 1<<19)
 	records := make([]samsa.Record, 100)

@@ -208,10 +208,6 @@ func TestProducerIDOptions(t *testing.T) {
 	if !errors.Is(err, samsa.ErrInvalidOption) || !strings.Contains(err.Error(), "Replay") {
 		t.Errorf("got %v", err)
 	}
-	_, err = samsa.Open("", samsa.Options{InMemory: true, Produce: samsa.ProducerOptions{ID: "x"}})
-	if !errors.Is(err, samsa.ErrInvalidOption) || !strings.Contains(err.Error(), "Options.Produce.ID") {
-		t.Errorf("got %v", err)
-	}
 	k.close()
 	if _, err := k.NewProducer(k.ctx, samsa.ProducerOptions{ID: "late"}); !errors.Is(err, samsa.ErrClosed) {
 		t.Errorf("after Close: got %v", err)

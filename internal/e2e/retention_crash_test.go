@@ -74,7 +74,7 @@ var sweptTopics = map[string]samsa.TopicConfig{
 }
 
 // sweptOptions make stored sizes those of keys and values, and a little.
-var sweptOptions = samsa.Options{Produce: samsa.ProducerOptions{
+var sweptOptions = samsa.Options{Produce: samsa.ProduceOptions{
 	Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner(),
 }}
 

@@ -185,7 +185,7 @@ func (m *keptModel) settle() {
 func (m *keptModel) open(t *rapid.T) {
 	b, err := samsa.Open(m.dir, samsa.Options{
 		InMemory: m.dir == "",
-		Produce:  samsa.ProducerOptions{Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner()},
+		Produce:  samsa.ProduceOptions{Compression: samsa.CompressionNone, Partitioner: samsa.ManualPartitioner()},
 	})
 	if err != nil {
 		t.Fatalf("open: %v", err)

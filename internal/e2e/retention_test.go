@@ -252,7 +252,7 @@ func TestRetentionGoesByRecordTime(t *testing.T) {
 }
 
 func TestRetentionBySize(t *testing.T) {
-	k := open(t, t.TempDir(), samsa.Options{Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone}})
+	k := open(t, t.TempDir(), samsa.Options{Produce: samsa.ProduceOptions{Compression: samsa.CompressionNone}})
 	if err := k.Topics().Create(k.ctx, "t", samsa.TopicConfig{RetentionBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
@@ -543,7 +543,7 @@ func (c *once) Err() error {
 
 // What an interrupted removal has left is not counted twice when it goes.
 func TestStatsAfterAnInterruptedRemoval(t *testing.T) {
-	k := inMemory(t, samsa.Options{Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone}})
+	k := inMemory(t, samsa.Options{Produce: samsa.ProduceOptions{Compression: samsa.CompressionNone}})
 	k.create("t", 1)
 	for range 20 {
 		k.produce(samsa.Record{Topic: "t", Value: make([]byte, 10_000)})

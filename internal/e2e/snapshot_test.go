@@ -297,7 +297,7 @@ func (w *failingWriter) Write(b []byte) (int, error) {
 }
 
 func TestSnapshotFails(t *testing.T) {
-	plain := samsa.Options{Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone}}
+	plain := samsa.Options{Produce: samsa.ProduceOptions{Compression: samsa.CompressionNone}}
 	b := samsatest.New(t, samsatest.Options(plain), samsatest.Topic("t", 1))
 	samsatest.Produce(t, b, "t", strings.Repeat("x", 700<<10))
 	if err := b.Snapshot(context.Background(), &failingWriter{left: 300 << 10}); !errors.Is(err, errWriter) {

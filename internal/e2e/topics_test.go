@@ -132,7 +132,7 @@ func TestAlterAtRunTime(t *testing.T) {
 
 // The space of a deleted topic comes back while the rest of the broker goes on.
 func TestDeletedTopicGivesSpaceBack(t *testing.T) {
-	k := open(t, t.TempDir(), samsa.Options{Produce: samsa.ProducerOptions{Compression: samsa.CompressionNone}})
+	k := open(t, t.TempDir(), samsa.Options{Produce: samsa.ProduceOptions{Compression: samsa.CompressionNone}})
 	k.create("large", 2)
 	k.create("small", 1)
 	value := make([]byte, 60_000)

@@ -347,7 +347,7 @@ func commitPlansUntilKilled(args []string) error {
 	if err != nil {
 		return err
 	}
-	b, err := samsa.Open(args[0], samsa.Options{Produce: samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()}})
+	b, err := samsa.Open(args[0], samsa.Options{Produce: samsa.ProduceOptions{Partitioner: samsa.ManualPartitioner()}})
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func inMemory(t *testing.T) *Transactor {
 			t.Error(err)
 		}
 	})
-	b := batcher.New(batcher.Broker{Committer: committer, Catalogue: catalogue, Logger: zap.NewNop()}, batcher.Options{})
+	b := batcher.New(batcher.Broker{Committer: committer, Catalogue: catalogue, Logger: zap.NewNop()}, batcher.ProduceOptions{})
 	return New(Broker{Store: st, Catalogue: catalogue, Groups: groups, Batcher: b})
 }
 

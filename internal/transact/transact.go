@@ -13,7 +13,6 @@ import (
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -24,7 +23,6 @@ type Broker struct {
 	Groups    *group.Coordinator
 	Batcher   *batcher.Batcher
 
-	Acks             log.Acks     // of all transactions: AckStored or AckSynced
 	MaxRetries       int          // of a transaction that conflicts
 	AutoCreateTopics bool         // with a transaction that produces to them
 	TopicDefaults    topic.Config // of those

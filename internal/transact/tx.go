@@ -149,12 +149,12 @@ func (tx *Tx) checkSize() error {
 	return nil
 }
 
-// Produce is samsa.Tx.Produce.
-func (tx *Tx) Produce(records ...log.Record) error {
+// Produce is samsa.Tx.ProduceWith.
+func (tx *Tx) Produce(opts batcher.ProduceOptions, records ...log.Record) error {
 	if err := tx.Err(); err != nil {
 		return fmt.Errorf("produce: %w", err)
 	}
-	if err := tx.call.Add(tx.ctx, records...); err != nil {
+	if err := tx.call.Add(tx.ctx, opts, records...); err != nil {
 		return tx.Fail(fmt.Errorf("produce: %w", err))
 	}
 	return tx.checkSize()
@@ -241,11 +241,10 @@ func (tx *Tx) commit(start *link) error {
 	if err != nil {
 		return tx.judge(fmt.Errorf("update: %w", err), requests)
 	}
-	synced := tx.broker.Acks == log.AckSynced
 	for _, req := range requests {
-		synced = synced || req.Synced
+		ptx.Synced = ptx.Synced || req.Synced
 	}
-	err = tx.broker.Groups.CommitWith(tx.ctx, ptx, synced, requests)
+	err = tx.broker.Groups.CommitWith(tx.ctx, ptx, requests)
 	created(stored)
 	if stored {
 		clear(tx.drafts)

@@ -4,6 +4,7 @@ package choose
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 
 	"github.com/cespare/xxhash/v2"
@@ -60,10 +61,31 @@ func Func(f func(r *log.Record, n int) int) Partitioner {
 	return factory(func() TopicPartitioner { return stateless(f) })
 }
 
+// ByTopic asks the partitioner of a record's topic, or for a topic that has none the other one, which is
+// Hash if it is nil. It is not Usable with one that is not, or is nil. It keeps no reference to the map.
+func ByTopic(topics map[string]Partitioner, other Partitioner) Partitioner {
+	if other == nil {
+		other = Hash()
+	}
+	return byTopic{maps.Clone(topics), other}
+}
+
 // Usable reports whether p can choose.
 func Usable(p Partitioner) bool {
-	f, ok := p.(factory)
-	return !ok || f != nil
+	switch p := p.(type) {
+	case nil:
+		return false
+	case factory:
+		return p != nil
+	case byTopic:
+		for _, of := range p.topics {
+			if !Usable(of) {
+				return false
+			}
+		}
+		return Usable(p.other)
+	}
+	return true
 }
 
 // Known reports whether p is one of this package, and calls no function of the program's.
@@ -99,6 +121,19 @@ func Repeats(p TopicPartitioner, r *log.Record, n int) bool {
 type factory func() TopicPartitioner
 
 func (f factory) ForTopic(string) TopicPartitioner { return f() }
+
+type byTopic struct {
+	topics map[string]Partitioner
+	other  Partitioner
+}
+
+func (p byTopic) ForTopic(topic string) TopicPartitioner {
+	of, ok := p.topics[topic]
+	if !ok {
+		of = p.other
+	}
+	return of.ForTopic(topic)
+}
 
 type stateless func(r *log.Record, n int) int
 

@@ -3,6 +3,7 @@ package choose
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,6 +130,31 @@ func TestRandomReachesAll(t *testing.T) {
 	}
 	if len(seen) != 4 || !seen[0] || !seen[3] {
 		t.Errorf("got %v", seen)
+	}
+}
+
+func TestByTopic(t *testing.T) {
+	of := map[string]Partitioner{"orders": Manual(), "clicks": RoundRobin()}
+	p := ByTopic(of, Func(func(_ *log.Record, n int) int { return n - 1 }))
+	clear(of) // is the caller's
+	var got []int
+	for _, topic := range []string{"orders", "clicks", "other"} {
+		got = append(got, p.ForTopic(topic).Partition(&log.Record{Partition: 2}, 5))
+	}
+	if want := []int{2, 0, 4}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	r := keyRecord("a")
+	if at, want := ByTopic(nil, nil).ForTopic("t").Partition(r, 7), Hash().ForTopic("t").Partition(r, 7); at != want {
+		t.Errorf("by default %d, and the hash %d", at, want)
+	}
+	for _, bad := range []Partitioner{nil, Func(nil), ByTopic(map[string]Partitioner{"t": nil}, nil), ByTopic(nil, Func(nil))} {
+		if Usable(bad) {
+			t.Errorf("%v is usable", bad)
+		}
+	}
+	if !Usable(p) || !Usable(ByTopic(nil, nil)) {
+		t.Error("it is not usable")
 	}
 }
 

@@ -55,7 +55,7 @@ type samsaLog struct {
 }
 
 func openSamsa(ctx context.Context, dir string, o Options) (Log, error) {
-	produce := samsa.ProducerOptions{Compression: samsaCodecs[o.Codec], Partitioner: samsa.ManualPartitioner()}
+	produce := samsa.ProduceOptions{Compression: samsaCodecs[o.Codec], Partitioner: samsa.ManualPartitioner()}
 	if o.Synced {
 		produce.Acks = samsa.AckSynced
 	}
@@ -68,8 +68,10 @@ func openSamsa(ctx context.Context, dir string, o Options) (Log, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	// Room for the batch and what Kafka's format adds to its records, 16 MiB at most.
-	produce.BatchBytes = min(o.BatchBytes+o.BatchBytes/4+1<<10, 16<<20)
-	producer, err := b.NewProducer(ctx, produce)
+	producer, err := b.NewProducer(ctx, samsa.ProducerOptions{
+		Acks: produce.Acks, Compression: produce.Compression, Partitioner: produce.Partitioner,
+		BatchBytes: min(o.BatchBytes+o.BatchBytes/4+1<<10, 16<<20),
+	})
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
