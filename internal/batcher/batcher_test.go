@@ -52,7 +52,7 @@ func TestTopicsAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
+	defer func() { _ = p.Close() }()
 	if _, err := broker.Catalogue.Create(ctx, "deleted", topic.Config{}); err != nil {
 		t.Fatal(err)
 	}

@@ -179,7 +179,7 @@ func (c *Call) begin(p *partition.Partition) *callBatch {
 
 // seal moves b to the transaction.
 func (c *Call) seal(b *callBatch) (err error) {
-	if c.scratch, err = b.batch.seal(b.codec, c.scratch); err != nil {
+	if c.scratch, err = b.seal(b.codec, c.scratch); err != nil {
 		return err
 	}
 	b.chooser.batchComplete()
