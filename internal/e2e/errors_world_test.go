@@ -216,6 +216,10 @@ func (w *world) brokerSteps() []step {
 	b := w.b
 	return []step{
 		{"Broker.Produce", func(ctx context.Context) error { _, err := b.Produce(ctx, w.record()); return err }},
+		{"Broker.ProduceWith", func(ctx context.Context) error {
+			_, err := b.ProduceWith(ctx, samsa.ProduceOptions{Acks: samsa.AckSynced}, w.record())
+			return err
+		}},
 		{"Broker.Sync", b.Sync},
 		{"Broker.Stats", func(ctx context.Context) error { _, err := b.Stats(ctx); return err }},
 		{"Broker.RetentionStats", func(ctx context.Context) error { _, err := b.RetentionStats(ctx); return err }},
@@ -291,6 +295,9 @@ func (w *world) txSteps() []step {
 		update("Set much", func(tx *samsa.Tx) error { return tx.Set([]byte("s"), make([]byte, 33<<20)) }),
 		update("Delete", func(tx *samsa.Tx) error { return tx.Delete([]byte("s")) }),
 		update("Produce", func(tx *samsa.Tx) error { return tx.Produce(w.record()) }),
+		update("ProduceWith", func(tx *samsa.Tx) error {
+			return tx.ProduceWith(samsa.ProduceOptions{Compression: samsa.CompressionGzip}, w.record())
+		}),
 		{"Tx.Get over", func(ctx context.Context) error {
 			var kept *samsa.Tx
 			err := w.b.Update(ctx, func(tx *samsa.Tx) error { kept = tx; return nil })

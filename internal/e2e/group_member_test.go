@@ -250,6 +250,7 @@ func TestZombieInRound(t *testing.T) {
 		c := k.started("g", manual("c")) // it and a wait for b now
 		a.stop()                         // polling; its round goes on
 		_ = k.inside().Groups.Leave("g", []group.LeaveMember{{MemberID: k.memberID("g", "a")}})
+		synctest.Wait() // it has joined again before b does
 		b.start()
 		synctest.Wait()
 		if d := k.describe("g"); d.State != samsa.GroupStable || len(d.Members) != 3 {
