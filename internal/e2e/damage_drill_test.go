@@ -23,6 +23,9 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // childBodies gets the child of this test.
@@ -278,6 +281,7 @@ func newVictim(t *testing.T, r *dirReader, clean bool) *victim {
 	if v.right, err = r.read(copied); err != nil || len(v.right.Told)+len(v.right.Unnamed) > 0 {
 		t.Fatalf("%s: %v, %v", v.name, err, v.right)
 	}
+	v.right.Start = unsweptStarts(t, v.dir)
 	t.Logf("%s: %d lines told, cut %t", v.name, len(told), v.right.Cut)
 	if !clean {
 		v.keep(t, told)
@@ -296,6 +300,34 @@ func newVictim(t *testing.T, r *dirReader, clean bool) *victim {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// unsweptStarts returns where the partitions of dir begin before a broker sweeps it, which it does as it opens: how much
+// of that is over when somebody reads differs from one time to the next.
+func unsweptStarts(t *testing.T, dir string) map[string]int64 {
+	t.Helper()
+	copied := t.TempDir()
+	copyLive(t, copied, dir)
+	st, err := store.Open(copied, smallStore.Options(store.Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	committer := writer.NewCommitter(st, zap.NewNop())
+	catalogue, _, err := topic.Open(st, committer, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	starts := map[string]int64{}
+	for _, tp := range catalogue.List() {
+		for i, p := range tp.Partitions() {
+			starts[samsa.TopicPartition{Topic: tp.Name(), Partition: int32(i)}.String()] = p.LogStart()
+		}
+	}
+	committer.Close()
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return starts
 }
 
 // keep notes what was synced.
