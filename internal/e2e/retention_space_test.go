@@ -13,7 +13,8 @@ func TestRetentionGivesSpaceBack(t *testing.T) {
 	keep := total / 4
 	res := steady{total: total, keep: keep, retention: true}.run(t)
 	t.Logf("peak %d MiB, at the end %d MiB, removed %+v in %s", res.peak>>20, res.last>>20, res.removed, res.took)
-	if limit := int64(keep*3/2 + 128e6); res.peak > limit {
+	// An eighth is in batches of one record, which the index keeps too (docs/retention.md).
+	if limit := int64(keep*3/2 + keep/8*3/2 + 128e6); res.peak > limit {
 		t.Errorf("the directory had %d MiB, more than %d", res.peak>>20, limit>>20)
 	}
 	if limit := int64(keep*6/5 + 64e6); res.last > limit {
