@@ -3,31 +3,33 @@ package kafka
 import (
 	"errors"
 	"fmt"
-
-	"github.com/samsa-go/samsa/log"
 )
 
 // Code is an error code of Kafka's protocol as an error: whoever fails with it, a fault of the test kit
 // above all, has clients get that very code. It is, for package errors, the error of package samsa that
-// the wire door gives this code to, or ErrUnavailable when there is none. 0 stands for no error and
-// becomes UNKNOWN_SERVER_ERROR.
+// means the same, or else its family. What no family means, authorization above all, is nothing but a Code,
+// and so is a code that Kafka does not have. samsa.Retriable is true of those that Kafka's own clients try
+// again, but for CORRUPT_MESSAGE, UNKNOWN_TOPIC_OR_PARTITION and UNKNOWN_TOPIC_ID: to a Go program these are
+// final. 0 stands for no error and becomes UNKNOWN_SERVER_ERROR.
 type Code int16
 
-// Error names the code by its number: there are some 130.
-func (c Code) Error() string { return fmt.Sprintf("Kafka error code %d", int16(c)) }
+// Error names the code as Kafka does.
+func (c Code) Error() string {
+	if m, ok := meanings[c.orUnknown()]; ok {
+		return fmt.Sprintf("Kafka error %s (%d)", m.name, int16(c.orUnknown()))
+	}
+	return fmt.Sprintf("Kafka error code %d", int16(c))
+}
 
-// Unwrap returns the error of package samsa that c stands for.
-func (c Code) Unwrap() error {
-	switch int16(c) {
-	case codeStorageError, codeNetworkException, codeUnknownServerError: // of several errors the one after which all is well again
-		return log.ErrUnavailable
+// Unwrap returns the error of package samsa that c stands for, or its family, or nil.
+func (c Code) Unwrap() error { return meanings[c.orUnknown()].err }
+
+// orUnknown returns what clients get for c.
+func (c Code) orUnknown() Code {
+	if c == Code(codeNone) {
+		return Code(codeUnknownServerError)
 	}
-	for _, known := range codes {
-		if known.code == int16(c) {
-			return known.err
-		}
-	}
-	return log.ErrUnavailable
+	return c
 }
 
 // chosenCode returns the code that err asks for, if it is a Code.
@@ -36,10 +38,7 @@ func chosenCode(err error) (int16, bool) {
 	if !errors.As(err, &c) {
 		return codeNone, false
 	}
-	if int16(c) == codeNone {
-		return codeUnknownServerError, true
-	}
-	return int16(c), true
+	return int16(c.orUnknown()), true
 }
 
 // groupCodeOf is codeOf for requests about groups.

@@ -8,7 +8,8 @@ import (
 )
 
 // The families of the errors below, for callers who act on all of one alike. An error has one family
-// or none, and says the same with it. No error is a family and nothing else, but for ErrUnavailable.
+// or none, and says the same with it. No error is a family and nothing else, but for ErrUnavailable, and
+// for error codes of Kafka (kafka.Code) that have no error here.
 var (
 	// ErrInvalid: what was asked for cannot be, now or later: a name, an option, a config, a record, a
 	// key, a directory, a snapshot. The call has changed nothing.

@@ -139,8 +139,9 @@ func TestCodesThroughBothDoors(t *testing.T) {
 		{3, samsa.ErrUnknownTopic},
 		{10, samsa.ErrRecordTooLarge},
 		{13, samsa.ErrUnavailable}, // NETWORK_EXCEPTION
+		{13, samsa.ErrOutcomeUnknown},
 		{56, samsa.ErrUnavailable},
-		{29, samsa.ErrUnavailable}, // TOPIC_AUTHORIZATION_FAILED
+		{29, kafka.Code(29)}, // TOPIC_AUTHORIZATION_FAILED
 		{81, samsa.ErrGroupFull},
 	} {
 		f := samsatest.Appends(b, "orders", 0).FailWith(tt.code)
@@ -150,8 +151,9 @@ func TestCodesThroughBothDoors(t *testing.T) {
 		p := producer(t, b, samsa.ProducerOptions{Partitioner: samsa.ManualPartitioner()})
 		_, err := p.ProduceSync(ctx, samsatest.Record("orders", "lost"))
 		var code kafka.Code
-		if !errors.As(err, &code) || code != tt.code || !errors.Is(err, tt.is) || !errors.Is(err, tt.code) || errors.Is(err, samsatest.ErrInjected) {
-			t.Errorf("%v: got error %v", tt.code, err)
+		if !errors.As(err, &code) || code != tt.code || !errors.Is(err, tt.is) || !errors.Is(err, tt.code) || errors.Is(err, samsatest.ErrInjected) ||
+			samsa.Retriable(err) != (errors.Is(tt.is, samsa.ErrUnavailable) || tt.code == 13) {
+			t.Errorf("%v: got error %v, retriable: %t", tt.code, err, samsa.Retriable(err))
 		}
 		_, err = p.ProduceSync(ctx, samsa.Record{Topic: "orders", Partition: 1})
 		wantErr(t, err, nil)

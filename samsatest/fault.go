@@ -91,7 +91,8 @@ func (r Request) OfGroup(group string) Request {
 }
 
 // Code is an error code of Kafka, for FailWith: Kafka clients get that code, and callers of the Go API
-// an error that wraps it and the error of package samsa that fits, or else ErrUnavailable.
+// an error that wraps it and the error of package samsa that means the same, or its family if there is one
+// (see kafka.Code): samsa.Retriable tells what Kafka's own clients would try again.
 //
 //	samsatest.Appends(b, "orders", 1).FailWith(samsatest.Code(kerr.NotLeaderForPartition.Code))
 type Code = kafka.Code
