@@ -324,6 +324,37 @@ func ExampleProducerOptions_replay() {
 	// 2 third
 }
 
+// The keys of a prefix from one of them on, and backwards from the last.
+func ExampleReadTx_ScanWith() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Update(ctx, func(tx *samsa.Tx) error {
+		for _, day := range []string{"2026-03-01", "2026-03-02", "2026-03-04", "2026-03-05"} {
+			if err := tx.Set([]byte("sold/"+day), []byte("7")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	must(b.View(ctx, func(tx *samsa.ReadTx) error {
+		for kv, err := range tx.ScanWith(samsa.ScanOptions{Prefix: []byte("sold/"), Start: []byte("sold/2026-03-03")}) {
+			must(err)
+			fmt.Printf("since the 3rd: %s\n", kv.Key)
+		}
+		for kv, err := range tx.ScanWith(samsa.ScanOptions{Prefix: []byte("sold/"), Reverse: true}) {
+			must(err)
+			fmt.Printf("the last: %s\n", kv.Key)
+			break
+		}
+		return nil
+	}))
+	// Output:
+	// since the 3rd: sold/2026-03-04
+	// since the 3rd: sold/2026-03-05
+	// the last: sold/2026-03-05
+}
+
 func ExampleBroker_Update() {
 	b := memory()
 	defer b.Close()

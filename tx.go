@@ -57,7 +57,15 @@ func (tx *Tx) Get(key []byte) ([]byte, error) { return tx.engine.Get(key) }
 
 // Scan iterates over the keys that begin with prefix, as this transaction has left them
 // when it begins, in bytewise order. The bytes are the caller's. An error ends it.
-func (tx *Tx) Scan(prefix []byte) iter.Seq2[KeyValue, error] { return tx.engine.Scan(prefix) }
+func (tx *Tx) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
+	return tx.ScanWith(ScanOptions{Prefix: prefix})
+}
+
+// ScanWith is Scan from another key on, or backwards. What of the keys it has passed another Update
+// writes is a conflict, up to the last one that it has given; what lies behind that is not.
+func (tx *Tx) ScanWith(opts ScanOptions) iter.Seq2[KeyValue, error] {
+	return tx.engine.Scan(transact.ScanOptions(opts))
+}
 
 // Set stores a copy of value under key, which has 1 to 1023 bytes. A nil value is an empty one.
 func (tx *Tx) Set(key, value []byte) error { return tx.engine.Set(key, value) }
@@ -113,6 +121,19 @@ func (tx *Tx) commit(c *Consumer, offsets map[TopicPartition]group.Offset) (err 
 //	}
 type KeyValue = transact.KeyValue
 
+// ScanOptions says which keys ScanWith visits, and from where. It keeps no reference to the bytes once the iteration has
+// begun.
+type ScanOptions struct {
+	// Prefix is what the keys begin with; without one they are all.
+	Prefix []byte
+	// Start is the key to begin at, or if there is none the one that comes next. It need not have the
+	// prefix. Without one the scan begins with the first key that has, or Reverse with the last.
+	// To go on behind a key, Start is append(key, 0), which no key comes before; Reverse begins at the key again.
+	Start []byte
+	// Reverse visits the keys from the last one to the first.
+	Reverse bool
+}
+
 // ReadTx reads the application's own keys and the committed offsets of groups, all as of
 // one moment. It is valid during the function it was given to, for one goroutine.
 type ReadTx struct{ engine *transact.View }
@@ -139,7 +160,14 @@ func (tx *ReadTx) Get(key []byte) ([]byte, error) { return tx.engine.Get(key) }
 
 // Scan iterates over the keys that begin with prefix, in bytewise order; all of them for an
 // empty one. The bytes are the caller's. An error ends it.
-func (tx *ReadTx) Scan(prefix []byte) iter.Seq2[KeyValue, error] { return tx.engine.Scan(prefix) }
+func (tx *ReadTx) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
+	return tx.ScanWith(ScanOptions{Prefix: prefix})
+}
+
+// ScanWith is Scan from another key on, or backwards.
+func (tx *ReadTx) ScanWith(opts ScanOptions) iter.Seq2[KeyValue, error] {
+	return tx.engine.Scan(transact.ScanOptions(opts))
+}
 
 // Committed returns the committed offsets of a group for tps, or without any for all
 // partitions that have one. Partitions without one are missing. One that is damaged, or whose topic is, is

@@ -286,9 +286,11 @@ func (w *world) txSteps() []step {
 	steps := []step{
 		view("Get", func(tx *samsa.ReadTx) error { _, err := tx.Get([]byte(w.key)); return err }),
 		view("Scan", func(tx *samsa.ReadTx) error { return lastOf(tx.Scan(nil)) }),
+		view("ScanWith", func(tx *samsa.ReadTx) error { return lastOf(tx.ScanWith(samsa.ScanOptions{Reverse: true})) }),
 		view("Committed", func(tx *samsa.ReadTx) error { _, err := tx.Committed(w.group, w.tp); return err }),
 		update("Get", func(tx *samsa.Tx) error { _, err := tx.Get([]byte(w.key)); return err }),
 		update("Scan", func(tx *samsa.Tx) error { return lastOf(tx.Scan(nil)) }),
+		update("ScanWith", func(tx *samsa.Tx) error { return lastOf(tx.ScanWith(samsa.ScanOptions{Reverse: true})) }),
 		update("Committed", func(tx *samsa.Tx) error { _, err := tx.Committed(w.group); return err }),
 		update("Set", func(tx *samsa.Tx) error { return tx.Set([]byte("s"), nil) }),
 		update("Set nothing", func(tx *samsa.Tx) error { return tx.Set(nil, nil) }),

@@ -12,11 +12,14 @@ func noValue([]byte, int) ([]byte, error) { return nil, errKeysOnly }
 // holds reports whether the caller of a scan is to see key. The store's own keys are
 // shown only to who asks for them by name.
 func (r Range) holds(key []byte) bool {
-	if bytes.Compare(key, r.From) < 0 || r.beyond(key) {
+	if !r.Contains(key) {
 		return false
 	}
 	return key[0] != prefixStore || (len(r.From) > 0 && r.From[0] == prefixStore)
 }
+
+// Contains reports whether r selects key.
+func (r Range) Contains(key []byte) bool { return bytes.Compare(key, r.From) >= 0 && !r.beyond(key) }
 
 // past reports whether a scan in the direction of r that has come to key is over.
 func (r Range) past(key []byte) bool {

@@ -1,10 +1,11 @@
 package transact
 
 import (
-	"bytes"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -66,10 +67,10 @@ func (c *conflicts) place(checked *link, read *readSet, writes []string) (*link,
 // show notes that readers see a transaction. Calls come in the order of the links.
 func (c *conflicts) show(l *link) { c.visible.Store(l) }
 
-// readSet is what a transaction has read: keys, found or not, and all keys of prefixes.
+// readSet is what a transaction has read: keys, found or not, and what scans have gone over.
 type readSet struct {
-	keys     map[string]struct{}
-	prefixes [][]byte
+	keys  map[string]struct{}
+	spans []store.Range
 }
 
 func (r *readSet) add(key []byte) {
@@ -83,10 +84,39 @@ func (r *readSet) has(key string) bool {
 	if _, ok := r.keys[key]; ok {
 		return true
 	}
-	for _, p := range r.prefixes {
-		if bytes.HasPrefix([]byte(key), p) {
-			return true
-		}
+	stored := store.AppendAppKey(nil, []byte(key))
+	return slices.ContainsFunc(r.spans, func(s store.Range) bool { return s.Contains(stored) })
+}
+
+// scan notes a scan of the application's keys as it goes: what is behind the last key that it has come to is
+// not read.
+type scan struct {
+	read *readSet
+	keys store.Range // all of them
+	at   int         // in read.spans, once it has come to a key
+	last []byte      // that it has come to, as a bound
+}
+
+func (r *readSet) scan(keys store.Range) *scan { return &scan{read: r, keys: keys, at: -1} }
+
+// reached notes that everything up to key was read, and it.
+func (s *scan) reached(key []byte) {
+	s.last = store.AppendAppKey(s.last[:0], key)
+	if s.keys.Reverse {
+		s.note(s.last, s.keys.To)
+	} else {
+		s.last = append(s.last, 0) // the next key there can be
+		s.note(s.keys.From, s.last)
 	}
-	return false
+}
+
+// ended notes that there are no more.
+func (s *scan) ended() { s.note(s.keys.From, s.keys.To) }
+
+func (s *scan) note(from, to []byte) {
+	if s.at < 0 {
+		s.at = len(s.read.spans)
+		s.read.spans = append(s.read.spans, store.Range{})
+	}
+	s.read.spans[s.at] = store.Range{From: from, To: to}
 }

@@ -68,7 +68,7 @@ func TestConflictsWithWhatCameSinceOnly(t *testing.T) {
 	}
 	var read readSet
 	read.add([]byte("mine"))
-	read.prefixes = append(read.prefixes, []byte("ours/"))
+	read.scan(ScanOptions{Prefix: []byte("ours/")}.keys()).ended()
 
 	old := c.begin()
 	var others []*link

@@ -1,13 +1,13 @@
 package transact
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
@@ -69,47 +69,62 @@ func (tx *Tx) Get(key []byte) ([]byte, error) {
 	return value, err
 }
 
-// Scan is samsa.Tx.Scan.
-func (tx *Tx) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
+// Scan is samsa.Tx.ScanWith.
+func (tx *Tx) Scan(opts ScanOptions) iter.Seq2[KeyValue, error] {
 	return func(yield func(KeyValue, error) bool) {
-		tx.read.prefixes = append(tx.read.prefixes, slices.Clone(prefix))
-		own := tx.ownKeys(prefix)
-		values := maps.Clone(tx.writes)
-		flush := func(before string, all bool) bool { // yields own keys
-			for len(own) > 0 && (all || own[0] < before) {
-				key := own[0]
-				own = own[1:]
-				if v := values[key]; v != nil && !yield(KeyValue{[]byte(key), slices.Clone(v)}, nil) {
-					return false
-				}
-			}
-			return true
+		keys := opts.keys()
+		own, noted := tx.own(keys), tx.read.scan(keys)
+		give := func(kv KeyValue) bool {
+			noted.reached(kv.Key)
+			return yield(kv, nil)
 		}
-		for kv, err := range tx.View.Scan(prefix) {
-			if err != nil {
-				yield(kv, tx.Fail(err))
-				return
+		whole := true
+		tx.scan(keys, func(kv KeyValue, err error) bool {
+			if whole = err == nil; !whole {
+				return yield(kv, tx.Fail(err))
 			}
-			if !flush(string(kv.Key), false) {
-				return
-			}
-			if _, ok := values[string(kv.Key)]; !ok && !yield(kv, nil) {
-				return
-			}
+			var hidden bool
+			own, hidden, whole = giveOwn(own, kv.Key, opts.Reverse, give)
+			whole = whole && (hidden || give(kv))
+			return whole
+		})
+		if whole {
+			_, _, whole = giveOwn(own, nil, opts.Reverse, give)
 		}
-		flush("", true)
+		if whole {
+			noted.ended()
+		}
 	}
 }
 
-// ownKeys returns the keys with prefix that the transaction has written, in order.
-func (tx *Tx) ownKeys(prefix []byte) []string {
-	var own []string
-	for key := range tx.writes {
-		if strings.HasPrefix(key, string(prefix)) {
-			own = append(own, key)
+// giveOwn gives the keys of a transaction that come no later than key, or all if that is nil, and returns the others.
+// hidden tells that key is one of them.
+func giveOwn(own []KeyValue, key []byte, reverse bool, give func(KeyValue) bool) (rest []KeyValue, hidden, more bool) {
+	for ; len(own) > 0; own = own[1:] {
+		order := bytes.Compare(own[0].Key, key)
+		if key != nil && (order > 0 && !reverse || order < 0 && reverse) {
+			break
+		}
+		hidden = key != nil && order == 0
+		if v := own[0].Value; v != nil && !give(KeyValue{own[0].Key, slices.Clone(v)}) {
+			return own, hidden, false
 		}
 	}
-	slices.Sort(own)
+	return own, hidden, true
+}
+
+// own returns the keys that the transaction has written, in the order of a scan, with their values: nil for a deletion.
+func (tx *Tx) own(keys store.Range) []KeyValue {
+	var own []KeyValue
+	for key, value := range tx.writes {
+		if keys.Contains(store.AppendAppKey(nil, []byte(key))) {
+			own = append(own, KeyValue{[]byte(key), value})
+		}
+	}
+	slices.SortFunc(own, func(a, b KeyValue) int { return bytes.Compare(a.Key, b.Key) })
+	if keys.Reverse {
+		slices.Reverse(own)
+	}
 	return own
 }
 

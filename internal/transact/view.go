@@ -1,6 +1,7 @@
 package transact
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -62,23 +63,48 @@ func (v *View) Get(key []byte) ([]byte, error) {
 	return stored, nil
 }
 
-// Scan is samsa.ReadTx.Scan.
-func (v *View) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
-	return func(yield func(KeyValue, error) bool) {
-		r := store.AppRange(prefix)
-		for limit := firstScanned; ; limit = min(2*limit, maxScanned) {
-			some, more, err := v.scanSome(&r, limit)
-			for _, kv := range some { // holding nothing of the store
-				if !yield(kv, nil) {
-					return
-				}
-			}
-			if err != nil {
-				yield(KeyValue{}, fmt.Errorf("scan: %w", err))
-			}
-			if err != nil || !more {
+// ScanOptions is samsa.ScanOptions.
+type ScanOptions struct {
+	Prefix  []byte
+	Start   []byte
+	Reverse bool
+}
+
+// keys returns where the keys are, as stored.
+func (o ScanOptions) keys() store.Range {
+	r := store.AppRange(o.Prefix)
+	r.Reverse = o.Reverse
+	if len(o.Start) == 0 {
+		return r
+	}
+	start := store.AppendAppKey(nil, o.Start)
+	switch behind := append(start, 0); {
+	case o.Reverse && bytes.Compare(behind, r.To) < 0:
+		r.To = behind
+	case !o.Reverse && bytes.Compare(start, r.From) > 0:
+		r.From = start
+	}
+	return r
+}
+
+// Scan is samsa.ReadTx.ScanWith.
+func (v *View) Scan(opts ScanOptions) iter.Seq2[KeyValue, error] {
+	return func(yield func(KeyValue, error) bool) { v.scan(opts.keys(), yield) }
+}
+
+func (v *View) scan(r store.Range, yield func(KeyValue, error) bool) {
+	for limit := firstScanned; ; limit = min(2*limit, maxScanned) {
+		some, more, err := v.scanSome(&r, limit)
+		for _, kv := range some { // holding nothing of the store
+			if !yield(kv, nil) {
 				return
 			}
+		}
+		if err != nil {
+			yield(KeyValue{}, fmt.Errorf("scan: %w", err))
+		}
+		if err != nil || !more {
+			return
 		}
 	}
 }
@@ -109,7 +135,11 @@ func (v *View) scanSome(r *store.Range, limit int) (some []KeyValue, more bool, 
 		}
 		return !more, nil
 	})
-	r.From = append(last, 0) // the next key there can be
+	if r.Reverse {
+		r.To = last
+	} else {
+		r.From = append(last, 0) // the next key there can be
+	}
 	return some, more, err
 }
 
