@@ -50,22 +50,22 @@ type diskFiller struct {
 func (d *diskFiller) fill(t *testing.T, topics ...string) {
 	t.Helper()
 	ctx := patient(t)
-	compacted := false
+	swept := false
 	for i := 0; ; i++ {
 		value := bytes.Repeat(fmt.Appendf(nil, "%8d", i), 16<<10)
 		err := d.produce(ctx, samsa.Record{Topic: topics[i%len(topics)], Value: value})
 		switch {
 		case err == nil:
-			compacted = false
+			swept = false
 		case !errors.Is(err, samsa.ErrDiskFull):
 			t.Fatal(err)
-		case compacted:
+		case swept:
 			return
 		default:
 			if _, err := d.b.Sweep(ctx); err != nil {
 				t.Fatal(err)
 			}
-			compacted = true
+			swept = true
 		}
 		if i > smallDiskBytes/len(value) {
 			t.Fatal("more was stored than the disk can hold")
@@ -175,7 +175,7 @@ func TestDiskFullUntilTopicDeleted(t *testing.T) {
 		}
 		delete(d.stored, samsa.TopicPartition{Topic: "waste"})
 		if _, err := d.b.Sweep(ctx); err != nil {
-			t.Fatalf("compact on a full disk: %v", err)
+			t.Fatalf("sweep on a full disk: %v", err)
 		}
 		d.check(t)
 		mustCreate(t, d.b, "waste", 1)
@@ -220,7 +220,7 @@ func TestDiskFullByOthers(t *testing.T) {
 			break
 		}
 	}
-	cmd, stderr := childCommand(t, "compact", filepath.Join(disk, "data"), "waste")
+	cmd, stderr := childCommand(t, "giveback", filepath.Join(disk, "data"), "waste")
 	if err := cmd.Run(); err != nil {
 		t.Errorf("the child: %v\n%.1000s", err, stderr)
 	}
@@ -231,7 +231,7 @@ func TestDiskFullByOthers(t *testing.T) {
 	delete(d.stored, samsa.TopicPartition{Topic: "waste"})
 	d.check(t)
 	if _, err := d.b.Sweep(patient(t)); err != nil {
-		t.Errorf("compact with room: %v", err)
+		t.Errorf("sweep with room: %v", err)
 	}
 	if err := d.produce(patient(t), samsa.Record{Topic: "keep", Value: []byte("there is room again")}); err != nil {
 		t.Errorf("produce with room: %v", err)

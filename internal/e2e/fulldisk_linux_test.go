@@ -150,7 +150,7 @@ func neighbourRound(t *testing.T, disk string, ahead, piece int) {
 	}
 	delete(d.stored, samsa.TopicPartition{Topic: "waste"})
 	if _, err := d.b.Sweep(ctx); err != nil {
-		t.Fatalf("compact on a full disk: %v", err)
+		t.Fatalf("sweep on a full disk: %v", err)
 	}
 	resumes(t, ctx, func() bool { return produce("keep") })
 	if err := os.Remove(ballast); err != nil {

@@ -23,11 +23,11 @@ const childEnv = "SAMSA_TEST_CHILD"
 
 // childBodies are what a child process can do, by name; the arguments are os.Args[1:].
 var childBodies = map[string]func(args []string) error{
-	"produce": produceUntilKilled,
-	"hold":    holdUntilTold,
-	"compact": deleteAndCompact,
-	"plans":   commitPlansUntilKilled,
-	"replay":  replayUntilKilled,
+	"produce":  produceUntilKilled,
+	"hold":     holdUntilTold,
+	"giveback": deleteAndGiveBack,
+	"plans":    commitPlansUntilKilled,
+	"replay":   replayUntilKilled,
 }
 
 // TestMain fails the package when goroutines are left after its tests.
@@ -47,9 +47,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// deleteAndCompact opens a directory, deletes a topic and has its space given back, for
+// deleteAndGiveBack opens a directory, deletes a topic and has its space given back, for
 // which there may not be enough room.
-func deleteAndCompact(args []string) error {
+func deleteAndGiveBack(args []string) error {
 	ctx := context.Background()
 	b, err := samsa.Open(args[0], samsa.Options{})
 	if err != nil {

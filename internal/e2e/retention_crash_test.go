@@ -135,7 +135,7 @@ func afterSweeps(sweeps, lines int) func(string) bool {
 //	start     the log start offset was seen there, or DeleteRecords has returned
 //	take      the group word is about to commit the offset
 //	took      it has done so
-//	sweep     Compact is about to be called
+//	sweep     Broker.Sweep is about to be called
 //	swept     it has returned
 func sweepUntilKilled(args []string) error {
 	b, err := samsa.Open(args[0], sweptOptions)
@@ -166,7 +166,7 @@ func sweepUntilKilled(args []string) error {
 	return <-failed
 }
 
-// sweepAlways calls Compact all the time.
+// sweepAlways sweeps all the time.
 func sweepAlways(b *samsa.Broker) error {
 	ctx := context.Background()
 	for i := 0; ; i++ {

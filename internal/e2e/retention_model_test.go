@@ -99,8 +99,8 @@ func runKept(t *rapid.T, dir string, policies ...keptPolicy) {
 		"produce more":   m.produce,
 		"produce much":   m.produce,
 		"alter":          m.alter,
-		"compact":        m.compact,
-		"compact more":   m.compact,
+		"sweep":          m.sweep,
+		"sweep more":     m.sweep,
 		"commit":         m.commit,
 		"commit more":    m.commit,
 		"drop group":     m.dropGroup,
@@ -123,7 +123,7 @@ func runKept(t *rapid.T, dir string, policies ...keptPolicy) {
 		m.reopen(t)
 		m.check(t)
 	}
-	m.compact(t)
+	m.sweep(t)
 }
 
 // keptModel is a broker and what should be in it.
@@ -401,8 +401,8 @@ func (m *keptModel) wait(t *rapid.T) {
 	}
 }
 
-// compact sweeps, after which there is what must be and nothing else.
-func (m *keptModel) compact(t *rapid.T) {
+// sweep sweeps, after which there is what must be and nothing else.
+func (m *keptModel) sweep(t *rapid.T) {
 	if m.dir != "" {
 		m.maySweep()
 	}
@@ -414,7 +414,7 @@ func (m *keptModel) compact(t *rapid.T) {
 		}
 	}
 	if _, err := m.b.Sweep(m.ctx); err != nil {
-		t.Fatalf("compact: %v", err)
+		t.Fatalf("sweep: %v", err)
 	}
 	m.maySweep()
 	for _, check := range checks {

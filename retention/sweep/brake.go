@@ -9,16 +9,16 @@ import (
 const maxAhead = 32 << 20
 
 // bound has producers wait for the next sweep when much was written since one had seen so many bytes.
-func (k *Sweeper) bound(seen int64) {
-	if k.bounded = len(k.limited) > 0; k.bounded {
-		k.targets.Committer.Bound(seen + maxAhead)
+func (w *Sweeper) bound(seen int64) {
+	if w.bounded = len(w.limited) > 0; w.bounded {
+		w.targets.Committer.Bound(seen + maxAhead)
 	} else {
-		k.targets.Committer.Bound(0)
+		w.targets.Committer.Bound(0)
 	}
 }
 
 // stored returns how many bytes of batches were stored so far, of all partitions.
-func (k *Sweeper) stored() int64 { return k.targets.Committer.Stats().Bytes }
+func (w *Sweeper) stored() int64 { return w.targets.Committer.Stats().Bytes }
 
 // paceBytes is what compaction reads and writes in a second, at most: enough to follow a
 // busy producer, and half of what a common disk can do.

@@ -10,7 +10,7 @@ import (
 )
 
 // compact removes superseded records from the partitions of those topics that are compacted.
-func (k *Sweeper) compact(ctx context.Context, topics []*topic.Topic) (Removed, error) {
+func (w *Sweeper) compact(ctx context.Context, topics []*topic.Topic) (Removed, error) {
 	var sum Removed
 	for _, t := range topics {
 		config := t.Config()
@@ -18,7 +18,7 @@ func (k *Sweeper) compact(ctx context.Context, topics []*topic.Topic) (Removed, 
 			continue
 		}
 		for _, p := range t.Partitions() {
-			removed, err := k.clean(ctx, p, config)
+			removed, err := w.clean(ctx, p, config)
 			sum.add(removed)
 			if err != nil && p.Err() == nil {
 				return sum, err
@@ -29,8 +29,8 @@ func (k *Sweeper) compact(ctx context.Context, topics []*topic.Topic) (Removed, 
 }
 
 // clean compacts a partition if that can remove anything that it could not the last time.
-func (k *Sweeper) clean(ctx context.Context, p *partition.Partition, config topic.Config) (Removed, error) {
-	s := k.track(p)
+func (w *Sweeper) clean(ctx context.Context, p *partition.Partition, config topic.Config) (Removed, error) {
+	s := w.track(p)
 	now := time.Now().UnixMilli()
 	if s.cleaned && s.cleanedEnd == p.HighWatermark() && s.cleanedBy == config && now < s.tombstones && config.MinCompactionLag == 0 {
 		return Removed{}, nil
@@ -42,7 +42,7 @@ func (k *Sweeper) clean(ctx context.Context, p *partition.Partition, config topi
 	defer release()
 	end := p.HighWatermark()
 	cleaner := retention.Cleaner{Codec: config.Compression.Codec(), Pace: pace}
-	done, err := cleaner.Clean(ctx, p.Log(), k.targets.Committer, retention.CleanOptions{
+	done, err := cleaner.Clean(ctx, p.Log(), w.targets.Committer, retention.CleanOptions{
 		NowMs: now, DeleteRetentionMs: config.DeleteRetention.Milliseconds(),
 		MinLagMs: config.MinCompactionLag.Milliseconds(), From: s.dirty,
 	})
@@ -51,9 +51,9 @@ func (k *Sweeper) clean(ctx context.Context, p *partition.Partition, config topi
 		Records: done.Records, Batches: done.BatchesBefore - done.BatchesAfter,
 		Bytes: max(0, shrunk), // a delete horizon may take more than went
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.space.removed(done.BytesBefore)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.space.removed(done.BytesBefore)
 	s.dirty = done.NextDirty
 	s.cleaned, s.cleanedEnd, s.cleanedBy, s.tombstones = err == nil, end, config, done.NextTombstoneMs
 	s.live -= shrunk

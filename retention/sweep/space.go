@@ -52,40 +52,40 @@ func (s *space) take() (n int64) {
 }
 
 // giveBack is the goroutine that gives space back: after full sweeps, and when the disk is full.
-func (k *Sweeper) giveBack(ctx context.Context) {
+func (w *Sweeper) giveBack(ctx context.Context) {
 	for {
 		select {
-		case <-k.freed.C():
-		case <-k.full.C():
-			k.mu.Lock()
-			try := k.space.try(time.Now())
-			k.mu.Unlock()
+		case <-w.freed.C():
+		case <-w.full.C():
+			w.mu.Lock()
+			try := w.space.try(time.Now())
+			w.mu.Unlock()
 			if !try {
 				continue
 			}
 		case <-ctx.Done():
 			return
 		}
-		if err := k.reclaim(ctx); err != nil && ctx.Err() == nil {
-			k.logger.Warn("giving space back to the file system failed, it is tried again after the next sweep", zap.Error(err))
+		if err := w.reclaim(ctx); err != nil && ctx.Err() == nil {
+			w.logger.Warn("giving space back to the file system failed, it is tried again after the next sweep", zap.Error(err))
 		}
 	}
 }
 
 // reclaim gives space back to the file system.
-func (k *Sweeper) reclaim(ctx context.Context) error {
-	if err := k.reclaiming.take(ctx); err != nil {
+func (w *Sweeper) reclaim(ctx context.Context) error {
+	if err := w.reclaiming.take(ctx); err != nil {
 		return err
 	}
-	defer k.reclaiming.leave()
-	k.mu.Lock()
-	garbage := k.space.take()
-	k.mu.Unlock()
-	err := k.targets.Store.Reclaim(ctx)
+	defer w.reclaiming.leave()
+	w.mu.Lock()
+	garbage := w.space.take()
+	w.mu.Unlock()
+	err := w.targets.Store.Reclaim(ctx)
 	if err != nil {
-		k.mu.Lock()
-		k.space.removed(garbage)
-		k.mu.Unlock()
+		w.mu.Lock()
+		w.space.removed(garbage)
+		w.mu.Unlock()
 	}
 	return err
 }

@@ -48,18 +48,18 @@ type PartitionStats struct {
 }
 
 // Stats returns statistics, the partitions by topic and index.
-func (k *Sweeper) Stats(ctx context.Context) (Stats, error) {
-	size, err := k.targets.Store.Size()
+func (w *Sweeper) Stats(ctx context.Context) (Stats, error) {
+	size, err := w.targets.Store.Size()
 	if err != nil {
 		return Stats{}, err
 	}
-	topics := k.targets.Topics.List()
-	k.mu.Lock()
-	stats := Stats{LastSweep: k.last, Removed: k.sum, BytesDisk: size}
-	k.mu.Unlock()
+	topics := w.targets.Topics.List()
+	w.mu.Lock()
+	stats := Stats{LastSweep: w.last, Removed: w.sum, BytesDisk: size}
+	w.mu.Unlock()
 	for _, t := range topics {
 		for i, p := range t.Partitions() {
-			ps, err := k.stats(ctx, p)
+			ps, err := w.stats(ctx, p)
 			if err != nil {
 				return Stats{}, err
 			}
@@ -73,12 +73,12 @@ func (k *Sweeper) Stats(ctx context.Context) (Stats, error) {
 
 // stats returns what is known of a partition. Its bytes are counted if no sweep has done
 // so yet.
-func (k *Sweeper) stats(ctx context.Context, p *partition.Partition) (PartitionStats, error) {
-	s := k.track(p)
-	k.mu.Lock()
+func (w *Sweeper) stats(ctx context.Context, p *partition.Partition) (PartitionStats, error) {
+	s := w.track(p)
+	w.mu.Lock()
 	ps := PartitionStats{Removed: s.removed, NextDue: s.due, BytesLive: s.at(p.Appended())}
 	counted := s.counted
-	k.mu.Unlock()
+	w.mu.Unlock()
 	if counted {
 		return ps, nil
 	}

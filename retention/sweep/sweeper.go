@@ -65,68 +65,68 @@ func (t turn) leave() { <-t }
 // Start returns a sweeper that sweeps at every interval, until Close.
 func Start(targets Targets, interval time.Duration, logger *zap.Logger) *Sweeper {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := &Sweeper{
+	w := &Sweeper{
 		targets: targets, logger: logger, cancel: cancel,
 		changed: partition.NewWaiter(), written: partition.NewWaiter(), freed: partition.NewWaiter(), full: partition.NewWaiter(),
 		reclaiming: make(turn, 1), sweeping: make(turn, 1),
 		limited: make(map[*topic.Topic]struct{}), tracks: make(map[*partition.Partition]*tracked),
 	}
-	k.follow()
-	targets.Committer.WakeOnBytes(k.written)
-	targets.Committer.WakeWhenFull(k.full)
+	w.follow()
+	targets.Committer.WakeOnBytes(w.written)
+	targets.Committer.WakeWhenFull(w.full)
 	if targets.Topics.Doomed() {
-		k.Wake() // what the last owner left
+		w.Wake() // what the last owner left
 	}
-	k.wg.Go(func() { k.run(ctx, interval) })
-	k.wg.Go(func() { k.giveBack(ctx) })
-	return k
+	w.wg.Go(func() { w.run(ctx, interval) })
+	w.wg.Go(func() { w.giveBack(ctx) })
+	return w
 }
 
 // Close ends what the sweeper does in the background, and waits for that.
-func (k *Sweeper) Close() {
-	k.cancel()
-	k.wg.Wait()
+func (w *Sweeper) Close() {
+	w.cancel()
+	w.wg.Wait()
 }
 
 // Wake asks for a look at what has changed in the catalogue.
-func (k *Sweeper) Wake() { k.changed.Wake() }
+func (w *Sweeper) Wake() { w.changed.Wake() }
 
 // run is the goroutine that sweeps.
-func (k *Sweeper) run(ctx context.Context, interval time.Duration) {
+func (w *Sweeper) run(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		full := false
 		select {
-		case <-k.changed.C():
-		case <-k.written.C():
+		case <-w.changed.C():
+		case <-w.written.C():
 		case <-ticker.C:
 			full = true
 		case <-ctx.Done():
 			return
 		}
-		full = full || !k.swept() // the first counts what there is
-		if _, err := k.sweep(ctx, full); err != nil && ctx.Err() == nil {
-			k.logger.Warn("retention sweep failed, the next one tries again", zap.Error(err))
+		full = full || !w.swept() // the first counts what there is
+		if _, err := w.sweep(ctx, full); err != nil && ctx.Err() == nil {
+			w.logger.Warn("retention sweep failed, the next one tries again", zap.Error(err))
 		}
 	}
 }
 
 // Sweep sweeps everything now and gives the space back. Beside an error it returns what was
 // done.
-func (k *Sweeper) Sweep(ctx context.Context) (Swept, error) {
-	before, err := k.targets.Store.Size()
+func (w *Sweeper) Sweep(ctx context.Context) (Swept, error) {
+	before, err := w.targets.Store.Size()
 	if err != nil {
 		return Swept{}, err
 	}
-	done, err := k.sweep(ctx, true)
+	done, err := w.sweep(ctx, true)
 	if err == nil {
-		err = k.reclaim(ctx)
+		err = w.reclaim(ctx)
 	}
 	if err != nil {
 		return done, err
 	}
-	after, err := k.targets.Store.Size()
+	after, err := w.targets.Store.Size()
 	if err == nil {
 		done.BytesFreed = max(0, before-after)
 	}
@@ -136,42 +136,42 @@ func (k *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 // sweep removes what may go: of all partitions where something may that could not go before,
 // or only of those of changed topics and of those that have a limit in bytes and were written
 // to.
-func (k *Sweeper) sweep(ctx context.Context, full bool) (Swept, error) {
-	if err := k.sweeping.take(ctx); err != nil {
+func (w *Sweeper) sweep(ctx context.Context, full bool) (Swept, error) {
+	if err := w.sweeping.take(ctx); err != nil {
 		return Swept{}, err
 	}
-	defer k.sweeping.leave()
-	seen := k.stored()
-	topics, deleted := k.catchUp()
-	if !k.bounded {
-		k.bound(seen)
+	defer w.sweeping.leave()
+	seen := w.stored()
+	topics, deleted := w.catchUp()
+	if !w.bounded {
+		w.bound(seen)
 	}
 	if full {
-		topics = k.targets.Topics.List()
+		topics = w.targets.Topics.List()
 	}
-	done, err := k.remove(ctx, full, full || deleted, topics)
-	k.note(full, done.Removed)
+	done, err := w.remove(ctx, full, full || deleted, topics)
+	w.note(full, done.Removed)
 	if err != nil {
-		seen = k.stored() // producers wait for a sweep that is made, not for one that succeeds
+		seen = w.stored() // producers wait for a sweep that is made, not for one that succeeds
 	}
-	k.bound(seen)
+	w.bound(seen)
 	return done, err
 }
 
 // remove does the work of a sweep, one kind after the other.
-func (k *Sweeper) remove(ctx context.Context, full, purge bool, topics []*topic.Topic) (done Swept, err error) {
+func (w *Sweeper) remove(ctx context.Context, full, purge bool, topics []*topic.Topic) (done Swept, err error) {
 	var errs []error
 	if purge {
-		purged, err := k.targets.Topics.Purge(ctx)
+		purged, err := w.targets.Topics.Purge(ctx)
 		done.Topics = purged.Topics
 		done.add(Removed{Batches: purged.Batches, Bytes: purged.Bytes})
-		k.mu.Lock()
-		k.space.removed(purged.Bytes)
-		k.mu.Unlock()
+		w.mu.Lock()
+		w.space.removed(purged.Bytes)
+		w.mu.Unlock()
 		errs = append(errs, err)
 	}
-	for jobs := range slices.Chunk(k.jobs(full, topics), maxTrims) {
-		removed, err := k.trim(ctx, jobs)
+	for jobs := range slices.Chunk(w.jobs(full, topics), maxTrims) {
+		removed, err := w.trim(ctx, jobs)
 		done.add(removed)
 		errs = append(errs, err)
 		if ctx.Err() != nil || errors.Is(err, log.ErrFailed) {
@@ -179,32 +179,32 @@ func (k *Sweeper) remove(ctx context.Context, full, purge bool, topics []*topic.
 		}
 	}
 	if ctx.Err() == nil {
-		removed, err := k.compact(ctx, topics)
+		removed, err := w.compact(ctx, topics)
 		done.add(removed)
 		errs = append(errs, err)
 	}
 	if full && ctx.Err() == nil {
-		errs = append(errs, k.targets.Producers.Expire(ctx, time.Now(), k.targets.Topics.Partitions()))
+		errs = append(errs, w.targets.Producers.Expire(ctx, time.Now(), w.targets.Topics.Partitions()))
 	}
 	return done, store.Join(errs...)
 }
 
 // swept reports whether there was a full sweep.
-func (k *Sweeper) swept() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return !k.last.IsZero()
+func (w *Sweeper) swept() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.last.IsZero()
 }
 
 // note accounts for a sweep. After a full one any garbage is worth giving back.
-func (k *Sweeper) note(full bool, removed Removed) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.sum.add(removed)
+func (w *Sweeper) note(full bool, removed Removed) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sum.add(removed)
 	if full {
-		k.last = time.Now()
-		if k.space.garbage > 0 {
-			k.freed.Wake()
+		w.last = time.Now()
+		if w.space.garbage > 0 {
+			w.freed.Wake()
 		}
 	}
 }

@@ -37,52 +37,52 @@ type look struct {
 }
 
 // track returns what is known of p.
-func (k *Sweeper) track(p *partition.Partition) *tracked {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.trackLocked(p)
+func (w *Sweeper) track(p *partition.Partition) *tracked {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.trackLocked(p)
 }
 
-func (k *Sweeper) trackLocked(p *partition.Partition) *tracked {
-	s := k.tracks[p]
+func (w *Sweeper) trackLocked(p *partition.Partition) *tracked {
+	s := w.tracks[p]
 	if s == nil {
 		s = new(tracked)
 		if p.Err() == nil { // its topic was not deleted
-			k.tracks[p] = s
+			w.tracks[p] = s
 		}
 	}
 	return s
 }
 
 // follow begins to follow the catalogue.
-func (k *Sweeper) follow() {
-	k.changes = k.targets.Topics.Changes()
-	for _, t := range k.targets.Topics.List() {
-		k.classify(t)
+func (w *Sweeper) follow() {
+	w.changes = w.targets.Topics.Changes()
+	for _, t := range w.targets.Topics.List() {
+		w.classify(t)
 	}
 }
 
 // classify notes whether t has a limit in bytes.
-func (k *Sweeper) classify(t *topic.Topic) {
+func (w *Sweeper) classify(t *topic.Topic) {
 	if config := t.Config(); config.CleanupPolicy&topic.Delete != 0 && config.RetentionBytes >= 0 {
-		k.limited[t] = struct{}{}
+		w.limited[t] = struct{}{}
 	} else {
-		delete(k.limited, t)
+		delete(w.limited, t)
 	}
 }
 
 // catchUp returns the topics that were created or changed since the last sweep, and whether
 // others were deleted, which it forgets.
-func (k *Sweeper) catchUp() (changed []*topic.Topic, deleted bool) {
+func (w *Sweeper) catchUp() (changed []*topic.Topic, deleted bool) {
 	seen := make(map[*topic.Topic]bool)
-	for t, gone := k.changes.Next(); t != nil; t, gone = k.changes.Next() {
+	for t, gone := w.changes.Next(); t != nil; t, gone = w.changes.Next() {
 		switch {
 		case gone:
-			k.forget(t)
+			w.forget(t)
 			deleted = true
 		case !seen[t]:
 			seen[t] = true
-			k.classify(t)
+			w.classify(t)
 			changed = append(changed, t)
 		}
 	}
@@ -90,23 +90,23 @@ func (k *Sweeper) catchUp() (changed []*topic.Topic, deleted bool) {
 }
 
 // forget drops what is known of a deleted topic.
-func (k *Sweeper) forget(t *topic.Topic) {
-	delete(k.limited, t)
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (w *Sweeper) forget(t *topic.Topic) {
+	delete(w.limited, t)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, p := range t.Partitions() {
-		delete(k.tracks, p)
+		delete(w.tracks, p)
 	}
 }
 
 // jobs returns the partitions to be swept, in the order of topics and indexes: those of the
 // given topics, and unless these are all, those that have a limit in bytes and were written to.
 // Where nothing has happened that could let something go there is no job.
-func (k *Sweeper) jobs(full bool, topics []*topic.Topic) []*sweepJob {
+func (w *Sweeper) jobs(full bool, topics []*topic.Topic) []*sweepJob {
 	var jobs []*sweepJob
 	given := make(map[*topic.Topic]bool)
 	for _, t := range topics {
-		jobs = k.addJobs(jobs, t, full, 0)
+		jobs = w.addJobs(jobs, t, full, 0)
 		if !full {
 			given[t] = true
 		}
@@ -114,9 +114,9 @@ func (k *Sweeper) jobs(full bool, topics []*topic.Topic) []*sweepJob {
 	if full {
 		return jobs
 	}
-	for t := range k.limited {
+	for t := range w.limited {
 		if !given[t] {
-			jobs = k.addJobs(jobs, t, false, min(lookBytes, t.Config().RetentionBytes/16))
+			jobs = w.addJobs(jobs, t, false, min(lookBytes, t.Config().RetentionBytes/16))
 		}
 	}
 	slices.SortFunc(jobs, func(a, b *sweepJob) int {
@@ -132,16 +132,16 @@ const lookBytes = 4 << 20
 
 // addJobs adds the partitions of t that are not settled and to which so much was written since
 // the last look. The groups are asked if the topic's policy does.
-func (k *Sweeper) addJobs(jobs []*sweepJob, t *topic.Topic, full bool, written int64) []*sweepJob {
+func (w *Sweeper) addJobs(jobs []*sweepJob, t *topic.Topic, full bool, written int64) []*sweepJob {
 	config, ps, now := t.Config(), t.Partitions(), time.Now()
 	var consumed []int64
 	if config.CleanupPolicy&topic.Consumed != 0 {
-		consumed, _ = k.targets.Groups.Consumed(t.Name(), len(ps))
+		consumed, _ = w.targets.Groups.Consumed(t.Name(), len(ps))
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for i, p := range ps {
-		job := sweepJob{p: p, s: k.trackLocked(p), look: look{config: config, consumed: -1}, count: full}
+		job := sweepJob{p: p, s: w.trackLocked(p), look: look{config: config, consumed: -1}, count: full}
 		if consumed != nil {
 			job.consumed = consumed[i]
 		}

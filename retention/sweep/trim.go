@@ -24,7 +24,7 @@ type sweepJob struct {
 }
 
 // trim removes the oldest batches of the jobs' partitions by time, size and consumption.
-func (k *Sweeper) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
+func (w *Sweeper) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
 	moves := make([]writer.Move, 0, len(jobs))
 	planned := jobs[:0:0]
 	for _, j := range jobs {
@@ -42,23 +42,23 @@ func (k *Sweeper) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
 		planned = append(planned, j)
 		moves = append(moves, writer.Move{Partition: j.p, Start: j.start})
 	}
-	trimmed, err := writer.Trim(ctx, k.targets.Committer, moves)
+	trimmed, err := writer.Trim(ctx, w.targets.Committer, moves)
 	var sum Removed
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for i, j := range planned {
 		j.s.look, j.s.settled = j.look, err == nil
-		sum.add(k.trimmedLocked(j.s, trimmed[i], err))
+		sum.add(w.trimmedLocked(j.s, trimmed[i], err))
 	}
 	return sum, err
 }
 
 // trimmedLocked accounts for what was trimmed of a partition, until err.
-func (k *Sweeper) trimmedLocked(s *tracked, t writer.Trimmed, err error) Removed {
+func (w *Sweeper) trimmedLocked(s *tracked, t writer.Trimmed, err error) Removed {
 	removed := Removed{Records: t.Records, Batches: t.Passed.Batches + t.Left.Batches, Bytes: t.Passed.Bytes + t.Left.Bytes}
 	s.removed.add(removed)
 	s.trimmed(t.Passed.Bytes, err)
-	k.space.removed(removed.Bytes)
+	w.space.removed(removed.Bytes)
 	return removed
 }
 
@@ -100,7 +100,7 @@ func (j *sweepJob) plan(ctx context.Context) error {
 }
 
 // DeleteBefore removes by hand the records of p before start.
-func (k *Sweeper) DeleteBefore(ctx context.Context, p *partition.Partition, start int64) error {
+func (w *Sweeper) DeleteBefore(ctx context.Context, p *partition.Partition, start int64) error {
 	release, err := p.Turn(ctx)
 	if err != nil {
 		return err
@@ -109,11 +109,11 @@ func (k *Sweeper) DeleteBefore(ctx context.Context, p *partition.Partition, star
 	if err := p.Err(); err != nil {
 		return err
 	}
-	trimmed, err := writer.Trim(ctx, k.targets.Committer, []writer.Move{{Partition: p, Start: start}})
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s := k.trackLocked(p)
+	trimmed, err := writer.Trim(ctx, w.targets.Committer, []writer.Move{{Partition: p, Start: start}})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.trackLocked(p)
 	s.settled = false // not everything may have gone
-	k.sum.add(k.trimmedLocked(s, trimmed[0], err))
+	w.sum.add(w.trimmedLocked(s, trimmed[0], err))
 	return err
 }
