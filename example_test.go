@@ -174,6 +174,24 @@ func ExampleBroker_ListOffsets() {
 	// Output: [{0 2}]
 }
 
+// A program that starts has its topic, whether or not it was there.
+func ExampleTopics_Ensure() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	for range 2 {
+		created, err := b.Topics().Ensure(ctx, "receipts", samsa.TopicConfig{Partitions: 3})
+		must(err)
+		fmt.Println("created:", created)
+	}
+	_, err := b.Topics().Ensure(ctx, "receipts", samsa.TopicConfig{Partitions: 5, Retention: time.Hour})
+	fmt.Println(errors.Is(err, samsa.ErrTopicExists), err)
+	// Output:
+	// created: true
+	// created: false
+	// true ensure topic: topic already exists: "receipts" has 3 partitions instead of 5, retention.ms=604800000 instead of 3600000
+}
+
 func ExampleTopics_Alter() {
 	b := memory()
 	defer b.Close()

@@ -41,6 +41,24 @@ func (t Topics) Create(ctx context.Context, name string, config TopicConfig) err
 	return err
 }
 
+// Ensure returns once the topic is there, and created reports whether it has created it: as Create would. It is what
+// a program calls when it starts, in place of a Create whose ErrTopicExists does not matter. Many may call it at
+// once, and all succeed; one of them has created the topic.
+//
+// A topic that is there already is never changed. It has to have what config sets: else the error is ErrTopicExists and
+// names what is different. Fields of config that are zero may be anything in it, and its Partitions may be more.
+// Who does not mind a difference passes over the error; who wants it gone calls Alter.
+func (t Topics) Ensure(ctx context.Context, name string, config TopicConfig) (created bool, err error) {
+	if err := t.b.check(ctx); err != nil {
+		return false, fmt.Errorf("ensure topic %s: %w", name, err)
+	}
+	created, err = t.b.catalogue.Ensure(ctx, name, config, t.b.opts.TopicDefaults)
+	if err != nil {
+		return false, fmt.Errorf("ensure topic: %w", err)
+	}
+	return created, nil
+}
+
 // Delete removes a topic with all its records. Producers and consumers of it, those who
 // wait too, get ErrUnknownTopic. The name is free when Delete returns; the space is
 // given back in the background (Broker.Sweep waits for it).

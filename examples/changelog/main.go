@@ -40,8 +40,7 @@ func run(ctx context.Context, dir string, args []string, out io.Writer) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	err = b.Topics().Create(ctx, topic, samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact})
-	if err != nil && !errors.Is(err, samsa.ErrTopicExists) {
+	if _, err := b.Topics().Ensure(ctx, topic, samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}); err != nil {
 		return err
 	}
 	t := table{b: b, rows: make(map[string]string)}

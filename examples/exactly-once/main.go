@@ -69,8 +69,7 @@ func run(ctx context.Context, dir string, transfers int, out io.Writer) (err err
 // open creates the topics, and the accounts with their money, unless they are there.
 func open(ctx context.Context, b *samsa.Broker) error {
 	for _, topic := range []string{orders, receipts} {
-		err := b.Topics().Create(ctx, topic, samsa.TopicConfig{Retention: samsa.Unlimited})
-		if err != nil && !errors.Is(err, samsa.ErrTopicExists) {
+		if _, err := b.Topics().Ensure(ctx, topic, samsa.TopicConfig{Retention: samsa.Unlimited}); err != nil {
 			return err
 		}
 	}

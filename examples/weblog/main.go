@@ -46,8 +46,7 @@ func run(ctx context.Context, dir, file string, in io.Reader, out io.Writer) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	err = b.Topics().Create(ctx, topic, samsa.TopicConfig{Partitions: 3})
-	if err != nil && !errors.Is(err, samsa.ErrTopicExists) {
+	if _, err := b.Topics().Ensure(ctx, topic, samsa.TopicConfig{Partitions: 3}); err != nil {
 		return err
 	}
 	if file != "" {

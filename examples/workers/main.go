@@ -70,8 +70,7 @@ func run(ctx context.Context, c config, in io.Reader, out io.Writer) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	err = b.Topics().Create(ctx, topic, samsa.TopicConfig{Partitions: c.partitions})
-	if err != nil && !errors.Is(err, samsa.ErrTopicExists) {
+	if _, err := b.Topics().Ensure(ctx, topic, samsa.TopicConfig{Partitions: c.partitions}); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -99,7 +99,7 @@ type trouble struct {
 }
 
 var troubles = []trouble{
-	{name: "none", want: map[string]error{"Topics.Create again": samsa.ErrTopicExists, "Tx.Get over": samsa.ErrClosed,
+	{name: "none", want: map[string]error{"Topics.Create again": samsa.ErrTopicExists, "Topics.Ensure again": samsa.ErrTopicExists, "Tx.Get over": samsa.ErrClosed,
 		"Producer.ProduceSync large": samsa.ErrRecordTooLarge, "Tx.Set much": samsa.ErrTxTooLarge, "Consumer.Commit": samsa.ErrInvalidGroup}},
 	{name: "closed", after: func(t *testing.T, w *world) { mustClose(t, w.b) }, want: map[string]error{
 		"Broker.Sweep": samsa.ErrClosed, "Broker.View": samsa.ErrClosed, "Groups.Describe": samsa.ErrClosed, "Producer.Stored": samsa.ErrClosed,

@@ -259,6 +259,11 @@ func (w *world) adminSteps() []step {
 		{"Topics.Describe", func(ctx context.Context) error { _, err := topics.Describe(ctx, w.topic); return err }},
 		{"Topics.Create", func(ctx context.Context) error { return topics.Create(ctx, "new", w.own) }},
 		{"Topics.Create again", func(ctx context.Context) error { return topics.Create(ctx, "a", w.own) }},
+		{"Topics.Ensure", func(ctx context.Context) error { _, err := topics.Ensure(ctx, "ensured", w.own); return err }},
+		{"Topics.Ensure again", func(ctx context.Context) error {
+			_, err := topics.Ensure(ctx, "a", samsa.TopicConfig{Partitions: 9})
+			return err
+		}},
 		{"Topics.AddPartitions", func(ctx context.Context) error { return topics.AddPartitions(ctx, w.topic, 3) }},
 		{"Topics.AddPartitions fewer", func(ctx context.Context) error { return topics.AddPartitions(ctx, w.topic, 0) }},
 		{"Topics.Alter", func(ctx context.Context) error {
