@@ -57,8 +57,8 @@ type Broker struct {
 // With Options.InMemory dir must be "" and the data is gone at Close.
 //
 // A directory has one owner at a time: ErrLocked tells that another broker, here or in
-// another process, has it open. ErrNotDirectory, ErrReadOnly, ErrOldFormat and ErrNewerFormat
-// say why else a directory cannot be used; ErrInvalidOption names every wrong option. All
+// another process, has it open. ErrNotDirectory, ErrReadOnly, ErrOldFormat, ErrNewerFormat and, with
+// Options.MustExist, ErrNotExist say why else a directory cannot be used; ErrInvalidOption names every wrong option. All
 // of them leave the directory as it was.
 //
 // What Open finds after an unclean end is one state that the broker has had, of all partitions,
@@ -182,7 +182,7 @@ func openStore(dir string, opts Options) (store.Store, error) {
 	if opts.InMemory {
 		return store.OpenMemory(), nil
 	}
-	return store.Open(dir, store.Options{MinFreeBytes: opts.MinFreeBytes, Rebuild: opts.RebuildIndex, Logger: opts.Logger})
+	return store.Open(dir, store.Options{MustExist: opts.MustExist, MinFreeBytes: opts.MinFreeBytes, Rebuild: opts.RebuildIndex, Logger: opts.Logger})
 }
 
 // Sync returns when everything that was acknowledged before the call is fsynced.

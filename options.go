@@ -16,6 +16,9 @@ import (
 type Options struct {
 	// InMemory keeps everything in memory; the directory given to Open must be empty.
 	InMemory bool
+	// MustExist has Open fail with ErrNotExist, and create nothing, when dir is missing or empty: a wrong path is
+	// an error then, and not a new broker.
+	MustExist bool
 	// AutoCreateTopics creates a topic, as TopicDefaults says, when records are produced
 	// to one or consumed from one that does not exist. Else that is ErrUnknownTopic.
 	AutoCreateTopics bool
@@ -74,6 +77,7 @@ func (o Options) validate(dir string) error {
 	var w option.Mistakes
 	w.Check(dir != "" || o.InMemory, "dir", `""`, "a directory, or Options.InMemory")
 	w.Check(dir == "" || !o.InMemory, "dir", fmt.Sprintf("%q", dir), "no directory with Options.InMemory")
+	w.Check(!o.MustExist || !o.InMemory, "Options.MustExist", true, "false, with Options.InMemory")
 	w.Check(o.MinFreeBytes >= 0, "Options.MinFreeBytes", o.MinFreeBytes, "0 or more")
 	w.Check(o.RetentionInterval >= 0, "Options.RetentionInterval", o.RetentionInterval, "0 or more")
 	w.Check(o.MaxUpdateRetries >= -1, "Options.MaxUpdateRetries", o.MaxUpdateRetries, "-1 or more")

@@ -316,6 +316,9 @@ var (
 	ErrLocked = log.ErrLocked
 	// ErrNotDirectory: the path is a file, or a directory that holds something else.
 	ErrNotDirectory = log.ErrNotDirectory
+	// ErrNotExist: the directory is missing or empty, and Options.MustExist wants a broker's data in it. It is
+	// fs.ErrNotExist too.
+	ErrNotExist = log.ErrNotExist
 	// ErrReadOnly: the directory cannot be written.
 	ErrReadOnly = log.ErrReadOnly
 	// ErrOldFormat: the directory was written by a release whose format is not read any more. Take

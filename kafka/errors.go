@@ -97,6 +97,7 @@ var codes = []struct {
 	{log.ErrInvalidOption, codeInvalidRequest},
 	{log.ErrLocked, codeStorageError},
 	{log.ErrNotDirectory, codeStorageError},
+	{log.ErrNotExist, codeStorageError},
 	{log.ErrReadOnly, codeStorageError},
 	{log.ErrOldFormat, codeStorageError},
 	{log.ErrNewerFormat, codeStorageError},

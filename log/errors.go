@@ -91,6 +91,9 @@ var (
 	ErrLocked = store.ErrLocked
 	// ErrNotDirectory: the path is a file, or a directory that holds something else.
 	ErrNotDirectory = store.ErrNotDirectory
+	// ErrNotExist: the directory is missing or empty, and Options.MustExist wants a broker's data in it. It is
+	// fs.ErrNotExist too.
+	ErrNotExist = store.ErrNotExist
 	// ErrReadOnly: the directory cannot be written.
 	ErrReadOnly = store.ErrReadOnly
 	// ErrOldFormat: the directory was written by a release whose format is not read any more. Take

@@ -33,6 +33,7 @@ var families = map[string]struct{ err, family error }{
 	"ErrInvalidOption":         {ErrInvalidOption, ErrInvalid},
 	"ErrLocked":                {ErrLocked, ErrUnavailable},
 	"ErrNotDirectory":          {ErrNotDirectory, ErrInvalid},
+	"ErrNotExist":              {ErrNotExist, ErrUnknown},
 	"ErrReadOnly":              {ErrReadOnly, nil},
 	"ErrOldFormat":             {ErrOldFormat, ErrUnsupported},
 	"ErrNewerFormat":           {ErrNewerFormat, ErrUnsupported},

@@ -80,6 +80,7 @@ func (f *flags) defineBroker(fs *flag.FlagSet) {
 	o := &f.broker
 	fs.StringVar(&f.data, "data", "", "keep the data in this `directory` (default "+defaultData+")")
 	fs.BoolVar(&o.InMemory, "memory", false, "keep the data in memory, until the end")
+	fs.BoolVar(&o.MustExist, "must-exist", false, "do not begin a new data directory: end with an error when it is missing or empty")
 	fs.Var(&f.topics, "topic", "create this topic, `name:partitions` or a name alone, unless it is there; repeatable")
 	fs.BoolVar(&o.AutoCreateTopics, "auto-create", true, "create topics that clients name and that do not exist; --auto-create=false does not")
 	fs.IntVar(&o.TopicDefaults.Partitions, "partitions", 0, "give topics this `number` of partitions, unless something else is asked for (default 1)")

@@ -32,6 +32,7 @@ func TestOpenNamesEveryWrongOption(t *testing.T) {
 	}{
 		{"no directory", "", samsa.Options{}, []string{"dir"}},
 		{"directory and memory", dir, samsa.Options{InMemory: true}, []string{"dir", dir}},
+		{"memory that must exist", "", samsa.Options{InMemory: true, MustExist: true}, []string{"Options.MustExist is true"}},
 		{"reserve", dir, samsa.Options{MinFreeBytes: -1}, []string{"Options.MinFreeBytes is -1"}},
 		{
 			"topic defaults", dir,
@@ -205,6 +206,50 @@ func TestOpenRefusesWhatIsNotOurs(t *testing.T) {
 		mustWrite(t, filepath.Join(dir, "FORMAT"), "samsa 1\n")
 		refused(t, dir, dir, samsa.ErrOldFormat)
 	})
+}
+
+// A store that must be there is not made, nor is the way to it, and one that is there is opened.
+func TestOpenMustExist(t *testing.T) {
+	within := t.TempDir()
+	at := func(name string) string { return filepath.Join(within, name) }
+	if err := os.Mkdir(at("empty"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, files := range map[string][]string{"begun": {"FORMAT.tmp"}, "letter": {"letter.txt"}, "other": {"FORMAT"}} {
+		if err := os.Mkdir(at(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			mustWrite(t, filepath.Join(at(name), file), "something")
+		}
+	}
+	mustWrite(t, at("file"), "something")
+	before := snapshot(t, within)
+	for name, want := range map[string]error{
+		"empty": samsa.ErrNotExist, "missing": samsa.ErrNotExist, "missing/too": samsa.ErrNotExist, "begun": samsa.ErrNotExist,
+		"letter": samsa.ErrNotDirectory, "other": samsa.ErrNotDirectory, "file": samsa.ErrNotDirectory,
+	} {
+		b, err := samsa.Open(at(name), samsa.Options{MustExist: true})
+		if err == nil {
+			mustClose(t, b)
+		}
+		missing := errors.Is(want, samsa.ErrNotExist)
+		if !errors.Is(err, want) || errors.Is(err, fs.ErrNotExist) != missing || !strings.Contains(fmt.Sprint(err), at(name)) {
+			t.Errorf("%s: %v, want %v with the directory", name, err, want)
+		}
+		if errors.Is(err, samsa.ErrUnknown) != missing || samsa.Retriable(err) {
+			t.Errorf("%s: the family of %v", name, err)
+		}
+	}
+	if after := snapshot(t, within); !maps.Equal(before, after) {
+		t.Errorf("it has changed\nfrom %v\nto   %v", before, after)
+	}
+	written(t, at("data"))
+	b := mustOpen(t, at("data"), samsa.Options{MustExist: true})
+	if got := ends(t, b)[somePartition]; got != 1 {
+		t.Errorf("the log ends at %d", got)
+	}
+	mustClose(t, b)
 }
 
 func TestOpenLockedHere(t *testing.T) {

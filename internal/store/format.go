@@ -50,6 +50,18 @@ func prepareDir(dir string) error {
 	return nil
 }
 
+// checkThere refuses a directory in which nothing says that it is a store.
+func checkThere(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, formatName))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := checkEmpty(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return ErrNotExist
+}
+
 func checkFormat(text string) error {
 	number, ok := strings.CutPrefix(text, formatPrefix)
 	if ok {

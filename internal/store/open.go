@@ -13,7 +13,7 @@ import (
 
 // Open opens the store in dir and creates it, and dir, when there is none.
 //
-// Errors name dir and wrap ErrNotDirectory, ErrOldFormat, ErrNewerFormat, ErrReadOnly or
+// Errors name dir and wrap ErrNotDirectory, ErrNotExist, ErrOldFormat, ErrNewerFormat, ErrReadOnly or
 // ErrLocked when it is one of these; then nothing was written. What is damaged is ErrCorrupt.
 func Open(dir string, opts Options) (Store, error) {
 	s, err := open(dir, opts)
@@ -26,6 +26,11 @@ func Open(dir string, opts Options) (Store, error) {
 func open(dir string, opts Options) (*diskStore, error) {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return nil, fmt.Errorf("%w: it is a file", ErrNotDirectory)
+	}
+	if opts.MustExist {
+		if err := checkThere(dir); err != nil {
+			return nil, err
+		}
 	}
 	if err := makeDir(dir); err != nil {
 		return nil, err
@@ -78,7 +83,7 @@ func bootID() (id [16]byte) {
 // dirError gives err the sentinel that the caller of Open can act on, if there is one.
 func dirError(err error) error {
 	switch {
-	case errors.Is(err, ErrLocked), errors.Is(err, ErrNotDirectory), errors.Is(err, ErrOldFormat), errors.Is(err, ErrNewerFormat), errors.Is(err, ErrCorrupt):
+	case errors.Is(err, ErrLocked), errors.Is(err, ErrNotDirectory), errors.Is(err, ErrNotExist), errors.Is(err, ErrOldFormat), errors.Is(err, ErrNewerFormat), errors.Is(err, ErrCorrupt):
 		return err
 	case errors.Is(err, vfs.ErrNoSpace):
 		return fmt.Errorf("%w: %w", ErrDiskFull, err)

@@ -17,6 +17,8 @@ type Options struct {
 	// MinFreeBytes is what is left to others: while the file system has less free, Room refuses
 	// all that is not essential. 0 means 64 MiB, or a sixteenth of a smaller file system.
 	MinFreeBytes int64
+	// MustExist has Open fail with ErrNotExist where it would create the store, and leave everything as it is.
+	MustExist bool
 	// Rebuild has Open make the index anew from the value files, whatever is left of it. What is found
 	// then holds all that was there; of batches, those too that were superseded or
 	// removed, as long as the file with them is there: package log knows which. As long as they may be

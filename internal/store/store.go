@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -38,6 +39,8 @@ var (
 	ErrLocked = family.New(family.ErrUnavailable, "directory is in use")
 	// ErrNotDirectory: the path is a file, or a directory that holds something else.
 	ErrNotDirectory = family.New(family.ErrInvalid, "not a samsa data directory")
+	// ErrNotExist: there is no store in the directory, and Options.MustExist wants one. It is fs.ErrNotExist too.
+	ErrNotExist = family.Of(fs.ErrNotExist, family.New(family.ErrUnknown, "no data directory there"))
 	// ErrReadOnly: the directory cannot be written.
 	ErrReadOnly = errors.New("directory is read-only")
 	// ErrOldFormat: the directory was written by a release whose format is not read any more.
@@ -55,7 +58,7 @@ var ErrIndex = fmt.Errorf("%w: the index is not whole, Options.RebuildIndex make
 func Lost(err error) bool { return errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrIndex) }
 
 var sentinels = []error{
-	ErrNotFound, ErrCorrupt, ErrClosed, ErrFailed, ErrIO, ErrTooLarge, ErrDiskFull, ErrLocked, ErrNotDirectory, ErrReadOnly,
+	ErrNotFound, ErrCorrupt, ErrClosed, ErrFailed, ErrIO, ErrTooLarge, ErrDiskFull, ErrLocked, ErrNotDirectory, ErrNotExist, ErrReadOnly,
 	ErrOldFormat, ErrNewerFormat, ErrBadStream, context.Canceled, context.DeadlineExceeded,
 }
 
