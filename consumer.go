@@ -75,6 +75,16 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 // returned any are, Close cannot know: they come again, unless they were committed.
 func (c *Consumer) Close() error { return c.engine.Close() }
 
+// Shutdown is Close that waits until ctx ends, for as long or as short as the caller likes. What has not ended by
+// then is left behind: the error is ErrCutOff, wraps that of ctx, and says what it is. The consumer is closed all
+// the same, and what is left to be done, the last commit among it, is done when the callback returns that it
+// waits for. Callbacks are given a context that ends with ctx. A group hears of the end even if one does not
+// return: with the end of ctx, and not before 30 s.
+//
+// It may be called more than once, and beside Close. Called by a callback of the consumer it is ErrInCallback, and
+// the consumer stays open.
+func (c *Consumer) Shutdown(ctx context.Context) error { return c.engine.Shutdown(ctx) }
+
 // Assigned returns the partitions that the consumer reads, by topic and partition.
 func (c *Consumer) Assigned() []TopicPartition { return c.engine.Assigned() }
 

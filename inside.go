@@ -36,7 +36,7 @@ func (b *Broker) inside() inside.Broker {
 		AutoCreateTopics: b.opts.AutoCreateTopics,
 		TopicDefaults:    b.opts.TopicDefaults,
 		Register: func(end func()) (func(), error) {
-			server := &callback.Client{Name: "a server", Shut: end}
+			server := &callback.Client{Name: "a server", Shut: func(context.Context) func() { return end }}
 			return func() { b.clients.Remove(server) }, b.clients.Add(server)
 		},
 	}

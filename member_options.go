@@ -40,8 +40,8 @@ type MemberOptions struct {
 
 	// The callbacks run inside Poll, and OnRevoked and OnLost also inside Close, so that no
 	// record is being processed meanwhile; Close waits for one that runs. They may use the
-	// consumer, but its Poll and Close are ErrInCallback there, and so is Broker.Close. What
-	// one panics with comes out of Poll or Close.
+	// consumer, but its Poll, Close and Shutdown are ErrInCallback there, and so is Close of the broker.
+	// What one panics with comes out of Poll, Close or Shutdown.
 	//
 	// OnAssigned gets the partitions that were added, before any record of them is
 	// returned. It is called at the end of every rebalance, also when none were.

@@ -55,8 +55,8 @@ func (b *Broker) ProduceWith(ctx context.Context, opts ProduceOptions, records .
 // timestamp filled in, or with an error. The promises of one producer are called one
 // after the other, those of one partition in the order of Produce.
 //
-// What would wait for the promise itself is ErrInCallback: Flush, Close and ProduceSync of
-// its producer, Produce while its buffer is full, and Broker.Close. A promise that panics ends
+// What would wait for the promise itself is ErrInCallback: Flush, Close, Shutdown and ProduceSync of
+// its producer, Produce while its buffer is full, and Close of the broker. A promise that panics ends
 // the process, as there is no call that the panic could come out of.
 type Promise func(r Record, err error)
 
@@ -166,3 +166,12 @@ func (p *Producer) Stored(ctx context.Context, tp TopicPartition) (int64, error)
 // gets ErrClosed from now on. Close may be called more than once. It returns nil, or ErrCutOff
 // when a promise does not return for 30 s; what is left to be done is done when it does.
 func (p *Producer) Close() error { return p.engine.Close() }
+
+// Shutdown is Close that waits until ctx ends, for as long or as short as the caller likes. When records have no
+// fate by then, or a promise has not returned, it is ErrCutOff, which wraps the error of ctx. The producer is
+// closed all the same, and no record is given up: it goes on to send what it holds, and each promise is called
+// once. Close of the broker waits for that; what the broker is closed without gets ErrClosed.
+//
+// It may be called more than once, and beside Close. Called by a promise of the producer it is ErrInCallback, and
+// the producer stays open.
+func (p *Producer) Shutdown(ctx context.Context) error { return p.engine.Shutdown(ctx) }

@@ -41,7 +41,7 @@ type Producer struct {
 	batches sync.Pool
 
 	finished finishedQueue
-	closed   chan struct{} // closed when shut is done
+	closed   chan struct{} // closed when end is done
 }
 
 // NewProducer returns a producer, which ends with the broker and not with ctx.
@@ -299,17 +299,23 @@ func (p *Producer) callsOn(goroutine uint64) bool {
 	return goroutine != 0 && p.finished.caller.Load() == goroutine
 }
 
-// shut is Close without a limit.
-func (p *Producer) shut() {
+// Shutdown is samsa.Producer.Shutdown.
+func (p *Producer) Shutdown(ctx context.Context) error { return p.client.Shutdown(ctx) }
+
+// shut begins the end of the producer: see callback.Client.
+func (p *Producer) shut(context.Context) (end func()) {
 	p.mu.Lock()
-	first := !p.closing
+	defer p.mu.Unlock()
+	if p.closing {
+		return func() { <-p.closed }
+	}
 	p.closing = true
 	p.roomLocked() // those who wait for room see that it is over
-	p.mu.Unlock()
-	if !first {
-		<-p.closed
-		return
-	}
+	return p.end
+}
+
+// end sends what the producer holds, however long that takes, and ends it.
+func (p *Producer) end() {
 	_ = p.flush(context.Background()) // its context does not end
 	close(p.work)
 	p.finished.close()

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
@@ -17,21 +18,24 @@ import (
 )
 
 // CloseLimit is how long Close waits for functions of the program's, as Kafka's
-// Consumer.close.
+// Consumer.close. Who wants another limit calls Shutdown.
 const CloseLimit = 30 * time.Second
 
-// Client is what the broker closes before itself, as a producer. Its fields do not change.
+// Client is what the broker closes before itself, as a producer. Its exported fields do not change.
 type Client struct {
 	Name string // for people
-	// Shut ends the client and returns when nothing of it runs any more. It may be called more
-	// than once.
-	Shut func()
+	// Shut has the client refuse what is new, and returns at once, with what ends it and returns when nothing
+	// of it runs any more: even if ctx, which says how long somebody waits for that, ends before. It may be
+	// called more than once.
+	Shut func(ctx context.Context) (end func())
 	// CallsOn reports whether a function of the program's, for which Shut would wait, is being
 	// called on that goroutine. nil is for a client that calls none.
 	CallsOn func(goroutine uint64) bool
 	// Die, if set, is called before Shut when the broker dies as the process would: nobody is to be
 	// told that the client ends.
 	Die func()
+
+	ended atomic.Bool // the end that Shut has returned did
 }
 
 // Name returns the name, for people, of a client that the program calls clientID, or does not name.
@@ -59,21 +63,24 @@ func Check(clients ...*Client) error {
 func Shut(ctx context.Context, then func(late error) error, clients ...*Client) error {
 	panics := make(chan any, len(clients))
 	ended := make(chan *Client, len(clients))
+	late := make(map[*Client]bool)
 	var wg sync.WaitGroup // those left behind nobody waits for
 	for _, c := range clients {
+		if c.ended.Load() {
+			continue // even when ctx has ended too
+		}
+		late[c] = true
+		end := c.Shut(ctx)
 		wg.Go(func() {
 			defer func() {
 				if p := recover(); p != nil {
 					panics <- p
 				}
+				c.ended.Store(true)
 				ended <- c
 			}()
-			c.Shut()
+			end()
 		})
-	}
-	late := make(map[*Client]bool)
-	for _, c := range clients {
-		late[c] = true
 	}
 	for len(late) > 0 && ctx.Err() == nil {
 		select {
@@ -97,13 +104,18 @@ func Shut(ctx context.Context, then func(late error) error, clients ...*Client) 
 	}
 }
 
-// Close ends one client, by itself.
+// Close is Shutdown with the limit of every Close.
 func (c *Client) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), CloseLimit)
+	defer cancel()
+	return c.Shutdown(ctx)
+}
+
+// Shutdown ends one client, by itself, and waits for that until ctx ends.
+func (c *Client) Shutdown(ctx context.Context) error {
 	if err := Check(c); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), CloseLimit)
-	defer cancel()
 	return Shut(ctx, func(late error) error {
 		if late != nil {
 			return fmt.Errorf("close: %w", late)

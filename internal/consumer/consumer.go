@@ -429,16 +429,23 @@ func (c *Consumer) over() bool {
 // Close ends the consumer.
 func (c *Consumer) Close() error { return c.client.Close() }
 
-// shut ends the consumer: see callback.Client.
-func (c *Consumer) shut() {
+// Shutdown is Close that waits until ctx ends.
+func (c *Consumer) Shutdown(ctx context.Context) error { return c.client.Shutdown(ctx) }
+
+// shut begins the end of the consumer: see callback.Client.
+func (c *Consumer) shut(ctx context.Context) (end func()) {
 	c.mu.Lock()
-	first := !c.closing
-	c.closing = true
-	c.mu.Unlock()
-	if !first {
-		<-c.closedCh
-		return
+	defer c.mu.Unlock()
+	if c.closing {
+		return func() { <-c.closedCh }
 	}
+	c.closing = true
+	c.ready.Wake()
+	return func() { c.end(ctx) }
+}
+
+// end ends the consumer. Somebody waits for that until ctx ends.
+func (c *Consumer) end(ctx context.Context) {
 	defer func() { // even if a callback panics
 		c.waiter.Wake()
 		c.cancel()
@@ -447,9 +454,8 @@ func (c *Consumer) shut() {
 		c.b.Clients.Remove(c.client)
 		close(c.closedCh)
 	}()
-	c.ready.Wake()
 	if c.member != nil {
-		c.member.end()
+		c.member.end(ctx)
 	}
 }
 

@@ -214,18 +214,19 @@ func (m *membership) quit(memberID string) {
 }
 
 // end leaves the group, inside Close, after what is done was committed. A static member
-// stays: it may come back.
-func (m *membership) end() {
+// stays: it may come back. Callbacks are given a context that ends with ctx. Others get the partitions even if
+// one never returns: when nobody waits for it any more, and not before the time that Close gives it.
+func (m *membership) end(ctx context.Context) {
 	leave := sync.OnceFunc(m.leaveGroup)
-	defer leave()                                           // even if a callback panics
-	defer time.AfterFunc(callback.CloseLimit, leave).Stop() // others get the partitions even if one never returns
+	defer leave() // even if a callback panics
+	defer time.AfterFunc(callback.CloseLimit, func() { context.AfterFunc(ctx, leave) }).Stop()
 	var acting chan struct{}
 	m.tell(func(state *member.Member) { state.Close(); acting = m.acting })
 	if acting != nil {
 		<-acting
 	}
 	// A round may be under way: until it is cancelled a commit can wait for it.
-	ctx, cancel := context.WithTimeout(context.Background(), m.opts.SessionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, m.opts.SessionTimeout)
 	defer cancel()
 	last := (*member.Member).Last
 	for s := m.next(last); s.Kind != member.Nothing; s = m.next(last) {

@@ -333,6 +333,7 @@ func (w *world) producerSteps() []step {
 		{"Producer.Flush", p.Flush},
 		{"Producer.Stored", func(ctx context.Context) error { _, err := p.Stored(ctx, w.tp); return err }},
 		{"Producer.Close", noCtx(p.Close)},
+		{"Producer.Shutdown", p.Shutdown},
 		{"Producer.ProduceSync closed", func(ctx context.Context) error { _, err := p.ProduceSync(ctx, w.record()); return err }},
 	}
 }
@@ -355,6 +356,7 @@ func (w *world) consumerSteps(of string, c *samsa.Consumer) []step {
 			return c.CommitOffsets(ctx, map[samsa.TopicPartition]samsa.CommittedOffset{w.tp: {Offset: 1, Metadata: strings.Repeat("m", 5000)}})
 		}},
 		{"Consumer.Committed", func(ctx context.Context) error { _, err := c.Committed(ctx, w.tp); return err }},
+		{"Consumer.Shutdown", c.Shutdown},
 		{"Consumer.Close", noCtx(c.Close)},
 		{"Consumer.Poll closed", func(ctx context.Context) error { _, err := c.Poll(ctx); return err }},
 	}
