@@ -183,7 +183,7 @@ func (g Groups) offset(ctx context.Context, tp log.TopicPartition, to Target, co
 func (t Target) resolve(ctx context.Context, p engine.Partition, committed int64) (int64, error) {
 	switch {
 	case !t.Shift && t.Start.Kind == engine.Committed:
-		return 0, fmt.Errorf("%w: a reset to Committed", log.ErrInvalidOption)
+		return 0, fmt.Errorf("%w: offsets cannot be altered to Committed", log.ErrInvalidOption)
 	case !t.Shift:
 		return t.Start.Resolve(ctx, p)
 	case committed < 0:

@@ -602,7 +602,7 @@ func TestCommitOfManyPartitions(t *testing.T) {
 		}
 		now, err := b.Groups().Committed(ctx, "g")
 		if err != nil || len(now) != partitions {
-			t.Fatalf("after a reset to %s: %d partitions, %v", to, len(now), err)
+			t.Fatalf("altered to %s: %d partitions, %v", to, len(now), err)
 		}
 		for _, o := range now {
 			moved += int(o.Offset)

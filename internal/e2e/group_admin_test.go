@@ -282,7 +282,7 @@ func TestGroupsReset(t *testing.T) {
 	}
 }
 
-// The next consumer of the group goes on where the reset has put it; metadata stays.
+// The next consumer of the group goes on where AlterOffsets has put it; metadata stays.
 func TestGroupsResetMovesConsumers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := inMemory(t, samsa.Options{})
@@ -313,23 +313,23 @@ func TestGroupsResetMovesConsumers(t *testing.T) {
 func TestGroupsResetRefuses(t *testing.T) {
 	k := inMemory(t, samsa.Options{})
 	k.create("t", 1)
-	reset := func(to samsa.GroupOffset, tps ...samsa.TopicPartition) error {
+	alter := func(to samsa.GroupOffset, tps ...samsa.TopicPartition) error {
 		return k.Groups().AlterOffsets(k.ctx, "g", to, tps...)
 	}
-	k.wantError("unknown topic", reset(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "no", Partition: 0}), samsa.ErrUnknownTopic, "no", "g")
-	k.wantError("unknown partition", reset(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t", Partition: 1}), samsa.ErrUnknownPartition, "t/1")
-	k.wantError("negative partition", reset(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t", Partition: -1}), samsa.ErrUnknownPartition, "t/-1")
-	k.wantError("nothing to shift", reset(samsa.Shift(1), samsa.TopicPartition{Topic: "t"}), samsa.ErrNoOffset, "t/0")
-	k.wantError("to committed", reset(samsa.To(samsa.Committed()), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidOption)
-	k.wantError("all partitions of nobody", reset(samsa.To(samsa.Latest())), samsa.ErrUnknownGroup, "g")
+	k.wantError("unknown topic", alter(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "no", Partition: 0}), samsa.ErrUnknownTopic, "no", "g")
+	k.wantError("unknown partition", alter(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t", Partition: 1}), samsa.ErrUnknownPartition, "t/1")
+	k.wantError("negative partition", alter(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t", Partition: -1}), samsa.ErrUnknownPartition, "t/-1")
+	k.wantError("nothing to shift", alter(samsa.Shift(1), samsa.TopicPartition{Topic: "t"}), samsa.ErrNoOffset, "t/0")
+	k.wantError("to committed", alter(samsa.To(samsa.Committed()), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidOption)
+	k.wantError("all partitions of nobody", alter(samsa.To(samsa.Latest())), samsa.ErrUnknownGroup, "g")
 	if names, err := k.Groups().List(k.ctx); err != nil || len(names) > 0 {
-		t.Errorf("a refused reset leaves groups %q, %v", names, err)
+		t.Errorf("what was refused leaves groups %q, %v", names, err)
 	}
-	if err := reset(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t"}); err != nil {
+	if err := alter(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t"}); err != nil {
 		t.Errorf("a group that does not exist: %v", err)
 	}
 	k.wantOffsets("g", "t/0@0")
-	k.wantError("one wrong, one right", reset(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t"}, samsa.TopicPartition{Topic: "t", Partition: 7}), samsa.ErrUnknownPartition)
+	k.wantError("one wrong, one right", alter(samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t"}, samsa.TopicPartition{Topic: "t", Partition: 7}), samsa.ErrUnknownPartition)
 }
 
 func TestGroupNames(t *testing.T) {
@@ -343,7 +343,7 @@ func TestGroupNames(t *testing.T) {
 		k.wantError("committed", err, samsa.ErrInvalidGroup)
 		k.wantError("delete", g.Delete(k.ctx, name), samsa.ErrInvalidGroup)
 		k.wantError("delete offsets", g.DeleteOffsets(k.ctx, name, samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
-		k.wantError("reset", g.AlterOffsets(k.ctx, name, samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
+		k.wantError("alter", g.AlterOffsets(k.ctx, name, samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "t"}), samsa.ErrInvalidGroup)
 	}
 	_, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Group: strings.Repeat("g", 513), Topics: []string{"t"}})
 	k.wantError("consumer", err, samsa.ErrInvalidOption, "ConsumerOptions.Group")
@@ -365,7 +365,7 @@ func TestGroupsRefuseAfterClose(t *testing.T) {
 		"delete offsets": func(ctx context.Context) error {
 			return k.Groups().DeleteOffsets(ctx, "g", samsa.TopicPartition{Topic: "t"})
 		},
-		"reset": func(ctx context.Context) error { return k.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Latest())) },
+		"alter": func(ctx context.Context) error { return k.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Latest())) },
 	}
 	gone, cancel := context.WithCancel(k.ctx)
 	cancel()
@@ -518,8 +518,8 @@ func TestGroupsSurviveReopen(t *testing.T) {
 	if err := k.Groups().DeleteOffsets(k.ctx, "partly", tp); err != nil {
 		t.Fatal(err)
 	}
-	k.commitFor("reset", 1, 0)
-	if err := k.Groups().AlterOffsets(k.ctx, "reset", samsa.To(samsa.Latest())); err != nil {
+	k.commitFor("altered", 1, 0)
+	if err := k.Groups().AlterOffsets(k.ctx, "altered", samsa.To(samsa.Latest())); err != nil {
 		t.Fatal(err)
 	}
 	generation := k.groupInfo("g").Generation
@@ -544,8 +544,8 @@ func TestGroupsSurviveReopen(t *testing.T) {
 		}
 	}
 	k.wantOffsets("partly", "t/1@0")
-	k.wantOffsets("reset", "t/0@3 t/1@0")
-	if names, err := k.Groups().List(k.ctx); err != nil || !slices.Equal(names, []string{"g", "partly", "reset"}) {
+	k.wantOffsets("altered", "t/0@3 t/1@0")
+	if names, err := k.Groups().List(k.ctx); err != nil || !slices.Equal(names, []string{"altered", "g", "partly"}) {
 		t.Errorf("groups %q, %v", names, err)
 	}
 }

@@ -81,7 +81,7 @@ func runGroups(t *rapid.T) {
 		"produce more":   w.produce,
 		"add partitions": w.addPartitions,
 		"create topic":   w.createTopic,
-		"reset":          w.reset,
+		"alter":          w.alter,
 		"wait":           func(t *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(1, 9000).Draw(t, "ms")) * time.Millisecond) },
 		"be quiet":       w.beQuiet,
 	})
@@ -428,8 +428,8 @@ func (w *crowd) addPartitions(t *rapid.T) {
 	}
 }
 
-// reset moves a group without members back a little: it then reads some records again.
-func (w *crowd) reset(t *rapid.T) {
+// alter moves a group without members back a little: it then reads some records again.
+func (w *crowd) alter(t *rapid.T) {
 	g := w.groups[rapid.IntRange(0, 1).Draw(t, "group")]
 	if slices.ContainsFunc(w.workers, func(m *crowdMember) bool { return m.g == g }) || len(g.committed) == 0 {
 		t.Skip("busy, or new")

@@ -55,7 +55,7 @@ const (
 	sweptKeys       = 8
 
 	crewGroup = "crew" // a consumer commits for it
-	deskGroup = "desk" // Reset commits for it
+	deskGroup = "desk" // AlterOffsets commits for it
 
 	sweepWriters = 3                           // that produce in the child
 	sweepRecords = 5                           // of a call, at most, all for one partition
