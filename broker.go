@@ -185,7 +185,9 @@ func openStore(dir string, opts Options) (store.Store, error) {
 	return store.Open(dir, store.Options{MustExist: opts.MustExist, MinFreeBytes: opts.MinFreeBytes, Rebuild: opts.RebuildIndex, Logger: opts.Logger})
 }
 
-// Sync returns when everything that was acknowledged before the call is fsynced.
+// Sync returns when everything that was acknowledged before the call is fsynced. When ctx ends before, it is
+// the error of ctx alone, not ErrOutcomeUnknown: nothing is at stake. What was acknowledged is as safe as its Acks
+// say, the fsync goes on, and only the next Sync says that it has succeeded.
 func (b *Broker) Sync(ctx context.Context) error {
 	if err := b.check(ctx); err != nil {
 		return fmt.Errorf("sync: %w", err)

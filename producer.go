@@ -66,7 +66,8 @@ type Promise func(r Record, err error)
 type Producer struct{ engine *batcher.Producer }
 
 // NewProducer returns a producer. Close it, or the broker, to send what it holds. The producer lives
-// on when ctx ends.
+// on when ctx ends. One with an ID has fenced the producer that had it before, if there is one, also when
+// NewProducer fails after that.
 func (b *Broker) NewProducer(ctx context.Context, opts ProducerOptions) (*Producer, error) {
 	var wrong option.Mistakes
 	batcher.Options(opts).Check(&wrong, "ProducerOptions")

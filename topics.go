@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -155,7 +156,8 @@ func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) 
 // stands for the high watermark: everything there is. An offset behind that is
 // ErrOffsetOutOfRange, and then nothing is removed; one before the log start changes
 // nothing. The removal is stored when DeleteRecords returns, as safe as AckStored is; the space
-// comes back with the next sweep. (Kafka's DeleteRecords.)
+// comes back with the next sweep. It is one partition after the other: an error behind the first is
+// ErrOutcomeUnknown. (Kafka's DeleteRecords.)
 func (t Topics) DeleteRecords(ctx context.Context, name string, before map[int32]int64) error {
 	if err := t.b.check(ctx); err != nil {
 		return fmt.Errorf("delete records of topic %s: %w", name, err)
@@ -178,10 +180,16 @@ func (t Topics) DeleteRecords(ctx context.Context, name string, before map[int32
 		}
 		starts[p] = offset
 	}
+	removed := false
 	for p, start := range starts {
 		if err := t.b.sweeper.DeleteBefore(ctx, p, start); err != nil {
-			return fmt.Errorf("delete records: %s: %w", p.TopicPartition(), err)
+			err = fmt.Errorf("delete records: %s: %w", p.TopicPartition(), err)
+			if removed {
+				err = family.Of(ErrOutcomeUnknown, err)
+			}
+			return err
 		}
+		removed = true
 	}
 	return nil
 }

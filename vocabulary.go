@@ -233,9 +233,10 @@ var (
 	ErrUnavailable = log.ErrUnavailable
 	// ErrUnsupported: this release does not do it, and another one may.
 	ErrUnsupported = log.ErrUnsupported
-	// ErrOutcomeUnknown: what was asked for may have been done, or may not: the error came when it was on
-	// its way, from the store (ErrFailed), the end of the broker (ErrClosed) or of the caller's context. A
-	// write that fails in another way has not been done.
+	// ErrOutcomeUnknown: what was asked for may have been done, or may not, or in part: the error came when it
+	// was on its way, from the store (ErrFailed), the end of the broker (ErrClosed) or of the caller's context. A
+	// write that fails in another way has not been done. So the error of a context alone says of a write that
+	// it had not begun; most calls wait for the outcome once it has.
 	ErrOutcomeUnknown = log.ErrOutcomeUnknown
 )
 

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -76,7 +77,7 @@ func (c *Coordinator) Describe(name string) (Description, error) {
 }
 
 // Delete removes an empty group and its offsets; else it is ErrGroupNotEmpty. One that is damaged
-// is removed too, and the name is free for a new group.
+// is removed too, and the name is free for a new group. ctx counts until storing begins.
 func (c *Coordinator) Delete(ctx context.Context, name string) error {
 	en, err := c.entry(name, false)
 	if err != nil && !errors.Is(err, log.ErrCorruptValue) {
@@ -96,7 +97,7 @@ func (c *Coordinator) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.bury(en, before); err != nil {
+	if err := c.bury(ctx, en, before); err != nil {
 		return err
 	}
 	c.opts.Logger.Info("group deleted", zap.String("group", name))
@@ -105,9 +106,9 @@ func (c *Coordinator) Delete(ctx context.Context, name string) error {
 
 // bury removes a group that is Dead now and was empty before. If the store refuses, the group
 // goes on as it was.
-func (c *Coordinator) bury(en *entry, before Snapshot) error {
+func (c *Coordinator) bury(ctx context.Context, en *entry, before Snapshot) error {
 	defer close(en.buried)
-	err := c.removeGroup(en)
+	err := c.removeGroup(ctx, en)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -122,14 +123,14 @@ func (c *Coordinator) bury(en *entry, before Snapshot) error {
 
 // removeGroup removes a dead group from the store. Nobody can commit for it any more, and
 // what was committed before is in en.offsets when the first transaction is done.
-func (c *Coordinator) removeGroup(en *entry) error {
+func (c *Coordinator) removeGroup(ctx context.Context, en *entry) error {
 	tx := &writer.Tx{Essential: true}
 	tx.Writes.Delete(store.GroupKey(en.name))
-	if err := c.committer.Do(tx); err != nil {
+	if err := c.committer.DoUntil(ctx, tx); err != nil {
 		return fmt.Errorf("delete group %s: %w", en.name, err)
 	}
 	all := en.committedPartitions(func(log.TopicPartition, Offset) bool { return true })
-	return c.removeOffsets(en, all)()
+	return partly(c.removeOffsets(en, all)(), 1)
 }
 
 // removeOffsets begins to delete offsets, in several transactions if there are many, and
@@ -151,20 +152,40 @@ func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) (wait f
 		c.committer.Submit(tx)
 	}
 	return func() error {
-		var first error
-		for range parts {
-			if err := <-done; err != nil && first == nil {
-				first = fmt.Errorf("group %s: remove offsets: %w", en.name, err)
-			}
+		if err := outcome(done, len(parts)); err != nil {
+			return fmt.Errorf("group %s: remove offsets: %w", en.name, err)
 		}
-		return first
+		return nil
 	}
+}
+
+// outcome waits for that of n transactions that are one call together: the first error, which is
+// ErrOutcomeUnknown too when others are stored.
+func outcome(done <-chan error, n int) (first error) {
+	stored := 0
+	for range n {
+		if err := <-done; err == nil {
+			stored++
+		} else if first == nil {
+			first = err
+		}
+	}
+	return partly(first, stored)
+}
+
+// partly returns err as that of a call of which so many parts are stored.
+func partly(err error, stored int) error {
+	if err == nil || stored == 0 {
+		return err
+	}
+	return family.Of(family.ErrOutcomeUnknown, err)
 }
 
 // DeleteOffsets removes committed offsets of a group, and returns the partitions whose offsets it
 // has kept because consumers of the group subscribe to their topics. A group of members that are
 // no consumers is ErrGroupNotEmpty: nobody knows what they read. Offsets that are too many for one
-// transaction take several, and an error leaves those removed that were done.
+// transaction take several, and ErrOutcomeUnknown leaves those removed that were done. ctx counts until they
+// are handed over.
 func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log.TopicPartition) (kept []log.TopicPartition, err error) {
 	en, err := c.entry(name, false)
 	if err != nil {
@@ -197,7 +218,8 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 }
 
 // AlterOffsets commits offsets for a group without members; else it is ErrGroupNotEmpty. Offsets that are
-// too many for one transaction take several, and an error leaves those that were done.
+// too many for one transaction take several, and ErrOutcomeUnknown leaves those that were done. ctx counts until
+// they are handed over.
 func (c *Coordinator) AlterOffsets(ctx context.Context, name string, offsets map[log.TopicPartition]Offset) error {
 	parts := c.parts(name, offsets)
 	txs := make([]writer.Tx, len(parts))
@@ -234,10 +256,8 @@ func (c *Coordinator) AlterOffsets(ctx context.Context, name string, offsets map
 		c.committer.Submit(&txs[i])
 	}
 	en.mu.Unlock()
-	for range parts {
-		if e := <-done; e != nil && err == nil {
-			err = fmt.Errorf("group %s: %w", name, e)
-		}
+	if err = outcome(done, len(parts)); err != nil {
+		err = fmt.Errorf("group %s: %w", name, err)
 	}
 	c.tellCommits(map[string]CommitRequest{name: {Offsets: offsets}}, err)
 	if err == nil {
@@ -348,7 +368,7 @@ func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 		if err != nil {
 			return err
 		}
-		if err := c.bury(en, before); err != nil {
+		if err := c.bury(context.Background(), en, before); err != nil {
 			return err
 		}
 		c.opts.Logger.Info("group expired", zap.String("group", en.name), zap.Int("offsets", len(old)))

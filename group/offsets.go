@@ -80,17 +80,17 @@ type CommitRequest struct {
 // Commit stores offsets, all or none, in one transaction. It waits for it even if ctx ends
 // meanwhile, unless storing has not begun: when Commit fails, nothing was committed,
 // except with ErrOutcomeUnknown. Offsets that are too many for one transaction, some thousand, take
-// several, one after the other, and an error leaves those that were done.
+// several, one after the other, and ErrOutcomeUnknown leaves those that were done.
 //
 // A member of a generation that has passed gets ErrIllegalGeneration or ErrUnknownMember:
 // it cannot move the group back. Who names a generation of a group that nobody knows gets an
 // error that is ErrUnknownGroup and ErrUnknownMember.
 func (c *Coordinator) Commit(ctx context.Context, name string, req CommitRequest) error {
-	for _, part := range c.parts(name, req.Offsets) {
+	for stored, part := range c.parts(name, req.Offsets) {
 		req.Offsets = part
 		tx := &writer.Tx{Essential: true, Synced: req.Synced}
 		if err := c.CommitWith(ctx, tx, map[string]CommitRequest{name: req}); err != nil {
-			return err
+			return partly(err, stored)
 		}
 	}
 	return nil

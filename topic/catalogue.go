@@ -287,7 +287,8 @@ func ready(name string, config Config) (Config, error) {
 	return config.withDefaults(), nil
 }
 
-// Create adds a topic. It is in the store when Create returns nil.
+// Create adds a topic. It is in the store when Create returns nil. ctx counts until storing begins, as for Change and
+// Delete: with its error nothing was changed.
 func (c *Catalogue) Create(ctx context.Context, name string, config Config) (*Topic, error) {
 	config, err := ready(name, config)
 	if err != nil {
@@ -304,7 +305,7 @@ func (c *Catalogue) Create(ctx context.Context, name string, config Config) (*To
 	tx := &writer.Tx{}
 	t.addTo(tx)
 	tx.Writes.Set(store.CatalogueKey(nextNumberKey), store.OffsetValue(c.next))
-	if err := c.committer.Do(tx); err != nil {
+	if err := c.committer.DoUntil(ctx, tx); err != nil {
 		c.next-- // the number is good for another
 		return nil, fmt.Errorf("create topic %s: %w", name, err)
 	}
@@ -370,7 +371,7 @@ func (c *Catalogue) replace(ctx context.Context, t *Topic, old *state, config Co
 	}
 	tx := &writer.Tx{Essential: true}
 	tx.Writes.Set(store.CatalogueKey(topicKey+t.name), t.encode(config))
-	if err := c.committer.Do(tx); err != nil {
+	if err := c.committer.DoUntil(ctx, tx); err != nil {
 		return false, fmt.Errorf("change topic %s: %w", t.name, err)
 	}
 	c.logger.Info("topic altered", zap.String("topic", t.name), zap.Stringer("id", t.id),
@@ -408,7 +409,7 @@ func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	defer c.unlock()
 	t, err := c.Get(name)
 	if errors.Is(err, log.ErrCorruptValue) {
-		return c.deleteDamaged(name)
+		return c.deleteDamaged(ctx, name)
 	}
 	if err != nil {
 		return err
@@ -424,7 +425,7 @@ func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	}
 	tx.Writes.Delete(store.CatalogueKey(topicKey + name))
 	tx.Writes.Set(doomedTopicKey(t.number), store.OffsetValue(int64(t.number)))
-	err = c.committer.Do(tx)
+	err = c.committer.DoUntil(ctx, tx)
 	if begun {
 		c.mu.Lock()
 		c.removeLocked(t)

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,7 +42,7 @@ func (c *Catalogue) unattributed(besides ...string) bool {
 // deleteDamaged is Delete for a topic that cannot be used. Where its number is not known all
 // data that is nobody's goes with it, unless another such topic may have it. The caller holds
 // the catalogue's change lock.
-func (c *Catalogue) deleteDamaged(name string) error {
+func (c *Catalogue) deleteDamaged(ctx context.Context, name string) error {
 	c.mu.RLock()
 	numbers := []uint32{c.damaged[name].number}
 	c.mu.RUnlock()
@@ -59,7 +60,7 @@ func (c *Catalogue) deleteDamaged(name string) error {
 	for _, n := range numbers {
 		tx.Writes.Set(doomedTopicKey(n), store.OffsetValue(int64(n)))
 	}
-	if err := c.committer.Do(tx); err != nil {
+	if err := c.committer.DoUntil(ctx, tx); err != nil {
 		return fmt.Errorf("delete topic %s: %w", name, err)
 	}
 	c.mu.Lock()

@@ -247,9 +247,13 @@ func (s *synced) giveUp(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
-	if s.left > 0 && s.err == nil {
-		s.err = family.Of(log.ErrOutcomeUnknown, fmt.Errorf("produce: %w: of %d records it is not known whether they are stored", err, s.left))
+	if s.left == 0 {
+		return
 	}
+	if s.err == nil {
+		s.err = fmt.Errorf("produce: %w", err)
+	}
+	s.err = family.Of(log.ErrOutcomeUnknown, fmt.Errorf("%w: of %d records it is not known whether they are stored", s.err, s.left))
 }
 
 // Flush is samsa.Producer.Flush.

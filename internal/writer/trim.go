@@ -23,14 +23,14 @@ type Move struct {
 // Trim moves log start offsets, and then removes the batches that end before them, as well
 // as those that an earlier Trim had to leave. The new log starts come first, and commits outlive a
 // power cut in their order: nothing that is gone comes back. Readers before them get
-// ErrOffsetOutOfRange. ctx ends it between transactions. What was removed
-// is returned for each move, also with an error. The caller has the Turn of every
-// partition.
+// ErrOffsetOutOfRange. ctx ends it before a transaction is begun: the starts that are moved stay so, and the
+// next Trim removes what is before them. What was removed is returned for each move, also with an error. The
+// caller has the Turn of every partition.
 func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
 	done := make([]Trimmed, len(moves))
 	for at := 0; at < len(moves); {
 		n := min(len(moves)-at, c.st.Limits().Entries/4)
-		if err := moveStarts(c, moves[at:at+n], done[at:at+n]); err != nil {
+		if err := moveStarts(ctx, c, moves[at:at+n], done[at:at+n]); err != nil {
 			return done, err
 		}
 		at += n
@@ -56,7 +56,7 @@ func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
 }
 
 // moveStarts stores new log starts and then makes them visible.
-func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
+func moveStarts(ctx context.Context, c *Committer, moves []Move, done []Trimmed) error {
 	tx := &Tx{Essential: true, Ahead: true}
 	starts := make([]int64, len(moves))
 	for i, m := range moves {
@@ -68,7 +68,7 @@ func moveStarts(c *Committer, moves []Move, done []Trimmed) error {
 	if tx.Writes.Len() == 0 {
 		return nil
 	}
-	if err := c.Do(tx); err != nil {
+	if err := c.DoUntil(ctx, tx); err != nil {
 		return err
 	}
 	for i, m := range moves {
