@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"net"
@@ -28,7 +29,7 @@ func orNull(s string) *string {
 }
 
 // newMemberID returns an id that no member ever had. It begins with what the client calls
-// itself, as far as that is short and text.
+// itself, as far as that is short and text, and for one that is nothing not with a dash.
 func newMemberID(clientID, instanceID string) string {
 	name := clientID
 	if instanceID != "" {
@@ -37,7 +38,7 @@ func newMemberID(clientID, instanceID string) string {
 	name = strings.ToValidUTF8(name[:min(len(name), maxInstanceID)], "")
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
-	return name + "-" + hex.EncodeToString(b[:])
+	return cmp.Or(name, "samsa") + "-" + hex.EncodeToString(b[:])
 }
 
 // host is where the client is, as Kafka prints it.

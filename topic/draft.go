@@ -2,12 +2,12 @@ package topic
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/uuid"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 )
@@ -31,8 +31,7 @@ func (c *Catalogue) draft(name string, config Config) (*Topic, error) {
 	if err := c.free(name); err != nil {
 		return nil, err
 	}
-	t := &Topic{name: name, number: uint32(c.next)}
-	_, _ = rand.Read(t.id[:]) // never fails
+	t := &Topic{name: name, id: uuid.New(), number: uint32(c.next)}
 	ps, err := t.openPartitions(c.st, 0, config.Partitions, config, true)
 	if err != nil {
 		return nil, err

@@ -10,16 +10,18 @@ import (
 	"sync/atomic"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/uuid"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
 
 // ID is a topic's identity: a topic deleted and created again under the same name has
-// another one. Kafka's topic UUID (KIP-516).
+// another one. Kafka's topic UUID (KIP-516). The text of one does not begin with a dash, unless an older
+// release has made it.
 type ID [16]byte
 
 // String returns the ID as Kafka writes it: 22 characters of base64 for URLs.
-func (id ID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+func (id ID) String() string { return uuid.Text(id) }
 
 // MarshalText returns what String does.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }

@@ -2,7 +2,6 @@
 package clusterid
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -10,23 +9,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/uuid"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 )
 
-// A cluster id is like one of Kafka's: 16 random bytes in base64 for URLs, 22 characters of which
-// the first is no dash (that would be a flag to command lines). It is stored as this text.
-
-func newID() string {
-	for {
-		var b [16]byte
-		_, _ = rand.Read(b[:]) // never fails
-		if id := base64.RawURLEncoding.EncodeToString(b[:]); id[0] != '-' {
-			return id
-		}
-	}
-}
-
+// check wants a cluster id as it is stored: the text of a UUID.
 func check(v []byte) error {
 	b, err := base64.RawURLEncoding.DecodeString(string(v))
 	if err == nil && len(b) != 16 {
@@ -55,7 +43,7 @@ func Open(st store.Store, committer *writer.Committer, logger *zap.Logger) (stri
 	case !errors.Is(err, store.ErrNotFound):
 		return "", fmt.Errorf("cluster id: %w", err)
 	}
-	id := newID()
+	id := uuid.Text(uuid.New())
 	tx := &writer.Tx{Essential: true}
 	tx.Writes.Set(key, []byte(id))
 	switch err := committer.Do(tx); {
