@@ -41,15 +41,25 @@ func (s Start) String() string { return s.at.String() }
 
 // ResetPolicy says what happens to a consumer that stands where no records can be: before
 // the log start offset because they were removed, or behind the log end.
-type ResetPolicy int8
+//
+//	const (
+//		// ResetEarliest goes on at the first record there is. The default.
+//		ResetEarliest ResetPolicy = iota
+//		// ResetLatest goes on behind the last record.
+//		ResetLatest
+//		// ResetError makes Poll return ErrOffsetOutOfRange until the consumer seeks.
+//		ResetError
+//	)
+type ResetPolicy = consumer.ResetPolicy
 
+// What happens to a consumer that stands where no records can be.
 const (
 	// ResetEarliest goes on at the first record there is. The default.
-	ResetEarliest ResetPolicy = iota
+	ResetEarliest = consumer.ResetEarliest
 	// ResetLatest goes on behind the last record.
-	ResetLatest
+	ResetLatest = consumer.ResetLatest
 	// ResetError makes Poll return ErrOffsetOutOfRange until the consumer seeks.
-	ResetError
+	ResetError = consumer.ResetError
 )
 
 // ConsumerOptions says what a consumer reads and how. Topics, TopicPattern or Partitions is
@@ -106,7 +116,7 @@ func (o ConsumerOptions) withDefaults() ConsumerOptions {
 func (o ConsumerOptions) of(c *Consumer) consumer.Options {
 	e := consumer.Options{
 		Group: o.Group, Topics: o.Topics, TopicPattern: o.TopicPattern, Partitions: o.Partitions,
-		Start: o.Start.at, OutOfRange: consumer.ResetPolicy(o.OutOfRange),
+		Start: o.Start.at, OutOfRange: o.OutOfRange,
 		MaxPollRecords: o.MaxPollRecords, MaxPollBytes: o.MaxPollBytes,
 		Member: o.Member.asMember(o.ClientID), SyncedCommits: o.Member.CommitAcks == AckSynced,
 		OnAssigned: c.called(o.Member.OnAssigned), OnRevoked: c.called(o.Member.OnRevoked), OnLost: c.called(o.Member.OnLost),
@@ -144,7 +154,7 @@ func (o ConsumerOptions) validate(rules group.Rules) error {
 		w.Check(len(ps) > 0, fmt.Sprintf("ConsumerOptions.Partitions[%q]", name), "empty", "at least one partition")
 	}
 	w.Check(o.Start.at.Kind != engine.AtOffset || o.Start.at.Offset >= 0, "ConsumerOptions.Start", o.Start, "an offset of 0 or more")
-	w.Check(o.OutOfRange >= ResetEarliest && o.OutOfRange <= ResetError, "ConsumerOptions.OutOfRange", o.OutOfRange, "one of the Reset constants")
+	w.Check(consumer.KnownReset(o.OutOfRange), "ConsumerOptions.OutOfRange", o.OutOfRange, "one of the Reset constants")
 	w.Check(o.MaxPollRecords >= 0, "ConsumerOptions.MaxPollRecords", o.MaxPollRecords, "0 or more")
 	w.Check(o.MaxPollBytes >= 0, "ConsumerOptions.MaxPollBytes", o.MaxPollBytes, "0 or more")
 	return w.Err()

@@ -122,7 +122,8 @@ type (
 	//	)
 	CleanupPolicy = topic.CleanupPolicy
 	// TopicID is a topic's identity: a topic deleted and created again under the same name has
-	// another one. Kafka's topic UUID (KIP-516).
+	// another one. Kafka's topic UUID (KIP-516). The text of one does not begin with a dash, unless an older
+	// release has made it.
 	TopicID = topic.ID
 	// Compression says how batches are compressed: by a producer, and in the end by a topic.
 	//
@@ -140,15 +141,6 @@ type (
 	//		// CompressionZstd is zstd: small, and faster than gzip.
 	//		CompressionZstd
 	//	)
-	//
-	//	// Codec returns the codec of a producer with this compression.
-	//	func (c Compression) Codec() Codec
-	//
-	//	// Over returns the codec in which a topic with this compression stores a batch that was produced with another.
-	//	func (c Compression) Over(produced Codec) Codec
-	//
-	//	// Valid reports whether c is one of the constants.
-	//	func (c Compression) Valid() bool
 	Compression = log.Compression
 	// Partitioner chooses the partition of a record. One value may serve many producers
 	// at once; what it must remember lives in what ForTopic returns.

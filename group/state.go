@@ -35,13 +35,19 @@ func (s State) String() string {
 		return "CompletingRebalance"
 	case Stable:
 		return "Stable"
-	default:
+	case Dead:
 		return "Dead"
 	}
+	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
 // MarshalText returns Kafka's name of the state.
-func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s State) MarshalText() ([]byte, error) {
+	if s > Dead {
+		return nil, fmt.Errorf("%w: group %s", log.ErrInvalidOption, s)
+	}
+	return []byte(s.String()), nil
+}
 
 // UnmarshalText takes what MarshalText returns.
 func (s *State) UnmarshalText(text []byte) error {

@@ -113,7 +113,7 @@ func checkHeader(p *partition.Partition, version int16, b log.Batch) error {
 // allowed. The least of the timestamps is not in a header.
 func canTrust(p *partition.Partition, b log.Batch, may partition.Timestamps) bool {
 	rules := p.Rules()
-	return b.Codec() != log.CodecNone && !rules.KeyRequired && rules.Compression.Over(b.Codec()) == b.Codec() &&
+	return b.Codec() != log.CodecNone && !rules.KeyRequired && log.TopicCodec(rules.Compression, b.Codec()) == b.Codec() &&
 		b.BaseTimestamp() >= 0 && b.MaxTimestamp() >= b.BaseTimestamp() && may.Min <= 0 && may.Has(b.MaxTimestamp())
 }
 
@@ -184,7 +184,7 @@ func inspect(b log.Batch, records []byte, keyRequired bool, may partition.Timest
 // large then, though it was not before, or the other way round, which Kafka refuses too.
 func inCodec(p *partition.Partition, b log.Batch, records []byte) (log.Batch, error) {
 	rules := p.Rules()
-	codec := rules.Compression.Over(b.Codec())
+	codec := log.TopicCodec(rules.Compression, b.Codec())
 	if codec == b.Codec() {
 		return b, nil
 	}

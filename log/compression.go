@@ -21,33 +21,37 @@ const (
 	CompressionZstd
 )
 
-// Valid reports whether c is one of the constants.
-func (c Compression) Valid() bool { return c >= CompressionDefault && c <= CompressionZstd }
+// KnownCompression reports whether c is one of the constants. Users of the module root see the methods of
+// Compression; what serves the engine are functions.
+func KnownCompression(c Compression) bool { return c >= CompressionDefault && c <= CompressionZstd }
 
-// Codec returns the codec of a producer with this compression.
-func (c Compression) Codec() Codec { return c.Over(CodecSnappy) }
+// ProducerCodec returns the codec of a producer with that compression.
+func ProducerCodec(c Compression) Codec { return TopicCodec(c, CodecSnappy) }
 
-// Over returns the codec in which a topic with this compression stores a batch that was
+// TopicCodec returns the codec in which a topic with that compression stores a batch that was
 // produced with another.
-func (c Compression) Over(produced Codec) Codec {
-	if c == CompressionDefault || !c.Valid() {
+func TopicCodec(c Compression, produced Codec) Codec {
+	if c == CompressionDefault || !KnownCompression(c) {
 		return produced
 	}
 	return Codec(c - CompressionNone)
 }
 
-// String returns Kafka's name of the codec.
+// String returns Kafka's name of the codec, or default.
 func (c Compression) String() string {
-	if !c.Valid() {
+	switch {
+	case !KnownCompression(c):
 		return fmt.Sprintf("compression(%d)", int8(c))
+	case c == CompressionDefault:
+		return "default"
 	}
-	return c.Codec().String()
+	return ProducerCodec(c).String()
 }
 
 // MarshalText returns Kafka's name of the codec, and nothing for the zero value.
 func (c Compression) MarshalText() ([]byte, error) {
 	switch {
-	case !c.Valid():
+	case !KnownCompression(c):
 		return nil, fmt.Errorf("%w: %s", ErrInvalidOption, c)
 	case c == CompressionDefault:
 		return nil, nil
@@ -57,7 +61,7 @@ func (c Compression) MarshalText() ([]byte, error) {
 
 // UnmarshalText takes what MarshalText returns.
 func (c *Compression) UnmarshalText(text []byte) error {
-	for known := CompressionDefault; known.Valid(); known++ {
+	for known := CompressionDefault; KnownCompression(known); known++ {
 		if name, _ := known.MarshalText(); string(name) == string(text) {
 			*c = known
 			return nil

@@ -28,8 +28,11 @@ var policyNames = []struct {
 	name   string
 }{{Compact, "compact"}, {Consumed, "consumed"}, {Delete, "delete"}}
 
-// String returns the policy as Kafka writes it: compact,delete.
+// String returns the policy as Kafka writes it: compact,delete; and default for the zero value.
 func (p CleanupPolicy) String() string {
+	if p == 0 {
+		return "default"
+	}
 	var names []string
 	for _, pn := range policyNames {
 		if p&pn.policy != 0 {
@@ -44,7 +47,10 @@ func (p CleanupPolicy) String() string {
 
 // MarshalText returns the policy as Kafka writes it, and nothing for the zero value.
 func (p CleanupPolicy) MarshalText() ([]byte, error) {
-	if p != 0 && !p.valid() {
+	switch {
+	case p == 0:
+		return nil, nil
+	case !p.valid():
 		return nil, fmt.Errorf("%w: cleanup policy %s", log.ErrInvalidConfig, p)
 	}
 	return []byte(p.String()), nil

@@ -161,7 +161,7 @@ func (c Config) Validate() error {
 	if c.MinCompactionLag < 0 {
 		wrong("MinCompactionLag", c.MinCompactionLag, "0 or more")
 	}
-	if !c.Compression.Valid() {
+	if !log.KnownCompression(c.Compression) {
 		wrong("Compression", c.Compression, "one of the Compression constants")
 	}
 	return errors.Join(errs...)
@@ -228,7 +228,7 @@ var settings = []setting{
 		name: "compression.type",
 		get:  func(c *Config) string { return compressionName(c.Compression) },
 		set: func(c *Config, v string) error {
-			for i := log.CompressionDefault; i.Valid(); i++ {
+			for i := log.CompressionDefault; log.KnownCompression(i); i++ {
 				if v == compressionName(i) {
 					c.Compression = i
 					return nil

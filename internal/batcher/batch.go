@@ -71,7 +71,7 @@ const minCompressedBytes = 512
 // compression gains nothing for is not compressed.
 func codecFor(b *log.Builder, codec log.Codec, p *partition.Partition) (_ log.Codec, always bool) {
 	if c := p.Rules().Compression; c != log.CompressionDefault {
-		return c.Over(codec), true
+		return log.TopicCodec(c, codec), true
 	}
 	if b.Size() < minCompressedBytes {
 		codec = log.CodecNone

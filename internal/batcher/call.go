@@ -104,7 +104,7 @@ func (c *Call) Add(ctx context.Context, opts ProduceOptions, records ...log.Reco
 		}()
 	}
 	opts = opts.over(c.b.opts)
-	c.codec = opts.Compression.Codec()
+	c.codec = log.ProducerCodec(opts.Compression)
 	c.tx.Synced = c.tx.Synced || opts.Acks == log.AckSynced
 	c.now = time.Now().UnixMilli()
 	for i := range records {

@@ -194,7 +194,7 @@ func (p *Producer) sendNext(scratch *[]byte) bool {
 	b := l.takeLocked()
 	l.readyLocked() // for another worker
 	p.mu.Unlock()
-	*scratch, b.err = b.seal(p.opts.Compression.Codec(), *scratch)
+	*scratch, b.err = b.seal(log.ProducerCodec(p.opts.Compression), *scratch)
 	p.mu.Lock()
 	b.sealed = true
 	l.submitLocked()

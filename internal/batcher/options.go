@@ -37,7 +37,7 @@ func (o ProduceOptions) Check(w *option.Mistakes, where string) {
 
 // checkBatches notes what is wrong with how batches are made.
 func checkBatches(w *option.Mistakes, where string, c log.Compression, p choose.Partitioner) {
-	w.Check(c.Valid(), where+".Compression", c, "one of the Compression constants")
+	w.Check(log.KnownCompression(c), where+".Compression", c, "one of the Compression constants")
 	w.Check(p == nil || choose.Usable(p), where+".Partitioner", "one that cannot choose", "neither PartitionerFunc(nil) nor nil for a topic")
 }
 

@@ -28,13 +28,3 @@ type Options struct {
 	// The callbacks of a member, nil if nobody wants to know.
 	OnAssigned, OnRevoked, OnLost func(ctx context.Context, tps []log.TopicPartition)
 }
-
-// ResetPolicy says what happens to a consumer that stands where no records can be.
-type ResetPolicy int8
-
-// What happens.
-const (
-	ResetEarliest ResetPolicy = iota // it goes on at the first record there is
-	ResetLatest                      // or behind the last one
-	ResetError                       // or is told ErrOffsetOutOfRange until it seeks
-)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention"
 	"github.com/samsa-go/samsa/topic"
@@ -41,7 +42,7 @@ func (w *Sweeper) clean(ctx context.Context, p *partition.Partition, config topi
 	}
 	defer release()
 	end := p.HighWatermark()
-	cleaner := retention.Cleaner{Codec: config.Compression.Codec(), Pace: pace}
+	cleaner := retention.Cleaner{Codec: log.ProducerCodec(config.Compression), Pace: pace}
 	done, err := cleaner.Clean(ctx, p.Log(), w.targets.Committer, retention.CleanOptions{
 		NowMs: now, DeleteRetentionMs: config.DeleteRetention.Milliseconds(),
 		MinLagMs: config.MinCompactionLag.Milliseconds(), From: s.dirty,
