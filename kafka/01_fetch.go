@@ -185,7 +185,7 @@ func (f *fetching) readPart(part *fetchedPart, room int) {
 		}
 		return memory.place(length), true
 	}
-	part.err = part.partition.FetchInto(f.c.ctx, f.c.clientID, part.offset, place, func(sb log.StoredBatch) bool {
+	part.err = part.partition.FetchInto(f.c.ctx, f.c.clientID, log.ReadUncommitted, part.offset, place, func(sb log.StoredBatch) bool {
 		if sb.Err != nil {
 			broken = sb.Err
 			return false
@@ -227,7 +227,7 @@ func (f *fetching) enough() bool {
 	bytes := 0
 	for i := range f.parts {
 		part := &f.parts[i]
-		n, err := part.partition.BytesFrom(part.offset, min(part.maxBytes, f.minBytes-bytes))
+		n, err := part.partition.BytesFrom(log.ReadUncommitted, part.offset, min(part.maxBytes, f.minBytes-bytes))
 		if err != nil {
 			return true
 		}

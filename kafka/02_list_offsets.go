@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
 
@@ -89,7 +90,7 @@ func offsetAt(p *partition.Partition, ts int64) (offset, timestamp int64, err er
 			return -1, -1, err
 		}
 	}
-	offset, timestamp, ok, err := p.OffsetForTime(ts)
+	offset, timestamp, ok, err := p.OffsetForTime(log.ReadUncommitted, ts)
 	if err != nil || !ok {
 		return -1, -1, err
 	}

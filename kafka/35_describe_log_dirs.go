@@ -29,7 +29,7 @@ func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 			if !wanted(t.Name(), int32(i)) {
 				continue
 			}
-			size, err := p.BytesFrom(p.LogStart(), math.MaxInt)
+			size, err := p.BytesFrom(log.ReadUncommitted, p.LogStart(), math.MaxInt)
 			if errors.Is(err, log.ErrUnknownTopic) || errors.Is(err, log.ErrOffsetOutOfRange) {
 				continue // it was deleted, or cut at its start, just now
 			}

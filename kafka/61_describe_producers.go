@@ -31,7 +31,7 @@ func (c *call) producersOf(name string, i int32) kmsg.DescribeProducersResponseT
 	for _, info := range p.Log().Producers() {
 		a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
 		a.ProducerID, a.ProducerEpoch = info.ID, int32(info.Epoch)
-		a.LastSequence, a.LastTimestamp = info.LastSequence, info.UsedAt
+		a.LastSequence, a.LastTimestamp, a.CurrentTxnStartOffset = info.LastSequence, info.UsedAt, info.OpenSince
 		out.ActiveProducers = append(out.ActiveProducers, a)
 	}
 	return out

@@ -66,7 +66,7 @@ var meanings = map[Code]meaning{
 	45:  {"OUT_OF_ORDER_SEQUENCE_NUMBER", log.ErrOutOfOrderSequence},
 	46:  {name: "DUPLICATE_SEQUENCE_NUMBER"},
 	47:  {"INVALID_PRODUCER_EPOCH", log.ErrProducerFenced},
-	48:  {"INVALID_TXN_STATE", log.ErrInvalid},
+	48:  {"INVALID_TXN_STATE", log.ErrInvalidTxnState},
 	49:  {"INVALID_PRODUCER_ID_MAPPING", log.ErrInvalid},
 	50:  {"INVALID_TRANSACTION_TIMEOUT", log.ErrInvalid},
 	51:  {"CONCURRENT_TRANSACTIONS", log.ErrConflict},

@@ -105,6 +105,7 @@ var codes = []struct {
 	{log.ErrInvalidRecord, codeInvalidRecord},
 	{log.ErrOutOfOrderSequence, codeOutOfOrderSequenceNumber},
 	{log.ErrProducerFenced, codeInvalidProducerEpoch},
+	{log.ErrInvalidTxnState, codeInvalidTxnState},
 	{log.ErrConflict, codeConcurrentTransactions},
 	{log.ErrKeyNotFound, codeResourceNotFound},
 	{log.ErrInvalidKey, codeInvalidRequest},

@@ -42,9 +42,9 @@ func (f *fetching) readDowngraded(part *fetchedPart, limit int) {
 	defer batch.put()
 	var out []byte
 	var broken error
-	batch.b, part.err = part.partition.Fetch(f.c.ctx, f.c.clientID, part.offset, batch.b, func(sb log.StoredBatch) bool {
-		all := false
-		if broken = sb.Err; broken == nil {
+	batch.b, part.err = part.partition.Fetch(f.c.ctx, f.c.clientID, log.ReadUncommitted, part.offset, batch.b, func(sb log.StoredBatch) bool {
+		all := sb.Err == nil && sb.Batch.Control() // these clients know no markers
+		if broken = sb.Err; broken == nil && !all {
 			f.c.s.memory.inspect(func() {
 				out, all, broken = f.appendDowngraded(out, part, sb.Batch, limit)
 			})

@@ -110,6 +110,9 @@ var (
 	ErrOutOfOrderSequence = errors.New("out of order sequence number")
 	// ErrProducerFenced: a newer producer of the same id has taken over; this one must stop.
 	ErrProducerFenced = family.New(family.ErrFenced, "fenced by a newer producer of the same id")
+	// ErrInvalidTxnState: the producer's transaction is not in a state that allows it: a batch without one while
+	// one is open.
+	ErrInvalidTxnState = family.New(family.ErrInvalid, "invalid state of a transaction")
 	// ErrConflict: a transaction read keys that another one has written since.
 	ErrConflict = family.New(family.ErrUnavailable, "conflicting transaction")
 	// ErrKeyNotFound: the application has no value under the key.

@@ -40,6 +40,7 @@ var families = map[string]struct{ err, family error }{
 	"ErrInvalidRecord":         {ErrInvalidRecord, ErrInvalid},
 	"ErrOutOfOrderSequence":    {ErrOutOfOrderSequence, nil},
 	"ErrProducerFenced":        {ErrProducerFenced, ErrFenced},
+	"ErrInvalidTxnState":       {ErrInvalidTxnState, ErrInvalid},
 	"ErrConflict":              {ErrConflict, ErrUnavailable},
 	"ErrKeyNotFound":           {ErrKeyNotFound, ErrUnknown},
 	"ErrInvalidKey":            {ErrInvalidKey, ErrInvalid},

@@ -66,16 +66,18 @@ func (a *Acks) UnmarshalText(text []byte) error {
 // Log is one partition's run of batches in a store: records at the offsets from
 // Start up to End, exclusive.
 //
-// Start <= End <= next. Readers see [Start, End); the batches between End and next are
-// staged, on their way into the store. One writer, the committer, calls Stage and
-// Applied; everything else may be called by anybody at any time.
+// Start <= LastStable <= End <= next. Readers see [Start, End), and those of what is committed [Start, LastStable); the
+// batches between End and next are staged, on their way into the store. One writer, the committer, calls Stage
+// and Applied; everything else may be called by anybody at any time.
 type Log struct {
 	st    store.Store
 	id    store.PartitionID
 	tp    TopicPartition
 	start atomic.Int64
 	end   atomic.Int64
-	next  int64 // the writer's: the offset that the next batch begins at
+
+	stable atomic.Int64 // the first offset of a transaction that is open, or the end; it rises after end does
+	next   int64        // the writer's: the offset that the next batch begins at
 
 	producers producers
 }
@@ -100,15 +102,45 @@ func (l *Log) Start() int64 { return l.start.Load() }
 // End returns the offset behind the last visible record: the high watermark.
 func (l *Log) End() int64 { return l.end.Load() }
 
+// LastStable returns Kafka's last stable offset: all transactions with records before it have ended. It is Start if a
+// transaction that is open began before that.
+func (l *Log) LastStable() int64 {
+	stable := l.stable.Load() // before start, which may pass it, and is not behind the end
+	return max(stable, l.Start())
+}
+
+// Isolation is which records a reader gets.
+type Isolation int8
+
+const (
+	// ReadUncommitted gets all records, those of transactions too that are open or aborted. Kafka's default.
+	ReadUncommitted Isolation = iota
+	// ReadCommitted gets the records before LastStable, without those of transactions that were aborted.
+	ReadCommitted
+)
+
+// bound returns the offset behind what a reader gets: End, or LastStable.
+func (l *Log) bound(iso Isolation) int64 {
+	if iso == ReadCommitted {
+		return l.LastStable()
+	}
+	return l.End()
+}
+
 // Staged is one batch between Stage and Applied.
 type Staged struct {
 	BaseOffset int64
 	End        int64 // the log's end once the batch is stored
+
+	stable int64 // likewise
 }
 
 // Stage gives batch the log's next offsets and adds it to b. The key is appended to
-// keys, which is returned and belongs to b, like batch, until b is committed. The batch stays invisible until Applied. nowMs is the time of the append, which
-// counts for a batch of which no record has a timestamp.
+// keys, which is returned and belongs to b, like batch, until b is committed. The batch stays invisible until Applied.
+// nowMs is the time of the append, which counts for a batch of which no record has a timestamp.
+//
+// A batch that is Sequenced is noted as its producer's last one, and begins the transaction that it is of, if none is
+// open; a marker ends it. StageProducers adds to b what has come of that.
 func (l *Log) Stage(b *store.Batch, keys []byte, batch Batch, nowMs int64) (Staged, []byte) {
 	batch.SetBaseOffset(l.next)
 	last := batch.LastOffset()
@@ -119,14 +151,20 @@ func (l *Log) Stage(b *store.Batch, keys []byte, batch Batch, nowMs int64) (Stag
 		MaxTimestamp: batch.KeyTime(nowMs),
 	})
 	b.Set(keys[at:len(keys):len(keys)], batch)
-	s := Staged{BaseOffset: l.next, End: last + 1}
+	if batch.Sequenced() || batch.Control() {
+		l.producers.note(batch, nowMs)
+	}
+	s := Staged{BaseOffset: l.next, End: last + 1, stable: l.producers.stable(last + 1)}
 	l.next = s.End
 	return s, keys
 }
 
-// Applied makes the staged batches before end visible to readers. Calls come in the
+// Applied makes s, and the staged batches before it, visible to readers. Calls come in the
 // order of the offsets, after the store holds the batches.
-func (l *Log) Applied(end int64) { l.end.Store(end) }
+func (l *Log) Applied(s Staged) {
+	l.end.Store(s.End)
+	l.stable.Store(s.stable)
+}
 
 // SetStart moves the log start offset forward, after the store holds it. Calls must not
 // overlap.
@@ -151,7 +189,8 @@ func (l *Log) Batches(fn func(BatchInfo) bool) error {
 type StoredBatch struct {
 	LastOffset   int64 // of its last record; known even when the batch is corrupt
 	MaxTimestamp int64 // as of BatchInfo; known too
-	Batch        Batch // verified; nil when Err is set
+	Batch        Batch // verified; nil when Err is set; a Control batch has no records for users
+	Aborted      bool  // of a transaction that was aborted, which only ReadCommitted tells
 	Err          error // ErrCorruptRecord, with the partition and the offset
 }
 
@@ -162,7 +201,15 @@ type StoredBatch struct {
 // buf, grown as needed, for the next call. The first batch may begin before from. An
 // offset outside [Start, End] gets ErrOffsetOutOfRange. fn must not write to the store.
 func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, error) {
-	err := l.ReadInto(from, func(int) ([]byte, bool) { return buf, true }, func(sb StoredBatch) bool {
+	return reuse(buf, fn, func(place placer, fn func(StoredBatch) bool) error { return l.ReadInto(from, place, fn) })
+}
+
+// placer says where a batch of a length shall live, or false to stop before it.
+type placer = func(length int) ([]byte, bool)
+
+// reuse has read put every batch into buf, grown as needed, which is returned.
+func reuse(buf []byte, fn func(StoredBatch) bool, read func(placer, func(StoredBatch) bool) error) ([]byte, error) {
+	err := read(func(int) ([]byte, bool) { return buf, true }, func(sb StoredBatch) bool {
 		if sb.Err == nil {
 			buf = sb.Batch
 		}
@@ -175,7 +222,34 @@ func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, e
 // length, and returns the memory that it shall live in, or false to stop before it. A batch lives in the
 // capacity of that memory if that is enough, otherwise in memory of its own, and stays as it is.
 func (l *Log) ReadInto(from int64, place func(length int) ([]byte, bool), fn func(StoredBatch) bool) error {
-	return l.visit(from, false, func(e store.Entry, key store.BatchKey) (bool, error) {
+	return l.readInto(ReadUncommitted, from, place, func(sb StoredBatch) (bool, error) { return fn(sb), nil })
+}
+
+// ReadCommitted is Read up to LastStable, and tells of each batch whether it was aborted. These batches, and the
+// markers of transactions, come too. It also ends where Start has come to be behind what it reads. ErrCorruptValue
+// says that what is known of an aborted transaction is damaged, so that nobody can tell.
+func (l *Log) ReadCommitted(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, error) {
+	return reuse(buf, fn, func(place placer, fn func(StoredBatch) bool) error { return l.ReadCommittedInto(from, place, fn) })
+}
+
+// ReadCommittedInto is to ReadCommitted what ReadInto is to Read.
+func (l *Log) ReadCommittedInto(from int64, place func(length int) ([]byte, bool), fn func(StoredBatch) bool) error {
+	w := abortedWindow{l: l}
+	return l.readInto(ReadCommitted, from, place, func(sb StoredBatch) (bool, error) {
+		if sb.Err != nil {
+			return fn(sb), nil
+		}
+		var overtaken bool
+		var err error
+		if sb.Aborted, overtaken, err = w.has(sb.Batch); overtaken || err != nil {
+			return false, err
+		}
+		return fn(sb), nil
+	})
+}
+
+func (l *Log) readInto(iso Isolation, from int64, place placer, fn func(StoredBatch) (bool, error)) error {
+	return l.visit(iso, from, false, func(e store.Entry, key store.BatchKey) (bool, error) {
 		memory, ok := place(e.Size)
 		if !ok {
 			return false, nil
@@ -184,15 +258,15 @@ func (l *Log) ReadInto(from int64, place func(length int) ([]byte, bool), fn fun
 		if err != nil && !errors.Is(err, ErrCorruptRecord) {
 			return false, err
 		}
-		return fn(StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Batch: b, Err: err}), nil
+		return fn(StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Batch: b, Err: err})
 	})
 }
 
-// BytesFrom returns how many bytes the visible batches take from the one that holds offset
+// BytesFrom returns how many bytes the batches that a reader gets take from the one that holds offset
 // from, and stops counting once that is enough. It reads no values. An offset
 // outside [Start, End] gets ErrOffsetOutOfRange.
-func (l *Log) BytesFrom(from int64, enough int) (n int, err error) {
-	err = l.visit(from, true, func(e store.Entry, _ store.BatchKey) (bool, error) {
+func (l *Log) BytesFrom(iso Isolation, from int64, enough int) (n int, err error) {
+	err = l.visit(iso, from, true, func(e store.Entry, _ store.BatchKey) (bool, error) {
 		if n < enough {
 			n += e.Size
 		}
@@ -201,16 +275,20 @@ func (l *Log) BytesFrom(from int64, enough int) (n int, err error) {
 	return n, err
 }
 
-// visit calls fn for the visible batches from the one that holds offset from.
-func (l *Log) visit(from int64, keysOnly bool, fn func(store.Entry, store.BatchKey) (bool, error)) error {
-	start, end := l.Start(), l.End()
-	switch {
-	case from < start || from > end:
-		return fmt.Errorf("%w: %s: offset %d is not within [%d, %d]", ErrOffsetOutOfRange, l.tp, from, start, end)
-	case from == end:
+// visit calls fn for the batches that a reader gets from the one that holds offset from.
+func (l *Log) visit(iso Isolation, from int64, keysOnly bool, fn func(store.Entry, store.BatchKey) (bool, error)) error {
+	switch bound := l.bound(iso); {
+	case from < l.Start() || from > l.End():
+		return l.outOfRange(from)
+	case from >= bound:
 		return nil
+	default:
+		return l.wrap(l.scan(from, bound, keysOnly, fn))
 	}
-	return l.wrap(l.scan(from, end, keysOnly, fn))
+}
+
+func (l *Log) outOfRange(from int64) error {
+	return fmt.Errorf("%w: %s: offset %d is not within [%d, %d]", ErrOffsetOutOfRange, l.tp, from, l.Start(), l.End())
 }
 
 // scan calls fn for the stored batches from the one that holds offset from, up to offset

@@ -71,7 +71,7 @@ func appendTo(t fataler, l *Log, n int64) Staged {
 	var b store.Batch
 	s, _ := l.Stage(&b, nil, span(t, l.End(), n), 1)
 	commit(t, l.st, &b)
-	l.Applied(s.End)
+	l.Applied(s)
 	return s
 }
 
@@ -230,10 +230,10 @@ func TestStagedBatchesAreInvisible(t *testing.T) {
 	var b store.Batch
 	first, keys := l.Stage(&b, nil, span(t, 0, 3), 1) // Stage gives the offsets, whatever they were
 	second, keys := l.Stage(&b, keys, span(t, 0, 1), 1)
-	if want := (Staged{BaseOffset: 2, End: 5}); first != want {
+	if want := (Staged{BaseOffset: 2, End: 5, stable: 5}); first != want {
 		t.Errorf("first: got %+v, want %+v", first, want)
 	}
-	if want := (Staged{BaseOffset: 5, End: 6}); second != want {
+	if want := (Staged{BaseOffset: 5, End: 6, stable: 6}); second != want {
 		t.Errorf("second: got %+v, want %+v", second, want)
 	}
 	if len(keys) != 2*store.BatchKeySize || b.Len() != 2 {
@@ -243,11 +243,11 @@ func TestStagedBatchesAreInvisible(t *testing.T) {
 	if got := seen(t, l, 0); got != "0-1" {
 		t.Errorf("stored and not applied: got %q", got)
 	}
-	l.Applied(first.End)
+	l.Applied(first)
 	if got := seen(t, l, 0); got != "0-1 2-4" {
 		t.Errorf("the first applied: got %q", got)
 	}
-	l.Applied(second.End)
+	l.Applied(second)
 	if got := seen(t, l, 0); got != "0-1 2-4 5-5" {
 		t.Errorf("both applied: got %q", got)
 	}
@@ -263,7 +263,7 @@ func TestStageKeysSurviveGrowth(t *testing.T) {
 		s, keys = l.Stage(&b, keys, span(t, 0, 1), 1)
 	}
 	commit(t, l.st, &b)
-	l.Applied(s.End)
+	l.Applied(s)
 	if got := strings.Count(seen(t, l, 0), " "); got != 49 {
 		t.Errorf("got %d batches, want 50", got+1)
 	}
@@ -325,7 +325,7 @@ func TestTroubleOfTheStoreIsNotDamage(t *testing.T) {
 	if err == nil || errors.Is(err, ErrCorruptRecord) || !strings.Contains(err.Error(), "orders/1") {
 		t.Errorf("Read: got error %v", err)
 	}
-	if _, _, _, err := l.OffsetForTime(0); err == nil || errors.Is(err, ErrCorruptRecord) {
+	if _, _, _, err := l.OffsetForTime(ReadUncommitted, 0); err == nil || errors.Is(err, ErrCorruptRecord) {
 		t.Errorf("OffsetForTime: got error %v", err)
 	}
 }
@@ -338,7 +338,7 @@ func TestReadOfClosedStore(t *testing.T) {
 	if _, err := l.Read(0, nil, func(StoredBatch) bool { return true }); !errors.Is(err, ErrClosed) {
 		t.Errorf("Read: got error %v", err)
 	}
-	if _, _, _, err := l.OffsetForTime(0); !errors.Is(err, ErrClosed) {
+	if _, _, _, err := l.OffsetForTime(ReadUncommitted, 0); !errors.Is(err, ErrClosed) {
 		t.Errorf("OffsetForTime: got error %v", err)
 	}
 	if _, err := OpenLog(l.st, ordersID, orders); !errors.Is(err, ErrClosed) {
@@ -376,7 +376,7 @@ func TestOffsetForTime(t *testing.T) {
 		{1070, 7, 1070, true},
 		{1071, 0, 0, false},
 	} {
-		offset, timestamp, ok, err := l.OffsetForTime(tt.ts)
+		offset, timestamp, ok, err := l.OffsetForTime(ReadUncommitted, tt.ts)
 		if err != nil || offset != tt.offset || timestamp != tt.timestamp || ok != tt.ok {
 			t.Errorf("%d: got %d, %d, %t, %v", tt.ts, offset, timestamp, ok, err)
 		}
@@ -394,16 +394,16 @@ func TestOffsetForTimeOutOfOrder(t *testing.T) {
 		var b store.Batch
 		s, _ := l.Stage(&b, nil, env, 1)
 		commit(t, l.st, &b)
-		l.Applied(s.End)
+		l.Applied(s)
 	}
 	for ts, want := range map[int64]int64{60: 1, 200: 1, 300: 1, 301: 5, 400: 5} {
-		if offset, _, ok, err := l.OffsetForTime(ts); err != nil || !ok || offset != want {
+		if offset, _, ok, err := l.OffsetForTime(ReadUncommitted, ts); err != nil || !ok || offset != want {
 			t.Errorf("%d: got %d, %t, %v, want %d", ts, offset, ok, err, want)
 		}
 	}
 	l.start.Store(2) // the record at 300 cannot be read any more, nor its batch's first
 	for ts, want := range map[int64]int64{60: 2, 101: 5, 300: 5} {
-		if offset, _, ok, err := l.OffsetForTime(ts); err != nil || !ok || offset != want {
+		if offset, _, ok, err := l.OffsetForTime(ReadUncommitted, ts); err != nil || !ok || offset != want {
 			t.Errorf("%d from offset 2 on: got %d, %t, %v, want %d", ts, offset, ok, err, want)
 		}
 	}
@@ -414,11 +414,11 @@ func TestOffsetForTimeSeesWhatIsVisible(t *testing.T) {
 	var b store.Batch
 	s, _ := l.Stage(&b, nil, span(t, 2, 2), 1)
 	commit(t, l.st, &b)
-	if _, _, ok, err := l.OffsetForTime(1020); ok || err != nil {
+	if _, _, ok, err := l.OffsetForTime(ReadUncommitted, 1020); ok || err != nil {
 		t.Errorf("a staged record was found, error %v", err)
 	}
-	l.Applied(s.End)
-	if offset, _, ok, err := l.OffsetForTime(1020); !ok || offset != 2 || err != nil {
+	l.Applied(s)
+	if offset, _, ok, err := l.OffsetForTime(ReadUncommitted, 1020); !ok || offset != 2 || err != nil {
 		t.Errorf("got %d, %t, %v", offset, ok, err)
 	}
 }
@@ -428,7 +428,7 @@ func TestOffsetForTimeMeetsDamage(t *testing.T) {
 	bad := span(t, 3, 3)
 	set(t, l.st, keyOf(bad), bad[:len(bad)-1])
 	for ts, damaged := range map[int64]bool{1020: false, 1030: true, 1060: false} {
-		_, _, ok, err := l.OffsetForTime(ts)
+		_, _, ok, err := l.OffsetForTime(ReadUncommitted, ts)
 		if damaged != errors.Is(err, ErrCorruptRecord) || damaged == ok {
 			t.Errorf("%d: got %t, %v", ts, ok, err)
 		}
@@ -443,7 +443,7 @@ func TestNoTimestamp(t *testing.T) {
 		var b store.Batch
 		s, _ := l.Stage(&b, nil, sealed(t, CodecNone, records...), nowMs)
 		commit(t, l.st, &b)
-		l.Applied(s.End)
+		l.Applied(s)
 	}
 	times := func() (times []int64) {
 		if err := l.Batches(func(b BatchInfo) bool { times = append(times, b.MaxTimestamp); return true }); err != nil {
@@ -463,7 +463,7 @@ func TestNoTimestamp(t *testing.T) {
 	check := func() {
 		t.Helper()
 		for ts, want := range map[int64]int64{-1 << 62: 0, -1: 0, 990: 0, 991: -1, 2000: -1} {
-			offset, _, ok, err := l.OffsetForTime(ts)
+			offset, _, ok, err := l.OffsetForTime(ReadUncommitted, ts)
 			if err != nil || ok != (want >= 0) || offset != max(0, want) {
 				t.Errorf("%d: got %d, %t, %v", ts, offset, ok, err)
 			}

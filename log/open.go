@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
@@ -11,8 +12,8 @@ import (
 //
 // It reads the log start offset, the newest batch key behind it, and what is stored of
 // producers. The store has had all of that at one time, so nothing is compared or put right,
-// and OpenLog writes nothing. It reads no batch: Read tells of one that is damaged, Damaged of
-// producers. A log start offset that is damaged is ErrCorruptValue.
+// and OpenLog writes nothing. Read tells of batches that are damaged, Damaged of all else. It reads
+// batches, their headers, only if a producer's state is damaged. A log start offset that is damaged is ErrCorruptValue.
 //
 // No commit may be in flight that concerns the partition.
 func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, error) {
@@ -47,7 +48,8 @@ func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, err
 // name, so that it is remembered for long rather than forgotten early.
 func (l *Log) readProducers() error {
 	now := time.Now().UnixMilli()
-	return l.st.Scan(store.ProducerRange(l.id), func(e store.Entry) (bool, error) {
+	ps, damaged := &l.producers, false
+	err := l.st.Scan(store.ProducerRange(l.id), func(e store.Entry) (bool, error) {
 		key, err := store.ParseProducerKey(e.Key)
 		if err != nil {
 			return false, err
@@ -58,12 +60,53 @@ func (l *Log) readProducers() error {
 			s, err = decodeProducer(value)
 		}
 		if errors.Is(err, ErrCorruptValue) {
-			s, err = &producerState{epoch: -1, usedAt: now, named: true, damaged: true}, nil
+			s, err = &producerState{epoch: -1, usedAt: now, named: true, damaged: true, open: -1}, nil
+			damaged = true
 		}
 		if err != nil {
 			return false, err
 		}
-		l.producers.known[key.ID] = s
+		ps.known[key.ID] = s
+		return true, nil
+	})
+	if err == nil && damaged {
+		err = l.findOpen()
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range ps.known {
+		if s.open >= 0 {
+			ps.open = append(ps.open, s.open)
+		}
+	}
+	slices.Sort(ps.open)
+	l.stable.Store(ps.stable(l.next))
+	return nil
+}
+
+// findOpen finds the transactions of producers whose state is damaged that are open, in the log: else what was
+// not committed would be read as if it were.
+func (l *Log) findOpen() error {
+	var head []byte
+	return l.scan(l.Start(), l.End(), false, func(e store.Entry, key store.BatchKey) (bool, error) {
+		var err error
+		head, err = e.AppendHead(head[:0], BatchHeaderSize)
+		if store.Lost(err) || err == nil && len(head) < BatchHeaderSize {
+			return true, nil // Read tells of it
+		}
+		if err != nil {
+			return false, err
+		}
+		b := Batch(head)
+		s := l.producers.known[b.ProducerID()]
+		switch {
+		case s == nil || !s.damaged:
+		case b.Control():
+			s.open = -1
+		case s.open < 0 && b.Transactional():
+			s.open = key.LastOffset - int64(b.lastOffsetDelta())
+		}
 		return true, nil
 	})
 }

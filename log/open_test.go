@@ -87,15 +87,6 @@ func TestOpenLogBadLogStart(t *testing.T) {
 	}
 }
 
-// stagedSequenced stages a batch of a producer and returns what is to be committed: the
-// batch first, then the producer's state.
-func stagedSequenced(l *Log, env Batch) (*store.Batch, []byte) {
-	var b store.Batch
-	_, keys := l.Stage(&b, nil, env, 1)
-	l.NoteProducer(env, 1000+l.next, false)
-	return &b, l.StageProducers(&b, keys)
-}
-
 // A damaged state stays as it is, open after open, used just now and by somebody with a name, for all
 // that is known: nobody is told that the producer has stored nothing. It may begin anew.
 func TestOpenLogDamagedProducer(t *testing.T) {

@@ -22,7 +22,9 @@ const producerWindow = 5
 //	+--------+-----------+-----------+-----------+-----------+---------+--------+-------------
 //	|version |xxhash64   |epoch      |next       |used at    |flags    |count   |count batches,
 //	|u8 = 1  |u64 of --->|i16        |u64        |i64, ms    |1: named |u8, <=5 |oldest first
+//	|        |           |           |           |           |2: open  |        |
 //	+--------+-----------+-----------+-----------+-----------+---------+--------+-------------
+//	  before the batches, if a transaction is open: offset of its first record i64
 //	  a batch: first sequence i32, last sequence i32, last offset i64
 //
 // next is the number of the producer's next record in the log, counted from 0 in each epoch.
@@ -35,6 +37,7 @@ type producerState struct {
 	// damaged: what was stored is. It stays in the store until the producer begins anew, with
 	// sequence 0, or is forgotten.
 	damaged bool
+	open    int64       // first offset of the transaction that is open, -1 for none
 	recent  []sequenced // the last batches, oldest first, in the order of offsets; at most producerWindow
 }
 
@@ -49,10 +52,12 @@ const (
 	producerHashSize   = 1 + 8
 	producerHeaderSize = producerHashSize + 2 + 8 + 8 + 1 + 1
 	sequencedSize      = 4 + 4 + 8
+	openSize           = 8
 	producerNamed      = 1
+	producerOpen       = 2
 
 	// MaxProducerSize bounds the key and the value of a producer's state, in bytes.
-	MaxProducerSize = store.ProducerKeySize + producerHeaderSize + producerWindow*sequencedSize
+	MaxProducerSize = store.ProducerKeySize + producerHeaderSize + openSize + producerWindow*sequencedSize
 )
 
 var errProducerState = fmt.Errorf("%w: state of a producer", ErrCorruptValue)
@@ -81,7 +86,7 @@ func (s *producerState) check(b Batch) (duplicateOf int64, err error) {
 	case epoch > s.epoch && q.first != 0:
 		return -1, fmt.Errorf("%w: producer %d begins epoch %d with sequence %d, not 0", ErrOutOfOrderSequence, b.ProducerID(), epoch, q.first)
 	case epoch > s.epoch || q.first == sequenceOf(s.next):
-		return -1, nil
+		return -1, s.checkTransaction(b)
 	}
 	for _, r := range s.recent {
 		if r.first == q.first && r.last == q.last {
@@ -90,6 +95,31 @@ func (s *producerState) check(b Batch) (duplicateOf int64, err error) {
 	}
 	return -1, fmt.Errorf("%w: producer %d sent sequences %d to %d, its next is %d",
 		ErrOutOfOrderSequence, b.ProducerID(), q.first, q.last, sequenceOf(s.next))
+}
+
+// checkTransaction refuses a batch outside of the transaction that is open.
+func (s *producerState) checkTransaction(b Batch) error {
+	if s.open >= 0 && !b.Transactional() {
+		return fmt.Errorf("%w: producer %d sent a batch outside of its transaction, which began at offset %d",
+			ErrInvalidTxnState, b.ProducerID(), s.open)
+	}
+	return nil
+}
+
+// checkMarker refuses a marker of an epoch that has passed.
+func (s *producerState) checkMarker(b Batch) error {
+	if epoch := b.ProducerEpoch(); epoch < s.epoch {
+		return fmt.Errorf("%w: producer %d has epoch %d, the end of its transaction %d", ErrProducerFenced, b.ProducerID(), s.epoch, epoch)
+	}
+	return nil
+}
+
+// end notes that the transaction which is open, if one is, has ended with a marker of that epoch.
+func (s *producerState) end(epoch int16) {
+	if epoch != s.epoch || s.damaged {
+		s.epoch, s.next, s.recent, s.damaged = epoch, 0, s.recent[:0], false
+	}
+	s.open = -1
 }
 
 // add notes a batch of the producer that has its place in the log.
@@ -103,6 +133,17 @@ func (s *producerState) add(b Batch) {
 	}
 	s.recent = append(s.recent, q)
 	s.next += q.records()
+	if s.open < 0 && b.Transactional() {
+		s.open = b.BaseOffset()
+	}
+}
+
+// lastSequence returns that of the producer's last record in its epoch, -1 for none.
+func (s *producerState) lastSequence() int32 {
+	if s.next == 0 {
+		return -1
+	}
+	return sequenceOf(s.next - 1)
 }
 
 // lastOffset returns that of the producer's last batch, -1 for none.
@@ -121,9 +162,15 @@ func (s *producerState) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(s.usedAt))
 	flags := byte(0)
 	if s.named {
-		flags = producerNamed
+		flags |= producerNamed
+	}
+	if s.open >= 0 {
+		flags |= producerOpen
 	}
 	dst = append(dst, flags, byte(len(s.recent)))
+	if s.open >= 0 {
+		dst = binary.BigEndian.AppendUint64(dst, uint64(s.open))
+	}
 	for _, q := range s.recent {
 		dst = binary.BigEndian.AppendUint32(dst, uint32(q.first))
 		dst = binary.BigEndian.AppendUint32(dst, uint32(q.last))
@@ -145,9 +192,14 @@ func decodeProducer(v []byte) (*producerState, error) {
 		next:   int64(binary.BigEndian.Uint64(f[2:])),
 		usedAt: int64(binary.BigEndian.Uint64(f[10:])),
 		named:  f[18]&producerNamed != 0,
+		open:   -1,
 	}
 	n, rest := int(f[19]), v[producerHeaderSize:]
-	if s.epoch < 0 || s.next < 0 || f[18]&^producerNamed != 0 || n > producerWindow || len(rest) != n*sequencedSize {
+	if f[18]&producerOpen != 0 && len(rest) >= openSize {
+		s.open, rest = int64(binary.BigEndian.Uint64(rest)), rest[openSize:]
+	}
+	if s.epoch < 0 || s.next < 0 || (s.open >= 0) != (f[18]&producerOpen != 0) || f[18]&^(producerNamed|producerOpen) != 0 ||
+		n > producerWindow || len(rest) != n*sequencedSize {
 		return nil, fmt.Errorf("%w: %x", errProducerState, v)
 	}
 	for ; len(rest) > 0; rest = rest[sequencedSize:] {

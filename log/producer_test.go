@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/samsa-go/samsa/internal/store"
 )
 
 // sequencedSpan is span of a producer: its first record has the sequence.
@@ -25,6 +27,8 @@ func verdict(duplicateOf int64, err error) string {
 		return "gap"
 	case errors.Is(err, ErrProducerFenced):
 		return "fenced"
+	case errors.Is(err, ErrInvalidTxnState):
+		return "invalid"
 	case err != nil:
 		return err.Error()
 	case duplicateOf >= 0:
@@ -82,10 +86,11 @@ func TestCheckProducer(t *testing.T) {
 // stageSequenced does what the committer does with a batch of a producer.
 func stageSequenced(t fataler, l *Log, env Batch) {
 	t.Helper()
-	b, keys := stagedSequenced(l, env)
-	_ = keys
-	commit(t, l.st, b)
-	l.Applied(l.next)
+	var b store.Batch
+	s, keys := l.Stage(&b, nil, env, 1001+l.next)
+	l.StageProducers(&b, keys)
+	commit(t, l.st, &b)
+	l.Applied(s)
 }
 
 func TestNumber(t *testing.T) {
@@ -125,8 +130,11 @@ func TestForgetProducer(t *testing.T) {
 }
 
 func FuzzDecodeProducer(f *testing.F) {
-	s := producerState{epoch: 3, next: 1 << 40, usedAt: 1e12, named: true, recent: []sequenced{{0, 4, 4}, {5, 5, 9}}}
+	s := producerState{epoch: 3, next: 1 << 40, usedAt: 1e12, named: true, open: -1, recent: []sequenced{{0, 4, 4}, {5, 5, 9}}}
 	f.Add(s.append(nil))
+	s.open = 5
+	f.Add(s.append(nil))
+	f.Add((&producerState{open: -1}).append(nil))
 	f.Add((&producerState{}).append(nil))
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, v []byte) {

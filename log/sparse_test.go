@@ -89,7 +89,7 @@ func TestEmptyBatch(t *testing.T) {
 	if seen(t, again, 0) != "0-1 2-3 4-5" || seen(t, again, 3) != "2-3 4-5" {
 		t.Errorf("opened again: %s", seen(t, again, 0))
 	}
-	if offset, _, ok, err := l.OffsetForTime(1020); offset != 4 || !ok || err != nil {
+	if offset, _, ok, err := l.OffsetForTime(ReadUncommitted, 1020); offset != 4 || !ok || err != nil {
 		t.Errorf("time 1020: %d, %v, %v", offset, ok, err)
 	}
 	for _, from := range []int64{2, 3} {

@@ -14,13 +14,14 @@ func (b Batch) KeyTime(appendMs int64) int64 {
 }
 
 // OffsetForTime returns the offset and timestamp (ms since the epoch) of the first
-// visible record whose timestamp is ts or later; ok is false when there is none. Records
+// record whose timestamp is ts or later; ok is false when there is none. Records
 // without a timestamp are none of these. It reads keys, and the values of the batches that
-// can hold the answer: as a rule one. A corrupt batch among those is ErrCorruptRecord.
-func (l *Log) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, err error) {
+// can hold the answer: as a rule one. A corrupt batch among those is ErrCorruptRecord. As with Kafka, where
+// to begin is all that it says: for ReadCommitted, too, the record may be of an aborted transaction or a marker.
+func (l *Log) OffsetForTime(iso Isolation, ts int64) (offset, timestamp int64, ok bool, err error) {
 	start := l.Start()
 	var c candidate
-	err = l.scan(start, l.End(), false, func(e store.Entry, key store.BatchKey) (bool, error) {
+	err = l.scan(start, l.bound(iso), false, func(e store.Entry, key store.BatchKey) (bool, error) {
 		if key.MaxTimestamp < ts {
 			return true, nil
 		}

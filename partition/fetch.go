@@ -8,22 +8,25 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// Fetch is Read on behalf of a consumer with that client id: a fault may make it wait, until
-// ctx ends, or fail.
-func (p *Partition) Fetch(ctx context.Context, client string, from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error) {
+// Fetch is Read on behalf of a consumer with that client id, or log.Log.ReadCommitted if iso says so: a fault
+// may make it wait, until ctx ends, or fail.
+func (p *Partition) Fetch(ctx context.Context, client string, iso log.Isolation, from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error) {
 	err := p.fetch(ctx, client, from, fn, func(fn func(log.StoredBatch) bool) (err error) {
-		buf, err = p.read(from, buf, fn)
+		buf, err = p.read(iso, from, buf, fn)
 		return err
 	})
 	return buf, err
 }
 
-// FetchInto is log.Log.ReadInto on behalf of a consumer, like Fetch, refused with the reason
+// FetchInto is log.Log.ReadInto or ReadCommittedInto on behalf of a consumer, like Fetch, refused with the reason
 // once the partition has ended.
-func (p *Partition) FetchInto(ctx context.Context, client string, from int64, place func(length int) ([]byte, bool), fn func(log.StoredBatch) bool) error {
+func (p *Partition) FetchInto(ctx context.Context, client string, iso log.Isolation, from int64, place func(length int) ([]byte, bool), fn func(log.StoredBatch) bool) error {
 	return p.fetch(ctx, client, from, fn, func(fn func(log.StoredBatch) bool) error {
 		if err := p.Err(); err != nil {
 			return err
+		}
+		if iso == log.ReadCommitted {
+			return p.log.ReadCommittedInto(from, place, fn)
 		}
 		return p.log.ReadInto(from, place, fn)
 	})

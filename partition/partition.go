@@ -68,33 +68,40 @@ func (p *Partition) LogStart() int64 { return p.log.Start() }
 // HighWatermark returns the offset behind the last visible record.
 func (p *Partition) HighWatermark() int64 { return p.log.End() }
 
+// LastStable returns the offset behind the last record that readers of what is committed can get. It moves only
+// with HighWatermark or LogStart.
+func (p *Partition) LastStable() int64 { return p.log.LastStable() }
+
 // Read is log.Log.Read, refused with the reason once the partition has ended. Those who read
 // for a consumer that they know use Fetch.
 func (p *Partition) Read(from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error) {
-	return p.Fetch(context.Background(), "", from, buf, fn)
+	return p.Fetch(context.Background(), "", log.ReadUncommitted, from, buf, fn)
 }
 
-func (p *Partition) read(from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error) {
+func (p *Partition) read(iso log.Isolation, from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error) {
 	if err := p.Err(); err != nil {
 		return buf, err
+	}
+	if iso == log.ReadCommitted {
+		return p.log.ReadCommitted(from, buf, fn)
 	}
 	return p.log.Read(from, buf, fn)
 }
 
 // BytesFrom is log.Log.BytesFrom, refused once the partition has ended.
-func (p *Partition) BytesFrom(from int64, enough int) (int, error) {
+func (p *Partition) BytesFrom(iso log.Isolation, from int64, enough int) (int, error) {
 	if err := p.Err(); err != nil {
 		return 0, err
 	}
-	return p.log.BytesFrom(from, enough)
+	return p.log.BytesFrom(iso, from, enough)
 }
 
 // OffsetForTime is log.Log.OffsetForTime, refused once the partition has ended.
-func (p *Partition) OffsetForTime(ts int64) (offset, timestamp int64, ok bool, err error) {
+func (p *Partition) OffsetForTime(iso log.Isolation, ts int64) (offset, timestamp int64, ok bool, err error) {
 	if err := p.Err(); err != nil {
 		return 0, 0, false, err
 	}
-	return p.log.OffsetForTime(ts)
+	return p.log.OffsetForTime(iso, ts)
 }
 
 // Appended returns how many bytes of batches were stored since the partition was opened.
@@ -106,7 +113,7 @@ type Watcher interface {
 	Wake()
 }
 
-// Watch wakes w whenever the high watermark moves and when the partition ends, until
+// Watch wakes w whenever the high watermark or the log start moves and when the partition ends, until
 // Unwatch.
 func (p *Partition) Watch(w Watcher) {
 	p.mu.Lock()
@@ -137,11 +144,11 @@ func (p *Partition) Err() error {
 	return nil
 }
 
-// Advance moves the high watermark to end, behind batches of so many bytes that are stored, and
-// wakes the readers. It is for the writer, one call at a time.
-func (p *Partition) Advance(end, bytes int64) {
+// Advance moves the high watermark, and the last stable offset, behind what was staged, which is stored, with so
+// many bytes of batches, and wakes the readers. It is for the writer, one call at a time.
+func (p *Partition) Advance(s log.Staged, bytes int64) {
 	p.appended.Add(bytes)
-	p.log.Applied(end)
+	p.log.Applied(s)
 	p.wake()
 }
 

@@ -47,7 +47,7 @@ func fill(b *testing.B, st store.Store, perBatch int) (*log.Log, map[string]stri
 		if err := st.Commit(&sb); err != nil {
 			b.Fatal(err)
 		}
-		l.Applied(s.End)
+		l.Applied(s)
 	}
 	return l, last
 }

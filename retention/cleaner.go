@@ -15,7 +15,8 @@ const DefaultMaxMapBytes = 32 << 20
 // and may be used by several goroutines, on different logs.
 //
 // What it cleans is the section of the log from its start up to, and without, the first
-// dirty batch that holds a record younger than MinLagMs, and never the newest batch.
+// dirty batch that holds a record younger than MinLagMs, never the newest batch, and nothing from the last stable offset
+// on, where transactions are open.
 // Afterwards the section holds, at their old offsets with their old times and headers:
 //
 //   - of each key the latest record in the section, unless it is a tombstone whose delete
@@ -109,7 +110,7 @@ type section struct{ start, dirty, end int64 }
 
 // findSection reads the keys of the log.
 func findSection(l *log.Log, opts CleanOptions) (section, error) {
-	start, newest := l.Start(), l.End()-1
+	start, newest := l.Start(), min(l.End()-1, l.LastStable())
 	s := section{start: start, dirty: max(start, opts.From), end: start}
 	youngest := int64(math.MaxInt64)
 	if opts.MinLagMs > 0 {

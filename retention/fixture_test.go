@@ -132,14 +132,11 @@ func (w *world) append(kind int, codec log.Codec, records ...log.Record) {
 	}
 	var sb store.Batch
 	staged, keys := w.log.Stage(&sb, nil, env, w.nowMs)
-	if batch.Sequenced() {
-		w.log.NoteProducer(batch, batch.MaxTimestamp(), false)
-		w.log.StageProducers(&sb, keys)
-	}
+	w.log.StageProducers(&sb, keys)
 	if err := w.Commit(&sb); err != nil {
 		w.t.Fatalf("append: %v", err)
 	}
-	w.log.Applied(staged.End)
+	w.log.Applied(staged)
 }
 
 // fixCRC gives a batch whose header was changed the right CRC, by way of a method that

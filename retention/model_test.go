@@ -189,7 +189,7 @@ func checkTimes(t fataler, l *log.Log, records []log.Record, ms int64) {
 			break
 		}
 	}
-	offset, _, ok, err := l.OffsetForTime(ms)
+	offset, _, ok, err := l.OffsetForTime(log.ReadUncommitted, ms)
 	if err != nil || ok != (want >= 0) || ok && offset != want {
 		t.Fatalf("time %d: offset %d, %v, %v, want %d", ms, offset, ok, err, want)
 	}

@@ -101,7 +101,7 @@ func drain(all []samsa.Record, p *partition.Partition) ([]samsa.Record, error) {
 	start := p.LogStart()
 	var failed error
 	_, err := p.Log().Read(start, nil, func(sb log.StoredBatch) bool {
-		if failed = sb.Err; failed == nil {
+		if failed = sb.Err; failed == nil && !sb.Batch.Control() {
 			all, failed = decode(all, sb.Batch, p.TopicPartition(), start)
 		}
 		return failed == nil

@@ -104,6 +104,26 @@ func short(d time.Duration) string {
 }
 
 func appendEvent(a probe.Appended) event {
+	texts, n := appendTexts(a), a.Batch.Records()
+	where := a.String()
+	if a.Err == nil {
+		where += "@" + offsets(a.BaseOffset, a.BaseOffset+int64(n))
+	}
+	return event{kind: "produce", text: by(fmt.Sprintf("%s %q", where, texts), a.Client), err: a.Err}
+}
+
+// appendTexts says what a batch holds: a few of its records, or how a transaction has ended.
+func appendTexts(a probe.Appended) []string {
+	if a.Batch.Control() {
+		commit, err := a.Batch.Outcome()
+		switch {
+		case err != nil:
+			return []string{err.Error()}
+		case commit:
+			return []string{"transaction committed"}
+		}
+		return []string{"transaction aborted"}
+	}
 	records, err := decode(nil, a.Batch, a.TopicPartition, 0)
 	texts := Texts(records[:min(traceTexts, len(records))])
 	for i := range texts {
@@ -114,15 +134,10 @@ func appendEvent(a probe.Appended) event {
 	if err != nil {
 		texts = append(texts, err.Error())
 	}
-	n := a.Batch.Records()
-	if n > traceTexts {
+	if n := a.Batch.Records(); n > traceTexts {
 		texts = append(texts, fmt.Sprintf("and %d more", n-traceTexts))
 	}
-	where := a.String()
-	if a.Err == nil {
-		where += "@" + offsets(a.BaseOffset, a.BaseOffset+int64(n))
-	}
-	return event{kind: "produce", text: by(fmt.Sprintf("%s %q", where, texts), a.Client), err: a.Err}
+	return texts
 }
 
 func fetchEvent(f probe.Fetched) event {

@@ -108,6 +108,9 @@ func countTo(p *partition.Partition, to int64) (found int, err error) {
 			return sb.LastOffset < to
 		}
 		batch := sb.Batch
+		if batch.Control() {
+			return batch.LastOffset() < to
+		}
 		if batch.BaseOffset() >= start && batch.LastOffset() < to {
 			found += batch.Records()
 			return true

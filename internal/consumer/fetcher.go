@@ -108,7 +108,7 @@ func (f *fetcher) read(j job) {
 	next, size := j.from, 0
 	var err error
 	c := f.c
-	f.buf, err = j.track.partition.Fetch(c.ctx, c.opts.Member.ClientID, j.from, f.buf, func(sb log.StoredBatch) bool {
+	f.buf, err = j.track.partition.Fetch(c.ctx, c.opts.Member.ClientID, log.ReadUncommitted, j.from, f.buf, func(sb log.StoredBatch) bool {
 		ch := f.open(sb, j)
 		f.chunks = append(f.chunks, ch)
 		next = sb.LastOffset + 1
@@ -137,6 +137,9 @@ func (f *fetcher) open(sb log.StoredBatch, j job) chunk {
 		return ch
 	}
 	b := sb.Batch
+	if b.Control() || sb.Aborted {
+		return ch // no records
+	}
 	if cap(f.arena)-len(f.arena) < len(b) {
 		f.arena = make([]byte, 0, max(arenaBytes, len(b)))
 	}

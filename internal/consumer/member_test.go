@@ -61,9 +61,9 @@ func (s slowTopic) Partition(i int32) (engine.Partition, error) {
 	return slowPartition{p, s.release}, err
 }
 
-func (s slowPartition) OffsetForTime(ctx context.Context, ts int64) (offset int64, ok bool, err error) {
+func (s slowPartition) OffsetForTime(ctx context.Context, iso log.Isolation, ts int64) (offset int64, ok bool, err error) {
 	<-s.release
-	return s.Partition.OffsetForTime(ctx, ts)
+	return s.Partition.OffsetForTime(ctx, iso, ts)
 }
 
 // While it is looked up where to begin, which may take long, the consumer answers.

@@ -58,17 +58,23 @@ type Partition interface {
 	// with ErrOffsetOutOfRange has brought them up to date.
 	LogStart() int64
 	HighWatermark() int64
+	// LastStable is the offset behind the last record that who reads what is committed can get, from LogStart to
+	// HighWatermark: transactions are open from there on. It moves only with one of these.
+	LastStable() int64
 	// Err returns why nothing can be read any more, ErrUnknownTopic or ErrClosed, and nil before.
 	Err() error
 	// Fetch calls fn for the batches that are there from the offset from on, the first of which may begin
 	// before it, until fn returns false. buf is memory for them, which may be replaced by what is returned;
 	// a batch is valid during the call only. client is the client id of the consumer. Nothing to be read is
 	// no error; ErrOffsetOutOfRange says that from is before LogStart or behind HighWatermark.
-	Fetch(ctx context.Context, client string, from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error)
+	//
+	// Batches of transactions come like others, and markers of their ends, which are Control batches. With
+	// log.ReadCommitted nothing comes from LastStable on, and a batch says whether it was Aborted.
+	Fetch(ctx context.Context, client string, iso log.Isolation, from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error)
 	// OffsetForTime returns the offset of the first record whose timestamp, in ms since the epoch, is ts or
-	// later; ok is false when there is none.
-	OffsetForTime(ctx context.Context, ts int64) (offset int64, ok bool, err error)
-	// Watch wakes w whenever HighWatermark moves, and when Err changes, until Unwatch.
+	// later; ok is false when there is none. With log.ReadCommitted it is one before LastStable.
+	OffsetForTime(ctx context.Context, iso log.Isolation, ts int64) (offset int64, ok bool, err error)
+	// Watch wakes w whenever HighWatermark or LogStart moves, and when Err changes, until Unwatch.
 	Watch(w Watcher)
 	Unwatch(w Watcher)
 }

@@ -77,8 +77,8 @@ func (t localTopic) Partition(i int32) (Partition, error) {
 
 type localPartition struct{ *partition.Partition }
 
-func (p localPartition) OffsetForTime(_ context.Context, ts int64) (offset int64, ok bool, err error) {
-	offset, _, ok, err = p.Partition.OffsetForTime(ts)
+func (p localPartition) OffsetForTime(_ context.Context, iso log.Isolation, ts int64) (offset int64, ok bool, err error) {
+	offset, _, ok, err = p.Partition.OffsetForTime(iso, ts)
 	return offset, ok, err
 }
 

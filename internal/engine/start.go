@@ -54,7 +54,7 @@ func (s Start) Resolve(ctx context.Context, p Partition) (int64, error) {
 		return 0, fmt.Errorf("%w: Committed is where a consumer of a group begins, and nothing else", log.ErrInvalidOption)
 	case AtTime:
 		end := p.HighWatermark() // before the search: what comes during it is later
-		offset, ok, err := p.OffsetForTime(ctx, s.Time.UnixMilli())
+		offset, ok, err := p.OffsetForTime(ctx, log.ReadUncommitted, s.Time.UnixMilli())
 		if !ok {
 			offset = end
 		}

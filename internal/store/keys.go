@@ -14,7 +14,11 @@ import (
 //	'g' group                                       a consumer group: generation, static members
 //	'o' length u16  group  topic  partition u32     a committed offset; length is that of group
 //	'p' topic u32  partition u32  producer u64      what a partition knows of an idempotent producer
+//	't' topic u32  partition u32  marker u64        an aborted transaction; marker is the offset of its end
 //	'i' name                                        producers: "n" (next id), "p"+name (of an id)
+//	'x' id                                          a transactional id
+//	'y' length u16  id  length u16  group  topic  partition u32
+//	                                                an offset that the transaction of the id commits, behind its length like an 'o'
 //	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups)
 //	'a' ...                                         the application's own keys
 const (
@@ -25,7 +29,10 @@ const (
 	prefixGroup     = 'g'
 	prefixOffset    = 'o'
 	prefixProducer  = 'p'
+	prefixAborted   = 't'
 	prefixNames     = 'i'
+	prefixTx        = 'x'
+	prefixPending   = 'y'
 	prefixBroker    = 'm'
 	prefixApp       = 'a'
 )
@@ -85,8 +92,8 @@ func BatchRange(p PartitionID, from int64) Range {
 
 // TopicRanges covers everything that is stored per partition of a topic.
 func TopicRanges(number uint32) []Range {
-	ranges := make([]Range, 0, 3)
-	for _, prefix := range []byte{prefixBatch, prefixLogStart, prefixProducer} {
+	ranges := make([]Range, 0, 4)
+	for _, prefix := range []byte{prefixBatch, prefixLogStart, prefixProducer, prefixAborted} {
 		r := prefixRange(binary.BigEndian.AppendUint32([]byte{prefix}, number))
 		r.KeysOnly = true
 		ranges = append(ranges, r)
@@ -123,6 +130,34 @@ func ParseProducerKey(key []byte) (ProducerKey, error) {
 // ProducerRange covers the producers of one partition.
 func ProducerRange(p PartitionID) Range {
 	return prefixRange(appendPartition([]byte{prefixProducer}, p))
+}
+
+// AbortedKey is the key of an aborted transaction of a partition.
+type AbortedKey struct {
+	PartitionID
+	Marker int64 // offset of the batch that ended it, >= 0
+}
+
+// AbortedKeySize is the length of an encoded AbortedKey.
+const AbortedKeySize = 1 + 4 + 4 + 8
+
+// AppendAbortedKey appends the encoded key to dst.
+func AppendAbortedKey(dst []byte, k AbortedKey) []byte {
+	dst = appendPartition(append(dst, prefixAborted), k.PartitionID)
+	return binary.BigEndian.AppendUint64(dst, uint64(k.Marker))
+}
+
+// ParseAbortedKey is the inverse of AppendAbortedKey.
+func ParseAbortedKey(key []byte) (AbortedKey, error) {
+	id, marker, err := parsePartition(key, prefixAborted, AbortedKeySize)
+	return AbortedKey{PartitionID: id, Marker: marker}, err
+}
+
+// AbortedRange covers the aborted transactions of p that ended at offset from or later.
+func AbortedRange(p PartitionID, from int64) Range {
+	r := prefixRange(appendPartition([]byte{prefixAborted}, p))
+	r.From = binary.BigEndian.AppendUint64(r.From, uint64(from))
+	return r
 }
 
 // NamesKey is a key of the names of producers.
@@ -222,7 +257,10 @@ type OffsetKey struct {
 
 // AppendOffsetKey appends the encoded key to dst.
 func AppendOffsetKey(dst []byte, k OffsetKey) []byte {
-	dst = append(dst, prefixOffset)
+	return appendOffsetKey(append(dst, prefixOffset), k)
+}
+
+func appendOffsetKey(dst []byte, k OffsetKey) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(k.Group)))
 	dst = append(dst, k.Group...)
 	dst = append(dst, k.Topic...)
@@ -231,20 +269,30 @@ func AppendOffsetKey(dst []byte, k OffsetKey) []byte {
 
 // ParseOffsetKey is the inverse of AppendOffsetKey.
 func ParseOffsetKey(key []byte) (OffsetKey, error) {
-	const fixed = 1 + 2 + 4
-	if len(key) < fixed || key[0] != prefixOffset {
-		return OffsetKey{}, fmt.Errorf("%w: offset key %x", errBadKey, key)
+	if len(key) > 0 && key[0] == prefixOffset {
+		if k, ok := parseOffsetKey(key[1:]); ok {
+			return k, nil
+		}
 	}
-	n := int(binary.BigEndian.Uint16(key[1:]))
+	return OffsetKey{}, fmt.Errorf("%w: offset key %x", errBadKey, key)
+}
+
+// parseOffsetKey reads what is behind the letter.
+func parseOffsetKey(key []byte) (k OffsetKey, ok bool) {
+	const fixed = 2 + 4
+	if len(key) < fixed {
+		return k, false
+	}
+	n := int(binary.BigEndian.Uint16(key))
 	if len(key) < fixed+n {
-		return OffsetKey{}, fmt.Errorf("%w: offset key %x", errBadKey, key)
+		return k, false
 	}
-	rest := key[3+n:]
+	topic := key[2+n : len(key)-4]
 	return OffsetKey{
-		Group:     string(key[3 : 3+n]),
-		Topic:     string(rest[:len(rest)-4]),
-		Partition: int32(binary.BigEndian.Uint32(rest[len(rest)-4:])),
-	}, nil
+		Group:     string(key[2 : 2+n]),
+		Topic:     string(topic),
+		Partition: int32(binary.BigEndian.Uint32(key[len(key)-4:])),
+	}, true
 }
 
 // OffsetRange covers the committed offsets of all groups.
@@ -254,6 +302,65 @@ func OffsetRange() Range { return prefixRange([]byte{prefixOffset}) }
 func GroupOffsetRange(group string) Range {
 	return prefixRange(append(binary.BigEndian.AppendUint16([]byte{prefixOffset}, uint16(len(group))), group...))
 }
+
+// MaxTransactionalID is the longest transactional id, in bytes: the key of a pending offset, with the longest names of a
+// group and a topic, still fits.
+const MaxTransactionalID = maxKeySize - 1 - 2 - 2 - MaxGroupName - maxTopicName - 4
+
+const maxTopicName = 249
+
+// TransactionKey is the key of a transactional id, which has at least one byte and at most MaxTransactionalID.
+func TransactionKey(id string) []byte { return append([]byte{prefixTx}, id...) }
+
+// ParseTransactionKey is the inverse of TransactionKey.
+func ParseTransactionKey(key []byte) (id string, err error) {
+	if len(key) < 2 || key[0] != prefixTx {
+		return "", fmt.Errorf("%w: key of a transactional id %x", errBadKey, key)
+	}
+	return string(key[1:]), nil
+}
+
+// TransactionRange covers all transactional ids.
+func TransactionRange() Range { return prefixRange([]byte{prefixTx}) }
+
+// PendingKey is the key of an offset that a transaction commits.
+type PendingKey struct {
+	TransactionalID string
+	OffsetKey
+}
+
+// AppendPendingKey appends the encoded key to dst.
+func AppendPendingKey(dst []byte, k PendingKey) []byte {
+	return appendOffsetKey(appendPending(dst, k.TransactionalID), k.OffsetKey)
+}
+
+func appendPending(dst []byte, id string) []byte {
+	dst = binary.BigEndian.AppendUint16(append(dst, prefixPending), uint16(len(id)))
+	return append(dst, id...)
+}
+
+// ParsePendingKey is the inverse of AppendPendingKey.
+func ParsePendingKey(key []byte) (PendingKey, error) {
+	const fixed = 1 + 2
+	if len(key) < fixed || key[0] != prefixPending {
+		return PendingKey{}, fmt.Errorf("%w: key of a pending offset %x", errBadKey, key)
+	}
+	n := int(binary.BigEndian.Uint16(key[1:]))
+	if len(key) < fixed+n {
+		return PendingKey{}, fmt.Errorf("%w: key of a pending offset %x", errBadKey, key)
+	}
+	k, ok := parseOffsetKey(key[fixed+n:])
+	if !ok {
+		return PendingKey{}, fmt.Errorf("%w: key of a pending offset %x", errBadKey, key)
+	}
+	return PendingKey{TransactionalID: string(key[fixed : fixed+n]), OffsetKey: k}, nil
+}
+
+// PendingRange covers the pending offsets of a transactional id.
+func PendingRange(id string) Range { return prefixRange(appendPending(nil, id)) }
+
+// AllPendingRange covers the pending offsets of all transactional ids.
+func AllPendingRange() Range { return prefixRange([]byte{prefixPending}) }
 
 // MaxAppKey is the longest key of the application, in bytes.
 const MaxAppKey = maxKeySize - 1

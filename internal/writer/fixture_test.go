@@ -183,7 +183,7 @@ func kind(err error) string {
 	for word, e := range map[string]error{
 		"failed": log.ErrFailed, "closed": log.ErrClosed, "full": log.ErrDiskFull, "too large": log.ErrTxTooLarge,
 		"record too large": log.ErrRecordTooLarge, "gone": log.ErrUnknownTopic,
-		"fenced": log.ErrProducerFenced,
+		"fenced": log.ErrProducerFenced, "invalid": log.ErrInvalidTxnState, "corrupt": log.ErrCorruptRecord,
 	} {
 		if errors.Is(err, e) {
 			return word

@@ -60,7 +60,7 @@ func (g *commitGroup) nextFold() *fold {
 	return g.folds[n]
 }
 
-// seal stages what is still folded, and what the logs have learnt of producers.
+// seal stages what is still folded, and what the logs have learnt of producers and transactions.
 func (g *commitGroup) seal() {
 	for _, f := range g.folds {
 		if f.partition != nil {
@@ -116,11 +116,8 @@ func (g *commitGroup) put(a *Append) {
 	a.staged = g.putBatch(a.Partition, a.Batch, a.AppendTime)
 	a.stored = len(a.Batch)
 	a.BaseOffset = a.staged.BaseOffset
-	if batch := a.Batch; batch.Sequenced() {
-		a.Partition.Log().NoteProducer(batch, g.now, a.Producer != nil)
-		if !slices.Contains(g.sequenced, a.Partition) {
-			g.sequenced = append(g.sequenced, a.Partition)
-		}
+	if batch := a.Batch; (batch.Sequenced() || batch.Control()) && !slices.Contains(g.sequenced, a.Partition) {
+		g.sequenced = append(g.sequenced, a.Partition)
 	}
 }
 
@@ -132,7 +129,9 @@ func (g *commitGroup) putBatch(p *partition.Partition, batch log.Batch, appendTi
 	var staged log.Staged
 	staged, g.keys = p.Log().Stage(&g.batch, g.keys, batch, g.now)
 	g.batches++
-	g.records += int64(batch.Records())
+	if !batch.Control() {
+		g.records += int64(batch.Records())
+	}
 	g.stored += int64(len(batch))
 	return staged
 }

@@ -39,7 +39,7 @@ func TestLogAppendTime(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if offset, ms, ok, err := p.OffsetForTime(5000); !ok || err != nil || offset != 2 || ms != now {
+		if offset, ms, ok, err := p.OffsetForTime(log.ReadUncommitted, 5000); !ok || err != nil || offset != 2 || ms != now {
 			t.Errorf("by time: got %d, %d, %t, %v", offset, ms, ok, err)
 		}
 		if got := content(t, p); got != "0:a 1:b 2:c 3:d" {
@@ -93,7 +93,7 @@ func TestEndedPartition(t *testing.T) {
 		if _, err := p.Read(0, nil, func(log.StoredBatch) bool { return true }); !errors.Is(err, log.ErrUnknownTopic) {
 			t.Errorf("Read: got error %v", err)
 		}
-		if _, _, _, err := p.OffsetForTime(0); !errors.Is(err, log.ErrUnknownTopic) {
+		if _, _, _, err := p.OffsetForTime(log.ReadUncommitted, 0); !errors.Is(err, log.ErrUnknownTopic) {
 			t.Errorf("OffsetForTime: got error %v", err)
 		}
 		if p.LogStart() != 0 || p.HighWatermark() != 1 {

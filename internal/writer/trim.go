@@ -20,8 +20,8 @@ type Move struct {
 	Start     int64 // the new log start offset; one that is not ahead of the old moves nothing
 }
 
-// Trim moves log start offsets, and then removes the batches that end before them, as well
-// as those that an earlier Trim had to leave. The new log starts come first, and commits outlive a
+// Trim moves log start offsets, and then removes the batches that end before them, and what is known of aborted
+// transactions that ended there, as well as those that an earlier Trim had to leave. The new log starts come first, and commits outlive a
 // power cut in their order: nothing that is gone comes back. Readers before them get
 // ErrOffsetOutOfRange. ctx ends it before a transaction is begun: the starts that are moved stay so, and the
 // next Trim removes what is before them. What was removed is returned for each move, also with an error. The
@@ -45,8 +45,14 @@ func Trim(ctx context.Context, c *Committer, moves []Move) ([]Trimmed, error) {
 		start := p.LogStart()
 		left, passed := store.BatchRange(p.ID(), 0), store.BatchRange(p.ID(), start-done[i].Records)
 		left.To, passed.To = passed.From, store.BatchRange(p.ID(), start).From
+		// Readers who find nothing of a transaction look whether the log start has passed it: it has moved by now.
+		aborted := store.AbortedRange(p.ID(), 0)
+		aborted.To = store.AbortedRange(p.ID(), start).From
 		if err = e.Erase(ctx, left, &done[i].Left); err == nil {
 			err = e.Erase(ctx, passed, &done[i].Passed)
+		}
+		if err == nil {
+			err = e.Erase(ctx, aborted, &done[i].Left) // no batches
 		}
 		if err != nil {
 			break

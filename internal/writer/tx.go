@@ -59,7 +59,8 @@ const (
 	txTold
 )
 
-// Append is one batch for one partition.
+// Append is one batch for one partition: records, or the marker that ends a transaction (log.Marker), which takes no
+// other field, and which max.message.bytes does not concern. Whether a batch may begin a transaction is for Check to say.
 type Append struct {
 	Partition *partition.Partition
 	Batch     log.Batch // belongs to the committer until Done
@@ -111,6 +112,13 @@ func (c cost) within(l store.Limits) bool {
 	return c.entries <= l.Entries && c.bytes <= l.Bytes
 }
 
+// MarkerEntries and MarkerBytes are what a marker adds to a transaction at most, see store.Limits: the batch, what
+// is known of its producer, and that the transaction was aborted.
+const (
+	MarkerEntries = 3
+	MarkerBytes   = store.BatchKeySize + log.MarkerSize + log.MaxProducerSize + log.MaxAbortedSize
+)
+
 // measure returns the cost of t. What it reads is the caller's again once t is withdrawn, so
 // that is no business of who commits.
 func (t *Tx) measure() cost {
@@ -119,7 +127,10 @@ func (t *Tx) measure() cost {
 		a := &t.Appends[i]
 		n := len(a.Batch)
 		c = c.plus(cost{1, store.BatchKeySize + n})
-		if a.Producer != nil || a.Batch.Sequenced() {
+		switch {
+		case a.Batch.Control():
+			c = c.plus(cost{MarkerEntries - 1, MarkerBytes - store.BatchKeySize - log.MarkerSize})
+		case a.Producer != nil || a.Batch.Sequenced():
 			c = c.plus(cost{1, log.MaxProducerSize})
 		}
 	}
@@ -133,7 +144,7 @@ func (t *Tx) check() error {
 		if err := a.Partition.Err(); err != nil {
 			return err
 		}
-		if n, limit := len(a.Batch), a.Partition.Rules().MaxMessageBytes; n > limit {
+		if n, limit := len(a.Batch), a.Partition.Rules().MaxMessageBytes; n > limit && !a.Batch.Control() {
 			return fmt.Errorf("%s: %w: batch of %d bytes, max.message.bytes is %d",
 				a.Partition.TopicPartition(), log.ErrRecordTooLarge, n, limit)
 		}
@@ -149,13 +160,15 @@ func (t *Tx) check() error {
 	return nil
 }
 
-// checkProducer refuses a batch out of its producer's order, and finds out whether it is a
+// checkProducer refuses a batch or a marker out of its producer's order, and finds out whether it is a
 // duplicate.
 func (a *Append) checkProducer() (err error) {
 	batch := a.Batch
 	switch {
 	case a.Producer != nil:
 		return a.Producer.err(a.Partition)
+	case batch.Control():
+		return a.Partition.Log().CheckMarker(batch)
 	case !batch.Sequenced():
 		return nil
 	}
@@ -189,7 +202,7 @@ func (t *Tx) apply() {
 		if a.Duplicate {
 			continue // it was there before, or came with a commit that is complete by now
 		}
-		a.Partition.Advance(a.staged.End, int64(a.stored))
+		a.Partition.Advance(a.staged, int64(a.stored))
 	}
 	if t.Stored != nil {
 		t.Stored()

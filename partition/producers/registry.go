@@ -270,7 +270,7 @@ func (ps *Registry) expirePartition(ctx context.Context, now time.Time, p *parti
 		if info.Named {
 			lastMs, expiry = used[info.ID], NameExpiry
 		}
-		if now.Sub(time.UnixMilli(lastMs)) >= expiry {
+		if now.Sub(time.UnixMilli(lastMs)) >= expiry && info.OpenSince < 0 {
 			old = append(old, info)
 		}
 	}

@@ -1,0 +1,183 @@
+package log
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/samsa-go/samsa/internal/store"
+)
+
+// AbortedTx is a transaction that was aborted, in one partition: the transactional batches of the producer
+// from offset First to the marker at offset Last. As Kafka's transaction index has it, it is a value of the store, under
+// the offset of the marker and in the same commit:
+//
+//	0        1           9             17             25                      33
+//	+--------+-----------+-------------+--------------+-----------------------+
+//	|version |xxhash64   |producer id  |first offset  |last stable offset     |
+//	|u8 = 1  |u64 of --->|u64          |u64           |behind the marker u64  |
+//	+--------+-----------+-------------+--------------+-----------------------+
+//
+// The last stable offsets rise with those of the markers. So who looks for the transactions that have records in
+// [from, to) reads from the marker at from on, and ends with one that has left to or more stable: what
+// ended later began there or later.
+type AbortedTx struct {
+	ProducerID  int64
+	First, Last int64
+
+	stable int64
+}
+
+const (
+	abortedVersion = 1
+	abortedHashed  = 1 + 8
+	abortedSize    = abortedHashed + 8 + 8 + 8
+
+	// MaxAbortedSize bounds the key and the value of an aborted transaction, in bytes.
+	MaxAbortedSize = store.AbortedKeySize + abortedSize
+)
+
+var errAborted = fmt.Errorf("%w: aborted transaction", ErrCorruptValue)
+
+func (tx AbortedTx) append(dst []byte) []byte {
+	start := len(dst)
+	dst = append(dst, abortedVersion, 0, 0, 0, 0, 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(tx.ProducerID))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(tx.First))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(tx.stable))
+	v := dst[start:]
+	binary.BigEndian.PutUint64(v[1:], xxhash.Sum64(v[abortedHashed:]))
+	return dst
+}
+
+// decodeAborted reads what is stored of the transaction that ended with the marker at offset last. What is wrong with it
+// is ErrCorruptValue.
+func decodeAborted(last int64, v []byte) (AbortedTx, error) {
+	if len(v) != abortedSize || v[0] != abortedVersion || binary.BigEndian.Uint64(v[1:]) != xxhash.Sum64(v[abortedHashed:]) {
+		return AbortedTx{}, fmt.Errorf("%w: %x", errAborted, v)
+	}
+	tx := AbortedTx{
+		ProducerID: int64(binary.BigEndian.Uint64(v[9:])),
+		First:      int64(binary.BigEndian.Uint64(v[17:])),
+		Last:       last,
+		stable:     int64(binary.BigEndian.Uint64(v[25:])),
+	}
+	if tx.ProducerID < 0 || tx.First < 0 || tx.First >= last || tx.stable < 0 || tx.stable > last+1 {
+		return AbortedTx{}, fmt.Errorf("%w: %x", errAborted, v)
+	}
+	return tx, nil
+}
+
+// Aborted returns the transactions with records in the offsets [from, to) that were aborted, by First. What has
+// ended when it is called counts. It is what a reader needs who has read these offsets up to LastStable at most
+// and is to pass over what was aborted.
+//
+// An offset before Start gets ErrOffsetOutOfRange, also when Start has come to be behind it meanwhile: what is known of
+// transactions goes with their records. A transaction of which that is damaged is ErrCorruptValue.
+func (l *Log) Aborted(from, to int64) ([]AbortedTx, error) {
+	var found []AbortedTx
+	err := l.scanAborted(from, func(tx AbortedTx, err error) (bool, error) {
+		if err == nil && tx.First < to {
+			found = append(found, tx)
+		}
+		return tx.stable < to, err
+	})
+	if err != nil {
+		return nil, l.wrap(err)
+	}
+	if from < l.Start() {
+		return nil, l.outOfRange(from)
+	}
+	slices.SortFunc(found, func(a, b AbortedTx) int { return cmp.Compare(a.First, b.First) })
+	return found, nil
+}
+
+// scanAborted calls fn for the aborted transactions whose markers are at from or later, in the order of these, until it
+// returns false. Of one that is damaged it tells the error.
+func (l *Log) scanAborted(from int64, fn func(AbortedTx, error) (bool, error)) error {
+	var buf []byte
+	return l.st.Scan(store.AbortedRange(l.id, from), func(e store.Entry) (bool, error) {
+		key, err := store.ParseAbortedKey(e.Key)
+		if err != nil {
+			return false, err
+		}
+		var tx AbortedTx
+		if buf, err = e.AppendValue(buf[:0]); err == nil {
+			tx, err = decodeAborted(key.Marker, buf)
+		}
+		if err != nil && !errors.Is(err, ErrCorruptValue) {
+			return false, err
+		}
+		if err != nil {
+			err = fmt.Errorf("transaction that ended at offset %d: %w", key.Marker, err)
+		}
+		return fn(tx, err)
+	})
+}
+
+// abortedChunk is how many aborted transactions a reader learns of at a time.
+const abortedChunk = 128
+
+// abortedWindow tells a reader which batches were aborted. It reads about the transactions as it comes to their records.
+type abortedWindow struct {
+	l      *Log
+	next   int64                 // markers before it were read, or are before what is read
+	stable int64                 // all that began before it were read
+	known  map[int64][]AbortedTx // by producer, in order, without those that were passed
+}
+
+// has reports whether b, which is before the last stable offset, was aborted. The batches come in the order of
+// their offsets. overtaken says that the log start has passed b, so that nobody can tell.
+func (w *abortedWindow) has(b Batch) (aborted, overtaken bool, err error) {
+	if !b.Transactional() || b.Control() {
+		return false, false, nil
+	}
+	base, id := b.BaseOffset(), b.ProducerID()
+	for w.stable <= base {
+		if err := w.load(base); err != nil {
+			return false, false, err
+		}
+		if w.l.Start() > b.LastOffset() {
+			return false, true, nil
+		}
+	}
+	txs := w.known[id]
+	for len(txs) > 0 && txs[0].Last < base {
+		txs = txs[1:]
+	}
+	w.known[id] = txs
+	return len(txs) > 0 && txs[0].First <= base, false, nil
+}
+
+// load reads about some more transactions, for who has come to offset base.
+func (w *abortedWindow) load(base int64) error {
+	if w.known == nil {
+		w.known = make(map[int64][]AbortedTx)
+	}
+	for id, txs := range w.known {
+		if txs = slices.DeleteFunc(txs, func(tx AbortedTx) bool { return tx.Last < base }); len(txs) == 0 {
+			delete(w.known, id)
+		} else {
+			w.known[id] = txs
+		}
+	}
+	n, stable := 0, w.l.LastStable()
+	w.next = max(w.next, base)
+	err := w.l.scanAborted(w.next, func(tx AbortedTx, err error) (bool, error) {
+		if err != nil {
+			return false, err
+		}
+		w.known[tx.ProducerID] = append(w.known[tx.ProducerID], tx)
+		w.next, w.stable = tx.Last+1, tx.stable
+		n++
+		return n < abortedChunk && w.stable <= base, nil
+	})
+	if err == nil && n < abortedChunk && w.stable <= base {
+		w.stable = stable // there were no more
+	}
+	return err
+}
