@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"slices"
 )
 
@@ -192,24 +191,6 @@ func (b *Builder) withHorizon(ms int64) (*Builder, error) {
 	}
 }
 
-// contentSize is the encoded size of what a record holds besides its numbers.
-func contentSize(key, value []byte, headers []Header) int {
-	size := bytesSize(key) + bytesSize(value) + uvarintSize(zigzag(int64(len(headers))))
-	for i := range headers {
-		n := len(headers[i].Key)
-		size += uvarintSize(zigzag(int64(n))) + n + bytesSize(headers[i].Value)
-	}
-	return size
-}
-
-// bytesSize is the encoded size of a length and p.
-func bytesSize(p []byte) int {
-	if p == nil {
-		return 1
-	}
-	return uvarintSize(zigzag(int64(len(p)))) + len(p)
-}
-
 func appendBytes(dst, p []byte) []byte {
 	if p == nil {
 		return append(dst, 1) // -1
@@ -219,6 +200,3 @@ func appendBytes(dst, p []byte) []byte {
 }
 
 func zigzag(x int64) uint64 { return uint64(x<<1) ^ uint64(x>>63) }
-
-// uvarintSize is the number of sevens of bits in x, at least one.
-func uvarintSize(x uint64) int { return (bits.Len64(x|1) + 6) / 7 }

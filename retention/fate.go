@@ -53,12 +53,3 @@ func (o *CleanOptions) horizon() int64 {
 	}
 	return o.NowMs + o.DeleteRetentionMs
 }
-
-// sizeOf is about what rec takes in an uncompressed batch.
-func sizeOf(rec *log.Record) int {
-	size := 12 + len(rec.Key) + len(rec.Value)
-	for i := range rec.Headers {
-		size += 4 + len(rec.Headers[i].Key) + len(rec.Headers[i].Value)
-	}
-	return size
-}

@@ -197,7 +197,7 @@ func (p *pass) sift(sb log.StoredBatch) bool {
 		switch fate {
 		case stays:
 			f.kept++
-			f.size += sizeOf(&rec)
+			f.size += log.RecordSize(&rec)
 		case expired:
 			f.lost.tombstones++
 			f.lost.records++

@@ -86,10 +86,7 @@ func recordSize(p *partition.Partition, r *log.Record) (int, error) {
 	if rules.KeyRequired && r.Key == nil {
 		return 0, fmt.Errorf("%s: %w: it has no key, which a compacted topic requires", p.TopicPartition(), log.ErrInvalidRecord)
 	}
-	size := recordOverhead + len(r.Key) + len(r.Value)
-	for i := range r.Headers {
-		size += headerOverhead + len(r.Headers[i].Key) + len(r.Headers[i].Value)
-	}
+	size := log.RecordBound(r)
 	if log.BatchHeaderSize+size <= rules.MaxMessageBytes {
 		return size, nil
 	}
@@ -100,13 +97,6 @@ func recordSize(p *partition.Partition, r *log.Record) (int, error) {
 	}
 	return size, nil
 }
-
-// The most that the numbers around the bytes of a record and of a header can take:
-// three lengths, a count, a time and an offset; two lengths.
-const (
-	recordOverhead = 40
-	headerOverhead = 10
-)
 
 // millis returns the timestamp of r, which is produced to p at nowMs, in ms since the epoch. It
 // refuses one that p does not take.
