@@ -67,6 +67,9 @@ type Broker struct {
 // Where what was to be relied on is damaged, Open is ErrCorruptValue, and nothing is changed. What is
 // missing or damaged of the index Options.RebuildIndex makes anew, and the error says so.
 //
+// With Options.ReadOnly a directory that nobody owns is opened for reading, beside any number of others who read it;
+// they and an owner exclude each other, by ErrLocked.
+//
 // A small value that is damaged costs what it belongs to, and the logger is told: that topic,
 // group, committed offset or producer is ErrCorruptValue to whoever uses it. What is stored of it
 // stays, its name is taken, and Delete makes room for a new one.
@@ -107,7 +110,7 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	catalogue, found, err := topic.Open(st, committer, opts.Logger)
 	var groups *group.Coordinator
 	if err == nil {
-		groups, err = group.Open(st, committer, catalogue, group.Options{Rules: opts.Groups.rules(), Logger: opts.Logger})
+		groups, err = group.Open(st, committer, catalogue, group.Options{Rules: opts.Groups.rules(), ReadOnly: opts.ReadOnly, Logger: opts.Logger})
 	}
 	var registry *producers.Registry
 	if err == nil {
@@ -152,16 +155,25 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		Store: st, Catalogue: catalogue, Groups: groups, Batcher: b.batcher,
 		MaxRetries: opts.MaxUpdateRetries, AutoCreateTopics: opts.AutoCreateTopics, TopicDefaults: opts.TopicDefaults,
 	})
-	b.sweeper = sweep.Start(sweep.Targets{
-		Topics: catalogue, Groups: groups, Producers: registry, Store: st, Committer: committer,
-	}, opts.RetentionInterval, opts.Logger)
+	b.startSweeper()
 	b.tellOpened(time.Since(began), found)
 	return b, nil
 }
 
+// startSweeper has records go that may go, or has all writing end here.
+func (b *Broker) startSweeper() {
+	targets := sweep.Targets{Topics: b.catalogue, Groups: b.groups, Producers: b.producers, Store: b.st, Committer: b.committer}
+	if b.opts.ReadOnly {
+		b.sweeper = sweep.New(targets, b.logger)
+		b.committer.Refuse(errReadOnly)
+		return
+	}
+	b.sweeper = sweep.Start(targets, b.opts.RetentionInterval, b.logger)
+}
+
 // tellOpened tells what was opened.
 func (b *Broker) tellOpened(took time.Duration, found topic.Found) {
-	b.logger.Info("broker opened", zap.String("data", b.where()), zap.Int("format", store.FormatVersion), zap.Duration("took", took),
+	b.logger.Info("broker opened", zap.String("data", b.where()), zap.Bool("read only", b.opts.ReadOnly), zap.Int("format", store.FormatVersion), zap.Duration("took", took),
 		zap.Int("topics", len(b.catalogue.List())), zap.Int("partitions", len(b.catalogue.Partitions())),
 		zap.Int("groups", len(b.groups.List())), zap.Int("damaged", len(found.Damaged)+b.groups.Damaged()))
 }
@@ -182,7 +194,9 @@ func openStore(dir string, opts Options) (store.Store, error) {
 	if opts.InMemory {
 		return store.OpenMemory(), nil
 	}
-	return store.Open(dir, store.Options{MustExist: opts.MustExist, MinFreeBytes: opts.MinFreeBytes, Rebuild: opts.RebuildIndex, Logger: opts.Logger})
+	return store.Open(dir, store.Options{
+		MustExist: opts.MustExist, ReadOnly: opts.ReadOnly, MinFreeBytes: opts.MinFreeBytes, Rebuild: opts.RebuildIndex, Logger: opts.Logger,
+	})
 }
 
 // Sync returns when everything that was acknowledged before the call is fsynced. When ctx ends before, it is
@@ -212,6 +226,17 @@ func (b *Broker) check(ctx context.Context) error {
 	}
 	return b.clients.Err()
 }
+
+// checkWrite is check for what writes, and for what would otherwise begin only to find that it cannot.
+func (b *Broker) checkWrite(ctx context.Context) error {
+	err := b.check(ctx)
+	if err == nil && b.opts.ReadOnly {
+		err = errReadOnly
+	}
+	return err
+}
+
+var errReadOnly = fmt.Errorf("%w: the broker was opened with Options.ReadOnly", ErrReadOnly)
 
 // Close ends the broker: producers send what they hold, waiting consumers get ErrClosed,
 // everything is fsynced and the directory is free again. It waits for all of that, and

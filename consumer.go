@@ -35,6 +35,9 @@ func (b *Broker) NewConsumer(ctx context.Context, opts ConsumerOptions) (*Consum
 	}
 	c := &Consumer{b: b}
 	err := b.check(ctx)
+	if err == nil && opts.Group != "" {
+		err = b.checkWrite(ctx)
+	}
 	if err == nil {
 		c.engine, err = consumer.New(ctx, &b.consumers, opts.withDefaults().of(c))
 	}

@@ -513,6 +513,36 @@ func Example_operating() {
 	// alive: true removed: 0
 }
 
+// Two programs look into what a third one has left. Nothing of it changes.
+func ExampleOptions_readOnly() {
+	dir, err := os.MkdirTemp("", "samsa")
+	must(err)
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	owner, err := samsa.Open(dir, samsa.Options{AutoCreateTopics: true})
+	must(err)
+	_, err = owner.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("tea")})
+	must(err)
+	must(owner.Close())
+
+	b, err := samsa.Open(dir, samsa.Options{ReadOnly: true})
+	must(err)
+	defer b.Close()
+	beside, err := samsa.Open(dir, samsa.Options{ReadOnly: true})
+	must(err)
+	defer beside.Close()
+	c, err := beside.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
+	must(err)
+	in, err := c.Poll(ctx)
+	must(err)
+	fmt.Printf("%s\n", in[0].Value)
+	_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("milk")})
+	fmt.Println(errors.Is(err, samsa.ErrReadOnly))
+	// Output:
+	// tea
+	// true
+}
+
 func ExampleRetriable() {
 	dir, err := os.MkdirTemp("", "samsa")
 	must(err)

@@ -122,7 +122,7 @@ func (g Groups) Committed(ctx context.Context, name string, tps ...TopicPartitio
 // Delete removes a group without members and its offsets, else it is ErrGroupNotEmpty. It is the
 // way to be rid of a group that is damaged.
 func (g Groups) Delete(ctx context.Context, name string) error {
-	if err := g.b.check(ctx); err != nil {
+	if err := g.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("delete group %s: %w", name, err)
 	}
 	return g.b.admin.Delete(ctx, name)
@@ -132,7 +132,7 @@ func (g Groups) Delete(ctx context.Context, name string) error {
 // subscribe to stay: ErrGroupSubscribed names their partitions, and the others are removed. Members
 // from elsewhere that are no consumers are ErrGroupNotEmpty, and nothing is removed.
 func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...TopicPartition) error {
-	if err := g.b.check(ctx); err != nil {
+	if err := g.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("delete offsets of group %s: %w", name, err)
 	}
 	return g.b.admin.DeleteOffsets(ctx, name, tps...)
@@ -144,7 +144,7 @@ func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...TopicPart
 // if tps name any. A committed offset that is damaged is replaced if tps name its partition, but
 // not by a Shift.
 func (g Groups) AlterOffsets(ctx context.Context, name string, to GroupOffset, tps ...TopicPartition) error {
-	if err := g.b.check(ctx); err != nil {
+	if err := g.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("alter offsets of group %s: %w", name, err)
 	}
 	return g.b.admin.AlterOffsets(ctx, name, to.target, tps...)

@@ -19,6 +19,15 @@ type Options struct {
 	// MustExist has Open fail with ErrNotExist, and create nothing, when dir is missing or empty: a wrong path is
 	// an error then, and not a new broker.
 	MustExist bool
+	// ReadOnly opens what is in dir for reading, and changes nothing there, no modification time either. dir must
+	// exist, as with MustExist. It may be on a file system that cannot be written, and its owner may have been killed:
+	// what an owner would mend on the disk is mended in memory. Any number may read dir at once, while nobody has it
+	// open to write.
+	//
+	// What would write is ErrReadOnly: to produce, Update, Sweep, to create, alter and delete. So are NewProducer, and
+	// consumers with a group, which could not commit. AutoCreateTopics does nothing. Retention stands still: what is
+	// due to go can be read. On Windows a file LOCK is there as long as dir is open.
+	ReadOnly bool
 	// AutoCreateTopics creates a topic, as TopicDefaults says, when records are produced
 	// to one or consumed from one that does not exist. Else that is ErrUnknownTopic.
 	AutoCreateTopics bool
@@ -54,6 +63,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	o.AutoCreateTopics = o.AutoCreateTopics && !o.ReadOnly
 	if o.RetentionInterval == 0 {
 		o.RetentionInterval = defaultRetentionInterval
 	}
@@ -78,6 +88,8 @@ func (o Options) validate(dir string) error {
 	w.Check(dir != "" || o.InMemory, "dir", `""`, "a directory, or Options.InMemory")
 	w.Check(dir == "" || !o.InMemory, "dir", fmt.Sprintf("%q", dir), "no directory with Options.InMemory")
 	w.Check(!o.MustExist || !o.InMemory, "Options.MustExist", true, "false, with Options.InMemory")
+	w.Check(!o.ReadOnly || !o.InMemory, "Options.ReadOnly", true, "false, with Options.InMemory")
+	w.Check(!o.ReadOnly || !o.RebuildIndex, "Options.ReadOnly", true, "false, with Options.RebuildIndex")
 	w.Check(o.MinFreeBytes >= 0, "Options.MinFreeBytes", o.MinFreeBytes, "0 or more")
 	w.Check(o.RetentionInterval >= 0, "Options.RetentionInterval", o.RetentionInterval, "0 or more")
 	w.Check(o.MaxUpdateRetries >= -1, "Options.MaxUpdateRetries", o.MaxUpdateRetries, "-1 or more")

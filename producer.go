@@ -41,7 +41,7 @@ func (b *Broker) Produce(ctx context.Context, records ...Record) ([]Record, erro
 
 // ProduceWith is Produce with options for this call.
 func (b *Broker) ProduceWith(ctx context.Context, opts ProduceOptions, records ...Record) ([]Record, error) {
-	err := b.check(ctx)
+	err := b.checkWrite(ctx)
 	if err == nil {
 		records, err = b.batcher.Produce(ctx, batcher.ProduceOptions(opts), records...)
 	}
@@ -73,7 +73,7 @@ func (b *Broker) NewProducer(ctx context.Context, opts ProducerOptions) (*Produc
 	batcher.Options(opts).Check(&wrong, "ProducerOptions")
 	err := wrong.Err()
 	if err == nil {
-		err = b.check(ctx)
+		err = b.checkWrite(ctx)
 	}
 	var engine *batcher.Producer
 	if err == nil {

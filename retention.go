@@ -50,7 +50,7 @@ type (
 // gives the space back to the file system. The broker does so by itself in the background; Sweep is for
 // those who want to wait for it. Producers and consumers go on meanwhile.
 func (b *Broker) Sweep(ctx context.Context) (Swept, error) {
-	if err := b.check(ctx); err != nil {
+	if err := b.checkWrite(ctx); err != nil {
 		return Swept{}, fmt.Errorf("sweep: %w", err)
 	}
 	c, err := b.sweeper.Sweep(ctx)

@@ -35,7 +35,7 @@ type PartitionInfo struct {
 // Create adds a topic. Names obey Kafka's rules, else ErrInvalidTopic; a name that is
 // taken is ErrTopicExists. Fields of config that are zero come from Options.TopicDefaults.
 func (t Topics) Create(ctx context.Context, name string, config TopicConfig) error {
-	if err := t.b.check(ctx); err != nil {
+	if err := t.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("create topic %s: %w", name, err)
 	}
 	_, err := t.b.catalogue.Create(ctx, name, topic.Merge(config, t.b.opts.TopicDefaults))
@@ -64,7 +64,7 @@ func (t Topics) Ensure(ctx context.Context, name string, config TopicConfig) (cr
 // wait too, get ErrUnknownTopic. The name is free when Delete returns; the space is
 // given back in the background (Broker.Sweep waits for it).
 func (t Topics) Delete(ctx context.Context, name string) error {
-	if err := t.b.check(ctx); err != nil {
+	if err := t.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("delete topic %s: %w", name, err)
 	}
 	if err := t.b.catalogue.Delete(ctx, name); err != nil {
@@ -135,7 +135,7 @@ func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) 
 	if edit == nil {
 		return fmt.Errorf("alter topic %s: %w", name, errNoFunction)
 	}
-	if err := t.b.check(ctx); err != nil {
+	if err := t.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("alter topic %s: %w", name, err)
 	}
 	err := t.b.catalogue.Change(ctx, name, func(c *TopicConfig) error {
@@ -159,7 +159,7 @@ func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) 
 // comes back with the next sweep. It is one partition after the other: an error behind the first is
 // ErrOutcomeUnknown. (Kafka's DeleteRecords.)
 func (t Topics) DeleteRecords(ctx context.Context, name string, before map[int32]int64) error {
-	if err := t.b.check(ctx); err != nil {
+	if err := t.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("delete records of topic %s: %w", name, err)
 	}
 	tp, err := t.b.catalogue.Get(name)

@@ -45,7 +45,7 @@ func (b *Broker) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if fn == nil {
 		return fmt.Errorf("update: %w", errNoFunction)
 	}
-	if err := b.check(ctx); err != nil {
+	if err := b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
 	return b.transactor.Update(ctx, func(tx *transact.Tx) error { return fn(&Tx{ReadTx{&tx.View}, b, tx}) })

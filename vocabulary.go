@@ -312,7 +312,7 @@ var (
 	// ErrNotExist: the directory is missing or empty, and Options.MustExist wants a broker's data in it. It is
 	// fs.ErrNotExist too.
 	ErrNotExist = log.ErrNotExist
-	// ErrReadOnly: the directory cannot be written.
+	// ErrReadOnly: the directory cannot be written, or the broker was opened with Options.ReadOnly.
 	ErrReadOnly = log.ErrReadOnly
 	// ErrOldFormat: the directory was written by a release whose format is not read any more. Take
 	// a snapshot with that release, and restore it with this one.

@@ -55,6 +55,8 @@ type Options struct {
 	// OffsetsRetention is how long the offsets of a group stay once it is empty; 0 means
 	// 7 days (offsets.retention.minutes).
 	OffsetsRetention time.Duration
+	// ReadOnly leaves offsets as they are, however old they are: nothing may be written.
+	ReadOnly bool
 	// Logger gets failures that nobody waits for, and what happens to groups at info; nil is silent.
 	Logger *zap.Logger
 }
@@ -85,7 +87,9 @@ func Open(st store.Store, committer *writer.Committer, topics Topics, opts Optio
 	if err := c.load(); err != nil {
 		return nil, err
 	}
-	c.wg.Go(c.expireOffsets)
+	if !opts.ReadOnly {
+		c.wg.Go(c.expireOffsets)
+	}
 	return c, nil
 }
 

@@ -102,6 +102,7 @@ func TestCodesMeanWhatTheyAreGivenFor(t *testing.T) {
 		3:  "is for topics and their partitions",
 		7:  "means to others that their own context has ended",
 		13: "is for what ends a connection",
+		44: "is what comes nearest to a broker that is read only",
 		56: "is for all that is wrong with the store",
 		78: "is what comes nearest to an offset that is not there",
 	}

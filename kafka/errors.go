@@ -41,6 +41,7 @@ const (
 	codeInvalidReplicaAssignment           int16 = 39
 	codeInvalidConfig                      int16 = 40
 	codeInvalidRequest                     int16 = 42
+	codePolicyViolation                    int16 = 44
 	codeOutOfOrderSequenceNumber           int16 = 45
 	codeInvalidProducerEpoch               int16 = 47
 	codeInvalidTxnState                    int16 = 48
@@ -98,7 +99,7 @@ var codes = []struct {
 	{log.ErrLocked, codeStorageError},
 	{log.ErrNotDirectory, codeStorageError},
 	{log.ErrNotExist, codeStorageError},
-	{log.ErrReadOnly, codeStorageError},
+	{log.ErrReadOnly, codePolicyViolation}, // of a broker that is read only; clients are not to try again
 	{log.ErrOldFormat, codeStorageError},
 	{log.ErrNewerFormat, codeStorageError},
 	{log.ErrInvalidSnapshot, codeInvalidRequest},

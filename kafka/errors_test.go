@@ -102,7 +102,6 @@ func TestRetriableAsKafka(t *testing.T) {
 		log.ErrUnknownPartition:  "there is no metadata that may be old",
 		log.ErrNotDirectory:      "only Open returns it",
 		log.ErrNotExist:          "only Open returns it",
-		log.ErrReadOnly:          "only Open returns it",
 		log.ErrOldFormat:         "only Open returns it",
 		log.ErrNewerFormat:       "only Open returns it",
 		log.ErrNoOffset:          "until somebody commits",

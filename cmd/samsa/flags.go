@@ -85,6 +85,7 @@ func (f *flags) defineBroker(fs *flag.FlagSet) {
 	fs.BoolVar(&o.AutoCreateTopics, "auto-create", true, "create topics that clients name and that do not exist; --auto-create=false does not")
 	fs.IntVar(&o.TopicDefaults.Partitions, "partitions", 0, "give topics this `number` of partitions, unless something else is asked for (default 1)")
 	fs.Var(&f.configs, "config", "let `name=value` be the default of a topic config, by its Kafka name, like retention.ms=60000; repeatable")
+	fs.BoolVar(&o.ReadOnly, "read-only", false, "serve the data for reading, and change nothing in its directory")
 	fs.Int64Var(&o.MinFreeBytes, "min-free-bytes", 0, "leave this many `bytes` of the disk free (default 64 MiB, or a sixteenth of a smaller one)")
 	fs.BoolVar(&o.RebuildIndex, "rebuild-index", false, "make the index anew from the value files, when it is missing or damaged")
 	fs.DurationVar(&o.RetentionInterval, "retention-interval", 0, "look for records that may go once in this `time` (default 5m)")

@@ -32,12 +32,12 @@ func (s *diskStore) open() error {
 		known = &manifest{nextTable: whole.nextTable, nextFile: whole.nextFile, boot: whole.boot}
 	case err != nil:
 		return err
-	default:
+	case !s.opts.ReadOnly:
 		if err := s.manifests.create(); err != nil {
 			return full(err)
 		}
 	}
-	if err == nil { // else there is none to fall back to
+	if err == nil && !s.opts.ReadOnly { // else there is none to fall back to, or nothing is written
 		s.stale = cmp.Or(whole, known)
 	}
 	if flaw := s.manifests.flaw; flaw != nil && err == nil {
@@ -61,6 +61,15 @@ func (s *diskStore) open() error {
 	}
 	s.commit, s.found = r.next-1, r
 	s.files.written, s.files.synced, s.files.rank = r.next-1, r.synced, r.rank
+	if s.opts.ReadOnly {
+		return nil
+	}
+	return s.goOnFound(whole)
+}
+
+// goOnFound has the store go on behind what was found, and do what is due. An index that was made anew counts from then
+// on; whole is what was known before of that.
+func (s *diskStore) goOnFound(whole *manifest) error {
 	if err := s.takeOver(false); err != nil && !errors.Is(err, ErrDiskFull) {
 		return err
 	}

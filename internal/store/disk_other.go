@@ -10,7 +10,7 @@ import (
 
 // Systems without a known way to ask: Room never refuses, and nothing keeps a second process out.
 
-func lockDir(string) (io.Closer, error) { return noLock{}, nil }
+func lockDir(string, bool) (io.Closer, error) { return noLock{}, nil }
 
 type noLock struct{}
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type diskStore struct {
 	ground []io.Closer // of fs, and the lock of dir; none where nobody else can open it
 
 	files     *valueLog
+	nowhere   *logFile // of what is in memory alone, see keep
 	space     *space
 	manifests *manifests
 	tending   job  // checkpoints, and what gives space back
@@ -79,6 +81,7 @@ func openDisk(fs vfs.FS, dir string, opts Options) (*diskStore, error) {
 		s.log = zap.NewNop()
 	}
 	s.space = newSpace(s)
+	s.nowhere = &logFile{number: math.MaxUint64}
 	s.files = &valueLog{fs: fs, dir: valuesName, space: s.space, begun: s.begin}
 	s.manifests = &manifests{fs: fs, dir: "."}
 	s.change(func(*version) {})
@@ -166,6 +169,10 @@ func (s *diskStore) Commit(b *Batch) error {
 	defer s.gate.leave()
 	if err := b.check(s.Limits()); err != nil {
 		return err
+	}
+	if s.opts.ReadOnly {
+		s.keep(b)
+		return nil
 	}
 	s.wait()
 	s.writing.Lock()
@@ -341,6 +348,9 @@ func (s *diskStore) Sync() error {
 }
 
 func (s *diskStore) sync() error {
+	if s.opts.ReadOnly {
+		return nil
+	}
 	s.writing.Lock()
 	err := s.takeOver(false)
 	if errors.Is(err, ErrDiskFull) {

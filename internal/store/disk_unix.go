@@ -12,19 +12,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir takes the lock of dir, which dies with the process. It leaves no file.
-func lockDir(dir string) (io.Closer, error) {
+// lockDir takes the lock of dir, which dies with the process. It leaves no file. One that is shared many may have at
+// once; on a file system that is read only it need not be there, as some have no locks.
+func lockDir(dir string, shared bool) (io.Closer, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
-		return dirLock{d}, nil
+	kind := unix.LOCK_EX
+	if shared {
+		kind = unix.LOCK_SH
 	}
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	err = unix.Flock(int(d.Fd()), kind|unix.LOCK_NB)
+	switch {
+	case err == nil:
+		return dirLock{d}, nil
+	case errors.Is(err, unix.EWOULDBLOCK):
 		err = ErrLocked
-	} else {
+	case shared && errors.Is(checkWritable(dir), unix.EROFS):
+		return d, nil
+	default:
 		err = fmt.Errorf("lock: %w", err)
 	}
 	return nil, Join(err, d.Close())

@@ -12,7 +12,7 @@ import (
 // the same.
 func TestLockGoesWithCopiesOfIt(t *testing.T) {
 	dir := t.TempDir()
-	lock, err := lockDir(dir)
+	lock, err := lockDir(dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestLockGoesWithCopiesOfIt(t *testing.T) {
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := lockDir(dir)
+	again, err := lockDir(dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,11 +27,11 @@ const (
 )
 
 // prepareDir makes sure that dir is a data directory of a format we know, and makes an
-// empty one into one. The caller holds the lock of dir.
-func prepareDir(dir string) error {
+// empty one into one, unless it is read only. The caller holds the lock of dir.
+func prepareDir(dir string, readOnly bool) error {
 	text, err := os.ReadFile(filepath.Join(dir, formatName))
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && !readOnly: // else it has gone just now
 		err = cmp.Or(checkEmpty(dir), checkWritable(dir))
 		if err == nil {
 			err = writeFormat(dir)
@@ -39,7 +39,7 @@ func prepareDir(dir string) error {
 	case err == nil:
 		err = checkFormat(string(text))
 	}
-	if err != nil {
+	if err != nil || readOnly {
 		return err
 	}
 	for _, sub := range []string{indexName, valuesName} {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -27,15 +28,17 @@ func open(dir string, opts Options) (*diskStore, error) {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return nil, fmt.Errorf("%w: it is a file", ErrNotDirectory)
 	}
-	if opts.MustExist {
-		if err := checkThere(dir); err != nil {
-			return nil, err
-		}
+	var err error
+	if opts.MustExist || opts.ReadOnly {
+		err = checkThere(dir)
 	}
-	if err := makeDir(dir); err != nil {
+	if err == nil && !opts.ReadOnly {
+		err = makeDir(dir)
+	}
+	if err != nil {
 		return nil, err
 	}
-	lock, err := lockDir(dir)
+	lock, err := lockDir(dir, opts.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -49,13 +52,13 @@ func open(dir string, opts Options) (*diskStore, error) {
 
 // openLocked opens the store in dir, whose lock the caller holds.
 func openLocked(dir string, opts Options) (*diskStore, error) {
-	if err := prepareDir(dir); err != nil {
+	if err := prepareDir(dir, opts.ReadOnly); err != nil {
 		return nil, err
 	}
 	if opts.boot == ([16]byte{}) {
 		opts.boot = bootID()
 	}
-	fs, err := vfs.OpenOS(dir)
+	fs, err := openDir(dir, opts.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +68,19 @@ func openLocked(dir string, opts Options) (*diskStore, error) {
 	}
 	s.ground = append(s.ground, fs)
 	return s, nil
+}
+
+// closableFS is a file system that is closed at the end.
+type closableFS interface {
+	vfs.FS
+	io.Closer
+}
+
+func openDir(dir string, readOnly bool) (closableFS, error) {
+	if readOnly {
+		return vfs.OpenReadOnly(dir)
+	}
+	return vfs.OpenOS(dir)
 }
 
 // bootID returns what tells this start of the machine from others, or zero when nothing does.

@@ -31,13 +31,18 @@ func tree(t *testing.T, dir string) string {
 
 func expectRefused(t *testing.T, dir string, want error) {
 	t.Helper()
+	expectRefusedWith(t, dir, Options{}, want)
+}
+
+func expectRefusedWith(t *testing.T, dir string, opts Options, want error) {
+	t.Helper()
 	running := goleak.IgnoreCurrent()
-	s, err := Open(dir, Options{})
+	s, err := Open(dir, opts)
 	if err == nil {
 		closeStore(t, s)
 		t.Fatalf("Open(%s) succeeded, want %v", dir, want)
 	}
-	for _, sentinel := range []error{ErrNotDirectory, ErrOldFormat, ErrNewerFormat, ErrReadOnly, ErrLocked} {
+	for _, sentinel := range []error{ErrNotDirectory, ErrNotExist, ErrOldFormat, ErrNewerFormat, ErrReadOnly, ErrLocked} {
 		if errors.Is(err, sentinel) != errors.Is(sentinel, want) {
 			t.Errorf("error %q is %q: %v", err, sentinel, errors.Is(err, sentinel))
 		}

@@ -19,6 +19,9 @@ type Options struct {
 	MinFreeBytes int64
 	// MustExist has Open fail with ErrNotExist where it would create the store, and leave everything as it is.
 	MustExist bool
+	// ReadOnly opens a store that nobody has open to write, whatever state it is in, for as many as like to
+	// read it, and changes nothing in its directory: see readonly.go. It must exist.
+	ReadOnly bool
 	// Rebuild has Open make the index anew from the value files, whatever is left of it. What is found
 	// then holds all that was there; of batches, those too that were superseded or
 	// removed, as long as the file with them is there: package log knows which. As long as they may be

@@ -345,6 +345,9 @@ func (s *diskStore) Room(n int, essential bool) error {
 		return ErrClosed
 	}
 	defer s.gate.leave()
+	if s.opts.ReadOnly {
+		return nil
+	}
 	err := s.room(n, essential)
 	if errors.Is(err, ErrDiskFull) {
 		s.press()

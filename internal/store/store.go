@@ -41,7 +41,7 @@ var (
 	ErrNotDirectory = family.New(family.ErrInvalid, "not a samsa data directory")
 	// ErrNotExist: there is no store in the directory, and Options.MustExist wants one. It is fs.ErrNotExist too.
 	ErrNotExist = family.Of(fs.ErrNotExist, family.New(family.ErrUnknown, "no data directory there"))
-	// ErrReadOnly: the directory cannot be written.
+	// ErrReadOnly: the directory cannot be written, or was opened to be read only.
 	ErrReadOnly = errors.New("directory is read-only")
 	// ErrOldFormat: the directory was written by a release whose format is not read any more.
 	ErrOldFormat = family.New(family.ErrUnsupported, "data directory has an old format: take a snapshot with the release that wrote it, and restore it with this one")

@@ -156,7 +156,7 @@ func (s *diskStore) Reclaim(ctx context.Context) error {
 }
 
 func (s *diskStore) reclaim(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil || s.opts.ReadOnly {
 		return err
 	}
 	if err := s.checkpoint(); err != nil {

@@ -59,8 +59,10 @@ func (o *OS) Create(name string, size int64) (File, error) {
 }
 
 // Open implements FS.
-func (o *OS) Open(name string) (File, error) {
-	f, err := o.root.OpenFile(name, os.O_RDWR, 0)
+func (o *OS) Open(name string) (File, error) { return o.open(name, os.O_RDWR) }
+
+func (o *OS) open(name string, flag int) (File, error) {
+	f, err := o.root.OpenFile(name, flag, 0)
 	if err != nil {
 		return nil, osError(err)
 	}

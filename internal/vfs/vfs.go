@@ -1,6 +1,6 @@
 // Package vfs is what the store needs of a file system, and no more: files that are created
 // at their full size, positioned reads and writes, and a say in what is durable. Behind it
-// stands a directory of the operating system (OS) or, in tests, a disk in memory that loses
+// stands a directory of the operating system (OS, ReadOnly) or, in tests, a disk in memory that loses
 // power, fails and fills up (package vfstest).
 package vfs
 

@@ -50,6 +50,7 @@ type Committer struct {
 	heir    *Tx       // whose Do was given the lead, the last time that it was passed on
 	parked  []*parked // held by faults, in the order of the calls
 	failed  error     // wraps log.ErrFailed
+	refused error     // of all that comes, see Refuse
 	closed  bool      // Submit refuses
 	stats   Stats
 	bound   int64             // of stats.Bytes, see Bound; 0 is none
@@ -201,6 +202,8 @@ func (c *Committer) queueLocked(tx *Tx) error {
 		return log.ErrClosed
 	case c.failed != nil:
 		return c.failed
+	case c.refused != nil:
+		return c.refused
 	case tx.Ahead:
 		c.ahead = append(c.ahead, tx)
 	default:
@@ -230,6 +233,13 @@ func (c *Committer) refuse(tx *Tx, err error) (wake bool) {
 		}
 	}
 	return c.answer(tx, err)
+}
+
+// Refuse has every transaction that comes from now on be answered with err: nothing is written any more.
+func (c *Committer) Refuse(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused = err
 }
 
 // Sync calls done once everything that was acknowledged before the call is fsynced.

@@ -64,14 +64,9 @@ func (t turn) leave() { <-t }
 
 // Start returns a sweeper that sweeps at every interval, until Close.
 func Start(targets Targets, interval time.Duration, logger *zap.Logger) *Sweeper {
+	w := New(targets, logger)
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Sweeper{
-		targets: targets, logger: logger, cancel: cancel,
-		changed: partition.NewWaiter(), written: partition.NewWaiter(), freed: partition.NewWaiter(), full: partition.NewWaiter(),
-		reclaiming: make(turn, 1), sweeping: make(turn, 1),
-		limited: make(map[*topic.Topic]struct{}), tracks: make(map[*partition.Partition]*tracked),
-	}
-	w.follow()
+	w.cancel = cancel
 	targets.Committer.WakeOnBytes(w.written)
 	targets.Committer.WakeWhenFull(w.full)
 	if targets.Topics.Doomed() {
@@ -79,6 +74,18 @@ func Start(targets Targets, interval time.Duration, logger *zap.Logger) *Sweeper
 	}
 	w.wg.Go(func() { w.run(ctx, interval) })
 	w.wg.Go(func() { w.giveBack(ctx) })
+	return w
+}
+
+// New returns a sweeper that does nothing by itself.
+func New(targets Targets, logger *zap.Logger) *Sweeper {
+	w := &Sweeper{
+		targets: targets, logger: logger, cancel: func() {},
+		changed: partition.NewWaiter(), written: partition.NewWaiter(), freed: partition.NewWaiter(), full: partition.NewWaiter(),
+		reclaiming: make(turn, 1), sweeping: make(turn, 1),
+		limited: make(map[*topic.Topic]struct{}), tracks: make(map[*partition.Partition]*tracked),
+	}
+	w.follow()
 	return w
 }
 
