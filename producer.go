@@ -33,7 +33,7 @@ type ProduceOptions struct {
 // reused when Produce returns.
 //
 // A record is at most the topic's max.message.bytes long with its overhead, else
-// ErrRecordTooLarge; all records together fit into one store transaction, 32 MiB and 4096
+// ErrRecordTooLarge; all records together fit into one store transaction, 32 MiB and 16384
 // batches, else ErrTxTooLarge. For throughput use a Producer.
 func (b *Broker) Produce(ctx context.Context, records ...Record) ([]Record, error) {
 	return b.ProduceWith(ctx, ProduceOptions{}, records...)

@@ -40,7 +40,7 @@ type Tx struct {
 //
 // A transaction with offsets of a consumer whose partitions have gone to others fails with
 // ErrIllegalGeneration or ErrUnknownMember. All of it fits into one store transaction, 32 MiB
-// and 4096 keys, offsets and batches, else it is ErrTxTooLarge.
+// and 16384 keys, offsets and batches, else it is ErrTxTooLarge.
 func (b *Broker) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if fn == nil {
 		return fmt.Errorf("update: %w", errNoFunction)

@@ -109,16 +109,6 @@ func (l *Log) LastStable() int64 {
 	return max(stable, l.Start())
 }
 
-// Isolation is which records a reader gets.
-type Isolation int8
-
-const (
-	// ReadUncommitted gets all records, those of transactions too that are open or aborted. Kafka's default.
-	ReadUncommitted Isolation = iota
-	// ReadCommitted gets the records before LastStable, without those of transactions that were aborted.
-	ReadCommitted
-)
-
 // bound returns the offset behind what a reader gets: End, or LastStable.
 func (l *Log) bound(iso Isolation) int64 {
 	if iso == ReadCommitted {

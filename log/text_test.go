@@ -10,13 +10,14 @@ func TestTextForms(t *testing.T) {
 	for want, v := range map[string]encoding.TextMarshaler{
 		"stored": AckStored, "synced": AckSynced, "none": AckNone,
 		"": CompressionDefault, "gzip": CompressionGzip, "snappy": CompressionSnappy, "lz4": CompressionLz4, "zstd": CompressionZstd,
+		"read_uncommitted": ReadUncommitted, "read_committed": ReadCommitted,
 		"orders/3": TopicPartition{"orders", 3}, "a/b/-1": TopicPartition{"a/b", -1}, "/0": TopicPartition{},
 	} {
 		if got, err := v.MarshalText(); err != nil || string(got) != want {
 			t.Errorf("%#v is %q, error %v", v, got, err)
 		}
 	}
-	for _, v := range []encoding.TextMarshaler{Acks(-1), Acks(3), Compression(-1), Compression(6)} {
+	for _, v := range []encoding.TextMarshaler{Acks(-1), Acks(3), Compression(-1), Compression(6), Isolation(-1), Isolation(2)} {
 		if got, err := v.MarshalText(); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%#v is %q, error %v", v, got, err)
 		}
@@ -25,12 +26,13 @@ func TestTextForms(t *testing.T) {
 
 // FuzzText wants what is taken for a value to be the text of that value, and else that nothing changes.
 func FuzzText(f *testing.F) {
-	for _, text := range []string{"stored", "none", "", "lz4", "orders/3", "orders", "/", "a/b/-1", "a/2147483648", "Gzip"} {
+	for _, text := range []string{"stored", "none", "", "lz4", "orders/3", "orders", "/", "a/b/-1", "a/2147483648", "Gzip", "read_committed", "committed"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		back(t, text, AckSynced)
 		back(t, text, CompressionZstd)
+		back(t, text, ReadUncommitted)
 		back(t, text, TopicPartition{"t", 7})
 	})
 }

@@ -104,7 +104,7 @@ func TestLargestFrame(t *testing.T) {
 	l := storeLimits()
 	var b Batch
 	for i := 0; ; i++ {
-		o := op{key: fmt.Appendf(nil, "%04d", i), value: make([]byte, l.Bytes/l.Entries-4)}
+		o := op{key: fmt.Appendf(nil, "%05d", i), value: make([]byte, l.Bytes/l.Entries-5)}
 		b.add(o)
 		if !l.Admits(&b) {
 			break

@@ -8,7 +8,7 @@ const (
 	maxKeySize      = 1024
 	inlineThreshold = 1 << 10 // values of this size and more live outside the index
 
-	limitEntries = 4096
+	limitEntries = 16384
 	limitBytes   = 32 << 20
 )
 

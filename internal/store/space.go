@@ -380,7 +380,7 @@ func (s *diskStore) room(n int, essential bool) error {
 		if stuck != nil && memory >= treeBytes {
 			return stuck
 		}
-		if err := s.space.check(size); err != nil {
+		if err := s.space.check(int64(frameHeaderSize + n)); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,7 @@ type commitGroup struct {
 	now   int64                          // ms since the epoch
 	bytes int                            // that the transactions asked for
 
-	sequenced []*partition.Partition // that got batches of idempotent producers, or markers
+	sequenced []*partition.Partition // that got batches of idempotent producers, or markers; some may be there twice
 
 	staged []*Tx // of txs, those that could be
 	synced []*Tx // of staged, those that wait for fsync

@@ -16,9 +16,10 @@ type Erased struct {
 
 const (
 	// A transaction of deletions is a part of what fits into a commit, so that others fit
-	// beside it. Several are on their way at once: behind a busy producer each waits long.
-	eraseShare  = 4
-	eraseFlight = 8
+	// beside it, and does not make them wait long. Several are on their way at once: behind a busy producer each waits long.
+	eraseShare   = 4
+	eraseEntries = 1024
+	eraseFlight  = 8
 )
 
 // Eraser deletes ranges of keys, with several transactions on their way at once, each
@@ -40,7 +41,7 @@ func NewEraser(c *Committer) *Eraser {
 // Erase deletes every key of r, as far as ctx allows. What is deleted is added to done
 // until Wait returns. The transactions take effect in the order of the calls.
 func (e *Eraser) Erase(ctx context.Context, r store.Range, done *Erased) error {
-	limit := e.c.st.Limits().Entries / eraseShare
+	limit := min(e.c.st.Limits().Entries/eraseShare, eraseEntries)
 	r.KeysOnly = true
 	for {
 		if err := ctx.Err(); err != nil {

@@ -50,7 +50,7 @@ func (s *scene) offsets(id store.PartitionID) (first, last int64, n int) {
 }
 
 // erasePart is how many keys one transaction of an Eraser deletes.
-func (s *scene) erasePart() int { return s.desk.Limits().Entries / eraseShare }
+func (s *scene) erasePart() int { return min(s.desk.Limits().Entries/eraseShare, eraseEntries) }
 
 func erased(batches int) Erased {
 	return Erased{Batches: int64(batches), Bytes: int64(batches) * erasedSize}

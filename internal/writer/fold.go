@@ -1,8 +1,6 @@
 package writer
 
 import (
-	"slices"
-
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -116,8 +114,10 @@ func (g *commitGroup) put(a *Append) {
 	a.staged = g.putBatch(a.Partition, a.Batch, a.AppendTime)
 	a.stored = len(a.Batch)
 	a.BaseOffset = a.staged.BaseOffset
-	if batch := a.Batch; (batch.Sequenced() || batch.Control()) && !slices.Contains(g.sequenced, a.Partition) {
-		g.sequenced = append(g.sequenced, a.Partition)
+	if batch := a.Batch; batch.Sequenced() || batch.Control() {
+		if n := len(g.sequenced); n == 0 || g.sequenced[n-1] != a.Partition {
+			g.sequenced = append(g.sequenced, a.Partition)
+		}
 	}
 }
 

@@ -132,6 +132,33 @@ func TestTransactionsInOneCommitGroup(t *testing.T) {
 	})
 }
 
+// As many partitions as one commit of the store has room for.
+func TestEndOfALargeTransaction(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		begin, end := &Tx{}, &Tx{}
+		for i := range s.desk.Limits().Entries / MarkerEntries {
+			p := s.partition(i)
+			begin.Appends = append(begin.Appends, Append{Partition: p, Batch: inTransaction(t, 7, 0, "a")})
+			end.Appends = append(end.Appends, marker(p, 7, 1, false))
+		}
+		s.submit("begin", begin)
+		s.submit("end", end)
+		s.hears("begin", "end")
+		for _, a := range end.Appends {
+			if got := stable(t, a.Partition.Log()); got != "[0] 1! <2" {
+				t.Fatalf("%s is %s", a.Partition.TopicPartition(), got)
+			}
+		}
+		end.Reset()
+		end.Appends = append(end.Appends, make([]Append, s.desk.Limits().Entries/MarkerEntries+1)...)
+		for i := range end.Appends {
+			end.Appends[i] = marker(s.partition(0), int64(i), 0, true)
+		}
+		s.submit("more", end)
+		s.hears("more: too large")
+	})
+}
+
 // A transaction whose end is refused in one partition ends in none.
 func TestEndIsRefusedWhole(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {

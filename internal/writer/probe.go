@@ -8,6 +8,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // Probes returns the points where the test kit takes hold of the broker that c belongs to.
@@ -185,9 +186,11 @@ func (t *Tx) tell(err error) (wake bool) {
 // work describes the appends of t.
 func (t *Tx) work(op probe.Op) probe.Work {
 	w := probe.Work{Op: op, Client: t.Client}
+	seen := make(map[*partition.Partition]bool, len(t.Appends))
 	for i := range t.Appends {
-		if tp := t.Appends[i].Partition.TopicPartition(); !slices.Contains(w.Partitions, tp) {
-			w.Partitions = append(w.Partitions, tp)
+		if p := t.Appends[i].Partition; !seen[p] {
+			seen[p] = true
+			w.Partitions = append(w.Partitions, p.TopicPartition())
 		}
 	}
 	return w
