@@ -11,14 +11,14 @@ import (
 )
 
 // Consumer reads partitions in the order of their offsets, all of them or, in a group, those
-// that the group has assigned to it. Poll and Records are for one
+// that the group has assigned to it. Poll, PollRecords, Collect and Records are for one
 // goroutine at a time; the other methods may be called by anybody at any time.
 //
 // A consumer reads ahead in the background. The position of a partition is behind the last
 // record that Poll has returned or that a loop over Records has been given; what was read ahead
 // does not count.
 //
-// A record is processed when the program comes back for more: when Poll is called again, or
+// A record is processed when the program comes back for more: when one of the Polls is called again, or
 // when the loop over Records goes on. That is what auto-commit commits. A panic, a break, a
 // returned error and Close add nothing: what was in work then comes again.
 type Consumer struct {
@@ -59,6 +59,29 @@ func (b *Broker) NewConsumer(ctx context.Context, opts ConsumerOptions) (*Consum
 // until it is returned the position stays before what it is about.
 func (c *Consumer) Poll(ctx context.Context) ([]Record, error) { return c.engine.Poll(ctx) }
 
+// PollRecords is Poll that returns at most max records, in the place of ConsumerOptions.MaxPollRecords. It
+// returns as soon as there are any. What was read ahead besides comes with the next call, in the same order, or
+// does not come if a Seek, a Pause or the group takes it away before. A max that is not positive is
+// ErrInvalidOption.
+func (c *Consumer) PollRecords(ctx context.Context, max int) ([]Record, error) {
+	return c.engine.PollRecords(ctx, max)
+}
+
+// Collect is Poll that sleeps until there are n records or the time within has passed since the call, whichever
+// is first. After that time it returns those that there are, which may be none, without an error. It returns fewer
+// than n earlier only where ConsumerOptions.MaxPollBytes lets it hold no more, or where the next record cannot be
+// read: then it returns those before that one, and the next call returns the error. An n that is not positive is
+// ErrInvalidOption; without time it does not sleep, and returns what was read ahead already.
+//
+// Until it returns, no record is taken: the positions stay, and a Seek, a Pause, or the group act as they do
+// between two calls of Poll. When ctx ends, or there is an error, that is returned and no record with it. None is
+// lost: they come with the next call. Collect counts as one call of Poll: what was returned before it is processed
+// when it begins, and what it returns with the next call. The callbacks that run inside it may take longer than
+// within.
+func (c *Consumer) Collect(ctx context.Context, n int, within time.Duration) ([]Record, error) {
+	return c.engine.Collect(ctx, n, within)
+}
+
 // Records returns an iterator over all records to come, for use with range. It ends, after
 // yielding the error, when ctx ends or the consumer is closed; other errors are yielded
 // and it goes on.
@@ -91,11 +114,19 @@ func (c *Consumer) Shutdown(ctx context.Context) error { return c.engine.Shutdow
 // Assigned returns the partitions that the consumer reads, by topic and partition.
 func (c *Consumer) Assigned() []TopicPartition { return c.engine.Assigned() }
 
-// Position returns the offset of the next record that Poll will return of tp.
+// Position returns the offset of the next record that Poll will return of tp. Where a consumer that begins with
+// Committed has no position yet, it is ErrNoOffset.
 func (c *Consumer) Position(tp TopicPartition) (int64, error) { return c.engine.Position(tp) }
 
-// Lag returns how many offsets the position in tp is behind the high watermark.
+// Lag returns how many offsets the position in tp is behind the high watermark. Errors are those of Position, and
+// ErrUnknownTopic once the topic is deleted.
 func (c *Consumer) Lag(tp TopicPartition) (int64, error) { return c.engine.Lag(tp) }
+
+// TotalLag returns the sum of the lags of all partitions that the consumer reads, those that are paused too: 0
+// before the first Poll has joined the group. It asks for the high watermarks as they are now. A partition without
+// a lag makes it an error that names it: ErrNoOffset without a position, as Position says, and ErrUnknownTopic when
+// its topic was deleted and Poll has not told yet.
+func (c *Consumer) TotalLag(ctx context.Context) (int64, error) { return c.engine.TotalLag(ctx) }
 
 // Seek makes the next Poll continue at offset in tp. Whether records are there shows
 // then: see ConsumerOptions.OutOfRange. Records of a Poll that is returning meanwhile

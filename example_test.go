@@ -614,3 +614,47 @@ func Example_backup() {
 	must(again.Close())
 	// Output: [{0 1}]
 }
+
+func ExampleConsumer_Collect() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	for i := range 5 {
+		_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: fmt.Append(nil, i)})
+		must(err)
+	}
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
+	must(err)
+	collect := func(n int, within time.Duration) {
+		lag, err := c.TotalLag(ctx)
+		must(err)
+		recs, err := c.Collect(ctx, n, within)
+		must(err)
+		fmt.Println("lag", lag, "collected", len(recs))
+	}
+	collect(3, time.Minute) // does not wait so long: there are enough
+	collect(2, time.Minute)
+	collect(3, time.Millisecond) // does, and there are none
+	// Output:
+	// lag 5 collected 3
+	// lag 2 collected 2
+	// lag 0 collected 0
+}
+
+func ExampleConsumer_PollRecords() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("a")}, samsa.Record{Topic: "orders", Value: []byte("b")})
+	must(err)
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
+	must(err)
+	for range 2 {
+		recs, err := c.PollRecords(ctx, 1)
+		must(err)
+		fmt.Printf("%s\n", recs[0].Value)
+	}
+	// Output:
+	// a
+	// b
+}

@@ -79,6 +79,9 @@ func (r *RecordReader) Next(rec *Record) (bool, error) {
 	return err == nil, err
 }
 
+// Left returns how many records are still to come.
+func (r *RecordReader) Left() int { return r.left }
+
 // Skim is Next, and checks as much, without what makes it allocate: it leaves rec.Timestamp as it is, and
 // rec.Headers nil. It returns the timestamp, in ms since the epoch or NoTimestamp.
 func (r *RecordReader) Skim(rec *Record) (ms int64, more bool, err error) {

@@ -51,6 +51,7 @@ type Consumer struct {
 	stint     quota                        // of current
 	returns   uint64                       // how often the loop has come back for more
 	fetched   int                          // bytes that were read ahead
+	ahead     int                          // and how many records, of which an error counts for one
 	errs      []pollError
 	resets    []Reset // to be told
 	complaint error   // of the auto-commits, for the next Poll
@@ -187,19 +188,6 @@ func (c *Consumer) sortedLocked() []*track {
 	return c.sorted
 }
 
-// Poll returns the next records.
-func (c *Consumer) Poll(ctx context.Context) ([]log.Record, error) {
-	var records []log.Record
-	err := c.await(ctx, func() (_ bool, err error) {
-		records, err = c.takeLocked(nil)
-		return len(records) > 0, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return records, nil
-}
-
 // await is a call of Poll: it does what is to be done for the group, and calls take, with the
 // lock held, until that has something.
 func (c *Consumer) await(ctx context.Context, take func() (bool, error)) error {
@@ -224,7 +212,7 @@ func (c *Consumer) await(ctx context.Context, take func() (bool, error)) error {
 			}
 		}
 		c.tellResets(ctx)
-		ok, err := c.collect(take)
+		ok, err := c.attempt(take)
 		if err != nil {
 			return fmt.Errorf("poll: %w", err)
 		}
@@ -238,8 +226,8 @@ func (c *Consumer) await(ctx context.Context, take func() (bool, error)) error {
 	}
 }
 
-// collect takes what is ready; it returns false when nothing is.
-func (c *Consumer) collect(take func() (bool, error)) (bool, error) {
+// attempt takes what is ready; it returns false when nothing is.
+func (c *Consumer) attempt(take func() (bool, error)) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
@@ -287,32 +275,27 @@ func (c *Consumer) errLocked() error {
 	return nil
 }
 
-// takeLocked takes records from the tracks in turn. In the first round each gets no
+// takeLocked takes up to most records from the tracks in turn. In the first round each gets no
 // more than its share, so that a full partition does not keep others waiting.
-func (c *Consumer) takeLocked(dst []log.Record) ([]log.Record, error) {
-	quota := quota{records: c.opts.MaxPollRecords, bytes: c.opts.MaxPollBytes}
-	available := 0
-	for s := c.filled.first; s != nil && available < quota.records; s = s.next {
-		available += s.track.available()
+func (c *Consumer) takeLocked(most int) ([]log.Record, error) {
+	if c.filled.n == 0 {
+		return nil, nil
 	}
-	if available == 0 {
-		return dst, nil
-	}
-	quota.records = min(quota.records, available)
-	dst = slices.Grow(dst, quota.records)
+	quota := quota{records: min(most, max(1, c.ahead)), bytes: c.opts.MaxPollBytes} // batches may be empty
+	dst := make([]log.Record, 0, quota.records)
 	share := quota.share(c.filled.n)
 	var owing *track
 	for round := range 2 {
 		for n := c.filled.n; n > 0 && !quota.spent(); n-- {
 			tr := c.filled.first.track
-			if round == 1 {
-				share = quota
+			part := quota
+			if round == 0 {
+				part = quota.atMost(share)
 			}
-			before := share
+			before := part
 			owed, err := false, error(nil)
-			dst, owed, err = tr.take(dst, &share)
-			quota.spend(before, share)
-			share = before
+			dst, owed, err = tr.take(dst, &part)
+			quota.spend(before, part)
 			if tr.filled.line != nil {
 				c.filled.push(&tr.filled)
 			}

@@ -77,8 +77,7 @@ func (f *fetcher) next() (job, bool) {
 		case tr.unplaced:
 			s.leave()
 			tr.stuck = true
-			err := fmt.Errorf("%s: %w", tr.tp, log.ErrNoOffset)
-			c.errs = append(c.errs, pollError{err, tr, tr.epoch})
+			c.errs = append(c.errs, pollError{tr.placed(), tr, tr.epoch})
 			c.ready.Wake()
 		case full && len(tr.chunks) > 0:
 			c.sated.push(s)
@@ -132,7 +131,7 @@ func (f *fetcher) read(j job) {
 
 // open decompresses a batch.
 func (f *fetcher) open(sb log.StoredBatch, j job) chunk {
-	ch := chunk{end: sb.LastOffset + 1, bytes: 1, err: sb.Err}
+	ch := chunk{end: sb.LastOffset + 1, bytes: 1, left: 1, err: sb.Err}
 	if ch.err != nil {
 		return ch
 	}
@@ -154,7 +153,7 @@ func (f *fetcher) open(sb log.StoredBatch, j job) chunk {
 		return ch
 	}
 	f.arena = f.arena[:min(cap(f.arena), at+len(records))]
-	ch.left = b.Records()
+	ch.left = ch.reader.Left()
 	ch.bytes = len(records) + 1
 	return ch
 }

@@ -13,6 +13,11 @@ func roundUp(q, n int) int {
 	return q/n + min(1, q%n)
 }
 
+// atMost returns the part of the quota that is no more than another.
+func (q quota) atMost(other quota) quota {
+	return quota{records: min(q.records, other.records), bytes: min(q.bytes, other.bytes)}
+}
+
 func (q *quota) spent() bool { return q.records <= 0 || q.bytes <= 0 }
 
 // spend takes away what another quota has lost.

@@ -21,11 +21,14 @@ func (c *Consumer) Assigned() []log.TopicPartition {
 	return tps
 }
 
-// Position returns the offset of the next record that Poll will return of tp.
+// Position returns the offset of the next record that Poll will return of tp, or ErrNoOffset.
 func (c *Consumer) Position(tp log.TopicPartition) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tr, err := c.trackLocked(tp)
+	if err == nil {
+		err = tr.placed()
+	}
 	if err != nil {
 		return 0, fmt.Errorf("position: %w", err)
 	}
@@ -37,10 +40,57 @@ func (c *Consumer) Lag(tp log.TopicPartition) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	tr, err := c.trackLocked(tp)
+	lag := int64(0)
+	if err == nil {
+		lag, err = tr.lag()
+	}
 	if err != nil {
 		return 0, fmt.Errorf("lag: %w", err)
 	}
-	return max(0, tr.partition.HighWatermark()-tr.position), nil
+	return lag, nil
+}
+
+// TotalLag returns the sum of the lags of all partitions, having asked for their high watermarks.
+func (c *Consumer) TotalLag(ctx context.Context) (int64, error) {
+	tracks, err := c.tracksOf(nil)
+	if err == nil {
+		err = ctx.Err()
+	}
+	for i, tr := range tracks { // may ask elsewhere: without the lock
+		if err == nil && (i == 0 || tr.topic != tracks[i-1].topic) {
+			_, err = c.b.Topics.Find(ctx, tr.tp.Topic, false)
+		}
+	}
+	total := int64(0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, tr := range c.sortedLocked() {
+		if err == nil {
+			lag := int64(0)
+			lag, err = tr.lag()
+			total += lag
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("total lag: %w", err)
+	}
+	return total, nil
+}
+
+// lag returns how many offsets the position is behind the high watermark.
+func (tr *track) lag() (int64, error) {
+	if err := tr.placed(); err != nil {
+		return 0, err
+	}
+	return max(0, tr.partition.HighWatermark()-tr.position), tr.partition.Err()
+}
+
+// placed returns ErrNoOffset until the track has a position.
+func (tr *track) placed() error {
+	if tr.unplaced {
+		return fmt.Errorf("%s: %w", tr.tp, log.ErrNoOffset)
+	}
+	return nil
 }
 
 // Seek makes the next Poll continue at offset in tp.

@@ -48,7 +48,7 @@ type track struct {
 // chunk is one batch that was read ahead, or the error in its place.
 type chunk struct {
 	reader log.RecordReader
-	left   int   // records not yet taken, at most
+	left   int   // records not yet taken, or 1 for the error
 	end    int64 // offset behind the batch
 	bytes  int   // that it counts for
 	err    error
@@ -85,16 +85,6 @@ func (c *Consumer) addLocked(tr *track) {
 	c.sorted = nil
 }
 
-// available returns how many records, at most, can be taken without waiting; an error
-// counts for one.
-func (tr *track) available() int {
-	n := 0
-	for i := range tr.chunks {
-		n += max(1, tr.chunks[i].left)
-	}
-	return n
-}
-
 // take appends records to dst until the quota is spent or no more are ready. An error comes
 // instead of the first record it stands in the way of, and only when dst is empty: until it
 // is told the position stays before it, and owed is true.
@@ -126,15 +116,15 @@ func (tr *track) take(dst []log.Record, q *quota) (_ []log.Record, owed bool, er
 	return dst, false, nil
 }
 
-// one moves the position behind the next record, which it fills in; ok is false when none is
-// ready. An error has the first chunk, which is the caller's to pop when the error is told.
+// one moves the position behind the next record, which it fills in, and with the last one of a chunk behind the
+// batch; ok is false when none is ready. An error has the first chunk, which is the caller's to pop when the error is told.
 func (tr *track) one(r *log.Record) (ok bool, err error) {
 	for len(tr.chunks) > 0 {
 		ch := &tr.chunks[0]
 		more := false
 		if ch.err == nil {
 			if more, err = ch.reader.Next(r); err != nil {
-				ch.err = fmt.Errorf("%s: offset %d: %w", tr.tp, tr.position, err)
+				tr.damaged(ch, err)
 			}
 		}
 		switch {
@@ -146,10 +136,30 @@ func (tr *track) one(r *log.Record) (ok bool, err error) {
 			r.Topic, r.Partition = tr.tp.Topic, tr.tp.Partition
 			tr.move(r.Offset + 1)
 			ch.left--
+			tr.c.ahead--
+			if ch.reader.Left() == 0 {
+				tr.finish(ch, r)
+			}
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// finish ends the first chunk, of which r was the last record, unless there is something behind that.
+func (tr *track) finish(ch *chunk, r *log.Record) {
+	if _, err := ch.reader.Next(r); err != nil { // without another record it leaves r alone
+		tr.damaged(ch, err)
+		return
+	}
+	tr.pop()
+}
+
+// damaged puts err in the place of what is left of the first chunk.
+func (tr *track) damaged(ch *chunk, err error) {
+	ch.err = fmt.Errorf("%s: offset %d: %w", tr.tp, tr.position, err)
+	tr.c.ahead += 1 - ch.left
+	ch.left = 1
 }
 
 // move sets the position behind what the program is given.
@@ -177,15 +187,17 @@ func (tr *track) fill(chunks []chunk, next int64) {
 	tr.next = next
 	for i := range chunks {
 		tr.c.fetched += chunks[i].bytes
+		tr.c.ahead += chunks[i].left
 	}
 	if len(tr.chunks) > 0 && tr.filled.line == nil {
 		tr.c.filled.push(&tr.filled)
 	}
 }
 
-// makeRoom lets the fetcher read ahead as much as was taken or thrown away.
-func (tr *track) makeRoom(bytes int) {
-	tr.c.fetched -= bytes
+// makeRoom lets the fetcher read ahead as much as ch has held, which was taken or is thrown away.
+func (tr *track) makeRoom(ch *chunk) {
+	tr.c.fetched -= ch.bytes
+	tr.c.ahead -= ch.left
 	tr.c.waiter.Wake()
 }
 
@@ -220,7 +232,7 @@ func (tr *track) pop() {
 	} else {
 		tr.skip(to)
 	}
-	tr.makeRoom(ch.bytes)
+	tr.makeRoom(ch)
 	tr.chunks[0] = chunk{}
 	if tr.chunks = tr.chunks[1:]; len(tr.chunks) == 0 {
 		tr.emptied()
@@ -242,7 +254,7 @@ func (tr *track) seek(offset int64) {
 // unread forgets what was read ahead: reading goes on at the position.
 func (tr *track) unread() {
 	for i := range tr.chunks {
-		tr.makeRoom(tr.chunks[i].bytes)
+		tr.makeRoom(&tr.chunks[i])
 	}
 	tr.next = tr.position
 	tr.epoch++

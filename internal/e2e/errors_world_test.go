@@ -341,9 +341,13 @@ func (w *world) producerSteps() []step {
 func (w *world) consumerSteps(of string, c *samsa.Consumer) []step {
 	steps := []step{
 		{"Consumer.Poll", func(ctx context.Context) error { _, err := c.Poll(ctx); return err }},
+		{"Consumer.PollRecords", func(ctx context.Context) error { _, err := c.PollRecords(ctx, 1); return err }},
+		{"Consumer.PollRecords of none", func(ctx context.Context) error { _, err := c.PollRecords(ctx, 0); return err }},
+		{"Consumer.Collect", func(ctx context.Context) error { _, err := c.Collect(ctx, 2, time.Second); return err }},
 		{"Consumer.Records", func(ctx context.Context) error { return lastOf(c.Records(ctx)) }},
 		{"Consumer.Position", noCtx(func() error { _, err := c.Position(w.tp); return err })},
 		{"Consumer.Lag", noCtx(func() error { _, err := c.Lag(w.tp); return err })},
+		{"Consumer.TotalLag", func(ctx context.Context) error { _, err := c.TotalLag(ctx); return err }},
 		{"Consumer.SeekTo", func(ctx context.Context) error { return c.SeekTo(ctx, samsa.Latest(), w.tp) }},
 		{"Consumer.SeekTime", func(ctx context.Context) error { return c.SeekTime(ctx, time.Unix(1, 0), w.tp) }},
 		{"Consumer.Seek", func(ctx context.Context) error { return c.Seek(ctx, w.tp, 99) }},

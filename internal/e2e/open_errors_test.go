@@ -375,7 +375,10 @@ func (c clients) ofProducer() map[string]call {
 
 func (c clients) ofConsumer() map[string]call {
 	return map[string]call{
-		"Poll": func(ctx context.Context) error { _, err := c.c.Poll(ctx); return err },
+		"Poll":        func(ctx context.Context) error { _, err := c.c.Poll(ctx); return err },
+		"PollRecords": func(ctx context.Context) error { _, err := c.c.PollRecords(ctx, 1); return err },
+		"Collect":     func(ctx context.Context) error { _, err := c.c.Collect(ctx, 1, time.Second); return err },
+		"TotalLag":    func(ctx context.Context) error { _, err := c.c.TotalLag(ctx); return err },
 		"Records": func(ctx context.Context) (last error) {
 			for _, err := range c.c.Records(ctx) {
 				last = err
