@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 
 	"go.uber.org/zap"
 
@@ -60,6 +61,7 @@ func (c *Consumer) positions() (map[log.TopicPartition]group.Offset, error) {
 
 // commit returns an offset of the track's topic, and of no other of that name.
 func (tr *track) commit(offset int64, metadata string) group.Offset {
+	tr.back = math.MaxInt64
 	return group.Offset{Offset: offset, LeaderEpoch: -1, Metadata: metadata, TopicID: tr.topic.ID()}
 }
 
@@ -231,7 +233,7 @@ func (c *Consumer) saved(offsets map[log.TopicPartition]group.Offset) {
 	defer c.mu.Unlock()
 	for tp, o := range offsets {
 		if tr := c.tracks[tp]; tr != nil && tr.topic.ID() == o.TopicID {
-			tr.saved = o.Offset
+			tr.save(o.Offset)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/log"
 )
@@ -92,4 +93,43 @@ func TestAssignmentIsLookedUpWithoutTheLock(t *testing.T) {
 			t.Errorf("it reads %v", tps)
 		}
 	})
+}
+
+// duringCommits are offsets whose commits call something before anybody knows how they went.
+type duringCommits struct {
+	engine.Offsets
+	call func()
+}
+
+func (d duringCommits) Commit(ctx context.Context, name string, req group.CommitRequest) error {
+	err := d.Offsets.Commit(ctx, name, req)
+	d.call()
+	return err
+}
+
+// A seek back while a commit is on its way is committed by the next one.
+func TestSeekBackDuringACommit(t *testing.T) {
+	k := inMemory(t)
+	k.create("t", 1)
+	k.put("t", 0, "a", "b", "c")
+	seek := func() {}
+	k.Offsets = duringCommits{k.Offsets, func() { seek() }}
+	c := k.consumer(Options{Group: "g", Topics: []string{"t"}})
+	tp := log.TopicPartition{Topic: "t"}
+	k.read(c, 3)
+	for _, step := range []struct{ to, want int64 }{{3, -1}, {1, 1}, {2, 2}} {
+		seek = func() {
+			if err := c.Seek(k.ctx, tp, step.to); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := c.Commit(k.ctx); err != nil {
+			t.Fatal(err)
+		}
+		c.settle()
+		offsets, err := c.unsaved(nil)
+		if o, ok := offsets[tp]; err != nil || ok != (step.want >= 0) || ok && o.Offset != step.want {
+			t.Errorf("after a seek to %d the next commit is of %v, %v, want %d", step.to, offsets, err, step.want)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/log"
@@ -42,6 +43,7 @@ type track struct {
 	former int64 // the highest position before: who has records from then may commit them by mistake
 	done   int64 // what comes before is processed: the program has come back for more
 	saved  int64 // committed last; -1 for nothing, and after a seek back
+	back   int64 // the lowest offset of a seek since an offset was made up for a commit
 	moved  bool  // it is in c.moved: the program was given something, and has not come back
 }
 
@@ -61,7 +63,7 @@ func (c *Consumer) newTrack(ctx context.Context, t engine.Topic, i int32, start 
 	if err != nil {
 		return nil, err
 	}
-	tr := &track{c: c, tp: p.TopicPartition(), topic: t, partition: p, saved: -1, removed: true}
+	tr := &track{c: c, tp: p.TopicPartition(), topic: t, partition: p, saved: -1, back: math.MaxInt64, removed: true}
 	tr.fetching.track, tr.filled.track = tr, tr
 	p.Watch(tr) // before the end is looked at
 	offset, err := start.Resolve(ctx, p)
@@ -244,11 +246,18 @@ func (tr *track) seek(offset int64) {
 	tr.skip(offset)
 	tr.base = min(tr.base, offset)
 	tr.done = min(tr.done, offset)
-	if offset < tr.saved {
-		tr.saved = -1
-	}
+	tr.back = min(tr.back, offset)
+	tr.save(tr.saved)
 	tr.unplaced = false
 	tr.unread()
+}
+
+// save notes that offset was committed. After a seek to before it, of which the commit knew nothing, it counts for
+// nothing.
+func (tr *track) save(offset int64) {
+	if tr.saved = offset; tr.back < offset {
+		tr.saved = -1
+	}
 }
 
 // unread forgets what was read ahead: reading goes on at the position.
