@@ -27,8 +27,35 @@ import (
 // everything describes all that is under path: names, modes, times and content.
 func everything(t *testing.T, path string) map[string]string {
 	t.Helper()
+	all, err := listing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// copyStill copies a directory that is in use, as it is when nothing happens to it for a while: what a kill would leave.
+func copyStill(t *testing.T, from string) string {
+	t.Helper()
+	for ctx := patient(t); ; {
+		to := t.TempDir()
+		before, err := listing(from)
+		if err == nil {
+			err = os.CopyFS(to, os.DirFS(from))
+		}
+		after, err2 := listing(from)
+		if err = errors.Join(err, err2); err == nil && maps.Equal(before, after) {
+			return to
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("it does not come to rest: %v", err)
+		}
+	}
+}
+
+func listing(path string) (map[string]string, error) {
 	all := make(map[string]string)
-	err := filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
+	return all, filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -43,10 +70,6 @@ func everything(t *testing.T, path string) map[string]string {
 		all[path] = fmt.Sprintf("%s, %s, %d bytes, sum %x", info.Mode(), info.ModTime().Format(time.RFC3339Nano), len(content), crc32.ChecksumIEEE(content))
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
 }
 
 // untouched wants path to be as it was by the end of do.
@@ -166,9 +189,7 @@ func TestReadOnlyChangesNothing(t *testing.T) {
 				b := mustOpen(t, dir, samsa.Options{})
 				fillUp(t, b)
 				if !clean {
-					copied := t.TempDir()
-					copyLive(t, copied, dir)
-					dir = copied
+					dir = copyStill(t, dir)
 				}
 				mustClose(t, b)
 			}
@@ -387,8 +408,7 @@ func TestReadOnlyOfDamage(t *testing.T) {
 	mustClose(t, b)
 	b = mustOpen(t, dir, samsa.Options{})
 	fillUp(t, b)
-	killed := t.TempDir()
-	copyLive(t, killed, dir)
+	killed := copyStill(t, dir)
 	mustClose(t, b)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
