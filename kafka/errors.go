@@ -45,6 +45,8 @@ const (
 	codeOutOfOrderSequenceNumber           int16 = 45
 	codeInvalidProducerEpoch               int16 = 47
 	codeInvalidTxnState                    int16 = 48
+	codeInvalidProducerIDMapping           int16 = 49
+	codeInvalidTransactionTimeout          int16 = 50
 	codeConcurrentTransactions             int16 = 51
 	codeTransactionalIDAuthorizationFailed int16 = 53
 	codeSecurityDisabled                   int16 = 54
@@ -67,7 +69,9 @@ const (
 	codeResourceNotFound                   int16 = 91
 	codeDuplicateResource                  int16 = 92
 	codeUnknownTopicID                     int16 = 100
+	codeTransactionalIDNotFound            int16 = 105
 	codeMismatchedEndpointType             int16 = 114
+	codeTransactionAbortable               int16 = 120
 	codeInvalidRegularExpression           int16 = 128
 )
 
@@ -126,6 +130,12 @@ var codes = []struct {
 	{log.ErrGroupSubscribed, codeGroupSubscribedToTopic},
 	{log.ErrMetadataTooLarge, codeOffsetMetadataTooLarge},
 	{log.ErrNoOffset, codeOffsetNotAvailable},
+
+	{log.ErrInvalidTransactionalID, codeInvalidRequest},
+	{log.ErrInvalidTxnTimeout, codeInvalidTransactionTimeout},
+	{log.ErrUnknownTransactionalID, codeTransactionalIDNotFound},
+	{log.ErrInvalidProducerID, codeInvalidProducerIDMapping},
+	{log.ErrNotInTransaction, codeTransactionAbortable},
 
 	{context.DeadlineExceeded, codeRequestTimedOut},
 	{context.Canceled, codeNetworkException},

@@ -158,3 +158,17 @@ var (
 	// told not to begin elsewhere.
 	ErrNoOffset = family.New(family.ErrUnknown, "no committed offset")
 )
+
+// The errors of transactions, wrapped with the transactional id they concern.
+var (
+	// ErrInvalidTransactionalID: the name cannot be a transactional id.
+	ErrInvalidTransactionalID = family.New(family.ErrInvalid, "invalid transactional id")
+	// ErrInvalidTxnTimeout: the time-out of transactions is out of the range that the broker allows.
+	ErrInvalidTxnTimeout = family.New(family.ErrInvalid, "invalid transaction timeout")
+	// ErrUnknownTransactionalID: no producer has begun with that transactional id, or it was not used for long.
+	ErrUnknownTransactionalID = family.New(family.ErrUnknown, "unknown transactional id")
+	// ErrInvalidProducerID: the producer id is not the one that belongs to the transactional id.
+	ErrInvalidProducerID = family.New(family.ErrInvalid, "not the producer id of the transactional id")
+	// ErrNotInTransaction: the partition or the group was not added to the transaction, which can only be aborted now.
+	ErrNotInTransaction = errors.New("not added to the transaction")
+)

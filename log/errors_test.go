@@ -60,6 +60,12 @@ var families = map[string]struct{ err, family error }{
 	"ErrGroupSubscribed":       {ErrGroupSubscribed, nil},
 	"ErrMetadataTooLarge":      {ErrMetadataTooLarge, ErrTooLarge},
 	"ErrNoOffset":              {ErrNoOffset, ErrUnknown},
+
+	"ErrInvalidTransactionalID": {ErrInvalidTransactionalID, ErrInvalid},
+	"ErrInvalidTxnTimeout":      {ErrInvalidTxnTimeout, ErrInvalid},
+	"ErrUnknownTransactionalID": {ErrUnknownTransactionalID, ErrUnknown},
+	"ErrInvalidProducerID":      {ErrInvalidProducerID, ErrInvalid},
+	"ErrNotInTransaction":       {ErrNotInTransaction, nil},
 }
 
 func TestFamilies(t *testing.T) {
