@@ -40,7 +40,7 @@ func (c *Coordinator) List() []Listing {
 // there is only a consumer that may, or the request of one that was refused.
 func (en *entry) bornLocked() bool {
 	return en.damaged != nil || en.group.State() != Empty || en.group.Generation() > 0 ||
-		en.offsets.len() > 0 || en.committing.Load() > 0
+		en.offsets.len() > 0 || en.committing.Load() > 0 || !en.pending.empty()
 }
 
 // Listing is a group in a list.
@@ -113,7 +113,7 @@ func (c *Coordinator) bury(ctx context.Context, en *entry, before Snapshot) erro
 	defer c.mu.Unlock()
 	if err != nil {
 		again := c.newEntry(Restore(time.Now(), en.name, c.rules, before))
-		again.offsets, again.damaged = en.offsets, en.damaged
+		again.offsets, again.pending, again.damaged = en.offsets, en.pending, en.damaged
 		c.groups[en.name] = again
 		return err
 	}
@@ -130,29 +130,49 @@ func (c *Coordinator) removeGroup(ctx context.Context, en *entry) error {
 		return fmt.Errorf("delete group %s: %w", en.name, err)
 	}
 	all := en.committedPartitions(func(log.TopicPartition, Offset) bool { return true })
+	for tp := range en.pending.partitions() {
+		if _, ok := en.offsets.get(tp); !ok {
+			all = append(all, tp)
+		}
+	}
 	return partly(c.removeOffsets(en, all)(), 1)
 }
 
-// removeOffsets begins to delete offsets, in several transactions if there are many, and
-// returns a function that waits for it.
+// removeOffsets begins to delete offsets, those of open transactions too, in several store transactions if there are
+// many, and returns a function that waits for it. An end that comes later finds no offset any more.
 func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) (wait func() error) {
-	parts := slices.Collect(slices.Chunk(tps, c.st.Limits().Entries/4))
-	done := make(chan error, len(parts))
-	for _, part := range parts {
+	share := c.st.Limits().Entries / 4
+	var txs []*writer.Tx
+	for part := range slices.Chunk(tps, share) {
 		tx := &writer.Tx{Essential: true}
 		for _, tp := range part {
 			tx.Writes.Delete(offsetKey(en.name, tp))
 		}
+		tx.Stored = func() { en.offsets.remove(part) }
+		txs = append(txs, tx)
+	}
+	undo := make(map[*writer.Tx][]pendingOffset)
+	for part := range slices.Chunk(en.pending.take(tps), share) {
+		tx := &writer.Tx{Essential: true}
+		undo[tx] = part
+		for _, p := range part {
+			tx.Writes.Delete(pendingKey(p.owner, en.name, p.tp))
+		}
+		txs = append(txs, tx)
+	}
+	done := make(chan error, len(txs))
+	for _, tx := range txs {
+		part := undo[tx]
 		tx.Done = func(err error) {
-			if err == nil {
-				en.offsets.remove(part)
+			if err != nil {
+				en.pending.giveBack(part)
 			}
 			done <- err
 		}
 		c.committer.Submit(tx)
 	}
 	return func() error {
-		if err := outcome(done, len(parts)); err != nil {
+		if err := outcome(done, len(txs)); err != nil {
 			return fmt.Errorf("group %s: remove offsets: %w", en.name, err)
 		}
 		return nil
@@ -225,7 +245,7 @@ func (c *Coordinator) AlterOffsets(ctx context.Context, name string, offsets map
 	txs := make([]writer.Tx, len(parts))
 	for i, part := range parts {
 		txs[i].Essential = true
-		if err := c.addOffsets(&txs[i], name, part); err != nil {
+		if err := c.addOffsets(&txs[i], name, "", part); err != nil {
 			return fmt.Errorf("group %s: %w", name, err)
 		}
 	}
@@ -358,10 +378,11 @@ func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 		if left && since.After(last) {
 			last = since
 		}
-		return c.gone(tp, o) || state == Empty && last.Before(limit)
+		_, open := en.pending.get(tp) // then a transaction goes on from it
+		return !open && (c.gone(tp, o) || state == Empty && last.Before(limit))
 	})
 	rest := en.offsets.len() - len(old)
-	if state == Empty && rest == 0 && (!left || since.Before(limit)) {
+	if state == Empty && rest == 0 && (!left || since.Before(limit)) && en.pending.empty() {
 		before := en.group.Snapshot()
 		err := en.group.Delete()
 		en.mu.Unlock()

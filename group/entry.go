@@ -41,6 +41,7 @@ type entry struct {
 	committing atomic.Int32 // commits on their way: not in offsets yet
 
 	offsets *committed
+	pending *pendingOffsets
 }
 
 func (c *Coordinator) newEntry(g *Group) *entry {
@@ -49,6 +50,7 @@ func (c *Coordinator) newEntry(g *Group) *entry {
 		joins:    make(map[Ticket]chan JoinResponse),
 		syncs:    make(map[Ticket]chan SyncResponse),
 		watchers: make(map[*partition.Waiter]struct{}),
+		pending:  new(pendingOffsets),
 		offsets:  &committed{readers: &c.readers, byTopic: make(map[string]map[int32]Offset)},
 		buried:   make(chan struct{}),
 	}

@@ -43,6 +43,9 @@ func (c *Coordinator) load() error {
 	if err := c.each(store.OffsetRange(), c.loadOffset); err != nil {
 		return fmt.Errorf("read committed offsets: %w", err)
 	}
+	if err := c.each(store.AllPendingRange(), c.loadPending); err != nil {
+		return fmt.Errorf("read pending offsets: %w", err)
+	}
 	for _, en := range c.groups {
 		en.schedule(now)
 	}

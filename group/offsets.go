@@ -75,6 +75,8 @@ type CommitRequest struct {
 	Generation           int32
 	Offsets              map[log.TopicPartition]Offset // all but At counts
 	Synced               bool                          // wait for fsync
+
+	owner string // of Pend: the transactional id; "" for what counts at once
 }
 
 // Commit stores offsets, all or none, in one transaction. It waits for it even if ctx ends
@@ -143,7 +145,7 @@ func (c *Coordinator) commitWith(ctx context.Context, tx *writer.Tx, commits map
 		return err
 	}
 	var pending pendingCommits
-	told := tx.Done
+	begun, told := tx.Begun, tx.Done
 	settled := false
 	settle := func(err error) { // in the order of the store, and not when fsync is done
 		if settled {
@@ -156,6 +158,12 @@ func (c *Coordinator) commitWith(ctx context.Context, tx *writer.Tx, commits map
 		pending.done(err)
 	}
 	tx.Stored, tx.Done = func() { settle(nil) }, settle
+	tx.Begun = func() { // before the end of a transaction that comes later looks for its offsets
+		pending.begin()
+		if begun != nil {
+			begun()
+		}
+	}
 	err := c.place(ctx, tx, commits, &pending)
 	if err != nil {
 		return err
@@ -190,7 +198,7 @@ func (c *Coordinator) write(tx *writer.Tx, commits map[string]CommitRequest) err
 		if err := CheckName(name); err != nil {
 			return err
 		}
-		if err := c.addOffsets(tx, name, commits[name].Offsets); err != nil {
+		if err := c.addOffsets(tx, name, commits[name].owner, commits[name].Offsets); err != nil {
 			return fmt.Errorf("group %s: %w", name, err)
 		}
 	}
@@ -253,7 +261,7 @@ func (ps pendingCommits) enter(c *Coordinator, tx *writer.Tx) (dying *entry, err
 		if p.req.Generation < 0 && p.en.group.State() == Dead {
 			return p.en, nil
 		}
-		if err := p.en.group.CheckCommit(now, p.req.MemberID, p.req.InstanceID, p.req.Generation); err != nil {
+		if err := p.check(now); err != nil {
 			return nil, notThere(err, p.req)
 		}
 	}
@@ -264,10 +272,27 @@ func (ps pendingCommits) enter(c *Coordinator, tx *writer.Tx) (dying *entry, err
 	return nil, nil
 }
 
+// check asks the group whether it allows the commit.
+func (p pendingCommit) check(now time.Time) error {
+	if p.req.owner != "" {
+		return p.en.group.CheckTxnCommit(p.req.MemberID, p.req.InstanceID, p.req.Generation)
+	}
+	return p.en.group.CheckCommit(now, p.req.MemberID, p.req.InstanceID, p.req.Generation)
+}
+
+// begin notes the offsets of transactions: an end that comes later is about them too.
+func (ps pendingCommits) begin() {
+	for _, p := range ps {
+		if p.req.owner != "" {
+			p.en.pending.put(p.req.owner, p.req.Offsets)
+		}
+	}
+}
+
 // done makes stored offsets visible.
 func (ps pendingCommits) done(err error) {
 	for _, p := range ps {
-		if err == nil {
+		if err == nil && p.req.owner == "" {
 			p.en.offsets.put(p.req.Offsets)
 		}
 		p.en.committing.Add(-1)
@@ -307,8 +332,8 @@ func (c *Coordinator) checkOffset(tp log.TopicPartition, o Offset) ([16]byte, er
 	return id, err
 }
 
-// addOffsets adds the writes of a commit to tx and completes the offsets.
-func (c *Coordinator) addOffsets(tx *writer.Tx, name string, offsets map[log.TopicPartition]Offset) error {
+// addOffsets adds the writes of a commit to tx and completes the offsets. Owner is that of pending ones.
+func (c *Coordinator) addOffsets(tx *writer.Tx, name, owner string, offsets map[log.TopicPartition]Offset) error {
 	now := time.Now()
 	for tp, o := range offsets {
 		id, err := c.checkOffset(tp, o)
@@ -317,7 +342,11 @@ func (c *Coordinator) addOffsets(tx *writer.Tx, name string, offsets map[log.Top
 		}
 		o.TopicID, o.At = id, now
 		offsets[tp] = o
-		tx.Writes.Set(offsetKey(name, tp), o.encode())
+		key := offsetKey(name, tp)
+		if owner != "" {
+			key = pendingKey(owner, name, tp)
+		}
+		tx.Writes.Set(key, o.encode())
 	}
 	return nil
 }

@@ -242,6 +242,9 @@ func (s *stage) act(verb string, words []string) {
 	case "commit":
 		err := s.group.CheckCommit(now, o.or("as", c.id), o["instance"], o.generation(c))
 		s.tell("%s", short(err))
+	case "txn-commit":
+		err := s.group.CheckTxnCommit(o.or("as", c.id), o["instance"], o.generation(c))
+		s.tell("%s", short(err))
 	case "leave":
 		errs, e := s.group.Leave(now, []LeaveMember{{o.or("as", c.id), o["instance"]}})
 		s.tell("%s", short(errs[0]))
