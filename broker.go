@@ -25,6 +25,7 @@ import (
 	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/retention/sweep"
 	"github.com/samsa-go/samsa/topic"
+	"github.com/samsa-go/samsa/txn"
 )
 
 // Broker owns a data directory, or a store in memory: its topics and their records. All
@@ -40,6 +41,7 @@ type Broker struct {
 	catalogue  *topic.Catalogue
 	groups     *group.Coordinator
 	producers  *producers.Registry
+	txns       *txn.Coordinator
 	batcher    *batcher.Batcher
 	consumers  consumer.Broker // what they see of it
 	admin      admin.Groups
@@ -118,12 +120,19 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		registry, damaged, err = producers.Open(st, committer, catalogue.Partitions())
 		found.Damaged = append(found.Damaged, damaged...)
 	}
+	var txns *txn.Coordinator
+	if err == nil {
+		txns, err = txn.Open(txn.Parts{Store: st, Committer: committer, Topics: catalogue, Groups: groups, Producers: registry}, txn.Options{Logger: opts.Logger})
+	}
 	tellFound(opts.Logger, found)
 	var clusterID string
 	if err == nil {
 		clusterID, err = clusterid.Open(st, committer, opts.Logger)
 	}
 	if err != nil {
+		if txns != nil {
+			txns.Close()
+		}
 		if groups != nil {
 			groups.Close()
 		}
@@ -141,6 +150,7 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		catalogue: catalogue,
 		groups:    groups,
 		producers: registry,
+		txns:      txns,
 		closed:    make(chan struct{}),
 	}
 	topics, local := &engine.LocalTopics{Catalogue: catalogue, Create: b.topic}, engine.LocalGroups{Coordinator: groups}
@@ -282,6 +292,7 @@ func (b *Broker) endClose(ctx context.Context, clients []*callback.Client) error
 func (b *Broker) end(began time.Time, late error) {
 	defer close(b.closed)
 	b.sweeper.Close()
+	b.txns.Close()
 	b.groups.Close()
 	b.catalogue.Close(ErrClosed)
 	b.committer.Close()

@@ -28,6 +28,7 @@ func (b *Broker) inside() inside.Broker {
 		Catalogue: b.catalogue,
 		Groups:    b.groups,
 		Producers: b.producers,
+		Txns:      b.txns,
 		Logger:    b.logger,
 		Clients:   b.describeClients,
 		Kill:      b.kill,

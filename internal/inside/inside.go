@@ -11,6 +11,7 @@ import (
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/topic"
+	"github.com/samsa-go/samsa/txn"
 )
 
 // Broker is the parts of an open broker. They belong to it: none of them may be closed, and
@@ -23,6 +24,7 @@ type Broker struct {
 	Catalogue *topic.Catalogue
 	Groups    *group.Coordinator
 	Producers *producers.Registry
+	Txns      *txn.Coordinator
 	Logger    *zap.Logger
 
 	// Options is what the broker was opened with, a samsa.Options.
