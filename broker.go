@@ -122,7 +122,7 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	}
 	var txns *txn.Coordinator
 	if err == nil {
-		txns, err = txn.Open(txn.Parts{Store: st, Committer: committer, Topics: catalogue, Groups: groups, Producers: registry}, txn.Options{Logger: opts.Logger})
+		txns, err = txn.Open(txn.Parts{Store: st, Committer: committer, Topics: catalogue, Groups: groups, Producers: registry}, txn.Options{ReadOnly: opts.ReadOnly, Logger: opts.Logger})
 	}
 	tellFound(opts.Logger, found)
 	var clusterID string

@@ -48,6 +48,8 @@ type Options struct {
 	// IDExpiry is how long a transactional id is remembered after its last use; 0 means 7 days
 	// (transactional.id.expiration.ms).
 	IDExpiry time.Duration
+	// ReadOnly leaves transactions open and ids as they are, however old they are: nothing may be written.
+	ReadOnly bool
 	// Logger gets failures that nobody waits for, and what happens to transactions at info; nil is silent.
 	Logger *zap.Logger
 }
@@ -101,7 +103,9 @@ func Open(parts Parts, opts Options) (*Coordinator, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
-	c.wg.Go(func() { c.run(ctx) })
+	if !opts.ReadOnly {
+		c.wg.Go(func() { c.run(ctx) })
+	}
 	return c, nil
 }
 

@@ -308,6 +308,23 @@ func TestTimeOut(t *testing.T) {
 	})
 }
 
+// Nothing is aborted or forgotten where nothing may be written.
+func TestReadOnly(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		p := h.init("t")
+		h.init("idle")
+		h.must(h.produce("t", p, tp("a", 0), "x", true))
+		h.opts.ReadOnly = true
+		h.reopen()
+		before := h.st.commit
+		time.Sleep(30 * 24 * time.Hour)
+		synctest.Wait()
+		if l := h.List(); len(l) != 2 || l[1].State != Ongoing || h.st.commit != before {
+			t.Errorf("%+v, after %d commits", l, h.st.commit-before)
+		}
+	})
+}
+
 // An id is forgotten a week after its last use, and never with an open transaction. Neither is its producer in a
 // partition.
 func TestIDsExpire(t *testing.T) {
