@@ -170,7 +170,7 @@ type BatchInfo struct {
 // Batches calls fn for the visible batches in order until it returns false. It reads no
 // values.
 func (l *Log) Batches(fn func(BatchInfo) bool) error {
-	return l.wrap(l.scan(l.Start(), l.End(), true, func(e store.Entry, key store.BatchKey) (bool, error) {
+	return l.wrap(l.scan(ReadUncommitted, l.Start(), true, func(e store.Entry, key store.BatchKey) (bool, error) {
 		return fn(BatchInfo{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Bytes: e.Size}), nil
 	}))
 }
@@ -267,13 +267,13 @@ func (l *Log) BytesFrom(iso Isolation, from int64, enough int) (n int, err error
 
 // visit calls fn for the batches that a reader gets from the one that holds offset from.
 func (l *Log) visit(iso Isolation, from int64, keysOnly bool, fn func(store.Entry, store.BatchKey) (bool, error)) error {
-	switch bound := l.bound(iso); {
+	switch {
 	case from < l.Start() || from > l.End():
 		return l.outOfRange(from)
-	case from >= bound:
+	case from >= l.bound(iso):
 		return nil
 	default:
-		return l.wrap(l.scan(from, bound, keysOnly, fn))
+		return l.wrap(l.scan(iso, from, keysOnly, fn))
 	}
 }
 
@@ -281,14 +281,14 @@ func (l *Log) outOfRange(from int64) error {
 	return fmt.Errorf("%w: %s: offset %d is not within [%d, %d]", ErrOffsetOutOfRange, l.tp, from, l.Start(), l.End())
 }
 
-// scan calls fn for the stored batches from the one that holds offset from, up to offset
-// end.
-func (l *Log) scan(from, end int64, keysOnly bool, fn func(store.Entry, store.BatchKey) (bool, error)) error {
+// scan calls fn for the stored batches from the one that holds offset from, up to where a reader gets something when
+// it comes there, and not when it began: compaction may have joined a batch with those that came since.
+func (l *Log) scan(iso Isolation, from int64, keysOnly bool, fn func(store.Entry, store.BatchKey) (bool, error)) error {
 	r := store.BatchRange(l.id, from)
 	r.KeysOnly = keysOnly
 	return l.st.Scan(r, func(e store.Entry) (bool, error) {
 		key, err := store.ParseBatchKey(e.Key)
-		if err != nil || key.LastOffset >= end {
+		if err != nil || key.LastOffset >= l.bound(iso) {
 			return false, err
 		}
 		return fn(e, key)

@@ -89,7 +89,7 @@ func (l *Log) readProducers() error {
 // not committed would be read as if it were.
 func (l *Log) findOpen() error {
 	var head []byte
-	return l.scan(l.Start(), l.End(), false, func(e store.Entry, key store.BatchKey) (bool, error) {
+	return l.scan(ReadUncommitted, l.Start(), false, func(e store.Entry, key store.BatchKey) (bool, error) {
 		var err error
 		head, err = e.AppendHead(head[:0], BatchHeaderSize)
 		if store.Lost(err) || err == nil && len(head) < BatchHeaderSize {

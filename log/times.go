@@ -21,7 +21,7 @@ func (b Batch) KeyTime(appendMs int64) int64 {
 func (l *Log) OffsetForTime(iso Isolation, ts int64) (offset, timestamp int64, ok bool, err error) {
 	start := l.Start()
 	var c candidate
-	err = l.scan(start, l.bound(iso), false, func(e store.Entry, key store.BatchKey) (bool, error) {
+	err = l.scan(iso, start, false, func(e store.Entry, key store.BatchKey) (bool, error) {
 		if key.MaxTimestamp < ts {
 			return true, nil
 		}
@@ -39,13 +39,13 @@ func (l *Log) OffsetForTime(iso Isolation, ts int64) (offset, timestamp int64, o
 // MaxTimestamp returns the largest timestamp of the visible records, in ms since the epoch, and
 // NoTimestamp when none has one. It reads like OffsetForTime, from the end of the log on.
 func (l *Log) MaxTimestamp() (int64, error) {
-	start, end, newest := l.Start(), l.End(), int64(NoTimestamp)
+	start, newest := l.Start(), int64(NoTimestamp)
 	r := store.BatchRange(l.id, start)
 	r.Reverse = true
 	var c candidate
 	err := l.st.Scan(r, func(e store.Entry) (bool, error) {
 		key, err := store.ParseBatchKey(e.Key)
-		if err != nil || key.LastOffset >= end || key.MaxTimestamp <= newest {
+		if err != nil || key.LastOffset >= l.End() || key.MaxTimestamp <= newest {
 			return err == nil, err
 		}
 		return true, c.read(l, e, key, func(rec *Record) bool {

@@ -66,11 +66,18 @@ type Partition interface {
 	// Fetch calls fn for the batches that are there from the offset from on, the first of which may begin
 	// before it, until fn returns false. buf is memory for them, which may be replaced by what is returned;
 	// a batch is valid during the call only. client is the client id of the consumer. Nothing to be read is
-	// no error; ErrOffsetOutOfRange says that from is before LogStart or behind HighWatermark.
+	// no error: then there is nothing up to what HighWatermark was before the call. ErrOffsetOutOfRange says that
+	// from is before LogStart or behind HighWatermark.
 	//
 	// Batches of transactions come like others, and markers of their ends, which are Control batches. With
 	// log.ReadCommitted nothing comes from LastStable on, and a batch says whether it was Aborted.
 	Fetch(ctx context.Context, client string, iso log.Isolation, from int64, buf []byte, fn func(log.StoredBatch) bool) ([]byte, error)
+	// FetchBefore returns the last batch that has an offset before the offset before, and the first offset that
+	// the batch covers, known even when it is corrupt: what is before the batch is before base, which is less than
+	// before. The batch may end behind before, and be one of a transaction, or a marker. It lives in buf, or in memory
+	// of its own. ErrOffsetOutOfRange says that there is nothing, for before is not behind LogStart, or that it is
+	// behind HighWatermark.
+	FetchBefore(ctx context.Context, client string, before int64, buf []byte) (sb log.StoredBatch, base int64, err error)
 	// OffsetForTime returns the offset of the first record whose timestamp, in ms since the epoch, is ts or
 	// later; ok is false when there is none. With log.ReadCommitted it is one before LastStable.
 	OffsetForTime(ctx context.Context, iso log.Isolation, ts int64) (offset int64, ok bool, err error)
