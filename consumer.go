@@ -11,7 +11,7 @@ import (
 )
 
 // Consumer reads partitions in the order of their offsets, all of them or, in a group, those
-// that the group has assigned to it. Poll, PollRecords, Collect and Records are for one
+// that the group has assigned to it. Poll, PollRecords, Collect and the loops are for one
 // goroutine at a time; the other methods may be called by anybody at any time.
 //
 // A consumer reads ahead in the background. The position of a partition is behind the last
@@ -93,6 +93,23 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return c.engine.Records(ctx)
 }
 
+// RecordsUntil is Records that reads until now: the loop ends by itself when it has come, in all partitions, to the
+// high watermark that they had when it began. It waits for no record, and the positions are the high watermarks
+// then, also where a compacted topic has no record left before one, and in an empty partition. That the loop ends so
+// says that the last record is processed.
+//
+// A partition that is paused does not keep the loop from its end, as long as it is paused, nor does one that the
+// consumer has no more. Partitions that it begins to read meanwhile have nothing for the loop, but those that come
+// from its group do: they are read up to the same high watermark, if their topic was there and subscribed to. In a
+// group the loop joins first, and does not end during a rebalance. A member that is given nothing has nothing to read.
+//
+// Errors are those of Records. One that comes until a Seek, as ErrOffsetOutOfRange with ResetError, is yielded
+// again and again, and the program leaves the loop. A Seek in the loop counts: what is before the end is read again.
+// Nothing behind the end is handed out while the loop runs, by Poll neither.
+func (c *Consumer) RecordsUntil(ctx context.Context) iter.Seq2[Record, error] {
+	return c.engine.RecordsUntil(ctx)
+}
+
 // Close ends the consumer: a waiting Poll gets ErrClosed. It may be called more than
 // once and waits until nothing of the consumer runs any more, its callbacks included: those
 // that do not return for 30 s it leaves behind, with ErrCutOff.
@@ -145,6 +162,14 @@ func (c *Consumer) SeekTime(ctx context.Context, t time.Time, tps ...TopicPartit
 // When it fails no position has moved.
 func (c *Consumer) SeekTo(ctx context.Context, s Start, tps ...TopicPartition) error {
 	return c.engine.SeekTo(ctx, s.at, tps...)
+}
+
+// SeekLast makes the next Poll continue, in tps or without any in all partitions, at the n-th record from the end
+// of each, and at the first record where there are fewer. 0 is the end. It counts records, not offsets, which differ
+// in a compacted topic. For that it reads the partition backwards, up to there. A damaged batch counts for no records:
+// Poll tells of it. When it fails no position has moved.
+func (c *Consumer) SeekLast(ctx context.Context, n int64, tps ...TopicPartition) error {
+	return c.engine.SeekLast(ctx, n, tps...)
 }
 
 // Pause makes Poll return nothing of tps, or without any of all partitions, until Resume.
@@ -223,3 +248,17 @@ type Reset struct {
 
 // Skipped returns how many offsets the consumer has missed: 0 after a move back.
 func (r Reset) Skipped() int64 { return max(0, r.To-r.From) }
+
+// Backward returns an iterator over the records of tp before s, from the newest to the oldest: all with Latest, those
+// before an offset with AtOffset, those before a time with AtTime. It needs no consumer, moves no position, and knows
+// of no group. AtOffset of the oldest record that a loop has had continues that loop.
+//
+// It reads what there is when it comes there. Records that are appended after it began it does not see, and what was
+// removed by then is not there. Memory is needed for one batch at a time. Records and their bytes belong to the
+// caller and stay valid.
+//
+// ErrCorruptRecord is yielded once for each damaged batch, and the loop goes on before that. Every other error is the
+// end: that of ctx, ErrUnknownTopic, ErrUnknownPartition, or ErrOffsetOutOfRange for an offset behind the high watermark.
+func (b *Broker) Backward(ctx context.Context, tp TopicPartition, s Start) iter.Seq2[Record, error] {
+	return b.consumers.Backward(ctx, tp, s.at)
+}

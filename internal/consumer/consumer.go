@@ -47,6 +47,7 @@ type Consumer struct {
 	sated     lineup                       // and of those that must wait until others are not hungry
 	filled    lineup                       // of tracks with chunks, for Poll
 	moved     []*track                     // for a member: of which the program was given something since the last Poll
+	ends      ends                         // of the loop over RecordsUntil
 	current   *track                       // whose records the loop over Records gets, while stint lasts
 	stint     quota                        // of current
 	returns   uint64                       // how often the loop has come back for more
@@ -315,12 +316,25 @@ func (c *Consumer) takeLocked(most int) ([]log.Record, error) {
 
 // Records returns an iterator over all records to come.
 func (c *Consumer) Records(ctx context.Context) iter.Seq2[log.Record, error] {
+	return c.loop(ctx, func() bool { return false })
+}
+
+// loop returns an iterator over records to come. With the lock held it asks through, when it has none, whether
+// it has come to its end.
+func (c *Consumer) loop(ctx context.Context, through func() bool) iter.Seq2[log.Record, error] {
 	return func(yield func(log.Record, error) bool) {
-		for going := false; ; {
+		for going, over := false, false; ; {
 			var r log.Record
 			var err error
 			if !going || !c.another(ctx, &r) {
-				err = c.await(ctx, func() (bool, error) { return c.oneLocked(&r) })
+				err = c.await(ctx, func() (ok bool, err error) {
+					ok, err = c.oneLocked(&r)
+					over = !ok && err == nil && through()
+					return ok || over, err
+				})
+			}
+			if over {
+				return
 			}
 			going = err == nil
 			if err != nil {

@@ -40,11 +40,11 @@ func (c *Consumer) fetch() {
 	}
 }
 
-// job is one read: of a track, from an offset, valid for an epoch.
+// job is one read: of a track, from an offset to another one, valid for an epoch.
 type job struct {
-	track *track
-	from  int64
-	epoch int
+	track     *track
+	from, end int64
+	epoch     int
 }
 
 // next picks the next track that has something to read; none when all are up to date or
@@ -74,6 +74,9 @@ func (f *fetcher) next() (job, bool) {
 		switch tr := s.track; {
 		case tr.idle():
 			s.leave()
+			if tr.end != endless {
+				c.ready.Wake() // the loop may be through with it
+			}
 		case tr.unplaced:
 			s.leave()
 			tr.stuck = true
@@ -85,7 +88,7 @@ func (f *fetcher) next() (job, bool) {
 			return job{}, true
 		default:
 			c.hungry.push(s) // there may be more
-			return job{tr, tr.next, tr.epoch}, true
+			return job{tr, tr.next, tr.end, tr.epoch}, true
 		}
 	}
 }
@@ -99,21 +102,27 @@ func (tr *track) idle() bool {
 	case tr.unplaced:
 		return false
 	}
-	return tr.next == tr.partition.HighWatermark() && tr.partition.Err() == nil
+	// Where no records can be, and of what has ended, reading finds out.
+	there := tr.partition.HighWatermark()
+	upToDate := tr.next == there || tr.next >= tr.end && (tr.end < 0 || tr.next < there)
+	return upToDate && tr.partition.Err() == nil
 }
 
 // read reads ahead from one partition and hands over what it got.
 func (f *fetcher) read(j job) {
 	next, size := j.from, 0
 	var err error
-	c := f.c
+	c, there := f.c, j.track.partition.HighWatermark()
 	f.buf, err = j.track.partition.Fetch(c.ctx, c.opts.Member.ClientID, log.ReadUncommitted, j.from, f.buf, func(sb log.StoredBatch) bool {
 		ch := f.open(sb, j)
 		f.chunks = append(f.chunks, ch)
 		next = sb.LastOffset + 1
 		size += ch.bytes
-		return size < fetchBytes
+		return size < fetchBytes && next < j.end
 	})
+	if err == nil && len(f.chunks) == 0 && next < there && next >= j.track.partition.LogStart() {
+		f.chunks, next = append(f.chunks, chunk{end: there, bytes: 1}), there // the last offsets have no batches any more
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if j.track.epoch == j.epoch && !c.closing {

@@ -87,16 +87,22 @@ func (k *kit) put(name string, i int32, values ...string) {
 		k.t.Fatal(err)
 	}
 	for _, v := range values {
-		var b log.Builder
-		b.Append(time.Now().UnixMilli(), nil, []byte(v), nil)
-		batch, err := b.Seal(nil, log.CodecNone)
-		if err == nil {
-			err = k.committer.Do(&writer.Tx{Appends: []writer.Append{{Partition: p, Batch: batch}}})
-		}
-		if err != nil {
+		if err := k.committer.Do(&writer.Tx{Appends: []writer.Append{{Partition: p, Batch: sealed(k.t, v)}}}); err != nil {
 			k.t.Fatal(err)
 		}
 	}
+}
+
+// sealed returns a batch of one record.
+func sealed(t *testing.T, value string) log.Batch {
+	t.Helper()
+	var b log.Builder
+	b.Append(time.Now().UnixMilli(), nil, []byte(value), nil)
+	batch, err := b.Seal(nil, log.CodecNone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return batch
 }
 
 // consumer returns one that is closed with the test. Options that are zero are the root's defaults.

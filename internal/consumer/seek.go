@@ -104,16 +104,37 @@ func (c *Consumer) Seek(ctx context.Context, tp log.TopicPartition, offset int64
 // SeekTo makes the next Poll continue at s, in tps or without any in all partitions.
 // When it fails no position has moved.
 func (c *Consumer) SeekTo(ctx context.Context, s engine.Start, tps ...log.TopicPartition) error {
+	return c.seek(tps, func(p engine.Partition) (int64, error) {
+		offset, err := s.Resolve(ctx, p)
+		if err == nil {
+			err = ctx.Err()
+		}
+		return offset, err
+	})
+}
+
+// SeekLast makes the next Poll continue at the n-th record from the end, in tps or without any in all partitions.
+// When it fails no position has moved.
+func (c *Consumer) SeekLast(ctx context.Context, n int64, tps ...log.TopicPartition) error {
+	if n < 0 {
+		return fmt.Errorf("seek: %w: the last %d records", log.ErrInvalidOption, n)
+	}
+	var w backwards
+	return c.seek(tps, func(p engine.Partition) (int64, error) {
+		w.begin(p, c.opts.Member.ClientID, p.HighWatermark())
+		return w.last(ctx, n)
+	})
+}
+
+// seek moves the positions in tps, or in all partitions, to where resolve says.
+func (c *Consumer) seek(tps []log.TopicPartition, resolve func(engine.Partition) (int64, error)) error {
 	tracks, err := c.tracksOf(tps)
 	if err != nil {
 		return fmt.Errorf("seek: %w", err)
 	}
 	offsets := make([]int64, len(tracks))
 	for i, tr := range tracks { // may read: without the lock
-		if offsets[i], err = s.Resolve(ctx, tr.partition); err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
+		if offsets[i], err = resolve(tr.partition); err != nil {
 			return fmt.Errorf("seek: %w", err)
 		}
 	}
@@ -123,6 +144,7 @@ func (c *Consumer) SeekTo(ctx context.Context, s engine.Start, tps ...log.TopicP
 		tr.seek(offsets[i])
 	}
 	c.waiter.Wake()
+	c.ready.Wake()
 	return nil
 }
 

@@ -25,6 +25,7 @@ type track struct {
 	partition engine.Partition
 	position  int64 // behind the last record that Poll or Records has handed out
 	next      int64 // of the next record to be read ahead
+	end       int64 // nothing is handed out, or read ahead, from there on: see ends
 	epoch     int
 	paused    bool
 	stuck     bool // its error waits for Poll: not read until then, or until a seek
@@ -81,7 +82,7 @@ func (c *Consumer) addLocked(tr *track) {
 		tr.partition.Unwatch(tr)
 		return
 	}
-	tr.removed, tr.former = false, c.former[tr.tp]
+	tr.removed, tr.former, tr.end = false, c.former[tr.tp], c.ends.of(tr)
 	tr.hungry()
 	c.tracks[tr.tp] = tr
 	c.sorted = nil
@@ -123,6 +124,11 @@ func (tr *track) take(dst []log.Record, q *quota) (_ []log.Record, owed bool, er
 func (tr *track) one(r *log.Record) (ok bool, err error) {
 	for len(tr.chunks) > 0 {
 		ch := &tr.chunks[0]
+		if tr.position >= tr.end || ch.end > tr.end && ch.passes(tr.end) {
+			tr.skip(max(tr.position, tr.end))
+			tr.unread() // others need the room
+			return false, nil
+		}
 		more := false
 		if ch.err == nil {
 			if more, err = ch.reader.Next(r); err != nil {

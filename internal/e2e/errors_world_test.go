@@ -228,6 +228,8 @@ func (w *world) brokerSteps() []step {
 			_, err := b.ListOffsets(ctx, w.topic, samsa.AtTime(time.Unix(1, 0)))
 			return err
 		}},
+		{"Broker.Backward", func(ctx context.Context) error { return lastOf(b.Backward(ctx, w.tp, samsa.Latest())) }},
+		{"Broker.Backward beyond", func(ctx context.Context) error { return lastOf(b.Backward(ctx, w.tp, samsa.AtOffset(99))) }},
 		{"Broker.Snapshot", func(ctx context.Context) error { return b.Snapshot(ctx, io.Discard) }},
 		{"Broker.View", func(ctx context.Context) error {
 			return b.View(ctx, func(tx *samsa.ReadTx) error { _, err := tx.Get([]byte(w.key)); return err })
@@ -345,11 +347,14 @@ func (w *world) consumerSteps(of string, c *samsa.Consumer) []step {
 		{"Consumer.PollRecords of none", func(ctx context.Context) error { _, err := c.PollRecords(ctx, 0); return err }},
 		{"Consumer.Collect", func(ctx context.Context) error { _, err := c.Collect(ctx, 2, time.Second); return err }},
 		{"Consumer.Records", func(ctx context.Context) error { return lastOf(c.Records(ctx)) }},
+		{"Consumer.RecordsUntil", func(ctx context.Context) error { return lastOf(c.RecordsUntil(ctx)) }},
 		{"Consumer.Position", noCtx(func() error { _, err := c.Position(w.tp); return err })},
 		{"Consumer.Lag", noCtx(func() error { _, err := c.Lag(w.tp); return err })},
 		{"Consumer.TotalLag", func(ctx context.Context) error { _, err := c.TotalLag(ctx); return err }},
 		{"Consumer.SeekTo", func(ctx context.Context) error { return c.SeekTo(ctx, samsa.Latest(), w.tp) }},
 		{"Consumer.SeekTime", func(ctx context.Context) error { return c.SeekTime(ctx, time.Unix(1, 0), w.tp) }},
+		{"Consumer.SeekLast", func(ctx context.Context) error { return c.SeekLast(ctx, 1, w.tp) }},
+		{"Consumer.SeekLast negative", func(ctx context.Context) error { return c.SeekLast(ctx, -1) }},
 		{"Consumer.Seek", func(ctx context.Context) error { return c.Seek(ctx, w.tp, 99) }},
 		{"Consumer.Poll elsewhere", func(ctx context.Context) error { _, err := c.Poll(ctx); return err }},
 		{"Consumer.Pause", noCtx(func() error { return c.Pause(w.tp) })},

@@ -66,8 +66,8 @@ type Partition interface {
 	// Fetch calls fn for the batches that are there from the offset from on, the first of which may begin
 	// before it, until fn returns false. buf is memory for them, which may be replaced by what is returned;
 	// a batch is valid during the call only. client is the client id of the consumer. Nothing to be read is
-	// no error: then there is nothing up to what HighWatermark was before the call. ErrOffsetOutOfRange says that
-	// from is before LogStart or behind HighWatermark.
+	// no error: then there is nothing up to what HighWatermark, or LastStable for log.ReadCommitted, was before the
+	// call. ErrOffsetOutOfRange says that from is before LogStart or behind HighWatermark.
 	//
 	// Batches of transactions come like others, and markers of their ends, which are Control batches. With
 	// log.ReadCommitted nothing comes from LastStable on, and a batch says whether it was Aborted.
