@@ -94,9 +94,8 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 }
 
 // RecordsUntil is Records that reads until now: the loop ends by itself when it has come, in all partitions, to the
-// high watermark that they had when it began. It waits for no record, and the positions are the high watermarks
-// then, also where a compacted topic has no record left before one, and in an empty partition. That the loop ends so
-// says that the last record is processed.
+// high watermark that they had when it began. It waits for no record, and the positions have come to there then, also
+// where a compacted topic has no record left before it. That the loop ends so says that the last record is processed.
 //
 // A partition that is paused does not keep the loop from its end, as long as it is paused, nor does one that the
 // consumer has no more. Partitions that it begins to read meanwhile have nothing for the loop, but those that come
@@ -105,7 +104,7 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 //
 // Errors are those of Records. One that comes until a Seek, as ErrOffsetOutOfRange with ResetError, is yielded
 // again and again, and the program leaves the loop. A Seek in the loop counts: what is before the end is read again.
-// Nothing behind the end is handed out while the loop runs, by Poll neither.
+// Nothing behind the end is handed out while the loop runs, by Poll neither, which waits for it.
 func (c *Consumer) RecordsUntil(ctx context.Context) iter.Seq2[Record, error] {
 	return c.engine.RecordsUntil(ctx)
 }

@@ -141,6 +141,63 @@ func ExampleConsumer_Records() {
 	// stop
 }
 
+func ExampleConsumer_RecordsUntil() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("a")}, samsa.Record{Topic: "orders", Value: []byte("b")})
+	must(err)
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
+	must(err)
+	for rec, err := range c.RecordsUntil(ctx) {
+		must(err)
+		fmt.Printf("%s\n", rec.Value)
+		_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("later")}) // for the next loop
+		must(err)
+	}
+	// Output:
+	// a
+	// b
+}
+
+func ExampleConsumer_SeekLast() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	for _, v := range []string{"a", "b", "c", "d"} {
+		_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(v)})
+		must(err)
+	}
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
+	must(err)
+	must(c.SeekLast(ctx, 2))
+	for rec, err := range c.RecordsUntil(ctx) {
+		must(err)
+		fmt.Printf("%s\n", rec.Value)
+	}
+	// Output:
+	// c
+	// d
+}
+
+func ExampleBroker_Backward() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	for _, v := range []string{"ok", "failed", "ok", "ok"} {
+		_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(v)})
+		must(err)
+	}
+	for rec, err := range b.Backward(ctx, samsa.TopicPartition{Topic: "orders"}, samsa.Latest()) {
+		must(err)
+		if string(rec.Value) == "failed" {
+			fmt.Println("failed last at offset", rec.Offset)
+			break
+		}
+	}
+	// Output: failed last at offset 1
+}
+
 func ExampleConsumer_SeekTime() {
 	b := memory()
 	defer b.Close()

@@ -146,7 +146,8 @@ func (f *fetcher) open(sb log.StoredBatch, j job) chunk {
 	}
 	b := sb.Batch
 	if b.Control() || sb.Aborted {
-		return ch // no records
+		ch.left = 0
+		return ch
 	}
 	if cap(f.arena)-len(f.arena) < len(b) {
 		f.arena = make([]byte, 0, max(arenaBytes, len(b)))
