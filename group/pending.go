@@ -179,8 +179,8 @@ func (c *Coordinator) PendingOf(owner, name string) map[log.TopicPartition]Offse
 }
 
 // Pending returns those of the partitions that have offsets of transactions in the group, or without any, all that
-// have: what is committed for them is about to change. The end of a transaction and the offsets it has committed are
-// seen together.
+// have: what is committed for them is about to change. Who wants offsets that are not asks this before Fetch: an end
+// shows its offsets before they are pending no more.
 func (c *Coordinator) Pending(name string, tps ...log.TopicPartition) []log.TopicPartition {
 	en := c.known(name)
 	if en == nil {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // Init makes the caller the producer of a transactional id, and returns the producer id and the epoch that it has
@@ -30,10 +32,15 @@ func (c *Coordinator) Init(ctx context.Context, id string, timeout time.Duration
 	})
 }
 
-// AddPartitions takes partitions into the producer's transaction, and opens it if there is none. Whether they are
-// there is not looked at. Errors are ErrInvalidProducerID, ErrProducerFenced, and ErrTxTooLarge for more than one
-// commit of the store can end.
+// AddPartitions takes partitions into the producer's transaction, and opens it if there is none. One that is not
+// there is ErrUnknownTopic or ErrUnknownPartition. Other errors are ErrInvalidProducerID, ErrProducerFenced, and
+// ErrTxTooLarge for more than one commit of the store can end.
 func (c *Coordinator) AddPartitions(ctx context.Context, id string, p Producer, tps ...log.TopicPartition) error {
+	for _, tp := range tps {
+		if _, err := c.find(tp); err != nil {
+			return err
+		}
+	}
 	_, err := c.change(ctx, id, false, false, func(t *Transaction, now time.Time, _ int64) (Effects, error) {
 		e, err := t.Add(now, p, tps...)
 		if err == nil {
@@ -42,6 +49,15 @@ func (c *Coordinator) AddPartitions(ctx context.Context, id string, p Producer, 
 		return e, err
 	})
 	return err
+}
+
+// find returns the partition of that name.
+func (c *Coordinator) find(tp log.TopicPartition) (*partition.Partition, error) {
+	t, err := c.topics.Get(tp.Topic)
+	if err != nil {
+		return nil, err
+	}
+	return t.Partition(tp.Partition)
 }
 
 // Verify says of each partition whether the producer may write to it: nil, or ErrNotInTransaction. An error besides
@@ -64,12 +80,30 @@ func (c *Coordinator) Verify(id string, p Producer, tps ...log.TopicPartition) (
 }
 
 // AddOffsets takes a group into the producer's transaction, which is to commit offsets of it, and opens it if there
-// is none. Errors are those of AddPartitions.
+// is none. Errors are ErrInvalidGroup, and those of AddPartitions.
 func (c *Coordinator) AddOffsets(ctx context.Context, id string, p Producer, name string) error {
+	if err := checkGroup(name); err != nil {
+		return err
+	}
 	_, err := c.change(ctx, id, false, false, func(t *Transaction, now time.Time, _ int64) (Effects, error) {
-		return t.AddGroup(now, p, name)
+		e, err := t.AddGroup(now, p, name)
+		if err == nil {
+			err = c.fits(t, 0, c.pendingOf(id))
+		}
+		return e, err
 	})
 	return err
+}
+
+// checkGroup refuses what cannot be the name of a group, or could not be read again in the state of an id.
+func checkGroup(name string) error {
+	if err := group.CheckName(name); err != nil {
+		return err
+	}
+	if !utf8.ValidString(name) {
+		return fmt.Errorf("%w: %q is not UTF-8", log.ErrInvalidGroup, name)
+	}
+	return nil
 }
 
 // EndOptions say how a transaction ends.
@@ -110,11 +144,7 @@ func (c *Coordinator) AbortHanging(ctx context.Context, tp log.TopicPartition, p
 	if p.ID < 0 || p.Epoch < 0 {
 		return fmt.Errorf("%s: %w: producer %s", tp, log.ErrInvalidProducerID, p)
 	}
-	t, err := c.topics.Get(tp.Topic)
-	if err != nil {
-		return err
-	}
-	in, err := t.Partition(tp.Partition)
+	in, err := c.find(tp)
 	if err != nil {
 		return err
 	}
@@ -130,9 +160,10 @@ func (c *Coordinator) fits(t *Transaction, more int, pending cost) error {
 	const entries, bytes = 1, 2048 // the state of the id
 	n := len(t.partitions) + more
 	end := cost{entries + n*writer.MarkerEntries + pending.entries, bytes + n*writer.MarkerBytes + pending.bytes}
+	end.entries += len(t.groups) // which have names, and are looked at
 	if l := c.st.Limits(); end.entries > l.Entries || end.bytes > l.Bytes {
-		return t.wrap(fmt.Errorf("%w: with %d partitions and %d offsets its end has up to %d entries, %d bytes; at most %d and %d fit into one commit",
-			log.ErrTxTooLarge, n, pending.entries/2, end.entries, end.bytes, l.Entries, l.Bytes))
+		return t.wrap(fmt.Errorf("%w: with %d partitions, %d groups and %d offsets its end has up to %d entries, %d bytes; at most %d and %d fit into one commit",
+			log.ErrTxTooLarge, n, len(t.groups), pending.entries/2, end.entries, end.bytes, l.Entries, l.Bytes))
 	}
 	return nil
 }

@@ -298,12 +298,9 @@ func (c *Coordinator) end(ctx context.Context, tx *writer.Tx, d *draft, end End,
 
 // partition returns the partition of that name, or nil if it is gone, or damaged: nobody reads it then.
 func (c *Coordinator) partition(tp log.TopicPartition) (*partition.Partition, error) {
-	t, err := c.topics.Get(tp.Topic)
-	var p *partition.Partition
+	p, err := c.find(tp)
 	if err == nil {
-		if p, err = t.Partition(tp.Partition); err == nil {
-			err = p.Err()
-		}
+		err = p.Err()
 	}
 	switch {
 	case err == nil:

@@ -99,6 +99,11 @@ func TestRefused(t *testing.T) {
 		h.wantErr("add as another", h.AddPartitions(ctx, "t", other, a), log.ErrInvalidProducerID)
 		h.wantErr("add to nobody's id", h.AddPartitions(ctx, "u", p, a), log.ErrInvalidProducerID)
 		h.wantErr("add without an id", h.AddPartitions(ctx, "", p, a), log.ErrInvalidTransactionalID)
+		h.wantErr("add what is not there", h.AddPartitions(ctx, "t", p, a, tp("z", 0)), log.ErrUnknownTopic)
+		h.wantErr("add what is not there", h.AddPartitions(ctx, "t", p, tp("a", -1)), log.ErrUnknownPartition)
+		h.wantErr("group without a name", h.AddOffsets(ctx, "t", p, ""), log.ErrInvalidGroup)
+		h.wantErr("group that is no text", h.AddOffsets(ctx, "t", p, "\xff"), log.ErrInvalidGroup)
+		h.wantErr("offsets of a group that is no text", h.CommitOffsets(ctx, "t", p, true, "\xff", commits(a, 1)), log.ErrInvalidGroup)
 		h.wantErr("group with a later epoch", h.AddOffsets(ctx, "t", late, "g"), log.ErrProducerFenced)
 		_, err := h.End(ctx, "t", p, EndOptions{Commit: true})
 		h.wantErr("end of nothing", err, log.ErrInvalidTxnState)
@@ -395,14 +400,16 @@ func TestTakeOver(t *testing.T) {
 // The end of a transaction must fit into one commit of the store: what would be too much is refused when it is added.
 func TestTooMuch(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
-		h.st.limits = store.Limits{Entries: 20, Bytes: 1 << 20}
+		h.st.limits = store.Limits{Entries: 22, Bytes: 1 << 20}
 		h.reopen()
 		p := h.init("t")
+		_, err := h.topics.Create(ctx, "many", topic.Config{Partitions: 8})
+		h.must(err)
 		var tps []log.TopicPartition
-		for i := range 10 {
-			tps = append(tps, tp("a", int32(i)))
+		for i := range int32(8) {
+			tps = append(tps, tp("many", i))
 		}
-		h.wantErr("10 partitions", h.AddPartitions(ctx, "t", p, tps...), log.ErrTxTooLarge)
+		h.wantErr("8 partitions", h.AddPartitions(ctx, "t", p, tps...), log.ErrTxTooLarge)
 		for _, name := range []string{"a", "b"} {
 			for i := range int32(2) {
 				h.must(h.produce("t", p, tp(name, i), "x", true))
@@ -416,11 +423,15 @@ func TestTooMuch(t *testing.T) {
 		h.wantErr("a fifth partition", h.produce("t", p, tp("c", 0), "x", true), log.ErrTxTooLarge)
 		h.reopen()
 		h.wantErr("after a restart", h.CommitOffsets(ctx, "t", p, true, "j", req), log.ErrTxTooLarge)
-		p, err := h.End(ctx, "t", p, EndOptions{Commit: true, Bump: true})
+		p, err = h.End(ctx, "t", p, EndOptions{Commit: true, Bump: true})
 		h.must(err)
 		h.wantCommitted(tp("b", 1), "x ")
 		h.wantOffset("i", tp("c", 0), 1)
 		h.must(h.CommitOffsets(ctx, "t", p, true, "j", req))
+		for i := range 18 {
+			h.must(h.AddOffsets(ctx, "t", p, fmt.Sprint("group", i)))
+		}
+		h.wantErr("too many groups", h.AddOffsets(ctx, "t", p, "k"), log.ErrTxTooLarge)
 	})
 }
 

@@ -67,10 +67,14 @@ func (g *guard) produces(t *Transaction) (adds []log.TopicPartition, err error) 
 // ErrNotInTransaction; implicit adds it, and opens the transaction if need be. Errors are those of AddPartitions
 // too.
 func (c *Coordinator) CommitOffsets(ctx context.Context, id string, p Producer, implicit bool, name string, req group.CommitRequest) error {
+	if err := checkGroup(name); err != nil {
+		return err
+	}
 	tx := &writer.Tx{Essential: true, Synced: req.Synced}
 	g := &guard{c: c, id: id, tx: tx, implicit: implicit}
 	more := cost{}
 	more.entries, more.bytes = group.PendingCost(id, name, req.Offsets)
+	more.entries++ // the group
 	allows := func(t *Transaction, en *entry) (adds bool, err error) {
 		if err = t.VerifyGroup(p, name); implicit && errors.Is(err, log.ErrNotInTransaction) {
 			adds, err = true, nil
