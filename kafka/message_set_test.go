@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -172,5 +174,29 @@ func TestMessageSetsKeepRules(t *testing.T) {
 	set := ask[*kmsg.FetchResponse](c, 2, fetchRequest("stamped", 0)).Topics[0].Partitions[0].RecordBatches
 	if set[17] != 1<<3 { // the timestamp is the broker's
 		t.Errorf("attributes %d", set[17])
+	}
+}
+
+// The markers of transactions are for those who know them.
+func TestMessageSetsHaveNoMarkers(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	k.create("web_log", samsa.TopicConfig{})
+	c := k.dial()
+	for _, value := range []string{"a", "b"} {
+		ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, "web_log", batch(t, log.CodecNone, record{1, "", value})))
+		in := inside.Of(k.Broker)
+		found, err := in.Catalogue.Get("web_log")
+		if err == nil {
+			err = in.Committer.Do(&writer.Tx{Appends: []writer.Append{{Partition: found.Partitions()[0], Batch: log.Marker(7, 0, true, 1)}}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for offset, want := range map[int64]string{0: "0@1 =a, 2@1 =b", 1: "2@1 =b", 3: ""} {
+		p := ask[*kmsg.FetchResponse](c, 2, fetchRequest("web_log", offset)).Topics[0].Partitions[0]
+		if got := messages(t, 1, p.RecordBatches); got != want || p.HighWatermark != 4 || p.ErrorCode != 0 {
+			t.Errorf("from %d on: got %s, %+v", offset, got, p)
+		}
 	}
 }

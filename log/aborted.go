@@ -80,12 +80,15 @@ func decodeAborted(last int64, v []byte) (AbortedTx, error) {
 // transactions goes with their records. A transaction of which that is damaged is ErrCorruptValue.
 func (l *Log) Aborted(from, to int64) ([]AbortedTx, error) {
 	var found []AbortedTx
-	err := l.scanAborted(from, func(tx AbortedTx, err error) (bool, error) {
-		if err == nil && tx.First < to {
-			found = append(found, tx)
-		}
-		return tx.stable < to, err
-	})
+	var err error
+	if from < to {
+		err = l.scanAborted(from, func(tx AbortedTx, err error) (bool, error) {
+			if err == nil && tx.First < to {
+				found = append(found, tx)
+			}
+			return tx.stable < to, err
+		})
+	}
 	if err != nil {
 		return nil, l.wrap(err)
 	}
@@ -119,12 +122,16 @@ func (l *Log) scanAborted(from int64, fn func(AbortedTx, error) (bool, error)) e
 	})
 }
 
-// abortedChunk is how many aborted transactions a reader learns of at a time.
-const abortedChunk = 128
+// How many aborted transactions a reader learns of at a time: twice as many as the last time.
+const (
+	firstAborted = 4
+	abortedChunk = 128
+)
 
 // abortedWindow tells a reader which batches were aborted. It reads about the transactions as it comes to their records.
 type abortedWindow struct {
 	l      *Log
+	chunk  int                   // how many were read about the last time
 	next   int64                 // markers before it were read, or are before what is read
 	stable int64                 // all that began before it were read
 	known  map[int64][]AbortedTx // by producer, in order, without those that were passed
@@ -165,19 +172,24 @@ func (w *abortedWindow) load(base int64) error {
 			w.known[id] = txs
 		}
 	}
+	w.chunk = min(max(firstAborted, 2*w.chunk), abortedChunk)
 	n, stable := 0, w.l.LastStable()
 	w.next = max(w.next, base)
 	err := w.l.scanAborted(w.next, func(tx AbortedTx, err error) (bool, error) {
+		if err != nil && w.stable > base {
+			n = w.chunk // it is told to who comes to it
+			return false, nil
+		}
 		if err != nil {
 			return false, err
 		}
 		w.known[tx.ProducerID] = append(w.known[tx.ProducerID], tx)
 		w.next, w.stable = tx.Last+1, tx.stable
 		n++
-		return n < abortedChunk && w.stable <= base, nil
+		return n < w.chunk, nil
 	})
-	if err == nil && n < abortedChunk && w.stable <= base {
-		w.stable = stable // there were no more
+	if err == nil && n < w.chunk {
+		w.stable = max(w.stable, stable) // there were no more
 	}
 	return err
 }

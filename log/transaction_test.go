@@ -352,6 +352,9 @@ func TestDamagedAborted(t *testing.T) {
 	if got, want := committed(t, l, 0), "0-0 orders/1: transaction that ended at offset 3: corrupt value: aborted transaction: 64616d61676564"; got != want {
 		t.Errorf("committed is %s, want %s", got, want)
 	}
+	if got := committed(t, l, 1); !strings.HasPrefix(got, "orders/1: transaction that ended at offset 3") {
+		t.Errorf("within it, committed is %s", got)
+	}
 	if got := committed(t, l, 4); got != "4+ [5-5] 6- 7-7" {
 		t.Errorf("behind it, committed is %s", got)
 	}
@@ -395,5 +398,15 @@ func TestIsolationOfTimes(t *testing.T) {
 	stable, err := l.BytesFrom(ReadCommitted, 0, math.MaxInt)
 	if want := len(span(t, 0, 2)); err != nil || stable != want || plain <= stable {
 		t.Errorf("%d bytes of %d, %v, want %d", stable, plain, err, want)
+	}
+}
+
+// Who reads ahead about transactions is not told of damage before it has come to it.
+func TestDamagedAbortedIsToldLate(t *testing.T) {
+	l := newLog(t)
+	play(t, l, "a:1 a- a:1 a- a:1 a- a:1 a-")
+	set(t, l.st, store.AppendAbortedKey(nil, store.AbortedKey{PartitionID: ordersID, Marker: 5}), []byte("damaged"))
+	if got := committed(t, l, 0); !strings.HasPrefix(got, "[0-0] 1- [2-2] 3- orders/1: transaction that ended at offset 5: ") {
+		t.Errorf("committed is %s", got)
 	}
 }
