@@ -18,6 +18,7 @@ import (
 	"github.com/samsa-go/samsa/internal/clusterid"
 	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/transact"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -45,6 +46,7 @@ type Broker struct {
 	batcher    *batcher.Batcher
 	consumers  consumer.Broker // what they see of it
 	admin      admin.Groups
+	features   *feature.Levels
 	sweeper    *sweep.Sweeper
 	transactor *transact.Transactor
 	resets     consumer.ResetStats
@@ -129,6 +131,10 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	if err == nil {
 		clusterID, err = clusterid.Open(st, committer, opts.Logger)
 	}
+	var features *feature.Levels
+	if err == nil {
+		features, err = feature.Open(st, committer, opts.Logger)
+	}
 	if err != nil {
 		if txns != nil {
 			txns.Close()
@@ -151,6 +157,7 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		groups:    groups,
 		producers: registry,
 		txns:      txns,
+		features:  features,
 		closed:    make(chan struct{}),
 	}
 	topics, local := &engine.LocalTopics{Catalogue: catalogue, Create: b.topic}, engine.LocalGroups{Coordinator: groups}

@@ -29,6 +29,7 @@ func (b *Broker) inside() inside.Broker {
 		Groups:    b.groups,
 		Producers: b.producers,
 		Txns:      b.txns,
+		Features:  b.features,
 		Logger:    b.logger,
 		Clients:   b.describeClients,
 		Kill:      b.kill,

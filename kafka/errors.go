@@ -68,6 +68,7 @@ const (
 	codeInvalidRecord                      int16 = 87
 	codeResourceNotFound                   int16 = 91
 	codeDuplicateResource                  int16 = 92
+	codeInvalidUpdateVersion               int16 = 95
 	codeUnknownTopicID                     int16 = 100
 	codeTransactionalIDNotFound            int16 = 105
 	codeMismatchedEndpointType             int16 = 114

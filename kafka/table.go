@@ -65,6 +65,7 @@ var table = []entry{
 	{key: kmsg.DescribeClientQuotas, min: 0, max: 1, answer: answer((*call).describeClientQuotas)},
 	{key: kmsg.DescribeUserSCRAMCredentials, min: 0, max: 0, answer: answer((*call).describeUserSCRAMCredentials)},
 	{key: kmsg.DescribeQuorum, min: 0, max: 2, answer: answer((*call).describeQuorum)},
+	{key: kmsg.UpdateFeatures, min: 0, max: 2, answer: answer((*call).updateFeatures)},
 	{key: kmsg.DescribeCluster, min: 0, max: 2, answer: answer((*call).describeCluster)},
 	{key: kmsg.DescribeProducers, min: 0, max: 0, answer: answer((*call).describeProducers), long: true},
 	{key: kmsg.ListTransactions, min: 0, max: 2, answer: answer((*call).listTransactions)},

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition/producers"
@@ -25,6 +26,7 @@ type Broker struct {
 	Groups    *group.Coordinator
 	Producers *producers.Registry
 	Txns      *txn.Coordinator
+	Features  *feature.Levels
 	Logger    *zap.Logger
 
 	// Options is what the broker was opened with, a samsa.Options.

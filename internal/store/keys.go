@@ -19,7 +19,7 @@ import (
 //	'x' id                                          a transactional id
 //	'y' length u16  id  length u16  group  topic  partition u32
 //	                                                an offset that the transaction of the id commits, behind its length like an 'o'
-//	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups)
+//	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups), "f" (changed levels of features)
 //	'a' ...                                         the application's own keys
 const (
 	prefixStore     = '!'
