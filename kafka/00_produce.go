@@ -21,7 +21,8 @@ import (
 // Each partition succeeds or fails on its own. acks=1 and acks=all wait until the store has
 // the records, or with Options.SyncAll all for fsync; acks=0 waits for nothing, gets no
 // answer, and a failure ends the connection, as in Kafka. The timeout is not looked at: it is
-// for replicas. Left out: transactions.
+// for replicas. A transactional batch is for a partition of its producer's transaction; from version 12 on the partition is
+// taken into it (KIP-890).
 func (c *call) produce(req *kmsg.ProduceRequest) pending {
 	pr := &producing{c: c, req: req, ready: make(chan struct{})}
 	n := 0
@@ -61,6 +62,12 @@ type producedPart struct {
 	append    [1]writer.Append
 	err       error
 }
+
+// The versions of Produce in which transactions differ.
+const (
+	abortableProduce = 11 // clients know TRANSACTION_ABORTABLE
+	implicitProduce  = 12 // partitions need not be added before (KIP-890)
+)
 
 // foldableBytes is the size below which a plain batch may be stored together with others.
 const foldableBytes = 4 << 10
@@ -105,6 +112,10 @@ func (pr *producing) begin(part *producedPart, records []byte) {
 		return
 	}
 	c := pr.c
+	if pr.req.TransactionID == nil && claimsTransaction(records) {
+		part.err = protocolError{codeTransactionalIDAuthorizationFailed, "a transactional batch in a request without a transactional id"}
+		return
+	}
 	var batch log.Batch
 	var err error
 	c.s.memory.inspect(func() { batch, err = admit(part.partition, c.version, records, c.s.opts.TrustCompressed) })
@@ -122,12 +133,21 @@ func (pr *producing) begin(part *producedPart, records []byte) {
 	part.tx.Appends = part.append[:]
 	part.tx.Synced = pr.req.Acks == -1 && c.s.opts.SyncAll
 	part.tx.Client = c.clientID
+	if batch.Transactional() {
+		c.s.in.Txns.Guard(&part.tx, *pr.req.TransactionID, c.version >= implicitProduce)
+	}
 	part.tx.Done = func(err error) {
 		part.err = err
 		pr.leave()
 	}
 	pr.left.Add(1)
 	c.s.in.Committer.Submit(&part.tx)
+}
+
+// claimsTransaction reports whether the header of a batch, which is not checked yet, says that it is transactional.
+func claimsTransaction(records []byte) bool {
+	_, magic, err := log.BatchLength(records)
+	return err == nil && magic == 2 && len(records) >= log.BatchHeaderSize && log.Batch(records).Transactional()
 }
 
 func (pr *producing) checkAcks() error {
@@ -177,7 +197,8 @@ func (pr *producing) outcome(part *producedPart, index int32) kmsg.ProduceRespon
 	out := kmsg.NewProduceResponseTopicPartition()
 	out.Partition = index
 	if part.err != nil {
-		out.ErrorCode, out.ErrorMessage = pr.c.s.topicCode(part.err, pr.c.version >= topicIDProduce), messageOf(part.err, maxPartitionMessageBytes)
+		code := pr.c.s.topicCode(part.err, pr.c.version >= topicIDProduce)
+		out.ErrorCode, out.ErrorMessage = pr.c.notAdded(part.err, code, abortableProduce), messageOf(part.err, maxPartitionMessageBytes)
 		out.BaseOffset, out.LogAppendTime, out.LogStartOffset = -1, -1, -1
 		var bad badRecords
 		if errors.As(part.err, &bad) {

@@ -15,8 +15,9 @@ import (
 // Versions 0 to 18; up to 3, batches become message sets (message_set.go). It waits for
 // MinBytes, at most MaxWait, woken by the partitions, and answers at once when a partition
 // has an error. MaxBytes, of the partition and of the answer, are kept by whole batches: the
-// first of the answer comes whatever its size. Sessions are in fetch_session.go. Isolation makes no difference without transactions. Left
-// out: replicas, racks, and diverging epochs, as there is one leader.
+// first of the answer comes whatever its size. Sessions are in fetch_session.go. Who reads what is committed gets what is before
+// the last stable offset, and is told which of it was aborted. Left out: replicas, racks, and diverging epochs, as there is one
+// leader.
 func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 	session, err := c.session(req)
 	if err != nil {
@@ -24,7 +25,7 @@ func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 		resp.ErrorCode = c.s.codeOf(err)
 		return resp
 	}
-	f := fetching{c: c, wanted: c.s.opts.MaxFetchBytes, minBytes: int(req.MinBytes)}
+	f := fetching{c: c, iso: isolation(req.IsolationLevel), wanted: c.s.opts.MaxFetchBytes, minBytes: int(req.MinBytes)}
 	f.wanted = max(0, min(f.wanted, int(req.MaxBytes)))
 	f.minBytes = min(f.minBytes, f.wanted)
 	f.collect(req)
@@ -70,6 +71,7 @@ const firstSessions = 7
 // fetching is a Fetch request being answered.
 type fetching struct {
 	c        *call
+	iso      log.Isolation
 	wanted   int // bytes of the answer, at most
 	maxBytes int // the same, as there is memory for
 	minBytes int // to wait for
@@ -85,6 +87,8 @@ type fetchedPart struct {
 	offset    int64
 	maxBytes  int
 	read      pieces // in the call's memory
+	to        int64  // the offset behind it
+	aborted   []log.AbortedTx
 	err       error
 }
 
@@ -147,7 +151,7 @@ func (f *fetching) drop() {
 	f.c.answer.end()
 	f.bytes = 0
 	for i := range f.parts {
-		f.parts[i].read = pieces{}
+		f.parts[i].read, f.parts[i].aborted = pieces{}, nil
 	}
 }
 
@@ -185,16 +189,20 @@ func (f *fetching) readPart(part *fetchedPart, room int) {
 		}
 		return memory.place(length), true
 	}
-	part.err = part.partition.FetchInto(f.c.ctx, f.c.clientID, log.ReadUncommitted, part.offset, place, func(sb log.StoredBatch) bool {
+	part.err = part.partition.FetchInto(f.c.ctx, f.c.clientID, f.iso, part.offset, place, func(sb log.StoredBatch) bool {
 		if sb.Err != nil {
 			broken = sb.Err
 			return false
 		}
 		part.read.add(memory, sb.Batch)
+		part.to = sb.LastOffset + 1
 		return part.read.bytes < limit
 	})
 	if part.err == nil && part.read.bytes == 0 {
 		part.err = broken // else it comes the next time, first
+	}
+	if part.err == nil && part.read.bytes > 0 && f.iso == log.ReadCommitted {
+		part.aborted, part.err = part.partition.Log().Aborted(part.offset, part.to)
 	}
 }
 
@@ -227,7 +235,7 @@ func (f *fetching) enough() bool {
 	bytes := 0
 	for i := range f.parts {
 		part := &f.parts[i]
-		n, err := part.partition.BytesFrom(log.ReadUncommitted, part.offset, min(part.maxBytes, f.minBytes-bytes))
+		n, err := part.partition.BytesFrom(f.iso, part.offset, min(part.maxBytes, f.minBytes-bytes))
 		if err != nil {
 			return true
 		}
@@ -249,7 +257,7 @@ func (f *fetching) answer(req *kmsg.FetchRequest) *kmsg.FetchResponse {
 		t.Topic, t.TopicID = rt.Topic, rt.TopicID
 		t.Partitions = make([]kmsg.FetchResponseTopicPartition, 0, len(rt.Partitions))
 		for j := range rt.Partitions {
-			t.Partitions = append(t.Partitions, f.outcome(&f.parts[n], rt.Partitions[j].Partition, req.IsolationLevel))
+			t.Partitions = append(t.Partitions, f.outcome(&f.parts[n], rt.Partitions[j].Partition))
 			n++
 		}
 		resp.Topics = append(resp.Topics, t)
@@ -257,7 +265,7 @@ func (f *fetching) answer(req *kmsg.FetchRequest) *kmsg.FetchResponse {
 	return resp
 }
 
-func (f *fetching) outcome(part *fetchedPart, index int32, isolation int8) kmsg.FetchResponseTopicPartition {
+func (f *fetching) outcome(part *fetchedPart, index int32) kmsg.FetchResponseTopicPartition {
 	out := kmsg.NewFetchResponseTopicPartition()
 	out.Partition = index
 	out.RecordBatches = []byte{}
@@ -265,15 +273,21 @@ func (f *fetching) outcome(part *fetchedPart, index int32, isolation int8) kmsg.
 		out.RecordBatches = placeholders[0]
 	}
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = -1, -1, -1
-	if isolation == readCommitted {
-		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+	if f.iso == log.ReadCommitted {
+		out.AbortedTransactions = make([]kmsg.FetchResponseTopicPartitionAbortedTransaction, 0, len(part.aborted))
+	}
+	for _, a := range part.aborted {
+		t := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
+		t.ProducerID, t.FirstOffset = a.ProducerID, a.First
+		out.AbortedTransactions = append(out.AbortedTransactions, t)
 	}
 	if part.err != nil {
 		out.ErrorCode = f.c.s.topicCode(part.err, f.c.version >= topicIDFetch)
 		return out
 	}
-	end := part.partition.HighWatermark()
-	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = end, end, part.partition.LogStart()
+	p := part.partition
+	out.LastStableOffset = p.LastStable() // before the end, which it cannot pass
+	out.HighWatermark, out.LogStartOffset = p.HighWatermark(), p.LogStart()
 	return out
 }
 
@@ -296,7 +310,13 @@ func findBlanks(resp *kmsg.FetchResponse, parts []fetchedPart) []blank {
 	return blanks
 }
 
-const (
-	readCommitted = 1  // the isolation level of that name
-	topicIDFetch  = 13 // the version from which topics have ids
-)
+// topicIDFetch is the version of Fetch from which topics have ids.
+const topicIDFetch = 13
+
+// isolation returns the isolation that a request asks for: anything but 1 is read_uncommitted, as in Kafka.
+func isolation(level int8) log.Isolation {
+	if level == 1 {
+		return log.ReadCommitted
+	}
+	return log.ReadUncommitted
+}

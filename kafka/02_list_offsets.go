@@ -29,22 +29,22 @@ var listSince = map[int64]int16{
 //
 // Versions 0 to 11. Version 0, which Kafka answers with the offsets at which its files begin,
 // gets one offset for a time and the ends for -1. A negative timestamp that the version does not
-// know is UNSUPPORTED_VERSION. Isolation makes no difference without
-// transactions.
+// know is UNSUPPORTED_VERSION. To readers of what is committed the end is the last stable offset, and records at or behind it are
+// not there yet.
 func (c *call) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 	resp := kmsg.NewPtrListOffsetsResponse()
 	for _, rt := range req.Topics {
 		t := kmsg.NewListOffsetsResponseTopic()
 		t.Topic = rt.Topic
 		for _, rp := range rt.Partitions {
-			t.Partitions = append(t.Partitions, c.listOffset(rt.Topic, rp))
+			t.Partitions = append(t.Partitions, c.listOffset(rt.Topic, rp, isolation(req.IsolationLevel)))
 		}
 		resp.Topics = append(resp.Topics, t)
 	}
 	return resp
 }
 
-func (c *call) listOffset(name string, rp kmsg.ListOffsetsRequestTopicPartition) kmsg.ListOffsetsResponseTopicPartition {
+func (c *call) listOffset(name string, rp kmsg.ListOffsetsRequestTopicPartition, iso log.Isolation) kmsg.ListOffsetsResponseTopicPartition {
 	out := kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Offset, out.Timestamp = rp.Partition, -1, -1
 	p, err := c.partition(name, noTopic, false, rp.Partition)
@@ -54,7 +54,7 @@ func (c *call) listOffset(name string, rp kmsg.ListOffsetsRequestTopicPartition)
 	if err == nil && c.version == 0 {
 		out.OldStyleOffsets, err = oldOffsets(p, rp.Timestamp, rp.MaxNumOffsets)
 	} else if err == nil {
-		out.Offset, out.Timestamp, err = offsetAt(p, rp.Timestamp)
+		out.Offset, out.Timestamp, err = offsetAt(p, iso, rp.Timestamp)
 	}
 	out.ErrorCode = c.s.codeOf(err)
 	if err == nil && out.Offset >= 0 {
@@ -73,12 +73,15 @@ func checkListTime(ts int64, version int16) error {
 
 // offsetAt returns what a timestamp of ListOffsets stands for; the offset is -1 when there is
 // no such record, and the timestamp is -1 unless a record was looked for.
-func offsetAt(p *partition.Partition, ts int64) (offset, timestamp int64, err error) {
+func offsetAt(p *partition.Partition, iso log.Isolation, ts int64) (offset, timestamp int64, err error) {
 	if err := p.Err(); err != nil {
 		return -1, -1, err
 	}
 	switch ts {
 	case listLatest:
+		if iso == log.ReadCommitted {
+			return p.LastStable(), -1, nil
+		}
 		return p.HighWatermark(), -1, nil
 	case listEarliest, listEarliestLocal:
 		return p.LogStart(), -1, nil
@@ -90,7 +93,7 @@ func offsetAt(p *partition.Partition, ts int64) (offset, timestamp int64, err er
 			return -1, -1, err
 		}
 	}
-	offset, timestamp, ok, err := p.OffsetForTime(log.ReadUncommitted, ts)
+	offset, timestamp, ok, err := p.OffsetForTime(iso, ts)
 	if err != nil || !ok {
 		return -1, -1, err
 	}
@@ -99,7 +102,7 @@ func offsetAt(p *partition.Partition, ts int64) (offset, timestamp int64, err er
 
 // oldOffsets answers version 0: offsets from the largest to the smallest, at most n.
 func oldOffsets(p *partition.Partition, ts int64, n int32) ([]int64, error) {
-	offset, _, err := offsetAt(p, ts)
+	offset, _, err := offsetAt(p, log.ReadUncommitted, ts)
 	if err != nil || offset < 0 || n <= 0 {
 		return []int64{}, err
 	}

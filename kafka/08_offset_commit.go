@@ -94,7 +94,12 @@ func failGood(resp *kmsg.OffsetCommitResponse, code int16) {
 // topicName is the name of the topic of an offset, which newer requests tell by its id. The id is
 // zero for whatever topic has the name.
 func (c *call) topicName(name string, id [16]byte) (string, [16]byte, error) {
-	if c.version < commitByID {
+	return c.topicNamed(name, id, c.version >= commitByID)
+}
+
+// topicNamed is topicName for a request that tells the topic by its id, or does not.
+func (c *call) topicNamed(name string, id [16]byte, byID bool) (string, [16]byte, error) {
+	if !byID {
 		return name, noTopic, nil
 	}
 	t, err := c.s.topic("", id, true)

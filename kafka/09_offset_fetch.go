@@ -19,13 +19,13 @@ const (
 // OffsetFetch: the committed offsets of groups.
 //
 // Versions 0 to 10. A partition without an offset has -1 and no error, also when nobody knows
-// the topic or the group. All offsets are stable: there are no transactions, so RequireStable
-// changes nothing. Left out: member ids and epochs (KIP-848), which are not looked at.
+// the topic or the group. With RequireStable a partition for which an open transaction has offsets is
+// UNSTABLE_OFFSET_COMMIT. Left out: member ids and epochs (KIP-848), which are not looked at.
 func (c *call) offsetFetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 	resp := kmsg.NewPtrOffsetFetchResponse()
 	if c.version >= fetchManyGroups {
 		for _, rg := range once(req.Groups, func(rg kmsg.OffsetFetchRequestGroup) string { return rg.Group }) {
-			resp.Groups = append(resp.Groups, c.fetchGroup(rg))
+			resp.Groups = append(resp.Groups, c.fetchGroup(rg, req.RequireStable))
 		}
 		return resp
 	}
@@ -39,7 +39,7 @@ func (c *call) offsetFetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 		t.Topic, t.Partitions = rt.Topic, rt.Partitions
 		rg.Topics = append(rg.Topics, t)
 	}
-	g := c.fetchGroup(rg)
+	g := c.fetchGroup(rg, req.RequireStable)
 	resp.ErrorCode = g.ErrorCode
 	for _, gt := range g.Topics {
 		t := kmsg.NewOffsetFetchResponseTopic()
@@ -55,11 +55,19 @@ func (c *call) offsetFetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 	return resp
 }
 
-// fetchGroup answers for one group.
-func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+// fetchGroup answers for one group; with stable nothing for what an open transaction is about to change.
+func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = rg.Group
-	offsets, err := c.s.in.Groups.Fetch(rg.Group, c.namedPartitions(rg.Topics)...)
+	tps := c.namedPartitions(rg.Topics)
+	var unstable map[log.TopicPartition]bool
+	if stable && (rg.Topics == nil || len(tps) > 0) {
+		unstable = make(map[log.TopicPartition]bool)
+		for _, tp := range c.s.in.Groups.Pending(rg.Group, tps...) { // before the offsets, which its end changes
+			unstable[tp] = true
+		}
+	}
+	offsets, err := c.s.in.Groups.Fetch(rg.Group, tps...)
 	out.ErrorCode = c.s.groupCodeOf(err)
 	switch {
 	case err != nil && c.version >= fetchGroupError:
@@ -70,8 +78,27 @@ func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchRespo
 			out.Topics = append(out.Topics, c.fetchOffsets(rt, offsets, err))
 		}
 	}
+	if len(unstable) > 0 {
+		c.hideUnstable(&out, unstable)
+	}
 	return out
 }
+
+// hideUnstable takes back the offsets of partitions that an open transaction is about to change.
+func (c *call) hideUnstable(out *kmsg.OffsetFetchResponseGroup, unstable map[log.TopicPartition]bool) {
+	for i := range out.Topics {
+		t := &out.Topics[i]
+		name, _, err := c.topicName(t.Topic, t.TopicID)
+		for j := range t.Partitions {
+			if p := &t.Partitions[j]; err == nil && p.ErrorCode == codeNone && unstable[log.TopicPartition{Topic: name, Partition: p.Partition}] {
+				*p = c.committedOffset(log.TopicPartition{Topic: name, Partition: p.Partition}, noOffset, errUnstable)
+			}
+		}
+	}
+}
+
+// errUnstable has clients ask again.
+var errUnstable = protocolError{codeUnstableOffsetCommit, "an open transaction has offsets for the partition"}
 
 // namedPartitions are those that a request names, as far as there are such topics.
 func (c *call) namedPartitions(topics []kmsg.OffsetFetchRequestGroupTopic) []log.TopicPartition {

@@ -6,8 +6,7 @@ import (
 
 // DescribeProducers: the idempotent producers that a partition remembers (KIP-664).
 //
-// Version 0. Producers of the Go API that have names are among them. Left out: transactions,
-// of which no producer has any.
+// Version 0. Producers of the Go API that have names are among them. Left out: epochs of coordinators, of which there is one.
 func (c *call) describeProducers(req *kmsg.DescribeProducersRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeProducersResponse()
 	for _, rt := range req.Topics {

@@ -89,8 +89,6 @@ func checkHeader(p *partition.Partition, version int16, b log.Batch) error {
 		return protocolError{codeInvalidRecord, fmt.Sprintf("base offset %d, want 0: offsets are the broker's to give", b.BaseOffset())}
 	case b.Control():
 		return protocolError{codeInvalidRecord, "control batches are the broker's to write"}
-	case b.Transactional():
-		return protocolError{codeInvalidTxnState, "no transaction has begun"}
 	case b.LogAppendTime():
 		return protocolError{codeInvalidTimestamp, "LogAppendTime is the broker's to set"}
 	case b.Codec() == log.CodecZstd && version < firstZstd:
@@ -101,6 +99,8 @@ func checkHeader(p *partition.Partition, version int16, b log.Batch) error {
 		return protocolError{codeInvalidRecord, "batch without records"}
 	case !b.Dense():
 		return protocolError{codeInvalidRecord, "the number of records differs from that of the offsets"}
+	case b.Transactional() && b.ProducerID() < 0:
+		return protocolError{codeInvalidRecord, "a transactional batch without a producer id"}
 	case b.ProducerID() >= 0 && (b.BaseSequence() < 0 || b.ProducerEpoch() < 0):
 		return protocolError{codeInvalidRecord, "a producer id without an epoch or a sequence number"}
 	}

@@ -35,7 +35,6 @@ type conn struct {
 
 	session     *fetchSession // the server's own
 	lastSession int32
-	warned      bool // of transactions; the server's own
 }
 
 const (

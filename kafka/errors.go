@@ -33,6 +33,7 @@ const (
 	codeUnknownMemberID                    int16 = 25
 	codeInvalidSessionTimeout              int16 = 26
 	codeRebalanceInProgress                int16 = 27
+	codeClusterAuthorizationFailed         int16 = 31
 	codeInvalidTimestamp                   int16 = 32
 	codeUnsupportedVersion                 int16 = 35
 	codeTopicAlreadyExists                 int16 = 36
@@ -50,6 +51,7 @@ const (
 	codeConcurrentTransactions             int16 = 51
 	codeTransactionalIDAuthorizationFailed int16 = 53
 	codeSecurityDisabled                   int16 = 54
+	codeOperationNotAttempted              int16 = 55
 	codeStorageError                       int16 = 56
 	codeDelegationTokenRequestNotAllowed   int16 = 64
 	codeNonEmptyGroup                      int16 = 68
@@ -66,6 +68,8 @@ const (
 	codeNoReassignmentInProgress           int16 = 85
 	codeGroupSubscribedToTopic             int16 = 86
 	codeInvalidRecord                      int16 = 87
+	codeUnstableOffsetCommit               int16 = 88
+	codeProducerFenced                     int16 = 90
 	codeResourceNotFound                   int16 = 91
 	codeDuplicateResource                  int16 = 92
 	codeInvalidUpdateVersion               int16 = 95
@@ -112,6 +116,11 @@ var codes = []struct {
 	{log.ErrOutOfOrderSequence, codeOutOfOrderSequenceNumber},
 	{log.ErrProducerFenced, codeInvalidProducerEpoch},
 	{log.ErrInvalidTxnState, codeInvalidTxnState},
+	{log.ErrInvalidTransactionalID, codeInvalidRequest},
+	{log.ErrInvalidTxnTimeout, codeInvalidTransactionTimeout},
+	{log.ErrUnknownTransactionalID, codeTransactionalIDNotFound},
+	{log.ErrInvalidProducerID, codeInvalidProducerIDMapping},
+	{log.ErrNotInTransaction, codeTransactionAbortable},
 	{log.ErrConflict, codeConcurrentTransactions},
 	{log.ErrKeyNotFound, codeResourceNotFound},
 	{log.ErrInvalidKey, codeInvalidRequest},

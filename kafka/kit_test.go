@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -276,3 +277,6 @@ func fetched(t *testing.T, resp *kmsg.FetchResponse) []log.Record {
 	}
 	return records
 }
+
+// in returns the broker's parts.
+func (k *kit) in() inside.Broker { return inside.Of(k.Broker) }

@@ -213,11 +213,7 @@ func TestFindCoordinator(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{NodeID: 7, Advertise: "kafka.local:9092"})
 	c := k.dial()
 	for version := int16(0); version <= 6; version++ {
-		transactions := "-1 :-1 53"
-		if version >= 3 {
-			transactions = "-1 :-1 35"
-		}
-		for kind, want := range map[int8]string{0: "7 kafka.local:9092 0", 1: transactions, 2: "-1 :-1 42"} {
+		for kind, want := range map[int8]string{0: "7 kafka.local:9092 0", 1: "7 kafka.local:9092 0", 2: "-1 :-1 42"} {
 			req := kmsg.NewPtrFindCoordinatorRequest()
 			req.CoordinatorKey, req.CoordinatorKeys, req.CoordinatorType = "g", []string{"g", "h"}, kind
 			if version == 0 && kind != 0 {

@@ -58,7 +58,7 @@ func TestProduceRefuses(t *testing.T) {
 			return b
 		}(), codeInvalidRecord},
 		{"control", 9, "plain", changed(func(b log.Batch) { b[22] |= 1 << 5 }), codeInvalidRecord},
-		{"transactional", 9, "plain", changed(func(b log.Batch) { b[22] |= 1 << 4 }), codeInvalidTxnState},
+		{"transactional", 9, "plain", changed(func(b log.Batch) { b[22] |= 1 << 4 }), codeTransactionalIDAuthorizationFailed},
 		{"log append time", 9, "plain", changed(func(b log.Batch) { b[22] |= 1 << 3 }), codeInvalidTimestamp},
 		{"fewer records than offsets", 9, "plain", changed(func(b log.Batch) { b[26] = 7 }), codeInvalidRecord},
 		{"more offsets than records hold", 9, "plain", changed(func(b log.Batch) { b[26], b[60] = 2, 3 }), codeInvalidRecord},

@@ -1,11 +1,9 @@
 package kafka
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/log"
@@ -37,34 +35,5 @@ func TestDescribeProducers(t *testing.T) {
 	}
 	if got[2].ErrorCode != codeUnknownTopicOrPartition || got[2].ErrorMessage == nil {
 		t.Errorf("partition 2: %+v", got[2])
-	}
-}
-
-// A producer with a transactional id is refused so that its client gives up at once and says why,
-// and the operator reads it too, once a connection.
-func TestTransactionsAreRefused(t *testing.T) {
-	k := start(t, samsa.Options{}, Options{})
-	for version, want := range map[int16]int16{2: codeTransactionalIDAuthorizationFailed, 3: codeUnsupportedVersion, 6: codeUnsupportedVersion} {
-		c := k.dial()
-		find := kmsg.NewPtrFindCoordinatorRequest()
-		find.CoordinatorType, find.CoordinatorKey, find.CoordinatorKeys = 1, "bank", []string{"bank"}
-		resp := ask[*kmsg.FindCoordinatorResponse](c, version, find)
-		code, text := resp.ErrorCode, resp.ErrorMessage
-		if version >= 4 {
-			code, text = resp.Coordinators[0].ErrorCode, resp.Coordinators[0].ErrorMessage
-		}
-		if code != want || text == nil || !strings.Contains(*text, "transactions are not supported") {
-			t.Errorf("version %d: code %d, message %v", version, code, text)
-		}
-		id := kmsg.NewPtrInitProducerIDRequest()
-		id.TransactionalID = kmsg.StringPtr("bank")
-		if got := ask[*kmsg.InitProducerIDResponse](c, 4, id); got.ErrorCode != codeUnsupportedVersion || got.ProducerID != -1 {
-			t.Errorf("the producer id: %+v", got)
-		}
-		told := k.logs.FilterMessageSnippet("transactions").TakeAll()
-		if len(told) != 1 || told[0].Level != zap.WarnLevel || told[0].ContextMap()["transactional id"] != "bank" {
-			t.Errorf("version %d: logged %v", version, told)
-		}
-		k.logs.TakeAll()
 	}
 }

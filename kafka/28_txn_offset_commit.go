@@ -1,0 +1,79 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/txn"
+)
+
+// The versions of TxnOffsetCommit that differ.
+const (
+	abortableTxnCommit = 4 // clients know TRANSACTION_ABORTABLE
+	implicitTxnCommit  = 5 // the group need not be added before (KIP-890)
+	txnCommitByID      = 6 // topics have ids
+)
+
+// TxnOffsetCommit: the offsets of a group that a transaction commits when it ends.
+//
+// Versions 0 to 6. What can be committed is, as from OffsetCommit. Before version 3 nobody is asked whether the group allows
+// it.
+func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) kmsg.Response {
+	resp := kmsg.NewPtrTxnOffsetCommitResponse()
+	good := make(map[log.TopicPartition]group.Offset)
+	for _, rt := range req.Topics {
+		t := kmsg.NewTxnOffsetCommitResponseTopic()
+		t.Topic, t.TopicID = rt.Topic, rt.TopicID
+		name, id, err := c.topicNamed(rt.Topic, rt.TopicID, c.version >= txnCommitByID)
+		for _, rp := range rt.Partitions {
+			tp := log.TopicPartition{Topic: name, Partition: rp.Partition}
+			o := group.Offset{Offset: rp.Offset, LeaderEpoch: rp.LeaderEpoch, Metadata: orNone(rp.Metadata), TopicID: id}
+			bad := cmp.Or(c.refused[tp], err)
+			if bad == nil {
+				bad = c.s.in.Groups.CheckOffset(tp, o)
+			}
+			if bad == nil {
+				good[tp] = o
+			}
+			p := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+			p.Partition, p.ErrorCode = rp.Partition, c.s.codeOf(bad)
+			t.Partitions = append(t.Partitions, p)
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	if len(good) == 0 {
+		return resp
+	}
+	if err := c.commitInTxn(req, good); err != nil {
+		code := c.notAdded(err, c.txnCommitCode(err), abortableTxnCommit)
+		for _, t := range resp.Topics {
+			for i := range t.Partitions {
+				t.Partitions[i].ErrorCode = cmp.Or(t.Partitions[i].ErrorCode, code)
+			}
+		}
+	}
+	return resp
+}
+
+// txnCommitCode is the code for a commit that failed. A generation of a group that does not exist is wrong.
+func (c *call) txnCommitCode(err error) int16 {
+	if _, chosen := chosenCode(err); !chosen && errors.Is(err, log.ErrUnknownGroup) {
+		return codeIllegalGeneration
+	}
+	return coordinatorCode(err, c.s.topicCode(err, c.version >= txnCommitByID))
+}
+
+func (c *call) commitInTxn(req *kmsg.TxnOffsetCommitRequest, offsets map[log.TopicPartition]group.Offset) error {
+	return c.s.in.Txns.CommitOffsets(context.WithoutCancel(c.ctx), req.TransactionalID, txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch},
+		c.version >= implicitTxnCommit, req.Group, group.CommitRequest{
+			MemberID:   req.MemberID,
+			InstanceID: orNone(req.InstanceID),
+			Generation: req.Generation,
+			Offsets:    offsets,
+		})
+}
