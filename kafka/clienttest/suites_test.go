@@ -28,7 +28,7 @@ func TestSuiteFranz(t *testing.T) {
 	suite{
 		module: "github.com/twmb/franz-go@v1.22.3", pkg: "./pkg/kgo", addr: "KGO_SEEDS",
 		env:  []string{"KGO_TEST_RF=1", "KGO_TEST_RECORDS=50000", "KGO_LOG_LEVEL=none"},
-		skip: "Txn|Share|848|SCRAM|OAuth|^TestConsumeRegex$|^Fuzz",
+		skip: "Share|848|SCRAM|OAuth|^TestConsumeRegex$|^Fuzz",
 	}.run(t, samsa.Options{})
 }
 
