@@ -110,71 +110,65 @@ func absolute(dir string) (string, error) {
 // began is when that was begun.
 func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker, error) {
 	opts := given.withDefaults()
-	committer := writer.NewCommitter(st, opts.Logger)
-	catalogue, found, err := topic.Open(st, committer, opts.Logger)
-	var groups *group.Coordinator
-	if err == nil {
-		groups, err = group.Open(st, committer, catalogue, group.Options{Rules: opts.Groups.rules(), ReadOnly: opts.ReadOnly, Logger: opts.Logger})
+	b := &Broker{
+		dir: dir, given: given, opts: opts, logger: opts.Logger, st: st, committer: writer.NewCommitter(st, opts.Logger),
+		closed: make(chan struct{}),
 	}
-	var registry *producers.Registry
-	if err == nil {
-		var damaged []error
-		registry, damaged, err = producers.Open(st, committer, catalogue.Partitions())
-		found.Damaged = append(found.Damaged, damaged...)
-	}
-	var txns *txn.Coordinator
-	if err == nil {
-		txns, err = txn.Open(txn.Parts{Store: st, Committer: committer, Topics: catalogue, Groups: groups, Producers: registry}, txn.Options{ReadOnly: opts.ReadOnly, Logger: opts.Logger})
-	}
-	tellFound(opts.Logger, found)
-	var clusterID string
-	if err == nil {
-		clusterID, err = clusterid.Open(st, committer, opts.Logger)
-	}
-	var features *feature.Levels
-	if err == nil {
-		features, err = feature.Open(st, committer, opts.Logger)
-	}
+	found, err := b.openParts()
+	tellFound(b.logger, found)
 	if err != nil {
-		if txns != nil {
-			txns.Close()
+		if b.groups != nil {
+			b.groups.Close()
 		}
-		if groups != nil {
-			groups.Close()
-		}
-		committer.Close()
+		b.committer.Close()
 		return nil, fmt.Errorf("samsa: open %s: %w", dir, store.Join(err, st.Close()))
 	}
-	b := &Broker{
-		dir:       dir,
-		clusterID: clusterID,
-		given:     given,
-		opts:      opts,
-		logger:    opts.Logger,
-		st:        st,
-		committer: committer,
-		catalogue: catalogue,
-		groups:    groups,
-		producers: registry,
-		txns:      txns,
-		features:  features,
-		closed:    make(chan struct{}),
-	}
-	topics, local := &engine.LocalTopics{Catalogue: catalogue, Create: b.topic}, engine.LocalGroups{Coordinator: groups}
-	b.admin = admin.Groups{Admin: local, Offsets: local, Topics: topics}
-	b.consumers = consumer.Broker{
-		Topics: topics, Coordinator: local, Offsets: local, Logger: opts.Logger, Clients: &b.clients, Resets: &b.resets,
-	}
-	b.batcher = batcher.New(batcher.Broker{
-		Committer: committer, Catalogue: catalogue, Producers: registry, Clients: &b.clients, Logger: b.logger, Topic: b.topic,
-	}, batcher.ProduceOptions(opts.Produce))
-	b.transactor = transact.New(transact.Broker{
-		Store: st, Catalogue: catalogue, Groups: groups, Batcher: b.batcher,
-		MaxRetries: opts.MaxUpdateRetries, AutoCreateTopics: opts.AutoCreateTopics, TopicDefaults: opts.TopicDefaults,
-	})
+	b.connect()
 	b.startSweeper()
 	b.tellOpened(time.Since(began), found)
 	return b, nil
+}
+
+// openParts opens what reads the store, the lower floors first. Those that run until they are closed come last, but for the groups.
+func (b *Broker) openParts() (found topic.Found, err error) {
+	if b.catalogue, found, err = topic.Open(b.st, b.committer, b.logger); err != nil {
+		return found, err
+	}
+	b.groups, err = group.Open(b.st, b.committer, b.catalogue, group.Options{Rules: b.opts.Groups.rules(), ReadOnly: b.opts.ReadOnly, Logger: b.logger})
+	if err != nil {
+		return found, err
+	}
+	var damaged []error
+	b.producers, damaged, err = producers.Open(b.st, b.committer, b.catalogue.Partitions())
+	found.Damaged = append(found.Damaged, damaged...)
+	if err != nil {
+		return found, err
+	}
+	if b.clusterID, err = clusterid.Open(b.st, b.committer, b.logger); err != nil {
+		return found, err
+	}
+	if b.features, err = feature.Open(b.st, b.committer, b.logger); err != nil {
+		return found, err
+	}
+	b.txns, err = txn.Open(txn.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Groups: b.groups, Producers: b.producers},
+		txn.Options{ReadOnly: b.opts.ReadOnly, Logger: b.logger})
+	return found, err
+}
+
+// connect builds what stands on the parts.
+func (b *Broker) connect() {
+	topics, local := &engine.LocalTopics{Catalogue: b.catalogue, Create: b.topic}, engine.LocalGroups{Coordinator: b.groups}
+	b.admin = admin.Groups{Admin: local, Offsets: local, Topics: topics}
+	b.consumers = consumer.Broker{
+		Topics: topics, Coordinator: local, Offsets: local, Logger: b.logger, Clients: &b.clients, Resets: &b.resets,
+	}
+	b.batcher = batcher.New(batcher.Broker{
+		Committer: b.committer, Catalogue: b.catalogue, Producers: b.producers, Clients: &b.clients, Logger: b.logger, Topic: b.topic,
+	}, batcher.ProduceOptions(b.opts.Produce))
+	b.transactor = transact.New(transact.Broker{
+		Store: b.st, Catalogue: b.catalogue, Groups: b.groups, Batcher: b.batcher,
+		MaxRetries: b.opts.MaxUpdateRetries, AutoCreateTopics: b.opts.AutoCreateTopics, TopicDefaults: b.opts.TopicDefaults,
+	})
 }
 
 // startSweeper has records go that may go, or has all writing end here.
