@@ -139,6 +139,40 @@ func TestRefused(t *testing.T) {
 	})
 }
 
+// What happens between Guard and the turn of a batch counts: it is decided when it has its turn.
+func TestGuardedBatchWaits(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		p := h.init("t")
+		guarded := func(to log.TopicPartition) *writer.Tx {
+			tx := &writer.Tx{Appends: []writer.Append{{Partition: h.part(to), Batch: h.batch(p, 0, "x")}}}
+			h.Guard(tx, "t", true)
+			return tx
+		}
+		first, second := guarded(tp("a", 0)), guarded(tp("b", 0)) // either may be the one that opens it
+		h.must(h.committer.Do(second))
+		h.must(h.committer.Do(first))
+		h.reopen()
+		d, err := h.Describe("t")
+		if err != nil || fmt.Sprint(d.State, d.Partitions) != "Ongoing [a/0 b/0]" {
+			t.Errorf("%+v, %v", d, err)
+		}
+		late := guarded(tp("c", 0))
+		_, err = h.End(ctx, "t", p, EndOptions{Commit: true})
+		h.must(err)
+		err = h.committer.Do(late)
+		h.wantErr("its transaction has ended, and the epoch is the same", err, log.ErrConflict)
+		if !log.Retriable(err) {
+			t.Errorf("%v is not to be tried again", err)
+		}
+		h.must(h.committer.Do(guarded(tp("c", 0))))
+		late = guarded(tp("c", 1))
+		h.must(h.Fence(ctx, "t"))
+		h.wantErr("another epoch", h.committer.Do(late), log.ErrProducerFenced)
+		h.wantCommitted(tp("a", 0), "x ")
+		h.wantCommitted(tp("c", 0), "")
+	})
+}
+
 // The commit of offsets names a member and its generation, or nobody.
 func TestOffsetsOfMembers(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
@@ -432,6 +466,35 @@ func TestTooMuch(t *testing.T) {
 			h.must(h.AddOffsets(ctx, "t", p, fmt.Sprint("group", i)))
 		}
 		h.wantErr("too many groups", h.AddOffsets(ctx, "t", p, "k"), log.ErrTxTooLarge)
+	})
+}
+
+// As many partitions as fit end in one commit; 10,000 do not.
+func TestManyPartitions(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		const n = 10_000
+		_, err := h.topics.Create(ctx, "many", topic.Config{Partitions: n})
+		h.must(err)
+		var tps []log.TopicPartition
+		for i := range int32(n) {
+			tps = append(tps, tp("many", i))
+		}
+		p := h.init("t")
+		fit := (h.st.Limits().Entries - 1) / writer.MarkerEntries
+		h.wantErr("all", h.AddPartitions(ctx, "t", p, tps...), log.ErrTxTooLarge)
+		h.wantErr("one too many", h.AddPartitions(ctx, "t", p, tps[:fit+1]...), log.ErrTxTooLarge)
+		h.must(h.AddPartitions(ctx, "t", p, tps[:fit-1]...))
+		h.must(h.produce("t", p, tps[fit-1], "x", true))
+		h.wantErr("one more", h.produce("t", p, tps[fit], "x", true), log.ErrTxTooLarge)
+		before := h.st.commit
+		_, err = h.End(ctx, "t", p, EndOptions{})
+		h.must(err)
+		if n := h.st.commit - before; n != 1 {
+			t.Errorf("it ended in %d commits", n)
+		}
+		if end := h.part(tps[0]).HighWatermark(); end != 1 {
+			t.Errorf("the first has %d records", end)
+		}
 	})
 }
 

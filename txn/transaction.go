@@ -43,7 +43,7 @@ var noProducer = Producer{noProducerID, noEpoch}
 
 // Transaction is a transactional id: the producer that has it, and its transaction.
 //
-// The answers are Kafka's 4.4 (TransactionCoordinator, TransactionMetadata), but where Kafka answers
+// The answers are Kafka's 4.4 (TransactionCoordinator, TransactionMetadata; docs/adr/0019), but where Kafka answers
 // CONCURRENT_TRANSACTIONS: nothing is ever half done here. A call that fails changes nothing. Time comes in with
 // each call. Calls on one Transaction must not overlap.
 type Transaction struct {
