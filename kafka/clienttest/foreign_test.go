@@ -56,6 +56,11 @@ func (k *kit) run(cmd *exec.Cmd) string {
 //	produce ADDR                 jobs in
 //	consume ADDR N TOPIC...      a map of topics to their first N records out
 //	group   ADDR N TOPIC GROUP   N records out, read and committed as a member of the group
+//
+// If it has transactions, then these too:
+//
+//	committed ADDR N TOPIC...    consume, of what is committed
+//	transact  ADDR               a story in
 type program struct {
 	name    string
 	command func(ctx context.Context, args ...string) *exec.Cmd
@@ -75,6 +80,17 @@ func (p program) client() client {
 			return got
 		},
 	}
+}
+
+// transactional is client for a program that has transactions.
+func (p program) transactional() client {
+	c := p.client()
+	c.committed = func(k *kit, topics []string, n int) (got map[string][]record) {
+		p.call(k, nil, &got, "committed", append([]string{strconv.Itoa(n)}, topics...)...)
+		return got
+	}
+	c.transact = func(k *kit, s story) { p.call(k, s, nil, "transact") }
+	return c
 }
 
 // call runs the program; in and out, unless nil, are what it reads and writes.
@@ -123,9 +139,19 @@ func newConfluentProgram() program {
 	return pythonProgram("confluent-kafka-2", installed("librdkafka", "bin", "python"), "confluent_client.py", "confluent_kafka")
 }
 
-// kafkaPythonClient is kafka-python.
+// kafkaPythonClient is kafka-python as Debian has it, which knows of no transactions.
 func kafkaPythonClient() client {
 	return pythonProgram("kafka-python", debianPython, "kafka_python_client.py", "kafka, snappy, lz4, zstandard").client()
+}
+
+// newKafkaPythonClient is the newest release of it.
+func newKafkaPythonClient() client {
+	return pythonProgram("kafka-python-3", installed("python", "bin", "python"), "kafka_python_client.py", "kafka").transactional()
+}
+
+// aioKafkaClient is aiokafka.
+func aioKafkaClient() client {
+	return pythonProgram("aiokafka", installed("python", "bin", "python"), "aiokafka_client.py", "aiokafka").transactional()
 }
 
 // kafkaJSClient is kafkajs.
@@ -145,7 +171,7 @@ func kafkaJSClient() client {
 				missing(t, "kafkajs")
 			}
 		},
-	}.client()
+	}.transactional()
 }
 
 // javaProgram is Kafka's own client, of the release that is in the set.

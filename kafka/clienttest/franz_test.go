@@ -1,6 +1,7 @@
 package clienttest
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -9,7 +10,13 @@ import (
 
 // franzClient is franz-go.
 func franzClient() client {
-	return client{name: "franz-go", produce: franzProduce, consume: franzConsume, group: franzGroup}
+	return client{name: "franz-go", produce: franzProduce, group: franzGroup, transact: franzTransact,
+		consume: func(k *kit, topics []string, n int) map[string][]record {
+			return franzConsume(k, kgo.ReadUncommitted(), topics, n)
+		},
+		committed: func(k *kit, topics []string, n int) map[string][]record {
+			return franzConsume(k, kgo.ReadCommitted(), topics, n)
+		}}
 }
 
 // franz returns a client of the door, which the caller closes.
@@ -42,8 +49,54 @@ func franzProduce(k *kit, jobs []job) {
 	}
 }
 
-func franzConsume(k *kit, topics []string, n int) map[string][]record {
-	cl := k.franz(kgo.ConsumeTopics(topics...))
+// franzTransact does a story. Who commits offsets reads them first, as a member of the group.
+func franzTransact(k *kit, s story) {
+	session, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(k.addr), kgo.TransactionalID(s.ID),
+		kgo.ConsumerGroup(s.Group), kgo.ConsumeTopics(s.Input), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	defer session.Close()
+	cl, end, read := session.Client(), session.End, int64(0)
+	for _, step := range s.Steps {
+		err := cl.BeginTransaction()
+		if err == nil {
+			var records []*kgo.Record
+			for _, r := range step.Records {
+				records = append(records, &kgo.Record{Topic: s.Topic, Key: []byte(r.Key), Value: []byte(r.Value),
+					Headers: []kgo.RecordHeader{{Key: headerKey, Value: []byte(r.Header)}}})
+			}
+			err = cl.ProduceSync(k.ctx, records...).FirstErr()
+		}
+		for err == nil && read < step.Offset {
+			fetches := session.PollRecords(k.ctx, int(step.Offset-read))
+			read, err = read+int64(fetches.NumRecords()), fetches.Err()
+		}
+		done := step.End == commit
+		switch {
+		case err != nil:
+		case step.End == fence:
+			second := k.franz(kgo.TransactionalID(s.ID))
+			defer second.Close()
+			if _, _, err = second.ProducerID(k.ctx); err == nil { // which begins with the id
+				if done, err := end(k.ctx, kgo.TryCommit); done || err == nil {
+					k.t.Fatal("a producer commits that another has replaced")
+				}
+			}
+			cl, end = second, func(ctx context.Context, try kgo.TransactionEndTry) (bool, error) {
+				return bool(try), second.EndTransaction(ctx, try)
+			}
+		default:
+			done, err = end(k.ctx, kgo.TransactionEndTry(step.End == commit))
+		}
+		if err != nil || done != (step.End == commit) {
+			k.t.Fatalf("%s: done %v, %v", step.End, done, err)
+		}
+	}
+}
+
+func franzConsume(k *kit, isolation kgo.IsolationLevel, topics []string, n int) map[string][]record {
+	cl := k.franz(kgo.ConsumeTopics(topics...), kgo.FetchIsolationLevel(isolation))
 	defer cl.Close()
 	got := make(map[string][]record)
 	for left := n * len(topics); left > 0; {

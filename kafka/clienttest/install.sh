@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the clients of these tests that are not Go, as far as they are not there already:
-# Debian's with apt-get, kafkajs with npm, librdkafka's newest with pip, Kafka's own with Maven. What
+# Debian's with apt-get, kafkajs with npm, librdkafka's newest and Python's own with pip, Kafka's own with Maven. What
 # no package manager has a place for goes to $SAMSA_CLIENTS_DIR, by default a directory of the user's cache.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -53,6 +53,13 @@ librdkafka() {
 	/usr/bin/python3 -m venv . && bin/pip install -q --disable-pip-version-check --only-binary :all: "$confluent"
 }
 once librdkafka "$(checksum <<<"$confluent")" librdkafka
+
+# Python's own clients: Debian's kafka-python is one without transactions.
+python=(kafka-python==3.0.12 aiokafka==0.14.0 python-snappy==0.7.3) # franz-go's default
+python() {
+	/usr/bin/python3 -m venv . && bin/pip install -q --disable-pip-version-check --only-binary :all: "${python[@]}"
+}
+once python "$(printf '%s\n' "${python[@]}" | checksum)" python
 
 for set in java streams connect; do
 	pom=$PWD/testdata/$set/pom.xml

@@ -20,7 +20,13 @@ func kcatClient() client {
 				missing(t, "kcat")
 			}
 		},
-		produce: kcatProduce, consume: kcatConsume, group: kcatGroup,
+		produce: kcatProduce, group: kcatGroup,
+		consume: func(k *kit, topics []string, n int) map[string][]record {
+			return kcatConsume(k, "read_uncommitted", topics, n)
+		},
+		committed: func(k *kit, topics []string, n int) map[string][]record {
+			return kcatConsume(k, "read_committed", topics, n)
+		},
 	}
 }
 
@@ -43,10 +49,11 @@ func kcatProduce(k *kit, jobs []job) {
 	}
 }
 
-func kcatConsume(k *kit, topics []string, n int) map[string][]record {
+func kcatConsume(k *kit, isolation string, topics []string, n int) map[string][]record {
 	got := make(map[string][]record)
 	for _, topic := range topics {
-		got[topic] = kcatParse(k, k.kcat("", "-C", "-t", topic, "-p", "0", "-o", "beginning", "-c", strconv.Itoa(n), "-J"))
+		got[topic] = kcatParse(k, k.kcat("", "-C", "-t", topic, "-p", "0", "-o", "beginning", "-c", strconv.Itoa(n), "-J",
+			"-X", "isolation.level="+isolation))
 	}
 	return got
 }

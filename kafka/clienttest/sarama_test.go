@@ -28,6 +28,12 @@ func saramaAt(name string, version sarama.KafkaVersion) client {
 		consume: func(k *kit, topics []string, n int) map[string][]record {
 			return saramaConsume(k, config(), topics, n)
 		},
+		committed: func(k *kit, topics []string, n int) map[string][]record {
+			c := config()
+			c.Consumer.IsolationLevel = sarama.ReadCommitted
+			return saramaConsume(k, c, topics, n)
+		},
+		transact: func(k *kit, s story) { saramaTransact(k, config, s) },
 		group: func(k *kit, group, topic string, n int) []record {
 			return saramaGroup(k, config(), group, topic, n)
 		},
@@ -59,6 +65,51 @@ func saramaProduce(k *kit, config func() *sarama.Config, jobs []job) {
 		}
 		if err := p.Close(); err != nil {
 			k.t.Error(err)
+		}
+	}
+}
+
+// saramaTransact does a story.
+func saramaTransact(k *kit, config func() *sarama.Config, s story) {
+	begin := func() sarama.SyncProducer {
+		c := config()
+		c.Producer.Transaction.ID, c.Producer.Idempotent = s.ID, true
+		c.Producer.RequiredAcks, c.Net.MaxOpenRequests = sarama.WaitForAll, 1
+		p, err := sarama.NewSyncProducer([]string{k.addr}, c)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		k.t.Cleanup(func() { _ = p.Close() }) // it may be fenced
+		return p
+	}
+	p := begin()
+	for _, step := range s.Steps {
+		err := p.BeginTxn()
+		if err == nil {
+			var messages []*sarama.ProducerMessage
+			for _, r := range step.Records {
+				messages = append(messages, &sarama.ProducerMessage{Topic: s.Topic, Key: sarama.StringEncoder(r.Key), Value: sarama.StringEncoder(r.Value),
+					Headers: []sarama.RecordHeader{{Key: []byte(headerKey), Value: []byte(r.Header)}}})
+			}
+			err = p.SendMessages(messages)
+		}
+		if err == nil && step.Offset > 0 {
+			err = p.AddOffsetsToTxn(map[string][]*sarama.PartitionOffsetMetadata{s.Input: {{Offset: step.Offset}}}, s.Group)
+		}
+		switch {
+		case err != nil:
+		case step.End == commit:
+			err = p.CommitTxn()
+		case step.End == abort:
+			err = p.AbortTxn()
+		default:
+			fenced := p
+			if p = begin(); fenced.CommitTxn() == nil {
+				k.t.Fatal("a producer commits that another has replaced")
+			}
+		}
+		if err != nil {
+			k.t.Fatalf("%s: %v", step.End, err)
 		}
 	}
 }

@@ -48,14 +48,58 @@ def produce(addr):
             sys.exit("records were not delivered")
 
 
-def consume(addr, count, *topics):
-    consumer = Consumer({"bootstrap.servers": addr, "group.id": "unused", "enable.auto.commit": False})
+def consume(addr, count, *topics, isolation="read_uncommitted"):
+    consumer = Consumer({
+        "bootstrap.servers": addr,
+        "group.id": "unused",
+        "enable.auto.commit": False,
+        "isolation.level": isolation,
+    })
     consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING) for topic in topics])
     got = {}
     for m in receive(consumer, int(count) * len(topics)):
         got.setdefault(m.topic(), []).append(plain(m))
     consumer.close()
     json.dump(got, sys.stdout)
+
+
+def committed(*args):
+    consume(*args, isolation="read_committed")
+
+
+def transact(addr):
+    story = json.load(sys.stdin)
+
+    def begin():
+        producer = Producer({"bootstrap.servers": addr, "transactional.id": story["id"]})
+        producer.init_transactions(PATIENCE)
+        return producer
+
+    producer = begin()
+    for step in story["steps"]:
+        producer.begin_transaction()
+        for r in step["records"]:
+            producer.produce(story["topic"], r["value"], r["key"], 0, headers=[(HEADER, r["header"])])
+        if producer.flush(PATIENCE) > 0:
+            sys.exit("records were not delivered")
+        if step["offset"] > 0:
+            consumer = Consumer({"bootstrap.servers": addr, "group.id": story["group"]})
+            producer.send_offsets_to_transaction(
+                [TopicPartition(story["input"], 0, step["offset"])], consumer.consumer_group_metadata(), PATIENCE)
+            consumer.close()
+        if step["end"] == "commit":
+            producer.commit_transaction(PATIENCE)
+        elif step["end"] == "abort":
+            producer.abort_transaction(PATIENCE)
+        else:
+            fenced, producer = producer, begin()
+            try:
+                fenced.commit_transaction(PATIENCE)
+            except KafkaException as e:
+                if not e.args[0].fatal():
+                    raise
+            else:
+                sys.exit("a producer commits that another has replaced")
 
 
 def group(addr, count, topic, name):
@@ -114,5 +158,5 @@ def untimed(addr, topic):
         sys.exit(f"delivered: {delivered}")
 
 
-verbs = [produce, consume, group, assigned, together, untimed]
+verbs = [produce, consume, committed, transact, group, assigned, together, untimed]
 {verb.__name__: verb for verb in verbs}[sys.argv[1]](*sys.argv[2:])

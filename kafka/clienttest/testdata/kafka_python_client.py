@@ -3,6 +3,7 @@ import json
 import sys
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 HEADER = "h"
@@ -42,8 +43,8 @@ def produce(addr):
         producer.close()
 
 
-def consume(addr, count, *topics):
-    consumer = KafkaConsumer(bootstrap_servers=addr, group_id=None)
+def consume(addr, count, *topics, **config):
+    consumer = KafkaConsumer(bootstrap_servers=addr, group_id=None, **config)
     got = {}
     for topic in topics:
         partition = TopicPartition(topic, 0)
@@ -52,6 +53,46 @@ def consume(addr, count, *topics):
         got[topic] = [plain(m) for m in receive(consumer, int(count))]
     consumer.close()
     json.dump(got, sys.stdout)
+
+
+def committed(*args):
+    consume(*args, isolation_level="read_committed")
+
+
+def transact(addr):
+    story = json.load(sys.stdin)
+
+    def begin():
+        producer = KafkaProducer(bootstrap_servers=addr, transactional_id=story["id"])
+        producer.init_transactions()
+        return producer
+
+    producer = begin()
+    for step in story["steps"]:
+        producer.begin_transaction()
+        futures = [
+            producer.send(story["topic"], r["value"].encode(), r["key"].encode(), [(HEADER, r["header"].encode())], 0)
+            for r in step["records"]
+        ]
+        for future in futures:
+            future.get(PATIENCE)
+        if step["offset"] > 0:
+            offsets = {TopicPartition(story["input"], 0): OffsetAndMetadata(step["offset"], "", -1)}
+            producer.send_offsets_to_transaction(offsets, story["group"])
+        if step["end"] == "commit":
+            producer.commit_transaction()
+        elif step["end"] == "abort":
+            producer.abort_transaction()
+        else:
+            fenced, producer = producer, begin()
+            try:
+                fenced.commit_transaction()
+            except KafkaError:
+                pass
+            else:
+                sys.exit("a producer commits that another has replaced")
+            fenced.close(timeout=0)
+    producer.close()
 
 
 def group(addr, count, topic, name):
@@ -64,4 +105,5 @@ def group(addr, count, topic, name):
     json.dump([plain(m) for m in messages], sys.stdout)
 
 
-{"produce": produce, "consume": consume, "group": group}[sys.argv[1]](*sys.argv[2:])
+verbs = [produce, consume, committed, transact, group]
+{verb.__name__: verb for verb in verbs}[sys.argv[1]](*sys.argv[2:])

@@ -58,11 +58,45 @@ async function produce(kafka) {
   await producer.disconnect()
 }
 
+async function transact(kafka) {
+  const story = JSON.parse(require('fs').readFileSync(0))
+  const producers = []
+  const begin = async () => {
+    const producer = kafka.producer({ transactionalId: story.id, idempotent: true, maxInFlightRequests: 1 })
+    await producer.connect()
+    producers.push(producer)
+    return producer
+  }
+  let producer = await begin()
+  let next = await producer.transaction()
+  for (const [i, step] of story.steps.entries()) {
+    const transaction = next
+    await transaction.send({
+      topic: story.topic,
+      messages: step.records.map(r => ({ key: r.key, value: r.value, partition: 0, headers: { [header]: r.header } })),
+    })
+    if (step.offset > 0) {
+      const partitions = [{ partition: 0, offset: String(step.offset) }]
+      await transaction.sendOffsets({ consumerGroupId: story.group, topics: [{ topic: story.input, partitions }] })
+    }
+    if (step.end === 'commit') await transaction.commit()
+    else if (step.end === 'abort') await transaction.abort()
+    else producer = await begin()
+    if (i + 1 < story.steps.length) next = await producer.transaction() // the first of a producer begins with the id
+    if (step.end !== 'fence') continue
+    const why = await transaction.commit().then(() => 'none', error => error.type)
+    if (!['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED'].includes(why)) {
+      throw new Error(`the commit of a producer that another has replaced: ${why}`)
+    }
+  }
+  for (const p of producers) await p.disconnect()
+}
+
 // receive reads up to count messages of each topic as a member of a group, commits them,
 // and leaves.
-async function receive(kafka, group, topics, count) {
+async function receive(kafka, group, topics, count, readUncommitted) {
   const got = Object.fromEntries(topics.map(topic => [topic, []]))
-  const consumer = kafka.consumer({ groupId: group, maxWaitTimeInMs: 100 })
+  const consumer = kafka.consumer({ groupId: group, maxWaitTimeInMs: 100, readUncommitted })
   await consumer.connect()
   await consumer.subscribe({ topics, fromBeginning: true })
   await new Promise((resolve, reject) => {
@@ -89,8 +123,11 @@ async function main([verb, addr, count, ...rest]) {
   switch (verb) {
     case 'produce':
       return produce(kafka)
+    case 'transact':
+      return transact(kafka)
     case 'consume': // of which it has no way without a group
-      out = await receive(kafka, 'kafkajs-consume', rest, Number(count))
+    case 'committed':
+      out = await receive(kafka, `kafkajs-${verb}`, rest, Number(count), verb === 'consume')
       break
     case 'group': {
       const [topic, group] = rest

@@ -1,0 +1,133 @@
+package clienttest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa"
+)
+
+// story is what a producer with a transactional id does, a transaction a step: it sends records to
+// partition 0 of a topic, which must have arrived before it ends, and commits an offset of a group for
+// partition 0 of another, of which the records up to there may be read.
+type story struct {
+	ID    string      `json:"id"`
+	Topic string      `json:"topic"`
+	Group string      `json:"group"`
+	Input string      `json:"input"`
+	Steps []storyStep `json:"steps"`
+}
+
+type storyStep struct {
+	Records []record `json:"records"`
+	Offset  int64    `json:"offset"` // 0 for none
+	End     string   `json:"end"`
+}
+
+// How a step ends. With fence another producer begins with the id; the first one must fail to commit
+// then, and the second does what follows.
+const (
+	commit = "commit"
+	abort  = "abort"
+	fence  = "fence"
+)
+
+// transactional are the clients that have transactions, or can leave out what is not committed. To kafka-go
+// and the old kafka-python a marker is a record like others.
+func transactional() []client {
+	all := append(clients(), newKafkaPythonClient(), aioKafkaClient())
+	return slices.DeleteFunc(all, func(c client) bool { return c.transact == nil && c.committed == nil })
+}
+
+// transactionStory is the story that each client does: transactions end in each way, with offsets and
+// without them, and the last is committed.
+func transactionStory(id string) story {
+	s := story{ID: id, Topic: id, Group: id, Input: "input"}
+	for i, step := range []storyStep{
+		{End: commit}, {End: abort}, {End: commit, Offset: 5}, {End: abort, Offset: 9}, {End: commit}, {End: fence}, {End: abort}, {End: commit},
+	} {
+		for j := range 1 + i%3 {
+			step.Records = append(step.Records, record{Key: fmt.Sprint("k", j), Value: fmt.Sprintf("%s of step %d: %d", id, i, j), Header: step.End})
+		}
+		s.Steps = append(s.Steps, step)
+	}
+	return s
+}
+
+// records are what the story sends, all or what is committed.
+func (s story) records(all bool) (some []record) {
+	for _, step := range s.Steps {
+		if all || step.End == commit {
+			some = append(some, step.Records...)
+		}
+	}
+	return some
+}
+
+// Transactions of each client are what every other one sees of them, by both protocols: with partitions
+// that are added first, and implicitly.
+func TestTransactions(t *testing.T) {
+	k := inMemory(t, samsa.Options{})
+	k.create("input", 1)
+	k.write("input", transactionStory("input").records(true))
+	var topics []string
+	for _, level := range []int16{2, 0} { // it begins as a new broker does
+		k.of(t).transactionVersion(level)
+		t.Run(fmt.Sprint("version ", level), func(t *testing.T) {
+			for _, c := range transactional() {
+				if c.transact == nil {
+					continue
+				}
+				t.Run(c.name, func(t *testing.T) {
+					needs(t, c)
+					k, s := k.of(t), transactionStory(fmt.Sprint(c.name, ".", level))
+					k.create(s.Topic, 1)
+					c.transact(k, s)
+					topics = append(topics, s.Topic)
+					offsets, err := k.Groups().Committed(k.ctx, s.Group)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := offsets[samsa.TopicPartition{Topic: "input"}].Offset; len(offsets) != 1 || got != 5 {
+						t.Errorf("committed are %+v, want 5", offsets)
+					}
+				})
+			}
+		})
+	}
+	for _, c := range transactional() {
+		t.Run(c.name+" reads", func(t *testing.T) {
+			needs(t, c)
+			k := k.of(t)
+			for all, read := range map[bool]func(*kit, []string, int) map[string][]record{false: c.committed, true: c.consume} {
+				got := read(k, topics, len(transactionStory("").records(all)))
+				for _, topic := range topics {
+					if want := transactionStory(topic).records(all); !slices.Equal(got[topic], want) {
+						t.Errorf("of %s, all %v, reads %v, want %v", topic, all, got[topic], want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// transactionVersion sets the level of transaction.version.
+func (k *kit) transactionVersion(level int16) {
+	k.t.Helper()
+	cl := k.franz()
+	defer cl.Close()
+	req := kmsg.NewPtrUpdateFeaturesRequest()
+	u := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+	u.Feature, u.MaxVersionLevel, u.UpgradeType = "transaction.version", level, 2 // a downgrade
+	if level > 0 {
+		u.UpgradeType = 1
+	}
+	req.FeatureUpdates = append(req.FeatureUpdates, u)
+	resp, err := req.RequestWith(k.ctx, cl)
+	if err != nil || resp.ErrorCode != 0 {
+		k.t.Fatalf("transaction.version %d: %v, %+v", level, err, resp)
+	}
+}
