@@ -191,15 +191,11 @@ type StoredBatch struct {
 // buf, grown as needed, for the next call. The first batch may begin before from. An
 // offset outside [Start, End] gets ErrOffsetOutOfRange. fn must not write to the store.
 func (l *Log) Read(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, error) {
-	return reuse(buf, fn, func(place placer, fn func(StoredBatch) bool) error { return l.ReadInto(from, place, fn) })
+	return l.read(ReadUncommitted, from, buf, fn)
 }
 
-// placer says where a batch of a length shall live, or false to stop before it.
-type placer = func(length int) ([]byte, bool)
-
-// reuse has read put every batch into buf, grown as needed, which is returned.
-func reuse(buf []byte, fn func(StoredBatch) bool, read func(placer, func(StoredBatch) bool) error) ([]byte, error) {
-	err := read(func(int) ([]byte, bool) { return buf, true }, func(sb StoredBatch) bool {
+func (l *Log) read(iso Isolation, from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, error) {
+	err := l.readInto(iso, from, func(int) ([]byte, bool) { return buf, true }, func(sb StoredBatch) bool {
 		if sb.Err == nil {
 			buf = sb.Batch
 		}
@@ -212,33 +208,26 @@ func reuse(buf []byte, fn func(StoredBatch) bool, read func(placer, func(StoredB
 // length, and returns the memory that it shall live in, or false to stop before it. A batch lives in the
 // capacity of that memory if that is enough, otherwise in memory of its own, and stays as it is.
 func (l *Log) ReadInto(from int64, place func(length int) ([]byte, bool), fn func(StoredBatch) bool) error {
-	return l.readInto(ReadUncommitted, from, place, func(sb StoredBatch) (bool, error) { return fn(sb), nil })
+	return l.readInto(ReadUncommitted, from, place, fn)
 }
 
 // ReadCommitted is Read up to LastStable, and tells of each batch whether it was aborted. These batches, and the
 // markers of transactions, come too. It also ends where Start has come to be behind what it reads. ErrCorruptValue
 // says that what is known of an aborted transaction is damaged, so that nobody can tell.
 func (l *Log) ReadCommitted(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, error) {
-	return reuse(buf, fn, func(place placer, fn func(StoredBatch) bool) error { return l.ReadCommittedInto(from, place, fn) })
+	return l.read(ReadCommitted, from, buf, fn)
 }
 
 // ReadCommittedInto is to ReadCommitted what ReadInto is to Read.
 func (l *Log) ReadCommittedInto(from int64, place func(length int) ([]byte, bool), fn func(StoredBatch) bool) error {
-	w := abortedWindow{l: l}
-	return l.readInto(ReadCommitted, from, place, func(sb StoredBatch) (bool, error) {
-		if sb.Err != nil {
-			return fn(sb), nil
-		}
-		var overtaken bool
-		var err error
-		if sb.Aborted, overtaken, err = w.has(sb.Batch); overtaken || err != nil {
-			return false, err
-		}
-		return fn(sb), nil
-	})
+	return l.readInto(ReadCommitted, from, place, fn)
 }
 
-func (l *Log) readInto(iso Isolation, from int64, place placer, fn func(StoredBatch) (bool, error)) error {
+func (l *Log) readInto(iso Isolation, from int64, place func(length int) ([]byte, bool), fn func(StoredBatch) bool) error {
+	var aborted *abortedWindow
+	if iso == ReadCommitted {
+		aborted = &abortedWindow{l: l}
+	}
 	return l.visit(iso, from, false, func(e store.Entry, key store.BatchKey) (bool, error) {
 		memory, ok := place(e.Size)
 		if !ok {
@@ -248,7 +237,14 @@ func (l *Log) readInto(iso Isolation, from int64, place placer, fn func(StoredBa
 		if err != nil && !errors.Is(err, ErrCorruptRecord) {
 			return false, err
 		}
-		return fn(StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Batch: b, Err: err})
+		sb := StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Batch: b, Err: err}
+		if aborted != nil && err == nil {
+			var overtaken bool
+			if sb.Aborted, overtaken, err = aborted.has(b); overtaken || err != nil {
+				return false, err
+			}
+		}
+		return fn(sb), nil
 	})
 }
 
