@@ -9,17 +9,18 @@ import (
 
 // ReadBefore reads the visible batch that holds the offset before-1, which may end behind it, and tells where it
 // begins: base, known even when the batch is corrupt. So a log is read from its end to its start, a call for each
-// batch with the base of the one before. Batches of transactions, and markers, come like others.
+// batch with the base of the one before. Batches of transactions, and markers, come like others; with ReadCommitted it
+// tells of them what Log.ReadCommitted does.
 //
-// The batch lives in buf, or in memory of its own if that is too short. Unless Start < before <= End, also when Start
-// moves meanwhile, it is ErrOffsetOutOfRange.
-func (l *Log) ReadBefore(before int64, buf []byte) (sb StoredBatch, base int64, err error) {
+// The batch lives in buf, or in memory of its own if that is too short. Unless Start < before <= End, or LastStable with
+// ReadCommitted, also when Start moves meanwhile, it is ErrOffsetOutOfRange.
+func (l *Log) ReadBefore(iso Isolation, before int64, buf []byte) (sb StoredBatch, base int64, err error) {
 	start := l.Start()
-	if before <= start || before > l.End() {
+	if before <= start || before > l.bound(iso) {
 		return sb, 0, l.noneBefore(before)
 	}
 	base = before // nothing was found
-	err = l.scan(ReadUncommitted, before-1, false, func(e store.Entry, key store.BatchKey) (bool, error) {
+	err = l.scan(iso, before-1, false, func(e store.Entry, key store.BatchKey) (bool, error) {
 		b, err := l.open(e, key, buf)
 		if err != nil && !errors.Is(err, ErrCorruptRecord) {
 			return false, err
@@ -27,6 +28,11 @@ func (l *Log) ReadBefore(before int64, buf []byte) (sb StoredBatch, base int64, 
 		sb = StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Batch: b, Err: err}
 		if err == nil {
 			base = b.BaseOffset()
+		}
+		if err == nil && iso == ReadCommitted {
+			w := abortedWindow{l: l}
+			sb.Aborted, _, err = w.has(b) // whether the log start has passed it is looked at below
+			return false, err
 		}
 		return false, nil
 	})

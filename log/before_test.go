@@ -14,7 +14,7 @@ func seenBefore(t fataler, l *Log, before int64) string {
 	t.Helper()
 	var words []string
 	for before > l.Start() {
-		sb, base, err := l.ReadBefore(before, nil)
+		sb, base, err := l.ReadBefore(ReadUncommitted, before, nil)
 		if err != nil || base >= before || sb.LastOffset < before-1 {
 			t.Fatalf("before %d is a batch from %d to %d: %v", before, base, sb.LastOffset, err)
 		}
@@ -79,7 +79,7 @@ func TestReadBeforeOutOfRange(t *testing.T) {
 	l := newLog(t, 3, 1)
 	l.SetStart(2)
 	for _, before := range []int64{-1, 0, 1, 2, 5} {
-		if _, _, err := l.ReadBefore(before, nil); !errors.Is(err, ErrOffsetOutOfRange) || !strings.Contains(err.Error(), "orders/") {
+		if _, _, err := l.ReadBefore(ReadUncommitted, before, nil); !errors.Is(err, ErrOffsetOutOfRange) || !strings.Contains(err.Error(), "orders/") {
 			t.Errorf("before %d: %v", before, err)
 		}
 	}
@@ -89,10 +89,10 @@ func TestReadBeforeOutOfRange(t *testing.T) {
 func TestReadBeforeKeepsMemory(t *testing.T) {
 	l := newLog(t, 3)
 	buf := make([]byte, 10, 1<<10)
-	if sb, _, err := l.ReadBefore(3, buf); err != nil || &sb.Batch[0] != &buf[0] {
+	if sb, _, err := l.ReadBefore(ReadUncommitted, 3, buf); err != nil || &sb.Batch[0] != &buf[0] {
 		t.Errorf("the batch lives elsewhere: %v", err)
 	}
-	if sb, _, err := l.ReadBefore(3, buf[:0:4]); err != nil || sb.Batch.LastOffset() != 2 {
+	if sb, _, err := l.ReadBefore(ReadUncommitted, 3, buf[:0:4]); err != nil || sb.Batch.LastOffset() != 2 {
 		t.Errorf("the batch has no room: %v", err)
 	}
 }
@@ -194,7 +194,7 @@ func TestReadBeforeMeetsARemovedBatch(t *testing.T) {
 				b.Delete(keyOf(span(t, 3, 2)))
 				commit(t, st, &b)
 			}
-			if sb, _, err := l.ReadBefore(4, nil); !errors.Is(err, ErrOffsetOutOfRange) || sb.Batch != nil {
+			if sb, _, err := l.ReadBefore(ReadUncommitted, 4, nil); !errors.Is(err, ErrOffsetOutOfRange) || sb.Batch != nil {
 				t.Errorf("of %v, damaged %t: %v", sizes, damaged, err)
 			}
 		}

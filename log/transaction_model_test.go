@@ -215,6 +215,9 @@ func (p *player) check() {
 	if got, want := committed(t, l, from), p.committed(from); got != want {
 		t.Fatalf("committed from %d is\n%s, want\n%s", from, got, want)
 	}
+	if got, want := committedBackward(t, l), p.committed(p.start); got != want {
+		t.Fatalf("committed, backward, is\n%s, want\n%s", got, want)
+	}
 	to := p.end()
 	if len(p.steps) > p.visible {
 		to = p.stable() // what is behind may have ended in the store already

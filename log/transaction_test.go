@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,6 +93,21 @@ func committed(t fataler, l *Log, from int64) string {
 	return strings.Join(words, " ")
 }
 
+// committedBackward is committed from the start of the log, read from its end.
+func committedBackward(t fataler, l *Log) string {
+	t.Helper()
+	var words []string
+	for before := l.LastStable(); before > l.Start(); {
+		sb, base, err := l.ReadBefore(ReadCommitted, before, nil)
+		if err != nil {
+			return err.Error()
+		}
+		words, before = append(words, committedWord(t, sb)), base
+	}
+	slices.Reverse(words)
+	return strings.Join(words, " ")
+}
+
 func committedWord(t fataler, sb StoredBatch) string {
 	t.Helper()
 	b := sb.Batch
@@ -164,8 +180,11 @@ func TestTransactions(t *testing.T) {
 				if l.LastStable() != tt.stable || l.End() != tt.end {
 					t.Errorf("the log is stable up to %d of %d, want %d of %d", l.LastStable(), l.End(), tt.stable, tt.end)
 				}
-				if got := committed(t, l, 0); got != tt.committed {
-					t.Errorf("committed is %s, want %s", got, tt.committed)
+				if got := committed(t, l, 0); got != tt.committed || committedBackward(t, l) != got {
+					t.Errorf("committed is %s, backward %s, want %s", got, committedBackward(t, l), tt.committed)
+				}
+				if _, _, err := l.ReadBefore(ReadCommitted, tt.stable+1, nil); !errors.Is(err, ErrOffsetOutOfRange) {
+					t.Errorf("before %d: %v", tt.stable+1, err)
 				}
 				if got := abortedWords(t, l, 0, l.LastStable()); got != tt.aborted {
 					t.Errorf("aborted is %q, want %q", got, tt.aborted)
@@ -354,6 +373,9 @@ func TestDamagedAborted(t *testing.T) {
 	}
 	if got := committed(t, l, 1); !strings.HasPrefix(got, "orders/1: transaction that ended at offset 3") {
 		t.Errorf("within it, committed is %s", got)
+	}
+	if got := committedBackward(t, l); !strings.HasPrefix(got, "orders/1: transaction that ended at offset 3") {
+		t.Errorf("backward, committed is %s", got)
 	}
 	if got := committed(t, l, 4); got != "4+ [5-5] 6- 7-7" {
 		t.Errorf("behind it, committed is %s", got)

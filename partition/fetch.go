@@ -34,14 +34,14 @@ func (p *Partition) FetchInto(ctx context.Context, client string, iso log.Isolat
 
 // FetchBefore is log.Log.ReadBefore on behalf of a consumer, like Fetch, refused with the reason once the partition
 // has ended.
-func (p *Partition) FetchBefore(ctx context.Context, client string, before int64, buf []byte) (sb log.StoredBatch, base int64, err error) {
+func (p *Partition) FetchBefore(ctx context.Context, client string, iso log.Isolation, before int64, buf []byte) (sb log.StoredBatch, base int64, err error) {
 	got := func(read log.StoredBatch) bool { sb = read; return false }
 	err = p.fetch(ctx, client, before-1, got, func(got func(log.StoredBatch) bool) (err error) {
 		if err = p.Err(); err != nil {
 			return err
 		}
 		var read log.StoredBatch
-		if read, base, err = p.log.ReadBefore(before, buf); err == nil {
+		if read, base, err = p.log.ReadBefore(iso, before, buf); err == nil {
 			got(read)
 		}
 		return err

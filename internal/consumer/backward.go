@@ -85,7 +85,7 @@ func (w *backwards) next(ctx context.Context) (bool, error) {
 	if err != nil || w.before <= w.p.LogStart() {
 		return false, err
 	}
-	sb, base, err := w.p.FetchBefore(ctx, w.client, w.before, w.buf)
+	sb, base, err := w.p.FetchBefore(ctx, w.client, log.ReadUncommitted, w.before, w.buf)
 	switch {
 	case errors.Is(err, log.ErrOffsetOutOfRange) && w.before <= w.p.LogStart(): // all that is left has gone meanwhile
 		return false, nil
@@ -101,7 +101,7 @@ func (w *backwards) next(ctx context.Context) (bool, error) {
 // records returns the records of the batch that count, which are valid until the next call. Their bytes stay. If the
 // batch is corrupt they are those before the damage, which is the error.
 func (w *backwards) records() ([]log.Record, error) {
-	if w.batch.Err != nil || w.batch.Batch.Control() {
+	if w.batch.Err != nil || w.batch.Batch.Control() || w.batch.Aborted {
 		return nil, w.batch.Err
 	}
 	start, tp := w.p.LogStart(), w.p.TopicPartition()

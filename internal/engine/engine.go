@@ -76,8 +76,8 @@ type Partition interface {
 	// the batch covers, known even when it is corrupt: what is before the batch is before base, which is less than
 	// before. The batch may end behind before, and be one of a transaction, or a marker. It lives in buf, or in memory
 	// of its own. ErrOffsetOutOfRange says that there is nothing, for before is not behind LogStart, or that it is
-	// behind HighWatermark.
-	FetchBefore(ctx context.Context, client string, before int64, buf []byte) (sb log.StoredBatch, base int64, err error)
+	// behind HighWatermark, or behind LastStable with log.ReadCommitted.
+	FetchBefore(ctx context.Context, client string, iso log.Isolation, before int64, buf []byte) (sb log.StoredBatch, base int64, err error)
 	// OffsetForTime returns the offset of the first record whose timestamp, in ms since the epoch, is ts or
 	// later; ok is false when there is none. With log.ReadCommitted it is one before LastStable.
 	OffsetForTime(ctx context.Context, iso log.Isolation, ts int64) (offset int64, ok bool, err error)
