@@ -371,11 +371,12 @@ func TestViewIsASnapshot(t *testing.T) {
 }
 
 func TestTxLimits(t *testing.T) {
+	const tooMany = 16385 // entries
 	bothStores(t, samsa.Options{}, func(t *testing.T, k *kit) {
 		k.create("t", 1)
 		for name, fn := range map[string]func(*samsa.Tx) error{
 			"keys": func(tx *samsa.Tx) (err error) {
-				for i := 0; err == nil && i < 5000; i++ {
+				for i := 0; err == nil && i < tooMany; i++ {
 					err = tx.Set(fmt.Append(nil, i), nil)
 				}
 				return err
@@ -393,7 +394,7 @@ func TestTxLimits(t *testing.T) {
 				return err
 			},
 			"an error that is passed over": func(tx *samsa.Tx) error {
-				for i := range 5000 {
+				for i := range tooMany {
 					_ = tx.Set(fmt.Append(nil, i), nil)
 				}
 				return nil
