@@ -41,7 +41,7 @@ func serve(ctx context.Context, f flags, stdout, stderr io.Writer) (err error) {
 // createTopics creates those that are missing; the others stay as they are.
 func createTopics(ctx context.Context, b *samsa.Broker, topics []topicFlag) error {
 	for _, t := range topics {
-		err := b.Topics().Create(ctx, t.name, samsa.TopicConfig{Partitions: t.partitions})
+		_, err := b.Topics().Ensure(ctx, t.name, samsa.TopicConfig{Partitions: t.partitions})
 		if err != nil && !errors.Is(err, samsa.ErrTopicExists) {
 			return fmt.Errorf("--topic %s: %w", t.name, err)
 		}
