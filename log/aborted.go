@@ -76,6 +76,10 @@ func decodeAborted(last int64, v []byte) (AbortedTx, error) {
 // ended when it is called counts. It is what a reader needs who has read these offsets up to LastStable at most
 // and is to pass over what was aborted.
 //
+// It is for who knows that the log is not cleaned meanwhile, or whom it does not matter to: the records that a reader
+// has got may be removed by one cleaning, and what is known of their transaction by a later one. ReadCommitted copes
+// with that.
+//
 // An offset before Start gets ErrOffsetOutOfRange, also when Start has come to be behind it meanwhile: what is known of
 // transactions goes with their records. A transaction of which that is damaged is ErrCorruptValue.
 func (l *Log) Aborted(from, to int64) ([]AbortedTx, error) {
@@ -122,6 +126,31 @@ func (l *Log) scanAborted(from int64, fn func(AbortedTx, error) (bool, error)) e
 	})
 }
 
+// Outcomes tells of batches before LastStable, which come in the order of their offsets, whether they were aborted.
+// It is for who cleans the log, and so the only one to remove batches and to forget transactions.
+type Outcomes struct{ w abortedWindow }
+
+// Outcomes returns what tells which batches were aborted.
+func (l *Log) Outcomes() *Outcomes { return &Outcomes{l.abortedWindow()} }
+
+// Aborted reports whether b was aborted. ErrCorruptValue says that nobody can tell, as what is known of a transaction
+// is damaged; others than b may be told even then.
+func (o *Outcomes) Aborted(b Batch) (bool, error) {
+	aborted, _, err := o.w.has(b)
+	return aborted, o.w.l.wrap(err)
+}
+
+// ForgetAborted adds to b that nothing is known any more of the aborted transaction that ended with a marker, if it is
+// known. b takes away the marker, and the records of the transaction went with an earlier commit. It is for who
+// cleans the log, and called for each commit.
+//
+// So who has read records of the transaction has begun before that. ReadCommitted, which reads about transactions
+// later than their records, looks whether any were forgotten since it began.
+func (l *Log) ForgetAborted(b *store.Batch, marker int64) {
+	l.forgotten.Add(1)
+	b.Delete(store.AppendAbortedKey(nil, store.AbortedKey{PartitionID: l.id, Marker: marker}))
+}
+
 // How many aborted transactions a reader learns of at a time: twice as many as the last time.
 const (
 	firstAborted = 4
@@ -130,7 +159,9 @@ const (
 
 // abortedWindow tells a reader which batches were aborted. It reads about the transactions as it comes to their records.
 type abortedWindow struct {
-	l      *Log
+	l         *Log
+	forgotten int64 // how often transactions had been forgotten before the batches were read
+
 	chunk  int                   // how many were read about the last time
 	next   int64                 // markers before it were read, or are before what is read
 	stable int64                 // all that began before it were read
@@ -158,6 +189,17 @@ func (w *abortedWindow) has(b Batch) (aborted, overtaken bool, err error) {
 	}
 	w.known[id] = txs
 	return len(txs) > 0 && txs[0].First <= base, false, nil
+}
+
+// abortedWindow returns a window for who begins to read batches now.
+func (l *Log) abortedWindow() abortedWindow {
+	return abortedWindow{l: l, forgotten: l.forgotten.Load()}
+}
+
+// outdated reports whether b may be of an aborted transaction of which the window has learned nothing, because it was
+// forgotten after b was read.
+func (w *abortedWindow) outdated(b Batch) bool {
+	return b.Transactional() && !b.Control() && w.l.forgotten.Load() != w.forgotten
 }
 
 // load reads about some more transactions, for who has come to offset base.

@@ -20,6 +20,7 @@ func (l *Log) ReadBefore(iso Isolation, before int64, buf []byte) (sb StoredBatc
 		return sb, 0, l.noneBefore(before)
 	}
 	base = before // nothing was found
+	w, outdated := l.abortedWindow(), false
 	err = l.scan(iso, before-1, false, func(e store.Entry, key store.BatchKey) (bool, error) {
 		b, err := l.open(e, key, buf)
 		if err != nil && !errors.Is(err, ErrCorruptRecord) {
@@ -30,12 +31,15 @@ func (l *Log) ReadBefore(iso Isolation, before int64, buf []byte) (sb StoredBatc
 			base = b.BaseOffset()
 		}
 		if err == nil && iso == ReadCommitted {
-			w := abortedWindow{l: l}
 			sb.Aborted, _, err = w.has(b) // whether the log start has passed it is looked at below
+			outdated = w.outdated(b)
 			return false, err
 		}
 		return false, nil
 	})
+	if outdated && err == nil {
+		return l.ReadBefore(iso, before, buf) // a cleaning goes on
+	}
 	if sb.Err != nil {
 		base, err = l.endBefore(start, sb)
 	}

@@ -80,6 +80,7 @@ type Log struct {
 	next   int64        // the writer's: the offset that the next batch begins at
 
 	producers producers
+	forgotten atomic.Int64 // rises before aborted transactions are forgotten
 }
 
 // NewLog returns the empty log of a partition that was never written.
@@ -212,8 +213,9 @@ func (l *Log) ReadInto(from int64, place func(length int) ([]byte, bool), fn fun
 }
 
 // ReadCommitted is Read up to LastStable, and tells of each batch whether it was aborted. These batches, and the
-// markers of transactions, come too. It also ends where Start has come to be behind what it reads. ErrCorruptValue
-// says that what is known of an aborted transaction is damaged, so that nobody can tell.
+// markers of transactions, come too. It also ends where Start has come to be behind what it reads, or where a
+// cleaning that goes on meanwhile has made what it knows of transactions outdated; but not before the first batch.
+// ErrCorruptValue says that what is known of an aborted transaction is damaged, so that nobody can tell.
 func (l *Log) ReadCommitted(from int64, buf []byte, fn func(StoredBatch) bool) ([]byte, error) {
 	return l.read(ReadCommitted, from, buf, fn)
 }
@@ -224,28 +226,36 @@ func (l *Log) ReadCommittedInto(from int64, place func(length int) ([]byte, bool
 }
 
 func (l *Log) readInto(iso Isolation, from int64, place func(length int) ([]byte, bool), fn func(StoredBatch) bool) error {
-	var aborted *abortedWindow
-	if iso == ReadCommitted {
-		aborted = &abortedWindow{l: l}
-	}
-	return l.visit(iso, from, false, func(e store.Entry, key store.BatchKey) (bool, error) {
-		memory, ok := place(e.Size)
-		if !ok {
-			return false, nil
-		}
-		b, err := l.open(e, key, memory)
-		if err != nil && !errors.Is(err, ErrCorruptRecord) {
-			return false, err
-		}
-		sb := StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Batch: b, Err: err}
-		if aborted != nil && err == nil {
-			var overtaken bool
-			if sb.Aborted, overtaken, err = aborted.has(b); overtaken || err != nil {
+	for begun, outdated := false, true; outdated && !begun; {
+		w := l.abortedWindow()
+		outdated = false
+		err := l.visit(iso, from, false, func(e store.Entry, key store.BatchKey) (bool, error) {
+			memory, ok := place(e.Size)
+			if !ok {
+				return false, nil
+			}
+			b, err := l.open(e, key, memory)
+			if err != nil && !errors.Is(err, ErrCorruptRecord) {
 				return false, err
 			}
+			sb := StoredBatch{LastOffset: key.LastOffset, MaxTimestamp: key.MaxTimestamp, Batch: b, Err: err}
+			if iso == ReadCommitted && err == nil {
+				var overtaken bool
+				if sb.Aborted, overtaken, err = w.has(b); overtaken || err != nil {
+					return false, err
+				}
+				if outdated = w.outdated(b); outdated {
+					return false, nil
+				}
+			}
+			begun = true
+			return fn(sb), nil
+		})
+		if err != nil {
+			return err
 		}
-		return fn(sb), nil
-	})
+	}
+	return nil
 }
 
 // BytesFrom returns how many bytes the batches that a reader gets take from the one that holds offset

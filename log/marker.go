@@ -43,6 +43,29 @@ func Marker(producer int64, epoch int16, commit bool, nowMs int64) Batch {
 	return batch
 }
 
+// WithHorizon returns a copy of b, a Control batch, that has a delete horizon in ms since the epoch: then it may go, as
+// nothing is left of its transaction (KIP-534). A batch that is not what Marker makes is ErrCorruptRecord.
+func (b Batch) WithHorizon(ms int64) (Batch, error) {
+	if _, err := b.Outcome(); err != nil {
+		return nil, err
+	}
+	r := NewRecordReader(b, b[BatchHeaderSize:])
+	var rec Record
+	at, _, err := r.Skim(&rec)
+	if err != nil {
+		return nil, err
+	}
+	h := Builder{baseTime: ms, horizon: true}
+	h.appendAt(0, at, rec.Key, rec.Value, nil)
+	batch := Batch(h.plain)
+	copy(batch, b[:BatchHeaderSize])
+	batch.putLength()
+	batch[posAttributes+1] |= attrDeleteHorizon
+	binary.BigEndian.PutUint64(batch[posBaseTimestamp:], uint64(ms))
+	batch.putCRC()
+	return batch, nil
+}
+
 // Outcome reports whether b, a Control batch, says that its transaction was committed. A batch that is not what
 // Marker makes, or what Kafka does, is ErrCorruptRecord.
 func (b Batch) Outcome() (commit bool, err error) {

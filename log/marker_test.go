@@ -104,3 +104,46 @@ func FuzzDecodeAborted(f *testing.F) {
 		}
 	})
 }
+
+// A marker with a delete horizon is the same but for that: the bytes are those of Kafka's MemoryRecords.filterTo.
+func TestMarkerWithHorizon(t *testing.T) {
+	for _, horizon := range []int64{1000, 1064, 86_401_000, 0, math.MaxInt64} {
+		b := Marker(9, 3, true, 1000)
+		b.SetBaseOffset(7)
+		before := bytes.Clone(b)
+		h, err := b.WithHorizon(horizon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ParseBatch(h); err != nil || !bytes.Equal(b, before) {
+			t.Fatal(err)
+		}
+		commit, err := h.Outcome()
+		if ms, ok := h.DeleteHorizon(); ms != horizon || !ok || !commit || err != nil {
+			t.Errorf("horizon %d %t, committed %t, %v", ms, ok, commit, err)
+		}
+		if h.ProducerID() != 9 || h.ProducerEpoch() != 3 || h.BaseSequence() != -1 || h.LastOffset() != 7 || h.MaxTimestamp() != 1000 ||
+			!h.Control() || !h.Transactional() {
+			t.Errorf("%x", h)
+		}
+		r := NewRecordReader(h, h[BatchHeaderSize:])
+		var record Record
+		if more, err := r.Next(&record); !more || err != nil || record.Timestamp.UnixMilli() != 1000 || record.Offset != 7 {
+			t.Errorf("record %+v, %v", record, err)
+		}
+		if more, err := r.Next(&record); more || err != nil {
+			t.Errorf("more than one record, %v", err)
+		}
+		if again, err := h.WithHorizon(horizon); err != nil || !bytes.Equal(again, h) {
+			t.Errorf("again it is %x, %v", again, err)
+		}
+	}
+	b, _ := Marker(9, 3, true, 1000).WithHorizon(1064)
+	const record = "20" + "00" + "7f" + "00" + "08" + "00000001" + "0c" + "000000000000" + "00"
+	if got := hex.EncodeToString(b[BatchHeaderSize:]); got != record {
+		t.Errorf("the record is %s", got)
+	}
+	if _, err := sealed(t, CodecNone, rec(0, 0, "a", "b")).WithHorizon(1); !errors.Is(err, ErrCorruptRecord) {
+		t.Errorf("a batch of records: %v", err)
+	}
+}

@@ -24,8 +24,15 @@ const DefaultMaxMapBytes = 32 << 20
 //     that keeps the tombstone when all earlier records of its key are gone, whatever its own
 //     timestamp, and stands in the header of its batch (KIP-534);
 //   - every record without a key;
-//   - batches that cannot be rewritten, as they were: of transactions, damaged ones, and single ones too large for a store transaction
-//     twice over. A tombstone behind such a batch stays, for its key may be in there.
+//   - batches that cannot be rewritten, as they were: damaged ones, single ones too large for a store transaction
+//     twice over, and those of transactions of which nobody can tell any more whether they were aborted. A tombstone behind
+//     such a batch stays, for its key may be in there.
+//
+// Of records of a transaction that was aborted none is left, and they supersede nothing. Those of one that was
+// committed are like others, and not of a transaction any more: their batches have no producer. The marker of a
+// transaction of which no batch is left, or none that was not rewritten, gets a delete horizon, as a tombstone does,
+// and goes when that has come. What the log knows of an aborted transaction goes in the same commit. So at each
+// moment a reader of committed records, and one of all, sees what he saw before, without what may go.
 //
 // The batches still cover all offsets without gaps. Small neighbours are joined.
 type Cleaner struct {
@@ -43,7 +50,7 @@ type Cleaner struct {
 // CleanOptions say what a Clean may remove. Times are in milliseconds.
 type CleanOptions struct {
 	NowMs             int64 // since the epoch
-	DeleteRetentionMs int64 // a tombstone that is the last of its key stays so long
+	DeleteRetentionMs int64 // a tombstone that is the last of its key stays so long, and a marker without records
 	MinLagMs          int64 // nothing younger than this is cleaned
 	// From is where the dirty part begins: NextDirty of an earlier Clean of this log,
 	// and 0 the first time. It is too much, not too little, that does harm: tombstones
@@ -53,8 +60,10 @@ type CleanOptions struct {
 
 // Cleaned says what a Clean has done.
 type Cleaned struct {
-	Records    int64 // removed, tombstones included
+	Records    int64 // removed, tombstones and those of aborted transactions included
 	Tombstones int64 // removed because their time was over
+	Aborted    int64 // removed because their transaction was aborted
+	Markers    int64 // of transactions, removed; they are no records
 
 	// Stored batches that were replaced, and those that replaced them. What several
 	// passes replaced one after the other counts each time.
@@ -63,7 +72,7 @@ type Cleaned struct {
 
 	// NextDirty is the offset up to which all is clean: From of the next Clean.
 	NextDirty int64
-	// NextTombstoneMs is when the first of the tombstones that stayed may go, in ms since
+	// NextTombstoneMs is when the first of the tombstones and markers that stayed may go, in ms since
 	// the epoch, and MaxInt64 if none is waiting.
 	NextTombstoneMs int64
 	// Keyless is the number of records without a key, and Pinned that of batches that

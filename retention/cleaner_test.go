@@ -11,32 +11,43 @@ import (
 )
 
 // tell appends a log told in words: "a1 b2 | a- c3" are two batches, a- is a tombstone,
-// and =5 a record without a key. A batch that begins with + is of an idempotent producer, with ~ of
-// a transaction. Every record has the time of its offset times 10.
+// and =5 a record without a key. A batch that begins with + is of an idempotent producer, with ~3 of
+// a transaction of producer 3, and with # it is too large to be rewritten. "commit 3" and "abort 3" end a transaction.
+// Every record has the time of its offset times 10.
 func (w *world) tell(text string) {
 	w.t.Helper()
 	for _, batch := range strings.Split(text, "|") {
-		kind := plain
-		batch = strings.TrimSpace(batch)
-		switch {
-		case strings.HasPrefix(batch, "+"):
-			kind = idempotent
-		case strings.HasPrefix(batch, "~"):
-			kind = transactional
+		words := strings.Fields(batch)
+		w.nowMs = w.log.End() * 10
+		switch first := words[0]; {
+		case first == "commit" || first == "abort":
+			w.end(int64(words[1][0]-'0'), first == "commit")
+		case first == "+":
+			w.append(idempotent, log.CodecNone, w.told(words[1:])...)
+		case first[0] == '~':
+			w.transact(int64(first[1]-'0'), log.CodecNone, w.told(words[1:])...)
+		default:
+			w.append(plain, log.CodecNone, w.told(words)...)
 		}
-		var records []log.Record
-		for i, word := range strings.Fields(strings.TrimLeft(batch, "~+")) {
-			var key, value any = word[:1], word[1:]
-			if key == "=" {
-				key = nil
-			}
-			if value == "-" {
-				value = nil
-			}
-			records = append(records, rec((w.log.End()+int64(i))*10, key, value))
-		}
-		w.append(kind, log.CodecNone, records...)
 	}
+}
+
+func (w *world) told(words []string) (records []log.Record) {
+	var headers []log.Header
+	if words[0] == "#" {
+		words, headers = words[1:], []log.Header{{Value: make([]byte, hugeBytes)}}
+	}
+	for i, word := range words {
+		var key, value any = word[:1], word[1:]
+		if key == "=" {
+			key = nil
+		}
+		if value == "-" {
+			value = nil
+		}
+		records = append(records, rec((w.log.End()+int64(i))*10, key, value, headers...))
+	}
+	return records
 }
 
 func TestClean(t *testing.T) {
@@ -56,15 +67,13 @@ func TestClean(t *testing.T) {
 			want: "4:c1 5:a3 6:b- 7:z0", shape: "0-6(3) 7-7(1)"},
 		{name: "the newest batch supersedes nothing", log: "a1 | a2 | a3", want: "1:a2 2:a3", shape: "0-1(1) 2-2(1)"},
 		{name: "records without a key stay", log: "=1 a1 | =2 a2 | z0", want: "0:1 2:2 3:a2 4:z0", shape: "0-3(3) 4-4(1)"},
-		{name: "an emptied batch widens the one before", log: "x1 | a1 | a2 | ~ b0 | z0",
+		{name: "an emptied batch widens the one before", log: "x1 | a1 | a2 | # b0 | z0",
 			want: "0:x1 2:a2 3:b0 4:z0", shape: "0-2(2) 3-3(1) 4-4(1)"},
 		{name: "an emptied batch widens the one behind", log: "a1 | a2 | z0", want: "1:a2 2:z0", shape: "0-1(1) 2-2(1)"},
-		{name: "an empty one stays where no neighbour may be touched", log: "~ x0 | a1 | ~ y0 | a2 b1 | z0",
+		{name: "an empty one stays where no neighbour may be touched", log: "# x0 | a1 | # y0 | a2 b1 | z0",
 			want: "0:x0 2:y0 3:a2 4:b1 5:z0", shape: "0-0(1) 1-1(0) 2-2(1) 3-4(2) 5-5(1)"},
 		{name: "batches of an idempotent producer are like others", log: "+ a1 | + a2 b2 | a3 | + a4 | b5 | z0",
 			want: "4:a4 5:b5 6:z0", shape: "0-5(2) 6-6(1)"},
-		{name: "a record of a transaction supersedes nothing", log: "a1 | ~ a2 | z0",
-			want: "0:a1 1:a2 2:z0", shape: "0-0(1) 1-1(1) 2-2(1)"},
 		{name: "tombstones stay the first time, however old", log: "a1 a- | z0", opts: CleanOptions{NowMs: long, DeleteRetentionMs: 5},
 			want: "1:a- 2:z0", shape: "0-1(1) 2-2(1)"},
 		{name: "tombstones wait from then on", log: "a1 a- | z0", opts: CleanOptions{NowMs: long, DeleteRetentionMs: 5}, again: long + 4,
@@ -73,7 +82,7 @@ func TestClean(t *testing.T) {
 			want: "2:b1 3:z0", shape: "0-2(1) 3-3(1)"},
 		{name: "all goes but the newest", log: "a1 a- | z0", opts: CleanOptions{NowMs: 1, DeleteRetentionMs: 1}, again: long,
 			want: "2:z0", shape: "0-1(0) 2-2(1)"},
-		{name: "a tombstone stays behind a batch that may hold its key", log: "c1 c- | ~ a1 | a- | z0", opts: CleanOptions{NowMs: 1, DeleteRetentionMs: 1}, again: long,
+		{name: "a tombstone stays behind a batch that may hold its key", log: "c1 c- | # a1 | a- | z0", opts: CleanOptions{NowMs: 1, DeleteRetentionMs: 1}, again: long,
 			want: "2:a1 3:a- 4:z0", shape: "0-1(0) 2-2(1) 3-3(1) 4-4(1)"},
 		{name: "young records are not cleaned", log: "a1 a2 | a3 | a4 | z0", opts: CleanOptions{NowMs: 100, MinLagMs: 80},
 			want: "2:a3 3:a4 4:z0", shape: "0-2(1) 3-3(1) 4-4(1)"},
@@ -112,7 +121,7 @@ func TestClean(t *testing.T) {
 // What Clean says is what it did, and the second time there is nothing to do.
 func TestCleanedCounts(t *testing.T) {
 	w := newTestWorld(t)
-	w.tell("a1 b1 =1 | a2 | b- | c- | ~ d1 | z0")
+	w.tell("a1 b1 =1 | a2 | b- | c- | # d1 | z0")
 	opts := CleanOptions{NowMs: 60, DeleteRetentionMs: 5}
 	done := w.clean(Cleaner{}, opts)
 	if done.Records != 2 || done.Tombstones != 0 || done.Keyless != 1 || done.Pinned != 1 ||
@@ -188,7 +197,7 @@ func TestDeleteHorizon(t *testing.T) {
 // from when that has gone: who has read the earlier record reads the tombstone too.
 func TestDeleteHorizonBehindPinned(t *testing.T) {
 	w := newTestWorld(t)
-	w.tell("~ a1 | a- | z0")
+	w.tell("# a1 | a- | z0")
 	step := func(now int64, want string) {
 		t.Helper()
 		w.clean(Cleaner{}, CleanOptions{NowMs: now, DeleteRetentionMs: 10})
@@ -199,7 +208,7 @@ func TestDeleteHorizonBehindPinned(t *testing.T) {
 	step(1000, " | 0:a1 1:a- 2:z0")
 	step(2000, " | 0:a1 1:a- 2:z0")
 	w.trim(1)
-	w.tell("~ b1 | z1")
+	w.tell("# b1 | z1")
 	step(3000, "1-2@3010 | 1:a- 2:z0 3:b1 4:z1")
 	step(3009, "1-2@3010 | 1:a- 2:z0 3:b1 4:z1")
 	step(3010, " | 2:z0 3:b1 4:z1")
@@ -233,7 +242,7 @@ func TestLongEmptiedStretch(t *testing.T) {
 	for i := range 5000 {
 		w.append(plain, log.CodecNone, rec(int64(i), "k", fmt.Sprint(i)))
 	}
-	w.append(transactional, log.CodecNone, rec(9999, "x", "1"))
+	w.tell("# x1")
 	w.append(plain, log.CodecNone, rec(9999, "k", "last"))
 	w.tell("z0")
 	done := w.clean(Cleaner{}, CleanOptions{NowMs: 1})

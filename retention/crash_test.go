@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -29,10 +30,12 @@ func (w *world) history(first map[string]string) history {
 	return h
 }
 
-func visible(t fataler, content map[string]string) []log.Record {
+// visible returns the records of a state, and those that were committed.
+func visible(t fataler, content map[string]string) (all, committed []log.Record) {
 	st := revive(t, content)
 	defer func() { _ = st.Close() }()
-	return read(t, open(t, st).log)
+	l := open(t, st).log
+	return read(t, l), readCommitted(t, l, 3)
 }
 
 // sandwich checks that got has every record of lower, as it is there, and none that is not in upper.
@@ -59,15 +62,16 @@ func sandwich(t fataler, got, lower, upper []log.Record) {
 	}
 }
 
-// live writes, cleans and trims a log.
+// live writes, in transactions and outside of them, cleans and trims a log.
 func live(t *rapid.T, w *world) {
 	now := int64(1000)
-	for range rapid.IntRange(3, 10).Draw(t, "steps") {
+	for range rapid.IntRange(3, 14).Draw(t, "steps") {
 		now += 10
-		switch rapid.IntRange(0, 5).Draw(t, "step") {
+		w.nowMs = now
+		switch rapid.IntRange(0, 7).Draw(t, "step") {
 		case 0, 1, 2:
 			for range rapid.IntRange(1, 3).Draw(t, "batches") {
-				kind := max(plain, rapid.IntRange(-4, idempotent).Draw(t, "kind"))
+				kind := max(plain, rapid.IntRange(-3, idempotent+3).Draw(t, "kind"))
 				var records []log.Record
 				for range rapid.IntRange(1, 3).Draw(t, "records") {
 					var value any = fmt.Sprint(now, len(records))
@@ -76,35 +80,59 @@ func live(t *rapid.T, w *world) {
 					}
 					records = append(records, rec(now, fmt.Sprint("k", rapid.IntRange(0, 5).Draw(t, "key")), value))
 				}
-				w.append(kind, log.CodecNone, records...)
+				if rapid.IntRange(0, 29).Draw(t, "huge") == 29 {
+					records[0].Headers = []log.Header{{Value: make([]byte, hugeBytes)}}
+				}
+				if kind > idempotent {
+					w.transact(int64(10+kind), log.CodecSnappy, records...)
+				} else {
+					w.append(kind, log.CodecSnappy, records...)
+				}
 			}
 		case 3, 4:
 			limit := rapid.SampledFrom([]int{0, 1}).Draw(t, "map")
 			w.clean(Cleaner{MaxMapBytes: limit}, CleanOptions{NowMs: now, DeleteRetentionMs: 20})
-		case 5:
+		case 5, 6:
+			for range rapid.IntRange(1, 3).Draw(t, "markers") {
+				w.end(rapid.Int64Range(13, 15).Draw(t, "producer"), rapid.IntRange(0, 2).Draw(t, "abort") == 0)
+			}
+		case 7:
 			w.trim(rapid.Int64Range(w.log.Start(), w.log.End()).Draw(t, "start"))
 		}
 	}
 }
 
-// small is a store that takes few entries in a commit, so that there are many rounds.
+// small is a store that takes few entries in a commit, so that there are many rounds, or few bytes, so that batches
+// are too large; 0 is as many as usual.
 type small struct {
 	store.Store
-	entries int
+	entries, bytes int
 }
+
+// smallBytes is a limit for which a batch of hugeBytes is too large to be rewritten.
+const (
+	smallBytes = 256 << 10
+	hugeBytes  = smallBytes / 2
+)
 
 func (s small) Limits() store.Limits {
 	l := s.Store.Limits()
-	l.Entries = s.entries
+	if s.entries > 0 {
+		l.Entries = s.entries
+	}
+	if s.bytes > 0 {
+		l.Bytes = s.bytes
+	}
 	return l
 }
 
 // The process is killed, or the power fails, after any commit: every record that was stored and
 // not superseded is there, none that had gone for good comes back, and the next Clean finishes
-// the work.
+// the work. So it is for readers of committed records. What is there then is also what others read meanwhile.
 func TestCrashAtAnyCommit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t, small{store.OpenMemory(), rapid.SampledFrom([]int{4, 6, 4096, 4096}).Draw(t, "entries")})
+		entries := rapid.SampledFrom([]int{4, 6, 4096, 4096}).Draw(t, "entries")
+		w := newWorld(t, small{Store: store.OpenMemory(), entries: entries, bytes: smallBytes})
 		w.remember()
 		live(t, w)
 		h := w.history(map[string]string{})
@@ -125,8 +153,11 @@ func crash(t *rapid.T, h history) {
 	for after < len(h.commits) && h.commits[after].cleaned {
 		after++
 	}
-	w := open(t, revive(t, h.states[k]))
-	sandwich(t, read(t, w.log), visible(t, h.states[after]), visible(t, h.states[before]))
+	w := open(t, small{Store: revive(t, h.states[k]), bytes: smallBytes})
+	lower, lowerCommitted := visible(t, h.states[after])
+	upper, upperCommitted := visible(t, h.states[before])
+	sandwich(t, read(t, w.log), lower, upper)
+	sandwich(t, readCommitted(t, w.log, rapid.IntRange(1, 4).Draw(t, "batches of a fetch")), lowerCommitted, upperCommitted)
 	w.finishes()
 }
 
@@ -143,15 +174,57 @@ func (h history) moments() []int {
 }
 
 // finishes checks that the next Clean has the log as if nothing had happened, and the one after
-// it too, when no tombstone has to stay.
+// it too, when no tombstone and no marker has to stay.
 func (w *world) finishes() {
-	m := &model{records: read(w.t, w.log), horizon: horizonOf(w.t, w.log)}
+	m := w.model()
+	m.check(w.t, w, 3)
 	for _, now := range []int64{5000, 5020} {
 		opts := CleanOptions{NowMs: now, DeleteRetentionMs: 20}
 		m.clean(w.log.Start(), m.section(w.t, w.log, opts), opts)
 		w.clean(Cleaner{}, opts)
-		sameRecords(w.t, read(w.t, w.log), m.records)
+		m.check(w.t, w, 3)
 	}
+}
+
+// model returns the model of the log as it is.
+func (w *world) model() *model {
+	t := w.t
+	t.Helper()
+	m, l := newModel(), w.log
+	horizon := horizonOf(t, l)
+	_, err := l.Read(l.Start(), nil, func(sb log.StoredBatch) bool {
+		b := sb.Batch
+		if commit, err := b.Outcome(); err == nil {
+			m.end(b.ProducerID(), sb.LastOffset, b.MaxTimestamp(), commit)
+			return true
+		}
+		producer := int64(-1)
+		if b.Transactional() {
+			producer = b.ProducerID()
+		}
+		huge := b.Records() > 0 && w.huge(recordsFrom(t, b, 0))
+		m.append(span{b.BaseOffset(), sb.LastOffset}, recordsFrom(t, b, l.Start()), huge, producer)
+		return true
+	})
+	if err != nil {
+		t.Fatalf("Read: %v", err)
+	}
+	for _, p := range l.Producers() {
+		if first := p.OpenSince; first >= 0 && first < l.Start() {
+			tx := m.open[p.ID]
+			if tx == nil {
+				tx = &transaction{}
+				m.open[p.ID] = tx
+			}
+			tx.batches = slices.Insert(tx.batches, 0, span{first, first})
+		}
+	}
+	m.horizon = horizon
+	keys := abortedKeys(t, l)
+	for _, tx := range m.ended { // whose records may have gone
+		tx.known = slices.Contains(keys, tx.marker)
+	}
+	return m
 }
 
 // horizonOf returns the delete horizons that the batches have, by the offsets of their records.

@@ -2,7 +2,6 @@ package retention
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"reflect"
@@ -25,6 +24,7 @@ var (
 
 type fataler interface {
 	Helper()
+	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 }
 
@@ -57,6 +57,9 @@ func (w *world) remember() {
 
 // Commit implements Committer.
 func (w *world) Commit(b *store.Batch) error {
+	if w.cleans && !w.log.Limits().Admits(b) {
+		w.t.Fatalf("a commit of %d entries, %d bytes", b.Len(), b.Bytes())
+	}
 	if err := w.st.Commit(b); err != nil {
 		return err
 	}
@@ -98,56 +101,73 @@ const (
 	plain = iota
 	appendTime
 	idempotent // of one producer
-	transactional
 )
 
 // append stores the records as one batch, and sets their offsets, and their times if the
 // log gives them.
 func (w *world) append(kind int, codec log.Codec, records ...log.Record) {
 	w.t.Helper()
-	var b log.Builder
-	for i := range records {
-		r := &records[i]
-		if kind == appendTime {
-			r.Timestamp = timeOf(w.nowMs)
-		}
-		b.Append(millis(*r), r.Key, r.Value, r.Headers)
-		r.Offset = w.log.End() + int64(i)
-	}
-	env, err := b.Seal(nil, codec)
-	if err != nil {
-		w.t.Fatalf("Seal: %v", err)
-	}
-	batch := env
+	batch := w.seal(kind == appendTime, codec, records)
 	switch kind {
 	case appendTime:
 		batch.StampAppendTime(w.nowMs)
 	case idempotent:
 		batch.SetProducer(7, 0, int32(w.log.StoredOf(7)))
-	case transactional:
-		const attributes, producerID = 22, 43
-		binary.BigEndian.PutUint64(batch[producerID:], 9)
-		batch[attributes] |= 1 << 4
-		fixCRC(batch)
 	}
+	w.store(batch)
+}
+
+// transact is append for a transaction of a producer, which begins it if none is open.
+func (w *world) transact(producer int64, codec log.Codec, records ...log.Record) {
+	w.t.Helper()
+	batch := w.seal(false, codec, records)
+	const attributes = 22
+	batch[attributes] |= 1 << 4
+	batch.SetProducer(producer, 0, int32(w.log.StoredOf(producer)))
+	w.store(batch)
+}
+
+// end ends the transaction of a producer.
+func (w *world) end(producer int64, commit bool) {
+	w.t.Helper()
+	w.store(log.Marker(producer, 0, commit, w.nowMs))
+}
+
+func (w *world) seal(stamped bool, codec log.Codec, records []log.Record) log.Batch {
+	w.t.Helper()
+	var b log.Builder
+	for i := range records {
+		r := &records[i]
+		if stamped {
+			r.Timestamp = timeOf(w.nowMs)
+		}
+		b.Append(millis(*r), r.Key, r.Value, r.Headers)
+		r.Offset = w.log.End() + int64(i)
+	}
+	batch, err := b.Seal(nil, codec)
+	if err != nil {
+		w.t.Fatalf("Seal: %v", err)
+	}
+	return batch
+}
+
+// huge reports whether a batch of these records is too large to be rewritten.
+func (w *world) huge(records []log.Record) bool {
+	w.t.Helper()
+	size := len(w.seal(false, log.CodecNone, slices.Clone(records))) - log.BatchHeaderSize + log.HorizonBytes*len(records)
+	return size > newRewriter(w.log, w).maxBytes()/2
+}
+
+// store does what the committer does.
+func (w *world) store(batch log.Batch) {
+	w.t.Helper()
 	var sb store.Batch
-	staged, keys := w.log.Stage(&sb, nil, env, w.nowMs)
+	staged, keys := w.log.Stage(&sb, nil, batch, w.nowMs)
 	w.log.StageProducers(&sb, keys)
 	if err := w.Commit(&sb); err != nil {
 		w.t.Fatalf("append: %v", err)
 	}
 	w.log.Applied(staged)
-}
-
-// fixCRC gives a batch whose header was changed the right CRC, by way of a method that
-// computes it.
-func fixCRC(b log.Batch) {
-	timestamp := b.MaxTimestamp()
-	attributes := b[22]
-	b.StampAppendTime(timestamp)
-	if attributes&(1<<3) == 0 {
-		b[22] = attributes // the CRC is not checked again once a batch is stored
-	}
 }
 
 func (w *world) trim(start int64) {
@@ -163,6 +183,12 @@ func (w *world) trim(start int64) {
 		if k, err := store.ParseBatchKey(e.Key); err == nil && k.LastOffset < start {
 			b.Delete(slices.Clone(e.Key))
 		}
+		return true, nil
+	})
+	aborted := store.AbortedRange(ordersID, 0)
+	aborted.To = store.AbortedRange(ordersID, start).From
+	_ = w.st.Scan(aborted, func(e store.Entry) (bool, error) {
+		b.Delete(slices.Clone(e.Key))
 		return true, nil
 	})
 	if err := w.Commit(&b); err != nil {
@@ -181,7 +207,8 @@ func (w *world) clean(c Cleaner, opts CleanOptions) Cleaned {
 	return done
 }
 
-// read returns every record that can be read, and checks that batches are contiguous.
+// read returns every record that can be read, those of transactions that were aborted or are open among them, and
+// checks that batches are contiguous.
 func read(t fataler, l *log.Log) []log.Record {
 	t.Helper()
 	var all []log.Record
@@ -211,7 +238,7 @@ func read(t fataler, l *log.Log) []log.Record {
 				break
 			}
 			newest = max(newest, millis(rec))
-			if rec.Offset >= l.Start() {
+			if rec.Offset >= l.Start() && !b.Control() {
 				all = append(all, rec)
 			}
 		}
@@ -241,7 +268,7 @@ func sameRecords(t fataler, got, want []log.Record) {
 }
 
 func show(r log.Record) string {
-	return fmt.Sprintf("%d@%d %.20q=%.20q (%d bytes) %v", r.Offset, millis(r), r.Key, r.Value, len(r.Value), r.Headers)
+	return fmt.Sprintf("%d@%d %.20q=%.20q (%d bytes) %.99v", r.Offset, millis(r), r.Key, r.Value, len(r.Value), r.Headers)
 }
 
 // story is the readable records as one line: offset, key and value.
@@ -261,13 +288,23 @@ func story(t fataler, l *log.Log) string {
 	return s[1:]
 }
 
-// shape is the stored batches: base-last(records).
+// shape is the stored batches: base-last(records), with ~ and the producer in front for one of a transaction; of a
+// marker the offset and + or -.
 func shape(t fataler, l *log.Log) string {
 	t.Helper()
 	s := ""
 	_, err := l.Read(l.Start(), nil, func(sb log.StoredBatch) bool {
 		b := sb.Batch
-		s += fmt.Sprintf(" %d-%d(%d)", b.BaseOffset(), b.LastOffset(), b.Records())
+		switch commit, err := b.Outcome(); {
+		case err == nil && commit:
+			s += fmt.Sprintf(" %d+", sb.LastOffset)
+		case err == nil:
+			s += fmt.Sprintf(" %d-", sb.LastOffset)
+		case b.Transactional():
+			s += fmt.Sprintf(" ~%d:%d-%d(%d)", b.ProducerID(), b.BaseOffset(), b.LastOffset(), b.Records())
+		default:
+			s += fmt.Sprintf(" %d-%d(%d)", b.BaseOffset(), b.LastOffset(), b.Records())
+		}
 		return true
 	})
 	if err != nil || s == "" {
@@ -342,5 +379,5 @@ func open(t fataler, st store.Store) *world {
 func newTestWorld(t *testing.T) *world {
 	st := store.OpenMemory()
 	t.Cleanup(func() { _ = st.Close() })
-	return newWorld(t, st)
+	return newWorld(t, small{Store: st, bytes: smallBytes})
 }

@@ -22,14 +22,19 @@ type filtered struct {
 	tombstones bool  // some stay
 	horizon    int64 // and go then, in ms; 0: not decided
 	marked     bool  // the batch does not have the horizon yet
+
+	unbound bool // it is of a transaction, and will not be
+	forgets bool // it is the marker of an aborted transaction, of which nothing is known then
 }
 
 // unchanged reports whether the batch may stay as it is.
-func (f *filtered) unchanged() bool { return f.keep == nil && !f.marked }
+func (f *filtered) unchanged() bool { return f.keep == nil && !f.marked && !f.unbound }
 
 // count is what rewrites have removed.
 type count struct {
 	records, tombstones int64
+	aborted             int64 // of the records
+	markers             int64 // of transactions
 	bytes               int64 // stored, of what was replaced
 	newBytes            int64
 	batches, newBatches int64
@@ -38,6 +43,8 @@ type count struct {
 func (c *count) add(d count) {
 	c.records += d.records
 	c.tombstones += d.tombstones
+	c.aborted += d.aborted
+	c.markers += d.markers
 	c.bytes += d.bytes
 	c.newBytes += d.newBytes
 	c.batches += d.batches
@@ -54,6 +61,9 @@ func (c *count) add(d count) {
 // Batches whose records have the time of the append are joined only if that time is
 // the same, and batches with tombstones only if their delete horizon is: these are kept
 // once for the whole batch.
+//
+// A marker of a transaction is not joined, neither as it is nor when it is replaced. Once it goes it is an emptied
+// batch.
 type joiner struct {
 	rewriter *rewriter
 	codec    log.Codec
@@ -62,7 +72,9 @@ type joiner struct {
 	// The batches gathered. While there is but one, which loses nothing, it is
 	// lone: its records are in loneHead and loneRecords and not in the builder.
 	sources     []source
-	base, last  int64 // the offsets covered
+	markers     []int64   // of aborted transactions to be forgotten, among the sources
+	ready       log.Batch // what takes the place of the one that was gathered, if it is encoded already
+	base, last  int64     // the offsets covered
 	records     int
 	size        int // of the records, uncompressed
 	codecOf     log.Codec
@@ -77,13 +89,17 @@ type joiner struct {
 	builder     log.SparseBuilder
 }
 
-func (j *joiner) full() bool { return len(j.sources) >= j.rewriter.maxSources() }
+// entries is how many sources were gathered, and transactions to be forgotten.
+func (j *joiner) entries() int { return len(j.sources) + len(j.markers) }
+
+// full reports whether there is no room for one more of each.
+func (j *joiner) full() bool { return j.entries()+1 >= j.rewriter.maxSources() }
 
 // must reports whether flush must be called before the next add: the rewriter has no room
 // for what was gathered besides what it has, or an emptied stretch has become too long.
 func (j *joiner) must() bool {
-	return !j.lone && len(j.sources) > 0 &&
-		(j.records == 0 && j.full() || !j.rewriter.fits(len(j.sources), j.builder.Size()+log.HorizonBytes*j.records))
+	size := max(len(j.ready), j.builder.Size()+log.HorizonBytes*j.records)
+	return !j.lone && len(j.sources) > 0 && (j.records == 0 && j.full() || !j.rewriter.fits(j.entries(), size))
 }
 
 // flush has the rewriter write what it holds. What was gathered stays, unless it is an
@@ -139,11 +155,24 @@ func (j *joiner) add(f *filtered) error {
 	return nil
 }
 
+// replace gathers f, having closed what was gathered before, which b will take the place of. The joiner
+// keeps b.
+func (j *joiner) replace(f *filtered, b log.Batch) error {
+	if err := j.close(); err != nil {
+		return err
+	}
+	f.marked, f.kept = true, b.Records()
+	j.begin(f)
+	j.include(f)
+	j.ready = b
+	return nil
+}
+
 // takes reports whether f goes with what was gathered.
 func (j *joiner) takes(f *filtered) bool {
 	b := f.batch
 	switch {
-	case b.BaseOffset() != j.last+1 || b.LastOffset()-j.base >= log.MaxSpan || j.full():
+	case j.ready != nil || b.BaseOffset() != j.last+1 || b.LastOffset()-j.base >= log.MaxSpan || j.full():
 		return false
 	case f.kept == 0 || j.records == 0:
 		return true
@@ -175,6 +204,9 @@ func (j *joiner) begin(f *filtered) {
 // include accounts for f.
 func (j *joiner) include(f *filtered) {
 	j.sources = append(j.sources, f.source)
+	if f.forgets {
+		j.markers = append(j.markers, f.source.lastOffset)
+	}
 	j.last = f.source.lastOffset
 	j.records += f.kept
 	j.size += f.size
@@ -215,7 +247,7 @@ func (j *joiner) copy(b log.Batch, records []byte, keep []bool) error {
 // close hands what was gathered to the rewriter, unless it is as it was. It writes nothing.
 func (j *joiner) close() error {
 	if len(j.sources) == 0 || j.lone {
-		j.sources = j.sources[:0]
+		j.sources = j.sources[:0] // no markers
 		return nil
 	}
 	batch, err := j.seal()
@@ -228,16 +260,19 @@ func (j *joiner) close() error {
 
 // submit hands batch to the rewriter in place of what was gathered, and returns what it is to be.
 func (j *joiner) submit(batch log.Batch) source {
-	own := j.rewriter.add(j.sources, batch)
+	own := j.rewriter.add(j.sources, batch, j.markers...)
 	j.sealed.add(j.stored)
 	j.sealed.add(count{newBytes: int64(len(batch)), newBatches: 1})
-	j.sources = j.sources[:0]
+	j.sources, j.markers, j.ready = j.sources[:0], j.markers[:0], nil
 	return own
 }
 
 // seal encodes the new batch. A large one, which was not joined, keeps its codec: then it
 // does not grow.
 func (j *joiner) seal() (log.Batch, error) {
+	if j.ready != nil {
+		return j.ready, nil
+	}
 	codec := j.codec
 	if j.size > joinBytes {
 		codec = j.codecOf

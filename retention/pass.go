@@ -20,22 +20,24 @@ type pass struct {
 	join    joiner
 	done    Cleaned
 
-	to     int64 // the keys up to here are in the map
-	pinned bool  // a batch that is not rewritten was passed
-	batch  filtered
-	keep   []bool
-	buf    []byte // a stored batch
-	raw    []byte // its records
+	to       int64 // the keys up to here are in the map
+	outcomes *log.Outcomes
+	pinned   bool // a batch that is not rewritten was passed
+	remains  remains
+	batch    filtered
+	keep     []bool
+	buf      []byte // a stored batch
+	raw      []byte // its records
 }
 
 // run cleans s as far as the map reaches and returns the offset up to which it did.
 func (p *pass) run(ctx context.Context, s section) (int64, error) {
 	p.keys.reset()
-	p.to = s.end
+	p.to, p.outcomes = s.end, p.log.Outcomes()
 	if err := p.each(ctx, s.dirty, s.end, p.index); err != nil {
 		return 0, err
 	}
-	p.pinned = false
+	p.outcomes, p.pinned, p.remains = p.log.Outcomes(), false, remains{}
 	p.done.Keyless, p.done.Pinned, p.done.NextTombstoneMs = 0, 0, never
 	if err := p.each(ctx, s.start, p.to, p.filter); err != nil {
 		return 0, err
@@ -97,6 +99,8 @@ func (p *pass) flush() error {
 	d := &p.done
 	d.Records += c.records
 	d.Tombstones += c.tombstones
+	d.Aborted += c.aborted
+	d.Markers += c.markers
 	d.BytesBefore += c.bytes
 	d.BytesAfter += c.newBytes
 	d.BatchesBefore += c.batches
@@ -107,8 +111,12 @@ func (p *pass) flush() error {
 // index notes the keys of a dirty batch. It returns false when the map is full: then
 // p.to is the first record that is not in it.
 func (p *pass) index(sb log.StoredBatch) (bool, error) {
-	if !p.decompress(sb) || !wellFormed(sb.Batch, p.raw) {
-		return true, nil // stays as it is
+	kind, err := p.kindOf(sb)
+	if err != nil {
+		return false, err
+	}
+	if kind != ofRecords || !p.decompress(sb.Batch) || !wellFormed(sb.Batch, p.raw) {
+		return true, nil // it supersedes nothing
 	}
 	from := p.done.NextDirty
 	r := log.NewRecordReader(sb.Batch, p.raw)
@@ -125,17 +133,37 @@ func (p *pass) index(sb log.StoredBatch) (bool, error) {
 	}
 }
 
-// decompress reads the records of sb into p.raw. It returns false for a batch that cannot
-// be read, or whose records do not count: markers, and records of transactions, which may
-// have been aborted.
-func (p *pass) decompress(sb log.StoredBatch) bool {
-	if sb.Err != nil {
-		return false
+// kind is what a stored batch is to a pass.
+type kind int8
+
+const (
+	ofRecords kind = iota // of no transaction, or of one that was committed
+	aborted
+	marker
+	unclear // damaged, or nobody can tell whether it was aborted
+)
+
+func (p *pass) kindOf(sb log.StoredBatch) (kind, error) {
+	switch b := sb.Batch; {
+	case sb.Err != nil:
+		return unclear, nil
+	case b.Control():
+		return marker, nil
+	case !b.Transactional():
+		return ofRecords, nil
 	}
-	b := sb.Batch
-	if b.Control() || b.Transactional() {
-		return false
+	is, err := p.outcomes.Aborted(sb.Batch)
+	switch {
+	case errors.Is(err, log.ErrCorruptValue):
+		return unclear, nil
+	case is:
+		return aborted, err
 	}
+	return ofRecords, err
+}
+
+// decompress reads the records of b into p.raw. It returns false if it cannot.
+func (p *pass) decompress(b log.Batch) bool {
 	var err error
 	p.raw, err = b.AppendRecords(p.raw[:0])
 	return err == nil
@@ -155,17 +183,59 @@ func wellFormed(b log.Batch, records []byte) bool {
 
 // filter decides which records of a batch stay and hands it to the joiner.
 func (p *pass) filter(sb log.StoredBatch) (bool, error) {
-	if !p.rewritable(sb) || !p.sift(sb) {
-		p.pinned = true
-		p.done.Pinned++
-		return true, p.join.close()
+	kind, err := p.kindOf(sb)
+	switch {
+	case err != nil:
+		return false, err
+	case kind == marker:
+		return true, p.settle(sb)
+	case kind == aborted:
+		n := int64(sb.Batch.Records())
+		gone := count{records: n, aborted: n}
+		return true, p.join.add(&filtered{source: sourceOf(sb), batch: sb.Batch, unbound: true, lost: gone})
+	case kind == ofRecords && p.rewritable(sb) && p.sift(sb):
+		return true, p.join.add(&p.batch)
 	}
-	return true, p.join.add(&p.batch)
+	p.pinned = true
+	p.done.Pinned++
+	p.remains.leave(sb)
+	return true, p.join.close()
+}
+
+// settle decides about the marker of a transaction: it stays as it is while there are records of the transaction.
+// Then it has a delete horizon, as a tombstone has: whoever has read of the records has DeleteRetentionMs to read the
+// marker too.
+func (p *pass) settle(sb log.StoredBatch) error {
+	b := sb.Batch
+	commit, err := b.Outcome()
+	if err != nil { // no marker that is known
+		p.done.Pinned++
+		return p.join.close()
+	}
+	if p.remains.end(b.ProducerID()) {
+		return p.join.close()
+	}
+	f := filtered{source: sourceOf(sb), batch: b}
+	horizon, ok := b.DeleteHorizon()
+	if ok && p.opts.NowMs >= horizon {
+		f.unbound, f.forgets, f.lost.markers = true, !commit, 1
+		return p.join.add(&f)
+	}
+	if ok {
+		err = p.join.close()
+	} else {
+		horizon = p.opts.horizon()
+		if b, err = b.WithHorizon(horizon); err == nil {
+			err = p.join.replace(&f, b)
+		}
+	}
+	p.done.NextTombstoneMs = min(p.done.NextTombstoneMs, horizon)
+	return err
 }
 
 // rewritable reports whether sb may be rewritten, and reads its records into p.raw.
 func (p *pass) rewritable(sb log.StoredBatch) bool {
-	if !p.decompress(sb) {
+	if !p.decompress(sb.Batch) {
 		return false
 	}
 	size := len(p.raw) + log.HorizonBytes*sb.Batch.Records()
@@ -176,7 +246,7 @@ func (p *pass) rewritable(sb log.StoredBatch) bool {
 func (p *pass) sift(sb log.StoredBatch) bool {
 	b := sb.Batch
 	f := &p.batch
-	*f = filtered{source: source{sb.LastOffset, sb.MaxTimestamp}, batch: sb.Batch, records: p.raw}
+	*f = filtered{source: sourceOf(sb), batch: b, records: p.raw, unbound: b.Transactional()}
 	p.keep = p.keep[:0]
 	r := log.NewRecordReader(b, p.raw)
 	var rec log.Record

@@ -34,6 +34,8 @@ type source struct {
 	maxTimestamp int64 // of the key
 }
 
+func sourceOf(sb log.StoredBatch) source { return source{sb.LastOffset, sb.MaxTimestamp} }
+
 func (s source) key(id store.PartitionID) []byte {
 	return store.AppendBatchKey(nil, store.BatchKey{PartitionID: id, LastOffset: s.lastOffset, MaxTimestamp: s.maxTimestamp})
 }
@@ -60,8 +62,8 @@ func (r *rewriter) maxSources() int { return min(roundEntries, r.limits.Entries)
 // maxBytes is the largest batch, in bytes, that one rewrite may have.
 func (r *rewriter) maxBytes() int { return r.limits.Bytes - (r.maxSources()+1)*store.BatchKeySize }
 
-// fits reports whether a rewrite of so many sources and such a batch may be added
-// before the next flush. To an empty round any within maxSources and maxBytes fits.
+// fits reports whether a rewrite of so many sources and such a batch may be added before the next flush. A
+// transaction to be forgotten counts as a source. To an empty round any within maxSources and maxBytes fits.
 func (r *rewriter) fits(sources, size int) bool {
 	if r.round.Len() == 0 {
 		return true
@@ -73,8 +75,8 @@ func (r *rewriter) fits(sources, size int) bool {
 // add puts a rewrite into the round: batch, which covers exactly the offsets of the
 // sources, contiguous and in order, in their place. batch belongs to the rewriter until flush. It
 // returns the source that batch is once it is stored: without timestamps as young as the youngest
-// that it replaces.
-func (r *rewriter) add(sources []source, batch log.Batch) source {
+// that it replaces. Aborted transactions whose markers, of which it gets the offsets, go with that are forgotten.
+func (r *rewriter) add(sources []source, batch log.Batch, markers ...int64) source {
 	youngest := sources[0].maxTimestamp
 	for _, s := range sources {
 		youngest = max(youngest, s.maxTimestamp)
@@ -85,6 +87,9 @@ func (r *rewriter) add(sources []source, batch log.Batch) source {
 		if s != own {
 			r.round.Delete(s.key(r.log.ID()))
 		}
+	}
+	for _, offset := range markers {
+		r.log.ForgetAborted(&r.round, offset)
 	}
 	return own
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// compact removes superseded records from the partitions of those topics that are compacted.
+// compact removes superseded and aborted records from the partitions of those topics that are compacted.
 func (w *Sweeper) compact(ctx context.Context, topics []*topic.Topic) (Removed, error) {
 	var sum Removed
 	for _, t := range topics {

@@ -11,8 +11,8 @@ import (
 
 // Removed counts what retention has removed.
 type Removed struct {
-	Records int64 // in compacted topics those that were superseded, else the offsets passed by the log start
-	Batches int64 // fewer than before; compaction joins batches too
+	Records int64 // in compacted topics those that were superseded or aborted, else the offsets passed by the log start
+	Batches int64 // fewer than before, markers of transactions among them; compaction joins batches too
 	Bytes   int64 // of stored batches
 }
 

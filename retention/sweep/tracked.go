@@ -20,7 +20,7 @@ type tracked struct {
 
 	// The last compaction, used by whoever has the partition's Turn: whether it was
 	// completed, up to which high watermark and by which config; from where the next one
-	// is dirty, and when the first tombstone may go (ms since the epoch).
+	// is dirty, and when the first tombstone or marker may go (ms since the epoch).
 	cleaned    bool
 	cleanedEnd int64
 	cleanedBy  topic.Config
