@@ -87,9 +87,28 @@ type fetchedPart struct {
 	offset    int64
 	maxBytes  int
 	read      pieces // in the call's memory
-	to        int64  // the offset behind it
-	aborted   []log.AbortedTx
 	err       error
+
+	aborted  []kmsg.FetchResponseTopicPartitionAbortedTransaction // by first offset
+	aborting map[int64]bool                                       // whose last one was, and has not ended
+}
+
+// note lists the transaction of a batch that was read, if it was aborted. The list is made of the batches that are there,
+// and not of what the log knows by now: it may have been cleaned since they were read.
+func (p *fetchedPart) note(sb log.StoredBatch) {
+	id := sb.Batch.ProducerID()
+	switch {
+	case sb.Batch.Control():
+		delete(p.aborting, id)
+	case sb.Aborted && !p.aborting[id]:
+		if p.aborting == nil {
+			p.aborting = make(map[int64]bool)
+		}
+		p.aborting[id] = true
+		t := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
+		t.ProducerID, t.FirstOffset = id, sb.Batch.BaseOffset()
+		p.aborted = append(p.aborted, t)
+	}
 }
 
 // collect finds the partitions, in the order of the request.
@@ -151,7 +170,7 @@ func (f *fetching) drop() {
 	f.c.answer.end()
 	f.bytes = 0
 	for i := range f.parts {
-		f.parts[i].read, f.parts[i].aborted = pieces{}, nil
+		f.parts[i].read, f.parts[i].aborted, f.parts[i].aborting = pieces{}, nil, nil
 	}
 }
 
@@ -195,14 +214,11 @@ func (f *fetching) readPart(part *fetchedPart, room int) {
 			return false
 		}
 		part.read.add(memory, sb.Batch)
-		part.to = sb.LastOffset + 1
+		part.note(sb)
 		return part.read.bytes < limit
 	})
 	if part.err == nil && part.read.bytes == 0 {
 		part.err = broken // else it comes the next time, first
-	}
-	if part.err == nil && part.read.bytes > 0 && f.iso == log.ReadCommitted {
-		part.aborted, part.err = part.partition.Log().Aborted(part.offset, part.to)
 	}
 }
 
@@ -274,12 +290,7 @@ func (f *fetching) outcome(part *fetchedPart, index int32) kmsg.FetchResponseTop
 	}
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = -1, -1, -1
 	if f.iso == log.ReadCommitted {
-		out.AbortedTransactions = make([]kmsg.FetchResponseTopicPartitionAbortedTransaction, 0, len(part.aborted))
-	}
-	for _, a := range part.aborted {
-		t := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
-		t.ProducerID, t.FirstOffset = a.ProducerID, a.First
-		out.AbortedTransactions = append(out.AbortedTransactions, t)
+		out.AbortedTransactions = append([]kmsg.FetchResponseTopicPartitionAbortedTransaction{}, part.aborted...)
 	}
 	if part.err != nil {
 		out.ErrorCode = f.c.s.topicCode(part.err, f.c.version >= topicIDFetch)
