@@ -96,25 +96,10 @@ func (l *lane) addLocked(r *log.Record, ms int64, size, held int, promise Promis
 	case b.builder.Size() >= limit:
 		l.completeLocked()
 	case b.records == 1 && l.p.opts.Linger > 0:
-		b.linger = time.AfterFunc(l.p.opts.Linger, func() { l.lingered(b) })
+		b.lingerLocked(l.p.opts.Linger)
 	case b.records == 1:
 		l.readyLocked()
 	}
-}
-
-// lingered hurries b if it is still filling.
-func (l *lane) lingered(b *pending) {
-	l.p.mu.Lock()
-	defer l.p.mu.Unlock()
-	if l.filling == b {
-		b.hurryLocked()
-	}
-}
-
-// hurryLocked sends b as soon as its lane is free, full or not.
-func (b *pending) hurryLocked() {
-	b.hurry = true
-	b.lane.readyLocked()
 }
 
 // completeLocked closes the filling batch.

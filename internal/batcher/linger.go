@@ -1,0 +1,23 @@
+package batcher
+
+import "time"
+
+// lingerLocked has b wait for more records, for so long unless it is complete earlier.
+func (b *pending) lingerLocked(d time.Duration) {
+	b.linger = time.AfterFunc(d, func() { b.lane.lingered(b) })
+}
+
+// lingered hurries b if it is still filling.
+func (l *lane) lingered(b *pending) {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	if l.filling == b {
+		b.hurryLocked()
+	}
+}
+
+// hurryLocked sends b as soon as its lane is free, full or not.
+func (b *pending) hurryLocked() {
+	b.hurry = true
+	b.lane.readyLocked()
+}
