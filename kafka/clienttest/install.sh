@@ -61,7 +61,7 @@ python() {
 }
 once python "$(printf '%s\n' "${python[@]}" | checksum)" python
 
-for set in java streams connect; do
+for set in java streams connect tools; do
 	pom=$PWD/testdata/$set/pom.xml
 	once "$set" "$(checksum <"$pom")" \
 		mvn -q -B -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir/$set"

@@ -138,6 +138,7 @@ const (
 	javaClients javaSet = "java"
 	javaStreams javaSet = "streams"
 	javaConnect javaSet = "connect"
+	javaTools   javaSet = "tools"
 )
 
 // needs skips the test when the set, of which jar is part, is not installed.

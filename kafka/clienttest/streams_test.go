@@ -29,10 +29,11 @@ type wordCount struct {
 	out  *samsa.Consumer  // of the counts
 }
 
-// run starts an instance of the application.
-func (w *wordCount) run(state string) *process {
+// run starts an instance of the application, with a guarantee if one is given.
+func (w *wordCount) run(state string, guarantee ...string) *process {
 	w.t.Helper()
-	return w.start(javaStreams.command(w.ctx, filepath.Join("testdata", "streams", "WordCount.java"), w.addr, state))
+	args := append([]string{filepath.Join("testdata", "streams", "WordCount.java"), w.addr, state}, guarantee...)
+	return w.start(javaStreams.command(w.ctx, args...))
 }
 
 // write produces lines and returns how often each word is in them.
