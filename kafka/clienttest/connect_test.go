@@ -87,14 +87,16 @@ func (c *connectWorkers) connect(url, name string, config map[string]string) {
 	}
 }
 
-// write appends lines to the file that the source reads.
-func (c *connectWorkers) write(part string) {
+// write appends 100 lines to the file that the source reads.
+func (c *connectWorkers) write(part string) { c.writeLines(part, 100) }
+
+func (c *connectWorkers) writeLines(part string, n int) {
 	c.t.Helper()
 	f, err := os.OpenFile(c.in, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	for i := range 100 {
+	for i := range n {
 		line := fmt.Sprintf("line %d of the %s part", i, part)
 		c.lines = append(c.lines, line)
 		if _, err := fmt.Fprintln(f, line); err != nil {

@@ -1,7 +1,9 @@
 package clienttest
 
 import (
+	"fmt"
 	"iter"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"testing"
@@ -57,28 +59,27 @@ func (r reader) more() []*kgo.Record {
 	return franzPoll(r.k, r.cl, 0)
 }
 
-// endKey is the key of the record that marks the end of a partition for rest.
-const endKey = "the end"
-
 // rest returns what has not been read of a topic that has so many partitions, to which nobody writes any more: it marks the ends
-// of the partitions, and reads to those. A transaction that is open before an end is waited for by who reads what is committed.
+// of the partitions, and reads to those. Marks are not returned. A transaction that is open before an end is waited for by who reads what is committed.
 func (r reader) rest(partitions int) (records []*kgo.Record) {
 	r.k.t.Helper()
+	const key = "the end"
+	mark := fmt.Sprint(rand.Uint64())
+	cl := r.k.franz(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	defer cl.Close()
 	for i := range partitions {
-		end := &kgo.Record{Topic: r.topic, Partition: int32(i), Key: []byte(endKey)}
-		cl := r.k.franz(kgo.RecordPartitioner(kgo.ManualPartitioner()))
-		err := cl.ProduceSync(r.k.ctx, end).FirstErr()
-		cl.Close()
-		if err != nil {
+		end := &kgo.Record{Topic: r.topic, Partition: int32(i), Key: []byte(key), Value: []byte(mark)}
+		if err := cl.ProduceSync(r.k.ctx, end).FirstErr(); err != nil {
 			r.k.t.Fatal(err)
 		}
 	}
 	for ends := 0; ends < partitions; {
 		for _, rec := range r.more() {
-			if string(rec.Key) == endKey {
-				ends++
-			} else {
+			switch {
+			case string(rec.Key) != key:
 				records = append(records, rec)
+			case string(rec.Value) == mark:
+				ends++
 			}
 		}
 	}
