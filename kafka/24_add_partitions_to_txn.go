@@ -9,9 +9,8 @@ import (
 
 // The versions of AddPartitionsToTxn that differ.
 const (
-	fencedAddPartitions    = 2 // clients know PRODUCER_FENCED
-	addPartitionsBatch     = 4 // many transactions at a time, from other brokers
-	abortableAddPartitions = 5 // they know TRANSACTION_ABORTABLE
+	fencedAddPartitions = 2 // clients know PRODUCER_FENCED
+	addPartitionsBatch  = 4 // many transactions at a time, from other brokers
 )
 
 // AddPartitionsToTxn: takes partitions into a transaction, all that are named or none.
@@ -84,7 +83,7 @@ func (c *call) addedPartitions(t *kmsg.AddPartitionsToTxnRequestTransaction, bad
 				err = bad[n]
 			}
 			n++
-			p.Partition, p.ErrorCode = i, c.notAdded(err, c.txnCode(err, fencedAddPartitions), abortableAddPartitions)
+			p.Partition, p.ErrorCode = i, c.txnCode(err, fencedAddPartitions)
 			out.Partitions = append(out.Partitions, p)
 		}
 		topics = append(topics, out)

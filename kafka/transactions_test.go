@@ -141,7 +141,7 @@ func TestTransactionErrors(t *testing.T) {
 	is("then", p.now, txn.Producer{ID: before.ID, Epoch: before.Epoch + 1})
 	is("a generation of an unknown group", p.commitOffset(5, 1, 5, noTopic), 22)
 	is("an unknown partition", p.add(3, "web_log", "nowhere", "out"), "55 3 55")
-	is("verify 4", p.add(4, "web_log"), "48")
+	is("verify 4", p.add(4, "web_log"), "120")
 	is("verify 5", p.add(5, "web_log"), "120")
 	is("add", p.add(3, "web_log"), "0")
 	is("verify", p.add(5, "web_log"), "0")

@@ -95,7 +95,7 @@ func TestStartIsGivenUp(t *testing.T) {
 	nothingIsLeft(t, dir)
 }
 
-// The real one, where the programs for tests with foreign clients are there.
+// The real one, where the programs for tests with foreign clients are there. It answers as we do.
 func TestKafkaRuns(t *testing.T) {
 	if os.Getenv("SAMSA_CLIENTS") != "required" {
 		t.Skip("it is fetched only with SAMSA_CLIENTS=required")
@@ -105,6 +105,7 @@ func TestKafkaRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Run("transactions", func(t *testing.T) { transactionsAsIn(t, b.Addr) })
 	if err := b.Stop(); err != nil {
 		t.Error(err)
 	}

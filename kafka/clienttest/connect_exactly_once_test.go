@@ -10,14 +10,15 @@ import (
 	"github.com/samsa-go/samsa"
 )
 
-// exactlyOnce is what the configuration of a worker has more so that sources are exact. A worker that begins waits for the
-// transactions of a dead one, which time out after 5 s.
+// exactlyOnce is what the configuration of a worker has more so that sources are exact. A worker that begins waits
+// for the transactions of a dead one, which time out after 5 s.
 const exactlyOnce = `exactly.once.source.support=enabled
 producer.transaction.timeout.ms=5000
 `
 
-// Kafka Connect brings the lines of a file into a topic exactly once: what a worker sends, and how far the source has got, is in one
-// transaction. Workers are killed amid that. The next one goes on where the last transaction that is committed has ended: who reads what is committed sees each line once, in its order.
+// Kafka Connect brings the lines of a file into a topic exactly once: what a worker sends, and how far the source has
+// got, is in one transaction. Workers are killed amid that. The next one goes on where the last transaction that is
+// committed has ended: who reads what is committed sees each line once, in its order.
 func TestConnectExactlyOnce(t *testing.T) {
 	javaConnect.needs(t, "connect-runtime")
 	t.Parallel() // it waits much of the time

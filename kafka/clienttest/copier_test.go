@@ -21,7 +21,8 @@ const (
 	copierGroup      = "copiers"
 )
 
-// copying is a server that is a process, and Kafka's TransactionalMessageCopier, as many as there are partitions, from in to out.
+// copying is a server that is a process, and Kafka's TransactionalMessageCopier, as many as there are partitions,
+// from in to out.
 type copying struct {
 	*kit
 	proxy         *proxy
@@ -42,7 +43,8 @@ type copier struct {
 func (c *copying) serve() {
 	c.t.Helper()
 	c.server = exec.CommandContext(c.ctx, c.command, "serve", "--listen", "127.0.0.1:0", "--advertise", c.addr, "--data", c.data,
-		"--topic", fmt.Sprint("in:", copierPartitions), "--topic", fmt.Sprint("out:", copierPartitions), "--group-initial-rebalance-delay", "0")
+		"--topic", fmt.Sprint("in:", copierPartitions), "--topic", fmt.Sprint("out:", copierPartitions),
+		"--group-initial-rebalance-delay", "0")
 	stdout, err := c.server.StdoutPipe()
 	if err != nil {
 		c.t.Fatal(err)
@@ -66,8 +68,8 @@ func (c *copying) killServer() {
 // run starts copier i, which aborts every third of its transactions. It ends when it is at the end.
 func (c *copying) run(i int) {
 	c.t.Helper()
-	args := []string{"org.apache.kafka.tools.TransactionalMessageCopier", "--broker-list", c.addr, "--input-topic", "in",
-		"--input-partition", strconv.Itoa(i), "--output-topic", "out", "--consumer-group", copierGroup, "--transactional-id", fmt.Sprint("copier", i),
+	args := []string{"org.apache.kafka.tools.TransactionalMessageCopier", "--broker-list", c.addr, "--consumer-group", copierGroup,
+		"--input-topic", "in", "--input-partition", strconv.Itoa(i), "--output-topic", "out", "--transactional-id", fmt.Sprint("copier", i),
 		"--transaction-size", "25", "--transaction-timeout", "10000", "--enable-random-aborts", "--use-group-metadata"}
 	if c.group {
 		args = append(args, "--group-mode")
@@ -153,7 +155,8 @@ func (c *copying) exact(n int) {
 			c.t.Errorf("partition %d has %d records, want %d", p, got, n)
 		}
 	}
-	c.t.Logf("%d records are committed, %d are not", len(records), len(c.readUncommitted("out").rest(copierPartitions))-len(records))
+	all := c.readUncommitted("out").rest(copierPartitions)
+	c.t.Logf("%d records are committed, %d are not", len(records), len(all)-len(records))
 }
 
 // committedAll checks, when the server has gone, that the group has committed all n records of each partition.
@@ -179,8 +182,8 @@ func (c *copying) committedAll(n int64) {
 	}
 }
 
-// Kafka's TransactionalMessageCopier copies each record exactly once, and commits how far it has got, though copiers are killed, and
-// the server too.
+// Kafka's TransactionalMessageCopier copies each record exactly once, and commits how far it has got, though copiers
+// are killed, and the server too.
 func TestMessageCopier(t *testing.T) {
 	t.Run("of partitions", func(t *testing.T) { testCopiers(t, false, 3) })
 	t.Run("of a group", func(t *testing.T) { testCopiers(t, true, 2) })

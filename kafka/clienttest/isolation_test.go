@@ -59,8 +59,9 @@ func (r reader) more() []*kgo.Record {
 	return franzPoll(r.k, r.cl, 0)
 }
 
-// rest returns what has not been read of a topic that has so many partitions, to which nobody writes any more: it marks the ends
-// of the partitions, and reads to those. Marks are not returned. A transaction that is open before an end is waited for by who reads what is committed.
+// rest returns what has not been read of a topic that has so many partitions, to which nobody writes any more: it
+// marks the ends of the partitions, and reads to those. Marks are not returned. A transaction that is open before an
+// end is waited for by who reads what is committed.
 func (r reader) rest(partitions int) (records []*kgo.Record) {
 	r.k.t.Helper()
 	const key = "the end"

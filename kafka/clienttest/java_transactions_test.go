@@ -16,12 +16,14 @@ type javaStory struct {
 	Committed, Uncommitted []string
 }
 
-// javaStories are what it tells with Kafka 4.4.0. That may say PrepareCommit and for a moment have the group where it was,
-// because it writes markers after its answer; and the coordinator's epoch is -1 until the first marker.
+// javaStories are what it tells with Kafka 4.4.0. That may say PrepareCommit and for a moment have the group where it
+// was, because it writes markers after its answer; and the coordinator's epoch is -1 until the first marker.
 func javaStories(level int) map[string]javaStory {
-	late, timedOut, twice := "ProducerFencedException", []string{"commit: ProducerFencedException", "abort: ProducerFencedException"}, "done"
+	late, twice := "ProducerFencedException", "done"
+	timedOut := []string{"commit: ProducerFencedException", "abort: ProducerFencedException"}
 	if level == 2 { // who sends is not asked by AddPartitionsToTxn first, and a marker by hand has an epoch of its own
-		late, timedOut, twice = "InvalidProducerEpochException", []string{"commit: InvalidTxnStateException", "abort: KafkaException"}, "InvalidProducerEpochException"
+		late, twice = "InvalidProducerEpochException", "InvalidProducerEpochException"
+		timedOut = []string{"commit: InvalidTxnStateException", "abort: KafkaException"}
 	}
 	return map[string]javaStory{
 		"commit": {
@@ -34,8 +36,8 @@ func javaStories(level int) map[string]javaStory {
 			Committed: []string{"a0", "c0", "a1", "c1"}, Uncommitted: []string{"a0", "b0", "c0", "d0", "a1", "b1", "c1", "d1"},
 		},
 		"fence": {
-			Answers: []string{"another begins: done", "the old sends: InvalidProducerEpochException", "the old commits: InvalidProducerEpochException",
-				"the new commits: done", "a third begins: done", "the second sends: " + late, "the second aborts: ProducerFencedException",
+			Answers: []string{"another begins: done", "the old sends: InvalidProducerEpochException",
+				"the old commits: InvalidProducerEpochException", "the new commits: done", "a third begins: done", "the second sends: " + late, "the second aborts: ProducerFencedException",
 				"the third commits: done"},
 			Committed: []string{"new0", "third0", "new1", "third1"}, Uncommitted: []string{"old0", "new0", "third0", "old1", "new1", "third1"},
 		},
@@ -60,9 +62,9 @@ func javaStories(level int) map[string]javaStory {
 	}
 }
 
-// Kafka's own producer, consumer and admin find of transactions what they find with Kafka, at either level of the feature
-// transaction.version: commits and aborts, a producer that another has taken the place of, a time-out, offsets of a group in the
-// transaction, and administrators who fence and abort.
+// Kafka's own producer, consumer and admin find of transactions what they find with Kafka, at either level of the
+// feature transaction.version: commits and aborts, a producer that another has taken the place of, a time-out,
+// offsets of a group in the transaction, and administrators who fence and abort.
 func TestJavaTransactions(t *testing.T) {
 	for _, set := range []javaSet{javaClients, javaStreams} {
 		t.Run(string(set), func(t *testing.T) {

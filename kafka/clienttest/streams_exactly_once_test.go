@@ -14,9 +14,9 @@ import (
 // patiencePerKill is what a test of Java programs has more for each of them that it kills.
 const patiencePerKill = 40 * time.Second
 
-// Kafka Streams counts words exactly once. It is killed again and again amid its transactions, and goes on, now with its
-// state and transactional id, now as somebody new, who has to wait until the transaction of the dead has timed out. Who reads what is
-// committed sees each count of each word once, from 1 on, without a gap.
+// Kafka Streams counts words exactly once. It is killed again and again amid its transactions, and goes on, now with
+// its state and transactional id, now as somebody new, who has to wait until the transaction of the dead has timed
+// out. Who reads what is committed sees each count of each word once, from 1 on, without a gap.
 func TestStreamsExactlyOnce(t *testing.T) {
 	javaStreams.needs(t, "kafka-streams")
 	t.Parallel() // it waits much of the time

@@ -56,7 +56,8 @@ func (r row) has(t *testing.T, what string, want row) {
 	}
 }
 
-// begin produces a record of a topic in a transaction that it leaves open, and returns the producer, which the caller closes.
+// begin produces a record of a topic in a transaction that it leaves open, and returns the producer, which the caller
+// closes.
 func (k *kit) begin(id, topic string) *kgo.Client {
 	k.t.Helper()
 	cl := k.franz(kgo.TransactionalID(id), kgo.DefaultProduceTopic(topic))
@@ -69,8 +70,8 @@ func (k *kit) begin(id, topic string) *kgo.Client {
 	return cl
 }
 
-// loseTransaction makes a directory with a topic in which a transaction is open that no transactional id knows any more, as
-// faults of Kafka have left them.
+// loseTransaction makes a directory with a topic in which a transaction is open that no transactional id knows any
+// more, as faults of Kafka have left them.
 func loseTransaction(t *testing.T, dir, topic string) {
 	t.Run("lose", func(t *testing.T) {
 		k := open(t, dir, samsa.Options{})
@@ -119,7 +120,8 @@ func TestTransactionsCommand(t *testing.T) {
 	listed[1].has(t, "list", row{"TransactionalId": "left", "Coordinator": "1", "ProducerId": producer, "TransactionState": "Ongoing"})
 
 	k.table("describe", "--transactional-id", "left")[0].has(t, "describe", row{"CoordinatorId": "1", "TransactionalId": "left",
-		"ProducerId": producer, "ProducerEpoch": fmt.Sprint(epoch), "TransactionState": "Ongoing", "TransactionTimeoutMs": "40000", "TopicPartitions": "web_log-0"})
+		"ProducerId": producer, "ProducerEpoch": fmt.Sprint(epoch), "TransactionState": "Ongoing", "TransactionTimeoutMs": "40000",
+		"TopicPartitions": "web_log-0"})
 
 	of := make(map[string]row)
 	for _, r := range k.table("describe-producers", "--topic", "web_log", "--partition", "0") {
@@ -161,14 +163,16 @@ func TestFeatureCommand(t *testing.T) {
 	level := func(want string) {
 		t.Helper()
 		told := strings.Join(strings.Fields(k.run(k.tool("FeatureCommand", "describe"))), " ")
-		if want := "Feature: transaction.version SupportedMinVersion: 0 SupportedMaxVersion: 2 FinalizedVersionLevel: " + want + " "; !strings.Contains(told, want) {
-			t.Errorf("described is %q, want %q", told, want)
+		const feature = "Feature: transaction.version SupportedMinVersion: 0 SupportedMaxVersion: 2 FinalizedVersionLevel: "
+		if !strings.Contains(told, feature+want+" ") {
+			t.Errorf("described is %q, want level %s", told, want)
 		}
 	}
 	level("2")
 	k.run(k.tool("FeatureCommand", "downgrade", "--feature", "transaction.version=0"))
 	level("0")
-	if out, err := k.tool("FeatureCommand", "upgrade", "--feature", "transaction.version=3").CombinedOutput(); err == nil || !strings.Contains(string(out), "only supports versions 0-2") {
+	out, err := k.tool("FeatureCommand", "upgrade", "--feature", "transaction.version=3").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "only supports versions 0-2") {
 		t.Errorf("upgrade to 3: %v, %s", err, out)
 	}
 	k.run(k.tool("FeatureCommand", "upgrade", "--feature", "transaction.version=2"))

@@ -27,8 +27,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
  *
  * <pre>Transactions ADDR LEVEL</pre>
  *
- * LEVEL is that of the feature transaction.version, which is set first. Written is JSON: by story, what was answered, and what was read by
- * each isolation level.
+ * LEVEL is that of the feature transaction.version, which is set first. Written is JSON: by story, what was answered,
+ * and what was read by each isolation level.
  */
 public class Transactions {
     static final Duration PATIENCE = Duration.ofSeconds(60);
