@@ -27,6 +27,9 @@ var differences = map[string]difference{
 	"0: produce: transactional, without a producer": {"ok", "INVALID_RECORD",
 		"a transactional batch of no producer is of no transaction"},
 	"2: produce: transactional, without a producer": {"ok", "INVALID_RECORD", "the same"},
+	"0: add: empty group": {"ok", "INVALID_GROUP_ID",
+		"no group has that name, and TxnOffsetCommit says so to both"},
+	"2: add: empty group": {"ok", "INVALID_GROUP_ID", "the same"},
 	"0: offsets of what is wrong: a negative offset 3": {"ok", "OFFSET_OUT_OF_RANGE",
 		"an offset that cannot be is not committed, as by OffsetCommit"},
 	"2: offsets of what is wrong: a negative offset 3": {"ok", "OFFSET_OUT_OF_RANGE", "the same"},
@@ -78,6 +81,6 @@ func transactionsAsIn(t *testing.T, addr string) {
 		}
 	}
 	for what := range left {
-		t.Errorf("%s: there is no difference any more", what)
+		t.Errorf("%s: nothing differs any more", what)
 	}
 }

@@ -1,5 +1,5 @@
 // Package clienttest proves the wire door with the clients that people use, and with Kafka
-// Streams, Kafka Connect and MirrorMaker, which stand on one: each test starts a broker in its
+// Streams, Kafka Connect, MirrorMaker and Kafka's tools, which stand on one: each test starts a broker in its
 // process, lets foreign clients loose on it, and asserts through the Go API what they did.
 //
 // Clients that are Go come from go.mod. The others run as child processes, where install.sh, in
