@@ -18,6 +18,7 @@ var children = map[string]func() error{
 	"notes consumer":     notesConsumer,
 	"old notes producer": func() error { oldNotesProducer(); return nil },
 	"old notes consumer": oldNotesConsumer,
+	"transformer":        transformer,
 }
 
 func TestMain(m *testing.M) {

@@ -36,8 +36,9 @@ func (k *kit) start(cmd *exec.Cmd) *process {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		defer close(p.ended)
 		_ = cmd.Wait() // the state of the process tells
+		close(p.ended)
+		_, _ = p.said.Write(nil) // wakes who waits for more
 		if !p.asked.Load() {
 			k.t.Errorf("%s ended by itself: %v", strings.Join(cmd.Args, " "), cmd.ProcessState)
 			k.cancel() // what the test waits for
