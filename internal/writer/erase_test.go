@@ -126,7 +126,7 @@ func TestEraseCountsBatches(t *testing.T) {
 func TestEraseFailsInTheMiddle(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		part := s.erasePart()
-		n := (eraseFlight + 5) * part
+		n := (2*eraseFlight + 5) * part // more than two commits can have
 		s.stock(middle, n)
 		gone := 0
 		s.desk.commit = func(nth int) error {
