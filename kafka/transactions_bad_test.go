@@ -228,7 +228,7 @@ func TestTransactionLeftOpen(t *testing.T) {
 		if p.produce(12, "web_log", "left") != 0 || next.produce(12, "web_log", "kept") != 0 || next.end(5, true) != 0 {
 			t.Fatal("not produced")
 		}
-		_ = p.client.Close()
+		_ = p.Close()
 		reader := k.dial()
 		if values, stable := committed(reader, "web_log"); values != "" || stable != 0 {
 			t.Errorf("committed are %q up to %d before the end", values, stable)
@@ -278,7 +278,7 @@ func TestTransactionCut(t *testing.T) {
 		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = p.id, p.now.ID, p.now.Epoch, true
 		req.SetVersion(5)
 		p.write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)[:half])
-		if err := p.client.Close(); err != nil {
+		if err := p.Close(); err != nil {
 			t.Fatal(err)
 		}
 		p.client = k.dial()
