@@ -143,6 +143,9 @@ func notAddedStory(a *txnAsker) {
 		a.note("then offsets 3", a.offsets(3, 1))
 	}
 	a.note("describe", a.described())
+	if a.level < 2 {
+		a.note("produce 12", a.produce(12, a.out, "x"))
+	}
 }
 
 func addStory(a *txnAsker) {

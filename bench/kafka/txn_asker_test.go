@@ -264,9 +264,9 @@ func (a *txnAsker) fetchOffset(stable bool) string {
 	return fmt.Sprint(codeName(resp.ErrorCode), " ", codeName(p.ErrorCode), " ", p.Offset)
 }
 
-// fetch is what a fetch of partition 0 of a topic brings: the high watermark, the last stable offset, what is
-// aborted, and the batches. Kafka tells of aborted transactions in the order of their markers, and we in that of
-// their first offsets, which clients of other makers have needed.
+// fetch is what a fetch of partition 0 of a topic brings: the high watermark, the last stable offset, what is aborted,
+// and the batches. Of aborted transactions Kafka tells in the order of their markers, and we in that of their first
+// offsets; both are noted in the latter. Those of which the answer has no records are left out: Kafka tells of some.
 func (a *txnAsker) fetch(topic string, isolation int8, from int64) string {
 	a.t.Helper()
 	req := kmsg.NewPtrFetchRequest()
@@ -277,20 +277,33 @@ func (a *txnAsker) fetch(topic string, isolation int8, from int64) string {
 	req.Topics = append(req.Topics, rt)
 	p := ask[*kmsg.FetchResponse](a.asker, 12, req).Topics[0].Partitions[0]
 	words := []string{codeName(p.ErrorCode), fmt.Sprint("ends ", p.HighWatermark), fmt.Sprint("stable ", p.LastStableOffset)}
+	batches := a.batches(p.RecordBatches)
 	slices.SortFunc(p.AbortedTransactions, func(x, y kmsg.FetchResponseTopicPartitionAbortedTransaction) int {
 		return cmp.Compare(x.FirstOffset, y.FirstOffset)
 	})
 	for _, x := range p.AbortedTransactions {
-		words = append(words, fmt.Sprintf("aborted %s@%d", strings.TrimSuffix(a.name(producer{ID: x.ProducerID}), "/0"), x.FirstOffset))
-	}
-	for rest := p.RecordBatches; len(rest) > 0; {
-		length, _, err := log.BatchLength(rest)
-		if err != nil || length > int64(len(rest)) {
-			a.t.Fatalf("%s: a batch of %d bytes in %d: %v", a.story, length, len(rest), err)
+		i := slices.IndexFunc(batches, func(b log.Batch) bool { return b.ProducerID() == x.ProducerID && b.LastOffset() >= x.FirstOffset })
+		if i >= 0 && !batches[i].Control() { // not its end
+			words = append(words, fmt.Sprintf("aborted %s@%d", strings.TrimSuffix(a.name(producer{ID: x.ProducerID}), "/0"), x.FirstOffset))
 		}
-		words, rest = append(words, a.batchWord(log.Batch(rest[:length]))), rest[length:]
+	}
+	for _, b := range batches {
+		words = append(words, a.batchWord(b))
 	}
 	return strings.Join(words, " ")
+}
+
+// batches are those of an answer.
+func (a *txnAsker) batches(raw []byte) (all []log.Batch) {
+	a.t.Helper()
+	for len(raw) > 0 {
+		length, _, err := log.BatchLength(raw)
+		if err != nil || length > int64(len(raw)) {
+			a.t.Fatalf("%s: a batch of %d bytes in %d: %v", a.story, length, len(raw), err)
+		}
+		all, raw = append(all, log.Batch(raw[:length])), raw[length:]
+	}
+	return all
 }
 
 // batchWord tells of a batch.

@@ -70,10 +70,10 @@ func TestJavaTransactions(t *testing.T) {
 		t.Run(string(set), func(t *testing.T) {
 			set.needs(t, "kafka-clients")
 			t.Parallel() // it waits much of the time
-			k := inMemory(t, samsa.Options{}).within(t, javaPatience)
+			k := inMemory(t, samsa.Options{})
 			for _, level := range []int{2, 0} {
 				t.Run(fmt.Sprint("level ", level), func(t *testing.T) {
-					checkStories(t, k.of(t).stories(set, level), javaStories(level))
+					checkStories(t, k.within(t, javaPatience).stories(set, level), javaStories(level))
 				})
 			}
 		})

@@ -238,7 +238,7 @@ public class Transactions {
                 producer.beginTransaction();
                 long next = 0;
                 for (var r : polled) {
-                    producer.send(new ProducerRecord<>(topic, 0, null, r.value()));
+                    producer.send(new ProducerRecord<>(topic, 0, null, r.value())).get(); // an abort drops what has not left
                     next = r.offset() + 1;
                 }
                 var position = Map.of(new TopicPartition(source, 0), new OffsetAndMetadata(next));
