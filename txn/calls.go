@@ -138,22 +138,6 @@ func (c *Coordinator) Fence(ctx context.Context, id string) error {
 	return err
 }
 
-// AbortHanging writes the marker of an aborted transaction to one partition, whatever the coordinator knows of its
-// producer: for a transaction that nobody else will end. An epoch that has passed there is ErrProducerFenced.
-func (c *Coordinator) AbortHanging(ctx context.Context, tp log.TopicPartition, p Producer) error {
-	if p.ID < 0 || p.Epoch < 0 {
-		return fmt.Errorf("%s: %w: producer %s", tp, log.ErrInvalidProducerID, p)
-	}
-	in, err := c.find(tp)
-	if err != nil {
-		return err
-	}
-	tx := &writer.Tx{Essential: true, Appends: []writer.Append{
-		{Partition: in, Batch: log.Marker(p.ID, p.Epoch, false, time.Now().UnixMilli())},
-	}}
-	return c.committer.DoUntil(ctx, tx)
-}
-
 // fits refuses a transaction that no commit of the store could end: t with so many more partitions, and the pending
 // offsets.
 func (c *Coordinator) fits(t *Transaction, more int, pending cost) error {

@@ -82,7 +82,7 @@ type Parts struct {
 
 // Open reads the transactional ids that the store holds, and what their open transactions have written. An id of
 // which the state is damaged cannot be used until a producer begins with it anew; the logger is told, of
-// transactions too that are open in a partition and have no id: AbortHanging ends them. Close ends the coordinator;
+// transactions too that are open in a partition and have no id: Abort ends them. Close ends the coordinator;
 // its parts stay open.
 func Open(parts Parts, opts Options) (*Coordinator, error) {
 	if opts.MaxTimeout == 0 {

@@ -118,8 +118,8 @@ func TestRefused(t *testing.T) {
 		_, err = h.Describe("u")
 		h.wantErr("describe", err, log.ErrUnknownTransactionalID)
 		h.wantErr("fence", h.Fence(ctx, "u"), log.ErrUnknownTransactionalID)
-		h.wantErr("abort", h.AbortHanging(ctx, tp("z", 0), p), log.ErrUnknownTopic)
-		h.wantErr("abort", h.AbortHanging(ctx, a, Producer{-1, 0}), log.ErrInvalidProducerID)
+		h.wantErr("abort", h.abort(tp("z", 0), p), log.ErrUnknownTopic)
+		h.wantErr("abort", h.abort(a, Producer{-1, 0}), log.ErrInvalidProducerID)
 		if d, err := h.Describe("t"); err != nil || d.State != Empty || d.Producer != p {
 			t.Errorf("%+v, %v", d, err)
 		}
@@ -293,8 +293,7 @@ func TestLaterEpochInPartition(t *testing.T) {
 		p := h.init("t")
 		h.must(h.AddPartitions(ctx, "t", p, tp("a", 0), tp("b", 0)))
 		h.must(h.produce("t", p, tp("b", 0), "y", false))
-		h.must(h.AbortHanging(ctx, tp("a", 0), Producer{p.ID, p.Epoch + 5}))
-		h.wantErr("an epoch that has passed", h.AbortHanging(ctx, tp("a", 0), p), log.ErrProducerFenced)
+		h.must(h.committer.Do(&writer.Tx{Appends: []writer.Append{{Partition: h.part(tp("a", 0)), Batch: log.Marker(p.ID, p.Epoch+5, false, 0)}}}))
 		_, err := h.End(ctx, "t", p, EndOptions{Commit: true})
 		h.must(err)
 		h.wantCommitted(tp("b", 0), "y ")
@@ -550,7 +549,7 @@ func TestDamagedID(t *testing.T) {
 		_, err = h.End(ctx, "t", q, EndOptions{Commit: true})
 		h.must(err)
 		h.wantCommitted(tp("a", 0), "") // behind what hangs
-		h.must(h.AbortHanging(ctx, tp("a", 0), p))
+		h.must(h.abort(tp("a", 0), p))
 		h.wantCommitted(tp("a", 0), "z ")
 	})
 }

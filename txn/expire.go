@@ -133,8 +133,7 @@ func (c *Coordinator) expire(ctx context.Context, id string) time.Time {
 		return e, nil
 	})
 	if err == nil && timedOut != nil {
-		c.opts.Logger.Info("transaction aborted, it took too long", zap.String("transactional id", id), zap.Stringer("producer", timedOut.Marker),
-			zap.Stringers("partitions", timedOut.Partitions), zap.Strings("groups", timedOut.Groups))
+		c.timedOut(id, timedOut)
 	}
 	if err == nil && timedOut == nil {
 		err = c.forget(ctx, id)

@@ -174,6 +174,12 @@ func (h *house) produce(id string, p Producer, to log.TopicPartition, value stri
 	return err
 }
 
+// abort is AbortHanging of whichever transaction the producer has open there.
+func (h *house) abort(of log.TopicPartition, p Producer) error {
+	_, err := h.Abort(ctx, of, p, -1)
+	return err
+}
+
 // commits is a commit of one offset by nobody of the group.
 func commits(of log.TopicPartition, n int64) group.CommitRequest {
 	return group.CommitRequest{Generation: -1, Offsets: map[log.TopicPartition]group.Offset{of: {Offset: n}}}

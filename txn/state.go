@@ -6,8 +6,8 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// State is where a transactional id stands. Kafka's PrepareCommit and PrepareAbort are not there: all that an
-// end does is in one commit of the store.
+// State is where a transactional id stands, by Kafka's names. Kafka's PrepareCommit and PrepareAbort are not there: all
+// that an end does is in one commit of the store.
 //
 //	Empty -> Ongoing -> CompleteCommit, CompleteAbort
 //	  ^         ^___________________|
@@ -33,7 +33,12 @@ func (s State) String() string {
 }
 
 // MarshalText returns Kafka's name of the state.
-func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s State) MarshalText() ([]byte, error) {
+	if int(s) >= len(stateNames) {
+		return nil, fmt.Errorf("%w: %s", log.ErrInvalidOption, s)
+	}
+	return []byte(s.String()), nil
+}
 
 // UnmarshalText takes what MarshalText returns.
 func (s *State) UnmarshalText(text []byte) error {
