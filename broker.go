@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -50,6 +51,7 @@ type Broker struct {
 	sweeper    *sweep.Sweeper
 	transactor *transact.Transactor
 	resets     consumer.ResetStats
+	passed     atomic.Int64 // records of aborted transactions, by consumers
 
 	clients callback.Clients // producers, consumers and servers
 	closer  sync.WaitGroup
@@ -160,7 +162,7 @@ func (b *Broker) connect() {
 	topics, local := &engine.LocalTopics{Catalogue: b.catalogue, Create: b.topic}, engine.LocalGroups{Coordinator: b.groups}
 	b.admin = admin.Groups{Admin: local, Offsets: local, Topics: topics}
 	b.consumers = consumer.Broker{
-		Topics: topics, Coordinator: local, Offsets: local, Logger: b.logger, Clients: &b.clients, Resets: &b.resets,
+		Topics: topics, Coordinator: local, Offsets: local, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Passed: &b.passed,
 	}
 	b.batcher = batcher.New(batcher.Broker{
 		Committer: b.committer, Catalogue: b.catalogue, Producers: b.producers, Clients: &b.clients, Logger: b.logger, Topic: b.topic,
@@ -355,6 +357,8 @@ type Stats struct {
 	Resets  int64 // consumers that stood at an offset that was not there and were moved
 	Skipped int64 // offsets that they were moved ahead by: records that they have missed, at most
 
+	Aborted int64 // records of aborted transactions that consumers have come past, who read what is committed
+
 	DiskBytes int64 // that the data directory takes on disk; 0 in memory
 }
 
@@ -371,7 +375,7 @@ func (b *Broker) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{
 		Records: c.Records, Batches: c.Batches, Bytes: c.Bytes,
 		Commits: c.Commits, Syncs: c.Syncs, Failed: c.Failures, DiskBytes: size,
-		Resets: b.resets.Resets.Load(), Skipped: b.resets.Skipped.Load(),
+		Resets: b.resets.Resets.Load(), Skipped: b.resets.Skipped.Load(), Aborted: b.passed.Load(),
 	}
 	for _, t := range b.catalogue.List() {
 		s.Topics++

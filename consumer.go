@@ -94,8 +94,9 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 }
 
 // RecordsUntil is Records that reads until now: the loop ends by itself when it has come, in all partitions, to the
-// high watermark that they had when it began. It waits for no record, and the positions have come to there then, also
-// where a compacted topic has no record left before it. That the loop ends so says that the last record is processed.
+// high watermark that they had when it began, or to the last stable offset where transactions were open. It waits for no
+// record, and the positions have come to there then, also where a compacted topic has no record left before it. That
+// the loop ends so says that the last record is processed.
 //
 // A partition that is paused does not keep the loop from its end, as long as it is paused, nor does one that the
 // consumer has no more. Partitions that it begins to read meanwhile have nothing for the loop, but those that come
@@ -134,12 +135,14 @@ func (c *Consumer) Assigned() []TopicPartition { return c.engine.Assigned() }
 // Committed has no position yet, it is ErrNoOffset.
 func (c *Consumer) Position(tp TopicPartition) (int64, error) { return c.engine.Position(tp) }
 
-// Lag returns how many offsets the position in tp is behind the high watermark. Errors are those of Position, and
+// Lag returns how many offsets the position in tp is behind the end of what the consumer can get: the last stable
+// offset, where the first transaction begins that is open, or with ReadUncommitted the high watermark. Without an open
+// transaction these are the same. Errors are those of Position, and
 // ErrUnknownTopic once the topic is deleted.
 func (c *Consumer) Lag(tp TopicPartition) (int64, error) { return c.engine.Lag(tp) }
 
 // TotalLag returns the sum of the lags of all partitions that the consumer reads, those that are paused too: 0
-// before the first Poll has joined the group. It asks for the high watermarks as they are now. A partition without
+// before the first Poll has joined the group. It asks for the ends as they are now. A partition without
 // a lag makes it an error that names it: ErrNoOffset without a position, as Position says, and ErrUnknownTopic when
 // its topic was deleted and Poll has not told yet.
 func (c *Consumer) TotalLag(ctx context.Context) (int64, error) { return c.engine.TotalLag(ctx) }
@@ -251,6 +254,8 @@ func (r Reset) Skipped() int64 { return max(0, r.To-r.From) }
 // Backward returns an iterator over the records of tp before s, from the newest to the oldest: all with Latest, those
 // before an offset with AtOffset, those before a time with AtTime. It needs no consumer, moves no position, and knows
 // of no group. AtOffset of the oldest record that a loop has had continues that loop.
+//
+// Records of transactions come if they were committed. It begins at the last stable offset where transactions are open.
 //
 // It reads what there is when it comes there. Records that are appended after it began it does not see, and what was
 // removed by then is not there. Memory is needed for one batch at a time. Records and their bytes belong to the

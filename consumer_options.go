@@ -11,6 +11,7 @@ import (
 	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/option"
+	"github.com/samsa-go/samsa/log"
 )
 
 // Start is where a consumer begins to read: Earliest, Latest, AtOffset or AtTime.
@@ -62,6 +63,27 @@ const (
 	ResetError = consumer.ResetError
 )
 
+// Isolation says which records of transactions a reader gets, by Kafka's names. Its numbers are not Kafka's: the zero
+// value is the one that is right for most.
+//
+//	const (
+//		// ReadCommitted gets the records of committed transactions, and those of none, in the order of their offsets. It
+//		// waits at a transaction that is open: for its end, or for its time-out. The default.
+//		ReadCommitted Isolation = iota
+//		// ReadUncommitted gets all records, those of transactions too that are open or were aborted. Kafka's default.
+//		ReadUncommitted
+//	)
+type Isolation = log.Isolation
+
+// Which records of transactions a consumer gets.
+const (
+	// ReadCommitted gets the records of committed transactions, and those of none, in the order of their offsets. It
+	// waits at a transaction that is open: for its end, or for its time-out. The default.
+	ReadCommitted = log.ReadCommitted
+	// ReadUncommitted gets all records, those of transactions too that are open or were aborted. Kafka's default.
+	ReadUncommitted = log.ReadUncommitted
+)
+
 // ConsumerOptions says what a consumer reads and how. Topics, TopicPattern or Partitions is
 // needed.
 type ConsumerOptions struct {
@@ -82,6 +104,10 @@ type ConsumerOptions struct {
 	// offset; Earliest by default. Partitions that are added later are read from their
 	// first record.
 	Start Start
+	// Isolation says which records of transactions the consumer gets: with ReadCommitted, the default, those that
+	// were committed. Only Kafka clients have transactions that are open for a while. What Broker.Update
+	// and Broker.Produce write is committed when it is there.
+	Isolation Isolation
 	// OutOfRange says what happens when an offset is not there (any more). A reset is logged as
 	// a warning and counted in Stats.
 	OutOfRange ResetPolicy
@@ -116,7 +142,7 @@ func (o ConsumerOptions) withDefaults() ConsumerOptions {
 func (o ConsumerOptions) of(c *Consumer) consumer.Options {
 	e := consumer.Options{
 		Group: o.Group, Topics: o.Topics, TopicPattern: o.TopicPattern, Partitions: o.Partitions,
-		Start: o.Start.at, OutOfRange: o.OutOfRange,
+		Start: o.Start.at, Isolation: o.Isolation, OutOfRange: o.OutOfRange,
 		MaxPollRecords: o.MaxPollRecords, MaxPollBytes: o.MaxPollBytes,
 		Member: o.Member.asMember(o.ClientID), SyncedCommits: o.Member.CommitAcks == AckSynced,
 		OnAssigned: c.called(o.Member.OnAssigned), OnRevoked: c.called(o.Member.OnRevoked), OnLost: c.called(o.Member.OnLost),
@@ -154,6 +180,7 @@ func (o ConsumerOptions) validate(rules group.Rules) error {
 		w.Check(len(ps) > 0, fmt.Sprintf("ConsumerOptions.Partitions[%q]", name), "empty", "at least one partition")
 	}
 	w.Check(o.Start.at.Kind != engine.AtOffset || o.Start.at.Offset >= 0, "ConsumerOptions.Start", o.Start, "an offset of 0 or more")
+	w.Check(log.KnownIsolation(o.Isolation), "ConsumerOptions.Isolation", o.Isolation, "one of the Read constants")
 	w.Check(consumer.KnownReset(o.OutOfRange), "ConsumerOptions.OutOfRange", o.OutOfRange, "one of the Reset constants")
 	w.Check(o.MaxPollRecords >= 0, "ConsumerOptions.MaxPollRecords", o.MaxPollRecords, "0 or more")
 	w.Check(o.MaxPollBytes >= 0, "ConsumerOptions.MaxPollBytes", o.MaxPollBytes, "0 or more")

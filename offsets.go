@@ -16,7 +16,8 @@ type PartitionOffset struct {
 // ListOffsets returns, for every partition of a topic, the offset that at stands for
 // now: Earliest the first record that can be read, Latest the offset that the next
 // record will get, AtTime the first record of that timestamp or later (the Latest
-// offset where there is none), AtOffset that offset, or ErrOffsetOutOfRange.
+// offset where there is none), AtOffset that offset, or ErrOffsetOutOfRange. Records of transactions count,
+// however these end: what consumers get ends at the PartitionInfo.LastStable of Topics.Describe.
 func (b *Broker) ListOffsets(ctx context.Context, topic string, at Start) ([]PartitionOffset, error) {
 	if err := b.check(ctx); err != nil {
 		return nil, fmt.Errorf("list offsets: %w", err)
@@ -42,7 +43,7 @@ func offsetAt(ctx context.Context, t engine.Topic, i int32, s Start) (int64, err
 	if err != nil {
 		return 0, err
 	}
-	offset, err := s.at.Resolve(ctx, p)
+	offset, err := s.at.Resolve(ctx, p, ReadUncommitted)
 	if err != nil {
 		return 0, err
 	}

@@ -29,6 +29,7 @@ type TopicInfo struct {
 type PartitionInfo struct {
 	Partition     int32
 	LogStart      int64 // offset of the first record that can be read
+	LastStable    int64 // offset behind what consumers get that read what is committed; transactions are open from there on
 	HighWatermark int64 // offset of the next record to be stored
 }
 
@@ -100,7 +101,7 @@ func (t Topics) Describe(ctx context.Context, name string) (TopicInfo, error) {
 	info := TopicInfo{Name: name, ID: tp.ID(), Config: tp.Config()}
 	for i, p := range tp.Partitions() {
 		info.Partitions = append(info.Partitions, PartitionInfo{
-			Partition: int32(i), LogStart: p.LogStart(), HighWatermark: p.HighWatermark(),
+			Partition: int32(i), LogStart: p.LogStart(), LastStable: p.LastStable(), HighWatermark: p.HighWatermark(),
 		})
 	}
 	return info, nil

@@ -280,6 +280,13 @@ var (
 	ErrOutOfOrderSequence = log.ErrOutOfOrderSequence
 	// ErrProducerFenced: a newer producer of the same id has taken over; this one must stop.
 	ErrProducerFenced = log.ErrProducerFenced
+	// ErrInvalidTxnState: the producer's transaction is not in a state that allows it: a batch without one while
+	// one is open.
+	ErrInvalidTxnState = log.ErrInvalidTxnState
+	// ErrInvalidTransactionalID: the name cannot be a transactional id.
+	ErrInvalidTransactionalID = log.ErrInvalidTransactionalID
+	// ErrUnknownTransactionalID: no producer has begun with that transactional id, or it was not used for long.
+	ErrUnknownTransactionalID = log.ErrUnknownTransactionalID
 	// ErrConflict: a transaction read keys that another one has written since.
 	ErrConflict = log.ErrConflict
 	// ErrKeyNotFound: the application has no value under the key.

@@ -413,7 +413,7 @@ func TestIsolationOfTimes(t *testing.T) {
 	for iso, want := range map[Isolation]string{ReadUncommitted: "5 1050 true", ReadCommitted: "0 0 false"} {
 		offset, ts, ok, err := l.OffsetForTime(iso, 1050)
 		if got := fmt.Sprint(offset, ts, ok); err != nil || got != want {
-			t.Errorf("isolation %d: %s, %v, want %s", iso, got, err, want)
+			t.Errorf("%s: %s, %v, want %s", iso, got, err, want)
 		}
 	}
 	plain, _ := l.BytesFrom(ReadUncommitted, 0, math.MaxInt)

@@ -185,7 +185,7 @@ func (t Target) resolve(ctx context.Context, p engine.Partition, committed int64
 	case !t.Shift && t.Start.Kind == engine.Committed:
 		return 0, fmt.Errorf("%w: offsets cannot be altered to Committed", log.ErrInvalidOption)
 	case !t.Shift:
-		return t.Start.Resolve(ctx, p)
+		return t.Start.Resolve(ctx, p, log.ReadUncommitted)
 	case committed < 0:
 		return 0, fmt.Errorf("%s: %w", p.TopicPartition(), log.ErrNoOffset)
 	case t.By > math.MaxInt64-committed:

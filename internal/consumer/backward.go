@@ -54,11 +54,11 @@ func (b *Broker) before(ctx context.Context, tp log.TopicPartition, s engine.Sta
 	if err != nil {
 		return w, err
 	}
-	offset, err := s.Resolve(ctx, p)
+	offset, err := s.Resolve(ctx, p, log.ReadCommitted)
 	if hi := p.HighWatermark(); err == nil && (offset < 0 || offset > hi) {
 		err = fmt.Errorf("%s: %w: offset %d is not within [0, %d]", tp, log.ErrOffsetOutOfRange, offset, hi)
 	}
-	w.begin(p, "", offset)
+	w.begin(p, "", log.ReadCommitted, offset)
 	return w, err
 }
 
@@ -66,6 +66,7 @@ func (b *Broker) before(ctx context.Context, tp log.TopicPartition, s engine.Sta
 type backwards struct {
 	p      engine.Partition
 	client string
+	iso    log.Isolation
 	before int64           // of what comes next
 	batch  log.StoredBatch // that next has read
 	to     int64           // of it counts what is before to
@@ -73,9 +74,14 @@ type backwards struct {
 	read   []log.Record    // of it
 }
 
-// begin has what is before the offset before come next.
-func (w *backwards) begin(p engine.Partition, client string, before int64) {
-	w.p, w.client, w.before = p, client, before
+// begin has what is before the offset before come next, and is for a reader of that isolation.
+func (w *backwards) begin(p engine.Partition, client string, iso log.Isolation, before int64) {
+	w.p, w.client, w.iso, w.before = p, client, iso, min(before, engine.End(p, iso))
+}
+
+// empty reports whether nobody gets a record of the batch that next has read.
+func (w *backwards) empty() bool {
+	return w.batch.Err == nil && (w.batch.Batch.Control() || w.batch.Aborted)
 }
 
 // next reads the batch before those that were read, and returns false when there is none. One that is corrupt is no
@@ -85,7 +91,7 @@ func (w *backwards) next(ctx context.Context) (bool, error) {
 	if err != nil || w.before <= w.p.LogStart() {
 		return false, err
 	}
-	sb, base, err := w.p.FetchBefore(ctx, w.client, log.ReadUncommitted, w.before, w.buf)
+	sb, base, err := w.p.FetchBefore(ctx, w.client, w.iso, w.before, w.buf)
 	switch {
 	case errors.Is(err, log.ErrOffsetOutOfRange) && w.before <= w.p.LogStart(): // all that is left has gone meanwhile
 		return false, nil
@@ -101,7 +107,7 @@ func (w *backwards) next(ctx context.Context) (bool, error) {
 // records returns the records of the batch that count, which are valid until the next call. Their bytes stay. If the
 // batch is corrupt they are those before the damage, which is the error.
 func (w *backwards) records() ([]log.Record, error) {
-	if w.batch.Err != nil || w.batch.Batch.Control() || w.batch.Aborted {
+	if w.batch.Err != nil || w.empty() {
 		return nil, w.batch.Err
 	}
 	start, tp := w.p.LogStart(), w.p.TopicPartition()
@@ -134,7 +140,7 @@ func (w *backwards) last(ctx context.Context, n int64) (int64, error) {
 			offset = w.p.LogStart()
 			break
 		}
-		if b := w.batch.Batch; w.batch.Err == nil && !b.Control() && w.batch.LastOffset < w.to && int64(b.Records()) < n {
+		if b := w.batch.Batch; w.batch.Err == nil && !w.empty() && w.batch.LastOffset < w.to && int64(b.Records()) < n {
 			n -= int64(b.Records())
 			continue
 		}

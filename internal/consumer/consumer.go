@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -69,6 +70,7 @@ type Broker struct {
 	Logger      *zap.Logger
 	Clients     *callback.Clients // each consumer is one
 	Resets      *ResetStats
+	Passed      *atomic.Int64 // counts the records of aborted transactions that consumers have come past
 }
 
 // New returns a consumer, which joins its group, if it has one, with the first Poll.

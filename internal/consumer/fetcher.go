@@ -103,8 +103,8 @@ func (tr *track) idle() bool {
 		return false
 	}
 	// Where no records can be, and of what has ended, reading finds out.
-	there := tr.partition.HighWatermark()
-	upToDate := tr.next == there || tr.next >= tr.end && (tr.end < 0 || tr.next < there)
+	there := tr.edge()
+	upToDate := tr.next >= there && tr.next <= tr.partition.HighWatermark() || tr.next >= tr.end && (tr.end < 0 || tr.next < there)
 	return upToDate && tr.partition.Err() == nil
 }
 
@@ -112,12 +112,12 @@ func (tr *track) idle() bool {
 func (f *fetcher) read(j job) {
 	next, size := j.from, 0
 	var err error
-	c, there := f.c, j.track.partition.HighWatermark()
-	f.buf, err = j.track.partition.Fetch(c.ctx, c.opts.Member.ClientID, log.ReadUncommitted, j.from, f.buf, func(sb log.StoredBatch) bool {
+	c, there := f.c, j.track.edge()
+	f.buf, err = j.track.partition.Fetch(c.ctx, c.opts.Member.ClientID, c.opts.Isolation, j.from, f.buf, func(sb log.StoredBatch) bool {
 		ch := f.open(sb, j)
 		f.chunks = append(f.chunks, ch)
 		next = sb.LastOffset + 1
-		size += ch.bytes
+		size += max(ch.bytes, len(sb.Batch))
 		return size < fetchBytes && next < j.end
 	})
 	if err == nil && len(f.chunks) == 0 && next < there && next >= j.track.partition.LogStart() {
@@ -147,6 +147,9 @@ func (f *fetcher) open(sb log.StoredBatch, j job) chunk {
 	b := sb.Batch
 	if b.Control() || sb.Aborted {
 		ch.left = 0
+		if !b.Control() {
+			ch.passed = b.Records()
+		}
 		return ch
 	}
 	if cap(f.arena)-len(f.arena) < len(b) {
@@ -180,7 +183,7 @@ func (c *Consumer) troubleLocked(tr *track, err error) {
 	case errors.Is(err, log.ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetEarliest:
 		c.resetLocked(tr, tr.partition.LogStart())
 	case errors.Is(err, log.ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetLatest:
-		c.resetLocked(tr, tr.partition.HighWatermark())
+		c.resetLocked(tr, tr.edge())
 	default:
 		tr.stuck = true
 		c.errs = append(c.errs, pollError{err, tr, tr.epoch})

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func inMemory(t *testing.T) *kit {
 	groups := engine.LocalGroups{Coordinator: coordinator}
 	k.Broker = Broker{
 		Topics: &engine.LocalTopics{Catalogue: k.catalogue}, Coordinator: groups, Offsets: groups,
-		Logger: zap.NewNop(), Clients: new(callback.Clients), Resets: new(ResetStats),
+		Logger: zap.NewNop(), Clients: new(callback.Clients), Resets: new(ResetStats), Passed: new(atomic.Int64),
 	}
 	return k
 }

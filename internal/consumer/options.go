@@ -17,6 +17,7 @@ type Options struct {
 	TopicPattern *regexp.Regexp
 	Partitions   map[string][]int32
 	Start        engine.Start
+	Isolation    log.Isolation
 	OutOfRange   ResetPolicy
 	OnReset      func(ctx context.Context, r Reset) // nil if nobody wants to know
 

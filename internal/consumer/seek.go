@@ -35,7 +35,7 @@ func (c *Consumer) Position(tp log.TopicPartition) (int64, error) {
 	return tr.position, nil
 }
 
-// Lag returns how many offsets the position in tp is behind the high watermark.
+// Lag returns how many offsets the position in tp is behind the edge.
 func (c *Consumer) Lag(tp log.TopicPartition) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,7 +50,7 @@ func (c *Consumer) Lag(tp log.TopicPartition) (int64, error) {
 	return lag, nil
 }
 
-// TotalLag returns the sum of the lags of all partitions, having asked for their high watermarks.
+// TotalLag returns the sum of the lags of all partitions, having asked for their edges.
 func (c *Consumer) TotalLag(ctx context.Context) (int64, error) {
 	tracks, err := c.tracksOf(nil)
 	if err == nil {
@@ -77,12 +77,12 @@ func (c *Consumer) TotalLag(ctx context.Context) (int64, error) {
 	return total, nil
 }
 
-// lag returns how many offsets the position is behind the high watermark.
+// lag returns how many offsets the position is behind the edge.
 func (tr *track) lag() (int64, error) {
 	if err := tr.placed(); err != nil {
 		return 0, err
 	}
-	return max(0, tr.partition.HighWatermark()-tr.position), tr.partition.Err()
+	return max(0, tr.edge()-tr.position), tr.partition.Err()
 }
 
 // placed returns ErrNoOffset until the track has a position.
@@ -105,7 +105,7 @@ func (c *Consumer) Seek(ctx context.Context, tp log.TopicPartition, offset int64
 // When it fails no position has moved.
 func (c *Consumer) SeekTo(ctx context.Context, s engine.Start, tps ...log.TopicPartition) error {
 	return c.seek(tps, func(p engine.Partition) (int64, error) {
-		offset, err := s.Resolve(ctx, p)
+		offset, err := s.Resolve(ctx, p, c.opts.Isolation)
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -121,7 +121,7 @@ func (c *Consumer) SeekLast(ctx context.Context, n int64, tps ...log.TopicPartit
 	}
 	var w backwards
 	return c.seek(tps, func(p engine.Partition) (int64, error) {
-		w.begin(p, c.opts.Member.ClientID, p.HighWatermark())
+		w.begin(p, c.opts.Member.ClientID, c.opts.Isolation, p.HighWatermark())
 		return w.last(ctx, n)
 	})
 }

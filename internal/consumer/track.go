@@ -54,6 +54,7 @@ type chunk struct {
 	left   int   // records not yet taken, or 1 for the error
 	end    int64 // offset behind the batch
 	bytes  int   // that it counts for
+	passed int   // records of an aborted transaction, which are not taken
 	err    error
 }
 
@@ -67,7 +68,7 @@ func (c *Consumer) newTrack(ctx context.Context, t engine.Topic, i int32, start 
 	tr := &track{c: c, tp: p.TopicPartition(), topic: t, partition: p, saved: -1, back: math.MaxInt64, removed: true}
 	tr.fetching.track, tr.filled.track = tr, tr
 	p.Watch(tr) // before the end is looked at
-	offset, err := start.Resolve(ctx, p)
+	offset, err := start.Resolve(ctx, p, c.opts.Isolation)
 	if err != nil {
 		p.Unwatch(tr)
 		return nil, err
@@ -87,6 +88,9 @@ func (c *Consumer) addLocked(tr *track) {
 	c.tracks[tr.tp] = tr
 	c.sorted = nil
 }
+
+// edge returns the offset behind the last record that the consumer can get now.
+func (tr *track) edge() int64 { return engine.End(tr.partition, tr.c.opts.Isolation) }
 
 // take appends records to dst until the quota is spent or no more are ready. An error comes
 // instead of the first record it stands in the way of, and only when dst is empty: until it
@@ -231,8 +235,15 @@ func recordBytes(r *log.Record) int {
 	return max(1, n)
 }
 
-// pop ends the first chunk: the position is behind it now.
+// pop ends the first chunk, and those behind it that have nothing: the position is behind them now.
 func (tr *track) pop() {
+	tr.popOne()
+	for len(tr.chunks) > 0 && tr.chunks[0].err == nil && tr.chunks[0].left == 0 && tr.chunks[0].end <= tr.end {
+		tr.popOne()
+	}
+}
+
+func (tr *track) popOne() {
 	ch := &tr.chunks[0]
 	to := max(tr.position, ch.end)
 	if ch.err != nil {
@@ -240,6 +251,7 @@ func (tr *track) pop() {
 	} else {
 		tr.skip(to)
 	}
+	tr.c.b.Passed.Add(int64(ch.passed))
 	tr.makeRoom(ch)
 	tr.chunks[0] = chunk{}
 	if tr.chunks = tr.chunks[1:]; len(tr.chunks) == 0 {

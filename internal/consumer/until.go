@@ -12,7 +12,7 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// RecordsUntil returns an iterator over the records up to the high watermarks of now.
+// RecordsUntil returns an iterator over the records up to the edges of now.
 func (c *Consumer) RecordsUntil(ctx context.Context) iter.Seq2[log.Record, error] {
 	return func(yield func(log.Record, error) bool) {
 		now, err := c.endsNow(ctx)
@@ -51,7 +51,7 @@ func (e ends) of(tr *track) int64 {
 	return -1
 }
 
-// endsNow returns the high watermarks of all partitions that the consumer reads, or may get from its group. Those of
+// endsNow returns the edges of all partitions that the consumer reads, or may get from its group. Those of
 // topics that cannot be found are left to who reads them.
 func (c *Consumer) endsNow(ctx context.Context) (ends, error) {
 	names := make(map[string]bool)
@@ -76,7 +76,7 @@ func (c *Consumer) endsNow(ctx context.Context) (ends, error) {
 		}
 		for i := range t.Partitions() {
 			if p, err := t.Partition(i); err == nil {
-				now[place{t, i}] = p.HighWatermark()
+				now[place{t, i}] = engine.End(p, c.opts.Isolation)
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func (c *Consumer) endsNow(ctx context.Context) (ends, error) {
 	defer c.mu.Unlock()
 	for _, tr := range c.tracks {
 		if _, ok := now[tr.place()]; !ok {
-			now[tr.place()] = tr.partition.HighWatermark() // its topic is gone
+			now[tr.place()] = tr.edge() // its topic is gone
 		}
 	}
 	return now, nil

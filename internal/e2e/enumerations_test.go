@@ -36,6 +36,13 @@ func TestEnumerationsAsText(t *testing.T) {
 		{samsa.GroupCompletingRebalance, "CompletingRebalance", "CompletingRebalance"}, {samsa.GroupStable, "Stable", "Stable"},
 		{samsa.GroupDead, "Dead", "Dead"}, {samsa.GroupDead + 1, "", ""},
 
+		{samsa.ReadCommitted, "read_committed", "read_committed"}, {samsa.ReadUncommitted, "read_uncommitted", "read_uncommitted"},
+		{samsa.ReadCommitted - 1, "", ""}, {samsa.ReadUncommitted + 1, "", ""},
+
+		{samsa.TransactionEmpty, "Empty", "Empty"}, {samsa.TransactionOngoing, "Ongoing", "Ongoing"},
+		{samsa.TransactionCommitted, "CompleteCommit", "CompleteCommit"}, {samsa.TransactionAborted, "CompleteAbort", "CompleteAbort"},
+		{samsa.TransactionAborted + 1, "", ""},
+
 		{samsa.ResetEarliest, "earliest", "earliest"}, {samsa.ResetLatest, "latest", "latest"}, {samsa.ResetError, "error", "error"},
 		{samsa.ResetEarliest - 1, "", ""}, {samsa.ResetError + 1, "", ""},
 	} {

@@ -255,7 +255,7 @@ func (w *world) brokerSteps() []step {
 }
 
 func (w *world) adminSteps() []step {
-	topics, groups := w.b.Topics(), w.b.Groups()
+	topics, groups, txns := w.b.Topics(), w.b.Groups(), w.b.Transactions()
 	return []step{
 		{"Topics.List", func(ctx context.Context) error { _, err := topics.List(ctx); return err }},
 		{"Topics.Describe", func(ctx context.Context) error { _, err := topics.Describe(ctx, w.topic); return err }},
@@ -274,6 +274,14 @@ func (w *world) adminSteps() []step {
 		{"Topics.Alter badly", func(ctx context.Context) error {
 			return topics.Alter(ctx, w.topic, func(c *samsa.TopicConfig) error { return c.SetConfig("retention.ms", "x") })
 		}},
+		{"Transactions.List", func(ctx context.Context) error { _, err := txns.List(ctx); return err }},
+		{"Transactions.Describe", func(ctx context.Context) error { _, err := txns.Describe(ctx, "orders"); return err }},
+		{"Transactions.Describe none", func(ctx context.Context) error { _, err := txns.Describe(ctx, ""); return err }},
+		{"Transactions.Open", func(ctx context.Context) error { _, err := txns.Open(ctx, w.topic); return err }},
+		{"Transactions.Abort", func(ctx context.Context) error {
+			return txns.Abort(ctx, samsa.OpenTransaction{TopicPartition: w.tp, Since: 1})
+		}},
+		{"Transactions.Fence", func(ctx context.Context) error { return txns.Fence(ctx, "orders") }},
 		{"Groups.List", func(ctx context.Context) error { _, err := groups.List(ctx); return err }},
 		{"Groups.Describe", func(ctx context.Context) error { _, err := groups.Describe(ctx, w.group); return err }},
 		{"Groups.Committed", func(ctx context.Context) error { _, err := groups.Committed(ctx, w.group, w.tp); return err }},

@@ -86,6 +86,15 @@ type Partition interface {
 	Unwatch(w Watcher)
 }
 
+// End returns the offset behind the last record that a reader gets: HighWatermark, or LastStable for one of
+// what is committed.
+func End(p Partition, iso log.Isolation) int64 {
+	if iso == log.ReadCommitted {
+		return p.LastStable()
+	}
+	return p.HighWatermark()
+}
+
 type (
 	// Watcher is woken when there is something new.
 	Watcher = partition.Watcher

@@ -42,19 +42,19 @@ func (s Start) String() string {
 	return "earliest"
 }
 
-// Resolve returns the offset of p that s stands for. It need not be within p's range. It waits for
-// AtTime only.
-func (s Start) Resolve(ctx context.Context, p Partition) (int64, error) {
+// Resolve returns the offset of p that s stands for, for a reader of that isolation. It need not be within p's range.
+// It waits for AtTime only.
+func (s Start) Resolve(ctx context.Context, p Partition, iso log.Isolation) (int64, error) {
 	switch s.Kind {
 	case Latest:
-		return p.HighWatermark(), p.Err()
+		return End(p, iso), p.Err()
 	case AtOffset:
 		return s.Offset, p.Err()
 	case Committed:
 		return 0, fmt.Errorf("%w: Committed is where a consumer of a group begins, and nothing else", log.ErrInvalidOption)
 	case AtTime:
-		end := p.HighWatermark() // before the search: what comes during it is later
-		offset, ok, err := p.OffsetForTime(ctx, log.ReadUncommitted, s.Time.UnixMilli())
+		end := End(p, iso) // before the search: what comes during it is later
+		offset, ok, err := p.OffsetForTime(ctx, iso, s.Time.UnixMilli())
 		if !ok {
 			offset = end
 		}
