@@ -48,7 +48,7 @@ func (c *conn) fail(cl *call, err error) {
 	c.reply(cl, resp)
 }
 
-// work describes a request to the test kit: the groups and the partitions that it names.
+// work describes a request to the test kit: the groups, transactional ids and partitions that it names.
 func (c *call) work() probe.Work {
 	w := probe.Work{Op: probe.Request, Key: c.key, Client: c.clientID}
 	c.describeWork(&w, reflect.ValueOf(c.req).Elem())
@@ -57,9 +57,14 @@ func (c *call) work() probe.Work {
 
 // describeWork adds to w what a request names, or its part about one group.
 func (c *call) describeWork(w *probe.Work, req reflect.Value) {
+	c.nameTxnIDs(w, req)
 	for _, name := range []string{"Group", "CoordinatorKey"} {
 		if f := req.FieldByName(name); f.IsValid() && f.Kind() == reflect.String && f.String() != "" {
-			w.Groups = append(w.Groups, f.String())
+			names := &w.Groups
+			if name == "CoordinatorKey" && coordinatesTransactions(c.req) {
+				names = &w.TxnIDs
+			}
+			*names = append(*names, f.String())
 		}
 	}
 	if f := req.FieldByName("MemberID"); f.IsValid() {
@@ -69,7 +74,9 @@ func (c *call) describeWork(w *probe.Work, req reflect.Value) {
 	for _, name := range []string{"Groups", "CoordinatorKeys"} {
 		groups := req.FieldByName(name)
 		for i := 0; groups.IsValid() && i < groups.Len(); i++ {
-			if g := groups.Index(i); g.Kind() == reflect.String {
+			if g := groups.Index(i); g.Kind() == reflect.String && coordinatesTransactions(c.req) {
+				w.TxnIDs = append(w.TxnIDs, g.String())
+			} else if g.Kind() == reflect.String {
 				w.Groups = append(w.Groups, g.String())
 			} else {
 				c.describeWork(w, g)
@@ -96,6 +103,33 @@ func (c *call) describeWork(w *probe.Work, req reflect.Value) {
 			w.Partitions = append(w.Partitions, everyPartition(t)...)
 		}
 	}
+}
+
+// nameTxnIDs adds to w the transactional ids that a request names, and the partitions of AddPartitionsToTxn that has several.
+func (c *call) nameTxnIDs(w *probe.Work, req reflect.Value) {
+	for _, name := range []string{"TransactionalID", "TransactionID"} {
+		var id string
+		if f := req.FieldByName(name); f.IsValid() && set(reflect.ValueOf(&id).Elem(), f) && id != "" {
+			w.TxnIDs = append(w.TxnIDs, id)
+		}
+	}
+	if ids := req.FieldByName("TransactionalIDs"); ids.IsValid() {
+		w.TxnIDs = append(w.TxnIDs, ids.Interface().([]string)...)
+	}
+	if req, ok := c.req.(*kmsg.AddPartitionsToTxnRequest); ok {
+		for _, t := range req.Transactions {
+			w.TxnIDs = append(w.TxnIDs, t.TransactionalID)
+			for _, topic := range t.Topics {
+				w.Partitions = append(w.Partitions, c.named(reflect.ValueOf(topic))...)
+			}
+		}
+	}
+}
+
+// coordinatesTransactions reports whether a request asks for the coordinator of transactions, and not of groups.
+func coordinatesTransactions(req kmsg.Request) bool {
+	find, ok := req.(*kmsg.FindCoordinatorRequest)
+	return ok && find.CoordinatorType == 1
 }
 
 // named returns what an entry for a topic names: partitions, or the topic itself.

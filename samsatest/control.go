@@ -151,6 +151,8 @@ type target struct {
 	partitions []int32 // none for all
 	group      string  // "" for all
 	client     string  // "" for all
+	txns       bool    // only what names a transactional id
+	txn        string  // "" for all
 	keys       []int16 // of the API, for requests; none for all
 }
 
@@ -160,6 +162,8 @@ func (t target) concerns(w probe.Work) bool {
 	case w.Op != t.op,
 		len(t.keys) > 0 && !slices.Contains(t.keys, w.Key),
 		t.group != "" && t.group != w.Group && !slices.Contains(w.Groups, t.group),
+		t.txns && len(w.TxnIDs) == 0,
+		t.txn != "" && !slices.Contains(w.TxnIDs, t.txn),
 		t.client != "" && t.client != w.Client && t.client != w.Member:
 		return false
 	case t.topic == "":

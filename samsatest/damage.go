@@ -74,3 +74,12 @@ func Expire(t TB, b *samsa.Broker, groupName, member string) {
 		t.Fatalf("samsatest: Expire: %v", err)
 	}
 }
+
+// ExpireTransaction does at once to the open transaction of a transactional id what its time-out does: it is aborted, and its
+// producer fenced.
+func ExpireTransaction(t TB, b *samsa.Broker, id string) {
+	t.Helper()
+	if err := inside.Of(b).Txns.TimeOut(context.Background(), id); err != nil {
+		t.Fatalf("samsatest: ExpireTransaction: %v", err)
+	}
+}

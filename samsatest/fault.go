@@ -90,6 +90,24 @@ func (r Request) OfGroup(group string) Request {
 	return r
 }
 
+// OfTransaction restricts r to requests that name a transactional id, or several of which it is one; "" is any. Requests
+// about transactions name one, and those of its producer do: Produce, InitProducerID, AddPartitionsToTxn, AddOffsetsToTxn,
+// TxnOffsetCommit, EndTxn, and the FindCoordinator before them.
+func (r Request) OfTransaction(id string) Request {
+	r.what.txns, r.what.txn = true, id
+	return r
+}
+
+// Transactions are the requests of Kafka clients that name a transactional id, or any one if it is "": Requests of all
+// kinds OfTransaction. Brokers of this library are never between two states of a transaction, so that clients hear of
+// some errors only from here:
+//
+//	samsatest.Transactions(b, "orders").Next(2).FailWith(samsatest.Code(kerr.ConcurrentTransactions.Code))
+//	samsatest.Requests(b, kmsg.EndTxn.Int16()).OfTransaction("orders").Next(1).FailWith(samsatest.Code(kerr.NotCoordinator.Code))
+//
+// ExpireTransaction has one time out, and Transactions().Fence of the broker fences its producer.
+func Transactions(b *samsa.Broker, id string) Request { return Requests(b).OfTransaction(id) }
+
 // Code is an error code of Kafka, for FailWith: Kafka clients get that code, and callers of the Go API
 // an error that wraps it and the error of package samsa that means the same, or its family if there is one
 // (see kafka.Code): samsa.Retriable tells what Kafka's own clients would try again.
@@ -296,6 +314,10 @@ func (t target) String() string {
 		s += " of " + t.topic
 	case t.group != "":
 		s += " of group " + t.group
+	case t.txn != "":
+		s += " of transactional id " + t.txn
+	case t.txns:
+		s += " of transactional ids"
 	}
 	if t.client != "" {
 		s += " by " + t.client

@@ -70,7 +70,7 @@ func Produce(t TB, b *samsa.Broker, topic string, texts ...string) []samsa.Recor
 }
 
 // Drain returns the records that are in a topic now, partition by partition, each in the order
-// of its offsets. No fault keeps it from doing so, and a trace does not show it.
+// of its offsets: those that consumers get by default, which are those of transactions that were committed. No fault keeps it from doing so, and a trace does not show it.
 func Drain(t TB, b *samsa.Broker, topic string) []samsa.Record {
 	t.Helper()
 	known, err := inside.Of(b).Catalogue.Get(topic)
@@ -100,8 +100,8 @@ func drainAll(partitions []*partition.Partition) (all []samsa.Record, err error)
 func drain(all []samsa.Record, p *partition.Partition) ([]samsa.Record, error) {
 	start := p.LogStart()
 	var failed error
-	_, err := p.Log().Read(start, nil, func(sb log.StoredBatch) bool {
-		if failed = sb.Err; failed == nil && !sb.Batch.Control() {
+	_, err := p.Log().ReadCommitted(start, nil, func(sb log.StoredBatch) bool {
+		if failed = sb.Err; failed == nil && !sb.Batch.Control() && !sb.Aborted {
 			all, failed = decode(all, sb.Batch, p.TopicPartition(), start)
 		}
 		return failed == nil

@@ -45,7 +45,7 @@ func WaitRecords(t TB, b *samsa.Broker, topic string, n int) []samsa.Record {
 				p.Watch(w)
 			}
 		}
-		found, err := count(known.Partitions(), n, (*partition.Partition).HighWatermark)
+		found, err := count(known.Partitions(), n, (*partition.Partition).LastStable)
 		if err == nil && found >= n {
 			have, failed = drainAll(known.Partitions())
 			found = len(have)
@@ -78,7 +78,7 @@ func WaitCommitted(t TB, b *samsa.Broker, group, topic string, n int) {
 	})
 }
 
-// count counts the records from the start of each log to an offset of it, without those that
+// count counts the records, those of transactions if they were committed, from the start of each log to an offset of it, without those that
 // cannot be read, or says at least that there are fewer than want. Offsets are not records: a
 // compacted log has fewer of these, and one that was trimmed does not begin with 0.
 func count(partitions []*partition.Partition, want int, to func(*partition.Partition) int64) (found int, err error) {
@@ -103,12 +103,12 @@ func count(partitions []*partition.Partition, want int, to func(*partition.Parti
 func countTo(p *partition.Partition, to int64) (found int, err error) {
 	start := p.LogStart()
 	var failed error
-	_, err = p.Log().Read(start, nil, func(sb log.StoredBatch) bool {
+	_, err = p.Log().ReadCommitted(start, nil, func(sb log.StoredBatch) bool {
 		if sb.Err != nil {
 			return sb.LastOffset < to
 		}
 		batch := sb.Batch
-		if batch.Control() {
+		if batch.Control() || sb.Aborted {
 			return batch.LastOffset() < to
 		}
 		if batch.BaseOffset() >= start && batch.LastOffset() < to {

@@ -37,6 +37,7 @@ type Work struct {
 	Partitions []log.TopicPartition // that are appended to, read, committed or named; -1 is the topic itself
 	Group      string
 	Groups     []string // that are named, for Request
+	TxnIDs     []string // transactional ids, likewise
 	Member     string   // its id
 	Client     string   // the client id of who asks
 }
