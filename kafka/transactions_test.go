@@ -446,3 +446,41 @@ func TestTransactionAdmin(t *testing.T) {
 		t.Errorf("then open since %v", got)
 	}
 }
+
+// An abort by hand of what a transactional id has open, in one of its partitions, is the end of all of it: a commit
+// that comes later commits no half.
+func TestMarkerOfALiveTransaction(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	for _, name := range []string{"web_log", "out", "beside"} {
+		k.create(name, samsa.TopicConfig{})
+	}
+	for _, topics := range [][]string{{"web_log"}, {"web_log", "out"}, {"out", "beside"}} {
+		p := k.transactional("live")
+		for _, name := range []string{"web_log", "out"} {
+			if code := p.produce(12, name, "x"); code != 0 {
+				t.Fatalf("produce: %d", code)
+			}
+		}
+		m := kmsg.NewWriteTxnMarkersRequestMarker()
+		m.ProducerID, m.ProducerEpoch = p.now.ID, p.now.Epoch
+		for _, name := range topics {
+			m.Topics = append(m.Topics, kmsg.WriteTxnMarkersRequestMarkerTopic{Topic: name, Partitions: []int32{0}})
+		}
+		req := kmsg.NewPtrWriteTxnMarkersRequest()
+		req.Markers = append(req.Markers, m)
+		for _, rt := range ask[*kmsg.WriteTxnMarkersResponse](k.dial(), 1, req).Markers[0].Topics {
+			if code := rt.Partitions[0].ErrorCode; code != 0 {
+				t.Errorf("%v: %s has code %d", topics, rt.Topic, code)
+			}
+		}
+		if code := p.end(4, true); code != codeProducerFenced {
+			t.Errorf("%v: the commit has code %d", topics, code)
+		}
+		for _, name := range []string{"web_log", "out"} {
+			read := ask[*kmsg.FetchResponse](k.dial(), 12, readCommitted(name, 0)).Topics[0].Partitions[0]
+			if read.LastStableOffset != read.HighWatermark || len(read.AbortedTransactions) == 0 {
+				t.Errorf("%v: %s has %d of %d stable, and %d aborted", topics, name, read.LastStableOffset, read.HighWatermark, len(read.AbortedTransactions))
+			}
+		}
+	}
+}

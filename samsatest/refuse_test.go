@@ -92,7 +92,10 @@ func TestRequestsFailByPartition(t *testing.T) {
 
 // isAboutTopics reports whether requests of a kind name topics, and answers have a code for each.
 func isAboutTopics(key int16) bool {
-	if key == kmsg.DescribeLogDirs.Int16() || key == kmsg.ListPartitionReassignments.Int16() {
+	switch kmsg.Key(key) {
+	case kmsg.DescribeLogDirs, kmsg.ListPartitionReassignments:
+		return false
+	case kmsg.AddPartitionsToTxn: // all of them or none
 		return false
 	}
 	req := reflect.TypeOf(kmsg.RequestForKey(key)).Elem()
@@ -106,7 +109,8 @@ func refusable(t *testing.T, b *samsa.Broker, key, version int16) map[string]int
 	t.Helper()
 	req := kmsg.RequestForKey(key)
 	ids := make(map[string][16]byte)
-	if key == kmsg.Produce.Int16() && version >= 13 || key == kmsg.Fetch.Int16() && version >= 13 || version >= 10 &&
+	if key == kmsg.Produce.Int16() && version >= 13 || key == kmsg.Fetch.Int16() && version >= 13 ||
+		key == kmsg.TxnOffsetCommit.Int16() && version >= 6 || version >= 10 &&
 		(key == kmsg.OffsetCommit.Int16() || key == kmsg.OffsetFetch.Int16()) {
 		for _, a := range asked {
 			info, err := b.Topics().Describe(ctx, a.topic)

@@ -174,7 +174,7 @@ func (h *house) produce(id string, p Producer, to log.TopicPartition, value stri
 	return err
 }
 
-// abort is AbortHanging of whichever transaction the producer has open there.
+// abort is Abort of whichever transaction the producer has open there.
 func (h *house) abort(of log.TopicPartition, p Producer) error {
 	_, err := h.Abort(ctx, of, p, -1)
 	return err

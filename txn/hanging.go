@@ -92,12 +92,6 @@ func (c *Coordinator) Abort(ctx context.Context, tp log.TopicPartition, p Produc
 	}
 }
 
-// AbortHanging is Abort of whichever transaction the producer has open there.
-func (c *Coordinator) AbortHanging(ctx context.Context, tp log.TopicPartition, p Producer) error {
-	_, err := c.Abort(ctx, tp, p, -1)
-	return err
-}
-
 // abortHeld aborts the transaction of an id, if it has the partition still, and returns all that it has.
 func (c *Coordinator) abortHeld(ctx context.Context, id string, tp log.TopicPartition, p Producer, open func() error) (ended []log.TopicPartition, err error) {
 	_, err = c.change(ctx, id, false, false, func(t *Transaction, now time.Time, _ int64) (Effects, error) {
