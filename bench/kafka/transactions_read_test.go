@@ -103,8 +103,9 @@ func markerStory(a *txnAsker) {
 	a.note("producers", a.producers(a.out))
 	a.note("state", a.state(a.id))
 	a.note("abort 2, again", a.mark(2, a.now, false, a.out))
-	a.ended(5, true)
-	a.note("stored", a.fetch(a.out, 1, 0))
+	a.note("end", a.end(slices.Max(a.known([]int16{4, 5}, 5)), true))
+	a.settled()
+	a.note("stored at last", a.fetch(a.out, 1, 0))
 	a.note("commit", a.mark(1, a.now, true, a.out))
 }
 
