@@ -178,10 +178,10 @@ func TestProduceWithoutTimestamp(t *testing.T) {
 	})
 }
 
-// records returns what a Go consumer reads of the topic, which has n records.
+// records returns what a Go consumer reads of the topic, which has n records, those of all transactions among them.
 func (k *kit) records(topic string, n int) []samsa.Record {
 	k.t.Helper()
-	c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Topics: []string{topic}})
+	c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Topics: []string{topic}, Isolation: samsa.ReadUncommitted})
 	if err != nil {
 		k.t.Fatal(err)
 	}
