@@ -375,7 +375,7 @@ func ExampleProducerOptions_replay() {
 		p, err := b.NewProducer(ctx, samsa.ProducerOptions{ID: "import/lines.txt", Replay: true})
 		must(err)
 		for _, line := range lines {
-			p.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(line)}, nil)
+			p.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte(line)}, func(_ samsa.Record, err error) { must(err) })
 		}
 		must(p.Close())
 	}

@@ -61,8 +61,8 @@ func (tx *Tx) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
 	return tx.ScanWith(ScanOptions{Prefix: prefix})
 }
 
-// ScanWith is Scan from another key on, or backwards. What of the keys it has passed another Update
-// writes is a conflict, up to the last one that it has given; what lies behind that is not.
+// ScanWith is Scan from another key on, or backwards. A scan that runs to its end has read all its keys, those too that are
+// not there; one that is left early has read up to the last key that it gave. What another Update writes there is a conflict.
 func (tx *Tx) ScanWith(opts ScanOptions) iter.Seq2[KeyValue, error] {
 	return tx.engine.Scan(transact.ScanOptions(opts))
 }

@@ -1,7 +1,6 @@
 package consumer
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/samsa-go/samsa/group/member"
@@ -169,25 +168,6 @@ func (f *fetcher) open(sb log.StoredBatch, j job) chunk {
 	ch.left = ch.reader.Left()
 	ch.bytes = len(records) + 1
 	return ch
-}
-
-// troubleLocked deals with a partition that cannot be read.
-func (c *Consumer) troubleLocked(tr *track, err error) {
-	switch {
-	case errors.Is(err, log.ErrClosed):
-		c.gone = log.ErrClosed
-	case errors.Is(err, log.ErrUnknownTopic):
-		c.dropLocked(tr, err)
-	case errors.Is(err, log.ErrOffsetOutOfRange) && len(tr.chunks) > 0:
-		tr.overtaken = true
-	case errors.Is(err, log.ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetEarliest:
-		c.resetLocked(tr, tr.partition.LogStart())
-	case errors.Is(err, log.ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetLatest:
-		c.resetLocked(tr, tr.edge())
-	default:
-		tr.stuck = true
-		c.errs = append(c.errs, pollError{err, tr, tr.epoch})
-	}
 }
 
 // dropLocked stops reading the topic of tr, which was deleted.

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -20,6 +21,25 @@ func (r Reset) Skipped() int64 { return max(0, r.To-r.From) }
 
 // ResetStats counts the resets of all consumers of a broker, and the offsets that they have missed.
 type ResetStats struct{ Resets, Skipped atomic.Int64 }
+
+// troubleLocked deals with a partition that cannot be read.
+func (c *Consumer) troubleLocked(tr *track, err error) {
+	switch {
+	case errors.Is(err, log.ErrClosed):
+		c.gone = log.ErrClosed
+	case errors.Is(err, log.ErrUnknownTopic):
+		c.dropLocked(tr, err)
+	case errors.Is(err, log.ErrOffsetOutOfRange) && len(tr.chunks) > 0:
+		tr.overtaken = true
+	case errors.Is(err, log.ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetEarliest:
+		c.resetLocked(tr, tr.partition.LogStart())
+	case errors.Is(err, log.ErrOffsetOutOfRange) && c.opts.OutOfRange == ResetLatest:
+		c.resetLocked(tr, tr.edge())
+	default:
+		tr.stuck = true
+		c.errs = append(c.errs, pollError{err, tr, tr.epoch})
+	}
+}
 
 // resetLocked moves tr to an offset that is there, and tells everybody.
 func (c *Consumer) resetLocked(tr *track, to int64) {
