@@ -106,7 +106,7 @@ var clients = map[string]func(*fetched, log.Batch) bool{
 		if commit, err := b.Outcome(); err == nil && !commit {
 			delete(f.aborting, id)
 		}
-		return !b.Control() && !(b.Transactional() && f.aborting[id])
+		return !b.Control() && (!b.Transactional() || !f.aborting[id])
 	},
 	// aborter of pkg/kgo/source.go
 	"franz-go": func(f *fetched, b log.Batch) bool {
@@ -123,7 +123,7 @@ var clients = map[string]func(*fetched, log.Batch) bool{
 		if commit, err := b.Outcome(); err == nil && !commit && len(firsts) > 0 && firsts[0] <= b.LastOffset() {
 			f.firsts[b.ProducerID()] = firsts[1:]
 		}
-		return !b.Control() && !(b.Transactional() && len(firsts) > 0 && b.BaseOffset() >= firsts[0])
+		return !b.Control() && (!b.Transactional() || len(firsts) == 0 || b.BaseOffset() < firsts[0])
 	},
 }
 

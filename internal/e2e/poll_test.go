@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ func TestPollRecords(t *testing.T) {
 	if err := c.Seek(k.ctx, samsa.TopicPartition{Topic: "t"}, 0); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.PollRecords(k.ctx, 1<<62); err != nil || len(got) != 6 {
+	if got, err := c.PollRecords(k.ctx, math.MaxInt32); err != nil || len(got) != 6 {
 		t.Errorf("got %v, %v, want all, more than MaxPollRecords", values(got), err)
 	}
 }
