@@ -4,7 +4,8 @@ import "time"
 
 // lingerLocked has b wait for more records, for so long unless it is complete earlier.
 func (b *pending) lingerLocked(d time.Duration) {
-	b.linger = time.AfterFunc(d, func() { b.lane.lingered(b) })
+	l := b.lane // b may be another's when the time is over
+	b.linger = time.AfterFunc(d, func() { l.lingered(b) })
 }
 
 // lingered hurries b if it is still filling.
