@@ -460,6 +460,7 @@ func (r *replay) checkUnbegun(f *replayedFile) error {
 	if err != nil {
 		return err
 	}
+	r.cut = fmt.Errorf("%s: it was written to, and its header never", valueFileName(f.number)) // unless a walk stops before
 	return r.drop(f)
 }
 
