@@ -33,15 +33,8 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
 		for _, rp := range rt.Partitions {
 			tp := log.TopicPartition{Topic: name, Partition: rp.Partition}
 			o := group.Offset{Offset: rp.Offset, LeaderEpoch: rp.LeaderEpoch, Metadata: orNone(rp.Metadata), TopicID: id}
-			bad := cmp.Or(c.refused[tp], err)
-			if bad == nil {
-				bad = c.s.in.Groups.CheckOffset(tp, o)
-			}
-			if bad == nil {
-				good[tp] = o
-			}
 			p := kmsg.NewOffsetCommitResponseTopicPartition()
-			p.Partition, p.ErrorCode = rp.Partition, c.s.codeOf(bad)
+			p.Partition, p.ErrorCode = rp.Partition, c.s.codeOf(c.commitable(good, tp, o, err))
 			t.Partitions = append(t.Partitions, p)
 		}
 		resp.Topics = append(resp.Topics, t)
@@ -53,6 +46,17 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
 		failGood(resp, c.commitCode(err))
 	}
 	return resp
+}
+
+// commitable adds an offset to the good ones, or returns why it cannot be committed: err, if its topic was not found.
+func (c *call) commitable(good map[log.TopicPartition]group.Offset, tp log.TopicPartition, o group.Offset, err error) error {
+	if err = cmp.Or(c.refused[tp], err); err == nil {
+		err = c.s.in.Groups.CheckOffset(tp, o)
+	}
+	if err == nil {
+		good[tp] = o
+	}
+	return err
 }
 
 // commitCode is the code for a commit that failed. Older clients know no other answer to a

@@ -33,15 +33,8 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) kmsg.Response {
 		for _, rp := range rt.Partitions {
 			tp := log.TopicPartition{Topic: name, Partition: rp.Partition}
 			o := group.Offset{Offset: rp.Offset, LeaderEpoch: rp.LeaderEpoch, Metadata: orNone(rp.Metadata), TopicID: id}
-			bad := cmp.Or(c.refused[tp], err)
-			if bad == nil {
-				bad = c.s.in.Groups.CheckOffset(tp, o)
-			}
-			if bad == nil {
-				good[tp] = o
-			}
 			p := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-			p.Partition, p.ErrorCode = rp.Partition, c.s.codeOf(bad)
+			p.Partition, p.ErrorCode = rp.Partition, c.s.codeOf(c.commitable(good, tp, o, err))
 			t.Partitions = append(t.Partitions, p)
 		}
 		resp.Topics = append(resp.Topics, t)

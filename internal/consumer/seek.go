@@ -117,7 +117,7 @@ func (c *Consumer) SeekTo(ctx context.Context, s engine.Start, tps ...log.TopicP
 // When it fails no position has moved.
 func (c *Consumer) SeekLast(ctx context.Context, n int64, tps ...log.TopicPartition) error {
 	if n < 0 {
-		return fmt.Errorf("seek: %w: the last %d records", log.ErrInvalidOption, n)
+		return fmt.Errorf("seek: %w: n is %d, want 0 or more", log.ErrInvalidOption, n)
 	}
 	var w backwards
 	return c.seek(tps, func(p engine.Partition) (int64, error) {
