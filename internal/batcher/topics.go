@@ -31,12 +31,10 @@ func newTopics(p choose.Partitioner) topics {
 
 // know returns what is known of t.
 func (ts *topics) know(t *topic.Topic) *knownTopic {
-	ts.mu.Lock()
-	k := ts.known[t]
-	ts.mu.Unlock()
-	if k == nil {
-		k = &knownTopic{topics: ts, topic: t, chooser: newChooser(ts.partitioner, t.Name())}
+	if k := ts.look(t); k != nil {
+		return k
 	}
+	k := &knownTopic{topics: ts, topic: t, chooser: newChooser(ts.partitioner, t.Name())} // calls the program's code
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if there := ts.known[t]; there != nil {
@@ -46,6 +44,16 @@ func (ts *topics) know(t *topic.Topic) *knownTopic {
 	}
 	ts.known[t] = k
 	ts.last = k
+	return k
+}
+
+func (ts *topics) look(t *topic.Topic) *knownTopic {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	k := ts.known[t]
+	if k != nil {
+		ts.last = k
+	}
 	return k
 }
 

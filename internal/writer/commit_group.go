@@ -13,7 +13,8 @@ type commitGroup struct {
 	batch store.Batch
 	keys  []byte                         // the batch keys in batch
 	folds []*fold                        // of this commit; the rest up to cap is for reuse
-	open  map[*partition.Partition]*fold // of folds, those that gather
+	last  *fold                          // of folds, the one begun last, while it gathers
+	open  map[*partition.Partition]*fold // of folds, the others that gather
 	now   int64                          // ms since the epoch
 	bytes int                            // that the transactions asked for
 

@@ -27,7 +27,7 @@ func (g *commitGroup) stage(a *Append) {
 	if p.Rules().LogAppendTime {
 		a.AppendTime = g.now
 	}
-	f := g.open[p]
+	f := g.folding(p)
 	if f != nil && (!a.Foldable || f.size+len(a.Batch) > min(maxFoldBytes, p.Rules().MaxMessageBytes)) {
 		g.unfold(f)
 		f = nil
@@ -37,15 +37,22 @@ func (g *commitGroup) stage(a *Append) {
 		return
 	}
 	if f == nil {
-		f = g.nextFold()
-		f.partition, g.open[p] = p, f
+		f = g.beginFold(p)
 	}
 	f.appends = append(f.appends, a)
 	f.size += len(a.Batch)
 }
 
-// nextFold returns an empty fold of g.
-func (g *commitGroup) nextFold() *fold {
+// folding returns the fold that gathers for p, or nil. Most groups are of one partition, and cost the map nothing.
+func (g *commitGroup) folding(p *partition.Partition) *fold {
+	if g.last != nil && g.last.partition == p {
+		return g.last
+	}
+	return g.open[p]
+}
+
+// beginFold returns an empty fold of g, for p.
+func (g *commitGroup) beginFold(p *partition.Partition) *fold {
 	n := len(g.folds)
 	if n < cap(g.folds) {
 		g.folds = g.folds[:n+1]
@@ -55,7 +62,12 @@ func (g *commitGroup) nextFold() *fold {
 	if g.folds[n] == nil {
 		g.folds[n] = new(fold)
 	}
-	return g.folds[n]
+	if g.last != nil {
+		g.open[g.last.partition] = g.last
+	}
+	g.last = g.folds[n]
+	g.last.partition = p
+	return g.last
 }
 
 // seal stages what is still folded, and what the logs have learnt of producers and transactions.
@@ -72,7 +84,11 @@ func (g *commitGroup) seal() {
 
 // unfold stages what f has gathered.
 func (g *commitGroup) unfold(f *fold) {
-	delete(g.open, f.partition)
+	if f == g.last {
+		g.last = nil
+	} else {
+		delete(g.open, f.partition)
+	}
 	if len(f.appends) == 1 || !f.join() {
 		for _, a := range f.appends {
 			g.put(a)
