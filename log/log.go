@@ -128,7 +128,7 @@ type Staged struct {
 
 // Stage gives batch the log's next offsets and adds it to b. The key is appended to
 // keys, which is returned and belongs to b, like batch, until b is committed. The batch stays invisible until Applied.
-// nowMs is the time of the append, which counts for a batch of which no record has a timestamp.
+// nowMs is the time of the append, which counts for a batch that AsksTime.
 //
 // A batch that is Sequenced is noted as its producer's last one, and begins the transaction that it is of, if none is
 // open; a marker ends it. StageProducers adds to b what has come of that.

@@ -13,6 +13,12 @@ func (b Batch) KeyTime(appendMs int64) int64 {
 	return appendMs
 }
 
+// AsksTime reports whether the time of its append counts for b: no record has a timestamp, or it is one of a producer
+// with an id.
+func (b Batch) AsksTime() bool {
+	return b.MaxTimestamp() == NoTimestamp || b.Sequenced() || b.Control()
+}
+
 // OffsetForTime returns the offset and timestamp (ms since the epoch) of the first
 // record whose timestamp is ts or later; ok is false when there is none. Records
 // without a timestamp are none of these. It reads keys, and the values of the batches that

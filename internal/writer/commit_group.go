@@ -2,6 +2,7 @@ package writer
 
 import (
 	"sync"
+	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/partition"
@@ -15,7 +16,7 @@ type commitGroup struct {
 	folds []*fold                        // of this commit; the rest up to cap is for reuse
 	last  *fold                          // of folds, the one begun last, while it gathers
 	open  map[*partition.Partition]*fold // of folds, the others that gather
-	now   int64                          // ms since the epoch
+	began int64                          // ms since the epoch, once time was asked for
 	bytes int                            // that the transactions asked for
 
 	sequenced []*partition.Partition // that got batches of idempotent producers, or markers; some may be there twice
@@ -44,6 +45,14 @@ func (g *commitGroup) release() {
 		staged: g.staged[:0], synced: g.synced[:0], told: g.told[:0],
 	}
 	commitGroups.Put(g)
+}
+
+// time returns when the commit was staged, in ms since the epoch. Most commits do not ask.
+func (g *commitGroup) time() int64 {
+	if g.began == 0 {
+		g.began = time.Now().UnixMilli()
+	}
+	return g.began
 }
 
 // count adds g to the statistics.

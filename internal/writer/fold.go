@@ -25,7 +25,7 @@ func (g *commitGroup) stage(a *Append) {
 	p := a.Partition
 	a.AppendTime = -1
 	if p.Rules().LogAppendTime {
-		a.AppendTime = g.now
+		a.AppendTime = g.time()
 	}
 	f := g.folding(p)
 	if f != nil && (!a.Foldable || f.size+len(a.Batch) > min(maxFoldBytes, p.Rules().MaxMessageBytes)) {
@@ -143,7 +143,11 @@ func (g *commitGroup) putBatch(p *partition.Partition, batch log.Batch, appendTi
 		batch.StampAppendTime(appendTime)
 	}
 	var staged log.Staged
-	staged, g.keys = p.Log().Stage(&g.batch, g.keys, batch, g.now)
+	var now int64
+	if batch.AsksTime() {
+		now = g.time()
+	}
+	staged, g.keys = p.Log().Stage(&g.batch, g.keys, batch, now)
 	g.batches++
 	if !batch.Control() {
 		g.records += int64(batch.Records())

@@ -2,7 +2,6 @@ package writer
 
 import (
 	"errors"
-	"time"
 
 	"github.com/samsa-go/samsa/log"
 )
@@ -170,7 +169,6 @@ func (c *Committer) takeFrom(queue []*Tx, g *commitGroup, held bool) (rest []*Tx
 // prepare stages g's transactions, and answers those that cannot be stored. The store is asked
 // for room before: there is no way back from what is staged.
 func (c *Committer) prepare(g *commitGroup, failed error) {
-	g.now = time.Now().UnixMilli()
 	var full error
 	if failed == nil {
 		full = c.st.Room(g.bytes, false)
