@@ -15,7 +15,7 @@ type Groups struct{ b *Broker }
 // Groups returns the group administration.
 func (b *Broker) Groups() Groups { return Groups{b} }
 
-// GroupState is where a group stands in Kafka's classic protocol.
+// GroupState is where a group stands, this is the way of a classic group:
 //
 //	Empty -> PreparingRebalance -> CompletingRebalance -> Stable
 //	  |  ^         |   ^                  |                 |
@@ -29,6 +29,11 @@ func (b *Broker) Groups() Groups { return Groups{b} }
 //		GroupCompletingRebalance                   // all have joined, the leader has not said who gets what
 //		GroupStable                                // every member has its assignment, or can fetch it
 //		GroupDead                                  // deleted: this value is of no more use
+//
+//		// Those of groups whose partitions or tasks the broker assigns, besides GroupEmpty, GroupStable and GroupDead.
+//		GroupAssigning   // what the members are to have is being found
+//		GroupReconciling // some members do not have it yet
+//		GroupNotReady    // of a GroupStreams group: a topic is missing, or is not as it is needed
 //	)
 type GroupState = group.State
 
@@ -39,11 +44,34 @@ const (
 	GroupCompletingRebalance = group.CompletingRebalance
 	GroupStable              = group.Stable
 	GroupDead                = group.Dead
+	// Those of groups whose partitions or tasks the broker assigns, besides GroupEmpty, GroupStable and GroupDead.
+	GroupAssigning   = group.Assigning
+	GroupReconciling = group.Reconciling
+	GroupNotReady    = group.NotReady
+)
+
+// GroupKind is the protocol by which the members of a group share what they read. A group has one at a time.
+//
+//	const (
+//		GroupClassic  GroupKind = iota // the members agree among themselves: JoinGroup and SyncGroup
+//		GroupConsumer                  // the broker assigns partitions (KIP-848)
+//		GroupShare                     // members share partitions, and acknowledge records (KIP-932)
+//		GroupStreams                   // the broker assigns tasks of Kafka GroupStreams (KIP-1071)
+//	)
+type GroupKind = group.Kind
+
+// The kinds of groups.
+const (
+	GroupClassic  = group.Classic
+	GroupConsumer = group.Consumer
+	GroupShare    = group.Share
+	GroupStreams  = group.Streams
 )
 
 // GroupInfo describes a group at one moment.
 type GroupInfo struct {
 	Name       string
+	Kind       GroupKind
 	State      GroupState
 	Assignor   string // that the members have agreed on; "" when there are none
 	Generation int32
@@ -95,7 +123,7 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 	if err != nil {
 		return GroupInfo{}, err
 	}
-	info := GroupInfo{Name: name, State: d.State, Assignor: d.Assignor, Generation: d.Generation}
+	info := GroupInfo{Name: name, Kind: d.Kind, State: d.State, Assignor: d.Assignor, Generation: d.Generation}
 	for _, m := range d.Members {
 		info.Members = append(info.Members, MemberInfo(m))
 	}

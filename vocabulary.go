@@ -348,6 +348,9 @@ var (
 	ErrInvalidGroup = log.ErrInvalidGroup
 	// ErrUnknownGroup: there is no group of that name, or it was deleted.
 	ErrUnknownGroup = log.ErrUnknownGroup
+	// ErrGroupKind: the group of that name is of another kind (classic, consumer, share, streams), and what was asked is
+	// nothing for it.
+	ErrGroupKind = log.ErrGroupKind
 	// ErrGroupNotEmpty: the group still has members, and what was asked needs that it has none.
 	ErrGroupNotEmpty = log.ErrGroupNotEmpty
 	// ErrGroupSubscribed: consumers of the group subscribe to the topic, and go on from its offsets.

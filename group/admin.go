@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,10 +18,23 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// List returns the names and states of all groups, sorted by name. One that is damaged is Dead.
+// List returns the names and states of all groups of all kinds, sorted by name. One that is damaged is Dead.
 func (c *Coordinator) List() []Listing {
+	all := c.listOwn()
+	for _, k := range c.names.others(own{c}) {
+		all = append(all, k.List()...)
+	}
+	slices.SortFunc(all, func(a, b Listing) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// listOwn returns the groups of this coordinator.
+func (c *Coordinator) listOwn() []Listing {
 	var all []Listing
 	for _, en := range c.entries() {
+		if !c.owns(en.name) {
+			continue
+		}
 		en.lock()
 		born := en.bornLocked()
 		l := Listing{Name: en.name, State: en.group.State(), ProtocolType: en.group.protocolType}
@@ -46,6 +60,7 @@ func (en *entry) bornLocked() bool {
 // Listing is a group in a list.
 type Listing struct {
 	Name         string
+	Kind         Kind
 	State        State
 	ProtocolType string
 }
@@ -62,8 +77,15 @@ func (c *Coordinator) entries() []*entry {
 	})
 }
 
-// Describe returns a group as it is now, or ErrUnknownGroup.
+// Describe returns a group of whatever kind as it is now, or ErrUnknownGroup.
 func (c *Coordinator) Describe(name string) (Description, error) {
+	if k, _ := c.names.keeper(name, own{c}); k != nil {
+		return k.Describe(name)
+	}
+	return c.describeOwn(name)
+}
+
+func (c *Coordinator) describeOwn(name string) (Description, error) {
 	en, err := c.entry(name, false)
 	if err != nil {
 		return Description{}, err
@@ -76,9 +98,23 @@ func (c *Coordinator) Describe(name string) (Description, error) {
 	return en.group.Describe(), nil
 }
 
-// Delete removes an empty group and its offsets; else it is ErrGroupNotEmpty. One that is damaged
+// Delete removes an empty group of whatever kind and its offsets; else it is ErrGroupNotEmpty. One that is damaged
 // is removed too, and the name is free for a new group. ctx counts until storing begins.
 func (c *Coordinator) Delete(ctx context.Context, name string) error {
+	k, _ := c.names.keeper(name, own{c})
+	if k == nil {
+		return c.deleteOwn(ctx, name)
+	}
+	if err := k.Delete(ctx, name); err != nil {
+		return err
+	}
+	if en := c.known(name); en != nil {
+		return c.removeOffsets(en, en.allPartitions())()
+	}
+	return nil
+}
+
+func (c *Coordinator) deleteOwn(ctx context.Context, name string) error {
 	en, err := c.entry(name, false)
 	if err != nil && !errors.Is(err, log.ErrCorruptValue) {
 		return err
@@ -118,6 +154,8 @@ func (c *Coordinator) bury(ctx context.Context, en *entry, before Snapshot) erro
 		return err
 	}
 	delete(c.groups, en.name)
+	c.names.Release(en.name, Classic)
+	c.names.Release(en.name, Consumer)
 	return nil
 }
 
@@ -129,13 +167,18 @@ func (c *Coordinator) removeGroup(ctx context.Context, en *entry) error {
 	if err := c.committer.DoUntil(ctx, tx); err != nil {
 		return fmt.Errorf("delete group %s: %w", en.name, err)
 	}
+	return partly(c.removeOffsets(en, en.allPartitions())(), 1)
+}
+
+// allPartitions returns the partitions that have a committed offset, or one of an open transaction.
+func (en *entry) allPartitions() []log.TopicPartition {
 	all := en.committedPartitions(func(log.TopicPartition, Offset) bool { return true })
 	for tp := range en.pending.partitions() {
 		if _, ok := en.offsets.get(tp); !ok {
 			all = append(all, tp)
 		}
 	}
-	return partly(c.removeOffsets(en, all)(), 1)
+	return all
 }
 
 // removeOffsets begins to delete offsets, those of open transactions too, in several store transactions if there are
@@ -215,7 +258,7 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 		return nil, err
 	}
 	en.lock()
-	subscribed, err := en.group.Subscribed()
+	subscribed, err := en.subscribed()
 	if err != nil {
 		en.mu.Unlock()
 		return nil, err
@@ -259,7 +302,7 @@ func (c *Coordinator) AlterOffsets(ctx context.Context, name string, offsets map
 	done := make(chan error, len(parts))
 	var moves []string
 	en.lock()
-	if len(en.group.members) > 0 {
+	if _, _, empty := en.vacant(); !empty {
 		defer en.mu.Unlock()
 		return en.group.notEmpty()
 	}
@@ -370,8 +413,7 @@ func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 		en.mu.Unlock()
 		return nil // next time
 	}
-	state := en.group.State()
-	since, left := en.group.EmptySince()
+	since, left, empty := en.vacant()
 	limit := now.Add(-c.opts.OffsetsRetention)
 	old := en.committedPartitions(func(tp log.TopicPartition, o Offset) bool {
 		last := o.At
@@ -379,10 +421,10 @@ func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 			last = since
 		}
 		_, open := en.pending.get(tp) // then a transaction goes on from it
-		return !open && (c.gone(tp, o) || state == Empty && last.Before(limit))
+		return !open && (c.gone(tp, o) || empty && last.Before(limit))
 	})
 	rest := en.offsets.len() - len(old)
-	if state == Empty && rest == 0 && (!left || since.Before(limit)) && en.pending.empty() {
+	if en.foreign() == nil && empty && rest == 0 && (!left || since.Before(limit)) && en.pending.empty() {
 		before := en.group.Snapshot()
 		err := en.group.Delete()
 		en.mu.Unlock()

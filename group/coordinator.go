@@ -40,6 +40,7 @@ type Coordinator struct {
 	damaged   int           // values that were, at Open
 	changing  chan struct{} // full while limits are being changed
 	readers   readers
+	names     Names
 
 	mu     sync.Mutex // guards what follows
 	groups map[string]*entry
@@ -81,6 +82,7 @@ func Open(st store.Store, committer *writer.Committer, topics Topics, opts Optio
 		st: st, committer: committer, topics: topics, opts: opts, rules: opts.Rules,
 		stop: make(chan struct{}), changing: make(chan struct{}, 1), groups: make(map[string]*entry),
 	}
+	c.names.Keep(own{c}, Classic, Consumer)
 	if err := c.loadLimits(); err != nil {
 		return nil, err
 	}
@@ -92,6 +94,10 @@ func Open(st store.Store, committer *writer.Committer, topics Topics, opts Optio
 	}
 	return c, nil
 }
+
+// Names returns the names of all groups of the broker, those of other coordinators among them, once these have
+// been opened.
+func (c *Coordinator) Names() *Names { return &c.names }
 
 // Rules returns the limits on groups.
 func (c *Coordinator) Rules() Rules {
@@ -129,30 +135,82 @@ func (c *Coordinator) Close() {
 	c.wg.Wait()
 }
 
-// entry returns the group of that name; create makes one if there is none.
+// entry returns the group of that name, or what there is of committed offsets of another keeper's; create makes one if
+// there is none.
 func (c *Coordinator) entry(name string, create bool) (*entry, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
+	for {
+		keeper, kind := c.names.keeper(name, own{c})
+		if _, ok := keeper.(OffsetKeeper); keeper != nil && !ok {
+			return nil, fmt.Errorf("group %s: %w: it is a %s group", name, log.ErrGroupKind, kind)
+		}
+		create = create || keeper != nil // it decides
+		if create && keeper == nil {
+			if err := c.claim(name); err != nil {
+				return nil, err
+			}
+		}
+		if en, ok, err := c.findOrMake(name, create); ok {
+			return en, err
+		}
+	}
+}
+
+// owns reports whether the name is that of a group of this coordinator.
+func (c *Coordinator) owns(name string) bool {
+	kind, ok := c.names.Of(name)
+	return ok && (kind == Classic || kind == Consumer)
+}
+
+// claim makes sure that the name is that of a group of this coordinator.
+func (c *Coordinator) claim(name string) error {
+	if c.owns(name) {
+		return nil
+	}
+	return c.names.Claim(name, Classic)
+}
+
+// findOrMake is entry for a name that was claimed; ok is false if that has changed.
+func (c *Coordinator) findOrMake(name string, create bool) (en *entry, ok bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch en := c.groups[name]; {
 	case c.closed:
-		return nil, fmt.Errorf("group %s: %w", name, log.ErrClosed)
+		return nil, true, fmt.Errorf("group %s: %w", name, log.ErrClosed)
 	case en != nil:
-		return en, en.damaged
+		return en, true, en.damaged
 	case !create:
-		return nil, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
+		return nil, true, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
 	}
-	en := c.newEntry(NewGroup(name, c.rules))
+	if _, named := c.names.Of(name); !named {
+		return nil, false, nil
+	}
+	en = c.newEntry(NewGroup(name, c.rules))
 	c.groups[name] = en
-	return en, nil
+	return en, true, nil
 }
 
-// entryOf is entry for what a member asks, which a group that is not there does not know.
-func (c *Coordinator) entryOf(name string, create bool) (*entry, error) {
-	en, err := c.entry(name, create)
-	if errors.Is(err, log.ErrUnknownGroup) {
+// ownEntry is entry for what members ask: groups of other keepers are ErrGroupKind.
+func (c *Coordinator) ownEntry(name string, create bool) (*entry, error) {
+	if create {
+		if err := CheckName(name); err != nil {
+			return nil, err
+		}
+		if err := c.claim(name); err != nil {
+			return nil, err
+		}
+	} else if keeper, kind := c.names.keeper(name, own{c}); keeper != nil {
+		return nil, fmt.Errorf("group %s: %w: it is a %s group", name, log.ErrGroupKind, kind)
+	}
+	return c.entry(name, create)
+}
+
+// entryOf is ownEntry for what a member asks, which a group that is not there does not know.
+func (c *Coordinator) entryOf(name string) (*entry, error) {
+	en, err := c.ownEntry(name, false)
+	if errors.Is(err, log.ErrUnknownGroup) || errors.Is(err, log.ErrGroupKind) {
 		err = fmt.Errorf("group %s: %w", name, log.ErrUnknownMember)
 	}
 	return en, err
@@ -174,17 +232,27 @@ func (c *Coordinator) Join(ctx context.Context, name string, req JoinRequest) Jo
 		return JoinResponse{Err: err, MemberID: req.MemberID}
 	}
 	for {
-		en, err := c.entryOf(name, req.MemberID == "") // who has an id had it from another group
+		en, err := c.ownEntry(name, req.MemberID == "") // who has an id had it from another group
+		if errors.Is(err, log.ErrUnknownGroup) {
+			err = fmt.Errorf("group %s: %w", name, log.ErrUnknownMember)
+		}
 		if err != nil {
 			return JoinResponse{Err: err, MemberID: req.MemberID}
 		}
+		yielded := false
 		answer, err := await(ctx, en, func(now time.Time, t Ticket, w waiting) Effects {
 			en.joins[t] = w.join
+			if yielded = !c.owns(name); yielded {
+				return Effects{Joins: []JoinResponse{{Ticket: t}}}
+			}
 			req.Ticket = t
 			return en.group.Join(now, req)
 		})
 		if err != nil {
 			return JoinResponse{Err: err, MemberID: req.MemberID}
+		}
+		if yielded {
+			continue
 		}
 		if !errors.Is(answer.join.Err, log.ErrUnknownGroup) {
 			return answer.join
@@ -199,7 +267,7 @@ func (c *Coordinator) Join(ctx context.Context, name string, req JoinRequest) Jo
 
 // Sync brings or fetches the assignments of the generation that Join has answered.
 func (c *Coordinator) Sync(ctx context.Context, name string, req SyncRequest) SyncResponse {
-	en, err := c.entryOf(name, false)
+	en, err := c.entryOf(name)
 	if err != nil {
 		return SyncResponse{Err: err}
 	}
@@ -216,7 +284,7 @@ func (c *Coordinator) Sync(ctx context.Context, name string, req SyncRequest) Sy
 
 // Heartbeat keeps a member's session alive. ErrRebalanceInProgress asks it to join again.
 func (c *Coordinator) Heartbeat(name, memberID, instanceID string, generation int32) error {
-	en, err := c.entryOf(name, false)
+	en, err := c.entryOf(name)
 	if err != nil {
 		return err
 	}
@@ -227,7 +295,7 @@ func (c *Coordinator) Heartbeat(name, memberID, instanceID string, generation in
 
 // Leave takes members out of a group, and returns an error or nil for each.
 func (c *Coordinator) Leave(name string, members []LeaveMember) []error {
-	en, err := c.entryOf(name, false)
+	en, err := c.entryOf(name)
 	if err != nil {
 		return slices.Repeat([]error{err}, len(members))
 	}
@@ -243,7 +311,7 @@ func (c *Coordinator) Leave(name string, members []LeaveMember) []error {
 // Watch has w woken whenever the members of the group may have to act: a rebalance begins or
 // the group changes otherwise. In-process members need not wait for their next heartbeat.
 func (c *Coordinator) Watch(name string, w *partition.Waiter) error {
-	en, err := c.entry(name, true)
+	en, err := c.ownEntry(name, true)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func TestDamagedGroup(t *testing.T) {
 		_, err = o.Describe("bad")
 		o.wantError("describe", err, log.ErrCorruptValue)
 		o.mustEnter("a", "") // another group goes on
-		if got := fmt.Sprint(o.List()); !strings.Contains(got, "{bad Dead }") {
+		if got := fmt.Sprint(o.List()); !strings.Contains(got, "{bad classic Dead }") {
 			t.Errorf("the list is %s", got)
 		}
 		if least, ok := o.Consumed("orders", 2); !ok || least[1] != 5 {

@@ -187,6 +187,7 @@ func (g *Group) NextDeadline() (time.Time, bool) {
 
 // Description is a group at an instant.
 type Description struct {
+	Kind                       Kind
 	State                      State
 	ProtocolType, ProtocolName string
 	Generation                 int32

@@ -25,13 +25,11 @@ func (c *Coordinator) load() error {
 			s, err = DecodeSnapshot(value)
 		}
 		if err != nil {
-			en := c.newEntry(NewGroup(name, c.rules))
+			en := c.loaded(NewGroup(name, c.rules))
 			en.damaged = fmt.Errorf("group %s: %w", name, err)
-			c.groups[name] = en
 			return en.damaged
 		}
-		en := c.newEntry(Restore(now, name, c.rules, s))
-		c.groups[name] = en
+		en := c.loaded(Restore(now, name, c.rules, s))
 		if since, ok := en.group.EmptySince(); ok && !since.Equal(s.EmptySince) {
 			emptied = append(emptied, en)
 		}
@@ -55,6 +53,14 @@ func (c *Coordinator) load() error {
 	return nil
 }
 
+// loaded makes the entry of a group that is stored, or of which something is.
+func (c *Coordinator) loaded(g *Group) *entry {
+	en := c.newEntry(g)
+	c.groups[g.Name()] = en
+	_ = c.names.Claim(g.Name(), Classic) // nobody else has claimed any yet
+	return en
+}
+
 // Damaged returns how much was damaged of groups when they were opened: entries and offsets.
 func (c *Coordinator) Damaged() int { return c.damaged }
 
@@ -75,8 +81,7 @@ func (c *Coordinator) loadOffset(key, value []byte, err error) error {
 	}
 	en := c.groups[k.Group]
 	if en == nil {
-		en = c.newEntry(NewGroup(k.Group, c.rules))
-		c.groups[k.Group] = en
+		en = c.loaded(NewGroup(k.Group, c.rules))
 	}
 	en.offsets.put(map[log.TopicPartition]Offset{tp: o})
 	return err

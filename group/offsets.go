@@ -261,7 +261,7 @@ func (ps pendingCommits) enter(c *Coordinator, tx *writer.Tx) (dying *entry, err
 		if p.req.Generation < 0 && p.en.group.State() == Dead {
 			return p.en, nil
 		}
-		if err := p.check(now); err != nil {
+		if err := p.en.checkCommit(now, p.req); err != nil {
 			return nil, notThere(err, p.req)
 		}
 	}
@@ -270,14 +270,6 @@ func (ps pendingCommits) enter(c *Coordinator, tx *writer.Tx) (dying *entry, err
 	}
 	c.committer.Enter(tx)
 	return nil, nil
-}
-
-// check asks the group whether it allows the commit.
-func (p pendingCommit) check(now time.Time) error {
-	if p.req.owner != "" {
-		return p.en.group.CheckTxnCommit(p.req.MemberID, p.req.InstanceID, p.req.Generation)
-	}
-	return p.en.group.CheckCommit(now, p.req.MemberID, p.req.InstanceID, p.req.Generation)
 }
 
 // begin notes the offsets of transactions: an end that comes later is about them too.

@@ -361,8 +361,7 @@ func (c *Coordinator) loadPending(key, value []byte, err error) error {
 	}
 	en := c.groups[k.Group]
 	if en == nil {
-		en = c.newEntry(NewGroup(k.Group, c.rules))
-		c.groups[k.Group] = en
+		en = c.loaded(NewGroup(k.Group, c.rules))
 	}
 	en.pending.put(k.TransactionalID, map[log.TopicPartition]Offset{tp: o})
 	return err

@@ -6,7 +6,7 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// State is where a group stands in Kafka's classic protocol.
+// State is where a group stands, this is the way of a classic group:
 //
 //	Empty -> PreparingRebalance -> CompletingRebalance -> Stable
 //	  |  ^         |   ^                  |                 |
@@ -22,6 +22,11 @@ const (
 	CompletingRebalance              // all have joined, the leader has not said who gets what
 	Stable                           // every member has its assignment, or can fetch it
 	Dead                             // deleted: this value is of no more use
+
+	// Those of groups whose partitions or tasks the broker assigns, besides Empty, Stable and Dead.
+	Assigning   // what the members are to have is being found
+	Reconciling // some members do not have it yet
+	NotReady    // of a Streams group: a topic is missing, or is not as it is needed
 )
 
 // String returns Kafka's name of the state.
@@ -37,13 +42,19 @@ func (s State) String() string {
 		return "Stable"
 	case Dead:
 		return "Dead"
+	case Assigning:
+		return "Assigning"
+	case Reconciling:
+		return "Reconciling"
+	case NotReady:
+		return "NotReady"
 	}
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
 // MarshalText returns Kafka's name of the state.
 func (s State) MarshalText() ([]byte, error) {
-	if s > Dead {
+	if s > NotReady {
 		return nil, fmt.Errorf("%w: group %s", log.ErrInvalidOption, s)
 	}
 	return []byte(s.String()), nil
@@ -51,7 +62,7 @@ func (s State) MarshalText() ([]byte, error) {
 
 // UnmarshalText takes what MarshalText returns.
 func (s *State) UnmarshalText(text []byte) error {
-	for known := Empty; known <= Dead; known++ {
+	for known := Empty; known <= NotReady; known++ {
 		if known.String() == string(text) {
 			*s = known
 			return nil

@@ -2,12 +2,14 @@ package kafka
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/log"
 )
 
 // The versions of JoinGroup in which clients learned something.
@@ -34,7 +36,9 @@ func (c *call) joinGroup(req *kmsg.JoinGroupRequest) kmsg.Response {
 	joined := c.s.in.Groups.Join(c.ctx, name, join)
 	resp.MemberID = joined.MemberID
 	if joined.Err != nil {
-		resp.ErrorCode = c.s.groupCodeOf(joined.Err)
+		if resp.ErrorCode = c.s.groupCodeOf(joined.Err); errors.Is(joined.Err, log.ErrGroupKind) {
+			resp.MemberID, resp.ErrorCode = "", codeInconsistentGroupProtocol
+		}
 		return resp
 	}
 	resp.Generation, resp.LeaderID, resp.SkipAssignment = joined.Generation, joined.Leader, joined.SkipAssignment

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -29,6 +30,9 @@ func (c *call) describeGroups(req *kmsg.DescribeGroupsRequest) kmsg.Response {
 			g.AuthorizedOperations = allGroupOperations
 		}
 		d, err := c.s.in.Groups.Describe(name)
+		if err == nil && d.Kind != group.Classic {
+			d, err = group.Description{}, fmt.Errorf("group %s: %w: it is a %s group", name, log.ErrUnknownGroup, d.Kind)
+		}
 		if errors.Is(err, log.ErrUnknownGroup) {
 			d.State = group.Dead
 		}

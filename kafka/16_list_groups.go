@@ -7,24 +7,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// groupType is that of every group: there are no others than those of the classic protocol.
-const groupType = "classic"
-
 // ListGroups: the groups, all or those of some states and types.
 //
 // Versions 0 to 5.
 func (c *call) listGroups(req *kmsg.ListGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrListGroupsResponse()
-	if !passes(req.TypesFilter, groupType) {
-		return resp
-	}
 	for _, l := range c.s.in.Groups.List() {
 		state := l.State.String()
-		if !passes(req.StatesFilter, state) {
+		if !passes(req.StatesFilter, state) || !passes(req.TypesFilter, l.Kind.String()) {
 			continue
 		}
 		g := kmsg.NewListGroupsResponseGroup()
-		g.Group, g.ProtocolType, g.GroupState, g.GroupType = l.Name, l.ProtocolType, state, groupType
+		g.Group, g.ProtocolType, g.GroupState, g.GroupType = l.Name, l.ProtocolType, state, l.Kind.String()
 		resp.Groups = append(resp.Groups, g)
 	}
 	return resp

@@ -104,6 +104,7 @@ func TestCodesMeanWhatTheyAreGivenFor(t *testing.T) {
 		13: "is for what ends a connection",
 		44: "is what comes nearest to a broker that is read only",
 		56: "is for all that is wrong with the store",
+		69: "is for a group of another kind too: none of the kind that was asked for has the name",
 		78: "is what comes nearest to an offset that is not there",
 	}
 	for _, c := range codes {

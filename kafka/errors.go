@@ -131,6 +131,7 @@ var codes = []struct {
 	{log.ErrGroupFull, codeGroupMaxSizeReached},
 	{log.ErrInvalidGroup, codeInvalidGroupID},
 	{log.ErrUnknownGroup, codeGroupIDNotFound},
+	{log.ErrGroupKind, codeGroupIDNotFound},
 	{log.ErrGroupNotEmpty, codeNonEmptyGroup},
 	{log.ErrGroupSubscribed, codeGroupSubscribedToTopic},
 	{log.ErrMetadataTooLarge, codeOffsetMetadataTooLarge},

@@ -148,6 +148,9 @@ var (
 	ErrInvalidGroup = family.New(family.ErrInvalid, "invalid group name")
 	// ErrUnknownGroup: there is no group of that name, or it was deleted.
 	ErrUnknownGroup = family.New(family.ErrUnknown, "unknown group")
+	// ErrGroupKind: the group of that name is of another kind (classic, consumer, share, streams), and what was asked is
+	// nothing for it.
+	ErrGroupKind = family.New(family.ErrUnknown, "group of another kind")
 	// ErrGroupNotEmpty: the group still has members, and what was asked needs that it has none.
 	ErrGroupNotEmpty = errors.New("group is not empty")
 	// ErrGroupSubscribed: consumers of the group subscribe to the topic, and go on from its offsets.

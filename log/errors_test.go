@@ -56,6 +56,7 @@ var families = map[string]struct{ err, family error }{
 	"ErrGroupFull":             {ErrGroupFull, nil},
 	"ErrInvalidGroup":          {ErrInvalidGroup, ErrInvalid},
 	"ErrUnknownGroup":          {ErrUnknownGroup, ErrUnknown},
+	"ErrGroupKind":             {ErrGroupKind, ErrUnknown},
 	"ErrGroupNotEmpty":         {ErrGroupNotEmpty, nil},
 	"ErrGroupSubscribed":       {ErrGroupSubscribed, nil},
 	"ErrMetadataTooLarge":      {ErrMetadataTooLarge, ErrTooLarge},

@@ -24,6 +24,7 @@ type Groups struct {
 
 // Info describes a group, as the root's GroupInfo does.
 type Info struct {
+	Kind       group.Kind
 	State      group.State
 	Assignor   string
 	Generation int32
@@ -59,7 +60,7 @@ func (g Groups) Describe(ctx context.Context, name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info := Info{State: d.State, Assignor: d.ProtocolName, Generation: d.Generation}
+	info := Info{Kind: d.Kind, State: d.State, Assignor: d.ProtocolName, Generation: d.Generation}
 	owner := make(map[log.TopicPartition]string)
 	for _, md := range d.Members {
 		m := Member{ID: md.ID, InstanceID: md.InstanceID, ClientID: md.ClientID, ClientHost: md.ClientHost}

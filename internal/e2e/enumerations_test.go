@@ -34,7 +34,11 @@ func TestEnumerationsAsText(t *testing.T) {
 
 		{samsa.GroupEmpty, "Empty", "Empty"}, {samsa.GroupPreparingRebalance, "PreparingRebalance", "PreparingRebalance"},
 		{samsa.GroupCompletingRebalance, "CompletingRebalance", "CompletingRebalance"}, {samsa.GroupStable, "Stable", "Stable"},
-		{samsa.GroupDead, "Dead", "Dead"}, {samsa.GroupDead + 1, "", ""},
+		{samsa.GroupDead, "Dead", "Dead"}, {samsa.GroupAssigning, "Assigning", "Assigning"},
+		{samsa.GroupReconciling, "Reconciling", "Reconciling"}, {samsa.GroupNotReady, "NotReady", "NotReady"}, {samsa.GroupNotReady + 1, "", ""},
+
+		{samsa.GroupClassic, "classic", "classic"}, {samsa.GroupConsumer, "consumer", "consumer"}, {samsa.GroupShare, "share", "share"},
+		{samsa.GroupStreams, "streams", "streams"}, {samsa.GroupStreams + 1, "", ""},
 
 		{samsa.ReadCommitted, "read_committed", "read_committed"}, {samsa.ReadUncommitted, "read_uncommitted", "read_uncommitted"},
 		{samsa.ReadCommitted - 1, "", ""}, {samsa.ReadUncommitted + 1, "", ""},
