@@ -4,89 +4,35 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/story"
 	"github.com/samsa-go/samsa/log"
 )
 
-var update = flag.Bool("update", false, "write the stories' outcomes; read each of them before you commit it")
-
-// TestStories plays testdata/*.txt. A story is a list of what clients do, each line followed
-// by what came of it, behind "->". Its first words are the time, then the client:
+// TestStories plays stories of one group. The first words of a line are the time, then what a client does:
 //
 //	at 3s join a protocols=range:orders
 //	-> a waits
 //
 // A client joins with the id that it knows, a-1, then a-2 and so on, and names the generation
-// that it was told; as= and gen= override these. "at 3s" alone lets time pass. Whatever time
-// brings happens by itself on the way, and is told with its hour.
+// that it was told; as= and gen= override these.
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no stories", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			played := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(played), 0o666); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if played != string(text) {
-				t.Errorf("the story goes otherwise:\n%s", played)
-			}
-		})
-	}
-}
-
-func play(t *testing.T, text string) string {
-	s := newStage()
-	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, "->") {
-			continue
-		}
-		s.out.WriteString(line)
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0] == "#" {
-			continue
-		}
-		if words[0] != "at" {
-			s.setRules(words[1:])
-			continue
-		}
-		d, err := time.ParseDuration(words[1])
-		if err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		s.passTime(d)
-		if len(words) > 2 {
-			s.act(words[2], words[3:])
-		}
-	}
-	return s.out.String()
+	story.Play(t, func(teller *story.Teller) story.Machine { return &stage{Teller: teller} })
 }
 
 // stage is one group, its clients, and the coordinator's part as far as a story needs it.
 type stage struct {
-	out     strings.Builder
+	*story.Teller
 	group   *Group
 	rules   Rules
 	clients map[string]*client
 	calls   map[Ticket]string // who waits
 	ticket  Ticket
-	now     time.Duration
 	stored  []byte // the last Persist
 	before  string // state and generation as told last
 }
@@ -100,40 +46,34 @@ type client struct {
 	join       JoinRequest
 }
 
-func newStage() *stage {
-	s := &stage{}
-	s.setRules(nil)
-	return s
-}
-
-// setRules begins anew.
-func (s *stage) setRules(words []string) {
+// Begin implements story.Machine. The words are rules.
+func (s *stage) Begin(words []string) {
 	s.clients, s.calls = make(map[string]*client), make(map[Ticket]string)
-	s.now, s.stored = 0, nil
+	s.stored = nil
 	s.rules = readRules(words)
 	s.group = NewGroup("g", s.rules)
 	s.before = s.standing()
 }
 
+// Check implements story.Machine.
+func (s *stage) Check() error { return nil }
+
 func readRules(words []string) Rules {
-	o := options(words)
-	r := Rules{InitialDelay: o.duration("delay", 0), MinSessionTimeout: o.duration("min", 0), MaxSessionTimeout: o.duration("max", 0)}
-	r.MaxMembers, _ = strconv.Atoi(o["members"])
-	return r
+	o, _ := story.Read(words)
+	return Rules{
+		InitialDelay: o.Duration("delay", 0), MinSessionTimeout: o.Duration("min", 0), MaxSessionTimeout: o.Duration("max", 0),
+		MaxMembers: o.Int("members", 0),
+	}
 }
 
-func (s *stage) at(d time.Duration) time.Time { return time.Unix(0, 0).UTC().Add(d) }
-
-func (s *stage) tell(format string, args ...any) { fmt.Fprintf(&s.out, "-> "+format+"\n", args...) }
-
-// passTime is the coordinator's timer.
-func (s *stage) passTime(to time.Duration) {
+// PassTime is the coordinator's timer.
+func (s *stage) PassTime(to time.Duration) {
 	for range 1000 { // a machine whose deadline stays must not hang the test
 		next, ok := s.group.NextDeadline()
-		if !ok || next.After(s.at(to)) {
+		if !ok || next.After(s.At(to)) {
 			break
 		}
-		s.now = next.Sub(s.at(0))
+		s.Now = s.Since(next)
 		members := s.group.Describe().Members
 		e := s.group.Expire(next)
 		var events []string
@@ -143,11 +83,10 @@ func (s *stage) passTime(to time.Duration) {
 			}
 		}
 		if len(events)+len(e.Joins)+len(e.Syncs) > 0 || s.standing() != s.before {
-			s.tell("%s", strings.Join(append([]string{"at " + s.now.String() + ":"}, events...), " "))
+			s.Tell("%s", strings.Join(append([]string{"at " + s.Now.String() + ":"}, events...), " "))
 		}
 		s.carryOut(e)
 	}
-	s.now = to
 }
 
 func (s *stage) standing() string {
@@ -163,10 +102,10 @@ func (s *stage) carryOut(e Effects) {
 		c := s.clients[s.calls[r.Ticket]]
 		delete(s.calls, r.Ticket)
 		if r.Err != nil {
-			s.tell("%s sync: %s", c.name, short(r.Err))
+			s.Tell("%s sync: %s", c.name, short(r.Err))
 			continue
 		}
-		s.tell("%s is assigned %q under %s", c.name, r.Assignment, r.ProtocolName)
+		s.Tell("%s is assigned %q under %s", c.name, r.Assignment, r.ProtocolName)
 	}
 	if e.Persist != nil {
 		s.stored = e.Persist.Encode()
@@ -177,10 +116,10 @@ func (s *stage) carryOut(e Effects) {
 		if e.Persist.Stable {
 			text += " stable"
 		}
-		s.tell("%s", text)
+		s.Tell("%s", text)
 	}
 	if now := s.standing(); now != s.before {
-		s.tell("%s", now)
+		s.Tell("%s", now)
 		s.before = now
 	}
 }
@@ -189,7 +128,7 @@ func (s *stage) joined(r JoinResponse) {
 	c := s.clients[s.calls[r.Ticket]]
 	delete(s.calls, r.Ticket)
 	if r.Err != nil {
-		s.tell("%s join: %s", c.name, short(r.Err))
+		s.Tell("%s join: %s", c.name, short(r.Err))
 		if errors.Is(r.Err, log.ErrMemberIDRequired) {
 			c.id = r.MemberID
 		}
@@ -206,11 +145,13 @@ func (s *stage) joined(r JoinResponse) {
 	if r.SkipAssignment {
 		role += ", assignments stand"
 	}
-	s.tell("%s joined as %s in generation %d under %s, %s", c.name, r.MemberID, r.Generation, r.ProtocolName, role)
+	s.Tell("%s joined as %s in generation %d under %s, %s", c.name, r.MemberID, r.Generation, r.ProtocolName, role)
 }
 
-func (s *stage) act(verb string, words []string) {
-	now := s.at(s.now)
+// Act implements story.Machine.
+func (s *stage) Act(words []string) {
+	verb, words := words[0], words[1:]
+	now := s.Time()
 	if verb == "rules" {
 		s.rules = readRules(words)
 		s.group.SetRules(s.rules)
@@ -221,13 +162,13 @@ func (s *stage) act(verb string, words []string) {
 		c = s.client(words[0])
 		words = words[1:]
 	}
-	o := options(words)
+	o, _ := story.Read(words)
 	switch verb {
 	case "join":
 		s.join(c, o)
 	case "sync":
-		req := SyncRequest{Ticket: s.call(c), MemberID: o.or("as", c.id), InstanceID: o["instance"],
-			Generation: o.generation(c), ProtocolType: o["type"], ProtocolName: o["protocol"]}
+		req := SyncRequest{Ticket: s.call(c), MemberID: o.Or("as", c.id), InstanceID: o["instance"],
+			Generation: int32(o.Int("gen", int(c.generation))), ProtocolType: o["type"], ProtocolName: o["protocol"]}
 		req.Assignments = make(map[string][]byte)
 		for name, v := range o {
 			if other := s.clients[name]; other != nil {
@@ -237,23 +178,23 @@ func (s *stage) act(verb string, words []string) {
 		s.carryOut(s.group.Sync(now, req))
 		s.tellWaiting(c)
 	case "heartbeat":
-		err := s.group.Heartbeat(now, o.or("as", c.id), o["instance"], o.generation(c))
-		s.tell("%s", short(err))
+		err := s.group.Heartbeat(now, o.Or("as", c.id), o["instance"], int32(o.Int("gen", int(c.generation))))
+		s.Tell("%s", short(err))
 	case "commit":
-		err := s.group.CheckCommit(now, o.or("as", c.id), o["instance"], o.generation(c))
-		s.tell("%s", short(err))
+		err := s.group.CheckCommit(now, o.Or("as", c.id), o["instance"], int32(o.Int("gen", int(c.generation))))
+		s.Tell("%s", short(err))
 	case "txn-commit":
-		err := s.group.CheckTxnCommit(o.or("as", c.id), o["instance"], o.generation(c))
-		s.tell("%s", short(err))
+		err := s.group.CheckTxnCommit(o.Or("as", c.id), o["instance"], int32(o.Int("gen", int(c.generation))))
+		s.Tell("%s", short(err))
 	case "leave":
-		errs, e := s.group.Leave(now, []LeaveMember{{o.or("as", c.id), o["instance"]}})
-		s.tell("%s", short(errs[0]))
+		errs, e := s.group.Leave(now, []LeaveMember{{o.Or("as", c.id), o["instance"]}})
+		s.Tell("%s", short(errs[0]))
 		s.carryOut(e)
 	case "cancel":
 		delete(s.calls, c.call)
 		s.carryOut(s.group.Cancel(now, c.call))
 	case "delete":
-		s.tell("%s", short(s.group.Delete()))
+		s.Tell("%s", short(s.group.Delete()))
 		s.carryOut(Effects{})
 	case "subscribed":
 		s.subscribed(c.name)
@@ -262,7 +203,7 @@ func (s *stage) act(verb string, words []string) {
 	case "restart":
 		s.restart()
 	default:
-		s.tell("no such verb")
+		s.Tell("no such verb")
 	}
 }
 
@@ -283,31 +224,31 @@ func (s *stage) call(c *client) Ticket {
 
 func (s *stage) tellWaiting(c *client) {
 	if s.calls[c.call] != "" {
-		s.tell("%s waits", c.name)
+		s.Tell("%s waits", c.name)
 	}
 }
 
 // join remembers what the client asked for: the next Join says the same unless told otherwise.
-func (s *stage) join(c *client, o opts) {
+func (s *stage) join(c *client, o story.Options) {
 	req := &c.join
-	req.Ticket, req.MemberID = s.call(c), o.or("as", c.id)
+	req.Ticket, req.MemberID = s.call(c), o.Or("as", c.id)
 	c.ids++
 	req.NewMemberID = fmt.Sprintf("%s-%d", c.name, c.ids)
 	if req.MemberID != "" {
 		c.ids--
 	}
-	req.InstanceID = o.or("instance", req.InstanceID)
+	req.InstanceID = o.Or("instance", req.InstanceID)
 	req.RequireKnownMember = o["twostep"] != ""
 	req.SkipAssignment = o["skip"] != ""
 	req.Local = o["local"] != ""
 	req.ClientID, req.ClientHost = c.name, "localhost"
-	req.SessionTimeout = o.duration("session", cmp.Or(req.SessionTimeout, 10*time.Second))
-	req.RebalanceTimeout = o.duration("rebalance", cmp.Or(req.RebalanceTimeout, time.Minute))
-	req.ProtocolType = o.or("type", consumerType)
+	req.SessionTimeout = o.Duration("session", cmp.Or(req.SessionTimeout, 10*time.Second))
+	req.RebalanceTimeout = o.Duration("rebalance", cmp.Or(req.RebalanceTimeout, time.Minute))
+	req.ProtocolType = o.Or("type", consumerType)
 	if o["protocols"] != "" || req.Protocols == nil {
-		req.Protocols = protocols(o.or("protocols", "range:orders"))
+		req.Protocols = protocols(o.Or("protocols", "range:orders"))
 	}
-	s.carryOut(s.group.Join(s.at(s.now), *req))
+	s.carryOut(s.group.Join(s.Time(), *req))
 	s.tellWaiting(c)
 }
 
@@ -315,19 +256,19 @@ func (s *stage) subscribed(topic string) {
 	subscribed, err := s.group.Subscribed()
 	switch {
 	case err != nil:
-		s.tell("%s", short(err))
+		s.Tell("%s", short(err))
 	case subscribed(topic):
-		s.tell("yes")
+		s.Tell("yes")
 	default:
-		s.tell("no")
+		s.Tell("no")
 	}
 }
 
 func (s *stage) describe() {
 	d := s.group.Describe()
-	s.tell("%s, generation %d, type %q, protocol %q, leader %q", d.State, d.Generation, d.ProtocolType, d.ProtocolName, d.Leader)
+	s.Tell("%s, generation %d, type %q, protocol %q, leader %q", d.State, d.Generation, d.ProtocolType, d.ProtocolName, d.Leader)
 	for _, m := range d.Members {
-		s.tell("%s instance %q client %s@%s wants %s has %q", m.ID, m.InstanceID, m.ClientID, m.ClientHost, readMetadata(m.Metadata), m.Assignment)
+		s.Tell("%s instance %q client %s@%s wants %s has %q", m.ID, m.InstanceID, m.ClientID, m.ClientHost, readMetadata(m.Metadata), m.Assignment)
 	}
 }
 
@@ -339,45 +280,13 @@ func (s *stage) restart() {
 	} else {
 		snapshot, err := DecodeSnapshot(s.stored)
 		if err != nil {
-			s.tell("%v", err)
+			s.Tell("%v", err)
 			return
 		}
-		s.group = Restore(s.at(s.now), "g", s.rules, snapshot)
+		s.group = Restore(s.Time(), "g", s.rules, snapshot)
 	}
 	s.before = ""
 	s.carryOut(Effects{})
-}
-
-type opts map[string]string
-
-func options(words []string) opts {
-	o := make(opts)
-	for _, w := range words {
-		name, value, _ := strings.Cut(w, "=")
-		o[name] = value
-	}
-	return o
-}
-
-func (o opts) or(name, otherwise string) string {
-	if v, ok := o[name]; ok {
-		return v
-	}
-	return otherwise
-}
-
-func (o opts) duration(name string, otherwise time.Duration) time.Duration {
-	if d, err := time.ParseDuration(o[name]); err == nil {
-		return d
-	}
-	return otherwise
-}
-
-func (o opts) generation(c *client) int32 {
-	if n, err := strconv.Atoi(o["gen"]); err == nil {
-		return int32(n)
-	}
-	return c.generation
 }
 
 // protocols reads range:orders,sticky:orders/0-3: names, topics, and user data, which
@@ -411,10 +320,7 @@ func readMetadata(b []byte) string {
 
 // short is an error without the names of the group and the member.
 func short(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	text := strings.TrimPrefix(err.Error(), "group g: ")
+	text := story.Short(err, "group g: ")
 	if rest, ok := strings.CutPrefix(text, "member "); ok {
 		_, text, _ = strings.Cut(rest, ": ")
 	}

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/story"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -61,7 +62,7 @@ var (
 	worldErrors = []error{log.ErrRebalanceInProgress, log.ErrUnknownMember, log.ErrIllegalGeneration, log.ErrFencedInstance,
 		log.ErrUnknownGroup, log.ErrMemberIDRequired, log.ErrGroupFull, log.ErrClosed}
 	outErrors   = []error{log.ErrUnknownMember, log.ErrIllegalGeneration, log.ErrFencedInstance}
-	worldChoice = partitions("orders/0,1,2,3")
+	worldChoice = story.Partitions("orders/0,1,2,3")
 )
 
 func newWorld(t *rapid.T) *world {

@@ -2,129 +2,69 @@ package member
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/story"
 	"github.com/samsa-go/samsa/log"
 )
 
-var update = flag.Bool("update", false, "write the stories' outcomes; read each of them before you commit it")
-
-// TestStories plays testdata/*.txt. A story is what happens to one member, each line followed by what
-// it does then, behind "->". A line begins with the time:
+// TestStories plays stories of one member:
 //
 //	at 3s poll
 //	-> revoke orders/1
 //
 // A call of Poll does its steps, and comes back with "return". With hold= it stays in the first step of
-// that kind until "done"; dead= is what Examine finds, and refused= what Assign cannot read. "at 3s"
-// alone lets time pass: the ticks on the way are told with their hour. After each line the invariants
-// hold, and are part of no story.
+// that kind until "done"; dead= is what Examine finds, and refused= what Assign cannot read. After each line the
+// invariants hold, and are part of no story.
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no stories", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			played := play(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(played), 0o666); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if played != string(text) {
-				t.Errorf("the story goes otherwise:\n%s", played)
-			}
-		})
-	}
-}
-
-func play(t *testing.T, text string) string {
-	s := &stage{}
-	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, "->") {
-			continue
-		}
-		s.out.WriteString(line)
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0] == "#" {
-			continue
-		}
-		if words[0] == "options" {
-			s.begin(words[1:])
-			continue
-		}
-		d, err := time.ParseDuration(words[1])
-		if err != nil || words[0] != "at" {
-			t.Fatalf("%q: %v", line, err)
-		}
-		s.passTime(d)
-		if len(words) > 2 {
-			s.act(words[2], words[3:])
-		}
-		if err := s.check(); err != nil {
-			t.Fatalf("after %q: %v", line, err)
-		}
-	}
-	return s.out.String()
+	story.Play(t, func(teller *story.Teller) story.Machine { return &stage{Teller: teller} })
 }
 
 // stage is a member, and who runs it as far as a story needs that.
 type stage struct {
+	*story.Teller
 	runner
-	out          strings.Builder
-	now          time.Duration
 	generations  int32  // of the group
 	records      uint64 // that a loop has come back for
 	due, running bool   // as told last
 }
 
-func (s *stage) begin(words []string) {
-	o := options(words)
-	s.now, s.generations, s.records, s.due, s.running = 0, 0, 0, true, false
-	s.runner = newRunner(s.at(0), Options{
-		InstanceID: o["instance"], Assignors: []group.Assignor{assignors[o.or("assignor", "cooperative-sticky")]}, SessionTimeout: 10 * time.Second,
-		HeartbeatInterval: 3 * time.Second, MaxPollInterval: o.duration("maxpoll", 5*time.Minute), AutoCommitInterval: o.duration("commit", 0),
+// Begin implements story.Machine. The words are options.
+func (s *stage) Begin(words []string) {
+	o, _ := story.Read(words)
+	s.generations, s.records, s.due, s.running = 0, 0, true, false
+	s.runner = newRunner(s.At(0), Options{
+		InstanceID: o["instance"], Assignors: []group.Assignor{assignors[o.Or("assignor", "cooperative-sticky")]}, SessionTimeout: 10 * time.Second,
+		HeartbeatInterval: 3 * time.Second, MaxPollInterval: o.Duration("maxpoll", 5*time.Minute), AutoCommitInterval: o.Duration("commit", 0),
 	})
 }
 
-func (s *stage) at(d time.Duration) time.Time { return time.Unix(0, 0).UTC().Add(d) }
+// Check implements story.Machine.
+func (s *stage) Check() error { return s.check() }
 
-func (s *stage) tell(format string, args ...any) {
-	s.out.WriteString(strings.TrimRight(fmt.Sprintf("-> "+format, args...), " ") + "\n")
-}
-
-func (s *stage) passTime(to time.Duration) {
-	for next := s.NextDeadline(); !next.After(s.at(to)); next = s.NextDeadline() {
-		s.now = next.Sub(s.at(0))
-		s.tick(fmt.Sprintf("at %s: ", s.now))
+// PassTime implements story.Machine.
+func (s *stage) PassTime(to time.Duration) {
+	for next := s.NextDeadline(); !next.After(s.At(to)); next = s.NextDeadline() {
+		s.Now = s.Since(next)
+		s.tick(fmt.Sprintf("at %s: ", s.Now))
 	}
-	s.now = to
 }
 
 func (s *stage) tick(when string) {
-	act := s.Tick(s.at(s.now), s.records)
+	act := s.Tick(s.Time(), s.records)
 	if act.Late != "" {
-		s.tell("%sis late, leaves as %s", when, act.Late)
+		s.Tell("%sis late, leaves as %s", when, act.Late)
 	}
 	if act.Heartbeat {
-		s.tell("%sheartbeat of %s in generation %d", when, act.MemberID, act.Generation)
+		s.Tell("%sheartbeat of %s in generation %d", when, act.MemberID, act.Generation)
 	}
 	if act.Commit {
-		s.tell("%sauto-commit", when)
+		s.Tell("%sauto-commit", when)
 	}
 	s.follow()
 }
@@ -133,20 +73,19 @@ func (s *stage) tick(when string) {
 // perhaps.
 func (s *stage) follow() {
 	if s.running && !s.Running(s.round) && s.phase == idle {
-		s.tell("cancels round %d", s.round)
+		s.Tell("cancels round %d", s.round)
 	}
 	if s.Due() && !s.due && s.step.Kind == Nothing {
-		s.tell("wakes Poll")
+		s.Tell("wakes Poll")
 	}
 	s.due, s.running = s.Due(), s.Running(s.round)
 }
 
-func (s *stage) act(verb string, words []string) {
-	o := options(words)
-	round := s.round
-	if n, err := strconv.Atoi(o["round"]); err == nil {
-		round = n
-	}
+// Act implements story.Machine.
+func (s *stage) Act(words []string) {
+	verb, words := words[0], words[1:]
+	o, _ := story.Read(words)
+	round := o.Int("round", s.round)
 	switch verb {
 	case "poll", "done":
 		if verb == "poll" {
@@ -154,27 +93,27 @@ func (s *stage) act(verb string, words []string) {
 		}
 		s.steps(o, s.Next)
 	case "return":
-		s.Leave(s.at(s.now))
+		s.Leave(s.Time())
 	case "more": // a loop over records goes on
 		s.records++
 	case "over":
-		s.tell("%t", s.Over())
+		s.Tell("%t", s.Over())
 	case "join": // what the round tells the group
 		j := s.Standing()
-		s.tell("joins as %q of generation %d for %v, owns %v, had %v in %d", j.memberID, j.generation, j.topics, Partitions(j.owned), Partitions(j.last), j.lastGeneration)
+		s.Tell("joins as %q of generation %d for %v, owns %v, had %v in %d", j.memberID, j.generation, j.topics, Partitions(j.owned), Partitions(j.last), j.lastGeneration)
 	case "joined":
 		s.generations++
 		if !s.Joined(round, words[0], s.generations) {
-			s.tell("nobody hears")
+			s.Tell("nobody hears")
 		}
 	case "synced":
-		s.Synced(round, partitions(o["assigned"]))
+		s.Synced(round, story.Partitions(o["assigned"]))
 	case "refused":
-		s.tell("starts over: %t", s.Retry(round, o["id"], errorOf(words[0])))
+		s.Tell("starts over: %t", s.Retry(round, o["id"], errorOf(words[0])))
 	case "failed":
 		s.Fail(round, errorOf(words[0]))
 	case "heard":
-		s.Heard(o.generation(s.generation), errorOf(words[0]))
+		s.Heard(int32(o.Int("gen", int(s.generation))), errorOf(words[0]))
 	case "wake":
 		s.tick("")
 	case "topics":
@@ -183,54 +122,53 @@ func (s *stage) act(verb string, words []string) {
 		s.Forget()
 	case "claim":
 		id, generation, err := s.Claim()
-		s.tell("commits as %q in generation %d, %s", id, generation, short(err))
+		s.Tell("commits as %q in generation %d, %s", id, generation, short(err))
 	case "commit": // was refused
-		waited, _ := strconv.Atoi(o["waited"])
-		s.tell("%s", [...]string{"final", "again", "after the round"}[s.Refused(o.generation(s.generation), errorOf(words[0]), waited)])
+		s.Tell("%s", [...]string{"final", "again", "after the round"}[s.Refused(int32(o.Int("gen", int(s.generation))), errorOf(words[0]), o.Int("waited", 0))])
 	case "saved":
 		failures, told := s.Saved(errorOf(words[0]))
-		s.tell("%d failures, told: %t", failures, told)
+		s.Tell("%d failures, told: %t", failures, told)
 	case "close":
 		s.Close()
 		s.steps(o, s.Last)
 	case "end":
-		s.tell("leaves as %q", s.Closed())
+		s.Tell("leaves as %q", s.Closed())
 	default:
-		s.tell("no such verb")
+		s.Tell("no such verb")
 	}
 	s.follow()
 }
 
 // steps does steps until there is none, or one is to be held.
-func (s *stage) steps(o opts, next func() Step) {
+func (s *stage) steps(o story.Options, next func() Step) {
 	for range 20 {
 		if s.step.Kind == Nothing {
 			s.step = next()
 			if s.step.Kind == Nothing || s.step.Kind == Fail {
 				if s.step.Kind == Fail {
-					s.tell("poll: %s", short(s.step.Err))
+					s.Tell("poll: %s", short(s.step.Err))
 				}
 				s.step = Step{}
 				return
 			}
 			if kinds[s.step.Kind] == o["hold"] {
-				s.tell("is in %s %s", o["hold"], names(s.step.Partitions))
+				s.Tell("is in %s %s", o["hold"], names(s.step.Partitions))
 				return
 			}
 		}
 		done := s.step
-		about := s.finish(partitions(o["dead"]), partitions(o["refused"]))
+		about := s.finish(story.Partitions(o["dead"]), story.Partitions(o["refused"]))
 		switch done.Kind {
 		case Rejoin:
-			s.tell("begins round %d", s.round)
+			s.Tell("begins round %d", s.round)
 		case Quit:
-			s.tell("leaves as %q", done.MemberID)
+			s.Tell("leaves as %q", done.MemberID)
 		case Examine:
 		default:
-			s.tell("%s %s", kinds[done.Kind], names(about))
+			s.Tell("%s %s", kinds[done.Kind], names(about))
 		}
 	}
-	s.tell("there is no end to it")
+	s.Tell("there is no end to it")
 }
 
 var kinds = [...]string{"nothing", "fail", "lose", "examine", "revoke", "assign", "rejoin", "quit"}
@@ -255,27 +193,7 @@ func errorOf(name string) error {
 	return err
 }
 
-func short(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	return strings.TrimPrefix(err.Error(), "group g: ")
-}
-
-// partitions reads orders/0,1+payments/0.
-func partitions(text string) (tps []log.TopicPartition) {
-	if text == "" {
-		return nil
-	}
-	for part := range strings.SplitSeq(text, "+") {
-		topic, indexes, _ := strings.Cut(part, "/")
-		for index := range strings.SplitSeq(indexes, ",") {
-			p, _ := strconv.Atoi(index)
-			tps = append(tps, log.TopicPartition{Topic: topic, Partition: int32(p)})
-		}
-	}
-	return tps
-}
+func short(err error) string { return story.Short(err, "group g: ") }
 
 func names(tps []log.TopicPartition) string {
 	if len(tps) == 0 {
@@ -287,36 +205,4 @@ func names(tps []log.TopicPartition) string {
 	}
 	slices.Sort(all)
 	return strings.Join(all, " ")
-}
-
-type opts map[string]string
-
-func options(words []string) opts {
-	o := make(opts)
-	for _, w := range words {
-		name, value, _ := strings.Cut(w, "=")
-		o[name] = value
-	}
-	return o
-}
-
-func (o opts) or(name, otherwise string) string {
-	if v, ok := o[name]; ok {
-		return v
-	}
-	return otherwise
-}
-
-func (o opts) duration(name string, otherwise time.Duration) time.Duration {
-	if d, err := time.ParseDuration(o[name]); err == nil {
-		return d
-	}
-	return otherwise
-}
-
-func (o opts) generation(otherwise int32) int32 {
-	if n, err := strconv.Atoi(o["gen"]); err == nil {
-		return int32(n)
-	}
-	return otherwise
 }
