@@ -75,9 +75,13 @@ const (
 	codeInvalidUpdateVersion               int16 = 95
 	codeUnknownTopicID                     int16 = 100
 	codeTransactionalIDNotFound            int16 = 105
+	codeFencedMemberEpoch                  int16 = 110
+	codeUnreleasedInstanceID               int16 = 111
+	codeStaleMemberEpoch                   int16 = 113
 	codeMismatchedEndpointType             int16 = 114
 	codeTransactionAbortable               int16 = 120
 	codeInvalidRegularExpression           int16 = 128
+	codeStreamsInvalidTopology             int16 = 130
 )
 
 // codes is the error code of every error that a caller of the broker can act on. Those that
@@ -132,6 +136,11 @@ var codes = []struct {
 	{log.ErrInvalidGroup, codeInvalidGroupID},
 	{log.ErrUnknownGroup, codeGroupIDNotFound},
 	{log.ErrGroupKind, codeGroupIDNotFound},
+	{log.ErrFencedMemberEpoch, codeFencedMemberEpoch},
+	{log.ErrStaleMemberEpoch, codeStaleMemberEpoch},
+	{log.ErrUnreleasedInstance, codeUnreleasedInstanceID},
+	{log.ErrInvalidTopology, codeStreamsInvalidTopology},
+	{log.ErrInvalidHeartbeat, codeInvalidRequest},
 	{log.ErrGroupNotEmpty, codeNonEmptyGroup},
 	{log.ErrGroupSubscribed, codeGroupSubscribedToTopic},
 	{log.ErrMetadataTooLarge, codeOffsetMetadataTooLarge},

@@ -157,6 +157,16 @@ var (
 	ErrGroupSubscribed = errors.New("group is subscribed to the topic")
 	// ErrMetadataTooLarge: the metadata of a committed offset is too long.
 	ErrMetadataTooLarge = family.New(family.ErrTooLarge, "offset metadata too large")
+	// ErrFencedMemberEpoch: the member's epoch is not the one that the group knows; it gives up what it has, and joins anew.
+	ErrFencedMemberEpoch = errors.New("fenced by the epoch of the member")
+	// ErrStaleMemberEpoch: the member has meanwhile another epoch; it asks again with that.
+	ErrStaleMemberEpoch = errors.New("stale epoch of the member")
+	// ErrUnreleasedInstance: the instance id belongs to a member that has not left.
+	ErrUnreleasedInstance = errors.New("instance id is not released")
+	// ErrInvalidTopology: the topology of a streams application cannot be.
+	ErrInvalidTopology = family.New(family.ErrInvalid, "invalid topology")
+	// ErrInvalidHeartbeat: what a member says of itself or of what it has cannot be.
+	ErrInvalidHeartbeat = family.New(family.ErrInvalid, "invalid heartbeat")
 	// ErrNoOffset: the group has no committed offset for the partition, and the consumer was
 	// told not to begin elsewhere.
 	ErrNoOffset = family.New(family.ErrUnknown, "no committed offset")
