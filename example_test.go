@@ -246,7 +246,7 @@ func ExampleTopics_Ensure() {
 	// Output:
 	// created: true
 	// created: false
-	// true ensure topic: topic already exists: "receipts" has 3 partitions instead of 5, retention.ms=604800000 instead of 3600000
+	// true ensure topic: topic already exists: "receipts" has partitions=3 instead of 5, retention.ms=604800000 instead of 3600000
 }
 
 func ExampleTopics_Alter() {

@@ -36,7 +36,7 @@ func (t *Topic) meets(config Config) error {
 	has := t.Config()
 	lacks := config.beyond(has)
 	if config.Partitions > has.Partitions {
-		lacks = slices.Insert(lacks, 0, fmt.Sprintf("%d partitions instead of %d", has.Partitions, config.Partitions))
+		lacks = slices.Insert(lacks, 0, fmt.Sprintf("partitions=%d instead of %d", has.Partitions, config.Partitions))
 	}
 	if len(lacks) == 0 {
 		return nil

@@ -31,12 +31,12 @@ func TestEnsureTopic(t *testing.T) {
 		"replicas":            {config: samsa.TopicConfig{Replicas: 3}},
 		"a default":           {config: samsa.TopicConfig{MaxMessageBytes: 1 << 20, CleanupPolicy: samsa.CleanupDelete}},
 		"part of a ms":        {config: samsa.TopicConfig{Retention: time.Hour + time.Microsecond}},
-		"more partitions":     {samsa.TopicConfig{Partitions: 4}, []string{"3 partitions instead of 4"}},
+		"more partitions":     {samsa.TopicConfig{Partitions: 4}, []string{"partitions=3 instead of 4"}},
 		"another retention":   {samsa.TopicConfig{Retention: time.Minute}, []string{"retention.ms=3600000 instead of 60000"}},
 		"unlimited":           {samsa.TopicConfig{Retention: samsa.Unlimited}, []string{"retention.ms=3600000 instead of -1"}},
 		"one without effect":  {config: set(samsa.TopicConfig{}, "segment.ms", "5000")},
 		"another of these":    {set(samsa.TopicConfig{}, "segment.bytes", "4096"), []string{"segment.bytes=1073741824 instead of 4096"}},
-		"several differences": {samsa.TopicConfig{Partitions: 5, RetentionBytes: 9, CleanupPolicy: samsa.CleanupCompact}, []string{"3 partitions instead of 5, ", "cleanup.policy=delete instead of compact, ", "retention.bytes=-1 instead of 9"}},
+		"several differences": {samsa.TopicConfig{Partitions: 5, RetentionBytes: 9, CleanupPolicy: samsa.CleanupCompact}, []string{"partitions=3 instead of 5, ", "cleanup.policy=delete instead of compact, ", "retention.bytes=-1 instead of 9"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bothStores(t, samsa.Options{TopicDefaults: samsa.TopicConfig{RetentionBytes: 7}}, func(t *testing.T, k *kit) {

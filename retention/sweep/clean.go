@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention"
@@ -13,6 +14,7 @@ import (
 // compact removes superseded and aborted records from the partitions of those topics that are compacted.
 func (w *Sweeper) compact(ctx context.Context, topics []*topic.Topic) (Removed, error) {
 	var sum Removed
+	var errs []error
 	for _, t := range topics {
 		config := t.Config()
 		if config.CleanupPolicy&topic.Compact == 0 {
@@ -22,11 +24,14 @@ func (w *Sweeper) compact(ctx context.Context, topics []*topic.Topic) (Removed, 
 			removed, err := w.clean(ctx, p, config)
 			sum.add(removed)
 			if err != nil && p.Err() == nil {
-				return sum, err
+				errs = append(errs, err)
+			}
+			if over(ctx, err) {
+				return sum, store.Join(errs...)
 			}
 		}
 	}
-	return sum, nil
+	return sum, store.Join(errs...)
 }
 
 // clean compacts a partition if that can remove anything that it could not the last time.

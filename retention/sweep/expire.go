@@ -7,6 +7,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention"
 	"github.com/samsa-go/samsa/topic"
@@ -27,6 +28,7 @@ type sweepJob struct {
 // trim removes the oldest batches of the jobs' partitions by time, size and consumption.
 func (w *Sweeper) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
 	moves := make([]writer.Move, 0, len(jobs))
+	var errs []error
 	planned := jobs[:0:0]
 	for _, j := range jobs {
 		release, err := j.p.Turn(ctx)
@@ -34,11 +36,15 @@ func (w *Sweeper) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
 			return Removed{}, err
 		}
 		defer release()
-		if err := j.plan(ctx); err != nil {
-			if j.p.Err() != nil {
-				continue // deleted meanwhile
-			}
+		switch err := j.plan(ctx); {
+		case err == nil:
+		case over(ctx, err):
 			return Removed{}, err
+		default:
+			if j.p.Err() == nil { // else it was deleted meanwhile
+				errs = append(errs, err)
+			}
+			continue
 		}
 		planned = append(planned, j)
 		moves = append(moves, writer.Move{Partition: j.p, Start: j.start})
@@ -51,7 +57,12 @@ func (w *Sweeper) trim(ctx context.Context, jobs []*sweepJob) (Removed, error) {
 		j.s.look, j.s.settled = j.look, err == nil
 		sum.add(w.trimmedLocked(j.s, trimmed[i], err))
 	}
-	return sum, err
+	return sum, store.Join(append(errs, err)...)
+}
+
+// over reports whether err ends a sweep. Else it is about one partition, and the others have their turn.
+func over(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, log.ErrFailed) || errors.Is(err, log.ErrClosed)
 }
 
 // trimmedLocked accounts for what was trimmed of a partition, until err.

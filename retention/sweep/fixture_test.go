@@ -34,6 +34,16 @@ type scales struct {
 	store.Store
 	err      error // of Reclaim
 	reclaims int
+	bad      *store.Range // cannot be read
+}
+
+func (s *scales) Scan(r store.Range, fn func(store.Entry) (bool, error)) error {
+	return s.Store.Scan(r, func(e store.Entry) (bool, error) {
+		if s.bad != nil && s.bad.Contains(e.Key) {
+			return false, store.ErrIO
+		}
+		return fn(e)
+	})
 }
 
 func (s *scales) Reclaim(context.Context) error {
@@ -91,12 +101,12 @@ func (k *kit) partition(name string, i int32) *partition.Partition {
 	return p
 }
 
-// put stores each value in that partition, a batch each.
+// put stores each value in that partition, a batch each, with the same key.
 func (k *kit) put(name string, i int32, values ...string) {
 	k.t.Helper()
 	for _, v := range values {
 		var b log.Builder
-		b.Append(time.Now().UnixMilli(), nil, []byte(v), nil)
+		b.Append(time.Now().UnixMilli(), []byte("k"), []byte(v), nil)
 		batch, err := b.Seal(nil, log.CodecNone)
 		if err == nil {
 			err = k.targets.Committer.Do(&writer.Tx{Appends: []writer.Append{{Partition: k.partition(name, i), Batch: batch}}})

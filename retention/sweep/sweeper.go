@@ -5,7 +5,6 @@ package sweep
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -181,7 +179,7 @@ func (w *Sweeper) remove(ctx context.Context, full, purge bool, topics []*topic.
 		removed, err := w.trim(ctx, jobs)
 		done.add(removed)
 		errs = append(errs, err)
-		if ctx.Err() != nil || errors.Is(err, log.ErrFailed) {
+		if over(ctx, err) {
 			break
 		}
 	}
