@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/admin"
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
@@ -41,6 +42,7 @@ type Broker struct {
 	st         store.Store
 	committer  *writer.Committer
 	catalogue  *topic.Catalogue
+	configs    *config.Registry
 	groups     *group.Coordinator
 	producers  *producers.Registry
 	txns       *txn.Coordinator
@@ -136,7 +138,12 @@ func (b *Broker) openParts() (found topic.Found, err error) {
 	if b.catalogue, found, err = topic.Open(b.st, b.committer, b.logger); err != nil {
 		return found, err
 	}
-	b.groups, err = group.Open(b.st, b.committer, b.catalogue, group.Options{Rules: b.opts.Groups.rules(), ReadOnly: b.opts.ReadOnly, Logger: b.logger})
+	if b.configs, err = config.Open(b.st, b.committer, b.opts.Groups.broker(), b.logger); err != nil {
+		return found, err
+	}
+	b.groups, err = group.Open(b.st, b.committer, b.catalogue, group.Options{
+		Rules: b.opts.Groups.rules(), Configs: b.configs, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
+	})
 	if err != nil {
 		return found, err
 	}

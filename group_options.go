@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/option"
 )
 
@@ -24,6 +25,12 @@ type GroupOptions struct {
 	// MaxSize bounds the members of a group (group.max.size): more get ErrGroupFull. 0 means
 	// any number.
 	MaxSize int
+	// Configs are the broker configs that concern the groups of Kafka's newer protocols, under Kafka's names:
+	// bounds of what the configs of a group may be, their defaults, and limits on groups. See Groups.SetConfigs. A lock
+	// of 2 s, say, is possible with
+	//
+	//	"group.share.min.record.lock.duration.ms": "1000"
+	Configs map[string]string
 }
 
 const (
@@ -42,6 +49,15 @@ func (o GroupOptions) rules() group.Rules {
 	}
 }
 
+// broker returns the configs as groups have them. They were checked.
+func (o GroupOptions) broker() config.Broker {
+	b, err := config.Broker{}.With(o.Configs)
+	if err != nil {
+		panic("samsa: options that were checked are wrong: " + err.Error())
+	}
+	return b
+}
+
 func (o GroupOptions) check(w *option.Mistakes) {
 	const where = "Options.Groups."
 	w.Check(o.InitialRebalanceDelay >= 0 || o.InitialRebalanceDelay == -1, where+"InitialRebalanceDelay", o.InitialRebalanceDelay, "-1 for none, 0 for 3 s, or more")
@@ -51,4 +67,6 @@ func (o GroupOptions) check(w *option.Mistakes) {
 	w.Check(r.MinSessionTimeout <= r.MaxSessionTimeout || o.MinSessionTimeout < 0 || o.MaxSessionTimeout < 0,
 		where+"MinSessionTimeout", r.MinSessionTimeout, "at most MaxSessionTimeout, "+r.MaxSessionTimeout.String())
 	w.Check(o.MaxSize >= 0, where+"MaxSize", o.MaxSize, "0 or more")
+	_, err := config.Broker{}.With(o.Configs)
+	w.Check(err == nil, where+"Configs", err, "broker configs that concern groups")
 }

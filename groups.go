@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/admin"
 )
 
@@ -176,6 +177,48 @@ func (g Groups) AlterOffsets(ctx context.Context, name string, to GroupOffset, t
 		return fmt.Errorf("alter offsets of group %s: %w", name, err)
 	}
 	return g.b.admin.AlterOffsets(ctx, name, to.target, tps...)
+}
+
+// Configs returns the configs of a group that are in force, under Kafka's names: those that it has set, within the bounds
+// of the broker, and the defaults of the others. There need not be a group of that name.
+func (g Groups) Configs(ctx context.Context, name string) (map[string]string, error) {
+	if err := g.b.check(ctx); err != nil {
+		return nil, fmt.Errorf("configs of group %s: %w", name, err)
+	}
+	values := g.b.configs.Values(name)
+	all := make(map[string]string, len(config.Settings))
+	for _, s := range config.Settings {
+		if _, own := g.b.configs.Own(name)[s.Name]; own || !s.Hidden {
+			all[s.Name] = values.Value(s.Name)
+		}
+	}
+	return all, nil
+}
+
+// SetConfigs sets configs of a group, under Kafka's names, and "" unsets one: Kafka's GROUP resources, of share groups,
+// and of groups of the newer protocols. They are stored when SetConfigs returns, and in force. There need not be a group
+// of that name: who sets them before it is there has it begin with them, and they stay when it goes.
+//
+//	err := b.Groups().SetConfigs(ctx, "mailer", map[string]string{
+//		"share.auto.offset.reset":          "earliest",
+//		"errors.deadletterqueue.topic.name": "dlq.mails",
+//	})
+//
+// A config that groups have not, and a value that it cannot have, within the bounds that are Options.Groups.Configs, is
+// ErrInvalidConfig, and nothing is set. The classic protocol has no configs: what it can be told are the options of its
+// members.
+func (g Groups) SetConfigs(ctx context.Context, name string, configs map[string]string) error {
+	if err := g.b.checkWrite(ctx); err != nil {
+		return fmt.Errorf("configs of group %s: %w", name, err)
+	}
+	return g.b.configs.Change(ctx, name, false, func(own map[string]string) error {
+		for key, value := range configs {
+			if own[key] = value; value == "" && config.Find(key) != nil {
+				delete(own, key)
+			}
+		}
+		return nil
+	})
 }
 
 // GroupOffset is where Groups.AlterOffsets moves a group to: To, Ago or Shift.

@@ -26,6 +26,7 @@ func (b *Broker) inside() inside.Broker {
 		Store:     b.st,
 		Committer: b.committer,
 		Catalogue: b.catalogue,
+		Configs:   b.configs,
 		Groups:    b.groups,
 		Producers: b.producers,
 		Txns:      b.txns,

@@ -93,6 +93,10 @@ type (
 	//		// Compression is that of stored batches, whatever their producers have used; 0 leaves them
 	//		// as they are (compression.type).
 	//		Compression Compression
+	//
+	//		// DeadLetters lets share groups of Kafka clients name the topic as the one for their dead letters
+	//		// (errors.deadletterqueue.group.enable).
+	//		DeadLetters bool
 	//		// contains filtered or unexported fields
 	//	}
 	//

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -41,6 +42,8 @@ type Coordinator struct {
 	changing  chan struct{} // full while limits are being changed
 	readers   readers
 	names     Names
+	configs   *config.Registry
+	static    config.Broker // of the options, as opts.Rules are
 
 	mu     sync.Mutex // guards what follows
 	groups map[string]*entry
@@ -58,6 +61,9 @@ type Options struct {
 	OffsetsRetention time.Duration
 	// ReadOnly leaves offsets as they are, however old they are: nothing may be written.
 	ReadOnly bool
+	// Configs are those of groups, whose broker configs ChangeLimits changes; nil stands for those of the store, with
+	// Kafka's defaults.
+	Configs *config.Registry
 	// Logger gets failures that nobody waits for, and what happens to groups at info; nil is silent.
 	Logger *zap.Logger
 }
@@ -79,10 +85,17 @@ func Open(st store.Store, committer *writer.Committer, topics Topics, opts Optio
 		opts.Logger = zap.NewNop()
 	}
 	c := &Coordinator{
-		st: st, committer: committer, topics: topics, opts: opts, rules: opts.Rules,
+		st: st, committer: committer, topics: topics, opts: opts, rules: opts.Rules, configs: opts.Configs,
 		stop: make(chan struct{}), changing: make(chan struct{}, 1), groups: make(map[string]*entry),
 	}
 	c.names.Keep(own{c}, Classic, Consumer)
+	if c.configs == nil {
+		var err error
+		if c.configs, err = config.Open(st, committer, config.Broker{}, opts.Logger); err != nil {
+			return nil, err
+		}
+	}
+	c.static = c.configs.Broker()
 	if err := c.loadLimits(); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -118,16 +119,32 @@ func (c *Coordinator) loadLimits() error {
 	if err != nil && !store.Lost(err) {
 		return fmt.Errorf("read limits on groups: %w", err)
 	}
-	rules := c.rules
+	rules, broker := c.rules, c.static
 	if err == nil {
-		rules, err = c.rules.With(changed)
+		rules, broker, err = c.limited(changed)
 	}
 	if err != nil {
 		c.opts.Logger.Warn("the limits on groups that were changed cannot be used, those of the options hold", zap.Error(err))
 		return nil
 	}
 	c.rules, c.changed = rules, changed
+	c.configs.SetBroker(broker)
 	return nil
+}
+
+// limited returns the limits of the options with some of them changed: those of the classic protocol, and the others.
+func (c *Coordinator) limited(changed map[string]string) (Rules, config.Broker, error) {
+	classic, others := make(map[string]string), make(map[string]string)
+	for name, value := range changed {
+		if config.FindBroker(name) != nil {
+			others[name] = value
+		} else {
+			classic[name] = value
+		}
+	}
+	rules, wrong := c.opts.Rules.With(classic)
+	broker, err := c.static.With(others)
+	return rules, broker, errors.Join(wrong, err)
 }
 
 // Limits returns the limits on groups as broker configs: those of the options, and those that were
@@ -135,10 +152,15 @@ func (c *Coordinator) loadLimits() error {
 func (c *Coordinator) Limits() (options, changed map[string]string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.opts.Rules.Configs(), maps.Clone(c.changed)
+	options = c.opts.Rules.Configs()
+	for _, s := range config.Brokers {
+		options[s.Name] = c.static.Value(s.Name)
+	}
+	return options, maps.Clone(c.changed)
 }
 
-// ChangeLimits changes limits on groups for joins from now on, as Rules.With does. Edit gets those
+// ChangeLimits changes limits on groups for joins from now on, as Rules.With does, and the broker configs that bound the
+// configs of groups or are their defaults, as config.Broker.With does. Edit gets those
 // that are changed already and says which are to be. They are stored, and hold until they are
 // changed again, whatever the options say. With validateOnly nothing changes.
 func (c *Coordinator) ChangeLimits(ctx context.Context, validateOnly bool, edit func(changed map[string]string) error) error {
@@ -155,7 +177,7 @@ func (c *Coordinator) ChangeLimits(ctx context.Context, validateOnly bool, edit 
 	if err := edit(changed); err != nil {
 		return err
 	}
-	rules, err := c.opts.Rules.With(changed)
+	rules, broker, err := c.limited(changed)
 	if err != nil || validateOnly {
 		return err
 	}
@@ -165,5 +187,6 @@ func (c *Coordinator) ChangeLimits(ctx context.Context, validateOnly bool, edit 
 		return fmt.Errorf("change limits on groups: %w", err)
 	}
 	c.setRules(rules, changed)
+	c.configs.SetBroker(broker)
 	return nil
 }

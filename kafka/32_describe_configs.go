@@ -7,10 +7,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DescribeConfigs: the configs of topics and of the broker.
+// DescribeConfigs: the configs of topics, of groups and of the broker.
 //
 // Versions 0 to 4. The broker has the configs that it obeys and the few more that clients look at,
-// with documentation (KIP-569). Its loggers, client metrics and groups have none. Left out: the
+// with documentation (KIP-569). Its loggers and client metrics have none. Left out: the
 // documentation of topic configs, and all other resources, which are INVALID_REQUEST.
 func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
@@ -31,7 +31,7 @@ func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	return resp
 }
 
-// resourceConfigs returns all configs of a topic or of the broker.
+// resourceConfigs returns all configs of a topic, a group or the broker.
 func (c *call) resourceConfigs(rr kmsg.DescribeConfigsRequestResource) ([]configEntry, error) {
 	switch rr.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
@@ -53,12 +53,14 @@ func (c *call) resourceConfigs(rr kmsg.DescribeConfigsRequestResource) ([]config
 			return nil, nil
 		}
 		return nil, protocolError{codeInvalidRequest, "there is no broker " + strconv.Quote(rr.ResourceName)}
-	case kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig:
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return c.groupConfigs(rr.ResourceName)
+	case kmsg.ConfigResourceTypeClientMetrics:
 		if rr.ResourceName != "" {
 			return nil, nil
 		}
 	}
-	return nil, protocolError{codeInvalidRequest, "only topics and the broker have configs"}
+	return nil, protocolError{codeInvalidRequest, "only topics, groups and the broker have configs"}
 }
 
 func (e configEntry) describe(req *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {

@@ -8,7 +8,7 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// AlterConfigs: replaces the configs of topics, and those of the broker that can be changed; what is
+// AlterConfigs: replaces the configs of topics and groups, and those of the broker that can be changed; what is
 // not named goes back to its default.
 //
 // Versions 0 to 2.
@@ -23,12 +23,12 @@ func (c *call) alterConfigs(req *kmsg.AlterConfigsRequest) kmsg.Response {
 		r.ResourceType, r.ResourceName = rr.ResourceType, rr.ResourceName
 		err := c.alter(times, resource{rr.ResourceType, rr.ResourceName}, req.ValidateOnly, func(config *topic.Config) error {
 			return c.replaceConfigs(config, rr.Configs)
-		}, func() error {
+		}, func() ([]configEdit, bool) {
 			edits := make([]configEdit, len(rr.Configs))
 			for i, rc := range rr.Configs {
 				edits[i].Name, edits[i].Value = rc.Name, rc.Value
 			}
-			return c.changeBroker(rr.ResourceName, req.ValidateOnly, true, edits)
+			return edits, true
 		})
 		r.ErrorCode, r.ErrorMessage = c.s.codeOf(err), message(err)
 		resp.Resources = append(resp.Resources, r)
@@ -55,18 +55,21 @@ type resource struct {
 	name string
 }
 
-// alter changes the configs of a resource, a topic by edit or the broker by changeBroker. The request
-// may name it once; times says how often it does.
-func (c *call) alter(times map[resource]int, r resource, validateOnly bool, edit func(*topic.Config) error, changeBroker func() error) error {
+// alter changes the configs of a resource: a topic by edit, the broker or a group by the edits, which replace all of them
+// or not. The request may name it once; times says how often it does.
+func (c *call) alter(times map[resource]int, r resource, validateOnly bool, edit func(*topic.Config) error, edits func() ([]configEdit, bool)) error {
 	if n := times[r]; n > 1 {
 		return protocolError{codeInvalidRequest, fmt.Sprintf("the request names %q %d times", r.name, n)}
 	}
 	switch r.kind {
 	case kmsg.ConfigResourceTypeTopic:
+		return c.change(r.name, validateOnly, edit)
 	case kmsg.ConfigResourceTypeBroker:
-		return changeBroker()
-	default:
-		return protocolError{codeInvalidRequest, "only topics and the broker have configs"}
+		list, replace := edits()
+		return c.changeBroker(r.name, validateOnly, replace, list)
+	case kmsg.ConfigResourceTypeGroupConfig:
+		list, replace := edits()
+		return c.changeGroup(r.name, validateOnly, replace, list)
 	}
-	return c.change(r.name, validateOnly, edit)
+	return protocolError{codeInvalidRequest, "only topics, groups and the broker have configs"}
 }

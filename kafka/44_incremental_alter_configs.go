@@ -10,8 +10,8 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// IncrementalAlterConfigs: sets and unsets configs, one by one, of topics and of the broker, whose
-// limits on groups can be changed.
+// IncrementalAlterConfigs: sets and unsets configs, one by one, of topics, of groups, and of the broker,
+// whose limits on groups can be changed.
 //
 // Versions 0 and 1.
 func (c *call) incrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRequest) kmsg.Response {
@@ -25,9 +25,7 @@ func (c *call) incrementalAlterConfigs(req *kmsg.IncrementalAlterConfigsRequest)
 		r.ResourceType, r.ResourceName = rr.ResourceType, rr.ResourceName
 		err := c.alter(times, resource{rr.ResourceType, rr.ResourceName}, req.ValidateOnly, func(config *topic.Config) error {
 			return c.editConfigs(config, rr.Configs)
-		}, func() error {
-			return c.changeBroker(rr.ResourceName, req.ValidateOnly, false, rr.Configs)
-		})
+		}, func() ([]configEdit, bool) { return rr.Configs, false })
 		r.ErrorCode, r.ErrorMessage = c.s.codeOf(err), message(err)
 		resp.Resources = append(resp.Resources, r)
 	}
@@ -66,14 +64,19 @@ func (c *call) editedValue(config *topic.Config, e kmsg.IncrementalAlterConfigsR
 	if configKind(e.Name) != kmsg.ConfigTypeList {
 		return "", protocolError{codeInvalidConfig, fmt.Sprintf("%s is no list", e.Name)}
 	}
-	items := listItems(config.Configs()[e.Name])
+	return editedList(config.Configs()[e.Name], e), nil
+}
+
+// editedList returns a list with the items of e appended, or without them.
+func editedList(list string, e configEdit) string {
+	items := listItems(list)
 	for _, item := range listItems(*e.Value) {
 		items = slices.DeleteFunc(items, func(other string) bool { return other == item })
 		if e.Op == kmsg.IncrementalAlterConfigOpAppend {
 			items = append(items, item)
 		}
 	}
-	return strings.Join(items, ","), nil
+	return strings.Join(items, ",")
 }
 
 // listItems returns the items of a list, which are none in an empty one.

@@ -10,7 +10,7 @@ import (
 // ListConfigResources: what can have configs.
 //
 // Versions 0 and 1. Version 0 asks for client metrics, of which there are none; as of version 1
-// for topics, the broker and its logger, unless it says for which. Groups have none of their own. A
+// for topics, the broker, its logger and the groups that have configs, unless it says for which. A
 // type that does not exist is UNSUPPORTED_VERSION.
 func (c *call) listConfigResources(req *kmsg.ListConfigResourcesRequest) kmsg.Response {
 	const clientMetrics, groups = kmsg.ConfigResourceType(16), kmsg.ConfigResourceType(32)
@@ -37,6 +37,9 @@ func (c *call) listConfigResources(req *kmsg.ListConfigResourcesRequest) kmsg.Re
 	node := strconv.Itoa(int(c.s.opts.NodeID))
 	add(kmsg.ConfigResourceTypeBroker, node)
 	add(kmsg.ConfigResourceTypeBrokerLogger, node)
+	for _, name := range c.s.in.Configs.List() {
+		add(groups, name)
+	}
 	for _, t := range c.s.in.Catalogue.List() {
 		add(kmsg.ConfigResourceTypeTopic, t.Name())
 	}

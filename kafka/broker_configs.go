@@ -5,10 +5,12 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -21,11 +23,25 @@ type brokerConfig struct {
 	byDefault string
 	options   func(*Server) string // nil: always byDefault
 	limit     bool                 // a limit on groups, which can be changed while the broker runs
+	hidden    bool                 // told only when it is set
 	doc       string
 }
 
-// brokerConfigs is all of them, by name. Documentation is in the words of the options.
-var brokerConfigs = []brokerConfig{
+// brokerConfigs is all of them, by name.
+var brokerConfigs = slices.SortedFunc(slices.Values(slices.Concat(ownBrokerConfigs, groupBrokerConfigs())),
+	func(a, b brokerConfig) int { return strings.Compare(a.name, b.name) })
+
+// groupBrokerConfigs is those that concern groups of the newer kinds.
+func groupBrokerConfigs() []brokerConfig {
+	var all []brokerConfig
+	for _, s := range config.Brokers {
+		all = append(all, brokerConfig{name: s.Name, kind: groupConfigKind(s.Type), byDefault: s.Default, limit: true, hidden: s.Hidden, doc: s.Doc})
+	}
+	return all
+}
+
+// ownBrokerConfigs is the others. Documentation is in the words of the options.
+var ownBrokerConfigs = []brokerConfig{
 	{name: "auto.create.topics.enable", kind: kmsg.ConfigTypeBoolean, byDefault: "false",
 		options: func(s *Server) string { return strconv.FormatBool(s.in.AutoCreateTopics) },
 		doc:     "Topics are created when clients name them. The option is AutoCreateTopics; of samsa serve, where it is on unless turned off, --auto-create."},
@@ -74,10 +90,6 @@ func (c *call) brokerConfigs() []configEntry {
 	limits, changed := c.s.in.Groups.Limits()
 	entries := make([]configEntry, 0, len(brokerConfigs))
 	for _, bc := range brokerConfigs {
-		var values []configValue
-		if v, ok := changed[bc.name]; ok {
-			values = append(values, configValue{bc.name, v, kmsg.ConfigSourceDynamicBrokerConfig})
-		}
 		static := limits[bc.name]
 		if !bc.limit {
 			static = bc.byDefault
@@ -85,10 +97,10 @@ func (c *call) brokerConfigs() []configEntry {
 				static = bc.options(c.s)
 			}
 		}
-		if static != bc.byDefault {
-			values = append(values, configValue{bc.name, static, kmsg.ConfigSourceStaticBrokerConfig})
+		values := brokerValues(bc.name, bc.byDefault, static, changed)
+		if bc.hidden && len(values) == 1 {
+			continue
 		}
-		values = append(values, configValue{bc.name, bc.byDefault, kmsg.ConfigSourceDefaultConfig})
 		entries = append(entries, configEntry{
 			configValue: values[0], synonyms: values, kind: bc.kind, readOnly: !bc.limit, doc: bc.doc,
 		})
@@ -140,36 +152,45 @@ func (c *call) changeBroker(name string, validateOnly, replace bool, edits []con
 		return err
 	}
 	return c.s.in.Groups.ChangeLimits(c.s.ctx, validateOnly, func(changed map[string]string) error {
-		if replace {
-			clear(changed)
-		}
-		done := make(map[string]bool)
-		for _, e := range edits {
-			if done[e.Name] {
-				return protocolError{codeInvalidRequest, fmt.Sprintf("%s is named twice", e.Name)}
-			}
-			done[e.Name] = true
-			if err := checkChangeable(e.Name); err != nil {
-				return err
-			}
-			if err := applyEdit(changed, e); err != nil {
-				return err
-			}
-		}
-		return nil
+		return applyEdits(changed, replace, edits, checkChangeable, func(string) (string, bool) { return "", false })
 	})
 }
 
-func applyEdit(changed map[string]string, e configEdit) error {
+// applyEdits makes the edits in configs that are set, after check has not refused their names. With replace all others
+// are unset. A config that list knows is a list, of which list tells what is in force.
+func applyEdits(set map[string]string, replace bool, edits []configEdit, check func(name string) error, list func(name string) (string, bool)) error {
+	if replace {
+		clear(set)
+	}
+	done := make(map[string]bool)
+	for _, e := range edits {
+		if done[e.Name] {
+			return protocolError{codeInvalidRequest, fmt.Sprintf("%s is named twice", e.Name)}
+		}
+		done[e.Name] = true
+		if err := check(e.Name); err != nil {
+			return err
+		}
+		if err := applyEdit(set, e, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func applyEdit(set map[string]string, e configEdit, list func(name string) (string, bool)) error {
+	value, isList := list(e.Name)
 	switch {
 	case e.Op == kmsg.IncrementalAlterConfigOpDelete:
-		delete(changed, e.Name)
+		delete(set, e.Name)
 	case e.Value == nil:
 		return protocolError{codeInvalidRequest, fmt.Sprintf("%s has no value", e.Name)}
-	case e.Op != kmsg.IncrementalAlterConfigOpSet:
+	case e.Op == kmsg.IncrementalAlterConfigOpSet:
+		set[e.Name] = *e.Value
+	case !isList:
 		return protocolError{codeInvalidConfig, fmt.Sprintf("%s is no list", e.Name)}
 	default:
-		changed[e.Name] = *e.Value
+		set[e.Name] = editedList(value, e)
 	}
 	return nil
 }

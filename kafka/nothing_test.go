@@ -188,7 +188,6 @@ func TestResourcesWithoutConfigs(t *testing.T) {
 		{kmsg.ConfigResourceTypeBrokerLogger, "8", codeInvalidRequest},
 		{kmsg.ConfigResourceTypeClientMetrics, "slow", codeNone},
 		{kmsg.ConfigResourceTypeClientMetrics, "", codeInvalidRequest},
-		{kmsg.ConfigResourceTypeGroupConfig, "bills", codeNone},
 		{kmsg.ConfigResourceTypeGroupConfig, "", codeInvalidRequest},
 		{99, "x", codeInvalidRequest},
 	} {

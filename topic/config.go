@@ -72,6 +72,10 @@ type Config struct {
 	// as they are (compression.type).
 	Compression log.Compression
 
+	// DeadLetters lets share groups of Kafka clients name the topic as the one for their dead letters
+	// (errors.deadletterqueue.group.enable).
+	DeadLetters bool
+
 	inert inertConfigs // Kafka's configs without effect, set by SetConfig
 }
 
@@ -107,6 +111,7 @@ func Merge(c, defaults Config) Config {
 		DeleteRetention:  cmp.Or(c.DeleteRetention, defaults.DeleteRetention),
 		MinCompactionLag: cmp.Or(c.MinCompactionLag, defaults.MinCompactionLag),
 		Compression:      cmp.Or(c.Compression, defaults.Compression),
+		DeadLetters:      c.DeadLetters || defaults.DeadLetters,
 		inert:            cmp.Or(c.inert, defaults.inert),
 
 		TimestampBeforeMax: cmp.Or(c.TimestampBeforeMax, defaults.TimestampBeforeMax),
@@ -118,7 +123,7 @@ func Merge(c, defaults Config) Config {
 // has set to zero taken from defaults. Fields of which zero is a value are as the edit has left
 // them.
 func Refill(c, defaults Config) Config {
-	defaults.Partitions, defaults.LogAppendTime, defaults.MinCompactionLag = 0, false, 0
+	defaults.Partitions, defaults.LogAppendTime, defaults.MinCompactionLag, defaults.DeadLetters = 0, false, 0, false
 	defaults.Compression, defaults.inert = 0, ""
 	return Merge(c, defaults)
 }
@@ -242,6 +247,17 @@ var settings = []setting{
 		get:  func(c *Config) string { return strconv.FormatInt(c.DeleteRetention.Milliseconds(), 10) },
 		set: func(c *Config, v string) error {
 			return parse(v, 1, maxMilliseconds, func(n int64) { c.DeleteRetention = time.Duration(n) * time.Millisecond })
+		},
+	},
+	{
+		name: "errors.deadletterqueue.group.enable",
+		get:  func(c *Config) string { return strconv.FormatBool(c.DeadLetters) },
+		set: func(c *Config, v string) error {
+			if err := boolean(v); err != nil {
+				return err
+			}
+			c.DeadLetters = v == "true"
+			return nil
 		},
 	},
 	{

@@ -12,7 +12,7 @@ import (
 
 func TestDefaults(t *testing.T) {
 	want := map[string]string{
-		"max.message.bytes": "1048576", "message.timestamp.type": "CreateTime",
+		"max.message.bytes": "1048576", "message.timestamp.type": "CreateTime", "errors.deadletterqueue.group.enable": "false",
 		"message.timestamp.before.max.ms": "9223372036854775807", "message.timestamp.after.max.ms": "3600000",
 		"retention.bytes": "-1", "retention.ms": "604800000",
 		"cleanup.policy": "delete", "compression.type": "producer", "delete.retention.ms": "86400000", "min.compaction.lag.ms": "0",
@@ -61,6 +61,8 @@ func TestSetConfig(t *testing.T) {
 		{name: "compression.type", value: "", bad: true},
 		{name: "delete.retention.ms", value: "1", want: Config{DeleteRetention: time.Millisecond}},
 		{name: "delete.retention.ms", value: "0", bad: true},
+		{name: "errors.deadletterqueue.group.enable", value: "true", want: Config{DeadLetters: true}},
+		{name: "errors.deadletterqueue.group.enable", value: "yes", bad: true},
 		{name: "min.compaction.lag.ms", value: "0"},
 		{name: "min.compaction.lag.ms", value: "5", want: Config{MinCompactionLag: 5 * time.Millisecond}},
 		{name: "min.compaction.lag.ms", value: "-1", bad: true},
@@ -113,7 +115,7 @@ func TestSetConfig(t *testing.T) {
 		}
 	}
 	var c Config
-	if err := c.SetConfig("nonsense", "1"); !strings.Contains(err.Error(), "cleanup.policy, compression.type, delete.retention.ms, max.message.bytes, message.timestamp.after.max.ms, message.timestamp.before.max.ms, message.timestamp.type, min.compaction.lag.ms, retention.bytes, retention.ms") {
+	if err := c.SetConfig("nonsense", "1"); !strings.Contains(err.Error(), "cleanup.policy, compression.type, delete.retention.ms, errors.deadletterqueue.group.enable, max.message.bytes, message.timestamp.after.max.ms, message.timestamp.before.max.ms, message.timestamp.type, min.compaction.lag.ms, retention.bytes, retention.ms") {
 		t.Errorf("the error does not name the configs there are: %v", err)
 	}
 }

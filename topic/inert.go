@@ -25,7 +25,6 @@ var inerts = []inert{
 	{"compression.gzip.level", "-1", levels(1, 9, -1)}, // each codec has one level here
 	{"compression.lz4.level", "9", levels(1, 17, 9)},
 	{"compression.zstd.level", "3", levels(-131072, 22, 3)},
-	{"errors.deadletterqueue.group.enable", "false", boolean}, // of share groups
 	{"file.delete.delay.ms", "60000", wholeFrom(0)},
 	{"flush.messages", maxLong, wholeFrom(1)},
 	{"flush.ms", maxLong, wholeFrom(0)},

@@ -36,7 +36,6 @@ func TestInertConfigs(t *testing.T) {
 		{"message.format.version", []string{"2.8", "0.9.0.1", "3.0-IV1"}, []string{"", "new", "2.8\nx=1"}},
 		{"min.cleanable.dirty.ratio", []string{"0", "0.01", "1"}, []string{"", "1.1", "-0.1", "NaN", "half"}},
 		{"min.insync.replicas", []string{"1", "2"}, []string{"0"}},
-		{"errors.deadletterqueue.group.enable", []string{"true"}, []string{"yes"}},
 		{"max.decompressed.message.bytes", []string{"2147483639"}, []string{"1048576", "0"}},
 		{"remote.copy.lag.bytes", []string{"-1", "0", "5"}, []string{"-2"}},
 		{"remote.copy.lag.ms", []string{"-1", "0", "5"}, []string{"-2"}},

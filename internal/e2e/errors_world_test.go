@@ -285,6 +285,10 @@ func (w *world) adminSteps() []step {
 		{"Groups.List", func(ctx context.Context) error { _, err := groups.List(ctx); return err }},
 		{"Groups.Describe", func(ctx context.Context) error { _, err := groups.Describe(ctx, w.group); return err }},
 		{"Groups.Committed", func(ctx context.Context) error { _, err := groups.Committed(ctx, w.group, w.tp); return err }},
+		{"Groups.Configs", func(ctx context.Context) error { _, err := groups.Configs(ctx, w.group); return err }},
+		{"Groups.SetConfigs", func(ctx context.Context) error {
+			return groups.SetConfigs(ctx, w.group, map[string]string{"share.delivery.count.limit": "3"})
+		}},
 		{"Groups.AlterOffsets", func(ctx context.Context) error { return groups.AlterOffsets(ctx, w.group, samsa.Shift(1), w.tp) }},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -23,6 +24,7 @@ type Broker struct {
 	Store     store.Store
 	Committer *writer.Committer
 	Catalogue *topic.Catalogue
+	Configs   *config.Registry
 	Groups    *group.Coordinator
 	Producers *producers.Registry
 	Txns      *txn.Coordinator

@@ -19,6 +19,7 @@ import (
 //	'x' id                                          a transactional id
 //	'y' length u16  id  length u16  group  topic  partition u32
 //	                                                an offset that the transaction of the id commits, behind its length like an 'o'
+//	'u' group                                       the configs of a group
 //	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups), "f" (changed levels of features)
 //	'a' ...                                         the application's own keys
 const (
@@ -33,6 +34,7 @@ const (
 	prefixNames     = 'i'
 	prefixTx        = 'x'
 	prefixPending   = 'y'
+	prefixConfig    = 'u'
 	prefixBroker    = 'm'
 	prefixApp       = 'a'
 )
@@ -165,6 +167,20 @@ func NamesKey(name string) []byte { return append([]byte{prefixNames}, name...) 
 
 // NamesRange covers the keys of names of producers that begin with name.
 func NamesRange(name string) Range { return prefixRange(NamesKey(name)) }
+
+// GroupConfigKey is the key of the configs of a group, whose name has at most MaxGroupName bytes.
+func GroupConfigKey(group string) []byte { return append([]byte{prefixConfig}, group...) }
+
+// GroupConfigRange covers the configs of all groups.
+func GroupConfigRange() Range { return prefixRange([]byte{prefixConfig}) }
+
+// ParseGroupConfigKey is the inverse of GroupConfigKey.
+func ParseGroupConfigKey(key []byte) (group string, err error) {
+	if len(key) < 2 || key[0] != prefixConfig {
+		return "", fmt.Errorf("%w: key of a group's configs %x", errBadKey, key)
+	}
+	return string(key[1:]), nil
+}
 
 // BrokerKey is a key of what concerns the broker as a whole.
 func BrokerKey(name string) []byte { return append([]byte{prefixBroker}, name...) }

@@ -139,6 +139,22 @@ func FuzzParseOffsetKey(f *testing.F) {
 	})
 }
 
+func FuzzGroupConfigKey(f *testing.F) {
+	f.Add("mailer", []byte("umailer"))
+	f.Add("", []byte("u"))
+	f.Fuzz(func(t *testing.T, group string, key []byte) {
+		if got, err := ParseGroupConfigKey(GroupConfigKey(group)); group != "" && (err != nil || got != group) {
+			t.Errorf("%q came back as %q, %v", group, got, err)
+		}
+		if !GroupConfigRange().holds(GroupConfigKey(group)) || GroupRange().holds(GroupConfigKey(group)) {
+			t.Errorf("%q is in the wrong range", group)
+		}
+		if name, err := ParseGroupConfigKey(key); err == nil && !bytes.Equal(GroupConfigKey(name), key) {
+			t.Errorf("%x was read as %q", key, name)
+		}
+	})
+}
+
 // A range holds the keys with its prefix and no others.
 func FuzzPrefixRanges(f *testing.F) {
 	f.Add([]byte("balance/"), []byte("balance/alice"), "g", "gh")
