@@ -158,5 +158,10 @@ def untimed(addr, topic):
         sys.exit(f"delivered: {delivered}")
 
 
-verbs = [produce, consume, committed, transact, group, assigned, together, untimed]
-{verb.__name__: verb for verb in verbs}[sys.argv[1]](*sys.argv[2:])
+def main(*verbs):
+    """Does what the program is called for."""
+    {verb.__name__: verb for verb in verbs}[sys.argv[1]](*sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main(produce, consume, committed, transact, group, assigned, together, untimed)
