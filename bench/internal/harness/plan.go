@@ -22,6 +22,7 @@ const (
 	baseBatch     = 1000
 	baseRate      = 2000
 	retentionSize = 1000
+	baseWorkers   = 8
 )
 
 var baseWriters = []int{1, 8, 64}
@@ -67,7 +68,7 @@ func (a Axes) Cases(quick bool) []workload.Case {
 func variants(work string, quick bool) []Axes {
 	synced := Axes{Acks: []string{workload.Synced}}
 	switch {
-	case work == workload.Single || quick && work == workload.Batch:
+	case work == workload.Single || work == workload.Queue || quick && work == workload.Batch:
 		return []Axes{synced}
 	case quick:
 		return nil
@@ -106,6 +107,9 @@ func (a Axes) product() []workload.Case {
 			if len(a.Data) == 0 {
 				c.Data = data.Random
 			}
+		}
+		if c := &cases[i]; c.Work == workload.Queue && len(a.Writers) == 0 {
+			c.Goroutines = baseWorkers
 		}
 	}
 	return cases

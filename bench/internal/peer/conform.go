@@ -15,7 +15,8 @@ import (
 // back what it acknowledged, in order, from any record on, after Close and Open too; that
 // it keeps no reference to bytes it was given; that overlapping appends are all there; that
 // a reader which waits is woken; that a group goes on where it committed; and that trimmed
-// records do not hide later ones.
+// records do not hide later ones; and that workers of a queue get each record once, and again what they have not
+// acknowledged.
 func Conform(ctx context.Context, p *Peer, dir string, o Options) error {
 	for _, check := range []struct {
 		name string
@@ -27,11 +28,16 @@ func Conform(ctx context.Context, p *Peer, dir string, o Options) error {
 		{"wait", wake},
 		{"group", resumeGroup},
 		{"trim", trim},
+		{"queue", workers},
 	} {
-		if o.Synced && check.name == "group" {
+		if o.Synced && (check.name == "group" || check.name == "queue") {
 			continue // thousands of fsyncs, for what is the same without
 		}
+		if p.QueueOnly && check.name != "queue" {
+			continue
+		}
 		t := &trial{peer: p, dir: filepath.Join(dir, check.name), opts: o}
+		t.opts.Queue = check.name == "queue"
 		if err := os.Mkdir(t.dir, 0o700); err != nil {
 			return err
 		}
@@ -318,4 +324,100 @@ func trim(ctx context.Context, t *trial) error {
 		return fmt.Errorf("append: %w", err)
 	}
 	return t.expect(ctx, 0, 600, 1010)
+}
+
+// workers work a queue off, each record once, and some of it after the log was opened again.
+func workers(ctx context.Context, t *trial) error {
+	if _, ok := t.log.(Queuer); !ok {
+		return nil
+	}
+	const total = 1000
+	for n := 0; n < total; n += 100 {
+		if err := t.log.Append(ctx, 0, marks(0, n, n+100)); err != nil {
+			return fmt.Errorf("append: %w", err)
+		}
+	}
+	var mu sync.Mutex
+	done := make(map[string]int)
+	if err := t.work(ctx, total/2, false, &mu, done); err != nil {
+		return err
+	}
+	if err := t.reopen(ctx); err != nil {
+		return err
+	}
+	if err := t.work(ctx, total, true, &mu, done); err != nil {
+		return err
+	}
+	want := make(map[string]int)
+	for _, m := range marks(0, 0, total) {
+		want[string(m)]++
+	}
+	for m, n := range want {
+		if done[m] != n {
+			return fmt.Errorf("record %.40q was acknowledged %d times, %d were written", m, done[m], n)
+		}
+	}
+	return nil
+}
+
+// work has four workers acknowledge records until at least so many are done; with last those are all.
+func (t *trial) work(ctx context.Context, until int, last bool, mu *sync.Mutex, done map[string]int) error {
+	q, err := t.log.(Queuer).Queue(ctx)
+	if err != nil {
+		return err
+	}
+	enough, end := context.WithCancel(ctx)
+	defer end()
+	receiving := ctx // who is received and not acknowledged would come again late
+	if last {
+		receiving = enough
+	}
+	errs := make([]error, 4)
+	var wg sync.WaitGroup
+	for w := range errs {
+		wg.Go(func() {
+			defer end()
+			for enough.Err() == nil && errs[w] == nil {
+				errs[w] = workOnce(ctx, receiving, q, func(values [][]byte) {
+					mu.Lock()
+					defer mu.Unlock()
+					for _, v := range values {
+						done[string(v)]++
+					}
+					all := 0
+					for _, n := range done {
+						all += n
+					}
+					if all >= until {
+						end()
+					}
+				})
+			}
+			if enough.Err() != nil && errors.Is(errs[w], context.Canceled) {
+				errs[w] = nil
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(append(errs, q.Close())...)
+}
+
+func workOnce(ctx, receiving context.Context, q Queue, acked func([][]byte)) error {
+	const most = 7
+	got, err := q.Receive(receiving, most)
+	if err != nil {
+		return fmt.Errorf("receive: %w", err)
+	}
+	values := got.Values()
+	if n := len(values); n == 0 || n > most {
+		return fmt.Errorf("received %d records", n)
+	}
+	for i := range values {
+		values[i] = bytes.Clone(values[i])
+	}
+	if err := got.Ack(ctx); err != nil {
+		return fmt.Errorf("acknowledge: %w", err)
+	}
+	acked(values)
+	return nil
 }

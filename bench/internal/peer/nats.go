@@ -16,7 +16,7 @@ func natsJetStream() *Peer {
 	return &Peer{
 		Name:    "nats",
 		Title:   "NATS JetStream",
-		About:   "A server inside the process, file store, one stream for each partition, PublishMsgAsync over an in-process connection. Snappy stands for S2, its own compression. Synced: sync always.",
+		About:   "A server inside the process, file store, one stream for each partition, PublishMsgAsync over an in-process connection. Snappy stands for S2, its own compression. Synced: sync always. A queue is a stream of the policy WorkQueue; the last acknowledgement of several is waited for, the server has seen the others then.",
 		Module:  "github.com/nats-io/nats-server/v2",
 		Retains: true,
 		Codecs:  []string{"snappy"},
@@ -65,6 +65,9 @@ func (l *natsLog) connect(ctx context.Context, o Options) (err error) {
 	}
 	for i := range o.Partitions {
 		config := jetstream.StreamConfig{Name: streamName(i), Subjects: []string{streamName(i)}, Storage: jetstream.FileStorage}
+		if o.Queue {
+			config.Retention = jetstream.WorkQueuePolicy
+		}
 		if o.KeepBytes > 0 {
 			config.MaxBytes = o.KeepBytes
 		}

@@ -71,6 +71,30 @@ type Trimmer interface {
 	Trim(ctx context.Context, partition int, before int64) error
 }
 
+// Queuer is a Log whose records workers can share one by one, if it was opened with Options.Queue.
+type Queuer interface {
+	Log
+	// Queue returns a queue of the records of partition 0 of which none was acknowledged yet.
+	Queue(ctx context.Context) (Queue, error)
+}
+
+// Queue hands out records, each to one worker at a time. Any number of goroutines may use it.
+type Queue interface {
+	// Receive returns up to max records that no other worker has, at least one, for which it waits until ctx
+	// ends.
+	Receive(ctx context.Context, max int) (Received, error)
+	Close() error
+}
+
+// Received is what a worker has.
+type Received interface {
+	// Values are those of the records. They are valid until Ack.
+	Values() [][]byte
+	// Ack acknowledges the records, each of which could as well be given back on its own. When it returns, it is
+	// as safe as Options.Synced says that no worker gets them again.
+	Ack(ctx context.Context) error
+}
+
 // Options says how a log is opened. The same values have the same meaning for all peers.
 type Options struct {
 	Partitions int
@@ -83,6 +107,8 @@ type Options struct {
 	BatchBytes int
 	// Writers is how many goroutines will append at the same time.
 	Writers int
+	// Queue is for workers: the log is a Queuer, and nobody reads it otherwise.
+	Queue bool
 	// KeepBytes is how much of a partition a peer with Peer.Retains keeps; 0 is everything.
 	KeepBytes int64
 }
@@ -105,6 +131,8 @@ type Peer struct {
 	Retains bool
 	// Outside tells that the log lives in another process, whose memory and disk are not seen.
 	Outside bool
+	// QueueOnly peers are Queuers that nobody can read otherwise.
+	QueueOnly bool
 	// Codecs that the peer knows beside none, under the names of Options.Codec.
 	Codecs []string
 	// Open opens the log in dir, which exists, or creates it there.
@@ -128,7 +156,7 @@ type Settings struct {
 // All returns the peers in the order of reports.
 func All(s Settings) []*Peer {
 	peers := []*Peer{
-		samsaDisk(), samsaMemory(), plainFile(), tidwallWAL(), natsJetStream(), badgerRows(), bboltRows(), sqliteRows(),
+		samsaDisk(), samsaMemory(), plainFile(), tidwallWAL(), natsJetStream(), badgerRows(), bboltRows(), sqliteRows(), goqiteQueue(),
 	}
 	return append(peers, kafkaPeers(s)...)
 }

@@ -32,9 +32,10 @@ type sqliteLog struct {
 	bell    bell
 }
 
-func openSQLite(ctx context.Context, dir string, o Options) (Log, error) {
+// openSQL opens a database in dir.
+func openSQL(dir string, synced bool) (*sql.DB, error) {
 	synchronous := "NORMAL"
-	if o.Synced {
+	if synced {
 		synchronous = "FULL"
 	}
 	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(" + synchronous + ")", "busy_timeout(10000)"}}
@@ -42,12 +43,20 @@ func openSQLite(ctx context.Context, dir string, o Options) (Log, error) {
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path // file:///C:/...
 	}
-	db, err := sql.Open("sqlite", "file://"+path+"?"+pragmas.Encode())
+	return sql.Open("sqlite", "file://"+path+"?"+pragmas.Encode())
+}
+
+func openSQLite(ctx context.Context, dir string, o Options) (Log, error) {
+	db, err := openSQL(dir, o.Synced)
 	if err != nil {
 		return nil, err
 	}
 	l := &sqliteLog{db: db, synced: o.Synced}
-	if err := l.prepare(ctx, o.Partitions); err != nil {
+	prepare := l.prepare
+	if o.Queue {
+		prepare = l.prepareJobs
+	}
+	if err := prepare(ctx, o.Partitions); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil

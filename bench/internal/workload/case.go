@@ -14,7 +14,7 @@ import (
 // does not look at are zero, so that equal work is an equal Case.
 type Case struct {
 	Work       string `json:"work"`
-	Goroutines int    `json:"goroutines,omitempty"` // that append, of single
+	Goroutines int    `json:"goroutines,omitempty"` // that append, of single; workers, of queue
 	Size       int    `json:"size"`                 // bytes of a record
 	Batch      int    `json:"batch"`                // records
 	Partitions int    `json:"partitions"`
@@ -33,6 +33,7 @@ const (
 	Latency   = "latency"
 	Group     = "group"
 	Retention = "retention"
+	Queue     = "queue"
 )
 
 // Acks, as peer.Options.Synced.
@@ -59,6 +60,7 @@ func All() []Work {
 		{Latency, "Produce to consume, at a fixed rate", "A record is due at fixed times, whether the one before was acknowledged or not. Latency: from when a record was due until a waiting reader has it, so a stall counts for every record it delays.", produceToConsume},
 		{Group, "Consume in a group", "A group reads a log that was written before, and commits its offset after every batch.", consumeGroup},
 		{Retention, "Steady state under retention", "Batches are appended while only the newest bytes are kept: by the peer's retention, or by deleting the oldest records after every eighth. Also measured: the most that the directory had, in times of what is kept.", steadyState},
+		{Queue, "Work off a queue", "Workers share a log that was written before: each receives records that nobody else has, as many as there are to a batch, acknowledges them, and comes back. What is counted is records, received and acknowledged.", workOff},
 	}
 }
 
@@ -76,10 +78,13 @@ func Find(name string) (Work, bool) {
 // workload does not look at.
 func (c Case) Normal() Case {
 	c.Batch = max(1, min(c.Batch, maxBatchBytes/max(1, c.Size)))
-	if c.Work != Single {
-		c.Goroutines = 0
-	} else {
+	switch c.Work {
+	case Single:
 		c.Batch = 1
+	case Queue:
+		c.Batch = min(c.Batch, maxReceived)
+	default:
+		c.Goroutines = 0
 	}
 	if c.Work != Latency {
 		c.Rate = 0
@@ -87,11 +92,14 @@ func (c Case) Normal() Case {
 		c.Batch = 1
 	}
 	switch c.Work {
-	case Latency, Group, Retention:
+	case Latency, Group, Retention, Queue:
 		c.Partitions = 1
 	}
 	return c
 }
+
+// maxReceived is how many records a worker of Queue gets at most: what it has, the others have not.
+const maxReceived = 100
 
 // maxBatchBytes is what a Kafka broker takes in a batch by default.
 const maxBatchBytes = 1_000_000
@@ -105,8 +113,8 @@ func (c Case) Validate() error {
 		}
 	}
 	_, known := Find(c.Work)
-	check(known, "workload %q: there are batch, single, cold, tail, latency, group and retention", c.Work)
-	check(c.Work != Single || c.Goroutines >= 1 && c.Goroutines <= maxGoroutines, "%d goroutines: from 1 to %d", c.Goroutines, maxGoroutines)
+	check(known, "workload %q: there are batch, single, cold, tail, latency, group, retention and queue", c.Work)
+	check(c.Work != Single && c.Work != Queue || c.Goroutines >= 1 && c.Goroutines <= maxGoroutines, "%d goroutines: from 1 to %d", c.Goroutines, maxGoroutines)
 	check(slices.Contains(data.Kinds(), c.Data), "data %q: json or random", c.Data)
 	check(c.Size >= 1 && c.Size <= data.MaxSize, "a record size of %d: from 1 byte to %d", c.Size, data.MaxSize)
 	check(c.Data != data.JSON || c.Size >= data.MinJSON, "a record size of %d: JSON needs %d bytes", c.Size, data.MinJSON)

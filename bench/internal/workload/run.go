@@ -61,6 +61,9 @@ func Run(ctx context.Context, p *peer.Peer, dir string, c Case, l Limits) (Outco
 	if c.Acks == Synced && p.NoSync != "" {
 		return Outcome{}, cannot("cannot fsync: " + p.NoSync)
 	}
+	if p.QueueOnly && c.Work != Queue {
+		return Outcome{}, cannot("is a queue: what was read once is gone")
+	}
 	values, err := data.Values(c.Data, c.Size)
 	if err != nil {
 		return Outcome{}, err
@@ -102,6 +105,7 @@ func (r *run) open() (err error) {
 		BatchBytes: r.c.Batch * r.c.Size,
 		Writers:    max(1, r.c.Goroutines),
 		KeepBytes:  keep,
+		Queue:      r.c.Work == Queue,
 	})
 	return err
 }
