@@ -148,7 +148,7 @@ func (b *Broker) openParts() (found topic.Found, err error) {
 		return found, err
 	}
 	var damaged []error
-	b.producers, damaged, err = producers.Open(b.st, b.committer, b.catalogue.Partitions())
+	b.producers, damaged, err = producers.Open(b.st, b.committer, b.catalogue.Partitions(), b.opts.ProducerIDExpiry)
 	found.Damaged = append(found.Damaged, damaged...)
 	if err != nil {
 		return found, err
@@ -160,7 +160,9 @@ func (b *Broker) openParts() (found topic.Found, err error) {
 		return found, err
 	}
 	b.txns, err = txn.Open(txn.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Groups: b.groups, Producers: b.producers},
-		txn.Options{ReadOnly: b.opts.ReadOnly, Logger: b.logger})
+		txn.Options{
+			MaxTimeout: b.opts.Transactions.MaxTimeout, IDExpiry: b.opts.Transactions.IDExpiry, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
+		})
 	return found, err
 }
 

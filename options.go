@@ -35,6 +35,12 @@ type Options struct {
 	TopicDefaults TopicConfig
 	// Groups are the limits on consumer groups.
 	Groups GroupOptions
+	// Transactions are the limits on transactions of Kafka clients.
+	Transactions TransactionOptions
+	// ProducerIDExpiry is how long a partition remembers an idempotent producer without a name, and so knows what it
+	// sends again, after its last batch there (producer.id.expiration.ms). 0 means 24 h. One with a ProducerOptions.ID
+	// is remembered for 7 days, and one with an open transaction until that has ended.
+	ProducerIDExpiry time.Duration
 	// Produce says how Broker.Produce and Tx.Produce work. Producers have options of their own.
 	Produce ProduceOptions
 	// MinFreeBytes is how many bytes of the disk appends leave to others: while fewer are free they get
@@ -97,6 +103,8 @@ func (o Options) validate(dir string) error {
 		w = append(w, fmt.Errorf("%w: Options.TopicDefaults: %s", ErrInvalidOption, err.Error()))
 	}
 	o.Groups.check(&w)
+	o.Transactions.check(&w)
+	checkExpiry(&w, "Options.ProducerIDExpiry", o.ProducerIDExpiry)
 	w.Check(o.Logger == nil || o.Slog == nil, "Options.Slog", "set", "nil, with Options.Logger")
 	batcher.ProduceOptions(o.Produce).Check(&w, "Options.Produce")
 	return w.Err()

@@ -3,11 +3,37 @@ package samsa
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/topic"
 	"github.com/samsa-go/samsa/txn"
 )
+
+// TransactionOptions are the limits on the transactions of Kafka clients: those that have a transactional id. The zero value
+// has Kafka's defaults.
+type TransactionOptions struct {
+	// MaxTimeout is the longest time-out that a producer may ask for its transactions (transaction.max.timeout.ms): so long
+	// may one that its producer has left open hold up who reads what is committed. 0 means 15 min.
+	MaxTimeout time.Duration
+	// IDExpiry is how long a transactional id is remembered after its last use (transactional.id.expiration.ms).
+	// 0 means 7 days. One whose transaction is open is not forgotten.
+	IDExpiry time.Duration
+}
+
+func (o TransactionOptions) check(w *option.Mistakes) {
+	checkExpiry(w, "Options.Transactions.MaxTimeout", o.MaxTimeout)
+	checkExpiry(w, "Options.Transactions.IDExpiry", o.IDExpiry)
+}
+
+// maxExpiry is the longest time that Kafka's configs can tell: they are numbers of 32 bits.
+const maxExpiry = math.MaxInt32 * time.Millisecond
+
+// checkExpiry checks a time that is one of those configs.
+func checkExpiry(w *option.Mistakes, name string, d time.Duration) {
+	w.Check(d == 0 || d >= time.Millisecond && d <= maxExpiry, name, d, "0, or 1ms to "+maxExpiry.String())
+}
 
 // Transactions administers the transactions of Kafka clients: those that have a transactional id, and are open from their
 // first record to their end. Broker.Update has none of it: its transactions are never open.

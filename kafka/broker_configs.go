@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -28,7 +29,7 @@ type brokerConfig struct {
 }
 
 // brokerConfigs is all of them, by name.
-var brokerConfigs = slices.SortedFunc(slices.Values(slices.Concat(ownBrokerConfigs, groupBrokerConfigs())),
+var brokerConfigs = slices.SortedFunc(slices.Values(slices.Concat(ownBrokerConfigs, transactionConfigs, groupBrokerConfigs())),
 	func(a, b brokerConfig) int { return strings.Compare(a.name, b.name) })
 
 // groupBrokerConfigs is those that concern groups of the newer kinds.
@@ -78,10 +79,25 @@ var ownBrokerConfigs = []brokerConfig{
 		doc:     "How many partitions a topic has for which nobody says it."},
 	{name: "offset.metadata.max.bytes", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(group.MaxMetadata),
 		doc: "The longest metadata of a committed offset."},
+	{name: "producer.id.expiration.ms", kind: kmsg.ConfigTypeInt, byDefault: "86400000",
+		options: func(s *Server) string { return inMillis(s.in.Producers.IDExpiry()) },
+		doc:     "How long a partition remembers an idempotent producer after its last batch there. The option is ProducerIDExpiry."},
 	{name: "socket.request.max.bytes", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultMaxFrameBytes),
 		options: func(s *Server) string { return strconv.Itoa(s.opts.MaxFrameBytes) },
 		doc:     "The largest Produce request. Other requests are at most 2 MiB."},
 }
+
+// transactionConfigs is those that concern transactions.
+var transactionConfigs = []brokerConfig{
+	{name: "transaction.max.timeout.ms", kind: kmsg.ConfigTypeInt, byDefault: "900000",
+		options: func(s *Server) string { longest, _ := s.in.Txns.Limits(); return inMillis(longest) },
+		doc:     "The longest time-out of its transactions that a producer may ask for. The option is Transactions.MaxTimeout."},
+	{name: "transactional.id.expiration.ms", kind: kmsg.ConfigTypeInt, byDefault: "604800000",
+		options: func(s *Server) string { _, expiry := s.in.Txns.Limits(); return inMillis(expiry) },
+		doc:     "How long a transactional id is remembered after its last use. The option is Transactions.IDExpiry."},
+}
+
+func inMillis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 func nodeID(s *Server) string { return strconv.Itoa(int(s.opts.NodeID)) }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -196,4 +197,32 @@ func TestBrokerConfigsAreChanged(t *testing.T) {
 		t.Fatalf("replace: %+v", resp)
 	}
 	check(size, "5 STATIC_BROKER_CONFIG, 5 STATIC_BROKER_CONFIG, 2147483647 DEFAULT_CONFIG")
+}
+
+// What bounds transactions is told, and obeyed.
+func TestTransactionConfigs(t *testing.T) {
+	c := start(t, samsa.Options{
+		Transactions:     samsa.TransactionOptions{MaxTimeout: time.Minute, IDExpiry: time.Hour},
+		ProducerIDExpiry: 2 * time.Hour,
+	}, Options{}).dial()
+	for name, want := range map[string]string{
+		"transaction.max.timeout.ms":     "60000 STATIC_BROKER_CONFIG, 60000 STATIC_BROKER_CONFIG, 900000 DEFAULT_CONFIG, read-only",
+		"transactional.id.expiration.ms": "3600000 STATIC_BROKER_CONFIG, 3600000 STATIC_BROKER_CONFIG, 604800000 DEFAULT_CONFIG, read-only",
+		"producer.id.expiration.ms":      "7200000 STATIC_BROKER_CONFIG, 7200000 STATIC_BROKER_CONFIG, 86400000 DEFAULT_CONFIG, read-only",
+	} {
+		if got := c.brokerConfig(name); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	for timeout, want := range map[int32]int16{60_000: 0, 60_001: 50} {
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.TransactionalID, req.TransactionTimeoutMillis = kmsg.StringPtr("id"), timeout
+		if code := ask[*kmsg.InitProducerIDResponse](c, 4, req).ErrorCode; code != want {
+			t.Errorf("time-out %d: got %d, want %d", timeout, code, want)
+		}
+	}
+	defaults := start(t, samsa.Options{}, Options{}).dial()
+	if got := defaults.brokerConfig("producer.id.expiration.ms"); got != "86400000 DEFAULT_CONFIG, 86400000 DEFAULT_CONFIG, read-only" {
+		t.Errorf("got %s", got)
+	}
 }

@@ -59,6 +59,11 @@ const (
 	defaultIDExpiry   = 7 * 24 * time.Hour
 )
 
+// Limits returns the longest time-out that a producer may ask for, and how long an id is remembered after its last use.
+func (c *Coordinator) Limits() (maxTimeout, idExpiry time.Duration) {
+	return c.opts.MaxTimeout, c.opts.IDExpiry
+}
+
 // entry is one transactional id. The coordinator's mutex guards it.
 type entry struct {
 	txn     *Transaction

@@ -95,7 +95,7 @@ func (h *house) open() {
 	}
 	var ids *producers.Registry
 	if err == nil {
-		ids, _, err = producers.Open(h.st, c, topics.Partitions())
+		ids, _, err = producers.Open(h.st, c, topics.Partitions(), 0)
 	}
 	if err == nil {
 		h.opts.Logger = h.logger

@@ -94,6 +94,9 @@ func (f *flags) defineBroker(fs *flag.FlagSet) {
 	fs.DurationVar(&o.Groups.MinSessionTimeout, "group-min-session-timeout", 0, "refuse members of groups with a shorter session `time`out (default 6s)")
 	fs.DurationVar(&o.Groups.MaxSessionTimeout, "group-max-session-timeout", 0, "refuse members of groups with a longer session `time`out (default 30m)")
 	fs.IntVar(&o.Groups.MaxSize, "group-max-size", 0, "let groups have at most this `number` of members (default any)")
+	fs.DurationVar(&o.Transactions.MaxTimeout, "transaction-max-timeout", 0, "refuse producers with a longer `time`out of transactions (default 15m)")
+	fs.DurationVar(&o.Transactions.IDExpiry, "transactional-id-expiry", 0, "forget a transactional id that is not used for this `time` (default 168h)")
+	fs.DurationVar(&o.ProducerIDExpiry, "producer-id-expiry", 0, "forget, in a partition, an idempotent producer that is silent for this `time` (default 24h)")
 	fs.Var(levelFlag{&f.logLevel}, "log-level", "log from this `level` on: debug, info, warn or error")
 }
 

@@ -22,6 +22,9 @@ var flagOf = map[string]string{
 	"MinSessionTimeout":        "group-min-session-timeout",
 	"MaxSessionTimeout":        "group-max-session-timeout",
 	"MaxSize":                  "group-max-size",
+	"MaxTimeout":               "transaction-max-timeout",
+	"IDExpiry":                 "transactional-id-expiry",
+	"ProducerIDExpiry":         "producer-id-expiry",
 }
 
 var withoutFlag = map[string]string{

@@ -26,7 +26,7 @@ func newBroker(t *testing.T) Broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry, _, err := producers.Open(st, committer, nil)
+	registry, _, err := producers.Open(st, committer, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,16 @@ func TestOpenNamesEveryWrongOption(t *testing.T) {
 			},
 			[]string{"dir", "Options.MinFreeBytes", "MaxMessageBytes", "Options.Produce.Acks is none", "Options.Produce.Compression"},
 		},
+		{
+			"expiries", dir,
+			samsa.Options{
+				Transactions:     samsa.TransactionOptions{MaxTimeout: -1, IDExpiry: 25 * 24 * time.Hour},
+				ProducerIDExpiry: time.Microsecond,
+			},
+			[]string{
+				"Options.Transactions.MaxTimeout is -1ns", "Options.Transactions.IDExpiry is 600h0m0s", "Options.ProducerIDExpiry is 1µs, want 0, or 1ms to 596h",
+			},
+		},
 		{"acks", dir, samsa.Options{Produce: samsa.ProduceOptions{Acks: 9}}, []string{"Options.Produce.Acks is acks(9)"}},
 		{"compression", dir, samsa.Options{Produce: samsa.ProduceOptions{Compression: 9}}, []string{"Options.Produce.Compression is compression(9)"}},
 	}

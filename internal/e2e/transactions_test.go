@@ -422,3 +422,55 @@ func TestTransactionsAreAdministered(t *testing.T) {
 		}
 	}
 }
+
+// Options say how long a transaction may be open, and how long ids are remembered that nobody uses: never while a transaction
+// is open.
+func TestLimitsOfTransactions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := inMemory(t, samsa.Options{
+			Transactions:     samsa.TransactionOptions{MaxTimeout: 2 * time.Hour, IDExpiry: time.Hour},
+			ProducerIDExpiry: 30 * time.Minute,
+		})
+		k.create("a", 1)
+		_, err := k.inside().Txns.Init(k.ctx, "long", 2*time.Hour+time.Millisecond, nil)
+		if !errors.Is(err, log.ErrInvalidTxnTimeout) {
+			t.Fatalf("more than the longest time-out: %v", err)
+		}
+		p, err := k.inside().Txns.Init(k.ctx, "long", 2*time.Hour, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		long := &wire{k, "long", p, make(map[samsa.TopicPartition]int32)}
+		tp := samsa.TopicPartition{Topic: "a"}
+		short := k.transactional("short")
+		short.write(tp, "short")
+		short.end(true)
+		long.write(tp, "long")
+		known := func(want string) {
+			t.Helper()
+			synctest.Wait()
+			_, sweep := k.Sweep(k.ctx)
+			ids, err := k.Transactions().List(k.ctx)
+			topic, inCatalogue := k.inside().Catalogue.Get("a")
+			if err := errors.Join(sweep, err, inCatalogue); err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(ids, len(topic.Partitions()[0].Log().Producers())); got != want {
+				t.Errorf("after %s: ids, and how many producers of the partition: %s, want %s", time.Since(startOfBubble), got, want)
+			}
+		}
+		time.Sleep(30*time.Minute - time.Second)
+		known("[long short] 2")
+		time.Sleep(2 * time.Second)
+		known("[long short] 1")
+		time.Sleep(30 * time.Minute)
+		known("[long] 1")
+		time.Sleep(time.Hour) // long is aborted
+		known("[long] 1")
+		time.Sleep(time.Hour + time.Second)
+		known("[] 0")
+	})
+}
+
+// startOfBubble is what the clock of a bubble says first.
+var startOfBubble = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)

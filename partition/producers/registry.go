@@ -3,6 +3,7 @@
 package producers
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -18,8 +19,7 @@ import (
 )
 
 // How long an idempotent producer is remembered after its last batch: one that only has an
-// id, as long as Kafka does (producer.id.expiration.ms), one with a name as long as a group's
-// offsets are.
+// id, by default, as long as Kafka does, one with a name as long as a group's offsets are.
 const (
 	IDExpiry   = 24 * time.Hour
 	NameExpiry = 7 * 24 * time.Hour
@@ -31,8 +31,9 @@ const MaxName = 512
 // Registry gives ids to idempotent producers, which are never given twice, and remembers
 // those of producers with a name. Its methods may be called by anybody at any time.
 type Registry struct {
-	st store.Store
-	c  *writer.Committer
+	st     store.Store
+	c      *writer.Committer
+	expiry time.Duration // of ids without a name
 
 	mu       sync.Mutex // held by whoever changes what is stored, until it is
 	next     int64      // id
@@ -56,9 +57,9 @@ const (
 // Open reads where the ids have got to. damaged is what of their names and ids is
 // damaged: each is an ErrCorruptValue. A name of which that is so cannot be claimed. Without the
 // next id, ids go on far behind all that are known, in the given partitions, which are all there
-// are, and by name.
-func Open(st store.Store, c *writer.Committer, partitions []*partition.Partition) (ps *Registry, damaged []error, err error) {
-	ps = &Registry{st: st, c: c, live: make(map[string]*writer.Identity)}
+// are, and by name. Producers without a name are forgotten after expiry; 0 means IDExpiry.
+func Open(st store.Store, c *writer.Committer, partitions []*partition.Partition, expiry time.Duration) (ps *Registry, damaged []error, err error) {
+	ps = &Registry{st: st, c: c, expiry: cmp.Or(expiry, IDExpiry), live: make(map[string]*writer.Identity)}
 	names, damaged, err := ps.readNames(time.Now())
 	if err != nil {
 		return nil, nil, err
@@ -80,6 +81,10 @@ func Open(st store.Store, c *writer.Committer, partitions []*partition.Partition
 	ps.reserved = ps.next
 	return ps, damaged, nil
 }
+
+// IDExpiry is how long a producer without a name is remembered after its last batch in a partition
+// (producer.id.expiration.ms).
+func (ps *Registry) IDExpiry() time.Duration { return ps.expiry }
 
 // idLeap is more than the ids that may have been given to producers of which nothing is stored.
 const idLeap = 1 << 40
@@ -266,7 +271,7 @@ func (ps *Registry) readNames(now time.Time) (names []storedName, damaged []erro
 func (ps *Registry) expirePartition(ctx context.Context, now time.Time, p *partition.Partition, used map[int64]int64) error {
 	var old []log.ProducerInfo
 	for _, info := range p.Log().Producers() {
-		lastMs, expiry := info.UsedAt, IDExpiry
+		lastMs, expiry := info.UsedAt, ps.expiry
 		if info.Named {
 			lastMs, expiry = used[info.ID], NameExpiry
 		}

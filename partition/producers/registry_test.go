@@ -17,7 +17,7 @@ import (
 
 func (s *scene) producers() *Registry {
 	s.t.Helper()
-	ps, _, err := Open(s.desk, s.Committer, nil)
+	ps, _, err := Open(s.desk, s.Committer, nil, 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestDamagedName(t *testing.T) {
 		ps.Release(s.claim(ps, "old"))
 		key := store.NamesKey(nameKey + "bad")
 		s.put(key, "damaged")
-		ps, damaged, err := Open(s.desk, s.Committer, nil)
+		ps, damaged, err := Open(s.desk, s.Committer, nil, 0)
 		if err != nil || len(damaged) != 1 || !errors.Is(damaged[0], log.ErrCorruptValue) || !strings.Contains(damaged[0].Error(), "bad") {
 			t.Fatalf("damaged: %v, %v", damaged, err)
 		}
@@ -229,7 +229,7 @@ func TestDamagedNextID(t *testing.T) {
 		ps := s.producers()
 		last := s.claim(ps, "name")
 		s.put(store.NamesKey(nextIDKey), "damaged")
-		ps, damaged, err := Open(s.desk, s.Committer, nil)
+		ps, damaged, err := Open(s.desk, s.Committer, nil, 0)
 		if err != nil || len(damaged) != 1 || !errors.Is(damaged[0], log.ErrCorruptValue) {
 			t.Fatalf("damaged: %v, %v", damaged, err)
 		}
@@ -237,7 +237,7 @@ func TestDamagedNextID(t *testing.T) {
 		if err != nil || id < last.ID+idLeap {
 			t.Errorf("the next id is %d, %v", id, err)
 		}
-		if _, damaged, err := Open(s.desk, s.Committer, nil); err != nil || len(damaged) != 0 {
+		if _, damaged, err := Open(s.desk, s.Committer, nil, 0); err != nil || len(damaged) != 0 {
 			t.Errorf("then: %v, %v", damaged, err)
 		}
 	})

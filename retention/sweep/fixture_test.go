@@ -64,7 +64,7 @@ func begin(t testing.TB) *kit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry, _, err := producers.Open(st, committer, nil)
+	registry, _, err := producers.Open(st, committer, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
