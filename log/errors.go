@@ -172,6 +172,15 @@ var (
 	ErrNoOffset = family.New(family.ErrUnknown, "no committed offset")
 )
 
+// The errors of queues and share groups, wrapped with the group and the partition they concern.
+var (
+	// ErrInvalidRecordState: the record cannot be acknowledged by who tries to: it was already, or its lock has run out, or
+	// somebody else has it. The error says which.
+	ErrInvalidRecordState = family.New(family.ErrInvalid, "invalid record state")
+	// ErrNotAcquired: the record was never given to anybody of the group.
+	ErrNotAcquired = family.New(family.ErrInvalid, "record was not acquired")
+)
+
 // The errors of transactions, wrapped with the transactional id they concern.
 var (
 	// ErrInvalidTransactionalID: the name cannot be a transactional id.

@@ -67,6 +67,9 @@ var families = map[string]struct{ err, family error }{
 	"ErrMetadataTooLarge":      {ErrMetadataTooLarge, ErrTooLarge},
 	"ErrNoOffset":              {ErrNoOffset, ErrUnknown},
 
+	"ErrInvalidRecordState": {ErrInvalidRecordState, ErrInvalid},
+	"ErrNotAcquired":        {ErrNotAcquired, ErrInvalid},
+
 	"ErrInvalidTransactionalID": {ErrInvalidTransactionalID, ErrInvalid},
 	"ErrInvalidTxnTimeout":      {ErrInvalidTxnTimeout, ErrInvalid},
 	"ErrUnknownTransactionalID": {ErrUnknownTransactionalID, ErrUnknown},

@@ -15,6 +15,8 @@ import (
 //	'o' length u16  group  topic  partition u32     a committed offset; length is that of group
 //	'p' topic u32  partition u32  producer u64      what a partition knows of an idempotent producer
 //	't' topic u32  partition u32  marker u64        an aborted transaction; marker is the offset of its end
+//	'q' topic u32  partition u32  length u16  group
+//	                                                how far a share group is in a partition; with a number u64 behind it what is decided of 256 offsets
 //	'i' name                                        producers: "n" (next id), "p"+name (of an id)
 //	'x' id                                          a transactional id
 //	'y' length u16  id  length u16  group  topic  partition u32
@@ -31,6 +33,7 @@ const (
 	prefixOffset    = 'o'
 	prefixProducer  = 'p'
 	prefixAborted   = 't'
+	prefixShare     = 'q'
 	prefixNames     = 'i'
 	prefixTx        = 'x'
 	prefixPending   = 'y'
@@ -94,8 +97,8 @@ func BatchRange(p PartitionID, from int64) Range {
 
 // TopicRanges covers everything that is stored per partition of a topic.
 func TopicRanges(number uint32) []Range {
-	ranges := make([]Range, 0, 4)
-	for _, prefix := range []byte{prefixBatch, prefixLogStart, prefixProducer, prefixAborted} {
+	ranges := make([]Range, 0, 5)
+	for _, prefix := range []byte{prefixBatch, prefixLogStart, prefixProducer, prefixAborted, prefixShare} {
 		r := prefixRange(binary.BigEndian.AppendUint32([]byte{prefix}, number))
 		r.KeysOnly = true
 		ranges = append(ranges, r)
@@ -160,6 +163,51 @@ func AbortedRange(p PartitionID, from int64) Range {
 	r := prefixRange(appendPartition([]byte{prefixAborted}, p))
 	r.From = binary.BigEndian.AppendUint64(r.From, uint64(from))
 	return r
+}
+
+// ShareKey is a key of what a share group, whose name has at most MaxGroupName bytes, has decided in a partition.
+type ShareKey struct {
+	PartitionID
+	Group string
+	// Chunk is the number of a chunk of offsets, -1 for how far the group is in all.
+	Chunk int64
+}
+
+// AppendShareKey appends the encoded key to dst.
+func AppendShareKey(dst []byte, k ShareKey) []byte {
+	dst = appendPartition(append(dst, prefixShare), k.PartitionID)
+	dst = append(binary.BigEndian.AppendUint16(dst, uint16(len(k.Group))), k.Group...)
+	if k.Chunk < 0 {
+		return dst
+	}
+	return binary.BigEndian.AppendUint64(dst, uint64(k.Chunk))
+}
+
+// ParseShareKey is the inverse of AppendShareKey.
+func ParseShareKey(key []byte) (k ShareKey, err error) {
+	const fixed = 1 + 4 + 4 + 2
+	if len(key) > fixed && key[0] == prefixShare {
+		n := int(binary.BigEndian.Uint16(key[fixed-2:]))
+		k = ShareKey{PartitionID: partitionOf(key), Chunk: -1}
+		switch rest := len(key) - fixed - n; {
+		case n == 0 || rest < 0:
+		case rest == 0:
+			k.Group = string(key[fixed:])
+			return k, nil
+		case rest == 8 && key[fixed+n]&0x80 == 0:
+			k.Group, k.Chunk = string(key[fixed:fixed+n]), int64(binary.BigEndian.Uint64(key[fixed+n:]))
+			return k, nil
+		}
+	}
+	return ShareKey{}, fmt.Errorf("%w: key of a share group %x", errBadKey, key)
+}
+
+// ShareRange covers what all share groups have decided.
+func ShareRange() Range { return prefixRange([]byte{prefixShare}) }
+
+// ShareGroupRange covers what a share group has decided in a partition.
+func ShareGroupRange(id PartitionID, group string) Range {
+	return prefixRange(AppendShareKey(nil, ShareKey{PartitionID: id, Group: group, Chunk: -1}))
 }
 
 // NamesKey is a key of the names of producers.

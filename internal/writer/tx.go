@@ -24,8 +24,11 @@ type Tx struct {
 	Essential bool
 	// Check, if set, is called when the transaction's turn has come, after everything that
 	// could refuse it otherwise but ErrFailed; its error does. It runs on the committer's
-	// time, in the order of the writes: it must not block.
+	// time, in the order of the writes: it must not block. It may add to Writes, as much as
+	// Reserve says, what nobody knows before, and set Synced.
 	Check func() error
+	// Reserve bounds what Check adds to Writes.
+	Reserve Reserve
 	// Begun, if set, is called when the transaction has its place in the order of all
 	// writes and can fail with ErrFailed only; what was submitted later is refused or
 	// begun after it. It runs on the committer's time: it must not block.
@@ -95,11 +98,14 @@ func (t *Tx) Reset() {
 	t.Appends = t.Appends[:0]
 	t.Writes.Reset()
 	t.Synced, t.Ahead, t.Essential, t.Check, t.Begun, t.Stored, t.Done = false, false, false, nil, nil, nil, nil
-	t.Client, t.admitted, t.err = "", false, nil
+	t.Client, t.admitted, t.err, t.Reserve = "", false, nil, Reserve{}
 	t.state.Store(txQueued)
 }
 
 func (t *Tx) take() bool { return t.state.CompareAndSwap(txQueued, txTaken) }
+
+// Reserve is room in a store commit: operations, and bytes of their keys and values.
+type Reserve struct{ Entries, Bytes int }
 
 // cost is what transactions add to a store commit.
 type cost struct{ entries, bytes int }
@@ -122,7 +128,7 @@ const (
 // measure returns the cost of t. What it reads is the caller's again once t is withdrawn, so
 // that is no business of who commits.
 func (t *Tx) measure() cost {
-	c := cost{t.Writes.Len(), t.Writes.Bytes()}
+	c := cost{t.Writes.Len() + t.Reserve.Entries, t.Writes.Bytes() + t.Reserve.Bytes}
 	for i := range t.Appends {
 		a := &t.Appends[i]
 		n := len(a.Batch)
