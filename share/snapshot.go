@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/samsa-go/samsa/log"
@@ -187,32 +188,72 @@ func (p *Partition) Pending() int {
 	return len(p.dirty)
 }
 
-// Changes returns what is to be stored, at most so many: the others another time. They count as stored. With room for
-// all that is Pending, it has that at least: what besides is not needed any more goes as there is room.
+// Changes returns what is to be stored, at most so many: the others another time. They count as stored.
 func (p *Partition) Changes(most int) []Change {
 	all := make([]Change, 0, min(most, p.Pending()+len(p.gone)))
-	if p.headNew && most > 0 {
-		p.headNew = false
-		all = append(all, Change{Chunk: -1, Value: encodeStart(p.start)})
-	}
-	n := min(len(p.dirty), most-len(all))
+	all = p.appendStart(all)
+	n := min(len(p.dirty), max(0, most-len(all)))
 	for _, number := range p.dirty[:n] {
-		c, _ := p.window.at(number * chunkOffsets)
-		if c == nil || !c.dirty {
-			continue // behind the start by now
-		}
-		all = append(all, Change{Chunk: number, Value: c.encode()})
-		c.dirty, c.kept = false, true
-		if c.whole() {
-			p.window.put(number, allDone)
-		}
+		all = p.appendChunk(all, number)
 	}
 	p.dirty = append(p.dirty[:0], p.dirty[n:]...)
-	n = min(len(p.gone), most-len(all))
+	n = min(len(p.gone), max(0, most-len(all)))
 	for _, number := range p.gone[:n] {
 		all = append(all, Change{Chunk: number})
 	}
 	p.gone = append(p.gone[:0], p.gone[n:]...)
+	return all
+}
+
+// ChangesOf is Changes of what Settle has changed, at most Extent of the same, appended to all.
+func (p *Partition) ChangesOf(acks []Ack, all []Change) []Change {
+	all = p.appendStart(all)
+	for i := range acks {
+		for number := max(acks[i].First, p.start) / chunkOffsets; number <= acks[i].Last/chunkOffsets; number++ {
+			all = p.appendChunk(all, number)
+		}
+	}
+	return all
+}
+
+// Extent returns how many Changes acks make at most.
+func Extent(acks []Ack) int {
+	n := int64(1)
+	for i := range acks {
+		n += acks[i].Last/chunkOffsets - acks[i].First/chunkOffsets + 1
+	}
+	return int(min(n, math.MaxInt32))
+}
+
+func (p *Partition) appendStart(all []Change) []Change {
+	if !p.headNew {
+		return all
+	}
+	p.headNew = false
+	return append(all, Change{Chunk: -1, Value: encodeStart(p.start)})
+}
+
+func (p *Partition) appendChunk(all []Change, number int64) []Change {
+	c, _ := p.window.at(number * chunkOffsets)
+	if c == nil || !c.dirty {
+		return all // stored, or behind the start by now
+	}
+	all = append(all, Change{Chunk: number, Value: c.encode()})
+	c.dirty, c.kept = false, true
+	if c.whole() {
+		p.window.put(number, allDone)
+	}
+	return all
+}
+
+// Kept returns the numbers of the chunks of which something is stored.
+func (p *Partition) Kept() []int64 {
+	all := slices.Clone(p.gone)
+	p.window.each(func(number int64, c *chunk) {
+		if c.kept {
+			all = append(all, number)
+		}
+	})
 	return all
 }
 

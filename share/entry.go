@@ -1,0 +1,366 @@
+package share
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// entry is the states of a group in a partition with what drives them.
+type entry struct {
+	c       *Coordinator
+	key     Key
+	number  uint64 // orders the locks of entries
+	part    *partition.Partition
+	id      store.PartitionID
+	damaged error         // why the states cannot be used, wraps log.ErrCorruptValue; nil for most
+	turn    chan struct{} // capacity 1: held by who takes in, begins or replaces
+	ahead   readAhead     // of who has the turn
+
+	mu      sync.Mutex // guards what follows; held on the committer's time too, and never while waiting
+	states  *Partition // nil until somebody begins
+	version int        // grows when states is replaced
+	pending []*op      // not in the committer's order yet
+	queued  bool       // a flush is on its way that will take them
+	jobs    []job      // dead letters to be stored
+	burying bool       // somebody does that
+	timer   *time.Timer
+	dueMs   int64 // when the timer fires; 0 when it does not
+	closed  bool
+	counts  Counts
+	given   int64 // deliveries
+
+	watching sync.Mutex // guards watchers; taken last
+	watchers map[partition.Watcher]struct{}
+}
+
+func nowMs() int64 { return time.Now().UnixMilli() }
+
+// wrap says whose an error is.
+func (en *entry) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", en.key, err)
+}
+
+// Wake implements partition.Watcher: there is something new in the partition.
+func (en *entry) Wake() { en.wake() }
+
+func (en *entry) wake() {
+	en.watching.Lock()
+	defer en.watching.Unlock()
+	for w := range en.watchers {
+		w.Wake()
+	}
+}
+
+// Watch wakes w whenever something may have become available, and when there is an end of it: the topic is deleted, the
+// coordinator closed. Until Unwatch.
+func (c *Coordinator) Watch(k Key, w partition.Watcher) error {
+	en, err := c.find(k, true)
+	if err != nil {
+		return err
+	}
+	en.watching.Lock()
+	first := len(en.watchers) == 0
+	if en.watchers == nil {
+		en.watchers = make(map[partition.Watcher]struct{})
+	}
+	en.watchers[w] = struct{}{}
+	en.watching.Unlock()
+	if first {
+		en.part.Watch(en)
+	}
+	return nil
+}
+
+// Unwatch undoes Watch. It does nothing where there is no state any more.
+func (c *Coordinator) Unwatch(k Key, w partition.Watcher) {
+	c.mu.Lock()
+	en := c.entries[k]
+	c.mu.Unlock()
+	if en == nil {
+		return
+	}
+	en.watching.Lock()
+	delete(en.watchers, w)
+	last := len(en.watchers) == 0
+	en.watching.Unlock()
+	if last {
+		en.part.Unwatch(en)
+		en.watching.Lock()
+		again := len(en.watchers) > 0
+		en.watching.Unlock()
+		if again {
+			en.part.Watch(en)
+		}
+	}
+}
+
+// take waits for the turn.
+func (en *entry) take(ctx context.Context) error {
+	select {
+	case en.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case en.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-en.c.ctx.Done():
+		return en.wrap(log.ErrClosed)
+	}
+}
+
+func (en *entry) leave() { <-en.turn }
+
+// begin makes the states of who begins, which are stored when it returns. The caller has the turn.
+func (en *entry) begin(ctx context.Context, s Settings) error {
+	en.mu.Lock()
+	begun := en.states != nil
+	en.mu.Unlock()
+	if begun {
+		return nil
+	}
+	start, err := en.resolve(s)
+	if err != nil {
+		return en.wrap(err)
+	}
+	return en.replace(ctx, start)
+}
+
+// resolve returns where a group begins.
+func (en *entry) resolve(s Settings) (int64, error) {
+	if err := en.part.Err(); err != nil {
+		return 0, err
+	}
+	end := en.end(s.Isolation)
+	switch s.Reset.Kind {
+	case ResetEarliest:
+		return en.part.LogStart(), nil
+	case ResetByDuration:
+		offset, _, ok, err := en.part.OffsetForTime(s.Isolation, time.Now().Add(-s.Reset.By).UnixMilli())
+		if !ok {
+			offset = end
+		}
+		return offset, err
+	}
+	return end, nil
+}
+
+// end returns the offset behind the last record that members get.
+func (en *entry) end(iso log.Isolation) int64 {
+	if iso == log.ReadCommitted {
+		return en.part.LastStable()
+	}
+	return en.part.HighWatermark()
+}
+
+// replace has the group be at start, with nothing decided from there on. The caller has the turn.
+func (en *entry) replace(ctx context.Context, start int64) error {
+	return en.wrap(en.supplant(ctx, NewPartition(start)))
+}
+
+// supplant puts states in the place of those that there are, nil for none. The caller has the turn.
+func (en *entry) supplant(ctx context.Context, states *Partition) error {
+	tx := &writer.Tx{Essential: true, Reserve: en.reserve(1 + lateEntries)}
+	known := make(map[int64]bool) // the chunks that tx deletes
+	r := store.ShareGroupRange(en.id, en.key.Group)
+	r.KeysOnly = true
+	err := en.c.st.Scan(r, func(e store.Entry) (bool, error) {
+		k, err := store.ParseShareKey(e.Key)
+		known[k.Chunk] = true
+		tx.Writes.Delete(append([]byte{}, e.Key...))
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	tx.Check = func() error {
+		en.mu.Lock()
+		defer en.mu.Unlock()
+		if err := en.refuses(); err != nil {
+			return err
+		}
+		if late := en.lateLocked(known); len(late) > lateEntries {
+			return fmt.Errorf("%w: %d chunks were stored meanwhile", log.ErrConflict, len(late))
+		} else {
+			en.store(tx, late)
+		}
+		if states != nil {
+			en.store(tx, states.Changes(1))
+		}
+		en.states, en.jobs, en.damaged = states, nil, nil
+		en.version++
+		return nil
+	}
+	if err := en.c.committer.DoUntil(ctx, tx); err != nil {
+		return err
+	}
+	en.ahead = readAhead{}
+	en.wake()
+	return nil
+}
+
+// lateEntries bounds what is stored of a group while somebody looks what is.
+const lateEntries = 1024
+
+// lateLocked returns the deletion of what is stored besides the chunks that are known.
+func (en *entry) lateLocked(known map[int64]bool) (late []Change) {
+	if en.states == nil {
+		return nil
+	}
+	for _, number := range en.states.Kept() {
+		if !known[number] {
+			late = append(late, Change{Chunk: number})
+		}
+	}
+	return late
+}
+
+// refuses returns why nothing can be decided any more, nil as long as it can.
+func (en *entry) refuses() error {
+	if en.closed {
+		return log.ErrClosed
+	}
+	return en.part.Err()
+}
+
+const maxKey = 1 + 4 + 4 + 2 + store.MaxGroupName + 8
+
+// reserve is room for so many changes.
+func (en *entry) reserve(n int) writer.Reserve {
+	return writer.Reserve{Entries: n, Bytes: n * (maxKey - store.MaxGroupName + len(en.key.Group) + maxChunkValue)}
+}
+
+// store adds changes to tx.
+func (en *entry) store(tx *writer.Tx, changes []Change) {
+	for _, ch := range changes {
+		key := store.AppendShareKey(nil, store.ShareKey{PartitionID: en.id, Group: en.key.Group, Chunk: ch.Chunk})
+		if ch.Value == nil {
+			tx.Writes.Delete(key)
+		} else {
+			tx.Writes.Set(key, ch.Value)
+		}
+	}
+}
+
+// expireLocked does what time and the log have brought.
+func (en *entry) expireLocked(now int64, r Rules) {
+	if start := en.part.LogStart(); start > en.states.Start() {
+		en.states.Cut(start)
+	}
+	en.counts.add(en.states.Expire(now, r))
+	en.noteLetters(nil)
+}
+
+// noteLetters enters the dead letters that are new. They are those of o, if it is not nil.
+func (en *entry) noteLetters(o *op) {
+	for _, l := range en.states.Letters() {
+		if o != nil {
+			o.left.Add(1)
+		}
+		en.jobs = append(en.jobs, job{Letter: l, op: o})
+	}
+}
+
+// tend has all that is due done in the background, now or at its time.
+func (en *entry) tend() {
+	en.mu.Lock()
+	if en.closed || en.states == nil {
+		ops := en.abandonLocked()
+		en.mu.Unlock()
+		for _, o := range ops {
+			o.tell(log.ErrClosed)
+		}
+		return
+	}
+	en.scheduleLocked()
+	f := en.flushLocked(true)
+	bury := len(en.jobs) > 0 && !en.burying
+	en.burying = en.burying || bury
+	en.mu.Unlock()
+	if f != nil {
+		en.c.committer.Submit(&f.tx)
+	}
+	if bury && !en.c.spawn(en.buryAll) {
+		en.mu.Lock()
+		en.burying = false
+		en.mu.Unlock()
+	}
+}
+
+// scheduleLocked sets the timer.
+func (en *entry) scheduleLocked() {
+	at, ok := en.states.Due()
+	if !ok || en.dueMs != 0 && en.dueMs <= at {
+		return
+	}
+	en.dueMs = at
+	d := time.Until(time.UnixMilli(at))
+	if en.timer == nil {
+		en.timer = time.AfterFunc(d, en.tick)
+		return
+	}
+	en.timer.Reset(d)
+}
+
+// tick is what the timer calls.
+func (en *entry) tick() {
+	r := en.c.settings(en.key.Group).rules()
+	en.mu.Lock()
+	if en.closed || en.states == nil {
+		en.mu.Unlock()
+		return
+	}
+	en.dueMs = 0
+	en.expireLocked(nowMs(), r)
+	ready := en.states.Ready() > 0
+	en.mu.Unlock()
+	en.tend()
+	if ready {
+		en.wake()
+	}
+}
+
+func (en *entry) close() {
+	en.mu.Lock()
+	en.closed = true
+	if en.timer != nil {
+		en.timer.Stop()
+	}
+	ops := en.abandonLocked()
+	for _, j := range en.jobs {
+		if j.op != nil {
+			ops = append(ops, j.op)
+		}
+	}
+	en.jobs = nil
+	en.mu.Unlock()
+	for _, o := range ops {
+		o.tell(log.ErrClosed)
+	}
+	en.part.Unwatch(en)
+	en.wake()
+}
+
+// abandonLocked returns those whom nobody will tell, once nothing more can be decided.
+func (en *entry) abandonLocked() (ops []*op) {
+	if !en.queued {
+		ops, en.pending = en.pending, nil
+	}
+	return ops
+}
+
+// gone reports whether the partition is none any more.
+func (en *entry) gone() bool { return errors.Is(en.part.Err(), log.ErrUnknownTopic) }
