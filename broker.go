@@ -27,6 +27,7 @@ import (
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/retention/sweep"
+	"github.com/samsa-go/samsa/share"
 	"github.com/samsa-go/samsa/topic"
 	"github.com/samsa-go/samsa/txn"
 )
@@ -45,6 +46,7 @@ type Broker struct {
 	configs    *config.Registry
 	groups     *group.Coordinator
 	producers  *producers.Registry
+	shares     *share.Coordinator
 	txns       *txn.Coordinator
 	batcher    *batcher.Batcher
 	consumers  consumer.Broker // what they see of it
@@ -121,6 +123,9 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	found, err := b.openParts()
 	tellFound(b.logger, found)
 	if err != nil {
+		if b.shares != nil {
+			b.shares.Close()
+		}
 		if b.groups != nil {
 			b.groups.Close()
 		}
@@ -157,6 +162,12 @@ func (b *Broker) openParts() (found topic.Found, err error) {
 		return found, err
 	}
 	if b.features, err = feature.Open(b.st, b.committer, b.logger); err != nil {
+		return found, err
+	}
+	b.shares, err = share.Open(share.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Names: b.groups.Names()}, share.Options{
+		Settings: b.shareSettings, Topic: b.topic, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
+	})
+	if err != nil {
 		return found, err
 	}
 	b.txns, err = txn.Open(txn.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Groups: b.groups, Producers: b.producers},
@@ -305,6 +316,7 @@ func (b *Broker) end(began time.Time, late error) {
 	defer close(b.closed)
 	b.sweeper.Close()
 	b.txns.Close()
+	b.shares.Close()
 	b.groups.Close()
 	b.catalogue.Close(ErrClosed)
 	b.committer.Close()

@@ -29,6 +29,7 @@ func (b *Broker) inside() inside.Broker {
 		Configs:   b.configs,
 		Groups:    b.groups,
 		Producers: b.producers,
+		Shares:    b.shares,
 		Txns:      b.txns,
 		Features:  b.features,
 		Logger:    b.logger,

@@ -364,6 +364,12 @@ var (
 	// ErrNoOffset: the group has no committed offset for the partition, and the consumer was
 	// told not to begin elsewhere.
 	ErrNoOffset = log.ErrNoOffset
+
+	// ErrInvalidRecordState: the record cannot be acknowledged by who tries to: it was already, or its lock has run out, or
+	// somebody else has it. The error says which.
+	ErrInvalidRecordState = log.ErrInvalidRecordState
+	// ErrNotAcquired: the record was never given to anybody of the group.
+	ErrNotAcquired = log.ErrNotAcquired
 )
 
 // HashPartitioner is the default partitioner: xxhash64 of the key; records without a key

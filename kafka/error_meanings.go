@@ -139,7 +139,7 @@ var meanings = map[Code]meaning{
 	118: {"TELEMETRY_TOO_LARGE", log.ErrTooLarge},
 	119: {"INVALID_REGISTRATION", log.ErrInvalid},
 	120: {"TRANSACTION_ABORTABLE", log.ErrNotInTransaction},
-	121: {"INVALID_RECORD_STATE", log.ErrInvalid},
+	121: {"INVALID_RECORD_STATE", log.ErrInvalidRecordState},
 	122: {"SHARE_SESSION_NOT_FOUND", log.ErrUnavailable},
 	123: {"INVALID_SHARE_SESSION_EPOCH", log.ErrUnavailable},
 	124: {"FENCED_STATE_EPOCH", log.ErrFenced},

@@ -80,6 +80,7 @@ const (
 	codeStaleMemberEpoch                   int16 = 113
 	codeMismatchedEndpointType             int16 = 114
 	codeTransactionAbortable               int16 = 120
+	codeInvalidRecordState                 int16 = 121
 	codeInvalidRegularExpression           int16 = 128
 	codeStreamsInvalidTopology             int16 = 130
 )
@@ -145,6 +146,9 @@ var codes = []struct {
 	{log.ErrGroupSubscribed, codeGroupSubscribedToTopic},
 	{log.ErrMetadataTooLarge, codeOffsetMetadataTooLarge},
 	{log.ErrNoOffset, codeOffsetNotAvailable},
+
+	{log.ErrInvalidRecordState, codeInvalidRecordState},
+	{log.ErrNotAcquired, codeInvalidRequest},
 
 	{log.ErrInvalidTransactionalID, codeInvalidRequest},
 	{log.ErrInvalidTxnTimeout, codeInvalidTransactionTimeout},

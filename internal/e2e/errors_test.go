@@ -40,6 +40,7 @@ var publicErrors = map[string]error{
 	"ErrInconsistentProtocol":  samsa.ErrInconsistentProtocol,
 	"ErrInvalidSessionTimeout": samsa.ErrInvalidSessionTimeout, "ErrGroupFull": samsa.ErrGroupFull, "ErrInvalidGroup": samsa.ErrInvalidGroup,
 	"ErrUnknownGroup": samsa.ErrUnknownGroup, "ErrGroupNotEmpty": samsa.ErrGroupNotEmpty, "ErrMetadataTooLarge": samsa.ErrMetadataTooLarge,
+	"ErrInvalidRecordState": samsa.ErrInvalidRecordState, "ErrNotAcquired": samsa.ErrNotAcquired,
 	"ErrNoOffset": samsa.ErrNoOffset, "ErrGroupSubscribed": samsa.ErrGroupSubscribed, "ErrGroupKind": samsa.ErrGroupKind,
 	"ErrInCallback": samsa.ErrInCallback, "ErrCutOff": samsa.ErrCutOff,
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition/producers"
+	"github.com/samsa-go/samsa/share"
 	"github.com/samsa-go/samsa/topic"
 	"github.com/samsa-go/samsa/txn"
 )
@@ -27,6 +28,7 @@ type Broker struct {
 	Configs   *config.Registry
 	Groups    *group.Coordinator
 	Producers *producers.Registry
+	Shares    *share.Coordinator
 	Txns      *txn.Coordinator
 	Features  *feature.Levels
 	Logger    *zap.Logger
