@@ -403,6 +403,7 @@ func (c *Coordinator) ExpireOffsets(now time.Time) {
 			c.opts.Logger.Warn("removing old offsets failed, will be tried again", zap.String("group", en.name), zap.Error(err))
 		}
 	}
+	c.expireKept(now)
 }
 
 // expireGroup decides and takes its place in the committer's order under one lock: an offset

@@ -180,8 +180,13 @@ func (n *Names) others(besides Keeper) []Keeper {
 type OffsetKeeper interface {
 	Keeper
 	// CheckCommit says whether offsets may be committed for the group: see Group.CheckCommit, and for a commit in a
-	// transaction Group.CheckTxnCommit. What comes later in the order of the caller's calls is stored later.
-	CheckCommit(now time.Time, name string, req CommitRequest, inTransaction bool) error
+	// transaction Group.CheckTxnCommit. Without an error the members stay as they are until entered is called, when the
+	// commit has its place in the order of all writes: who is fenced after the check has committed before its successor
+	// begins.
+	CheckCommit(now time.Time, name string, req CommitRequest, inTransaction bool) (entered func(), err error)
+	// CheckFetch says whether a member may ask for the committed offsets of the group: ErrUnknownMember and
+	// ErrStaleMemberEpoch say why not. Epoch -1 without an id is somebody who is no member.
+	CheckFetch(name, memberID string, epoch int32) error
 	// Subscribed returns a function that says whether members of the group subscribe to a topic: see Group.Subscribed.
 	Subscribed(name string) (func(topic string) bool, error)
 	// EmptySince returns when the last member has gone; false if there are members.

@@ -81,12 +81,15 @@ func (o *others) make(name string, members bool) error {
 // streams is others with offsets.
 type streams struct{ *others }
 
-func (s streams) CheckCommit(_ time.Time, name string, req CommitRequest, _ bool) error {
+func (s streams) CheckCommit(_ time.Time, name string, req CommitRequest, _ bool) (entered func(), err error) {
 	if req.Generation != 7 {
-		return fmt.Errorf("group %s: %w", name, log.ErrIllegalGeneration)
+		return nil, fmt.Errorf("group %s: %w", name, log.ErrIllegalGeneration)
 	}
-	return nil
+	s.mu.Lock()
+	return s.mu.Unlock, nil
 }
+
+func (s streams) CheckFetch(string, string, int32) error { return nil }
 
 func (s streams) Subscribed(string) (func(string) bool, error) {
 	return func(topic string) bool { return topic == "orders" }, nil

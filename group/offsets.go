@@ -261,9 +261,11 @@ func (ps pendingCommits) enter(c *Coordinator, tx *writer.Tx) (dying *entry, err
 		if p.req.Generation < 0 && p.en.group.State() == Dead {
 			return p.en, nil
 		}
-		if err := p.en.checkCommit(now, p.req); err != nil {
+		entered, err := p.en.checkCommit(now, p.req)
+		if err != nil {
 			return nil, notThere(err, p.req)
 		}
+		defer entered()
 	}
 	for _, p := range ps {
 		p.en.committing.Add(1)

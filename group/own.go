@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 )
@@ -54,15 +56,18 @@ func (en *entry) foreign() OffsetKeeper {
 	return o
 }
 
-// checkCommit asks the group whether it allows a commit. The caller holds en.mu.
-func (en *entry) checkCommit(now time.Time, req CommitRequest) error {
+// checkCommit asks the group whether it allows a commit: see OffsetKeeper.CheckCommit. The caller holds en.mu until the
+// commit has its place.
+func (en *entry) checkCommit(now time.Time, req CommitRequest) (entered func(), err error) {
 	if k := en.foreign(); k != nil {
 		return k.CheckCommit(now, en.name, req, req.owner != "")
 	}
 	if req.owner != "" {
-		return en.group.CheckTxnCommit(req.MemberID, req.InstanceID, req.Generation)
+		err = en.group.CheckTxnCommit(req.MemberID, req.InstanceID, req.Generation)
+	} else {
+		err = en.group.CheckCommit(now, req.MemberID, req.InstanceID, req.Generation)
 	}
-	return en.group.CheckCommit(now, req.MemberID, req.InstanceID, req.Generation)
+	return func() {}, err
 }
 
 // subscribed is Group.Subscribed. The caller holds en.mu.
@@ -81,4 +86,29 @@ func (en *entry) vacant() (since time.Time, left, empty bool) {
 	}
 	since, left = en.group.EmptySince()
 	return since, left, en.group.State() == Empty
+}
+
+// expireKept deletes the groups of others with committed offsets that have none left, and have been empty for
+// OffsetsRetention.
+func (c *Coordinator) expireKept(now time.Time) {
+	for _, k := range c.names.others(own{c}) {
+		keeper, ok := k.(OffsetKeeper)
+		if !ok {
+			continue
+		}
+		for _, l := range keeper.List() {
+			since, empty := keeper.EmptySince(l.Name)
+			if en := c.known(l.Name); !empty || since.IsZero() || now.Sub(since) < c.opts.OffsetsRetention || en != nil && en.holdsOffsets() {
+				continue
+			}
+			if err := c.Delete(context.Background(), l.Name); err != nil {
+				c.opts.Logger.Warn("an old group was not deleted, will be tried again", zap.String("group", l.Name), zap.Error(err))
+			}
+		}
+	}
+}
+
+// holdsOffsets reports whether there are committed offsets of the group, or such on their way.
+func (en *entry) holdsOffsets() bool {
+	return en.offsets.len() > 0 || en.committing.Load() > 0 || !en.pending.empty()
 }
