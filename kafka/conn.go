@@ -349,6 +349,10 @@ func (c *conn) answerLong(cl *call) {
 	<-mem.making
 	if err != nil {
 		err = net.ErrClosed
+	} else if err := c.meetAnswer(cl); err != nil {
+		buf.put()
+		c.fail(cl, err)
+		return
 	}
 	c.send(cl, pieces, buf, err)
 }
@@ -388,8 +392,19 @@ func isDone(p pending) bool {
 // firstAnswerBytes is what most answers need.
 const firstAnswerBytes = 1 << 10
 
-// reply writes an answer, unless it is nil, and forgets the call.
+// reply gives an answer, which the test kit may hold up or lose.
 func (c *conn) reply(cl *call, resp kmsg.Response) {
+	if resp != nil && !c.broken {
+		if err := c.meetAnswer(cl); err != nil {
+			c.fail(cl, err)
+			return
+		}
+	}
+	c.give(cl, resp)
+}
+
+// give writes an answer, unless it is nil, and forgets the call.
+func (c *conn) give(cl *call, resp kmsg.Response) {
 	if resp == nil || c.broken {
 		c.forget(cl)
 		return

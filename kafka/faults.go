@@ -45,7 +45,19 @@ func (c *conn) fail(cl *call, err error) {
 	if resp == nil {
 		c.breakOff(err)
 	}
-	c.reply(cl, resp)
+	cl.blanks = nil // of an answer that was to be given
+	c.give(cl, resp)
+}
+
+// meetAnswer lets the test kit interfere with an answer, and returns the error that is in its place.
+func (c *conn) meetAnswer(cl *call) error {
+	points := c.s.in.Committer.Probes()
+	if points.Get() == nil || cl.req == nil { // forgotten before there was a test kit
+		return nil
+	}
+	w := cl.work()
+	w.Op = probe.RequestAnswer
+	return points.Meet(c.ctx, w)
 }
 
 // work describes a request to the test kit: the groups, transactional ids and partitions that it names.

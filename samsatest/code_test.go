@@ -15,8 +15,20 @@ import (
 
 // Any request can be answered with any code, at both ends of its versions.
 func TestEveryKindOfRequestFailsWithACode(t *testing.T) {
-	const code = 1234 // whatever it means
 	b := samsatest.New(t, samsatest.Topic("t", 1))
+	failWithACode(t, b, func(key int16) samsatest.Target { return samsatest.Requests(b, key).Target })
+	samsatest.Equal(t, b, "t", nil) // nothing was done
+}
+
+// So can any that was carried out.
+func TestEveryKindOfAnswerIsACode(t *testing.T) {
+	b := samsatest.New(t, samsatest.Topic("t", 1))
+	failWithACode(t, b, func(key int16) samsatest.Target { return samsatest.Requests(b, key).Answers() })
+}
+
+func failWithACode(t *testing.T, b *samsa.Broker, of func(key int16) samsatest.Target) {
+	t.Helper()
+	const code = 1234 // whatever it means
 	addr := samsatest.Kafka(t, b)
 	kinds := dial(t, addr, "kit").ask(3, kmsg.NewPtrApiVersionsRequest()).(*kmsg.ApiVersionsResponse).ApiKeys
 	if len(kinds) < 28 {
@@ -28,7 +40,7 @@ func TestEveryKindOfRequestFailsWithACode(t *testing.T) {
 		}
 		for _, version := range []int16{kind.MinVersion, kind.MaxVersion} {
 			t.Run(fmt.Sprintf("%s/%d", kmsg.NameForKey(kind.ApiKey), version), func(t *testing.T) {
-				fault := samsatest.Requests(b, kind.ApiKey).FailWith(samsatest.Code(code))
+				fault := of(kind.ApiKey).FailWith(samsatest.Code(code))
 				defer fault.Remove()
 				req := kmsg.RequestForKey(kind.ApiKey)
 				fillIn(reflect.ValueOf(req).Elem())
@@ -42,7 +54,6 @@ func TestEveryKindOfRequestFailsWithACode(t *testing.T) {
 			})
 		}
 	}
-	samsatest.Equal(t, b, "t", nil) // nothing was done
 }
 
 // fillIn has a request name something of every kind.

@@ -57,6 +57,7 @@
 //	samsatest.Requests(b, kmsg.OffsetCommit.Int16()).Of("orders", 1).FailWith(samsatest.Code(kerr.NotCoordinator.Code))
 //	samsatest.Requests(b, kmsg.Heartbeat.Int16()).OfGroup("billing").FailWith(samsatest.Code(kerr.UnknownMemberID.Code))
 //	samsatest.Requests(b).By("shop").Hold()                   // a black hole
+//	samsatest.Requests(b, kmsg.EndTxn.Int16()).Answers().Next(1).Fail() // done, but the answer is lost
 //
 // There are FillDisk, Crash, CutPower, Restart, Expire and Corrupt besides. Closing a broker ends
 // its faults.

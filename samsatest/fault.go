@@ -98,6 +98,17 @@ func (r Request) OfTransaction(id string) Request {
 	return r
 }
 
+// Answers moves r behind what is asked for: that is done, and only the answer is hit. A Code is the whole answer then, also
+// with Of, and Fail loses it with the connection. What the client does is to ask again, or to think that it was not done:
+//
+//	samsatest.Requests(b, kmsg.EndTxn.Int16()).OfTransaction("orders").Answers().Next(1).Fail()
+//
+// Requests for which a client waits for no answer, Produce with acks=0, are not hit.
+func (r Request) Answers() Target {
+	r.what.op = probe.RequestAnswer
+	return r.Target
+}
+
 // Transactions are the requests of Kafka clients that name a transactional id, or any one if it is "": Requests of all
 // kinds OfTransaction. Brokers of this library are never between two states of a transaction, so that clients hear of
 // some errors only from here:
@@ -304,7 +315,7 @@ func (t target) String() string {
 	names := map[probe.Op]string{
 		probe.Append: "appends", probe.AppendAnswer: "answers to appends", probe.Fetch: "fetches",
 		probe.Commit: "commits", probe.CommitAnswer: "answers to commits", probe.Join: "joins", probe.Space: "writes",
-		probe.Request: "requests",
+		probe.Request: "requests", probe.RequestAnswer: "answers to requests",
 	}
 	s := names[t.op]
 	switch {

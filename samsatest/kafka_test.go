@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,6 +86,11 @@ func (w *wire) ask(version int16, req kmsg.Request) kmsg.Response {
 // produce appends a record to partition 0 of a topic and returns the error code.
 func (w *wire) produce(topic, value string) int16 {
 	w.t.Helper()
+	return w.ask(7, w.produceRequest(topic, value)).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
+}
+
+func (w *wire) produceRequest(topic, value string) *kmsg.ProduceRequest {
+	w.t.Helper()
 	var b log.Builder
 	b.Append(time.Now().UnixMilli(), nil, []byte(value), nil)
 	env, err := b.Seal(nil, log.CodecNone)
@@ -95,7 +101,7 @@ func (w *wire) produce(topic, value string) int16 {
 	req.Acks, rt.Topic, rp.Records = -1, topic, env
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
-	return w.ask(7, req).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
+	return req
 }
 
 // fetch reads partition 0 of a topic and returns the error code and how many bytes there are.
@@ -155,6 +161,44 @@ func TestFaultsOverTheWire(t *testing.T) {
 	commit.Topics = append(commit.Topics, ct)
 	want("commit", c.ask(5, commit).(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode, codeNotCoordinator)
 	want("commit", c.ask(5, commit).(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode, 0)
+}
+
+// An answer is lost, and what was asked for is done; it is a code; it comes late, and nobody else's does.
+func TestFaultsOfAnswers(t *testing.T) {
+	b := samsatest.New(t, samsatest.Topic("orders", 1))
+	addr := samsatest.Kafka(t, b)
+	c, other := dial(t, addr, "shop"), dial(t, addr, "other")
+	produces := samsatest.Requests(b, kmsg.Produce.Int16()).Of("orders").Answers()
+	lost := produces.By("shop").Next(1).Fail()
+	if code := other.produce("orders", "other"); code != 0 || lost.Hits() != 0 {
+		t.Errorf("code %d, %d hits", code, lost.Hits())
+	}
+	c.send(7, c.produceRequest("orders", "lost"))
+	if resp, err := c.receive(); err == nil || lost.Hits() != 1 {
+		t.Errorf("got %+v, %d hits", resp, lost.Hits())
+	}
+	c = dial(t, addr, "shop")
+	const timedOut = 7
+	produces.Next(1).FailWith(samsatest.Code(timedOut))
+	if code := c.produce("orders", "a code"); code != timedOut {
+		t.Errorf("code %d", code)
+	}
+	samsatest.Equal(t, b, "orders", []string{"other", "lost", "a code"})
+	for _, key := range []kmsg.Key{kmsg.Metadata, kmsg.Fetch, kmsg.Produce, kmsg.ListOffsets} { // Metadata has long answers
+		held := samsatest.Requests(b, key.Int16()).Answers().By("shop").Hold()
+		req := kmsg.RequestForKey(key.Int16())
+		fillIn(reflect.ValueOf(req).Elem())
+		c.send(4, req)
+		held.Wait(t)
+		other.ask(4, req)
+		held.Remove()
+		if _, err := c.receive(); err != nil {
+			t.Errorf("%s: %v", key.Name(), err)
+		}
+	}
+	held := samsatest.Requests(b, kmsg.Metadata.Int16()).Answers().Hold() // until the end
+	c.send(4, kmsg.NewPtrMetadataRequest())
+	held.Wait(t)
 }
 
 // The connections of one client are dropped, are slow, or are a black hole; those of others

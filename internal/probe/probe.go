@@ -27,16 +27,17 @@ const (
 	Join                       // a member joins its group
 	Space                      // the free space is looked at for a transaction
 	Request                    // a request of a client of the wire door is to be carried out
+	RequestAnswer              // it was, and the client is about to be told
 )
 
 // Work is what is about to be done, for whom. Fields that say nothing about an Op, and those
 // that are not known, are zero.
 type Work struct {
 	Op         Op
-	Key        int16                // of the API, for Request
+	Key        int16                // of the API, for Request and RequestAnswer
 	Partitions []log.TopicPartition // that are appended to, read, committed or named; -1 is the topic itself
 	Group      string
-	Groups     []string // that are named, for Request
+	Groups     []string // that are named, for these
 	TxnIDs     []string // transactional ids, likewise
 	Member     string   // its id
 	Client     string   // the client id of who asks

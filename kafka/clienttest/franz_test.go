@@ -51,7 +51,8 @@ func franzProduce(k *kit, jobs []job) {
 
 // franzTransact does a story. Who commits offsets reads them first, as a member of the group.
 func franzTransact(k *kit, s story) {
-	session, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(k.addr), kgo.TransactionalID(s.ID),
+	// It asks again when a connection ends with its first request, and for metadata at once.
+	session, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(k.addr), kgo.TransactionalID(s.ID), kgo.AlwaysRetryEOF(), kgo.MetadataMinAge(metadataMinAge),
 		kgo.ConsumerGroup(s.Group), kgo.ConsumeTopics(s.Input), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		k.t.Fatal(err)
