@@ -19,15 +19,15 @@ type Op uint8
 
 // The points.
 const (
-	Append       Op = iota + 1 // a transaction with batches is handed to the committer
-	AppendAnswer               // it is stored and visible, and the caller is about to be told
-	Fetch                      // a consumer reads a partition
-	Commit                     // offsets of a group are to be committed
-	CommitAnswer               // they are, and the caller is about to be told
-	Join                       // a member joins its group
-	Space                      // the free space is looked at for a transaction
-	Request                    // a request of a client of the wire door is to be carried out
-	RequestAnswer              // it was, and the client is about to be told
+	Append        Op = iota + 1 // a transaction with batches is handed to the committer
+	AppendAnswer                // it is stored and visible, and the caller is about to be told
+	Fetch                       // a consumer reads a partition
+	Commit                      // offsets of a group are to be committed
+	CommitAnswer                // they are, and the caller is about to be told
+	Join                        // a member joins its group
+	Space                       // the free space is looked at for a transaction
+	Request                     // a request of a client of the wire door is to be carried out
+	RequestAnswer               // it was, and the client is about to be told
 )
 
 // Work is what is about to be done, for whom. Fields that say nothing about an Op, and those
