@@ -21,6 +21,7 @@ import (
 //	'x' id                                          a transactional id
 //	'y' length u16  id  length u16  group  topic  partition u32
 //	                                                an offset that the transaction of the id commits, behind its length like an 'o'
+//	'h' group                                       a share group's membership
 //	'u' group                                       the configs of a group
 //	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups), "f" (changed levels of features)
 //	'a' ...                                         the application's own keys
@@ -37,6 +38,7 @@ const (
 	prefixNames     = 'i'
 	prefixTx        = 'x'
 	prefixPending   = 'y'
+	prefixMembers   = 'h'
 	prefixConfig    = 'u'
 	prefixBroker    = 'm'
 	prefixApp       = 'a'
@@ -215,6 +217,20 @@ func NamesKey(name string) []byte { return append([]byte{prefixNames}, name...) 
 
 // NamesRange covers the keys of names of producers that begin with name.
 func NamesRange(name string) Range { return prefixRange(NamesKey(name)) }
+
+// ShareGroupKey is the key of the membership of a share group, whose name has at most MaxGroupName bytes.
+func ShareGroupKey(group string) []byte { return append([]byte{prefixMembers}, group...) }
+
+// ShareGroupRange covers the memberships of all share groups.
+func ShareGroupRange() Range { return prefixRange([]byte{prefixMembers}) }
+
+// ParseShareGroupKey is the inverse of ShareGroupKey.
+func ParseShareGroupKey(key []byte) (group string, err error) {
+	if len(key) < 2 || key[0] != prefixMembers {
+		return "", fmt.Errorf("%w: key of a share group %x", errBadKey, key)
+	}
+	return string(key[1:]), nil
+}
 
 // GroupConfigKey is the key of the configs of a group, whose name has at most MaxGroupName bytes.
 func GroupConfigKey(group string) []byte { return append([]byte{prefixConfig}, group...) }

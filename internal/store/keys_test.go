@@ -139,15 +139,21 @@ func FuzzParseOffsetKey(f *testing.F) {
 	})
 }
 
-func FuzzGroupConfigKey(f *testing.F) {
+func FuzzGroupKeys(f *testing.F) {
 	f.Add("mailer", []byte("umailer"))
-	f.Add("", []byte("u"))
+	f.Add("", []byte("hu"))
 	f.Fuzz(func(t *testing.T, group string, key []byte) {
 		if got, err := ParseGroupConfigKey(GroupConfigKey(group)); group != "" && (err != nil || got != group) {
 			t.Errorf("%q came back as %q, %v", group, got, err)
 		}
 		if !GroupConfigRange().holds(GroupConfigKey(group)) || GroupRange().holds(GroupConfigKey(group)) {
 			t.Errorf("%q is in the wrong range", group)
+		}
+		if got, err := ParseShareGroupKey(ShareGroupKey(group)); group != "" && (err != nil || got != group) || !ShareGroupRange().holds(ShareGroupKey(group)) {
+			t.Errorf("%q came back as %q, %v", group, got, err)
+		}
+		if name, err := ParseShareGroupKey(key); err == nil && !bytes.Equal(ShareGroupKey(name), key) {
+			t.Errorf("%x was read as %q", key, name)
 		}
 		if name, err := ParseGroupConfigKey(key); err == nil && !bytes.Equal(GroupConfigKey(name), key) {
 			t.Errorf("%x was read as %q", key, name)
