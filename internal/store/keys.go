@@ -218,14 +218,14 @@ func NamesKey(name string) []byte { return append([]byte{prefixNames}, name...) 
 // NamesRange covers the keys of names of producers that begin with name.
 func NamesRange(name string) Range { return prefixRange(NamesKey(name)) }
 
-// ShareGroupKey is the key of the membership of a share group, whose name has at most MaxGroupName bytes.
-func ShareGroupKey(group string) []byte { return append([]byte{prefixMembers}, group...) }
+// MembersKey is the key of the membership of a share group, whose name has at most MaxGroupName bytes.
+func MembersKey(group string) []byte { return append([]byte{prefixMembers}, group...) }
 
-// ShareGroupRange covers the memberships of all share groups.
-func ShareGroupRange() Range { return prefixRange([]byte{prefixMembers}) }
+// MembersRange covers the memberships of all share groups.
+func MembersRange() Range { return prefixRange([]byte{prefixMembers}) }
 
-// ParseShareGroupKey is the inverse of ShareGroupKey.
-func ParseShareGroupKey(key []byte) (group string, err error) {
+// ParseMembersKey is the inverse of MembersKey.
+func ParseMembersKey(key []byte) (group string, err error) {
 	if len(key) < 2 || key[0] != prefixMembers {
 		return "", fmt.Errorf("%w: key of a share group %x", errBadKey, key)
 	}

@@ -149,10 +149,10 @@ func FuzzGroupKeys(f *testing.F) {
 		if !GroupConfigRange().holds(GroupConfigKey(group)) || GroupRange().holds(GroupConfigKey(group)) {
 			t.Errorf("%q is in the wrong range", group)
 		}
-		if got, err := ParseShareGroupKey(ShareGroupKey(group)); group != "" && (err != nil || got != group) || !ShareGroupRange().holds(ShareGroupKey(group)) {
+		if got, err := ParseMembersKey(MembersKey(group)); group != "" && (err != nil || got != group) || !MembersRange().holds(MembersKey(group)) {
 			t.Errorf("%q came back as %q, %v", group, got, err)
 		}
-		if name, err := ParseShareGroupKey(key); err == nil && !bytes.Equal(ShareGroupKey(name), key) {
+		if name, err := ParseMembersKey(key); err == nil && !bytes.Equal(MembersKey(name), key) {
 			t.Errorf("%x was read as %q", key, name)
 		}
 		if name, err := ParseGroupConfigKey(key); err == nil && !bytes.Equal(GroupConfigKey(name), key) {

@@ -72,8 +72,8 @@ func Open(p Parts) (*Coordinator, error) {
 }
 
 func (c *Coordinator) load() error {
-	err := c.Store.Scan(store.ShareGroupRange(), func(e store.Entry) (bool, error) {
-		name, err := store.ParseShareGroupKey(e.Key)
+	err := c.Store.Scan(store.MembersRange(), func(e store.Entry) (bool, error) {
+		name, err := store.ParseMembersKey(e.Key)
 		if store.Lost(err) {
 			c.Logger.Warn("the key of a share group is damaged", zap.Error(err))
 			return true, nil
@@ -239,7 +239,7 @@ func (c *Coordinator) carryOut(name string, en *entry, e Effects) <-chan error {
 		return stored
 	}
 	tx := &writer.Tx{Essential: true, Done: func(err error) { stored <- err }}
-	tx.Writes.Set(store.ShareGroupKey(name), e.Persist.Encode())
+	tx.Writes.Set(store.MembersKey(name), e.Persist.Encode())
 	c.Committer.Submit(tx)
 	return stored
 }

@@ -66,11 +66,9 @@ func (t topics) TopicID(name string) ([16]byte, int32, error) {
 	return [16]byte{1}, n, nil
 }
 
-type members = Coordinator // so that its Close has a name here
-
 // house is a coordinator with what is around it.
 type house struct {
-	*members
+	*Coordinator
 	t       *testing.T
 	st      store.Store
 	records *records
@@ -83,7 +81,7 @@ func play(t *testing.T, play func(t *testing.T, h *house)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &house{t: t, st: store.OpenMemory(), records: &records{groups: make(map[string][]string)}}
 		h.open()
-		defer h.close()
+		defer h.end()
 		play(t, h)
 	})
 }
@@ -101,14 +99,14 @@ func (h *house) open() {
 		h.t.Fatal(err)
 	}
 	h.logs = logs
-	h.members, err = Open(Parts{Store: h.st, Committer: committer, Topics: all, Names: h.groups.Names(), Configs: configs, Records: h.records, Logger: zap.New(core)})
+	h.Coordinator, err = Open(Parts{Store: h.st, Committer: committer, Topics: all, Names: h.groups.Names(), Configs: configs, Records: h.records, Logger: zap.New(core)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 }
 
-func (h *house) close() {
-	h.members.Close()
+func (h *house) end() {
+	h.Close()
 	h.groups.Close()
 	h.Committer.Close()
 }
@@ -166,7 +164,7 @@ func TestLifeOfAGroup(t *testing.T) {
 		h.is("gone", gone(), "mailer a,mailer a")
 		unwatch()
 
-		h.close()
+		h.end()
 		h.open()
 		d, err := h.groups.Describe("mailer")
 		if err != nil || d.Kind != group.Share || d.State != group.Empty || d.Generation != 4 {
@@ -246,15 +244,15 @@ func TestWhatGoesWrong(t *testing.T) {
 		}
 		h.is("the group stays", h.beat("mailer", "a", 0, "orders"), "epoch 3 in 5s: orders/0 orders/1")
 		h.records.fail = nil
-		h.close()
+		h.end()
 		var b store.Batch
-		b.Set(store.ShareGroupKey("mailer"), []byte("{"))
+		b.Set(store.MembersKey("mailer"), []byte("{"))
 		if err := h.st.Commit(&b); err != nil {
 			t.Fatal(err)
 		}
 		h.open()
 		h.is("damaged", h.beat("mailer", "a", 0, "orders"), "epoch 1 in 5s: orders/0 orders/1")
-		h.members.Close()
+		h.Close()
 		if _, _, err := h.Heartbeat(t.Context(), "mailer", Heartbeat{MemberID: "a", Epoch: 1}); !errors.Is(err, log.ErrClosed) {
 			t.Errorf("after the end: %v", err)
 		}

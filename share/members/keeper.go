@@ -175,7 +175,7 @@ func (c *Coordinator) remove(ctx context.Context, name string) error {
 		return err
 	}
 	tx := &writer.Tx{Essential: true}
-	tx.Writes.Delete(store.ShareGroupKey(name))
+	tx.Writes.Delete(store.MembersKey(name))
 	if err := c.Committer.DoUntil(ctx, tx); err != nil {
 		return fmt.Errorf("delete group %s: %w", name, err)
 	}
