@@ -328,13 +328,16 @@ func (c *Coordinator) checkOffset(tp log.TopicPartition, o Offset) ([16]byte, er
 
 // addOffsets adds the writes of a commit to tx and completes the offsets. Owner is that of pending ones.
 func (c *Coordinator) addOffsets(tx *writer.Tx, name, owner string, offsets map[log.TopicPartition]Offset) error {
-	now := time.Now()
+	now, en := time.Now().Truncate(time.Millisecond), c.known(name) // as it is stored
 	for tp, o := range offsets {
 		id, err := c.checkOffset(tp, o)
 		if err != nil {
 			return err
 		}
 		o.TopicID, o.At = id, now
+		if en != nil {
+			o.At = en.timeOfCommit(now, owner, tp)
+		}
 		offsets[tp] = o
 		key := offsetKey(name, tp)
 		if owner != "" {
@@ -343,6 +346,18 @@ func (c *Coordinator) addOffsets(tx *writer.Tx, name, owner string, offsets map[
 		tx.Writes.Set(key, o.encode())
 	}
 	return nil
+}
+
+// timeOfCommit is the time of a commit that comes now. Settle goes by it: the commit is behind those that are stored,
+// also when the clock was ahead of now at their time. Owner is that of a pending one.
+func (en *entry) timeOfCommit(now time.Time, owner string, tp log.TopicPartition) time.Time {
+	if o, ok := en.pending.newest(owner, tp); ok && !now.After(o.At) {
+		now = o.At.Add(time.Millisecond)
+	}
+	if o, ok := en.offsets.get(tp); ok && now.Before(o.At) {
+		now = o.At
+	}
+	return now
 }
 
 func offsetKey(group string, tp log.TopicPartition) []byte {

@@ -123,6 +123,19 @@ func (p *pendingOffsets) get(tp log.TopicPartition) (o Offset, ok bool) {
 	return o, false
 }
 
+// newest returns the pending offset of the partition that was committed last, by others than owner.
+func (p *pendingOffsets) newest(owner string, tp log.TopicPartition) (newest Offset, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for other, offsets := range p.open {
+		o, has := offsets[tp]
+		if has && other != owner && (!ok || o.At.After(newest.At)) {
+			newest, ok = o, true
+		}
+	}
+	return newest, ok
+}
+
 func (p *pendingOffsets) empty() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

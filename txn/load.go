@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -14,6 +15,7 @@ import (
 
 // load reads what is stored, and joins the transactions with what they have written.
 func (c *Coordinator) load() error {
+	now := time.Now()
 	err := c.st.Scan(store.TransactionRange(), func(e store.Entry) (bool, error) {
 		id, err := store.ParseTransactionKey(e.Key)
 		if err != nil {
@@ -26,6 +28,7 @@ func (c *Coordinator) load() error {
 		}
 		switch {
 		case err == nil:
+			s.notAfter(now)
 			c.ids[id] = &entry{txn: Restore(id, s)}
 		case errors.Is(err, log.ErrCorruptValue):
 			err = fmt.Errorf("transactional id %s: %w", id, err)

@@ -49,6 +49,16 @@ func Restore(id string, s Snapshot) *Transaction {
 	return t
 }
 
+// notAfter has nothing of the snapshot be later than now: the clock was ahead, and what is to happen some time later would
+// wait until it is there again.
+func (s *Snapshot) notAfter(now time.Time) {
+	for _, at := range []*time.Time{&s.Started, &s.Used} {
+		if at.After(now) {
+			*at = now
+		}
+	}
+}
+
 // storedTransaction is a Snapshot in the store, as JSON: a person may have to read it. Times are in ms since the
 // epoch, 0 for none.
 type storedTransaction struct {
