@@ -38,6 +38,7 @@ func (t *Transaction) Snapshot() Snapshot {
 // Restore returns the transactional id of a valid snapshot.
 func Restore(id string, s Snapshot) *Transaction {
 	t := NewTransaction(id)
+	t.restored = true
 	t.producer, t.lastEpoch, t.previous = s.Producer, s.LastEpoch, s.Previous
 	t.timeout, t.state, t.started, t.used = s.Timeout, s.State, s.Started, s.Used
 	for _, tp := range s.Partitions {

@@ -59,6 +59,8 @@ type Transaction struct {
 	state    State
 	started  time.Time // of the present or the last transaction; zero before the first of this producer
 	used     time.Time // the last change
+	// restored: the epoch may be behind one that the producer was told, if the power went before that was synced.
+	restored bool
 
 	partitions map[log.TopicPartition]struct{} // of the open transaction; empty unless Ongoing
 	groups     map[string]struct{}             // whose offsets it commits; the same
@@ -112,7 +114,8 @@ type InitRequest struct {
 }
 
 // Init makes who asks the producer of the id, with an epoch that fences those before. An open transaction is
-// aborted. Who asks again with what it had before gets the same answer again.
+// aborted. Who asks again with what it had before gets the same answer again. Of an id that was restored nobody knows
+// which epoch was told last, as ends do not wait for fsync: who takes it over gets a new producer id.
 func (t *Transaction) Init(now time.Time, req InitRequest) (Effects, error) {
 	old, expected := t.producer, req.Expected
 	again, err := t.expects(expected)
@@ -125,7 +128,7 @@ func (t *Transaction) Init(now time.Time, req InitRequest) (Effects, error) {
 	}
 	switch {
 	case again:
-	case old == noProducer, int(old.Epoch)+steps > maxEpoch:
+	case old == noProducer, int(old.Epoch)+steps > maxEpoch, t.restored && expected == nil:
 		if req.Fresh < 0 {
 			return Effects{}, errNeedsID
 		}
@@ -143,7 +146,7 @@ func (t *Transaction) Init(now time.Time, req InitRequest) (Effects, error) {
 			t.lastEpoch = expected.Epoch
 		}
 	}
-	t.timeout, t.state, t.started = req.Timeout, Empty, time.Time{}
+	t.timeout, t.state, t.started, t.restored = req.Timeout, Empty, time.Time{}, false
 	return t.changed(now, e), nil
 }
 
@@ -348,6 +351,9 @@ func (t *Transaction) owns(p Producer) error {
 }
 
 func (t *Transaction) notItsID(p Producer) error {
+	if p.ID == t.previous {
+		return t.fenced(p)
+	}
 	return t.wrap(fmt.Errorf("%w: %d", log.ErrInvalidProducerID, p.ID))
 }
 
