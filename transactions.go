@@ -84,8 +84,8 @@ type OpenTransaction struct {
 	ProducerEpoch  int16
 	Since          int64     // the offset of its first record there
 	Written        time.Time // when its producer last wrote there
-	// ID is the transactional id that has it. "" says that none has: it hangs, and nobody but Abort will end it. That comes
-	// from damage, and from producers that claim a transaction they have not begun.
+	// ID is the transactional id that has it. "" says that none has, which comes from damage: no producer will end it. Abort
+	// does, or the broker, once it is open for so long that no transaction could be.
 	ID string
 }
 

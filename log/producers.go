@@ -151,6 +151,16 @@ func (l *Log) OpenSince(producer int64) int64 {
 	return -1
 }
 
+// EpochOf returns the epoch of a producer, -1 if it is not known or damaged. What is staged counts.
+func (l *Log) EpochOf(producer int64) int16 {
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	if s := l.producers.known[producer]; s != nil {
+		return s.epoch
+	}
+	return -1
+}
+
 // StoredOf returns how many records of a producer, in its present epoch, the log has or
 // had: the number of its next one. Those that are staged count.
 func (l *Log) StoredOf(producer int64) int64 {

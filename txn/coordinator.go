@@ -34,9 +34,11 @@ type Coordinator struct {
 	wg        sync.WaitGroup
 	stop      context.CancelFunc
 	clock     clock
+	orphans   orphans
 
 	mu     sync.Mutex // guards what follows; held on the committer's time too, and never across I/O
 	ids    map[string]*entry
+	owners map[int64]string // of the producer ids: the transactional ids, those that are not damaged
 	closed bool
 }
 
@@ -87,8 +89,8 @@ type Parts struct {
 
 // Open reads the transactional ids that the store holds, and what their open transactions have written. An id of
 // which the state is damaged cannot be used until a producer begins with it anew; the logger is told, of
-// transactions too that are open in a partition and have no id: Abort ends them. Close ends the coordinator;
-// its parts stay open.
+// transactions too that are open in a partition and have no id: they are aborted MaxTimeout after their last batch, or
+// before by Abort. Close ends the coordinator; its parts stay open.
 func Open(parts Parts, opts Options) (*Coordinator, error) {
 	if opts.MaxTimeout == 0 {
 		opts.MaxTimeout = defaultMaxTimeout
@@ -101,7 +103,7 @@ func Open(parts Parts, opts Options) (*Coordinator, error) {
 	}
 	c := &Coordinator{
 		st: parts.Store, committer: parts.Committer, topics: parts.Topics, groups: parts.Groups, producers: parts.Producers,
-		opts: opts, ids: make(map[string]*entry), clock: newClock(),
+		opts: opts, ids: make(map[string]*entry), owners: make(map[int64]string), clock: newClock(),
 	}
 	if err := c.load(); err != nil {
 		return nil, err
@@ -199,6 +201,10 @@ func (d *draft) begin() {
 	d.c.mu.Lock()
 	defer d.c.mu.Unlock()
 	d.c.ids[d.id] = d.en
+	if d.en.txn != nil {
+		delete(d.c.owners, d.en.txn.producer.ID)
+	}
+	d.c.owners[d.txn.producer.ID] = d.id
 	d.en.txn, d.en.damaged, d.en.groups = d.txn, nil, nil
 	if d.ended {
 		d.en.pending = cost{}
@@ -283,7 +289,7 @@ func (c *Coordinator) end(ctx context.Context, tx *writer.Tx, d *draft, end End,
 		}
 		marker := end.Marker
 		if careful {
-			marker.Epoch = max(marker.Epoch, epochIn(p, marker.ID))
+			marker.Epoch = max(marker.Epoch, p.Log().EpochOf(marker.ID))
 		}
 		tx.Appends = append(tx.Appends, writer.Append{Partition: p, Batch: log.Marker(marker.ID, marker.Epoch, end.Commit, now)})
 	}
@@ -314,14 +320,4 @@ func (c *Coordinator) partition(tp log.TopicPartition) (*partition.Partition, er
 		return nil, nil
 	}
 	return nil, err
-}
-
-// epochIn returns the epoch of a producer that a partition knows, or -1.
-func epochIn(p *partition.Partition, id int64) int16 {
-	for _, info := range p.Log().Producers() {
-		if info.ID == id {
-			return info.Epoch
-		}
-	}
-	return noEpoch
 }

@@ -574,25 +574,38 @@ func TestDamagedOffset(t *testing.T) {
 	})
 }
 
-// A store that fails: every call says so, and nothing is told to be done.
+// A store that fails: every call says so, and nothing is told to be done. When it is well again the transaction is open, and
+// is aborted if its time is over.
 func TestBrokenStore(t *testing.T) {
-	inHouse(t, func(t *testing.T, h *house) {
-		p := h.init("t")
-		h.must(h.produce("t", p, tp("a", 0), "x", true))
-		h.st.broken = true
-		_, err := h.End(ctx, "t", p, EndOptions{Commit: true})
-		h.wantErr("end", err, log.ErrFailed)
-		_, err = h.Init(ctx, "t", time.Minute, nil)
-		h.wantErr("init", err, log.ErrFailed)
-		h.wantErr("add", h.AddPartitions(ctx, "t", p, tp("b", 0)), log.ErrFailed)
-		time.Sleep(time.Hour)
-		h.wantCommitted(tp("a", 0), "")
-		h.st.broken = false
-		h.reopen()
-		_, err = h.End(ctx, "t", p, EndOptions{Commit: true})
-		h.must(err)
-		h.wantCommitted(tp("a", 0), "x ")
-	})
+	for _, late := range []bool{false, true} {
+		inHouse(t, func(t *testing.T, h *house) {
+			p := h.init("t")
+			h.must(h.produce("t", p, tp("a", 0), "x", true))
+			h.st.broken = true
+			_, err := h.End(ctx, "t", p, EndOptions{Commit: true})
+			h.wantErr("end", err, log.ErrFailed)
+			_, err = h.Init(ctx, "t", time.Minute, nil)
+			h.wantErr("init", err, log.ErrFailed)
+			h.wantErr("add", h.AddPartitions(ctx, "t", p, tp("b", 0)), log.ErrFailed)
+			if late {
+				time.Sleep(time.Hour)
+				synctest.Wait()
+			}
+			h.wantCommitted(tp("a", 0), "")
+			h.st.broken = false
+			h.reopen()
+			if late {
+				synctest.Wait()
+				_, err = h.End(ctx, "t", p, EndOptions{Commit: true})
+				h.wantErr("commit", err, log.ErrProducerFenced)
+				h.wantCommitted(tp("a", 0), "")
+				return
+			}
+			_, err = h.End(ctx, "t", p, EndOptions{Commit: true})
+			h.must(err)
+			h.wantCommitted(tp("a", 0), "x ")
+		})
+	}
 }
 
 func TestClosed(t *testing.T) {

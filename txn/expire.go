@@ -121,6 +121,9 @@ func (c *Coordinator) look(ctx context.Context) (next time.Time) {
 			next = at
 		}
 	}
+	if at, ok := c.endOrphans(ctx); ok && at.Before(next) {
+		next = at
+	}
 	return next
 }
 
@@ -165,6 +168,7 @@ func (c *Coordinator) forget(ctx context.Context, id string) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(c.ids, id)
+		delete(c.owners, d.txn.producer.ID)
 	}}
 	tx.Writes.Delete(store.TransactionKey(id))
 	if err := c.committer.DoUntil(ctx, tx); err != nil {

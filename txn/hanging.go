@@ -43,12 +43,23 @@ func (c *Coordinator) OpenIn(p *partition.Partition) []OpenIn {
 func (c *Coordinator) holder(tp log.TopicPartition, producer int64) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for id, en := range c.ids {
-		if en.damaged == nil && en.txn.holds(tp, producer) {
-			return id
-		}
+	if id, ok := c.owners[producer]; ok && c.ids[id].txn.holds(tp, producer) {
+		return id
 	}
 	return ""
+}
+
+// latestEpoch returns the last epoch of a producer that a partition or a transactional id knows, -1 for none, and
+// whether an id has the producer.
+func (c *Coordinator) latestEpoch(in *partition.Partition, producer int64) (epoch int16, owned bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	epoch = in.Log().EpochOf(producer)
+	id, owned := c.owners[producer]
+	if owned {
+		epoch = max(epoch, c.ids[id].txn.producer.Epoch)
+	}
+	return epoch, owned
 }
 
 // holds reports whether the partition is in the open transaction of that producer id.
@@ -61,14 +72,22 @@ func (t *Transaction) holds(tp log.TopicPartition, producer int64) bool {
 // fenced: a later commit would otherwise commit a part of it. Else the partition alone gets a marker.
 //
 // Since is the offset of its first record in the partition, and ErrInvalidTxnState says that it is not open there any more;
-// with -1 nobody asks. An epoch that has passed is ErrProducerFenced.
+// with -1 nobody asks. An epoch that has passed is ErrProducerFenced, and so is one that has not come yet: a marker of
+// it would keep the producer out of the partition. Where the epoch is damaged it is -1.
 func (c *Coordinator) Abort(ctx context.Context, tp log.TopicPartition, p Producer, since int64) ([]log.TopicPartition, error) {
-	if p.ID < 0 || p.Epoch < 0 {
-		return nil, fmt.Errorf("%s: %w: producer %s", tp, log.ErrInvalidProducerID, p)
-	}
 	in, err := c.find(tp)
 	if err != nil {
 		return nil, err
+	}
+	latest, owned := c.latestEpoch(in, p.ID)
+	if p.Epoch == noEpoch && in.Log().OpenSince(p.ID) >= 0 && in.Log().EpochOf(p.ID) == noEpoch {
+		p.Epoch = max(latest, 0)
+	}
+	switch {
+	case p.ID < 0 || p.Epoch < 0:
+		return nil, fmt.Errorf("%s: %w: producer %s", tp, log.ErrInvalidProducerID, p)
+	case owned && p.Epoch > latest:
+		return nil, fmt.Errorf("%s: %w: producer %s, the last epoch is %d", tp, log.ErrProducerFenced, p, latest)
 	}
 	open := func() error {
 		if since < 0 || in.Log().OpenSince(p.ID) == since {

@@ -30,6 +30,7 @@ func (c *Coordinator) load() error {
 		case err == nil:
 			s.notAfter(now)
 			c.ids[id] = &entry{txn: Restore(id, s)}
+			c.owners[s.Producer.ID] = id
 		case errors.Is(err, log.ErrCorruptValue):
 			err = fmt.Errorf("transactional id %s: %w", id, err)
 			c.ids[id] = &entry{damaged: err}
@@ -42,10 +43,14 @@ func (c *Coordinator) load() error {
 	if err != nil {
 		return fmt.Errorf("read transactional ids: %w", err)
 	}
+	c.orphans.due = now.Add(c.opts.MaxTimeout)
 	if err := c.joinGroups(); err != nil {
 		return fmt.Errorf("drop offsets of transactions: %w", err)
 	}
-	c.joinPartitions()
+	c.joinPartitions(now)
+	if at, ok := c.orphans.next(); ok {
+		c.clock.wakeAt(at)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, en := range c.ids {
@@ -62,6 +67,7 @@ func (c *Coordinator) joinGroups() error {
 		switch {
 		case en != nil && en.damaged != nil:
 			en.groups = names
+			c.orphans.offsets = append(c.orphans.offsets, id)
 		case en != nil && en.txn.state == Ongoing:
 			for _, name := range names {
 				en.txn.groups[name] = struct{}{}
@@ -69,6 +75,9 @@ func (c *Coordinator) joinGroups() error {
 			en.pending = c.pendingCost(en.txn)
 		default:
 			c.opts.Logger.Warn("offsets of a transaction that is not open are dropped", zap.String("transactional id", id), zap.Strings("groups", names))
+			if c.opts.ReadOnly {
+				continue
+			}
 			if err := c.groups.Settle(context.Background(), &writer.Tx{Essential: true}, id, names, false); err != nil {
 				return err
 			}
@@ -78,25 +87,38 @@ func (c *Coordinator) joinGroups() error {
 }
 
 // joinPartitions finds the partitions in which transactions are open.
-func (c *Coordinator) joinPartitions() {
-	open := make(map[int64]*Transaction)
-	for _, en := range c.ids {
-		if en.damaged == nil && en.txn.state == Ongoing {
-			open[en.txn.producer.ID] = en.txn
-		}
-	}
+func (c *Coordinator) joinPartitions(now time.Time) {
 	for _, p := range c.topics.Partitions() {
 		for _, info := range p.Log().Producers() {
 			if info.OpenSince < 0 {
 				continue
 			}
-			t := open[info.ID]
-			if t == nil || info.Epoch >= 0 && info.Epoch != t.producer.Epoch { // it is not known where that is damaged
-				c.opts.Logger.Warn("a transaction is open that no transactional id knows: it can be aborted by hand",
-					zap.Stringer("partition", p.TopicPartition()), zap.Int64("producer id", info.ID), zap.Int16("epoch", info.Epoch), zap.Int64("offset", info.OpenSince))
+			tp := p.TopicPartition()
+			if t := c.opener(info); t != nil {
+				t.partitions[tp] = struct{}{}
 				continue
 			}
-			t.partitions[p.TopicPartition()] = struct{}{}
+			due := now
+			if used := time.UnixMilli(info.UsedAt); used.Before(now) {
+				due = used
+			}
+			due = due.Add(c.opts.MaxTimeout)
+			c.orphans.add(tp, info, due)
+			c.opts.Logger.Warn("a transaction is open that no transactional id knows: it is aborted later, or by hand", zap.Time("later", due),
+				zap.Stringer("partition", tp), zap.Int64("producer id", info.ID), zap.Int16("epoch", info.Epoch), zap.Int64("offset", info.OpenSince))
 		}
 	}
+}
+
+// opener returns whose transaction is open in a partition as info says, or nil.
+func (c *Coordinator) opener(info log.ProducerInfo) *Transaction {
+	id, ok := c.owners[info.ID]
+	if !ok {
+		return nil
+	}
+	t := c.ids[id].txn
+	if t.state != Ongoing || info.Epoch >= 0 && info.Epoch != t.producer.Epoch { // it is not known where that is damaged
+		return nil
+	}
+	return t
 }

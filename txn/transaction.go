@@ -227,8 +227,9 @@ type EndRequest struct {
 // answered like the first. ErrInvalidTxnState says that there is nothing to end so, or that it has ended otherwise.
 func (t *Transaction) End(now time.Time, req EndRequest) (Effects, error) {
 	p, again := req.Producer, false
-	rotated := req.Bump && t.previous == p.ID && exhausted(p.Epoch) && t.producer.Epoch == 0
-	if req.Bump && (t.state == CompleteCommit || t.state == CompleteAbort) {
+	itsEnd := req.Bump && t.lastEpoch == p.Epoch // and not that of one who has taken over
+	rotated := itsEnd && t.previous == p.ID && exhausted(p.Epoch) && t.producer.Epoch == 0
+	if itsEnd && (t.state == CompleteCommit || t.state == CompleteAbort) {
 		again = rotated || t.producer == Producer{p.ID, p.Epoch + 1}
 	}
 	complete := CompleteAbort
