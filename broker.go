@@ -21,6 +21,7 @@ import (
 	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/feature"
+	"github.com/samsa-go/samsa/internal/queue"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/transact"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -50,6 +51,7 @@ type Broker struct {
 	txns       *txn.Coordinator
 	batcher    *batcher.Batcher
 	consumers  consumer.Broker // what they see of it
+	queues     queue.Broker    // and queues
 	admin      admin.Groups
 	features   *feature.Levels
 	sweeper    *sweep.Sweeper
@@ -187,8 +189,9 @@ func (b *Broker) connect() {
 	b.batcher = batcher.New(batcher.Broker{
 		Committer: b.committer, Catalogue: b.catalogue, Producers: b.producers, Clients: &b.clients, Logger: b.logger, Topic: b.topic,
 	}, batcher.ProduceOptions(b.opts.Produce))
+	b.queues = queue.Broker{Topics: topics, Shares: b.shares, Logger: b.logger, Clients: &b.clients}
 	b.transactor = transact.New(transact.Broker{
-		Store: b.st, Catalogue: b.catalogue, Groups: b.groups, Batcher: b.batcher,
+		Store: b.st, Catalogue: b.catalogue, Groups: b.groups, Batcher: b.batcher, Shares: b.shares,
 		MaxRetries: b.opts.MaxUpdateRetries, AutoCreateTopics: b.opts.AutoCreateTopics, TopicDefaults: b.opts.TopicDefaults,
 	})
 }

@@ -32,6 +32,7 @@ type Delivery struct {
 	Record     log.Record
 	Deliveries int       // this is the so manieth
 	Until      time.Time // when the lock ends
+	Lease      uint64    // of the states it is of: another one when the group begins anew
 }
 
 // enter has the turn be the caller's, until leave, and a state be there.
@@ -56,6 +57,17 @@ func (c *Coordinator) enter(ctx context.Context, k Key, s Settings) (*entry, err
 // Initialize makes the state of a group in a partition, if there is none: from now on it is about what comes.
 func (c *Coordinator) Initialize(ctx context.Context, k Key) error {
 	en, err := c.enter(ctx, k, c.settings(k.Group))
+	if err == nil {
+		en.leave()
+	}
+	return err
+}
+
+// InitializeAt is Initialize that has the group begin where reset says.
+func (c *Coordinator) InitializeAt(ctx context.Context, k Key, reset Reset) error {
+	s := c.settings(k.Group)
+	s.Reset = reset
+	en, err := c.enter(ctx, k, s)
 	if err == nil {
 		en.leave()
 	}
@@ -119,8 +131,8 @@ type acquiring struct {
 	req     AcquireRequest
 	s       Settings
 	r       Rules
-	left    int // records still wanted
-	version int // of the states that from is about
+	left    int    // records still wanted
+	lease   uint64 // of the states that from is about
 	damaged error
 }
 
@@ -133,7 +145,7 @@ func (a *acquiring) next() (from, end int64, ok bool) {
 	if en.closed || en.states == nil {
 		return 0, 0, false
 	}
-	a.version = en.version
+	a.lease = en.lease
 	en.states.Reorder(a.s.OrderByKey)
 	en.expireLocked(nowMs(), a.r)
 	if a.s.MaxInFlight <= en.states.Acquired() {
@@ -152,7 +164,7 @@ func (a *acquiring) from(b scanned, seen int64) (got []Range, more bool) {
 	en := a.en
 	en.mu.Lock()
 	defer en.mu.Unlock()
-	if en.closed || en.version != a.version {
+	if en.closed || en.lease != a.lease {
 		return nil, false
 	}
 	a.takeLocked(b, seen)
@@ -196,7 +208,7 @@ func (a *acquiring) nothing(from, end int64) {
 	en := a.en
 	en.mu.Lock()
 	defer en.mu.Unlock()
-	if en.closed || en.version != a.version || end <= from {
+	if en.closed || en.lease != a.lease || end <= from {
 		return
 	}
 	en.states.Gone(from, end-1)
@@ -365,7 +377,7 @@ func (a *acquiring) fromAhead(from int64, got []Delivery) []Delivery {
 	}
 	en.mu.Lock()
 	defer en.mu.Unlock()
-	if en.closed || en.version != a.version {
+	if en.closed || en.lease != a.lease {
 		return got
 	}
 	now := nowMs()
@@ -387,7 +399,7 @@ func (a *acquiring) fromAhead(from int64, got []Delivery) []Delivery {
 			rec := b.records[at]
 			rec.Topic, rec.Partition = en.key.Topic, en.key.Partition
 			b.records[at] = log.Record{Offset: offset, Partition: -1}
-			got = append(got, Delivery{Record: rec, Deliveries: r.Deliveries, Until: until})
+			got = append(got, Delivery{Record: rec, Deliveries: r.Deliveries, Until: until, Lease: a.lease})
 		}
 	}
 	if at >= len(b.records)-1 {
@@ -420,7 +432,7 @@ func (a *acquiring) readAhead(ctx context.Context, from, end int64) error {
 	for _, sb := range read {
 		b := look(sb, a.s.OrderByKey, true)
 		en.mu.Lock()
-		if !en.closed && en.version == a.version {
+		if !en.closed && en.lease == a.lease {
 			a.takeLocked(b, seen)
 		}
 		en.mu.Unlock()
@@ -429,7 +441,7 @@ func (a *acquiring) readAhead(ctx context.Context, from, end int64) error {
 			en.ahead.batches = append(en.ahead.batches, b)
 		} else if b.err == nil {
 			en.mu.Lock()
-			if !en.closed && en.version == a.version {
+			if !en.closed && en.lease == a.lease {
 				en.states.Gone(b.base, b.last)
 			}
 			en.mu.Unlock()

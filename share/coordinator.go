@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -32,6 +33,7 @@ type Coordinator struct {
 	names     *group.Names
 	opts      Options
 	wg        sync.WaitGroup
+	leases    atomic.Uint64
 	ctx       context.Context // ends with Close
 	stop      context.CancelFunc
 
@@ -193,7 +195,7 @@ func (c *Coordinator) claim(name string) error {
 // addLocked makes an entry.
 func (c *Coordinator) addLocked(k Key, p *partition.Partition) *entry {
 	c.lastID++
-	en := &entry{c: c, key: k, number: c.lastID, part: p, id: p.ID(), turn: make(chan struct{}, 1)}
+	en := &entry{c: c, key: k, number: c.lastID, part: p, id: p.ID(), turn: make(chan struct{}, 1), lease: c.leases.Add(1)}
 	c.entries[k] = en
 	g := c.groupLocked(k.Group)
 	g.entries[k.TopicPartition] = en

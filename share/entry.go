@@ -26,7 +26,7 @@ type entry struct {
 
 	mu      sync.Mutex // guards what follows; held on the committer's time too, and never while waiting
 	states  *Partition // nil until somebody begins
-	version int        // grows when states is replaced
+	lease   uint64     // another one when states is replaced; no two entries have the same
 	pending []*op      // not in the committer's order yet
 	queued  bool       // a flush is on its way that will take them
 	jobs    []job      // dead letters to be stored
@@ -148,8 +148,12 @@ func (en *entry) resolve(s Settings) (int64, error) {
 	switch s.Reset.Kind {
 	case ResetEarliest:
 		return en.part.LogStart(), nil
-	case ResetByDuration:
-		offset, _, ok, err := en.part.OffsetForTime(s.Isolation, time.Now().Add(-s.Reset.By).UnixMilli())
+	case ResetByDuration, ResetAtTime:
+		at := s.Reset.AtMs
+		if s.Reset.Kind == ResetByDuration {
+			at = time.Now().Add(-s.Reset.By).UnixMilli()
+		}
+		offset, _, ok, err := en.part.OffsetForTime(s.Isolation, at)
 		if !ok {
 			offset = end
 		}
@@ -201,7 +205,7 @@ func (en *entry) supplant(ctx context.Context, states *Partition) error {
 			en.store(tx, states.Changes(1))
 		}
 		en.states, en.jobs, en.damaged = states, nil, nil
-		en.version++
+		en.lease = en.c.leases.Add(1)
 		return nil
 	}
 	if err := en.c.committer.DoUntil(ctx, tx); err != nil {
@@ -226,6 +230,22 @@ func (en *entry) lateLocked(known map[int64]bool) (late []Change) {
 		}
 	}
 	return late
+}
+
+// checkLocked says whether a member may acknowledge as it wants to.
+func (en *entry) checkLocked(member string, acks []Ack) error {
+	if err := en.refuses(); err != nil {
+		return err
+	}
+	if en.states == nil {
+		return log.ErrNotAcquired
+	}
+	for i := range acks {
+		if l := acks[i].Lease; l != 0 && l != en.lease {
+			return fmt.Errorf("offset %d: %w", acks[i].First, errAnew)
+		}
+	}
+	return en.states.Check(member, acks)
 }
 
 // refuses returns why nothing can be decided any more, nil as long as it can.
@@ -257,6 +277,9 @@ func (en *entry) store(tx *writer.Tx, changes []Change) {
 
 // expireLocked does what time and the log have brought.
 func (en *entry) expireLocked(now int64, r Rules) {
+	if en.closed || en.states == nil {
+		return
+	}
 	if start := en.part.LogStart(); start > en.states.Start() {
 		en.states.Cut(start)
 	}

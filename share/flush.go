@@ -93,7 +93,7 @@ func (f *flush) check() error {
 	en.expireLocked(now, r)
 	var changes []Change
 	for _, o := range f.ops {
-		if err := en.states.Check(o.member, o.acks); err != nil {
+		if err := en.checkLocked(o.member, o.acks); err != nil {
 			o.failed.Do(func() { o.err = err })
 			continue
 		}
@@ -182,17 +182,9 @@ func (en *entry) acknowledge(member string, synced bool, acks []Ack) error {
 	o := &op{member: member, acks: acks, synced: synced, extent: Extent(acks), done: make(chan struct{})}
 	o.left.Store(1)
 	en.mu.Lock()
-	if en.closed || en.states == nil {
-		err := log.ErrNotAcquired
-		if en.closed {
-			err = log.ErrClosed
-		}
-		en.mu.Unlock()
-		return err
-	}
 	now := nowMs()
 	en.expireLocked(now, r)
-	if err := en.states.Check(member, acks); err != nil {
+	if err := en.checkLocked(member, acks); err != nil {
 		en.mu.Unlock()
 		return err
 	}

@@ -24,8 +24,10 @@ const (
 	HeaderMessage    = "__dlq.errors.message"
 )
 
+// MessageRejected is what a dead letter says that was rejected without a reason.
+const MessageRejected = "Offset rejected by client."
+
 const (
-	messageRejected = "Offset rejected by client."
 	messageTooOften = "Offset delivery count exceeded the threshold."
 	messageTooLarge = " The record is too large for this topic."
 
@@ -46,7 +48,7 @@ func (en *entry) buryAll() {
 		n := min(len(en.jobs), lettersAtOnce)
 		jobs := append([]job{}, en.jobs[:n]...)
 		en.jobs = en.jobs[n:]
-		version := en.version
+		lease := en.lease
 		jobs, settled := en.stillLocked(jobs)
 		if en.closed || n == 0 {
 			en.burying = false
@@ -59,7 +61,7 @@ func (en *entry) buryAll() {
 		if len(jobs) == 0 {
 			continue
 		}
-		err := en.bury(jobs, version)
+		err := en.bury(jobs, lease)
 		if en.c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			err = log.ErrClosed
 		}
@@ -69,7 +71,7 @@ func (en *entry) buryAll() {
 		}
 		en.c.opts.Logger.Warn("dead letters cannot be stored, it is tried again", zap.Error(en.wrap(err)))
 		en.mu.Lock()
-		if en.version == version && !en.closed {
+		if en.lease == lease && !en.closed {
 			for i := range jobs {
 				jobs[i].op = nil
 			}
@@ -109,7 +111,7 @@ func tell(jobs []job, err error) {
 }
 
 // bury stores dead letters, and that their records are done: one commit.
-func (en *entry) bury(jobs []job, version int) error {
+func (en *entry) bury(jobs []job, lease uint64) error {
 	s := en.c.settings(en.key.Group)
 	tx := &writer.Tx{Reserve: en.reserve(2 + len(jobs))}
 	if s.DeadLetter != "" {
@@ -125,7 +127,7 @@ func (en *entry) bury(jobs []job, version int) error {
 		if err := en.refuses(); err != nil {
 			return err
 		}
-		if en.version != version {
+		if en.lease != lease {
 			return errExpired
 		}
 		acks := make([]Ack, len(jobs))

@@ -1,6 +1,7 @@
 package share
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -326,9 +327,9 @@ func (p *Partition) settleOne(nowMs, offset int64, a *Ack, r Rules, n *Counts) {
 		p.giveBack(nowMs, offset, c, i, until, r, n)
 	case Reject:
 		n.Rejected++
-		p.leave(sl)
-		p.bury(offset, c, i, r, a.Reason)
 		n.buried(r)
+		p.leave(sl)
+		p.bury(offset, c, i, Rules{DeadLetters: r.DeadLetters && !a.Moved}, cmp.Or(a.Reason, MessageRejected))
 	default:
 		n.Acknowledged++
 		p.leave(sl)

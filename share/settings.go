@@ -38,6 +38,7 @@ const (
 type Reset struct {
 	Kind ResetKind
 	By   time.Duration // for ResetByDuration
+	AtMs int64         // for ResetAtTime, in ms since the epoch
 }
 
 // ResetKind is the kind of a Reset.
@@ -48,6 +49,7 @@ const (
 	ResetLatest     ResetKind = iota // behind the last record
 	ResetEarliest                    // with the first one
 	ResetByDuration                  // with the first one of the last By
+	ResetAtTime                      // with the first one of that time or later
 )
 
 // Backoff is how long a record waits after a delivery that has failed: Min after the first, Factor times as long after

@@ -71,8 +71,10 @@ type Ack struct {
 	// Deliveries is that of the delivery which is meant, 0 for whichever the member has now: a later one to
 	// the same member is another.
 	Deliveries int
+	Lease      uint64 // that of the Delivery, 0 for whichever the group has now
 	AfterMs    int64  // of a Release: not before, from now on; 0 is the group's backoff, negative is at once
 	Reason     string // of a Reject, for the dead letter
+	Moved      bool   // of a Reject: its dead letter is stored with it, by who asks
 }
 
 // typeOf returns the type for an offset of a.
@@ -103,5 +105,6 @@ func (a *Ack) validate() error {
 var (
 	errSettled = fmt.Errorf("%w: it was acknowledged already", log.ErrInvalidRecordState)
 	errExpired = fmt.Errorf("%w: its lock has run out, or it was released", log.ErrInvalidRecordState)
+	errAnew    = fmt.Errorf("%w: the group began anew, or the topic was deleted and created again", log.ErrInvalidRecordState)
 	errOthers  = fmt.Errorf("%w: another member has it", log.ErrInvalidRecordState)
 )

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/samsa-go/samsa/internal/writer"
-	"github.com/samsa-go/samsa/log"
 )
 
 // with is acknowledgements that are decided with a transaction of somebody else's.
@@ -65,15 +64,9 @@ func (w *with) decide(tx *writer.Tx) error {
 }
 
 func (p *part) ask(now int64) error {
-	if err := p.en.refuses(); err != nil {
-		return err
-	}
-	if p.en.states == nil {
-		return log.ErrNotAcquired
-	}
 	p.en.expireLocked(now, p.rules)
 	for _, s := range p.all {
-		if err := p.en.states.Check(s.Member, s.Acks); err != nil {
+		if err := p.en.checkLocked(s.Member, s.Acks); err != nil {
 			return err
 		}
 	}

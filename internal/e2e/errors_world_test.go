@@ -93,6 +93,8 @@ type world struct {
 	p     *samsa.Producer // with an id
 	c     *samsa.Consumer // of the topic
 	g     *samsa.Consumer // of the group
+	q     *samsa.Queue    // of a group of its own
+	d     samsa.Delivery  // of the queue
 	topic string
 	group string
 	key   string
@@ -164,6 +166,15 @@ func (w *world) clients(t *testing.T, what string) {
 	if _, err := w.g.Poll(ctx); err != nil {
 		checkError(t, what+": first poll", err)
 	}
+	if w.q, err = w.b.NewQueue(t.Context(), samsa.QueueOptions{Group: "q", Topics: []string{"a"}}); err != nil {
+		checkError(t, what+": new queue", err)
+		return
+	}
+	if ds, err := w.q.Receive(ctx, 1); err != nil {
+		checkError(t, what+": first delivery", err)
+	} else {
+		w.d = ds[0]
+	}
 }
 
 // step is one call; those behind the others end things.
@@ -196,6 +207,9 @@ func (w *world) steps() []step {
 		if c != nil {
 			steps = append(steps, w.consumerSteps(name, c)...)
 		}
+	}
+	if w.q != nil {
+		steps = append(steps, w.queueSteps()...)
 	}
 	topics, groups := w.b.Topics(), w.b.Groups()
 	return append(steps,
@@ -349,6 +363,46 @@ func (w *world) producerSteps() []step {
 		{"Producer.Close", noCtx(p.Close)},
 		{"Producer.Shutdown", p.Shutdown},
 		{"Producer.ProduceSync closed", func(ctx context.Context) error { _, err := p.ProduceSync(ctx, w.record()); return err }},
+	}
+}
+
+func (w *world) queueSteps() []step {
+	fail := func(context.Context, samsa.Delivery) error { return errors.New("in vain") }
+	return []step{
+		{"Delivery.Extend", noCtx(w.d.Extend)},
+		{"Tx.Release", func(ctx context.Context) error {
+			return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Release(w.d, 0) })
+		}},
+		{"Tx.Reject", func(ctx context.Context) error {
+			return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Reject(w.d, "") })
+		}},
+		{"Tx.Ack", func(ctx context.Context) error { return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Ack(w.d) }) }},
+		{"Delivery.Ack", noCtx(w.d.Ack)},
+		{"Delivery.Release", noCtx(func() error { return w.d.Release(time.Second) })},
+		{"Delivery.Retry", noCtx(w.d.Retry)},
+		{"Delivery.Reject", noCtx(func() error { return w.d.Reject("nobody can do it") })},
+		{"Delivery.Ack none", noCtx(samsa.Delivery{}.Ack)},
+		{"Queue.Ack", func(ctx context.Context) error { return w.q.Ack(ctx, w.d) }},
+		{"Queue.Receive", func(ctx context.Context) error { _, err := w.q.Receive(ctx, 1); return err }},
+		{"Queue.Receive none", func(ctx context.Context) error { _, err := w.q.Receive(ctx, 0); return err }},
+		{"Queue.Deliveries", func(ctx context.Context) error { return lastOf(w.q.Deliveries(ctx)) }},
+		{"Queue.Work", func(ctx context.Context) error { return w.q.Work(ctx, 2, fail) }},
+		{"Queue.Work none", func(ctx context.Context) error { return w.q.Work(ctx, 0, fail) }},
+		{"Queue.Stats", func(ctx context.Context) error { _, err := w.q.Stats(ctx); return err }},
+		{"Broker.NewQueue", func(ctx context.Context) error {
+			q, err := w.b.NewQueue(ctx, samsa.QueueOptions{Group: "another", Topics: []string{w.topic}})
+			if err == nil {
+				err = q.Close()
+			}
+			return err
+		}},
+		{"Broker.NewQueue of a group", func(ctx context.Context) error {
+			_, err := w.b.NewQueue(ctx, samsa.QueueOptions{Group: w.group, Topics: []string{w.topic}})
+			return err
+		}},
+		{"Queue.Shutdown", w.q.Shutdown},
+		{"Queue.Close", noCtx(w.q.Close)},
+		{"Queue.Receive closed", func(ctx context.Context) error { _, err := w.q.Receive(ctx, 1); return err }},
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/share"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -22,10 +24,17 @@ type Broker struct {
 	Catalogue *topic.Catalogue
 	Groups    *group.Coordinator
 	Batcher   *batcher.Batcher
+	Shares    Shares
 
 	MaxRetries       int          // of a transaction that conflicts
 	AutoCreateTopics bool         // with a transaction that produces to them
 	TopicDefaults    topic.Config // of those
+}
+
+// Shares are where deliveries of queues are settled: see share.Coordinator.
+type Shares interface {
+	With(tx *writer.Tx, all []share.Settlement) error
+	Decided(all []share.Settlement)
 }
 
 // Transactor runs transactions. Its methods may be called by anybody at any time.

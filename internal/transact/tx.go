@@ -13,6 +13,7 @@ import (
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/share"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -28,6 +29,8 @@ type Tx struct {
 	call      *batcher.Call           // the records
 	drafts    map[string]*topic.Topic // that are created with the transaction
 	commits   map[Member]map[log.TopicPartition]group.Offset
+	settles   []share.Settlement
+	synced    bool  // it waits for fsync, whatever else is in it
 	err       error // the first
 }
 
@@ -158,6 +161,9 @@ func (tx *Tx) checkSize() error {
 	for _, offsets := range tx.commits {
 		entries += len(offsets)
 	}
+	for i := range tx.settles {
+		entries += share.Extent(tx.settles[i].Acks)
+	}
 	if l := tx.broker.Store.Limits(); entries > l.Entries || bytes > l.Bytes {
 		return tx.Fail(fmt.Errorf("%w: %d entries and %d bytes, at most %d and %d fit into one", log.ErrTxTooLarge, entries, bytes, l.Entries, l.Bytes))
 	}
@@ -206,6 +212,16 @@ func (tx *Tx) Commit(m Member, offsets map[log.TopicPartition]group.Offset) erro
 	return tx.checkSize()
 }
 
+// Settle has deliveries become with the transaction, which is not over, what all say. Synced has it wait for fsync.
+func (tx *Tx) Settle(all []share.Settlement, synced bool) error {
+	tx.settles = append(tx.settles, all...)
+	tx.synced = tx.synced || synced
+	return tx.checkSize()
+}
+
+// Topic returns the topic of that name, which the transaction may create.
+func (tx *Tx) Topic(name string) (*topic.Topic, error) { return tx.topic(tx.ctx, name) }
+
 // Fail keeps the transaction from being committed. It returns err.
 func (tx *Tx) Fail(err error) error {
 	if tx.err == nil && !tx.over {
@@ -219,7 +235,7 @@ func (tx *Tx) commit(start *link) error {
 	if err := tx.call.Seal(); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
-	if batches, _ := tx.call.Size(); len(tx.writes)+batches+len(tx.commits) == 0 {
+	if batches, _ := tx.call.Size(); len(tx.writes)+batches+len(tx.commits)+len(tx.settles) == 0 {
 		return nil
 	}
 	requests, err := tx.requests()
@@ -244,6 +260,13 @@ func (tx *Tx) commit(start *link) error {
 	ptx.Check = func() (err error) {
 		placed, err = tx.conflicts.place(checked, &tx.read, keys)
 		return err
+	}
+	ptx.Synced = ptx.Synced || tx.synced
+	if len(tx.settles) > 0 {
+		if err := tx.broker.Shares.With(ptx, tx.settles); err != nil {
+			return fmt.Errorf("update: %w", err)
+		}
+		defer tx.broker.Shares.Decided(tx.settles)
 	}
 	stored := false
 	ptx.Done = func(err error) {
