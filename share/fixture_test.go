@@ -54,7 +54,7 @@ func (h *house) open() {
 
 // shut ends all but the store.
 func (h *house) shut() {
-	h.Coordinator.Close()
+	h.Close()
 	h.groups.Close()
 	h.topics.Close(log.ErrClosed)
 	h.committer.Close()

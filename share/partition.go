@@ -29,7 +29,6 @@ type Partition struct {
 	due     dues
 	owners  owners
 	order   *order           // nil unless records of one key come one after the other
-	reasons map[int64]string // of those that are archiving, where there are any
 
 	letters []Letter // that became due since they were asked for
 	headNew bool     // the start is to be stored
@@ -66,17 +65,16 @@ func (p *Partition) Next() int64 { return p.next }
 // Open returns how many records before Next are not done.
 func (p *Partition) Open() int64 { return p.open }
 
-// Ready, Acquired, Waiting and Blocked return how many records can be acquired now, are with somebody, are to come
-// later, and come after another one of their key.
+// Ready returns how many records can be acquired now.
 func (p *Partition) Ready() int { return p.ready }
 
-// Acquired returns how many records somebody has. See Ready.
+// Acquired returns how many records somebody has.
 func (p *Partition) Acquired() int { return p.acquired }
 
-// Waiting returns how many records are to come later. See Ready.
+// Waiting returns how many records are to come later.
 func (p *Partition) Waiting() int { return p.waiting }
 
-// Blocked returns how many records come after another one of their key. See Ready.
+// Blocked returns how many records come after another one of their key.
 func (p *Partition) Blocked() int { return p.blocked }
 
 // State returns where a record stands, how often it was delivered, and who has it. What was never heard of is

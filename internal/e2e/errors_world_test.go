@@ -376,7 +376,9 @@ func (w *world) queueSteps() []step {
 		{"Tx.Reject", func(ctx context.Context) error {
 			return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Reject(w.d, "") })
 		}},
-		{"Tx.Ack", func(ctx context.Context) error { return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Ack(w.d) }) }},
+		{"Tx.Ack", func(ctx context.Context) error {
+			return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Ack(w.d) })
+		}},
 		{"Delivery.Ack", noCtx(w.d.Ack)},
 		{"Delivery.Release", noCtx(func() error { return w.d.Release(time.Second) })},
 		{"Delivery.Retry", noCtx(w.d.Retry)},
