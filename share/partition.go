@@ -26,9 +26,9 @@ type Partition struct {
 
 	ready, acquired, waiting, archiving, blocked int
 
-	due     dues
-	owners  owners
-	order   *order           // nil unless records of one key come one after the other
+	due    dues
+	owners owners
+	order  *order // nil unless records of one key come one after the other
 
 	letters []Letter // that became due since they were asked for
 	headNew bool     // the start is to be stored
