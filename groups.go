@@ -57,7 +57,7 @@ const (
 //		GroupClassic  GroupKind = iota // the members agree among themselves: JoinGroup and SyncGroup
 //		GroupConsumer                  // the broker assigns partitions (KIP-848)
 //		GroupShare                     // members share partitions, and acknowledge records (KIP-932)
-//		GroupStreams                   // the broker assigns tasks of Kafka GroupStreams (KIP-1071)
+//		GroupStreams                   // the broker assigns tasks of Kafka Streams (KIP-1071)
 //	)
 type GroupKind = group.Kind
 

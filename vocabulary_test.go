@@ -182,7 +182,7 @@ func document(t *testing.T, fset *token.FileSet, dir string, notes map[string]no
 // Everybody knows what these do.
 var wellKnown = regexp.MustCompile(`^String$|^(M|Unm)arshal(Text|JSON)$`)
 
-var exported = regexp.MustCompile(`\b([a-z]+\.)?[A-Z]\w*`)
+var exported = regexp.MustCompile(`(?:\bKafka )?\b([a-z]+\.)?[A-Z]\w*`) // Kafka Streams is none of our names
 
 // comment is n as the comment of a, in the names that there are here. What is drawn stays as it is.
 func (n note) comment(t *testing.T, a alias, names map[string]string) []byte {
