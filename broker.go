@@ -381,7 +381,7 @@ type Stats struct {
 	Resets  int64 // consumers that stood at an offset that was not there and were moved
 	Skipped int64 // offsets that they were moved ahead by: records that they have missed, at most
 
-	Aborted int64 // records of aborted transactions that consumers have come past, who read what is committed
+	Aborted int64 // records of aborted transactions that consumers of this API have come past, once for each who has
 
 	DiskBytes int64 // that the data directory takes on disk; 0 in memory
 }

@@ -21,6 +21,9 @@ import (
 // A record is processed when the program comes back for more: when one of the Polls is called again, or
 // when the loop over Records goes on. That is what auto-commit commits. A panic, a break, a
 // returned error and Close add nothing: what was in work then comes again.
+//
+// A consumer of a group has no partitions before its first Poll: a Seek of one is ErrUnknownPartition, and SeekTo, SeekTime,
+// SeekLast, Pause and TotalLag of all are of none. MemberOptions.OnAssigned may seek in those that come.
 type Consumer struct {
 	b      *Broker
 	engine *consumer.Consumer

@@ -23,7 +23,7 @@
 // Broker.Produce stores a few records and returns their offsets; a Producer batches many in the
 // background. A Consumer reads topics, and with ConsumerOptions.Group it shares them with others of
 // its group. Broker.Update stores records, consumed offsets and keys of the application's own in one
-// transaction. Topics and Groups administer. Package samsatest is a fake broker for tests, and
+// transaction. Topics, Groups and Transactions administer. Package samsatest is a fake broker for tests, and
 // package kafka serves a broker to Kafka clients.
 //
 // The pages in docs of the repository say more, each with code that runs. The words are Kafka's

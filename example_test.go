@@ -570,6 +570,24 @@ func Example_operating() {
 	// alive: true removed: 0
 }
 
+// A program that has been told to end gives its callbacks some time, and ends.
+func ExampleBroker_Shutdown() {
+	b := memory()
+	p, err := b.NewProducer(context.Background(), samsa.ProducerOptions{ClientID: "mailer"})
+	must(err)
+	forever := make(chan struct{})
+	defer close(forever)
+	p.Produce(context.Background(), samsa.Record{Topic: "orders"}, func(samsa.Record, error) { <-forever })
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	err = b.Shutdown(ctx)
+	fmt.Println(errors.Is(err, samsa.ErrCutOff), errors.Is(err, context.DeadlineExceeded))
+	fmt.Println(err)
+	// Output:
+	// true true
+	// samsa: close: cut off: a producer (client "mailer") has not ended, nor returned from what it calls of the program's: context deadline exceeded
+}
+
 // Two programs look into what a third one has left. Nothing of it changes.
 func ExampleOptions_readOnly() {
 	dir, err := os.MkdirTemp("", "samsa")

@@ -152,7 +152,9 @@ func (t Transactions) Open(ctx context.Context, topics ...string) ([]OpenTransac
 
 // Abort aborts a transaction that Open has told of. If a transactional id has it, that is the end of all of it, in every
 // partition and group, and its producer is fenced; one that hangs is ended in the one partition. When it has ended meanwhile,
-// in whichever way, it is ErrInvalidTxnState or ErrProducerFenced.
+// in whichever way, with its part in another partition say, it is ErrInvalidTxnState or ErrProducerFenced.
+//
+// A producer of transaction.version 2 hears INVALID_TXN_STATE when it commits what was aborted so, as after a time-out.
 func (t Transactions) Abort(ctx context.Context, o OpenTransaction) error {
 	err := t.b.checkWrite(ctx)
 	if err == nil && o.Since < 0 {

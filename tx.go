@@ -38,8 +38,11 @@ type Tx struct {
 // then Update returns ErrConflict. So fn may run several times, and should have no effects
 // but those through tx. It should not call Update: what that writes conflicts with what fn has read.
 //
+// When Update fails, a consumer whose records were in it stays behind them: its next Poll returns what comes then, and to
+// commit that commits those before it too. So call Update again with the same records, or Seek back to them.
+//
 // A transaction with offsets of a consumer whose partitions have gone to others fails with
-// ErrIllegalGeneration or ErrUnknownMember. All of it fits into one store transaction, 32 MiB
+// ErrIllegalGeneration or ErrUnknownMember: their records are the others' then. All of it fits into one store transaction, 32 MiB
 // and 16384 keys, offsets and batches, else it is ErrTxTooLarge.
 func (b *Broker) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if fn == nil {

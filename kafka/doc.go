@@ -8,6 +8,9 @@
 // all clients together can make a server hold is bounded by Options.MaxMemoryBytes. docs/kafka-clients.md
 // lists the requests and their versions, the configs and the limits.
 //
+// A group of Kafka clients that was empty waits 3 s for more members before it gives records to the first, as in Kafka. A
+// program whose clients are alone sets samsa.Options.Groups.InitialRebalanceDelay to -1.
+//
 // # How a request goes
 //
 // Each connection has two goroutines. The reader takes frames off the wire (frame.go,

@@ -76,7 +76,9 @@ func Expire(t TB, b *samsa.Broker, groupName, member string) {
 }
 
 // ExpireTransaction does at once to the open transaction of a transactional id what its time-out does: it is aborted, and its
-// producer fenced.
+// producer fenced. As from Kafka, a commit that comes then is INVALID_TXN_STATE, an abort is taken for the one that was done, and
+// more for that transaction is PRODUCER_FENCED or INVALID_PRODUCER_EPOCH; at transaction.version 0 commit and abort are, too. The
+// test fails if the id has no open transaction.
 func ExpireTransaction(t TB, b *samsa.Broker, id string) {
 	t.Helper()
 	if err := inside.Of(b).Txns.TimeOut(context.Background(), id); err != nil {
