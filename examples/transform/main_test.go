@@ -43,11 +43,11 @@ func TestFaults(t *testing.T) {
 		"the coordinator has moved": func(b *samsa.Broker) *samsatest.Fault {
 			return samsatest.Transactions(b, txnID).Next(3).FailWith(samsatest.Code(kerr.NotCoordinator.Code))
 		},
-		"the answer to a record is lost": func(b *samsa.Broker) *samsatest.Fault {
+		"a record is stored, and the answer says that it is not": func(b *samsa.Broker) *samsatest.Fault {
 			return samsatest.Appends(b, receipts).Stored().Next(1).Fail()
 		},
-		"the connection breaks at a commit": func(b *samsa.Broker) *samsatest.Fault {
-			return samsatest.Requests(b, end).OfTransaction(txnID).Next(1).Fail()
+		"the commit is done, and the answer to it is lost": func(b *samsa.Broker) *samsatest.Fault {
+			return samsatest.Requests(b, end).OfTransaction(txnID).Answers().Next(1).Fail()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

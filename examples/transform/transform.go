@@ -41,7 +41,7 @@ func transform(ctx context.Context, opts ...kgo.Opt) error {
 func session(ctx context.Context, opts ...kgo.Opt) error {
 	s, err := kgo.NewGroupTransactSession(append([]kgo.Opt{
 		kgo.TransactionalID(txnID), kgo.ConsumerGroup(group), kgo.ConsumeTopics(orders),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 	}, opts...)...)
 	if err != nil {
 		return err
