@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -148,6 +149,68 @@ func TestManyAborted(t *testing.T) {
 			same(t, c.committed(k.of(t), []string{"t"}, len(want))["t"], want)
 		})
 	}
+}
+
+// What is left of the transactions of each client when their topic is compacted is what was committed last, of each key, and
+// that is what every other client sees of them, of either isolation: aborted records hide nothing, and are gone.
+func TestCompactedTransactions(t *testing.T) {
+	k := inMemory(t, samsa.Options{})
+	k.create("input", 1)
+	k.write("input", transactionStory("input").records(true))
+	last := record{Key: "last", Value: "last"} // what comes last is not compacted
+	want := make(map[string][]record)
+	var topics []string
+	for _, level := range []int16{2, 0} {
+		k.transactionVersion(level)
+		for _, c := range transactional() {
+			if c.transact == nil {
+				continue
+			}
+			t.Run(fmt.Sprint(c.name, ", version ", level), func(t *testing.T) {
+				needs(t, c)
+				k, s := k.of(t), transactionStory(fmt.Sprint(c.name, ".", level))
+				config := samsa.TopicConfig{Partitions: 1, CleanupPolicy: samsa.CleanupCompact, DeleteRetention: time.Millisecond}
+				if err := k.Topics().Create(k.ctx, s.Topic, config); err != nil {
+					t.Fatal(err)
+				}
+				c.transact(k, s)
+				k.write(s.Topic, []record{last})
+				topics, want[s.Topic] = append(topics, s.Topic), append(s.latest(), last)
+			})
+		}
+	}
+	for i := range 2 { // markers may go with the second
+		stats, err := k.Sweep(k.ctx)
+		if err != nil || i == 0 && stats.Removed.Records == 0 {
+			t.Fatalf("swept: %+v, %v", stats, err)
+		}
+	}
+	for _, c := range transactional() {
+		t.Run(c.name+" reads", func(t *testing.T) {
+			needs(t, c)
+			k := k.of(t)
+			for _, read := range []func(*kit, []string, int) map[string][]record{c.committed, c.consume} {
+				got := read(k, topics, len(want[topics[0]]))
+				for _, topic := range topics {
+					if !slices.Equal(got[topic], want[topic]) {
+						t.Errorf("of %s reads %v, want %v", topic, got[topic], want[topic])
+					}
+				}
+			}
+		})
+	}
+}
+
+// latest are what the story has committed last of each key, in the order of that.
+func (s story) latest() (some []record) {
+	keys := make(map[string]bool)
+	for _, r := range slices.Backward(s.records(false)) {
+		if !keys[r.Key] {
+			keys[r.Key], some = true, append(some, r)
+		}
+	}
+	slices.Reverse(some)
+	return some
 }
 
 // transactionVersion sets the level of transaction.version.
