@@ -43,8 +43,10 @@ func transformer() error {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionTimeout(5*time.Second),
 		kgo.SessionTimeout(2*time.Second), kgo.HeartbeatInterval(200*time.Millisecond), kgo.RebalanceTimeout(5*time.Second))
-	// A static member that is killed before it has given up a partition, cooperatively, comes back without a rebalance, in
-	// Kafka too: nobody has the partition then. So these are eager.
+	// A cooperative assignment leaves out a partition that its owner is to give up first: when that member joins again, without
+	// it, there is another generation. A static member that is killed before it does comes back to a stable group, and gets its
+	// assignment without a rebalance, in Kafka 4.4.0 too (updateStaticMemberThenRebalanceOrCompleteJoin in
+	// GroupMetadataManager). The partition is nobody's then until something else makes the group rebalance. So these are eager.
 	opts = append(opts, kgo.Balancers(kgo.StickyBalancer()))
 	if os.Getenv(childStatic) != "" {
 		opts = append(opts, kgo.InstanceID(id))
