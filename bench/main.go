@@ -5,9 +5,10 @@
 //	go run ./bench -quick
 //	go run ./bench -json results.json -html report.html
 //	go run ./bench -peers samsa,tidwall-wal -workloads batch,cold -size 100,1000
+//	go run ./bench -kafka -peers samsa-kafka,kfake,kafka -workloads batch,transactions
 //	go run ./bench -kafka
 //
-// The last one has Apache Kafka among the peers, which it fetches with Maven and runs on loopback; Java 17
+// The last but one is what transactions cost, beside the same by idempotent producers. The last one has Apache Kafka among the peers, which it fetches with Maven and runs on loopback; Java 17
 // is needed for it.
 //
 // It is a module of its own so that no user of Samsa depends on the peers.

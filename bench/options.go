@@ -52,7 +52,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(usage)
 	words(f, &o.peers, "peers", "`names` of the peers, separated by commas; all by default")
-	words(f, &o.axes.Workloads, "workloads", "`names` of the workloads: batch, single, cold, tail, latency, group, retention; all by default")
+	words(f, &o.axes.Workloads, "workloads", "`names` of the workloads: batch, transactions, single, cold, tail, latency, group, retention; all by default")
 	numbers(f, &o.axes.Sizes, "size", "`bytes` of a record; this flag and those like it take lists: every combination is measured")
 	numbers(f, &o.axes.Batches, "batch", "`records` a batch, as long as that is at most 1 MB")
 	numbers(f, &o.axes.Partitions, "partitions", "`number` of partitions")

@@ -16,7 +16,7 @@ import (
 // it keeps no reference to bytes it was given; that overlapping appends are all there; that
 // a reader which waits is woken; that a group goes on where it committed; and that trimmed
 // records do not hide later ones; and that workers of a queue get each record once, and again what they have not
-// acknowledged.
+// acknowledged; and that what is written in transactions is there when they are committed.
 func Conform(ctx context.Context, p *Peer, dir string, o Options) error {
 	for _, check := range []struct {
 		name string
@@ -29,6 +29,7 @@ func Conform(ctx context.Context, p *Peer, dir string, o Options) error {
 		{"group", resumeGroup},
 		{"trim", trim},
 		{"queue", workers},
+		{"transactions", transactions},
 	} {
 		if o.Synced && (check.name == "group" || check.name == "queue") {
 			continue // thousands of fsyncs, for what is the same without
@@ -37,7 +38,7 @@ func Conform(ctx context.Context, p *Peer, dir string, o Options) error {
 			continue
 		}
 		t := &trial{peer: p, dir: filepath.Join(dir, check.name), opts: o}
-		t.opts.Queue = check.name == "queue"
+		t.opts.Queue, t.opts.Transactions = check.name == "queue", check.name == "transactions"
 		if err := os.Mkdir(t.dir, 0o700); err != nil {
 			return err
 		}
@@ -324,6 +325,44 @@ func trim(ctx context.Context, t *trial) error {
 		return fmt.Errorf("append: %w", err)
 	}
 	return t.expect(ctx, 0, 600, 1010)
+}
+
+// transactions appends in two transactions, of which a reader sees each when it is committed.
+func transactions(ctx context.Context, t *trial) error {
+	l, ok := t.log.(Transactor)
+	if !ok {
+		return nil
+	}
+	for _, end := range []int{100, 200} {
+		if err := l.Begin(); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+		failed := make(chan error, 1)
+		l.Submit(ctx, 0, marks(0, end-100, end), func(err error) { failed <- err })
+		if err := errors.Join(l.Flush(ctx), <-failed); err != nil {
+			return fmt.Errorf("submit: %w", err)
+		}
+		r, err := l.Read(ctx, 0, int64(end-100))
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+		n, early := r.Next(short, func([]byte) {})
+		cancel()
+		if early == nil {
+			return fmt.Errorf("read %d records of a transaction that is open", n)
+		}
+		if err := errors.Join(r.Close(), l.Commit(ctx)); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		if r, err = l.Read(ctx, 0, 0); err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		if err := errors.Join(compare(ctx, r, 0, 0, end), r.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // workers work a queue off, each record once, and some of it after the log was opened again.

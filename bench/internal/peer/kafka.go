@@ -19,6 +19,8 @@ type kafkaLog struct {
 	seeds  kgo.Opt
 	client *kgo.Client // that produces
 	groups []string    // that were made
+
+	isolation kgo.IsolationLevel // of readers
 }
 
 // broker is a running broker.
@@ -41,14 +43,20 @@ var kafkaCodecs = map[string]kgo.CompressionCodec{
 
 // openKafka connects to b, which becomes the log's, and creates the topic there.
 func openKafka(ctx context.Context, b *broker, topic string, o Options) (Log, error) {
-	l := &kafkaLog{broker: b, topic: topic, seeds: kgo.SeedBrokers(b.addr)}
-	client, err := kgo.NewClient(l.seeds,
+	l := &kafkaLog{broker: b, topic: topic, seeds: kgo.SeedBrokers(b.addr), isolation: kgo.ReadUncommitted()}
+	opts := []kgo.Opt{
+		l.seeds,
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kafkaCodecs[o.Codec]),
 		kgo.ProducerLinger(0),
 		kgo.MaxBufferedRecords(100_000),
 		kgo.MaxBufferedBytes(kafkaBuffered),
-	)
+	}
+	if o.Transactions {
+		opts = append(opts, kgo.TransactionalID(topic))
+		l.isolation = kgo.ReadCommitted()
+	}
+	client, err := kgo.NewClient(opts...)
 	if err == nil {
 		l.client = client
 		err = l.createTopic(ctx, o)
@@ -109,6 +117,15 @@ func (l *kafkaLog) Submit(ctx context.Context, partition int, batch [][]byte, do
 
 func (l *kafkaLog) Flush(ctx context.Context) error { return l.client.Flush(ctx) }
 
+func (l *kafkaLog) Begin() error { return l.client.BeginTransaction() }
+
+func (l *kafkaLog) Commit(ctx context.Context) error {
+	if err := l.client.Flush(ctx); err != nil {
+		return err
+	}
+	return l.client.EndTransaction(ctx, kgo.TryCommit)
+}
+
 // Sync is not in the protocol.
 func (l *kafkaLog) Sync(context.Context) error { return errors.ErrUnsupported }
 
@@ -126,7 +143,7 @@ func (l *kafkaLog) Group(_ context.Context, name string) (GroupReader, error) {
 }
 
 func (l *kafkaLog) reader(opts ...kgo.Opt) (*kafkaReader, error) {
-	client, err := kgo.NewClient(append(opts, l.seeds)...)
+	client, err := kgo.NewClient(append(opts, l.seeds, kgo.FetchIsolationLevel(l.isolation))...)
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,16 @@ type Trimmer interface {
 	Trim(ctx context.Context, partition int, before int64) error
 }
 
+// Transactor is a Log that appends in transactions of its producer, if it was opened with Options.Transactions: all that
+// is submitted between Begin and Commit is committed at once.
+type Transactor interface {
+	Pipeliner
+	// Begin begins a transaction. None is open.
+	Begin() error
+	// Commit waits for what was submitted, and commits it, as safely as Options.Synced says.
+	Commit(ctx context.Context) error
+}
+
 // Queuer is a Log whose records workers can share one by one, if it was opened with Options.Queue.
 type Queuer interface {
 	Log
@@ -109,6 +119,8 @@ type Options struct {
 	Writers int
 	// Queue is for workers: the log is a Queuer, and nobody reads it otherwise.
 	Queue bool
+	// Transactions is for a log that is a Transactor: nothing is appended outside of a transaction.
+	Transactions bool
 	// KeepBytes is how much of a partition a peer with Peer.Retains keeps; 0 is everything.
 	KeepBytes int64
 }

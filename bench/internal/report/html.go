@@ -278,6 +278,7 @@ func columnName(c workload.Case) string {
 	name := map[string]string{
 		workload.Batch: "append batches", workload.Single: "append one,", workload.Cold: "consume from start", workload.Tail: "consume at the tail",
 		workload.Group: "consume in a group", workload.Latency: "latency", workload.Retention: "under retention",
+		workload.Queue: "work off a queue", workload.Transactions: "in transactions",
 	}[c.Work]
 	if c.Goroutines > 0 {
 		name += fmt.Sprintf(" ×%d", c.Goroutines)

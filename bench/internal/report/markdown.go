@@ -74,10 +74,10 @@ func rowName(c workload.Case) string {
 		workload.Batch: "append batches of", workload.Single: "append one a call,", workload.Cold: "consume from the start",
 		workload.Tail: "consume at the tail", workload.Group: "consume in a group, a commit every",
 		workload.Latency: "produce to consume, at", workload.Retention: "append while only",
-		workload.Queue: "work off a queue,",
+		workload.Queue: "work off a queue,", workload.Transactions: "append in transactions of ten batches of",
 	}[c.Work]
 	switch c.Work {
-	case workload.Batch:
+	case workload.Batch, workload.Transactions:
 		name += fmt.Sprintf(" %d", c.Batch)
 	case workload.Single:
 		name += " " + plural(c.Goroutines, "goroutine")

@@ -34,6 +34,8 @@ const (
 	Group     = "group"
 	Retention = "retention"
 	Queue     = "queue"
+
+	Transactions = "transactions"
 )
 
 // Acks, as peer.Options.Synced.
@@ -54,6 +56,7 @@ type Work struct {
 func All() []Work {
 	return []Work{
 		{Batch, "Append batches", "One goroutine hands over batches, without waiting for one before the next where the peer can do that; the time ends when all are acknowledged. Latency: from handing a batch over until it is acknowledged.", appendBatches},
+		{Transactions, "Append batches in transactions", "As the workload before, by a producer with a transactional id, which commits after every tenth batch and begins anew when that is answered. Latency: from handing a batch over until it is acknowledged, committed or not.", appendTransactions},
 		{Single, "Append one record a call", "Each goroutine appends a record, waits until it is acknowledged, and appends the next. Latency: of a call.", appendSingle},
 		{Cold, "Consume from the start", "A log that was written, closed and opened again is read from its first record to its last, and every record is touched. The page cache is as the writing left it.", consumeCold},
 		{Tail, "Consume at the tail", "One goroutine appends batches as fast as it can, one a partition reads them as they come; the time ends when all are read.", consumeTail},
@@ -113,7 +116,7 @@ func (c Case) Validate() error {
 		}
 	}
 	_, known := Find(c.Work)
-	check(known, "workload %q: there are batch, single, cold, tail, latency, group, retention and queue", c.Work)
+	check(known, "workload %q: there are batch, transactions, single, cold, tail, latency, group, retention and queue", c.Work)
 	check(c.Work != Single && c.Work != Queue || c.Goroutines >= 1 && c.Goroutines <= maxGoroutines, "%d goroutines: from 1 to %d", c.Goroutines, maxGoroutines)
 	check(slices.Contains(data.Kinds(), c.Data), "data %q: json or random", c.Data)
 	check(c.Size >= 1 && c.Size <= data.MaxSize, "a record size of %d: from 1 byte to %d", c.Size, data.MaxSize)

@@ -106,6 +106,8 @@ func (r *run) open() (err error) {
 		Writers:    max(1, r.c.Goroutines),
 		KeepBytes:  keep,
 		Queue:      r.c.Work == Queue,
+
+		Transactions: r.c.Work == Transactions,
 	})
 	return err
 }

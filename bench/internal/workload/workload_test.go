@@ -39,7 +39,7 @@ func TestWorkloads(t *testing.T) {
 				if out.Records != want || out.Records == 0 || out.Bytes != want*100 || out.Appended < out.Bytes || out.Elapsed <= 0 {
 					t.Errorf("%d records expected: %+v", want, out)
 				}
-				timed := w.Name == Batch || w.Name == Single || w.Name == Latency || w.Name == Retention
+				timed := w.Name == Batch || w.Name == Single || w.Name == Latency || w.Name == Retention || w.Name == Transactions
 				if timed != (out.Latencies != nil) || timed && out.Latencies.TotalCount() == 0 {
 					t.Errorf("latencies: %v", out.Latencies)
 				}
