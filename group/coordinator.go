@@ -23,6 +23,12 @@ type Topics interface {
 	// TopicID returns the identity of the topic of that name and its number of
 	// partitions; ErrUnknownTopic when there is none, ErrCorruptValue when it cannot be used.
 	TopicID(name string) (id [16]byte, partitions int32, err error)
+	// TopicName returns the name of the topic of that identity; false when there is none.
+	TopicName(id [16]byte) (name string, ok bool)
+	// TopicNames returns the names of all topics, in order.
+	TopicNames() []string
+	// Version returns a number that rises whenever a topic is created, changed or deleted. What is asked for afterwards is no older.
+	Version() uint64
 }
 
 // Coordinator drives the groups of a broker: it brings time, concurrency and the store to

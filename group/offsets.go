@@ -75,6 +75,7 @@ type CommitRequest struct {
 	Generation           int32
 	Offsets              map[log.TopicPartition]Offset // all but At counts
 	Synced               bool                          // wait for fsync
+	Epochless            bool                          // by a version of the request in which Generation is no member epoch
 
 	owner string // of Pend: the transactional id; "" for what counts at once
 }

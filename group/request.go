@@ -93,8 +93,13 @@ type Effects struct {
 	Rebalanced string
 
 	Persist *Snapshot
-	Joins   []JoinResponse
-	Syncs   []SyncResponse
+	// Change, of a Modern, is to be stored in the place of Persist, or besides. Classic is what such a group has become, if it
+	// is one no more.
+	Change  *ModernChange
+	Classic *Group
+
+	Joins []JoinResponse
+	Syncs []SyncResponse
 }
 
 // turn collects the effects of one call.

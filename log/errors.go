@@ -161,6 +161,10 @@ var (
 	ErrFencedMemberEpoch = errors.New("fenced by the epoch of the member")
 	// ErrStaleMemberEpoch: the member has meanwhile another epoch; it asks again with that.
 	ErrStaleMemberEpoch = errors.New("stale epoch of the member")
+	// ErrUnsupportedAssignor: the broker has no assignor of that name.
+	ErrUnsupportedAssignor = family.New(family.ErrUnsupported, "unsupported assignor")
+	// ErrInvalidRegex: what is to be a regular expression of topics is none.
+	ErrInvalidRegex = family.New(family.ErrInvalid, "invalid regular expression")
 	// ErrUnreleasedInstance: the instance id belongs to a member that has not left.
 	ErrUnreleasedInstance = errors.New("instance id is not released")
 	// ErrInvalidTopology: the topology of a streams application cannot be.

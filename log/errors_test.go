@@ -56,6 +56,8 @@ var families = map[string]struct{ err, family error }{
 	"ErrGroupFull":             {ErrGroupFull, nil},
 	"ErrInvalidGroup":          {ErrInvalidGroup, ErrInvalid},
 	"ErrUnknownGroup":          {ErrUnknownGroup, ErrUnknown},
+	"ErrUnsupportedAssignor":   {ErrUnsupportedAssignor, ErrUnsupported},
+	"ErrInvalidRegex":          {ErrInvalidRegex, ErrInvalid},
 	"ErrGroupKind":             {ErrGroupKind, ErrUnknown},
 	"ErrFencedMemberEpoch":     {ErrFencedMemberEpoch, nil},
 	"ErrStaleMemberEpoch":      {ErrStaleMemberEpoch, nil},
