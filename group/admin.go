@@ -37,7 +37,10 @@ func (c *Coordinator) listOwn() []Listing {
 		}
 		en.lock()
 		born := en.bornLocked()
-		l := Listing{Name: en.name, State: en.group.State(), ProtocolType: en.group.protocolType}
+		l := Listing{Name: en.name, State: en.machine().State(), Kind: Consumer, ProtocolType: consumerType}
+		if en.group != nil {
+			l.Kind, l.ProtocolType = Classic, en.group.protocolType
+		}
 		en.mu.Unlock()
 		if !born {
 			continue
@@ -53,7 +56,7 @@ func (c *Coordinator) listOwn() []Listing {
 // bornLocked reports whether anybody has ever joined the group or committed for it. Until then
 // there is only a consumer that may, or the request of one that was refused.
 func (en *entry) bornLocked() bool {
-	return en.damaged != nil || en.group.State() != Empty || en.group.Generation() > 0 ||
+	return en.damaged != nil || en.machine().State() != Empty || en.machine().Generation() > 0 ||
 		en.offsets.len() > 0 || en.committing.Load() > 0 || !en.pending.empty()
 }
 
@@ -95,7 +98,7 @@ func (c *Coordinator) describeOwn(name string) (Description, error) {
 	if !en.bornLocked() {
 		return Description{}, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
 	}
-	return en.group.Describe(), nil
+	return en.machine().Describe(), nil
 }
 
 // Delete removes an empty group of whatever kind and its offsets; else it is ErrGroupNotEmpty. One that is damaged
@@ -127,13 +130,12 @@ func (c *Coordinator) deleteOwn(ctx context.Context, name string) error {
 		en.mu.Unlock()
 		return fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
 	}
-	before := en.group.Snapshot()
-	err = en.group.Delete()
+	err = en.machine().Delete()
 	en.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if err := c.bury(ctx, en, before); err != nil {
+	if err := c.bury(ctx, en); err != nil {
 		return err
 	}
 	c.opts.Logger.Info("group deleted", zap.String("group", name))
@@ -142,13 +144,14 @@ func (c *Coordinator) deleteOwn(ctx context.Context, name string) error {
 
 // bury removes a group that is Dead now and was empty before. If the store refuses, the group
 // goes on as it was.
-func (c *Coordinator) bury(ctx context.Context, en *entry, before Snapshot) error {
+func (c *Coordinator) bury(ctx context.Context, en *entry) error {
 	defer close(en.buried)
 	err := c.removeGroup(ctx, en)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		again := c.newEntry(Restore(time.Now(), en.name, c.rules, before))
+		again := c.newEntry(en.name, en.group)
+		again.revive(en)
 		again.offsets, again.pending, again.damaged = en.offsets, en.pending, en.damaged
 		c.groups[en.name] = again
 		return err
@@ -159,11 +162,33 @@ func (c *Coordinator) bury(ctx context.Context, en *entry, before Snapshot) erro
 	return nil
 }
 
+// revive makes the group of an entry that is Dead this one's, empty as it was.
+func (en *entry) revive(dead *entry) {
+	if en.modern = dead.modern; en.modern != nil {
+		en.group, en.modern.dead = nil, false
+		return
+	}
+	s := dead.group.Snapshot()
+	en.group = Restore(time.Now(), dead.name, dead.group.rules, s)
+}
+
+func memberKeys(name string) store.Range {
+	r := store.MemberRange(name)
+	r.KeysOnly = true
+	return r
+}
+
 // removeGroup removes a dead group from the store. Nobody can commit for it any more, and
 // what was committed before is in en.offsets when the first transaction is done.
 func (c *Coordinator) removeGroup(ctx context.Context, en *entry) error {
 	tx := &writer.Tx{Essential: true}
 	tx.Writes.Delete(store.GroupKey(en.name))
+	if err := c.st.Scan(memberKeys(en.name), func(e store.Entry) (bool, error) { // of an empty group: what is damaged
+		tx.Writes.Delete(slices.Clone(e.Key))
+		return true, nil
+	}); err != nil {
+		return fmt.Errorf("delete group %s: %w", en.name, err)
+	}
 	if err := c.committer.DoUntil(ctx, tx); err != nil {
 		return fmt.Errorf("delete group %s: %w", en.name, err)
 	}
@@ -304,7 +329,7 @@ func (c *Coordinator) AlterOffsets(ctx context.Context, name string, offsets map
 	en.lock()
 	if _, _, empty := en.vacant(); !empty {
 		defer en.mu.Unlock()
-		return en.group.notEmpty()
+		return en.machine().notEmpty()
 	}
 	for i, part := range parts { // before anybody can join: whoever does finds the new offsets
 		txs[i].Done = func(err error) {
@@ -426,13 +451,12 @@ func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 	})
 	rest := en.offsets.len() - len(old)
 	if en.foreign() == nil && empty && rest == 0 && (!left || since.Before(limit)) && en.pending.empty() {
-		before := en.group.Snapshot()
-		err := en.group.Delete()
+		err := en.machine().Delete()
 		en.mu.Unlock()
 		if err != nil {
 			return err
 		}
-		if err := c.bury(context.Background(), en, before); err != nil {
+		if err := c.bury(context.Background(), en); err != nil {
 			return err
 		}
 		c.opts.Logger.Info("group expired", zap.String("group", en.name), zap.Int("offsets", len(old)))

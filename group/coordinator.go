@@ -133,7 +133,9 @@ func (c *Coordinator) setRules(rules Rules, changed map[string]string) {
 	c.mu.Unlock()
 	for _, en := range entries {
 		en.lock()
-		en.group.SetRules(rules)
+		if en.group != nil {
+			en.group.SetRules(rules)
+		}
 		en.mu.Unlock()
 	}
 }
@@ -206,7 +208,7 @@ func (c *Coordinator) findOrMake(name string, create bool) (en *entry, ok bool, 
 	if _, named := c.names.Of(name); !named {
 		return nil, false, nil
 	}
-	en = c.newEntry(NewGroup(name, c.rules))
+	en = c.newEntry(name, NewGroup(name, c.rules))
 	c.groups[name] = en
 	return en, true, nil
 }
@@ -265,7 +267,7 @@ func (c *Coordinator) Join(ctx context.Context, name string, req JoinRequest) Jo
 				return Effects{Joins: []JoinResponse{{Ticket: t}}}
 			}
 			req.Ticket = t
-			return en.group.Join(now, req)
+			return en.machine().Join(now, req)
 		})
 		if err != nil {
 			return JoinResponse{Err: err, MemberID: req.MemberID}
@@ -293,7 +295,7 @@ func (c *Coordinator) Sync(ctx context.Context, name string, req SyncRequest) Sy
 	answer, err := await(ctx, en, func(now time.Time, t Ticket, w waiting) Effects {
 		en.syncs[t] = w.sync
 		req.Ticket = t
-		return en.group.Sync(now, req)
+		return en.machine().Sync(now, req)
 	})
 	if err != nil {
 		return SyncResponse{Err: err}
@@ -309,7 +311,12 @@ func (c *Coordinator) Heartbeat(name, memberID, instanceID string, generation in
 	}
 	en.lock()
 	defer en.mu.Unlock()
-	return en.group.Heartbeat(time.Now(), memberID, instanceID, generation)
+	now := time.Now()
+	err = en.machine().Heartbeat(now, memberID, instanceID, generation)
+	if err != nil && en.modern != nil {
+		en.schedule(now) // it was asked to join until then
+	}
+	return err
 }
 
 // Leave takes members out of a group, and returns an error or nil for each.
@@ -321,7 +328,7 @@ func (c *Coordinator) Leave(name string, members []LeaveMember) []error {
 	en.lock()
 	defer en.mu.Unlock()
 	now := time.Now()
-	errs, effects := en.group.Leave(now, members)
+	errs, effects := en.machine().Leave(now, members)
 	en.carryOut(effects)
 	en.schedule(now)
 	return errs

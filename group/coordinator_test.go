@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -96,6 +97,19 @@ func (c catalogue) TopicID(name string) (id [16]byte, partitions int32, err erro
 	}
 	return id, 100, nil
 }
+
+func (c catalogue) TopicName(id [16]byte) (string, bool) {
+	for name, b := range c {
+		if id == [16]byte{b} {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func (c catalogue) TopicNames() []string { return slices.Sorted(maps.Keys(c)) }
+
+func (c catalogue) Version() uint64 { return uint64(len(c)) }
 
 // inOffice runs a test in a bubble, with a coordinator that is closed at its end.
 func inOffice(t *testing.T, opts Options, fn func(t *testing.T, o *office)) {

@@ -21,8 +21,9 @@ type entry struct {
 	name string
 
 	mu       sync.Mutex // guards what follows; never held while waiting
-	group    *Group
-	ticket   Ticket // the last one given out
+	group    *Group     // nil if it is of the consumer protocol
+	modern   *Modern    // nil if not
+	ticket   Ticket     // the last one given out
 	joins    map[Ticket]chan JoinResponse
 	syncs    map[Ticket]chan SyncResponse
 	watchers map[*partition.Waiter]struct{}
@@ -33,7 +34,8 @@ type entry struct {
 
 	buried chan struct{} // closed when a deletion is over
 
-	damaged error // why the group cannot be used, wraps log.ErrCorruptValue; nil for most
+	gone    map[string]struct{} // members that the store has and the group has not: see reset
+	damaged error               // why the group cannot be used, wraps log.ErrCorruptValue; nil for most
 
 	relay  relay
 	behind atomic.Bool // the store refused what the group had made of itself
@@ -44,9 +46,9 @@ type entry struct {
 	pending *pendingOffsets
 }
 
-func (c *Coordinator) newEntry(g *Group) *entry {
+func (c *Coordinator) newEntry(name string, g *Group) *entry {
 	return &entry{
-		c: c, name: g.Name(), group: g,
+		c: c, name: name, group: g,
 		joins:    make(map[Ticket]chan JoinResponse),
 		syncs:    make(map[Ticket]chan SyncResponse),
 		watchers: make(map[*partition.Waiter]struct{}),
@@ -113,15 +115,18 @@ func (en *entry) cancel(t Ticket) bool {
 	delete(en.joins, t)
 	delete(en.syncs, t)
 	now := time.Now()
-	en.carryOut(en.group.Cancel(now, t))
+	en.carryOut(en.machine().Cancel(now, t))
 	en.schedule(now)
 	return true
 }
 
-// carryOut makes the effects of a call durable and then releases the answers. The caller
+// carryOut makes the effects of a call durable and then releases the answers, among them those given besides. The caller
 // holds en.mu: effects go to the committer in the order of the calls.
-func (en *entry) carryOut(e Effects) {
-	p := &parcel{}
+func (en *entry) carryOut(e Effects, besides ...func(error)) {
+	p := &parcel{answers: besides}
+	if e.Classic != nil {
+		en.convert(e.Classic, nil)
+	}
 	for _, r := range e.Joins {
 		if ch := en.joins[r.Ticket]; ch != nil {
 			delete(en.joins, r.Ticket)
@@ -147,16 +152,18 @@ func (en *entry) carryOut(e Effects) {
 	if e.Rebalanced != "" {
 		en.logRebalance(p, e.Rebalanced)
 	}
-	for w := range en.watchers {
-		w.Wake()
+	if en.modern == nil || e.Change != nil { // most heartbeats are nothing to others
+		for w := range en.watchers {
+			w.Wake()
+		}
+		en.tell()
 	}
-	en.tell()
 	en.relay.push(p)
-	if e.Persist == nil {
+	if e.Persist == nil && e.Change == nil {
 		en.relay.ready(p, nil)
 		return
 	}
-	en.persist(*e.Persist, func(err error) {
+	en.persist(e, func(err error) {
 		if err != nil {
 			en.behind.Store(true)
 		}
@@ -166,18 +173,36 @@ func (en *entry) carryOut(e Effects) {
 
 // logRebalance has the logger told of a new generation, once it is stored.
 func (en *entry) logRebalance(p *parcel, reason string) {
-	d := en.group.Describe()
+	generation, members, protocol := en.machine().Generation(), en.machine().size(), en.logProtocol()
 	p.add(func(err error) {
 		if err == nil {
-			en.c.opts.Logger.Info("group rebalanced", zap.String("group", en.name), zap.Int32("generation", d.Generation),
-				zap.Int("members", len(d.Members)), zap.String("protocol", d.ProtocolName), zap.String("reason", reason))
+			en.c.opts.Logger.Info("group rebalanced", zap.String("group", en.name), zap.Int32("generation", generation),
+				zap.Int("members", members), protocol, zap.String("reason", reason))
 		}
 	})
 }
 
-func (en *entry) persist(s Snapshot, done func(error)) {
+func (en *entry) persist(e Effects, done func(error)) {
 	tx := &writer.Tx{Essential: true, Done: done}
-	tx.Writes.Set(store.GroupKey(en.name), s.Encode())
+	switch {
+	case e.Persist != nil:
+		tx.Writes.Set(store.GroupKey(en.name), e.Persist.Encode())
+	case e.Change.Group != nil:
+		tx.Writes.Set(store.GroupKey(en.name), e.Change.Group)
+	}
+	if e.Change != nil {
+		for id, value := range e.Change.Members {
+			if delete(en.gone, id); value == nil {
+				tx.Writes.Delete(store.MemberKey(en.name, id))
+			} else {
+				tx.Writes.Set(store.MemberKey(en.name, id), value)
+			}
+		}
+	}
+	for id := range en.gone {
+		tx.Writes.Delete(store.MemberKey(en.name, id))
+	}
+	en.gone = nil
 	en.c.committer.Submit(tx)
 }
 
@@ -189,6 +214,11 @@ func (en *entry) lock() {
 		return
 	}
 	now := time.Now()
+	if en.modern != nil {
+		en.reset()
+		en.answerAll(fmt.Errorf("group %s: %w", en.name, log.ErrUnknownMember))
+		return
+	}
 	s := Snapshot{Generation: en.group.Generation(), ProtocolType: en.group.protocolType}
 	en.group = Restore(now, en.name, en.group.rules, s)
 	en.answerAll(fmt.Errorf("group %s: %w", en.name, log.ErrUnknownMember))
@@ -213,7 +243,7 @@ func (en *entry) answerAll(err error) {
 // schedule sets the timer for the group's next deadline. One that fires too early does
 // no harm.
 func (en *entry) schedule(now time.Time) {
-	next, ok := en.group.NextDeadline()
+	next, ok := en.machine().NextDeadline()
 	if en.closed || !ok || !en.due.IsZero() && !next.Before(en.due) {
 		return
 	}
@@ -234,7 +264,7 @@ func (en *entry) expire() {
 	}
 	en.due = time.Time{}
 	now := time.Now()
-	en.carryOut(en.group.Expire(now))
+	en.carryOut(en.machine().Expire(now))
 	en.schedule(now)
 }
 

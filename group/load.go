@@ -21,7 +21,11 @@ func (c *Coordinator) load() error {
 			return bad
 		}
 		var s Snapshot
-		if err == nil {
+		if err == nil && isModern(value) {
+			if err = c.loadModern(name, value); err == nil {
+				return nil
+			}
+		} else if err == nil {
 			s, err = DecodeSnapshot(value)
 		}
 		if err != nil {
@@ -38,6 +42,9 @@ func (c *Coordinator) load() error {
 	if err != nil {
 		return fmt.Errorf("read groups: %w", err)
 	}
+	if err := c.each(store.AllMemberRange(), c.loadMember(now)); err != nil {
+		return fmt.Errorf("read members of groups: %w", err)
+	}
 	if err := c.each(store.OffsetRange(), c.loadOffset); err != nil {
 		return fmt.Errorf("read committed offsets: %w", err)
 	}
@@ -48,14 +55,15 @@ func (c *Coordinator) load() error {
 		en.schedule(now)
 	}
 	for _, en := range emptied { // its members died with the last owner: its offsets age from now on
-		en.persist(en.group.Snapshot(), func(error) {})
+		s := en.group.Snapshot()
+		en.persist(Effects{Persist: &s}, func(error) {})
 	}
 	return nil
 }
 
 // loaded makes the entry of a group that is stored, or of which something is.
 func (c *Coordinator) loaded(g *Group) *entry {
-	en := c.newEntry(g)
+	en := c.newEntry(g.Name(), g)
 	c.groups[g.Name()] = en
 	_ = c.names.Claim(g.Name(), Classic) // nobody else has claimed any yet
 	return en

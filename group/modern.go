@@ -26,6 +26,7 @@ type ModernRules struct {
 	MaxMembers         int           // 0 means any number
 	Upgrade            bool          // a classic group becomes one of these when a member of the new protocol joins it
 	Downgrade          bool          // and the reverse, when only members of the classic protocol are left
+	Assignors          []string      // of ServerAssignors, those that are offered, the default first; empty for all
 }
 
 // DefaultModernRules returns the rules that hold where nothing else is set, those of Kafka.

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/samsa-go/samsa/group/epochs"
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -44,7 +45,7 @@ type MemberAnswer struct {
 }
 
 // validate checks what needs no group.
-func (h MemberHeartbeat) validate() error {
+func (h MemberHeartbeat) validate(rules ModernRules) error {
 	first := h.Epoch == 0
 	switch {
 	case h.MemberID == "" && !first && h.Epoch != epochs.AwayEpoch:
@@ -61,13 +62,23 @@ func (h MemberHeartbeat) validate() error {
 		return fmt.Errorf("%w: only a static member leaves to come back", log.ErrInvalidHeartbeat)
 	case h.Epoch < epochs.AwayEpoch:
 		return fmt.Errorf("%w: epoch %d", log.ErrInvalidHeartbeat, h.Epoch)
-	case h.Assignor != nil && !slices.Contains(ServerAssignors(), *h.Assignor):
-		return fmt.Errorf("%w: %q, there are %s", log.ErrUnsupportedAssignor, *h.Assignor, strings.Join(ServerAssignors(), ", "))
+	case h.Assignor != nil && !slices.ContainsFunc(rules.offered(), func(a Assignor) bool { return a.Name() == *h.Assignor }):
+		return fmt.Errorf("%w: %q, there are %s", log.ErrUnsupportedAssignor, *h.Assignor, names(rules.offered()))
+	case len(h.MemberID) > store.MaxMemberID || len(h.InstanceID) > store.MaxMemberID:
+		return fmt.Errorf("%w: an id of %d bytes, at most %d", log.ErrInvalidHeartbeat, max(len(h.MemberID), len(h.InstanceID)), store.MaxMemberID)
 	case !utf8.ValidString(h.MemberID + h.InstanceID + h.NewMemberID + h.ClientID + strings.Join(h.Topics, "")),
 		h.Rack != nil && !utf8.ValidString(*h.Rack), h.Regex != nil && !utf8.ValidString(*h.Regex):
 		return fmt.Errorf("%w: ids and names are to be UTF-8", log.ErrInvalidHeartbeat)
 	}
 	return nil
+}
+
+func names(of []Assignor) string {
+	words := make([]string, len(of))
+	for i, a := range of {
+		words[i] = a.Name()
+	}
+	return strings.Join(words, ", ")
 }
 
 // Heartbeat is a sign of life, and a step of the member towards what it should have. An error has changed nothing. The
@@ -80,7 +91,7 @@ func (g *Modern) Heartbeat(now time.Time, h MemberHeartbeat, topics Topics) (Mem
 	refuse := func(err error) (MemberAnswer, Effects) {
 		return MemberAnswer{Err: err, MemberID: h.MemberID}, Effects{}
 	}
-	if err := h.validate(); err != nil {
+	if err := h.validate(g.rules); err != nil {
 		return refuse(g.wrap(h.MemberID, err))
 	}
 	if g.dead {

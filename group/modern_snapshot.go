@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group/epochs"
-	"github.com/samsa-go/samsa/log"
 )
 
 // ModernChange is what has changed of a Modern: the values of its keys in the store.

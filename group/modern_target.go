@@ -120,7 +120,21 @@ func (g *Modern) measure(topics Topics) uint64 {
 // assignors are those of the broker, the default first.
 var serverAssignors = []Assignor{uniform{}, Range()}
 
-// ServerAssignors returns the names of the assignors that members may prefer, the default first.
+// offered returns the assignors that the rules offer, the default first.
+func (r ModernRules) offered() []Assignor {
+	var all []Assignor
+	for _, name := range r.Assignors {
+		if i := slices.IndexFunc(serverAssignors, func(a Assignor) bool { return a.Name() == name }); i >= 0 {
+			all = append(all, serverAssignors[i])
+		}
+	}
+	if len(all) == 0 {
+		return serverAssignors
+	}
+	return all
+}
+
+// ServerAssignors returns the names of the assignors that a broker can offer.
 func ServerAssignors() []string {
 	names := make([]string, len(serverAssignors))
 	for i, a := range serverAssignors {
@@ -137,8 +151,9 @@ func (g *Modern) assignor() Assignor {
 			votes[m.assignor]++
 		}
 	}
-	best := serverAssignors[0]
-	for _, a := range serverAssignors {
+	offered := g.rules.offered()
+	best := offered[0]
+	for _, a := range offered {
 		if votes[a.Name()] > votes[best.Name()] {
 			best = a
 		}

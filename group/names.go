@@ -143,6 +143,15 @@ func (n *Names) claimFree(name string, kind Kind) bool {
 	return true
 }
 
+// become changes the kind of a group that stays with its keeper.
+func (n *Names) become(name string, kind Kind) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.byName[name]; ok {
+		n.byName[name] = kind
+	}
+}
+
 // Release frees the name of a group of that kind that is gone. A name of another kind stays.
 func (n *Names) Release(name string, kind Kind) {
 	n.mu.Lock()

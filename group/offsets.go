@@ -259,7 +259,7 @@ func (ps pendingCommits) enter(c *Coordinator, tx *writer.Tx) (dying *entry, err
 		defer p.en.mu.Unlock()
 	}
 	for _, p := range ps {
-		if p.req.Generation < 0 && p.en.group.State() == Dead {
+		if p.req.Generation < 0 && p.en.machine().State() == Dead {
 			return p.en, nil
 		}
 		entered, err := p.en.checkCommit(now, p.req)

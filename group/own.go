@@ -35,9 +35,9 @@ func (o own) Yield(name string, to Kind) bool {
 	en.lock()
 	defer en.mu.Unlock()
 	switch {
-	case en.closed || en.group.State() != Empty:
+	case en.closed || en.machine().State() != Empty:
 		return false
-	case to != Streams:
+	case to != Streams || en.modern != nil:
 		return !en.bornLocked()
 	case en.group.Generation() > 0:
 		tx := &writer.Tx{Essential: true}
@@ -62,12 +62,7 @@ func (en *entry) checkCommit(now time.Time, req CommitRequest) (entered func(), 
 	if k := en.foreign(); k != nil {
 		return k.CheckCommit(now, en.name, req, req.owner != "")
 	}
-	if req.owner != "" {
-		err = en.group.CheckTxnCommit(req.MemberID, req.InstanceID, req.Generation)
-	} else {
-		err = en.group.CheckCommit(now, req.MemberID, req.InstanceID, req.Generation)
-	}
-	return func() {}, err
+	return func() {}, en.machine().checkCommit(now, req)
 }
 
 // subscribed is Group.Subscribed. The caller holds en.mu.
@@ -75,7 +70,7 @@ func (en *entry) subscribed() (func(topic string) bool, error) {
 	if k := en.foreign(); k != nil {
 		return k.Subscribed(en.name)
 	}
-	return en.group.Subscribed()
+	return en.machine().Subscribed()
 }
 
 // vacant returns whether the group has no members, and since when; left is false if nobody knows that. The caller holds en.mu.
@@ -84,8 +79,8 @@ func (en *entry) vacant() (since time.Time, left, empty bool) {
 		since, empty = k.EmptySince(en.name)
 		return since, empty, empty
 	}
-	since, left = en.group.EmptySince()
-	return since, left, en.group.State() == Empty
+	since, left = en.machine().EmptySince()
+	return since, left, en.machine().State() == Empty
 }
 
 // expireKept deletes the groups of others with committed offsets that have none left, and have been empty for

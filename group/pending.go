@@ -317,7 +317,7 @@ func (c *Coordinator) writeSettlement(tx *writer.Tx, s *settlement, commit bool)
 	s.stored = make(map[log.TopicPartition]Offset)
 	for tp, o := range s.all {
 		tx.Writes.Delete(pendingKey(s.owner, name, tp))
-		if !commit || s.en.group.State() == Dead {
+		if !commit || s.en.machine().State() == Dead {
 			continue
 		}
 		err := s.en.damaged

@@ -88,10 +88,7 @@ func (c *Coordinator) client(name, memberID string) string {
 	}
 	en.lock()
 	defer en.mu.Unlock()
-	if m := en.group.byID[memberID]; m != nil {
-		return m.clientID
-	}
-	return ""
+	return en.machine().client(memberID)
 }
 
 // outline is what the probe was told of a group last.
@@ -107,15 +104,15 @@ func (en *entry) tell() {
 	if p == nil {
 		return
 	}
-	g := en.group
-	now := outline{g.State(), g.Generation(), len(g.members)}
+	g := en.machine()
+	now := outline{g.State(), g.Generation(), g.size()}
 	if now == en.told {
 		return
 	}
 	en.told = now
 	r := probe.Rebalanced{Group: en.name, State: g.State().String(), Generation: g.Generation()}
-	for _, m := range g.members {
-		r.Members = append(r.Members, probe.Member{ID: m.id, Client: m.clientID, Assignment: m.assignment})
+	for _, m := range g.Describe().Members {
+		r.Members = append(r.Members, probe.Member{ID: m.ID, Client: m.ClientID, Assignment: m.Assignment})
 	}
 	p.Rebalanced(r)
 }
@@ -131,13 +128,13 @@ func (c *Coordinator) Expire(name string, chosen func(MemberDescription) bool) (
 	en.lock()
 	defer en.mu.Unlock()
 	var ids []string
-	for _, m := range en.group.Describe().Members {
+	for _, m := range en.machine().Describe().Members {
 		if chosen(m) {
 			ids = append(ids, m.ID)
 		}
 	}
 	now := time.Now()
-	en.carryOut(en.group.expireMembers(now, ids))
+	en.carryOut(en.machine().expireMembers(now, ids))
 	en.schedule(now)
 	return ids, nil
 }

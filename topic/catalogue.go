@@ -32,9 +32,10 @@ type Catalogue struct {
 	committer *writer.Committer
 	logger    *zap.Logger // is told what is created, altered and deleted
 
-	change chan struct{}          // capacity 1: held by whoever changes the catalogue
-	next   int64                  // number of the next topic; guarded by change
-	coming atomic.Pointer[change] // the next one
+	change  chan struct{}          // capacity 1: held by whoever changes the catalogue
+	next    int64                  // number of the next topic; guarded by change
+	coming  atomic.Pointer[change] // the next one
+	version atomic.Uint64          // counts the changes
 
 	mu       sync.RWMutex // guards what follows
 	topics   map[string]*Topic
@@ -210,6 +211,25 @@ func (c *Catalogue) TopicID(name string) (id [16]byte, partitions int32, err err
 		return id, 0, err
 	}
 	return t.ID(), int32(len(t.Partitions())), nil
+}
+
+// TopicName returns the name of the topic of that identity; false when there is none.
+func (c *Catalogue) TopicName(id [16]byte) (name string, ok bool) {
+	t := c.Find(id)
+	if t == nil {
+		return "", false
+	}
+	return t.Name(), true
+}
+
+// TopicNames returns the names of all topics, in order.
+func (c *Catalogue) TopicNames() []string {
+	all := c.List()
+	names := make([]string, len(all))
+	for i, t := range all {
+		names[i] = t.Name()
+	}
+	return names
 }
 
 // List returns all topics, by name. The slice is not to be changed. Who asks again and again

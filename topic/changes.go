@@ -17,6 +17,10 @@ type change struct {
 // Changes returns the present place.
 func (c *Catalogue) Changes() Changes { return Changes{c.coming.Load()} }
 
+// Version returns a number that rises whenever a topic is created, changed or deleted. What is asked for afterwards is no
+// older.
+func (c *Catalogue) Version() uint64 { return c.version.Load() }
+
 // Next moves on by one change and returns its topic, and whether the change was its deletion. A
 // topic comes as often as it has changed. Without a further change t is nil.
 func (s *Changes) Next() (t *Topic, gone bool) {
@@ -30,6 +34,7 @@ func (s *Changes) Next() (t *Topic, gone bool) {
 
 // noteLocked adds a change, which readers of the catalogue see by now, and tells the watchers.
 func (c *Catalogue) noteLocked(t *Topic, gone bool) {
+	c.version.Add(1)
 	this, next := c.coming.Load(), new(change)
 	this.topic, this.gone = t, gone
 	c.coming.Store(next)

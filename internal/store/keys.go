@@ -12,6 +12,7 @@ import (
 //	'l' topic u32  partition u32                    log start offset of a partition
 //	'b' topic u32  partition u32  last u64  ts u64  one batch: last offset, max timestamp in ms, sign bit flipped
 //	'g' group                                       a consumer group: generation, static members
+//	'k' length u16  group  member                   a member of a consumer group of KIP-848; length is that of group
 //	'o' length u16  group  topic  partition u32     a committed offset; length is that of group
 //	'p' topic u32  partition u32  producer u64      what a partition knows of an idempotent producer
 //	't' topic u32  partition u32  marker u64        an aborted transaction; marker is the offset of its end
@@ -31,6 +32,7 @@ const (
 	prefixLogStart  = 'l'
 	prefixBatch     = 'b'
 	prefixGroup     = 'g'
+	prefixMember    = 'k'
 	prefixOffset    = 'o'
 	prefixProducer  = 'p'
 	prefixAborted   = 't'
@@ -327,6 +329,32 @@ func ParseGroupKey(key []byte) (group string, err error) {
 	}
 	return string(key[1:]), nil
 }
+
+// MaxMemberID is the longest id of a member, in bytes, that has a key.
+const MaxMemberID = maxKeySize - 1 - 2 - MaxGroupName
+
+// MemberKey is the key of a member of a consumer group, whose id has at most MaxMemberID bytes.
+func MemberKey(group, member string) []byte { return append(memberPrefix(group), member...) }
+
+func memberPrefix(group string) []byte {
+	return append(binary.BigEndian.AppendUint16([]byte{prefixMember}, uint16(len(group))), group...)
+}
+
+// ParseMemberKey is the inverse of MemberKey.
+func ParseMemberKey(key []byte) (group, member string, err error) {
+	const fixed = 1 + 2
+	if len(key) < fixed || key[0] != prefixMember || len(key)-fixed <= int(binary.BigEndian.Uint16(key[1:])) {
+		return "", "", fmt.Errorf("%w: key of a member %x", errBadKey, key)
+	}
+	n := fixed + int(binary.BigEndian.Uint16(key[1:]))
+	return string(key[fixed:n]), string(key[n:]), nil
+}
+
+// MemberRange covers the members of a group.
+func MemberRange(group string) Range { return prefixRange(memberPrefix(group)) }
+
+// AllMemberRange covers the members of all groups.
+func AllMemberRange() Range { return prefixRange([]byte{prefixMember}) }
 
 // OffsetKey is the key of a committed offset.
 type OffsetKey struct {

@@ -57,8 +57,11 @@ func (t *Teller) Tell(format string, args ...any) {
 //	-> what came of it
 //
 // where "at 3s" alone lets time pass, and a line that begins otherwise begins anew.
-func Play(t *testing.T, machine func(t *Teller) Machine) {
-	files, err := filepath.Glob("testdata/*.txt")
+func Play(t *testing.T, machine func(t *Teller) Machine) { PlayIn(t, "testdata", machine) }
+
+// PlayIn is Play of the stories in a directory.
+func PlayIn(t *testing.T, dir string, machine func(t *Teller) Machine) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no stories", err)
 	}
