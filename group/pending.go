@@ -2,7 +2,6 @@ package group
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -165,14 +164,10 @@ func (g *Group) CheckTxnCommit(memberID, instanceID string, generation int32) er
 // Pend stores offsets that a transaction commits when it ends: until Settle nobody reads them. Owner is its
 // transactional id. The offsets are checked as those of a Commit, the member as CheckTxnCommit says. tx, whose Check
 // and Begun the caller may have set, gets the writes; all of it is stored, or nothing. It is like CommitWith
-// otherwise. A generation of a group that nobody knows is ErrIllegalGeneration.
+// otherwise.
 func (c *Coordinator) Pend(ctx context.Context, tx *writer.Tx, owner, name string, req CommitRequest) error {
 	req.owner = owner
-	err := c.commitWith(ctx, tx, map[string]CommitRequest{name: req})
-	if errors.Is(err, log.ErrUnknownGroup) {
-		err = fmt.Errorf("group %s: %w: %d, there is no such group", name, log.ErrIllegalGeneration, req.Generation)
-	}
-	return err
+	return c.commitWith(ctx, tx, map[string]CommitRequest{name: req})
 }
 
 // PendingCost bounds what offsets of a transaction add to the commit that ends it, as store.Limits count.

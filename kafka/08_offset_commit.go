@@ -22,7 +22,8 @@ const commitUnknownGroup = 9
 // Versions 0 to 10. What can be committed is, all or none of it, in one transaction; each
 // other partition has an error of its own. Retention times and timestamps of the client are
 // not looked at: offsets stay for as long as the broker keeps them. Generation -1 makes a group
-// that nobody knows. Left out: member epochs (KIP-848), which there are none of.
+// that nobody knows. Members of the consumer protocol (KIP-848) commit in their epoch, by version 9 or later; for what they have had
+// since, an older one does (KIP-1251).
 func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	good := make(map[log.TopicPartition]group.Offset)
@@ -81,6 +82,7 @@ func (c *call) commit(req *kmsg.OffsetCommitRequest, offsets map[log.TopicPartit
 		Generation: req.Generation,
 		Offsets:    offsets,
 		Synced:     c.s.opts.SyncAll,
+		Epochless:  c.version < commitUnknownGroup,
 	})
 }
 

@@ -20,7 +20,8 @@ const (
 //
 // Versions 0 to 10. A partition without an offset has -1 and no error, also when nobody knows
 // the topic or the group. With RequireStable a partition for which an open transaction has offsets is
-// UNSTABLE_OFFSET_COMMIT. Left out: member ids and epochs (KIP-848), which are not looked at.
+// UNSTABLE_OFFSET_COMMIT. From version 9 on who says that it is a member of a group of the consumer protocol (KIP-848) is one, and in
+// its present epoch.
 func (c *call) offsetFetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 	resp := kmsg.NewPtrOffsetFetchResponse()
 	if c.version >= fetchManyGroups {
@@ -59,6 +60,12 @@ func (c *call) offsetFetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = rg.Group
+	if rg.MemberID != nil || rg.MemberEpoch >= 0 {
+		if err := c.s.in.Groups.CheckFetch(rg.Group, orNone(rg.MemberID), rg.MemberEpoch); err != nil {
+			out.ErrorCode = c.s.groupCodeOf(err)
+			return out
+		}
+	}
 	tps := c.namedPartitions(rg.Topics)
 	var unstable map[log.TopicPartition]bool
 	if stable && (rg.Topics == nil || len(tps) > 0) {

@@ -53,10 +53,16 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) kmsg.Response {
 	return resp
 }
 
-// txnCommitCode is the code for a commit that failed. A generation of a group that does not exist is wrong.
+// txnCommitCode is the code for a commit that failed. Older clients know no other answer to a generation of a
+// group that does not exist, or to the wrong epoch of a member, than that the generation is wrong.
 func (c *call) txnCommitCode(err error) int16 {
-	if _, chosen := chosenCode(err); !chosen && errors.Is(err, log.ErrUnknownGroup) {
+	_, chosen := chosenCode(err)
+	switch {
+	case chosen:
+	case c.version < txnCommitByID && (errors.Is(err, log.ErrUnknownGroup) || errors.Is(err, log.ErrStaleMemberEpoch)):
 		return codeIllegalGeneration
+	case errors.Is(err, log.ErrUnknownGroup):
+		return codeGroupIDNotFound
 	}
 	return coordinatorCode(err, c.s.topicCode(err, c.version >= txnCommitByID))
 }

@@ -77,6 +77,7 @@ const (
 	codeTransactionalIDNotFound            int16 = 105
 	codeFencedMemberEpoch                  int16 = 110
 	codeUnreleasedInstanceID               int16 = 111
+	codeUnsupportedAssignor                int16 = 112
 	codeStaleMemberEpoch                   int16 = 113
 	codeMismatchedEndpointType             int16 = 114
 	codeTransactionAbortable               int16 = 120
@@ -140,6 +141,8 @@ var codes = []struct {
 	{log.ErrFencedMemberEpoch, codeFencedMemberEpoch},
 	{log.ErrStaleMemberEpoch, codeStaleMemberEpoch},
 	{log.ErrUnreleasedInstance, codeUnreleasedInstanceID},
+	{log.ErrUnsupportedAssignor, codeUnsupportedAssignor},
+	{log.ErrInvalidRegex, codeInvalidRegularExpression},
 	{log.ErrInvalidTopology, codeStreamsInvalidTopology},
 	{log.ErrInvalidHeartbeat, codeInvalidRequest},
 	{log.ErrGroupNotEmpty, codeNonEmptyGroup},

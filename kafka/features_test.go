@@ -25,7 +25,7 @@ func TestUpdateFeatures(t *testing.T) {
 		}
 		return strings.Join(words, " ")
 	}
-	for version, want := range map[int16]string{2: "", 3: "transaction.version=2", 4: "transaction.version 0-2 transaction.version=2"} {
+	for version, want := range map[int16]string{2: "", 3: "group.version=1 transaction.version=2", 4: "group.version 0-1 transaction.version 0-2 group.version=1 transaction.version=2"} {
 		if got := told(version); got != want {
 			t.Errorf("version %d tells %q, want %q", version, got, want)
 		}
@@ -48,7 +48,7 @@ func TestUpdateFeatures(t *testing.T) {
 		{2, "transaction.version", 2, 4, false, "does not support the given upgrade type", "=1"},
 		{2, "share.version", 1, 1, false, "does not support this feature", "=1"},
 		{0, "transaction.version", 0, 0, false, "Can't downgrade the version of this feature without", "=1"},
-		{0, "transaction.version", 0, 1, false, "", " 0-2"},
+		{0, "transaction.version", 0, 1, false, "", "group.version=1"},
 		{1, "transaction.version", 2, 1, false, "", "=2"},
 	} {
 		req := kmsg.NewPtrUpdateFeaturesRequest()

@@ -75,6 +75,8 @@ var table = []entry{
 	{key: kmsg.DescribeProducers, min: 0, max: 0, answer: answer((*call).describeProducers), long: true},
 	{key: kmsg.DescribeTransactions, min: 0, max: 0, answer: answer((*call).describeTransactions)},
 	{key: kmsg.ListTransactions, min: 0, max: 2, answer: answer((*call).listTransactions)},
+	{key: kmsg.ConsumerGroupHeartbeat, min: 0, max: 1, answer: answer((*call).consumerGroupHeartbeat)},
+	{key: kmsg.ConsumerGroupDescribe, min: 0, max: 1, answer: answer((*call).consumerGroupDescribe), long: true},
 	{key: kmsg.ListConfigResources, min: 0, max: 1, answer: answer((*call).listConfigResources), long: true},
 	{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, answer: answer((*call).describeTopicPartitions), long: true},
 }

@@ -196,7 +196,7 @@ func TestOffsetsOfMembers(t *testing.T) {
 		}
 		req := commits(tp("a", 0), 3)
 		req.Generation = 1
-		h.wantErr("no group", h.CommitOffsets(ctx, "t", p, true, "h", req), log.ErrIllegalGeneration)
+		h.wantErr("no group", h.CommitOffsets(ctx, "t", p, true, "h", req), log.ErrUnknownGroup)
 		h.wantErr("no topic", h.CommitOffsets(ctx, "t", p, true, "g", commits(tp("z", 0), 3)), log.ErrUnknownTopic)
 		// Who is not a member of it any more does not matter at the end.
 		if errs := h.groups.Leave("g", []group.LeaveMember{{MemberID: "m"}}); errs[0] != nil {

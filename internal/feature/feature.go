@@ -21,6 +21,9 @@ import (
 // and offsets join one without being asked (KIP-890).
 const Transactions = "transaction.version"
 
+// Groups is the feature of groups whose partitions the broker assigns (KIP-848), from level 1 on.
+const Groups = "group.version"
+
 // Feature is a feature and the levels that there are: 0 is without it.
 type Feature struct {
 	Name string
@@ -28,7 +31,7 @@ type Feature struct {
 }
 
 // All are the features, by name. Each begins at its largest level.
-var All = []Feature{{Transactions, 2}}
+var All = []Feature{{Groups, 1}, {Transactions, 2}}
 
 // Levels are the levels of a broker. Its methods may be called by anybody at any time.
 type Levels struct {

@@ -25,7 +25,7 @@ func TestLevels(t *testing.T) {
 	}
 	is := func(l *Levels, level int16, epoch int64) {
 		t.Helper()
-		want := map[string]int16{}
+		want := map[string]int16{Groups: 1}
 		if level > 0 {
 			want[Transactions] = level
 		}
