@@ -267,7 +267,7 @@ func (c *Coordinator) Join(ctx context.Context, name string, req JoinRequest) Jo
 				return Effects{Joins: []JoinResponse{{Ticket: t}}}
 			}
 			req.Ticket = t
-			return en.machine().Join(now, req)
+			return en.join(now, req)
 		})
 		if err != nil {
 			return JoinResponse{Err: err, MemberID: req.MemberID}

@@ -155,6 +155,19 @@ func (g *Modern) Describe() ModernDescription {
 	return d
 }
 
+// join passes a Join to the group. One of the consumer protocol that has no members becomes a classic one. The caller holds en.mu.
+func (en *entry) join(now time.Time, req JoinRequest) Effects {
+	if en.modern == nil || en.modern.State() != Empty {
+		return en.machine().Join(now, req)
+	}
+	classic := NewGroup(en.name, en.c.Rules())
+	effects := classic.Join(now, req)
+	if len(classic.members)+len(classic.pending) > 0 {
+		en.convert(classic, nil)
+	}
+	return effects
+}
+
 // convert puts the group that another has become in its place. The caller holds en.mu.
 func (en *entry) convert(classic *Group, modern *Modern) {
 	en.group, en.modern = classic, modern

@@ -177,7 +177,9 @@ func (g *Modern) enter(t *modernTurn, old *modernMember, id, instance string, jo
 		g.byInstance[m.instance] = m
 	}
 	g.members[id] = m
-	g.emptySince = time.Time{}
+	if !g.emptySince.IsZero() {
+		g.emptySince, t.header = time.Time{}, true
+	}
 	return m
 }
 

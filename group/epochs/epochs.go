@@ -215,7 +215,7 @@ func (c Current[T]) Away() Current[T] {
 	for t := range c.Assigned {
 		has[t] = 0
 	}
-	return Current[T]{Epoch: AwayEpoch, Previous: c.Previous, State: c.State, Assigned: has}
+	return Current[T]{Epoch: AwayEpoch, Previous: c.Previous, Assigned: has}
 }
 
 // AwayEpoch is the epoch of a static member that has left to come back.
