@@ -35,8 +35,7 @@ func (g *Group) Upgrade(now time.Time, rules ModernRules, topics Topics) (*Moder
 		}
 	}
 	n.epoch, n.targetOf = g.generation, g.generation
-	n.resolve(topics)
-	n.shape = n.measure(topics)
+	n.resolve(topics) // its first member of the new protocol raises the epoch
 	return n, nil
 }
 
@@ -73,7 +72,8 @@ func (g *Modern) adopt(now time.Time, m *member, from *Group, topics Topics) err
 	}
 	has := epochs.Current[PartitionID]{Epoch: from.generation, Previous: from.generation, Assigned: make(map[PartitionID]int32)}
 	for p := range g.identify(assigned, topics) {
-		if !g.taken(n, p) {
+		name, _ := topics.TopicName(p.Topic)
+		if _, partitions, err := topics.TopicID(name); err == nil && p.Index < partitions && !g.taken(n, p) {
 			has.Assigned[p] = from.generation
 		}
 	}

@@ -45,7 +45,8 @@ type worldClient struct {
 	name, id, instance string
 	ids                int
 	in, classic, eager bool
-	synced             bool // of the classic protocol: it has been assigned as of its epoch
+	synced             bool   // of the classic protocol: it has been assigned as of its epoch
+	shape              uint64 // of the topics, as of when it joined
 	epoch              int32
 	has                epochs.Set[PartitionID]
 	topics             []string
@@ -202,8 +203,9 @@ func (w *modernWorld) liveClassic(c *worldClient) {
 	if c.in && c.synced {
 		err := w.modern.HeartbeatClassic(w.now, c.id, c.instance, c.epoch)
 		switch {
-		case err == nil:
+		case err == nil && c.shape == w.atlas.version:
 			return
+		case err == nil: // it sees by itself that topics have changed
 		case !errors.Is(err, log.ErrRebalanceInProgress):
 			c.in, c.has = false, nil
 			return
@@ -233,7 +235,7 @@ func (w *modernWorld) joined(c *worldClient, e Effects) {
 			c.in, c.has = false, nil
 			continue
 		}
-		c.in, c.id, c.epoch, c.synced = true, j.MemberID, j.Generation, false
+		c.in, c.id, c.epoch, c.synced, c.shape = true, j.MemberID, j.Generation, false, w.atlas.version
 	}
 }
 
@@ -293,7 +295,7 @@ func (w *modernWorld) joinAll(new *worldClient) {
 			c.in = false
 			continue
 		}
-		c.in, c.id, c.epoch = true, j.MemberID, j.Generation
+		c.in, c.id, c.epoch, c.shape = true, j.MemberID, j.Generation, w.atlas.version
 		if len(j.Members) > 0 {
 			leader = j
 		}

@@ -93,7 +93,7 @@ func TestRequestsFailByPartition(t *testing.T) {
 // isAboutTopics reports whether requests of a kind name topics, and answers have a code for each.
 func isAboutTopics(key int16) bool {
 	switch kmsg.Key(key) {
-	case kmsg.DescribeLogDirs, kmsg.ListPartitionReassignments:
+	case kmsg.DescribeLogDirs, kmsg.ListPartitionReassignments, kmsg.ConsumerGroupHeartbeat:
 		return false
 	case kmsg.AddPartitionsToTxn: // all of them or none
 		return false

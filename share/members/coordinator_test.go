@@ -58,6 +58,11 @@ func (r *records) DeleteGroup(_ context.Context, name string) error {
 
 type topics map[string]int32
 
+// The groups of another kind would ask this.
+func (topics) TopicName([16]byte) (string, bool) { return "", false }
+func (topics) TopicNames() []string              { return nil }
+func (topics) Version() uint64                   { return 0 }
+
 func (t topics) TopicID(name string) ([16]byte, int32, error) {
 	n, ok := t[name]
 	if !ok {
