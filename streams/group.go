@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -325,34 +326,28 @@ func (g *Group) endpoints(topics Topics) []EndpointTasks {
 			copies[Standby][t] = 0
 		}
 		all = append(all, EndpointTasks{
-			Endpoint: m.endpoint, Active: g.inputs(m.has[Active], topics), Standby: g.inputs(copies[Standby], topics),
+			Endpoint: m.endpoint, Active: g.topology.inputsOf(m.has[Active], topics), Standby: g.topology.inputsOf(copies[Standby], topics),
 		})
 	}
 	return all
 }
 
-// inputs returns the partitions that tasks are about.
-func (g *Group) inputs(tasks TaskSet, topics Topics) []log.TopicPartition {
+// inputsOf returns the partitions that tasks read, by topic and partition.
+func (t *Topology) inputsOf(tasks TaskSet, topics Topics) []log.TopicPartition {
 	var tps []log.TopicPartition
-	for t := range tasks {
-		var s *ConfiguredSubtopology
-		if g.configured != nil {
-			s = g.configured.find(t.Subtopology)
-		}
-		if s == nil {
+	for id := range tasks {
+		i := slices.IndexFunc(t.Subtopologies, func(s Subtopology) bool { return s.ID == id.Subtopology })
+		if i < 0 {
 			continue
 		}
-		for _, name := range s.inputs() {
-			if n, ok := topics(name); ok && t.Partition < n {
-				tps = append(tps, log.TopicPartition{Topic: name, Partition: t.Partition})
+		for _, name := range t.Subtopologies[i].inputs() {
+			if n, ok := topics(name); ok && id.Partition < n {
+				tps = append(tps, log.TopicPartition{Topic: name, Partition: id.Partition})
 			}
 		}
 	}
 	slices.SortFunc(tps, func(a, b log.TopicPartition) int {
-		if c := strings.Compare(a.Topic, b.Topic); c != 0 {
-			return c
-		}
-		return int(a.Partition) - int(b.Partition)
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return slices.Compact(tps)
 }

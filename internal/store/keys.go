@@ -13,6 +13,7 @@ import (
 //	'b' topic u32  partition u32  last u64  ts u64  one batch: last offset, max timestamp in ms, sign bit flipped
 //	'g' group                                       a consumer group: generation, static members
 //	'k' length u16  group  member                   a member of a consumer group of KIP-848; length is that of group
+//	's' group                                       a group of Kafka Streams: topology, members, tasks
 //	'o' length u16  group  topic  partition u32     a committed offset; length is that of group
 //	'p' topic u32  partition u32  producer u64      what a partition knows of an idempotent producer
 //	't' topic u32  partition u32  marker u64        an aborted transaction; marker is the offset of its end
@@ -33,6 +34,7 @@ const (
 	prefixBatch     = 'b'
 	prefixGroup     = 'g'
 	prefixMember    = 'k'
+	prefixStreams   = 's'
 	prefixOffset    = 'o'
 	prefixProducer  = 'p'
 	prefixAborted   = 't'
@@ -355,6 +357,20 @@ func MemberRange(group string) Range { return prefixRange(memberPrefix(group)) }
 
 // AllMemberRange covers the members of all groups.
 func AllMemberRange() Range { return prefixRange([]byte{prefixMember}) }
+
+// StreamsKey is the key of a streams group, whose name has at most MaxGroupName bytes.
+func StreamsKey(group string) []byte { return append([]byte{prefixStreams}, group...) }
+
+// StreamsRange covers all streams groups.
+func StreamsRange() Range { return prefixRange([]byte{prefixStreams}) }
+
+// ParseStreamsKey is the inverse of StreamsKey.
+func ParseStreamsKey(key []byte) (group string, err error) {
+	if len(key) < 2 || key[0] != prefixStreams {
+		return "", fmt.Errorf("%w: streams group key %x", errBadKey, key)
+	}
+	return string(key[1:]), nil
+}
 
 // OffsetKey is the key of a committed offset.
 type OffsetKey struct {

@@ -1,0 +1,150 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
+)
+
+// entry is one group with what drives it.
+type entry struct {
+	c       *Coordinator
+	name    string
+	damaged error       // why the group cannot be used, wraps log.ErrCorruptValue; nil for most
+	behind  atomic.Bool // the store refused what the group had made of itself
+
+	mu    sync.Mutex // guards what follows; never held while waiting
+	group *Group
+	last  *outcome // of what was stored last; nil if nothing was
+	timer *time.Timer
+	due   time.Time // when the timer fires; zero when it does not
+	gone  bool      // another entry may have the name by now
+}
+
+// errGone: the entry is no more that of its name.
+var errGone = errors.New("the group has gone")
+
+// outcome is that of a write.
+type outcome struct {
+	done chan struct{} // closed when err is set
+	err  error
+}
+
+// wait returns the outcome, that of nil at once.
+func (o *outcome) wait(ctx context.Context) error {
+	if o == nil {
+		return nil
+	}
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// lock takes en.mu. If what was to be stored could not be, the group is ahead of the store: then all members are out, and
+// join anew.
+func (en *entry) lock() {
+	en.mu.Lock()
+	if en.gone || !en.behind.Swap(false) {
+		return
+	}
+	s := en.group.Snapshot()
+	s.members, s.EmptySince = nil, time.Now()
+	s.Epoch++
+	s.AssignmentEpoch, s.AssignedAt = s.Epoch, time.Time{}
+	en.group = Restore(time.Now(), en.name, en.c.opts.Config(en.name), s)
+}
+
+// bornLocked reports whether anybody has ever joined the group.
+func (en *entry) bornLocked() bool { return en.damaged != nil || en.group.topology != nil }
+
+// heartbeat is that of a member. What it is told counts once the outcome is known.
+func (en *entry) heartbeat(req Heartbeat, around Surroundings) (Answer, *outcome, error) {
+	en.lock()
+	defer en.mu.Unlock()
+	if en.gone {
+		return Answer{}, nil, errGone
+	}
+	now := time.Now()
+	answer, effects, err := en.group.Heartbeat(now, req, around)
+	if err != nil {
+		return Answer{}, nil, err
+	}
+	en.carryOut(effects)
+	en.schedule(now)
+	return answer, en.last, nil
+}
+
+// carryOut stores what has become of the group, in the order of the calls. The caller holds en.mu.
+func (en *entry) carryOut(e Effects) {
+	if e.Rebalanced != "" {
+		en.c.opts.Logger.Info("streams group rebalanced", zap.String("group", en.name), zap.Int32("epoch", en.group.assignmentEpoch),
+			zap.Int("members", len(en.group.members)), zap.String("reason", e.Rebalanced))
+	}
+	if e.Persist == nil {
+		return
+	}
+	tx := &writer.Tx{Essential: true}
+	tx.Writes.Set(store.StreamsKey(en.name), e.Persist.Encode())
+	en.submit(tx)
+}
+
+// submit hands a write of the group over, and has lock learn if it fails. The caller holds en.mu.
+func (en *entry) submit(tx *writer.Tx) *outcome {
+	out := &outcome{done: make(chan struct{})}
+	tx.Done = func(err error) {
+		if out.err = err; err != nil {
+			en.behind.Store(true)
+		}
+		close(out.done)
+	}
+	en.last = out
+	en.c.committer.Submit(tx)
+	return out
+}
+
+// schedule sets the timer for the group's next deadline. One that fires too early does no harm. The caller holds en.mu.
+func (en *entry) schedule(now time.Time) {
+	next, ok := en.group.NextDeadline()
+	if en.gone || !ok || !en.due.IsZero() && !next.Before(en.due) {
+		return
+	}
+	en.due = next
+	if en.timer == nil {
+		en.timer = time.AfterFunc(next.Sub(now), en.expire)
+		return
+	}
+	en.timer.Reset(next.Sub(now))
+}
+
+// expire is what the timer calls.
+func (en *entry) expire() {
+	en.lock()
+	defer en.mu.Unlock()
+	if en.gone {
+		return
+	}
+	en.due = time.Time{}
+	now := time.Now()
+	gone, effects := en.group.Expire(now)
+	for _, m := range gone {
+		en.c.opts.Logger.Info("a member is out of a streams group", zap.String("group", en.name), zap.String("member", m.MemberID), zap.String("reason", m.Reason))
+	}
+	en.carryOut(effects)
+	en.schedule(now)
+}
+
+func (en *entry) stopLocked() {
+	if en.timer != nil {
+		en.timer.Stop()
+	}
+}
