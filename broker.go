@@ -29,6 +29,7 @@ import (
 	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/retention/sweep"
 	"github.com/samsa-go/samsa/share"
+	"github.com/samsa-go/samsa/streams"
 	"github.com/samsa-go/samsa/topic"
 	"github.com/samsa-go/samsa/txn"
 )
@@ -48,6 +49,7 @@ type Broker struct {
 	groups     *group.Coordinator
 	producers  *producers.Registry
 	shares     *share.Coordinator
+	streams    *streams.Coordinator
 	txns       *txn.Coordinator
 	batcher    *batcher.Batcher
 	consumers  consumer.Broker // what they see of it
@@ -128,6 +130,9 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		if b.shares != nil {
 			b.shares.Close()
 		}
+		if b.streams != nil {
+			b.streams.Close()
+		}
 		if b.groups != nil {
 			b.groups.Close()
 		}
@@ -172,6 +177,13 @@ func (b *Broker) openParts() (found topic.Found, err error) {
 	if err != nil {
 		return found, err
 	}
+	b.streams, err = streams.Open(streams.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Groups: b.groups}, streams.Options{
+		Config:        func(group string) streams.Config { return streams.ConfigOf(b.configs.Values(group)) },
+		TopicDefaults: b.opts.TopicDefaults, Logger: b.logger,
+	})
+	if err != nil {
+		return found, err
+	}
 	b.txns, err = txn.Open(txn.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Groups: b.groups, Producers: b.producers},
 		txn.Options{
 			MaxTimeout: b.opts.Transactions.MaxTimeout, IDExpiry: b.opts.Transactions.IDExpiry, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
@@ -211,7 +223,7 @@ func (b *Broker) startSweeper() {
 func (b *Broker) tellOpened(took time.Duration, found topic.Found) {
 	b.logger.Info("broker opened", zap.String("data", b.where()), zap.Bool("read only", b.opts.ReadOnly), zap.Int("format", store.FormatVersion), zap.Duration("took", took),
 		zap.Int("topics", len(b.catalogue.List())), zap.Int("partitions", len(b.catalogue.Partitions())),
-		zap.Int("groups", len(b.groups.List())), zap.Int("damaged", len(found.Damaged)+b.groups.Damaged()))
+		zap.Int("groups", len(b.groups.List())), zap.Int("damaged", len(found.Damaged)+b.groups.Damaged()+b.streams.Damaged()))
 }
 
 // where is the data directory, for people.
@@ -320,6 +332,7 @@ func (b *Broker) end(began time.Time, late error) {
 	b.sweeper.Close()
 	b.txns.Close()
 	b.shares.Close()
+	b.streams.Close()
 	b.groups.Close()
 	b.catalogue.Close(ErrClosed)
 	b.committer.Close()

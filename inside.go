@@ -30,6 +30,7 @@ func (b *Broker) inside() inside.Broker {
 		Groups:    b.groups,
 		Producers: b.producers,
 		Shares:    b.shares,
+		Streams:   b.streams,
 		Txns:      b.txns,
 		Features:  b.features,
 		Logger:    b.logger,

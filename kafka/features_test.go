@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/feature"
 )
 
 // The levels of features are what UpdateFeatures has made them, by Kafka's rules, and ApiVersions tells them.
@@ -25,7 +26,12 @@ func TestUpdateFeatures(t *testing.T) {
 		}
 		return strings.Join(words, " ")
 	}
-	for version, want := range map[int16]string{2: "", 3: "group.version=1 transaction.version=2", 4: "group.version 0-1 transaction.version 0-2 group.version=1 transaction.version=2"} {
+	var supported, finalized []string
+	for _, f := range feature.All {
+		supported = append(supported, fmt.Sprintf("%s 0-%d", f.Name, f.Max))
+		finalized = append(finalized, fmt.Sprintf("%s=%d", f.Name, f.Max))
+	}
+	for version, want := range map[int16]string{2: "", 3: strings.Join(finalized, " "), 4: strings.Join(append(supported, finalized...), " ")} {
 		if got := told(version); got != want {
 			t.Errorf("version %d tells %q, want %q", version, got, want)
 		}
@@ -48,7 +54,7 @@ func TestUpdateFeatures(t *testing.T) {
 		{2, "transaction.version", 2, 4, false, "does not support the given upgrade type", "=1"},
 		{2, "share.version", 1, 1, false, "does not support this feature", "=1"},
 		{0, "transaction.version", 0, 0, false, "Can't downgrade the version of this feature without", "=1"},
-		{0, "transaction.version", 0, 1, false, "", "group.version=1"},
+		{0, "transaction.version", 0, 1, false, "", "streams.version=1"},
 		{1, "transaction.version", 2, 1, false, "", "=2"},
 	} {
 		req := kmsg.NewPtrUpdateFeaturesRequest()

@@ -79,6 +79,8 @@ var table = []entry{
 	{key: kmsg.ConsumerGroupDescribe, min: 0, max: 1, answer: answer((*call).consumerGroupDescribe), long: true},
 	{key: kmsg.ListConfigResources, min: 0, max: 1, answer: answer((*call).listConfigResources), long: true},
 	{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, answer: answer((*call).describeTopicPartitions), long: true},
+	{key: kmsg.StreamsGroupHeartbeat, min: 0, max: 1, answer: answer((*call).streamsGroupHeartbeat)},
+	{key: kmsg.StreamsGroupDescribe, min: 0, max: 1, answer: answer((*call).streamsGroupDescribe), long: true},
 }
 
 // answer and begin make a handler of one kind of request a handler of any.

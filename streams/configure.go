@@ -60,7 +60,14 @@ func Configure(t *Topology, topics Topics) (Configured, error) {
 	if p := c.copartition(); p != nil {
 		return Configured{Problem: p}, nil
 	}
-	return c.finish(), nil
+	done, tasks := c.finish(), 0
+	for i := range done.Subtopologies {
+		tasks += int(done.Subtopologies[i].Tasks)
+	}
+	if tasks > maxTasks {
+		return Configured{}, fmt.Errorf("%w: %d tasks, at most %d", log.ErrInvalidTopology, tasks, maxTasks)
+	}
+	return done, nil
 }
 
 func problem(code StatusCode, format string, args ...any) Configured {

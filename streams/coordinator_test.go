@@ -396,7 +396,9 @@ func TestCommitsOfWhoIsFenced(t *testing.T) {
 			h.leave("a")
 			b := h.join("b", "0: lines")
 			h.wantErr("commit of the successor", h.commit("b", b.Epoch, 0, 1), nil)
-			_ = <-done // it may have been too late
+			if err := <-done; err != nil {
+				h.wantErr("commit that comes too late", err, log.ErrUnknownMember)
+			}
 			if h.offset(0) != 1 {
 				t.Fatalf("committed is %d", h.offset(0))
 			}

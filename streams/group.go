@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -172,11 +173,21 @@ type Config struct {
 }
 
 // DefaultConfig is Kafka's.
-func DefaultConfig() Config {
-	return Config{
-		SessionTimeout: 45 * time.Second, HeartbeatInterval: 5 * time.Second, InitialDelay: 3 * time.Second,
-		AssignmentInterval: time.Second, TaskOffsetInterval: time.Minute, AcceptableLag: 10_000,
+func DefaultConfig() Config { return ConfigOf(config.Values{}) }
+
+// ConfigOf returns the configs of a group, as they are set.
+func ConfigOf(v config.Values) Config {
+	c := Config{
+		MaxMembers: v.Broker().MaxSize("streams"), SessionTimeout: v.StreamsSession(), HeartbeatInterval: v.StreamsHeartbeat(),
+		InitialDelay: v.StreamsInitialDelay(), AssignmentInterval: v.StreamsAssignmentInterval(), TaskOffsetInterval: v.StreamsTaskOffsets(),
+		AcceptableLag: v.StreamsRecoveryLag(), Standbys: v.StreamsStandbys(),
 	}
+	for _, tag := range v.StreamsTags() {
+		if tag != "" {
+			c.RackAwareTags = append(c.RackAwareTags, tag)
+		}
+	}
+	return c
 }
 
 // topics is the function that Configure asks.

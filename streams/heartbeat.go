@@ -54,7 +54,10 @@ func (g *Group) Heartbeat(now time.Time, req Heartbeat, env Surroundings) (Answe
 		return Answer{}, Effects{}, err
 	}
 	g.update(t)
-	err := g.chooseTopology(t)
+	err := t.checkSize()
+	if err == nil {
+		err = g.chooseTopology(t)
+	}
 	if err == nil {
 		err = g.configure(t)
 	}
@@ -148,6 +151,22 @@ func (g *Group) update(t *turn) {
 			t.because("a member is new or another: " + m.id)
 		}
 	}
+}
+
+// checkSize refuses a member that says too much of itself.
+func (t *turn) checkSize() error {
+	m := t.member
+	n := len(m.id) + len(m.instance) + len(m.rack) + len(m.clientID) + len(m.process) + len(m.endpoint.Host)
+	for key, value := range m.tags {
+		n += len(key) + len(value)
+	}
+	if n > maxMemberBytes {
+		return fmt.Errorf("%w: %d bytes of names and tags, at most %d", log.ErrInvalidHeartbeat, n, maxMemberBytes)
+	}
+	if n := max(len(t.req.Offsets), len(t.req.Ends)); n > maxTasks {
+		return fmt.Errorf("%w: offsets of %d tasks, at most %d", log.ErrInvalidHeartbeat, n, maxTasks)
+	}
+	return nil
 }
 
 // chooseTopology finds the topology of the group, which the first member brings.

@@ -81,6 +81,9 @@ func (t Topology) Normal() (Topology, error) {
 	if t.Epoch < 0 {
 		return t, fmt.Errorf("%w: epoch %d", log.ErrInvalidTopology, t.Epoch)
 	}
+	if n := t.size(); n > maxTopologyBytes {
+		return t, fmt.Errorf("%w: its names take %d bytes, at most %d", log.ErrInvalidTopology, n, maxTopologyBytes)
+	}
 	for i := range t.Subtopologies {
 		s := &t.Subtopologies[i]
 		if i > 0 && t.Subtopologies[i-1].ID == s.ID {
@@ -91,6 +94,38 @@ func (t Topology) Normal() (Topology, error) {
 		}
 	}
 	return t, nil
+}
+
+// The bounds of a group: what is stored of it fits into one value, and what is kept of it into memory.
+const (
+	maxTopologyBytes = 1 << 20  // of the names in a topology
+	maxTasks         = 100_000  // of a topology
+	maxMemberBytes   = 64 << 10 // of what a member says of itself
+)
+
+// size is about what the topology takes, in bytes.
+func (t *Topology) size() (n int) {
+	const each = 16 // for what has a name
+	strings := func(names ...string) {
+		for _, s := range names {
+			n += each + len(s)
+		}
+	}
+	for _, s := range t.Subtopologies {
+		strings(s.ID)
+		strings(s.Sources...)
+		strings(s.Sinks...)
+		for _, set := range s.Copartition {
+			strings(set...)
+		}
+		for _, it := range slices.Concat(s.Repartition, s.Changelogs) {
+			strings(it.Name)
+			for _, c := range it.Configs {
+				strings(c.Name, c.Value)
+			}
+		}
+	}
+	return n
 }
 
 func (s *Subtopology) check() error {

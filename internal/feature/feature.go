@@ -24,6 +24,9 @@ const Transactions = "transaction.version"
 // Groups is the feature of groups whose partitions the broker assigns (KIP-848), from level 1 on.
 const Groups = "group.version"
 
+// Streams is the feature of groups of Kafka Streams' own protocol (KIP-1071): level 1 has it.
+const Streams = "streams.version"
+
 // Feature is a feature and the levels that there are: 0 is without it.
 type Feature struct {
 	Name string
@@ -31,7 +34,7 @@ type Feature struct {
 }
 
 // All are the features, by name. Each begins at its largest level.
-var All = []Feature{{Groups, 1}, {Transactions, 2}}
+var All = []Feature{{Groups, 1}, {Streams, 1}, {Transactions, 2}}
 
 // Levels are the levels of a broker. Its methods may be called by anybody at any time.
 type Levels struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/share"
+	"github.com/samsa-go/samsa/streams"
 	"github.com/samsa-go/samsa/topic"
 	"github.com/samsa-go/samsa/txn"
 )
@@ -28,6 +29,7 @@ type Broker struct {
 	Configs   *config.Registry
 	Groups    *group.Coordinator
 	Producers *producers.Registry
+	Streams   *streams.Coordinator
 	Shares    *share.Coordinator
 	Txns      *txn.Coordinator
 	Features  *feature.Levels

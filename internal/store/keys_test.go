@@ -161,6 +161,22 @@ func FuzzGroupKeys(f *testing.F) {
 	})
 }
 
+func FuzzStreamsKey(f *testing.F) {
+	f.Add("wordcount", []byte("swordcount"))
+	f.Add("", []byte("s"))
+	f.Fuzz(func(t *testing.T, group string, key []byte) {
+		if got, err := ParseStreamsKey(StreamsKey(group)); group != "" && (err != nil || got != group) {
+			t.Errorf("%q came back as %q, %v", group, got, err)
+		}
+		if !StreamsRange().holds(StreamsKey(group)) || GroupRange().holds(StreamsKey(group)) {
+			t.Errorf("%q is in the wrong range", group)
+		}
+		if name, err := ParseStreamsKey(key); err == nil && !bytes.Equal(StreamsKey(name), key) {
+			t.Errorf("%x was read as %q", key, name)
+		}
+	})
+}
+
 // A range holds the keys with its prefix and no others.
 func FuzzPrefixRanges(f *testing.F) {
 	f.Add([]byte("balance/"), []byte("balance/alice"), "g", "gh")

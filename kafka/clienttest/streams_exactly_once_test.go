@@ -29,7 +29,7 @@ func TestStreamsExactlyOnce(t *testing.T) {
 	w := &exactWordCount{wordCount: wordCount{kit: k, want: make(map[string]int64), has: make(map[string]int64)},
 		all: k.readUncommitted(countTopic), committed: k.readCommitted(countTopic)}
 
-	const guarantee = "exactly_once_v2"
+	const guarantee = "processing.guarantee=exactly_once_v2"
 	state := t.TempDir()
 	for i := range kills(t, 3) {
 		app := w.run(state, guarantee)

@@ -29,10 +29,10 @@ type wordCount struct {
 	out  *samsa.Consumer  // of the counts
 }
 
-// run starts an instance of the application, with a guarantee if one is given.
-func (w *wordCount) run(state string, guarantee ...string) *process {
+// run starts an instance of the application, with configs.
+func (w *wordCount) run(state string, configs ...string) *process {
 	w.t.Helper()
-	args := append([]string{filepath.Join("testdata", "streams", "WordCount.java"), w.addr, state}, guarantee...)
+	args := append([]string{filepath.Join("testdata", "streams", "WordCount.java"), w.addr, state}, configs...)
 	return w.start(javaStreams.command(w.ctx, args...))
 }
 

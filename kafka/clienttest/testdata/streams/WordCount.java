@@ -14,7 +14,7 @@ import org.apache.kafka.streams.kstream.Produced;
 /**
  * Counts the words of topic lines into topic counts, as an instance of the application wordcount.
  *
- * <pre>WordCount ADDR STATE_DIR [PROCESSING_GUARANTEE]</pre>
+ * <pre>WordCount ADDR STATE_DIR [CONFIG=VALUE ...]</pre>
  *
  * A SIGTERM ends it cleanly. What is not at its default is so for speed: an update leaves at once and
  * not with the next commit, and an instance that was killed is missed after 6 s.
@@ -25,11 +25,12 @@ public class WordCount {
         config.put(StreamsConfig.APPLICATION_ID_CONFIG, "wordcount");
         config.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, args[0]);
         config.put(StreamsConfig.STATE_DIR_CONFIG, args[1]);
-        if (args.length > 2) {
-            config.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, args[2]);
-        }
         config.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
         config.put(StreamsConfig.consumerPrefix("session.timeout.ms"), 6000);
+        for (var arg : Arrays.asList(args).subList(2, args.length)) {
+            var at = arg.indexOf('=');
+            config.put(arg.substring(0, at), arg.substring(at + 1));
+        }
 
         var string = Serdes.String();
         var builder = new StreamsBuilder();
