@@ -92,7 +92,7 @@ type ConsumerOptions struct {
 	Group string
 	// Member says how the consumer takes part in its group.
 	Member MemberOptions
-	// ClientID names the program, in descriptions of its group say.
+	// ClientID names the program for people: in descriptions of its group, in errors of Close, and in the test kit.
 	ClientID string
 	// Topics to read, all partitions of each, those added later too.
 	Topics []string

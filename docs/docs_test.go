@@ -151,7 +151,7 @@ func TestPagesNameOptions(t *testing.T) {
 	}
 	var names []string
 	for _, o := range []any{
-		samsa.Options{}, samsa.GroupOptions{}, samsa.ProducerOptions{}, samsa.ConsumerOptions{}, samsa.MemberOptions{}, samsa.TopicConfig{}, kafka.Options{},
+		samsa.Options{}, samsa.GroupOptions{}, samsa.TransactionOptions{}, samsa.ProducerOptions{}, samsa.ConsumerOptions{}, samsa.MemberOptions{}, samsa.TopicConfig{}, kafka.Options{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(o)) {
 			if f.IsExported() {

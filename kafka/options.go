@@ -27,7 +27,7 @@ type Options struct {
 	// AnyReplicationFactor accepts topics with any replication factor. There is one replica
 	// all the same. By default only 1, and -1 for the default, are accepted.
 	AnyReplicationFactor bool
-	// SyncAll makes producers with acks=all, and commits of offsets, wait for fsync. By
+	// SyncAll makes producers with acks=all, commits of offsets and ends of transactions wait for fsync. By
 	// default they wait, as with acks=1, until what they bring is in the store: that survives
 	// the death of the process, not of the machine, as in Kafka on one node.
 	SyncAll bool

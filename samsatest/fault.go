@@ -3,7 +3,10 @@ package samsatest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/probe"
@@ -310,6 +313,15 @@ func (f *Fault) release() {
 	clear(f.holding)
 }
 
+// keyNames names API keys.
+func keyNames(keys []int16) string {
+	names := make([]string, len(keys))
+	for i, key := range keys {
+		names[i] = kmsg.NameForKey(key)
+	}
+	return strings.Join(names, ", ")
+}
+
 // String names what is hit.
 func (t target) String() string {
 	names := map[probe.Op]string{
@@ -318,6 +330,9 @@ func (t target) String() string {
 		probe.Request: "requests", probe.RequestAnswer: "answers to requests",
 	}
 	s := names[t.op]
+	if len(t.keys) > 0 {
+		s += " " + keyNames(t.keys)
+	}
 	switch {
 	case t.topic != "" && len(t.partitions) > 0:
 		s += fmt.Sprintf(" of %s/%d", t.topic, t.partitions)

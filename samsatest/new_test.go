@@ -46,12 +46,16 @@ func TestOpenClientsFailTheTest(t *testing.T) {
 			if _, err := b.NewProducer(ctx, samsa.ProducerOptions{ClientID: "import"}); err != nil {
 				t.Error(err)
 			}
-			if _, err := b.NewConsumer(t.Context(), samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}}); err != nil {
-				t.Error(err)
+			for _, opts := range []samsa.ConsumerOptions{{Group: "g"}, {Group: "h", ClientID: "sum"}, {ClientID: "show"}} {
+				opts.Topics = []string{"t"}
+				if _, err := b.NewConsumer(t.Context(), opts); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
-	forget().wantErrs(t, "not closed at the end of the test: a consumer of group g, a producer (client \"import\")")
+	forget().wantErrs(t, "not closed at the end of the test: a consumer (client \"show\"), "+
+		"a consumer of group g, a consumer of group h (client \"sum\"), a producer (client \"import\")")
 	forget(samsatest.AllowOpenClients()).wantErrs(t)
 }
 

@@ -115,8 +115,9 @@ func TestTransactionsFail(t *testing.T) {
 	}
 	samsatest.Equal(t, b, "t", nil) // nothing was done
 	for f, want := range map[*samsatest.Fault]string{
-		samsatest.Transactions(b, "t").Hold(): "requests of transactional id t",
-		samsatest.Transactions(b, "").Hold():  "requests of transactional ids",
+		samsatest.Transactions(b, "t").Hold():                                   "requests of transactional id t",
+		samsatest.Transactions(b, "").Hold():                                    "requests of transactional ids",
+		samsatest.Requests(b, kmsg.EndTxn.Int16(), 0).OfTransaction("t").Hold(): "requests EndTxn, Produce of transactional id t",
 	} {
 		if !strings.Contains(f.String(), want) {
 			t.Errorf("%q, want %q in it", f, want)

@@ -110,7 +110,7 @@ func (f *flags) defineDoor(fs *flag.FlagSet) {
 	fs.StringVar(&o.ClusterID, "cluster-id", "", "be the cluster of this `name` (default: an id that is kept with the data)")
 	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "allow --listen at an address that other machines reach; there is no authentication")
 	fs.BoolVar(&o.AnyReplicationFactor, "any-replication-factor", true, "accept topics with any replication factor, though there is one replica of each; =false accepts 1 alone")
-	fs.BoolVar(&o.SyncAll, "sync-all", false, "let acks=all, and commits of offsets, wait until the disk has them (fsync)")
+	fs.BoolVar(&o.SyncAll, "sync-all", false, "let acks=all, commits of offsets and ends of transactions wait until the disk has them (fsync)")
 	fs.BoolVar(&o.TrustCompressed, "trust-compressed", false, "store compressed batches without a look at each record")
 	fs.IntVar(&o.MaxMemoryBytes, "max-memory-bytes", 0, "take at most this many `bytes` for requests and answers of all connections (default 512 MiB)")
 	fs.IntVar(&o.MaxFrameBytes, "max-frame-bytes", 0, "refuse Produce requests of more `bytes` (default 100 MiB)")

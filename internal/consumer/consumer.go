@@ -85,7 +85,7 @@ func New(ctx context.Context, b *Broker, opts Options) (*Consumer, error) {
 		former:   make(map[log.TopicPartition]int64),
 		closedCh: make(chan struct{}),
 	}
-	c.client = &callback.Client{Name: "a consumer", Shut: c.shut}
+	c.client = &callback.Client{Name: callback.Name("a consumer", opts.Member.ClientID), Shut: c.shut}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	err := c.prepare(ctx)
 	if err == nil {
@@ -116,7 +116,7 @@ func (c *Consumer) prepare(ctx context.Context) error {
 	}
 	c.member = newMembership(c)
 	c.client = &callback.Client{
-		Name: "a consumer of group " + c.opts.Group, Shut: c.shut, CallsOn: c.member.callsOn,
+		Name: callback.Name("a consumer of group "+c.opts.Group, c.opts.Member.ClientID), Shut: c.shut, CallsOn: c.member.callsOn,
 		Die: func() { c.member.tell((*member.Member).Lose) },
 	}
 	c.born = make(map[[16]byte]int32)
