@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -157,6 +158,10 @@ const (
 	abortedChunk = 128
 )
 
+// mostAborted is how many a reader knows at a time, besides those that are open where it is. There may be many more, which
+// have begun and ended while another transaction was open.
+const mostAborted = 4096
+
 // abortedWindow tells a reader which batches were aborted. It reads about the transactions as it comes to their records.
 type abortedWindow struct {
 	l         *Log
@@ -165,7 +170,10 @@ type abortedWindow struct {
 	chunk  int                   // how many were read about the last time
 	next   int64                 // markers before it were read, or are before what is read
 	stable int64                 // all that began before it were read
+	to     int64                 // those that began there or later are not known
 	known  map[int64][]AbortedTx // by producer, in order, without those that were passed
+	n      int                   // of known
+	most   int                   // of known, before it is cut
 }
 
 // has reports whether b, which is before the last stable offset, was aborted. The batches come in the order of
@@ -175,20 +183,35 @@ func (w *abortedWindow) has(b Batch) (aborted, overtaken bool, err error) {
 		return false, false, nil
 	}
 	base, id := b.BaseOffset(), b.ProducerID()
-	for w.stable <= base {
-		if err := w.load(base); err != nil {
+	if base >= w.to {
+		w.next, w.stable, w.to, w.known, w.n = base, base, math.MaxInt64, nil, 0
+	}
+	for !w.decided(base, id) {
+		found, err := w.load(base, id)
+		if err != nil {
 			return false, false, err
 		}
 		if w.l.Start() > b.LastOffset() {
 			return false, true, nil
 		}
+		if found {
+			break
+		}
 	}
+	txs := w.known[id]
+	return len(txs) > 0 && txs[0].First <= base, false, nil
+}
+
+// decided reports whether enough was read to tell of a batch of a producer at offset base whether it was aborted: the next
+// transaction of the producer that was, or all that began there or before.
+func (w *abortedWindow) decided(base, id int64) bool {
 	txs := w.known[id]
 	for len(txs) > 0 && txs[0].Last < base {
 		txs = txs[1:]
+		w.known[id] = txs
+		w.n--
 	}
-	w.known[id] = txs
-	return len(txs) > 0 && txs[0].First <= base, false, nil
+	return len(txs) > 0 || w.stable > base
 }
 
 // abortedWindow returns a window for who begins to read batches now.
@@ -202,36 +225,68 @@ func (w *abortedWindow) outdated(b Batch) bool {
 	return b.Transactional() && !b.Control() && w.l.forgotten.Load() != w.forgotten
 }
 
-// load reads about some more transactions, for who has come to offset base.
-func (w *abortedWindow) load(base int64) error {
+// load reads about some more transactions, for who has come to a batch of a producer at offset base. It goes on until it has
+// found one of the producer, or all that began there or before were read.
+func (w *abortedWindow) load(base, id int64) (found bool, err error) {
 	if w.known == nil {
 		w.known = make(map[int64][]AbortedTx)
 	}
-	for id, txs := range w.known {
-		if txs = slices.DeleteFunc(txs, func(tx AbortedTx) bool { return tx.Last < base }); len(txs) == 0 {
-			delete(w.known, id)
-		} else {
-			w.known[id] = txs
-		}
-	}
+	w.look(func(tx AbortedTx) bool { return tx.Last >= base })
 	w.chunk = min(max(firstAborted, 2*w.chunk), abortedChunk)
-	n, stable := 0, w.l.LastStable()
+	n, all, stable := 0, true, w.l.LastStable()
 	w.next = max(w.next, base)
-	err := w.l.scanAborted(w.next, func(tx AbortedTx, err error) (bool, error) {
+	err = w.l.scanAborted(w.next, func(tx AbortedTx, err error) (bool, error) {
 		if err != nil && w.stable > base {
-			n = w.chunk // it is told to who comes to it
+			all = false // it is told to who comes to it
 			return false, nil
 		}
 		if err != nil {
 			return false, err
 		}
-		w.known[tx.ProducerID] = append(w.known[tx.ProducerID], tx)
+		w.add(base, tx)
 		w.next, w.stable = tx.Last+1, tx.stable
 		n++
-		return n < w.chunk, nil
+		found = found || tx.ProducerID == id
+		all = n < w.chunk || w.stable <= base && !found
+		return all, nil
 	})
-	if err == nil && n < w.chunk {
+	if err == nil && all {
 		w.stable = max(w.stable, stable) // there were no more
 	}
-	return err
+	return found, err
+}
+
+// add makes a transaction known, unless it begins too late for who has come to offset base. If too many are known, half of
+// them are dropped, those that begin last.
+func (w *abortedWindow) add(base int64, tx AbortedTx) {
+	if tx.First >= w.to {
+		return
+	}
+	w.known[tx.ProducerID] = append(w.known[tx.ProducerID], tx)
+	if w.n++; w.n <= max(w.most, mostAborted) {
+		return
+	}
+	firsts := make([]int64, 0, w.n)
+	for _, txs := range w.known {
+		for _, tx := range txs {
+			firsts = append(firsts, tx.First)
+		}
+	}
+	slices.Sort(firsts)
+	w.to = max(base+1, firsts[len(firsts)/2])
+	w.look(func(tx AbortedTx) bool { return tx.First < w.to })
+	w.most = 2 * w.n // many may be open here
+}
+
+// look looks through what is known, and keeps what is to be kept.
+func (w *abortedWindow) look(keep func(AbortedTx) bool) {
+	w.n = 0
+	for id, txs := range w.known {
+		if txs = slices.DeleteFunc(txs, func(tx AbortedTx) bool { return !keep(tx) }); len(txs) == 0 {
+			delete(w.known, id)
+		} else {
+			w.known[id] = txs
+			w.n += len(txs)
+		}
+	}
 }

@@ -407,6 +407,57 @@ func TestManyAborted(t *testing.T) {
 	}
 }
 
+// One transaction is open while many others are aborted, and committed. What a reader knows at a time is bounded, and in
+// both directions it is told the same as if there were few.
+func TestManyAbortedBesideOneThatIsOpen(t *testing.T) {
+	l := newLog(t)
+	play(t, l, "z:1")
+	want := []string{"0-0"}
+	const many = 3 * mostAborted
+	for i := range many {
+		id, base := byte('a'+i%7), l.End()
+		end, form := "-", "[%d-%d] %d%s"
+		if i%5 == 0 {
+			end, form = "+", "%d-%d %d%s"
+		}
+		play(t, l, fmt.Sprintf("%c:1 %c%s", id, id, end))
+		want = append(want, strings.Fields(fmt.Sprintf(form, base, base, base+1, end))...)
+	}
+	base := l.End()
+	play(t, l, "z:1 z+ a:1 a-")
+	want = append(want, strings.Fields(fmt.Sprintf("%d-%d %d+ [%d-%d] %d-", base, base, base+1, base+2, base+2, base+3))...)
+	for _, from := range []int{0, many, len(want) - 5} {
+		if got := committed(t, l, int64(from)); got != strings.Join(want[from:], " ") {
+			t.Errorf("from %d it is not what was played", from)
+		}
+	}
+	w, most := l.abortedWindow(), 0
+	_, err := l.Read(0, nil, func(sb StoredBatch) bool {
+		aborted, _, err := w.has(sb.Batch)
+		if err != nil || aborted != strings.HasPrefix(want[sb.LastOffset], "[") {
+			t.Fatalf("%s is aborted: %t, %v", want[sb.LastOffset], aborted, err)
+		}
+		known := 0
+		for _, txs := range w.known {
+			known += len(txs)
+		}
+		most = max(most, known)
+		if known != w.n {
+			t.Fatalf("%d are known, and counted %d", known, w.n)
+		}
+		return true
+	})
+	if err != nil || most > mostAborted+1 || most < mostAborted/2 {
+		t.Errorf("%d are known, %v", most, err)
+	}
+	for before := l.LastStable(); before > l.LastStable()-300; before-- {
+		sb, _, err := l.ReadBefore(ReadCommitted, before, nil)
+		if got := committedWord(t, sb); err != nil || got != want[before-1] {
+			t.Errorf("before %d is %s, %v, want %s", before, got, err, want[before-1])
+		}
+	}
+}
+
 func TestIsolationOfTimes(t *testing.T) {
 	l := newLog(t)
 	play(t, l, "2 a:2 2") // times 1000 to 1050
