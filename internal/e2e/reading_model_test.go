@@ -13,13 +13,17 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/samsatest"
+	"github.com/samsa-go/samsa/txn"
 )
 
-// The reading model does to topics what makes holes in them: it compacts them, deletes records and damages batches.
-// Then it reads them by RecordsUntil, Backward and SeekLast, and compares with what the batches hold. Meanwhile some of
-// the same happens again: what is there all the time must come, and nothing that was never there.
+// The reading model does to topics what makes holes in them: it compacts them, deletes records, damages batches, and has
+// transactions of Kafka clients open, committed and aborted. Then it reads them by RecordsUntil, Backward and SeekLast, and
+// compares with what the batches hold of what is committed. Meanwhile some of the same happens again: what is there all the
+// time must come, and nothing that was never there.
 
 func TestReadingModelInMemory(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) { runReading(rt, "") })
@@ -44,12 +48,25 @@ type readingModel struct {
 	b      *samsa.Broker
 	tps    []samsa.TopicPartition
 	groups int // that were used
+
+	writers [3]readingWriter
+	aborted map[samsa.TopicPartition]map[int64]bool // offsets
+}
+
+// readingWriter is a Kafka client with a transactional id.
+type readingWriter struct {
+	p    txn.Producer // none before the first transaction: the epoch is -1
+	seqs map[samsa.TopicPartition]int32
+	open map[samsa.TopicPartition][]int64 // the offsets of its transaction
 }
 
 func runReading(t *rapid.T, dir string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	m := &readingModel{ctx: ctx, dir: dir}
+	m := &readingModel{ctx: ctx, dir: dir, aborted: make(map[samsa.TopicPartition]map[int64]bool)}
+	for i := range m.writers {
+		m.writers[i].p.Epoch = -1
+	}
 	m.open(t)
 	defer func() { mustClose(t, m.b) }()
 	for name, policy := range map[string]samsa.CleanupPolicy{"kept": samsa.CleanupDelete, "compacted": samsa.CleanupCompact} {
@@ -60,6 +77,9 @@ func runReading(t *rapid.T, dir string) {
 	}
 	for _, topic := range []string{"compacted", "kept"} {
 		m.tps = append(m.tps, samsa.TopicPartition{Topic: topic}, samsa.TopicPartition{Topic: topic, Partition: 1})
+	}
+	for _, tp := range m.tps {
+		m.aborted[tp] = make(map[int64]bool)
 	}
 	for range rapid.IntRange(1, 12).Draw(t, "steps") {
 		m.change(t)
@@ -84,13 +104,16 @@ func (m *readingModel) open(t *rapid.T) {
 	}
 }
 
-// change appends a batch or several, compacts, deletes records, or damages a batch.
+// change appends a batch or several, of transactions or not, ends one, compacts, deletes records, or damages a batch.
 func (m *readingModel) change(t *rapid.T) {
 	tp := rapid.SampledFrom(m.tps).Draw(t, "partition")
-	switch rapid.IntRange(0, 9).Draw(t, "change") {
+	switch rapid.IntRange(0, 15).Draw(t, "change") {
 	case 0:
 		if held, _ := m.held(t, tp); len(held) > 0 {
 			before := rapid.SampledFrom(held).Draw(t, "before") + rapid.Int64Range(0, 1).Draw(t, "and it")
+			if rapid.IntRange(0, 3).Draw(t, "delete what is open too") == 0 {
+				before = m.partition(t, tp).HighWatermark()
+			}
 			if err := m.b.Topics().DeleteRecords(m.ctx, tp.Topic, map[int32]int64{tp.Partition: before}); err != nil {
 				t.Fatal(err)
 			}
@@ -103,11 +126,99 @@ func (m *readingModel) change(t *rapid.T) {
 		if _, err := m.b.Sweep(m.ctx); err != nil {
 			t.Fatal(err)
 		}
+	case 5, 6, 7:
+		w := &m.writers[rapid.IntRange(0, len(m.writers)-1).Draw(t, "ends")]
+		if w.p.Epoch >= 0 {
+			m.end(t, w, rapid.Bool().Draw(t, "commit"))
+		}
+	case 8, 9, 10, 11:
+		i := rapid.IntRange(0, len(m.writers)-1).Draw(t, "writer")
+		for range rapid.IntRange(1, 3).Draw(t, "batches") {
+			m.write(t, fmt.Sprint("t", i), &m.writers[i], rapid.SampledFrom(m.tps).Draw(t, "to"))
+		}
 	default:
 		for range rapid.IntRange(1, 4).Draw(t, "batches") {
 			m.produce(t, tp)
 		}
 	}
+}
+
+// write adds a batch to a transaction.
+func (m *readingModel) write(t *rapid.T, id string, w *readingWriter, to samsa.TopicPartition) {
+	in := inside.Of(m.b)
+	if w.p.Epoch < 0 {
+		p, err := in.Txns.Init(m.ctx, id, 10*time.Minute, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*w = readingWriter{p, make(map[samsa.TopicPartition]int32), make(map[samsa.TopicPartition][]int64)}
+	}
+	var b log.Builder
+	n := rapid.IntRange(1, 3).Draw(t, "records")
+	for range n {
+		b.Append(time.Now().UnixMilli(), fmt.Append(nil, rapid.IntRange(0, 2).Draw(t, "key")), []byte("value"), nil)
+	}
+	batch, err := b.Seal(nil, log.CodecNone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const attributes, transactional = 22, 1 << 4
+	batch[attributes] |= transactional
+	batch.SetProducer(w.p.ID, w.p.Epoch, w.seqs[to])
+	tx := &writer.Tx{Appends: []writer.Append{{Partition: m.partition(t, to), Batch: batch}}}
+	in.Txns.Guard(tx, id, true)
+	if err := in.Committer.Do(tx); err != nil {
+		t.Fatal(err)
+	}
+	w.seqs[to] += int32(n)
+	for i := range int64(n) {
+		w.open[to] = append(w.open[to], tx.Appends[0].BaseOffset+i)
+	}
+}
+
+// end ends the transaction of a writer, if it has one.
+func (m *readingModel) end(t *rapid.T, w *readingWriter, commit bool) {
+	if len(w.open) == 0 {
+		return
+	}
+	id := fmt.Sprint("t", slices.IndexFunc(m.writers[:], func(other readingWriter) bool { return other.p == w.p }))
+	p, err := inside.Of(m.b).Txns.End(m.ctx, id, w.p, txn.EndOptions{Commit: commit, Bump: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tp, offsets := range w.open {
+		for _, offset := range offsets {
+			m.aborted[tp][offset] = !commit
+		}
+	}
+	*w = readingWriter{p, make(map[samsa.TopicPartition]int32), make(map[samsa.TopicPartition][]int64)}
+}
+
+// stable returns up to where a partition can be read.
+func (m *readingModel) stable(t *rapid.T, tp samsa.TopicPartition) int64 {
+	p := m.partition(t, tp)
+	stable := p.HighWatermark()
+	for _, w := range m.writers {
+		if offsets := w.open[tp]; len(offsets) > 0 {
+			stable = min(stable, offsets[0])
+		}
+	}
+	if stable = max(stable, p.LogStart()); p.LastStable() != stable {
+		t.Fatalf("%s: %d are stable, want %d", tp, p.LastStable(), stable)
+	}
+	return stable
+}
+
+func (m *readingModel) partition(t *rapid.T, tp samsa.TopicPartition) *partition.Partition {
+	topic, err := inside.Of(m.b).Catalogue.Get(tp.Topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := topic.Partition(tp.Partition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func (m *readingModel) produce(t *rapid.T, tp samsa.TopicPartition) {
@@ -124,18 +235,14 @@ func (m *readingModel) produce(t *rapid.T, tp samsa.TopicPartition) {
 	}
 }
 
-// held returns the offsets that have records which can be read, and how many batches cannot.
+// held returns the offsets that have records which can be read, as they are committed, and how many batches cannot.
 func (m *readingModel) held(t *rapid.T, tp samsa.TopicPartition) (offsets []int64, damaged int) {
-	topic, err := inside.Of(m.b).Catalogue.Get(tp.Topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := topic.Partition(tp.Partition)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, stable := m.partition(t, tp), m.stable(t, tp)
 	start := p.LogStart()
-	_, err = p.Read(start, nil, func(sb log.StoredBatch) bool {
+	_, err := p.Read(start, nil, func(sb log.StoredBatch) bool {
+		if sb.LastOffset >= stable || sb.Err == nil && sb.Batch.Control() {
+			return sb.LastOffset < stable
+		}
 		if sb.Err != nil {
 			damaged++
 			return true
@@ -147,7 +254,7 @@ func (m *readingModel) held(t *rapid.T, tp samsa.TopicPartition) (offsets []int6
 			if more, err = r.Next(&rec); !more {
 				break
 			}
-			if rec.Offset >= start {
+			if rec.Offset >= start && !m.aborted[tp][rec.Offset] {
 				offsets = append(offsets, rec.Offset)
 			}
 		}
@@ -162,19 +269,13 @@ func (m *readingModel) held(t *rapid.T, tp samsa.TopicPartition) (offsets []int6
 	return offsets, damaged
 }
 
-// bounds returns where the offsets of a partition begin and end.
+// bounds returns where the offsets of a partition begin and end that can be read.
 func (m *readingModel) bounds(t *rapid.T, tp samsa.TopicPartition) (start, end int64) {
-	for _, b := range []struct {
-		at   samsa.Start
-		into *int64
-	}{{samsa.Earliest(), &start}, {samsa.Latest(), &end}} {
-		offsets, err := m.b.ListOffsets(m.ctx, tp.Topic, b.at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		*b.into = offsets[tp.Partition].Offset
+	offsets, err := m.b.ListOffsets(m.ctx, tp.Topic, samsa.Earliest())
+	if err != nil {
+		t.Fatal(err)
 	}
-	return start, end
+	return offsets[tp.Partition].Offset, m.stable(t, tp)
 }
 
 // consumer opens one of all topics, in a group or not.
