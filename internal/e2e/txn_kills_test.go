@@ -31,14 +31,26 @@ func transactUntilKilled(args []string) error {
 	}
 	failed := make(chan error)
 	for i := range txnWorkers {
-		go func() { failed <- transactForEver(inside.Of(b), fmt.Sprint("t", i), args[1]) }()
+		go func() {
+			failed <- transactForEver(inside.Of(b), fmt.Sprint("t", i), args[1], func(_ txn.Producer, value, outcome string, _ bool) error {
+				if value == "" {
+					return nil
+				}
+				return tell("%s %s\n", value, outcome)
+			})
+		}()
 	}
 	return <-failed
 }
 
-func transactForEver(in inside.Broker, id, round string) error {
+// transactForEver does one transaction after the other, until something fails. Of each end it tells which producer is to go
+// on, the value, how it has ended, and whether that was synced; and of the beginning, without a value.
+func transactForEver(in inside.Broker, id, round string, told func(p txn.Producer, value, outcome string, synced bool) error) error {
 	ctx := context.Background()
 	p, err := in.Txns.Init(ctx, id, time.Minute, nil)
+	if err == nil {
+		err = told(p, "", "", true)
+	}
 	for n := int64(0); err == nil; n++ {
 		value := fmt.Sprintf("%s.%s.%d", round, id, n)
 		for _, topic := range []string{"left", "right"} {
@@ -50,11 +62,12 @@ func transactForEver(in inside.Broker, id, round string) error {
 		if err == nil {
 			err = in.Txns.CommitOffsets(ctx, id, p, true, id, group.CommitRequest{Generation: -1, Offsets: offset})
 		}
+		synced := n%8 == 7
 		if err == nil {
-			p, err = in.Txns.End(ctx, id, p, txn.EndOptions{Commit: n%4 != 0, Bump: true})
+			p, err = in.Txns.End(ctx, id, p, txn.EndOptions{Commit: n%4 != 0, Bump: true, Synced: synced})
 		}
 		if err == nil {
-			err = tell("%s %s\n", value, []string{"abort", "commit", "commit", "commit"}[n%4])
+			err = told(p, value, []string{"abort", "commit", "commit", "commit"}[n%4], synced)
 		}
 	}
 	return err
@@ -102,35 +115,41 @@ func TestTransactionKills(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		left, right := committedIn(t, in, "left"), committedIn(t, in, "right")
-		if fmt.Sprint(left) != fmt.Sprint(right) {
-			t.Errorf("one topic has %v, the other %v", left, right)
-		}
-		for value, outcome := range told {
-			if there := left[value]; there != (outcome == "commit") {
-				t.Errorf("%s: %s was acknowledged, it is there: %t", value, outcome, there)
-			}
-		}
-		for i := range txnWorkers {
-			id := fmt.Sprint("t", i)
-			offsets, err := in.Groups.Fetch(id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, o := range offsets {
-				var n int64
-				if _, err := fmt.Sscanf(o.Metadata[strings.LastIndex(o.Metadata, ".")+1:], "%d", &n); err != nil {
-					t.Fatal(err)
-				}
-				next := fmt.Sprintf("%s.%d", o.Metadata[:strings.LastIndex(o.Metadata, ".")], n+1)
-				if !left[o.Metadata] || left[next] {
-					t.Errorf("the group has %s, which is committed: %t, and the one behind: %t", o.Metadata, left[o.Metadata], left[next])
-				}
-			}
-		}
+		checkTransacted(t, in, told)
 		mustClose(t, b)
 	}
 	t.Logf("%d acknowledged", len(told))
+}
+
+// checkTransacted checks that what is found is whole, and as it was told, by value.
+func checkTransacted(t *testing.T, in inside.Broker, told map[string]string) {
+	t.Helper()
+	left, right := committedIn(t, in, "left"), committedIn(t, in, "right")
+	if fmt.Sprint(left) != fmt.Sprint(right) {
+		t.Errorf("one topic has %v, the other %v", left, right)
+	}
+	for value, outcome := range told {
+		if there := left[value]; there != (outcome == "commit") {
+			t.Errorf("%s: %s was acknowledged, it is there: %t", value, outcome, there)
+		}
+	}
+	for i := range txnWorkers {
+		id := fmt.Sprint("t", i)
+		offsets, err := in.Groups.Fetch(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range offsets {
+			var n int64
+			if _, err := fmt.Sscanf(o.Metadata[strings.LastIndex(o.Metadata, ".")+1:], "%d", &n); err != nil {
+				t.Fatal(err)
+			}
+			next := fmt.Sprintf("%s.%d", o.Metadata[:strings.LastIndex(o.Metadata, ".")], n+1)
+			if !left[o.Metadata] || left[next] {
+				t.Errorf("the group has %s, which is committed: %t, and the one behind: %t", o.Metadata, left[o.Metadata], left[next])
+			}
+		}
+	}
 }
 
 // committedIn returns the values that readers of committed records read.
