@@ -51,6 +51,7 @@ var samsaCodecs = map[string]samsa.Compression{
 type samsaLog struct {
 	b        *samsa.Broker
 	producer *samsa.Producer
+	acks     samsa.Acks
 	records  sync.Pool // of *[]samsa.Record
 }
 
@@ -75,7 +76,7 @@ func openSamsa(ctx context.Context, dir string, o Options) (Log, error) {
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	return &samsaLog{b: b, producer: producer}, nil
+	return &samsaLog{b: b, producer: producer, acks: produce.Acks}, nil
 }
 
 func (l *samsaLog) Append(ctx context.Context, partition int, batch [][]byte) error {
@@ -142,3 +143,34 @@ func (r *samsaReader) Next(ctx context.Context, visit func([]byte)) (int, error)
 	}
 	return len(records), nil
 }
+
+func (l *samsaLog) Queue(ctx context.Context) (Queue, error) {
+	q, err := l.b.NewQueue(ctx, samsa.QueueOptions{Group: "workers", Topics: []string{topicName}, Lock: queueLock, Acks: l.acks})
+	if err != nil {
+		return nil, err
+	}
+	return samsaWorkers{q}, nil
+}
+
+type samsaWorkers struct{ *samsa.Queue }
+
+func (w samsaWorkers) Receive(ctx context.Context, limit int) (Received, error) {
+	got, err := w.Queue.Receive(ctx, limit)
+	return &samsaReceived{q: w.Queue, got: got}, err
+}
+
+type samsaReceived struct {
+	q      *samsa.Queue
+	got    []samsa.Delivery
+	values [][]byte
+}
+
+func (r *samsaReceived) Values() [][]byte {
+	r.values = r.values[:0]
+	for i := range r.got {
+		r.values = append(r.values, r.got[i].Record.Value)
+	}
+	return r.values
+}
+
+func (r *samsaReceived) Ack(ctx context.Context) error { return r.q.Ack(ctx, r.got...) }
