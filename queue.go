@@ -193,6 +193,16 @@ func NotBefore(t time.Time) Header {
 // digits. What is no such number says nothing. No KIP has it: to other consumers it is a header like others.
 const NotBeforeHeader = share.NotBefore
 
+// The keys of the headers that a dead letter has besides those of its record: Kafka's (KIP-1191). Values are text.
+const (
+	DeadLetterTopic      = share.HeaderTopic      // the topic in which it was
+	DeadLetterPartition  = share.HeaderPartition  // the partition
+	DeadLetterOffset     = share.HeaderOffset     // the offset
+	DeadLetterGroup      = share.HeaderGroup      // the group that could not do it
+	DeadLetterDeliveries = share.HeaderDeliveries // how often it was delivered
+	DeadLetterMessage    = share.HeaderMessage    // why it is here: the reason of Reject, or that it was delivered too often
+)
+
 // Ack acknowledges deliveries with the transaction: they are done when it is stored, and only then. When a lock has ended
 // by then Update is ErrInvalidRecordState, and nothing is stored.
 func (tx *Tx) Ack(ds ...Delivery) error {
