@@ -29,6 +29,7 @@ import (
 	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/retention/sweep"
 	"github.com/samsa-go/samsa/share"
+	"github.com/samsa-go/samsa/share/members"
 	"github.com/samsa-go/samsa/streams"
 	"github.com/samsa-go/samsa/topic"
 	"github.com/samsa-go/samsa/txn"
@@ -50,6 +51,7 @@ type Broker struct {
 	producers  *producers.Registry
 	shares     *share.Coordinator
 	streams    *streams.Coordinator
+	members    *members.Coordinator
 	txns       *txn.Coordinator
 	batcher    *batcher.Batcher
 	consumers  consumer.Broker // what they see of it
@@ -127,6 +129,9 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	found, err := b.openParts()
 	tellFound(b.logger, found)
 	if err != nil {
+		if b.members != nil {
+			b.members.Close()
+		}
 		if b.shares != nil {
 			b.shares.Close()
 		}
@@ -171,8 +176,15 @@ func (b *Broker) openParts() (found topic.Found, err error) {
 	if b.features, err = feature.Open(b.st, b.committer, b.logger); err != nil {
 		return found, err
 	}
+	kept := new(members.Kept)
 	b.shares, err = share.Open(share.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Names: b.groups.Names()}, share.Options{
-		Settings: b.shareSettings, Topic: b.topic, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
+		Settings: b.shareSettings, Topic: b.topic, Kept: kept.Has, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
+	})
+	if err != nil {
+		return found, err
+	}
+	b.members, err = members.Open(members.Parts{
+		Store: b.st, Committer: b.committer, Topics: b.catalogue, Names: b.groups.Names(), Configs: b.configs, Records: b.shares, Kept: kept, Logger: b.logger,
 	})
 	if err != nil {
 		return found, err
@@ -331,6 +343,7 @@ func (b *Broker) end(began time.Time, late error) {
 	defer close(b.closed)
 	b.sweeper.Close()
 	b.txns.Close()
+	b.members.Close()
 	b.shares.Close()
 	b.streams.Close()
 	b.groups.Close()

@@ -31,6 +31,7 @@ func (b *Broker) inside() inside.Broker {
 		Producers: b.producers,
 		Shares:    b.shares,
 		Streams:   b.streams,
+		Members:   b.members,
 		Txns:      b.txns,
 		Features:  b.features,
 		Logger:    b.logger,

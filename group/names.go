@@ -161,6 +161,16 @@ func (n *Names) Release(name string, kind Kind) {
 	}
 }
 
+// ReleaseUnless is Release, unless kept says that there still is a group of that name. It must not block, and calls
+// nothing of Names. Who makes a group has kept say so before it claims the name.
+func (n *Names) ReleaseUnless(name string, kind Kind, kept func(name string) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.byName[name] == kind && !kept(name) {
+		delete(n.byName, name)
+	}
+}
+
 // keeper returns who keeps a group, if that is not besides; nil for nobody.
 func (n *Names) keeper(name string, besides Keeper) (Keeper, Kind) {
 	n.mu.Lock()

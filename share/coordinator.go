@@ -75,6 +75,8 @@ type Options struct {
 	Settings func(group string) Settings
 	// Topic returns the topic for dead letters, which it may have to create; nil creates none.
 	Topic func(ctx context.Context, name string) (*topic.Topic, error)
+	// Kept reports whether the group of that name has more than records. It must not block; nil says that no group has.
+	Kept func(name string) bool
 	// ReadOnly writes nothing: nobody gets a record.
 	ReadOnly bool
 	// Logger gets failures that nobody waits for; nil is silent.
@@ -89,6 +91,9 @@ func Open(parts Parts, opts Options) (*Coordinator, error) {
 	}
 	if opts.Settings == nil {
 		opts.Settings = func(string) Settings { return Settings{} }
+	}
+	if opts.Kept == nil {
+		opts.Kept = func(string) bool { return false }
 	}
 	if opts.Topic == nil {
 		opts.Topic = func(_ context.Context, name string) (*topic.Topic, error) { return parts.Topics.Get(name) }
@@ -226,7 +231,7 @@ func (c *Coordinator) forgetLocked(en *entry) {
 func (c *Coordinator) releaseLocked(name string) {
 	if g := c.groups[name]; g != nil && len(g.entries) == 0 && len(g.inside) == 0 {
 		delete(c.groups, name)
-		c.names.Release(name, group.Share)
+		c.names.ReleaseUnless(name, group.Share, c.opts.Kept)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition/producers"
 	"github.com/samsa-go/samsa/share"
+	"github.com/samsa-go/samsa/share/members"
 	"github.com/samsa-go/samsa/streams"
 	"github.com/samsa-go/samsa/topic"
 	"github.com/samsa-go/samsa/txn"
@@ -31,6 +32,7 @@ type Broker struct {
 	Producers *producers.Registry
 	Streams   *streams.Coordinator
 	Shares    *share.Coordinator
+	Members   *members.Coordinator // of share groups
 	Txns      *txn.Coordinator
 	Features  *feature.Levels
 	Logger    *zap.Logger

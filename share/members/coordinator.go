@@ -16,15 +16,14 @@ import (
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/share"
 )
 
-// Records is what a coordinator has to do with the records of groups, which package share keeps.
+// Records is what a coordinator has to do with the records of groups: see share.Coordinator.
 type Records interface {
-	// Groups returns the groups of which there is something, in any order.
 	Groups() []string
-	// Initialize has a group begin in a partition, unless it has begun there. It may block.
-	Initialize(ctx context.Context, name string, tp log.TopicPartition) error
-	// DeleteGroup removes all that there is of a group.
+	Inside(name string) []share.Member
+	Initialize(ctx context.Context, k share.Key) error
 	DeleteGroup(ctx context.Context, name string) error
 }
 
@@ -36,7 +35,18 @@ type Parts struct {
 	Names     *group.Names
 	Configs   *config.Registry
 	Records   Records
-	Logger    *zap.Logger
+	// Kept is what says of which groups there are members: the Kept of share.Options.
+	Kept   *Kept
+	Logger *zap.Logger
+}
+
+// Kept is the names of groups that a Coordinator has. The zero value has none.
+type Kept struct{ names sync.Map }
+
+// Has reports whether there is a group of that name. It may be called with any lock.
+func (k *Kept) Has(name string) bool {
+	_, ok := k.names.Load(name)
+	return ok
 }
 
 // Coordinator drives the memberships of share groups: it brings time, concurrency and the store to them. It keeps the
@@ -93,6 +103,7 @@ func (c *Coordinator) load() error {
 			c.Logger.Warn("a share group has the name of another group", zap.Error(err))
 			return true, nil
 		}
+		c.Kept.names.Store(name, nil)
 		c.groups[name] = newEntry(Restore(name, s))
 		return true, nil
 	})
@@ -139,6 +150,9 @@ func (c *Coordinator) Heartbeat(ctx context.Context, name string, h Heartbeat) (
 	if err := group.CheckName(name); err != nil {
 		return Answer{}, 0, err
 	}
+	if err := h.check(); err != nil {
+		return Answer{}, 0, fmt.Errorf("group %s: %w", name, err)
+	}
 	values := c.Configs.Values(name)
 	en, err := c.enter(ctx, name, h.Epoch == 0) // with the lock
 	if err != nil {
@@ -178,7 +192,7 @@ func (c *Coordinator) topic(name string) (id [16]byte, partitions int32, ok bool
 func (c *Coordinator) enter(ctx context.Context, name string, create bool) (*entry, error) {
 	for {
 		if create {
-			if err := c.Names.Claim(name, group.Share); err != nil {
+			if err := c.claim(name); err != nil {
 				return nil, err
 			}
 		}
@@ -199,17 +213,18 @@ func (c *Coordinator) enter(ctx context.Context, name string, create bool) (*ent
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
-		case ours && en == nil:
+		case ours && en == nil && (create || slices.Contains(c.Records.Groups(), name)):
 			en = newEntry(New(name))
+			c.Kept.names.Store(name, nil)
 			c.groups[name] = en
 			return en, nil
-		case ours:
+		case ours && en != nil:
 			return en, nil
 		}
 		c.mu.Unlock()
 		switch {
 		case create: // the name was given away meanwhile
-		case taken:
+		case taken && !ours:
 			return nil, fmt.Errorf("group %s: %w: it is a %s group", name, log.ErrGroupKind, kind)
 		default:
 			return nil, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
@@ -217,14 +232,21 @@ func (c *Coordinator) enter(ctx context.Context, name string, create bool) (*ent
 	}
 }
 
+// claim makes the name that of a share group, which is kept from now on.
+func (c *Coordinator) claim(name string) error {
+	_, had := c.Kept.names.LoadOrStore(name, nil)
+	err := c.Names.Claim(name, group.Share)
+	if err != nil && !had {
+		c.Kept.names.Delete(name)
+	}
+	return err
+}
+
 // dropUnborn forgets a group that has only been asked for. The caller holds c.mu.
 func (c *Coordinator) dropUnborn(name string, en *entry) {
-	if en.group.epoch > 0 || c.groups[name] != en {
-		return
-	}
-	delete(c.groups, name)
-	if !slices.Contains(c.Records.Groups(), name) {
-		c.Names.Release(name, group.Share)
+	if en.group.epoch == 0 && c.groups[name] == en {
+		delete(c.groups, name)
+		c.Kept.names.Delete(name)
 	}
 }
 
@@ -273,7 +295,7 @@ func (en *entry) toBegin() []Partition {
 // begin has a group begin in partitions. Where it cannot, it does with the next heartbeat, or who fetches hears why.
 func (c *Coordinator) begin(ctx context.Context, name string, en *entry, partitions []Partition) {
 	for _, p := range partitions {
-		err := c.Records.Initialize(ctx, name, log.TopicPartition{Topic: p.Topic, Partition: p.Index})
+		err := c.Records.Initialize(ctx, share.Key{Group: name, TopicPartition: log.TopicPartition{Topic: p.Topic, Partition: p.Index}})
 		if err != nil {
 			if !errors.Is(err, log.ErrUnknownTopic) && !errors.Is(err, context.Canceled) {
 				c.Logger.Warn("a share group cannot begin in a partition", zap.String("group", name), zap.Error(err))

@@ -19,12 +19,14 @@ import (
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/share"
 )
 
 // records is what package share would keep.
 type records struct {
 	mu     sync.Mutex
 	groups map[string][]string
+	inside map[string][]share.Member
 	fail   error
 }
 
@@ -38,11 +40,13 @@ func (r *records) Groups() []string {
 	return names
 }
 
-func (r *records) Initialize(_ context.Context, name string, tp log.TopicPartition) error {
+func (r *records) Inside(name string) []share.Member { return r.inside[name] }
+
+func (r *records) Initialize(_ context.Context, k share.Key) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fail == nil {
-		r.groups[name] = append(r.groups[name], tp.String())
+		r.groups[k.Group] = append(r.groups[k.Group], k.TopicPartition.String())
 	}
 	return r.fail
 }
@@ -104,7 +108,7 @@ func (h *house) open() {
 		h.t.Fatal(err)
 	}
 	h.logs = logs
-	h.Coordinator, err = Open(Parts{Store: h.st, Committer: committer, Topics: all, Names: h.groups.Names(), Configs: configs, Records: h.records, Logger: zap.New(core)})
+	h.Coordinator, err = Open(Parts{Store: h.st, Committer: committer, Topics: all, Names: h.groups.Names(), Configs: configs, Records: h.records, Kept: new(Kept), Logger: zap.New(core)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -216,12 +220,16 @@ func TestNames(t *testing.T) {
 		if _, _, err = h.Heartbeat(t.Context(), "", Heartbeat{}); !errors.Is(err, log.ErrInvalidGroup) {
 			t.Errorf("no name: %v", err)
 		}
-		var names []string
+		var listed []string
 		for _, l := range h.groups.List() {
-			names = append(names, fmt.Sprint(l.Name, " ", l.Kind, " ", l.State))
+			listed = append(listed, fmt.Sprint(l.Name, " ", l.Kind, " ", l.State))
 		}
-		slices.Sort(names)
-		h.is("list", strings.Join(names, ", "), "classic classic Empty, queue share Empty")
+		slices.Sort(listed)
+		h.is("list", strings.Join(listed, ", "), "classic classic Empty, queue share Empty")
+		h.records.inside = map[string][]share.Member{"queue": {{ID: "go", ClientID: "worker", Topics: []string{"orders"}}}}
+		if info, err := h.Describe("queue"); err != nil || len(info.Members) != 1 || names(info.Members[0].Partitions) != "orders/0 orders/1" || !h.HasMembers("queue") {
+			t.Errorf("got %+v, %v", info, err)
+		}
 		h.is("a queue's group", h.beat("queue", "a", 1), `group queue: unknown member: "a"`)
 		h.is("a queue's group", h.beat("queue", "a", 0, "orders"), "epoch 1 in 5s: orders/0 orders/1")
 		if err := h.groups.Delete(t.Context(), "classic"); err != nil {

@@ -108,7 +108,12 @@ func (g *Group) Heartbeat(now time.Time, rules Rules, topics Topics, h Heartbeat
 	if h.Epoch == Leave {
 		return g.leave(h.MemberID)
 	}
-	m, joins, err := g.admit(rules, h)
+	var m *member
+	var joins bool
+	err := h.check()
+	if err == nil {
+		m, joins, err = g.admit(rules, h)
+	}
 	if err != nil {
 		return Answer{}, Effects{}, fmt.Errorf("group %s: %w", g.name, err)
 	}
@@ -130,16 +135,23 @@ func (g *Group) Heartbeat(now time.Time, rules Rules, topics Topics, h Heartbeat
 	return a, e, nil
 }
 
+// check refuses what no member can say.
+func (h Heartbeat) check() error {
+	switch {
+	case h.MemberID == "":
+		return fmt.Errorf("%w: the id of a member must not be empty", log.ErrInvalidHeartbeat)
+	case h.Epoch < Leave:
+		return fmt.Errorf("%w: the epoch of a member is %d, want -1 or more", log.ErrInvalidHeartbeat, h.Epoch)
+	case h.Epoch == 0 && len(h.Topics) == 0:
+		return fmt.Errorf("%w: who joins says to which topics it subscribes", log.ErrInvalidHeartbeat)
+	}
+	return nil
+}
+
 // admit returns the member that a heartbeat is of, which may be a new one.
 func (g *Group) admit(rules Rules, h Heartbeat) (m *member, joins bool, err error) {
 	m = g.members[h.MemberID]
 	switch {
-	case h.MemberID == "":
-		return nil, false, fmt.Errorf("%w: the id of a member must not be empty", log.ErrInvalidHeartbeat)
-	case h.Epoch < Leave:
-		return nil, false, fmt.Errorf("%w: the epoch of a member is %d, want -1 or more", log.ErrInvalidHeartbeat, h.Epoch)
-	case h.Epoch == 0 && len(h.Topics) == 0:
-		return nil, false, fmt.Errorf("%w: who joins says to which topics it subscribes", log.ErrInvalidHeartbeat)
 	case m == nil && len(g.members) >= rules.MaxMembers:
 		return nil, false, fmt.Errorf("%w: it has %d members", log.ErrGroupFull, len(g.members))
 	case m == nil && h.Epoch != 0:

@@ -2,6 +2,7 @@ package members
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,38 +40,45 @@ func (g *Group) Describe() Info {
 	return d
 }
 
-// Describe returns a group as it is now, or ErrUnknownGroup, or ErrGroupKind. One that only has records is Empty.
+// Describe returns a group as it is now, with its members of this process, or ErrUnknownGroup, or ErrGroupKind.
 func (c *Coordinator) Describe(name string) (Info, error) {
-	c.mu.Lock()
-	en := c.groups[name]
-	if en != nil {
-		defer c.mu.Unlock()
-		return en.group.Describe(), nil
-	}
-	c.mu.Unlock()
-	switch kind, ok := c.Names.Of(name); {
-	case ok && kind != group.Share:
+	kind, taken := c.Names.Of(name)
+	info, known := c.info(name)
+	switch {
+	case taken && kind != group.Share:
 		return Info{}, fmt.Errorf("group %s: %w: it is a %s group", name, log.ErrGroupKind, kind)
-	case !ok || !slices.Contains(c.Records.Groups(), name):
+	case !known && !slices.Contains(c.Records.Groups(), name):
 		return Info{}, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
 	}
-	return Info{}, nil
+	for _, m := range c.Records.Inside(name) { // each of this process reads all that it subscribes to
+		info.State = group.Stable
+		all := MemberInfo{ID: m.ID, ClientID: m.ClientID, Epoch: info.Epoch, Topics: m.Topics}
+		for _, topic := range m.Topics {
+			id, n, _ := c.topic(topic)
+			for i := range n {
+				all.Partitions = append(all.Partitions, Partition{Topic: topic, ID: id, Index: i})
+			}
+		}
+		info.Members = append(info.Members, all)
+	}
+	return info, nil
+}
+
+// info returns what there is of the members that are not of this process; false if there is no such group.
+func (c *Coordinator) info(name string) (Info, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	en := c.groups[name]
+	if en == nil {
+		return Info{}, false
+	}
+	return en.group.Describe(), true
 }
 
 // HasMembers reports whether somebody is in the group.
 func (c *Coordinator) HasMembers(name string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	en := c.groups[name]
-	return en != nil && !en.group.Empty()
-}
-
-// Subscribed reports whether a member of the group subscribes to the topic.
-func (c *Coordinator) Subscribed(name, topic string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	en := c.groups[name]
-	return en != nil && slices.Contains(en.group.subscribed(), topic)
+	info, _ := c.info(name)
+	return len(info.Members) > 0 || len(c.Records.Inside(name)) > 0
 }
 
 // Forget has the group begin anew in partitions with the next heartbeat, after their state was removed.
@@ -99,7 +107,9 @@ func (k keeper) List() []group.Listing {
 	}
 	k.c.mu.Unlock()
 	for _, name := range k.c.Records.Groups() {
-		if _, ok := states[name]; !ok {
+		if len(k.c.Records.Inside(name)) > 0 {
+			states[name] = group.Stable
+		} else if _, ok := states[name]; !ok {
 			states[name] = group.Empty
 		}
 	}
@@ -152,6 +162,7 @@ func (k keeper) Delete(ctx context.Context, name string) error {
 		return fmt.Errorf("group %s: %w", name, log.ErrGroupNotEmpty)
 	case en == nil:
 		en = newEntry(New(name))
+		c.Kept.names.Store(name, nil)
 		c.groups[name] = en
 	}
 	en.deleted = make(chan struct{})
@@ -165,13 +176,14 @@ func (k keeper) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	delete(c.groups, name)
+	c.Kept.names.Delete(name)
 	c.Names.Release(name, group.Share)
 	return nil
 }
 
 // remove removes what is stored of a group.
 func (c *Coordinator) remove(ctx context.Context, name string) error {
-	if err := c.Records.DeleteGroup(ctx, name); err != nil {
+	if err := c.Records.DeleteGroup(ctx, name); err != nil && !errors.Is(err, log.ErrUnknownGroup) {
 		return err
 	}
 	tx := &writer.Tx{Essential: true}
