@@ -282,6 +282,7 @@ func (c *conn) serve() {
 	defer c.s.forget(c)
 	defer func() { _ = c.nc.Close() }()
 	defer func() { c.session.end(c.s.memory) }()
+	defer c.releaseShares()
 	var q queue
 	for {
 		var done <-chan struct{}

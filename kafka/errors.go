@@ -82,8 +82,11 @@ const (
 	codeMismatchedEndpointType             int16 = 114
 	codeTransactionAbortable               int16 = 120
 	codeInvalidRecordState                 int16 = 121
+	codeShareSessionNotFound               int16 = 122
+	codeInvalidShareSessionEpoch           int16 = 123
 	codeInvalidRegularExpression           int16 = 128
 	codeStreamsInvalidTopology             int16 = 130
+	codeShareSessionLimitReached           int16 = 133
 )
 
 // codes is the error code of every error that a caller of the broker can act on. Those that

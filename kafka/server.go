@@ -29,7 +29,9 @@ type Server struct {
 	unregister func()
 	wg         sync.WaitGroup // accept, and two goroutines for each connection
 
-	memory *memory // of all connections
+	memory  *memory // of all connections
+	shares  shareSessions
+	unwatch func() // of members that are gone
 
 	mu      sync.Mutex // guards what follows
 	conns   map[*conn]struct{}
@@ -93,6 +95,8 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 		s.cancel()
 		return nil, err
 	}
+	s.shares.byKey = make(map[shareMember]*shareSession)
+	s.unwatch = in.Members.WatchGone(s.memberGone)
 	s.wg.Go(s.accept)
 	return s, nil
 }
@@ -116,6 +120,7 @@ func (s *Server) Close() error {
 		return nil
 	}
 	s.unregister()
+	s.unwatch()
 	s.cancel()
 	err := s.ln.Close()
 	for c := range conns {

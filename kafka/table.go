@@ -79,8 +79,15 @@ var table = []entry{
 	{key: kmsg.ConsumerGroupDescribe, min: 0, max: 1, answer: answer((*call).consumerGroupDescribe), long: true},
 	{key: kmsg.ListConfigResources, min: 0, max: 1, answer: answer((*call).listConfigResources), long: true},
 	{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, answer: answer((*call).describeTopicPartitions), long: true},
+	{key: kmsg.ShareGroupHeartbeat, min: 1, max: 1, answer: answer((*call).shareGroupHeartbeat)},
+	{key: kmsg.ShareGroupDescribe, min: 1, max: 1, answer: answer((*call).shareGroupDescribe), long: true},
+	{key: kmsg.ShareFetch, min: 1, max: 2, answer: answer((*call).shareFetch)},
+	{key: kmsg.ShareAcknowledge, min: 1, max: 2, answer: answer((*call).shareAcknowledge)},
 	{key: kmsg.StreamsGroupHeartbeat, min: 0, max: 1, answer: answer((*call).streamsGroupHeartbeat)},
 	{key: kmsg.StreamsGroupDescribe, min: 0, max: 1, answer: answer((*call).streamsGroupDescribe), long: true},
+	{key: kmsg.DescribeShareGroupOffsets, min: 0, max: 1, answer: answer((*call).describeShareGroupOffsets), long: true},
+	{key: kmsg.AlterShareGroupOffsets, min: 0, max: 0, answer: answer((*call).alterShareGroupOffsets)},
+	{key: kmsg.DeleteShareGroupOffsets, min: 0, max: 0, answer: answer((*call).deleteShareGroupOffsets)},
 }
 
 // answer and begin make a handler of one kind of request a handler of any.

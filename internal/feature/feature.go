@@ -27,6 +27,9 @@ const Groups = "group.version"
 // Streams is the feature of groups of Kafka Streams' own protocol (KIP-1071): level 1 has it.
 const Streams = "streams.version"
 
+// Shares is the feature of share groups: level 1 has them (KIP-932), and 2 their dead letters (KIP-1191).
+const Shares = "share.version"
+
 // Feature is a feature and the levels that there are: 0 is without it.
 type Feature struct {
 	Name string
@@ -34,7 +37,7 @@ type Feature struct {
 }
 
 // All are the features, by name. Each begins at its largest level.
-var All = []Feature{{Groups, 1}, {Streams, 1}, {Transactions, 2}}
+var All = []Feature{{Groups, 1}, {Shares, 2}, {Streams, 1}, {Transactions, 2}}
 
 // Levels are the levels of a broker. Its methods may be called by anybody at any time.
 type Levels struct {

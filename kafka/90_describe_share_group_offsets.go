@@ -1,0 +1,90 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/share"
+)
+
+// DescribeShareGroupOffsets: how far share groups are in partitions.
+//
+// Versions 0 and 1, which tells the lag (KIP-1226). A group that does not exist, or has not begun in a partition, is at -1.
+func (c *call) describeShareGroupOffsets(req *kmsg.DescribeShareGroupOffsetsRequest) kmsg.Response {
+	resp := kmsg.NewPtrDescribeShareGroupOffsetsResponse()
+	for i := range req.Groups {
+		rg := &req.Groups[i]
+		g := kmsg.NewDescribeShareGroupOffsetsResponseGroup()
+		g.GroupID = rg.GroupID
+		err := c.checkShareVersion()
+		switch {
+		case err != nil:
+		case rg.Topics == nil:
+			g.Topics, err = c.allShareOffsets(rg.GroupID)
+		default:
+			for _, rt := range rg.Topics {
+				g.Topics = append(g.Topics, c.shareOffsets(rg.GroupID, rt))
+			}
+		}
+		g.ErrorCode, g.ErrorMessage = c.s.groupCodeOf(err), message(err)
+		resp.Groups = append(resp.Groups, g)
+	}
+	return resp
+}
+
+// shareOffsets returns how far a group is in partitions of a topic.
+func (c *call) shareOffsets(group string, rt kmsg.DescribeShareGroupOffsetsRequestGroupTopic) kmsg.DescribeShareGroupOffsetsResponseGroupTopic {
+	t := kmsg.NewDescribeShareGroupOffsetsResponseGroupTopic()
+	t.Topic = rt.Topic
+	if found, err := c.topic(rt.Topic, noTopic, false); err == nil {
+		t.TopicID = found.ID()
+	}
+	for _, index := range rt.Partitions {
+		key := share.Key{Group: group, TopicPartition: log.TopicPartition{Topic: rt.Topic, Partition: index}}
+		info, ok, err := c.s.in.Shares.DescribePartition(c.ctx, key)
+		if refused := c.refusal(rt.Topic, index); refused != nil {
+			err = refused
+		}
+		p := kmsg.NewDescribeShareGroupOffsetsResponseGroupTopicPartition()
+		p.Partition, p.StartOffset, p.Lag = index, -1, -1
+		switch {
+		case errors.Is(err, log.ErrUnknownTopic), errors.Is(err, log.ErrUnknownPartition):
+		case err != nil:
+			p.ErrorCode, p.ErrorMessage = c.s.codeOf(err), messageOf(err, maxPartitionMessageBytes)
+		case ok:
+			p.StartOffset, p.LeaderEpoch, p.Lag = info.Start, leaderEpoch, info.Lag
+		}
+		t.Partitions = append(t.Partitions, p)
+	}
+	return t
+}
+
+// allShareOffsets returns how far a group is wherever it has begun.
+func (c *call) allShareOffsets(group string) ([]kmsg.DescribeShareGroupOffsetsResponseGroupTopic, error) {
+	if _, err := c.s.in.Members.Describe(group); err != nil {
+		return nil, err
+	}
+	infos, err := c.s.in.Shares.Describe(context.WithoutCancel(c.ctx), group)
+	if err != nil && !errors.Is(err, log.ErrUnknownGroup) {
+		return nil, err
+	}
+	var all []kmsg.DescribeShareGroupOffsetsResponseGroupTopic
+	for _, info := range infos {
+		if len(all) == 0 || all[len(all)-1].Topic != info.Topic {
+			t := kmsg.NewDescribeShareGroupOffsetsResponseGroupTopic()
+			t.Topic = info.Topic
+			if found, err := c.topic(info.Topic, noTopic, false); err == nil {
+				t.TopicID = found.ID()
+			}
+			all = append(all, t)
+		}
+		t := &all[len(all)-1]
+		p := kmsg.NewDescribeShareGroupOffsetsResponseGroupTopicPartition()
+		p.Partition, p.StartOffset, p.LeaderEpoch, p.Lag = info.Partition, info.Start, leaderEpoch, info.Lag
+		t.Partitions = append(t.Partitions, p)
+	}
+	return all, nil
+}
