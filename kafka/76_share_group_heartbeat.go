@@ -43,7 +43,7 @@ func (c *call) shareGroupHeartbeat(req *kmsg.ShareGroupHeartbeatRequest) kmsg.Re
 	resp.HeartbeatIntervalMillis = int32(interval.Milliseconds())
 	if a.Told {
 		assignment := kmsg.NewShareGroupHeartbeatResponseAssignment()
-		for id, partitions := range byTopic(a.Partitions) {
+		for id, partitions := range eachTopic(a.Partitions) {
 			t := kmsg.NewShareGroupHeartbeatResponseAssignmentTopicPartition()
 			t.TopicID, t.Partitions = id, partitions
 			assignment.TopicPartitions = append(assignment.TopicPartitions, t)
@@ -53,8 +53,8 @@ func (c *call) shareGroupHeartbeat(req *kmsg.ShareGroupHeartbeatRequest) kmsg.Re
 	return resp
 }
 
-// byTopic returns the partitions of each topic, in the order of partitions, which those of a topic are together in.
-func byTopic(partitions []members.Partition) func(yield func(id topic.ID, partitions []int32) bool) {
+// eachTopic returns the partitions of each topic, in the order of partitions, which those of a topic are together in.
+func eachTopic(partitions []members.Partition) func(yield func(id topic.ID, partitions []int32) bool) {
 	return func(yield func(topic.ID, []int32) bool) {
 		for i := 0; i < len(partitions); {
 			id := partitions[i].ID
