@@ -21,7 +21,8 @@ type flags struct {
 	listen   string
 	data     string // "" in memory
 	topics   topicFlags
-	configs  configFlags
+	configs  configFlags // of topics
+	groups   configFlags
 	logLevel zapcore.Level
 	broker   samsa.Options
 	kafka    kafka.Options
@@ -61,7 +62,8 @@ func parseFlags(args []string, out io.Writer) (flags, error) {
 func (f *flags) define() *flag.FlagSet {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are told once, by the caller
-	f.configs.config = &f.broker.TopicDefaults
+	f.configs.set = f.broker.TopicDefaults.SetConfig
+	f.groups.set = f.setGroupConfig
 	f.defineBroker(fs)
 	f.defineDoor(fs)
 	fs.VisitAll(func(fl *flag.Flag) {
@@ -72,6 +74,15 @@ func (f *flags) define() *flag.FlagSet {
 		}
 	})
 	return fs
+}
+
+// setGroupConfig sets one of samsa.Options.Groups.Configs, which is checked when the broker is opened.
+func (f *flags) setGroupConfig(name, value string) error {
+	if f.broker.Groups.Configs == nil {
+		f.broker.Groups.Configs = make(map[string]string)
+	}
+	f.broker.Groups.Configs[name] = value
+	return nil
 }
 
 // defineBroker defines what samsa.Options has. As Kafka does, it creates topics on demand. The
@@ -94,6 +105,7 @@ func (f *flags) defineBroker(fs *flag.FlagSet) {
 	fs.DurationVar(&o.Groups.MinSessionTimeout, "group-min-session-timeout", 0, "refuse members of groups with a shorter session `time`out (default 6s)")
 	fs.DurationVar(&o.Groups.MaxSessionTimeout, "group-max-session-timeout", 0, "refuse members of groups with a longer session `time`out (default 30m)")
 	fs.IntVar(&o.Groups.MaxSize, "group-max-size", 0, "let groups have at most this `number` of members (default any)")
+	fs.Var(&f.groups, "group-config", "let `name=value` be a broker config that bounds the configs of groups, by its Kafka name, like group.share.min.record.lock.duration.ms=1000; repeatable")
 	fs.DurationVar(&o.Transactions.MaxTimeout, "transaction-max-timeout", 0, "refuse producers with a longer `time`out of transactions (default 15m)")
 	fs.DurationVar(&o.Transactions.IDExpiry, "transactional-id-expiry", 0, "forget a transactional id that is not used for this `time` (default 168h)")
 	fs.DurationVar(&o.ProducerIDExpiry, "producer-id-expiry", 0, "forget, in a partition, an idempotent producer that is silent for this `time` (default 24h)")
@@ -240,8 +252,8 @@ func (t *topicFlags) Set(v string) error {
 
 // configFlags is a flag that may come again, for another config.
 type configFlags struct {
-	config *samsa.TopicConfig
-	given  []string
+	set   func(name, value string) error
+	given []string
 }
 
 // String returns nothing: the defaults are Kafka's.
@@ -257,5 +269,5 @@ func (c *configFlags) Set(v string) error {
 		return fmt.Errorf("%s is given twice", name)
 	}
 	c.given = append(c.given, name)
-	return c.config.SetConfig(name, value)
+	return c.set(name, value)
 }

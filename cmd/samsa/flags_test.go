@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -30,6 +31,7 @@ var flagOf = map[string]string{
 var withoutFlag = map[string]string{
 	"Logger":           "it is what --log-level configures",
 	"Slog":             "it is what --log-level configures",
+	"Configs":          "--group-config sets one of them",
 	"Produce":          "it is for Broker.Produce, which clients do not call",
 	"MaxUpdateRetries": "it is for Broker.Update, which clients do not call",
 }
@@ -123,6 +125,18 @@ func TestEveryTopicConfigCanBeSet(t *testing.T) {
 	f, err := parseFlags([]string{"--config", "retention.ms=60000", "--config", "cleanup.policy=compact", "--partitions", "3"}, io.Discard)
 	if d := f.broker.TopicDefaults; err != nil || d.Retention != time.Minute || d.CleanupPolicy != samsa.CleanupCompact || d.Partitions != 3 {
 		t.Errorf("got %+v, error %v", d, err)
+	}
+}
+
+// Each of the broker configs that bound those of groups can be set, once.
+func TestGroupConfigs(t *testing.T) {
+	f, err := parseFlags([]string{"--group-config", "group.share.min.record.lock.duration.ms=1000", "--group-config", "group.share.max.groups=3"}, io.Discard)
+	want := map[string]string{"group.share.min.record.lock.duration.ms": "1000", "group.share.max.groups": "3"}
+	if got := f.broker.Groups.Configs; err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, error %v", got, err)
+	}
+	if _, err := parseFlags([]string{"--group-config", "a=1", "--group-config", "a=2"}, io.Discard); err == nil || !strings.Contains(err.Error(), "twice") {
+		t.Errorf("given twice: %v", err)
 	}
 }
 
