@@ -36,7 +36,8 @@
 // true and Metadata.RefreshFrequency 0, and the bubble sleeps for a second after they are closed. Who
 // waits with a mutex stops the time of a bubble: consumer groups of sarama do, whose heartbeats wait for
 // fetches, and franz-go where Metadata has an error for a partition. Close every client before the
-// bubble ends. A client that asks every few seconds does it some 200,000 times a week: a week of
+// bubble ends. A wait without end is no deadlock beside such clients, whose timers go on for ever, in no time: give it a
+// context that ends. A client that asks every few seconds does it some 200,000 times a week: a week of
 // franz-go takes 15 s, and half a second with kgo.SessionTimeout(30*time.Minute), HeartbeatInterval
 // and FetchMaxWait to match.
 //
