@@ -119,7 +119,7 @@ func (en *entry) stepModern(now time.Time, h MemberHeartbeat, rules ModernRules)
 }
 
 // CheckFetch says whether a member of a group may fetch offsets in an epoch, for who says that it is one: ErrUnknownMember and
-// ErrStaleMemberEpoch say why not. Only groups of the consumer protocol know.
+// ErrStaleMemberEpoch say why not. Groups of the classic protocol do not know.
 func (c *Coordinator) CheckFetch(name, memberID string, epoch int32) error {
 	en, err := c.entry(name, false)
 	if errors.Is(err, log.ErrUnknownGroup) {
@@ -130,6 +130,9 @@ func (c *Coordinator) CheckFetch(name, memberID string, epoch int32) error {
 	}
 	en.lock()
 	defer en.mu.Unlock()
+	if k := en.foreign(); k != nil {
+		return k.CheckFetch(name, memberID, epoch)
+	}
 	if en.modern == nil {
 		return nil
 	}

@@ -101,17 +101,32 @@ func streamsGroup(t *testing.T) {
 		t.Errorf("described in Go: %+v, %v", info, err)
 	}
 
-	commit := func(epoch int32) int16 {
+	commit := func(version int16, epoch int32) int16 {
 		req := kmsg.NewPtrOffsetCommitRequest()
 		req.Group, req.MemberID, req.Generation = "app", "a", epoch
 		rt, rp := kmsg.NewOffsetCommitRequestTopic(), kmsg.NewOffsetCommitRequestTopicPartition()
 		rt.Topic, rp.Offset = "lines", 0
 		rt.Partitions = append(rt.Partitions, rp)
 		req.Topics = append(req.Topics, rt)
-		return ask[*kmsg.OffsetCommitResponse](c, 9, req).Topics[0].Partitions[0].ErrorCode
+		return ask[*kmsg.OffsetCommitResponse](c, version, req).Topics[0].Partitions[0].ErrorCode
 	}
-	if now, past, future := commit(r.MemberEpoch), commit(r.MemberEpoch-1), commit(r.MemberEpoch+1); now != 0 || past != codeStaleMemberEpoch || future != codeStaleMemberEpoch {
-		t.Errorf("commits: now %d, of the past %d, of the future %d", now, past, future)
+	fetch := func(epoch int32) int16 {
+		req, rg := kmsg.NewPtrOffsetFetchRequest(), kmsg.NewOffsetFetchRequestGroup()
+		rg.Group, rg.MemberID, rg.MemberEpoch = "app", kmsgString("a"), epoch
+		req.Groups = append(req.Groups, rg)
+		return ask[*kmsg.OffsetFetchResponse](c, 9, req).Groups[0].ErrorCode
+	}
+	for what, codes := range map[string][2]int16{
+		"commit":                   {commit(9, r.MemberEpoch), codeNone},
+		"commit of the past":       {commit(9, r.MemberEpoch-1), codeStaleMemberEpoch},
+		"commit of the future":     {commit(9, r.MemberEpoch+1), codeStaleMemberEpoch},
+		"commit of an old version": {commit(8, r.MemberEpoch), codeUnsupportedVersion},
+		"fetch":                    {fetch(r.MemberEpoch), codeNone},
+		"fetch of the past":        {fetch(r.MemberEpoch - 1), codeStaleMemberEpoch},
+	} {
+		if codes[0] != codes[1] {
+			t.Errorf("%s: %d, want %d", what, codes[0], codes[1])
+		}
 	}
 	if r := ask[*kmsg.DeleteGroupsResponse](c, 2, &kmsg.DeleteGroupsRequest{Groups: []string{"app"}}).Groups[0]; r.ErrorCode != codeNonEmptyGroup {
 		t.Errorf("deleted: %d", r.ErrorCode)

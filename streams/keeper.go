@@ -183,7 +183,11 @@ func (c *Coordinator) CheckCommit(_ time.Time, name string, req group.CommitRequ
 	}
 	tps := slices.Collect(maps.Keys(req.Offsets))
 	en.lock()
-	if err := en.group.CheckCommit(req.MemberID, req.Generation, inTransaction, tps); err != nil {
+	err = en.group.CheckCommit(req.MemberID, req.Generation, inTransaction, tps)
+	if known := en.group.members[req.MemberID] != nil; known && req.Epochless && !inTransaction {
+		err = fmt.Errorf("group %s: member %q: %w: it commits by version 9 of OffsetCommit or later", name, req.MemberID, log.ErrUnsupported)
+	}
+	if err != nil {
 		en.mu.Unlock()
 		return nil, err
 	}

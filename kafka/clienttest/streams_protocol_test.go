@@ -1,7 +1,11 @@
 package clienttest
 
 import (
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/samsa-go/samsa"
 )
@@ -9,11 +13,8 @@ import (
 // streamsProtocol has Kafka Streams use groups of its own protocol (KIP-1071).
 const streamsProtocol = "group.protocol=streams"
 
-// Kafka Streams counts words in a group of its own protocol: the broker makes the topics between its parts, and assigns
-// its tasks. Two instances share the work; one that is killed is missed after its session, and the other has all.
-func TestStreamsProtocol(t *testing.T) {
-	javaStreams.needs(t, "kafka-streams")
-	t.Parallel() // it waits much of the time
+// startWordCount makes the topics of the application, and a consumer of its counts.
+func startWordCount(t *testing.T) *wordCount {
 	k := inMemory(t, samsa.Options{}).within(t, javaPatience)
 	k.create(lineTopic, linePartitions)
 	k.create(countTopic, 1)
@@ -21,13 +22,109 @@ func TestStreamsProtocol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = out.Close() }()
-	w := &wordCount{kit: k, want: make(map[string]int64), has: make(map[string]int64), out: out}
+	t.Cleanup(func() { _ = out.Close() })
+	return &wordCount{kit: k, want: make(map[string]int64), has: make(map[string]int64), out: out}
+}
 
+// assigned waits until the group has so many members, and each has partitions to read.
+func (w *wordCount) assigned(members int) {
+	w.t.Helper()
+	for {
+		info, err := w.Groups().Describe(w.ctx, streamsApp)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		idle := slices.ContainsFunc(info.Members, func(m samsa.MemberInfo) bool { return len(m.Assigned) == 0 })
+		if len(info.Members) == members && !idle && info.State == samsa.GroupStable {
+			return
+		}
+		select {
+		case <-time.After(100 * time.Millisecond): // nobody is told when a group of another process changes
+		case <-w.ctx.Done():
+			w.t.Fatalf("waited in vain for %d members with tasks: %+v", members, info)
+		}
+	}
+}
+
+// Kafka Streams counts words in a group of its own protocol: the broker makes the topics between its parts, and assigns
+// its tasks. Two instances share the work; when one leaves, the other has all, with the counts that it has a standby of.
+func TestStreamsProtocol(t *testing.T) {
+	javaStreams.needs(t, "kafka-streams")
+	t.Parallel() // it waits much of the time
+	w := startWordCount(t)
+	standbys := map[string]string{"streams.num.standby.replicas": "1"}
+	if err := w.Groups().SetConfigs(w.ctx, streamsApp, standbys); err != nil {
+		t.Fatal(err)
+	}
+	one := w.run(t.TempDir(), streamsProtocol)
+	w.write("first")
+	w.exact()
+	two := w.run(t.TempDir(), streamsProtocol)
+	w.assigned(2)
+	w.write("second")
+	w.exact()
+	one.stop()
+	w.write("third")
+	w.exact()
+	two.stop()
+	w.committed()
+	w.compacted(countLog)
+	if info, err := w.Groups().Describe(w.ctx, streamsApp); err != nil || info.Kind != samsa.GroupStreams || info.State != samsa.GroupEmpty {
+		t.Errorf("the group is %+v, %v", info, err)
+	}
+}
+
+// An instance is killed in its transactions. Another one is assigned its tasks when the session has ended, and each count of
+// each word is committed once.
+func TestStreamsProtocolExactlyOnce(t *testing.T) {
+	javaStreams.needs(t, "kafka-streams")
+	t.Parallel()
+	w := startWordCount(t)
+	e := &exactWordCount{wordCount: *w, all: w.readUncommitted(countTopic), committed: w.readCommitted(countTopic)}
+	const guarantee = "processing.guarantee=exactly_once_v2"
+	one := e.run(t.TempDir(), streamsProtocol, guarantee)
+	e.untilSent(500)
+	two := e.run(t.TempDir(), streamsProtocol, guarantee)
+	e.wordCount.assigned(2)
+	e.untilSent(500)
+	one.kill() // its session is 45 s
+	e.write("last")
+	for !e.counted() {
+		e.take(e.committed.more())
+	}
+	two.stop()
+	e.take(e.committed.rest(1))
+	e.exactly(e.sent + len(e.all.rest(1)))
+	e.wordCount.committed()
+}
+
+// kafka-streams-groups.sh lists, describes, resets and deletes.
+func TestStreamsGroupsCommand(t *testing.T) {
+	javaStreams.needs(t, "kafka-streams")
+	javaTools.needs(t, "kafka-tools")
+	t.Parallel()
+	w := startWordCount(t)
 	app := w.run(t.TempDir(), streamsProtocol)
 	w.write("first")
 	w.exact()
+	tool := func(args ...string) string {
+		t.Helper()
+		return strings.Join(strings.Fields(w.kit.run(w.tool("streams.StreamsGroupCommand", args...))), " ")
+	}
+	says := func(got, want string) {
+		t.Helper()
+		if !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("it says %q, want %s", got, want)
+		}
+	}
+	says(tool("--list"), `\b`+streamsApp+`\b`)
+	says(tool("--describe", "--group", streamsApp, "--state"), streamsApp+` .*Stable`)
+	says(tool("--describe", "--group", streamsApp, "--members"), streamsApp+` .*ACTIVE.*`)
+	says(tool("--describe", "--group", streamsApp), streamsApp+` `+lineTopic)
 	app.stop()
-	w.committed()
-	k.compacted(countLog)
+	says(tool("--reset-offsets", "--group", streamsApp, "--input-topic", lineTopic, "--to-earliest", "--execute"), streamsApp+` `+lineTopic+` \d 0`)
+	says(tool("--delete", "--group", streamsApp), "successful")
+	if groups, err := w.Groups().List(w.ctx); err != nil || slices.Contains(groups, streamsApp) {
+		t.Errorf("groups are %v, %v", groups, err)
+	}
 }
