@@ -56,7 +56,7 @@ func (c *Coordinator) listOwn() []Listing {
 // bornLocked reports whether anybody has ever joined the group or committed for it. Until then
 // there is only a consumer that may, or the request of one that was refused.
 func (en *entry) bornLocked() bool {
-	return en.damaged != nil || en.machine().State() != Empty || en.machine().Generation() > 0 ||
+	return en.damaged != nil || en.changed || en.machine().State() != Empty || en.machine().Generation() > 0 ||
 		en.offsets.len() > 0 || en.committing.Load() > 0 || !en.pending.empty()
 }
 

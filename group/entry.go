@@ -34,6 +34,7 @@ type entry struct {
 
 	buried chan struct{} // closed when a deletion is over
 
+	changed bool                // it was of another protocol before
 	gone    map[string]struct{} // members that the store has and the group has not: see reset
 	damaged error               // why the group cannot be used, wraps log.ErrCorruptValue; nil for most
 

@@ -53,10 +53,8 @@ func (g *Group) turnAway(t *turn, m *member, memberID string) {
 // admit checks a Join and returns the member that it comes from; nil if it is a new one. With
 // ErrGroupFull it returns the member that there is no room for any more.
 func (g *Group) admit(req JoinRequest) (*member, error) {
-	if s := req.SessionTimeout; s <= 0 || s < g.rules.MinSessionTimeout ||
-		g.rules.MaxSessionTimeout > 0 && s > g.rules.MaxSessionTimeout {
-		return nil, fmt.Errorf("%w: %s, the broker allows %s to %s", g.wrap(req.MemberID, log.ErrInvalidSessionTimeout),
-			s, g.rules.MinSessionTimeout, g.rules.MaxSessionTimeout)
+	if err := g.rules.checkSession(req.SessionTimeout); err != nil {
+		return nil, fmt.Errorf("group %s: member %s: %w", g.name, req.MemberID, err)
 	}
 	if !readable(req) {
 		return nil, fmt.Errorf("%w: ids and protocol names are to be UTF-8", g.wrap(req.MemberID, log.ErrInvalidOption))
@@ -82,6 +80,14 @@ func (g *Group) admit(req JoinRequest) (*member, error) {
 		return m, fmt.Errorf("%w: at most %d members", g.wrap(req.MemberID, log.ErrGroupFull), g.rules.MaxMembers)
 	}
 	return m, nil
+}
+
+// checkSession says why the rules do not allow a session timeout.
+func (r Rules) checkSession(s time.Duration) error {
+	if s <= 0 || s < r.MinSessionTimeout || r.MaxSessionTimeout > 0 && s > r.MaxSessionTimeout {
+		return fmt.Errorf("%w: %s, the broker allows %s to %s", log.ErrInvalidSessionTimeout, s, r.MinSessionTimeout, r.MaxSessionTimeout)
+	}
+	return nil
 }
 
 // hasRoom says whether m, or with nil a new member, may join. Who is in keeps the place, unless

@@ -157,10 +157,17 @@ func (g *Modern) Describe() ModernDescription {
 
 // join passes a Join to the group. One of the consumer protocol that has no members becomes a classic one. The caller holds en.mu.
 func (en *entry) join(now time.Time, req JoinRequest) Effects {
-	if en.modern == nil || en.modern.State() != Empty {
+	if en.modern == nil {
+		return en.group.Join(now, req)
+	}
+	rules := en.c.Rules()
+	if err := rules.checkSession(req.SessionTimeout); err != nil {
+		return Effects{Joins: []JoinResponse{{Ticket: req.Ticket, Err: en.modern.wrap(req.MemberID, err), MemberID: req.MemberID}}}
+	}
+	if en.modern.State() != Empty {
 		return en.machine().Join(now, req)
 	}
-	classic := NewGroup(en.name, en.c.Rules())
+	classic := NewGroup(en.name, rules)
 	effects := classic.Join(now, req)
 	if len(classic.members)+len(classic.pending) > 0 {
 		en.convert(classic, nil)
@@ -170,7 +177,7 @@ func (en *entry) join(now time.Time, req JoinRequest) Effects {
 
 // convert puts the group that another has become in its place. The caller holds en.mu.
 func (en *entry) convert(classic *Group, modern *Modern) {
-	en.group, en.modern = classic, modern
+	en.group, en.modern, en.changed = classic, modern, true
 	kind := Consumer
 	if classic != nil {
 		kind = Classic

@@ -47,7 +47,7 @@ type Modern struct {
 	name  string
 	rules ModernRules
 
-	epoch    int32     // rises when members, what they want, or their topics change; never falls
+	epoch    int32     // rises when members, what they want, or their topics change; never falls; firstEpoch at least
 	targetOf int32     // the epoch of the target; <= epoch
 	targetAt time.Time // when the target was found; zero for long ago
 
@@ -92,10 +92,13 @@ type classicPart struct {
 	local     bool
 }
 
+// firstEpoch is that of a group that nobody has joined yet: there is no target of it.
+const firstEpoch = 1
+
 // NewModern returns a group without members.
 func NewModern(name string, rules ModernRules) *Modern {
 	return &Modern{
-		name: name, rules: rules, unstored: true,
+		name: name, rules: rules, unstored: true, epoch: firstEpoch,
 		members:    make(map[string]*modernMember),
 		byInstance: make(map[string]*modernMember),
 		target:     make(map[string]epochs.Set[PartitionID]),
@@ -128,7 +131,7 @@ func (g *Modern) State() State {
 	return Stable
 }
 
-// Epoch returns the epoch of the group, 0 before the first.
+// Epoch returns the epoch of the group.
 func (g *Modern) Epoch() int32 { return g.epoch }
 
 // EmptySince returns when the last member has gone; false if there are members, or never were any.

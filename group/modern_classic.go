@@ -11,7 +11,7 @@ import (
 
 // Join brings a member of the classic protocol into the group, and a step towards what it should have: what SyncGroup tells it.
 // Nobody leads, and nobody is waited for. Errors are those of Group.Join, and ErrInconsistentProtocol if the rules allow no such
-// members.
+// members. The session timeout was checked.
 func (g *Modern) Join(now time.Time, req JoinRequest, topics Topics) Effects {
 	t := &modernTurn{turn: turn{now: now}}
 	refuse := func(id string, err error) Effects {
@@ -21,7 +21,7 @@ func (g *Modern) Join(now time.Time, req JoinRequest, topics Topics) Effects {
 	joins := req.MemberID == ""
 	sub, err := g.checkJoin(req)
 	if err != nil {
-		return refuse(req.MemberID, err)
+		return refuse("", err)
 	}
 	if joins && req.InstanceID == "" && req.RequireKnownMember {
 		return refuse(req.NewMemberID, g.wrap(req.NewMemberID, log.ErrMemberIDRequired))
@@ -29,7 +29,7 @@ func (g *Modern) Join(now time.Time, req JoinRequest, topics Topics) Effects {
 	// A dynamic member that is not there is let in: it was given its id, which nobody has remembered.
 	old, err := g.admit(req.MemberID, req.InstanceID, joins || req.InstanceID == "", true)
 	if err != nil {
-		return refuse(req.MemberID, err)
+		return refuse("", err)
 	}
 	if joins {
 		req.MemberID = req.NewMemberID
@@ -58,8 +58,6 @@ func (g *Modern) checkJoin(req JoinRequest) (sub Subscription, err error) {
 		return sub, g.wrap(req.MemberID, log.ErrUnknownGroup)
 	case !g.rules.Upgrade && !g.rules.Downgrade:
 		return sub, fmt.Errorf("%w: the group is one of the consumer protocol", g.wrap(req.MemberID, log.ErrInconsistentProtocol))
-	case req.SessionTimeout <= 0:
-		return sub, fmt.Errorf("%w: %s", g.wrap(req.MemberID, log.ErrInvalidSessionTimeout), req.SessionTimeout)
 	case !readable(req):
 		return sub, fmt.Errorf("%w: ids and protocol names are to be UTF-8", g.wrap(req.MemberID, log.ErrInvalidOption))
 	case !g.speaks(req):

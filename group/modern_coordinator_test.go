@@ -49,34 +49,34 @@ func TestModernOutlivesTheBroker(t *testing.T) {
 	inOffice(t, Options{}, func(t *testing.T, o *office) {
 		a, b := &modernMate{o: o, id: "a"}, &modernMate{o: o, id: "b"}
 		a.beat()
-		a.want(1, 100)
+		a.want(2, 100)
 		time.Sleep(2 * time.Second)
 		b.beat()
 		a.beat()
-		a.want(1, 50)
-		o.wantState("Reconciling 2 2")
+		a.want(2, 50)
+		o.wantState("Reconciling 3 2")
 		o.Close()
 		defer o.open(Options{})()
-		o.wantState("Reconciling 2 2")
+		o.wantState("Reconciling 3 2")
 		b.beat()
-		b.want(2, 0) // a has not said that it has given up
+		b.want(3, 0) // a has not said that it has given up
 		a.beat()
 		b.beat()
-		a.want(2, 50)
-		b.want(2, 50)
-		o.wantState("Stable 2 2")
-		o.wantError("an epoch of the past", o.commit("a", 1, 5), nil) // of what it has had since
-		o.wantError("of the future", o.commit("a", 3, 5), log.ErrStaleMemberEpoch)
+		a.want(3, 50)
+		b.want(3, 50)
+		o.wantState("Stable 3 2")
+		o.wantError("an epoch of the past", o.commit("a", 2, 5), nil) // of what it has had since
+		o.wantError("of the future", o.commit("a", 4, 5), log.ErrStaleMemberEpoch)
 		o.wantError("somebody", o.commit("", -1, 5), log.ErrUnknownMember)
 		o.wantOffset(5)
-		if err := o.CheckFetch("g", "a", 1); err == nil {
+		if err := o.CheckFetch("g", "a", 2); err == nil {
 			t.Error("fetched in an epoch of the past")
 		}
 		o.wantError("delete", o.Delete(context.Background(), "g"), log.ErrGroupNotEmpty)
 		a.epoch = LeaveEpoch
 		a.beat()
 		time.Sleep(time.Minute)
-		o.wantState("Empty 4 0")
+		o.wantState("Empty 5 0")
 		if l := o.List(); len(l) != 1 || l[0].Kind != Consumer || l[0].ProtocolType != consumerType {
 			t.Errorf("listed are %v", l)
 		}
@@ -157,10 +157,10 @@ func TestEmptyGroupsChange(t *testing.T) {
 		o.wantError("leave", o.Leave("g", []LeaveMember{{MemberID: "c"}})[0], nil)
 		a.epoch = 0
 		a.beat()
-		a.want(1, 100)
+		a.want(2, 100)
 		a.epoch = LeaveEpoch
 		a.beat()
-		o.wantState("Empty 2 0")
+		o.wantState("Empty 3 0")
 		o.mustEnter("c", "")
 		o.wantState("Stable 1 1")
 		defer o.open(Options{})()

@@ -15,7 +15,7 @@ import (
 const describeNotFound = 6
 
 // allGroupOperations is the operations of Kafka's ACLs that there are for a group, as bits.
-const allGroupOperations = 1<<3 | 1<<6 | 1<<8
+const allGroupOperations = 1<<3 | 1<<6 | 1<<8 | 1<<10 | 1<<11
 
 // DescribeGroups: the state and the members of groups.
 //

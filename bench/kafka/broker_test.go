@@ -106,6 +106,7 @@ func TestKafkaRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("transactions", func(t *testing.T) { transactionsAsIn(t, b.Addr) })
+	t.Run("groups", func(t *testing.T) { groupsAsIn(t, b.Addr) })
 	if err := b.Stop(); err != nil {
 		t.Error(err)
 	}

@@ -55,7 +55,8 @@ func (k *kit) run(cmd *exec.Cmd) string {
 //
 //	produce ADDR                 jobs in
 //	consume ADDR N TOPIC...      a map of topics to their first N records out
-//	group   ADDR N TOPIC GROUP   N records out, read and committed as a member of the group
+//	group   ADDR N TOPIC GROUP [PROTOCOL]
+//	                             N records out, read and committed as a member of the group
 //
 // If it has transactions, then these too:
 //

@@ -21,14 +21,13 @@ type suite struct {
 }
 
 // franz-go's suite passes against its own fake broker but for the tests left out here: those of
-// transactions, share groups, groups of the new protocol and SASL, of which the door has none, and
-// TestConsumeRegex, which wants an internal topic to be passed over: there are none, and
-// TestFranzRegex does the rest of it.
+// share groups and SASL, of which the door has none, and TestConsumeRegex and
+// Test848RegexBrokerResolves, which want an internal topic: there are none, and TestFranzRegex does the rest of it.
 func TestSuiteFranz(t *testing.T) {
 	suite{
 		module: "github.com/twmb/franz-go@v1.22.3", pkg: "./pkg/kgo", addr: "KGO_SEEDS",
 		env:  []string{"KGO_TEST_RF=1", "KGO_TEST_RECORDS=50000", "KGO_LOG_LEVEL=none"},
-		skip: "Share|848|SCRAM|OAuth|^TestConsumeRegex$|^Fuzz",
+		skip: "Share|SCRAM|OAuth|^TestConsumeRegex$|^Test848RegexBrokerResolves$|^Fuzz",
 	}.run(t, samsa.Options{})
 }
 

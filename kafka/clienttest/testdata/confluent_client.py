@@ -102,13 +102,16 @@ def transact(addr):
                 sys.exit("a producer commits that another has replaced")
 
 
-def group(addr, count, topic, name):
-    consumer = Consumer({
+def group(addr, count, topic, name, protocol=None):
+    config = {
         "bootstrap.servers": addr,
         "group.id": name,
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
-    })
+    }
+    if protocol is not None:
+        config["group.protocol"] = protocol
+    consumer = Consumer(config)
     consumer.subscribe([topic])
     messages = receive(consumer, int(count))
     consumer.commit(messages[-1], asynchronous=False)

@@ -32,7 +32,7 @@ public class Client {
         switch (args[0]) {
             case "produce" -> produce(addr);
             case "consume" -> consume(addr, Integer.parseInt(args[2]), Arrays.asList(args).subList(3, args.length));
-            case "group" -> group(addr, Integer.parseInt(args[2]), args[3], args[4]);
+            case "group" -> group(addr, Integer.parseInt(args[2]), args[3], args[4], args.length > 5 ? args[5] : "classic");
             case "admin" -> admin(addr, args[2], Integer.parseInt(args[3]));
             default -> throw new IllegalArgumentException(args[0]);
         }
@@ -74,9 +74,9 @@ public class Client {
         json.writeValue(System.out, got);
     }
 
-    static void group(String addr, int count, String topic, String group) throws Exception {
+    static void group(String addr, int count, String topic, String group, String protocol) throws Exception {
         Map<String, Object> config = Map.of(
-            "bootstrap.servers", addr, "group.id", group, "enable.auto.commit", false,
+            "bootstrap.servers", addr, "group.id", group, "enable.auto.commit", false, "group.protocol", protocol,
             "auto.offset.reset", "earliest", "max.poll.records", 1);
         List<Rec> got;
         try (var consumer = consumer(config)) {
