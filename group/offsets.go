@@ -352,8 +352,8 @@ func (c *Coordinator) addOffsets(tx *writer.Tx, name, owner string, offsets map[
 // timeOfCommit is the time of a commit that comes now. Settle goes by it: the commit is behind those that are stored,
 // also when the clock was ahead of now at their time. Owner is that of a pending one.
 func (en *entry) timeOfCommit(now time.Time, owner string, tp log.TopicPartition) time.Time {
-	if o, ok := en.pending.newest(owner, tp); ok && !now.After(o.At) {
-		now = o.At.Add(time.Millisecond)
+	if at, ok := en.pending.last(owner, tp); ok && !now.After(at) {
+		now = at.Add(time.Millisecond)
 	}
 	if o, ok := en.offsets.get(tp); ok && now.Before(o.At) {
 		now = o.At

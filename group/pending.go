@@ -19,6 +19,7 @@ type pendingOffsets struct {
 	mu       sync.Mutex                               // guards what follows
 	open     map[string]map[log.TopicPartition]Offset // by owner, a transactional id
 	settling map[*settlement]struct{}                 // of transactions that have ended: not in the group's offsets yet
+	newest   map[log.TopicPartition]pendingOffset     // that were put last, while there are any open; some may be open no more
 }
 
 // put adds offsets of a transaction, or replaces them.
@@ -32,6 +33,22 @@ func (p *pendingOffsets) put(owner string, offsets map[log.TopicPartition]Offset
 		p.open[owner] = make(map[log.TopicPartition]Offset, len(offsets))
 	}
 	maps.Copy(p.open[owner], offsets)
+	if p.newest == nil {
+		p.newest = make(map[log.TopicPartition]pendingOffset)
+	}
+	for tp, o := range offsets {
+		if last, ok := p.newest[tp]; !ok || !o.At.Before(last.offset.At) {
+			p.newest[tp] = pendingOffset{owner, tp, o}
+		}
+	}
+}
+
+// removeLocked removes the offsets of a transaction.
+func (p *pendingOffsets) removeLocked(owner string) {
+	delete(p.open, owner)
+	if len(p.open) == 0 {
+		p.newest = nil
+	}
 }
 
 // of returns the offsets of an open transaction.
@@ -45,7 +62,7 @@ func (p *pendingOffsets) of(owner string) map[log.TopicPartition]Offset {
 func (p *pendingOffsets) settle(s *settlement) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.open, s.owner)
+	p.removeLocked(s.owner)
 	if p.settling == nil {
 		p.settling = make(map[*settlement]struct{})
 	}
@@ -78,7 +95,7 @@ func (p *pendingOffsets) take(tps []log.TopicPartition) (taken []pendingOffset) 
 			}
 		}
 		if len(offsets) == 0 {
-			delete(p.open, owner)
+			p.removeLocked(owner)
 		}
 	}
 	return taken
@@ -114,6 +131,9 @@ func (p *pendingOffsets) get(tp log.TopicPartition) (o Offset, ok bool) {
 			return o, true
 		}
 	}
+	if o, ok := p.newest[tp]; !ok || p.has(o) {
+		return o.offset, ok
+	}
 	for _, offsets := range p.open {
 		if o, ok = offsets[tp]; ok {
 			return o, true
@@ -122,23 +142,24 @@ func (p *pendingOffsets) get(tp log.TopicPartition) (o Offset, ok bool) {
 	return o, false
 }
 
-// newest returns the pending offset of the partition that was committed last, by others than owner.
-func (p *pendingOffsets) newest(owner string, tp log.TopicPartition) (newest Offset, ok bool) {
+// last returns when an offset of the partition became pending last, of another owner: others that are open did before.
+func (p *pendingOffsets) last(owner string, tp log.TopicPartition) (at time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for other, offsets := range p.open {
-		o, has := offsets[tp]
-		if has && other != owner && (!ok || o.At.After(newest.At)) {
-			newest, ok = o, true
-		}
-	}
-	return newest, ok
+	o, ok := p.newest[tp]
+	return o.offset.At, ok && o.owner != owner
 }
 
 func (p *pendingOffsets) empty() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.open)+len(p.settling) == 0
+}
+
+// has reports whether it is open still. The caller holds mu.
+func (p *pendingOffsets) has(o pendingOffset) bool {
+	_, ok := p.open[o.owner][o.tp]
+	return ok
 }
 
 func pendingKey(owner, group string, tp log.TopicPartition) []byte {
