@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -206,7 +207,12 @@ func (b *Broker) openParts() (found topic.Found, err error) {
 // connect builds what stands on the parts.
 func (b *Broker) connect() {
 	topics, local := &engine.LocalTopics{Catalogue: b.catalogue, Create: b.topic}, engine.LocalGroups{Coordinator: b.groups}
-	b.admin = admin.Groups{Admin: local, Offsets: local, Topics: topics}
+	shares := engine.LocalShareAdmin{Coordinator: b.shares, HasMembers: b.members.HasMembers, Forgot: func(name string, tps []log.TopicPartition) {
+		b.members.Forget(name, func(p members.Partition) bool {
+			return slices.Contains(tps, log.TopicPartition{Topic: p.Topic, Partition: p.Index})
+		})
+	}}
+	b.admin = admin.Groups{Admin: local, Offsets: local, Topics: topics, Shares: shares}
 	b.consumers = consumer.Broker{
 		Topics: topics, Coordinator: local, Offsets: local, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Passed: &b.passed,
 	}

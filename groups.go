@@ -91,11 +91,21 @@ type MemberInfo struct {
 type GroupPartition struct {
 	Topic         string
 	Partition     int32
-	Committed     int64 // -1 when there is no committed offset
+	Committed     int64 // -1 when there is no committed offset; of a GroupShare all before is acknowledged
 	Metadata      string
 	HighWatermark int64
-	Lag           int64  // records behind the committed offset, or all when there is none
-	MemberID      string // who has it, "" for nobody
+	Lag           int64  // records behind the committed offset, or all when there is none; of a GroupShare those not acknowledged
+	MemberID      string // who has it, "" for nobody, or of a GroupShare
+	Share         SharePartition
+}
+
+// SharePartition is what a share group has under way in a partition. Of other groups it is zero.
+type SharePartition struct {
+	InFlight    int       // records that members have
+	Waiting     int       // records that are to come later
+	Oldest      time.Time // the timestamp of the first record that is not acknowledged; zero without one
+	Deliveries  int64     // since Open
+	DeadLetters int64     // since Open
 }
 
 // List returns the names of all groups, sorted.
@@ -129,7 +139,10 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 		info.Members = append(info.Members, MemberInfo(m))
 	}
 	for _, p := range d.Partitions {
-		info.Partitions = append(info.Partitions, GroupPartition(p))
+		info.Partitions = append(info.Partitions, GroupPartition{
+			Topic: p.Topic, Partition: p.Partition, Committed: p.Committed, Metadata: p.Metadata, HighWatermark: p.HighWatermark, Lag: p.Lag,
+			MemberID: p.MemberID, Share: SharePartition(p.Share),
+		})
 	}
 	return info, nil
 }

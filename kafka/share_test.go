@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -250,7 +251,7 @@ func TestShareSession(t *testing.T) {
 	s.epoch = 1
 	k.is("nobody was given it", s.fetch("0-0:1"), "ack INVALID_REQUEST")
 	s.topics = []string{"mails", "none"}
-	k.is("a topic that is not there", s.fetch("0-0:1"), "ack INVALID_REQUEST; UNKNOWN_TOPIC_ID")
+	k.is("a topic that is not there", s.fetch("0-0:1"), "UNKNOWN_TOPIC_ID; ack INVALID_REQUEST")
 	k.is("it is told every time", s.fetch(), "UNKNOWN_TOPIC_ID")
 	req := s.fetchRequest()
 	f := kmsg.NewShareFetchRequestForgottenTopicsData()
@@ -334,7 +335,7 @@ func TestShareReleases(t *testing.T) {
 		"connection":             func(s *sharer) { _ = s.Close() },
 		"membership":             func(s *sharer) { s.beat(-1) },
 	} {
-		s := k.sharer("mailer", "a", "mails")
+		s := k.sharer("mailer", what, "mails")
 		s.beat(0, "mails")
 		s.wait = 10000 // until the one before is gone
 		deliveries++
@@ -389,7 +390,7 @@ func TestShareAcquireModes(t *testing.T) {
 	s.max, s.limit = 2, true
 	k.is("limit", s.fetch(), "0-1x1; -")
 	k.produce("more", "x")
-	k.is("the other topic's turn", s.fetch(), "2-2x1; 0-0x1")
+	k.is("the turn of the other topic", s.fetch(), "0-0x1; 2-2x1")
 	s.limit = false
 	k.is("the whole batch", s.fetch(), "3-4x1")
 }
@@ -544,7 +545,33 @@ func TestShareWithQueue(t *testing.T) {
 	k.is("what the queue has released", s.fetch(), "0-0x2")
 	k.is("acknowledge", s.acknowledge("0-1:1"), "done")
 	info, err := k.Groups().Describe(k.ctx, "mailer")
-	if err != nil || len(info.Members) != 2 {
+	if err != nil || len(info.Members) != 2 || len(info.Partitions) != 1 {
+		t.Fatalf("described: %+v, %v", info, err)
+	}
+	if p := info.Partitions[0]; p.Committed != 2 || p.Lag != 0 || p.Share.Deliveries != 3 || p.MemberID != "" {
+		t.Errorf("described: %+v", p)
+	}
+	tp := samsa.TopicPartition{Topic: "mails"}
+	for what, err := range map[string]error{
+		"alter": k.Groups().AlterOffsets(k.ctx, "mailer", samsa.To(samsa.Earliest())), "delete": k.Groups().DeleteOffsets(k.ctx, "mailer", tp),
+	} {
+		if !errors.Is(err, samsa.ErrGroupNotEmpty) {
+			t.Errorf("%s with members: %v", what, err)
+		}
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.beat(-1)
+	if err := k.Groups().AlterOffsets(k.ctx, "mailer", samsa.Shift(-1)); err != nil {
+		t.Fatal(err)
+	}
+	again := k.sharer("mailer", "b", "mails")
+	k.is("from where it was put", again.fetch(), "1-1x1")
+	if err := k.Groups().DeleteOffsets(k.ctx, "mailer", tp); err != nil {
+		t.Fatal(err)
+	}
+	if info, err = k.Groups().Describe(k.ctx, "mailer"); err != nil || len(info.Partitions) != 0 {
 		t.Errorf("described: %+v, %v", info, err)
 	}
 }

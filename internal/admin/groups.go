@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/member"
@@ -20,6 +21,7 @@ type Groups struct {
 	engine.Admin
 	Offsets engine.Offsets
 	Topics  engine.Topics
+	Shares  engine.ShareAdmin
 }
 
 // Info describes a group, as the root's GroupInfo does.
@@ -48,6 +50,14 @@ type Partition struct {
 	HighWatermark int64
 	Lag           int64
 	MemberID      string
+	Share         Share
+}
+
+// Share is how far a share group is in a partition, as the root's SharePartition is.
+type Share struct {
+	InFlight, Waiting       int
+	Oldest                  time.Time
+	Deliveries, DeadLetters int64
 }
 
 // Describe returns what is known about a group.
@@ -56,9 +66,11 @@ func (g Groups) Describe(ctx context.Context, name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	committed, err := g.Offsets.Committed(ctx, name)
-	if err != nil {
-		return Info{}, err
+	var committed map[log.TopicPartition]group.Offset
+	if d.Kind != group.Share {
+		if committed, err = g.Offsets.Committed(ctx, name); err != nil {
+			return Info{}, err
+		}
 	}
 	info := Info{Kind: d.Kind, State: d.State, Assignor: d.ProtocolName, Generation: d.Generation}
 	owner := make(map[log.TopicPartition]string)
@@ -75,10 +87,39 @@ func (g Groups) Describe(ctx context.Context, name string) (Info, error) {
 		}
 		info.Members = append(info.Members, m)
 	}
+	if d.Kind == group.Share {
+		info.Partitions, err = g.shared(ctx, name)
+		return info, err
+	}
 	if info.Partitions, err = g.partitions(ctx, committed, owner); err != nil {
 		return Info{}, fmt.Errorf("describe group %s: %w", name, err)
 	}
 	return info, nil
+}
+
+// shared returns how far a share group is.
+func (g Groups) shared(ctx context.Context, name string) ([]Partition, error) {
+	infos, err := g.Shares.Describe(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("describe group %s: %w", name, err)
+	}
+	all := make([]Partition, len(infos))
+	for i, p := range infos {
+		all[i] = Partition{
+			Topic: p.Topic, Partition: p.Partition, Committed: p.Start, HighWatermark: p.End, Lag: p.Lag,
+			Share: Share{InFlight: p.InFlight, Waiting: p.Waiting, Oldest: p.Oldest, Deliveries: p.Deliveries, DeadLetters: p.DeadLetters},
+		}
+	}
+	return all, nil
+}
+
+// isShare reports whether the group of that name is a share group.
+func (g Groups) isShare(ctx context.Context, name string) (bool, error) {
+	d, err := g.Admin.Describe(ctx, name)
+	if errors.Is(err, log.ErrUnknownGroup) || errors.Is(err, log.ErrCorruptValue) {
+		return false, nil
+	}
+	return err == nil && d.Kind == group.Share, err
 }
 
 // partitions joins what is committed and what is assigned.
@@ -123,6 +164,12 @@ func (g Groups) partition(ctx context.Context, tp log.TopicPartition) (engine.Pa
 
 // DeleteOffsets removes committed offsets. Those that members subscribe to stay: ErrGroupSubscribed.
 func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...log.TopicPartition) error {
+	if shares, err := g.isShare(ctx, name); shares || err != nil {
+		if err == nil {
+			err = g.Shares.Delete(ctx, name, tps...)
+		}
+		return err
+	}
 	kept, err := g.Admin.DeleteOffsets(ctx, name, tps...)
 	if err == nil && len(kept) > 0 {
 		err = fmt.Errorf("group %s: %w: offsets of %v", name, log.ErrGroupSubscribed, kept)
@@ -140,6 +187,12 @@ type Target struct {
 // AlterOffsets moves the committed offsets of a group without members, of tps, or without any of all partitions
 // that it has offsets for.
 func (g Groups) AlterOffsets(ctx context.Context, name string, to Target, tps ...log.TopicPartition) error {
+	if shares, err := g.isShare(ctx, name); shares || err != nil {
+		if err == nil {
+			err = g.alterShares(ctx, name, to, tps)
+		}
+		return err
+	}
 	if len(tps) == 0 {
 		committed, err := g.Offsets.Committed(ctx, name)
 		if err != nil {
@@ -164,6 +217,35 @@ func (g Groups) AlterOffsets(ctx context.Context, name string, to Target, tps ..
 		offsets[tp] = group.Offset{Offset: offset, LeaderEpoch: -1, Metadata: old.Metadata}
 	}
 	return g.Admin.AlterOffsets(ctx, name, offsets)
+}
+
+// alterShares is AlterOffsets for a share group, one partition after the other.
+func (g Groups) alterShares(ctx context.Context, name string, to Target, tps []log.TopicPartition) error {
+	infos, err := g.Shares.Describe(ctx, name)
+	if err != nil && (to.Shift || len(tps) == 0 || !errors.Is(err, log.ErrCorruptValue)) {
+		return err
+	}
+	starts := make(map[log.TopicPartition]int64, len(infos))
+	for _, p := range infos {
+		starts[p.TopicPartition] = p.Start
+	}
+	if len(tps) == 0 {
+		tps = slices.Collect(maps.Keys(starts))
+	}
+	for _, tp := range tps {
+		start, ok := starts[tp]
+		if !ok {
+			start = -1
+		}
+		offset, err := g.offset(ctx, tp, to, start)
+		if err == nil {
+			err = g.Shares.Alter(ctx, name, tp, offset)
+		}
+		if err != nil {
+			return fmt.Errorf("alter offsets of group %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // offset returns the offset that to means for tp, where the group is at committed, or -1: the nearer end
