@@ -168,7 +168,7 @@ func (a *acquiring) from(b scanned, seen int64) (got []Range, more bool) {
 		return nil, false
 	}
 	a.takeLocked(b, seen)
-	now := nowMs()
+	now := soonMs()
 	most := min(a.left, a.s.MaxInFlight-en.states.Acquired())
 	if a.req.WholeBatches && most == a.left {
 		most = a.s.MaxInFlight - en.states.Acquired()
@@ -380,7 +380,7 @@ func (a *acquiring) fromAhead(from int64, got []Delivery) []Delivery {
 	if en.closed || en.lease != a.lease {
 		return got
 	}
-	now := nowMs()
+	now := soonMs()
 	last := b.records[end-1].Offset
 	most := min(a.left, a.s.MaxInFlight-en.states.Acquired())
 	until := time.UnixMilli(now + a.r.LockMs)

@@ -41,7 +41,10 @@ type entry struct {
 	watchers map[partition.Watcher]struct{}
 }
 
-func nowMs() int64 { return time.Now().UnixMilli() }
+// nowMs returns the time in whole milliseconds that have passed, and soonMs in those that have begun: who waits from now
+// on does not wait less than he is to.
+func nowMs() int64  { return time.Now().UnixMilli() }
+func soonMs() int64 { return time.Now().Add(time.Millisecond - 1).UnixMilli() }
 
 // wrap says whose an error is.
 func (en *entry) wrap(err error) error {

@@ -89,8 +89,8 @@ func (f *flush) check() error {
 	}
 	f.ops = append(f.ops, en.pending[:n]...)
 	en.pending = append(en.pending[:0], en.pending[n:]...)
-	now := nowMs()
-	en.expireLocked(now, r)
+	now := soonMs()
+	en.expireLocked(nowMs(), r)
 	var changes []Change
 	for _, o := range f.ops {
 		if err := en.checkLocked(o.member, o.acks); err != nil {
@@ -182,8 +182,8 @@ func (en *entry) acknowledge(member string, synced bool, acks []Ack) error {
 	o := &op{member: member, acks: acks, synced: synced, extent: Extent(acks), done: make(chan struct{})}
 	o.left.Store(1)
 	en.mu.Lock()
-	now := nowMs()
-	en.expireLocked(now, r)
+	now := soonMs()
+	en.expireLocked(nowMs(), r)
 	if err := en.checkLocked(member, acks); err != nil {
 		en.mu.Unlock()
 		return err
@@ -248,7 +248,7 @@ func (c *Coordinator) ReleaseMember(k Key, member string) {
 		en.mu.Unlock()
 		return
 	}
-	en.counts.add(en.states.Drop(nowMs(), member, r))
+	en.counts.add(en.states.Drop(soonMs(), member, r))
 	en.noteLetters(nil)
 	en.mu.Unlock()
 	en.tend()

@@ -50,10 +50,11 @@ func (en *entry) buryAll() {
 		en.jobs = en.jobs[n:]
 		lease := en.lease
 		jobs, settled := en.stillLocked(jobs)
-		if en.closed || n == 0 {
-			en.burying = false
+		if err := en.overLocked(); err != nil || n == 0 {
+			left := append(append(jobs, settled...), en.jobs...)
+			en.jobs, en.burying = nil, false
 			en.mu.Unlock()
-			tell(append(jobs, settled...), log.ErrClosed)
+			tell(left, err)
 			return
 		}
 		en.mu.Unlock()
@@ -85,6 +86,17 @@ func (en *entry) buryAll() {
 			pause.Stop()
 		}
 	}
+}
+
+// overLocked returns why no dead letter can be stored any more, nil as long as one can.
+func (en *entry) overLocked() error {
+	if en.c.ctx.Err() != nil {
+		return log.ErrClosed
+	}
+	if en.gone() {
+		return en.part.Err()
+	}
+	return nil
 }
 
 // stillLocked tells the dead letters from those whose records are done by now, as the log has begun behind them.

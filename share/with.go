@@ -41,9 +41,9 @@ func (w *with) decide(tx *writer.Tx) error {
 		w.parts[i].en.mu.Lock()
 		defer w.parts[i].en.mu.Unlock()
 	}
-	now := nowMs()
+	now := soonMs()
 	for i := range w.parts {
-		if err := w.parts[i].ask(now); err != nil {
+		if err := w.parts[i].ask(nowMs()); err != nil {
 			return w.parts[i].en.wrap(err)
 		}
 	}

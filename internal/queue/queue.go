@@ -166,6 +166,19 @@ func (q *Queue) drop(s *source) {
 	}
 }
 
+// dropTopic takes a topic out that was deleted, and reports whether it was there: all partitions of the one that s is of.
+func (q *Queue) dropTopic(s *source) (was bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	was = q.sources[s.key.TopicPartition] == s
+	for tp, other := range q.sources {
+		if other.topic == s.topic {
+			delete(q.sources, tp)
+		}
+	}
+	return was
+}
+
 // Wake implements engine.Watcher.
 func (s *source) Wake() {
 	s.q.mu.Lock()
@@ -236,10 +249,12 @@ func (q *Queue) Receive(ctx context.Context, most int) ([]Delivery, error) {
 func (q *Queue) from(ctx context.Context, s *source, most int) ([]Delivery, error) {
 	got, err := q.b.Shares.AcquireRecords(ctx, share.AcquireRequest{Key: s.key, Member: q.id, MaxRecords: most, Client: q.opts.ClientID})
 	switch {
-	case errors.Is(err, log.ErrUnknownTopic):
-		q.drop(s)
+	case errors.Is(err, log.ErrUnknownTopic), errors.Is(err, log.ErrUnknownPartition):
 		q.ready.Wake()
-		return nil, err
+		if !q.dropTopic(s) {
+			return nil, nil // somebody was told
+		}
+		return nil, q.wrap(fmt.Errorf("%w: %q was deleted", log.ErrUnknownTopic, s.key.Topic))
 	case err != nil:
 		s.Wake() // it is tried again
 		return nil, err
