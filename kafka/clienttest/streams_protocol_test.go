@@ -1,11 +1,15 @@
 package clienttest
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
 )
@@ -127,4 +131,89 @@ func TestStreamsGroupsCommand(t *testing.T) {
 	if groups, err := w.Groups().List(w.ctx); err != nil || slices.Contains(groups, streamsApp) {
 		t.Errorf("groups are %v, %v", groups, err)
 	}
+}
+
+// members are the ids of the members that StreamsGroupDescribe tells, and the epoch of the group.
+func (w *wordCount) members(cl *kgo.Client) (ids []string, state string, epoch int32) {
+	w.t.Helper()
+	req := kmsg.NewPtrStreamsGroupDescribeRequest()
+	req.Groups = []string{streamsApp}
+	resp, err := req.RequestWith(w.ctx, cl)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	g := resp.Groups[0]
+	for _, m := range g.Members {
+		ids = append(ids, m.MemberID)
+	}
+	slices.Sort(ids)
+	return ids, g.State, g.Epoch
+}
+
+// The server is killed amid the transactions of two instances, and started again. The group is as it was, and each count of
+// each word is committed once.
+func TestStreamsProtocolServerExactlyOnce(t *testing.T) {
+	javaStreams.needs(t, "kafka-streams")
+	t.Parallel()
+	c := &copying{proxy: newProxy(t), command: samsaCommand(t), data: t.TempDir()}
+	c.kit = (&kit{addr: c.proxy.Addr().String()}).within(t, javaPatience+time.Duration(howMany(3))*patiencePerKill)
+	c.serve()
+	t.Cleanup(func() { c.killServer() })
+	cl := c.franz()
+	defer cl.Close()
+	topics := kmsg.NewPtrCreateTopicsRequest()
+	for topic, n := range map[string]int32{lineTopic: linePartitions, countTopic: 1} {
+		rt := kmsg.NewCreateTopicsRequestTopic()
+		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = topic, n, 1
+		topics.Topics = append(topics.Topics, rt)
+	}
+	if _, err := topics.RequestWith(c.ctx, cl); err != nil {
+		t.Fatal(err)
+	}
+	w := &exactWordCount{wordCount: wordCount{kit: c.kit, want: make(map[string]int64), has: make(map[string]int64)},
+		all: c.readUncommitted(countTopic), committed: c.readCommitted(countTopic)}
+	write := func() {
+		t.Helper()
+		var lines []*kgo.Record
+		for i := range 200 {
+			line := []string{"all", fmt.Sprint("i", i%7), fmt.Sprint("i", i%5)}
+			for _, word := range line {
+				w.want[word]++
+			}
+			lines = append(lines, &kgo.Record{Topic: lineTopic, Key: fmt.Append(nil, i), Value: []byte(strings.Join(line, " "))})
+		}
+		if err := cl.ProduceSync(c.ctx, lines...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, two := w.run(t.TempDir(), streamsProtocol, "processing.guarantee=exactly_once_v2"), w.run(t.TempDir(), streamsProtocol, "processing.guarantee=exactly_once_v2")
+	var before []string
+	for len(before) < 2 {
+		var state string
+		if before, state, _ = w.members(cl); state != "Stable" {
+			before = nil
+		}
+		time.Sleep(100 * time.Millisecond) // nobody is told when a group changes
+	}
+	for range kills(t, 3) {
+		for sent := w.sent; w.sent < sent+300; {
+			write()
+			w.sent += len(w.all.more())
+		}
+		c.killServer()
+		c.serve()
+	}
+	write()
+	for !w.counted() {
+		w.take(w.committed.more())
+	}
+	after, state, epoch := w.members(cl)
+	if !slices.Equal(after, before) {
+		t.Errorf("members were %v and are %v", before, after)
+	}
+	t.Logf("the group is %s, of epoch %d", state, epoch)
+	one.stop()
+	two.stop()
+	w.take(w.committed.rest(1))
+	w.exactly(w.sent + len(w.all.rest(1)))
 }
