@@ -11,7 +11,7 @@ import (
 )
 
 // Consumer reads partitions in the order of their offsets, all of them or, in a group, those
-// that the group has assigned to it. Poll, PollRecords, Collect and the loops are for one
+// that the group has assigned to it. Poll, PollRecords, Collect, Work and the loops are for one
 // goroutine at a time; the other methods may be called by anybody at any time.
 //
 // A consumer reads ahead in the background. The position of a partition is behind the last
@@ -19,8 +19,8 @@ import (
 // does not count.
 //
 // A record is processed when the program comes back for more: when one of the Polls is called again, or
-// when the loop over Records goes on. That is what auto-commit commits. A panic, a break, a
-// returned error and Close add nothing: what was in work then comes again.
+// when the loop over Records goes on; with Work, when the function returns nil. That is what auto-commit commits.
+// A panic, a break, a returned error and Close add nothing: what was in work then comes again.
 //
 // A consumer of a group has no partitions before its first Poll: a Seek of one is ErrUnknownPartition, and SeekTo, SeekTime,
 // SeekLast, Pause and TotalLag of all are of none. MemberOptions.OnAssigned may seek in those that come.
@@ -111,6 +111,28 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 // Nothing behind the end is handed out while the loop runs, by Poll neither, which waits for it.
 func (c *Consumer) RecordsUntil(ctx context.Context) iter.Seq2[Record, error] {
 	return c.engine.RecordsUntil(ctx)
+}
+
+// Work calls fn for each record, in n calls at once, until ctx ends, the consumer is closed, or a call fails. Records of a
+// partition are begun in their order, and may be done in another one; ConsumerOptions.OrderByKey keeps the order of
+// each key. A record is done when fn has returned nil. What is committed, at all times, is what comes in each
+// partition before the first record that is not done: every AutoCommitInterval, before partitions are revoked, by
+// Commit, and when Work ends. It is for a consumer of a group, without ManualCommit.
+//
+// An error of fn ends Work, and so does a panic, which is logged. No call begins then, those that are under way go on to
+// their end, what is done is committed, and Work returns the error, with the place of the record. That record was not
+// committed: it comes again, with those behind it, also to a Poll or Work of the same consumer. So do records of which
+// the call was interrupted, as the context of fn is ended: when ctx ends, when the consumer is closed, and when the
+// group has given the partition to another one. What fn returns nil for is done all the same. What Poll would return as
+// an error ends Work too, when the records before it are done; the next call goes on as the next Poll would.
+//
+// The context of fn ends when its record is not the consumer's any more. Before partitions are revoked Work waits for the
+// calls of their records, and OnRevoked and OnLost find none; calls of other partitions may go on meanwhile.
+// MaxPollInterval does not bound fn, but while partitions are revoked the group waits for its members no longer than
+// that. In fn, and elsewhere while Work runs, Poll and the like are ErrInCallback, and in fn so are Close and Shutdown.
+// Close ends the contexts and waits for the calls.
+func (c *Consumer) Work(ctx context.Context, n int, fn func(ctx context.Context, r Record) error) error {
+	return c.engine.Work(ctx, n, fn)
 }
 
 // Close ends the consumer: a waiting Poll gets ErrClosed. It may be called more than

@@ -120,6 +120,9 @@ type ConsumerOptions struct {
 	// record comes even if it is larger. 0 means 4 MiB. A consumer holds about twice as
 	// much in memory.
 	MaxPollBytes int
+	// OrderByKey has Work do the records of one key of a partition one after the other, in their order. Records without
+	// a key have none. It is for Work alone.
+	OrderByKey bool
 }
 
 const (
@@ -143,7 +146,7 @@ func (o ConsumerOptions) of(c *Consumer) consumer.Options {
 	e := consumer.Options{
 		Group: o.Group, Topics: o.Topics, TopicPattern: o.TopicPattern, Partitions: o.Partitions,
 		Start: o.Start.at, Isolation: o.Isolation, OutOfRange: o.OutOfRange,
-		MaxPollRecords: o.MaxPollRecords, MaxPollBytes: o.MaxPollBytes,
+		MaxPollRecords: o.MaxPollRecords, MaxPollBytes: o.MaxPollBytes, OrderByKey: o.OrderByKey,
 		Member: o.Member.asMember(o.ClientID), SyncedCommits: o.Member.CommitAcks == AckSynced,
 		OnAssigned: c.called(o.Member.OnAssigned), OnRevoked: c.called(o.Member.OnRevoked), OnLost: c.called(o.Member.OnLost),
 	}

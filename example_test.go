@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/samsa-go/samsa"
@@ -714,6 +715,33 @@ func ExampleConsumer_Collect() {
 	// lag 5 collected 3
 	// lag 2 collected 2
 	// lag 0 collected 0
+}
+
+func ExampleConsumer_Work() {
+	b := memory()
+	defer b.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for _, order := range []string{"tea", "milk", "soap", "rope"} {
+		_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Key: []byte(order), Value: []byte(order)})
+		must(err)
+	}
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Group: "shipping", Topics: []string{"orders"}, OrderByKey: true})
+	must(err)
+	defer c.Close()
+	var shipped atomic.Int64
+	err = c.Work(ctx, 8, func(ctx context.Context, r samsa.Record) error { // 8 at once
+		if shipped.Add(1) == 4 {
+			cancel()
+		}
+		return nil
+	})
+	fmt.Println(errors.Is(err, context.Canceled))
+	committed, err := b.Groups().Committed(context.Background(), "shipping")
+	fmt.Println(committed, err)
+	// Output:
+	// true
+	// map[orders/0:{4 }] <nil>
 }
 
 func ExampleConsumer_PollRecords() {

@@ -27,19 +27,19 @@ type MemberOptions struct {
 	HeartbeatInterval time.Duration
 	// MaxPollInterval is the longest time between two calls of Poll, or for a loop over Records
 	// between two records. A consumer that takes longer leaves the group, with its next
-	// heartbeat, and its partitions go to others; 0 means 5 min.
+	// heartbeat, and its partitions go to others; 0 means 5 min. Work polls all the while.
 	MaxPollInterval time.Duration
 	// ManualCommit leaves commits to Commit, CommitRecords and CommitOffsets. Else what is
 	// processed, as Consumer says, is committed every AutoCommitInterval, before partitions are
-	// revoked, and at Close.
+	// revoked, and at Close. Work needs that.
 	ManualCommit bool
 	// AutoCommitInterval is 5 s if 0.
 	AutoCommitInterval time.Duration
 	// CommitAcks is what commits wait for: AckStored (the default) or AckSynced.
 	CommitAcks Acks
 
-	// The callbacks run inside Poll, and OnRevoked and OnLost also inside Close, so that no
-	// record is being processed meanwhile; Close waits for one that runs. They may use the
+	// The callbacks run inside Poll or Work, and OnRevoked and OnLost also inside Close, so that no
+	// record is being processed meanwhile, in Work none of the partitions that it is about; Close waits for one that runs. They may use the
 	// consumer, but its Poll, Close and Shutdown are ErrInCallback there, and so is Close of the broker.
 	// What one panics with comes out of Poll, Close or Shutdown.
 	//

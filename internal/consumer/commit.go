@@ -46,14 +46,18 @@ func (c *Consumer) CommitOffsets(ctx context.Context, offsets map[log.TopicParti
 	return c.member.commit(ctx, func() (map[log.TopicPartition]group.Offset, error) { return c.owned(offsets) })
 }
 
-// positions returns those of all partitions that have one.
+// positions returns those of all partitions that have one: while Work is under way, behind what is done.
 func (c *Consumer) positions() (map[log.TopicPartition]group.Offset, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	offsets := make(map[log.TopicPartition]group.Offset)
 	for _, tr := range c.tracks {
 		if !tr.unplaced && tr.partition.Err() == nil {
-			offsets[tr.tp] = tr.commit(tr.position, "")
+			at := tr.position
+			if c.work != nil {
+				at = tr.done
+			}
+			offsets[tr.tp] = tr.commit(at, "")
 		}
 	}
 	return offsets, nil
@@ -203,6 +207,10 @@ func (c *Consumer) complain(err error) {
 func (c *Consumer) settle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.work != nil {
+		c.work.settleLocked()
+		return
+	}
 	for _, tr := range c.moved {
 		tr.done, tr.moved = tr.position, false
 	}

@@ -58,6 +58,7 @@ type Consumer struct {
 	resets    []Reset // to be told
 	complaint error   // of the auto-commits, for the next Poll
 	gone      error   // why nothing is left to read
+	work      *work   // nil without one
 	closing   bool
 	closedCh  chan struct{}
 }
@@ -116,7 +117,7 @@ func (c *Consumer) prepare(ctx context.Context) error {
 	}
 	c.member = newMembership(c)
 	c.client = &callback.Client{
-		Name: callback.Name("a consumer of group "+c.opts.Group, c.opts.Member.ClientID), Shut: c.shut, CallsOn: c.member.callsOn,
+		Name: callback.Name("a consumer of group "+c.opts.Group, c.opts.Member.ClientID), Shut: c.shut, CallsOn: c.callsOn,
 		Die: func() { c.member.tell((*member.Member).Lose) },
 	}
 	c.born = make(map[[16]byte]int32)
@@ -194,6 +195,24 @@ func (c *Consumer) sortedLocked() []*track {
 // await is a call of Poll: it does what is to be done for the group, and calls take, with the
 // lock held, until that has something.
 func (c *Consumer) await(ctx context.Context, take func() (bool, error)) error {
+	if c.works() {
+		return fmt.Errorf("poll: %w", errWorks)
+	}
+	return c.awaitFor(ctx, take)
+}
+
+// works reports whether Work is under way.
+func (c *Consumer) works() bool {
+	if c.member == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.work != nil
+}
+
+// awaitFor is await for who may.
+func (c *Consumer) awaitFor(ctx context.Context, take func() (bool, error)) error {
 	if c.member != nil {
 		if err := c.member.enter(); err != nil {
 			return fmt.Errorf("poll: %w", err)
@@ -439,6 +458,9 @@ func (c *Consumer) shut(ctx context.Context) (end func()) {
 		return func() { <-c.closedCh }
 	}
 	c.closing = true
+	if c.work != nil {
+		c.work.cancel(fmt.Errorf("work: %w", log.ErrClosed))
+	}
 	c.ready.Wake()
 	return func() { c.end(ctx) }
 }
@@ -455,6 +477,7 @@ func (c *Consumer) end(ctx context.Context) {
 	}()
 	if c.member != nil {
 		c.member.end(ctx)
+		c.waitForCalls()
 	}
 }
 

@@ -177,12 +177,14 @@ func (m *membership) act(ctx context.Context, s member.Step) {
 	}
 	switch s.Kind {
 	case member.Lose:
+		m.c.quiesce(s.Partitions, true)
 		m.release(s.Partitions)
 		call(s.Partitions)
 	case member.Examine:
 		dead := m.c.dead(s.Partitions)
 		m.tell(func(state *member.Member) { state.Examined(dead) })
 	case member.Revoke:
+		m.c.quiesce(s.Partitions, false)
 		call(s.Partitions)
 		m.save(ctx, s.Partitions)
 		m.release(s.Partitions)

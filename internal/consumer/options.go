@@ -23,6 +23,7 @@ type Options struct {
 
 	MaxPollRecords int
 	MaxPollBytes   int
+	OrderByKey     bool // of Work
 
 	Member        member.Options // its ClientID counts without a group too
 	SyncedCommits bool

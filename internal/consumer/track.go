@@ -27,6 +27,7 @@ type track struct {
 	next      int64 // of the next record to be read ahead
 	end       int64 // nothing is handed out, or read ahead, from there on: see ends
 	epoch     int
+	seeks     int // grows with each seek, and reset
 	paused    bool
 	stuck     bool // its error waits for Poll: not read until then, or until a seek
 	unplaced  bool // has no position until a seek: an error comes in its place
@@ -261,6 +262,7 @@ func (tr *track) popOne() {
 
 // seek moves the position.
 func (tr *track) seek(offset int64) {
+	tr.seeks++
 	tr.skip(offset)
 	tr.base = min(tr.base, offset)
 	tr.done = min(tr.done, offset)

@@ -416,6 +416,9 @@ func (w *world) consumerSteps(of string, c *samsa.Consumer) []step {
 		{"Consumer.Collect", func(ctx context.Context) error { _, err := c.Collect(ctx, 2, time.Second); return err }},
 		{"Consumer.Records", func(ctx context.Context) error { return lastOf(c.Records(ctx)) }},
 		{"Consumer.RecordsUntil", func(ctx context.Context) error { return lastOf(c.RecordsUntil(ctx)) }},
+		{"Consumer.Work", func(ctx context.Context) error {
+			return c.Work(ctx, 2, func(context.Context, samsa.Record) error { return nil })
+		}},
 		{"Consumer.Position", noCtx(func() error { _, err := c.Position(w.tp); return err })},
 		{"Consumer.Lag", noCtx(func() error { _, err := c.Lag(w.tp); return err })},
 		{"Consumer.TotalLag", func(ctx context.Context) error { _, err := c.TotalLag(ctx); return err }},
