@@ -259,7 +259,7 @@ func (g *Modern) taken(m *modernMember, p PartitionID) bool {
 
 // hold gives m what it has from now on, and reports whether that is new.
 func (g *Modern) hold(m *modernMember, now epochs.Current[PartitionID]) bool {
-	if m.Current.Equal(now) {
+	if m.Equal(now) {
 		return false
 	}
 	g.release(m)

@@ -40,7 +40,6 @@ type modernClient struct {
 	ids                int
 	epoch              int32
 	has                epochs.Set[PartitionID]
-	join               JoinRequest // of the classic protocol
 }
 
 // atlas is topics.

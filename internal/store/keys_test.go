@@ -49,6 +49,29 @@ func FuzzBatchKey(f *testing.F) {
 	})
 }
 
+func FuzzParseMemberKey(f *testing.F) {
+	f.Add([]byte(nil))
+	f.Add([]byte("k\x00\x01g"))
+	f.Add(MemberKey("g", "m"))
+	f.Add(MemberKey("", "m"))
+	f.Fuzz(func(t *testing.T, key []byte) {
+		group, member, err := ParseMemberKey(key)
+		if err != nil {
+			if !errors.Is(err, errBadKey) {
+				t.Errorf("ParseMemberKey(%x): %v", key, err)
+			}
+			return
+		}
+		again := MemberKey(group, member)
+		if !bytes.Equal(again, key) || member == "" {
+			t.Errorf("%x was read as %q, %q, which is %x", key, group, member, again)
+		}
+		if r := MemberRange(group); !r.holds(key) || !AllMemberRange().holds(key) || MemberRange(group+"x").holds(key) {
+			t.Errorf("%x is not in its range", key)
+		}
+	})
+}
+
 func FuzzParseBatchKey(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add([]byte("b"))
