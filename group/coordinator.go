@@ -334,8 +334,8 @@ func (c *Coordinator) Leave(name string, members []LeaveMember) []error {
 	return errs
 }
 
-// Watch has w woken whenever the members of the group may have to act: a rebalance begins or
-// the group changes otherwise. In-process members need not wait for their next heartbeat.
+// Watch has w woken whenever the members of the group may have to act: a rebalance begins,
+// the group changes otherwise, or offsets are Pending no more. In-process members need not wait for their next heartbeat.
 func (c *Coordinator) Watch(name string, w *partition.Waiter) error {
 	en, err := c.ownEntry(name, true)
 	if err != nil {
@@ -344,6 +344,7 @@ func (c *Coordinator) Watch(name string, w *partition.Waiter) error {
 	en.lock()
 	defer en.mu.Unlock()
 	en.watchers[w] = struct{}{}
+	en.pending.watch(w)
 	return nil
 }
 
@@ -353,5 +354,6 @@ func (c *Coordinator) Unwatch(name string, w *partition.Waiter) {
 		en.lock()
 		defer en.mu.Unlock()
 		delete(en.watchers, w)
+		en.pending.unwatch(w)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // pendingOffsets is the offsets of one group that transactions commit when they end, as the store has them or is
@@ -20,6 +21,23 @@ type pendingOffsets struct {
 	open     map[string]map[log.TopicPartition]Offset // by owner, a transactional id
 	settling map[*settlement]struct{}                 // of transactions that have ended: not in the group's offsets yet
 	newest   map[log.TopicPartition]pendingOffset     // that were put last, while there are any open; some may be open no more
+	watchers map[*partition.Waiter]struct{}           // who waits for the end of one
+}
+
+// watch has w woken when a transaction has ended, until unwatch.
+func (p *pendingOffsets) watch(w *partition.Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.watchers == nil {
+		p.watchers = make(map[*partition.Waiter]struct{})
+	}
+	p.watchers[w] = struct{}{}
+}
+
+func (p *pendingOffsets) unwatch(w *partition.Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.watchers, w)
 }
 
 // put adds offsets of a transaction, or replaces them.
@@ -74,6 +92,9 @@ func (p *pendingOffsets) settled(s *settlement) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.settling, s)
+	for w := range p.watchers {
+		w.Wake()
+	}
 }
 
 // pendingOffset is one offset of an open transaction.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -52,7 +53,7 @@ func (c *Consumer) positions() (map[log.TopicPartition]group.Offset, error) {
 	defer c.mu.Unlock()
 	offsets := make(map[log.TopicPartition]group.Offset)
 	for _, tr := range c.tracks {
-		if !tr.unplaced && tr.partition.Err() == nil {
+		if tr.stands() && tr.partition.Err() == nil {
 			at := tr.position
 			if c.work != nil {
 				at = tr.done
@@ -228,7 +229,7 @@ func (c *Consumer) unsaved(tps []log.TopicPartition) (map[log.TopicPartition]gro
 	defer c.mu.Unlock()
 	offsets := make(map[log.TopicPartition]group.Offset)
 	for _, tr := range c.tracks {
-		if tr.done > tr.saved && !tr.unplaced && tr.partition.Err() == nil && (tps == nil || chosen[tr.tp]) {
+		if tr.done > tr.saved && tr.stands() && tr.partition.Err() == nil && (tps == nil || chosen[tr.tp]) {
 			offsets[tr.tp] = tr.commit(tr.done, "")
 		}
 	}
@@ -254,17 +255,14 @@ func (c *Consumer) acquire(ctx context.Context, tps []log.TopicPartition) (gone 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Member.SessionTimeout)
 	defer cancel()
-	committed, damaged, err := c.committedOf(ctx, tps)
+	committed, err := c.committedOf(ctx, tps)
 	var tracks []*track
 	var errs []pollError
 	if err != nil {
 		errs, gone, tps = []pollError{{err: err}}, tps, nil
 	}
 	for _, tp := range tps {
-		tr, err := (*track)(nil), damaged[tp]
-		if err == nil {
-			tr, err = c.committedTrack(ctx, tp, committed)
-		}
+		tr, err := c.committedTrack(ctx, tp, committed)
 		if err == nil {
 			tracks = append(tracks, tr)
 			continue
@@ -284,48 +282,115 @@ func (c *Consumer) acquire(ctx context.Context, tps []log.TopicPartition) (gone 
 	return gone
 }
 
-// committedOf returns the committed offsets of tps, and of which they are damaged.
-func (c *Consumer) committedOf(ctx context.Context, tps []log.TopicPartition) (committed map[log.TopicPartition]group.Offset, damaged map[log.TopicPartition]error, err error) {
-	committed, err = c.b.Offsets.Committed(ctx, c.opts.Group, tps...)
-	if !errors.Is(err, log.ErrCorruptValue) {
-		return committed, nil, err
-	}
-	committed, damaged = make(map[log.TopicPartition]group.Offset), make(map[log.TopicPartition]error)
-	for _, tp := range tps {
-		one, err := c.b.Offsets.Committed(ctx, c.opts.Group, tp)
-		if err != nil {
-			damaged[tp] = err
-		}
-		maps.Copy(committed, one)
-	}
-	return committed, damaged, nil
+// committed is where a group stands in some partitions.
+type committed struct {
+	offsets map[log.TopicPartition]group.Offset
+	open    []log.TopicPartition // a transaction is open that commits offsets of these
+	damaged map[log.TopicPartition]error
 }
 
-// committedTrack returns a track of tp from its committed offset, or from where the options say.
-func (c *Consumer) committedTrack(ctx context.Context, tp log.TopicPartition, committed map[log.TopicPartition]group.Offset) (*track, error) {
+// committedOf returns where the group stands in tps.
+func (c *Consumer) committedOf(ctx context.Context, tps []log.TopicPartition) (all committed, err error) {
+	all.offsets, all.open, err = c.b.Offsets.Stable(ctx, c.opts.Group, tps...)
+	if !errors.Is(err, log.ErrCorruptValue) {
+		return all, err
+	}
+	all = committed{offsets: make(map[log.TopicPartition]group.Offset), damaged: make(map[log.TopicPartition]error)}
+	for _, tp := range tps {
+		one, open, err := c.b.Offsets.Stable(ctx, c.opts.Group, tp)
+		if err != nil {
+			all.damaged[tp] = err
+		}
+		maps.Copy(all.offsets, one)
+		all.open = append(all.open, open...)
+	}
+	return all, nil
+}
+
+// committedTrack returns a track of tp from its committed offset, or from where the options say, or one that waits for
+// a transaction to end.
+func (c *Consumer) committedTrack(ctx context.Context, tp log.TopicPartition, all committed) (*track, error) {
+	if err := all.damaged[tp]; err != nil {
+		return nil, err
+	}
 	t, err := c.b.Topics.Get(tp.Topic)
 	if err != nil {
 		return nil, err
 	}
 	start := c.opts.Start
-	o, ok := committed[tp]
+	o, ok := all.offsets[tp]
 	ok = ok && o.TopicID == t.ID()
-	unplaced := !ok && start.Kind == engine.Committed
+	waits := slices.Contains(all.open, tp)
+	unplaced := !ok && !waits && start.Kind == engine.Committed
 	switch {
 	case ok:
 		start = engine.Start{Kind: engine.AtOffset, Offset: o.Offset}
-	case unplaced, tp.Partition >= c.born[t.ID()]: // added since
+	case waits, unplaced, tp.Partition >= c.born[t.ID()]: // added since
 		start = engine.Start{}
 	}
 	tr, err := c.newTrack(ctx, t, tp.Partition, start)
 	if err != nil {
 		return nil, err
 	}
-	tr.unplaced = unplaced
+	tr.unplaced, tr.waits = unplaced, waits
 	if ok {
 		tr.saved = o.Offset
 	}
 	return tr, nil
+}
+
+// place begins to read partitions that wait for a transaction which has ended.
+func (c *Consumer) place(ctx context.Context) {
+	var tps []log.TopicPartition
+	c.mu.Lock()
+	for _, tr := range c.tracks {
+		if tr.waits {
+			tps = append(tps, tr.tp)
+		}
+	}
+	c.mu.Unlock()
+	if len(tps) == 0 {
+		return
+	}
+	all, err := c.committedOf(ctx, tps)
+	if err != nil {
+		return // it is asked again
+	}
+	for _, tp := range tps {
+		if slices.Contains(all.open, tp) {
+			continue
+		}
+		tr, err := c.committedTrack(ctx, tp, all)
+		c.mu.Lock()
+		if was := c.tracks[tp]; was != nil && was.waits {
+			c.replaceLocked(was, tr, err)
+			tr = nil
+		}
+		c.mu.Unlock()
+		if tr != nil {
+			tr.partition.Unwatch(tr) // it was sought in meanwhile, or is gone
+		}
+	}
+}
+
+// replaceLocked puts a track that has a position in the place of one that waits, or the error why there is none.
+func (c *Consumer) replaceLocked(was, tr *track, err error) {
+	switch {
+	case errors.Is(err, log.ErrUnknownTopic): // reading tells
+		was.waits = false
+		was.hungry()
+		c.waiter.Wake()
+		return
+	case err != nil:
+		was.waits, was.stuck = false, true
+		c.errs = append(c.errs, pollError{fmt.Errorf("%s is not read: %w", was.tp, err), was, was.epoch})
+		c.ready.Wake()
+		return
+	}
+	c.removeLocked(was)
+	tr.paused = was.paused
+	c.addLocked(tr)
+	c.waiter.Wake()
 }
 
 // dead returns those of tps that are not read any more, or will not be: their topics were

@@ -96,7 +96,7 @@ func (f *fetcher) next() (job, bool) {
 // of its partition, or what makes it hungry.
 func (tr *track) idle() bool {
 	switch {
-	case tr.paused || tr.stuck || tr.overtaken && len(tr.chunks) > 0:
+	case tr.paused || tr.stuck || tr.waits || tr.overtaken && len(tr.chunks) > 0:
 		return true
 	case tr.unplaced:
 		return false

@@ -101,6 +101,7 @@ func (m *membership) tick() (next time.Time) {
 		err := m.c.b.Coordinator.Heartbeat(m.ctx, m.c.opts.Group, act.MemberID, m.opts.InstanceID, act.Generation)
 		m.tell(func(state *member.Member) { state.Heard(act.Generation, err) })
 	}
+	m.c.place(m.ctx)
 	topics := m.wants.names()
 	m.tell(func(state *member.Member) {
 		state.Topics(topics, m.lead.reshaped(state.Settled()))

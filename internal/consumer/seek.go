@@ -87,11 +87,17 @@ func (tr *track) lag() (int64, error) {
 
 // placed returns ErrNoOffset until the track has a position.
 func (tr *track) placed() error {
-	if tr.unplaced {
+	switch {
+	case tr.unplaced:
 		return fmt.Errorf("%s: %w", tr.tp, log.ErrNoOffset)
+	case tr.waits:
+		return fmt.Errorf("%s: %w yet: a transaction is open that commits one", tr.tp, log.ErrNoOffset)
 	}
 	return nil
 }
+
+// stands reports whether the track has a position.
+func (tr *track) stands() bool { return !tr.unplaced && !tr.waits }
 
 // Seek makes the next Poll continue at offset in tp.
 func (c *Consumer) Seek(ctx context.Context, tp log.TopicPartition, offset int64) error {

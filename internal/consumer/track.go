@@ -31,6 +31,7 @@ type track struct {
 	paused    bool
 	stuck     bool // its error waits for Poll: not read until then, or until a seek
 	unplaced  bool // has no position until a seek: an error comes in its place
+	waits     bool // has no position until a transaction ends that commits offsets of it, or a seek
 	overtaken bool // next is not there any more: what was read ahead comes first
 	chunks    []chunk
 
@@ -268,7 +269,7 @@ func (tr *track) seek(offset int64) {
 	tr.done = min(tr.done, offset)
 	tr.back = min(tr.back, offset)
 	tr.save(tr.saved)
-	tr.unplaced = false
+	tr.unplaced, tr.waits = false, false
 	tr.unread()
 }
 

@@ -122,7 +122,7 @@ func (tr *track) through() bool {
 	switch {
 	case tr.paused || tr.end < 0:
 		return true
-	case tr.unplaced || tr.position < tr.end:
+	case !tr.stands() || tr.position < tr.end:
 		return false
 	}
 	return tr.position <= tr.partition.HighWatermark()

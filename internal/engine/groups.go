@@ -29,6 +29,10 @@ type Offsets interface {
 	// one are missing, and so is everything of a group that nobody knows. One that is damaged, or whose
 	// topic is, is ErrCorruptValue.
 	Committed(ctx context.Context, name string, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error)
+	// Stable is Committed for who goes on from there. Partitions of which a transaction that is open commits offsets
+	// are left out, and told: what is committed for them is about to change. Who watches the group is woken when it has, or
+	// asks again.
+	Stable(ctx context.Context, name string, tps ...log.TopicPartition) (offsets map[log.TopicPartition]group.Offset, open []log.TopicPartition, err error)
 }
 
 // Admin administers groups: see group.Coordinator.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/log"
@@ -103,6 +104,16 @@ func (l LocalGroups) Describe(_ context.Context, name string) (group.Description
 // Committed implements Offsets.
 func (l LocalGroups) Committed(_ context.Context, name string, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
 	return l.Fetch(name, tps...)
+}
+
+// Stable implements Offsets.
+func (l LocalGroups) Stable(_ context.Context, name string, tps ...log.TopicPartition) (offsets map[log.TopicPartition]group.Offset, open []log.TopicPartition, err error) {
+	open = l.Pending(name, tps...) // before the offsets, which its end changes
+	rest := slices.DeleteFunc(slices.Clone(tps), func(tp log.TopicPartition) bool { return slices.Contains(open, tp) })
+	if len(rest) > 0 {
+		offsets, err = l.Fetch(name, rest...)
+	}
+	return offsets, open, err
 }
 
 // List implements Admin.
