@@ -39,12 +39,11 @@ func (cr *crew) add() error {
 	w := &worker{name: fmt.Sprintf("worker %d", cr.hired+1)}
 	c, err := cr.b.NewConsumer(context.Background(), samsa.ConsumerOptions{
 		Group: group, Topics: []string{topic}, ClientID: w.name,
-		MaxPollRecords: cr.batch(),
 		Member: samsa.MemberOptions{
-			ManualCommit:      true, // after the work
-			MaxPollInterval:   cr.c.patience,
-			HeartbeatInterval: max(time.Millisecond, cr.c.patience/10), // a silent worker is noticed as often
-			SessionTimeout:    10 * cr.c.patience,
+			AutoCommitInterval: redraw,
+			MaxPollInterval:    cr.c.patience,
+			HeartbeatInterval:  max(time.Millisecond, cr.c.patience/10), // a silent worker is noticed as often
+			SessionTimeout:     10 * cr.c.patience,
 		},
 	})
 	if err != nil {
@@ -56,44 +55,26 @@ func (cr *crew) add() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.kill = cancel
 	w.wg.Go(func() {
-		if err := w.work(ctx, cr.c.process); err != nil {
+		if err := w.work(ctx, cr.c); err != nil {
 			cr.fail(fmt.Errorf("%s: %w", w.name, err))
 		}
 	})
 	return nil
 }
 
-// batch is how many records a worker takes at a time: it has to be back long before the
-// group loses patience.
-func (cr *crew) batch() int {
-	const most = 100
-	if cr.c.process == 0 {
-		return most
-	}
-	return int(min(most, max(1, cr.c.patience/4/cr.c.process)))
-}
-
-// work processes records until ctx ends or the consumer is closed.
-func (w *worker) work(ctx context.Context, process time.Duration) error {
-	for {
-		records, err := w.consumer.Poll(ctx)
-		if err == nil {
-			if !pause(ctx, time.Duration(len(records))*process) {
-				return nil // killed in the middle of it: others do it again
-			}
-			err = w.consumer.CommitRecords(ctx, records...)
+// work processes records until ctx ends or the consumer is closed. What is done is committed meanwhile.
+func (w *worker) work(ctx context.Context, c config) error {
+	err := w.consumer.Work(ctx, c.calls, func(ctx context.Context, _ samsa.Record) error {
+		if !pause(ctx, c.process) {
+			return ctx.Err() // others do it again
 		}
-		switch {
-		case ctx.Err() != nil, errors.Is(err, samsa.ErrClosed):
-			return nil
-		case errors.Is(err, samsa.ErrIllegalGeneration), errors.Is(err, samsa.ErrUnknownMember),
-			errors.Is(err, samsa.ErrRebalanceInProgress):
-			continue // was too slow: somebody else has the partition, and does the records again
-		case err != nil:
-			return err
-		}
-		w.done.Add(int64(len(records)))
+		w.done.Add(1)
+		return nil
+	})
+	if ctx.Err() != nil || errors.Is(err, samsa.ErrClosed) {
+		return nil
 	}
+	return err
 }
 
 // pause returns false when ctx ends before d is over.

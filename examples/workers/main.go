@@ -36,6 +36,7 @@ type config struct {
 	data                string        // "" keeps everything in memory
 	rate                int           // records a second
 	process             time.Duration // that a record takes
+	calls               int           // records that a worker does at once
 	patience            time.Duration // with a worker that does not poll
 	terminal            bool          // out is one: draw in place
 }
@@ -49,6 +50,7 @@ func main() {
 	flag.StringVar(&c.data, "data", "", "directory of the topic; none keeps it in memory")
 	flag.IntVar(&c.rate, "rate", 200, "records that are produced in a second")
 	flag.DurationVar(&c.process, "process", 5*time.Millisecond, "time that a worker takes for a record")
+	flag.IntVar(&c.calls, "calls", 1, "records that a worker does at once")
 	flag.DurationVar(&c.patience, "patience", 3*time.Second, "time after which a worker that does not poll is out")
 	flag.Parse()
 	if info, err := os.Stdout.Stat(); err == nil {
@@ -62,8 +64,8 @@ func main() {
 
 // run lets the workers work until ctx ends or a key says so.
 func run(ctx context.Context, c config, in io.Reader, out io.Writer) (err error) {
-	if c.workers < 0 || c.partitions < 1 || c.rate < 1 || c.process < 0 || c.patience <= 0 {
-		return errors.New("-partitions, -rate and -patience are to be more than 0, -n and -process not less")
+	if c.workers < 0 || c.partitions < 1 || c.rate < 1 || c.process < 0 || c.patience <= 0 || c.calls < 1 {
+		return errors.New("-partitions, -rate, -patience and -calls are to be more than 0, -n and -process not less")
 	}
 	b, err := samsa.Open(c.data, samsa.Options{InMemory: c.data == ""})
 	if err != nil {

@@ -18,7 +18,7 @@ func TestWorkers(t *testing.T) {
 		defer keyboard.Close()
 		var out output
 		ended := make(chan error, 1)
-		conf := config{workers: 2, partitions: 4, rate: 100, process: time.Millisecond, patience: 3 * time.Second}
+		conf := config{workers: 2, partitions: 4, rate: 100, process: time.Millisecond, patience: 3 * time.Second, calls: 2}
 		go func() { ended <- run(context.Background(), conf, in, &out) }()
 		press := func(key string, want ...string) {
 			t.Helper()
@@ -55,7 +55,7 @@ func TestTerminal(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	out := &output{until: "worker 1", found: cancel}
-	conf := config{workers: 1, partitions: 2, data: dir, rate: 100, patience: time.Second, terminal: true}
+	conf := config{workers: 1, partitions: 2, data: dir, rate: 100, patience: time.Second, calls: 1, terminal: true}
 	if err := run(ctx, conf, strings.NewReader(""), out); err != nil {
 		t.Fatal(err)
 	}
