@@ -21,13 +21,13 @@ type suite struct {
 }
 
 // franz-go's suite passes against its own fake broker but for the tests left out here: those of
-// share groups and SASL, of which the door has none, and TestConsumeRegex and
+// SASL, of which the door has none, and TestConsumeRegex, TestConsumeRegexShareSkipsInternal and
 // Test848RegexBrokerResolves, which want an internal topic: there are none, and TestFranzRegex does the rest of it.
 func TestSuiteFranz(t *testing.T) {
 	suite{
 		module: "github.com/twmb/franz-go@v1.22.3", pkg: "./pkg/kgo", addr: "KGO_SEEDS",
 		env:  []string{"KGO_TEST_RF=1", "KGO_TEST_RECORDS=50000", "KGO_LOG_LEVEL=none"},
-		skip: "Share|SCRAM|OAuth|^TestConsumeRegex$|^Test848RegexBrokerResolves$|^Fuzz",
+		skip: "SCRAM|OAuth|^TestConsumeRegex$|^TestConsumeRegexShareSkipsInternal$|^Test848RegexBrokerResolves$|^Fuzz",
 	}.run(t, samsa.Options{})
 }
 
