@@ -171,7 +171,7 @@ func (c *Coordinator) find(k Key, create bool) (*entry, error) {
 	case closed:
 		return nil, fmt.Errorf("%s: %w", k, log.ErrClosed)
 	case en != nil && en.part == p:
-		return en, en.damaged
+		return en, en.usable()
 	case !create:
 		return nil, nil
 	}
@@ -186,7 +186,7 @@ func (c *Coordinator) find(k Key, create bool) (*entry, error) {
 		}
 		en = c.addLocked(k, p)
 	}
-	return en, en.damaged
+	return en, en.usable()
 }
 
 // claim has the name be that of a share group.

@@ -15,16 +15,16 @@ import (
 
 // entry is the states of a group in a partition with what drives them.
 type entry struct {
-	c       *Coordinator
-	key     Key
-	number  uint64 // orders the locks of entries
-	part    *partition.Partition
-	id      store.PartitionID
-	damaged error         // why the states cannot be used, wraps log.ErrCorruptValue; nil for most
-	turn    chan struct{} // capacity 1: held by who takes in, begins or replaces
-	ahead   readAhead     // of who has the turn
+	c      *Coordinator
+	key    Key
+	number uint64 // orders the locks of entries
+	part   *partition.Partition
+	id     store.PartitionID
+	turn   chan struct{} // capacity 1: held by who takes in, begins or replaces
+	ahead  readAhead     // of who has the turn
 
 	mu      sync.Mutex // guards what follows; held on the committer's time too, and never while waiting
+	damaged error      // why the states cannot be used, wraps log.ErrCorruptValue; nil for most
 	states  *Partition // nil until somebody begins
 	lease   uint64     // another one when states is replaced; no two entries have the same
 	pending []*op      // not in the committer's order yet
@@ -45,6 +45,13 @@ type entry struct {
 // on does not wait less than he is to.
 func nowMs() int64  { return time.Now().UnixMilli() }
 func soonMs() int64 { return time.Now().Add(time.Millisecond - 1).UnixMilli() }
+
+// usable returns why the states cannot be used, nil if they can.
+func (en *entry) usable() error {
+	en.mu.Lock()
+	defer en.mu.Unlock()
+	return en.damaged
+}
 
 // wrap says whose an error is.
 func (en *entry) wrap(err error) error {
