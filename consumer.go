@@ -186,8 +186,11 @@ func (c *Consumer) SeekTime(ctx context.Context, t time.Time, tps ...TopicPartit
 	return c.SeekTo(ctx, AtTime(t), tps...)
 }
 
-// SeekTo makes the next Poll continue at s, in tps or without any in all partitions.
-// When it fails no position has moved.
+// SeekTo makes the next Poll continue at s, in tps or without any in all partitions. When it fails no position has moved.
+//
+// Committed() is where the group stands: records that were polled since come again, after an Update that has failed say. In a
+// partition without a committed offset that is where the consumer begins, and ErrNoOffset if that is Committed() too, or a
+// Kafka client's open transaction commits one.
 func (c *Consumer) SeekTo(ctx context.Context, s Start, tps ...TopicPartition) error {
 	return c.engine.SeekTo(ctx, s.at, tps...)
 }

@@ -91,7 +91,7 @@ func (tr *track) placed() error {
 	case tr.unplaced:
 		return fmt.Errorf("%s: %w", tr.tp, log.ErrNoOffset)
 	case tr.waits:
-		return fmt.Errorf("%s: %w yet: a transaction is open that commits one", tr.tp, log.ErrNoOffset)
+		return noOffsetYet(tr.tp)
 	}
 	return nil
 }
@@ -110,6 +110,9 @@ func (c *Consumer) Seek(ctx context.Context, tp log.TopicPartition, offset int64
 // SeekTo makes the next Poll continue at s, in tps or without any in all partitions.
 // When it fails no position has moved.
 func (c *Consumer) SeekTo(ctx context.Context, s engine.Start, tps ...log.TopicPartition) error {
+	if s.Kind == engine.Committed && c.member != nil {
+		return c.seekCommitted(ctx, tps)
+	}
 	return c.seek(tps, func(p engine.Partition) (int64, error) {
 		offset, err := s.Resolve(ctx, p, c.opts.Isolation)
 		if err == nil {
@@ -117,6 +120,50 @@ func (c *Consumer) SeekTo(ctx context.Context, s engine.Start, tps ...log.TopicP
 		}
 		return offset, err
 	})
+}
+
+// seekCommitted makes the next Poll continue where the group stands, or if it never has been there where the consumer begins.
+func (c *Consumer) seekCommitted(ctx context.Context, tps []log.TopicPartition) error {
+	tracks, err := c.tracksOf(tps)
+	if err != nil {
+		return fmt.Errorf("seek: %w", err)
+	}
+	if tps = tps[:0:0]; len(tracks) == 0 {
+		return nil
+	}
+	for _, tr := range tracks {
+		tps = append(tps, tr.tp)
+	}
+	all, err := c.committedOf(ctx, tps)
+	if err != nil {
+		return fmt.Errorf("seek: %w", err)
+	}
+	for _, tr := range tracks {
+		if all.offsets[tr.tp].TopicID != tr.topic.ID() {
+			delete(all.offsets, tr.tp) // of a topic of that name that is gone
+		}
+	}
+	return c.seek(tps, func(p engine.Partition) (int64, error) {
+		tp := p.TopicPartition()
+		if err := all.damaged[tp]; err != nil {
+			return 0, err
+		}
+		if slices.Contains(all.open, tp) {
+			return 0, noOffsetYet(tp)
+		}
+		if o, ok := all.offsets[tp]; ok {
+			return o.Offset, p.Err()
+		}
+		if c.opts.Start.Kind == engine.Committed {
+			return 0, fmt.Errorf("%s: %w", tp, log.ErrNoOffset)
+		}
+		return c.opts.Start.Resolve(ctx, p, c.opts.Isolation)
+	})
+}
+
+// noOffsetYet says that a group is about to stand elsewhere.
+func noOffsetYet(tp log.TopicPartition) error {
+	return fmt.Errorf("%s: %w yet: a transaction is open that commits one", tp, log.ErrNoOffset)
 }
 
 // SeekLast makes the next Poll continue at the n-th record from the end, in tps or without any in all partitions.

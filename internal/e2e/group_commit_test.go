@@ -247,7 +247,7 @@ func TestGroupStartCommittedNeedsOne(t *testing.T) {
 			t.Error(err)
 		}
 		k.wantCommitted("g", "")
-		if err := w.SeekTo(t.Context(), samsa.Committed()); !errors.Is(err, samsa.ErrInvalidOption) {
+		if err := w.SeekTo(t.Context(), samsa.Committed()); !errors.Is(err, samsa.ErrNoOffset) {
 			t.Errorf("seek to Committed: %v", err)
 		}
 		if err := w.Seek(t.Context(), samsa.TopicPartition{Topic: "t"}, 1); err != nil {
@@ -256,6 +256,29 @@ func TestGroupStartCommittedNeedsOne(t *testing.T) {
 		if got := values(k.read(w.Consumer, 1)); got[0] != "b" {
 			t.Errorf("got %v", got)
 		}
+	})
+}
+
+// What was polled since the last commit comes again after a seek to that.
+func TestSeekToCommitted(t *testing.T) {
+	story(t, 2, func(k *kit) {
+		k.put("t", 0, "a", "b", "c")
+		k.put("t", 1, "x")
+		w := k.worker("g", named("a"))
+		k.read(w.Consumer, 4)
+		tp := samsa.TopicPartition{Topic: "t"}
+		if err := w.CommitOffsets(k.ctx, map[samsa.TopicPartition]samsa.CommittedOffset{tp: {Offset: 1}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.SeekTo(k.ctx, samsa.Committed()); err != nil { // where the group has committed nothing it begins
+			t.Fatal(err)
+		}
+		got := values(k.read(w.Consumer, 3))
+		if slices.Sort(got); fmt.Sprint(got) != "[b c x]" {
+			t.Errorf("got %v", got)
+		}
+		c := k.consumer(samsa.ConsumerOptions{Topics: []string{"t"}})
+		k.wantError("seek without a group", c.SeekTo(k.ctx, samsa.Committed()), samsa.ErrInvalidOption, "Committed")
 	})
 }
 

@@ -51,7 +51,7 @@ func (s Start) Resolve(ctx context.Context, p Partition, iso log.Isolation) (int
 	case AtOffset:
 		return s.Offset, p.Err()
 	case Committed:
-		return 0, fmt.Errorf("%w: Committed is where a consumer of a group begins, and nothing else", log.ErrInvalidOption)
+		return 0, fmt.Errorf("%w: Committed is where a group stands, and there is none", log.ErrInvalidOption)
 	case AtTime:
 		end := End(p, iso) // before the search: what comes during it is later
 		offset, ok, err := p.OffsetForTime(ctx, iso, s.Time.UnixMilli())
