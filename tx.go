@@ -39,7 +39,7 @@ type Tx struct {
 // but those through tx. It should not call Update: what that writes conflicts with what fn has read.
 //
 // When Update fails, a consumer whose records were in it stays behind them: its next Poll returns what comes then, and to
-// commit that commits those before it too. So call Update again with the same records, or Seek back to them.
+// commit that commits those before it too. So call Update again with the same records, or SeekTo(ctx, Committed()).
 //
 // A transaction with offsets of a consumer whose partitions have gone to others fails with
 // ErrIllegalGeneration or ErrUnknownMember: their records are the others' then. All of it fits into one store transaction, 32 MiB
