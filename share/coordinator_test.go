@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -172,5 +173,43 @@ func TestAlterAndDelete(t *testing.T) {
 		h.wantErr("delete", h.DeleteGroup(t.Context(), "g"), log.ErrUnknownGroup)
 		h.wantErr("ack", h.ack("m", Accept, 1, 1), log.ErrNotAcquired)
 		h.want("anew", h.get("m", 9), "0:a 1:b 2:c")
+	})
+}
+
+// What is stored of a group in a partition and damaged costs the group that partition, until somebody says where it begins.
+func TestDamagedState(t *testing.T) {
+	play(t, Settings{}, func(t *testing.T, h *house) {
+		h.produce("t", "a", "b")
+		h.want("first", h.get("m", 1), "0:a")
+		synctest.Wait()
+		for what, damage := range map[string]struct {
+			chunk int64
+			value []byte
+		}{"start": {-1, []byte{9}}, "chunk": {0, []byte{1, 2}}, "chunk of nowhere": {1 << 40, []byte{1}}, "no start": {-1, nil}} {
+			p, err := h.partition(key("t"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.shut()
+			var b store.Batch
+			k := store.AppendShareKey(nil, store.ShareKey{PartitionID: p.ID(), Group: "g", Chunk: damage.chunk})
+			if damage.value == nil {
+				b.Delete(k)
+			} else {
+				b.Set(k, damage.value)
+			}
+			if err := h.st.Commit(&b); err != nil {
+				t.Fatal(err)
+			}
+			h.open()
+			_, err = h.AcquireRecords(t.Context(), AcquireRequest{Key: key("t"), Member: "m", MaxRecords: 1})
+			h.wantErr(what, err, log.ErrCorruptValue)
+			h.wantErr(what, h.ack("m", Accept, 0, 0), log.ErrCorruptValue)
+			_, err = h.Describe(t.Context(), "g")
+			h.wantErr(what, err, log.ErrCorruptValue)
+			h.wantErr(what, h.Alter(t.Context(), key("t"), 1), nil)
+			h.want(what, h.get("m", 9), "1:b")
+			h.wantErr("alter", h.Alter(t.Context(), key("t"), 1), nil)
+		}
 	})
 }
