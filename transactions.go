@@ -170,7 +170,8 @@ func (t Transactions) Abort(ctx context.Context, o OpenTransaction) error {
 }
 
 // Fence takes a transactional id from the producer that has it: an open transaction is aborted, and what the producer sends
-// from now on is refused. A new producer may begin with the id at once. ErrUnknownTransactionalID says that there is no such id.
+// from now on is refused. A new producer may begin with the id at once. So one that is damaged is whole again.
+// ErrUnknownTransactionalID says that there is no such id.
 func (t Transactions) Fence(ctx context.Context, id string) error {
 	err := t.b.checkWrite(ctx)
 	if err == nil {

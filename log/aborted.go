@@ -132,7 +132,11 @@ func (l *Log) scanAborted(from int64, fn func(AbortedTx, error) (bool, error)) e
 type Outcomes struct{ w abortedWindow }
 
 // Outcomes returns what tells which batches were aborted.
-func (l *Log) Outcomes() *Outcomes { return &Outcomes{l.abortedWindow()} }
+func (l *Log) Outcomes() *Outcomes {
+	o := &Outcomes{l.abortedWindow()}
+	o.w.limit = mostOutcomes
+	return o
+}
 
 // Aborted reports whether b was aborted. ErrCorruptValue says that nobody can tell, as what is known of a transaction
 // is damaged; others than b may be told even then.
@@ -158,9 +162,12 @@ const (
 	abortedChunk = 128
 )
 
-// mostAborted is how many a reader knows at a time, besides those that are open where it is. There may be many more, which
-// have begun and ended while another transaction was open.
-const mostAborted = 4096
+// How many are known at a time to a reader, and to who cleans the log, besides those that are open where it is. There may
+// be many more, which have begun and ended while another transaction was open: these are read about again later.
+const (
+	mostAborted  = 4096
+	mostOutcomes = 64 * mostAborted
+)
 
 // abortedWindow tells a reader which batches were aborted. It reads about the transactions as it comes to their records.
 type abortedWindow struct {
@@ -173,7 +180,8 @@ type abortedWindow struct {
 	to     int64                 // those that began there or later are not known
 	known  map[int64][]AbortedTx // by producer, in order, without those that were passed
 	n      int                   // of known
-	most   int                   // of known, before it is cut
+	limit  int                   // of n
+	most   int                   // the same, if so many are open where it is
 }
 
 // has reports whether b, which is before the last stable offset, was aborted. The batches come in the order of
@@ -216,7 +224,7 @@ func (w *abortedWindow) decided(base, id int64) bool {
 
 // abortedWindow returns a window for who begins to read batches now.
 func (l *Log) abortedWindow() abortedWindow {
-	return abortedWindow{l: l, forgotten: l.forgotten.Load()}
+	return abortedWindow{l: l, forgotten: l.forgotten.Load(), limit: mostAborted}
 }
 
 // outdated reports whether b may be of an aborted transaction of which the window has learned nothing, because it was
@@ -263,7 +271,7 @@ func (w *abortedWindow) add(base int64, tx AbortedTx) {
 		return
 	}
 	w.known[tx.ProducerID] = append(w.known[tx.ProducerID], tx)
-	if w.n++; w.n <= max(w.most, mostAborted) {
+	if w.n++; w.n <= max(w.most, w.limit) {
 		return
 	}
 	firsts := make([]int64, 0, w.n)

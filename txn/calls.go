@@ -2,6 +2,7 @@ package txn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -126,14 +127,18 @@ func (c *Coordinator) End(ctx context.Context, id string, p Producer, opts EndOp
 	})
 }
 
-// Fence aborts the transaction of an id, if one is open, and fences its producer. ErrUnknownTransactionalID
-// says that there is no such id.
+// Fence aborts the transaction of an id, if one is open, and fences its producer. One that is damaged can be used
+// again. ErrUnknownTransactionalID says that there is no such id.
 func (c *Coordinator) Fence(ctx context.Context, id string) error {
-	if _, err := c.Describe(id); err != nil {
+	if _, err := c.Describe(id); err != nil && !errors.Is(err, log.ErrCorruptValue) {
 		return err
 	}
-	_, err := c.change(ctx, id, false, true, func(t *Transaction, now time.Time, fresh int64) (Effects, error) {
-		return t.Init(now, InitRequest{Timeout: t.timeout, Fresh: fresh})
+	_, err := c.change(ctx, id, true, true, func(t *Transaction, now time.Time, fresh int64) (Effects, error) {
+		timeout := t.timeout
+		if t.producer == noProducer {
+			timeout = c.opts.MaxTimeout
+		}
+		return t.Init(now, InitRequest{Timeout: timeout, Fresh: fresh})
 	})
 	return err
 }

@@ -554,6 +554,27 @@ func TestDamagedID(t *testing.T) {
 	})
 }
 
+// Who fences a damaged id makes it whole.
+func TestDamagedIDFenced(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		p := h.init("t")
+		h.must(h.CommitOffsets(ctx, "t", p, true, "g", commits(tp("b", 0), 1)))
+		tx := &writer.Tx{}
+		tx.Writes.Set(store.TransactionKey("t"), []byte("{"))
+		h.must(h.committer.Do(tx))
+		h.reopen()
+		h.wantErr("unknown", h.Fence(ctx, "u"), log.ErrUnknownTransactionalID)
+		h.must(h.Fence(ctx, "t"))
+		h.reopen()
+		if d, err := h.Describe("t"); err != nil || d.State != Empty || d.Producer.ID == p.ID {
+			t.Errorf("%+v, error %v", d, err)
+		}
+		if got := h.groups.Pending("g"); len(got) != 0 {
+			t.Errorf("pending: %v", got)
+		}
+	})
+}
+
 // An offset that is damaged cannot be committed, and the transaction can be aborted.
 func TestDamagedOffset(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
