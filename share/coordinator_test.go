@@ -209,7 +209,7 @@ func TestDamagedState(t *testing.T) {
 			h.wantErr(what, err, log.ErrCorruptValue)
 			h.wantErr(what, h.Alter(t.Context(), key("t"), 1), nil)
 			h.want(what, h.get("m", 9), "1:b")
-			h.wantErr("alter", h.Alter(t.Context(), key("t"), 1), nil)
+			synctest.Wait() // what was delivered is stored
 		}
 	})
 }
