@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -71,47 +70,6 @@ func Open(parts Parts, opts Options) (*Coordinator, error) {
 	return c, nil
 }
 
-// load reads what is stored.
-func (c *Coordinator) load() error {
-	now := time.Now()
-	err := c.st.Scan(store.StreamsRange(), func(e store.Entry) (bool, error) {
-		name, err := store.ParseStreamsKey(e.Key)
-		if err != nil {
-			return false, err
-		}
-		en := &entry{c: c, name: name, group: NewGroup(name)}
-		var s Snapshot
-		value, err := e.AppendValue(nil)
-		if err == nil {
-			s, err = DecodeSnapshot(value)
-		}
-		switch {
-		case err == nil:
-			en.group = Restore(now, name, c.opts.Config(name), s)
-		case errors.Is(err, log.ErrCorruptValue):
-			en.damaged = fmt.Errorf("group %s: %w", name, err)
-			c.damaged++
-			c.opts.Logger.Warn("what is stored of a streams group is damaged, it cannot be used", zap.Error(en.damaged))
-		default:
-			return false, err
-		}
-		c.groups[name] = en
-		return true, nil
-	})
-	if err != nil {
-		return fmt.Errorf("read streams groups: %w", err)
-	}
-	for name, en := range c.groups {
-		if err := c.names.Claim(name, group.Streams); err != nil {
-			return fmt.Errorf("read streams groups: %w", err)
-		}
-		en.lock()
-		en.schedule(now)
-		en.mu.Unlock()
-	}
-	return nil
-}
-
 // Damaged returns how many groups were damaged when they were opened.
 func (c *Coordinator) Damaged() int { return c.damaged }
 
@@ -160,7 +118,7 @@ func (c *Coordinator) findOrMake(name string) (*entry, error) {
 		c.mu.Lock()
 		kind, ok := c.names.Of(name)
 		if ok && kind == group.Streams && c.groups[name] == nil && !c.closed {
-			c.groups[name] = &entry{c: c, name: name, group: NewGroup(name)}
+			c.groups[name] = c.newEntry(NewGroup(name))
 		}
 		c.mu.Unlock()
 	}

@@ -27,17 +27,28 @@ var ctx = context.Background()
 // house is a coordinator with all it stands on, over a store in memory that outlives it, and the topic lines.
 type house struct {
 	t  *testing.T
-	st store.Store
+	st *floor
 	*Coordinator
 	groups    *group.Coordinator
 	catalogue *topic.Catalogue
 	config    Config
 }
 
+// floor is the store, and how many entries were written to it.
+type floor struct {
+	store.Store
+	entries int
+}
+
+func (f *floor) Commit(b *store.Batch) error {
+	f.entries += b.Len()
+	return f.Store.Commit(b)
+}
+
 func inHouse(t *testing.T, fn func(t *testing.T, h *house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := &house{t: t, st: store.OpenMemory(), config: DefaultConfig()}
+		h := &house{t: t, st: &floor{Store: store.OpenMemory()}, config: DefaultConfig()}
 		h.config.InitialDelay, h.config.AssignmentInterval = 0, 0
 		h.open()
 		defer h.shut()
@@ -305,7 +316,7 @@ func TestDamagedGroups(t *testing.T) {
 		h.join("a", "0: lines")
 		h.shut()
 		var b store.Batch
-		b.Set(store.StreamsKey("g"), []byte("{"))
+		b.Set(store.StreamsKey("g", ""), []byte("{"))
 		if err := h.st.Commit(&b); err != nil {
 			t.Fatal(err)
 		}
@@ -404,6 +415,60 @@ func TestCommitsOfWhoIsFenced(t *testing.T) {
 			}
 			h.leave("b")
 		}
+	})
+}
+
+// What changes of a group is what is written.
+func TestWhatIsWritten(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		var members []Answer
+		for i := range 50 {
+			members = append(members, h.join(fmt.Sprint("m", i), "0: lines"))
+		}
+		for range 3 {
+			for i := range members {
+				members[i] = h.beat(members[i])
+			}
+		}
+		h.st.entries = 0
+		for i := range members {
+			members[i] = h.beat(members[i])
+		}
+		if h.st.entries != 0 {
+			t.Errorf("heartbeats of nothing new write %d entries", h.st.entries)
+		}
+		tags, _, err := h.Heartbeat(ctx, "g", Heartbeat{MemberID: "m0", Epoch: members[0].Epoch, Endpoint: &Endpoint{"here", 80}})
+		if err != nil || h.st.entries != 2 {
+			t.Errorf("a member that changes writes %d entries, %v", h.st.entries, err)
+		}
+		h.st.entries = 0
+		for i := range members {
+			if i > 0 {
+				members[i] = h.beat(members[i])
+			}
+		}
+		if h.st.entries != 49 {
+			t.Errorf("49 members that come to a new epoch write %d entries", h.st.entries)
+		}
+		h.beat(Answer{MemberID: "m0", Epoch: tags.Epoch, Tasks: members[0].Tasks})
+		h.reopen()
+		for i := range members {
+			if i > 0 && h.beat(members[i]).Epoch != members[i].Epoch {
+				t.Errorf("m%d has another epoch", i)
+			}
+		}
+	})
+}
+
+// A group that is ahead of its store has no members any more.
+func TestRefusedWrites(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		a := h.join("a", "0: lines")
+		h.committer.Refuse(log.ErrReadOnly)
+		_, err := h.tryJoin("g", "b", "0: lines")
+		h.wantErr("join", err, log.ErrReadOnly)
+		_, _, err = h.Heartbeat(ctx, "g", Heartbeat{MemberID: "a", Epoch: a.Epoch})
+		h.wantErr("heartbeat", err, log.ErrUnknownMember)
 	})
 }
 

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -23,9 +24,17 @@ type entry struct {
 	mu    sync.Mutex // guards what follows; never held while waiting
 	group *Group
 	last  *outcome // of what was stored last; nil if nothing was
-	timer *time.Timer
-	due   time.Time // when the timer fires; zero when it does not
-	gone  bool      // another entry may have the name by now
+	// head and stored are what the store has, or will have: the group without its members, and these, nil for one that
+	// is to be written again.
+	head   []byte
+	stored map[string]*member
+	timer  *time.Timer
+	due    time.Time // when the timer fires; zero when it does not
+	gone   bool      // another entry may have the name by now
+}
+
+func (c *Coordinator) newEntry(g *Group) *entry {
+	return &entry{c: c, name: g.Name(), group: g, stored: make(map[string]*member)}
 }
 
 // errGone: the entry is no more that of its name.
@@ -62,6 +71,10 @@ func (en *entry) lock() {
 	s.Epoch++
 	s.AssignmentEpoch, s.AssignedAt = s.Epoch, time.Time{}
 	en.group = Restore(time.Now(), en.name, en.c.opts.Config(en.name), s)
+	en.head = nil
+	for id := range en.stored {
+		en.stored[id] = nil
+	}
 }
 
 // bornLocked reports whether anybody has ever joined the group.
@@ -94,8 +107,28 @@ func (en *entry) carryOut(e Effects) {
 		return
 	}
 	tx := &writer.Tx{Essential: true}
-	tx.Writes.Set(store.StreamsKey(en.name), e.Persist.Encode())
+	en.write(&tx.Writes, *e.Persist)
 	en.submit(tx)
+}
+
+// write adds what of the group is not stored yet. The caller holds en.mu.
+func (en *entry) write(b *store.Batch, s Snapshot) {
+	if head := s.encode(); !bytes.Equal(head, en.head) {
+		en.head = head
+		b.Set(store.StreamsKey(en.name, ""), head)
+	}
+	for id := range en.stored {
+		if en.group.members[id] == nil {
+			delete(en.stored, id)
+			b.Delete(store.StreamsKey(en.name, id))
+		}
+	}
+	for _, m := range s.members {
+		if en.stored[m.id] != m {
+			en.stored[m.id] = m
+			b.Set(store.StreamsKey(en.name, m.id), m.encode())
+		}
+	}
 }
 
 // submit hands a write of the group over, and has lock learn if it fails. The caller holds en.mu.

@@ -293,11 +293,15 @@ func (g *Group) retarget(now time.Time, offsets func(id string) map[TaskID]int64
 		given = assign(members, g.configured.Subtopologies, g.standbys)
 	}
 	for id, m := range g.members {
-		next := *m
-		if next.target = given[id]; given == nil {
-			next.target = newTasks()
+		target := given[id]
+		if given == nil {
+			target = newTasks()
 		}
-		g.members[id] = &next
+		if !target.equal(m.target) {
+			next := *m
+			next.target = target
+			g.members[id] = &next
+		}
 	}
 	g.assignmentEpoch, g.assignedAt = g.epoch, now
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -75,7 +76,11 @@ func (g *Group) admit(t *turn) error {
 	req, joins := t.req, t.req.Epoch == joinEpoch
 	static := g.members[g.static[req.InstanceID]]
 	known := g.members[req.MemberID]
-	if most := t.env.Config.MaxMembers; joins && static == nil && known == nil && most > 0 && len(g.members) >= most {
+	most := maxMembers
+	if configured := t.env.Config.MaxMembers; configured > 0 {
+		most = min(most, configured)
+	}
+	if joins && static == nil && known == nil && len(g.members) >= most {
 		return g.wrap(req.MemberID, fmt.Errorf("%w: %d members", log.ErrGroupFull, most))
 	}
 	if req.InstanceID != "" {
@@ -142,11 +147,11 @@ func (g *Group) update(t *turn) {
 	case req.Epoch == joinEpoch:
 		m.endpoint = Endpoint{}
 	}
-	t.member = &m
 	b := t.before
+	t.member = b
 	counts := m.topologyEpoch != b.topologyEpoch || m.rack != b.rack || m.process != b.process || !maps.Equal(m.tags, b.tags)
 	if counts || m.clientID != b.clientID || m.clientHost != b.clientHost || m.rebalance != b.rebalance || m.endpoint != b.endpoint || m.instance != b.instance {
-		t.changed = true
+		t.changed, t.member = true, &m
 		if counts || req.InstanceID == "" {
 			t.because("a member is new or another: " + m.id)
 		}
@@ -156,6 +161,9 @@ func (g *Group) update(t *turn) {
 // checkSize refuses a member that says too much of itself.
 func (t *turn) checkSize() error {
 	m := t.member
+	if len(m.id) > store.MaxMemberID {
+		return fmt.Errorf("%w: an id of %d bytes, at most %d", log.ErrInvalidHeartbeat, len(m.id), store.MaxMemberID)
+	}
 	n := len(m.id) + len(m.instance) + len(m.rack) + len(m.clientID) + len(m.process) + len(m.endpoint.Host)
 	for key, value := range m.tags {
 		n += len(key) + len(value)

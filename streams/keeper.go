@@ -147,7 +147,10 @@ func (c *Coordinator) bury(en *entry) (*outcome, error) {
 // submitRemoval removes the group from the store. The caller holds en.mu.
 func (en *entry) submitRemoval() *outcome {
 	tx := &writer.Tx{Essential: true}
-	tx.Writes.Delete(store.StreamsKey(en.name))
+	tx.Writes.Delete(store.StreamsKey(en.name, ""))
+	for id := range en.stored {
+		tx.Writes.Delete(store.StreamsKey(en.name, id))
+	}
 	return en.submit(tx)
 }
 

@@ -46,7 +46,7 @@ type world struct {
 	topics   map[string]int32
 	clients  []*runner
 	n        int
-	stored   []byte
+	stored   stored
 }
 
 // runner is a client. It runs what it was told, until it gives up what it was told to: before it says so.
@@ -82,7 +82,7 @@ func (w *world) one() *runner {
 
 func (w *world) persist(e Effects) {
 	if e.Persist != nil {
-		w.stored = e.Persist.Encode()
+		w.stored = keep(*e.Persist)
 	}
 }
 
@@ -190,7 +190,7 @@ func (w *world) away() {
 // wrong is what nobody says who knows what is so. With an error nothing changes.
 func (w *world) wrong() {
 	c := w.one()
-	before := string(w.group.Snapshot().Encode())
+	before := keep(w.group.Snapshot()).String()
 	owned := Tasks{Active: TaskSet{{"nowhere", 1}: 0}, Standby: {}, Warmup: {}}
 	req := rapid.SampledFrom([]Heartbeat{
 		{MemberID: c.id, InstanceID: c.instance, Epoch: c.epoch + 10, Owned: &owned},
@@ -203,7 +203,7 @@ func (w *world) wrong() {
 	if err == nil {
 		w.Fatalf("accepted: %+v", req)
 	}
-	if after := string(w.group.Snapshot().Encode()); after != before {
+	if after := keep(w.group.Snapshot()).String(); after != before {
 		w.Fatalf("refused with %v, but\n%s is now\n%s", err, before, after)
 	}
 }
@@ -231,16 +231,16 @@ func (w *world) pass(d time.Duration) {
 }
 
 func (w *world) restart() {
-	if w.stored == nil {
+	if w.stored.head == nil {
 		return
 	}
-	before := string(w.group.Snapshot().Encode())
-	s, err := DecodeSnapshot(w.stored)
+	before := keep(w.group.Snapshot()).String()
+	s, err := w.stored.decode()
 	if err != nil {
 		w.Fatalf("%v: %s", err, w.stored)
 	}
 	w.group = Restore(w.now, "g", w.config, s)
-	if after := string(w.group.Snapshot().Encode()); after != before {
+	if after := keep(w.group.Snapshot()).String(); after != before {
 		w.Fatalf("restored is %s, was %s", after, before)
 	}
 }
@@ -277,16 +277,16 @@ func (w *world) calm() {
 		return
 	}
 	if w.group.State() != Stable {
-		w.Fatalf("it is %s when all is calm: %s", w.group.State(), w.group.Snapshot().Encode())
+		w.Fatalf("it is %s when all is calm: %s", w.group.State(), keep(w.group.Snapshot()))
 	}
-	before := string(w.group.Snapshot().Encode())
+	before := keep(w.group.Snapshot()).String()
 	for _, c := range w.clients {
 		w.beat(c, true)
 		if !c.runs.equal(w.group.members[c.id].target.withEpochsOf(c.runs)) {
 			w.Fatalf("%s runs %s and is to run %s", c.id, tellTasks(c.runs), tellTasks(w.group.members[c.id].target))
 		}
 	}
-	if after := string(w.group.Snapshot().Encode()); after != before {
+	if after := keep(w.group.Snapshot()).String(); after != before {
 		w.Fatalf("%s\nbecomes without a reason\n%s", before, after)
 	}
 }

@@ -37,12 +37,15 @@ func (r *reconciling) step(epoch int32) *member {
 	next.previous = r.m.epoch
 	if revokes {
 		next.state, next.epoch, next.has, next.revoking = unrevoked, epoch, r.kept, r.revoke
-		return &next
+	} else {
+		r.kept.add(r.add)
+		next.state, next.epoch, next.has, next.revoking = stable, r.epoch, r.kept, newTasks()
+		if r.waits {
+			next.state = unreleased
+		}
 	}
-	r.kept.add(r.add)
-	next.state, next.epoch, next.has, next.revoking = stable, r.epoch, r.kept, newTasks()
-	if r.waits {
-		next.state = unreleased
+	if next.state == r.m.state && next.epoch == r.m.epoch && next.previous == r.m.previous && next.has.equal(r.m.has) && next.revoking.equal(r.m.revoking) {
+		return r.m
 	}
 	return &next
 }

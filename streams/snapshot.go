@@ -12,7 +12,8 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// Snapshot is what survives a restart of the broker. All members do: they are other processes, and go on with what they
+// Snapshot is what survives a restart of the broker: the group, and each of its members, which are not changed but replaced. All
+// members do: they are other processes, and go on with what they
 // have if they are heard of within a session. What they have told of their states' offsets is not part of it.
 type Snapshot struct {
 	Epoch, AssignmentEpoch int32
@@ -54,8 +55,8 @@ func Restore(now time.Time, name string, config Config, s Snapshot) *Group {
 	return g
 }
 
-// storedGroup is a Snapshot in the store, as JSON: it is written seldom and a person may have to read it. Times are in ms
-// since the epoch, 0 for none.
+// storedGroup is a Snapshot in the store without its members, as JSON: it is written seldom and a person may have to read
+// it. Times are in ms since the epoch, 0 for none.
 type storedGroup struct {
 	Version         int             `json:"version"`
 	Epoch           int32           `json:"epoch"`
@@ -67,7 +68,6 @@ type storedGroup struct {
 	Standbys        int             `json:"standbys,omitempty"`
 	Tags            []string        `json:"rackAwareTags,omitempty"`
 	Topology        *storedTopology `json:"topology,omitempty"`
-	Members         []storedMember  `json:"members,omitempty"`
 }
 
 type storedTopology struct {
@@ -91,8 +91,9 @@ type storedTopic struct {
 	Configs     [][2]string `json:"configs,omitempty"`
 }
 
+// storedMember is a member in the store, as JSON. Its id is in the key.
 type storedMember struct {
-	ID            string            `json:"id"`
+	Version       int               `json:"version"`
 	InstanceID    string            `json:"instanceId,omitempty"`
 	RackID        string            `json:"rackId,omitempty"`
 	ClientID      string            `json:"clientId,omitempty"`
@@ -116,20 +117,25 @@ type storedTasks [roles]map[string][][2]int32
 
 const storedGroupVersion = 1
 
-// Encode returns the snapshot's stored form. Times are cut to milliseconds.
-func (s Snapshot) Encode() []byte {
-	stored := storedGroup{
+// encode returns the stored form of the group. Times are cut to milliseconds.
+func (s Snapshot) encode() []byte {
+	return marshal(storedGroup{
 		Version: storedGroupVersion, Epoch: s.Epoch, AssignmentEpoch: s.AssignmentEpoch, AssignedMs: toMs(s.AssignedAt), EmptyMs: toMs(s.EmptySince),
 		Validated: s.Validated, Fingerprint: s.Fingerprint, Standbys: s.Standbys, Tags: s.Tags, Topology: encodeTopology(s.Topology),
-	}
-	for _, m := range s.members {
-		stored.Members = append(stored.Members, storedMember{
-			ID: m.id, InstanceID: m.instance, RackID: m.rack, ClientID: m.clientID, ClientHost: m.clientHost, ProcessID: m.process,
-			RebalanceMs: m.rebalance.Milliseconds(), TopologyEpoch: m.topologyEpoch, Host: m.endpoint.Host, Port: m.endpoint.Port, Tags: m.tags,
-			Epoch: m.epoch, Previous: m.previous, State: m.state.String(),
-			Has: encodeTasks(m.has), Revoking: encodeTasks(m.revoking), Target: encodeTasks(m.target),
-		})
-	}
+	})
+}
+
+// encode returns the stored form of a member.
+func (m *member) encode() []byte {
+	return marshal(storedMember{
+		Version: storedGroupVersion, InstanceID: m.instance, RackID: m.rack, ClientID: m.clientID, ClientHost: m.clientHost, ProcessID: m.process,
+		RebalanceMs: m.rebalance.Milliseconds(), TopologyEpoch: m.topologyEpoch, Host: m.endpoint.Host, Port: m.endpoint.Port, Tags: m.tags,
+		Epoch: m.epoch, Previous: m.previous, State: m.state.String(),
+		Has: encodeTasks(m.has), Revoking: encodeTasks(m.revoking), Target: encodeTasks(m.target),
+	})
+}
+
+func marshal(stored any) []byte {
 	v, err := json.Marshal(stored)
 	if err != nil {
 		panic("streams: plain data does not encode: " + err.Error())
@@ -228,14 +234,12 @@ func decodeTopology(stored *storedTopology) (*Topology, error) {
 
 var errBadSnapshot = fmt.Errorf("%w: state of a streams group", log.ErrCorruptValue)
 
-// DecodeSnapshot undoes Encode. A snapshot that it returns can be restored. What is wrong with v is ErrCorruptValue.
-func DecodeSnapshot(v []byte) (Snapshot, error) {
+// decodeSnapshot undoes the encoding of a group and its members, which are by id. A snapshot that it returns can be restored.
+// What is wrong is ErrCorruptValue.
+func decodeSnapshot(head []byte, members map[string][]byte) (Snapshot, error) {
 	var stored storedGroup
-	if err := json.Unmarshal(v, &stored); err != nil {
+	if err := unmarshal(head, &stored, &stored.Version); err != nil {
 		return Snapshot{}, fmt.Errorf("%w: %s", errBadSnapshot, err.Error())
-	}
-	if stored.Version != storedGroupVersion {
-		return Snapshot{}, fmt.Errorf("%w: version %d, this library knows %d", errBadSnapshot, stored.Version, storedGroupVersion)
 	}
 	s := Snapshot{
 		Epoch: stored.Epoch, AssignmentEpoch: stored.AssignmentEpoch, AssignedAt: fromMs(stored.AssignedMs), EmptySince: fromMs(stored.EmptyMs),
@@ -245,10 +249,10 @@ func DecodeSnapshot(v []byte) (Snapshot, error) {
 	if s.Topology, err = decodeTopology(stored.Topology); err != nil {
 		return Snapshot{}, fmt.Errorf("%w: %s", errBadSnapshot, err.Error())
 	}
-	for _, sm := range stored.Members {
-		m, err := sm.decode()
+	for _, id := range sortedMembers(members) {
+		m, err := decodeMember(id, members[id])
 		if err != nil {
-			return Snapshot{}, fmt.Errorf("%w: member %q: %s", errBadSnapshot, sm.ID, err.Error())
+			return Snapshot{}, fmt.Errorf("%w: member %q: %s", errBadSnapshot, id, err.Error())
 		}
 		s.members = append(s.members, m)
 	}
@@ -258,9 +262,23 @@ func DecodeSnapshot(v []byte) (Snapshot, error) {
 	return s, nil
 }
 
-func (sm storedMember) decode() (m *member, err error) {
-	m = &member{
-		id: sm.ID, instance: sm.InstanceID, rack: sm.RackID, clientID: sm.ClientID, clientHost: sm.ClientHost, process: sm.ProcessID,
+func unmarshal(v []byte, stored any, version *int) error {
+	if err := json.Unmarshal(v, stored); err != nil {
+		return err
+	}
+	if *version != storedGroupVersion {
+		return fmt.Errorf("version %d, this library knows %d", *version, storedGroupVersion)
+	}
+	return nil
+}
+
+func decodeMember(id string, v []byte) (*member, error) {
+	var sm storedMember
+	if err := unmarshal(v, &sm, &sm.Version); err != nil {
+		return nil, err
+	}
+	m := &member{
+		id: id, instance: sm.InstanceID, rack: sm.RackID, clientID: sm.ClientID, clientHost: sm.ClientHost, process: sm.ProcessID,
 		topologyEpoch: sm.TopologyEpoch, endpoint: Endpoint{sm.Host, sm.Port}, tags: maps.Clone(sm.Tags), epoch: sm.Epoch, previous: sm.Previous,
 	}
 	state := slices.Index(memberStates, sm.State)
@@ -273,6 +291,7 @@ func (sm storedMember) decode() (m *member, err error) {
 	}
 	m.rebalance = time.Duration(sm.RebalanceMs) * time.Millisecond
 	for to, from := range map[*Tasks]storedTasks{&m.has: sm.Has, &m.revoking: sm.Revoking, &m.target: sm.Target} {
+		var err error
 		if *to, err = decodeTasks(from); err != nil {
 			return nil, err
 		}

@@ -36,7 +36,7 @@ type stage struct {
 	config   Config
 	create   []InternalTopic
 	clients  map[string]*client
-	stored   []byte // the last Persist
+	stored   stored // the last Persist
 	before   string // as told last
 }
 
@@ -53,7 +53,7 @@ func (s *stage) Begin(words []string) {
 	s.group, s.topics, s.clients = NewGroup("g"), make(map[string]int32), make(map[string]*client)
 	s.config = DefaultConfig()
 	s.config.InitialDelay, s.config.AssignmentInterval = 0, 0
-	s.create, s.stored = nil, nil
+	s.create, s.stored = nil, stored{}
 	topology, err := readTopology(strings.Join(words, " ")).Normal()
 	if err != nil && len(words) > 0 {
 		panic(err)
@@ -138,7 +138,7 @@ func (s *stage) PassTime(to time.Duration) {
 
 func (s *stage) carryOut(e Effects) {
 	if e.Persist != nil {
-		s.stored = e.Persist.Encode()
+		s.stored = keep(*e.Persist)
 	}
 	if e.Rebalanced != "" {
 		s.Tell("a new target: %s", e.Rebalanced)
@@ -171,7 +171,7 @@ func (s *stage) happen(what string, words []string) {
 			s.topics[t.Name] = t.Partitions
 		}
 	case "restart":
-		snap, err := DecodeSnapshot(s.stored)
+		snap, err := s.stored.decode()
 		if err != nil {
 			s.Tell("%v", err)
 			return

@@ -96,11 +96,12 @@ func (t Topology) Normal() (Topology, error) {
 	return t, nil
 }
 
-// The bounds of a group: what is stored of it fits into one value, and what is kept of it into memory.
+// The bounds of a group: what is stored of it fits into one commit, and what is kept of it into memory.
 const (
 	maxTopologyBytes = 1 << 20  // of the names in a topology
 	maxTasks         = 100_000  // of a topology
 	maxMemberBytes   = 64 << 10 // of what a member says of itself
+	maxMembers       = 10_000   // whatever the config says: a new target of all of them is one commit
 )
 
 // size is about what the topology takes, in bytes.

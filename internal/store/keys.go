@@ -13,7 +13,8 @@ import (
 //	'b' topic u32  partition u32  last u64  ts u64  one batch: last offset, max timestamp in ms, sign bit flipped
 //	'g' group                                       a consumer group: generation, static members
 //	'k' length u16  group  member                   a member of a consumer group of KIP-848; length is that of group
-//	's' group                                       a group of Kafka Streams: topology, members, tasks
+//	's' length u16  group                           a group of Kafka Streams: its epochs and topology; length is that of group
+//	's' length u16  group  member                   a member of it, and its tasks
 //	'o' length u16  group  topic  partition u32     a committed offset; length is that of group
 //	'p' topic u32  partition u32  producer u64      what a partition knows of an idempotent producer
 //	't' topic u32  partition u32  marker u64        an aborted transaction; marker is the offset of its end
@@ -358,18 +359,24 @@ func MemberRange(group string) Range { return prefixRange(memberPrefix(group)) }
 // AllMemberRange covers the members of all groups.
 func AllMemberRange() Range { return prefixRange([]byte{prefixMember}) }
 
-// StreamsKey is the key of a streams group, whose name has at most MaxGroupName bytes.
-func StreamsKey(group string) []byte { return append([]byte{prefixStreams}, group...) }
+// StreamsKey is the key of a streams group, or of a member of it, if the id is not "". They have at most MaxGroupName and
+// MaxMemberID bytes.
+func StreamsKey(group, member string) []byte {
+	key := append(binary.BigEndian.AppendUint16([]byte{prefixStreams}, uint16(len(group))), group...)
+	return append(key, member...)
+}
 
-// StreamsRange covers all streams groups.
+// StreamsRange covers all streams groups and their members.
 func StreamsRange() Range { return prefixRange([]byte{prefixStreams}) }
 
 // ParseStreamsKey is the inverse of StreamsKey.
-func ParseStreamsKey(key []byte) (group string, err error) {
-	if len(key) < 2 || key[0] != prefixStreams {
-		return "", fmt.Errorf("%w: streams group key %x", errBadKey, key)
+func ParseStreamsKey(key []byte) (group, member string, err error) {
+	const fixed = 1 + 2
+	if len(key) < fixed || key[0] != prefixStreams || len(key)-fixed < int(binary.BigEndian.Uint16(key[1:])) {
+		return "", "", fmt.Errorf("%w: key of a streams group %x", errBadKey, key)
 	}
-	return string(key[1:]), nil
+	n := fixed + int(binary.BigEndian.Uint16(key[1:]))
+	return string(key[fixed:n]), string(key[n:]), nil
 }
 
 // OffsetKey is the key of a committed offset.

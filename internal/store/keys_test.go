@@ -185,17 +185,20 @@ func FuzzGroupKeys(f *testing.F) {
 }
 
 func FuzzStreamsKey(f *testing.F) {
-	f.Add("wordcount", []byte("swordcount"))
-	f.Add("", []byte("s"))
-	f.Fuzz(func(t *testing.T, group string, key []byte) {
-		if got, err := ParseStreamsKey(StreamsKey(group)); group != "" && (err != nil || got != group) {
-			t.Errorf("%q came back as %q, %v", group, got, err)
+	f.Add("wordcount", "m", []byte("s\x00\x01gm"))
+	f.Add("", "", []byte("s\x00\x05g"))
+	f.Fuzz(func(t *testing.T, group, member string, key []byte) {
+		if len(group) > MaxGroupName {
+			return
 		}
-		if !StreamsRange().holds(StreamsKey(group)) || GroupRange().holds(StreamsKey(group)) {
+		if g, m, err := ParseStreamsKey(StreamsKey(group, member)); err != nil || g != group || m != member {
+			t.Errorf("%q, %q came back as %q, %q, %v", group, member, g, m, err)
+		}
+		if !StreamsRange().holds(StreamsKey(group, member)) || GroupRange().holds(StreamsKey(group, member)) {
 			t.Errorf("%q is in the wrong range", group)
 		}
-		if name, err := ParseStreamsKey(key); err == nil && !bytes.Equal(StreamsKey(name), key) {
-			t.Errorf("%x was read as %q", key, name)
+		if g, m, err := ParseStreamsKey(key); err == nil && !bytes.Equal(StreamsKey(g, m), key) {
+			t.Errorf("%x was read as %q, %q", key, g, m)
 		}
 	})
 }
