@@ -38,13 +38,21 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 		return resp
 	}
 	create := c.s.in.AutoCreateTopics && (req.AllowAutoTopicCreation || c.version < 4)
-	named := once(req.Topics, func(rt kmsg.MetadataRequestTopic) topicRef { return refTo(rt.Topic, rt.TopicID) })
+	named := once(req.Topics, func(rt kmsg.MetadataRequestTopic) topicRef {
+		if rt.TopicID != noTopic { // it counts; Java clients of 4.4 say an empty name besides
+			return topicRef{id: rt.TopicID}
+		}
+		return refTo(rt.Topic, noTopic)
+	})
 	resp.Topics = make([]kmsg.MetadataResponseTopic, 0, len(named))
 	for _, rt := range named {
 		t, err := c.metadataTopic(rt, create)
 		if err != nil {
 			mt := kmsg.NewMetadataResponseTopic()
 			mt.Topic, mt.TopicID, mt.ErrorCode = rt.Topic, rt.TopicID, c.s.codeOf(err)
+			if rt.TopicID != noTopic {
+				mt.Topic = nil
+			}
 			resp.Topics = append(resp.Topics, mt)
 			continue
 		}
@@ -81,7 +89,7 @@ func refTo(name *string, id topic.ID) topicRef {
 
 // metadataTopic finds, or creates, a topic that was asked for.
 func (c *call) metadataTopic(rt kmsg.MetadataRequestTopic, create bool) (*topic.Topic, error) {
-	if rt.Topic == nil {
+	if rt.Topic == nil || rt.TopicID != noTopic {
 		return c.topic("", rt.TopicID, true)
 	}
 	if err := cmp.Or(c.refusal(*rt.Topic, wholeTopic), topic.CheckName(*rt.Topic)); err != nil {

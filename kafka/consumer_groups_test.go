@@ -197,3 +197,28 @@ func TestConsumerProtocolBadInput(t *testing.T) {
 		t.Errorf("described without the feature: %v", Code(code))
 	}
 }
+
+// Members ask for the topics of their partitions by ids. Java clients of 4.4 say an empty name besides, others none.
+func TestMetadataByID(t *testing.T) {
+	k := start(t, samsa.Options{AutoCreateTopics: true}, Options{})
+	k.create("web_log", samsa.TopicConfig{Partitions: 2})
+	id := k.in().Catalogue.List()[0].ID()
+	for _, name := range []*string{nil, kmsgString("")} {
+		for _, tt := range []struct {
+			id   [16]byte
+			want string
+		}{{id, "web_log 2 0"}, {[16]byte{1}, "none 0 100"}} {
+			req := kmsg.NewPtrMetadataRequest()
+			req.AllowAutoTopicCreation = true
+			req.Topics = []kmsg.MetadataRequestTopic{{Topic: name, TopicID: tt.id}}
+			got := ask[*kmsg.MetadataResponse](k.dial(), 13, req).Topics[0]
+			said := "none"
+			if got.Topic != nil {
+				said = *got.Topic
+			}
+			if s := fmt.Sprint(said, " ", len(got.Partitions), " ", got.ErrorCode); s != tt.want || got.TopicID != tt.id {
+				t.Errorf("asked for %x it answers %s of %x, want %s", tt.id, s, got.TopicID, tt.want)
+			}
+		}
+	}
+}

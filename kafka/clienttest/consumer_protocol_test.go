@@ -3,7 +3,11 @@ package clienttest
 import (
 	"context"
 	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -91,13 +95,16 @@ func TestConsumerProtocolHandOver(t *testing.T) {
 	}
 }
 
+// lively lets members of the consumer protocol send heartbeats often, so that tests need not wait.
+var lively = samsa.Options{Groups: samsa.GroupOptions{Configs: map[string]string{
+	"group.consumer.min.heartbeat.interval.ms": "100", "group.consumer.heartbeat.interval.ms": "100", "group.consumer.assignment.interval.ms": "0",
+}}}
+
 // A live group changes over: Go consumers are in it, then members of the consumer protocol come besides, and then these are alone,
 // and the other way. Each record is read, and each partition is with one member in the end.
 func TestConsumerProtocolLive(t *testing.T) {
 	const partitions = 6
-	k := inMemory(t, samsa.Options{Groups: samsa.GroupOptions{Configs: map[string]string{
-		"group.consumer.min.heartbeat.interval.ms": "100", "group.consumer.heartbeat.interval.ms": "100", "group.consumer.assignment.interval.ms": "0",
-	}}})
+	k := inMemory(t, lively)
 	k.create("t", partitions)
 	w := &throng{kit: k, read: make(map[string]bool)}
 	defer w.stopAll()
@@ -220,5 +227,103 @@ func (w *throng) settled(kind samsa.GroupKind, members int) {
 		case <-w.ctx.Done():
 			w.t.Fatalf("%d of %d records are read; the group is %+v, %v, want a %s group of %d", read, w.sent, info, err, kind, members)
 		}
+	}
+}
+
+// What only Kafka's own client does with the consumer protocol: topics by a pattern that the broker resolves, static members that
+// leave to come back, and offsets in transactions in the epoch of a member.
+func TestConsumerProtocolJava(t *testing.T) {
+	for _, p := range []program{javaProgram("java", javaClients), javaProgram("java-4.4", javaStreams)} {
+		t.Run(p.name, func(t *testing.T) {
+			p.needs(t)
+			set := javaClients
+			if p.name == "java-4.4" {
+				set = javaStreams
+			}
+			p.command = func(ctx context.Context, args ...string) *exec.Cmd {
+				return set.command(ctx, append([]string{filepath.Join("testdata", "java", "ConsumerProtocol.java")}, args...)...)
+			}
+			k := inMemory(t, lively)
+			for _, topic := range []string{"mails", "letters", "mail", "out"} {
+				k.create(topic, 1)
+			}
+			for _, topic := range []string{"mails", "letters", "mail"} {
+				k.write(topic, []record{{Value: "1"}, {Value: "2"}})
+			}
+			call := func(verb string, n int, args ...string) string {
+				t.Helper()
+				var got []string
+				p.call(k.within(t, javaPatience), nil, &got, verb, append([]string{strconv.Itoa(n)}, args...)...)
+				slices.Sort(got)
+				return strings.Join(got, ", ")
+			}
+			if got := call("pattern", 4, "mails|lett.*", "patterns"); got != "letters: 1, letters: 2, mails: 1, mails: 2" {
+				t.Errorf("by a pattern it has read %s", got)
+			}
+
+			first := call("static", 1, "mails", "still", "one")
+			away, err := k.Groups().Describe(k.ctx, "still")
+			if err != nil || len(away.Members) != 1 || away.Members[0].InstanceID != "one" {
+				t.Errorf("while its member is away the group is %+v, %v", away, err)
+			}
+			again := call("static", 1, "mails", "still", "one")
+			back, err := k.Groups().Describe(k.ctx, "still")
+			if first != "mails: 1" || again != "mails: 2" || err != nil || back.Generation != away.Generation || len(back.Members) != 1 {
+				t.Errorf("a static member has read %s, and then %s; the group was %+v, and is %+v, %v", first, again, away, back, err)
+			}
+
+			if got := call("transform", 2, "letters", "out", "transformers"); got != "letters: 1, letters: 2" {
+				t.Errorf("in a transaction it has read %s", got)
+			}
+			committed, err := k.Groups().Committed(k.ctx, "transformers")
+			if err != nil || committed[samsa.TopicPartition{Topic: "letters"}].Offset != 2 {
+				t.Errorf("committed are %v, %v", committed, err)
+			}
+			if out := k.read("out", 2); string(out[0].Value) != "letters: 1" {
+				t.Errorf("the copy is %v", out)
+			}
+		})
+	}
+}
+
+// Kafka's tool lists, describes, resets and deletes groups of the consumer protocol.
+func TestConsumerProtocolTool(t *testing.T) {
+	javaTools.needs(t, "kafka-tools")
+	k := inMemory(t, samsa.Options{}).within(t, javaPatience)
+	k.create("t", 2)
+	k.write("t", []record{{Key: "k", Value: "1"}, {Key: "k", Value: "2"}, {Key: "k", Value: "3"}})
+	cl := k.franz(kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.ServerSideBalancer(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	cl.PollRecords(k.ctx, 3)
+	if err := cl.CommitUncommittedOffsets(k.ctx); err != nil {
+		t.Fatal(err)
+	}
+	tool := func(args ...string) string { return k.run(k.tool("consumer.group.ConsumerGroupCommand", args...)) }
+	for _, tt := range []struct {
+		args, want []string
+	}{
+		{[]string{"--list", "--type"}, []string{"g", "Consumer"}},
+		{[]string{"--list", "--state", "Stable", "--type", "consumer"}, []string{"g", "Stable"}},
+		{[]string{"--describe", "--group", "g"}, []string{"t", "CURRENT-OFFSET", "kgo"}},
+		{[]string{"--describe", "--group", "g", "--state", "--verbose"}, []string{"uniform", "Stable", "TARGET-ASSIGNMENT-EPOCH"}},
+		{[]string{"--describe", "--group", "g", "--members", "--verbose"}, []string{"CURRENT-EPOCH", "t:0,1"}},
+	} {
+		said := tool(tt.args...)
+		for _, want := range tt.want {
+			if !strings.Contains(said, want) {
+				t.Errorf("%v prints %q, want %s in it", tt.args, said, want)
+			}
+		}
+	}
+	cl.Close()
+	if said := tool("--group", "g", "--reset-offsets", "--to-earliest", "--topic", "t", "--execute"); !strings.Contains(said, "NEW-OFFSET") {
+		t.Errorf("a reset prints %q", said)
+	}
+	committed, err := k.Groups().Committed(k.ctx, "g")
+	if err != nil || committed[samsa.TopicPartition{Topic: "t"}].Offset != 0 {
+		t.Errorf("after a reset committed are %v, %v", committed, err)
+	}
+	tool("--delete", "--group", "g")
+	if names, err := k.Groups().List(k.ctx); err != nil || len(names) > 0 {
+		t.Errorf("after the deletion there are %v, %v", names, err)
 	}
 }
