@@ -228,7 +228,7 @@ func (b *Broker) connect() {
 
 // startSweeper has records go that may go, or has all writing end here.
 func (b *Broker) startSweeper() {
-	targets := sweep.Targets{Topics: b.catalogue, Groups: b.groups, Producers: b.producers, Store: b.st, Committer: b.committer}
+	targets := sweep.Targets{Topics: b.catalogue, Groups: sweep.AllGroups{b.groups, b.shares}, Producers: b.producers, Store: b.st, Committer: b.committer}
 	if b.opts.ReadOnly {
 		b.sweeper = sweep.New(targets, b.logger)
 		b.committer.Refuse(errReadOnly)

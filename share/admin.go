@@ -178,6 +178,37 @@ func (c *Coordinator) DeleteGroup(ctx context.Context, name string) error {
 	return nil
 }
 
+// Consumed returns, for a topic of n partitions, the offset before which all share groups that read the topic are done; 0
+// where one of them has not begun, or its state is damaged. ok is false when there is no such group.
+func (c *Coordinator) Consumed(topic string, n int) (least []int64, ok bool) {
+	c.mu.Lock()
+	readers := make(map[string][]*entry)
+	for k, en := range c.entries {
+		if k.Topic == topic && !en.gone() {
+			readers[k.Group] = append(readers[k.Group], en)
+		}
+	}
+	c.mu.Unlock()
+	for _, all := range readers {
+		of := make([]int64, n)
+		for _, en := range all {
+			en.mu.Lock()
+			if en.states != nil && int(en.key.Partition) < n {
+				of[en.key.Partition] = en.states.Start()
+			}
+			en.mu.Unlock()
+		}
+		if !ok {
+			least, ok = of, true
+			continue
+		}
+		for i, o := range of {
+			least[i] = min(least[i], o)
+		}
+	}
+	return least, ok
+}
+
 // Member is somebody of this process in a group.
 type Member struct {
 	ID       string

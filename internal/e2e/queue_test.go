@@ -334,3 +334,40 @@ func TestQueueTopicsChange(t *testing.T) {
 		}
 	})
 }
+
+// What a queue has done goes from a topic that keeps what is to be consumed, and nothing else, whoever else reads it.
+func TestQueueOfConsumedTopic(t *testing.T) {
+	queueBubble(t, func(t *testing.T, k *kit) {
+		if err := k.Topics().Create(k.ctx, "mails", samsa.TopicConfig{CleanupPolicy: samsa.CleanupConsumed}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 4 {
+			k.put("mails", 0, fmt.Sprint(i))
+		}
+		first := func() int64 {
+			t.Helper()
+			if _, err := k.Sweep(k.ctx); err != nil {
+				t.Fatal(err)
+			}
+			offsets, err := k.ListOffsets(k.ctx, "mails", samsa.Earliest())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return offsets[0].Offset
+		}
+		q := k.queue(samsa.QueueOptions{Group: "mailer", Topics: []string{"mails"}})
+		ds, _ := receive(t, q, 4)
+		k.wantError("ack", q.Ack(k.ctx, ds[0], ds[1], ds[3]), nil)
+		if got := first(); got != 2 {
+			t.Errorf("the log begins at %d, with 2 not done", got)
+		}
+		k.wantError("another group", k.Groups().AlterOffsets(k.ctx, "readers", samsa.To(samsa.Latest()), samsa.TopicPartition{Topic: "mails"}), nil)
+		if got := first(); got != 2 {
+			t.Errorf("the log begins at %d, with 2 not done", got)
+		}
+		k.wantError("ack", ds[2].Ack(), nil)
+		if got := first(); got != 4 {
+			t.Errorf("the log begins at %d, and all is done", got)
+		}
+	})
+}

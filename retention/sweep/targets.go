@@ -34,6 +34,26 @@ type Groups interface {
 	Consumed(topic string, n int) (offsets []int64, ok bool)
 }
 
+// AllGroups are groups of several kinds: what all of them have passed.
+type AllGroups []Groups
+
+// Consumed implements Groups.
+func (all AllGroups) Consumed(topic string, n int) (offsets []int64, ok bool) {
+	for _, g := range all {
+		more, some := g.Consumed(topic, n)
+		switch {
+		case !some:
+		case !ok:
+			offsets, ok = more, true
+		default:
+			for i, o := range more {
+				offsets[i] = min(offsets[i], o)
+			}
+		}
+	}
+	return offsets, ok
+}
+
 // Producers are those that have an ID or a sequence; producers.Registry is.
 type Producers interface {
 	// Expire forgets those that nobody has used for long.
