@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -75,6 +76,9 @@ func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup, stable bool) kmsg.Off
 		}
 	}
 	offsets, err := c.s.in.Groups.Fetch(rg.Group, tps...)
+	if errors.Is(err, log.ErrGroupKind) {
+		offsets, err = nil, nil // a share group has none
+	}
 	out.ErrorCode = c.s.groupCodeOf(err)
 	switch {
 	case err != nil && c.version >= fetchGroupError:

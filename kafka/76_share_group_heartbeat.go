@@ -16,6 +16,9 @@ import (
 func (c *call) shareGroupHeartbeat(req *kmsg.ShareGroupHeartbeatRequest) kmsg.Response {
 	resp := kmsg.NewPtrShareGroupHeartbeatResponse()
 	err := c.checkShare(&req.GroupID, &req.MemberID)
+	if err == nil && req.GroupID == "" {
+		err = protocolError{codeInvalidRequest, "the group must not be empty"}
+	}
 	if err == nil && req.RackID != nil && *req.RackID == "" {
 		err = protocolError{codeInvalidRequest, "the rack must not be empty"}
 	}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -100,11 +101,8 @@ func (c *call) idle(d time.Duration) {
 // fetch acquires records, and waits for them.
 func (f *shareFetching) fetch() {
 	f.maxBytes = max(0, min(f.c.s.opts.MaxFetchBytes, int(f.req.MaxBytes)))
-	if len(f.parts) == 0 || f.req.MaxRecords <= 0 || f.maxBytes == 0 {
-		f.parts = nil
-		return
-	}
-	if f.req.MaxWaitMillis > 0 {
+	wants := f.req.MaxRecords > 0 && f.maxBytes > 0
+	if wants && len(f.parts) > 0 && f.req.MaxWaitMillis > 0 {
 		f.waiter = partition.NewWaiter()
 	}
 	for i := range f.parts {
@@ -120,6 +118,10 @@ func (f *shareFetching) fetch() {
 		}
 		p.err = err
 		f.failed = f.failed || err != nil
+	}
+	if !wants {
+		f.parts = slices.DeleteFunc(f.parts, func(p sharedPart) bool { return p.err == nil })
+		return
 	}
 	f.read()
 	if f.waiter == nil || f.failed || f.bytes > 0 {

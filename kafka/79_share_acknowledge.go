@@ -122,6 +122,8 @@ func (c *call) checkAcks(member shareMember, batches []ackBatch, renews bool) ([
 			return bad("offsets from %d to %d", b.first, b.last)
 		case b.first < before:
 			return bad("offset %d behind %d", b.first, before)
+		case b.first == before:
+			return nil, fmt.Errorf("offset %d, twice: %w", b.first, log.ErrInvalidRecordState)
 		case len(b.types) == 0 || len(b.types) > 1 && b.last-b.first != int64(len(b.types)-1):
 			return bad("%d acknowledgements for the offsets from %d to %d", len(b.types), b.first, b.last)
 		}

@@ -12,7 +12,8 @@ import (
 
 // DescribeShareGroupOffsets: how far share groups are in partitions.
 //
-// Versions 0 and 1, which tells the lag (KIP-1226). A group that does not exist, or has not begun in a partition, is at -1.
+// Versions 0 and 1, which tells the lag (KIP-1226). A group that does not exist, or has not begun in a partition, is
+// at -1, and nowhere if all partitions are asked for.
 func (c *call) describeShareGroupOffsets(req *kmsg.DescribeShareGroupOffsetsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeShareGroupOffsetsResponse()
 	for i := range req.Groups {
@@ -64,9 +65,6 @@ func (c *call) shareOffsets(group string, rt kmsg.DescribeShareGroupOffsetsReque
 
 // allShareOffsets returns how far a group is wherever it has begun.
 func (c *call) allShareOffsets(group string) ([]kmsg.DescribeShareGroupOffsetsResponseGroupTopic, error) {
-	if _, err := c.s.in.Members.Describe(group); err != nil {
-		return nil, err
-	}
 	infos, err := c.s.in.Shares.Describe(context.WithoutCancel(c.ctx), group)
 	if err != nil && !errors.Is(err, log.ErrUnknownGroup) {
 		return nil, err

@@ -168,13 +168,13 @@ func (c *call) changeBroker(name string, validateOnly, replace bool, edits []con
 		return err
 	}
 	return c.s.in.Groups.ChangeLimits(c.s.ctx, validateOnly, func(changed map[string]string) error {
-		return applyEdits(changed, replace, edits, checkChangeable, func(string) (string, bool) { return "", false })
+		return applyEdits(changed, replace, edits, func(e configEdit) error { return checkChangeable(e.Name) }, func(string) (string, bool) { return "", false })
 	})
 }
 
-// applyEdits makes the edits in configs that are set, after check has not refused their names. With replace all others
+// applyEdits makes the edits in configs that are set, after check has not refused them. With replace all others
 // are unset. A config that list knows is a list, of which list tells what is in force.
-func applyEdits(set map[string]string, replace bool, edits []configEdit, check func(name string) error, list func(name string) (string, bool)) error {
+func applyEdits(set map[string]string, replace bool, edits []configEdit, check func(configEdit) error, list func(name string) (string, bool)) error {
 	if replace {
 		clear(set)
 	}
@@ -184,7 +184,7 @@ func applyEdits(set map[string]string, replace bool, edits []configEdit, check f
 			return protocolError{codeInvalidRequest, fmt.Sprintf("%s is named twice", e.Name)}
 		}
 		done[e.Name] = true
-		if err := check(e.Name); err != nil {
+		if err := check(e); err != nil {
 			return err
 		}
 		if err := applyEdit(set, e, list); err != nil {

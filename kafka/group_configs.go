@@ -77,14 +77,17 @@ func (c *call) changeGroup(name string, validateOnly, replace bool, edits []conf
 	if name == "" {
 		return protocolError{codeInvalidRequest, "a group's name must not be empty"}
 	}
-	known := func(name string) error {
-		if config.Find(name) == nil {
-			return fmt.Errorf("%w: groups have no config %q", log.ErrInvalidConfig, name)
+	known := func(e configEdit) error {
+		if e.Op != kmsg.IncrementalAlterConfigOpDelete && config.Find(e.Name) == nil { // Kafka minds no deletion
+			return fmt.Errorf("%w: groups have no config %q", log.ErrInvalidConfig, e.Name)
 		}
 		return nil
 	}
 	values := c.s.in.Configs.Values(name)
-	list := func(name string) (string, bool) { return values.Value(name), config.Find(name).Type == config.List }
+	list := func(name string) (string, bool) {
+		s := config.Find(name)
+		return values.Value(name), s != nil && s.Type == config.List
+	}
 	return c.s.in.Configs.Change(c.s.ctx, name, validateOnly, func(own map[string]string) error {
 		return applyEdits(own, replace, edits, known, list)
 	})

@@ -107,6 +107,7 @@ func TestKafkaRuns(t *testing.T) {
 	}
 	t.Run("transactions", func(t *testing.T) { transactionsAsIn(t, b.Addr) })
 	t.Run("groups", func(t *testing.T) { groupsAsIn(t, b.Addr) })
+	t.Run("shares", func(t *testing.T) { sharesAsIn(t, b.Addr) })
 	t.Run("streams", func(t *testing.T) { streamsAsIn(t, b.Addr) })
 	if err := b.Stop(); err != nil {
 		t.Error(err)

@@ -97,13 +97,12 @@ const byDuration = "by_duration:"
 var errReset = errors.New("want latest, earliest or by_duration: with a duration in the form PnDTnHnMn.nS, as in by_duration:P1D")
 
 func parseReset(v string) (Reset, error) {
-	lower := strings.ToLower(v)
 	switch {
-	case lower == "latest":
+	case v == "latest":
 		return Reset{Kind: ResetLatest}, nil
-	case lower == "earliest":
+	case v == "earliest":
 		return Reset{Kind: ResetEarliest}, nil
-	case strings.HasPrefix(lower, byDuration):
+	case strings.HasPrefix(v, byDuration):
 		ago, err := parseDuration(v[len(byDuration):])
 		return Reset{Kind: ResetAgo, Ago: ago}, err
 	}

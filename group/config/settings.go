@@ -95,13 +95,16 @@ func Find(name string) *Setting {
 	return &Settings[i]
 }
 
-// Check returns the configs of a group, trimmed. Unknown names and values that they cannot have, or not within the
+// Check returns the configs of a group, trimmed, and true and false in lower case. Unknown names and values that they cannot have, or not within the
 // bounds of the broker, are ErrInvalidConfig, which names all that is wrong.
 func (b Broker) Check(own map[string]string) (map[string]string, error) {
 	trimmed := make(map[string]string, len(own))
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		value := strings.TrimSpace(own[name])
+		if s := Find(name); s != nil && s.Type == Bool {
+			value = strings.ToLower(value)
+		}
 		trimmed[name] = value
 		if err := b.checkOne(name, value); err != nil {
 			errs = append(errs, fmt.Errorf("%w: %s=%q: %w", log.ErrInvalidConfig, name, value, err))

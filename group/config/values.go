@@ -21,11 +21,13 @@ func (b Broker) Group(own map[string]string) Values { return Values{b, own} }
 // Broker returns the broker configs that they rest on.
 func (v Values) Broker() Broker { return v.broker }
 
-// Value returns the value in force of a config that there is.
+// Value returns the value in force of a config, "" of one that there is not.
 func (v Values) Value(name string) string {
 	own, ok := v.set[name]
 	s := Find(name)
 	switch {
+	case s == nil:
+		return ""
 	case ok && (s.least != "" || s.most != ""):
 		return strconv.FormatInt(v.number(name), 10)
 	case ok:
