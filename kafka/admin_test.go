@@ -3,6 +3,7 @@ package kafka
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -260,6 +261,30 @@ func TestListOffsetsOfLaterVersions(t *testing.T) {
 			if got := ask[*kmsg.ListOffsetsResponse](c, version, req).Topics[0].Partitions[0].ErrorCode; got != want {
 				t.Errorf("timestamp %d, version %d: got %d, want %d", ts, version, got, want)
 			}
+		}
+	}
+}
+
+// Records of a topic that only compaction removes are not deleted by clients.
+func TestDeleteRecordsOfCompactedTopics(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	c := k.dial()
+	for policy, want := range map[samsa.CleanupPolicy]int16{
+		samsa.CleanupCompact: codePolicyViolation, samsa.CleanupCompact | samsa.CleanupDelete: 0, samsa.CleanupDelete: 0, samsa.CleanupConsumed: 0,
+	} {
+		name := strings.ReplaceAll(policy.String(), ",", "-")
+		k.create(name, samsa.TopicConfig{CleanupPolicy: policy})
+		if _, err := k.Produce(k.ctx, samsa.Record{Topic: name, Key: []byte("k")}); err != nil {
+			t.Fatal(err)
+		}
+		req := kmsg.NewPtrDeleteRecordsRequest()
+		rp := kmsg.NewDeleteRecordsRequestTopicPartition()
+		rp.Offset = -1
+		req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: name, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{rp}}}
+		got := ask[*kmsg.DeleteRecordsResponse](c, 2, req).Topics[0].Partitions[0]
+		low := map[bool]int64{true: 1, false: -1}[want == 0]
+		if got.ErrorCode != want || got.LowWatermark != low {
+			t.Errorf("%s: code %d, begins at %d, want %d, %d", policy, got.ErrorCode, got.LowWatermark, want, low)
 		}
 	}
 }

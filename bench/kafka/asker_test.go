@@ -136,11 +136,18 @@ const topicPartitions = 2
 // create creates topics, and waits until they have leaders.
 func (a *asker) create(topics ...string) {
 	a.t.Helper()
+	a.createWith("delete", topics...)
+}
+
+// createWith is create for topics with a cleanup.policy.
+func (a *asker) createWith(policy string, topics ...string) {
+	a.t.Helper()
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis = 30_000
 	for _, topic := range topics {
 		t := kmsg.NewCreateTopicsRequestTopic()
 		t.Topic, t.NumPartitions, t.ReplicationFactor = topic, topicPartitions, 1
+		t.Configs = []kmsg.CreateTopicsRequestTopicConfig{{Name: "cleanup.policy", Value: &policy}}
 		req.Topics = append(req.Topics, t)
 	}
 	for _, t := range ask[*kmsg.CreateTopicsResponse](a, 5, req).Topics {

@@ -148,26 +148,39 @@ func deletedRecordsStory(a *txnAsker) {
 	a.begin(time.Minute)
 	a.produced(a.out, "x")
 	a.produced(a.out, "y")
-	remove := func(offset int64) {
+	remove := func(topic string, offset int64) *kmsg.DeleteRecordsResponseTopicPartition {
 		req := kmsg.NewPtrDeleteRecordsRequest()
 		rp := kmsg.NewDeleteRecordsRequestTopicPartition()
 		rp.Offset = offset
 		rt := kmsg.NewDeleteRecordsRequestTopic()
-		rt.Topic, rt.Partitions = a.out, append(rt.Partitions, rp)
+		rt.Topic, rt.Partitions = topic, append(rt.Partitions, rp)
 		req.Topics, req.TimeoutMillis = append(req.Topics, rt), 30_000
 		p := ask[*kmsg.DeleteRecordsResponse](a.asker, 2, req).Topics[0].Partitions[0]
 		a.note(fmt.Sprint("delete to ", offset), p.ErrorCode, fmt.Sprint("begins at ", p.LowWatermark))
+		return &p
+	}
+	removed := func(offset int64) {
+		p := remove(a.out, offset)
 		a.note("then latest, isolation 1", a.list(a.out, 1, -1))
 		a.note("then", a.fetch(a.out, 1, max(offset, p.LowWatermark)))
 		a.note("producers", a.producers(a.out))
 	}
-	remove(1)
-	remove(2)
+	removed(1)
+	removed(2)
 	a.ended(5, false)
 	a.note("end", a.fetch(a.out, 1, 2))
 	a.produced(a.out, "z")
-	remove(3)
-	remove(4)
+	removed(3)
+	removed(4)
 	a.ended(5, true)
 	a.note("end", a.fetch(a.out, 1, 4))
+	remove(a.out, 99)
+	remove(a.out, -2)
+	remove(a.out+"-nowhere", 0)
+	for _, policy := range []string{"compact", "compact,delete"} {
+		topic := a.out + "-" + strings.ReplaceAll(policy, ",", "-")
+		a.createWith(policy, topic)
+		remove(topic, 0)
+		remove(topic, -1)
+	}
 }
