@@ -220,10 +220,9 @@ type Member struct {
 
 // Enter has somebody be in a group, until Leave. ErrInvalidOption says that others are inside with other settings.
 func (c *Coordinator) Enter(m Member, name string) error {
-	if err := c.claim(name); err != nil {
+	if err := c.claimAndLock(name); err != nil {
 		return err
 	}
-	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return fmt.Errorf("group %s: %w", name, log.ErrClosed)

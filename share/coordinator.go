@@ -175,26 +175,34 @@ func (c *Coordinator) find(k Key, create bool) (*entry, error) {
 	case !create:
 		return nil, nil
 	}
-	if err := c.claim(k.Group); err != nil {
+	if err := c.claimAndLock(k.Group); err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
 	defer c.mu.Unlock()
 	if en = c.entries[k]; en == nil || en.part != p {
 		if en != nil { // of a topic that was deleted
-			c.forgetLocked(en)
+			c.dropLocked(en)
 		}
 		en = c.addLocked(k, p)
 	}
 	return en, en.usable()
 }
 
-// claim has the name be that of a share group.
-func (c *Coordinator) claim(name string) error {
+// claimAndLock has the name be that of a share group, for who makes the group before c.mu is unlocked.
+func (c *Coordinator) claimAndLock(name string) error {
 	if err := group.CheckName(name); err != nil {
 		return err
 	}
-	return c.names.Claim(name, group.Share)
+	for {
+		if err := c.names.Claim(name, group.Share); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		if kind, ok := c.names.Of(name); ok && kind == group.Share {
+			return nil
+		}
+		c.mu.Unlock() // it was released meanwhile
+	}
 }
 
 // addLocked makes an entry.
@@ -217,14 +225,19 @@ func (c *Coordinator) groupLocked(name string) *members {
 	return g
 }
 
-// forgetLocked takes an entry out.
+// forgetLocked takes an entry out, and the group if it was the last one.
 func (c *Coordinator) forgetLocked(en *entry) {
-	if c.entries[en.key] != en {
-		return
+	if c.entries[en.key] == en {
+		c.dropLocked(en)
+		c.releaseLocked(en.key.Group)
 	}
+}
+
+// dropLocked takes an entry out, and ends it.
+func (c *Coordinator) dropLocked(en *entry) {
 	delete(c.entries, en.key)
 	delete(c.groups[en.key.Group].entries, en.key.TopicPartition)
-	c.releaseLocked(en.key.Group)
+	en.close()
 }
 
 // releaseLocked forgets a group of which nothing is left.
@@ -299,10 +312,10 @@ func (c *Coordinator) load() error {
 		return fmt.Errorf("read share groups: %w", err)
 	}
 	for k, s := range found {
-		if err := c.claim(k.Group); err != nil {
+		if err := c.claimAndLock(k.Group); err != nil {
 			s.damaged = fmt.Errorf("%w: %w", log.ErrCorruptValue, err)
+			c.mu.Lock()
 		}
-		c.mu.Lock()
 		p, _ := c.partition(k)
 		en := c.addLocked(k, p)
 		if err := s.damaged; err == nil {

@@ -260,10 +260,13 @@ func (en *entry) checkLocked(member string, acks []Ack) error {
 
 // refuses returns why nothing can be decided any more, nil as long as it can.
 func (en *entry) refuses() error {
+	if err := en.part.Err(); err != nil {
+		return err
+	}
 	if en.closed {
 		return log.ErrClosed
 	}
-	return en.part.Err()
+	return nil
 }
 
 const maxKey = 1 + 4 + 4 + 2 + store.MaxGroupName + 8
