@@ -193,7 +193,7 @@ func TestAssignFunc(t *testing.T) {
 }
 
 func BenchmarkAssign(b *testing.B) {
-	for _, a := range []Assignor{Range(), RoundRobin(), Sticky(), CooperativeSticky()} {
+	for _, a := range []Assignor{Range(), RoundRobin(), Sticky(), CooperativeSticky(), uniform{}} {
 		members := make([]AssignMember, 100)
 		topics := map[string]int32{}
 		for i := range 10 {

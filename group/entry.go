@@ -34,7 +34,8 @@ type entry struct {
 
 	buried chan struct{} // closed when a deletion is over
 
-	changed bool                // it was of another protocol before
+	changed bool // it was of another protocol before
+	unsaid  unsaid
 	gone    map[string]struct{} // members that the store has and the group has not: see reset
 	damaged error               // why the group cannot be used, wraps log.ErrCorruptValue; nil for most
 
@@ -184,7 +185,13 @@ func (en *entry) logRebalance(p *parcel, reason string) {
 }
 
 func (en *entry) persist(e Effects, done func(error)) {
-	tx := &writer.Tx{Essential: true, Done: done}
+	var ids []string // of members
+	tx := &writer.Tx{Essential: true, Done: func(err error) {
+		if err != nil {
+			en.unsaid.add(ids) // before anybody knows
+		}
+		done(err)
+	}}
 	switch {
 	case e.Persist != nil:
 		tx.Writes.Set(store.GroupKey(en.name), e.Persist.Encode())
@@ -193,6 +200,7 @@ func (en *entry) persist(e Effects, done func(error)) {
 	}
 	if e.Change != nil {
 		for id, value := range e.Change.Members {
+			ids = append(ids, id)
 			if delete(en.gone, id); value == nil {
 				tx.Writes.Delete(store.MemberKey(en.name, id))
 			} else {
@@ -201,6 +209,7 @@ func (en *entry) persist(e Effects, done func(error)) {
 		}
 	}
 	for id := range en.gone {
+		ids = append(ids, id)
 		tx.Writes.Delete(store.MemberKey(en.name, id))
 	}
 	en.gone = nil
@@ -215,6 +224,7 @@ func (en *entry) lock() {
 		return
 	}
 	now := time.Now()
+	en.forget(en.unsaid.take())
 	if en.modern != nil {
 		en.reset()
 		en.answerAll(fmt.Errorf("group %s: %w", en.name, log.ErrUnknownMember))

@@ -24,6 +24,7 @@ type ModernRules struct {
 	HeartbeatInterval  time.Duration // what members are told
 	AssignmentInterval time.Duration // between two targets, for members who come one after the other
 	MaxMembers         int           // 0 means any number
+	MaxClassic         int           // and of a classic group, which one that has more does not become
 	Upgrade            bool          // a classic group becomes one of these when a member of the new protocol joins it
 	Downgrade          bool          // and the reverse, when only members of the classic protocol are left
 	Assignors          []string      // of ServerAssignors, those that are offered, the default first; empty for all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,10 +15,11 @@ import (
 
 // modernRules returns the rules of a group of the consumer protocol, as its configs are now.
 func (c *Coordinator) modernRules(name string) ModernRules {
+	classic := c.Rules()
 	v := c.configs.Values(name)
 	r := ModernRules{
 		SessionTimeout: v.ConsumerSession(), HeartbeatInterval: v.ConsumerHeartbeat(), AssignmentInterval: v.ConsumerAssignmentInterval(),
-		MaxMembers: v.Broker().MaxSize("consumer"), Assignors: v.Broker().ConsumerAssignors(),
+		MaxMembers: v.Broker().MaxSize("consumer"), MaxClassic: classic.MaxMembers, Assignors: v.Broker().ConsumerAssignors(),
 	}
 	r.Upgrade, r.Downgrade = v.Broker().ConsumerMigration()
 	return r
@@ -199,16 +201,41 @@ func (c *Coordinator) loadMember(now time.Time) func(key, value []byte, err erro
 // reset forgets the members of a group that is ahead of the store: they join anew. What is stored of them goes with what is
 // stored next.
 func (en *entry) reset() {
-	if en.gone == nil {
-		en.gone = make(map[string]struct{})
-	}
-	for _, id := range en.modern.MemberIDs() {
-		en.gone[id] = struct{}{}
-	}
+	en.forget(en.modern.MemberIDs())
 	next := NewModern(en.name, en.modern.rules)
 	next.epoch, next.targetOf = en.modern.epoch+1, en.modern.epoch+1
 	next.emptySince = time.Now()
 	en.modern = next
+}
+
+// forget has what is stored of members go with what is stored next.
+func (en *entry) forget(ids []string) {
+	for _, id := range ids {
+		if en.gone == nil {
+			en.gone = make(map[string]struct{})
+		}
+		en.gone[id] = struct{}{}
+	}
+}
+
+// unsaid is ids of members of which something was to be stored, or deleted, and was not.
+type unsaid struct {
+	mu  sync.Mutex // guards ids
+	ids []string
+}
+
+func (u *unsaid) add(ids []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ids = append(u.ids, ids...)
+}
+
+func (u *unsaid) take() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	ids := u.ids
+	u.ids = nil
+	return ids
 }
 
 // logProtocol is for the line of a rebalance.

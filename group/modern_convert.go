@@ -92,7 +92,7 @@ func (g *Modern) adopt(now time.Time, m *member, from *Group, topics Topics) err
 // downgradable reports whether the group would have, without one of its members, members of the classic protocol only, and some,
 // and may become a classic group. Without nil is the group as it is.
 func (g *Modern) downgradable(without *modernMember) bool {
-	if !g.rules.Downgrade || len(g.members) == 0 || without != nil && without.classic != nil {
+	if !g.rules.Downgrade || len(g.members) == 0 || g.rules.MaxClassic > 0 && len(g.members) > g.rules.MaxClassic || without != nil && without.classic != nil {
 		return false
 	}
 	for _, m := range g.members {

@@ -270,3 +270,45 @@ func TestDamagedModern(t *testing.T) {
 		}
 	}
 }
+
+// What was not stored of a change of protocol, and of members, is made good by what is stored next.
+func TestStoreFailsWhileAGroupChanges(t *testing.T) {
+	inOffice(t, Options{}, func(t *testing.T, o *office) {
+		full := func(is bool) { o.desk.set(func(d *desk) { d.full = is }) }
+		a := &modernMate{o: o, id: "a"}
+		a.beat()
+		if r := o.Join(context.Background(), "g", joinRequest("c", "c")); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		full(true)
+		a.epoch = LeaveEpoch
+		if err := a.beat().Err; err == nil { // it becomes a classic group, in vain
+			t.Error("a member has left, and the store was full")
+		}
+		o.wantError("heartbeat", o.Heartbeat("g", "c", "", 3), log.ErrUnknownMember)
+		full(false)
+		o.mustEnter("d", "")
+		o.Close()
+		done := o.open(Options{})
+		if n := o.Damaged(); n > 0 {
+			t.Errorf("%d values are damaged", n)
+		}
+		if l := o.List(); len(l) != 1 || l[0].Kind != Classic {
+			t.Errorf("listed are %v", l)
+		}
+		full(true)
+		a.epoch = 0
+		if err := a.beat().Err; err == nil { // and the other way
+			t.Error("a member has joined, and the store was full")
+		}
+		full(false)
+		a.epoch = 0
+		a.beat()
+		o.Close()
+		defer o.open(Options{})()
+		done()
+		if d, err := o.DescribeModern("g"); o.Damaged() > 0 || err != nil || len(d.Members) != 1 {
+			t.Errorf("%d values are damaged, the group is %+v, %v", o.Damaged(), d, err)
+		}
+	})
+}

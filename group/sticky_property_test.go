@@ -60,7 +60,7 @@ func claimants(members []AssignMember, result map[string]Assignment, generation 
 }
 
 func TestAssignProperties(t *testing.T) {
-	for _, a := range []Assignor{Range(), RoundRobin(), Sticky(), CooperativeSticky()} {
+	for _, a := range []Assignor{Range(), RoundRobin(), Sticky(), CooperativeSticky(), uniform{}} {
 		t.Run(a.Name(), func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				partitions, members := drawPartitions(t), drawMembers(t)
@@ -81,9 +81,10 @@ func TestAssignProperties(t *testing.T) {
 func TestStickyProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		partitions, members := drawPartitions(t), drawMembers(t)
-		result := Sticky().Assign(members, partitions)
+		a := rapid.SampledFrom([]Assignor{Sticky(), uniform{}}).Draw(t, "assignor")
+		result := a.Assign(members, partitions)
 		checkBalance(t, members, result)
-		again := Sticky().Assign(claimants(members, result, 2), partitions)
+		again := a.Assign(claimants(members, result, 2), partitions)
 		if !reflect.DeepEqual(again, result) {
 			t.Errorf("%s\nthen %s", told(result), told(again))
 		}

@@ -293,6 +293,7 @@ func (a *groupAsker) offsets() {
 		a.fetch(version, "as nobody, with an epoch", nil, 1)
 		a.fetch(version, "as a, without an epoch", text("a"), -1)
 	}
+	a.transactions(now)
 	settle()
 	a.beat("b joins", "b", nil)
 	a.beat("a is to give up", "a", nil)
@@ -314,6 +315,46 @@ func (a *groupAsker) offsets() {
 	a.commit(9, "when it is empty, as somebody", "a", 1, 0)
 	a.commit(9, "when it is empty, as somebody without an epoch", "a", -1, 0)
 	a.deleteOffset("when it is empty")
+}
+
+// transactions commits offsets in transactions, as members in epochs of theirs.
+func (a *groupAsker) transactions(now int32) {
+	a.t.Helper()
+	id := a.group + "-tx"
+	init := kmsg.NewPtrInitProducerIDRequest()
+	init.TransactionalID, init.TransactionTimeoutMillis = &id, 60_000
+	var p *kmsg.InitProducerIDResponse
+	a.soon(func() int16 {
+		find := kmsg.NewPtrFindCoordinatorRequest()
+		find.CoordinatorType, find.CoordinatorKey = 1, id
+		return ask[*kmsg.FindCoordinatorResponse](a.asker, 2, find).ErrorCode
+	})
+	a.soon(func() int16 {
+		p = ask[*kmsg.InitProducerIDResponse](a.asker, 4, init)
+		return p.ErrorCode
+	})
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = id, p.ProducerID, p.ProducerEpoch, a.group
+	a.note("add offsets", a.soon(func() int16 { return ask[*kmsg.AddOffsetsToTxnResponse](a.asker, 3, add).ErrorCode }))
+	for _, version := range []int16{3, 4, 6} {
+		for _, c := range []struct {
+			what, member string
+			epoch        int32
+		}{
+			{"as a", "a", now}, {"as a, of the past", "a", now - 1}, {"as a, of the future", "a", now + 1}, {"as somebody", "z", now},
+			{"as nobody", "", -1}, {"as a, without an epoch", "a", -1},
+		} {
+			req := kmsg.NewPtrTxnOffsetCommitRequest()
+			req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = id, p.ProducerID, p.ProducerEpoch, a.group
+			req.MemberID, req.Generation = c.member, c.epoch
+			req.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: a.topic, TopicID: a.topicID, Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{Partition: 0, Offset: 1, LeaderEpoch: -1}}}}
+			resp := ask[*kmsg.TxnOffsetCommitResponse](a.asker, version, req)
+			a.note(fmt.Sprintf("commit in a transaction %d %s", version, c.what), resp.Topics[0].Partitions[0].ErrorCode)
+		}
+	}
+	end := kmsg.NewPtrEndTxnRequest()
+	end.TransactionalID, end.ProducerID, end.ProducerEpoch = id, p.ProducerID, p.ProducerEpoch
+	a.note("abort", a.soon(func() int16 { return ask[*kmsg.EndTxnResponse](a.asker, 3, end).ErrorCode }))
 }
 
 func (a *groupAsker) deleteOffset(what string) {
