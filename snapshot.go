@@ -41,6 +41,9 @@ func (b *Broker) Snapshot(ctx context.Context, w io.Writer) error {
 // into dir, which must be missing or empty, else the error is fs.ErrExist; or into memory,
 // with Options.InMemory and dir "".
 //
+// Producers that have no name get ids that nobody was given since the snapshot was made: clients that lived on would
+// be taken for them.
+//
 // What is damaged, cut off or no snapshot at all is ErrInvalidSnapshot, and one of a newer
 // version of this library ErrNewerFormat; no directory is left then. Restore stops reading at
 // the end of the snapshot.
@@ -67,7 +70,7 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options) (*Broke
 		if err != nil {
 			return err
 		}
-		return b.Close()
+		return store.Join(b.producers.Leap(), b.Close())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("samsa: restore: %w", err)
@@ -83,6 +86,9 @@ func restoreMemory(ctx context.Context, r io.Reader, opts Options) (*Broker, err
 	b, err := openOn(time.Now(), st, "", opts)
 	if err != nil {
 		return nil, fmt.Errorf("samsa: restore: %w", err)
+	}
+	if err := b.producers.Leap(); err != nil {
+		return nil, fmt.Errorf("samsa: restore: %w", store.Join(err, b.Close()))
 	}
 	return b, nil
 }

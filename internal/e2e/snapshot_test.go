@@ -18,6 +18,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
@@ -339,4 +340,32 @@ func TestRestoreThroughALink(t *testing.T) {
 		t.Errorf("the link leads to %q, %v", to, err)
 	}
 	mustClose(t, mustOpen(t, disk, samsa.Options{}))
+}
+
+// Clients that were given an id after the snapshot was made live on. No other gets theirs, wherever and how often it is
+// restored.
+func TestRestoredProducerIDs(t *testing.T) {
+	given := make(map[int64]string)
+	take := func(who string, b *samsa.Broker) {
+		for range 2500 {
+			id, err := inside.Of(b).Producers.NextID()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if given[id] != "" {
+				t.Fatalf("%s gives %d, which %s has given", who, id, given[id])
+			}
+			given[id] = who
+		}
+	}
+	b := inMemory(t, samsa.Options{}).Broker
+	take("the broker", b)
+	snapshot := snapshotOf(t, b)
+	take("the broker", b)
+	dir := filepath.Join(t.TempDir(), "restored")
+	take("who is restored", restore(t, "", snapshot))
+	again := restore(t, dir, snapshot)
+	take("who is restored again", again)
+	mustClose(t, again)
+	take("who is opened", mustOpen(t, dir, samsa.Options{}))
 }

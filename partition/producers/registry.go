@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -100,6 +101,21 @@ func lastID(names []storedName, partitions []*partition.Partition) (last int64) 
 		}
 	}
 	return last
+}
+
+// Leap has ids go on far behind those that the broker may have given whose data this is, since: in another life of it,
+// which a snapshot knows nothing of. It is durable when it returns.
+func (ps *Registry) Leap() error {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	next := ps.next + idLeap + rand.Int64N(idLeap) // another restored from the same snapshot gives others
+	tx := &writer.Tx{Synced: true, Essential: true}
+	tx.Writes.Set(store.NamesKey(nextIDKey), store.OffsetValue(next))
+	if err := ps.c.Do(tx); err != nil {
+		return fmt.Errorf("producer id: %w", err)
+	}
+	ps.next, ps.reserved = next, next
+	return nil
 }
 
 // NextID returns an id that no producer ever had. It may wait for an fsync.
