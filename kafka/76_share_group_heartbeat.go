@@ -22,11 +22,6 @@ func (c *call) shareGroupHeartbeat(req *kmsg.ShareGroupHeartbeatRequest) kmsg.Re
 	if err == nil && req.RackID != nil && *req.RackID == "" {
 		err = protocolError{codeInvalidRequest, "the rack must not be empty"}
 	}
-	for _, name := range req.SubscribedTopicNames {
-		if err == nil {
-			err = c.refusal(name, wholeTopic)
-		}
-	}
 	if err != nil {
 		resp.ErrorCode, resp.ErrorMessage = c.s.groupCodeOf(err), message(err)
 		return resp

@@ -28,7 +28,7 @@ func (c *call) failed(code int16) kmsg.Response {
 }
 
 // listed is the fields of requests that answers have under another name.
-var listed = map[string][]string{"Coordinators": {"CoordinatorKeys"}, "TransactionStates": {"TransactionalIDs"}, "Topics": {"TopicNames"}, "Results": {"Resources", "Creations", "Filters"}}
+var listed = map[string][]string{"Coordinators": {"CoordinatorKeys"}, "TransactionStates": {"TransactionalIDs"}, "Topics": {"TopicNames"}, "Groups": {"GroupIDs"}, "Results": {"Resources", "Creations", "Filters"}}
 
 // fail fills in a part of an answer from the part of the request that it is about. Their fields have
 // the same names throughout the protocol.

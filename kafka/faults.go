@@ -70,8 +70,12 @@ func (c *call) work() probe.Work {
 // describeWork adds to w what a request names, or its part about one group.
 func (c *call) describeWork(w *probe.Work, req reflect.Value) {
 	c.nameTxnIDs(w, req)
-	for _, name := range []string{"Group", "CoordinatorKey"} {
-		if f := req.FieldByName(name); f.IsValid() && f.Kind() == reflect.String && f.String() != "" {
+	for _, name := range []string{"Group", "GroupID", "CoordinatorKey"} {
+		f := req.FieldByName(name)
+		if f.IsValid() && f.Kind() == reflect.Pointer {
+			f = f.Elem() // not valid if it is nil
+		}
+		if f.IsValid() && f.Kind() == reflect.String && f.String() != "" {
 			names := &w.Groups
 			if name == "CoordinatorKey" && coordinatesTransactions(c.req) {
 				names = &w.TxnIDs
@@ -83,7 +87,7 @@ func (c *call) describeWork(w *probe.Work, req reflect.Value) {
 		set(reflect.ValueOf(&w.Member).Elem(), f)
 	}
 	many := false
-	for _, name := range []string{"Groups", "CoordinatorKeys"} {
+	for _, name := range []string{"Groups", "GroupIDs", "CoordinatorKeys"} {
 		groups := req.FieldByName(name)
 		for i := 0; groups.IsValid() && i < groups.Len(); i++ {
 			if g := groups.Index(i); g.Kind() == reflect.String && coordinatesTransactions(c.req) {
@@ -104,6 +108,9 @@ func (c *call) describeWork(w *probe.Work, req reflect.Value) {
 			w.Partitions = append(w.Partitions, c.named(reflect.ValueOf(c.conn.session.topics[i].FetchRequestTopic))...)
 		}
 	}
+	if req, ok := c.req.(*kmsg.ShareFetchRequest); ok && req.GroupID != nil && req.MemberID != nil {
+		w.Partitions = append(w.Partitions, c.sharedPartitions(shareMember{*req.GroupID, *req.MemberID}, req.ShareSessionEpoch)...)
+	}
 	for _, name := range []string{"Topics", "TopicNames", "Resources"} {
 		topics := req.FieldByName(name)
 		for i := 0; topics.IsValid() && i < topics.Len(); i++ {
@@ -115,6 +122,24 @@ func (c *call) describeWork(w *probe.Work, req reflect.Value) {
 			w.Partitions = append(w.Partitions, everyPartition(t)...)
 		}
 	}
+}
+
+// sharedPartitions returns what a ShareFetch reads besides what it names: the partitions of the member's session.
+func (c *call) sharedPartitions(member shareMember, epoch int32) (tps []log.TopicPartition) {
+	if epoch <= sessionNew {
+		return nil
+	}
+	s := &c.s.shares
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ss := s.byKey[member]; ss != nil {
+		for _, p := range ss.parts {
+			if t := c.s.in.Catalogue.Find(p.topic); t != nil {
+				tps = append(tps, log.TopicPartition{Topic: t.Name(), Partition: p.index})
+			}
+		}
+	}
+	return tps
 }
 
 // nameTxnIDs adds to w the transactional ids that a request names, and the partitions of AddPartitionsToTxn that has several.

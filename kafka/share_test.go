@@ -575,3 +575,20 @@ func TestShareWithQueue(t *testing.T) {
 		t.Errorf("described: %+v, %v", info, err)
 	}
 }
+
+// A batch that is larger than what a fetch has memory for at first comes whole, and alone.
+func TestShareLargeBatch(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	k.create("mails", samsa.TopicConfig{MaxMessageBytes: 8 << 20})
+	c := k.dial()
+	large := strings.Repeat("x", 5<<20)
+	ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, "mails", batch(t, log.CodecNone, record{1, "", large})))
+	ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, "mails", batch(t, log.CodecNone, record{1, "", "y"})))
+	s := k.sharer("mailer", "a", "mails")
+	resp := ask[*kmsg.ShareFetchResponse](s.client, 2, s.fetchRequest())
+	if n := len(resp.Topics[0].Partitions[0].Records); n < len(large) {
+		t.Errorf("%d bytes", n)
+	}
+	k.is("the large one", s.told(resp), "0-0x1")
+	k.is("the next one", s.fetch(), "1-1x1")
+}

@@ -189,3 +189,45 @@ func TestCodesThroughBothDoors(t *testing.T) {
 		t.Errorf("got %d", got)
 	}
 }
+
+// Faults of requests about share groups: of their group, and of partitions of a session, which a request does not name.
+func TestCodesOfShareGroups(t *testing.T) {
+	b := samsatest.New(t, samsatest.Topic("orders", 1))
+	c := dial(t, samsatest.Kafka(t, b), "shop")
+	if err := b.Groups().SetConfigs(t.Context(), "billing", map[string]string{"share.auto.offset.reset": "earliest"}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := b.Topics().Describe(t.Context(), "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fetch := func(epoch int32) (whole, part int16) {
+		t.Helper()
+		group, member := "billing", "m"
+		req := kmsg.NewPtrShareFetchRequest()
+		req.GroupID, req.MemberID, req.ShareSessionEpoch, req.MaxBytes, req.MaxRecords = &group, &member, epoch, 1<<20, 1
+		if epoch == 0 {
+			req.Topics = []kmsg.ShareFetchRequestTopic{{TopicID: info.ID, Partitions: []kmsg.ShareFetchRequestTopicPartition{{}}}}
+		}
+		resp := c.ask(2, req).(*kmsg.ShareFetchResponse)
+		if len(resp.Topics) > 0 {
+			part = resp.Topics[0].Partitions[0].ErrorCode
+		}
+		return resp.ErrorCode, part
+	}
+	key := kmsg.ShareFetch.Int16()
+	for i, want := range [][2]int16{{0, 0}, {0, 6}, {16, 0}, {0, 0}} {
+		epoch := int32(i)
+		switch i {
+		case 1:
+			samsatest.Requests(b, key).Of("orders", 0).Next(1).FailWith(samsatest.Code(6))
+		case 2:
+			samsatest.Requests(b, key).OfGroup("billing").Next(1).FailWith(samsatest.Code(16))
+		case 3:
+			epoch-- // the one before did not come to the session
+		}
+		if whole, part := fetch(epoch); whole != want[0] || part != want[1] {
+			t.Errorf("step %d: got %d and %d, want %v", i, whole, part, want)
+		}
+	}
+}

@@ -38,6 +38,9 @@ func TestRequestsFailByPartition(t *testing.T) {
 			wantErr(t, full.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Latest()), log.TopicPartition{Topic: a.topic, Partition: i}), nil)
 		}
 	}
+	q, err := full.NewQueue(ctx, samsa.QueueOptions{Group: "mailer", Topics: []string{"orders", "receipts"}})
+	wantErr(t, err, nil)
+	wantErr(t, q.Close(), nil)
 	kinds := 0
 	for _, kind := range dial(t, samsatest.Kafka(t, full), "kit").ask(3, kmsg.NewPtrApiVersionsRequest()).(*kmsg.ApiVersionsResponse).ApiKeys {
 		if !isAboutTopics(kind.ApiKey) {
@@ -97,6 +100,8 @@ func isAboutTopics(key int16) bool {
 		return false
 	case kmsg.AddPartitionsToTxn: // all of them or none
 		return false
+	case kmsg.ShareFetch, kmsg.ShareAcknowledge: // they need a session: TestCodesOfShareGroups
+		return false
 	}
 	req := reflect.TypeOf(kmsg.RequestForKey(key)).Elem()
 	_, topics := req.FieldByName("Topics")
@@ -142,6 +147,8 @@ func fillAsked(v reflect.Value, version int16, ids map[string][16]byte) {
 			f.SetInt(n)
 		case name == "Group":
 			f.SetString("billing")
+		case name == "GroupID" && f.Kind() == reflect.String:
+			f.SetString("mailer")
 		case name == "Groups" && f.Type().Elem().Kind() == reflect.Struct:
 			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
 			fillAsked(f.Index(0), version, ids)
