@@ -561,6 +561,7 @@ func streamsOffsets(a *streamsAsker) {
 	a.note("commit of a stranger", commit(9, "c", 1, "lines"))
 	a.note("fetch of nobody", fetch("", -1))
 	a.note("fetch of a stranger", fetch("c", 1))
+	a.offsetsInTransaction(now)
 	remove := kmsg.NewPtrOffsetDeleteRequest()
 	t := kmsg.NewOffsetDeleteRequestTopic()
 	t.Topic, t.Partitions = a.topic("lines"), []kmsg.OffsetDeleteRequestTopicPartition{{}}
@@ -573,6 +574,43 @@ func streamsOffsets(a *streamsAsker) {
 	a.beat("a leaves", a.leave("a", -1))
 	a.beat("b leaves", a.leave("b", -1))
 	a.note("commit of nobody when it is empty", commit(9, "", -1, "lines"))
+}
+
+// offsetsInTransaction notes who may commit offsets in a transaction, where a is at that epoch.
+func (a *streamsAsker) offsetsInTransaction(now int32) {
+	a.t.Helper()
+	id := a.group
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.CoordinatorType, find.CoordinatorKeys = 1, []string{id}
+	a.soon(func() int16 { return ask[*kmsg.FindCoordinatorResponse](a.asker, 4, find).Coordinators[0].ErrorCode })
+	var p producer
+	init := kmsg.NewPtrInitProducerIDRequest()
+	init.TransactionalID, init.TransactionTimeoutMillis = &id, 60_000
+	a.note("init", a.soon(func() int16 {
+		resp := ask[*kmsg.InitProducerIDResponse](a.asker, 4, init)
+		p = producer{resp.ProducerID, resp.ProducerEpoch}
+		return resp.ErrorCode
+	}))
+	commit := func(member string, epoch int32) int16 {
+		req := kmsg.NewPtrTxnOffsetCommitRequest()
+		req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.MemberID, req.Generation = id, a.group, p.ID, p.Epoch, member, epoch
+		t, tp := kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		t.Topic, tp.Offset = a.topic("lines"), 2
+		t.Partitions = append(t.Partitions, tp)
+		req.Topics = append(req.Topics, t)
+		return a.soon(func() int16 {
+			return ask[*kmsg.TxnOffsetCommitResponse](a.asker, 5, req).Topics[0].Partitions[0].ErrorCode
+		})
+	}
+	a.note("in a transaction", commit("a", now))
+	for _, by := range []int32{-1, -2, 1} {
+		a.note(fmt.Sprint("in a transaction, ", by), commit("a", now+by))
+	}
+	a.note("in a transaction, of nobody", commit("", -1))
+	a.note("in a transaction, of a stranger", commit("c", 1))
+	end := kmsg.NewPtrEndTxnRequest()
+	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = id, p.ID, p.Epoch, true
+	a.note("the end", a.soon(func() int16 { return ask[*kmsg.EndTxnResponse](a.asker, 5, end).ErrorCode }))
 }
 
 func streamsKinds(a *streamsAsker) {
