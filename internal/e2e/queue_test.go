@@ -371,3 +371,84 @@ func TestQueueOfConsumedTopic(t *testing.T) {
 		}
 	})
 }
+
+// A queue is a group like others: it is listed and described, has its name to itself, and is moved and deleted when
+// nobody is in it.
+func TestQueueIsAGroup(t *testing.T) {
+	queueBubble(t, func(t *testing.T, k *kit) {
+		k.create("mails", 1)
+		k.write("mails", "a", "b", "c", "d")
+		tp := samsa.TopicPartition{Topic: "mails"}
+		opts := samsa.QueueOptions{Group: "mailer", Topics: []string{"mails"}, ClientID: "shop"}
+		q := k.queue(opts)
+		ds, _ := receive(t, q, 3)
+		k.wantError("ack", q.Ack(k.ctx, ds[0], ds[2]), nil)
+		k.wantError("release", ds[1].Release(time.Minute), nil)
+		receive(t, q, 1)
+		info, err := k.Groups().Describe(k.ctx, "mailer")
+		if err != nil || info.Kind != samsa.GroupShare || info.State != samsa.GroupStable || len(info.Members) != 1 || info.Members[0].ClientID != "shop" {
+			t.Fatalf("got %+v, %v", info, err)
+		}
+		if p := info.Partitions[0]; len(info.Partitions) != 1 || p.Committed != 1 || p.Lag != 2 || p.Share.InFlight != 1 || p.Share.Waiting != 1 || p.Share.Deliveries != 4 || p.Share.Oldest.IsZero() {
+			t.Errorf("got %+v", info.Partitions)
+		}
+		if names, err := k.Groups().List(k.ctx); err != nil || !slices.Equal(names, []string{"mailer"}) {
+			t.Errorf("got %v, %v", names, err)
+		}
+		k.wantError("delete", k.Groups().Delete(k.ctx, "mailer"), samsa.ErrGroupNotEmpty)
+		k.wantError("move", k.Groups().AlterOffsets(k.ctx, "mailer", samsa.To(samsa.Earliest()), tp), samsa.ErrGroupNotEmpty)
+		k.wantError("another kind", k.Groups().AlterOffsets(k.ctx, "readers", samsa.To(samsa.Earliest()), tp), nil)
+		_, err = k.NewQueue(k.ctx, samsa.QueueOptions{Group: "readers", Topics: []string{"mails"}})
+		k.wantError("another kind", err, samsa.ErrGroupKind)
+		k.wantError("close", q.Close(), nil)
+		k.wantError("move", k.Groups().AlterOffsets(k.ctx, "mailer", samsa.To(samsa.AtOffset(2)), tp), nil)
+		q = k.queue(opts)
+		if _, got := receive(t, q, 2); got != "c#1 d#1" {
+			t.Errorf("got %s", got)
+		}
+		k.wantError("close", q.Close(), nil)
+		k.wantError("delete", k.Groups().Delete(k.ctx, "mailer"), nil)
+		k.wantError("delete", k.Groups().Delete(k.ctx, "mailer"), samsa.ErrUnknownGroup)
+		if _, got := receive(t, k.queue(opts), 4); got != "a#1 b#1 c#1 d#1" {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// Close waits for the functions of Work, which may acknowledge, and not for ever.
+func TestQueueShutdown(t *testing.T) {
+	queueBubble(t, func(t *testing.T, k *kit) {
+		k.create("mails", 1)
+		k.write("mails", "slow", "never")
+		opts := samsa.QueueOptions{Group: "mailer", Topics: []string{"mails"}}
+		q := k.queue(opts)
+		forever := make(chan struct{})
+		worked, inside := make(chan error, 1), make(chan error, 2)
+		go func() {
+			worked <- q.Work(k.ctx, 2, func(ctx context.Context, d samsa.Delivery) error {
+				if string(d.Record.Value) == "never" {
+					inside <- q.Close()
+					<-forever
+					return nil
+				}
+				<-ctx.Done()
+				time.Sleep(time.Second)
+				return d.Ack()
+			})
+		}()
+		k.wantError("by a function", <-inside, samsa.ErrInCallback)
+		ctx, cancel := context.WithTimeout(k.ctx, 5*time.Second)
+		defer cancel()
+		began := time.Now()
+		k.wantError("shut down", q.Shutdown(ctx), samsa.ErrCutOff)
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		close(forever)
+		k.wantError("work", <-worked, samsa.ErrClosed)
+		k.wantError("close", q.Close(), nil)
+		if s, err := k.queue(opts).Stats(k.ctx); err != nil || s.Acknowledged != 2 || s.Lag != 0 {
+			t.Errorf("got %+v, %v", s, err)
+		}
+	})
+}
