@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/kafka"
 )
 
 // sharedFrom has a share group begin with the first record of each topic.
@@ -191,5 +192,68 @@ func TestConfluentShare(t *testing.T) {
 		if err != nil || len(info.Partitions) != 1 || info.Partitions[0].Lag != 0 {
 			t.Errorf("%s: %+v, %v", mode, info, err)
 		}
+	}
+}
+
+// A member outlives a restart of the broker: it joins anew, what was acknowledged stays so, and what was not comes again.
+func TestShareRestart(t *testing.T) {
+	t.Parallel()
+	dir, addr := t.TempDir(), "127.0.0.1:0"
+	start := func() *kit {
+		t.Helper()
+		b, err := samsa.Open(dir, samsa.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv, err := kafka.Listen(b, addr, kafka.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr = srv.Addr().String()
+		k := &kit{Broker: b, addr: addr}
+		return k.of(t)
+	}
+	k := start()
+	k.create("mails", 1)
+	k.sharedFrom("mailer")
+	k.letters("mails", "abc")
+	cl := k.franz(kgo.ShareGroup("mailer"), kgo.ConsumeTopics("mails"), kgo.MetadataMinAge(100*time.Millisecond))
+	defer cl.Close()
+	poll := func(n int) (got []string) {
+		t.Helper()
+		for len(got) < n {
+			polled := cl.PollFetches(k.ctx)
+			if k.ctx.Err() != nil {
+				t.Fatalf("got only %q", got)
+			}
+			polled.EachRecord(func(r *kgo.Record) {
+				got = append(got, string(r.Value))
+				if status := kgo.AckAccept; string(r.Value) == "b" && len(got) == 2 {
+					r.Ack(kgo.AckRelease)
+				} else {
+					r.Ack(status)
+				}
+			})
+		}
+		return got
+	}
+	if got := poll(4); !slices.Equal(got, []string{"a", "b", "c", "b"}) {
+		t.Errorf("got %q", got)
+	}
+	ended, cancel := context.WithCancel(k.ctx)
+	cancel()
+	k.eventually("all is acknowledged", func() bool {
+		cl.PollRecords(ended, 1) // sends acknowledgements, and does not wait
+		info, err := k.Groups().Describe(k.ctx, "mailer")
+		return err == nil && len(info.Partitions) == 1 && info.Partitions[0].Lag == 0
+	})
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	k = start()
+	defer func() { _ = k.Close() }()
+	k.letters("mails", "de")
+	if got := poll(2); !slices.Equal(got, []string{"d", "e"}) {
+		t.Errorf("after the restart: %q", got)
 	}
 }
