@@ -51,12 +51,14 @@ func (c *Coordinator) load() error {
 	if err := c.each(store.AllPendingRange(), c.loadPending); err != nil {
 		return fmt.Errorf("read pending offsets: %w", err)
 	}
-	for _, en := range c.groups {
-		en.schedule(now)
-	}
 	for _, en := range emptied { // its members died with the last owner: its offsets age from now on
 		s := en.group.Snapshot()
 		en.persist(Effects{Persist: &s}, func(error) {})
+	}
+	for _, en := range c.groups {
+		en.lock() // a timer may fire at once
+		en.schedule(now)
+		en.mu.Unlock()
 	}
 	return nil
 }

@@ -312,3 +312,26 @@ func TestStoreFailsWhileAGroupChanges(t *testing.T) {
 		}
 	})
 }
+
+// A member in the process that has ended is out as soon as the broker is there again; others have their sessions.
+func TestLocalMembersEndWithTheBroker(t *testing.T) {
+	inOffice(t, Options{}, func(t *testing.T, o *office) {
+		a := &modernMate{o: o, id: "a"}
+		a.beat()
+		time.Sleep(2 * time.Second)
+		local := joinRequest("local", "local")
+		local.Local = true
+		if r := o.Join(context.Background(), "g", local); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		o.wantState("Reconciling 3 2")
+		o.Close()
+		defer o.open(Options{})()
+		time.Sleep(time.Millisecond)
+		if d, err := o.DescribeModern("g"); err != nil || len(d.Members) != 1 || d.Members[0].ID != "a" {
+			t.Errorf("there are %+v, %v", d, err)
+		}
+		a.beat()
+		a.want(4, 100)
+	})
+}

@@ -117,7 +117,7 @@ func (g *Modern) measure(topics Topics) uint64 {
 	return h.Sum64()
 }
 
-// assignors are those of the broker, the default first.
+// serverAssignors are those of the broker, the default first.
 var serverAssignors = []Assignor{uniform{}, Range()}
 
 // offered returns the assignors that the rules offer, the default first.
