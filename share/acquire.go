@@ -133,6 +133,7 @@ type acquiring struct {
 	r       Rules
 	left    int    // records still wanted
 	lease   uint64 // of the states that from is about
+	again   bool   // what is at from was taken in before
 	damaged error
 }
 
@@ -151,7 +152,8 @@ func (a *acquiring) next() (from, end int64, ok bool) {
 	if a.s.MaxInFlight <= en.states.Acquired() {
 		return 0, 0, false
 	}
-	if from = en.states.FirstReady(0); from < 0 {
+	from = en.states.FirstReady(0)
+	if a.again = from >= 0; !a.again {
 		from = en.states.Next()
 		return from, end, from < end && en.states.Blocked() < maxBlocked
 	}
@@ -223,6 +225,7 @@ type scanned struct {
 	all        bool // there is a record at each offset, and nothing is to be said of any
 	entries    []Entry
 	records    []log.Record
+	size       int // in bytes, as stored
 	err        error
 }
 
@@ -246,7 +249,7 @@ func look(sb log.StoredBatch, keys, keep bool) (b scanned) {
 		b.base, b.err = sb.LastOffset, sb.Err
 		return b
 	}
-	b.base = sb.Batch.BaseOffset()
+	b.base, b.size = sb.Batch.BaseOffset(), len(sb.Batch)
 	if sb.Aborted || sb.Batch.Control() {
 		return b
 	}
@@ -314,6 +317,21 @@ func notBefore(headers []log.Header) int64 {
 type readAhead struct {
 	batches []scanned // in their order
 	failed  error     // to be told, behind the records that were given
+}
+
+// bytes returns what the batches take, about.
+func (r *readAhead) bytes() (n int) {
+	for i := range r.batches {
+		n += r.batches[i].size
+	}
+	return n
+}
+
+// add enters a batch. One that has the same records gives way.
+func (r *readAhead) add(b scanned) {
+	r.batches = slices.DeleteFunc(r.batches, func(old scanned) bool { return old.last >= b.base && old.base <= b.last })
+	i := sort.Search(len(r.batches), func(i int) bool { return r.batches[i].base > b.base })
+	r.batches = slices.Insert(r.batches, i, b)
 }
 
 const (
@@ -418,7 +436,7 @@ func (a *acquiring) readAhead(ctx context.Context, from, end int64) error {
 		return nil, len(read) == 0 || size <= readAheadBytes && len(read) < readAheadMost
 	}, func(sb log.StoredBatch) bool {
 		read = append(read, sb)
-		return sb.Err == nil
+		return sb.Err == nil && !a.again // who comes again comes alone, as a rule
 	})
 	if err != nil {
 		return err
@@ -427,7 +445,9 @@ func (a *acquiring) readAhead(ctx context.Context, from, end int64) error {
 		a.nothing(from, end)
 		return nil
 	}
-	en.ahead.batches = en.ahead.batches[:0]
+	if !a.again || len(en.ahead.batches) >= readAheadMost || en.ahead.bytes() > readAheadBytes {
+		en.ahead.batches = nil
+	}
 	seen := from
 	for _, sb := range read {
 		b := look(sb, a.s.OrderByKey, true)
@@ -438,7 +458,7 @@ func (a *acquiring) readAhead(ctx context.Context, from, end int64) error {
 		en.mu.Unlock()
 		seen = b.last + 1
 		if len(b.records) > 0 {
-			en.ahead.batches = append(en.ahead.batches, b)
+			en.ahead.add(b)
 		} else if b.err == nil {
 			en.mu.Lock()
 			if !en.closed && en.lease == a.lease {
