@@ -1,10 +1,12 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -591,4 +593,93 @@ func TestShareLargeBatch(t *testing.T) {
 	}
 	k.is("the large one", s.told(resp), "0-0x1")
 	k.is("the next one", s.fetch(), "1-1x1")
+}
+
+// Members that come and go, on connections that break, with a queue of the process among them: each record is accepted
+// by one of them, once, and none is lost.
+func TestShareCrowd(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	k.create("mails", samsa.TopicConfig{})
+	const n = 600
+	for range n / 20 {
+		k.produce("mails", strings.Repeat("x", 20))
+	}
+	var mu sync.Mutex // guards what follows
+	accepted := make(map[int64]string)
+	left := n
+	take := func(who string, offset int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if had, ok := accepted[offset]; ok {
+			t.Errorf("%d was accepted by %s and %s", offset, had, who)
+		}
+		accepted[offset] = who
+		left--
+	}
+	more := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return left > 0
+	}
+	ctx, cancel := context.WithCancel(k.ctx)
+	var wg sync.WaitGroup
+	q, err := k.NewQueue(k.ctx, samsa.QueueOptions{Group: "mailer", Topics: []string{"mails"}, MaxDeliveries: samsa.Unlimited, Start: samsa.Earliest(),
+		Retry: samsa.Retry{Min: time.Millisecond, Max: time.Millisecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			got, err := q.Receive(ctx, 3)
+			if err != nil {
+				return
+			}
+			for _, d := range got {
+				if d.Ack() == nil {
+					take("the queue", d.Record.Offset)
+				}
+			}
+		}
+	})
+	var members sync.WaitGroup
+	for m := range 3 {
+		members.Go(func() {
+			for life := 0; more(); life++ {
+				s := k.sharer("mailer", fmt.Sprintf("m%d-%d", m, life), "mails")
+				s.beat(0, "mails")
+				s.max, s.wait = 5, 50
+				s.fetch()
+				for turn := 0; turn < 6 && more(); turn++ {
+					resp := ask[*kmsg.ShareFetchResponse](s.client, 2, s.fetchRequest())
+					if s.epoch++; len(resp.Topics) == 0 {
+						continue
+					}
+					for i, a := range resp.Topics[0].Partitions[0].AcquiredRecords {
+						kind := 1 + (turn+i)%2 // accept, or release
+						text := fmt.Sprintf("%d-%d:%d", a.FirstOffset, a.LastOffset, kind)
+						if s.acknowledge(text) == "done" && kind == 1 {
+							for offset := a.FirstOffset; offset <= a.LastOffset; offset++ {
+								take(s.id, offset)
+							}
+						}
+					}
+				}
+				if life%2 == 0 {
+					_ = s.Close() // and what it has goes back
+				} else {
+					s.beat(-1)
+				}
+			}
+		})
+	}
+	members.Wait()
+	cancel()
+	wg.Wait()
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
+	info, err := k.Groups().Describe(k.ctx, "mailer")
+	if err != nil || len(accepted) != n || info.Partitions[0].Lag != 0 {
+		t.Errorf("%d of %d accepted, %+v, %v", len(accepted), n, info, err)
+	}
 }
