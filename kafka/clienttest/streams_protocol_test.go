@@ -89,7 +89,7 @@ func TestStreamsProtocolExactlyOnce(t *testing.T) {
 	one := e.run(t.TempDir(), streamsProtocol, guarantee)
 	e.untilSent(500)
 	two := e.run(t.TempDir(), streamsProtocol, guarantee)
-	e.wordCount.assigned(2)
+	e.assigned(2)
 	e.untilSent(500)
 	one.kill() // its session is 45 s
 	e.write("last")
