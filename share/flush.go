@@ -151,8 +151,9 @@ func (f *flush) follow() {
 	}
 }
 
-// Acknowledge decides about records that a member has: all that acks say or nothing. When it returns nil that is
-// stored, and fsynced if synced; a dead letter in one commit with the end of its record. It is ErrInvalidRecordState
+// Acknowledge decides about records that a member has: all that acks say, or with ErrInvalidRecordState and ErrNotAcquired
+// nothing. When it returns nil that is stored, and fsynced if synced: dead letters with the ends of their records in
+// another commit than the rest. It is ErrInvalidRecordState
 // where the member does not have a record any more, or never had it, and ErrNotAcquired for one that nobody was ever
 // given, and what makes no sense. What is before the start offset nobody minds, unless a certain delivery is meant and
 // the record is there.
