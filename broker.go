@@ -179,7 +179,7 @@ func (b *Broker) openParts() (found topic.Found, err error) {
 	}
 	kept := new(members.Kept)
 	b.shares, err = share.Open(share.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Names: b.groups.Names()}, share.Options{
-		Settings: b.shareSettings, Topic: b.topic, Kept: kept.Has, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
+		Settings: b.shareSettings, Topic: b.deadLetterTopic, Kept: kept.Has, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
 	})
 	if err != nil {
 		return found, err

@@ -1,9 +1,12 @@
 package samsa
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/samsa-go/samsa/internal/queue"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/share"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // QueueOptions says what a queue gives and how. Group and Topics are needed. All queues of a group that are open at one
@@ -139,7 +143,7 @@ const maxInFlight = 1_000_000
 func (o QueueOptions) of() queue.Options {
 	s := share.Settings{
 		Lock: o.Lock, MaxDeliveries: o.MaxDeliveries, MaxInFlight: o.MaxInFlight, Isolation: o.Isolation,
-		DeadLetter: o.DeadLetter, CopyRecord: true, Backoff: o.Retry.backoff(), OrderByKey: o.OrderByKey,
+		DeadLetter: o.DeadLetter, AnyDeadLetter: true, CopyRecord: true, Backoff: o.Retry.backoff(), OrderByKey: o.OrderByKey,
 		Reset: share.Reset{Kind: share.ResetEarliest},
 	}
 	if s.Lock == 0 {
@@ -172,4 +176,28 @@ func (b *Broker) shareSettings(name string) share.Settings {
 		s.Backoff.Factor, s.Backoff.Jitter = defaultRetryFactor, retryJitter
 	}
 	return s
+}
+
+// deadLetterTopic returns the topic for dead letters. A queue may name any; that of a config of the group must let dead
+// letters in (KIP-1191).
+func (b *Broker) deadLetterTopic(ctx context.Context, name string, any bool) (*topic.Topic, error) {
+	if any {
+		return b.topic(ctx, name)
+	}
+	create, prefix := b.configs.Broker().DeadLetterTopics()
+	if !strings.HasPrefix(name, prefix) {
+		return nil, fmt.Errorf("%w: dead letters to %q, errors.deadletterqueue.topic.name.prefix is %q", ErrInvalidConfig, name, prefix)
+	}
+	t, err := b.catalogue.Get(name)
+	if errors.Is(err, ErrUnknownTopic) && create {
+		config := b.opts.TopicDefaults
+		config.DeadLetters = true
+		if t, err = b.catalogue.Create(ctx, name, config); errors.Is(err, ErrTopicExists) { // by somebody else, just now
+			t, err = b.catalogue.Get(name)
+		}
+	}
+	if err == nil && !t.Config().DeadLetters {
+		return nil, fmt.Errorf("%w: dead letters to %q, whose errors.deadletterqueue.group.enable is false", ErrInvalidConfig, name)
+	}
+	return t, err
 }

@@ -73,8 +73,9 @@ type Options struct {
 	// Settings returns those of a group that has no queue of this process open; nil is the zero value for all. It is
 	// asked again at each use, and must not block.
 	Settings func(group string) Settings
-	// Topic returns the topic for dead letters, which it may have to create; nil creates none.
-	Topic func(ctx context.Context, name string) (*topic.Topic, error)
+	// Topic returns Settings.DeadLetter, which it may have to create, or why it cannot be that, unless it may be any; nil
+	// takes what is there.
+	Topic func(ctx context.Context, name string, any bool) (*topic.Topic, error)
 	// Kept reports whether the group of that name has more than records. It must not block; nil says that no group has.
 	Kept func(name string) bool
 	// ReadOnly writes nothing: nobody gets a record.
@@ -96,7 +97,7 @@ func Open(parts Parts, opts Options) (*Coordinator, error) {
 		opts.Kept = func(string) bool { return false }
 	}
 	if opts.Topic == nil {
-		opts.Topic = func(_ context.Context, name string) (*topic.Topic, error) { return parts.Topics.Get(name) }
+		opts.Topic = func(_ context.Context, name string, _ bool) (*topic.Topic, error) { return parts.Topics.Get(name) }
 	}
 	c := &Coordinator{
 		st: parts.Store, committer: parts.Committer, topics: parts.Topics, names: parts.Names, opts: opts,

@@ -164,7 +164,7 @@ func (en *entry) bury(jobs []job, lease uint64) error {
 
 // write adds dead letters to tx.
 func (en *entry) write(tx *writer.Tx, s Settings, jobs []job) error {
-	t, err := en.c.opts.Topic(en.c.ctx, s.DeadLetter)
+	t, err := en.c.opts.Topic(en.c.ctx, s.DeadLetter, s.AnyDeadLetter)
 	if err != nil {
 		return err
 	}

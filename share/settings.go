@@ -16,6 +16,7 @@ type Settings struct {
 	Isolation     log.Isolation
 	Reset         Reset
 	DeadLetter    string // the topic for records that nobody can do, "" for none: they are done then
+	AnyDeadLetter bool   // DeadLetter may be any topic: a program of this process names it, and no config that clients set
 	CopyRecord    bool   // dead letters have key, value and headers of their records; else only where they are from
 	Backoff       Backoff
 	OrderByKey    bool // records of one key come one after the other
