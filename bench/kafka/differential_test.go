@@ -4,13 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/samsa-go/samsa"
-	door "github.com/samsa-go/samsa/kafka"
 )
-
-// difference is how Kafka answers, how we do, and why.
-type difference struct{ theirs, ours, why string }
 
 // differences are all that there are, by what was asked, and by the level of the feature transaction.version unless
 // they are those of each level.
@@ -50,49 +44,8 @@ var differences = map[string]difference{
 // transactionsAsIn checks that requests about transactions are answered as by the Kafka at addr, but for those
 // differences.
 func transactionsAsIn(t *testing.T, addr string) {
-	b, err := samsa.Open("", samsa.Options{InMemory: true})
-	if err != nil {
-		t.Fatal(err)
+	at := func(level int16) round {
+		return round{fmt.Sprint(level, ": "), func(t *testing.T, addr string) []note { return answers(t, addr, level) }}
 	}
-	defer func() {
-		if err := b.Close(); err != nil { // closes the door too
-			t.Error(err)
-		}
-	}()
-	srv, err := door.Listen(b, "127.0.0.1:0", door.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	left := make(map[string]bool)
-	for what := range differences {
-		left[what] = true
-	}
-	for _, level := range []int16{0, 2} {
-		theirs, ours := answers(t, addr, level), answers(t, srv.Addr().String(), level)
-		if len(theirs) != len(ours) {
-			t.Fatalf("Kafka was asked %d things, we %d", len(theirs), len(ours))
-		}
-		t.Logf("level %d: %d answers", level, len(ours))
-		for i, n := range ours {
-			if n.what != theirs[i].what {
-				t.Fatalf("Kafka was asked %q, we %q", theirs[i].what, n.what)
-			}
-			if n.answer == theirs[i].answer {
-				continue
-			}
-			what := fmt.Sprint(level, ": ", n.what)
-			d, known := differences[what]
-			if !known {
-				d, known = differences[n.what]
-				delete(left, n.what)
-			}
-			if !known || !strings.Contains(theirs[i].answer, d.theirs) || !strings.Contains(n.answer, d.ours) {
-				t.Errorf("%s\n\tKafka answers %s\n\twe answer     %s", what, theirs[i].answer, n.answer)
-			}
-			delete(left, what)
-		}
-	}
-	for what := range left {
-		t.Errorf("%s: nothing differs any more", what)
-	}
+	asIn(t, addr, differences, strings.Contains, at(0), at(2))
 }

@@ -11,9 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/group"
-	door "github.com/samsa-go/samsa/kafka"
 )
 
 // groupDifferences are all differences in the answers about groups of the consumer protocol (KIP-848).
@@ -31,44 +29,7 @@ var groupDifferences = map[string]difference{
 // groupsAsIn checks that requests about groups of the consumer protocol are answered as by the Kafka at addr, but for those
 // differences.
 func groupsAsIn(t *testing.T, addr string) {
-	b, err := samsa.Open("", samsa.Options{InMemory: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(); err != nil { // closes the door too
-			t.Error(err)
-		}
-	}()
-	srv, err := door.Listen(b, "127.0.0.1:0", door.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, ours := groupAnswers(t, addr), groupAnswers(t, srv.Addr().String())
-	if len(theirs) != len(ours) {
-		t.Fatalf("Kafka was asked %d things, we %d", len(theirs), len(ours))
-	}
-	t.Logf("%d answers", len(ours))
-	left := make(map[string]bool)
-	for what := range groupDifferences {
-		left[what] = true
-	}
-	for i, n := range ours {
-		if n.what != theirs[i].what {
-			t.Fatalf("Kafka was asked %q, we %q", theirs[i].what, n.what)
-		}
-		if n.answer == theirs[i].answer {
-			continue
-		}
-		d, known := groupDifferences[n.what]
-		if !known || d.theirs != theirs[i].answer || d.ours != n.answer {
-			t.Errorf("%s\n\tKafka answers %s\n\twe answer     %s", n.what, theirs[i].answer, n.answer)
-		}
-		delete(left, n.what)
-	}
-	for what := range left {
-		t.Errorf("%s: nothing differs any more", what)
-	}
+	asIn(t, addr, groupDifferences, whole, round{ask: groupAnswers})
 }
 
 // groupAsker asks about one group, whose members have ids of their own.

@@ -8,9 +8,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/samsa-go/samsa"
-	door "github.com/samsa-go/samsa/kafka"
 )
 
 // shareDifferences are all differences in the answers about share groups (KIP-932) and configs of groups.
@@ -25,44 +22,7 @@ var shareDifferences = map[string]difference{
 
 // sharesAsIn checks that requests about share groups are answered as by the Kafka at addr, but for those differences.
 func sharesAsIn(t *testing.T, addr string) {
-	b, err := samsa.Open("", samsa.Options{InMemory: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(); err != nil { // closes the door too
-			t.Error(err)
-		}
-	}()
-	srv, err := door.Listen(b, "127.0.0.1:0", door.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, ours := shareAnswers(t, addr), shareAnswers(t, srv.Addr().String())
-	if len(theirs) != len(ours) {
-		t.Fatalf("Kafka was asked %d things, we %d", len(theirs), len(ours))
-	}
-	t.Logf("%d answers", len(ours))
-	left := make(map[string]bool)
-	for what := range shareDifferences {
-		left[what] = true
-	}
-	for i, n := range ours {
-		if n.what != theirs[i].what {
-			t.Fatalf("Kafka was asked %q, we %q", theirs[i].what, n.what)
-		}
-		if n.answer == theirs[i].answer {
-			continue
-		}
-		d, known := shareDifferences[n.what]
-		if !known || d.theirs != theirs[i].answer || d.ours != n.answer {
-			t.Errorf("%s\n\tKafka answers %s\n\twe answer     %s", n.what, theirs[i].answer, n.answer)
-		}
-		delete(left, n.what)
-	}
-	for what := range left {
-		t.Errorf("%s: nothing differs any more", what)
-	}
+	asIn(t, addr, shareDifferences, whole, round{ask: shareAnswers})
 }
 
 // shareAsker asks about one share group.

@@ -9,9 +9,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/samsa-go/samsa"
-	door "github.com/samsa-go/samsa/kafka"
 )
 
 // streamsStories are what members of a streams group do, each with a group and topics of its own. What they are answered by
@@ -42,44 +39,7 @@ var streamsDifferences = map[string]difference{
 
 // streamsAsIn checks that requests about streams groups are answered as by the Kafka at addr, but for those differences.
 func streamsAsIn(t *testing.T, addr string) {
-	b, err := samsa.Open("", samsa.Options{InMemory: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(); err != nil { // closes the door too
-			t.Error(err)
-		}
-	}()
-	srv, err := door.Listen(b, "127.0.0.1:0", door.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, ours := streamsAnswers(t, addr), streamsAnswers(t, srv.Addr().String())
-	if len(theirs) != len(ours) {
-		t.Fatalf("Kafka was asked %d things, we %d", len(theirs), len(ours))
-	}
-	t.Logf("%d answers", len(ours))
-	left := make(map[string]bool)
-	for what := range streamsDifferences {
-		left[what] = true
-	}
-	for i, n := range ours {
-		if n.what != theirs[i].what {
-			t.Fatalf("Kafka was asked %q, we %q", theirs[i].what, n.what)
-		}
-		if n.answer == theirs[i].answer {
-			continue
-		}
-		d, known := streamsDifferences[n.what]
-		if !known || !strings.Contains(theirs[i].answer, d.theirs) || !strings.Contains(n.answer, d.ours) {
-			t.Errorf("%s\n\tKafka answers %s\n\twe answer     %s", n.what, theirs[i].answer, n.answer)
-		}
-		delete(left, n.what)
-	}
-	for what := range left {
-		t.Errorf("%s: nothing differs any more", what)
-	}
+	asIn(t, addr, streamsDifferences, strings.Contains, round{ask: streamsAnswers})
 }
 
 // streamsAnswers plays the stories.
