@@ -128,7 +128,7 @@ func TestShareMixedMembers(t *testing.T) {
 		info, err := k.Groups().Describe(k.ctx, "mailer")
 		return err == nil && len(info.Members) == 3
 	})
-	word := regexp.MustCompile(`m\d{4}`)
+	word := regexp.MustCompile(`m\d{7}`)
 	var all map[string]int
 	collect := func() (busy int) {
 		mu.Lock()
@@ -146,7 +146,7 @@ func TestShareMixedMembers(t *testing.T) {
 	n := 0
 	for n < 300 || collect() < 3 {
 		for range 50 {
-			if _, err := k.Produce(k.ctx, samsa.Record{Topic: "mails", Value: fmt.Appendf(nil, "m%04d", n)}); err != nil {
+			if _, err := k.Produce(k.ctx, samsa.Record{Topic: "mails", Value: fmt.Appendf(nil, "m%07d", n)}); err != nil {
 				t.Fatal(err)
 			}
 			n++
