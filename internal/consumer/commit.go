@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"slices"
 
 	"go.uber.org/zap"
 
@@ -285,24 +284,28 @@ func (c *Consumer) acquire(ctx context.Context, tps []log.TopicPartition) (gone 
 // committed is where a group stands in some partitions.
 type committed struct {
 	offsets map[log.TopicPartition]group.Offset
-	open    []log.TopicPartition // a transaction is open that commits offsets of these
+	open    map[log.TopicPartition]bool // a transaction is open that commits offsets of these
 	damaged map[log.TopicPartition]error
 }
 
 // committedOf returns where the group stands in tps.
 func (c *Consumer) committedOf(ctx context.Context, tps []log.TopicPartition) (all committed, err error) {
-	all.offsets, all.open, err = c.b.Offsets.Stable(ctx, c.opts.Group, tps...)
-	if !errors.Is(err, log.ErrCorruptValue) {
+	all = committed{offsets: make(map[log.TopicPartition]group.Offset), open: make(map[log.TopicPartition]bool), damaged: make(map[log.TopicPartition]error)}
+	ask := func(tps ...log.TopicPartition) error {
+		offsets, open, err := c.b.Offsets.Stable(ctx, c.opts.Group, tps...)
+		maps.Copy(all.offsets, offsets)
+		for _, tp := range open {
+			all.open[tp] = true
+		}
+		return err
+	}
+	if err := ask(tps...); !errors.Is(err, log.ErrCorruptValue) {
 		return all, err
 	}
-	all = committed{offsets: make(map[log.TopicPartition]group.Offset), damaged: make(map[log.TopicPartition]error)}
-	for _, tp := range tps {
-		one, open, err := c.b.Offsets.Stable(ctx, c.opts.Group, tp)
-		if err != nil {
+	for _, tp := range tps { // which of them are damaged
+		if err := ask(tp); err != nil {
 			all.damaged[tp] = err
 		}
-		maps.Copy(all.offsets, one)
-		all.open = append(all.open, open...)
 	}
 	return all, nil
 }
@@ -320,7 +323,7 @@ func (c *Consumer) committedTrack(ctx context.Context, tp log.TopicPartition, al
 	start := c.opts.Start
 	o, ok := all.offsets[tp]
 	ok = ok && o.TopicID == t.ID()
-	waits := slices.Contains(all.open, tp)
+	waits := all.open[tp]
 	unplaced := !ok && !waits && start.Kind == engine.Committed
 	switch {
 	case ok:
@@ -357,7 +360,7 @@ func (c *Consumer) place(ctx context.Context) {
 		return // it is asked again
 	}
 	for _, tp := range tps {
-		if slices.Contains(all.open, tp) {
+		if all.open[tp] {
 			continue
 		}
 		tr, err := c.committedTrack(ctx, tp, all)

@@ -148,7 +148,7 @@ func (c *Consumer) seekCommitted(ctx context.Context, tps []log.TopicPartition) 
 		if err := all.damaged[tp]; err != nil {
 			return 0, err
 		}
-		if slices.Contains(all.open, tp) {
+		if all.open[tp] {
 			return 0, noOffsetYet(tp)
 		}
 		if o, ok := all.offsets[tp]; ok {

@@ -109,7 +109,14 @@ func (l LocalGroups) Committed(_ context.Context, name string, tps ...log.TopicP
 // Stable implements Offsets.
 func (l LocalGroups) Stable(_ context.Context, name string, tps ...log.TopicPartition) (offsets map[log.TopicPartition]group.Offset, open []log.TopicPartition, err error) {
 	open = l.Pending(name, tps...) // before the offsets, which its end changes
-	rest := slices.DeleteFunc(slices.Clone(tps), func(tp log.TopicPartition) bool { return slices.Contains(open, tp) })
+	rest := tps
+	if len(open) > 0 {
+		unstable := make(map[log.TopicPartition]bool, len(open))
+		for _, tp := range open {
+			unstable[tp] = true
+		}
+		rest = slices.DeleteFunc(slices.Clone(tps), func(tp log.TopicPartition) bool { return unstable[tp] })
+	}
 	if len(rest) > 0 {
 		offsets, err = l.Fetch(name, rest...)
 	}
