@@ -108,8 +108,11 @@ func TestWriterWaitsForMerge(t *testing.T) {
 			written <- err
 		default:
 		}
+		// Waste is allowed as much as there is alive and what 16 tables have. Then come the tree that was being written
+		// when that was passed, and the one that filled meanwhile: of three batches each, then the writer waits.
 		alive := int64(overwrittenKeys * (overwrittenSize + 50))
-		if n, limit := w.indexSize(), 2*alive+24*w.s.space.tableSize; n > limit {
+		trees := int64(2 * 3 * w.s.opts.treeEntries * (overwrittenSize + 50))
+		if n, limit := w.indexSize(), 2*alive+16*w.s.space.tableSize+trees; n > limit {
 			t.Errorf("the tables have %d bytes, want at most %d", n, limit)
 		}
 		close(begin)
