@@ -12,11 +12,27 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.uber.org/goleak"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/cli"
 )
+
+// What the process ends with: samsa help exit-codes.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnavailable = 6
+)
+
+// run carries out a command line, in an empty environment.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return cli.Run(ctx, args, cli.Surroundings{
+		Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr, Getenv: func(string) string { return "" },
+	})
+}
 
 // asChild is set in a process that a test has started: it is samsa then.
 const asChild = "SAMSA_TEST_MAIN"
@@ -25,7 +41,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asChild) != "" {
 		main()
 	}
-	goleak.VerifyTestMain(m)
+	testscript.Main(leakFree{m}, map[string]func(){"samsa": main})
 }
 
 // A topic is served, over the wire and after a restart, and the data is there in the end.
@@ -106,9 +122,9 @@ func TestErrors(t *testing.T) {
 		{"-h", exitOK, "samsa serve"},
 		{"sing", exitUsage, `unknown command "sing"`},
 		{"serve -h", exitOK, "--topic name:partitions"},
-		{"serve --colour red", exitUsage, "-colour"},
+		{"serve --colour red", exitUsage, "--colour"},
 		{"serve --node-id 0", exitUsage, "--node-id is 0"},
-		{"serve --node-id one", exitUsage, "-node-id"},
+		{"serve --node-id one", exitUsage, "--node-id"},
 		{"serve --memory now", exitUsage, `"now"`},
 		{"serve --memory --data here", exitUsage, "--data here"},
 		{"serve --topic web_log:many", exitUsage, `"web_log:many"`},
@@ -121,12 +137,18 @@ func TestErrors(t *testing.T) {
 		{"serve --config colour=red", exitUsage, "colour"},
 		{"serve --config retention.ms", exitUsage, "name=value"},
 		{"serve --log-level loud", exitUsage, "log-level"},
+		{"serve --topic web_log:3,colour=red", exitUsage, "colour"},
+		{"serve --listen 127.0.0.1:0,127.0.0.1:0 --advertise a:1", exitUsage, "--advertise has 1"},
+		{"serve --shutdown-timeout 0s", exitUsage, "--shutdown-timeout is 0s"},
+		{"serve --config-file nowhere.conf", exitUsage, "nowhere.conf"},
+		{"serve --log-format xml", exitUsage, "text or json"},
+		{"serve -b localhost:9092", exitUsage, "--brokers"},
 		{"serve --memory --topic web/log", exitFailed, "--topic web/log"},
 		{"serve --memory --listen nowhere", exitFailed, `"nowhere"`},
 		{"serve --memory --listen 0.0.0.0:0", exitFailed, `"0.0.0.0:0"`},
 		{"serve --memory --listen 127.0.0.1:0 --advertise nowhere", exitFailed, `"nowhere"`},
-		{"serve --memory --listen " + taken.Addr().String(), exitFailed, taken.Addr().String()},
-		{"serve --listen 127.0.0.1:0 --data " + inUse, exitFailed, inUse},
+		{"serve --memory --listen " + taken.Addr().String(), exitUnavailable, taken.Addr().String()},
+		{"serve --listen 127.0.0.1:0 --data " + inUse, exitUnavailable, inUse},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -231,5 +253,35 @@ func ask(t *testing.T, addr string, version int16, req kmsg.Request, resp kmsg.R
 	}
 	if err := resp.ReadFrom(frame[4:]); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Topics are made on demand, with the defaults of the command line, and with any number of
+// replicas, unless a flag says otherwise.
+func TestServeTakesWhatComes(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		args := []string{"serve", "--listen", "127.0.0.1:0", "--memory", "--partitions", "3"}
+		if strict {
+			args = append(args, "--auto-create=false", "--any-replication-factor=false")
+		}
+		p := begin(t, args)
+		addr := address(p.line())
+		p.until("Ctrl-C")
+		got := metadata(t, addr, "web_log").Topics[0]
+		if made := got.ErrorCode == 0 && len(got.Partitions) == 3; made == strict {
+			t.Errorf("strict: %v, got %+v", strict, got)
+		}
+		req := kmsg.NewPtrCreateTopicsRequest()
+		rt := kmsg.NewCreateTopicsRequestTopic()
+		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = "orders", 1, 3
+		req.Topics = append(req.Topics, rt)
+		created := kmsg.NewPtrCreateTopicsResponse()
+		ask(t, addr, 4, req, created)
+		if made := created.Topics[0].ErrorCode == 0; made == strict {
+			t.Errorf("strict: %v, got %+v", strict, created.Topics[0])
+		}
+		if code := p.end(); code != exitOK {
+			t.Errorf("ended with %d: %s", code, p.stderr.String())
+		}
 	}
 }

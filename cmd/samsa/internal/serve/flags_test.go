@@ -1,7 +1,6 @@
-package main
+package serve
 
 import (
-	"io"
 	"maps"
 	"reflect"
 	"strings"
@@ -9,7 +8,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/spf13/pflag"
 
 	"github.com/samsa-go/samsa"
 )
@@ -36,17 +35,34 @@ var withoutFlag = map[string]string{
 	"MaxUpdateRetries": "it is for Broker.Update, which clients do not call",
 }
 
+// parse is what serve makes of a command line, without an environment.
+func parse(args []string) (*Config, error) {
+	c, _, err := parseIn(nil, args)
+	return c, err
+}
+
+// parseIn is what serve makes of a command line in an environment.
+func parseIn(env map[string]string, args []string) (*Config, []Setting, error) {
+	c, fs := new(Config), pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	c.Define(fs)
+	if err := fs.Parse(args); err != nil {
+		return c, nil, err
+	}
+	list, err := c.Resolve(fs, func(name string) string { return env[name] })
+	return c, list, err
+}
+
 // Every option of the library and of the wire door has a flag, which sets that field, once.
 func TestEveryOptionHasAFlag(t *testing.T) {
-	for name, part := range map[string]func(*flags) any{
-		"samsa.Options": func(f *flags) any { return &f.broker },
-		"kafka.Options": func(f *flags) any { return &f.kafka },
+	for name, part := range map[string]func(*Config) any{
+		"samsa.Options": func(f *Config) any { return &f.broker },
+		"kafka.Options": func(f *Config) any { return &f.kafka },
 	} {
-		def, err := parseFlags(nil, io.Discard)
+		def, err := parse(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		options := reflect.TypeOf(part(&def)).Elem()
+		options := reflect.TypeOf(part(def)).Elem()
 		for i := range options.NumField() {
 			checkField(t, name, options.Field(i), nil, part)
 		}
@@ -55,7 +71,7 @@ func TestEveryOptionHasAFlag(t *testing.T) {
 
 // checkField checks the flag of one field, found at path within the options, or those of the
 // fields that it has.
-func checkField(t *testing.T, where string, field reflect.StructField, path []int, part func(*flags) any) {
+func checkField(t *testing.T, where string, field reflect.StructField, path []int, part func(*Config) any) {
 	path = append(path[:len(path):len(path)], field.Index...)
 	if withoutFlag[field.Name] != "" || field.Type == reflect.TypeFor[samsa.TopicConfig]() {
 		return // the configs of a topic have a test of their own
@@ -70,13 +86,13 @@ func checkField(t *testing.T, where string, field reflect.StructField, path []in
 	if name == "" {
 		name = kebab(field.Name)
 	}
-	before, err := parseFlags(nil, io.Discard)
+	before, err := parse(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	value := "7"
-	at := func(f *flags) reflect.Value { return reflect.ValueOf(part(f)).Elem().FieldByIndex(path) }
-	switch v := at(&before); {
+	at := func(f *Config) reflect.Value { return reflect.ValueOf(part(f)).Elem().FieldByIndex(path) }
+	switch v := at(before); {
 	case v.Type() == reflect.TypeFor[time.Duration]():
 		value = "7s"
 	case v.Kind() == reflect.Bool && v.Bool():
@@ -85,15 +101,15 @@ func checkField(t *testing.T, where string, field reflect.StructField, path []in
 		value = "true"
 	}
 	arg := "--" + name + "=" + value
-	after, err := parseFlags([]string{arg}, io.Discard)
+	after, err := parse([]string{arg})
 	if err != nil {
 		t.Errorf("%s.%s has no flag --%s: %v", where, field.Name, name, err)
 		return
 	}
-	if at(&before).Equal(at(&after)) {
+	if at(before).Equal(at(after)) {
 		t.Errorf("%s changes nothing in %s.%s", arg, where, field.Name)
 	}
-	if _, err := parseFlags([]string{arg, arg}, io.Discard); err == nil || !strings.Contains(err.Error(), "twice") {
+	if _, err := parse([]string{arg, arg}); err == nil || !strings.Contains(err.Error(), "twice") {
 		t.Errorf("%s, given twice: %v", arg, err)
 	}
 }
@@ -114,7 +130,7 @@ func kebab(name string) string {
 // Every config of a topic can be given a default by its Kafka name.
 func TestEveryTopicConfigCanBeSet(t *testing.T) {
 	for name, value := range (samsa.TopicConfig{}).Configs() {
-		f, err := parseFlags([]string{"--config", name + "=" + value}, io.Discard)
+		f, err := parse([]string{"--config", name + "=" + value})
 		if err != nil && value != "0" && value != "" { // which some have for none
 			t.Errorf("%s=%s: %v", name, value, err)
 		}
@@ -122,7 +138,7 @@ func TestEveryTopicConfigCanBeSet(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, value)
 		}
 	}
-	f, err := parseFlags([]string{"--config", "retention.ms=60000", "--config", "cleanup.policy=compact", "--partitions", "3"}, io.Discard)
+	f, err := parse([]string{"--config", "retention.ms=60000", "--config", "cleanup.policy=compact", "--partitions", "3"})
 	if d := f.broker.TopicDefaults; err != nil || d.Retention != time.Minute || d.CleanupPolicy != samsa.CleanupCompact || d.Partitions != 3 {
 		t.Errorf("got %+v, error %v", d, err)
 	}
@@ -130,42 +146,12 @@ func TestEveryTopicConfigCanBeSet(t *testing.T) {
 
 // Each of the broker configs that bound those of groups can be set, once.
 func TestGroupConfigs(t *testing.T) {
-	f, err := parseFlags([]string{"--group-config", "group.share.min.record.lock.duration.ms=1000", "--group-config", "group.share.max.groups=3"}, io.Discard)
+	f, err := parse([]string{"--group-config", "group.share.min.record.lock.duration.ms=1000", "--group-config", "group.share.max.groups=3"})
 	want := map[string]string{"group.share.min.record.lock.duration.ms": "1000", "group.share.max.groups": "3"}
 	if got := f.broker.Groups.Configs; err != nil || !maps.Equal(got, want) {
 		t.Errorf("got %v, error %v", got, err)
 	}
-	if _, err := parseFlags([]string{"--group-config", "a=1", "--group-config", "a=2"}, io.Discard); err == nil || !strings.Contains(err.Error(), "twice") {
+	if _, err := parse([]string{"--group-config", "a=1", "--group-config", "a=2"}); err == nil || !strings.Contains(err.Error(), "twice") {
 		t.Errorf("given twice: %v", err)
-	}
-}
-
-// Topics are made on demand, with the defaults of the command line, and with any number of
-// replicas, unless a flag says otherwise.
-func TestServeTakesWhatComes(t *testing.T) {
-	for _, strict := range []bool{false, true} {
-		args := []string{"serve", "--listen", "127.0.0.1:0", "--memory", "--partitions", "3"}
-		if strict {
-			args = append(args, "--auto-create=false", "--any-replication-factor=false")
-		}
-		p := begin(t, args)
-		addr := address(p.line())
-		p.until("Ctrl-C")
-		got := metadata(t, addr, "web_log").Topics[0]
-		if made := got.ErrorCode == 0 && len(got.Partitions) == 3; made == strict {
-			t.Errorf("strict: %v, got %+v", strict, got)
-		}
-		req := kmsg.NewPtrCreateTopicsRequest()
-		rt := kmsg.NewCreateTopicsRequestTopic()
-		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = "orders", 1, 3
-		req.Topics = append(req.Topics, rt)
-		created := kmsg.NewPtrCreateTopicsResponse()
-		ask(t, addr, 4, req, created)
-		if made := created.Topics[0].ErrorCode == 0; made == strict {
-			t.Errorf("strict: %v, got %+v", strict, created.Topics[0])
-		}
-		if code := p.end(); code != exitOK {
-			t.Errorf("ended with %d: %s", code, p.stderr.String())
-		}
 	}
 }

@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// address says where the records are that a command is about: at most one of the fields is set.
+type address struct {
+	dir     string // of a broker's data
+	brokers string // host:port of Kafka brokers, with commas between
+	api     string // URL of a broker's API
+}
+
+func (a *address) define(fs *pflag.FlagSet) {
+	fs.StringVarP(&a.dir, "data", "d", "", "of a broker with its data in this `directory`, whether it runs or not")
+	fs.StringVarP(&a.brokers, "brokers", "b", "", "of the Kafka cluster with brokers at `host:port[,host:port]`")
+	fs.StringVar(&a.api, "api", "", "of the broker whose API is at this `URL`")
+}
+
+// String says where, for people.
+func (a address) String() string { return a.dir + a.brokers + a.api }
+
+var errNoAddress = usageError{errors.New("of which broker? Say -d DIRECTORY, -b HOST:PORT or --api URL, or set SAMSA (samsa help addresses)")}
+
+// resolve returns what the flags say, or what SAMSA in the environment says.
+func (a address) resolve(getenv func(string) string) (address, error) {
+	given := 0
+	for _, s := range []string{a.dir, a.brokers, a.api} {
+		if s != "" {
+			given++
+		}
+	}
+	switch s := getenv("SAMSA"); {
+	case given > 1:
+		return address{}, usageError{fmt.Errorf("-d, -b and --api exclude each other")}
+	case given == 1:
+		return a, nil
+	case s == "":
+		return address{}, errNoAddress
+	default:
+		return parseAddress(s), nil
+	}
+}
+
+// parseAddress tells what SAMSA in the environment means: a URL of http, host:port with a number or more of them with commas between,
+// or else a directory.
+func parseAddress(s string) address {
+	if strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") {
+		return address{api: s}
+	}
+	for _, part := range strings.Split(s, ",") {
+		host, port, err := net.SplitHostPort(part)
+		if _, number := strconv.ParseUint(port, 10, 16); err != nil || number != nil || strings.ContainsAny(host, `/\`) {
+			return address{dir: s}
+		}
+	}
+	return address{brokers: s}
+}

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/goleak"
+
+	"github.com/samsa-go/samsa"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func testEnv(out *bytes.Buffer, vars map[string]string) *env {
+	return &env{Surroundings: Surroundings{Stdin: strings.NewReader(""), Stdout: out, Stderr: io.Discard, Getenv: func(n string) string { return vars[n] }}}
+}
+
+// walk calls f with a command and all below it.
+func walk(cmd *cobra.Command, f func(*cobra.Command)) {
+	f(cmd)
+	for _, sub := range cmd.Commands() {
+		walk(sub, f)
+	}
+}
+
+// Every command says what it does, in a line and at length, with examples, and there is a man page of each and of each help topic.
+func TestHelp(t *testing.T) {
+	root := newRoot(testEnv(new(bytes.Buffer), nil))
+	pages, err := manPages(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := make(map[string]string)
+	for _, p := range pages {
+		text[p.name] = string(p.text)
+	}
+	walk(root, func(c *cobra.Command) {
+		if c.Name() == "help" { // is cobra's
+			return
+		}
+		if c.Short == "" || c.Long == "" || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s: short is %q, long is %q", c.CommandPath(), c.Short, c.Long)
+		}
+		if c.Runnable() && c.Example == "" {
+			t.Errorf("%s has no examples", c.CommandPath())
+		}
+		for line := range strings.Lines(c.Long + "\n" + c.Example) {
+			if len(line) > 150 {
+				t.Errorf("%s: a line of %d: %s", c.CommandPath(), len(line), line)
+			}
+		}
+		page := text[strings.ReplaceAll(c.CommandPath(), " ", "-")+".1"]
+		if c.Hidden {
+			return
+		}
+		if !strings.Contains(page, ".SH NAME") || !strings.Contains(page, strings.Split(c.Short, " ")[0]) {
+			t.Errorf("%s has the man page %q", c.CommandPath(), page)
+		}
+	})
+}
+
+func TestAddresses(t *testing.T) {
+	for _, tt := range []struct {
+		flags address
+		samsa string
+		want  address
+		fails bool
+	}{
+		{address{dir: "data"}, "host:1", address{dir: "data"}, false},
+		{address{}, "host:9092", address{brokers: "host:9092"}, false},
+		{address{}, "a:1,[::1]:2", address{brokers: "a:1,[::1]:2"}, false},
+		{address{}, "./name:9", address{dir: "./name:9"}, false},
+		{address{}, `c:\data`, address{dir: `c:\data`}, false},
+		{address{}, "data", address{dir: "data"}, false},
+		{address{}, "http://host:80/x", address{api: "http://host:80/x"}, false},
+		{address{}, "", address{}, true},
+		{address{dir: "a", brokers: "b:1"}, "", address{}, true},
+	} {
+		got, err := tt.flags.resolve(func(string) string { return tt.samsa })
+		if got != tt.want || (err != nil) != tt.fails || err != nil && code(err) != exitUsage {
+			t.Errorf("%+v with SAMSA=%q: got %+v, error %v", tt.flags, tt.samsa, got, err)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{nil, exitOK},
+		{errors.New("x"), exitFailed},
+		{usageError{errors.New("x")}, exitUsage},
+		{fmt.Errorf("x: %w", samsa.ErrUnknownTopic), exitNotFound},
+		{samsa.ErrUnknownGroup, exitNotFound},
+		{samsa.ErrKeyNotFound, exitNotFound},
+		{samsa.ErrNotExist, exitNotFound},
+		{samsa.ErrTopicExists, exitExists},
+		{samsa.ErrReadOnly, exitRefused},
+		{samsa.ErrLocked, exitUnavailable},
+		{samsa.ErrDiskFull, exitUnavailable},
+		{&net.OpError{Op: "dial", Err: errors.New("x")}, exitUnavailable},
+		{samsa.ErrCorruptRecord, exitDamaged},
+		{samsa.ErrInvalidSnapshot, exitDamaged},
+	} {
+		if got := code(tt.err); got != tt.want {
+			t.Errorf("%v: got %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestTables(t *testing.T) {
+	type row struct {
+		Name string `json:"name"`
+		N    int64  `json:"n"`
+	}
+	columns := []column[row]{{"NAME", func(r row) string { return r.Name }}, {">N", func(r row) string { return fmt.Sprint(r.N) }}}
+	rows := []row{{"größe", 9007199254740993}, {"<b>", 1}}
+	for _, tt := range []struct {
+		json bool
+		want string
+	}{
+		{false, "NAME                  N\ngröße  9007199254740993\n<b>                   1\n"},
+		{true, "{\"name\":\"größe\",\"n\":9007199254740993}\n{\"name\":\"<b>\",\"n\":1}\n"},
+	} {
+		var out bytes.Buffer
+		e := testEnv(&out, nil)
+		e.json = tt.json
+		if err := printRows(e, columns, rows); err != nil || out.String() != tt.want {
+			t.Errorf("got %q, error %v", &out, err)
+		}
+	}
+	var out bytes.Buffer
+	if err := printTable(&out, [][]string{{"A"}, {"b"}}, []bool{false}, true); err != nil || out.String() != "\x1b[1mA\x1b[0m\nb\n" {
+		t.Errorf("got %q, error %v", &out, err)
+	}
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"syscall"
+
+	"github.com/samsa-go/samsa"
+)
+
+// What the process ends with. The help topic exit-codes says the same.
+const (
+	exitOK          = 0
+	exitFailed      = 1 // it could not be done
+	exitUsage       = 2 // the command line is wrong
+	exitNotFound    = 3 // what was named is not there
+	exitExists      = 4 // what was to be made is there already
+	exitRefused     = 5 // it may not be done: it was not confirmed, or writing is not allowed
+	exitUnavailable = 6 // not now: the same command may succeed later
+	exitDamaged     = 7 // something stored is damaged
+)
+
+// usageError is a mistake in the command line.
+type usageError struct{ err error }
+
+// Error says what is wrong.
+func (u usageError) Error() string { return u.err.Error() }
+
+// Unwrap returns the cause.
+func (u usageError) Unwrap() error { return u.err }
+
+// Errors of this program that have an exit code.
+var (
+	errNotFound = errors.New("not found")
+	errRefused  = errors.New("refused")
+)
+
+// code returns the exit code for an error.
+func code(err error) int {
+	var usage usageError
+	var network *net.OpError
+	switch is := func(target error) bool { return errors.Is(err, target) }; {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		return exitUsage
+	case is(errNotFound), is(samsa.ErrUnknown), is(samsa.ErrKeyNotFound), is(samsa.ErrNotExist), is(fs.ErrNotExist):
+		return exitNotFound
+	case is(samsa.ErrTopicExists), is(fs.ErrExist):
+		return exitExists
+	case is(errRefused), is(samsa.ErrReadOnly), is(fs.ErrPermission):
+		return exitRefused
+	case is(samsa.ErrCorruptRecord), is(samsa.ErrCorruptValue), is(samsa.ErrInvalidSnapshot):
+		return exitDamaged
+	case is(samsa.ErrUnavailable), errors.As(err, &network), is(syscall.ECONNREFUSED):
+		return exitUnavailable
+	}
+	return exitFailed
+}

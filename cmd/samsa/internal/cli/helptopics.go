@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// topics returns the help topics: commands that do nothing, whose help is a text. `samsa help NAME` shows it, and a man page has it.
+func topics() []*cobra.Command {
+	return []*cobra.Command{
+		{Use: "exit-codes", Short: "What a command ends with", Long: exitCodesText},
+		{Use: "addresses", Short: "How to say which broker is meant", Long: addressesText},
+		{Use: "environment", Short: "What stands in the environment", Long: environmentText},
+	}
+}
+
+const exitCodesText = `A command ends with one of these codes:
+
+  0  it is done
+  1  it could not be done
+  2  the command line is wrong, or a setting
+  3  what was named is not there: a topic, a partition, a group, a key, a directory
+  4  what was to be made is there already
+  5  it may not be done: it was not confirmed, or writing is not allowed
+  6  not now: a broker does not answer, a directory is locked, a disk is full; the same command may succeed later
+  7  something stored is damaged
+
+What went wrong is told on stderr, in a line that begins with the command's name. What is printed on stdout until then holds.`
+
+const addressesText = `Most commands are about the records of one broker or cluster. There are three ways to say of which:
+
+  -d DIRECTORY         the data of a broker of Samsa. While a broker has it open, it is asked, by the socket that its directory names;
+                       else the directory is opened, for reading only unless the command writes
+  -b HOST:PORT[,...]   any Kafka cluster, by Kafka's protocol, samsa serve too
+  --api URL            a broker of Samsa whose API is served there, as by samsa serve --http
+
+Without one of these SAMSA in the environment counts. It may be any of the three: what begins with http:// or https:// is a URL,
+what is host:port, or several with commas, is brokers, and all else is a directory (write ./name:9 for one that looks otherwise).`
+
+const environmentText = `These are looked at in the environment:
+
+  SAMSA            which broker is meant, without -d, -b and --api (samsa help addresses)
+  SAMSA_...        for serve and config, a flag: --log-level is SAMSA_LOG_LEVEL. Values of flags that are repeated have blanks between
+  NO_COLOR         when it is set, tables have no colours; without it they have them on a terminal only
+  NOTIFY_SOCKET    for serve, set by systemd with Type=notify: serve says there when it is ready and when it ends`

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// column is one of a table, for people.
+type column[T any] struct {
+	name string // numbers stand to the right where it begins with >
+	of   func(T) string
+}
+
+// printRows prints rows: as a table with a heading, or with --json as a line of JSON each. Of no rows a table has nothing, not even the heading.
+func printRows[T any](e *env, columns []column[T], rows []T) error {
+	if e.json {
+		for _, r := range rows {
+			if err := e.printJSON(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	cells := [][]string{make([]string, len(columns))}
+	for i, c := range columns {
+		cells[0][i] = strings.TrimPrefix(c.name, ">")
+	}
+	for _, r := range rows {
+		line := make([]string, len(columns))
+		for i, c := range columns {
+			line[i] = c.of(r)
+		}
+		cells = append(cells, line)
+	}
+	right := make([]bool, len(columns))
+	for i, c := range columns {
+		right[i] = strings.HasPrefix(c.name, ">")
+	}
+	return printTable(e.Stdout, cells, right, e.colour())
+}
+
+// printTable prints lines of cells in columns, the first line as a heading.
+func printTable(w io.Writer, cells [][]string, right []bool, colour bool) error {
+	widths := make([]int, len(right))
+	for _, line := range cells {
+		for i, c := range line {
+			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+		}
+	}
+	var b strings.Builder
+	for n, line := range cells {
+		var l strings.Builder
+		for i, c := range line {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c))
+			if right[i] {
+				c = pad + c
+			} else {
+				c += pad
+			}
+			l.WriteString(c + "  ")
+		}
+		text := strings.TrimRight(l.String(), " ")
+		if n == 0 && colour {
+			text = "\x1b[1m" + text + "\x1b[0m"
+		}
+		b.WriteString(text + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// printJSON prints v as a line of JSON.
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.Stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// say prints a line for people, or with --json v as one of JSON.
+func (e *env) say(v any, format string, args ...any) error {
+	if e.json {
+		return e.printJSON(v)
+	}
+	_, err := fmt.Fprintf(e.Stdout, format+"\n", args...)
+	return err
+}
+
+// colour reports whether Stdout takes colours: a terminal does, unless NO_COLOR is set or it is a dumb one.
+func (e *env) colour() bool {
+	return onTerminal(e.Stdout) && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"
+}

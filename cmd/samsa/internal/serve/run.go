@@ -1,0 +1,162 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/kafka"
+)
+
+// Surroundings is what Run has to do with.
+type Surroundings struct {
+	Stdout, Stderr io.Writer // what is served is told to Stdout, the log goes to Stderr
+	JSON           bool      // Stdout gets JSON, a line each
+	NotifySocket   string    // gets READY=1 and STOPPING=1, as systemd wants it; "" for none
+}
+
+// Run opens the broker, creates the topics and serves until ctx ends. Then it closes all, within the time of --shutdown-timeout.
+func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
+	c.broker.Logger = c.logger(s.Stderr)
+	b, err := samsa.Open(c.data, c.broker)
+	if err != nil {
+		return err
+	}
+	defer func() { // closes the listeners too
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.drain)
+		defer cancel()
+		err = errors.Join(err, b.Shutdown(end))
+	}()
+	if err := createTopics(ctx, b, c.topics); err != nil {
+		return err
+	}
+	var at []string
+	for i, addr := range c.listen {
+		opts := c.kafka
+		if advertised := c.advertised(); len(advertised) > 0 {
+			opts.Advertise = advertised[i]
+		}
+		srv, err := kafka.Listen(b, addr, opts)
+		if err != nil {
+			return err
+		}
+		at = append(at, srv.Addr().String())
+	}
+	if err := c.announce(ctx, b, at, s); err != nil {
+		return err
+	}
+	if err := notify(s.NotifySocket, "READY=1\nSTATUS=serves Kafka clients at "+strings.Join(at, ", ")); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	if s.JSON {
+		fmt.Fprintln(s.Stdout, `{"ends":true}`)
+	} else {
+		fmt.Fprintln(s.Stdout, "samsa ends")
+	}
+	return notify(s.NotifySocket, "STOPPING=1")
+}
+
+// advertised returns the addresses of --advertise, one for each of --listen, or none.
+func (c *Config) advertised() []string {
+	if c.kafka.Advertise == "" {
+		return nil
+	}
+	return strings.Split(c.kafka.Advertise, ",")
+}
+
+// createTopics creates those that are missing; the others stay as they are.
+func createTopics(ctx context.Context, b *samsa.Broker, topics []topicFlag) error {
+	for _, t := range topics {
+		if _, err := b.Topics().Ensure(ctx, t.name, t.config); err != nil && !errors.Is(err, samsa.ErrTopicExists) {
+			return fmt.Errorf("--topic %s: %w", t.text, err)
+		}
+	}
+	return nil
+}
+
+// maxAnnounced bounds the topics that announce names.
+const maxAnnounced = 50
+
+// announcement is what is served, and where.
+type announcement struct {
+	Listen    []string `json:"listen"`
+	Advertise []string `json:"advertise,omitempty"`
+	NodeID    int32    `json:"nodeId"`
+	Data      string   `json:"data"`   // "" in memory
+	Topics    []string `json:"topics"` // name:partitions, of the first ones
+	More      int      `json:"more"`   // topics
+}
+
+// announce tells where and what is served.
+func (c *Config) announce(ctx context.Context, b *samsa.Broker, at []string, s Surroundings) error {
+	a := announcement{Listen: at, Advertise: c.advertised(), NodeID: c.kafka.NodeID, Topics: []string{}}
+	if !c.broker.InMemory {
+		dir, err := filepath.Abs(c.data)
+		if err != nil {
+			return fmt.Errorf("--data: %w", err)
+		}
+		a.Data = dir
+	}
+	names, err := b.Topics().List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names[:min(len(names), maxAnnounced)] {
+		info, err := b.Topics().Describe(ctx, name)
+		if err != nil {
+			return err
+		}
+		a.Topics = append(a.Topics, fmt.Sprintf("%s:%d", name, len(info.Partitions)))
+	}
+	a.More = len(names) - len(a.Topics)
+	if s.JSON {
+		return json.NewEncoder(s.Stdout).Encode(a)
+	}
+	a.print(s.Stdout)
+	return nil
+}
+
+// print prints it for people.
+func (a announcement) print(out io.Writer) {
+	where := "in memory"
+	if a.Data != "" {
+		where = "in " + a.Data
+	}
+	fmt.Fprintf(out, "samsa serves Kafka clients at %s, node %d, data %s\n", strings.Join(a.Listen, " and "), a.NodeID, where)
+	if len(a.Advertise) > 0 {
+		fmt.Fprintf(out, "clients are told to connect to %s\n", strings.Join(a.Advertise, " and "))
+	}
+	topics := a.Topics
+	if a.More > 0 {
+		topics = append(topics, fmt.Sprintf("and %d more", a.More))
+	}
+	if len(topics) == 0 {
+		topics = []string{"none yet"}
+	}
+	fmt.Fprintf(out, "topics: %s\n", strings.Join(topics, " "))
+	fmt.Fprintln(out, "Ctrl-C ends it")
+}
+
+// logger logs what an operator should know, a line each.
+func (c *Config) logger(w io.Writer) *zap.Logger {
+	var encoder zapcore.Encoder
+	if c.logJSON {
+		config := zap.NewProductionEncoderConfig()
+		config.TimeKey, config.EncodeTime, config.CallerKey = "time", zapcore.RFC3339NanoTimeEncoder, zapcore.OmitKey
+		encoder = zapcore.NewJSONEncoder(config)
+	} else {
+		config := zap.NewDevelopmentEncoderConfig()
+		config.CallerKey = zapcore.OmitKey
+		encoder = zapcore.NewConsoleEncoder(config)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), c.logLevel))
+}

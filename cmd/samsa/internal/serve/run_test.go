@@ -1,0 +1,95 @@
+package serve
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Several listeners serve one broker, and systemd is told when it is ready and when it ends.
+func TestListenersAndNotify(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no datagrams of unix sockets")
+	}
+	socket := filepath.Join(t.TempDir(), "notify")
+	states, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = states.Close() }()
+	c, err := parse([]string{"--memory", "--listen", "127.0.0.1:0,127.0.0.1:0", "--topic", "web_log:3,retention.ms=60000", "--log-format", "json"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	var log strings.Builder
+	ended := make(chan error, 1)
+	go func() {
+		ended <- c.Run(ctx, Surroundings{Stdout: in, Stderr: &log, JSON: true, NotifySocket: socket})
+		_ = in.Close()
+	}()
+	lines := bufio.NewScanner(out)
+	var a announcement
+	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &a) != nil {
+		t.Fatalf("got %q, error %v", lines.Text(), lines.Err())
+	}
+	if len(a.Listen) != 2 || a.Listen[0] == a.Listen[1] || len(a.Topics) != 1 || a.Topics[0] != "web_log:3" {
+		t.Errorf("got %+v", a)
+	}
+	for _, addr := range a.Listen {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.Close()
+	}
+	if got := state(t, states); !strings.HasPrefix(got, "READY=1\nSTATUS=") {
+		t.Errorf("got %q", got)
+	}
+	cancel()
+	for lines.Scan() {
+	}
+	if got := state(t, states); got != "STOPPING=1" {
+		t.Errorf("got %q", got)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	for line := range strings.Lines(log.String()) {
+		var entry struct{ Level, Time, Msg string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Level == "" || entry.Time == "" || entry.Msg == "" {
+			t.Errorf("%q is %+v, error %v", line, entry, err)
+		}
+	}
+}
+
+func state(t *testing.T, l *net.UnixConn) string {
+	t.Helper()
+	buf := make([]byte, 1000)
+	n, err := l.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(buf[:n])
+}
+
+// A socket that is not there is told by name.
+func TestNotifyNobody(t *testing.T) {
+	if err := notify(filepath.Join(t.TempDir(), "none"), "READY=1"); err == nil || !strings.Contains(err.Error(), "NOTIFY_SOCKET") {
+		t.Errorf("got %v", err)
+	}
+	if err := notify("", "READY=1"); err != nil {
+		t.Error(err)
+	}
+}

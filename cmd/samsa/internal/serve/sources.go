@@ -1,0 +1,123 @@
+package serve
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Setting is one flag of serve as it was resolved.
+type Setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Source string `json:"source"` // default, file, environment or flag
+}
+
+// Where a setting comes from.
+const (
+	fromDefault     = "default"
+	fromFile        = "file"
+	fromEnvironment = "environment"
+	fromFlag        = "flag"
+)
+
+// EnvName is the variable of the environment that sets the flag of that name: --log-level is SAMSA_LOG_LEVEL.
+func EnvName(flag string) string {
+	return "SAMSA_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// Resolve adds to what the flags in fs say, once they are parsed: what a flag does not say the environment may, and what that does
+// not, the file of --config-file. It returns all settings, by name. The error names every mistake and where it was made.
+//
+// A flag that may be repeated is taken from one source as a whole. In the environment its values have blanks between; in the file it has
+// a line for each.
+func (c *Config) Resolve(fs *pflag.FlagSet, getenv func(string) string) ([]Setting, error) {
+	sources := make(map[string]string)
+	fs.Visit(func(fl *pflag.Flag) { sources[fl.Name] = fromFlag })
+	var errs []error
+	own := c.names()
+	for _, name := range own {
+		text := getenv(EnvName(name))
+		if text == "" || sources[name] != "" {
+			continue
+		}
+		values := []string{text}
+		if repeatable(fs.Lookup(name)) {
+			values = strings.Fields(text)
+		}
+		sources[name] = fromEnvironment
+		for _, v := range values {
+			if err := fs.Lookup(name).Value.Set(v); err != nil {
+				errs = append(errs, fmt.Errorf("%s=%q: %w", EnvName(name), text, err))
+			}
+		}
+	}
+	if c.file != "" {
+		errs = append(errs, c.readFile(fs, own, sources))
+	}
+	errs = append(errs, c.check())
+	return settings(fs, own, sources), errors.Join(errs...)
+}
+
+// names returns the names of the flags that Define defines, sorted.
+func (c *Config) names() []string {
+	var names []string
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	new(Config).Define(fs)
+	fs.VisitAll(func(fl *pflag.Flag) { names = append(names, fl.Name) })
+	return names
+}
+
+// readFile sets what the file has and sources has not.
+func (c *Config) readFile(fs *pflag.FlagSet, own []string, sources map[string]string) error {
+	text, err := os.ReadFile(c.file)
+	if err != nil {
+		return fmt.Errorf("--config-file: %w", err)
+	}
+	known := make(map[string]bool)
+	for _, name := range own {
+		known[name] = name != "config-file"
+	}
+	var errs []error
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		switch {
+		case !ok:
+			err = errors.New("want name = value")
+		case !known[name]:
+			err = fmt.Errorf("there is no setting %q", name)
+		case sources[name] != "" && sources[name] != fromFile:
+			continue
+		default:
+			sources[name] = fromFile
+			err = fs.Lookup(name).Value.Set(value)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s:%d: %s: %w", c.file, n, line, err))
+		}
+	}
+	return errors.Join(append(errs, lines.Err())...)
+}
+
+func settings(fs *pflag.FlagSet, own []string, sources map[string]string) []Setting {
+	list := make([]Setting, 0, len(own))
+	for _, name := range own {
+		s := Setting{Name: name, Value: fs.Lookup(name).Value.String(), Source: sources[name]}
+		if s.Source == "" {
+			s.Source = fromDefault
+		}
+		list = append(list, s)
+	}
+	return list
+}
