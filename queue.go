@@ -204,7 +204,8 @@ const (
 )
 
 // Ack acknowledges deliveries with the transaction: they are done when it is stored, and only then. When a lock has ended
-// by then Update is ErrInvalidRecordState, and nothing is stored.
+// by then Update is ErrInvalidRecordState, and nothing is stored; so it is when a delivery is to become another thing in the same
+// transaction.
 func (tx *Tx) Ack(ds ...Delivery) error {
 	return tx.settle(queue.InTx{Type: share.Accept}, ds)
 }

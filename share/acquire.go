@@ -25,6 +25,8 @@ type AcquireRequest struct {
 	// WholeBatches allows more than MaxRecords, up to the end of a stored batch (KIP-1206's batch_optimized).
 	WholeBatches bool
 	Client       string // client id, for the test kit
+	// Reset is where the group begins if the partition is new to it; nil is where its settings say.
+	Reset *Reset
 }
 
 // Delivery is a record that was acquired. Its bytes are the caller's.
@@ -52,6 +54,15 @@ func (c *Coordinator) enter(ctx context.Context, k Key, s Settings) (*entry, err
 		return nil, err
 	}
 	return en, nil
+}
+
+// settingsFor returns those of the group of a request.
+func (c *Coordinator) settingsFor(req *AcquireRequest) Settings {
+	s := c.settings(req.Group)
+	if req.Reset != nil {
+		s.Reset = *req.Reset
+	}
+	return s
 }
 
 // Initialize makes the state of a group in a partition, if there is none: from now on it is about what comes.
@@ -82,7 +93,7 @@ func (c *Coordinator) InitializeAt(ctx context.Context, k Key, reset Reset) erro
 // It does not wait: nothing available is nil. A damaged batch is ErrCorruptRecord once, and its records are done: nobody
 // can read them.
 func (c *Coordinator) AcquireInto(ctx context.Context, req AcquireRequest, place func(length int) ([]byte, bool), fn func(log.StoredBatch, []Range)) error {
-	s := c.settings(req.Group)
+	s := c.settingsFor(&req)
 	en, err := c.enter(ctx, req.Key, s)
 	if err != nil {
 		return err
@@ -342,7 +353,7 @@ const (
 // AcquireRecords acquires what is available, and returns it: at most MaxRecords, and none without waiting where there
 // is none. Errors are those of AcquireInto; with records there is none.
 func (c *Coordinator) AcquireRecords(ctx context.Context, req AcquireRequest) ([]Delivery, error) {
-	s := c.settings(req.Group)
+	s := c.settingsFor(&req)
 	en, err := c.enter(ctx, req.Key, s)
 	if err != nil {
 		return nil, err

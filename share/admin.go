@@ -108,7 +108,7 @@ func (c *Coordinator) Alter(ctx context.Context, k Key, start int64) error {
 	if err != nil && !errors.Is(err, log.ErrCorruptValue) || en == nil {
 		return err
 	}
-	if start < 0 {
+	if start < 0 || start >= maxStart {
 		return fmt.Errorf("%s: %w: %d", k, log.ErrOffsetOutOfRange, start)
 	}
 	if err := en.take(ctx); err != nil {

@@ -111,13 +111,20 @@ func Open(parts Parts, opts Options) (*Coordinator, error) {
 	return c, nil
 }
 
-// Close ends what runs, and refuses what comes. Who watches is woken. Locks end with it, as those of a process that dies.
+// Close ends what runs, and refuses what comes. Who watches is woken. Locks end with it, as those of a process that dies;
+// how often records were delivered until then is stored.
 func (c *Coordinator) Close() {
 	c.mu.Lock()
 	c.closed = true
 	all := slices.Collect(maps.Values(c.entries))
 	c.mu.Unlock()
 	c.stop()
+	if len(all) > 0 && !c.opts.ReadOnly {
+		for _, en := range all {
+			en.tend()
+		}
+		_ = c.committer.Do(&writer.Tx{Essential: true}) // after it, all of that was tried
+	}
 	for _, en := range all {
 		en.close()
 	}
@@ -319,9 +326,11 @@ func (c *Coordinator) load() error {
 		}
 		p, _ := c.partition(k)
 		en := c.addLocked(k, p)
-		if err := s.damaged; err == nil {
-			en.states, err = Restore(s.start, s.chunks, p.HighWatermark())
-			s.damaged = err
+		if s.damaged == nil {
+			en.begins, en.void, s.damaged = decodeVoid(s.start)
+		}
+		if s.damaged == nil && !en.void {
+			en.states, s.damaged = Restore(s.start, s.chunks, p.HighWatermark())
 		}
 		if s.damaged != nil {
 			en.damaged = fmt.Errorf("%s: %w", k, s.damaged)

@@ -1,6 +1,7 @@
 package share
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type entry struct {
 	mu      sync.Mutex // guards what follows; held on the committer's time too, and never while waiting
 	damaged error      // why the states cannot be used, wraps log.ErrCorruptValue; nil for most
 	states  *Partition // nil until somebody begins
+	void    bool       // chunks are stored that count no more: who begins deletes them. states is nil
+	begins  int64      // where the group begins then, -1 for where its settings say
 	lease   uint64     // another one when states is replaced; no two entries have the same
 	pending []*op      // not in the committer's order yet
 	queued  bool       // a flush is on its way that will take them
@@ -137,14 +140,19 @@ func (en *entry) leave() { <-en.turn }
 // begin makes the states of who begins, which are stored when it returns. The caller has the turn.
 func (en *entry) begin(ctx context.Context, s Settings) error {
 	en.mu.Lock()
-	begun := en.states != nil
+	begun, start := en.states != nil, int64(-1)
+	if en.void {
+		start = en.begins
+	}
 	en.mu.Unlock()
 	if begun {
 		return nil
 	}
-	start, err := en.resolve(s)
-	if err != nil {
-		return en.wrap(err)
+	if start < 0 {
+		var err error
+		if start, err = en.resolve(s); err != nil {
+			return en.wrap(err)
+		}
 	}
 	return en.replace(ctx, start)
 }
@@ -185,44 +193,98 @@ func (en *entry) replace(ctx context.Context, start int64) error {
 	return en.wrap(en.supplant(ctx, NewPartition(start)))
 }
 
+// supplantEntries bounds how many chunks a commit of supplant deletes.
+const supplantEntries = 4096
+
 // supplant puts states in the place of those that there are, nil for none. The caller has the turn.
-func (en *entry) supplant(ctx context.Context, states *Partition) error {
-	tx := &writer.Tx{Essential: true, Reserve: en.reserve(1 + lateEntries)}
-	known := make(map[int64]bool) // the chunks that tx deletes
-	r := store.ShareGroupRange(en.id, en.key.Group)
-	r.KeysOnly = true
-	err := en.c.st.Scan(r, func(e store.Entry) (bool, error) {
-		k, err := store.ParseShareKey(e.Key)
-		known[k.Chunk] = true
-		tx.Writes.Delete(append([]byte{}, e.Key...))
-		return true, err
-	})
-	if err != nil {
-		return err
-	}
-	tx.Check = func() error {
-		en.mu.Lock()
-		defer en.mu.Unlock()
-		if err := en.refuses(); err != nil {
+//
+// Where more is stored than a commit takes, the first one says that chunks count no more, and the last one ends that: the
+// group is nowhere meanwhile, and begins where states do if that does not come to its end.
+func (en *entry) supplant(ctx context.Context, states *Partition) (err error) {
+	var dropped []job
+	defer func() { tell(dropped, errAnew) }()
+	for last := false; !last; ctx = context.WithoutCancel(ctx) {
+		tx := &writer.Tx{Essential: true, Reserve: en.reserve(1 + lateEntries)}
+		var known map[int64]bool
+		if known, last, err = en.deleteStored(tx); err != nil {
 			return err
 		}
-		if late := en.lateLocked(known); len(late) > lateEntries {
-			return fmt.Errorf("%w: %d chunks were stored meanwhile", log.ErrConflict, len(late))
-		} else {
-			en.store(tx, late)
+		tx.Check = func() error {
+			en.mu.Lock()
+			defer en.mu.Unlock()
+			if err := en.refuses(); err != nil {
+				return err
+			}
+			if last {
+				err = en.endLocked(tx, known, states)
+			} else {
+				en.voidLocked(tx, states)
+			}
+			if err != nil {
+				return err
+			}
+			dropped = append(dropped, en.jobs...)
+			en.jobs, en.damaged = nil, nil
+			en.lease = en.c.leases.Add(1)
+			return nil
 		}
-		if states != nil {
-			en.store(tx, states.Changes(1))
+		if err := en.c.committer.DoUntil(ctx, tx); err != nil {
+			return err
 		}
-		en.states, en.jobs, en.damaged = states, nil, nil
-		en.lease = en.c.leases.Add(1)
-		return nil
-	}
-	if err := en.c.committer.DoUntil(ctx, tx); err != nil {
-		return err
 	}
 	en.ahead = readAhead{}
 	en.wake()
+	return nil
+}
+
+// deleteStored has tx delete chunks that are stored, and returns their numbers. With the last ones goes how far the group is.
+func (en *entry) deleteStored(tx *writer.Tx) (known map[int64]bool, last bool, err error) {
+	known, last = make(map[int64]bool), true
+	r := store.ShareGroupRange(en.id, en.key.Group)
+	r.KeysOnly = true
+	var head []byte
+	err = en.c.st.Scan(r, func(e store.Entry) (bool, error) {
+		k, err := store.ParseShareKey(e.Key)
+		switch {
+		case err != nil:
+			return false, err
+		case k.Chunk < 0:
+			head = bytes.Clone(e.Key)
+			return true, nil
+		case len(known) == supplantEntries:
+			last = false
+			return false, nil
+		}
+		known[k.Chunk] = true
+		tx.Writes.Delete(bytes.Clone(e.Key))
+		return true, nil
+	})
+	if last && head != nil {
+		tx.Writes.Delete(head)
+	}
+	return known, last, err
+}
+
+// voidLocked has the group be nowhere, with chunks that are still stored.
+func (en *entry) voidLocked(tx *writer.Tx, states *Partition) {
+	en.states, en.void, en.begins = nil, true, -1
+	if states != nil {
+		en.begins = states.Start()
+	}
+	en.store(tx, []Change{{Chunk: -1, Value: encodeVoid(en.begins)}})
+}
+
+// endLocked has the group be where states say, when the chunks are known that are stored.
+func (en *entry) endLocked(tx *writer.Tx, known map[int64]bool, states *Partition) error {
+	late := en.lateLocked(known)
+	if len(late) > lateEntries {
+		return fmt.Errorf("%w: %d chunks were stored meanwhile", log.ErrConflict, len(late))
+	}
+	en.store(tx, late)
+	if states != nil {
+		en.store(tx, states.Changes(1))
+	}
+	en.states, en.void = states, false
 	return nil
 }
 
@@ -293,9 +355,7 @@ func (en *entry) expireLocked(now int64, r Rules) {
 	if en.closed || en.states == nil {
 		return
 	}
-	if start := en.part.LogStart(); start > en.states.Start() {
-		en.states.Cut(start)
-	}
+	en.states.Cut(en.part.LogStart())
 	en.counts.add(en.states.Expire(now, r))
 	en.noteLetters(nil)
 }

@@ -52,7 +52,10 @@ func (en *entry) flushLocked(background bool) *flush {
 		return nil
 	}
 	en.queued = true
-	n := min(flushEntries, spareEntries+en.states.Pending())
+	n := spareEntries
+	if en.states != nil {
+		n = min(flushEntries, spareEntries+en.states.Pending())
+	}
 	for i, o := range en.pending {
 		if i > 0 && n+o.extent > flushEntries {
 			break
@@ -74,7 +77,11 @@ func (f *flush) check() error {
 	en.mu.Lock()
 	defer en.mu.Unlock()
 	f.taken, en.queued = true, false
-	if err := en.refuses(); err != nil {
+	err := en.refuses()
+	if err == nil && en.states == nil {
+		err = log.ErrNotAcquired // they were deleted meanwhile
+	}
+	if err != nil {
 		f.ops, en.pending = en.pending, nil
 		return err
 	}
@@ -134,8 +141,24 @@ func (f *flush) end(err error) {
 		o.tell(err)
 	}
 	f.ops = nil
-	if err == nil && !f.told {
+	switch {
+	case err != nil:
+		en.refuseRest()
+	case !f.told:
 		f.follow()
+	}
+}
+
+// refuseRest has those hear of a failure for whom there was no room in the flush that has failed.
+func (en *entry) refuseRest() {
+	en.mu.Lock()
+	var f *flush
+	if len(en.pending) > 0 {
+		f = en.flushLocked(false)
+	}
+	en.mu.Unlock()
+	if f != nil {
+		en.c.committer.Submit(&f.tx)
 	}
 }
 
@@ -180,8 +203,6 @@ func (en *entry) acknowledge(member string, synced bool, acks []Ack) error {
 	if len(acks) == 0 {
 		return nil
 	}
-	o := &op{member: member, acks: acks, synced: synced, extent: Extent(acks), done: make(chan struct{})}
-	o.left.Store(1)
 	en.mu.Lock()
 	now := soonMs()
 	en.expireLocked(nowMs(), r)
@@ -189,6 +210,13 @@ func (en *entry) acknowledge(member string, synced bool, acks []Ack) error {
 		en.mu.Unlock()
 		return err
 	}
+	acks = en.states.Remaining(acks)
+	if len(acks) == 0 {
+		en.mu.Unlock()
+		return nil
+	}
+	o := &op{member: member, acks: acks, synced: synced, extent: Extent(acks), done: make(chan struct{})}
+	o.left.Store(1)
 	if atOnce(acks, r) {
 		en.counts.add(en.states.Settle(now, acks, r))
 		en.noteLetters(o)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,6 +32,7 @@ const (
 	messageTooOften = "Offset delivery count exceeded the threshold."
 	messageTooLarge = " The record is too large for this topic."
 
+	maxReason     = 8 << 10 // bytes of a reason that are left, at most, where not all goes in
 	lettersAtOnce = 100
 	lettersPause  = time.Second // after what could not be stored
 )
@@ -183,12 +185,9 @@ func (en *entry) write(tx *writer.Tx, s Settings, jobs []job) error {
 		}
 		rec.Headers = append(rec.Headers[:len(rec.Headers):len(rec.Headers)], en.headers(j, "")...)
 		if rec.Key == nil && to.Rules().KeyRequired {
-			rec.Key = []byte(en.key.TopicPartition.String() + "@" + strconv.FormatInt(j.Offset, 10))
+			rec.Key = en.ownKey(j)
 		}
-		var empty log.Builder
-		if empty.SizeWith(rec.Key, rec.Value, rec.Headers) > limit {
-			rec = log.Record{Key: rec.Key, Headers: en.headers(j, messageTooLarge)}
-		}
+		rec = en.fitting(j, rec, to.Rules().KeyRequired, limit)
 		if b.Records() > 0 && b.SizeWith(rec.Key, rec.Value, rec.Headers) > limit {
 			if err := add(tx, to, &b); err != nil {
 				return err
@@ -197,6 +196,38 @@ func (en *entry) write(tx *writer.Tx, s Settings, jobs []job) error {
 		b.Append(nowMs(), rec.Key, rec.Value, rec.Headers)
 	}
 	return add(tx, to, &b)
+}
+
+// fitting returns a dead letter of which no more is left than goes into a batch of so many bytes: first the value and the
+// headers of its record go, then the key, unless the topic wants one, and the end of the reason.
+func (en *entry) fitting(j job, rec log.Record, keyRequired bool, limit int) log.Record {
+	fits := func() bool {
+		var empty log.Builder
+		return empty.SizeWith(rec.Key, rec.Value, rec.Headers) <= limit
+	}
+	if fits() {
+		return rec
+	}
+	rec = log.Record{Key: rec.Key, Headers: en.headers(j, messageTooLarge)}
+	if fits() {
+		return rec
+	}
+	rec.Key = nil
+	if keyRequired {
+		rec.Key = en.ownKey(j)
+	}
+	for length := maxReason; !fits() && length > 0; length /= 2 {
+		if len(j.Reason) > length {
+			j.Reason = strings.ToValidUTF8(j.Reason[:length], "") + "..."
+			rec.Headers = en.headers(j, messageTooLarge)
+		}
+	}
+	return rec
+}
+
+// ownKey returns a key for the dead letter of a record that has none.
+func (en *entry) ownKey(j job) []byte {
+	return []byte(en.key.TopicPartition.String() + "@" + strconv.FormatInt(j.Offset, 10))
 }
 
 // add adds what b holds to tx, and empties it.

@@ -58,6 +58,7 @@ type model struct {
 	byKey   bool
 	letters map[int64]bool
 	stored  map[int64][]byte // chunks, -1 for the start
+	begins  int64            // what the machine was told that the log begins at
 }
 
 var modelMembers = []string{"a", "b", "c"}
@@ -261,7 +262,7 @@ func (m *model) acknowledge(t *rapid.T, member string, acks []Ack) {
 	if err != nil {
 		return
 	}
-	m.p.Settle(m.now, acks, m.rules)
+	m.p.Settle(m.now, m.p.Remaining(acks), m.rules)
 	for _, a := range acks {
 		for o := max(a.First, m.start); o <= a.Last; o++ {
 			if r := m.at[o]; r.state == Acquired {
@@ -291,7 +292,7 @@ func (m *model) settleOne(o int64, r *modelRecord, a *Ack) {
 
 func (m *model) may(member string, acks []Ack) error {
 	for _, a := range acks {
-		if a.First < m.start && a.Deliveries > 0 {
+		if first := max(a.First, m.begins); first < m.start && first <= a.Last && a.Deliveries > 0 {
 			return log.ErrInvalidRecordState
 		}
 		for o := max(a.First, m.start); o <= a.Last; o++ {
@@ -329,6 +330,7 @@ func (m *model) cut(t *rapid.T) {
 	}
 	to := min(m.log, m.start+int64(rapid.SampledFrom([]int{1, 10, 300, 2000}).Draw(t, "to")))
 	m.p.Cut(to)
+	m.begins = max(m.begins, to)
 	for o := range m.at {
 		if o < to {
 			delete(m.at, o)
@@ -383,6 +385,7 @@ func (m *model) restart(*rapid.T) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	m.begins = 0
 	if p.Start() != m.p.Start() {
 		m.t.Fatalf("it starts at %d, not at %d", p.Start(), m.p.Start())
 	}
@@ -477,6 +480,9 @@ func FuzzRestore(f *testing.F) {
 			}
 		} else if !errors.Is(err, log.ErrCorruptValue) {
 			t.Error(err)
+		}
+		if at, err := decodeStart(start); err == nil && at >= 1<<58 {
+			return // a group may begin as far behind it
 		}
 		if _, err := Restore(start, map[int64][]byte{2: v, 1 << 50: v}, 1000); err == nil || !errors.Is(err, log.ErrCorruptValue) {
 			t.Errorf("a chunk behind the end of the log: %v", err)

@@ -17,6 +17,7 @@ import (
 type Partition struct {
 	window window
 	start  int64 // all before is done
+	cut    int64 // what the log began at when Cut told last; cut <= start
 	next   int64 // nothing from there on was taken in; start <= next
 	open   int64 // offsets from start to next that are not done
 
@@ -355,6 +356,7 @@ func (p *Partition) Gone(first, last int64) (n int64) {
 
 // Cut tells that the log begins at an offset now: all before is done, whoever has it.
 func (p *Partition) Cut(logStart int64) {
+	p.cut = max(p.cut, logStart)
 	if logStart <= p.start {
 		return
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Check says whether a member may acknowledge as it wants to: all of acks, or why not. Offsets before Start nobody
-// minds; those of a certain delivery are done.
+// minds; those of a certain delivery are done, unless the log has them no more.
 func (p *Partition) Check(member string, acks []Ack) error {
 	owner, known := p.owners.find(member)
 	for i := range acks {
@@ -16,8 +16,8 @@ func (p *Partition) Check(member string, acks []Ack) error {
 		if err := a.validate(); err != nil {
 			return err
 		}
-		if a.First < p.start && a.Deliveries > 0 {
-			return fmt.Errorf("offset %d: %w", a.First, errSettled)
+		if first := max(a.First, p.cut); first < p.start && first <= a.Last && a.Deliveries > 0 {
+			return fmt.Errorf("offset %d: %w", first, errSettled)
 		}
 		for offset := max(a.First, p.start); offset <= a.Last; offset++ {
 			if err := p.checkOne(offset, owner, known, a.Deliveries); err != nil {
@@ -26,6 +26,24 @@ func (p *Partition) Check(member string, acks []Ack) error {
 		}
 	}
 	return nil
+}
+
+// Remaining returns what is left of acks, which Check has allowed, without the offsets before Start.
+func (p *Partition) Remaining(acks []Ack) []Ack {
+	left := make([]Ack, 0, len(acks))
+	for _, a := range acks {
+		if a.Last < p.start {
+			continue
+		}
+		if a.First < p.start {
+			if len(a.Types) > 1 {
+				a.Types = a.Types[p.start-a.First:]
+			}
+			a.First = p.start
+		}
+		left = append(left, a)
+	}
+	return left
 }
 
 func (p *Partition) checkOne(offset int64, owner uint32, known bool, deliveries int) error {

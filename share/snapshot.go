@@ -18,6 +18,14 @@ import (
 //	|u8         |uvarint|
 //	+-----------+-------+
 //
+// or, while another start takes the place of one with more chunks than a commit deletes, that these count no more, and where
+// the group begins then; 0 is where its settings say:
+//
+//	+-----------+---------+
+//	|version = 2| start+1 |
+//	|u8         |uvarint  |
+//	+-----------+---------+
+//
 // and under that with the number of a chunk, of its 256 offsets, runs from the first to the last:
 //
 //	+-----------+------------+-----------------------+----------------------+
@@ -28,7 +36,13 @@ import (
 // Kinds are 0, nothing is known of these n offsets but what is in the log; 1, they are done; 2, they were delivered so
 // often; 3, besides they come not before that time. Who had a record, and delays that the log tells, are not stored. A
 // chunk of which nothing is stored is of kind 0.
-const storedVersion = 1
+const (
+	storedVersion = 1
+	voidVersion   = 2
+)
+
+// maxStart bounds where a group begins.
+const maxStart = 1 << 62
 
 const (
 	runPlain = iota
@@ -52,11 +66,29 @@ func decodeStart(v []byte) (int64, error) {
 	if err := checkVersion(v); err != nil {
 		return 0, err
 	}
-	start, n := binary.Uvarint(v[1:])
-	if n <= 0 || n != len(v)-1 || start > 1<<62 {
+	return decodeOffset(v)
+}
+
+func decodeOffset(v []byte) (int64, error) {
+	offset, n := binary.Uvarint(v[1:])
+	if n <= 0 || n != len(v)-1 || offset > maxStart {
 		return 0, fmt.Errorf("%w: %x is not an offset", errStored, v)
 	}
-	return int64(start), nil
+	return int64(offset), nil
+}
+
+// encodeVoid returns what is stored in the place of a start while chunks are stored that count no more; -1 is none.
+func encodeVoid(begins int64) []byte {
+	return binary.AppendUvarint([]byte{voidVersion}, uint64(begins+1))
+}
+
+// decodeVoid undoes encodeVoid; false if v is a start.
+func decodeVoid(v []byte) (begins int64, ok bool, err error) {
+	if len(v) == 0 || v[0] != voidVersion {
+		return 0, false, nil
+	}
+	begins, err = decodeOffset(v)
+	return begins - 1, true, err
 }
 
 func checkVersion(v []byte) error {
@@ -258,12 +290,9 @@ func (p *Partition) Kept() []int64 {
 }
 
 // Restore returns the states of a group from what is stored: how far it is, and the chunks by number, in a log that
-// ends at end. What is wrong with it is ErrCorruptValue.
+// ends at end, behind which a group may begin. What is wrong with it is ErrCorruptValue.
 func Restore(start []byte, chunks map[int64][]byte, end int64) (*Partition, error) {
 	at, err := decodeStart(start)
-	if err == nil && at > end {
-		err = fmt.Errorf("%w: it begins at offset %d, the log ends at %d", errStored, at, end)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +300,7 @@ func Restore(start []byte, chunks map[int64][]byte, end int64) (*Partition, erro
 	p.headNew = false
 	for _, number := range slices.Sorted(maps.Keys(chunks)) {
 		c, err := decodeChunk(chunks[number])
-		if err == nil && number > end/chunkOffsets {
+		if err == nil && number > max(at, end)/chunkOffsets {
 			err = fmt.Errorf("%w: the log ends at %d", errStored, end)
 		}
 		if err != nil {

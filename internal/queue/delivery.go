@@ -75,7 +75,7 @@ func afterMs(after time.Duration) int64 {
 	if after <= 0 {
 		return -1
 	}
-	return (after + time.Millisecond - 1).Milliseconds()
+	return (after - 1).Milliseconds() + 1
 }
 
 // Retry gives the record back, to come again as the group's settings say.

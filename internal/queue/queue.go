@@ -105,12 +105,15 @@ func (q *Queue) prepare(ctx context.Context) error {
 	return q.b.Shares.Enter(share.Member{ID: q.id, ClientID: q.opts.ClientID, Topics: q.opts.Topics, Settings: &q.opts.Settings}, q.opts.Group)
 }
 
+// fromTheStart is where the group begins in what there was not when the queue was made.
+var fromTheStart = share.Reset{Kind: share.ResetEarliest}
+
 // run follows the topics: new partitions are read, and topics that were created anew.
 func (q *Queue) run() {
 	q.b.Topics.Watch(q.waiter)
 	defer q.b.Topics.Unwatch(q.waiter)
 	for {
-		if err := q.follow(q.ctx, share.Reset{Kind: share.ResetEarliest}); err != nil && q.ctx.Err() == nil {
+		if err := q.follow(q.ctx, fromTheStart); err != nil && q.ctx.Err() == nil {
 			q.b.Logger.Warn("a queue cannot read a partition that is new", zap.String("group", q.opts.Group), zap.Error(err))
 		}
 		select {
@@ -247,7 +250,9 @@ func (q *Queue) Receive(ctx context.Context, most int) ([]Delivery, error) {
 
 // from acquires in a partition.
 func (q *Queue) from(ctx context.Context, s *source, most int) ([]Delivery, error) {
-	got, err := q.b.Shares.AcquireRecords(ctx, share.AcquireRequest{Key: s.key, Member: q.id, MaxRecords: most, Client: q.opts.ClientID})
+	got, err := q.b.Shares.AcquireRecords(ctx, share.AcquireRequest{
+		Key: s.key, Member: q.id, MaxRecords: most, Client: q.opts.ClientID, Reset: &fromTheStart, // of a topic made anew
+	})
 	switch {
 	case errors.Is(err, log.ErrUnknownTopic), errors.Is(err, log.ErrUnknownPartition):
 		q.ready.Wake()

@@ -30,8 +30,9 @@ type Tx struct {
 	drafts    map[string]*topic.Topic // that are created with the transaction
 	commits   map[Member]map[log.TopicPartition]group.Offset
 	settles   []share.Settlement
-	synced    bool  // it waits for fsync, whatever else is in it
-	err       error // the first
+	decided   map[decided]share.AckType // what they say, one for each record
+	synced    bool                      // it waits for fsync, whatever else is in it
+	err       error                     // the first
 }
 
 // Member is a member of a group whose offsets are committed with a transaction: a consumer. It is a pointer.
@@ -212,11 +213,40 @@ func (tx *Tx) Commit(m Member, offsets map[log.TopicPartition]group.Offset) erro
 	return tx.checkSize()
 }
 
-// Settle has deliveries become with the transaction, which is not over, what all say. Synced has it wait for fsync.
+// Settle has deliveries become with the transaction, which is not over, what all say. Synced has it wait for fsync. For what
+// is to become something else already it is ErrInvalidRecordState, and the transaction fails.
 func (tx *Tx) Settle(all []share.Settlement, synced bool) error {
+	for i := range all {
+		if err := tx.decide(&all[i]); err != nil {
+			return tx.Fail(err)
+		}
+	}
 	tx.settles = append(tx.settles, all...)
 	tx.synced = tx.synced || synced
 	return tx.checkSize()
+}
+
+// decided is a record with a share group.
+type decided struct {
+	share.Key
+	offset int64
+}
+
+// decide notes what becomes of records.
+func (tx *Tx) decide(s *share.Settlement) error {
+	if tx.decided == nil {
+		tx.decided = make(map[decided]share.AckType)
+	}
+	for _, a := range s.Acks {
+		for offset := a.First; offset <= a.Last; offset++ {
+			d := decided{s.Key, offset}
+			if before, ok := tx.decided[d]; ok && before != a.Types[0] {
+				return fmt.Errorf("%w: offset %d of %s: the transaction has it already, as %s", log.ErrInvalidRecordState, offset, s.Key, before)
+			}
+			tx.decided[d] = a.Types[0]
+		}
+	}
+	return nil
 }
 
 // Topic returns the topic of that name, which the transaction may create.
