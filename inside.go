@@ -37,7 +37,6 @@ func (b *Broker) inside() inside.Broker {
 		Logger:    b.logger,
 		Clients:   b.describeClients,
 		Kill:      b.kill,
-		Retention: b.sweeper.Of,
 
 		Options:          b.given,
 		AutoCreateTopics: b.opts.AutoCreateTopics,

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/console"
 	"github.com/samsa-go/samsa/kafka"
 )
 
@@ -151,7 +152,7 @@ func TestPagesNameOptions(t *testing.T) {
 	}
 	var names []string
 	for _, o := range []any{
-		samsa.Options{}, samsa.GroupOptions{}, samsa.TransactionOptions{}, samsa.ProducerOptions{}, samsa.ConsumerOptions{}, samsa.MemberOptions{}, samsa.TopicConfig{}, kafka.Options{},
+		samsa.Options{}, samsa.GroupOptions{}, samsa.TransactionOptions{}, samsa.ProducerOptions{}, samsa.ConsumerOptions{}, samsa.MemberOptions{}, samsa.TopicConfig{}, kafka.Options{}, console.Options{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(o)) {
 			if f.IsExported() {

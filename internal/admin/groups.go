@@ -187,60 +187,24 @@ type Target struct {
 // AlterOffsets moves the committed offsets of a group without members, of tps, or without any of all partitions
 // that it has offsets for.
 func (g Groups) AlterOffsets(ctx context.Context, name string, to Target, tps ...log.TopicPartition) error {
-	planned, err := g.PlanOffsets(ctx, name, to, tps...)
-	if err != nil {
+	if shares, err := g.isShare(ctx, name); shares || err != nil {
+		if err == nil {
+			err = g.alterShares(ctx, name, to, tps)
+		}
 		return err
-	}
-	return g.SetOffsets(ctx, name, planned)
-}
-
-// SetOffsets moves the committed offsets of a group without members to these. Those of a share group it moves one after the
-// other.
-func (g Groups) SetOffsets(ctx context.Context, name string, offsets map[log.TopicPartition]group.Offset) error {
-	shares, err := g.isShare(ctx, name)
-	if err != nil {
-		return err
-	}
-	if !shares {
-		return g.Admin.AlterOffsets(ctx, name, offsets)
-	}
-	for tp, o := range offsets {
-		if err := g.Shares.Alter(ctx, name, tp, o.Offset); err != nil {
-			return fmt.Errorf("alter offsets of group %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// PlanOffsets returns the offsets to which AlterOffsets would move.
-func (g Groups) PlanOffsets(ctx context.Context, name string, to Target, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
-	shares, err := g.isShare(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	committed := func(tp log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
-		return g.Offsets.Committed(ctx, name, tp)
-	}
-	var all map[log.TopicPartition]group.Offset
-	switch {
-	case shares:
-		if all, err = g.starts(ctx, name); err != nil && (to.Shift || len(tps) == 0 || !errors.Is(err, log.ErrCorruptValue)) {
-			return nil, err
-		}
-		committed = func(log.TopicPartition) (map[log.TopicPartition]group.Offset, error) { return all, nil }
-	case len(tps) == 0:
-		if all, err = g.Offsets.Committed(ctx, name); err != nil {
-			return nil, err
-		}
 	}
 	if len(tps) == 0 {
-		tps = slices.Collect(maps.Keys(all))
+		committed, err := g.Offsets.Committed(ctx, name)
+		if err != nil {
+			return err
+		}
+		tps = slices.Collect(maps.Keys(committed))
 	}
 	offsets := make(map[log.TopicPartition]group.Offset, len(tps))
 	for _, tp := range tps {
-		committed, err := committed(tp)
+		committed, err := g.Offsets.Committed(ctx, name, tp)
 		if err != nil && (to.Shift || !errors.Is(err, log.ErrCorruptValue)) {
-			return nil, err
+			return err
 		}
 		old, ok := committed[tp]
 		if !ok {
@@ -248,21 +212,40 @@ func (g Groups) PlanOffsets(ctx context.Context, name string, to Target, tps ...
 		}
 		offset, err := g.offset(ctx, tp, to, old.Offset)
 		if err != nil {
-			return nil, fmt.Errorf("alter offsets of group %s: %w", name, err)
+			return fmt.Errorf("alter offsets of group %s: %w", name, err)
 		}
 		offsets[tp] = group.Offset{Offset: offset, LeaderEpoch: -1, Metadata: old.Metadata}
 	}
-	return offsets, nil
+	return g.Admin.AlterOffsets(ctx, name, offsets)
 }
 
-// starts returns the offsets at which a share group begins.
-func (g Groups) starts(ctx context.Context, name string) (map[log.TopicPartition]group.Offset, error) {
+// alterShares is AlterOffsets for a share group, one partition after the other.
+func (g Groups) alterShares(ctx context.Context, name string, to Target, tps []log.TopicPartition) error {
 	infos, err := g.Shares.Describe(ctx, name)
-	starts := make(map[log.TopicPartition]group.Offset, len(infos))
-	for _, p := range infos {
-		starts[p.TopicPartition] = group.Offset{Offset: p.Start}
+	if err != nil && (to.Shift || len(tps) == 0 || !errors.Is(err, log.ErrCorruptValue)) {
+		return err
 	}
-	return starts, err
+	starts := make(map[log.TopicPartition]int64, len(infos))
+	for _, p := range infos {
+		starts[p.TopicPartition] = p.Start
+	}
+	if len(tps) == 0 {
+		tps = slices.Collect(maps.Keys(starts))
+	}
+	for _, tp := range tps {
+		start, ok := starts[tp]
+		if !ok {
+			start = -1
+		}
+		offset, err := g.offset(ctx, tp, to, start)
+		if err == nil {
+			err = g.Shares.Alter(ctx, name, tp, offset)
+		}
+		if err != nil {
+			return fmt.Errorf("alter offsets of group %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // offset returns the offset that to means for tp, where the group is at committed, or -1: the nearer end

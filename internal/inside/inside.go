@@ -4,8 +4,6 @@
 package inside
 
 import (
-	"context"
-
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
@@ -13,9 +11,7 @@ import (
 	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
-	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/partition/producers"
-	"github.com/samsa-go/samsa/retention/sweep"
 	"github.com/samsa-go/samsa/share"
 	"github.com/samsa-go/samsa/share/members"
 	"github.com/samsa-go/samsa/streams"
@@ -51,8 +47,6 @@ type Broker struct {
 	Register func(end func()) (unregister func(), err error)
 	// Clients describes the producers and consumers that are open.
 	Clients func() []string
-	// Retention tells what retention knows of a partition. With count its bytes are counted where they are not known; else they are -1 then.
-	Retention func(ctx context.Context, p *partition.Partition, count bool) (sweep.PartitionStats, error)
 	// Kill ends the broker as the death of the process would: nothing more is stored or
 	// acknowledged, and nothing that waited is sent. Of a store in memory it returns what
 	// is left, all that was stored, or, with power, what was synced; a store on disk is

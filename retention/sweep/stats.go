@@ -71,20 +71,6 @@ func (w *Sweeper) Stats(ctx context.Context) (Stats, error) {
 	return stats, nil
 }
 
-// Of returns what is known of a partition. Its bytes are counted if no sweep has done so yet, or without count, -1.
-func (w *Sweeper) Of(ctx context.Context, p *partition.Partition, count bool) (PartitionStats, error) {
-	if !count {
-		s := w.track(p)
-		w.mu.Lock()
-		counted := s.counted
-		w.mu.Unlock()
-		if !counted {
-			return PartitionStats{BytesLive: -1}, nil
-		}
-	}
-	return w.stats(ctx, p)
-}
-
 // stats returns what is known of a partition. Its bytes are counted if no sweep has done
 // so yet.
 func (w *Sweeper) stats(ctx context.Context, p *partition.Partition) (PartitionStats, error) {

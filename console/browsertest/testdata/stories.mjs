@@ -1,0 +1,117 @@
+// The stories: what people do with the console. Each gets a page of a browser, the address of a console, and throws when
+// something is not as it should be.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+// Every page: what it is called, and its address.
+const pages = {
+  overview: './',
+  topics: 'topics',
+  topic: 'topic?name=web_log',
+  records: 'records?topic=web_log',
+  record: 'record?topic=web_log&partition=0&offset=7',
+  hostile: 'record?topic=pictures&partition=0&offset=1',
+  groups: 'groups',
+  group: 'group?name=shippers',
+  queue: 'group?name=mailer',
+  error: 'topic?name=nobody',
+};
+
+const go = (page, url, path) => page.goto(new URL(path, url + '/').href);
+
+// Nothing that axe-core calls serious or critical is wrong with any page, wide and narrow, light and dark.
+export async function accessible({ page, url, axe, args }) {
+  const source = readFileSync(axe, 'utf8'); // evaluated: the policy of the pages lets no script in
+  const wrong = [];
+  for (const scheme of ['light', 'dark']) {
+    for (const width of [1200, 360]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await page.setViewportSize({ width, height: 740 });
+      for (const [name, path] of Object.entries(pages)) {
+        if (name === 'error') continue; // the browser complains of its status
+        await go(page, url, path);
+        await page.evaluate(source);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+        for (const v of violations) {
+          if (v.impact === 'serious' || v.impact === 'critical') wrong.push(`${name}, ${scheme}, ${width}: ${v.id}: ${v.help}\n  ${v.nodes.map((n) => n.html).slice(0, 3).join('\n  ')}`);
+        }
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        if (wide > 0) wrong.push(`${name}, ${scheme}: ${wide} pixels are beyond ${width}`);
+      }
+    }
+  }
+  assert.equal(wrong.length, 0, wrong.join('\n'));
+}
+
+// The page of each thing, photographed into a directory.
+export async function photographs({ page, url, args: [dir] }) {
+  await page.emulateMedia({ colorScheme: 'light' });
+  for (const [name, path] of Object.entries(pages)) {
+    await go(page, url, path);
+    await page.waitForTimeout(name === 'overview' ? 6500 : 300);
+    await page.screenshot({ path: join(dir, `${name}.png`) });
+  }
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await go(page, url, pages.overview);
+  await page.waitForTimeout(1500);
+  await page.screenshot({ path: join(dir, 'dark.png') });
+  await page.setViewportSize({ width: 360, height: 740 });
+  await go(page, url, pages.records);
+  await page.waitForTimeout(300);
+  await page.screenshot({ path: join(dir, 'narrow.png') });
+}
+
+const rowsOf = (page, table) => page.locator(`${table} tbody tr[data-at]`).evaluateAll((rows) => rows.map((r) => r.dataset.at));
+
+// A record opens in its row and closes again, by mouse and by keyboard; the number in it is the one that was produced.
+export async function opening({ page, url }) {
+  await go(page, url, 'records?topic=web_log&partition=0&from=0');
+  await page.locator('#records tbody th a').first().click();
+  await page.locator('tr.opened article').waitFor();
+  assert.match(await page.locator('tr.opened pre.json').textContent(), /"request": 90071992547\d{5}/);
+  await page.locator('#records tbody th a').first().click();
+  await page.locator('tr.opened').waitFor({ state: 'detached' });
+  await page.locator('h1').click();
+  for (const key of ['j', 'j', 'j', 'k', 'Enter']) await page.keyboard.press(key);
+  await page.locator('tr.at + tr.opened article').waitFor();
+  assert.equal(await page.locator('tr.at').getAttribute('data-at'), '0:1');
+  await page.keyboard.press(']');
+  await page.waitForURL(/newer=50/);
+  assert.equal((await rowsOf(page, '#records'))[0], '0:50');
+  for (const [key, path] of [['t', '/topics'], ['o', '/'], ['g', '/groups']]) {
+    await page.keyboard.press('g');
+    await page.keyboard.press(key);
+    await page.waitForURL((u) => u.pathname === path);
+  }
+  await page.keyboard.press('?');
+  await page.locator('dialog[open]').waitFor();
+}
+
+// Numbers stay up to date without anybody doing anything, and charts are drawn.
+export async function numbers({ page, url }) {
+  await go(page, url, './');
+  await page.locator('[data-history] canvas').first().waitFor();
+  const records = () => page.locator('#numbers dd.sub').first().textContent();
+  const before = await records();
+  await page.waitForFunction((b) => document.querySelector('#numbers dd.sub').textContent !== b, before);
+  await page.waitForFunction(() => document.querySelector('#as-of').textContent.startsWith('as of '));
+  await page.waitForFunction(() => Number(document.querySelector('#numbers dd').textContent.replace(',', '')) > 0);
+}
+
+// Without JavaScript all is there to be read.
+export async function plain({ browser, url }) {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await go(page, url, './');
+  await page.getByRole('link', { name: 'Topics', exact: true }).click();
+  await page.getByLabel('Name has').fill('web');
+  await page.getByRole('button', { name: 'Filter' }).click();
+  await page.getByRole('link', { name: 'web_log', exact: true }).click();
+  await page.getByRole('link', { name: 'Records', exact: true }).click();
+  await page.locator('select[name=partition]').selectOption('1');
+  await page.locator('input[name=from]').fill('3');
+  await page.getByRole('button', { name: 'Go' }).click();
+  await page.getByRole('link', { name: 'record 5 of partition 1' }).click();
+  assert.match(await page.locator('pre.json').textContent(), /"path": /);
+}

@@ -1,0 +1,92 @@
+// Package console shows a broker in a browser: what it holds, what goes through it, who reads it.
+//
+//	mux.Handle("/samsa/", http.StripPrefix("/samsa", console.Handler(b, console.Options{})))
+//
+// Pages are made on the server, and can be read without JavaScript. They need nothing from elsewhere. Their links are
+// relative, so that a console may lie under any path, and behind any proxy that puts one before it. The page of the
+// repository about it is docs/console.md.
+//
+// A console only looks, unless Options.Write is set. It reads within limits, on behalf of no group, and moves none.
+package console
+
+import (
+	"context"
+	"embed"
+	"html/template"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/samsa-go/samsa"
+)
+
+// Options says what a console may do. The zero value is right for who only looks.
+type Options struct {
+	// Write lets the console produce, reset groups and send dead letters back. Else it is only shown what there is.
+	Write bool
+	// Hosts are the names, without ports, under which the console can be reached besides "localhost" and addresses in
+	// numbers. A request for another name is refused: a page of elsewhere has its own name lead here (DNS rebinding).
+	// "*" is any name, for who looks at the Host header before the console does.
+	Hosts []string
+}
+
+// Limits of a console. What a page costs has a bound, whatever is in the broker.
+const (
+	pageTimeout  = 10 * time.Second
+	readersMax   = 4       // pages that read records at one time
+	streamsMax   = 16      // browsers that follow at one time
+	bodyMaxBytes = 2 << 20 // of what is sent to the console
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// console is one handler's state. It has no goroutine: what it knows of before it has noted when it was asked.
+type console struct {
+	b       *samsa.Broker
+	opts    Options
+	pages   map[string]*template.Template
+	readers chan struct{} // one for each page that reads records
+	streams chan struct{} // one for each browser that follows
+
+	history history
+	sizes   sizes
+	growth  growth
+}
+
+// Handler returns a console of b. It ends with b: what is asked after that is answered with an error. It serves paths
+// from the root on: see http.StripPrefix.
+func Handler(b *samsa.Broker, opts Options) http.Handler {
+	c := &console{
+		b: b, opts: opts, pages: parsePages(),
+		readers: make(chan struct{}, readersMax), streams: make(chan struct{}, streamsMax),
+	}
+	mux := http.NewServeMux()
+	c.get(mux, "/{$}", c.overview)
+	c.get(mux, "/topics", c.topics)
+	c.get(mux, "/topic", c.topic)
+	c.get(mux, "/records", c.records)
+	c.get(mux, "/record", c.record)
+	c.get(mux, "/groups", c.groups)
+	c.get(mux, "/group", c.group)
+	mux.HandleFunc("GET /history.json", c.historyJSON)
+	mux.HandleFunc("GET /bytes", c.rawBytes)
+	mux.Handle("GET /assets/", assets())
+	c.get(mux, "/", func(context.Context, *http.Request) (view, error) { return view{}, errNoPage })
+	return c.guard(mux)
+}
+
+// get has a page answered by fn.
+func (c *console) get(mux *http.ServeMux, path string, fn pageFunc) {
+	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { c.answer(w, r, fn) })
+}
+
+// reading bounds the pages that read records at one time. It returns what ends that, or the error of ctx.
+func (c *console) reading(ctx context.Context) (done func(), err error) {
+	select {
+	case c.readers <- struct{}{}:
+		return sync.OnceFunc(func() { <-c.readers }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

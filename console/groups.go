@@ -1,0 +1,131 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/samsa-go/samsa"
+)
+
+const (
+	groupsPerPage         = 50
+	groupPartitionsOnPage = 200
+)
+
+// groupRow is a group in a list.
+type groupRow struct {
+	Name    string
+	Kind    samsa.GroupKind
+	State   samsa.GroupState
+	Members int
+	Topics  []string
+	Lag     int64
+	Err     string // why nothing else is known
+
+	// Of a share group.
+	InFlight, Waiting       int
+	Oldest                  time.Time
+	Deliveries, DeadLetters int64
+}
+
+// groups shows the names of all groups, and more of those that are on the page.
+func (c *console) groups(ctx context.Context, r *http.Request) (view, error) {
+	v := view{Page: "groups.html", Title: "Groups", Nav: "Groups"}
+	filter := strings.TrimSpace(r.FormValue("q"))
+	names, err := c.b.Groups().List(ctx)
+	if err != nil {
+		return v, err
+	}
+	total := len(names)
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return !strings.Contains(strings.ToLower(name), strings.ToLower(filter))
+	})
+	p := pageOf(r, len(names), groupsPerPage, "groups", "q", filter)
+	v.Data = struct {
+		Filter string
+		Total  int
+		Paging paging
+		Rows   []groupRow
+	}{filter, total, p, c.groupRows(ctx, names[p.From:p.To])}
+	return v, nil
+}
+
+// groupRows describes groups. One that cannot be described has the reason in its row; one that was deleted meanwhile
+// has no row.
+func (c *console) groupRows(ctx context.Context, names []string) (rows []groupRow) {
+	for _, name := range names {
+		info, err := c.b.Groups().Describe(ctx, name)
+		switch {
+		case errors.Is(err, samsa.ErrUnknownGroup):
+			continue
+		case err != nil:
+			rows = append(rows, groupRow{Name: name, Err: err.Error()})
+			continue
+		}
+		rows = append(rows, rowOf(info))
+	}
+	return rows
+}
+
+// rowOf sums a group up.
+func rowOf(info samsa.GroupInfo) groupRow {
+	row := groupRow{Name: info.Name, Kind: info.Kind, State: info.State, Members: len(info.Members)}
+	for _, p := range info.Partitions {
+		row.Lag += p.Lag
+		row.InFlight, row.Waiting = row.InFlight+p.Share.InFlight, row.Waiting+p.Share.Waiting
+		row.Deliveries, row.DeadLetters = row.Deliveries+p.Share.Deliveries, row.DeadLetters+p.Share.DeadLetters
+		if !p.Share.Oldest.IsZero() && (row.Oldest.IsZero() || p.Share.Oldest.Before(row.Oldest)) {
+			row.Oldest = p.Share.Oldest
+		}
+		if len(row.Topics) == 0 || row.Topics[len(row.Topics)-1] != p.Topic {
+			row.Topics = append(row.Topics, p.Topic)
+		}
+	}
+	return row
+}
+
+// readersOf returns the groups that read a topic, with what they have to do with it alone, and among how many these
+// were found.
+func (c *console) readersOf(ctx context.Context, topic string) (rows []groupRow, looked int, err error) {
+	names, err := c.b.Groups().List(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	looked = min(len(names), groupsLook)
+	for _, name := range names[:looked] {
+		info, err := c.b.Groups().Describe(ctx, name)
+		if err != nil {
+			continue // the list of groups says what is wrong with it
+		}
+		info.Partitions = slices.DeleteFunc(info.Partitions, func(p samsa.GroupPartition) bool { return p.Topic != topic })
+		subscribed := slices.ContainsFunc(info.Members, func(m samsa.MemberInfo) bool { return slices.Contains(m.Topics, topic) })
+		if len(info.Partitions) > 0 || subscribed {
+			rows = append(rows, rowOf(info))
+		}
+	}
+	return rows, looked, nil
+}
+
+// group shows one group.
+func (c *console) group(ctx context.Context, r *http.Request) (view, error) {
+	name := r.FormValue("name")
+	v := view{Page: "group.html", Title: name, Nav: "Groups"}
+	info, err := c.b.Groups().Describe(ctx, name)
+	if err != nil {
+		return v, err
+	}
+	row := rowOf(info)
+	p := pageOf(r, len(info.Partitions), groupPartitionsOnPage, "group", "name", name)
+	v.Data = struct {
+		groupRow
+		Info       samsa.GroupInfo
+		Share      bool
+		Paging     paging
+		Partitions []samsa.GroupPartition
+	}{row, info, info.Kind == samsa.GroupShare, p, info.Partitions[p.From:p.To]}
+	return v, nil
+}
