@@ -19,6 +19,7 @@ var children = map[string]func() error{
 	"old notes producer": func() error { oldNotesProducer(); return nil },
 	"old notes consumer": oldNotesConsumer,
 	"transformer":        transformer,
+	"consumer member":    consumerMember,
 }
 
 func TestMain(m *testing.M) {
