@@ -21,7 +21,7 @@ type PartitionID struct {
 // ModernRules are the settings of a group whose partitions the broker assigns.
 type ModernRules struct {
 	SessionTimeout     time.Duration // without a heartbeat the member is out; members of the classic protocol bring their own
-	HeartbeatInterval  time.Duration // what members are told
+	HeartbeatInterval  time.Duration // what members are told, unless a target is due sooner
 	AssignmentInterval time.Duration // between two targets, for members who come one after the other
 	MaxMembers         int           // 0 means any number
 	MaxClassic         int           // and of a classic group, which one that has more does not become

@@ -127,12 +127,21 @@ func (g *Modern) Heartbeat(now time.Time, h MemberHeartbeat, topics Topics) (Mem
 	changed := !slices.Equal(m.topics, before.topics) || m.regex != before.regex
 	g.follow(t, m, changed, m.assignor != before.assignor, h.Owned, topics)
 	m.deadline, m.joinBy, m.syncBy = now.Add(m.session(g.rules)), time.Time{}, time.Time{}
-	answer := MemberAnswer{MemberID: m.id, Epoch: m.Epoch, Interval: g.rules.HeartbeatInterval}
+	answer := MemberAnswer{MemberID: m.id, Epoch: m.Epoch, Interval: g.interval(now)}
 	full := h.RebalanceTimeout >= 0 && (h.Topics != nil || h.Regex != nil) && h.Owned != nil
 	if answer.Told = joins || full || !maps.Equal(assigned, m.Assigned); answer.Told {
 		answer.Assigned = sortPartitions(m.Assigned)
 	}
 	return answer, t.end(g)
+}
+
+// interval returns when a member is to be heard of next: as usual, or when a target may be found that is due, if that is sooner.
+// A member that has joined just after another one has its partitions at once then.
+func (g *Modern) interval(now time.Time) time.Duration {
+	if due := g.targetAt.Add(g.rules.AssignmentInterval).Sub(now); g.targetOf < g.epoch && due > 0 {
+		return min(due, g.rules.HeartbeatInterval)
+	}
+	return g.rules.HeartbeatInterval
 }
 
 // admit returns the member that somebody is or takes the place of, nil for a new one. Joins is false for who must be in;

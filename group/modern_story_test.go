@@ -204,6 +204,9 @@ func (s *modernStage) heartbeat(c *modernClient, o story.Options, rest []string)
 		return
 	}
 	text := fmt.Sprintf("%s in %d", a.MemberID, a.Epoch)
+	if a.Interval != s.rules.HeartbeatInterval {
+		text += fmt.Sprintf(", again in %s", a.Interval)
+	}
 	if a.Told {
 		text += ", to have " + s.world.name(a.Assigned)
 		if !slices.Contains(rest, "lost") {

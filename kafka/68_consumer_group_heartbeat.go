@@ -35,7 +35,7 @@ func (c *call) consumerGroupHeartbeat(req *kmsg.ConsumerGroupHeartbeatRequest) k
 		resp.ErrorCode, resp.ErrorMessage = c.s.groupCodeOf(a.Err), message(a.Err)
 		return resp
 	}
-	resp.MemberID, resp.MemberEpoch, resp.HeartbeatIntervalMillis = &a.MemberID, a.Epoch, int32(a.Interval.Milliseconds())
+	resp.MemberID, resp.MemberEpoch, resp.HeartbeatIntervalMillis = &a.MemberID, a.Epoch, heartbeatMillis(a.Interval)
 	if a.Told {
 		resp.Assignment = new(kmsg.ConsumerGroupHeartbeatResponseAssignment)
 		for id, partitions := range byTopic(a.Assigned) {
@@ -89,6 +89,11 @@ func (c *call) memberHeartbeat(req *kmsg.ConsumerGroupHeartbeatRequest) (group.M
 		}
 	}
 	return h, nil
+}
+
+// heartbeatMillis is when a member is to be heard of next, rounded up: nobody is to come before what is due.
+func heartbeatMillis(interval time.Duration) int32 {
+	return int32((interval + time.Millisecond - 1) / time.Millisecond)
 }
 
 func cloned(s *string) *string {

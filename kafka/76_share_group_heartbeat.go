@@ -38,7 +38,7 @@ func (c *call) shareGroupHeartbeat(req *kmsg.ShareGroupHeartbeatRequest) kmsg.Re
 	if a.Epoch == members.Leave {
 		return resp
 	}
-	resp.HeartbeatIntervalMillis = int32(interval.Milliseconds())
+	resp.HeartbeatIntervalMillis = heartbeatMillis(interval)
 	if a.Told {
 		assignment := kmsg.NewShareGroupHeartbeatResponseAssignment()
 		for id, partitions := range eachTopic(a.Partitions) {

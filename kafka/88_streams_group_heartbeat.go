@@ -44,7 +44,11 @@ func (c *call) streamsGroupHeartbeat(req *kmsg.StreamsGroupHeartbeatRequest) kms
 		resp.Status = []kmsg.StreamsGroupHeartbeatResponseStatus{}
 		return resp
 	}
-	resp.HeartbeatIntervalMillis = int32(config.HeartbeatInterval.Milliseconds())
+	interval := config.HeartbeatInterval
+	if answer.Due > 0 {
+		interval = min(interval, answer.Due)
+	}
+	resp.HeartbeatIntervalMillis = heartbeatMillis(interval)
 	resp.TaskOffsetIntervalMillis = int32(config.TaskOffsetInterval.Milliseconds())
 	resp.AcceptableRecoveryLag = config.AcceptableLag
 	resp.AcceptableRecoveryLagLegacy = int32(min(config.AcceptableLag, 1<<31-1))

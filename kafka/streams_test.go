@@ -70,7 +70,7 @@ func streamsGroup(t *testing.T) {
 		return r
 	}
 	r := beat(1, streamsJoin("a"), "0 at 1 status 5 status 3")
-	if r.HeartbeatIntervalMillis != 5000 || r.TaskOffsetIntervalMillis != 60_000 || r.AcceptableRecoveryLag != 10_000 || r.ActiveTasks == nil {
+	if r.HeartbeatIntervalMillis != 3000 || r.TaskOffsetIntervalMillis != 60_000 || r.AcceptableRecoveryLag != 10_000 || r.ActiveTasks == nil {
 		t.Errorf("told %+v", r)
 	}
 	r = beat(0, streamsBeat("a", r), "0 at 1 status 5")

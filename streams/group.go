@@ -237,6 +237,7 @@ type Answer struct {
 	Endpoints     []EndpointTasks // if TellEndpoints
 	TellEndpoints bool
 	Create        []InternalTopic // what is to be made, which may be somebody's job already
+	Due           time.Duration   // until an assignment may be made that waits; 0 if none does
 }
 
 // EndpointTasks is what a member has whose state can be asked for.

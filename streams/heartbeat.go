@@ -21,6 +21,7 @@ type turn struct {
 	replaces string  // the static member whose place it takes, "" for nobody
 	topology *Topology
 	statuses []Status
+	due      time.Duration // until an assignment may be made that waits; 0 if none does
 
 	configured  *Configured
 	fingerprint uint64
@@ -309,12 +310,14 @@ func (g *Group) noteOffsets(t *turn) {
 // target returns what the member is to have, after it has made a new target if it is the time for that.
 func (g *Group) target(t *turn) (target Tasks, retargeted bool) {
 	if t.now.Before(g.delayUntil) {
+		t.due = g.delayUntil.Sub(t.now)
 		t.tell(AssignmentDelayed, "Assignment delayed due to the configured initial rebalance delay.")
 		return newTasks(), false
 	}
 	g.delayUntil = time.Time{}
 	if g.epoch > g.assignmentEpoch {
 		if interval := t.env.Config.AssignmentInterval; !g.assignedAt.IsZero() && t.now.Before(g.assignedAt.Add(interval)) {
+			t.due = g.assignedAt.Add(interval).Sub(t.now)
 			t.tell(AssignmentDelayed, "Assignment delayed due to the configured assignment interval.")
 		} else {
 			g.retarget(t.now, g.offsets)
@@ -340,7 +343,7 @@ func (g *Group) alive(t *turn, m *member) {
 // answer makes what the member is told of m, which is what it is now.
 func (g *Group) answer(t *turn, m *member) Answer {
 	joins := t.req.Epoch == joinEpoch
-	a := Answer{MemberID: m.id, Epoch: m.epoch}
+	a := Answer{MemberID: m.id, Epoch: m.epoch, Due: t.due}
 	moved := !m.has.equal(t.before.has)
 	if joins || moved {
 		tasks := m.has.clone()

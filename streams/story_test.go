@@ -294,6 +294,9 @@ func (s *stage) answered(c *client, a Answer) {
 		c.tasks = *a.Tasks
 		text += ", has " + told(*a.Tasks)
 	}
+	if a.Due > 0 {
+		text += fmt.Sprintf(", again in %s", a.Due)
+	}
 	for _, status := range a.Statuses {
 		text += "; " + status.String()
 	}

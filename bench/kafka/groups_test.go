@@ -115,10 +115,10 @@ func (a *groupAsker) beatAs(version int16, what, member string, edit func(*kmsg.
 	}
 	resp := ask[*kmsg.ConsumerGroupHeartbeatResponse](a.asker, version, req)
 	if resp.ErrorCode != 0 {
-		a.note(what, resp.ErrorCode, "told why:", resp.ErrorMessage != nil, resp.MemberID == nil, resp.MemberEpoch, resp.HeartbeatIntervalMillis)
+		a.note(what, resp.ErrorCode, "told why:", resp.ErrorMessage != nil, resp.MemberID == nil, resp.MemberEpoch, usual(resp.HeartbeatIntervalMillis))
 		return
 	}
-	words := []any{resp.ErrorCode, "epoch", resp.MemberEpoch, "every", resp.HeartbeatIntervalMillis, "as itself:", resp.MemberID != nil && (*resp.MemberID == req.MemberID)}
+	words := []any{resp.ErrorCode, "epoch", resp.MemberEpoch, "every", usual(resp.HeartbeatIntervalMillis), "as itself:", resp.MemberID != nil && (*resp.MemberID == req.MemberID)}
 	a.epochs[member] = resp.MemberEpoch
 	if resp.Assignment != nil {
 		n := 0
@@ -137,6 +137,15 @@ func (a *groupAsker) beatAs(version int16, what, member string, edit func(*kmsg.
 type hb = kmsg.ConsumerGroupHeartbeatRequest
 
 func text(s string) *string { return &s }
+
+// usual is an interval between heartbeats, and the usual one instead of a shorter: a difference is that Kafka leaves a member who
+// waits for an assignment to its usual heartbeats, and Samsa has it come when the assignment may be made.
+func usual(ms int32) int32 {
+	if ms > 0 {
+		return max(ms, 5000)
+	}
+	return ms
+}
 
 // settle lets the time between two targets pass.
 func settle() { time.Sleep(1100 * time.Millisecond) }

@@ -142,7 +142,7 @@ func (a *shareAsker) meet(what, member string, epoch int32, edit func(*kmsg.Shar
 	}
 	resp := ask[*kmsg.ShareGroupHeartbeatResponse](a.asker, 1, req)
 	if what != "" {
-		a.note(what, resp.ErrorCode, resp.HeartbeatIntervalMillis, resp.MemberID != nil && *resp.MemberID == member, resp.ErrorMessage != nil)
+		a.note(what, resp.ErrorCode, usual(resp.HeartbeatIntervalMillis), resp.MemberID != nil && *resp.MemberID == member, resp.ErrorMessage != nil)
 	}
 	if resp.ErrorCode == 0 {
 		a.epochs[member] = resp.MemberEpoch

@@ -199,7 +199,7 @@ func told(r *kmsg.StreamsGroupHeartbeatResponse) string {
 	if r.ErrorCode != 0 {
 		return codeName(r.ErrorCode)
 	}
-	text := fmt.Sprintf("at %d every %d, %d, lag %d", r.MemberEpoch, r.HeartbeatIntervalMillis, r.TaskOffsetIntervalMillis, r.AcceptableRecoveryLag)
+	text := fmt.Sprintf("at %d every %d, %d, lag %d", r.MemberEpoch, usual(r.HeartbeatIntervalMillis), r.TaskOffsetIntervalMillis, r.AcceptableRecoveryLag)
 	if r.ActiveTasks != nil {
 		text += " " + tasks([3][]kmsg.TaskIDs{r.ActiveTasks, r.StandbyTasks, r.WarmupTasks})
 	}

@@ -145,7 +145,8 @@ func (c *Coordinator) WatchGone(gone func(name, member string)) (unwatch func())
 
 // Heartbeat is what a member says, and what it is told: see Group.Heartbeat. A group that does not exist is made by who
 // joins it, and is ErrUnknownGroup else. One of another kind is ErrGroupKind. The group has begun in the partitions that
-// the member is told. The interval is the time to the next heartbeat. The partitions of the answer are not to be changed.
+// the member is told. The interval is the time to the next heartbeat, which comes sooner than usual when an assignment is due
+// sooner. The partitions of the answer are not to be changed.
 func (c *Coordinator) Heartbeat(ctx context.Context, name string, h Heartbeat) (a Answer, interval time.Duration, err error) {
 	if err := group.CheckName(name); err != nil {
 		return Answer{}, 0, err
@@ -175,7 +176,10 @@ func (c *Coordinator) Heartbeat(ctx context.Context, name string, h Heartbeat) (
 		return Answer{}, 0, fmt.Errorf("group %s: %w", name, err)
 	}
 	c.begin(ctx, name, en, begin)
-	return a, values.ShareHeartbeat(), nil
+	if interval = values.ShareHeartbeat(); a.Due > 0 {
+		interval = min(interval, a.Due)
+	}
+	return a, interval, nil
 }
 
 func rulesOf(v config.Values) Rules {

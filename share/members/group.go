@@ -73,6 +73,9 @@ type Answer struct {
 	// Partitions are those that it is to read, if Told; else they are as it was told before.
 	Partitions []Partition
 	Told       bool
+	// Due is how long the next assignment, which somebody waits for, has to wait; 0 if nobody does. A member that is heard of
+	// then, and not with its usual next heartbeat, has its partitions at once.
+	Due time.Duration
 }
 
 // Effects are what has to happen besides: what Persist has is stored before the answer is given. Assigned says that
@@ -132,6 +135,9 @@ func (g *Group) Heartbeat(now time.Time, rules Rules, topics Topics, h Heartbeat
 	}
 	m.follow(g.assigned, g.target[m.id])
 	a := Answer{Epoch: m.epoch, Partitions: m.partitions, Told: h.Epoch == 0 || h.Topics != nil || !slices.Equal(before, m.partitions)}
+	if g.assigned < g.epoch {
+		a.Due = g.at.Add(rules.Assignment).Sub(now)
+	}
 	return a, e, nil
 }
 

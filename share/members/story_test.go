@@ -136,6 +136,10 @@ func (s *stage) beat(id string, words []string) {
 	}
 	a, e, err := s.group.Heartbeat(s.Time(), s.rules, s.topic, h)
 	s.carryOut(e)
+	due := ""
+	if a.Due > 0 {
+		due = fmt.Sprintf(", again in %s", a.Due)
+	}
 	switch {
 	case err != nil:
 		s.Tell("%s", story.Short(err, "group g: "))
@@ -143,9 +147,9 @@ func (s *stage) beat(id string, words []string) {
 	case len(e.Gone) > 0:
 		s.Tell("gone %s", strings.Join(e.Gone, ", "))
 	case a.Told:
-		s.Tell("epoch %d: %s", a.Epoch, names(a.Partitions))
+		s.Tell("epoch %d%s: %s", a.Epoch, due, names(a.Partitions))
 	default:
-		s.Tell("epoch %d", a.Epoch)
+		s.Tell("epoch %d%s", a.Epoch, due)
 	}
 	s.epochs[id] = a.Epoch
 }
