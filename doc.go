@@ -21,10 +21,11 @@
 // # Where to look
 //
 // Broker.Produce stores a few records and returns their offsets; a Producer batches many in the
-// background. A Consumer reads topics, and with ConsumerOptions.Group it shares them with others of
-// its group. Broker.Update stores records, consumed offsets and keys of the application's own in one
-// transaction. Topics, Groups and Transactions administer. Package samsatest is a fake broker for tests, and
-// package kafka serves a broker to Kafka clients.
+// background. A Consumer reads topics, and with ConsumerOptions.Group it shares them with others of its
+// group. A Queue shares them one by one, with retries, delays and dead letters. Broker.Update stores
+// records, consumed offsets and keys of the application's own in one transaction. Topics, Groups and
+// Transactions administer. Package samsatest is a fake broker for tests, and package kafka serves a
+// broker to Kafka clients.
 //
 // The pages in docs of the repository say more, each with code that runs. The words are Kafka's
 // (https://kafka.apache.org/documentation/#intro_concepts_and_terms), and the stored batches are Kafka's,

@@ -10,7 +10,7 @@ import (
 	"github.com/samsa-go/samsa/internal/admin"
 )
 
-// Groups administers the consumer groups of a broker.
+// Groups administers the groups of a broker, of all kinds: those of consumers, and those of queues.
 type Groups struct{ b *Broker }
 
 // Groups returns the group administration.
@@ -149,7 +149,7 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 
 // Committed returns the committed offsets of a group for tps, or without any all that it
 // has. Partitions without one are missing, as is everything of an unknown group. One that is damaged, or whose
-// topic is, is ErrCorruptValue.
+// topic is, is ErrCorruptValue. A GroupShare has none, which is ErrGroupKind: Describe tells how far it is.
 func (g Groups) Committed(ctx context.Context, name string, tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
 	if err := g.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("committed offsets of group %s: %w", name, err)
@@ -184,7 +184,8 @@ func (g Groups) DeleteOffsets(ctx context.Context, name string, tps ...TopicPart
 // ErrGroupNotEmpty: in tps, or without any in all partitions the group has offsets for.
 // A target outside the log becomes the nearer end of it. A group that does not exist is created by it,
 // if tps name any. A committed offset that is damaged is replaced if tps name its partition, but
-// not by a Shift.
+// not by a Shift. A GroupShare, which has no queue open then, begins anew there: all before is done, and all from there on
+// comes, whatever was done of it.
 func (g Groups) AlterOffsets(ctx context.Context, name string, to GroupOffset, tps ...TopicPartition) error {
 	if err := g.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("alter offsets of group %s: %w", name, err)

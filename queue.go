@@ -94,7 +94,11 @@ func (q *Queue) Deliveries(ctx context.Context) iter.Seq2[Delivery, error] {
 // Work calls fn for each record, n at once, until ctx ends or the queue is closed. Then it waits for the calls, and
 // returns the error of ctx, or ErrClosed. What fn has not decided itself Work does: nil is Ack, an error is Retry, and
 // so is a panic, which is logged. After too many deliveries the record is a dead letter. When the context of Work has
-// ended, an error is Release at once.
+// ended, an error is Release at once. What fn has decided, by a method of d or in a transaction, stays.
+//
+// Work does not wait for its acknowledgements one by one, so that those of all n share commits: at most 32 of each are
+// under way. These are of records that come again after a crash, as do those that fn has in hand. When Work returns all are
+// stored, or it was logged why not. Who must know calls Ack, in fn.
 //
 // The context of fn ends with that of Work, and with the lock of the record, unless Extend was called. Where a topic is
 // deleted, or a batch damaged, Work goes on with the rest; ErrUnknownTopic when nothing is left.

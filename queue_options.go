@@ -45,10 +45,11 @@ type QueueOptions struct {
 	// Retry says how long a record waits that was worked on in vain.
 	Retry Retry
 	// DeadLetter is the topic for records that nobody can do: with the key, the value and the headers that they have, and
-	// headers that say where they come from and why. "" is none: such records are done then.
+	// headers that say where they come from and why. It has to be there. "" is none: such records are done then.
 	DeadLetter string
 	// OrderByKey has the records of one key come one after the other: the next one when the last one is done. Records
-	// without a key, and those of other keys, do not wait. It is by partition, where a partitioner has put the key.
+	// without a key, and those of other keys, do not wait. It is by partition, where a partitioner has put the key. It holds
+	// while such a queue is open, for Kafka clients of the group too.
 	OrderByKey bool
 	// Isolation says which records of transactions there are: with ReadCommitted, the default, those that were committed.
 	Isolation Isolation

@@ -28,7 +28,7 @@ func (c *conn) meetFaults(cl *call, q *queue) error {
 	}
 	cl.refused = refused
 	switch cl.entry.key {
-	case kmsg.DescribeLogDirs, kmsg.ListPartitionReassignments: // have one code for all
+	case kmsg.DescribeLogDirs, kmsg.ListPartitionReassignments, kmsg.ShareGroupHeartbeat, kmsg.ConsumerGroupHeartbeat: // have one code for all
 		for _, err := range refused {
 			return err
 		}
@@ -111,7 +111,7 @@ func (c *call) describeWork(w *probe.Work, req reflect.Value) {
 	if req, ok := c.req.(*kmsg.ShareFetchRequest); ok && req.GroupID != nil && req.MemberID != nil {
 		w.Partitions = append(w.Partitions, c.sharedPartitions(shareMember{*req.GroupID, *req.MemberID}, req.ShareSessionEpoch)...)
 	}
-	for _, name := range []string{"Topics", "TopicNames", "Resources"} {
+	for _, name := range []string{"Topics", "TopicNames", "SubscribedTopicNames", "Resources"} {
 		topics := req.FieldByName(name)
 		for i := 0; topics.IsValid() && i < topics.Len(); i++ {
 			w.Partitions = append(w.Partitions, c.named(topics.Index(i))...)

@@ -93,6 +93,11 @@ func (c *control) Rebalanced(r probe.Rebalanced) {
 	c.wake()
 }
 
+// Acknowledged implements probe.Probe.
+func (c *control) Acknowledged(a probe.Acknowledged) {
+	c.note(func() event { return ackEvent(a) })
+}
+
 func (c *control) note(e func() event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -49,9 +49,25 @@ func Fetches(b *samsa.Broker, topic string, partitions ...int32) Target {
 }
 
 // Commits are the commits of offsets for a group, those of Broker.Update among them; group ""
-// means all.
+// means all. Queues have Acks.
 func Commits(b *samsa.Broker, group string) Write {
 	return Write{Target{b: b, what: target{op: probe.Commit, group: group}}}
+}
+
+// Acks are the acknowledgements of records for a queue or share group, those of Broker.Update and of Kafka clients among
+// them: each call, and of a call that is about several partitions, each of these; group "" means all. What Queue.Work
+// acknowledges by itself is logged when it fails, and comes again when its lock has ended.
+func Acks(b *samsa.Broker, group string) Ack {
+	return Ack{Write{Target{b: b, what: target{op: probe.Ack, group: group}}}}
+}
+
+// Ack is a Write that is the acknowledgement of records.
+type Ack struct{ Write }
+
+// Of restricts a to the records of a topic, or of some of its partitions.
+func (a Ack) Of(topic string, partitions ...int32) Write {
+	a.what.topic, a.what.partitions = topic, partitions
+	return a.Write
 }
 
 // Joins are the requests of members to join a group, also those that a rebalance asks of all;
@@ -150,13 +166,15 @@ func (w Write) Stored() Target {
 		w.what.op = probe.AppendAnswer
 	case probe.Commit:
 		w.what.op = probe.CommitAnswer
+	case probe.Ack:
+		w.what.op = probe.AckAnswer
 	}
 	return w.Target
 }
 
 // Fail makes what is hit fail with ErrUnavailable. Nothing of it is done, unless t is Stored. Kafka
-// clients get KAFKA_STORAGE_ERROR for appends and fetches and NOT_COORDINATOR for joins and commits, after
-// which they try again.
+// clients get KAFKA_STORAGE_ERROR for appends, fetches and acknowledgements and NOT_COORDINATOR for joins and commits,
+// after which they try again.
 func (t Target) Fail() *Fault { return t.FailWith(errFault) }
 
 // FailWith is Fail with that error, which the caller gets wrapped with what it concerns. Kafka
@@ -328,6 +346,7 @@ func (t target) String() string {
 		probe.Append: "appends", probe.AppendAnswer: "answers to appends", probe.Fetch: "fetches",
 		probe.Commit: "commits", probe.CommitAnswer: "answers to commits", probe.Join: "joins", probe.Space: "writes",
 		probe.Request: "requests", probe.RequestAnswer: "answers to requests",
+		probe.Ack: "acknowledgements", probe.AckAnswer: "answers to acknowledgements",
 	}
 	s := names[t.op]
 	if len(t.keys) > 0 {
@@ -338,6 +357,8 @@ func (t target) String() string {
 		s += fmt.Sprintf(" of %s/%d", t.topic, t.partitions)
 	case t.topic != "":
 		s += " of " + t.topic
+	}
+	switch {
 	case t.group != "":
 		s += " of group " + t.group
 	case t.txn != "":

@@ -154,6 +154,10 @@ func commitEvent(m probe.Committed) event {
 	return event{kind: "commit", text: by(m.Group+" "+strings.Join(all, " "), or(m.Client, m.Member)), err: m.Err}
 }
 
+func ackEvent(a probe.Acknowledged) event {
+	return event{kind: "ack", text: by(fmt.Sprintf("%s %s@%s", a.Group, a.TopicPartition, a.What), or(a.Client, a.Member)), err: a.Err}
+}
+
 func rebalanceEvent(r probe.Rebalanced) event {
 	members := make(map[string]string, len(r.Members))
 	for _, m := range r.Members {

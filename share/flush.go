@@ -19,7 +19,7 @@ type op struct {
 	left   atomic.Int32
 	failed sync.Once
 	err    error
-	done   chan struct{}
+	then   func(error) // is called with the outcome, and must not block
 }
 
 // tell ends a part of what o waits for: that its acknowledgements are stored, and each of its dead letters.
@@ -28,7 +28,7 @@ func (o *op) tell(err error) {
 		o.failed.Do(func() { o.err = err })
 	}
 	if o.left.Add(-1) == 0 {
-		close(o.done)
+		o.then(o.err)
 	}
 }
 
@@ -186,58 +186,79 @@ func (c *Coordinator) Acknowledge(ctx context.Context, k Key, member string, syn
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	en, err := c.find(k, false)
-	if err != nil {
-		return err
-	}
-	if en == nil {
-		return fmt.Errorf("%s: %w", k, log.ErrNotAcquired)
-	}
-	return en.wrap(en.acknowledge(member, synced, acks))
+	outcome := make(chan error, 1)
+	c.acknowledge(ctx, k, &op{member: member, acks: acks, synced: synced, then: func(err error) { outcome <- err }}, c.committer.Do)
+	return <-outcome
 }
 
-func (en *entry) acknowledge(member string, synced bool, acks []Ack) error {
+// Hand is Acknowledge that does not wait. Then is called once with what Acknowledge returns, perhaps before Hand does, and
+// must not block. What is handed over while a commit is on its way is in the next one, together.
+func (c *Coordinator) Hand(k Key, member string, synced bool, then func(error), acks ...Ack) {
+	c.acknowledge(context.Background(), k, &op{member: member, acks: acks, synced: synced, then: then}, func(tx *writer.Tx) error {
+		c.committer.Submit(tx)
+		return nil
+	})
+}
+
+// begin begins an op: commit hands over what is to be stored, and o is told what became of it.
+func (c *Coordinator) begin(k Key, o *op, commit func(*writer.Tx) error) {
+	en, err := c.find(k, false)
+	switch {
+	case err != nil:
+		o.then(err)
+	case en == nil:
+		o.then(fmt.Errorf("%s: %w", k, log.ErrNotAcquired))
+	default:
+		then := o.then
+		o.then = func(err error) { then(en.wrap(err)) }
+		en.acknowledge(o, commit)
+	}
+}
+
+func (en *entry) acknowledge(o *op, commit func(*writer.Tx) error) {
+	o.left.Store(1)
+	o.acks = en.pruned(o.acks)
+	if len(o.acks) == 0 {
+		o.tell(nil)
+		return
+	}
 	s := en.c.settings(en.key.Group)
 	r := s.rules()
-	acks = en.pruned(acks)
-	if len(acks) == 0 {
-		return nil
-	}
 	en.mu.Lock()
 	now := soonMs()
 	en.expireLocked(nowMs(), r)
-	if err := en.checkLocked(member, acks); err != nil {
-		en.mu.Unlock()
-		return err
+	err := en.checkLocked(o.member, o.acks)
+	if err == nil {
+		o.acks = en.states.Remaining(o.acks)
+		o.extent = Extent(o.acks)
 	}
-	acks = en.states.Remaining(acks)
-	if len(acks) == 0 {
+	switch {
+	case err != nil:
+	case len(o.acks) == 0:
 		en.mu.Unlock()
-		return nil
-	}
-	o := &op{member: member, acks: acks, synced: synced, extent: Extent(acks), done: make(chan struct{})}
-	o.left.Store(1)
-	if atOnce(acks, r) {
-		en.counts.add(en.states.Settle(now, acks, r))
+		o.tell(nil)
+		return
+	case atOnce(o.acks, r):
+		en.counts.add(en.states.Settle(now, o.acks, r))
 		en.noteLetters(o)
 		en.mu.Unlock()
 		en.tend()
 		o.tell(nil)
-		<-o.done
-		return o.err
+		return
+	case o.extent > flushEntries:
+		err = fmt.Errorf("%w: acknowledgements over %d chunks of offsets, at most %d at a time", log.ErrTxTooLarge, o.extent, flushEntries)
 	}
-	if o.extent > flushEntries {
+	if err != nil {
 		en.mu.Unlock()
-		return fmt.Errorf("%w: acknowledgements over %d chunks of offsets, at most %d at a time", log.ErrTxTooLarge, o.extent, flushEntries)
+		o.tell(err)
+		return
 	}
 	en.pending = append(en.pending, o)
 	f := en.flushLocked(false)
 	en.mu.Unlock()
 	if f != nil {
-		_ = en.c.committer.Do(&f.tx) // each op is told
+		_ = commit(&f.tx)
 	}
-	<-o.done
-	return o.err
 }
 
 // pruned leaves out what is about certain deliveries of records that the log has no more: it is as good as done.

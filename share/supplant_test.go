@@ -30,14 +30,15 @@ func TestDeletedWhileSomethingIsToBeStored(t *testing.T) {
 		h.wantErr("renew", h.ack("m", Renew, 0, 1), nil)
 		en, _ := h.find(key("t"), false)
 		en.mu.Lock()
-		en.pending = append(en.pending, &op{member: "m", acks: []Ack{{First: 0, Last: 0, Types: []AckType{Accept}}}, extent: 1, done: make(chan struct{})})
+		told := make(chan struct{})
+		en.pending = append(en.pending, &op{member: "m", acks: []Ack{{First: 0, Last: 0, Types: []AckType{Accept}}}, extent: 1, then: func(error) { close(told) }})
 		o := en.pending[0]
 		o.left.Store(1)
 		f := en.flushLocked(true)
 		en.mu.Unlock()
 		h.wantErr("delete", h.Delete(t.Context(), key("t")), nil)
 		h.wantErr("flush", h.committer.Do(&f.tx), log.ErrNotAcquired)
-		<-o.done
+		<-told
 		h.wantErr("ack", o.err, log.ErrNotAcquired)
 		h.want("anew", h.get("m", 9), "0:a 1:b")
 	})
@@ -240,19 +241,19 @@ func TestAFlushThatFailsLeavesNobody(t *testing.T) {
 		synctest.Wait()
 		en, _ := h.find(key("t"), false)
 		en.mu.Lock()
-		var ops []*op
+		told := make(chan struct{}, 3)
 		for offset := range int64(3) {
-			o := &op{member: "m", acks: []Ack{{First: offset, Last: offset, Types: []AckType{Accept}}}, extent: 1500, done: make(chan struct{})}
+			o := &op{member: "m", acks: []Ack{{First: offset, Last: offset, Types: []AckType{Accept}}}, extent: 1500, then: func(error) { told <- struct{}{} }}
 			o.left.Store(1)
-			ops, en.pending = append(ops, o), append(en.pending, o)
+			en.pending = append(en.pending, o)
 		}
 		f := en.flushLocked(false)
 		en.mu.Unlock()
 		check := f.tx.Check
 		f.tx.Check = func() error { return cmp.Or(check(), log.ErrFailed) } // as the store would
 		h.wantErr("flush", h.committer.Do(&f.tx), log.ErrFailed)
-		for _, o := range ops {
-			<-o.done
+		for range cap(told) {
+			<-told
 		}
 	})
 }

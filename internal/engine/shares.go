@@ -18,6 +18,8 @@ type Shares interface {
 	AcquireRecords(ctx context.Context, req share.AcquireRequest) ([]share.Delivery, error)
 	// Acknowledge says what becomes of records that a member has: of all that acks say or of none.
 	Acknowledge(ctx context.Context, k share.Key, member string, synced bool, acks ...share.Ack) error
+	// Hand is Acknowledge that does not wait: then is called with the outcome, and must not block.
+	Hand(k share.Key, member string, synced bool, then func(error), acks ...share.Ack)
 	// ReleaseAll gives back what a member has.
 	ReleaseAll(group, member string)
 	// Watch wakes w when something may have become available, until Unwatch.

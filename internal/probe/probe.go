@@ -28,6 +28,8 @@ const (
 	Space                       // the free space is looked at for a transaction
 	Request                     // a request of a client of the wire door is to be carried out
 	RequestAnswer               // it was, and the client is about to be told
+	Ack                         // acknowledgements of a member of a share group are to be carried out
+	AckAnswer                   // they were, and who acknowledges is about to be told
 )
 
 // Work is what is about to be done, for whom. Fields that say nothing about an Op, and those
@@ -64,6 +66,7 @@ type Probe interface {
 	Fetched(f Fetched)
 	Committed(c Committed)
 	Rebalanced(r Rebalanced)
+	Acknowledged(a Acknowledged)
 }
 
 // Appended is the outcome of one batch.
@@ -87,6 +90,14 @@ type Fetched struct {
 type Committed struct {
 	Group, Member, Client string
 	Offsets               map[log.TopicPartition]int64
+	Err                   error
+}
+
+// Acknowledged is the outcome of acknowledgements in a partition.
+type Acknowledged struct {
+	log.TopicPartition
+	Group, Member, Client string
+	What                  string // offsets, and what became of them
 	Err                   error
 }
 

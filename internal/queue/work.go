@@ -13,6 +13,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/share"
 )
 
 // deliveriesAtOnce is how many records a loop over Deliveries takes at a time.
@@ -60,33 +61,94 @@ func (q *Queue) Work(ctx context.Context, n int, fn func(context.Context, Delive
 	defer stop()
 	var workers sync.WaitGroup
 	for range n {
-		workers.Go(func() { q.workOn(ctx, cancel, fn) })
+		workers.Go(func() {
+			w := worker{q: q, fn: fn, told: make(chan settled, acksAhead)}
+			w.run(ctx, cancel)
+			w.wait(0)
+		})
 	}
 	workers.Wait()
 	return context.Cause(ctx)
 }
 
-// workOn is one of those who work, until ctx ends, which an error ends for all.
-func (q *Queue) workOn(ctx context.Context, fail context.CancelCauseFunc, fn func(context.Context, Delivery) error) {
+// acksAhead bounds what a goroutine of Work has handed over and has not heard of yet. It does not wait for the commit of
+// one record before it begins with the next: those of all share commits.
+const acksAhead = 32
+
+// worker is a goroutine of Work.
+type worker struct {
+	q    *Queue
+	fn   func(context.Context, Delivery) error
+	told chan settled // what became of what was handed over; it has room for all
+	out  int          // that are to be told
+}
+
+// settled is what became of a record.
+type settled struct {
+	key    share.Key
+	offset int64
+	err    error
+}
+
+// run works until ctx ends, which an error ends for all.
+func (w *worker) run(ctx context.Context, fail context.CancelCauseFunc) {
 	goroutine := callback.Goroutine()
 	for {
-		ds, err := q.Receive(ctx, 1)
+		ds, err := w.q.Receive(ctx, 1)
 		if err != nil {
 			if ctx.Err() != nil {
 				return
 			}
-			if q.passes(err) {
-				q.b.Logger.Warn("a queue goes on without what cannot be read", zap.Error(err))
+			if w.q.passes(err) {
+				w.q.b.Logger.Warn("a queue goes on without what cannot be read", zap.Error(err))
 				continue
 			}
 			fail(err)
 			return
 		}
 		for _, d := range ds {
-			q.calls.begin(goroutine)
-			q.do(ctx, d, fn)
-			q.calls.done(goroutine)
+			w.q.calls.begin(goroutine)
+			a, ok := w.do(ctx, d)
+			w.q.calls.done(goroutine)
+			if ok {
+				w.hand(d.key(), a)
+			}
 		}
+	}
+}
+
+// hand hands over what becomes of a record, once there is room for what becomes of it.
+func (w *worker) hand(k share.Key, a share.Ack) {
+	w.wait(acksAhead - 1)
+	if w.q.over() != nil {
+		return // its records were given back
+	}
+	w.out++
+	w.q.b.Shares.Hand(k, w.q.id, w.q.opts.Synced, func(err error) { w.told <- settled{key: k, offset: a.First, err: err} }, a)
+}
+
+// wait waits until at most so many are to be told, and has heard of all that are by then.
+func (w *worker) wait(most int) {
+	for w.out > 0 {
+		if w.out > most {
+			w.hear(<-w.told)
+			continue
+		}
+		select {
+		case s := <-w.told:
+			w.hear(s)
+		default:
+			return
+		}
+	}
+}
+
+// hear logs what has failed. Records that are due again, or done, because the lock has run out, are nobody's failure.
+func (w *worker) hear(s settled) {
+	w.out--
+	if s.err != nil && !errors.Is(s.err, log.ErrInvalidRecordState) && !errors.Is(s.err, log.ErrClosed) {
+		w.q.b.Logger.Warn("a record that was worked on comes again", zap.String("group", s.key.Group),
+			zap.String("topic", s.key.Topic), zap.Int32("partition", s.key.Partition), zap.Int64("offset", s.offset), zap.Error(s.err))
 	}
 }
 
@@ -100,28 +162,22 @@ func (q *Queue) passes(err error) bool {
 	return errors.Is(err, log.ErrUnknownTopic) && len(q.sources) > 0 && !q.closing
 }
 
-// do has fn do a record.
-func (q *Queue) do(ctx context.Context, d Delivery, fn func(context.Context, Delivery) error) {
+// do has fn do a record, and returns what is to become of it, false where fn has said it itself.
+func (w *worker) do(ctx context.Context, d Delivery) (a share.Ack, ok bool) {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	d.work = &work{timer: time.AfterFunc(time.Until(d.Until), func() { cancel(errLockEnded) })}
 	defer d.work.timer.Stop()
-	err := q.call(inner, d, fn)
-	if d.work.settled.Load() {
-		return
-	}
-	settle := d.Ack
+	err := w.q.call(inner, d, w.fn)
 	switch {
+	case d.work.settled.Load():
+		return share.Ack{}, false
 	case err != nil && ctx.Err() != nil:
-		settle = func() error { return d.Release(0) } // it was interrupted
+		return d.release(0), true // it was interrupted
 	case err != nil:
-		settle = d.Retry
+		return d.ack(share.Release), true
 	}
-	// Records that are due again, or done, because the lock has run out, are nobody's failure.
-	if err := settle(); err != nil && !errors.Is(err, log.ErrInvalidRecordState) && !errors.Is(err, log.ErrClosed) {
-		q.b.Logger.Warn("a record that was worked on comes again", zap.String("group", q.opts.Group),
-			zap.String("topic", d.Record.Topic), zap.Int32("partition", d.Record.Partition), zap.Int64("offset", d.Record.Offset), zap.Error(err))
-	}
+	return d.ack(share.Accept), true
 }
 
 var errLockEnded = fmt.Errorf("%w: the lock of the record has run out", context.DeadlineExceeded)

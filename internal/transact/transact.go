@@ -35,6 +35,8 @@ type Broker struct {
 type Shares interface {
 	With(tx *writer.Tx, all []share.Settlement) error
 	Decided(all []share.Settlement)
+	Admit(ctx context.Context, all []share.Settlement) error
+	Answered(ctx context.Context, all []share.Settlement, err error) error
 }
 
 // Transactor runs transactions. Its methods may be called by anybody at any time.

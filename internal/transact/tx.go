@@ -293,7 +293,11 @@ func (tx *Tx) commit(start *link) error {
 	}
 	ptx.Synced = ptx.Synced || tx.synced
 	if len(tx.settles) > 0 {
-		if err := tx.broker.Shares.With(ptx, tx.settles); err != nil {
+		err := tx.broker.Shares.Admit(tx.ctx, tx.settles)
+		if err == nil {
+			err = tx.broker.Shares.With(ptx, tx.settles)
+		}
+		if err != nil {
 			return fmt.Errorf("update: %w", err)
 		}
 		defer tx.broker.Shares.Decided(tx.settles)
@@ -314,6 +318,9 @@ func (tx *Tx) commit(start *link) error {
 	}
 	err = tx.broker.Groups.CommitWith(tx.ctx, ptx, requests)
 	created(stored)
+	if len(tx.settles) > 0 {
+		err = tx.broker.Shares.Answered(tx.ctx, tx.settles, err)
+	}
 	if stored {
 		clear(tx.drafts)
 	}
