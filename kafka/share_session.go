@@ -131,6 +131,13 @@ func (s *shareSessions) end(m *memory, member shareMember, of *conn) bool {
 	return true
 }
 
+// has reports whether a member has a session.
+func (s *shareSessions) has(member shareMember) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byKey[member] != nil
+}
+
 // of returns the members whose sessions have begun on a connection.
 func (s *shareSessions) of(c *conn) []shareMember {
 	s.mu.Lock()
@@ -229,8 +236,12 @@ func (c *conn) releaseShares() {
 	}
 }
 
-// memberGone ends the session of a member that has left its group, or was silent for too long.
-func (s *Server) memberGone(group, id string) {
+// memberGone ends the session of a member that was silent for too long. The session of one that has left goes on until
+// the member or its connection ends it: librdkafka leaves while its last acknowledgements are still on their way.
+func (s *Server) memberGone(group, id string, left bool) {
+	if left && s.shares.has(shareMember{group, id}) {
+		return
+	}
 	s.shares.end(s.memory, shareMember{group, id}, nil)
 	s.in.Shares.ReleaseAll(group, id)
 }

@@ -233,6 +233,30 @@ func TestShareMember(t *testing.T) {
 	}
 }
 
+// A member may leave before its last acknowledgements: they count, and what it has not acknowledged is another's then. Of
+// one that says nothing more all is another's when its connection ends.
+func TestShareLeavesFirst(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	k.create("mails", samsa.TopicConfig{})
+	k.produce("mails", "abc", "d")
+	s := k.sharer("mailer", "a", "mails")
+	k.is("join", s.beat(0, "mails"), "epoch 1 [0]")
+	k.is("fetch", s.fetch(), "0-2x1 3-3x1")
+	k.is("leave", s.beat(-1), "epoch -1")
+	s.epoch = sessionNone
+	k.is("the last ones", s.acknowledge("0-0:1", "2-2:1"), "done")
+
+	other := k.sharer("mailer", "b", "mails")
+	k.is("another joins", other.beat(0, "mails"), "epoch 3 [0]")
+	k.is("another fetches", other.fetch(), "1-1x2 3-3x2")
+	k.is("another leaves", other.beat(-1), "epoch -1")
+	_ = other.Close()
+	third := k.sharer("mailer", "c", "mails")
+	k.is("a third joins", third.beat(0, "mails"), "epoch 5 [0]")
+	third.wait = 10000 // until the one before is gone
+	k.is("a third fetches", third.fetch(), "1-1x3 3-3x3")
+}
+
 // What sessions are refused, and that their epochs go on though partitions fail.
 func TestShareSession(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{})
@@ -325,7 +349,7 @@ func TestShareBadAcknowledgements(t *testing.T) {
 	k.is("again, which is behind the start offset now", s.acknowledge("0-5:1"), "done")
 }
 
-// What a member has goes back with its session, its connection, its membership.
+// What a member has goes back with its session, and with its connection.
 func TestShareReleases(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{})
 	k.create("mails", samsa.TopicConfig{})
@@ -335,7 +359,7 @@ func TestShareReleases(t *testing.T) {
 		"session by fetch":       func(s *sharer) { s.epoch = sessionNone; s.fetch() },
 		"session by acknowledge": func(s *sharer) { s.epoch = sessionNone; s.acknowledge("0-0:2") },
 		"connection":             func(s *sharer) { _ = s.Close() },
-		"membership":             func(s *sharer) { s.beat(-1) },
+		"one that has left":      func(s *sharer) { s.beat(-1); _ = s.Close() },
 	} {
 		s := k.sharer("mailer", what, "mails")
 		s.beat(0, "mails")

@@ -57,7 +57,7 @@ type Coordinator struct {
 
 	mu      sync.Mutex // guards what follows; before the lock of Names, never held while waiting
 	groups  map[string]*entry
-	gone    map[int]func(name, member string)
+	gone    map[int]func(name, member string, left bool)
 	watches int
 	closed  bool
 }
@@ -73,7 +73,7 @@ type entry struct {
 // Open reads the groups that the store holds, which nobody is in. One that is damaged begins anew, and the logger is told.
 // Close ends the coordinator.
 func Open(p Parts) (*Coordinator, error) {
-	c := &Coordinator{Parts: p, groups: make(map[string]*entry), gone: make(map[int]func(string, string))}
+	c := &Coordinator{Parts: p, groups: make(map[string]*entry), gone: make(map[int]func(string, string, bool))}
 	if err := c.load(); err != nil {
 		return nil, err
 	}
@@ -128,9 +128,9 @@ func (c *Coordinator) Close() {
 	c.wg.Wait()
 }
 
-// WatchGone has gone called for each member that is no more, after it has left or was silent for too long. It must not
+// WatchGone has gone called for each member that is no more: after it has left, or was silent for too long. It must not
 // block. The function that it returns undoes that; gone may be in a call meanwhile.
-func (c *Coordinator) WatchGone(gone func(name, member string)) (unwatch func()) {
+func (c *Coordinator) WatchGone(gone func(name, member string, left bool)) (unwatch func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watches++
@@ -168,7 +168,7 @@ func (c *Coordinator) Heartbeat(ctx context.Context, name string, h Heartbeat) (
 	}
 	stored := c.carryOut(name, en, effects)
 	begin := en.toBegin()
-	told := c.tellGone(name, effects.Gone)
+	told := c.tellGone(name, effects.Gone, true)
 	c.schedule(name, en, now)
 	c.mu.Unlock()
 	told()
@@ -271,7 +271,7 @@ func (c *Coordinator) carryOut(name string, en *entry, e Effects) <-chan error {
 }
 
 // tellGone returns what tells of members that are gone, for after the lock, which the caller holds.
-func (c *Coordinator) tellGone(name string, members []string) func() {
+func (c *Coordinator) tellGone(name string, members []string, left bool) func() {
 	if len(members) == 0 {
 		return func() {}
 	}
@@ -279,7 +279,7 @@ func (c *Coordinator) tellGone(name string, members []string) func() {
 	return func() {
 		for _, id := range members {
 			for _, tell := range gone {
-				tell(name, id)
+				tell(name, id, left)
 			}
 		}
 	}
@@ -339,7 +339,7 @@ func (c *Coordinator) expire(name string, en *entry) {
 	now := time.Now()
 	effects := en.group.Expire(now)
 	c.carryOut(name, en, effects) // nobody waits
-	told := c.tellGone(name, effects.Gone)
+	told := c.tellGone(name, effects.Gone, false)
 	c.schedule(name, en, now)
 	c.mu.Unlock()
 	for _, id := range effects.Gone {

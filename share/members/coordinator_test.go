@@ -144,10 +144,12 @@ func TestLifeOfAGroup(t *testing.T) {
 	play(t, func(t *testing.T, h *house) {
 		var mu sync.Mutex // guards told
 		var told []string
-		unwatch := h.WatchGone(func(name, member string) {
+		unwatch := h.WatchGone(func(name, member string, left bool) {
 			mu.Lock()
 			defer mu.Unlock()
-			told = append(told, name+" "+member)
+			if told = append(told, name+" "+member); left {
+				told[len(told)-1] += " left"
+			}
 		})
 		gone := func() string {
 			mu.Lock()
@@ -170,7 +172,7 @@ func TestLifeOfAGroup(t *testing.T) {
 		h.is("too late", h.beat("mailer", "a", 1), `group mailer: unknown member: "a"`)
 		h.is("again", h.beat("mailer", "a", 0, "orders"), "epoch 3 in 5s: orders/0 orders/1")
 		h.is("leave", h.beat("mailer", "a", Leave), "epoch -1 in 5s")
-		h.is("gone", gone(), "mailer a,mailer a")
+		h.is("gone", gone(), "mailer a,mailer a left")
 		unwatch()
 
 		h.end()
