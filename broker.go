@@ -23,6 +23,7 @@ import (
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/queue"
+	"github.com/samsa-go/samsa/internal/stats"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/transact"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -62,6 +63,9 @@ type Broker struct {
 	sweeper    *sweep.Sweeper
 	transactor *transact.Transactor
 	resets     consumer.ResetStats
+	produced   batcher.Tally
+	consumed   consumer.Tally
+	stats      stats.Collector
 	passed     atomic.Int64 // records of aborted transactions, by consumers
 
 	clients callback.Clients // producers, consumers and servers
@@ -147,6 +151,10 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	}
 	b.connect()
 	b.startSweeper()
+	b.stats = stats.Collector{
+		Opened: began, Store: b.st, Committer: b.committer, Topics: b.catalogue, Groups: b.groups, Shares: b.shares, Admin: b.admin, Sweeper: b.sweeper,
+		Clients: &b.clients, Resets: &b.resets, Passed: &b.passed, Producers: &b.produced, Consumers: &b.consumed,
+	}
 	b.tellOpened(time.Since(began), found)
 	return b, nil
 }
@@ -214,10 +222,10 @@ func (b *Broker) connect() {
 	}}
 	b.admin = admin.Groups{Admin: local, Offsets: local, Topics: topics, Shares: shares}
 	b.consumers = consumer.Broker{
-		Topics: topics, Coordinator: local, Offsets: local, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Passed: &b.passed,
+		Topics: topics, Coordinator: local, Offsets: local, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Tally: &b.consumed, Passed: &b.passed,
 	}
 	b.batcher = batcher.New(batcher.Broker{
-		Committer: b.committer, Catalogue: b.catalogue, Producers: b.producers, Clients: &b.clients, Logger: b.logger, Topic: b.topic,
+		Committer: b.committer, Catalogue: b.catalogue, Producers: b.producers, Clients: &b.clients, Tally: &b.produced, Logger: b.logger, Topic: b.topic,
 	}, batcher.ProduceOptions(b.opts.Produce))
 	b.queues = queue.Broker{Topics: topics, Shares: b.shares, Logger: b.logger, Clients: &b.clients}
 	b.transactor = transact.New(transact.Broker{
@@ -397,45 +405,3 @@ func (b *Broker) topic(ctx context.Context, name string) (*topic.Topic, error) {
 // fork in a test has that of the broker it was forked from. Kafka clients see it as the id of the
 // cluster, unless kafka.Options names another.
 func (b *Broker) ClusterID() string { return b.clusterID }
-
-// Stats is what a broker has done since it was opened, and what it holds now.
-type Stats struct {
-	Topics     int
-	Partitions int
-
-	Records int64 // appended
-	Batches int64 // appended
-	Bytes   int64 // of appended batches, compressed
-	Commits int64 // store transactions: group commit folds several appends into one
-	Syncs   int64 // fsyncs
-	Failed  int64 // appends and other writes that ended with an error
-
-	Resets  int64 // consumers that stood at an offset that was not there and were moved
-	Skipped int64 // offsets that they were moved ahead by: records that they have missed, at most
-
-	Aborted int64 // records of aborted transactions that consumers of this API have come past, once for each who has
-
-	DiskBytes int64 // that the data directory takes on disk; 0 in memory
-}
-
-// Stats returns statistics.
-func (b *Broker) Stats(ctx context.Context) (Stats, error) {
-	if err := b.check(ctx); err != nil {
-		return Stats{}, fmt.Errorf("stats: %w", err)
-	}
-	size, err := b.st.Size()
-	if err != nil {
-		return Stats{}, fmt.Errorf("stats: %w", err)
-	}
-	c := b.committer.Stats()
-	s := Stats{
-		Records: c.Records, Batches: c.Batches, Bytes: c.Bytes,
-		Commits: c.Commits, Syncs: c.Syncs, Failed: c.Failures, DiskBytes: size,
-		Resets: b.resets.Resets.Load(), Skipped: b.resets.Skipped.Load(), Aborted: b.passed.Load(),
-	}
-	for _, t := range b.catalogue.List() {
-		s.Topics++
-		s.Partitions += len(t.Partitions())
-	}
-	return s, nil
-}

@@ -571,6 +571,30 @@ func Example_operating() {
 	// alive: true removed: 0
 }
 
+// How far a group is behind, in records and in time.
+func ExampleBroker_Metrics() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	_, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("tea")}, samsa.Record{Topic: "orders", Value: []byte("milk")})
+	must(err)
+	must(b.Groups().AlterOffsets(ctx, "mailer", samsa.To(samsa.AtOffset(1)), samsa.TopicPartition{Topic: "orders"}))
+
+	m, err := b.Metrics(ctx, samsa.MetricsOptions{})
+	must(err)
+	for _, g := range m.Groups {
+		fmt.Println(g.Group, "has", g.Members, "members and is", g.Lag, "record behind, less than a minute:", g.LagTime < time.Minute)
+	}
+	for _, t := range m.Topics {
+		fmt.Println(t.Topic, "has", t.Count, "partition and", t.Offsets, "records")
+	}
+	fmt.Println(m.Broker.Commits > 0, m.LeftOut == samsa.MetricsLeftOut{})
+	// Output:
+	// mailer has 0 members and is 1 record behind, less than a minute: true
+	// orders has 1 partition and 2 records
+	// true true
+}
+
 // A program that has been told to end gives its callbacks some time, and ends.
 func ExampleBroker_Shutdown() {
 	b := memory()

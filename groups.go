@@ -141,7 +141,9 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 	for _, p := range d.Partitions {
 		info.Partitions = append(info.Partitions, GroupPartition{
 			Topic: p.Topic, Partition: p.Partition, Committed: p.Committed, Metadata: p.Metadata, HighWatermark: p.HighWatermark, Lag: p.Lag,
-			MemberID: p.MemberID, Share: SharePartition(p.Share),
+			MemberID: p.MemberID, Share: SharePartition{
+				InFlight: p.Share.InFlight, Waiting: p.Share.Waiting, Oldest: p.Share.Oldest, Deliveries: p.Share.Deliveries, DeadLetters: p.Share.DeadLetters,
+			},
 		})
 	}
 	return info, nil

@@ -98,8 +98,13 @@ func (c *Coordinator) describeOwn(name string) (Description, error) {
 	if !en.bornLocked() {
 		return Description{}, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
 	}
-	return en.machine().Describe(), nil
+	d := en.machine().Describe()
+	d.Rebalances = en.rebalances
+	return d, nil
 }
+
+// Rebalances returns how many new generations there were since Open, of all groups that this coordinator has had.
+func (c *Coordinator) Rebalances() int64 { return c.rebalances.Load() }
 
 // Delete removes an empty group of whatever kind and its offsets; else it is ErrGroupNotEmpty. One that is damaged
 // is removed too, and the name is free for a new group. ctx counts until storing begins.

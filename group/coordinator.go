@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -50,6 +51,8 @@ type Coordinator struct {
 	names     Names
 	configs   *config.Registry
 	static    config.Broker // of the options, as opts.Rules are
+
+	rebalances atomic.Int64 // new generations since Open
 
 	mu     sync.Mutex // guards what follows
 	groups map[string]*entry

@@ -20,17 +20,18 @@ type entry struct {
 	c    *Coordinator
 	name string
 
-	mu       sync.Mutex // guards what follows; never held while waiting
-	group    *Group     // nil if it is of the consumer protocol
-	modern   *Modern    // nil if not
-	ticket   Ticket     // the last one given out
-	joins    map[Ticket]chan JoinResponse
-	syncs    map[Ticket]chan SyncResponse
-	watchers map[*partition.Waiter]struct{}
-	timer    *time.Timer
-	due      time.Time // when the timer fires; zero when it does not
-	closed   bool
-	told     outline // the probe
+	mu         sync.Mutex // guards what follows; never held while waiting
+	group      *Group     // nil if it is of the consumer protocol
+	modern     *Modern    // nil if not
+	ticket     Ticket     // the last one given out
+	joins      map[Ticket]chan JoinResponse
+	syncs      map[Ticket]chan SyncResponse
+	watchers   map[*partition.Waiter]struct{}
+	timer      *time.Timer
+	due        time.Time // when the timer fires; zero when it does not
+	closed     bool
+	told       outline // the probe
+	rebalances int64   // since Open
 
 	buried chan struct{} // closed when a deletion is over
 
@@ -152,6 +153,8 @@ func (en *entry) carryOut(e Effects, besides ...func(error)) {
 		}
 	}
 	if e.Rebalanced != "" {
+		en.rebalances++
+		en.c.rebalances.Add(1)
 		en.logRebalance(p, e.Rebalanced)
 	}
 	if en.modern == nil || e.Change != nil { // most heartbeats are nothing to others

@@ -193,6 +193,7 @@ type Description struct {
 	Generation                 int32
 	Leader                     string
 	Members                    []MemberDescription // the longest-standing first
+	Rebalances                 int64               // since Open, told by the coordinator
 }
 
 // MemberDescription is a member at an instant.

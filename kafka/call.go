@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -17,7 +18,9 @@ type call struct {
 	conn  *conn
 	ctx   context.Context // ends when the client has gone or the server closes
 	entry *entry
+	tally *requestTally // of the entry
 	req   kmsg.Request
+	began time.Time // when it was read
 
 	refused map[log.TopicPartition]error // by the test kit; -1 is the topic itself
 
@@ -55,7 +58,7 @@ func (c *conn) parse(frame []byte, buf *buffer, l *lease) (*call, error) {
 	}
 	cl := &call{header: h, s: c.s, conn: c, ctx: c.ctx, bytes: len(frame), lease: l, frame: buf,
 		answer: lease{pool: &c.s.memory.answers}}
-	if cl.entry = c.s.find(h.key); cl.entry == nil {
+	if cl.entry, cl.tally = c.s.find(h.key); cl.entry == nil {
 		return nil, fmt.Errorf("%w: key %d", errUnknownKey, h.key)
 	}
 	cl.req = cl.entry.key.Request()

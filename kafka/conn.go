@@ -84,6 +84,9 @@ func (c *conn) end(err error) {
 	case errors.Is(err, errIdle):
 		level = zap.InfoLevel
 	}
+	if level == zap.WarnLevel {
+		c.s.tally.broken.Add(1)
+	}
 	c.s.logger.Log(level, "kafka: connection ended", zap.Stringer("client", c.nc.RemoteAddr()), zap.Error(err))
 }
 
@@ -102,6 +105,7 @@ func (c *conn) read() {
 			return
 		}
 		c.inFlight.Add(1)
+		c.s.tally.came(cl)
 		c.calls <- cl // has room: see reserve
 	}
 }
@@ -416,6 +420,7 @@ func (c *conn) give(cl *call, resp kmsg.Response) {
 
 // encode returns the frame of an answer, in memory of buf and of the call.
 func (c *conn) encode(cl *call, resp kmsg.Response, buf *buffer) [][]byte {
+	c.s.tally.answered(resp)
 	resp.SetVersion(cl.answerVersion())
 	return splice(nil, buf, cl.correlationID, resp, cl.blanks)
 }
@@ -441,6 +446,7 @@ func (c *conn) breakOff(err error) {
 
 // forget makes room for another request.
 func (c *conn) forget(cl *call) {
+	c.s.tally.went(cl, c.broken)
 	cl.release()
 	c.inFlight.Add(-1)
 	c.buffered.Add(-int64(cl.bytes))
@@ -462,7 +468,8 @@ func (c *conn) write(answer [][]byte) error {
 			_ = c.nc.SetWriteDeadline(time.Now().Add(closeGrace)) // stop may have set its own before ours
 		}
 		part, answer = cutPieces(answer, writeChunkBytes)
-		_, err := part.WriteTo(c.nc)
+		n, err := part.WriteTo(c.nc)
+		c.s.tally.out.Add(n)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return errSlow
 		}

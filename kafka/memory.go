@@ -128,6 +128,17 @@ func (p *pool) init(shared, small, reserve int64) {
 	p.shared, p.small, p.reserve, p.free, p.pressed = shared, small, reserve, shared, make(chan struct{})
 }
 
+// stats returns how many bytes are in use, and how many there are.
+func (p *pool) stats() MemoryStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	used := p.shared - p.free
+	if p.reserved != nil {
+		used += p.reserved.reserved
+	}
+	return MemoryStats{used, p.shared + p.small + p.reserve}
+}
+
 // pressure returns what is closed while somebody waits.
 func (p *pool) pressure() <-chan struct{} {
 	p.mu.Lock()

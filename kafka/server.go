@@ -31,6 +31,7 @@ type Server struct {
 
 	memory  *memory // of all connections
 	shares  shareSessions
+	tally   tally
 	unwatch func() // of members that are gone
 
 	mu      sync.Mutex // guards what follows
@@ -90,6 +91,7 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 	s.opts.ClusterID = cmp.Or(s.opts.ClusterID, in.ClusterID)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.memory = newMemory(s.opts.MaxMemoryBytes)
+	s.tally.init(s.table)
 	var err error
 	if s.unregister, err = in.Register(func() { _ = s.Close() }); err != nil {
 		s.cancel()
@@ -167,10 +169,14 @@ func (s *Server) admit(nc net.Conn) {
 			s.logger.Warn("kafka: refusing connections", zap.Int("max connections", s.opts.MaxConnections))
 		}
 		s.full = full
+		if full {
+			s.tally.refused.Add(1)
+		}
 		_ = nc.Close()
 		return
 	}
 	s.full = false
+	s.tally.accepted.Add(1)
 	c := newConn(s, nc)
 	s.conns[c] = struct{}{}
 	s.wg.Go(c.read)

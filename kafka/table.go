@@ -99,11 +99,11 @@ func begin[Q kmsg.Request](h func(*call, Q) pending) func(*call, kmsg.Request) p
 	return func(c *call, r kmsg.Request) pending { return h(c, r.(Q)) }
 }
 
-// find returns the entry of a key, nil when there is none.
-func (s *Server) find(key int16) *entry {
+// find returns the entry of a key, and what counts its requests; nil when there is none.
+func (s *Server) find(key int16) (*entry, *requestTally) {
 	i, ok := slices.BinarySearchFunc(s.table, key, func(e entry, key int16) int { return int(e.key) - int(key) })
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	return &s.table[i]
+	return &s.table[i], &s.tally.requests[i]
 }

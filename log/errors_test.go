@@ -98,6 +98,9 @@ func TestFamilies(t *testing.T) {
 		t.Errorf("the file has %d errors and the table %d, and %d families", n, len(families), len(heads))
 	}
 	for name, tt := range families {
+		if got := Name(fmt.Errorf("orders/1: %w: 7", tt.err)); got != name {
+			t.Errorf("%s has the name %q", name, got)
+		}
 		wrapped := fmt.Errorf("orders/1: %w: 7", tt.err)
 		for _, head := range heads {
 			if got := errors.Is(wrapped, head); got != errors.Is(tt.family, head) {

@@ -42,6 +42,16 @@ func (l *Log) OffsetForTime(iso Isolation, ts int64) (offset, timestamp int64, o
 	return offset, timestamp, ok, l.wrap(err)
 }
 
+// TimeFrom returns the timestamp, in ms since the epoch, of the first visible batch that has an offset from from on, which
+// is its largest one, or without timestamps the time of its append; ok is false when there is none. It reads a key.
+func (l *Log) TimeFrom(from int64) (ms int64, ok bool, err error) {
+	err = l.scan(ReadUncommitted, max(from, l.Start()), true, func(_ store.Entry, key store.BatchKey) (bool, error) {
+		ms, ok = key.MaxTimestamp, true
+		return false, nil
+	})
+	return ms, ok, l.wrap(err)
+}
+
 // MaxTimestamp returns the largest timestamp of the visible records, in ms since the epoch, and
 // NoTimestamp when none has one. It reads like OffsetForTime, from the end of the log on.
 func (l *Log) MaxTimestamp() (int64, error) {

@@ -30,6 +30,7 @@ type Info struct {
 	State      group.State
 	Assignor   string
 	Generation int32
+	Rebalances int64 // since Open
 	Members    []Member
 	Partitions []Partition
 }
@@ -58,6 +59,8 @@ type Share struct {
 	InFlight, Waiting       int
 	Oldest                  time.Time
 	Deliveries, DeadLetters int64
+
+	Acknowledged, Released, Rejected, Expired int64 // since Open, as these
 }
 
 // Describe returns what is known about a group.
@@ -72,7 +75,7 @@ func (g Groups) Describe(ctx context.Context, name string) (Info, error) {
 			return Info{}, err
 		}
 	}
-	info := Info{Kind: d.Kind, State: d.State, Assignor: d.ProtocolName, Generation: d.Generation}
+	info := Info{Kind: d.Kind, State: d.State, Assignor: d.ProtocolName, Generation: d.Generation, Rebalances: d.Rebalances}
 	owner := make(map[log.TopicPartition]string)
 	for _, md := range d.Members {
 		m := Member{ID: md.ID, InstanceID: md.InstanceID, ClientID: md.ClientID, ClientHost: md.ClientHost}
@@ -107,7 +110,10 @@ func (g Groups) shared(ctx context.Context, name string) ([]Partition, error) {
 	for i, p := range infos {
 		all[i] = Partition{
 			Topic: p.Topic, Partition: p.Partition, Committed: p.Start, HighWatermark: p.End, Lag: p.Lag,
-			Share: Share{InFlight: p.InFlight, Waiting: p.Waiting, Oldest: p.Oldest, Deliveries: p.Deliveries, DeadLetters: p.DeadLetters},
+			Share: Share{
+				InFlight: p.InFlight, Waiting: p.Waiting, Oldest: p.Oldest, Deliveries: p.Deliveries, DeadLetters: p.DeadLetters,
+				Acknowledged: p.Acknowledged, Released: p.Released, Rejected: p.Rejected, Expired: p.Expired,
+			},
 		}
 	}
 	return all, nil

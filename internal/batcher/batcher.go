@@ -21,6 +21,7 @@ type Broker struct {
 	Catalogue *topic.Catalogue
 	Producers *producers.Registry
 	Clients   *callback.Clients
+	Tally     *Tally
 	Logger    *zap.Logger
 
 	// Topic returns the topic of that name, which it may have to create.

@@ -95,6 +95,7 @@ func (p *Producer) keep(b *pending) {
 		pr.keep(b)
 	}
 	p.mu.Lock()
+	p.countLocked(b)
 	p.buffered -= b.bytes
 	p.roomLocked()
 	delete(p.open, b)

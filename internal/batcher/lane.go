@@ -43,6 +43,7 @@ type pending struct {
 	hurry    bool
 	sealed   bool // may be submitted
 	linger   *time.Timer
+	began    time.Time // when it was complete
 	tx       writer.Tx
 	err      error
 	done     chan struct{} // closed after the promises; nil while nobody waits
@@ -179,6 +180,7 @@ func (p *Producer) sendNext(scratch *[]byte) bool {
 	b := l.takeLocked()
 	l.readyLocked() // for another worker
 	p.mu.Unlock()
+	b.began = time.Now()
 	*scratch, b.err = b.seal(log.ProducerCodec(p.opts.Compression), *scratch)
 	p.mu.Lock()
 	b.sealed = true

@@ -11,6 +11,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/family"
+	"github.com/samsa-go/samsa/internal/measure"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -40,6 +41,10 @@ type Producer struct {
 	// larger than what is needed, and is not counted in buffered.
 	batches sync.Pool
 
+	did   Stats         // counts only; guarded by mu
+	times measure.Times // Stats.Times
+	leave func()        // the tally
+
 	finished finishedQueue
 	closed   chan struct{} // closed when end is done
 }
@@ -63,7 +68,9 @@ func (b *Batcher) NewProducer(ctx context.Context, opts Options) (*Producer, err
 	if err := p.identify(ctx); err != nil {
 		return nil, err
 	}
+	p.leave = p.b.Tally.Enter(opts.ClientID, p.stats)
 	if err := p.b.Clients.Add(&p.client); err != nil {
+		p.leave()
 		p.resign()
 		return nil, err
 	}
@@ -326,6 +333,7 @@ func (p *Producer) end() {
 	p.wg.Wait()
 	p.forget()
 	p.resign()
+	p.leave()
 	p.b.Clients.Remove(&p.client)
 	close(p.closed)
 }

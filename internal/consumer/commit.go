@@ -112,6 +112,7 @@ func (m *membership) commit(ctx context.Context, collect func() (map[log.TopicPa
 		}
 		err = m.c.b.Offsets.Commit(ctx, m.c.opts.Group, req)
 		if err == nil {
+			m.c.committed(nil)
 			m.c.saved(req.Offsets)
 			return nil
 		}
@@ -121,6 +122,7 @@ func (m *membership) commit(ctx context.Context, collect func() (map[log.TopicPa
 		}
 		again, after := m.refused(req.Generation, err, waited)
 		if !again {
+			m.c.committed(err)
 			return fmt.Errorf("commit: %w", err)
 		}
 		if after != nil {

@@ -60,6 +60,8 @@ type Consumer struct {
 	gone      error   // why nothing is left to read
 	work      *work   // nil without one
 	closing   bool
+	did       Stats  // counts only
+	leave     func() // the tally
 	closedCh  chan struct{}
 }
 
@@ -71,6 +73,7 @@ type Broker struct {
 	Logger      *zap.Logger
 	Clients     *callback.Clients // each consumer is one
 	Resets      *ResetStats
+	Tally       *Tally
 	Passed      *atomic.Int64 // counts the records of aborted transactions that consumers have come past
 }
 
@@ -88,8 +91,10 @@ func New(ctx context.Context, b *Broker, opts Options) (*Consumer, error) {
 	}
 	c.client = &callback.Client{Name: callback.Name("a consumer", opts.Member.ClientID), Shut: c.shut}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.leave = func() {}
 	err := c.prepare(ctx)
 	if err == nil {
+		c.leave = b.Tally.Enter(StatsName{opts.Group, opts.Member.ClientID}, c.stats)
 		err = b.Clients.Add(c.client)
 	}
 	if err == nil && c.member != nil {
@@ -98,6 +103,7 @@ func New(ctx context.Context, b *Broker, opts Options) (*Consumer, error) {
 	if err != nil {
 		c.cancel()
 		c.unwatch()
+		c.leave()
 		b.Clients.Remove(c.client)
 		return nil, err
 	}
@@ -393,8 +399,10 @@ func (c *Consumer) currentLocked(r *log.Record) bool {
 	if ok, err := c.current.one(r); !ok || err != nil { // the error stays, to be told in its turn
 		return false
 	}
+	n := recordBytes(r)
 	c.stint.records--
-	c.stint.bytes -= recordBytes(r)
+	c.stint.bytes -= n
+	c.givenLocked(n)
 	return true
 }
 
@@ -472,6 +480,7 @@ func (c *Consumer) end(ctx context.Context) {
 		c.cancel()
 		c.wg.Wait()
 		c.unwatch()
+		c.leave()
 		c.b.Clients.Remove(c.client)
 		close(c.closedCh)
 	}()

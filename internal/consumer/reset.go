@@ -45,6 +45,8 @@ func (c *Consumer) troubleLocked(tr *track, err error) {
 func (c *Consumer) resetLocked(tr *track, to int64) {
 	r := Reset{TopicPartition: tr.tp, From: tr.position, To: to}
 	tr.seek(to)
+	c.did.Resets++
+	c.did.Skipped += r.Skipped()
 	c.b.Resets.Resets.Add(1)
 	c.b.Resets.Skipped.Add(r.Skipped())
 	c.b.Logger.Warn("a consumer stood at an offset that is not there and was moved",

@@ -119,8 +119,10 @@ func (tr *track) take(dst []log.Record, q *quota) (_ []log.Record, owed bool, er
 		case !ok:
 			return dst, false, nil
 		}
+		bytes := recordBytes(&dst[n])
 		q.records--
-		q.bytes -= recordBytes(&dst[n])
+		q.bytes -= bytes
+		tr.c.givenLocked(bytes)
 	}
 	return dst, false, nil
 }

@@ -236,6 +236,7 @@ func (w *world) brokerSteps() []step {
 		}},
 		{"Broker.Sync", b.Sync},
 		{"Broker.Stats", func(ctx context.Context) error { _, err := b.Stats(ctx); return err }},
+		{"Broker.Metrics", func(ctx context.Context) error { _, err := b.Metrics(ctx, samsa.MetricsOptions{}); return err }},
 		{"Broker.RetentionStats", func(ctx context.Context) error { _, err := b.RetentionStats(ctx); return err }},
 		{"Broker.Sweep", func(ctx context.Context) error { _, err := b.Sweep(ctx); return err }},
 		{"Broker.ListOffsets", func(ctx context.Context) error {

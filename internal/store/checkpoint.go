@@ -136,6 +136,9 @@ func (s *diskStore) makeCheckpoint() error {
 		err = s.writeRun(true)
 		s.shaping.Unlock()
 	}
+	if err == nil {
+		s.did.checkpoints.Add(1)
+	}
 	if err == nil || errors.Is(err, ErrDiskFull) {
 		return err
 	}

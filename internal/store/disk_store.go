@@ -24,6 +24,7 @@ type diskStore struct {
 	log  *zap.Logger
 	gate *gate
 	once sync.Once
+	did  tally
 	end  error // what Close returns
 
 	ground []io.Closer // of fs, and the lock of dir; none where nobody else can open it
@@ -39,10 +40,11 @@ type diskStore struct {
 
 	writing  sync.Mutex // held by who appends; guards what follows
 	frame    frame
-	commit   uint64  // the last one
-	marked   uint64  // the last one that only said what is durable
-	promised int64   // bytes of a frame that Room has said there is room for
-	found    *replay // what the open has found, as long as there is no room to go on behind it
+	commit   uint64    // the last one
+	wrote    time.Time // when it was begun
+	marked   uint64    // the last one that only said what is durable
+	promised int64     // bytes of a frame that Room has said there is room for
+	found    *replay   // what the open has found, as long as there is no room to go on behind it
 
 	checkpointing sync.Mutex  // held by who makes a checkpoint; guards what follows
 	begun         *checkpoint // the one that has not come to its end
@@ -104,7 +106,8 @@ func (s *diskStore) begin(f *logFile) {
 // append writes the frame as the next commit. With ErrDiskFull nothing was written; any other error
 // is that of a store that has failed.
 func (s *diskStore) append() (*logFile, int64, error) {
-	file, at, err := s.files.append(&s.frame, s.commit+1, uint64(time.Now().UnixMilli()))
+	s.wrote = time.Now()
+	file, at, err := s.files.append(&s.frame, s.commit+1, uint64(s.wrote.UnixMilli()))
 	switch {
 	case errors.Is(err, vfs.ErrNoSpace):
 		return nil, 0, fmt.Errorf("%w: %w", ErrDiskFull, err)
@@ -174,10 +177,14 @@ func (s *diskStore) Commit(b *Batch) error {
 		s.keep(b)
 		return nil
 	}
-	s.wait()
+	stalled := s.wait()
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.wrap("commit", s.write(b))
+	err := s.write(b)
+	if err == nil && len(b.ops) > 0 {
+		s.did.commits.Observe(time.Since(s.wrote) + stalled)
+	}
+	return s.wrap("commit", err)
 }
 
 // write commits b. s.writing is held.

@@ -121,6 +121,9 @@ func (s *memoryStore) snapshot() *itemTree {
 
 func (s *memoryStore) Limits() Limits { return storeLimits() }
 
+// Stats implements Store.
+func (s *memoryStore) Stats() Stats { return Stats{FreeBytes: -1} }
+
 func (s *memoryStore) Room(int, bool) error { return s.alive() }
 
 func (s *memoryStore) Sync() error {

@@ -105,6 +105,9 @@ func (s *diskStore) mergeOnce(thorough bool, stop func() error) (done bool, err 
 	if err == nil {
 		err = s.replace(runs, infos)
 	}
+	if err == nil {
+		s.did.merges.Add(1)
+	}
 	if err != nil && !errors.Is(err, ErrDiskFull) && !errors.Is(err, stop()) {
 		err = s.fail(err)
 	}

@@ -221,6 +221,7 @@ func (p *space) removeFile(f *logFile) error {
 		p.scrap = &logFile{number: f.number, size: f.size}
 	}
 	p.mu.Unlock()
+	p.s.did.reclaimed.Add(f.size)
 	if !keep {
 		return p.s.fs.Remove(p.s.files.path(f.number))
 	}

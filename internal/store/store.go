@@ -152,6 +152,9 @@ type Store interface {
 	// Size returns the bytes that the store takes on disk (0 in memory).
 	Size() (int64, error)
 
+	// Stats returns what the store has done since it was opened, and what it has now: in memory the zero value.
+	Stats() Stats
+
 	// Close waits for what is in flight, makes everything durable and ends every
 	// goroutine of the store. After it every method but Close answers ErrClosed.
 	// It is idempotent. A store that has failed says so, and is closed all the same.

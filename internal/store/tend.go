@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -43,8 +44,9 @@ func (s *diskStore) press() {
 // wait waits while much more has come than calls for a checkpoint, and one is on its way: memory, what
 // an open has to replay, and what waits to be given back are bounded by that. Where garbage takes too
 // much space, it waits until that is given back, or a whole round of tend was not enough. While twice as much of
-// the tables counts no more as calls for a merge, it waits for that.
-func (s *diskStore) wait() {
+// the tables counts no more as calls for a merge, it waits for that. It returns how long that has taken.
+func (s *diskStore) wait() (stalled time.Duration) {
+	var began time.Time
 	for first := int64(-1); ; {
 		s.mu.RLock()
 		if first < 0 {
@@ -55,8 +57,17 @@ func (s *diskStore) wait() {
 		lagging, turned := s.lagging, s.turned
 		stop := !over && !lagging || s.stuck != nil || s.failed != nil
 		s.mu.RUnlock()
+		if stop && began.IsZero() {
+			return 0
+		}
 		if stop {
-			return
+			stalled = time.Since(began)
+			s.did.stalls.Add(1)
+			s.did.stalled.Add(int64(stalled))
+			return stalled
+		}
+		if began.IsZero() {
+			began = time.Now()
 		}
 		if over {
 			s.tending.wake()
@@ -394,5 +405,9 @@ func (c *collection) write() error {
 	if err := s.space.room(s.files.current(), size, c.pressed); err != nil {
 		return err
 	}
-	return s.write(&b)
+	err := s.write(&b)
+	if err == nil {
+		s.did.moved.Add(int64(b.Bytes()))
+	}
+	return err
 }

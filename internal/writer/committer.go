@@ -3,15 +3,18 @@
 package writer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/family"
+	"github.com/samsa-go/samsa/internal/measure"
 	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
@@ -42,21 +45,22 @@ type Committer struct {
 	idle   chan struct{} // closed when the committer is closed and nobody leads any more
 	yields yields
 
-	mu      sync.Mutex // guards what follows; never held across I/O
-	ahead   []*Tx      // go before queue
-	queue   []*Tx
-	waiting int       // of both, those that somebody waits for in Do
-	leading bool      // somebody commits, or is about to; true while something is ready
-	heir    *Tx       // whose Do was given the lead, the last time that it was passed on
-	parked  []*parked // held by faults, in the order of the calls
-	failed  error     // wraps log.ErrFailed
-	refused error     // of all that comes, see Refuse
-	closed  bool      // Submit refuses
-	stats   Stats
-	bound   int64             // of stats.Bytes, see Bound; 0 is none
-	full    *partition.Waiter // woken when the disk is full, when set
-	alarm   *partition.Waiter // woken every alarmBytes, when set
-	alarmed int64             // stats.Bytes when it was woken last
+	mu       sync.Mutex // guards what follows; never held across I/O
+	ahead    []*Tx      // go before queue
+	queue    []*Tx
+	waiting  int       // of both, those that somebody waits for in Do
+	leading  bool      // somebody commits, or is about to; true while something is ready
+	heir     *Tx       // whose Do was given the lead, the last time that it was passed on
+	parked   []*parked // held by faults, in the order of the calls
+	failed   error     // wraps log.ErrFailed
+	refused  error     // of all that comes, see Refuse
+	closed   bool      // Submit refuses
+	stats    Stats
+	refusals map[string]int64  // Stats.Refused
+	bound    int64             // of stats.Bytes, see Bound; 0 is none
+	full     *partition.Waiter // woken when the disk is full, when set
+	alarm    *partition.Waiter // woken every alarmBytes, when set
+	alarmed  int64             // stats.Bytes when it was woken last
 }
 
 // Stats counts what a Committer has done since it was opened.
@@ -72,7 +76,7 @@ type Stats struct {
 
 // NewCommitter returns the writer of st. Nobody else may commit to st until Close.
 func NewCommitter(st store.Store, logger *zap.Logger) *Committer {
-	c := &Committer{st: st, limits: st.Limits(), logger: logger, idle: make(chan struct{})}
+	c := &Committer{st: st, limits: st.Limits(), logger: logger, idle: make(chan struct{}), refusals: make(map[string]int64)}
 	c.syncer.init(c)
 	return c
 }
@@ -226,6 +230,7 @@ func (c *Committer) turnAway(tx *Tx, err error) {
 func (c *Committer) refuse(tx *Tx, err error) (wake bool) {
 	c.mu.Lock()
 	c.stats.Failures++
+	c.refusals[cmp.Or(log.Name(err), "other")]++
 	c.mu.Unlock()
 	for i := range tx.Appends {
 		if a := &tx.Appends[i]; a.Producer != nil {
@@ -252,6 +257,24 @@ func (c *Committer) Stats() Stats {
 	s := c.stats
 	s.Syncs = c.syncer.count.Load()
 	return s
+}
+
+// Refused returns how many of Stats.Failures were refused, so that nothing of them is stored, by log.Name of the error;
+// those without a name are "other".
+func (c *Committer) Refused() map[string]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.refusals)
+}
+
+// SyncTimes returns the times of fsyncs, in seconds.
+func (c *Committer) SyncTimes() measure.Histogram { return c.syncer.times.Histogram() }
+
+// Stored returns Stats.Bytes.
+func (c *Committer) Stored() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats.Bytes
 }
 
 // Failed returns why the committer stopped, or nil while it works.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/measure"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -20,6 +21,7 @@ import (
 type syncer struct {
 	c      *Committer
 	count  atomic.Int64
+	times  measure.Times     // of those that succeeded
 	idle   chan struct{}     // closed when the syncer is closed and nobody leads any more
 	enough *partition.Waiter // the leader need not wait for more
 
@@ -97,6 +99,9 @@ func (s *syncer) lead(own *Tx) (w word) {
 	began := time.Now()
 	err := unsure(s.sync())
 	took := time.Since(began)
+	if err == nil {
+		s.times.Observe(took)
+	}
 	for _, tx := range batch {
 		if s.c.answer(tx, err) {
 			told = append(told, tx)

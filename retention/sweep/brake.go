@@ -18,7 +18,7 @@ func (w *Sweeper) bound(seen int64) {
 }
 
 // stored returns how many bytes of batches were stored so far, of all partitions.
-func (w *Sweeper) stored() int64 { return w.targets.Committer.Stats().Bytes }
+func (w *Sweeper) stored() int64 { return w.targets.Committer.Stored() }
 
 // paceBytes is what compaction reads and writes in a second, at most: enough to follow a
 // busy producer, and half of what a common disk can do.

@@ -59,7 +59,7 @@ func (w *Sweeper) Stats(ctx context.Context) (Stats, error) {
 	w.mu.Unlock()
 	for _, t := range topics {
 		for i, p := range t.Partitions() {
-			ps, err := w.stats(ctx, p)
+			ps, err := w.Partition(ctx, p)
 			if err != nil {
 				return Stats{}, err
 			}
@@ -71,13 +71,17 @@ func (w *Sweeper) Stats(ctx context.Context) (Stats, error) {
 	return stats, nil
 }
 
-// stats returns what is known of a partition. Its bytes are counted if no sweep has done
-// so yet.
-func (w *Sweeper) stats(ctx context.Context, p *partition.Partition) (PartitionStats, error) {
+// Partition returns what is known of a partition, without its name. Its bytes are counted if nobody has done so yet; until
+// a sweep does, what goes meanwhile may be missed.
+func (w *Sweeper) Partition(ctx context.Context, p *partition.Partition) (PartitionStats, error) {
 	s := w.track(p)
 	w.mu.Lock()
 	ps := PartitionStats{Removed: s.removed, NextDue: s.due, BytesLive: s.at(p.Appended())}
 	counted := s.counted
+	if !counted && s.shown.counted {
+		counted, ps.BytesLive = true, max(0, s.shown.at(p.Appended())-(s.removed.Bytes-s.gone))
+	}
+	before := p.Appended()
 	w.mu.Unlock()
 	if counted {
 		return ps, nil
@@ -87,6 +91,11 @@ func (w *Sweeper) stats(ctx context.Context, p *partition.Partition) (PartitionS
 		ps.BytesLive += int64(b.Bytes)
 		return ctx.Err() == nil
 	})
+	w.mu.Lock()
+	if err == nil && ctx.Err() == nil {
+		s.shown, s.gone = tally{counted: true, live: ps.BytesLive, appended: before}, ps.Removed.Bytes
+	}
+	w.mu.Unlock()
 	if p.Err() != nil {
 		err = nil // deleted meanwhile
 	}

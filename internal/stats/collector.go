@@ -1,0 +1,255 @@
+package stats
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/admin"
+	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/consumer"
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/retention/sweep"
+	"github.com/samsa-go/samsa/share"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// Collector asks the parts of a broker. Its methods may be called by anybody at any time.
+type Collector struct {
+	Opened    time.Time
+	Store     store.Store
+	Committer *writer.Committer
+	Topics    *topic.Catalogue
+	Groups    *group.Coordinator
+	Shares    *share.Coordinator
+	Admin     admin.Groups
+	Sweeper   *sweep.Sweeper
+	Clients   *callback.Clients
+	Resets    *consumer.ResetStats
+	Passed    *atomic.Int64
+	Producers *batcher.Tally
+	Consumers *consumer.Tally
+}
+
+// defaultMaxSeries is MetricsOptions.MaxSeries.
+const defaultMaxSeries = 10_000
+
+// Check refuses what cannot be.
+func (o MetricsOptions) Check() error {
+	if o.MaxSeries < 0 {
+		return fmt.Errorf("%w: MetricsOptions.MaxSeries is %d, want 0 or more", log.ErrInvalidOption, o.MaxSeries)
+	}
+	return nil
+}
+
+// Broker tells of the broker as a whole.
+func (c *Collector) Broker() (Stats, error) {
+	size, err := c.Store.Size()
+	if err != nil {
+		return Stats{}, err
+	}
+	w, st := c.Committer.Stats(), c.Store.Stats()
+	b := Stats{
+		Opened: c.Opened, Groups: len(c.Groups.List()), Clients: len(c.Clients.Open()),
+		Records: w.Records, Batches: w.Batches, Bytes: w.Bytes, Commits: w.Commits, Syncs: w.Syncs, Failed: w.Failures, Refused: c.Committer.Refused(),
+		CommitTimes: st.CommitTimes, SyncTimes: c.Committer.SyncTimes(),
+		Resets: c.Resets.Resets.Load(), Skipped: c.Resets.Skipped.Load(), Aborted: c.Passed.Load(), Rebalances: c.Groups.Rebalances(), DiskBytes: size,
+		Store: StoreStats{
+			Files: st.Files, FileBytes: st.FileBytes, LiveBytes: st.LiveBytes, Tables: st.Tables, TableBytes: st.TableBytes,
+			Entries: st.Entries, MemBytes: st.MemBytes, Checkpoints: st.Checkpoints, Merges: st.Merges, Moved: st.Moved, Reclaimed: st.Reclaimed,
+			Stalls: st.Stalls, StallTime: st.StallTime, FreeBytes: st.FreeBytes,
+		},
+	}
+	for _, t := range c.Topics.List() {
+		b.Topics++
+		b.Partitions += len(t.Partitions())
+	}
+	return b, nil
+}
+
+// All tells of everything.
+func (c *Collector) All(ctx context.Context, opts MetricsOptions) (Metrics, error) {
+	if opts.MaxSeries == 0 {
+		opts.MaxSeries = defaultMaxSeries
+	}
+	b, err := c.Broker()
+	all := Metrics{Time: time.Now(), Broker: b}
+	if err == nil {
+		err = all.addTopics(ctx, c, opts)
+	}
+	if err == nil {
+		err = all.addGroups(ctx, c, opts)
+	}
+	if err == nil {
+		all.addClients(c, opts)
+	}
+	return all, err
+}
+
+func (a *Metrics) addTopics(ctx context.Context, c *Collector, opts MetricsOptions) error {
+	partitions := 0
+	for _, t := range c.Topics.List() {
+		switch {
+		case opts.Topics != nil && !slices.Contains(opts.Topics, t.Name()):
+			continue
+		case len(a.Topics) == opts.MaxSeries:
+			a.LeftOut.Topics++
+			a.LeftOut.Partitions += len(t.Partitions())
+			continue
+		}
+		one, err := c.topic(ctx, t)
+		if err != nil {
+			return err
+		}
+		if partitions += one.Count; partitions > opts.MaxSeries {
+			partitions -= one.Count
+			a.LeftOut.Partitions += one.Count
+			one.Partitions = nil
+		}
+		a.Topics = append(a.Topics, one)
+	}
+	return nil
+}
+
+func (c *Collector) topic(ctx context.Context, t *topic.Topic) (TopicMetrics, error) {
+	one := TopicMetrics{Topic: t.Name()}
+	for i, p := range t.Partitions() {
+		known, err := c.Sweeper.Partition(ctx, p)
+		if err != nil {
+			return TopicMetrics{}, err
+		}
+		part := PartitionMetrics{
+			Partition: int32(i), LogStart: p.LogStart(), HighWatermark: p.HighWatermark(), LastStable: p.LastStable(),
+			BytesLive: known.BytesLive, Appended: p.Appended(), Removed: known.Removed, NextDue: known.NextDue,
+		}
+		one.Count++
+		one.Offsets += part.HighWatermark - part.LogStart
+		one.BytesLive += part.BytesLive
+		one.Appended += part.Appended
+		one.Removed.Records += part.Removed.Records
+		one.Removed.Batches += part.Removed.Batches
+		one.Removed.Bytes += part.Removed.Bytes
+		one.Partitions = append(one.Partitions, part)
+	}
+	return one, nil
+}
+
+func (a *Metrics) addGroups(ctx context.Context, c *Collector, opts MetricsOptions) error {
+	partitions := 0
+	for _, l := range c.Groups.List() {
+		switch {
+		case opts.Groups != nil && !slices.Contains(opts.Groups, l.Name):
+			continue
+		case len(a.Groups) == opts.MaxSeries:
+			a.LeftOut.Groups++
+			continue
+		}
+		one, err := c.group(ctx, l, a.Time)
+		switch {
+		case errors.Is(err, log.ErrUnknownGroup):
+			continue // deleted meanwhile
+		case errors.Is(err, log.ErrCorruptValue):
+			one = GroupMetrics{Group: l.Name, Kind: l.Kind, State: l.State, Damaged: true}
+		case err != nil:
+			return err
+		}
+		if partitions += one.Count; partitions > opts.MaxSeries {
+			partitions -= one.Count
+			a.LeftOut.GroupPartitions += one.Count
+			one.Partitions = nil
+		}
+		a.Groups = append(a.Groups, one)
+	}
+	return nil
+}
+
+func (c *Collector) group(ctx context.Context, l group.Listing, now time.Time) (GroupMetrics, error) {
+	d, err := c.Admin.Describe(ctx, l.Name)
+	if err != nil {
+		return GroupMetrics{}, err
+	}
+	one := GroupMetrics{Group: l.Name, Kind: d.Kind, State: d.State, Members: len(d.Members), Rebalances: d.Rebalances}
+	for _, p := range d.Partitions {
+		part := GroupPartitionMetrics{Topic: p.Topic, Partition: p.Partition, Committed: p.Committed, Lag: p.Lag, ShareMetrics: shared(p.Share)}
+		if p.Lag > 0 {
+			if part.LagTime, err = c.age(log.TopicPartition{Topic: p.Topic, Partition: p.Partition}, p.Committed, now); err != nil {
+				return GroupMetrics{}, err
+			}
+		}
+		one.Count++
+		one.Lag += part.Lag
+		one.LagTime = max(one.LagTime, part.LagTime)
+		one.ShareMetrics = one.ShareMetrics.plus(part.ShareMetrics)
+		one.Partitions = append(one.Partitions, part)
+	}
+	return one, nil
+}
+
+// age returns how long ago the first batch was written that has something from an offset on.
+func (c *Collector) age(tp log.TopicPartition, from int64, now time.Time) (time.Duration, error) {
+	t, err := c.Topics.Get(tp.Topic)
+	if err != nil {
+		return 0, nil // deleted meanwhile
+	}
+	p, err := t.Partition(tp.Partition)
+	if err != nil {
+		return 0, nil
+	}
+	ms, ok, err := p.Log().TimeFrom(from)
+	if !ok || err != nil {
+		return 0, err
+	}
+	return max(0, now.Sub(time.UnixMilli(ms))), nil
+}
+
+func shared(s admin.Share) ShareMetrics {
+	return ShareMetrics{
+		InFlight: int64(s.InFlight), Waiting: int64(s.Waiting), Deliveries: s.Deliveries, Acknowledged: s.Acknowledged,
+		Released: s.Released, Rejected: s.Rejected, Expired: s.Expired, DeadLetters: s.DeadLetters,
+	}
+}
+
+func (s ShareMetrics) plus(o ShareMetrics) ShareMetrics {
+	return ShareMetrics{
+		s.InFlight + o.InFlight, s.Waiting + o.Waiting, s.Deliveries + o.Deliveries, s.Acknowledged + o.Acknowledged,
+		s.Released + o.Released, s.Rejected + o.Rejected, s.Expired + o.Expired, s.DeadLetters + o.DeadLetters,
+	}
+}
+
+func (a *Metrics) addClients(c *Collector, opts MetricsOptions) {
+	producers := c.Producers.Sums()
+	for _, id := range slices.Sorted(maps.Keys(producers)) {
+		if len(a.Producers) == opts.MaxSeries {
+			a.LeftOut.Clients++
+			continue
+		}
+		p := producers[id]
+		a.Producers = append(a.Producers, ProducerMetrics{
+			ClientID: id, Open: p.Open, Buffered: p.Buffered, Records: p.Records, Batches: p.Batches, Failed: p.Failed, Times: p.Times,
+		})
+	}
+	consumers := c.Consumers.Sums()
+	names := slices.SortedFunc(maps.Keys(consumers), func(a, b consumer.StatsName) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.ClientID, b.ClientID))
+	})
+	for _, name := range names {
+		if len(a.Producers)+len(a.Consumers) >= opts.MaxSeries {
+			a.LeftOut.Clients++
+			continue
+		}
+		s := consumers[name]
+		a.Consumers = append(a.Consumers, ConsumerMetrics{
+			Group: name.Group, ClientID: name.ClientID, Open: s.Open, Partitions: s.Partitions, Ahead: s.Ahead, Records: s.Records, Bytes: s.Bytes,
+			Resets: s.Resets, Skipped: s.Skipped, Commits: s.Commits, CommitsFailed: s.CommitsFailed,
+		})
+	}
+}
