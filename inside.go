@@ -41,9 +41,17 @@ func (b *Broker) inside() inside.Broker {
 		Options:          b.given,
 		AutoCreateTopics: b.opts.AutoCreateTopics,
 		TopicDefaults:    b.opts.TopicDefaults,
-		Register: func(end func()) (func(), error) {
-			server := &callback.Client{Name: "a server", Shut: func(context.Context) func() { return end }}
-			return func() { b.clients.Remove(server) }, b.clients.Add(server)
+		Register: func(server any, end func()) (func(), error) {
+			client := &callback.Client{Name: "a server", Shut: func(context.Context) func() { return end }, Server: server}
+			return func() { b.clients.Remove(client) }, b.clients.Add(client)
+		},
+		Servers: func() (all []any) {
+			for _, c := range b.clients.Open() {
+				if c.Server != nil {
+					all = append(all, c.Server)
+				}
+			}
+			return all
 		},
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,7 +95,7 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 	s.memory = newMemory(s.opts.MaxMemoryBytes)
 	s.tally.init(s.table)
 	var err error
-	if s.unregister, err = in.Register(func() { _ = s.Close() }); err != nil {
+	if s.unregister, err = in.Register(s, func() { _ = s.Close() }); err != nil {
 		s.cancel()
 		return nil, err
 	}
@@ -101,6 +103,17 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 	s.unwatch = in.Members.WatchGone(s.memberGone)
 	s.wg.Go(s.accept)
 	return s, nil
+}
+
+// Servers returns the servers of b that are not closed, by their addresses.
+func Servers(b *samsa.Broker) (all []*Server) {
+	for _, server := range inside.Of(b).Servers() {
+		if s, ok := server.(*Server); ok {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Server) int { return strings.Compare(a.Addr().String(), b.Addr().String()) })
+	return all
 }
 
 // Addr returns the address at which the server listens.

@@ -34,6 +34,8 @@ type Client struct {
 	// Die, if set, is called before Shut when the broker dies as the process would: nobody is to be
 	// told that the client ends.
 	Die func()
+	// Server, if set, is the server of another package that the client is.
+	Server any
 
 	ended atomic.Bool // the end that Shut has returned did
 }

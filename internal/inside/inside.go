@@ -43,8 +43,11 @@ type Broker struct {
 	AutoCreateTopics bool
 	TopicDefaults    topic.Config
 	// Register has end called when the broker closes, before its parts do; the broker waits
-	// for it. It returns what undoes that, or ErrClosed from a broker that is closed.
-	Register func(end func()) (unregister func(), err error)
+	// for it. It returns what undoes that, or ErrClosed from a broker that is closed. Until then server is among
+	// Servers.
+	Register func(server any, end func()) (unregister func(), err error)
+	// Servers returns the servers that are registered, in no order.
+	Servers func() []any
 	// Clients describes the producers and consumers that are open.
 	Clients func() []string
 	// Kill ends the broker as the death of the process would: nothing more is stored or

@@ -187,3 +187,31 @@ func TestHandler(t *testing.T) {
 		t.Errorf("an error: %d %s", w.Code, w.Body)
 	}
 }
+
+// What is served by Kafka's protocol is told too, as long as it is.
+func TestOfABrokerAndItsServers(t *testing.T) {
+	b, err := samsa.Open("", samsa.Options{InMemory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := kafka.Listen(b, "127.0.0.1:0", kafka.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Of(t.Context(), b, samsa.MetricsOptions{})
+	if err != nil || len(s.Servers) != 1 || s.Servers[0].Listener != srv.Addr().String() {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if err := srv.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Of(t.Context(), b, samsa.MetricsOptions{}); err != nil || len(s.Servers) != 0 {
+		t.Errorf("after Close: %+v, %v", s, err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = Of(t.Context(), b, samsa.MetricsOptions{}); !errors.Is(err, samsa.ErrClosed) {
+		t.Errorf("a broker that is closed: %v", err)
+	}
+}

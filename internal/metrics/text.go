@@ -28,6 +28,19 @@ type Server struct {
 	kafka.Stats
 }
 
+// Of asks b, and the Kafka servers that serve it.
+func Of(ctx context.Context, b *samsa.Broker, opts samsa.MetricsOptions) (*Source, error) {
+	m, err := b.Metrics(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{Metrics: m}
+	for _, server := range kafka.Servers(b) {
+		s.Servers = append(s.Servers, Server{server.Addr().String(), server.Stats()})
+	}
+	return s, nil
+}
+
 // ContentType is that of the text.
 const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
