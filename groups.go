@@ -195,6 +195,42 @@ func (g Groups) AlterOffsets(ctx context.Context, name string, to GroupOffset, t
 	return g.b.admin.AlterOffsets(ctx, name, to.target, tps...)
 }
 
+// PlanOffsets returns the offsets to which AlterOffsets would move a group now, and moves nothing. Members do not matter. Errors are those of
+// AlterOffsets.
+func (g Groups) PlanOffsets(ctx context.Context, name string, to GroupOffset, tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
+	if err := g.b.check(ctx); err != nil {
+		return nil, fmt.Errorf("plan offsets of group %s: %w", name, err)
+	}
+	planned, err := g.b.admin.PlanOffsets(ctx, name, to.target, tps...)
+	if err != nil {
+		return nil, err
+	}
+	return committedOffsets(planned), nil
+}
+
+// SetOffsets moves the committed offsets of a group without members to exactly these, else it is ErrGroupNotEmpty, as
+// PlanOffsets returns them. Those of a GroupShare, which has no metadata, it moves one after the other; of others all or
+// none, unless it is ErrOutcomeUnknown. Other errors are those of AlterOffsets, and ErrOffsetOutOfRange for an
+// offset before the first record or behind the last one.
+func (g Groups) SetOffsets(ctx context.Context, name string, offsets map[TopicPartition]CommittedOffset) error {
+	if err := g.b.checkWrite(ctx); err != nil {
+		return fmt.Errorf("set offsets of group %s: %w", name, err)
+	}
+	exact := groupOffsets(offsets)
+	for tp, o := range exact {
+		t, err := g.b.admin.Topics.Find(ctx, tp.Topic, false)
+		if err == nil {
+			_, err = offsetAt(ctx, t, tp.Partition, AtOffset(o.Offset))
+		}
+		if err != nil {
+			return fmt.Errorf("set offsets of group %s: %w", name, err)
+		}
+		o.LeaderEpoch = -1
+		exact[tp] = o
+	}
+	return g.b.admin.SetOffsets(ctx, name, exact)
+}
+
 // Configs returns the configs of a group that are in force, under Kafka's names: those that it has set, within the bounds
 // of the broker, and the defaults of the others. There need not be a group of that name.
 func (g Groups) Configs(ctx context.Context, name string) (map[string]string, error) {

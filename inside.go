@@ -37,6 +37,8 @@ func (b *Broker) inside() inside.Broker {
 		Logger:    b.logger,
 		Clients:   b.describeClients,
 		Kill:      b.kill,
+		Retention: b.sweeper.Partition,
+		Retained:  b.sweeper.Known,
 
 		Options:          b.given,
 		AutoCreateTopics: b.opts.AutoCreateTopics,

@@ -193,24 +193,60 @@ type Target struct {
 // AlterOffsets moves the committed offsets of a group without members, of tps, or without any of all partitions
 // that it has offsets for.
 func (g Groups) AlterOffsets(ctx context.Context, name string, to Target, tps ...log.TopicPartition) error {
-	if shares, err := g.isShare(ctx, name); shares || err != nil {
-		if err == nil {
-			err = g.alterShares(ctx, name, to, tps)
-		}
+	planned, err := g.PlanOffsets(ctx, name, to, tps...)
+	if err != nil {
 		return err
 	}
-	if len(tps) == 0 {
-		committed, err := g.Offsets.Committed(ctx, name)
-		if err != nil {
-			return err
+	return g.SetOffsets(ctx, name, planned)
+}
+
+// SetOffsets moves the committed offsets of a group without members to these. Those of a share group it moves one after the
+// other.
+func (g Groups) SetOffsets(ctx context.Context, name string, offsets map[log.TopicPartition]group.Offset) error {
+	shares, err := g.isShare(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !shares {
+		return g.Admin.AlterOffsets(ctx, name, offsets)
+	}
+	for tp, o := range offsets {
+		if err := g.Shares.Alter(ctx, name, tp, o.Offset); err != nil {
+			return fmt.Errorf("alter offsets of group %s: %w", name, err)
 		}
-		tps = slices.Collect(maps.Keys(committed))
+	}
+	return nil
+}
+
+// PlanOffsets returns the offsets to which AlterOffsets would move.
+func (g Groups) PlanOffsets(ctx context.Context, name string, to Target, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
+	shares, err := g.isShare(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	committed := func(tp log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
+		return g.Offsets.Committed(ctx, name, tp)
+	}
+	var all map[log.TopicPartition]group.Offset
+	switch {
+	case shares:
+		if all, err = g.starts(ctx, name); err != nil && (to.Shift || len(tps) == 0 || !errors.Is(err, log.ErrCorruptValue)) {
+			return nil, err
+		}
+		committed = func(log.TopicPartition) (map[log.TopicPartition]group.Offset, error) { return all, nil }
+	case len(tps) == 0:
+		if all, err = g.Offsets.Committed(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	if len(tps) == 0 {
+		tps = slices.Collect(maps.Keys(all))
 	}
 	offsets := make(map[log.TopicPartition]group.Offset, len(tps))
 	for _, tp := range tps {
-		committed, err := g.Offsets.Committed(ctx, name, tp)
+		committed, err := committed(tp)
 		if err != nil && (to.Shift || !errors.Is(err, log.ErrCorruptValue)) {
-			return err
+			return nil, err
 		}
 		old, ok := committed[tp]
 		if !ok {
@@ -218,40 +254,21 @@ func (g Groups) AlterOffsets(ctx context.Context, name string, to Target, tps ..
 		}
 		offset, err := g.offset(ctx, tp, to, old.Offset)
 		if err != nil {
-			return fmt.Errorf("alter offsets of group %s: %w", name, err)
+			return nil, fmt.Errorf("alter offsets of group %s: %w", name, err)
 		}
 		offsets[tp] = group.Offset{Offset: offset, LeaderEpoch: -1, Metadata: old.Metadata}
 	}
-	return g.Admin.AlterOffsets(ctx, name, offsets)
+	return offsets, nil
 }
 
-// alterShares is AlterOffsets for a share group, one partition after the other.
-func (g Groups) alterShares(ctx context.Context, name string, to Target, tps []log.TopicPartition) error {
+// starts returns the offsets at which a share group begins.
+func (g Groups) starts(ctx context.Context, name string) (map[log.TopicPartition]group.Offset, error) {
 	infos, err := g.Shares.Describe(ctx, name)
-	if err != nil && (to.Shift || len(tps) == 0 || !errors.Is(err, log.ErrCorruptValue)) {
-		return err
-	}
-	starts := make(map[log.TopicPartition]int64, len(infos))
+	starts := make(map[log.TopicPartition]group.Offset, len(infos))
 	for _, p := range infos {
-		starts[p.TopicPartition] = p.Start
+		starts[p.TopicPartition] = group.Offset{Offset: p.Start}
 	}
-	if len(tps) == 0 {
-		tps = slices.Collect(maps.Keys(starts))
-	}
-	for _, tp := range tps {
-		start, ok := starts[tp]
-		if !ok {
-			start = -1
-		}
-		offset, err := g.offset(ctx, tp, to, start)
-		if err == nil {
-			err = g.Shares.Alter(ctx, name, tp, offset)
-		}
-		if err != nil {
-			return fmt.Errorf("alter offsets of group %s: %w", name, err)
-		}
-	}
-	return nil
+	return starts, err
 }
 
 // offset returns the offset that to means for tp, where the group is at committed, or -1: the nearer end

@@ -106,6 +106,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	if r.write() {
 		req.Header.Set(RequestHeader, "1")
 	}
+	req.Header.Set("TE", "trailers")
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -53,8 +53,8 @@ func (c *Client) Requeue(ctx context.Context, topic string, r RequeueRequest) ([
 }
 
 // Follow calls fn for each record, those of a partition in their order, until ctx ends, fn returns an error, which is returned, or what
-// was asked for has come to its end: then it is nil. ErrCorruptRecord tells of records that cannot be read; who calls it again, with
-// Offsets behind them, goes on.
+// was asked for has come to its end: then it is nil. Records that cannot be read go to r.Damaged, as ErrCorruptRecord, and without
+// that the error is returned.
 func (c *Client) Follow(ctx context.Context, r FollowRequest, fn func(Record) error) error {
 	asked := request{http.MethodGet, recordsPath(r.Topic) + "/follow", r.query(), nil}
 	resp, err := c.send(ctx, asked)
@@ -80,6 +80,12 @@ func (c *Client) Follow(ctx context.Context, r FollowRequest, fn func(Record) er
 			if err := fn(rec); err != nil {
 				return err
 			}
+		case "damaged":
+			err := trailerError(string(e.data))
+			if r.Damaged == nil {
+				return err
+			}
+			r.Damaged(err)
 		case "error":
 			return trailerError(string(e.data))
 		case "end":

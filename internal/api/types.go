@@ -119,7 +119,6 @@ type Broker struct {
 
 // Stats is what a broker has done since it was opened, and what it holds now: samsa.Stats.
 type Stats struct {
-	At         Time  `json:"at"` // when that was
 	Topics     int   `json:"topics"`
 	Partitions int   `json:"partitions"`
 	Records    int64 `json:"records"`

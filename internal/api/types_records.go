@@ -72,6 +72,8 @@ type FollowRequest struct {
 	Filter      Filter
 	MaxValue    int // as in ReadRequest
 	Uncommitted bool
+	// Damaged is told of records that cannot be read. The client alone has it: without it they are the end.
+	Damaged func(error)
 }
 
 // NewRecord is a record to be produced.

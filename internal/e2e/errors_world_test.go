@@ -304,6 +304,13 @@ func (w *world) adminSteps() []step {
 		{"Groups.SetConfigs", func(ctx context.Context) error {
 			return groups.SetConfigs(ctx, w.group, map[string]string{"share.delivery.count.limit": "3"})
 		}},
+		{"Groups.PlanOffsets", func(ctx context.Context) error {
+			_, err := groups.PlanOffsets(ctx, w.group, samsa.Shift(1), w.tp)
+			return err
+		}},
+		{"Groups.SetOffsets", func(ctx context.Context) error {
+			return groups.SetOffsets(ctx, w.group, map[samsa.TopicPartition]samsa.CommittedOffset{w.tp: {}})
+		}},
 		{"Groups.AlterOffsets", func(ctx context.Context) error { return groups.AlterOffsets(ctx, w.group, samsa.Shift(1), w.tp) }},
 	}
 }

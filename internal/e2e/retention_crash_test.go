@@ -30,7 +30,7 @@ func TestCrashRetention(t *testing.T) {
 			sweeps, lines = 0, 0 // before it has even opened the directory, or while it does
 		}
 		if round == 0 {
-			sweeps, lines = 8, 4000 // so that every policy has something to do: see sum
+			sweeps, lines = 4, 2000 // so that every policy has something to do: see sum
 		}
 		told := killWhen(t, "sweep", afterSweeps(sweeps, lines), dir, fmt.Sprint(round))
 		if !t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) {

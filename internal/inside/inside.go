@@ -4,6 +4,8 @@
 package inside
 
 import (
+	"context"
+
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
@@ -11,7 +13,9 @@ import (
 	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/partition/producers"
+	"github.com/samsa-go/samsa/retention/sweep"
 	"github.com/samsa-go/samsa/share"
 	"github.com/samsa-go/samsa/share/members"
 	"github.com/samsa-go/samsa/streams"
@@ -50,6 +54,10 @@ type Broker struct {
 	Servers func() []any
 	// Clients describes the producers and consumers that are open.
 	Clients func() []string
+	// Retention tells what retention knows of a partition, and counts its bytes where they are not known. Retained counts
+	// nothing: they are -1 then.
+	Retention func(ctx context.Context, p *partition.Partition) (sweep.PartitionStats, error)
+	Retained  func(p *partition.Partition) sweep.PartitionStats
 	// Kill ends the broker as the death of the process would: nothing more is stored or
 	// acknowledged, and nothing that waited is sent. Of a store in memory it returns what
 	// is left, all that was stored, or, with power, what was synced; a store on disk is

@@ -49,10 +49,10 @@ func TestBatchAtLimits(t *testing.T) {
 			"deletions":     func(b *Batch, i int) { b.Delete(key(i, 240)) },
 		} {
 			var b, more Batch
+			fill(&more, 0)
 			for i := 0; l.Admits(&more); i++ {
-				b.Reset()
-				b.Append(&more)
-				fill(&more, i)
+				fill(&b, i)
+				fill(&more, i+1)
 			}
 			if err := s.Sync(); err != nil {
 				t.Fatal(err)

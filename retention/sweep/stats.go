@@ -71,6 +71,17 @@ func (w *Sweeper) Stats(ctx context.Context) (Stats, error) {
 	return stats, nil
 }
 
+// Known returns what Partition does, but counts nothing: bytes that nobody knows yet are -1.
+func (w *Sweeper) Known(p *partition.Partition) PartitionStats {
+	s := w.track(p)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !s.counted {
+		return PartitionStats{BytesLive: -1}
+	}
+	return PartitionStats{Removed: s.removed, NextDue: s.due, BytesLive: s.at(p.Appended())}
+}
+
 // Partition returns what is known of a partition, without its name. Its bytes are counted if nobody has done so yet; until
 // a sweep does, what goes meanwhile may be missed.
 func (w *Sweeper) Partition(ctx context.Context, p *partition.Partition) (PartitionStats, error) {

@@ -1,0 +1,216 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/samsa-go/samsa"
+)
+
+// Kit controls a fake broker: samsatest.Fake is one. Its methods may be called by anybody at any time, and their errors have the
+// names of samsa's: a fault or a fork that is not there is ErrUnknown, what cannot be asked for ErrInvalid.
+type Kit interface {
+	// Broker returns the broker as it is now: after Restart and Reset it is another one.
+	Broker() *samsa.Broker
+	// NewFault makes a fault; Fault and Faults tell of those that there are.
+	NewFault(f NewFault) (Fault, error)
+	Fault(id int64) (Fault, error)
+	Faults() []Fault
+	ReleaseFault(id int64) error
+	RemoveFault(id int64) error
+	// Wait waits for what w says until ctx ends: then the error says how far it is.
+	Wait(ctx context.Context, w Wait) error
+	Expire(ctx context.Context, e Expire) error
+	Corrupt(ctx context.Context, c Corrupt) error
+	Restart(ctx context.Context, r Restart) error
+	Reset(ctx context.Context) error
+	// NewFork makes a copy, OfFork returns the control of one, RemoveFork closes one.
+	NewFork(ctx context.Context, name string) (Fork, error)
+	Forks() []Fork
+	OfFork(name string) (Kit, error)
+	RemoveFork(name string) error
+}
+
+func kitRoutes() []route {
+	return []route{
+		{"POST kit/faults", kitCall((*call).newFault), 0}, {"GET kit/faults", kitCall((*call).faults), 0},
+		{"GET kit/faults/{id}", kitCall((*call).fault), 0}, {"DELETE kit/faults/{id}", kitCall((*call).removeFault), 0},
+		{"POST kit/faults/{id}/release", kitCall((*call).releaseFault), 0},
+		{"POST kit/wait", kitCall((*call).wait), 0}, {"POST kit/expire", kitCall((*call).expire), 0},
+		{"POST kit/corrupt", kitCall((*call).corrupt), 0}, {"POST kit/restart", kitCall((*call).restart), 0},
+		{"POST kit/reset", kitCall((*call).reset), 0},
+		{"POST kit/forks", kitCall((*call).newFork), 0}, {"GET kit/forks", kitCall((*call).forks), 0},
+		{"DELETE kit/forks/{name}", kitCall((*call).removeFork), 0},
+	}
+}
+
+// kitCall is a call that only a fake broker has.
+func kitCall(do func(*call, Kit) (any, error)) func(*call) (any, error) {
+	return func(c *call) (any, error) {
+		if c.s.opts.Kit == nil {
+			return nil, fmt.Errorf("%w: this broker is no fake", samsa.ErrUnsupported)
+		}
+		return do(c, c.s.opts.Kit)
+	}
+}
+
+func (c *call) newFault(k Kit) (any, error) {
+	var f NewFault
+	if err := c.decode(&f); err != nil {
+		return nil, err
+	}
+	return k.NewFault(f)
+}
+
+func (c *call) faults(k Kit) (any, error) {
+	if err := c.none(); err != nil {
+		return nil, err
+	}
+	return Faults{append([]Fault{}, k.Faults()...)}, nil
+}
+
+// faultID returns the fault that the path names.
+func (c *call) faultID() (int64, error) {
+	id, err := strconv.ParseInt(c.r.PathValue("id"), 10, 64)
+	if err != nil {
+		c.query.refuse("the fault is %.40q, want a number", c.r.PathValue("id"))
+	}
+	return id, c.none()
+}
+
+func (c *call) fault(k Kit) (any, error) {
+	id, err := c.faultID()
+	if err != nil {
+		return nil, err
+	}
+	return k.Fault(id)
+}
+
+func (c *call) removeFault(k Kit) (any, error) {
+	id, err := c.faultID()
+	if err != nil {
+		return nil, err
+	}
+	return nil, k.RemoveFault(id)
+}
+
+func (c *call) releaseFault(k Kit) (any, error) {
+	id, err := c.faultID()
+	if err != nil {
+		return nil, err
+	}
+	return nil, k.ReleaseFault(id)
+}
+
+// maxWait is the longest time that somebody may wait.
+const maxWait = 10 * time.Minute
+
+func (c *call) wait(k Kit) (any, error) {
+	var w Wait
+	if err := c.decode(&w); err != nil {
+		return nil, err
+	}
+	things := 0
+	for _, is := range []bool{w.Fault != 0, w.Records != nil, w.Committed != nil, w.Stable != nil} {
+		if is {
+			things++
+		}
+	}
+	limit := time.Duration(w.Timeout)
+	if things != 1 || limit < 0 || limit > maxWait {
+		return nil, fmt.Errorf("%w: a wait is for one thing, want fault, records, committed or stable, and timeout_ms 0 to %d", samsa.ErrInvalid, maxWait.Milliseconds())
+	}
+	if limit == 0 {
+		limit = defaultWait
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, limit)
+	defer cancel()
+	return nil, k.Wait(ctx, w)
+}
+
+func (c *call) expire(k Kit) (any, error) {
+	var e Expire
+	if err := c.decode(&e); err != nil {
+		return nil, err
+	}
+	if (e.Group == "") != (e.Member == "") || (e.Group == "") == (e.Transaction == "") {
+		return nil, fmt.Errorf("%w: want a group and a member of it, or a transaction", samsa.ErrInvalid)
+	}
+	return nil, k.Expire(c.limited, e)
+}
+
+func (c *call) corrupt(k Kit) (any, error) {
+	var d Corrupt
+	if err := c.decode(&d); err != nil {
+		return nil, err
+	}
+	return nil, k.Corrupt(c.limited, d)
+}
+
+func (c *call) restart(k Kit) (any, error) {
+	var r Restart
+	if err := c.decode(&r); err != nil {
+		return nil, err
+	}
+	if r.Kill != "" && r.Kill != "crash" && r.Kill != "power" {
+		return nil, fmt.Errorf("%w: kill is %.40q, want crash, power, or none", samsa.ErrInvalid, r.Kill)
+	}
+	return nil, k.Restart(c.limited, r)
+}
+
+func (c *call) reset(k Kit) (any, error) {
+	if err := c.none(); err != nil {
+		return nil, err
+	}
+	return nil, k.Reset(c.limited)
+}
+
+var forkName = regexp.MustCompile(`^[a-z0-9_-]{1,100}$`)
+
+func (c *call) newFork(k Kit) (any, error) {
+	var f NewFork
+	if err := c.decode(&f); err != nil {
+		return nil, err
+	}
+	if !forkName.MatchString(f.Name) {
+		return nil, fmt.Errorf("%w: the name of a fork is %.120q, want 1 to 100 of a-z, 0-9, - and _", samsa.ErrInvalid, f.Name)
+	}
+	return k.NewFork(c.limited, f.Name)
+}
+
+func (c *call) forks(k Kit) (any, error) {
+	if err := c.none(); err != nil {
+		return nil, err
+	}
+	return Forks{append([]Fork{}, k.Forks()...)}, nil
+}
+
+func (c *call) removeFork(k Kit) (any, error) {
+	if err := c.none(); err != nil {
+		return nil, err
+	}
+	return nil, k.RemoveFork(c.r.PathValue("name"))
+}
+
+// serveFork hands over what is below kit/forks/NAME to the API of that copy.
+func (s *server) serveFork(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("fork")
+	k, err := s.opts.Kit.OfFork(name)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	opts := s.opts
+	opts.Kit, opts.Metrics = k, nil
+	fork := &server{broker: k.Broker, opts: opts, opened: s.opened, streams: s.streams}
+	below := prefix + "kit/forks/" + name
+	if !strings.HasPrefix(r.URL.Path, below) {
+		below = ""
+	}
+	http.StripPrefix(below, fork.mux()).ServeHTTP(w, r)
+}
