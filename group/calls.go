@@ -1,6 +1,7 @@
 package group
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -21,6 +22,8 @@ func (g *Group) Sync(now time.Time, req SyncRequest) Effects {
 	case req.ProtocolType != "" && req.ProtocolType != g.protocolType,
 		req.ProtocolName != "" && req.ProtocolName != g.protocolName:
 		err = g.wrap(m.id, log.ErrInconsistentProtocol)
+	case req.assignments() > maxGroupAssignments:
+		err = fmt.Errorf("%w: assignments of %d bytes, at most %d", g.wrap(m.id, log.ErrInvalidOption), req.assignments(), maxGroupAssignments)
 	}
 	if err != nil {
 		t.synced(SyncResponse{Ticket: req.Ticket, Err: err})
@@ -42,6 +45,14 @@ func (g *Group) Sync(now time.Time, req SyncRequest) Effects {
 		g.assign(&t)
 	}
 	return t.end(g)
+}
+
+// assignments returns how much the leader assigns, in bytes.
+func (r SyncRequest) assignments() (n int) {
+	for _, a := range r.Assignments {
+		n += len(a)
+	}
+	return n
 }
 
 // assign answers every Sync that waits.

@@ -9,8 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -185,38 +183,6 @@ func (en *entry) logRebalance(p *parcel, reason string) {
 				zap.Int("members", members), protocol, zap.String("reason", reason))
 		}
 	})
-}
-
-func (en *entry) persist(e Effects, done func(error)) {
-	var ids []string // of members
-	tx := &writer.Tx{Essential: true, Done: func(err error) {
-		if err != nil {
-			en.unsaid.add(ids) // before anybody knows
-		}
-		done(err)
-	}}
-	switch {
-	case e.Persist != nil:
-		tx.Writes.Set(store.GroupKey(en.name), e.Persist.Encode())
-	case e.Change.Group != nil:
-		tx.Writes.Set(store.GroupKey(en.name), e.Change.Group)
-	}
-	if e.Change != nil {
-		for id, value := range e.Change.Members {
-			ids = append(ids, id)
-			if delete(en.gone, id); value == nil {
-				tx.Writes.Delete(store.MemberKey(en.name, id))
-			} else {
-				tx.Writes.Set(store.MemberKey(en.name, id), value)
-			}
-		}
-	}
-	for id := range en.gone {
-		ids = append(ids, id)
-		tx.Writes.Delete(store.MemberKey(en.name, id))
-	}
-	en.gone = nil
-	en.c.committer.Submit(tx)
 }
 
 // lock takes en.mu. If what was to be stored could not be, the group is ahead of the store:

@@ -78,8 +78,37 @@ func (g *Group) admit(req JoinRequest) (*member, error) {
 		return nil, fmt.Errorf("%w: %s", g.wrap(req.MemberID, log.ErrInconsistentProtocol), describe(req))
 	case !g.hasRoom(m):
 		return m, fmt.Errorf("%w: at most %d members", g.wrap(req.MemberID, log.ErrGroupFull), g.rules.MaxMembers)
+	case g.metadataBesides(m)+req.metadata() > maxGroupMetadata:
+		return nil, fmt.Errorf("%w: %d bytes of metadata, and %d of other members, at most %d together",
+			g.wrap(req.MemberID, log.ErrInvalidOption), req.metadata(), g.metadataBesides(m), maxGroupMetadata)
 	}
 	return m, nil
+}
+
+// What a group has of its members is one value in the store, which has its limits. In bytes.
+const (
+	maxGroupMetadata    = 12 << 20
+	maxGroupAssignments = 8 << 20
+)
+
+// metadata returns how much the member says of itself, in bytes.
+func (r JoinRequest) metadata() int { return metadataSize(r.Protocols) }
+
+func metadataSize(of []Protocol) (n int) {
+	for _, p := range of {
+		n += len(p.Name) + len(p.Metadata)
+	}
+	return n
+}
+
+// metadataBesides returns how much all members say but one.
+func (g *Group) metadataBesides(self *member) (n int) {
+	for _, m := range g.members {
+		if m != self {
+			n += metadataSize(m.protocols)
+		}
+	}
+	return n
 }
 
 // checkSession says why the rules do not allow a session timeout.

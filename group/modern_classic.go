@@ -60,6 +60,8 @@ func (g *Modern) checkJoin(req JoinRequest) (sub Subscription, err error) {
 		return sub, fmt.Errorf("%w: the group is one of the consumer protocol", g.wrap(req.MemberID, log.ErrInconsistentProtocol))
 	case !readable(req):
 		return sub, fmt.Errorf("%w: ids and protocol names are to be UTF-8", g.wrap(req.MemberID, log.ErrInvalidOption))
+	case req.metadata() > maxSubscription:
+		return sub, fmt.Errorf("%w: %d bytes of metadata, at most %d", g.wrap(req.MemberID, log.ErrInvalidOption), req.metadata(), maxSubscription)
 	case !g.speaks(req):
 		return sub, fmt.Errorf("%w: %s", g.wrap(req.MemberID, log.ErrInconsistentProtocol), describe(req))
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group/epochs"
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -89,63 +90,67 @@ func TestModernOutlivesTheBroker(t *testing.T) {
 
 // A live classic group becomes one of the consumer protocol, and back, with its members; a commit is possible all the time.
 func TestLiveUpgradeAndDowngrade(t *testing.T) {
-	inOffice(t, Options{}, func(t *testing.T, o *office) {
-		classic := func(id string, generation int32, owned int) (JoinResponse, Assignment) {
-			req := joinRequest(id, id)
-			if generation < 0 {
-				req = joinRequest(id, "")
+	for name, limits := range map[string]store.Limits{"one commit": {}, "several": {Entries: 4, Bytes: 1 << 20}} {
+		t.Run(name, func(t *testing.T) { inSmallOffice(t, limits, liveUpgradeAndDowngrade) })
+	}
+}
+
+func liveUpgradeAndDowngrade(t *testing.T, o *office) {
+	classic := func(id string, generation int32, owned int) (JoinResponse, Assignment) {
+		req := joinRequest(id, id)
+		if generation < 0 {
+			req = joinRequest(id, "")
+		}
+		j := o.Join(context.Background(), "g", req)
+		sync := SyncRequest{MemberID: j.MemberID, Generation: j.Generation}
+		if j.Leader == j.MemberID {
+			sync.Assignments = map[string][]byte{}
+			all := Assignment{}
+			for i := range int32(100) {
+				all["orders"] = append(all["orders"], i)
 			}
-			j := o.Join(context.Background(), "g", req)
-			sync := SyncRequest{MemberID: j.MemberID, Generation: j.Generation}
-			if j.Leader == j.MemberID {
-				sync.Assignments = map[string][]byte{}
-				all := Assignment{}
-				for i := range int32(100) {
-					all["orders"] = append(all["orders"], i)
-				}
-				sync.Assignments[j.MemberID] = EncodeAssignment(all)
-			}
-			s := o.Sync(context.Background(), "g", sync)
-			a, err := DecodeAssignment(s.Assignment)
-			if j.Err != nil || s.Err != nil || err != nil || len(a["orders"]) != owned {
-				t.Fatalf("%s: join %v, sync %v, %d partitions, want %d", id, j.Err, s.Err, len(a["orders"]), owned)
-			}
-			return j, a
+			sync.Assignments[j.MemberID] = EncodeAssignment(all)
 		}
-		old, _ := classic("old", -1, 100)
-		o.wantError("commit before", o.commit("old", old.Generation, 1), nil)
-		next := &modernMate{o: o, id: "next"}
-		next.beat()
-		next.want(2, 0)
-		if l := o.List(); l[0].Kind != Consumer {
-			t.Fatalf("listed are %v", l)
+		s := o.Sync(context.Background(), "g", sync)
+		a, err := DecodeAssignment(s.Assignment)
+		if j.Err != nil || s.Err != nil || err != nil || len(a["orders"]) != owned {
+			t.Fatalf("%s: join %v, sync %v, %d partitions, want %d", id, j.Err, s.Err, len(a["orders"]), owned)
 		}
-		o.wantError("commit while it changes", o.commit("old", old.Generation, 2), nil)
-		o.wantError("heartbeat", o.Heartbeat("g", "old", "", old.Generation), log.ErrRebalanceInProgress)
-		old, _ = classic("old", old.Generation, 50)
-		next.beat()
-		next.want(2, 50)
-		o.wantState("Stable 2 2")
-		d, err := o.DescribeModern("g")
-		if err != nil || len(d.Members) != 2 || !d.Members[0].Classic || d.Members[1].Classic || len(d.Members[0].Target) != 50 {
-			t.Errorf("described as %+v, %v", d, err)
-		}
-		next.epoch = LeaveEpoch
-		next.beat()
-		if l := o.List(); l[0].Kind != Classic {
-			t.Fatalf("listed are %v", l)
-		}
-		o.wantError("commit while it changes back", o.commit("old", old.Generation, 3), nil)
-		o.wantError("heartbeat", o.Heartbeat("g", "old", "", old.Generation), log.ErrRebalanceInProgress)
-		classic("old", old.Generation, 100)
-		o.wantState("Stable 3 1")
-		o.wantOffset(3)
-		if _, err := o.DescribeModern("g"); err == nil {
-			t.Error("a classic group is described as one of the consumer protocol")
-		}
-		next.epoch = 7
-		o.wantError("heartbeat to a classic group", next.beat().Err, log.ErrGroupKind)
-	})
+		return j, a
+	}
+	old, _ := classic("old", -1, 100)
+	o.wantError("commit before", o.commit("old", old.Generation, 1), nil)
+	next := &modernMate{o: o, id: "next"}
+	next.beat()
+	next.want(2, 0)
+	if l := o.List(); l[0].Kind != Consumer {
+		t.Fatalf("listed are %v", l)
+	}
+	o.wantError("commit while it changes", o.commit("old", old.Generation, 2), nil)
+	o.wantError("heartbeat", o.Heartbeat("g", "old", "", old.Generation), log.ErrRebalanceInProgress)
+	old, _ = classic("old", old.Generation, 50)
+	next.beat()
+	next.want(2, 50)
+	o.wantState("Stable 2 2")
+	d, err := o.DescribeModern("g")
+	if err != nil || len(d.Members) != 2 || !d.Members[0].Classic || d.Members[1].Classic || len(d.Members[0].Target) != 50 {
+		t.Errorf("described as %+v, %v", d, err)
+	}
+	next.epoch = LeaveEpoch
+	next.beat()
+	if l := o.List(); l[0].Kind != Classic {
+		t.Fatalf("listed are %v", l)
+	}
+	o.wantError("commit while it changes back", o.commit("old", old.Generation, 3), nil)
+	o.wantError("heartbeat", o.Heartbeat("g", "old", "", old.Generation), log.ErrRebalanceInProgress)
+	classic("old", old.Generation, 100)
+	o.wantState("Stable 3 1")
+	o.wantOffset(3)
+	if _, err := o.DescribeModern("g"); err == nil {
+		t.Error("a classic group is described as one of the consumer protocol")
+	}
+	next.epoch = 7
+	o.wantError("heartbeat to a classic group", next.beat().Err, log.ErrGroupKind)
 }
 
 // A group that nobody is in any more becomes the other one at once.

@@ -66,11 +66,28 @@ func (h MemberHeartbeat) validate(rules ModernRules) error {
 		return fmt.Errorf("%w: %q, there are %s", log.ErrUnsupportedAssignor, *h.Assignor, names(rules.offered()))
 	case len(h.MemberID) > store.MaxMemberID || len(h.InstanceID) > store.MaxMemberID:
 		return fmt.Errorf("%w: an id of %d bytes, at most %d", log.ErrInvalidHeartbeat, max(len(h.MemberID), len(h.InstanceID)), store.MaxMemberID)
+	case h.size() > maxSubscription:
+		return fmt.Errorf("%w: names of %d bytes, at most %d", log.ErrInvalidHeartbeat, h.size(), maxSubscription)
 	case !utf8.ValidString(h.MemberID + h.InstanceID + h.NewMemberID + h.ClientID + strings.Join(h.Topics, "")),
 		h.Rack != nil && !utf8.ValidString(*h.Rack), h.Regex != nil && !utf8.ValidString(*h.Regex):
 		return fmt.Errorf("%w: ids and names are to be UTF-8", log.ErrInvalidHeartbeat)
 	}
 	return nil
+}
+
+// maxSubscription bounds what a member says of itself, in bytes. It is stored as one value, which may be some times as long.
+const maxSubscription = 1 << 20
+
+// size returns how much the member says of itself, in bytes.
+func (h MemberHeartbeat) size() int {
+	n := len(h.ClientID) + len(h.ClientHost)
+	if h.Rack != nil {
+		n += len(*h.Rack)
+	}
+	for _, name := range h.Topics {
+		n += len(name) + 4
+	}
+	return n
 }
 
 func names(of []Assignor) string {

@@ -16,6 +16,7 @@ import (
 // ModernChange is what has changed of a Modern: the values of its keys in the store.
 type ModernChange struct {
 	Group   []byte            // nil if that of the group as such has not changed
+	Coming  []byte            // that of the group while members are stored one after the other; nil if members go one by one
 	Members map[string][]byte // by member id; nil for one that is gone
 }
 
@@ -31,8 +32,11 @@ func (t *modernTurn) end(g *Modern) Effects {
 		return t.effects
 	}
 	c := &ModernChange{Members: make(map[string][]byte, len(t.touched))}
-	if t.header && !g.dead {
-		c.Group = g.encode()
+	switch {
+	case g.dead:
+		c.Coming = g.encode(g.epoch+1, g.epoch) // of which the classic group knows nothing
+	case t.header:
+		c.Group, c.Coming = g.encode(g.epoch, g.targetOf), g.encode(g.epoch, min(g.targetOf, g.epoch-1))
 	}
 	for id := range t.touched {
 		c.Members[id] = nil
@@ -89,9 +93,9 @@ type storedClassic struct {
 
 const storedMemberVersion = 1
 
-func (g *Modern) encode() []byte {
+func (g *Modern) encode(epoch, targetOf int32) []byte {
 	s := storedModern{
-		Version: storedModernVersion, Kind: Consumer, Epoch: g.epoch, TargetEpoch: g.targetOf, Shape: strconv.FormatUint(g.shape, 16),
+		Version: storedModernVersion, Kind: Consumer, Epoch: epoch, TargetEpoch: targetOf, Shape: strconv.FormatUint(g.shape, 16),
 	}
 	if !g.emptySince.IsZero() {
 		at := g.emptySince.UTC()

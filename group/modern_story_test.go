@@ -401,8 +401,8 @@ func checkModern(g *Modern, stored map[string][]byte) error {
 	if !maps.Equal(owners, g.owners) {
 		return fmt.Errorf("owners %v, want %v", g.owners, owners)
 	}
-	if len(stored) > 0 && (len(stored) != len(g.members)+1 || !bytes.Equal(stored[""], g.encode())) {
-		return fmt.Errorf("stored are %d, of the group %s, want %s", len(stored), stored[""], g.encode())
+	if len(stored) > 0 && (len(stored) != len(g.members)+1 || !bytes.Equal(stored[""], g.encode(g.epoch, g.targetOf))) {
+		return fmt.Errorf("stored are %d, of the group %s, want %s", len(stored), stored[""], g.encode(g.epoch, g.targetOf))
 	}
 	return nil
 }

@@ -17,7 +17,8 @@ const ownMemberID = 1
 // ConsumerGroupHeartbeat: a member's sign of life, by which it joins and leaves, and learns what to give up and what to take
 // (KIP-848).
 //
-// Versions 0 to 1. Regular expressions are resolved at once, and not some time later. The rack is kept and not looked at. Without the
+// Versions 0 to 1. Regular expressions are resolved at once, and not some time later, and very large ones, like a{1000}{10}, are
+// refused. The rack is kept and not looked at. Without the
 // feature group.version it is UNSUPPORTED_VERSION.
 func (c *call) consumerGroupHeartbeat(req *kmsg.ConsumerGroupHeartbeatRequest) kmsg.Response {
 	resp := kmsg.NewPtrConsumerGroupHeartbeatResponse()

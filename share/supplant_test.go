@@ -251,9 +251,13 @@ func TestAFlushThatFailsLeavesNobody(t *testing.T) {
 		en.mu.Unlock()
 		check := f.tx.Check
 		f.tx.Check = func() error { return cmp.Or(check(), log.ErrFailed) } // as the store would
+		began := time.Now()
 		h.wantErr("flush", h.committer.Do(&f.tx), log.ErrFailed)
 		for range cap(told) {
 			<-told
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %s", took)
 		}
 	})
 }
