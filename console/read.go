@@ -68,13 +68,24 @@ func weight(r samsa.Record) int {
 // forward reads a partition from an offset on, up to where it ends now, within the quota. It begins at the first record
 // there is when the offset is before it. It is on behalf of no group, and no position of anybody moves.
 func (c *console) forward(ctx context.Context, p reach, from int64, q quota, visit func(samsa.Record) (more bool)) (chunk, error) {
-	k := chunk{next: p.clamp(from)}
+	return c.forwardFrom(ctx, p, place{}, max(from, 0), q, visit)
+}
+
+// forwardFrom is forward, from a place on if the offset is -1.
+func (c *console) forwardFrom(ctx context.Context, p reach, at place, from int64, q quota, visit func(samsa.Record) (more bool)) (chunk, error) {
+	if from < 0 {
+		from = at.offset
+	}
+	k, start := chunk{next: p.clamp(from)}, at.start
+	if from >= 0 {
+		start = samsa.AtOffset(k.next)
+	}
 	if k.next >= p.End {
 		k.ended = true
 		return k, nil
 	}
 	reader, err := c.b.NewConsumer(ctx, samsa.ConsumerOptions{
-		ClientID: clientID, Partitions: map[string][]int32{p.Topic: {p.Partition}}, Start: samsa.AtOffset(k.next),
+		ClientID: clientID, Partitions: map[string][]int32{p.Topic: {p.Partition}}, Start: start,
 		OutOfRange: samsa.ResetError, MaxPollRecords: min(q.records, 1000), MaxPollBytes: min(q.bytes, pollBytesMax),
 	})
 	if err != nil {

@@ -222,7 +222,7 @@ func (c *console) leafOf(ctx context.Context, q browsing, parts []reach) (leaf, 
 type recordRow struct {
 	samsa.Record
 	KeyShown, ValueShown shown
-	Found                string // where a search has found what it is for
+	Hit                  *hit // what a search has found in it
 }
 
 func rowsOf(records []samsa.Record) []recordRow {
@@ -242,6 +242,7 @@ type browsed struct {
 	Older, Newer string // addresses, "" at the ends
 	Start, End   int64  // offsets of a single partition
 	Search       search
+	FollowLink   string
 }
 
 // records shows records of a topic.
@@ -291,7 +292,8 @@ func (c *console) records(ctx context.Context, r *http.Request) (view, error) {
 			d.Newer = q.Link("newer", joinOffsets(l.hi))
 		}
 	}
-	d.Search = search{Topic: q.Topic, Partition: q.PartitionText(), From: "-1h", Keys: true, Values: true, Headers: true}
+	d.FollowLink = link("tail", "topic", q.Topic, "partition", q.PartitionText())
+	d.Search = search{As: "text", Topic: q.Topic, Partition: q.PartitionText(), From: "-1h", Keys: true, Values: true, Headers: true}
 	v.Data = d
 	return v, nil
 }

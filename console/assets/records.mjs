@@ -1,4 +1,7 @@
-// The record browser: a row opens where it is, on demand.
+// Lists of records: a row opens where it is, the tail is followed, a search goes on by itself.
+import { search } from './search.mjs';
+import { tail } from './tail.mjs';
+
 export function start() {
   document.querySelector('main').addEventListener('click', (e) => {
     const link = e.target.closest('table.records tbody th a');
@@ -6,6 +9,8 @@ export function start() {
     e.preventDefault();
     toggle(link);
   });
+  search();
+  tail();
 }
 
 async function toggle(link) {
@@ -28,4 +33,29 @@ async function toggle(link) {
   opened.append(cell);
   row.after(opened);
   link.setAttribute('aria-expanded', 'true');
+}
+
+const body = () => document.querySelector('#records tbody');
+
+// addRows puts rows into the list, and drops those that are too many.
+export function addRows(rows, first, most) {
+  body().querySelector('.nothing')?.remove();
+  if (first) body().prepend(...rows); else body().append(...rows);
+  const all = body().rows;
+  while (all.length > most) (first ? all[all.length - 1] : all[0]).remove();
+  toSave();
+}
+
+// rowsIn returns the rows of a part of a page.
+export function rowsIn(html) {
+  const parsed = new DOMParser().parseFromString(`<table><tbody>${html}</tbody></table>`, 'text/html');
+  return [...parsed.querySelectorAll('tr[data-at]')];
+}
+
+// toSave has the form save what is in the list.
+function toSave() {
+  const form = document.querySelector('#save');
+  const places = [...body().querySelectorAll('tr[data-at]')].map((r) => r.dataset.at);
+  form.elements.at.value = places.join(',');
+  form.hidden = places.length === 0;
 }

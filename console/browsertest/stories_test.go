@@ -28,13 +28,20 @@ func TestPhotographs(t *testing.T) {
 // A story is played with a console of its own.
 func TestStories(t *testing.T) {
 	installed(t)
-	for name, opts := range map[string]console.Options{
-		"opening": {}, "numbers": {}, "plain": {},
+	for name, story := range map[string]struct {
+		opts console.Options
+		make func(t *testing.T, w *world)
+	}{
+		"opening":   {},
+		"plain":     {},
+		"numbers":   {make: func(t *testing.T, w *world) { w.produceUntil(t) }},
+		"following": {make: func(t *testing.T, w *world) { w.produceUntil(t) }},
+		"searching": {make: func(t *testing.T, w *world) { w.many(t) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, opts)
-			if name == "numbers" {
-				w.produceUntil(t)
+			w := newWorld(t, story.opts)
+			if story.make != nil {
+				story.make(t, w)
 			}
 			play(t, w.url, name)
 		})

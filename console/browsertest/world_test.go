@@ -109,6 +109,19 @@ func (w *world) readers(t *testing.T) {
 	}
 }
 
+// many makes a topic in which a search takes a while.
+func (w *world) many(t *testing.T) {
+	must(t, w.Topics().Create(t.Context(), "many", samsa.TopicConfig{}))
+	records := make([]samsa.Record, 10_000)
+	for range 10 {
+		for i := range records {
+			records[i] = samsa.Record{Topic: "many", Value: []byte("hay")}
+		}
+		_, err := w.Produce(t.Context(), records...)
+		must(t, err)
+	}
+}
+
 // produceUntil has records come until the test has ended or stop is called.
 func (w *world) produceUntil(t *testing.T) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())

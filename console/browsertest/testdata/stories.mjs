@@ -10,6 +10,7 @@ const pages = {
   topics: 'topics',
   topic: 'topic?name=web_log',
   records: 'records?topic=web_log',
+  search: 'search?topic=web_log&from=oldest&q=9007199254740&values=1',
   record: 'record?topic=web_log&partition=0&offset=7',
   hostile: 'record?topic=pictures&partition=0&offset=1',
   groups: 'groups',
@@ -110,8 +111,54 @@ export async function plain({ browser, url }) {
   await page.getByRole('link', { name: 'web_log', exact: true }).click();
   await page.getByRole('link', { name: 'Records', exact: true }).click();
   await page.locator('select[name=partition]').selectOption('1');
-  await page.locator('input[name=from]').fill('3');
+  await page.getByRole('combobox', { name: 'From' }).fill('3');
   await page.getByRole('button', { name: 'Go' }).click();
   await page.getByRole('link', { name: 'record 5 of partition 1' }).click();
   assert.match(await page.locator('pre.json').textContent(), /"path": /);
+}
+
+// A search goes on by itself, tells how far it is, and can be stopped; what it has found is saved, digit by digit.
+export async function searching({ page, url }) {
+  await go(page, url, 'records?topic=web_log');
+  await page.locator('summary').click();
+  const form = page.getByRole('search');
+  await form.getByLabel('Search for').fill('host');
+  await form.getByLabel('from').fill('oldest');
+  await form.getByLabel('values').uncheck();
+  await form.getByRole('button').click();
+  await page.locator('#ended').waitFor();
+  assert.equal(await page.locator('#found').textContent(), '600');
+  assert.equal(await page.locator('#records tbody tr[data-at]').count(), 600);
+  assert.equal(await page.locator('#records mark').first().textContent(), 'host');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save as JSON lines' }).click()]);
+  const lines = readFileSync(await download.path(), 'utf8').trim().split('\n');
+  assert.equal(download.suggestedFilename(), 'web_log.jsonl');
+  assert.equal(lines.length, 600);
+  assert.match(lines[0], /"value":"\{\\"path.*9007199254/);
+  await go(page, url, 'search?topic=many&q=needle&from=oldest');
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  const looked = await page.locator('#looked').textContent();
+  await page.waitForTimeout(500);
+  assert.ok(Number((await page.locator('#looked').textContent()).replaceAll(',', '')) < 100000, 'it was stopped before its end');
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await page.locator('#ended').waitFor();
+  assert.equal(await page.locator('#looked').textContent(), '100,000', `stopped at ${looked}`);
+}
+
+// The tail is followed, newest first, and opened rows are what they are; it stops when it is told to.
+export async function following({ page, url }) {
+  await go(page, url, 'records?topic=web_log&partition=0&from=0');
+  await page.getByRole('button', { name: 'Follow' }).click();
+  await page.getByRole('button', { name: 'Stop following' }).waitFor();
+  await page.locator('#following', { hasText: /following: \d+ records/ }).waitFor();
+  const offsets = (await rowsOf(page, '#records')).map((at) => Number(at.split(':')[1]));
+  assert.deepEqual(offsets, offsets.toSorted((a, b) => b - a));
+  await page.locator('#records tbody th a').first().click();
+  await page.locator('tr.opened pre', { hasText: '"live"' }).waitFor();
+  await page.locator('h1').click();
+  await page.keyboard.press('f');
+  await page.locator('#following', { hasText: /followed/ }).waitFor();
+  const n = (await rowsOf(page, '#records')).length;
+  await page.waitForTimeout(600);
+  assert.equal((await rowsOf(page, '#records')).length, n);
 }
