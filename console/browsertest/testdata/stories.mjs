@@ -135,6 +135,10 @@ export async function searching({ page, url }) {
   assert.equal(download.suggestedFilename(), 'web_log.jsonl');
   assert.equal(lines.length, 600);
   assert.match(lines[0], /"value":"\{\\"path.*9007199254/);
+  await page.route(/search\?.*at=/, async (route) => { // each step takes a while
+    await new Promise((done) => { setTimeout(done, 700); });
+    await route.continue().catch(() => {}); // it was stopped
+  });
   await go(page, url, 'search?topic=many&q=needle&from=oldest');
   await page.getByRole('button', { name: 'Stop', exact: true }).click();
   const looked = await page.locator('#looked').textContent();
