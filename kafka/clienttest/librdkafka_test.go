@@ -1,6 +1,8 @@
 package clienttest
 
 import (
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -68,4 +70,39 @@ func TestLibrdkafkaUntimed(t *testing.T) {
 			t.Errorf("the record has timestamp %v, want none", at)
 		}
 	})
+}
+
+// What tests of librdkafka's own suite do with group.protocol=consumer: members that come and go, static ones, topics by patterns,
+// offsets in epochs, a member that polls too rarely, others that subscribe to something else.
+func TestLibrdkafkaConsumerProtocol(t *testing.T) {
+	p := newConfluentProgram()
+	p.needs(t)
+	k := inMemory(t, samsa.Options{Groups: samsa.GroupOptions{Configs: map[string]string{
+		"group.consumer.min.heartbeat.interval.ms": "100", "group.consumer.heartbeat.interval.ms": "100",
+		"group.consumer.min.session.timeout.ms": "1000", "group.consumer.session.timeout.ms": "3000", "group.consumer.assignment.interval.ms": "0",
+	}}})
+	k.create("four", 4)
+	k.create("mail", 1)
+	k.create("letters", 2)
+	k.write("mail", []record{{Value: "1"}, {Value: "2"}})
+	for story, want := range map[string]string{
+		"rebalance":   `{"a": ["+4", "-2", "+2", "-4"], "b": ["+2", "-2"], "apart": true}`,
+		"static":      `{"same": true, "other heard": [], "twice": "The instance ID is still used by another member in the consumer group"}`,
+		"pattern":     `{"topics": ["four", "letters", "mail", "mailnew"], "bad": "The regular expression is not valid"}`,
+		"offsets":     `{"got": ["1", "2"], "commits": ["committed", "UNKNOWN_MEMBER_ID", "committed", "committed", "committed"], "at": 2}`,
+		"slow":        `{"told": ["+4", "-2", "!2", "+2"], "error": "_MAX_POLL_EXCEEDED", "late": "UNKNOWN_MEMBER_ID", "again": "committed"}`,
+		"resubscribe": `{"told": ["+4", "-4", "+3", "-3"], "got": ["1", "2"]}`,
+	} {
+		t.Run(story, func(t *testing.T) {
+			k := k.within(t, javaPatience)
+			got := k.run(exec.CommandContext(k.ctx, installed("librdkafka", "bin", "python"), filepath.Join("testdata", "confluent_consumer_protocol.py"), k.addr, story))
+			if got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			info, err := k.Groups().Describe(k.ctx, story)
+			if err != nil || info.Kind != samsa.GroupConsumer || story != "pattern" && story != "static" && len(info.Members) > 0 {
+				t.Errorf("the group is %+v, %v", info, err)
+			}
+		})
+	}
 }
