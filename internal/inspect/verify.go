@@ -239,9 +239,7 @@ func (v *Verification) walk(ctx context.Context, tell func(Finding) error) error
 	}
 	if v.index != nil {
 		for _, t := range v.index.parts.Catalogue.List() {
-			for _, p := range t.Partitions()[:1] {
-				v.names[p.ID().Topic] = t.Name()
-			}
+			v.names[t.Partitions()[0].ID().Topic] = t.Name()
 		}
 	}
 	sum, err := store.Walk(ctx, v.dir, o)

@@ -47,7 +47,7 @@ func (s *diskStore) open() error {
 	if err := s.openRuns(whole); err != nil {
 		return err
 	}
-	r := &replay{fs: s.fs, dir: s.files.dir, boot: s.opts.boot, known: known, whole: whole, blind: err != nil, renew: s.renew, begin: s.begin, apply: s.apply}
+	r := &replay{fs: s.fs, dir: s.files.dir, boot: s.opts.boot, known: known, whole: whole, blind: err != nil, renew: s.renew, begin: s.begin, apply: s.applier()}
 	if err := r.run(); err != nil {
 		return err
 	}

@@ -375,6 +375,12 @@ func (w *fileWalk) walk(i int) error {
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
+		if f.end >= f.size {
+			if f.size < f.ends { // it was cut, which was told
+				w.skip(i)
+			}
+			return nil
+		}
 		b, h, bad, err := w.frame(f, chain, anyChain)
 		if err != nil {
 			return err

@@ -27,6 +27,9 @@ type Options struct {
 	// removed, as long as the file with them is there: package log knows which. As long as they may be
 	// there RebuiltKey is, from the first Open on that finds the new index.
 	Rebuild bool
+	// Rebuilding, if it is there, is told with each commit that Rebuild reads how many bytes of value files were read of how
+	// many. An error of it ends that, with everything as it was.
+	Rebuilding func(done, total int64) error
 	// Logger receives what the store has to say. Nil means silence.
 	Logger *zap.Logger
 

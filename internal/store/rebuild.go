@@ -52,3 +52,25 @@ func (s *diskStore) finishRebuild(old *manifest) error {
 	s.log.Info("the index was made anew from the value files", zap.String("directory", s.dir), zap.Uint64("last commit", s.commit))
 	return nil
 }
+
+// applier returns what takes a frame that was read, and tells Options.Rebuilding.
+func (s *diskStore) applier() func(file *logFile, at int64, frame []byte, h frameHeader) error {
+	if !s.opts.Rebuild || s.opts.Rebuilding == nil {
+		return s.apply
+	}
+	done, total := int64(0), int64(0)
+	infos, err := s.fs.List(valuesName)
+	for _, i := range infos {
+		total += i.Size
+	}
+	return func(file *logFile, at int64, frame []byte, h frameHeader) error {
+		if err == nil {
+			err = s.apply(file, at, frame, h)
+		}
+		if err == nil {
+			done += int64(h.length)
+			err = s.opts.Rebuilding(done, max(done, total))
+		}
+		return err
+	}
+}
