@@ -22,6 +22,7 @@ import (
 	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/feature"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/queue"
 	"github.com/samsa-go/samsa/internal/stats"
 	"github.com/samsa-go/samsa/internal/store"
@@ -65,6 +66,7 @@ type Broker struct {
 	resets     consumer.ResetStats
 	produced   batcher.Tally
 	consumed   consumer.Tally
+	hooks      *hook.Hooks // nil without any
 	stats      stats.Collector
 	passed     atomic.Int64 // records of aborted transactions, by consumers
 
@@ -129,7 +131,7 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	opts := given.withDefaults()
 	b := &Broker{
 		dir: dir, given: given, opts: opts, logger: opts.Logger, st: st, committer: writer.NewCommitter(st, opts.Logger),
-		closed: make(chan struct{}),
+		closed: make(chan struct{}), hooks: hook.New(opts.Hooks, opts.Logger),
 	}
 	found, err := b.openParts()
 	tellFound(b.logger, found)
@@ -153,7 +155,7 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 	b.startSweeper()
 	b.stats = stats.Collector{
 		Opened: began, Store: b.st, Committer: b.committer, Topics: b.catalogue, Groups: b.groups, Shares: b.shares, Admin: b.admin, Sweeper: b.sweeper,
-		Clients: &b.clients, Resets: &b.resets, Passed: &b.passed, Producers: &b.produced, Consumers: &b.consumed,
+		Clients: &b.clients, Resets: &b.resets, Passed: &b.passed, Hooks: b.hooks, Producers: &b.produced, Consumers: &b.consumed,
 	}
 	b.tellOpened(time.Since(began), found)
 	return b, nil
@@ -222,15 +224,16 @@ func (b *Broker) connect() {
 	}}
 	b.admin = admin.Groups{Admin: local, Offsets: local, Topics: topics, Shares: shares}
 	b.consumers = consumer.Broker{
-		Topics: topics, Coordinator: local, Offsets: local, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Tally: &b.consumed, Passed: &b.passed,
+		Topics: topics, Coordinator: local, Offsets: local, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Tally: &b.consumed, Hooks: b.hooks, Passed: &b.passed,
 	}
 	b.batcher = batcher.New(batcher.Broker{
-		Committer: b.committer, Catalogue: b.catalogue, Producers: b.producers, Clients: &b.clients, Tally: &b.produced, Logger: b.logger, Topic: b.topic,
+		Committer: b.committer, Catalogue: b.catalogue, Producers: b.producers, Clients: &b.clients, Tally: &b.produced, Hooks: b.hooks, Logger: b.logger, Topic: b.topic,
 	}, batcher.ProduceOptions(b.opts.Produce))
-	b.queues = queue.Broker{Topics: topics, Shares: b.shares, Logger: b.logger, Clients: &b.clients}
+	b.queues = queue.Broker{Topics: topics, Shares: b.shares, Logger: b.logger, Clients: &b.clients, Hooks: b.hooks}
 	b.transactor = transact.New(transact.Broker{
 		Store: b.st, Catalogue: b.catalogue, Groups: b.groups, Batcher: b.batcher, Shares: b.shares,
 		MaxRetries: b.opts.MaxUpdateRetries, AutoCreateTopics: b.opts.AutoCreateTopics, TopicDefaults: b.opts.TopicDefaults,
+		Hooks: b.hooks,
 	})
 }
 

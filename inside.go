@@ -35,6 +35,7 @@ func (b *Broker) inside() inside.Broker {
 		Txns:      b.txns,
 		Features:  b.features,
 		Logger:    b.logger,
+		Hooks:     b.hooks,
 		Clients:   b.describeClients,
 		Kill:      b.kill,
 		Retention: b.sweeper.Partition,

@@ -66,6 +66,9 @@ type Options struct {
 	Logger *zap.Logger
 	// Slog is for programs that do not use zap, instead of Logger.
 	Slog *slog.Logger
+	// Hooks observe what is produced, delivered, committed, and asked by Kafka clients: see Hook. They are called in this
+	// order. Module github.com/samsa-go/samsa/otel has one that makes spans and metrics of OpenTelemetry.
+	Hooks []Hook
 }
 
 func (o Options) withDefaults() Options {
@@ -106,6 +109,9 @@ func (o Options) validate(dir string) error {
 	o.Transactions.check(&w)
 	checkExpiry(&w, "Options.ProducerIDExpiry", o.ProducerIDExpiry)
 	w.Check(o.Logger == nil || o.Slog == nil, "Options.Slog", "set", "nil, with Options.Logger")
+	for i := range o.Hooks {
+		w.Check(o.Hooks[i].Observes(), fmt.Sprintf("Options.Hooks[%d]", i), "without a function", "one with a function")
+	}
 	batcher.ProduceOptions(o.Produce).Check(&w, "Options.Produce")
 	return w.Err()
 }

@@ -22,6 +22,10 @@ type call struct {
 	req   kmsg.Request
 	began time.Time // when it was read
 
+	answerBytes int   // of the answer, once it is encoded
+	errors      int   // error codes in it
+	firstError  int16 // of these
+
 	refused map[log.TopicPartition]error // by the test kit; -1 is the topic itself
 
 	bytes  int     // of the frame

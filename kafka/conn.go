@@ -420,7 +420,7 @@ func (c *conn) give(cl *call, resp kmsg.Response) {
 
 // encode returns the frame of an answer, in memory of buf and of the call.
 func (c *conn) encode(cl *call, resp kmsg.Response, buf *buffer) [][]byte {
-	c.s.tally.answered(resp)
+	c.s.tally.answered(cl, resp)
 	resp.SetVersion(cl.answerVersion())
 	return splice(nil, buf, cl.correlationID, resp, cl.blanks)
 }
@@ -428,6 +428,9 @@ func (c *conn) encode(cl *call, resp kmsg.Response, buf *buffer) [][]byte {
 // send writes the frame of an answer, unless there is an error, and forgets the call.
 func (c *conn) send(cl *call, frame [][]byte, buf *buffer, err error) {
 	if err == nil {
+		for _, piece := range frame {
+			cl.answerBytes += len(piece)
+		}
 		err = c.write(frame)
 	}
 	if err != nil {

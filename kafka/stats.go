@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/measure"
 )
 
@@ -141,15 +142,27 @@ func (t *tally) came(c *call) {
 // went counts a request that is over, and, unless its connection is broken, how long it took.
 func (t *tally) went(c *call, broken bool) {
 	t.inFlight.Add(-1)
-	if !broken {
-		c.tally.times.Observe(time.Since(c.began))
+	if broken {
+		return
+	}
+	took := time.Since(c.began)
+	c.tally.times.Observe(took)
+	if hooks := c.s.in.Hooks; hooks.Requests() {
+		hooks.Requested(c.ctx, hook.RequestEvent{
+			Key: c.key, Version: c.version, Name: c.entry.key.Name(), ClientID: c.clientID, Remote: c.conn.nc.RemoteAddr().String(),
+			Bytes: c.bytes + frameLengthSize, AnswerBytes: c.answerBytes, Began: c.began, Took: took, Errors: c.errors, Code: c.firstError,
+		})
 	}
 }
 
 // answered counts the error codes of an answer.
-func (t *tally) answered(resp kmsg.Response) {
+func (t *tally) answered(c *call, resp kmsg.Response) {
+	c.errors, c.firstError = 0, codeNone
 	eachCode(resp, func(code int16) {
 		if code != codeNone {
+			if c.errors++; c.errors == 1 {
+				c.firstError = code
+			}
 			t.mu.Lock()
 			t.errors[code]++
 			t.mu.Unlock()

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -77,5 +78,31 @@ func TestCodesAreFound(t *testing.T) {
 	})
 	if n != 4 {
 		t.Errorf("%d codes, want 4", n)
+	}
+}
+
+// A hook is told of each request that was answered, by who asks.
+func TestRequestsAreObserved(t *testing.T) {
+	told := make(chan samsa.RequestEvent, 10)
+	hook := samsa.Hook{Request: func(ctx context.Context, e samsa.RequestEvent) {
+		if ctx.Err() == nil {
+			told <- e
+		}
+	}}
+	k := start(t, samsa.Options{Hooks: []samsa.Hook{hook}}, Options{})
+	k.create("orders", samsa.TopicConfig{})
+	c := k.dial()
+	ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, "orders", batch(t, log.CodecNone, record{value: "tea"})))
+	ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, "nobody", batch(t, log.CodecNone, record{value: "tea"})))
+	one, other := <-told, <-told
+	if one.Key != 0 || one.Name != "Produce" || one.Version != 9 || one.Bytes == 0 || one.AnswerBytes == 0 || one.Errors != 0 || one.Began.IsZero() || one.Remote == "" {
+		t.Errorf("%+v", one)
+	}
+	if other.Errors != 1 || other.Code != codeUnknownTopicOrPartition {
+		t.Errorf("%+v", other)
+	}
+	c.send(9, produceRequest(0, "orders", batch(t, log.CodecNone, record{value: "tea"}))) // is not answered
+	if e := <-told; e.AnswerBytes != 0 || e.Name != "Produce" {
+		t.Errorf("%+v", e)
 	}
 }

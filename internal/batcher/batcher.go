@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition/choose"
 	"github.com/samsa-go/samsa/partition/producers"
@@ -22,6 +23,7 @@ type Broker struct {
 	Producers *producers.Registry
 	Clients   *callback.Clients
 	Tally     *Tally
+	Hooks     *hook.Hooks
 	Logger    *zap.Logger
 
 	// Topic returns the topic of that name, which it may have to create.

@@ -88,6 +88,7 @@ func (p *Producer) keep(b *pending) {
 	q := &p.finished
 	if q.next == 0 {
 		p.judge(b)
+		p.tellProduced(b)
 	}
 	for q.next < len(b.promises) {
 		pr := &b.promises[q.next]
@@ -135,6 +136,8 @@ func (b *pending) release() {
 	pool := &b.lane.p.batches
 	b.reset()
 	clear(b.promises)
+	clear(b.contexts)
+	b.contexts = b.contexts[:0]
 	b.promises = b.promises[:0]
 	b.tx.Reset()
 	b.lane, b.linger, b.err, b.done = nil, nil, nil, nil

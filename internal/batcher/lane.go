@@ -1,6 +1,7 @@
 package batcher
 
 import (
+	"context"
 	"runtime"
 	"slices"
 	"time"
@@ -43,7 +44,8 @@ type pending struct {
 	hurry    bool
 	sealed   bool // may be submitted
 	linger   *time.Timer
-	began    time.Time // when it was complete
+	began    time.Time         // when it was complete
+	contexts []context.Context // for hooks
 	tx       writer.Tx
 	err      error
 	done     chan struct{} // closed after the promises; nil while nobody waits
@@ -74,7 +76,7 @@ func (l *lane) newBatch() *pending {
 
 // addLocked puts r into the filling batch, which it completes or begins as needed. There it takes size bytes at most, and
 // held bytes of the buffer.
-func (l *lane) addLocked(r *log.Record, ms int64, size, held int, promise Promise) {
+func (l *lane) addLocked(ctx context.Context, r *log.Record, ms int64, size, held int, promise Promise) {
 	limit := min(l.p.opts.BatchBytes, l.partition.Rules().MaxMessageBytes)
 	b := l.filling
 	if b != nil && b.full(size, limit) {
@@ -88,6 +90,9 @@ func (l *lane) addLocked(r *log.Record, ms int64, size, held int, promise Promis
 	}
 	if promise != nil {
 		b.promises = append(b.promises, promised{b.next(ms), r.Key, r.Value, r.Headers, promise})
+	}
+	if l.p.b.Hooks.Produces() {
+		b.observe(ctx)
 	}
 	b.builder.Append(ms, r.Key, r.Value, r.Headers)
 	b.records++

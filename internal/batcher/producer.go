@@ -167,7 +167,7 @@ func (p *Producer) addLocked(ctx context.Context, t *knownTopic, r *log.Record, 
 	if p.closing {
 		return log.ErrClosed
 	}
-	l.addLocked(r, ms, size, held, promise)
+	l.addLocked(ctx, r, ms, size, held, promise)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -20,7 +21,7 @@ func (c *Consumer) Commit(ctx context.Context) error {
 	if c.member == nil {
 		return fmt.Errorf("commit: %w", ErrNoGroup)
 	}
-	return c.member.commit(ctx, c.positions)
+	return c.member.commit(ctx, false, c.positions)
 }
 
 // ErrNoGroup is for what only a consumer of a group can do.
@@ -43,7 +44,7 @@ func (c *Consumer) CommitOffsets(ctx context.Context, offsets map[log.TopicParti
 	if c.member == nil {
 		return fmt.Errorf("commit: %w", ErrNoGroup)
 	}
-	return c.member.commit(ctx, func() (map[log.TopicPartition]group.Offset, error) { return c.owned(offsets) })
+	return c.member.commit(ctx, false, func() (map[log.TopicPartition]group.Offset, error) { return c.owned(offsets) })
 }
 
 // positions returns those of all partitions that have one: while Work is under way, behind what is done.
@@ -93,14 +94,15 @@ func (c *Consumer) owned(offsets map[log.TopicPartition]group.Offset) (map[log.T
 }
 
 // commit commits what collect returns as the member of the present generation. While a round
-// is about to end the generation it waits for the next one, and collects anew.
-func (m *membership) commit(ctx context.Context, collect func() (map[log.TopicPartition]group.Offset, error)) error {
+// is about to end the generation it waits for the next one, and collects anew. auto says that the program has not asked for it.
+func (m *membership) commit(ctx context.Context, auto bool, collect func() (map[log.TopicPartition]group.Offset, error)) error {
 	select {
 	case m.committing <- struct{}{}:
 		defer func() { <-m.committing }()
 	case <-ctx.Done():
 		return fmt.Errorf("commit: %w", ctx.Err())
 	}
+	began := time.Now()
 	gone := false // a topic was, as the store knows before its readers do
 	for waited := (*round)(nil); ; {
 		req, err := m.request(collect)
@@ -114,6 +116,7 @@ func (m *membership) commit(ctx context.Context, collect func() (map[log.TopicPa
 		if err == nil {
 			m.c.committed(nil)
 			m.c.saved(req.Offsets)
+			m.tellCommitted(ctx, began, auto, req.Offsets, nil)
 			return nil
 		}
 		if errors.Is(err, log.ErrUnknownTopic) && !gone {
@@ -123,6 +126,7 @@ func (m *membership) commit(ctx context.Context, collect func() (map[log.TopicPa
 		again, after := m.refused(req.Generation, err, waited)
 		if !again {
 			m.c.committed(err)
+			m.tellCommitted(ctx, began, auto, req.Offsets, err)
 			return fmt.Errorf("commit: %w", err)
 		}
 		if after != nil {
@@ -167,7 +171,7 @@ func (m *membership) request(collect func() (map[log.TopicPartition]group.Offset
 
 // autoCommit commits what was processed since the last time.
 func (m *membership) autoCommit() {
-	err := m.commit(m.ctx, func() (map[log.TopicPartition]group.Offset, error) { return m.c.unsaved(nil) })
+	err := m.commit(m.ctx, true, func() (map[log.TopicPartition]group.Offset, error) { return m.c.unsaved(nil) })
 	if err != nil && m.ctx.Err() != nil {
 		return
 	}
@@ -190,7 +194,7 @@ func (m *membership) save(ctx context.Context, tps []log.TopicPartition) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.SessionTimeout)
 	defer cancel()
-	if err := m.commit(ctx, func() (map[log.TopicPartition]group.Offset, error) { return m.c.unsaved(tps) }); err != nil {
+	if err := m.commit(ctx, true, func() (map[log.TopicPartition]group.Offset, error) { return m.c.unsaved(tps) }); err != nil {
 		m.c.b.Logger.Warn("auto-commit before revocation failed: records will be delivered again", zap.String("group", m.c.opts.Group), zap.Error(err))
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -74,6 +75,7 @@ type Broker struct {
 	Clients     *callback.Clients // each consumer is one
 	Resets      *ResetStats
 	Tally       *Tally
+	Hooks       *hook.Hooks
 	Passed      *atomic.Int64 // counts the records of aborted transactions that consumers have come past
 }
 
@@ -353,6 +355,7 @@ func (c *Consumer) loop(ctx context.Context, through func() bool) iter.Seq2[log.
 		for going, over := false, false; ; {
 			var r log.Record
 			var err error
+			began := c.asked()
 			if !going || !c.another(ctx, &r) {
 				err = c.await(ctx, func() (ok bool, err error) {
 					ok, err = c.oneLocked(&r)
@@ -369,6 +372,9 @@ func (c *Consumer) loop(ctx context.Context, through func() bool) iter.Seq2[log.
 					return
 				}
 				continue
+			}
+			if c.b.Hooks.Delivers() {
+				c.tellDelivered(ctx, began, []log.Record{r})
 			}
 			if !yield(r, nil) {
 				return

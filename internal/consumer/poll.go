@@ -31,6 +31,7 @@ func positive(name string, n int) error {
 }
 
 func (c *Consumer) poll(ctx context.Context, most int) (records []log.Record, err error) {
+	began := c.asked()
 	err = c.await(ctx, func() (_ bool, err error) {
 		records, err = c.takeLocked(most)
 		return len(records) > 0, err
@@ -38,6 +39,7 @@ func (c *Consumer) poll(ctx context.Context, most int) (records []log.Record, er
 	if err != nil {
 		return nil, err
 	}
+	c.tellDelivered(ctx, began, records)
 	return records, nil
 }
 
@@ -48,6 +50,7 @@ func (c *Consumer) Collect(ctx context.Context, n int, within time.Duration) (re
 	if err := positive("n", n); err != nil {
 		return nil, err
 	}
+	began := c.asked()
 	var late atomic.Bool
 	late.Store(within <= 0)
 	defer time.AfterFunc(within, func() { late.Store(true); c.ready.Wake() }).Stop()
@@ -61,6 +64,7 @@ func (c *Consumer) Collect(ctx context.Context, n int, within time.Duration) (re
 	if err != nil {
 		return nil, err
 	}
+	c.tellDelivered(ctx, began, records)
 	return records, nil
 }
 

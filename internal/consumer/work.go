@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -285,6 +286,9 @@ func (w *work) do(me uint64, j *task) {
 		}
 		w.end(me, j, err)
 	}()
+	if w.c.b.Hooks.Delivers() {
+		w.c.tellDelivered(j.part.ctx, time.Now(), []log.Record{j.record})
+	}
 	err = w.fn(j.part.ctx, j.record)
 }
 
@@ -372,7 +376,7 @@ func (c *Consumer) endWork(w *work) {
 func (m *membership) saveWork(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.SessionTimeout)
 	defer cancel()
-	return m.commit(ctx, func() (map[log.TopicPartition]group.Offset, error) { return m.c.unsaved(nil) })
+	return m.commit(ctx, true, func() (map[log.TopicPartition]group.Offset, error) { return m.c.unsaved(nil) })
 }
 
 // quiesce has no call for these partitions begin, and waits for those that are under way. If they are lost their

@@ -11,6 +11,7 @@ import (
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/feature"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
@@ -40,6 +41,7 @@ type Broker struct {
 	Txns      *txn.Coordinator
 	Features  *feature.Levels
 	Logger    *zap.Logger
+	Hooks     *hook.Hooks
 
 	// Options is what the broker was opened with, a samsa.Options.
 	Options any

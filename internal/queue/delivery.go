@@ -40,7 +40,7 @@ func (d *Delivery) settle(a share.Ack) error {
 	if err := d.q.over(); err != nil {
 		return err
 	}
-	err := d.q.b.Shares.Acknowledge(context.Background(), d.key(), d.q.id, d.q.opts.Synced, a)
+	err := d.q.acknowledge(context.Background(), d.key(), d.q.opts.Synced, a)
 	if err == nil {
 		d.note()
 	}
@@ -98,7 +98,7 @@ func (d *Delivery) Extend() error {
 	if err := d.q.over(); err != nil {
 		return err
 	}
-	err := d.q.b.Shares.Acknowledge(context.Background(), d.key(), d.q.id, false, d.ack(share.Renew))
+	err := d.q.acknowledge(context.Background(), d.key(), false, d.ack(share.Renew))
 	if err == nil && d.work != nil {
 		d.work.timer.Reset(d.q.opts.Settings.Lock)
 	}
@@ -115,7 +115,7 @@ func (q *Queue) Ack(ctx context.Context, ds []*Delivery) error {
 		return err
 	}
 	for i := range all {
-		if err := q.b.Shares.Acknowledge(ctx, all[i].Key, q.id, q.opts.Synced, all[i].Acks...); err != nil {
+		if err := q.acknowledge(ctx, all[i].Key, q.opts.Synced, all[i].Acks...); err != nil {
 			return err
 		}
 	}

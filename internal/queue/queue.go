@@ -12,6 +12,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/uuid"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/share"
@@ -23,6 +24,7 @@ type Broker struct {
 	Shares  engine.Shares
 	Logger  *zap.Logger
 	Clients *callback.Clients // each queue is one
+	Hooks   *hook.Hooks
 }
 
 // Options of a queue.
@@ -224,6 +226,7 @@ func (q *Queue) Receive(ctx context.Context, most int) ([]Delivery, error) {
 	if most < 1 {
 		return nil, q.wrap(fmt.Errorf("%w: at most %d deliveries", log.ErrInvalidOption, most))
 	}
+	began := q.asked()
 	for {
 		if err := ctx.Err(); err != nil {
 			q.ready.Wake() // it may have been woken in the place of another one
@@ -236,6 +239,7 @@ func (q *Queue) Receive(ctx context.Context, most int) ([]Delivery, error) {
 		}
 		if s != nil {
 			if got, err := q.from(ctx, s, most); err != nil || len(got) > 0 {
+				q.tellDelivered(ctx, began, got)
 				return got, err
 			}
 			continue

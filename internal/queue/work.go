@@ -85,9 +85,10 @@ type worker struct {
 
 // settled is what became of a record.
 type settled struct {
-	key    share.Key
-	offset int64
-	err    error
+	key   share.Key
+	ack   share.Ack
+	began time.Time // for hooks
+	err   error
 }
 
 // run works until ctx ends, which an error ends for all.
@@ -124,7 +125,8 @@ func (w *worker) hand(k share.Key, a share.Ack) {
 		return // its records were given back
 	}
 	w.out++
-	w.q.b.Shares.Hand(k, w.q.id, w.q.opts.Synced, func(err error) { w.told <- settled{key: k, offset: a.First, err: err} }, a)
+	began := w.q.begins()
+	w.q.b.Shares.Hand(k, w.q.id, w.q.opts.Synced, func(err error) { w.told <- settled{key: k, ack: a, began: began, err: err} }, a)
 }
 
 // wait waits until at most so many are to be told, and has heard of all that are by then.
@@ -146,9 +148,10 @@ func (w *worker) wait(most int) {
 // hear logs what has failed. Records that are due again, or done, because the lock has run out, are nobody's failure.
 func (w *worker) hear(s settled) {
 	w.out--
+	w.q.tellSettled(context.Background(), s.began, s.key, s.err, s.ack)
 	if s.err != nil && !errors.Is(s.err, log.ErrInvalidRecordState) && !errors.Is(s.err, log.ErrClosed) {
 		w.q.b.Logger.Warn("a record that was worked on comes again", zap.String("group", s.key.Group),
-			zap.String("topic", s.key.Topic), zap.Int32("partition", s.key.Partition), zap.Int64("offset", s.offset), zap.Error(s.err))
+			zap.String("topic", s.key.Topic), zap.Int32("partition", s.key.Partition), zap.Int64("offset", s.ack.First), zap.Error(s.err))
 	}
 }
 

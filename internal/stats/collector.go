@@ -15,6 +15,7 @@ import (
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/consumer"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -36,6 +37,7 @@ type Collector struct {
 	Clients   *callback.Clients
 	Resets    *consumer.ResetStats
 	Passed    *atomic.Int64
+	Hooks     *hook.Hooks
 	Producers *batcher.Tally
 	Consumers *consumer.Tally
 }
@@ -62,7 +64,7 @@ func (c *Collector) Broker() (Stats, error) {
 		Opened: c.Opened, Groups: len(c.Groups.List()), Clients: len(c.Clients.Open()),
 		Records: w.Records, Batches: w.Batches, Bytes: w.Bytes, Commits: w.Commits, Syncs: w.Syncs, Failed: w.Failures, Refused: c.Committer.Refused(),
 		CommitTimes: st.CommitTimes, SyncTimes: c.Committer.SyncTimes(),
-		Resets: c.Resets.Resets.Load(), Skipped: c.Resets.Skipped.Load(), Aborted: c.Passed.Load(), Rebalances: c.Groups.Rebalances(), DiskBytes: size,
+		Resets: c.Resets.Resets.Load(), Skipped: c.Resets.Skipped.Load(), Aborted: c.Passed.Load(), Rebalances: c.Groups.Rebalances(), HookPanics: c.Hooks.Panics(), DiskBytes: size,
 		Store: StoreStats{
 			Files: st.Files, FileBytes: st.FileBytes, LiveBytes: st.LiveBytes, Tables: st.Tables, TableBytes: st.TableBytes,
 			Entries: st.Entries, MemBytes: st.MemBytes, Checkpoints: st.Checkpoints, Merges: st.Merges, Moved: st.Moved, Reclaimed: st.Reclaimed,

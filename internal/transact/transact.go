@@ -12,6 +12,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/share"
@@ -29,6 +30,7 @@ type Broker struct {
 	MaxRetries       int          // of a transaction that conflicts
 	AutoCreateTopics bool         // with a transaction that produces to them
 	TopicDefaults    topic.Config // of those
+	Hooks            *hook.Hooks
 }
 
 // Shares are where deliveries of queues are settled: see share.Coordinator.

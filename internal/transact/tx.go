@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
@@ -262,6 +263,10 @@ func (tx *Tx) Fail(err error) error {
 
 // commit stores what there is.
 func (tx *Tx) commit(start *link) error {
+	var began time.Time
+	if tx.broker.Hooks != nil {
+		began = time.Now()
+	}
 	if err := tx.call.Seal(); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
@@ -328,6 +333,7 @@ func (tx *Tx) commit(start *link) error {
 		for m := range tx.commits {
 			m.Saved(requests[m.Group()])
 		}
+		tx.tell(began, ptx, requests)
 		return nil
 	}
 	return tx.judge(fmt.Errorf("update: %w", err), requests)
