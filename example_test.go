@@ -595,6 +595,33 @@ func ExampleBroker_Metrics() {
 	// true true
 }
 
+// A hook hears of records that were produced, and of the context of who did it.
+func ExampleOptions_hooks() {
+	b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true, Hooks: []samsa.Hook{{
+		Name: "audit",
+		Produce: func(_ context.Context, e samsa.ProduceEvent) {
+			for _, batch := range e.Batches {
+				fmt.Println(batch.Records, "records in", batch.TopicPartition, "from offset", batch.Offset, "on, error:", e.Err)
+			}
+		},
+		Deliver: func(_ context.Context, e samsa.DeliverEvent) {
+			fmt.Println(len(e.Records), "records for the program")
+		},
+	}}})
+	must(err)
+	defer b.Close()
+	ctx := context.Background()
+	_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("tea")}, samsa.Record{Topic: "orders", Value: []byte("milk")})
+	must(err)
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
+	must(err)
+	_, err = c.Poll(ctx)
+	must(err)
+	// Output:
+	// 2 records in orders/0 from offset 0 on, error: <nil>
+	// 2 records for the program
+}
+
 // A program that has been told to end gives its callbacks some time, and ends.
 func ExampleBroker_Shutdown() {
 	b := memory()
