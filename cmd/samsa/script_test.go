@@ -3,15 +3,22 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"github.com/samsa-go/samsa"
 )
 
 var update = flag.Bool("update", false, "write the output into the scripts")
@@ -29,19 +36,80 @@ func (m leakFree) Run() int {
 	return code
 }
 
-// Each script in testdata/script is a story of the command line.
+// Each script in testdata/script is a story of the command line. one.samsa is a snapshot.
 func TestScripts(t *testing.T) {
+	runScripts(t, filepath.Join("testdata", "script"), func(e *testscript.Env) error {
+		b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = b.Close() }()
+		if _, err := b.Produce(context.Background(), samsa.Record{Topic: "web_log", Key: []byte("gregor"), Value: []byte("awake")}); err != nil {
+			return err
+		}
+		f, err := os.Create(filepath.Join(e.WorkDir, "one.samsa"))
+		if err != nil {
+			return err
+		}
+		return errors.Join(b.Snapshot(context.Background(), f), f.Close())
+	})
+}
+
+// Each script in testdata/everywhere is a story that is the same wherever SAMSA says the records are.
+func TestScriptsEverywhere(t *testing.T) {
+	for name, setup := range map[string]func(*testscript.Env) error{
+		"kafka": func(e *testscript.Env) error {
+			addr, err := serveFor(e, "--memory")
+			e.Setenv("SAMSA", addr)
+			return err
+		},
+		"directory": func(e *testscript.Env) error {
+			dir := filepath.Join(e.WorkDir, "data")
+			e.Setenv("SAMSA", dir)
+			b, err := samsa.Open(dir, samsa.Options{})
+			if err != nil {
+				return err
+			}
+			return b.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) { runScripts(t, filepath.Join("testdata", "everywhere"), setup) })
+	}
+}
+
+func runScripts(t *testing.T, dir string, setup func(*testscript.Env) error) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
+		Dir:                 dir,
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TZ", "UTC")
-			return nil
+			return setup(e)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"broker": brokerCommand},
+		Condition: func(cond string) (bool, error) {
+			return cond == path.Base(path.Dir(t.Name())) || cond == path.Base(t.Name()), nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"broker": brokerCommand, "exits": exitsCommand},
 	})
+}
+
+// exitsCommand runs a program that ends with a code: exits CODE PROGRAM [ARGUMENTS].
+func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("exits CODE PROGRAM [ARGUMENTS]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := "0"
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = strconv.Itoa(exit.ExitCode())
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if code != args[0] {
+		ts.Fatalf("%s ended with %s, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
 }
 
 // brokerCommand serves a broker until the script ends: broker NAME [flags of serve]. The variable NAME of the environment has its address.
@@ -49,36 +117,45 @@ func brokerCommand(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) == 0 {
 		ts.Fatalf("broker NAME [flags of serve]")
 	}
-	serve := append([]string{"serve", "--listen", "127.0.0.1:0"}, args[1:]...)
-	for i, a := range serve {
+	for i, a := range args {
 		if a == "--data" {
-			serve[i+1] = ts.MkAbs(serve[i+1])
+			args[i+1] = ts.MkAbs(args[i+1])
 		}
 	}
+	addr, err := serveFor(ts, args[1:]...)
+	ts.Check(err)
+	ts.Setenv(args[0], addr)
+}
+
+// serveFor serves a broker until a script ends, and returns its address.
+func serveFor(script interface{ Defer(func()) }, args ...string) (string, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	var stderr strings.Builder
 	ended := make(chan int, 1)
 	go func() {
-		code := run(ctx, serve, in, &stderr)
+		code := run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), in, &stderr)
 		_ = in.Close()
 		ended <- code
 	}()
 	lines := bufio.NewScanner(out)
+	addr := ""
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Ctrl-C") {
-		if addr := address(lines.Text()); addr != "" && ts.Getenv(args[0]) == "" {
-			ts.Setenv(args[0], addr)
+		if a := address(lines.Text()); addr == "" {
+			addr = a
 		}
 	}
-	ts.Defer(func() {
+	if addr == "" {
+		cancel()
+		<-ended
+		return "", errors.New(stderr.String())
+	}
+	script.Defer(func() {
 		cancel()
 		_, _ = io.Copy(io.Discard, out)
 		if code := <-ended; code != exitOK {
-			ts.Logf("the broker ended with %d: %s", code, &stderr)
+			panic(fmt.Sprintf("the broker ended with %d: %s", code, &stderr))
 		}
 	})
-	if ts.Getenv(args[0]) == "" {
-		cancel()
-		ts.Fatalf("the broker ended: %s", &stderr)
-	}
+	return addr, nil
 }

@@ -4,11 +4,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// topics returns the help topics: commands that do nothing, whose help is a text. `samsa help NAME` shows it, and a man page has it.
-func topics() []*cobra.Command {
+// helpTopics returns the help topics: commands that do nothing, whose help is a text. `samsa help NAME` shows it, and a man page has it.
+func helpTopics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "What a command ends with", Long: exitCodesText},
 		{Use: "addresses", Short: "How to say which broker is meant", Long: addressesText},
+		{Use: "formats", Short: "The lines that consume prints and produce reads", Long: formatsText},
+		{Use: "expressions", Short: "Choosing and printing records with jq", Long: expressionsText},
+		{Use: "positions", Short: "How to say where in a topic", Long: positionsText},
 		{Use: "environment", Short: "What stands in the environment", Long: environmentText},
 	}
 }

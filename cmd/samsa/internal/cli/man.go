@@ -23,9 +23,8 @@ func (e *env) man() *cobra.Command {
 		GroupID: groupSelf,
 		Short:   "Write the man pages into a directory",
 		Long:    `man writes a man page for each command and each help topic into a directory, which it makes if it must. They say what help says.`,
-		Example: `  samsa man ./man1
-  man ./man1/samsa-serve.1`,
-		Args: cobra.ExactArgs(1),
+		Example: `  samsa man ./man1`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err

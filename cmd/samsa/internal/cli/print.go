@@ -14,7 +14,8 @@ type column[T any] struct {
 	of   func(T) string
 }
 
-// printRows prints rows: as a table with a heading, or with --json as a line of JSON each. Of no rows a table has nothing, not even the heading.
+// printRows prints rows: as a table with a heading, or with --json as a line of JSON each. Of no rows a table has nothing, not even the heading,
+// and columns are left out that are empty.
 func printRows[T any](e *env, columns []column[T], rows []T) error {
 	if e.json {
 		for _, r := range rows {
@@ -27,20 +28,22 @@ func printRows[T any](e *env, columns []column[T], rows []T) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	cells := [][]string{make([]string, len(columns))}
-	for i, c := range columns {
-		cells[0][i] = strings.TrimPrefix(c.name, ">")
-	}
-	for _, r := range rows {
-		line := make([]string, len(columns))
-		for i, c := range columns {
-			line[i] = c.of(r)
+	cells := make([][]string, len(rows)+1)
+	var right []bool
+	for _, c := range columns {
+		column, empty := make([]string, len(rows)), true
+		for i, r := range rows {
+			column[i] = c.of(r)
+			empty = empty && column[i] == ""
 		}
-		cells = append(cells, line)
-	}
-	right := make([]bool, len(columns))
-	for i, c := range columns {
-		right[i] = strings.HasPrefix(c.name, ">")
+		if empty {
+			continue
+		}
+		name := strings.TrimPrefix(c.name, ">")
+		right = append(right, name != c.name)
+		for i, cell := range append([]string{name}, column...) {
+			cells[i] = append(cells[i], cell)
+		}
 	}
 	return printTable(e.Stdout, cells, right, e.colour())
 }

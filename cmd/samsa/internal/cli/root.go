@@ -42,6 +42,9 @@ func Run(ctx context.Context, args []string, s Surroundings) int {
 	return code(err)
 }
 
+// Root returns the root of all commands, for who wants to know what there is.
+func Root(s Surroundings) *cobra.Command { return newRoot(&env{Surroundings: s}) }
+
 // env is what all commands share: their surroundings, and the flags that all have.
 type env struct {
 	Surroundings
@@ -89,8 +92,9 @@ Most commands want to know where: -d for the directory of a broker's data, -b fo
 	)
 	root.SetHelpCommandGroupID(groupSelf)
 	root.SetCompletionCommandGroupID(groupSelf)
-	root.AddCommand(e.serve(), e.config(), e.version(), e.man())
-	root.AddCommand(topics()...)
+	root.AddCommand(e.serve(), e.config(), e.version(), e.doctor(), e.bench(), e.man())
+	root.AddCommand(e.topics(), e.produce(), e.consume(), e.groups(), e.keys(), e.snapshot(), e.restore())
+	root.AddCommand(helpTopics()...)
 	for _, c := range root.Commands() {
 		tidy(c)
 	}

@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
+	"github.com/samsa-go/samsa/internal/api"
+)
+
+// What is sent at once, at most.
+const (
+	batchRecords = 1000
+	batchBytes   = 1 << 20
+)
+
+// maxLine bounds a line.
+const maxLine = 64 << 20
+
+// producing is a produce that is under way.
+type producing struct {
+	e       *env
+	topic   string // "" when each line says it
+	key     string
+	headers []string
+	part    int32
+	any     bool // the partitioner chooses, whatever a line says
+	lines   lineFormat
+	request api.ProduceRequest // without records
+	file    string
+
+	batch []api.NewRecord
+	to    string // the topic of the batch
+	bytes int
+	first int // line of the batch
+	sent  int64
+}
+
+func (e *env) produce() *cobra.Command {
+	p := &producing{e: e}
+	cmd := &cobra.Command{
+		Use:     "produce [TOPIC]",
+		GroupID: groupRecords,
+		Short:   "Store lines as records of a topic",
+		Long: `produce reads lines from stdin, or from --file, and stores each as a record. A line is the value, or a key and a value with --key-separator; with
+--json it is an object as samsa consume --json prints it (samsa help formats), which may say more of the record, its topic too.
+
+It sends what it has as soon as nothing more is there to be read, and ends at the end of its input. When a line is wrong, what was read before it
+is stored, and the error says which line it is. With --json it prints where each record was stored.`,
+		Example: `  samsa -b localhost:9092 produce web_log < lines.txt
+  echo 'gregor:{"status":500}' | samsa -d ./data produce web_log --key-separator :
+  samsa -b localhost:9092 consume web_log --until-now --json | samsa -d ./data produce orders --json --any-partition
+  samsa -d ./data produce web_log --file lines.txt --header source=file --compression zstd`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: e.completeTopics(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				p.topic = args[0]
+			} else if !e.json {
+				return usageError{errors.New("to which topic?")}
+			}
+			return e.with(cmd.Context(), true, p.run)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVarP(&p.key, "key", "k", "", "give records without a key this `key`; base64:... for bytes")
+	fs.StringArrayVarP(&p.headers, "header", "H", nil, "give records this header too, `name=value`; repeatable")
+	fs.Int32VarP(&p.part, "partition", "p", -1, "store all records in the partition of this `number`")
+	fs.BoolVar(&p.any, "any-partition", false, "with --json, do not look at the partition of a line: let the partitioner choose")
+	fs.StringVar(&p.request.Acks, "acks", "", "wait until records are `stored` or synced; of a cluster all or leader")
+	fs.StringVar(&p.request.Compression, "compression", "", "compress with this `codec`: none, gzip, snappy, lz4 or zstd")
+	fs.StringVar(&p.request.Partitioner, "partitioner", "", "choose partitions by this `name`: hash, murmur2, roundrobin or random")
+	fs.StringVar(&p.file, "file", "", "read this `file` and not stdin")
+	p.lines.define(fs)
+	return cmd
+}
+
+// run produces the lines of the input.
+func (p *producing) run(ctx context.Context, b backend.Backend) (err error) {
+	in := p.e.Stdin
+	if p.file != "" && p.file != "-" {
+		f, err := os.Open(p.file)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	r := bufio.NewReaderSize(in, batchBytes)
+	for n := 1; ; n++ {
+		line, err := readLine(r)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = p.add(ctx, b, line, n)
+		}
+		if err != nil {
+			return errors.Join(p.flush(ctx, b), fmt.Errorf("line %d: %w", n, err))
+		}
+		if r.Buffered() == 0 || len(p.batch) == batchRecords || p.bytes >= batchBytes {
+			if err := p.flush(ctx, b); err != nil {
+				return err
+			}
+		}
+	}
+	if err := p.flush(ctx, b); err != nil || p.e.json {
+		return err
+	}
+	_, err = fmt.Fprintf(p.e.Stdout, "stored %s\n", plural(p.sent, "record"))
+	return err
+}
+
+// readLine returns the next line without its end. The last one need not have an end.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull) && len(line) < maxLine:
+		case errors.Is(err, bufio.ErrBufferFull):
+			return nil, fmt.Errorf("it is longer than %d bytes", maxLine)
+		case errors.Is(err, io.EOF) && len(line) > 0, err == nil:
+			return bytes.TrimSuffix(line, []byte("\n")), nil
+		default:
+			return nil, err
+		}
+	}
+}
+
+// add adds the record of a line to the batch. Records of another topic send what is there first.
+func (p *producing) add(ctx context.Context, b backend.Backend, line []byte, n int) error {
+	rec, topic, err := p.record(line)
+	if err != nil {
+		return err
+	}
+	if topic != p.to && len(p.batch) > 0 {
+		if err := p.flush(ctx, b); err != nil {
+			return err
+		}
+	}
+	if p.to = topic; len(p.batch) == 0 {
+		p.first = n
+	}
+	p.batch = append(p.batch, rec)
+	p.bytes += len(line)
+	return nil
+}
+
+// record returns the record of a line, and its topic.
+func (p *producing) record(line []byte) (rec api.NewRecord, topic string, err error) {
+	topic = p.topic
+	if p.e.json {
+		l, err := parseJSON(line)
+		if err != nil {
+			return rec, "", err
+		}
+		if topic == "" {
+			topic = l.Topic
+		}
+		if topic == "" {
+			return rec, "", errors.New("it has no topic, and the command line has none")
+		}
+		rec = api.NewRecord{Partition: l.Partition, Timestamp: l.Timestamp, Key: l.Key, Value: l.Value, Headers: l.Headers}
+		if p.any {
+			rec.Partition = nil
+		}
+	} else if rec, err = p.lines.parse(line); err != nil {
+		return rec, "", err
+	}
+	if rec.Key == nil {
+		if rec.Key, err = parseBytes(p.key); err != nil {
+			return rec, "", fmt.Errorf("--key: %w", err)
+		}
+	}
+	if p.part >= 0 {
+		rec.Partition = &p.part
+	}
+	for _, h := range p.headers {
+		name, value, ok := strings.Cut(h, "=")
+		if !ok {
+			return rec, "", fmt.Errorf("--header %s: want name=value", h)
+		}
+		rec.Headers = append(rec.Headers, api.Header{Key: api.Text(name), Value: api.Bytes(value)})
+	}
+	return rec, topic, nil
+}
+
+// flush sends the batch.
+func (p *producing) flush(ctx context.Context, b backend.Backend) error {
+	if len(p.batch) == 0 {
+		return nil
+	}
+	r := p.request
+	r.Records = p.batch
+	p.batch, p.bytes = nil, 0
+	places, err := b.Produce(ctx, p.to, r)
+	p.sent += int64(len(places))
+	if p.e.json {
+		for _, place := range places {
+			if err := p.e.printJSON(place); err != nil {
+				return err
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("lines %d to %d: %w", p.first, p.first+len(r.Records)-1, err)
+	}
+	return nil
+}

@@ -1,0 +1,324 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
+	"github.com/samsa-go/samsa/internal/api"
+)
+
+// topics is the command for topics: by itself it lists them.
+func (e *env) topics() *cobra.Command {
+	list := e.topicsList()
+	cmd := &cobra.Command{
+		Use:     "topics",
+		GroupID: groupAdmin,
+		Short:   "List, describe, create, change and delete topics",
+		Long:    "topics lists the topics, as topics list does. The commands below it do the rest.",
+		Example: `  samsa -d ./data topics
+  samsa -b localhost:9092 topics describe web_log`,
+		RunE: list.RunE,
+	}
+	cmd.Flags().AddFlagSet(list.Flags())
+	cmd.AddCommand(list, e.topicsDescribe(), e.topicsCreate(), e.topicsEnsure(), e.topicsAlter(), e.topicsDelete(), e.topicsGrow(), e.topicsDeleteRecords())
+	return cmd
+}
+
+// topicRow is a topic in the list.
+type topicRow struct {
+	api.TopicSummary
+	Rate *float64 `json:"rate,omitempty"` // records a second
+}
+
+func (e *env) topicsList() *cobra.Command {
+	var r api.TopicsRequest
+	var rate time.Duration
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the topics",
+		Long: `list prints the topics with their partitions, records and bytes. RECORDS counts offsets, and so is an upper bound for compacted topics.
+Topics whose names begin with two underscores are internal, and shown with --internal only. With --rate it looks twice.`,
+		Example: `  samsa -d ./data topics list --prefix web_
+  samsa -d ./data topics list --internal --json
+  samsa -b localhost:9092 topics list --rate 100ms`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.with(cmd.Context(), false, func(ctx context.Context, b backend.Backend) error {
+				rows, err := listTopics(ctx, b, r)
+				if err == nil && rate > 0 {
+					err = addRates(ctx, b, r, rate, rows)
+				}
+				if err != nil {
+					return err
+				}
+				columns := []column[topicRow]{
+					{"TOPIC", func(t topicRow) string { return t.Name }},
+					{">PARTITIONS", func(t topicRow) string { return strconv.Itoa(t.Partitions) }},
+					{">REPLICAS", func(t topicRow) string { return strconv.Itoa(t.Replicas) }},
+					{">RECORDS", func(t topicRow) string { return count(t.Records) }},
+					{">BYTES", func(t topicRow) string { return size(t.Bytes) }},
+				}
+				if rate > 0 {
+					columns = append(columns, column[topicRow]{">RECORDS/S", func(t topicRow) string { return fmt.Sprintf("%.1f", *t.Rate) }})
+				}
+				if slices.ContainsFunc(rows, func(t topicRow) bool { return t.Error != nil }) {
+					columns = append(columns, column[topicRow]{"ERROR", func(t topicRow) string { return message(t.Error) }})
+				}
+				return printRows(e, columns, rows)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&r.Prefix, "prefix", "", "those only whose names begin with this `text`")
+	cmd.Flags().BoolVar(&r.Internal, "internal", false, "internal topics too")
+	cmd.Flags().DurationVar(&rate, "rate", 0, "watch for this `time`, and tell how many records come in a second")
+	return cmd
+}
+
+// listTopics returns all topics, page by page.
+func listTopics(ctx context.Context, b backend.Backend, r api.TopicsRequest) ([]topicRow, error) {
+	rows := []topicRow{}
+	for {
+		p, err := b.Topics(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range p.Topics {
+			rows = append(rows, topicRow{TopicSummary: t})
+		}
+		if p.Next == "" {
+			return rows, nil
+		}
+		r.After = p.Next
+	}
+}
+
+// addRates looks again after a time, and adds what has come.
+func addRates(ctx context.Context, b backend.Backend, r api.TopicsRequest, after time.Duration, rows []topicRow) error {
+	began := time.Now()
+	select {
+	case <-time.After(after):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	later, err := listTopics(ctx, b, r)
+	if err != nil {
+		return err
+	}
+	seconds := time.Since(began).Seconds()
+	grown := make(map[string]int64)
+	for _, t := range later {
+		grown[t.Name] = t.Produced
+	}
+	for i, t := range rows {
+		n, ok := grown[t.Name]
+		if !ok {
+			n = t.Produced
+		}
+		rate := max(0, float64(n-t.Produced)/seconds)
+		rows[i].Rate = &rate
+	}
+	return nil
+}
+
+func (e *env) topicsDescribe() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "describe TOPIC",
+		Short: "Show the partitions and configs of a topic",
+		Long: `describe prints the partitions of a topic, where they begin and end, what they take on the disk, and when retention will remove
+the oldest of it (DUE); and the configs that are set, or with --all-configs every one.`,
+		Example: `  samsa -d ./data topics describe web_log
+  samsa -b localhost:9092 topics describe web_log --all-configs`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: e.completeTopics(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.with(cmd.Context(), false, func(ctx context.Context, b backend.Backend) error {
+				t, err := b.Topic(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return e.printTopic(t, all)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all-configs", false, "show configs too that have their defaults")
+	return cmd
+}
+
+func (e *env) printTopic(t api.Topic, all bool) error {
+	if e.json {
+		return e.printJSON(t)
+	}
+	fmt.Fprintf(e.Stdout, "topic %s, %s, %s, %s\n\n", t.Name, plural(int64(t.Partitions), "partition"), plural(t.Records, "record"), sizeOr(t.Bytes, "size unknown"))
+	err := printRows(e, []column[api.Partition]{
+		{">PARTITION", func(p api.Partition) string { return strconv.Itoa(int(p.Partition)) }},
+		{">START", func(p api.Partition) string { return count(p.LogStart) }},
+		{">END", func(p api.Partition) string { return count(p.HighWatermark) }},
+		{">STABLE", func(p api.Partition) string { return count(p.LastStable) }},
+		{">BYTES", func(p api.Partition) string { return size(p.Bytes) }},
+		{"DUE", func(p api.Partition) string { return moment(p.Due) }},
+		{"LEADER", func(p api.Partition) string {
+			if p.Leader == 0 && p.Replicas == nil { // there is but one broker
+				return ""
+			}
+			return strconv.Itoa(int(p.Leader))
+		}},
+		{"ERROR", func(p api.Partition) string { return message(p.Error) }},
+	}, t.Parts)
+	if err != nil {
+		return err
+	}
+	var configs []api.Config
+	for _, c := range t.Configs {
+		if all || !c.Default {
+			configs = append(configs, c)
+		}
+	}
+	if len(configs) > 0 {
+		fmt.Fprintln(e.Stdout)
+	}
+	return printRows(e, []column[api.Config]{
+		{"CONFIG", func(c api.Config) string { return c.Name }},
+		{"VALUE", func(c api.Config) string { return c.Value }},
+	}, configs)
+}
+
+// done is what a command has done to something.
+type done struct {
+	Topic string `json:"topic,omitempty"`
+	Group string `json:"group,omitempty"`
+	Key   any    `json:"key,omitempty"`
+	Done  string `json:"done"`
+}
+
+// configsFlag reads --config name=value.
+func configsFlag(list []string) (map[string]string, error) {
+	configs := make(map[string]string)
+	for _, c := range list {
+		name, value, ok := strings.Cut(c, "=")
+		if !ok {
+			return nil, usageError{fmt.Errorf("--config %s: want name=value", c)}
+		}
+		configs[name] = value
+	}
+	return configs, nil
+}
+
+// newTopicFlags defines the flags of a topic to be made.
+func newTopicFlags(cmd *cobra.Command, t *api.NewTopic, configs *[]string) {
+	cmd.Flags().IntVarP(&t.Partitions, "partitions", "p", 0, "with this `number` of partitions (default what the broker gives)")
+	cmd.Flags().IntVarP(&t.Replicas, "replicas", "r", 0, "with this `number` of replicas of each (default what the broker gives)")
+	cmd.Flags().StringArrayVarP(configs, "config", "c", nil, "with `name=value` as a config, by its Kafka name, like retention.ms=60000; repeatable")
+}
+
+func (e *env) topicsCreate() *cobra.Command {
+	var t api.NewTopic
+	var configs []string
+	cmd := &cobra.Command{
+		Use:   "create TOPIC...",
+		Short: "Create topics",
+		Long:  "create makes topics. One that is there already is an error (exit code 4): see ensure.",
+		Example: `  samsa -d ./data topics create invoices --partitions 3
+  samsa -b localhost:9092 topics create payments -c cleanup.policy=compact -c retention.ms=60000`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if t.Configs, err = configsFlag(configs); err != nil {
+				return err
+			}
+			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+				for _, t.Name = range args {
+					if err := b.CreateTopic(ctx, t); err != nil {
+						return err
+					}
+					if err := e.say(done{Topic: t.Name, Done: "created"}, "created topic %s", t.Name); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	newTopicFlags(cmd, &t, &configs)
+	return cmd
+}
+
+func (e *env) topicsEnsure() *cobra.Command {
+	var t api.NewTopic
+	var configs []string
+	cmd := &cobra.Command{
+		Use:   "ensure TOPIC...",
+		Short: "Create the topics that are not there",
+		Long: `ensure makes topics that are not there, and leaves those that are as they are. One that is there and has not what the flags ask for is
+an error, which names the difference (exit code 4). It may have more partitions.`,
+		Example: `  samsa -d ./data topics ensure orders payments --partitions 3`,
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if t.Configs, err = configsFlag(configs); err != nil {
+				return err
+			}
+			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+				for _, t.Name = range args {
+					created, err := b.EnsureTopic(ctx, t)
+					if err != nil {
+						return err
+					}
+					did, text := "nothing", "topic %s is there"
+					if created {
+						did, text = "created", "created topic %s"
+					}
+					if err := e.say(done{Topic: t.Name, Done: did}, text, t.Name); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	newTopicFlags(cmd, &t, &configs)
+	return cmd
+}
+
+func (e *env) topicsAlter() *cobra.Command {
+	var configs, unset []string
+	cmd := &cobra.Command{
+		Use:   "alter TOPIC",
+		Short: "Change configs of a topic",
+		Long:  "alter sets configs of a topic, by their Kafka names, or has them go back to their defaults.",
+		Example: `  samsa -d ./data topics alter web_log --config retention.ms=60000
+  samsa -b localhost:9092 topics alter web_log --unset retention.ms`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: e.completeTopics(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := configsFlag(configs)
+			if err != nil {
+				return err
+			}
+			change := make(map[string]*string)
+			for name, value := range set {
+				change[name] = &value
+			}
+			for _, name := range unset {
+				change[name] = nil
+			}
+			if len(change) == 0 {
+				return usageError{errors.New("nothing to change: give --config or --unset")}
+			}
+			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+				if err := b.AlterTopic(ctx, args[0], change); err != nil {
+					return err
+				}
+				return e.say(done{Topic: args[0], Done: "altered"}, "altered topic %s", args[0])
+			})
+		},
+	}
+	cmd.Flags().StringArrayVarP(&configs, "config", "c", nil, "set `name=value`; repeatable")
+	cmd.Flags().StringArrayVar(&unset, "unset", nil, "have the config of this `name` go back to its default; repeatable")
+	return cmd
+}

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
+	"github.com/samsa-go/samsa/internal/api"
+)
+
+func (e *env) topicsDelete() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:               "delete TOPIC...",
+		Short:             "Delete topics with all their records",
+		Long:              "delete removes topics with all their records, and what groups have committed there. It asks first; in a script give --yes.",
+		Example:           `  samsa -d ./data topics delete web_log --yes`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: e.completeTopics(anyNumber),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+				if err := e.confirm(yes, "delete topic %s", strings.Join(args, ", ")); err != nil {
+					return err
+				}
+				for _, name := range args {
+					if err := b.DeleteTopic(ctx, name); err != nil {
+						return err
+					}
+					if err := e.say(done{Topic: name, Done: "deleted"}, "deleted topic %s", name); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	yesFlag(cmd, &yes)
+	return cmd
+}
+
+func (e *env) topicsGrow() *cobra.Command {
+	return &cobra.Command{
+		Use:   "grow TOPIC PARTITIONS",
+		Short: "Give a topic more partitions",
+		Long: `grow gives a topic more partitions, so that it has that number in all. Records stay where they are; keys may go to other partitions from
+then on.`,
+		Example:           `  samsa -d ./data topics grow web_log 6`,
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: e.completeTopics(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := strconv.Atoi(args[1])
+			if err != nil {
+				return usageError{fmt.Errorf("%q is no number of partitions", args[1])}
+			}
+			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+				if err := b.GrowTopic(ctx, args[0], n); err != nil {
+					return err
+				}
+				return e.say(done{Topic: args[0], Done: "grown"}, "topic %s has %s", args[0], plural(int64(n), "partition"))
+			})
+		},
+	}
+}
+
+// trimmed is what delete-records does to a partition.
+type trimmed struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Before    int64  `json:"before"`
+}
+
+func (e *env) topicsDeleteRecords() *cobra.Command {
+	before := positionFlag{now: time.Now}
+	var partitions []int32
+	var yes, dry bool
+	cmd := &cobra.Command{
+		Use:   "delete-records TOPIC --before POSITION",
+		Short: "Delete the oldest records of a topic",
+		Long: `delete-records removes the records before a position, in each partition or in those of --partition. It asks first; in a script
+give --yes. With --dry-run it tells what it would do.`,
+		Example: `  samsa -d ./data topics delete-records web_log --before -24h --dry-run
+  samsa -b localhost:9092 topics delete-records web_log --before 2 --partition 0 --yes`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: e.completeTopics(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if before.IsZero() {
+				return usageError{errors.New("before what? Give --before")}
+			}
+			return e.with(cmd.Context(), !dry, func(ctx context.Context, b backend.Backend) error {
+				offsets, err := resolve(ctx, b, args[0], before.Position)
+				if err != nil {
+					return err
+				}
+				if len(partitions) > 0 {
+					offsets = slices.DeleteFunc(offsets, func(o api.PartitionOffset) bool { return !slices.Contains(partitions, o.Partition) })
+				}
+				var rows []trimmed
+				for _, o := range offsets {
+					rows = append(rows, trimmed{args[0], o.Partition, o.Offset})
+				}
+				if !dry {
+					if err := e.confirm(yes, "delete the records of topic %s before %s", args[0], before.Position); err != nil {
+						return err
+					}
+					if err := b.DeleteRecords(ctx, args[0], offsets); err != nil {
+						return err
+					}
+				}
+				return printRows(e, []column[trimmed]{
+					{"TOPIC", func(t trimmed) string { return t.Topic }},
+					{">PARTITION", func(t trimmed) string { return strconv.Itoa(int(t.Partition)) }},
+					{">BEFORE", func(t trimmed) string { return count(t.Before) }},
+				}, rows)
+			})
+		},
+	}
+	cmd.Flags().Var(&before, "before", "delete what is before this `position` (samsa help positions)")
+	cmd.Flags().Int32SliceVarP(&partitions, "partition", "p", nil, "in this partition only, `number`s with commas")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "tell what would be deleted, and do nothing")
+	yesFlag(cmd, &yes)
+	return cmd
+}
