@@ -158,6 +158,9 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 		Clients: &b.clients, Resets: &b.resets, Passed: &b.passed, Hooks: b.hooks, Producers: &b.produced, Consumers: &b.consumed,
 	}
 	b.tellOpened(time.Since(began), found)
+	if err := b.startControl(); err != nil {
+		return nil, fmt.Errorf("samsa: open %s: %w", dir, store.Join(err, b.Close()))
+	}
 	return b, nil
 }
 

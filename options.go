@@ -3,6 +3,7 @@ package samsa
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"go.uber.org/zap"
@@ -60,6 +61,16 @@ type Options struct {
 	// MaxUpdateRetries is how often Update calls its function again after a conflict; 0 means
 	// 10, and -1 never.
 	MaxUpdateRetries int
+	// Control, if set, serves those who look at the directory from other processes while the broker has it: the command samsa, say.
+	// console.Control is such a function. Open makes a unix socket for it, which nobody but the user of the process may
+	// connect to (mode 0600), and calls it in a goroutine of its own. The file control in the directory says where the socket is: in
+	// the directory, or where its path is too long for a socket in os.TempDir. What an owner that was killed has left of one
+	// is removed.
+	//
+	// It serves until l is closed, which Close does first of all, and returns when nothing of it runs any more: Close
+	// waits for that as for other functions of the program's. A broker in memory has no socket, nor has one
+	// with ReadOnly: others can open the directory too. When the socket cannot be made, Open is ErrStorage.
+	Control func(b *Broker, l net.Listener) error
 	// Logger gets what an operator should know: at info what was opened, created, changed and
 	// closed, and rebalances; at warn and error damage, what was cut, failures of the store. nil
 	// is silent.

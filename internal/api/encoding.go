@@ -88,38 +88,32 @@ func (t *Text) UnmarshalJSON(text []byte) error {
 // checkSurrogates refuses a JSON string with half of a surrogate pair, which stands for no character: package json would
 // have another one in its place.
 func checkSurrogates(text []byte) error {
-	for i := 0; i+1 < len(text); i++ {
-		if text[i] != '\\' {
-			continue
+	for {
+		i := bytes.IndexByte(text, '\\')
+		if i < 0 || i+1 == len(text) {
+			return nil
 		}
-		unit, ok := escaped(text[i:])
+		text = text[i:]
+		unit, ok := surrogate(text)
 		if !ok {
-			i++ // an escape of another kind
+			text = text[2:] // an escape of another kind, or another character
 			continue
 		}
-		i += 5
-		switch {
-		case unit < 0xd800 || unit > 0xdfff:
-		case unit <= 0xdbff:
-			if low, ok := escaped(text[i+1:]); ok && low >= 0xdc00 && low <= 0xdfff {
-				i += 6
-				continue
-			}
-			fallthrough
-		default:
+		low, ok := surrogate(text[6:])
+		if !ok || unit >= 0xdc00 || low < 0xdc00 {
 			return fmt.Errorf("%w: a string has half of a surrogate pair, \\u%04x", samsa.ErrInvalid, unit)
 		}
+		text = text[12:]
 	}
-	return nil
 }
 
-// escaped returns the unit of UTF-16 that text begins with as \uXXXX.
-func escaped(text []byte) (uint16, bool) {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+// surrogate returns the half of a surrogate pair that text begins with as \uXXXX.
+func surrogate(text []byte) (uint16, bool) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' || text[2]|0x20 != 'd' {
 		return 0, false
 	}
 	unit, err := strconv.ParseUint(string(text[2:6]), 16, 16)
-	return uint16(unit), err == nil
+	return uint16(unit), err == nil && unit >= 0xd800
 }
 
 // Time is a time in JSON: whole milliseconds since 1970 in UTC, as a number, as Kafka has them. The zero time is null.

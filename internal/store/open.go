@@ -50,6 +50,22 @@ func open(dir string, opts Options) (*diskStore, error) {
 	return s, nil
 }
 
+// Owned reports whether somebody has the store in dir open to write: in this process or another. Where there is nothing, nobody has. On
+// systems without locks nobody ever has.
+func Owned(dir string) (bool, error) {
+	if err := checkThere(dir); err != nil {
+		return false, dirError(err)
+	}
+	lock, err := lockDir(dir, true)
+	if errors.Is(err, ErrLocked) {
+		return true, nil
+	}
+	if err != nil {
+		return false, dirError(err)
+	}
+	return false, lock.Close()
+}
+
 // openLocked opens the store in dir, whose lock the caller holds.
 func openLocked(dir string, opts Options) (*diskStore, error) {
 	if err := prepareDir(dir, opts.ReadOnly); err != nil {

@@ -28,6 +28,8 @@ var flagOf = map[string]string{
 }
 
 var withoutFlag = map[string]string{
+	"Control":          "serve always has one: console.Control",
+	"Hooks":            "they are functions of a Go program",
 	"Logger":           "it is what --log-level configures",
 	"Slog":             "it is what --log-level configures",
 	"Configs":          "--group-config sets one of them",

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/console"
 	"github.com/samsa-go/samsa/kafka"
 )
 
@@ -26,6 +27,7 @@ type Surroundings struct {
 // Run opens the broker, creates the topics and serves until ctx ends. Then it closes all, within the time of --shutdown-timeout.
 func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 	c.broker.Logger = c.logger(s.Stderr)
+	c.broker.Control = console.Control
 	b, err := samsa.Open(c.data, c.broker)
 	if err != nil {
 		return err
