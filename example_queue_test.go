@@ -115,3 +115,49 @@ func ExampleNotBefore() {
 	// now, too early: false
 	// later, too early: false
 }
+
+// Dead letters go back to where they came from, each once: that, and that it is no dead letter any more, is one commit.
+func Example_deadLetters() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Topics().Create(ctx, "mails", samsa.TopicConfig{}))
+	must(b.Topics().Create(ctx, "mails.dead", samsa.TopicConfig{}))
+	mails, err := b.NewQueue(ctx, samsa.QueueOptions{Group: "mailer", Topics: []string{"mails"}, DeadLetter: "mails.dead"})
+	must(err)
+	defer mails.Close()
+	_, err = b.Produce(ctx, samsa.Record{Topic: "mails", Value: []byte("to alice")})
+	must(err)
+	ds, err := mails.Receive(ctx, 1)
+	must(err)
+	must(ds[0].Reject("no such host"))
+
+	dead, err := b.NewQueue(ctx, samsa.QueueOptions{Group: "redrive", Topics: []string{"mails.dead"}})
+	must(err)
+	defer dead.Close()
+	ds, err = dead.Receive(ctx, 1)
+	must(err)
+	for _, d := range ds {
+		back := samsa.Record{Key: d.Record.Key, Value: d.Record.Value}
+		for _, h := range d.Record.Headers {
+			switch h.Key {
+			case samsa.DeadLetterTopic:
+				back.Topic = string(h.Value)
+			case samsa.DeadLetterMessage:
+				fmt.Printf("%s: %s\n", d.Record.Value, h.Value)
+			}
+		}
+		must(b.Update(ctx, func(tx *samsa.Tx) error {
+			if err := tx.Produce(back); err != nil {
+				return err
+			}
+			return tx.Ack(d)
+		}))
+	}
+	ds, err = mails.Receive(ctx, 1)
+	must(err)
+	fmt.Printf("%s, delivery %d\n", ds[0].Record.Value, ds[0].Deliveries)
+	// Output:
+	// to alice: no such host
+	// to alice, delivery 1
+}

@@ -130,12 +130,13 @@ func (d Delivery) Ack() error { return d.of.Ack() }
 // Release gives the record back: somebody gets it again, not before the time after has passed.
 func (d Delivery) Release(after time.Duration) error { return d.of.Release(after) }
 
-// Retry gives the record back, to come again after a wait as QueueOptions.Retry says.
+// Retry gives the record back, to come again after a wait as QueueOptions.Retry says. After the last delivery that there is
+// it becomes a dead letter.
 func (d Delivery) Retry() error { return d.of.Retry() }
 
 // Reject says that nobody can do the record: it becomes a dead letter with that reason, in the same commit. Without
 // QueueOptions.DeadLetter it is done. Where the dead letter cannot be stored, Reject says why; the record is with nobody
-// then, and it is tried again every second.
+// then, and it is tried again, after a second and then ever less often, up to every 30 s.
 func (d Delivery) Reject(reason string) error { return d.of.Reject(reason) }
 
 // Extend has the lock begin anew, by QueueOptions.Lock from now on. Until stays what it was.
@@ -204,7 +205,7 @@ const (
 	DeadLetterOffset     = share.HeaderOffset     // the offset
 	DeadLetterGroup      = share.HeaderGroup      // the group that could not do it
 	DeadLetterDeliveries = share.HeaderDeliveries // how often it was delivered
-	DeadLetterMessage    = share.HeaderMessage    // why it is here: the reason of Reject, or that it was delivered too often
+	DeadLetterMessage    = share.HeaderMessage    // why: the reason of Reject, the last error in Work, or that it came too often
 )
 
 // Ack acknowledges deliveries with the transaction: they are done when it is stored, and only then. When a lock has ended

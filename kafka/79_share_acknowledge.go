@@ -147,6 +147,9 @@ func (c *call) checkAcks(member shareMember, batches []ackBatch, renews bool) ([
 
 // ackCode is the code of an acknowledgement that has failed.
 func (c *call) ackCode(err error) int16 {
+	if errors.Is(err, share.ErrDeadLetter) && errors.Is(err, log.ErrUnknownTopic) {
+		return codeInvalidConfig // of the group, which names it; and not the topic that the member reads
+	}
 	if errors.Is(err, log.ErrUnknownTopic) {
 		return c.s.topicCode(err, true)
 	}

@@ -349,6 +349,49 @@ func TestShareBadAcknowledgements(t *testing.T) {
 	k.is("again, which is behind the start offset now", s.acknowledge("0-5:1"), "done")
 }
 
+// What a request acknowledges in a partition is one commit, whatever becomes of the records, and their dead letters are in it.
+// Without a topic for those the rest is done, and the member hears of it.
+func TestShareMixedAcknowledgements(t *testing.T) {
+	for name, acknowledge := range map[string]func(s *sharer, acks ...string) string{"ShareAcknowledge": (*sharer).acknowledge, "ShareFetch": (*sharer).fetch} {
+		t.Run(name, func(t *testing.T) {
+			k := start(t, samsa.Options{}, Options{})
+			k.create("mails", samsa.TopicConfig{})
+			k.create("dlq.mails", samsa.TopicConfig{DeadLetters: true})
+			if err := k.Groups().SetConfigs(k.ctx, "mailer", map[string]string{"errors.deadletterqueue.topic.name": "dlq.mails"}); err != nil {
+				t.Fatal(err)
+			}
+			k.produce("mails", "abcdef")
+			s := k.sharer("mailer", "a", "mails")
+			k.is("fetch", s.fetch(), "0-5x1")
+			k.produce("mails", "g") // comes behind what is stored of the fetch
+			before := k.commits()
+			s.renews = false
+			if got := acknowledge(s, "0-3:1,3,2,1", "5-5:3"); got != "done" && got != "2-2x2 6-6x1" {
+				t.Errorf("acknowledged: %s", got)
+			}
+			after := k.commits()
+			if n, letters := after.Commits-before.Commits, after.Records-before.Records; letters != 2 || name == "ShareAcknowledge" && n != 1 {
+				t.Errorf("%d commits with %d dead letters", n, letters)
+			}
+			if err := k.Topics().Delete(k.ctx, "dlq.mails"); err != nil {
+				t.Fatal(err)
+			}
+			k.is("without a topic", s.acknowledge("4-4:3"), "INVALID_CONFIG")
+			k.is("again", s.acknowledge("4-4:3"), "INVALID_RECORD_STATE")
+		})
+	}
+}
+
+// commits returns what the broker has done.
+func (k *kit) commits() samsa.Stats {
+	k.t.Helper()
+	s, err := k.Stats(k.ctx)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return s
+}
+
 // What a member has goes back with its session, and with its connection.
 func TestShareReleases(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{})

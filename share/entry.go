@@ -34,6 +34,7 @@ type entry struct {
 	queued  bool       // a flush is on its way that will take them
 	jobs    []job      // dead letters to be stored
 	burying bool       // somebody does that
+	failing error      // why they could not be stored the last time, while it is waited for the next one
 	timer   *time.Timer
 	dueMs   int64 // when the timer fires; 0 when it does not
 	closed  bool
@@ -363,10 +364,16 @@ func (en *entry) expireLocked(now int64, r Rules) {
 // noteLetters enters the dead letters that are new. They are those of o, if it is not nil.
 func (en *entry) noteLetters(o *op) {
 	for _, l := range en.states.Letters() {
-		if o != nil {
+		j := job{Letter: l}
+		switch {
+		case o == nil:
+		case en.failing != nil:
+			o.failed.Do(func() { o.err = en.failing })
+		default:
 			o.left.Add(1)
+			j.op = o
 		}
-		en.jobs = append(en.jobs, job{Letter: l, op: o})
+		en.jobs = append(en.jobs, j)
 	}
 }
 

@@ -15,7 +15,8 @@ type op struct {
 	member string
 	acks   []Ack
 	synced bool
-	extent int // how many entries it may write
+	extent int  // how many entries it may write
+	plain  bool // its dead letters are stored on their own
 	left   atomic.Int32
 	failed sync.Once
 	err    error
@@ -116,6 +117,7 @@ func (f *flush) check() error {
 
 // stored is when it is in the store: fsync is still to come perhaps.
 func (f *flush) stored() {
+	en := f.en
 	f.told = true
 	waiting := f.ops[:0]
 	for _, o := range f.ops {
@@ -126,7 +128,7 @@ func (f *flush) stored() {
 		}
 	}
 	f.ops = waiting
-	f.follow()
+	en.follow()
 }
 
 // end is the end of it.
@@ -145,7 +147,7 @@ func (f *flush) end(err error) {
 	case err != nil:
 		en.refuseRest()
 	case !f.told:
-		f.follow()
+		en.follow()
 	}
 }
 
@@ -163,8 +165,7 @@ func (en *entry) refuseRest() {
 }
 
 // follow does what has become possible, or due, with what was decided.
-func (f *flush) follow() {
-	en := f.en
+func (en *entry) follow() {
 	en.mu.Lock()
 	ready := en.states != nil && en.states.Ready() > 0
 	en.mu.Unlock()
@@ -175,13 +176,15 @@ func (f *flush) follow() {
 }
 
 // Acknowledge decides about records that a member has: all that acks say, or with ErrInvalidRecordState and ErrNotAcquired
-// nothing. When it returns nil that is stored, and fsynced if synced: dead letters with the ends of their records in
-// another commit than the rest. It is ErrInvalidRecordState
-// where the member does not have a record any more, or never had it, and ErrNotAcquired for one that nobody was ever
-// given, and what makes no sense. What is before the start offset nobody minds, unless a certain delivery is meant and
-// the record is there.
+// nothing. When it returns nil that is stored, and fsynced if synced, with the dead letters that come of it, in one commit.
+// Where that cannot be done for the sake of the dead letters, or of their number, the rest is stored without them, and they
+// come with the ends of their records in commits of their own.
 //
-// A dead letter that cannot be stored is an error, but the record is with nobody then: it is tried again.
+// It is ErrInvalidRecordState where the member does not have a record any more, or never had it, and ErrNotAcquired for one
+// that nobody was ever given, and what makes no sense. What is before the start offset nobody minds, unless a certain delivery
+// is meant and the record is there.
+//
+// A dead letter that cannot be stored is ErrDeadLetter, but the record is with nobody then: it is tried again.
 func (c *Coordinator) Acknowledge(ctx context.Context, k Key, member string, synced bool, acks ...Ack) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -194,10 +197,13 @@ func (c *Coordinator) Acknowledge(ctx context.Context, k Key, member string, syn
 // Hand is Acknowledge that does not wait. Then is called once with what Acknowledge returns, perhaps before Hand does, and
 // must not block. What is handed over while a commit is on its way is in the next one, together.
 func (c *Coordinator) Hand(k Key, member string, synced bool, then func(error), acks ...Ack) {
-	c.acknowledge(context.Background(), k, &op{member: member, acks: acks, synced: synced, then: then}, func(tx *writer.Tx) error {
-		c.committer.Submit(tx)
-		return nil
-	})
+	c.acknowledge(context.Background(), k, &op{member: member, acks: acks, synced: synced, then: then}, c.submit)
+}
+
+// submit hands over what nobody waits for.
+func (c *Coordinator) submit(tx *writer.Tx) error {
+	c.committer.Submit(tx)
+	return nil
 }
 
 // begin begins an op: commit hands over what is to be stored, and o is told what became of it.
@@ -232,11 +238,19 @@ func (en *entry) acknowledge(o *op, commit func(*writer.Tx) error) {
 		o.acks = en.states.Remaining(o.acks)
 		o.extent = Extent(o.acks)
 	}
+	var letters []Letter
+	if err == nil && !o.plain {
+		letters = en.states.LettersOf(o.acks, r)
+	}
 	switch {
 	case err != nil:
 	case len(o.acks) == 0:
 		en.mu.Unlock()
 		o.tell(nil)
+		return
+	case len(letters) > 0 && len(letters) <= lettersAtOnce && o.extent <= flushEntries:
+		en.mu.Unlock()
+		en.acknowledgeWith(o, letters, s, commit)
 		return
 	case atOnce(o.acks, r):
 		en.counts.add(en.states.Settle(now, o.acks, r))
@@ -313,7 +327,7 @@ type Settlement struct {
 }
 
 // With has tx do, with all else that it does, what these say: all of it or nothing. Errors are those of Acknowledge,
-// and of tx.Check, which is set before. What becomes a dead letter becomes it in a commit of its own.
+// and of tx.Check, which is set before. What is released for the last time becomes a dead letter in a commit of its own.
 func (c *Coordinator) With(tx *writer.Tx, all []Settlement) error {
 	w := with{c: c, check: tx.Check}
 	for i := range all {

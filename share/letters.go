@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,9 @@ const (
 	HeaderMessage    = "__dlq.errors.message"
 )
 
+// ErrDeadLetter is in errors of acknowledgements whose dead letters cannot be stored. It is tried again.
+var ErrDeadLetter = errors.New("dead letter")
+
 // MessageRejected is what a dead letter says that was rejected without a reason.
 const MessageRejected = "Offset rejected by client."
 
@@ -34,7 +38,11 @@ const (
 
 	maxReason     = 8 << 10 // bytes of a reason that are left, at most, where not all goes in
 	lettersAtOnce = 100
-	lettersPause  = time.Second // after what could not be stored
+	lettersBytes  = 4 << 20 // of a commit, or one letter
+
+	// How long it is waited after what could not be stored: twice as long each time, as long as nothing can.
+	minLettersPause = time.Second
+	maxLettersPause = 30 * time.Second
 )
 
 // job is a dead letter to be stored.
@@ -45,6 +53,7 @@ type job struct {
 
 // buryAll stores the dead letters of an entry until there are none. What cannot be stored is tried again and again.
 func (en *entry) buryAll() {
+	pause := minLettersPause
 	for {
 		en.mu.Lock()
 		n := min(len(en.jobs), lettersAtOnce)
@@ -64,30 +73,42 @@ func (en *entry) buryAll() {
 		if len(jobs) == 0 {
 			continue
 		}
-		err := en.bury(jobs, lease)
+		n, err := en.bury(jobs, lease)
 		if en.c.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			err = log.ErrClosed
 		}
-		tell(jobs, err)
+		tell(jobs[:n], err)
 		if err == nil {
+			en.putBack(jobs[n:], lease, nil)
+			pause = minLettersPause
 			continue
 		}
-		en.c.opts.Logger.Warn("dead letters cannot be stored, it is tried again", zap.Error(en.wrap(err)))
-		en.mu.Lock()
-		if en.lease == lease && !en.closed {
-			for i := range jobs {
-				jobs[i].op = nil
-			}
-			en.jobs = append(jobs, en.jobs...)
+		en.c.opts.Logger.Warn("dead letters cannot be stored, it is tried again", zap.Duration("after", pause), zap.Error(en.wrap(err)))
+		for i := range jobs[:n] {
+			jobs[i].op = nil
 		}
-		en.mu.Unlock()
-		pause := time.NewTimer(lettersPause)
+		en.putBack(jobs, lease, fmt.Errorf("%w: %w", ErrDeadLetter, err))
+		timer := time.NewTimer(pause)
 		select {
-		case <-pause.C:
+		case <-timer.C:
 		case <-en.c.ctx.Done():
-			pause.Stop()
+			timer.Stop()
 		}
+		pause = min(2*pause, maxLettersPause)
+		en.putBack(nil, lease, nil)
 	}
+}
+
+// putBack has dead letters be the next ones, if they are still those of the group, and notes why they could not be stored.
+func (en *entry) putBack(jobs []job, lease uint64, failing error) {
+	en.mu.Lock()
+	en.failing = failing
+	if en.lease == lease && !en.closed {
+		en.jobs = append(jobs, en.jobs...)
+		jobs = nil
+	}
+	en.mu.Unlock()
+	tell(jobs, errAnew)
 }
 
 // overLocked returns why no dead letter can be stored any more, nil as long as one can.
@@ -115,7 +136,7 @@ func (en *entry) stillLocked(all []job) (jobs, settled []job) {
 
 func tell(jobs []job, err error) {
 	if err != nil {
-		err = fmt.Errorf("dead letter: %w", err)
+		err = fmt.Errorf("%w: %w", ErrDeadLetter, err)
 	}
 	for _, j := range jobs {
 		if j.op != nil {
@@ -124,16 +145,22 @@ func tell(jobs []job, err error) {
 	}
 }
 
-// bury stores dead letters, and that their records are done: one commit.
-func (en *entry) bury(jobs []job, lease uint64) error {
+// bury stores dead letters, and that their records are done: one commit, of the first n or of all. With an error n are
+// those that it is about.
+func (en *entry) bury(jobs []job, lease uint64) (n int, err error) {
 	s := en.c.settings(en.key.Group)
-	tx := &writer.Tx{Reserve: en.reserve(2 + len(jobs))}
+	tx := &writer.Tx{Reserve: en.reserve(spareEntries + 2 + len(jobs))}
 	if s.DeadLetter != "" {
-		if err := en.write(tx, s, jobs); err != nil {
-			return err
+		if n, err = en.write(tx, s, jobs); err != nil {
+			return len(jobs), err
 		}
+		jobs = jobs[:n]
 	} else {
 		tx.Essential = true // there is nowhere to go any more
+		n = len(jobs)
+	}
+	for _, j := range jobs {
+		tx.Synced = tx.Synced || j.op != nil && j.op.synced
 	}
 	tx.Check = func() error {
 		en.mu.Lock()
@@ -155,32 +182,82 @@ func (en *entry) bury(jobs []job, lease uint64) error {
 			en.states.Bury(j.Offset)
 		}
 		en.store(tx, en.states.ChangesOf(acks, nil))
+		en.store(tx, en.states.Changes(spareEntries))
 		return nil
 	}
 	if err := en.c.committer.DoUntil(en.c.ctx, tx); err != nil {
-		return err
+		return n, err
 	}
 	en.tend()
-	return nil
+	return n, nil
 }
 
-// write adds dead letters to tx.
-func (en *entry) write(tx *writer.Tx, s Settings, jobs []job) error {
+// acknowledgeWith carries out an op with the dead letters that come of it, in one commit. What keeps these from being stored
+// does not keep the rest: then they are stored on their own.
+func (en *entry) acknowledgeWith(o *op, letters []Letter, s Settings, commit func(*writer.Tx) error) {
+	jobs := make([]job, len(letters))
+	for i := range letters {
+		jobs[i].Letter = letters[i]
+	}
+	alone := func() {
+		o.plain = true
+		en.acknowledge(o, en.c.submit)
+	}
+	tx := &writer.Tx{Synced: o.synced, Reserve: en.reserve(spareEntries + o.extent)}
+	if n, err := en.write(tx, s, jobs); err != nil || n < len(jobs) {
+		alone()
+		return
+	}
+	var wrong error
+	decided := false
+	tx.Check = func() error {
+		r := en.c.settings(en.key.Group).rules()
+		en.mu.Lock()
+		defer en.mu.Unlock()
+		en.expireLocked(nowMs(), r)
+		if wrong = en.checkLocked(o.member, o.acks); wrong != nil {
+			return wrong
+		}
+		if !slices.Equal(letters, en.states.LettersOf(o.acks, r)) {
+			return errExpired // the settings, or the log, are others by now
+		}
+		decided = true
+		en.counts.add(en.states.Settle(soonMs(), o.acks, r))
+		for _, l := range en.states.Letters() {
+			en.states.Bury(l.Offset)
+		}
+		en.store(tx, en.states.ChangesOf(o.acks, nil))
+		en.store(tx, en.states.Changes(spareEntries))
+		return nil
+	}
+	tx.Stored = en.follow
+	tx.Done = func(err error) {
+		if err == nil || decided || wrong != nil {
+			o.tell(err)
+			return
+		}
+		alone()
+	}
+	_ = commit(tx)
+}
+
+// write adds dead letters to tx: the first n, where all are too many bytes for a commit.
+func (en *entry) write(tx *writer.Tx, s Settings, jobs []job) (n int, err error) {
 	t, err := en.c.opts.Topic(en.c.ctx, s.DeadLetter, s.AnyDeadLetter)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	to, err := t.Partition(en.key.Partition % int32(len(t.Partitions())))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var b log.Builder
-	limit := to.Rules().MaxMessageBytes
+	bytes, limit := 0, to.Rules().MaxMessageBytes
 	for _, j := range jobs {
 		var rec log.Record
 		if s.CopyRecord {
 			if rec, err = en.read(j.Offset); err != nil {
-				return err
+				return 0, err
 			}
 		}
 		rec.Headers = append(rec.Headers[:len(rec.Headers):len(rec.Headers)], en.headers(j, "")...)
@@ -188,14 +265,20 @@ func (en *entry) write(tx *writer.Tx, s Settings, jobs []job) error {
 			rec.Key = en.ownKey(j)
 		}
 		rec = en.fitting(j, rec, to.Rules().KeyRequired, limit)
+		var empty log.Builder
+		size := empty.SizeWith(rec.Key, rec.Value, rec.Headers)
+		if n > 0 && bytes+size > lettersBytes {
+			break
+		}
 		if b.Records() > 0 && b.SizeWith(rec.Key, rec.Value, rec.Headers) > limit {
 			if err := add(tx, to, &b); err != nil {
-				return err
+				return 0, err
 			}
 		}
 		b.Append(nowMs(), rec.Key, rec.Value, rec.Headers)
+		n, bytes = n+1, bytes+size
 	}
-	return add(tx, to, &b)
+	return n, add(tx, to, &b)
 }
 
 // fitting returns a dead letter of which no more is left than goes into a batch of so many bytes: first the value and the

@@ -262,7 +262,12 @@ func (m *model) acknowledge(t *rapid.T, member string, acks []Ack) {
 	if err != nil {
 		return
 	}
-	m.p.Settle(m.now, m.p.Remaining(acks), m.rules)
+	left, before := m.p.Remaining(acks), len(m.p.letters)
+	letters := m.p.LettersOf(left, m.rules)
+	m.p.Settle(m.now, left, m.rules)
+	if got := m.p.letters[before:]; !slices.Equal(got, letters) {
+		t.Fatalf("%+v: dead letters are %v, and were foreseen as %v", acks, got, letters)
+	}
 	for _, a := range acks {
 		for o := max(a.First, m.start); o <= a.Last; o++ {
 			if r := m.at[o]; r.state == Acquired {

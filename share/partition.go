@@ -277,7 +277,7 @@ func (p *Partition) Expire(nowMs int64, r Rules) (n Counts) {
 		switch sl.state {
 		case Acquired:
 			n.Expired++
-			p.giveBack(nowMs, d.offset, c, i, nowMs+r.delay(int(sl.deliveries)), r, &n)
+			p.giveBack(nowMs, d.offset, c, i, nowMs+r.delay(int(sl.deliveries)), r, "", &n)
 		case Available:
 			if d.offset >= p.next {
 				continue
@@ -335,7 +335,7 @@ func (p *Partition) Drop(nowMs int64, member string, r Rules) (n Counts) {
 	for _, offset := range had {
 		n.Released++
 		c, i := p.window.at(offset)
-		p.giveBack(nowMs, offset, c, i, nowMs, r, &n)
+		p.giveBack(nowMs, offset, c, i, nowMs, r, "", &n)
 	}
 	p.advance()
 	return n

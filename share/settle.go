@@ -113,7 +113,7 @@ func (p *Partition) settleOne(nowMs, offset int64, a *Ack, r Rules, n *Counts) {
 		case a.AfterMs == 0:
 			until += r.delay(int(sl.deliveries))
 		}
-		p.giveBack(nowMs, offset, c, i, until, r, n)
+		p.giveBack(nowMs, offset, c, i, until, r, a.Reason, n)
 	case Reject:
 		n.Rejected++
 		n.buried(r)
@@ -149,11 +149,11 @@ func (p *Partition) leave(sl *slot) {
 }
 
 // giveBack makes a record available again, not before untilMs, unless that was the last time.
-func (p *Partition) giveBack(nowMs, offset int64, c *chunk, i uint8, untilMs int64, r Rules, n *Counts) {
+func (p *Partition) giveBack(nowMs, offset int64, c *chunk, i uint8, untilMs int64, r Rules, reason string, n *Counts) {
 	sl := c.slot(i)
 	p.leave(sl)
-	if r.MaxDeliveries > 0 && int(sl.deliveries) >= r.MaxDeliveries {
-		p.bury(offset, c, i, r, "")
+	if r.isLast(sl) {
+		p.bury(offset, c, i, r, reason)
 		n.buried(r)
 		return
 	}
@@ -167,6 +167,35 @@ func (p *Partition) giveBack(nowMs, offset int64, c *chunk, i uint8, untilMs int
 	default:
 		p.offer(offset, c, i)
 	}
+}
+
+// isLast reports whether a record is not to be delivered again.
+func (r *Rules) isLast(sl *slot) bool {
+	return r.MaxDeliveries > 0 && int(sl.deliveries) >= r.MaxDeliveries
+}
+
+// LettersOf returns the dead letters that Settle would make of acks, as Check has allowed them.
+func (p *Partition) LettersOf(acks []Ack, r Rules) (letters []Letter) {
+	for n := range acks {
+		a := &acks[n]
+		for offset := max(a.First, p.start); r.DeadLetters && offset <= a.Last; offset++ {
+			c, i := p.window.at(offset)
+			if c == nil {
+				continue
+			}
+			sl := c.slot(i)
+			if sl == nil || sl.state != Acquired {
+				continue
+			}
+			switch t := a.typeOf(offset); {
+			case t == Reject && !a.Moved:
+				letters = append(letters, Letter{Offset: offset, Deliveries: int(sl.deliveries), Reason: cmp.Or(a.Reason, MessageRejected)})
+			case t == Release && r.isLast(sl):
+				letters = append(letters, Letter{Offset: offset, Deliveries: int(sl.deliveries), Reason: a.Reason})
+			}
+		}
+	}
+	return letters
 }
 
 // bury has a record, which nobody can do and which is in no count, be a dead letter, or done.

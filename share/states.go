@@ -73,7 +73,7 @@ type Ack struct {
 	Deliveries int
 	Lease      uint64 // that of the Delivery, 0 for whichever the group has now
 	AfterMs    int64  // of a Release: not before, from now on; 0 is the group's backoff, negative is at once
-	Reason     string // of a Reject, for the dead letter
+	Reason     string // of a Reject, and of a Release that was the last, for the dead letter
 	Moved      bool   // of a Reject: its dead letter is stored with it, by who asks
 }
 

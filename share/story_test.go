@@ -198,11 +198,14 @@ func (s *stage) member(name string, words []string, o story.Options) {
 		}
 		return
 	}
-	a := Ack{Types: []AckType{AckType(len(ackNames))}, AfterMs: o.Duration("after", 0).Milliseconds(), Reason: o.Or("reason", "rejected")}
+	a := Ack{Types: []AckType{AckType(len(ackNames))}, AfterMs: o.Duration("after", 0).Milliseconds(), Reason: o.Or("reason", "")}
 	for t, n := range ackNames {
 		if n == words[0] {
 			a.Types[0] = AckType(t)
 		}
+	}
+	if a.Types[0] == Reject {
+		a.Reason = o.Or("reason", "rejected")
 	}
 	a.First, a.Last = span(words[1])
 	a.Deliveries, _ = strconv.Atoi(o.Or("delivery", "0"))

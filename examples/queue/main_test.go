@@ -41,7 +41,7 @@ func TestQueue(t *testing.T) {
 				}
 				why := "1 deliveries, no such host"
 				if flaky == 1 { // the newest dead letters, which are shown, are those that were tried to the end
-					why = "4 deliveries, Offset delivery count exceeded the threshold."
+					why = "4 deliveries, 421 try again later"
 				}
 				if !strings.Contains(out.String(), why) {
 					t.Errorf("no dead letter tells why, %s:\n%s", why, out.String())

@@ -32,7 +32,7 @@ func (k *kit) rejected(configs map[string]string) error {
 // letters returns how many records a topic has.
 func (k *kit) letters(topic string) int64 {
 	k.t.Helper()
-	time.Sleep(3 * time.Second) // it is tried again every second
+	time.Sleep(31 * time.Second) // it is tried again, every 30 s at least
 	info, err := k.Topics().Describe(k.ctx, topic)
 	if err != nil {
 		k.t.Fatal(err)

@@ -175,7 +175,7 @@ func TestQueueWork(t *testing.T) {
 				t.Errorf("headers %v", headers)
 			}
 		}
-		want = "map[fails:Offset delivery count exceeded the threshold. after 3 panics:Offset delivery count exceeded the threshold. after 3 rejected:no address after 1]"
+		want = "map[fails:no after 3 panics:panic: oh after 3 rejected:no address after 1]"
 		if got := fmt.Sprint(letters); got != want {
 			t.Errorf("got %s", got)
 		}

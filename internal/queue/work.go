@@ -178,7 +178,9 @@ func (w *worker) do(ctx context.Context, d Delivery) (a share.Ack, ok bool) {
 	case err != nil && ctx.Err() != nil:
 		return d.release(0), true // it was interrupted
 	case err != nil:
-		return d.ack(share.Release), true
+		a := d.ack(share.Release)
+		a.Reason = err.Error() // of the dead letter, if this was the last time
+		return a, true
 	}
 	return d.ack(share.Accept), true
 }
