@@ -55,7 +55,13 @@ func TestCooperativeRebalance(t *testing.T) {
 		c.wantOwns("")
 		a.wantEvents()
 		b.start()
-		b.wantTook("x2 x3") // before it joins again nobody else has t/3
+		// x3 was read ahead. Its first Poll returns it, unless the group is so quick that t/3 is revoked before.
+		moved := "y3"
+		if got := b.took(); got == "x2" {
+			moved = "x3 y3"
+		} else if got != "x2 x3" {
+			t.Errorf("b got %q", got)
+		}
 		b.wantOwns("t/2")
 		b.wantEvents("revoked[t/3]")
 		a.wantEvents()
@@ -63,7 +69,7 @@ func TestCooperativeRebalance(t *testing.T) {
 		k.fill("y", 4)
 		a.wantTook("y0 y1")
 		b.wantTook("y2")
-		c.wantTook("y3")
+		c.wantTook(moved)
 	})
 }
 
