@@ -78,6 +78,7 @@ type GroupInfo struct {
 	Generation int32
 	Members    []MemberInfo
 	Partitions []GroupPartition // that are assigned or have a committed offset, by topic and partition
+	DeadLetter string           // of a GroupShare, the topic of its dead letters; "" for none
 }
 
 // MemberInfo describes a member of a group.
@@ -145,6 +146,9 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 				InFlight: p.Share.InFlight, Waiting: p.Share.Waiting, Oldest: p.Share.Oldest, Deliveries: p.Share.Deliveries, DeadLetters: p.Share.DeadLetters,
 			},
 		})
+	}
+	if info.Kind == GroupShare {
+		info.DeadLetter = g.b.shares.DeadLetter(name)
 	}
 	return info, nil
 }

@@ -24,15 +24,16 @@ type view struct {
 	Cluster string
 	Write   bool
 	Status  int // of the answer; 0 is 200
+
+	See string // the page to go to, in the place of all that: what was asked for is done
 }
 
 // pageFunc makes a page. Its context ends with the request, or when the page has taken too long.
 type pageFunc func(ctx context.Context, r *http.Request) (view, error)
 
 var (
-	errNoPage    = fmt.Errorf("%w: there is no such page", samsa.ErrUnknown)
-	errForbidden = errors.New("forbidden")
-	errAsked     = fmt.Errorf("%w: the address of the page", samsa.ErrInvalid)
+	errNoPage = fmt.Errorf("%w: there is no such page", samsa.ErrUnknown)
+	errAsked  = fmt.Errorf("%w: the address of the page", samsa.ErrInvalid)
 )
 
 // answer answers with a page, or with one that tells an error. A page that has not changed since is not sent again.
@@ -42,6 +43,11 @@ func (c *console) answer(w http.ResponseWriter, r *http.Request, fn pageFunc) {
 	v, err := fn(ctx, r)
 	if err != nil {
 		c.fail(w, r, err)
+		return
+	}
+	if v.See != "" { // not by http.Redirect, which makes the address one of this server
+		w.Header().Set("Location", v.See)
+		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
 	c.send(w, r, v)
@@ -85,7 +91,6 @@ var statuses = []struct {
 	err    error
 	status int
 }{
-	{errForbidden, http.StatusForbidden},
 	{samsa.ErrReadOnly, http.StatusForbidden},
 	{samsa.ErrClosed, http.StatusServiceUnavailable},
 	{samsa.ErrTooLarge, http.StatusRequestEntityTooLarge},
@@ -97,18 +102,22 @@ var statuses = []struct {
 	{context.Canceled, http.StatusServiceUnavailable},
 }
 
-// fail answers with an error.
-func (c *console) fail(w http.ResponseWriter, r *http.Request, err error) {
-	status := http.StatusInternalServerError
-	for _, s := range statuses {
-		if errors.Is(err, s.err) {
-			status = s.status
-			break
-		}
-	}
+// statusOf returns how an error is answered.
+func statusOf(err error) int {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		status = http.StatusRequestEntityTooLarge
+		return http.StatusRequestEntityTooLarge
 	}
+	for _, s := range statuses {
+		if errors.Is(err, s.err) {
+			return s.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// fail answers with an error.
+func (c *console) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status := statusOf(err)
 	c.send(w, r, view{Page: "error.html", Title: http.StatusText(status), Data: err.Error(), Status: status})
 }

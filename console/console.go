@@ -6,6 +6,8 @@
 // relative, so that a console may lie under any path, and behind any proxy that puts one before it. The page of the
 // repository about it is docs/console.md.
 //
+// The same handler has /metrics for Prometheus, /healthz and /readyz, and the API of docs/api.md below /api/v1/.
+//
 // A console only looks, unless Options.Write is set. It reads within limits, on behalf of no group, and moves none.
 package console
 
@@ -18,6 +20,8 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/api"
+	"github.com/samsa-go/samsa/internal/metrics"
 )
 
 // Options says what a console may do. The zero value is right for who only looks.
@@ -49,6 +53,8 @@ type console struct {
 	readers chan struct{} // one for each page that reads records
 	streams chan struct{} // one for each browser that follows
 
+	api *api.Client // of the same broker, with the same options
+
 	history history
 	sizes   sizes
 	growth  growth
@@ -61,6 +67,8 @@ func Handler(b *samsa.Broker, opts Options) http.Handler {
 		b: b, opts: opts, pages: parsePages(),
 		readers: make(chan struct{}, readersMax), streams: make(chan struct{}, streamsMax),
 	}
+	served := api.Handler(b, api.Options{Write: opts.Write, Hosts: opts.Hosts, Metrics: metrics.Handler(c.metrics)})
+	c.api = api.Direct(served)
 	mux := http.NewServeMux()
 	c.get(mux, "/{$}", c.overview)
 	c.get(mux, "/topics", c.topics)
@@ -70,18 +78,38 @@ func Handler(b *samsa.Broker, opts Options) http.Handler {
 	c.get(mux, "/search", c.search)
 	c.get(mux, "/groups", c.groups)
 	c.get(mux, "/group", c.group)
+	c.get(mux, "/queues", c.queues)
+	c.get(mux, "/produce", c.produceForm)
+	c.post(mux, "/produce", c.produce)
+	c.post(mux, "/reset", c.reset)
+	c.post(mux, "/requeue", c.requeue)
 	mux.HandleFunc("GET /history.json", c.historyJSON)
 	mux.HandleFunc("GET /bytes", c.rawBytes)
 	mux.HandleFunc("GET /tail", c.tail)
 	mux.HandleFunc("POST /save", c.save)
 	mux.Handle("GET /assets/", assets())
 	c.get(mux, "/", func(context.Context, *http.Request) (view, error) { return view{}, errNoPage })
-	return c.guard(mux)
+	all := http.NewServeMux()
+	for _, path := range []string{"/api/", "/healthz", "/readyz", "/metrics"} {
+		all.Handle(path, served)
+	}
+	all.Handle("/", c.guard(mux))
+	return absolute(all)
+}
+
+// post has what a form sends answered by fn.
+func (c *console) post(mux *http.ServeMux, path string, fn pageFunc) {
+	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { c.answer(w, r, fn) })
 }
 
 // get has a page answered by fn.
 func (c *console) get(mux *http.ServeMux, path string, fn pageFunc) {
 	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { c.answer(w, r, fn) })
+}
+
+// metrics gathers what /metrics tells.
+func (c *console) metrics(ctx context.Context) (*metrics.Source, error) {
+	return metrics.Of(ctx, c.b, samsa.MetricsOptions{})
 }
 
 // reading bounds the pages that read records at one time. It returns what ends that, or the error of ctx.

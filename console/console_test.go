@@ -222,7 +222,7 @@ func TestWhoMayAsk(t *testing.T) {
 	s := newSite(t, console.Options{Write: true, Hosts: []string{"ops.example.org"}})
 	for host, want := range map[string]int{
 		"localhost": 200, "localhost:9080": 200, "127.0.0.1:9080": 200, "[::1]:9080": 200, "10.1.2.3": 200, "ops.example.org": 200, "OPS.example.org:80": 200,
-		"evil.example.org": 403, "localhost.evil.example.org": 403, "127.0.0.1.nip.example": 403, "": 403,
+		"evil.example.org": 421, "localhost.evil.example.org": 421, "127.0.0.1.nip.example": 421, "": 421,
 	} {
 		if status, _, _ := s.ask("GET", "/topics", func(r *http.Request) { r.Host = host }); status != want {
 			t.Errorf("host %q: %d, want %d", host, status, want)

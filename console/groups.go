@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -120,12 +121,27 @@ func (c *console) group(ctx context.Context, r *http.Request) (view, error) {
 	}
 	row := rowOf(info)
 	p := pageOf(r, len(info.Partitions), groupPartitionsOnPage, "group", "name", name)
-	v.Data = struct {
-		groupRow
-		Info       samsa.GroupInfo
-		Share      bool
-		Paging     paging
-		Partitions []samsa.GroupPartition
-	}{row, info, info.Kind == samsa.GroupShare, p, info.Partitions[p.From:p.To]}
+	d := groupShown{
+		groupRow: row, Info: info, Share: info.Kind == samsa.GroupShare, Paging: p, Partitions: info.Partitions[p.From:p.To], Sent: r.FormValue("sent"),
+	}
+	if topic := cmp.Or(r.FormValue("dead"), info.DeadLetter); d.Share && topic != "" {
+		l, err := c.lettersOf(ctx, topic, name)
+		if err != nil && !errors.Is(err, samsa.ErrUnknownTopic) { // it may not be there yet
+			return v, err
+		}
+		d.Letters = &l
+	}
+	v.Data = d
 	return v, nil
+}
+
+// groupShown is what the page of a group shows.
+type groupShown struct {
+	groupRow
+	Info       samsa.GroupInfo
+	Share      bool
+	Paging     paging
+	Partitions []samsa.GroupPartition
+	Letters    *letters // of a share group that has a topic for them
+	Sent       string   // how many of these were just sent back
 }

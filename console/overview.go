@@ -75,6 +75,7 @@ func (c *console) busiest(ctx context.Context, sizes known) ([]topicRow, error) 
 	if err != nil {
 		return nil, err
 	}
+	names = slices.DeleteFunc(names, internal)
 	value := func(name string) float64 {
 		if v := per[name]; v != nil {
 			return *v

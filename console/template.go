@@ -38,6 +38,7 @@ var funcs = template.FuncMap{
 	"nav":   func() []navEntry { return navigation },
 	"join":  strings.Join,
 	"sub":   func(a, b int) int { return a - b },
+	"neg":   func(n int64) int64 { return -n },
 	"list":  func(items ...string) []string { return items },
 }
 
@@ -45,7 +46,7 @@ var funcs = template.FuncMap{
 type navEntry struct{ Name, Path, Key string }
 
 var navigation = []navEntry{
-	{"Overview", "./", "o"}, {"Topics", "topics", "t"}, {"Groups", "groups", "g"},
+	{"Overview", "./", "o"}, {"Topics", "topics", "t"}, {"Groups", "groups", "g"}, {"Queues", "queues", "q"}, {"Produce", "produce", "p"},
 }
 
 // num returns n with its thousands apart.

@@ -157,6 +157,9 @@ func (c *Coordinator) settings(name string) Settings {
 	return c.opts.Settings(name).withDefaults()
 }
 
+// DeadLetter returns the topic for dead letters of a group as it is now, "" for none.
+func (c *Coordinator) DeadLetter(group string) string { return c.settings(group).DeadLetter }
+
 // partition returns the partition of k.
 func (c *Coordinator) partition(k Key) (*partition.Partition, error) {
 	t, err := c.topics.Get(k.Topic)

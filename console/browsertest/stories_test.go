@@ -36,6 +36,8 @@ func TestStories(t *testing.T) {
 		"plain":     {},
 		"numbers":   {make: func(t *testing.T, w *world) { w.produceUntil(t) }},
 		"following": {make: func(t *testing.T, w *world) { w.produceUntil(t) }},
+		"producing": {opts: console.Options{Write: true}},
+		"mending":   {opts: console.Options{Write: true}},
 		"searching": {make: func(t *testing.T, w *world) { w.many(t) }},
 	} {
 		t.Run(name, func(t *testing.T) {

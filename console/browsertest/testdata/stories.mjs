@@ -15,7 +15,9 @@ const pages = {
   hostile: 'record?topic=pictures&partition=0&offset=1',
   groups: 'groups',
   group: 'group?name=shippers',
+  queues: 'queues',
   queue: 'group?name=mailer',
+  produce: 'produce?topic=web_log&partition=0&offset=7',
   error: 'topic?name=nobody',
 };
 
@@ -165,4 +167,47 @@ export async function following({ page, url }) {
   const n = (await rowsOf(page, '#records')).length;
   await page.waitForTimeout(600);
   assert.equal((await rowsOf(page, '#records')).length, n);
+}
+
+// A record is produced again with a change, from its page, and a slip is told without what was typed being lost.
+export async function producing({ page, url }) {
+  await go(page, url, 'record?topic=web_log&partition=0&offset=7');
+  const was = await page.locator('pre.json').textContent();
+  await page.getByRole('link', { name: 'Produce again…' }).click();
+  await page.getByLabel('Topic').fill('web_logg');
+  await page.getByLabel('Partition').fill('');
+  await page.locator('#key').fill('again');
+  await Promise.all([page.waitForResponse((r) => r.status() === 404), page.getByRole('button', { name: 'Produce' }).click()]);
+  await page.getByRole('alert').waitFor();
+  assert.match(await page.getByRole('alert').textContent(), /web_logg/);
+  await page.getByLabel('Topic').fill('orders');
+  await page.getByRole('button', { name: 'Produce' }).click();
+  await page.waitForURL(/record\?/);
+  assert.equal(await page.locator('pre.json').textContent(), was);
+  assert.equal(await page.locator('pre.text').first().textContent(), 'again');
+}
+
+// A group is reset when yes was said, and a dead letter is sent back.
+export async function mending({ page, url }) {
+  await go(page, url, 'group?name=nightly+report');
+  await page.getByLabel('To', { exact: true }).fill('oldest');
+  await page.getByRole('button', { name: 'Show what it would do' }).click();
+  assert.match(await page.locator('main p').first().textContent(), /^30 records come again\.$/);
+  await page.getByRole('link', { name: 'No', exact: true }).click();
+  const committed = page.locator('#partition-rows tbody tr').first().locator('td').nth(1);
+  assert.equal(await committed.textContent(), '10');
+  await page.getByLabel('To', { exact: true }).fill('oldest');
+  await page.getByRole('button', { name: 'Show what it would do' }).click();
+  await page.getByRole('button', { name: 'Yes, reset the group' }).click();
+  await page.waitForURL(/group\?/);
+  assert.equal(await committed.textContent(), '0');
+
+  await go(page, url, 'queues');
+  await page.getByRole('link', { name: 'mailer' }).click();
+  const letters = page.locator('input[name=at]');
+  assert.equal(await letters.count(), 3);
+  await page.locator('#all-letters').check();
+  await letters.first().uncheck();
+  await page.getByRole('button', { name: 'Send those chosen back' }).click();
+  await page.getByText('2 sent back.').waitFor();
 }
