@@ -262,7 +262,7 @@ func TestDeadLettersGoBack(t *testing.T) {
 		}
 	}
 	s.put(samsa.Record{Topic: "dead", Value: []byte("of somebody else")})
-	s.want("/group?name=mailer", "no &lt;mailbox&gt;", fmt.Sprintf("mails/%d at 0", original.Partition), `<td class="n">2</td>`)
+	s.want("/group?name=mailer", "no &lt;mailbox&gt;", fmt.Sprintf("mails/%d at 0", original.Partition), `<dt>Dead letters</dt><dd>2</dd>`)
 	body := s.page("/group?name=mailer")
 	boxes := regexp.MustCompile(`name="at" value="([^"]*)"`).FindAllStringSubmatch(body, -1)
 	if len(boxes) != 2 {
