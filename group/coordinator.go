@@ -228,7 +228,11 @@ func (c *Coordinator) ownEntry(name string, create bool) (*entry, error) {
 	} else if keeper, kind := c.names.keeper(name, own{c}); keeper != nil {
 		return nil, fmt.Errorf("group %s: %w: it is a %s group", name, log.ErrGroupKind, kind)
 	}
-	return c.entry(name, create)
+	en, err := c.entry(name, create)
+	if err == nil && !create && !c.owns(name) { // it is what is left of another keeper's
+		return nil, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
+	}
+	return en, err
 }
 
 // entryOf is ownEntry for what a member asks, which a group that is not there does not know.

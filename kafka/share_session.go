@@ -51,7 +51,7 @@ func (s *shareSessions) open(c *call, req *kmsg.ShareFetchRequest, most int) (*s
 	member := shareMember{*req.GroupID, *req.MemberID}
 	ss := s.byKey[member]
 	switch {
-	case req.ShareSessionEpoch == sessionNone && ss == nil, req.ShareSessionEpoch > sessionNew && ss == nil:
+	case req.ShareSessionEpoch != sessionNew && ss == nil:
 		return nil, nil, errShareSessionNotFound
 	case req.ShareSessionEpoch == sessionNone:
 		return ss, nil, nil
