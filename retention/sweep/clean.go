@@ -63,6 +63,7 @@ func (w *Sweeper) clean(ctx context.Context, p *partition.Partition, config topi
 	s.dirty = done.NextDirty
 	s.cleaned, s.cleanedEnd, s.cleanedBy, s.tombstones = err == nil, end, config, done.NextTombstoneMs
 	s.live -= shrunk
+	s.shown.live -= shrunk
 	s.removed.add(removed)
 	return removed, err
 }

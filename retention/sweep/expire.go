@@ -70,6 +70,7 @@ func (w *Sweeper) trimmedLocked(s *tracked, t writer.Trimmed, err error) Removed
 	removed := Removed{Records: t.Records, Batches: t.Passed.Batches + t.Left.Batches, Bytes: t.Passed.Bytes + t.Left.Bytes}
 	s.removed.add(removed)
 	s.trimmed(t.Passed.Bytes, err)
+	s.shown.trimmed(t.Passed.Bytes, err)
 	w.space.removed(removed.Bytes)
 	return removed
 }

@@ -90,7 +90,7 @@ func (w *Sweeper) Partition(ctx context.Context, p *partition.Partition) (Partit
 	ps := PartitionStats{Removed: s.removed, NextDue: s.due, BytesLive: s.at(p.Appended())}
 	counted := s.counted
 	if !counted && s.shown.counted {
-		counted, ps.BytesLive = true, max(0, s.shown.at(p.Appended())-(s.removed.Bytes-s.gone))
+		counted, ps.BytesLive = true, max(0, s.shown.at(p.Appended()))
 	}
 	before := p.Appended()
 	w.mu.Unlock()
@@ -104,7 +104,7 @@ func (w *Sweeper) Partition(ctx context.Context, p *partition.Partition) (Partit
 	})
 	w.mu.Lock()
 	if err == nil && ctx.Err() == nil {
-		s.shown, s.gone = tally{counted: true, live: ps.BytesLive, appended: before}, ps.Removed.Bytes
+		s.shown = tally{counted: true, live: ps.BytesLive, appended: before}
 	}
 	w.mu.Unlock()
 	if p.Err() != nil {

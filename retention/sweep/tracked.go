@@ -14,9 +14,7 @@ type tracked struct {
 	look
 	removed Removed
 
-	// What Stats has counted before any sweep did, and removed.Bytes then.
-	shown tally
-	gone  int64
+	shown tally // what Stats has counted before any sweep did
 
 	// Whether all has gone that may go until due, unless more is appended, the config is
 	// another, or groups have consumed more.
