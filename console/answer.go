@@ -23,7 +23,8 @@ type view struct {
 	// What all pages show. answer fills it in.
 	Cluster string
 	Write   bool
-	Status  int // of the answer; 0 is 200
+	Fake    bool // the broker is a fake
+	Status  int  // of the answer; 0 is 200
 
 	See string // the page to go to, in the place of all that: what was asked for is done
 }
@@ -57,7 +58,7 @@ func (c *console) answer(w http.ResponseWriter, r *http.Request, fn pageFunc) {
 var seed = maphash.MakeSeed()
 
 func (c *console) send(w http.ResponseWriter, r *http.Request, v view) {
-	v.Cluster, v.Write = c.b.ClusterID(), c.opts.Write
+	v.Cluster, v.Write, v.Fake = c.broker().ClusterID(), c.opts.Write, c.opts.Kit != nil
 	var page bytes.Buffer
 	if err := c.pages[v.Page].ExecuteTemplate(&page, "layout.html", v); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -32,6 +32,8 @@ type Options struct {
 	// numbers. A request for another name is refused: a page of elsewhere has its own name lead here (DNS rebinding).
 	// "*" is any name, for who looks at the Host header before the console does.
 	Hosts []string
+	// Kit controls a fake broker, which is the one that is shown then: a samsatest.Fake. nil for a broker that is none.
+	Kit api.Kit
 }
 
 // Limits of a console. What a page costs has a bound, whatever is in the broker.
@@ -47,7 +49,7 @@ var templateFiles embed.FS
 
 // console is one handler's state. It has no goroutine: what it knows of before it has noted when it was asked.
 type console struct {
-	b       *samsa.Broker
+	broker  func() *samsa.Broker // a fake one is another one after it was begun anew
 	opts    Options
 	pages   map[string]*template.Template
 	readers chan struct{} // one for each page that reads records
@@ -61,13 +63,17 @@ type console struct {
 }
 
 // Handler returns a console of b. It ends with b: what is asked after that is answered with an error. It serves paths
-// from the root on: see http.StripPrefix.
+// from the root on: see http.StripPrefix. With
+// Options.Kit b is nil.
 func Handler(b *samsa.Broker, opts Options) http.Handler {
 	c := &console{
-		b: b, opts: opts, pages: parsePages(),
+		broker: func() *samsa.Broker { return b }, opts: opts, pages: parsePages(),
 		readers: make(chan struct{}, readersMax), streams: make(chan struct{}, streamsMax),
 	}
-	served := api.Handler(b, api.Options{Write: opts.Write, Hosts: opts.Hosts, Metrics: metrics.Handler(c.metrics)})
+	if opts.Kit != nil {
+		c.broker = opts.Kit.Broker
+	}
+	served := api.Handler(b, api.Options{Write: opts.Write, Hosts: opts.Hosts, Kit: opts.Kit, Metrics: metrics.Handler(c.metrics)})
 	c.api = api.Direct(served)
 	mux := http.NewServeMux()
 	c.get(mux, "/{$}", c.overview)
@@ -80,6 +86,8 @@ func Handler(b *samsa.Broker, opts Options) http.Handler {
 	c.get(mux, "/group", c.group)
 	c.get(mux, "/queues", c.queues)
 	c.get(mux, "/produce", c.produceForm)
+	c.get(mux, "/kit", c.kit)
+	c.post(mux, "/kit", c.control)
 	c.post(mux, "/produce", c.produce)
 	c.post(mux, "/reset", c.reset)
 	c.post(mux, "/requeue", c.requeue)
@@ -109,7 +117,7 @@ func (c *console) get(mux *http.ServeMux, path string, fn pageFunc) {
 
 // metrics gathers what /metrics tells.
 func (c *console) metrics(ctx context.Context) (*metrics.Source, error) {
-	return metrics.Of(ctx, c.b, samsa.MetricsOptions{})
+	return metrics.Of(ctx, c.broker(), samsa.MetricsOptions{})
 }
 
 // reading bounds the pages that read records at one time. It returns what ends that, or the error of ctx.

@@ -37,7 +37,7 @@ type groupRow struct {
 func (c *console) groups(ctx context.Context, r *http.Request) (view, error) {
 	v := view{Page: "groups.html", Title: "Groups", Nav: "Groups"}
 	filter := strings.TrimSpace(r.FormValue("q"))
-	names, err := c.b.Groups().List(ctx)
+	names, err := c.broker().Groups().List(ctx)
 	if err != nil {
 		return v, err
 	}
@@ -59,7 +59,7 @@ func (c *console) groups(ctx context.Context, r *http.Request) (view, error) {
 // has no row.
 func (c *console) groupRows(ctx context.Context, names []string) (rows []groupRow) {
 	for _, name := range names {
-		info, err := c.b.Groups().Describe(ctx, name)
+		info, err := c.broker().Groups().Describe(ctx, name)
 		switch {
 		case errors.Is(err, samsa.ErrUnknownGroup):
 			continue
@@ -92,13 +92,13 @@ func rowOf(info samsa.GroupInfo) groupRow {
 // readersOf returns the groups that read a topic, with what they have to do with it alone, and among how many these
 // were found.
 func (c *console) readersOf(ctx context.Context, topic string) (rows []groupRow, looked int, err error) {
-	names, err := c.b.Groups().List(ctx)
+	names, err := c.broker().Groups().List(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	looked = min(len(names), groupsLook)
 	for _, name := range names[:looked] {
-		info, err := c.b.Groups().Describe(ctx, name)
+		info, err := c.broker().Groups().Describe(ctx, name)
 		if err != nil {
 			continue // the list of groups says what is wrong with it
 		}
@@ -115,7 +115,7 @@ func (c *console) readersOf(ctx context.Context, topic string) (rows []groupRow,
 func (c *console) group(ctx context.Context, r *http.Request) (view, error) {
 	name := r.FormValue("name")
 	v := view{Page: "group.html", Title: name, Nav: "Groups"}
-	info, err := c.b.Groups().Describe(ctx, name)
+	info, err := c.broker().Groups().Describe(ctx, name)
 	if err != nil {
 		return v, err
 	}

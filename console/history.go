@@ -87,7 +87,7 @@ type series struct {
 
 // historyJSON answers with the series of the broker's rates.
 func (c *console) historyJSON(w http.ResponseWriter, r *http.Request) {
-	samples, err := c.history.note(r.Context(), c.b)
+	samples, err := c.history.note(r.Context(), c.broker())
 	if err != nil {
 		c.fail(w, r, err)
 		return

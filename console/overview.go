@@ -32,12 +32,12 @@ type overview struct {
 func (c *console) overview(ctx context.Context, _ *http.Request) (view, error) {
 	v := view{Page: "overview.html", Title: "Overview", Nav: "Overview"}
 	var o overview
-	samples, err := c.history.note(ctx, c.b)
+	samples, err := c.history.note(ctx, c.broker())
 	if err != nil {
 		return v, err
 	}
 	o.Stats, o.Rates = samples[len(samples)-1].stats, ratesOf(samples)
-	sizes, err := c.sizes.now(ctx, c.b)
+	sizes, err := c.sizes.now(ctx, c.broker())
 	if err != nil { // a value that is damaged is no reason to show nothing
 		v.Notes = append(v.Notes, err.Error())
 	}
@@ -50,7 +50,7 @@ func (c *console) overview(ctx context.Context, _ *http.Request) (view, error) {
 	if o.Busiest, err = c.busiest(ctx, sizes); err != nil {
 		return v, err
 	}
-	names, err := c.b.Groups().List(ctx)
+	names, err := c.broker().Groups().List(ctx)
 	if err != nil {
 		return v, err
 	}
@@ -58,7 +58,7 @@ func (c *console) overview(ctx context.Context, _ *http.Request) (view, error) {
 	o.Behind = c.groupRows(ctx, names[:o.Looked])
 	slices.SortStableFunc(o.Behind, func(a, b groupRow) int { return cmp.Compare(b.Lag, a.Lag) })
 	o.Behind = o.Behind[:min(len(o.Behind), behindMax)]
-	if o.Open, err = c.b.Transactions().Open(ctx); err != nil {
+	if o.Open, err = c.broker().Transactions().Open(ctx); err != nil {
 		v.Notes = append(v.Notes, err.Error())
 	}
 	v.Data = o
@@ -67,11 +67,11 @@ func (c *console) overview(ctx context.Context, _ *http.Request) (view, error) {
 
 // busiest returns the topics that grow fastest, and among those that do not the largest ones.
 func (c *console) busiest(ctx context.Context, sizes known) ([]topicRow, error) {
-	per, err := c.growth.note(ctx, c.b)
+	per, err := c.growth.note(ctx, c.broker())
 	if err != nil {
 		return nil, err
 	}
-	names, err := c.b.Topics().List(ctx)
+	names, err := c.broker().Topics().List(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func (c *console) produceForm(ctx context.Context, r *http.Request) (view, error
 }
 
 func (c *console) showForm(ctx context.Context, v view, p producing) (view, error) {
-	names, err := c.b.Topics().List(ctx)
+	names, err := c.broker().Topics().List(ctx)
 	p.Topics = names[:min(len(names), offeredMax)]
 	v.Data = p
 	return v, err
@@ -210,11 +210,11 @@ func (c *console) produce(ctx context.Context, r *http.Request) (view, error) {
 	}
 	rec, opts, err := p.record()
 	if err == nil {
-		_, err = c.b.Topics().Describe(ctx, p.Topic) // a slip of the pen creates no topic
+		_, err = c.broker().Topics().Describe(ctx, p.Topic) // a slip of the pen creates no topic
 	}
 	if err == nil {
 		var stored []samsa.Record
-		if stored, err = c.b.ProduceWith(ctx, opts, rec); err == nil {
+		if stored, err = c.broker().ProduceWith(ctx, opts, rec); err == nil {
 			v.See = link("record", "topic", rec.Topic, "partition", stored[0].Partition, "offset", stored[0].Offset)
 			return v, nil
 		}

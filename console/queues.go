@@ -20,7 +20,7 @@ const (
 // queues shows the groups whose members share records.
 func (c *console) queues(ctx context.Context, r *http.Request) (view, error) {
 	v := view{Page: "queues.html", Title: "Queues", Nav: "Queues"}
-	names, err := c.b.Groups().List(ctx)
+	names, err := c.broker().Groups().List(ctx)
 	if err != nil {
 		return v, err
 	}
@@ -67,7 +67,7 @@ func (c *console) lettersOf(ctx context.Context, topic, group string) (l letters
 	defer done()
 	for _, p := range parts {
 		bytes := 0
-		for rec, err := range c.b.Backward(ctx, p.TopicPartition, samsa.Latest()) {
+		for rec, err := range c.broker().Backward(ctx, p.TopicPartition, samsa.Latest()) {
 			if err != nil {
 				break // the record browser tells of damage
 			}

@@ -29,7 +29,7 @@ func (r reach) clamp(offset int64) int64 { return min(max(offset, r.Start), r.En
 
 // reaches returns the partitions of a topic that a page is about: one, or with -1 all.
 func (c *console) reaches(ctx context.Context, topic string, partition int32) ([]reach, error) {
-	info, err := c.b.Topics().Describe(ctx, topic)
+	info, err := c.broker().Topics().Describe(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (c *console) forwardFrom(ctx context.Context, p reach, at place, from int64
 		k.ended = true
 		return k, nil
 	}
-	reader, err := c.b.NewConsumer(ctx, samsa.ConsumerOptions{
+	reader, err := c.broker().NewConsumer(ctx, samsa.ConsumerOptions{
 		ClientID: clientID, Partitions: map[string][]int32{p.Topic: {p.Partition}}, Start: start,
 		OutOfRange: samsa.ResetError, MaxPollRecords: min(q.records, 1000), MaxPollBytes: min(q.bytes, pollBytesMax),
 	})
@@ -182,7 +182,7 @@ func (c *console) older(ctx context.Context, parts []reach, before []int64, n in
 	for i, p := range parts {
 		at := p.clamp(before[i])
 		l.lo[i], l.hi[i] = at, at
-		next, stop := iter.Pull2(c.b.Backward(ctx, p.TopicPartition, samsa.AtOffset(at)))
+		next, stop := iter.Pull2(c.broker().Backward(ctx, p.TopicPartition, samsa.AtOffset(at)))
 		defer stop()
 		heads[i] = &head{next: next}
 		if err := heads[i].move(&l); err != nil {
@@ -244,7 +244,7 @@ func (c *console) one(ctx context.Context, tp samsa.TopicPartition, offset int64
 		return samsa.Record{}, err
 	}
 	if p := parts[0]; offset >= p.Start && offset < p.End {
-		for rec, err := range c.b.Backward(ctx, tp, samsa.AtOffset(offset+1)) {
+		for rec, err := range c.broker().Backward(ctx, tp, samsa.AtOffset(offset+1)) {
 			if err != nil {
 				return rec, err
 			}

@@ -151,7 +151,7 @@ func (c *console) offsets(ctx context.Context, at place, parts []reach) ([]int64
 		}
 		return offsets, nil
 	}
-	listed, err := c.b.ListOffsets(ctx, parts[0].Topic, at.start)
+	listed, err := c.broker().ListOffsets(ctx, parts[0].Topic, at.start)
 	if err != nil {
 		return nil, err
 	}

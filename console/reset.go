@@ -53,7 +53,7 @@ func (c *console) reset(ctx context.Context, r *http.Request) (view, error) {
 			to[samsa.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = samsa.CommittedOffset{Offset: o.Offset}
 		}
 		v.See = link("group", "name", name)
-		return v, c.b.Groups().SetOffsets(ctx, name, to)
+		return v, c.broker().Groups().SetOffsets(ctx, name, to)
 	}
 	d, err := c.plan(ctx, name, strings.TrimSpace(r.FormValue("to")), r.FormValue("topic"), strings.TrimSpace(r.FormValue("partitions")))
 	v.Data = d
@@ -63,7 +63,7 @@ func (c *console) reset(ctx context.Context, r *http.Request) (view, error) {
 // plan returns where a reset would move a group.
 func (c *console) plan(ctx context.Context, name, where, topic, partitions string) (resetting, error) {
 	d := resetting{Name: name, Where: where}
-	info, err := c.b.Groups().Describe(ctx, name)
+	info, err := c.broker().Groups().Describe(ctx, name)
 	if err != nil {
 		return d, err
 	}
@@ -82,7 +82,7 @@ func (c *console) plan(ctx context.Context, name, where, topic, partitions strin
 	if err != nil {
 		return d, err
 	}
-	planned, err := c.b.Groups().PlanOffsets(ctx, name, to, tps...)
+	planned, err := c.broker().Groups().PlanOffsets(ctx, name, to, tps...)
 	if err != nil {
 		return d, err
 	}

@@ -25,7 +25,7 @@ func (c *console) save(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, err)
 		return
 	}
-	if _, err := c.b.Topics().Describe(ctx, topic); err != nil {
+	if _, err := c.broker().Topics().Describe(ctx, topic); err != nil {
 		c.fail(w, r, err)
 		return
 	}

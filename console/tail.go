@@ -14,7 +14,7 @@ import (
 
 // Limits of who follows. Somebody who reads sees no more than this.
 const (
-	tailEvery     = 250 * time.Millisecond // between two events
+	tailEvery     = 500 * time.Millisecond // between two events
 	tailRows      = 50                     // of an event
 	tailBehindMax = 2000                   // records that are not passed over
 	tailSilence   = 15 * time.Second       // until a sign of life
@@ -89,7 +89,7 @@ func (c *console) follow(r *http.Request) (find func(samsa.Record) (hit, bool), 
 	if _, err := c.reaches(r.Context(), s.Topic, partition); err != nil { // no topic is created by looking at it
 		return nil, nil, err
 	}
-	reader, err = c.b.NewConsumer(r.Context(), opts)
+	reader, err = c.broker().NewConsumer(r.Context(), opts)
 	return find, reader, err
 }
 

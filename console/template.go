@@ -46,7 +46,7 @@ var funcs = template.FuncMap{
 type navEntry struct{ Name, Path, Key string }
 
 var navigation = []navEntry{
-	{"Overview", "./", "o"}, {"Topics", "topics", "t"}, {"Groups", "groups", "g"}, {"Queues", "queues", "q"}, {"Produce", "produce", "p"},
+	{"Overview", "./", "o"}, {"Topics", "topics", "t"}, {"Groups", "groups", "g"}, {"Queues", "queues", "q"}, {"Produce", "produce", "p"}, {"Test kit", "kit", "k"},
 }
 
 // num returns n with its thousands apart.

@@ -52,7 +52,7 @@ func internal(name string) bool { return strings.HasPrefix(name, "__") }
 func (c *console) topics(ctx context.Context, r *http.Request) (view, error) {
 	v := view{Page: "topics.html", Title: "Topics", Nav: "Topics"}
 	filter, all := strings.TrimSpace(r.FormValue("q")), r.FormValue("internal") != ""
-	names, err := c.b.Topics().List(ctx)
+	names, err := c.broker().Topics().List(ctx)
 	if err != nil {
 		return v, err
 	}
@@ -67,11 +67,11 @@ func (c *console) topics(ctx context.Context, r *http.Request) (view, error) {
 		}
 		return false
 	})
-	sizes, err := c.sizes.now(ctx, c.b)
+	sizes, err := c.sizes.now(ctx, c.broker())
 	if err != nil {
 		v.Notes = append(v.Notes, err.Error())
 	}
-	per, err := c.growth.note(ctx, c.b)
+	per, err := c.growth.note(ctx, c.broker())
 	if err != nil {
 		return v, err
 	}
@@ -91,7 +91,7 @@ func (c *console) topics(ctx context.Context, r *http.Request) (view, error) {
 func (c *console) topicRows(ctx context.Context, names []string, sizes known, per map[string]*float64) (rows []topicRow) {
 	for _, name := range names {
 		row := topicRow{Name: name, Bytes: sizes.topic[name], Rate: per[name]}
-		info, err := c.b.Topics().Describe(ctx, name)
+		info, err := c.broker().Topics().Describe(ctx, name)
 		if err != nil {
 			row.Err = err.Error()
 		}
@@ -126,15 +126,15 @@ type config struct {
 func (c *console) topic(ctx context.Context, r *http.Request) (view, error) {
 	name := r.FormValue("name")
 	v := view{Page: "topic.html", Title: name, Nav: "Topics"}
-	info, err := c.b.Topics().Describe(ctx, name)
+	info, err := c.broker().Topics().Describe(ctx, name)
 	if err != nil {
 		return v, err
 	}
-	sizes, err := c.sizes.now(ctx, c.b)
+	sizes, err := c.sizes.now(ctx, c.broker())
 	if err != nil {
 		v.Notes = append(v.Notes, err.Error())
 	}
-	per, err := c.growth.note(ctx, c.b)
+	per, err := c.growth.note(ctx, c.broker())
 	if err != nil {
 		return v, err
 	}
