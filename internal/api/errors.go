@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/log"
 )
 
 // Error is an error of the API. As an answer it is {"error":{"name":"ErrUnknownTopic","message":"..."}}.
@@ -27,96 +28,74 @@ func (e *Error) Error() string { return e.Message }
 func (e *Error) Unwrap() []error {
 	var all []error
 	for _, name := range append([]string{e.Name}, e.Also...) {
-		if s := find(name); s != nil {
-			all = append(all, s.err)
+		if err := find(name); err != nil {
+			all = append(all, err)
 		}
 	}
 	return all
 }
 
-// sentinel is an error that has a name, and the status of an answer with it.
-type sentinel struct {
-	name   string
+// Names of errors of a context, which the library does not name.
+const (
+	nameTimeout  = "ErrTimeout"
+	nameCanceled = "ErrCanceled"
+	nameUnclear  = "ErrOutcomeUnknown" // which others are besides
+)
+
+// statuses are the statuses of errors that have none by their family: the first that fits counts.
+var statuses = []struct {
 	err    error
 	status int
-}
+}{
+	{samsa.ErrClosed, http.StatusServiceUnavailable}, {samsa.ErrFailed, http.StatusServiceUnavailable}, {samsa.ErrCutOff, http.StatusServiceUnavailable},
+	{samsa.ErrDiskFull, http.StatusInsufficientStorage}, {samsa.ErrReadOnly, http.StatusForbidden},
+	{samsa.ErrStorage, http.StatusInternalServerError}, {samsa.ErrCorruptRecord, http.StatusInternalServerError},
+	{samsa.ErrCorruptValue, http.StatusInternalServerError}, {samsa.ErrOffsetOutOfRange, http.StatusRequestedRangeNotSatisfiable},
+	{samsa.ErrNoOffset, http.StatusNotFound}, {samsa.ErrGroupKind, http.StatusConflict},
+	{samsa.ErrConflict, http.StatusConflict}, {samsa.ErrLocked, http.StatusConflict},
+	{samsa.ErrInvalidTxnState, http.StatusConflict}, {samsa.ErrInvalidRecordState, http.StatusConflict}, {samsa.ErrNotAcquired, http.StatusConflict},
 
-// sentinels are the errors that have names: the children of a family come before it, as the first that fits is the name.
-var sentinels = []sentinel{
-	{"ErrClosed", samsa.ErrClosed, http.StatusServiceUnavailable},
-	{"ErrFailed", samsa.ErrFailed, http.StatusServiceUnavailable},
-	{"ErrInCallback", samsa.ErrInCallback, http.StatusConflict},
-	{"ErrCutOff", samsa.ErrCutOff, http.StatusServiceUnavailable},
-	{"ErrDiskFull", samsa.ErrDiskFull, http.StatusInsufficientStorage},
-	{"ErrStorage", samsa.ErrStorage, http.StatusInternalServerError},
-	{"ErrCorruptRecord", samsa.ErrCorruptRecord, http.StatusInternalServerError},
-	{"ErrCorruptValue", samsa.ErrCorruptValue, http.StatusInternalServerError},
-	{"ErrRecordTooLarge", samsa.ErrRecordTooLarge, http.StatusRequestEntityTooLarge},
-	{"ErrTxTooLarge", samsa.ErrTxTooLarge, http.StatusRequestEntityTooLarge},
-	{"ErrOffsetOutOfRange", samsa.ErrOffsetOutOfRange, http.StatusRequestedRangeNotSatisfiable},
-	{"ErrOutOfOrderSequence", samsa.ErrOutOfOrderSequence, http.StatusConflict},
-	{"ErrProducerFenced", samsa.ErrProducerFenced, http.StatusConflict},
-	{"ErrInvalidTxnState", samsa.ErrInvalidTxnState, http.StatusConflict},
-	{"ErrInvalidTransactionalID", samsa.ErrInvalidTransactionalID, http.StatusBadRequest},
-	{"ErrUnknownTransactionalID", samsa.ErrUnknownTransactionalID, http.StatusNotFound},
-	{"ErrConflict", samsa.ErrConflict, http.StatusConflict},
-	{"ErrKeyNotFound", samsa.ErrKeyNotFound, http.StatusNotFound},
-	{"ErrInvalidKey", samsa.ErrInvalidKey, http.StatusBadRequest},
-	{"ErrUnknownTopic", samsa.ErrUnknownTopic, http.StatusNotFound},
-	{"ErrUnknownPartition", samsa.ErrUnknownPartition, http.StatusNotFound},
-	{"ErrTopicExists", samsa.ErrTopicExists, http.StatusConflict},
-	{"ErrInvalidTopic", samsa.ErrInvalidTopic, http.StatusBadRequest},
-	{"ErrInvalidConfig", samsa.ErrInvalidConfig, http.StatusBadRequest},
-	{"ErrInvalidPartitions", samsa.ErrInvalidPartitions, http.StatusBadRequest},
-	{"ErrInvalidTimestamp", samsa.ErrInvalidTimestamp, http.StatusBadRequest},
-	{"ErrInvalidRecord", samsa.ErrInvalidRecord, http.StatusBadRequest},
-	{"ErrInvalidOption", samsa.ErrInvalidOption, http.StatusBadRequest},
-	{"ErrLocked", samsa.ErrLocked, http.StatusConflict},
-	{"ErrNotDirectory", samsa.ErrNotDirectory, http.StatusBadRequest},
-	{"ErrNotExist", samsa.ErrNotExist, http.StatusNotFound},
-	{"ErrReadOnly", samsa.ErrReadOnly, http.StatusForbidden},
-	{"ErrOldFormat", samsa.ErrOldFormat, http.StatusConflict},
-	{"ErrNewerFormat", samsa.ErrNewerFormat, http.StatusConflict},
-	{"ErrInvalidSnapshot", samsa.ErrInvalidSnapshot, http.StatusBadRequest},
-	{"ErrUnknownMember", samsa.ErrUnknownMember, http.StatusNotFound},
-	{"ErrIllegalGeneration", samsa.ErrIllegalGeneration, http.StatusConflict},
-	{"ErrRebalanceInProgress", samsa.ErrRebalanceInProgress, http.StatusConflict},
-	{"ErrFencedInstance", samsa.ErrFencedInstance, http.StatusConflict},
-	{"ErrInconsistentProtocol", samsa.ErrInconsistentProtocol, http.StatusConflict},
-	{"ErrInvalidSessionTimeout", samsa.ErrInvalidSessionTimeout, http.StatusBadRequest},
-	{"ErrGroupFull", samsa.ErrGroupFull, http.StatusConflict},
-	{"ErrInvalidGroup", samsa.ErrInvalidGroup, http.StatusBadRequest},
-	{"ErrUnknownGroup", samsa.ErrUnknownGroup, http.StatusNotFound},
-	{"ErrGroupKind", samsa.ErrGroupKind, http.StatusConflict},
-	{"ErrGroupNotEmpty", samsa.ErrGroupNotEmpty, http.StatusConflict},
-	{"ErrGroupSubscribed", samsa.ErrGroupSubscribed, http.StatusConflict},
-	{"ErrMetadataTooLarge", samsa.ErrMetadataTooLarge, http.StatusRequestEntityTooLarge},
-	{"ErrNoOffset", samsa.ErrNoOffset, http.StatusNotFound},
-	{"ErrInvalidRecordState", samsa.ErrInvalidRecordState, http.StatusConflict},
-	{"ErrNotAcquired", samsa.ErrNotAcquired, http.StatusConflict},
-
-	{"ErrInvalid", samsa.ErrInvalid, http.StatusBadRequest},
-	{"ErrUnknown", samsa.ErrUnknown, http.StatusNotFound},
-	{"ErrFenced", samsa.ErrFenced, http.StatusConflict},
-	{"ErrTooLarge", samsa.ErrTooLarge, http.StatusRequestEntityTooLarge},
-	{"ErrUnsupported", samsa.ErrUnsupported, http.StatusNotImplemented},
-	{"ErrUnavailable", samsa.ErrUnavailable, http.StatusServiceUnavailable},
-	{"ErrTimeout", context.DeadlineExceeded, http.StatusGatewayTimeout},
-	{"ErrCanceled", context.Canceled, statusCanceled},
-	{"ErrOutcomeUnknown", samsa.ErrOutcomeUnknown, http.StatusInternalServerError},
+	{samsa.ErrInvalid, http.StatusBadRequest}, {samsa.ErrUnknown, http.StatusNotFound}, {samsa.ErrTooLarge, http.StatusRequestEntityTooLarge},
+	{samsa.ErrUnsupported, http.StatusNotImplemented}, {samsa.ErrUnavailable, http.StatusServiceUnavailable},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout}, {context.Canceled, statusCanceled},
+	{samsa.ErrOutcomeUnknown, http.StatusInternalServerError},
 }
 
 // statusCanceled is the status of what was given up by who has asked, and so is seen by nobody.
 const statusCanceled = 499
 
 // find returns the error of that name, or nil.
-func find(name string) *sentinel {
-	for i := range sentinels {
-		if sentinels[i].name == name {
-			return &sentinels[i]
+func find(name string) error {
+	switch name {
+	case nameTimeout:
+		return context.DeadlineExceeded
+	case nameCanceled:
+		return context.Canceled
+	case nameUnclear:
+		return samsa.ErrOutcomeUnknown
+	}
+	for _, e := range log.Errors {
+		if e.Name == name {
+			return e.Err
 		}
 	}
 	return nil
+}
+
+// nameOf returns the name of err, "" for none.
+func nameOf(err error) string {
+	name := log.Name(err)
+	switch {
+	case name != "":
+		return name
+	case errors.Is(err, context.DeadlineExceeded):
+		return nameTimeout
+	case errors.Is(err, context.Canceled):
+		return nameCanceled
+	case errors.Is(err, samsa.ErrOutcomeUnknown):
+		return nameUnclear
+	}
+	return ""
 }
 
 // asError returns err as the API tells it.
@@ -125,15 +104,18 @@ func asError(err error) *Error {
 	if errors.As(err, &e) && e.Message == err.Error() { // one that is wrapped has more to say
 		return e
 	}
-	e = &Error{Message: strings.ToValidUTF8(err.Error(), "�"), Status: http.StatusInternalServerError}
-	for i := range sentinels {
-		if errors.Is(err, sentinels[i].err) {
-			e.Name, e.Status = sentinels[i].name, sentinels[i].status
+	e = &Error{Name: nameOf(err), Message: strings.ToValidUTF8(err.Error(), "\ufffd"), Status: http.StatusConflict}
+	if e.Name == "" {
+		e.Status = http.StatusInternalServerError
+	}
+	for _, s := range statuses {
+		if errors.Is(err, s.err) {
+			e.Status = s.status
 			break
 		}
 	}
-	if errors.Is(err, samsa.ErrOutcomeUnknown) && e.Name != "ErrOutcomeUnknown" {
-		e.Also = []string{"ErrOutcomeUnknown"}
+	if errors.Is(err, samsa.ErrOutcomeUnknown) && e.Name != nameUnclear {
+		e.Also = []string{nameUnclear}
 	}
 	return e
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/metrics"
 )
 
 // Options says what a handler lets its callers do. The zero value is for reading.
@@ -22,7 +23,7 @@ type Options struct {
 	Write bool
 	// Hosts are names by which the handler may be called besides localhost and addresses: see Guard.
 	Hosts []string
-	// Metrics serves /metrics; nil for the broker's own, without those of servers that serve it to others.
+	// Metrics serves /metrics; nil for what internal/metrics tells of the broker.
 	Metrics http.Handler
 	// Kit controls a fake broker, which is the one that is served then. nil for a broker that is none.
 	Kit Kit
@@ -117,13 +118,21 @@ func (s *server) mux() http.Handler {
 	}
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("GET /readyz", s.ready)
-	if s.opts.Metrics != nil {
-		mux.Handle("GET /metrics", s.opts.Metrics)
-	}
+	mux.Handle("GET /metrics", s.metrics())
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &Error{Name: "ErrUnknown", Message: fmt.Sprintf("the API has no %.200q", r.URL.Path), Status: http.StatusNotFound})
 	})
 	return mux
+}
+
+// metrics returns what serves /metrics.
+func (s *server) metrics() http.Handler {
+	if s.opts.Metrics != nil {
+		return s.opts.Metrics
+	}
+	return metrics.Handler(func(ctx context.Context) (*metrics.Source, error) {
+		return metrics.Of(ctx, s.broker(), samsa.MetricsOptions{})
+	})
 }
 
 // splitPattern returns method and path of a pattern.
