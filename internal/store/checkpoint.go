@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"path"
 	"slices"
 
@@ -22,6 +23,7 @@ type checkpoint struct {
 	ended  map[uint64]counts // what the tree takes away from files, by number
 	waste  int64             // bytes of the runs that count no more with the tree, see version
 	joined []*run            // the newest runs, which were written once more with the tree
+	held   []*logFile        // that stay for backups alone
 }
 
 // frozenFile is a value file as it was then.
@@ -280,7 +282,7 @@ func (s *diskStore) install(infos []tableInfo) error {
 	m := *s.manifest
 	m.position, m.boot = c.at, s.opts.boot
 	m.waste += c.waste
-	dropped := c.list(&m)
+	dropped := c.list(&m, s)
 	if len(dropped) > 0 { // a rebuild asks whether what is missing was durable
 		if err := s.mark(true); err != nil {
 			return err
@@ -291,6 +293,9 @@ func (s *diskStore) install(infos []tableInfo) error {
 		v.sum(c.ended)
 		for _, f := range dropped {
 			f.dropped.Store(true)
+		}
+		for _, f := range v.files {
+			f.held = slices.Contains(c.held, f)
 		}
 		v.files = slices.DeleteFunc(v.files, func(f *logFile) bool { return f.dropped.Load() })
 		s.adaptSpan(v)
@@ -357,16 +362,35 @@ func (s *diskStore) exchange(m *manifest, runs []*run, infos []tableInfo, edit f
 }
 
 // list puts the files into m that are to be kept, and returns the others.
-func (c *checkpoint) list(m *manifest) (dropped []*logFile) {
-	m.files = nil
-	for _, f := range c.files {
-		n := f.counts
-		n.sum(c.ended[f.number])
+func (c *checkpoint) list(m *manifest, s *diskStore) (dropped []*logFile) {
+	m.files, c.held = nil, nil
+	counted := func(i int) counts {
+		n := c.files[i].counts
+		n.sum(c.ended[c.files[i].number])
+		return n
+	}
+	dead := func(i int) bool {
+		f, n := c.files[i], counted(i)
+		return f.number != c.at.file && n.live == 0 && (n.tombs == 0 || f.moved)
+	}
+	last := func(i int) uint64 { // commit of a file, before those that a later one has once more
+		limit := uint64(math.MaxUint64)
+		for _, f := range c.files[i+1:] {
+			limit = min(limit, f.first)
+		}
+		return limit - 1
+	}
+	held := s.giveUpHolds(c.files, last, dead, s.isPressed())
+	for i, f := range c.files {
+		n := counted(i)
 		info := fileInfo{number: f.number, rank: f.rank, first: f.first, end: c.at.offset, counts: n}
 		if f.number != c.at.file { // commits may still go to that one
 			if n.live == 0 && (n.tombs == 0 || len(m.files) == 0 || f.moved) {
-				dropped = append(dropped, f.logFile)
-				continue
+				if last(i) <= held {
+					dropped = append(dropped, f.logFile)
+					continue
+				}
+				c.held = append(c.held, f.logFile)
 			}
 			info.end = f.end
 		}
@@ -374,6 +398,13 @@ func (c *checkpoint) list(m *manifest) (dropped []*logFile) {
 	}
 	slices.SortFunc(m.files, func(a, b fileInfo) int { return cmp.Compare(a.number, b.number) })
 	return dropped
+}
+
+// isPressed reports whether the disk is full.
+func (s *diskStore) isPressed() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.stuck != nil || s.pressed || s.pressing
 }
 
 // record writes a manifest. s.manifesting is held.

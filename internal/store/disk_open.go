@@ -21,6 +21,9 @@ func (s *diskStore) open() error {
 	if err := s.space.measure(); err != nil {
 		return err
 	}
+	if err := s.readHolds(); err != nil {
+		return err
+	}
 	known, err := s.manifests.read()
 	if known == nil {
 		known = &manifest{nextTable: 1, nextFile: 1}

@@ -51,28 +51,31 @@ type diskStore struct {
 
 	collecting sync.Mutex // held by who copies a value file
 
+	holds holds // for backups
+
 	shaping sync.Mutex // held by who writes runs anew
 
 	manifesting sync.Mutex // held by who changes the manifest; guards what follows
 	manifest    *manifest  // the last that was written
 	stale       *manifest  // what renew writes
 
-	mu      sync.RWMutex // guards what follows
-	tree    *itemTree    // newer than version
-	copied  *itemTree    // of tree as it is now, nil when nobody asked since the last commit
-	memory  int          // bytes that tree takes
-	freezes int          // bytes that the tree takes of a checkpoint on its way
-	grown   int64        // bytes of frames since the last checkpoint began
-	rolled  int64        // value files since then
-	span    int64        // as many call for the next one
-	pressed bool         // the disk is full: whatever can be given back is needed
-	crowded bool         // garbage takes more space than it should
-	rounds  int64        // of tend that have ended
-	version *version
-	lagging bool          // the tables need a merge that is not done yet
-	stuck   error         // why the last checkpoint was not made, of ErrDiskFull
-	turned  chan struct{} // closed when a checkpoint or a merge has ended
-	failed  error         // the first error of a write; none is tried after it
+	mu       sync.RWMutex // guards what follows
+	tree     *itemTree    // newer than version
+	copied   *itemTree    // of tree as it is now, nil when nobody asked since the last commit
+	memory   int          // bytes that tree takes
+	freezes  int          // bytes that the tree takes of a checkpoint on its way
+	grown    int64        // bytes of frames since the last checkpoint began
+	rolled   int64        // value files since then
+	span     int64        // as many call for the next one
+	pressed  bool         // the disk is full: whatever can be given back is needed
+	pressing bool         // so it was when tend began its round
+	crowded  bool         // garbage takes more space than it should
+	rounds   int64        // of tend that have ended
+	version  *version
+	lagging  bool          // the tables need a merge that is not done yet
+	stuck    error         // why the last checkpoint was not made, of ErrDiskFull
+	turned   chan struct{} // closed when a checkpoint or a merge has ended
+	failed   error         // the first error of a write; none is tried after it
 }
 
 // openDisk opens the store that fs holds. Messages name it dir.

@@ -100,6 +100,13 @@ func (k OpKind) String() string {
 	return fmt.Sprintf("operation %d", byte(k))
 }
 
+func frameOf(file string, at int64, b []byte, h frameHeader) *Frame {
+	return &Frame{
+		File: file, Offset: at, Length: h.length, Commit: h.commit, Synced: h.synced, Time: time.UnixMilli(int64(h.ms)),
+		Before: h.before, Hash: h.hash, data: b, header: h,
+	}
+}
+
 // Each calls fn for the operations of the frame in order. The bytes are the frame's.
 func (f *Frame) Each(fn func(FrameOp) error) error {
 	return readOps(f.data, f.header, func(kind byte, i *item) error {

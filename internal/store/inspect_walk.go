@@ -9,7 +9,6 @@ import (
 	"math"
 	"path"
 	"slices"
-	"time"
 
 	"github.com/samsa-go/samsa/internal/vfs"
 )
@@ -290,7 +289,7 @@ func (w *fileWalk) supersede() {
 	limit := uint64(math.MaxUint64)
 	var kept []*walkedFile
 	for _, f := range slices.Backward(w.files) {
-		if f.first >= limit && !f.closed && (w.known == nil || f.number != w.known.position.file) {
+		if f.first >= limit && (w.known == nil || f.number != w.known.position.file) {
 			_ = f.file.Close()
 			continue
 		}
@@ -441,10 +440,7 @@ func checkHead(b []byte) (h frameHeader, err error) {
 
 // take tells of a frame.
 func (w *fileWalk) take(f *walkedFile, b []byte, h frameHeader) error {
-	fr := Frame{
-		File: f.name(), Offset: f.end, Length: h.length, Commit: h.commit, Synced: h.synced, Time: time.UnixMilli(int64(h.ms)),
-		Before: h.before, Hash: h.hash, data: b, header: h,
-	}
+	fr := frameOf(f.name(), f.end, b, h)
 	w.sum.Closed = false
 	err := fr.Each(func(o FrameOp) error {
 		switch {
@@ -453,12 +449,12 @@ func (w *fileWalk) take(f *walkedFile, b []byte, h frameHeader) error {
 		case o.Kind == OpEnd:
 			w.sum.Closed = true
 		case o.Bad:
-			return w.badValue(f, fr, o)
+			return w.badValue(f, *fr, o)
 		}
 		return nil
 	})
 	if err == nil {
-		err = w.o.Frame(&fr)
+		err = w.o.Frame(fr)
 	}
 	if err != nil {
 		return err

@@ -16,6 +16,11 @@ import (
 // dir's and goes with an error. check, which may open and close it there, says whether the
 // content will do. Errors of the bytes are those of ReadStream.
 func Restore(ctx context.Context, dir string, r io.Reader, opts Options, check func(dir string) error) error {
+	return RestoreWith(dir, opts, func(st Store) error { return ReadStream(ctx, r, st) }, check)
+}
+
+// RestoreWith is Restore of what fill commits to a store that is empty.
+func RestoreWith(dir string, opts Options, fill func(st Store) error, check func(dir string) error) error {
 	if err := checkVacant(dir); err != nil {
 		return fmt.Errorf("store %s: %w", dir, err)
 	}
@@ -31,7 +36,7 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options, check f
 		return fmt.Errorf("store %s: %w", dir, dirError(err))
 	}
 	data := filepath.Join(temp, "data") // with the permissions of every data directory
-	err = restoreInto(ctx, data, r, opts)
+	err = restoreInto(data, opts, fill)
 	if err == nil {
 		err = check(data)
 	}
@@ -63,12 +68,12 @@ func checkVacant(dir string) error {
 }
 
 // restoreInto fills a new store in dir and closes it, which makes it durable.
-func restoreInto(ctx context.Context, dir string, r io.Reader, opts Options) error {
+func restoreInto(dir string, opts Options, fill func(st Store) error) error {
 	st, err := Open(dir, opts)
 	if err != nil {
 		return err
 	}
-	return Join(ReadStream(ctx, r, st), st.Close())
+	return Join(fill(st), st.Close())
 }
 
 // put moves the directory data to dir, where there is nothing, or an empty directory.

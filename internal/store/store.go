@@ -59,7 +59,7 @@ func Lost(err error) bool { return errors.Is(err, ErrCorrupt) && !errors.Is(err,
 
 var sentinels = []error{
 	ErrNotFound, ErrCorrupt, ErrClosed, ErrFailed, ErrIO, ErrTooLarge, ErrDiskFull, ErrLocked, ErrNotDirectory, ErrNotExist, ErrReadOnly,
-	ErrOldFormat, ErrNewerFormat, ErrBadStream, context.Canceled, context.DeadlineExceeded,
+	ErrOldFormat, ErrNewerFormat, ErrBadStream, ErrGap, context.Canceled, context.DeadlineExceeded,
 }
 
 // named calls an error ErrIO that has no other name.

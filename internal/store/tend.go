@@ -100,6 +100,9 @@ func (s *diskStore) round() {
 func (s *diskStore) crowdedLocked() bool {
 	size, alive := int64(0), int64(0)
 	for _, f := range s.version.files {
+		if f.held {
+			continue // it is the backup's to let go
+		}
 		size += f.size
 		if !f.moved {
 			alive += f.live
@@ -112,7 +115,7 @@ func (s *diskStore) crowdedLocked() bool {
 func (s *diskStore) tend() {
 	s.mu.Lock()
 	due, pressed := s.dueLocked(), s.pressed
-	s.pressed = false
+	s.pressed, s.pressing = false, pressed
 	s.mu.Unlock()
 	var err error
 	if due || pressed {
@@ -235,7 +238,7 @@ func (s *diskStore) worst(thorough bool, last *logFile) *logFile {
 	for _, f := range s.version.files {
 		alive += f.live
 		tombs += f.tombs
-		if f.rank >= last.rank || f.unread || f.moved {
+		if f.rank >= last.rank || f.unread || f.moved || f.held {
 			continue
 		}
 		if oldest == nil || f.rank < oldest.rank {

@@ -50,6 +50,7 @@ type logFile struct {
 
 	moved  bool // all that counts was copied; likewise
 	unread bool // it is damaged, and stays; likewise
+	held   bool // it stays for a backup alone; likewise
 }
 
 // position is a place between two frames.
@@ -154,6 +155,13 @@ func (l *valueLog) durable() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.synced
+}
+
+// lastWritten returns the last commit that has operations.
+func (l *valueLog) lastWritten() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.written
 }
 
 // entered reports whether since it was asked last a file has begun that is durable, or all was synced.

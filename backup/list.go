@@ -1,0 +1,108 @@
+package backup
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// order puts the segments in order, and finds those that lie within others.
+func (g *generation) order() {
+	slices.SortFunc(g.segments, func(a, b segment) int {
+		return cmp.Or(cmp.Compare(a.first, b.first), -cmp.Compare(a.until.Commit, b.until.Commit), cmp.Compare(a.level, b.level))
+	})
+	slices.SortFunc(g.bases, func(a, b snapshot) int { return cmp.Compare(a.at.Commit, b.at.Commit) })
+	last := uint64(0)
+	g.segments = slices.DeleteFunc(g.segments, func(s segment) bool {
+		if s.until.Commit <= last {
+			g.leftover = append(g.leftover, s.name)
+			return true
+		}
+		last = s.until.Commit
+		return false
+	})
+}
+
+// Span is one generation of a backup: any moment from From to Until can be restored, if nothing is missing.
+type Span struct {
+	Generation string `json:"generation"`
+	From       Mark   `json:"from"`
+	Until      Mark   `json:"until"`
+	Bases      []Mark `json:"bases"`
+	Objects    int    `json:"objects"`
+	Bytes      int64  `json:"bytes"`
+	// Missing says which commits are missing behind Until, "" if none.
+	Missing string `json:"missing,omitempty"`
+}
+
+// List returns what is in a target, the oldest first. It reads names only.
+func List(ctx context.Context, target Target) ([]Span, error) {
+	objects, err := target.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("backup: %w", err)
+	}
+	var spans []Span
+	for _, g := range parse(objects) {
+		if len(g.bases) == 0 {
+			continue
+		}
+		s := Span{Generation: g.name, From: g.bases[0].at, Until: g.until(g.bases[0].at), Objects: len(g.bases) + len(g.segments)}
+		for _, b := range g.bases {
+			s.Bases, s.Bytes = append(s.Bases, b.at), s.Bytes+b.size
+		}
+		for _, b := range g.segments {
+			s.Bytes += b.size
+			if b.first > s.Until.Commit+1 && s.Missing == "" {
+				s.Missing = fmt.Sprintf("commits %d to %d", s.Until.Commit+1, b.first-1)
+			}
+		}
+		spans = append(spans, s)
+	}
+	return spans, nil
+}
+
+// prunable returns the names of what is not needed to restore any moment from since on, in the order in which they may go.
+func prunable(generations []*generation, since time.Time) (names []string) {
+	oldest, from := -1, uint64(0) // the newest base that is not younger
+	for i, g := range generations {
+		for _, b := range g.bases {
+			if !b.at.Time.After(since) {
+				oldest, from = i, b.at.Commit
+			}
+		}
+	}
+	for i, g := range generations {
+		names = append(names, g.leftover...)
+		for _, b := range g.bases {
+			if i < oldest || i == oldest && b.at.Commit < from {
+				names = append(names, b.name)
+			}
+		}
+		for _, s := range g.segments {
+			if i < oldest || i == oldest && s.until.Commit <= from {
+				names = append(names, s.name)
+			}
+		}
+		if i < oldest && g.begun {
+			names = append(names, g.name+"/begin.json")
+		}
+	}
+	return names
+}
+
+// Prune removes what is not needed to restore any moment of the time keep before now.
+func Prune(ctx context.Context, target Target, keep time.Duration) (removed int, err error) {
+	objects, err := target.List(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("backup: prune: %w", err)
+	}
+	for _, name := range prunable(parse(objects), time.Now().Add(-keep)) {
+		if err := target.Delete(ctx, name); err != nil {
+			return removed, fmt.Errorf("backup: prune: %w", err)
+		}
+		removed++
+	}
+	return removed, nil
+}
