@@ -63,8 +63,11 @@ func decodeSegment(b []byte, is segment) ([]byte, error) {
 	next := first
 	for rest := frames; len(rest) > 0; next++ {
 		f, err := store.ParseFrame(rest)
-		if err != nil || f.Commit != next {
-			return nil, fmt.Errorf("%w: %s: commit %d: %v", ErrDamaged, is.name, next, err)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: commit %d: %w", ErrDamaged, is.name, next, err)
+		}
+		if f.Commit != next {
+			return nil, fmt.Errorf("%w: %s: commit %d stands where %d should", ErrDamaged, is.name, f.Commit, next)
 		}
 		rest = rest[f.Length:]
 	}
