@@ -134,7 +134,7 @@ func newWorld(t *testing.T) world {
 	fill(t, filepath.Join(w.dir, "data"))
 	fill(t, filepath.Join(w.dir, "served"))
 	var err error
-	if w.broker, err = serveFor(defers{t}, "--data", filepath.Join(w.dir, "served")); err != nil {
+	if w.broker, _, err = serveFor(defers{t}, "--data", filepath.Join(w.dir, "served")); err != nil {
 		t.Fatal(err)
 	}
 	takeSnapshot(t, w.dir)

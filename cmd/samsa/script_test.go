@@ -59,8 +59,19 @@ func TestScripts(t *testing.T) {
 func TestScriptsEverywhere(t *testing.T) {
 	for name, setup := range map[string]func(*testscript.Env) error{
 		"kafka": func(e *testscript.Env) error {
-			addr, err := serveFor(e, "--memory")
+			addr, _, err := serveFor(e, "--memory")
 			e.Setenv("SAMSA", addr)
+			return err
+		},
+		"api": func(e *testscript.Env) error {
+			_, url, err := serveFor(e, "--memory", "--http", "127.0.0.1:0", "--write")
+			e.Setenv("SAMSA", url)
+			return err
+		},
+		"owner": func(e *testscript.Env) error {
+			dir := filepath.Join(e.WorkDir, "data")
+			e.Setenv("SAMSA", dir)
+			_, _, err := serveFor(e, "--data", dir)
 			return err
 		},
 		"directory": func(e *testscript.Env) error {
@@ -122,13 +133,13 @@ func brokerCommand(ts *testscript.TestScript, _ bool, args []string) {
 			args[i+1] = ts.MkAbs(args[i+1])
 		}
 	}
-	addr, err := serveFor(ts, args[1:]...)
+	addr, _, err := serveFor(ts, args[1:]...)
 	ts.Check(err)
 	ts.Setenv(args[0], addr)
 }
 
-// serveFor serves a broker until a script ends, and returns its address.
-func serveFor(script interface{ Defer(func()) }, args ...string) (string, error) {
+// serveFor serves a broker until a script ends, and returns its address, and with --http the URL of its API.
+func serveFor(script interface{ Defer(func()) }, args ...string) (addr, url string, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	var stderr strings.Builder
@@ -139,16 +150,18 @@ func serveFor(script interface{ Defer(func()) }, args ...string) (string, error)
 		ended <- code
 	}()
 	lines := bufio.NewScanner(out)
-	addr := ""
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Ctrl-C") {
 		if a := address(lines.Text()); addr == "" {
 			addr = a
+		}
+		if _, u, ok := strings.Cut(lines.Text(), "console and API at "); ok {
+			url = u
 		}
 	}
 	if addr == "" {
 		cancel()
 		<-ended
-		return "", errors.New(stderr.String())
+		return "", "", errors.New(stderr.String())
 	}
 	script.Defer(func() {
 		cancel()
@@ -157,5 +170,5 @@ func serveFor(script interface{ Defer(func()) }, args ...string) (string, error)
 			panic(fmt.Sprintf("the broker ended with %d: %s", code, &stderr))
 		}
 	})
-	return addr, nil
+	return addr, url, nil
 }

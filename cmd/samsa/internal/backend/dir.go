@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"errors"
 
 	"github.com/samsa-go/samsa"
@@ -13,12 +14,21 @@ type opened struct {
 	b *samsa.Broker
 }
 
-// OpenDir returns the broker with its data in dir: its owner, if a process has it open and listens, else one that is opened here, for
-// reading only unless write is set. The directory must exist.
-func OpenDir(dir string, write bool) (Backend, error) {
-	b, err := samsa.Open(dir, samsa.Options{MustExist: true, ReadOnly: !write})
-	if errors.Is(err, samsa.ErrLocked) {
+// OpenDir returns the broker with its data in dir: its owner, if a process has it open and can be asked, else one that is opened here, for
+// reading only unless write is set. The directory must exist. An owner that cannot be asked is api.ErrNoControl.
+func OpenDir(ctx context.Context, dir string, write bool) (Backend, error) {
+	c, err := api.DialDir(ctx, dir)
+	if err == nil {
+		return c, nil
+	}
+	if !errors.Is(err, api.ErrNoOwner) {
 		return nil, err
+	}
+	b, err := samsa.Open(dir, samsa.Options{MustExist: true, ReadOnly: !write})
+	if errors.Is(err, samsa.ErrLocked) { // somebody has come first
+		if c, err := api.DialDir(ctx, dir); err == nil {
+			return c, nil
+		}
 	}
 	if err != nil {
 		return nil, err

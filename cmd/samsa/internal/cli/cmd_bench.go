@@ -144,7 +144,7 @@ func (n *benching) produce(ctx context.Context, b backend.Backend) (benched, err
 	var workers sync.WaitGroup
 	for w := range n.workers {
 		workers.Go(func() {
-			own, done, err := n.worker(b, w)
+			own, done, err := n.worker(ctx, b, w)
 			defer done()
 			for err == nil {
 				some := next()
@@ -175,11 +175,11 @@ func (n *benching) produce(ctx context.Context, b backend.Backend) (benched, err
 }
 
 // worker returns the backend of a worker: a cluster's is for one caller.
-func (n *benching) worker(b backend.Backend, w int) (own backend.Backend, done func(), err error) {
+func (n *benching) worker(ctx context.Context, b backend.Backend, w int) (own backend.Backend, done func(), err error) {
 	if _, ok := b.(*backend.Kafka); !ok || w == 0 {
 		return b, func() {}, nil
 	}
-	if own, err = n.e.open(true); err != nil {
+	if own, err = n.e.open(ctx, true); err != nil {
 		return nil, func() {}, err
 	}
 	return own, own.Close, nil

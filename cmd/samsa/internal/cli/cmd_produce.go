@@ -42,10 +42,11 @@ type producing struct {
 	bytes int
 	first int // line of the batch
 	sent  int64
+	known map[string]bool // topics that are there
 }
 
 func (e *env) produce() *cobra.Command {
-	p := &producing{e: e}
+	p := &producing{e: e, known: make(map[string]bool)}
 	cmd := &cobra.Command{
 		Use:     "produce [TOPIC]",
 		GroupID: groupRecords,
@@ -203,6 +204,12 @@ func (p *producing) flush(ctx context.Context, b backend.Backend) error {
 	r := p.request
 	r.Records = p.batch
 	p.batch, p.bytes = nil, 0
+	if !p.known[p.to] { // a broker may create topics that it is asked for: not for a name that was mistyped
+		if _, err := b.Offsets(ctx, p.to, api.Latest()); err != nil {
+			return err
+		}
+		p.known[p.to] = true
+	}
 	places, err := b.Produce(ctx, p.to, r)
 	p.sent += int64(len(places))
 	if p.e.json {

@@ -15,7 +15,7 @@ import (
 
 // open returns the backend that the flags or the environment name. A directory that nobody has open is opened for reading only,
 // unless write is set.
-func (e *env) open(write bool) (backend.Backend, error) {
+func (e *env) open(ctx context.Context, write bool) (backend.Backend, error) {
 	a, err := e.address.resolve(e.Getenv)
 	if err != nil {
 		return nil, err
@@ -26,12 +26,12 @@ func (e *env) open(write bool) (backend.Backend, error) {
 	case a.api != "":
 		return api.NewClient(a.api)
 	}
-	return backend.OpenDir(a.dir, write)
+	return backend.OpenDir(ctx, a.dir, write)
 }
 
 // with calls f with the backend that the flags name, and closes it.
 func (e *env) with(ctx context.Context, write bool, f func(context.Context, backend.Backend) error) error {
-	b, err := e.open(write)
+	b, err := e.open(ctx, write)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,9 @@ type Config struct {
 	logLevel zapcore.Level
 	logJSON  formatFlag
 	drain    time.Duration // at most, at the end
+	http     string        // host:port of console and API; "" for none
+	hosts    addresses     // by which those are called
+	write    bool          // they may change something
 	broker   samsa.Options
 	kafka    kafka.Options
 }
@@ -60,6 +63,9 @@ func (c *Config) check() error {
 	if n := len(c.advertised()); n > 0 && n != len(c.listen) {
 		errs = append(errs, fmt.Errorf("--advertise has %d addresses, and --listen %d", n, len(c.listen)))
 	}
+	if c.http == "" && (c.write || len(c.hosts) > 0) {
+		errs = append(errs, errors.New("--write and --http-hosts are for --http, which is not given"))
+	}
 	if c.drain <= 0 {
 		errs = append(errs, fmt.Errorf("--shutdown-timeout is %v, want more than 0", c.drain))
 	}
@@ -83,6 +89,9 @@ func (c *Config) defineProcess(fs *pflag.FlagSet) {
 	fs.StringVar(&c.file, "config-file", "", "read settings from this `file`: lines of name = value, named as the flags are")
 	fs.Var(levelFlag{&c.logLevel}, "log-level", "log from this `level` on: debug, info, warn or error")
 	fs.Var(&c.logJSON, "log-format", "log in this `format`: text or json, a line each")
+	fs.StringVar(&c.http, "http", "", "serve the console, the API, /metrics, /healthz and /readyz at this `host:port`")
+	fs.Var(&c.hosts, "http-hosts", "let these `names`, with commas, be ones by which --http is called, besides localhost and addresses; * is any")
+	fs.BoolVar(&c.write, "write", false, "let who reaches --http change things, and not only look")
 	c.drain = 30 * time.Second
 	fs.DurationVar(&c.drain, "shutdown-timeout", c.drain, "let the end wait at most this `time` for what is under way")
 }
@@ -122,7 +131,7 @@ func (c *Config) defineDoor(fs *pflag.FlagSet) {
 	o.NodeID = 1
 	fs.Var((*int32Flag)(&o.NodeID), "node-id", "be the node of this `number`, from 1 on")
 	fs.StringVar(&o.ClusterID, "cluster-id", "", "be the cluster of this `name` (default: an id that is kept with the data)")
-	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "allow --listen at an address that other machines reach; there is no authentication")
+	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "allow --listen and --http at addresses that other machines reach; there is no authentication")
 	fs.BoolVar(&o.AnyReplicationFactor, "any-replication-factor", true, "accept topics with any replication factor, though there is one replica of each; =false accepts 1 alone")
 	fs.BoolVar(&o.SyncAll, "sync-all", false, "let acks=all, commits of offsets and ends of transactions wait until the disk has them (fsync)")
 	fs.BoolVar(&o.TrustCompressed, "trust-compressed", false, "store compressed batches without a look at each record")

@@ -32,12 +32,14 @@ func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { // closes the listeners too
+	var w *web
+	defer func() { // closes the listeners too, and ends what follows over HTTP
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.drain)
 		defer cancel()
 		err = errors.Join(err, b.Shutdown(end))
+		w.end(end)
 	}()
-	if err := createTopics(ctx, b, c.topics); err != nil {
+	if err = createTopics(ctx, b, c.topics); err != nil {
 		return err
 	}
 	var at []string
@@ -52,7 +54,10 @@ func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 		}
 		at = append(at, srv.Addr().String())
 	}
-	if err := c.announce(ctx, b, at, s); err != nil {
+	if w, err = c.serveHTTP(b); err != nil {
+		return err
+	}
+	if err := c.announce(ctx, b, at, w.addr(), s); err != nil {
 		return err
 	}
 	if err := notify(s.NotifySocket, "READY=1\nSTATUS=serves Kafka clients at "+strings.Join(at, ", ")); err != nil {
@@ -92,6 +97,7 @@ const maxAnnounced = 50
 type announcement struct {
 	Listen    []string `json:"listen"`
 	Advertise []string `json:"advertise,omitempty"`
+	HTTP      string   `json:"http,omitempty"` // of console and API
 	NodeID    int32    `json:"nodeId"`
 	Data      string   `json:"data"`   // "" in memory
 	Topics    []string `json:"topics"` // name:partitions, of the first ones
@@ -99,8 +105,8 @@ type announcement struct {
 }
 
 // announce tells where and what is served.
-func (c *Config) announce(ctx context.Context, b *samsa.Broker, at []string, s Surroundings) error {
-	a := announcement{Listen: at, Advertise: c.advertised(), NodeID: c.kafka.NodeID, Topics: []string{}}
+func (c *Config) announce(ctx context.Context, b *samsa.Broker, at []string, web string, s Surroundings) error {
+	a := announcement{Listen: at, Advertise: c.advertised(), HTTP: web, NodeID: c.kafka.NodeID, Topics: []string{}}
 	if !c.broker.InMemory {
 		dir, err := filepath.Abs(c.data)
 		if err != nil {
@@ -136,6 +142,9 @@ func (a announcement) print(out io.Writer) {
 	fmt.Fprintf(out, "samsa serves Kafka clients at %s, node %d, data %s\n", strings.Join(a.Listen, " and "), a.NodeID, where)
 	if len(a.Advertise) > 0 {
 		fmt.Fprintf(out, "clients are told to connect to %s\n", strings.Join(a.Advertise, " and "))
+	}
+	if a.HTTP != "" {
+		fmt.Fprintf(out, "console and API at http://%s\n", a.HTTP)
 	}
 	topics := a.Topics
 	if a.More > 0 {

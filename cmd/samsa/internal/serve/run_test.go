@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"net/http"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -27,7 +28,7 @@ func TestListenersAndNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = states.Close() }()
-	c, err := parse([]string{"--memory", "--listen", "127.0.0.1:0,127.0.0.1:0", "--topic", "web_log:3,retention.ms=60000", "--log-format", "json"})
+	c, err := parse([]string{"--memory", "--listen", "127.0.0.1:0,127.0.0.1:0", "--http", "127.0.0.1:0", "--topic", "web_log:3,retention.ms=60000", "--log-format", "json"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +55,11 @@ func TestListenersAndNotify(t *testing.T) {
 		}
 		_ = nc.Close()
 	}
+	for path, want := range map[string]string{"/": "<html", "/metrics": "samsa_", "/healthz": "", "/readyz": "", "/api/v1/topics": `"web_log"`} {
+		if status, body := get(t, "http://"+a.HTTP+path); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s is %d, %.100q", path, status, body)
+		}
+	}
 	if got := state(t, states); !strings.HasPrefix(got, "READY=1\nSTATUS=") {
 		t.Errorf("got %q", got)
 	}
@@ -72,6 +78,21 @@ func TestListenersAndNotify(t *testing.T) {
 			t.Errorf("%q is %+v, error %v", line, entry, err)
 		}
 	}
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	return resp.StatusCode, string(body)
 }
 
 func state(t *testing.T, l *net.UnixConn) string {

@@ -1,0 +1,84 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/console"
+	"github.com/samsa-go/samsa/internal/api"
+	"github.com/samsa-go/samsa/internal/metrics"
+)
+
+// web is what is served over HTTP; nil for nothing.
+type web struct {
+	ln  net.Listener
+	srv *http.Server
+	run sync.WaitGroup
+}
+
+// How long who asks over HTTP may take. Answers may stream, and so have no limit here.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+)
+
+// serveHTTP serves the console, the API and what watches a broker at --http, until end is called.
+func (c *Config) serveHTTP(b *samsa.Broker) (*web, error) {
+	if c.http == "" {
+		return nil, nil
+	}
+	host, _, err := net.SplitHostPort(c.http)
+	if err != nil {
+		return nil, fmt.Errorf("--http: %w", err)
+	}
+	if ip := net.ParseIP(host); !c.kafka.AllowRemote && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("--http %s: %w: other machines may reach it, and there is no authentication: give --allow-remote", c.http, samsa.ErrInvalidOption)
+	}
+	ln, err := net.Listen("tcp", c.http)
+	if err != nil {
+		return nil, fmt.Errorf("--http: %w", err)
+	}
+	w := &web{ln: ln, srv: &http.Server{
+		Handler: c.handler(b), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: zap.NewStdLog(c.broker.Logger),
+	}}
+	w.run.Go(func() { _ = w.srv.Serve(ln) })
+	return w, nil
+}
+
+// handler returns what is served at --http.
+func (c *Config) handler(b *samsa.Broker) http.Handler {
+	source := func(ctx context.Context) (*metrics.Source, error) { return metrics.Of(ctx, b, samsa.MetricsOptions{}) }
+	own := api.Handler(b, api.Options{Write: c.write, Hosts: c.hosts, Metrics: metrics.Handler(source)})
+	mux := http.NewServeMux()
+	for _, path := range []string{"/api/", "/metrics", "/healthz", "/readyz"} {
+		mux.Handle(path, own)
+	}
+	mux.Handle("/", console.Handler(b, console.Options{Write: c.write, Hosts: c.hosts}))
+	return mux
+}
+
+// addr returns where it is served, "" for nowhere.
+func (w *web) addr() string {
+	if w == nil {
+		return ""
+	}
+	return w.ln.Addr().String()
+}
+
+// end ends it, once what is asked is answered, or when ctx ends.
+func (w *web) end(ctx context.Context) {
+	if w == nil {
+		return
+	}
+	if w.srv.Shutdown(ctx) != nil {
+		_ = w.srv.Close()
+	}
+	w.run.Wait()
+}
