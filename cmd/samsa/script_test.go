@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -101,7 +102,7 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env) error) {
 		Condition: func(cond string) (bool, error) {
 			return cond == path.Base(path.Dir(t.Name())) || cond == path.Base(t.Name()), nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"broker": brokerCommand, "exits": exitsCommand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"broker": brokerCommand, "exits": exitsCommand, "damage": damageCommand},
 	})
 }
 
@@ -121,6 +122,19 @@ func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if code != args[0] {
 		ts.Fatalf("%s ended with %s, want %s", strings.Join(args[1:], " "), code, args[0])
 	}
+}
+
+// damageCommand changes a byte of a file: damage FILE TEXT, where it has that text.
+func damageCommand(ts *testscript.TestScript, _ bool, args []string) {
+	file := ts.MkAbs(args[0])
+	text, err := os.ReadFile(file)
+	ts.Check(err)
+	at := bytes.Index(text, []byte(args[1]))
+	if at < 0 {
+		ts.Fatalf("%s does not have %q", args[0], args[1])
+	}
+	text[at] ^= 1
+	ts.Check(os.WriteFile(file, text, 0o600))
 }
 
 // brokerCommand serves a broker until the script ends: broker NAME [flags of serve]. The variable NAME of the environment has its address.

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/samsa-go/samsa/internal/api"
@@ -15,6 +16,9 @@ func count(n int64) string { return strconv.FormatInt(n, 10) }
 func plural(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
+	}
+	if strings.HasSuffix(noun, "ch") {
+		noun += "e"
 	}
 	return count(n) + " " + noun + "s"
 }
