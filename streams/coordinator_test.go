@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,10 +39,23 @@ type house struct {
 type floor struct {
 	store.Store
 	entries int
+	limits  store.Limits // if not zero
+	left    atomic.Int64 // commits until one fails, if not zero
+}
+
+func (f *floor) Limits() store.Limits {
+	if f.limits.Entries > 0 {
+		return f.limits
+	}
+	return f.Store.Limits()
 }
 
 func (f *floor) Commit(b *store.Batch) error {
 	f.entries += b.Len()
+	if f.left.Load() != 0 && f.left.Add(-1) == 0 {
+		f.left.Store(1)
+		return errors.New("the floor is broken")
+	}
 	return f.Store.Commit(b)
 }
 

@@ -42,8 +42,17 @@ var errGone = errors.New("the group has gone")
 
 // outcome is that of a write.
 type outcome struct {
+	en   *entry
 	done chan struct{} // closed when err is set
 	err  error
+}
+
+// tell is called once, with the outcome.
+func (o *outcome) tell(err error) {
+	if o.err = err; err != nil {
+		o.en.behind.Store(true)
+	}
+	close(o.done)
 }
 
 // wait returns the outcome, that of nil at once.
@@ -106,21 +115,21 @@ func (en *entry) carryOut(e Effects) {
 	if e.Persist == nil {
 		return
 	}
-	tx := &writer.Tx{Essential: true}
-	en.write(&tx.Writes, *e.Persist)
-	en.submit(tx)
+	out := en.outcome()
+	series := en.c.committer.NewSeries(out.tell)
+	en.write(series, *e.Persist)
+	series.Submit()
 }
 
 // write adds what of the group is not stored yet. The caller holds en.mu.
-func (en *entry) write(b *store.Batch, s Snapshot) {
-	if head := s.encode(); !bytes.Equal(head, en.head) {
-		en.head = head
-		b.Set(store.StreamsKey(en.name, ""), head)
-	}
+//
+// Where that is more than one commit has room for, the first has the group with a target that is still to be made, and the last
+// with the one that members have by then.
+func (en *entry) write(b *writer.Series, s Snapshot) {
 	for id := range en.stored {
 		if en.group.members[id] == nil {
 			delete(en.stored, id)
-			b.Delete(store.StreamsKey(en.name, id))
+			b.Set(store.StreamsKey(en.name, id), nil)
 		}
 	}
 	for _, m := range s.members {
@@ -129,20 +138,30 @@ func (en *entry) write(b *store.Batch, s Snapshot) {
 			b.Set(store.StreamsKey(en.name, m.id), m.encode())
 		}
 	}
+	if head := s.encode(); !bytes.Equal(head, en.head) {
+		en.head = head
+		b.Set(store.StreamsKey(en.name, ""), head)
+	}
+	if !b.Several() {
+		return
+	}
+	s.Epoch = max(s.Epoch, firstEpoch+1)
+	s.AssignmentEpoch = min(s.AssignmentEpoch, s.Epoch-1)
+	b.Begin(store.StreamsKey(en.name, ""), s.encode())
 }
 
 // submit hands a write of the group over, and has lock learn if it fails. The caller holds en.mu.
 func (en *entry) submit(tx *writer.Tx) *outcome {
-	out := &outcome{done: make(chan struct{})}
-	tx.Done = func(err error) {
-		if out.err = err; err != nil {
-			en.behind.Store(true)
-		}
-		close(out.done)
-	}
-	en.last = out
+	out := en.outcome()
+	tx.Done = out.tell
 	en.c.committer.Submit(tx)
 	return out
+}
+
+// outcome returns that of a write that is to come, which is the last one now. The caller holds en.mu.
+func (en *entry) outcome() *outcome {
+	en.last = &outcome{en: en, done: make(chan struct{})}
+	return en.last
 }
 
 // schedule sets the timer for the group's next deadline. One that fires too early does no harm. The caller holds en.mu.

@@ -84,6 +84,9 @@ func (t Topology) Normal() (Topology, error) {
 	if n := t.size(); n > maxTopologyBytes {
 		return t, fmt.Errorf("%w: its names take %d bytes, at most %d", log.ErrInvalidTopology, n, maxTopologyBytes)
 	}
+	if n := len(t.Subtopologies); n > maxSubtopologies {
+		return t, fmt.Errorf("%w: %d subtopologies, at most %d", log.ErrInvalidTopology, n, maxSubtopologies)
+	}
 	for i := range t.Subtopologies {
 		s := &t.Subtopologies[i]
 		if i > 0 && t.Subtopologies[i-1].ID == s.ID {
@@ -96,12 +99,14 @@ func (t Topology) Normal() (Topology, error) {
 	return t, nil
 }
 
-// The bounds of a group: what is stored of it fits into one commit, and what is kept of it into memory.
+// The bounds of a group: what is stored of a member, and of the group without its members, fits into a commit, and what is kept
+// of all into memory.
 const (
 	maxTopologyBytes = 1 << 20  // of the names in a topology
+	maxSubtopologies = 1000     // of a topology, whose topics may depend on each other in any order
 	maxTasks         = 100_000  // of a topology
 	maxMemberBytes   = 64 << 10 // of what a member says of itself
-	maxMembers       = 10_000   // whatever the config says: a new target of all of them is one commit
+	maxMembers       = 10_000   // whatever the config says
 )
 
 // size is about what the topology takes, in bytes.
@@ -145,9 +150,13 @@ func (s *Subtopology) check() error {
 			return fmt.Errorf("%w: repartition topic %s of subtopology %q has %d partitions", log.ErrInvalidTopology, r.Name, s.ID, r.Partitions)
 		}
 	}
+	known := make(map[string]bool, len(inputs))
+	for _, name := range inputs {
+		known[name] = true
+	}
 	for _, set := range s.Copartition {
 		for _, name := range set {
-			if !slices.Contains(inputs, name) {
+			if !known[name] {
 				return fmt.Errorf("%w: subtopology %q does not read topic %s of its copartition group", log.ErrInvalidTopology, s.ID, name)
 			}
 		}
