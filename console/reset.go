@@ -68,7 +68,7 @@ func (c *console) plan(ctx context.Context, name, where, topic, partitions strin
 		return d, err
 	}
 	if len(info.Members) > 0 {
-		return d, fmt.Errorf("group %s: %w: it has %d members; end these first", name, samsa.ErrGroupNotEmpty, len(info.Members))
+		return d, fmt.Errorf("group %s: %w: a group is reset when nobody is in it, members now: %d", name, samsa.ErrGroupNotEmpty, len(info.Members))
 	}
 	to, err := parseTarget(where)
 	if err != nil {

@@ -238,10 +238,10 @@ func TestResetOfAGroupAtWork(t *testing.T) {
 	defer func() { s.no(c.Close()) }()
 	_, err = c.Poll(t.Context())
 	s.no(err)
-	if status, _, body := s.post("/reset?name=g", url.Values{"to": {"oldest"}}); status != http.StatusConflict || !strings.Contains(body, "it has 1 members") {
+	if status, _, body := s.post("/reset?name=g", url.Values{"to": {"oldest"}}); status != http.StatusConflict || !strings.Contains(body, "members now: 1") {
 		t.Errorf("status %d:\n%s", status, body)
 	}
-	s.want("/group?name=g", "end its 1 members first", "one 0")
+	s.want("/group?name=g", "Members now: 1.", "one 0")
 }
 
 // Dead letters are found by their group, with why they died, and are sent back to where they were.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/console"
+	"github.com/samsa-go/samsa/internal/api"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
@@ -37,10 +39,25 @@ func newWorld(t *testing.T, opts console.Options) *world {
 	}
 	w := &world{Broker: b}
 	w.fill(t)
-	server := httptest.NewServer(console.Handler(b, opts))
+	mux := http.NewServeMux()
+	mux.Handle("/", console.Handler(b, opts))
+	mux.Handle("/fake/", http.StripPrefix("/fake", console.Handler(nil, console.Options{Write: opts.Write, Kit: kit{b: b}})))
+	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	return w
+}
+
+// kit is the control of a fake broker, as far as its page shows it.
+type kit struct {
+	api.Kit
+	b *samsa.Broker
+}
+
+func (k kit) Broker() *samsa.Broker { return k.b }
+func (k kit) Forks() []api.Fork     { return nil }
+func (k kit) Faults() []api.Fault {
+	return []api.Fault{{ID: 1, Text: "the next 3 appends to orders fail with ErrDiskFull", Hits: 2}, {ID: 2, Text: "fetches of web_log are held", Hits: 1}}
 }
 
 var paths = []string{"/", "/cart", "/search?q=tea", "/login", "/products/17"}

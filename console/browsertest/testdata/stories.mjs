@@ -18,6 +18,7 @@ const pages = {
   queues: 'queues',
   queue: 'group?name=mailer',
   produce: 'produce?topic=web_log&partition=0&offset=7',
+  kit: 'fake/kit',
   error: 'topic?name=nobody',
 };
 
@@ -50,6 +51,7 @@ export async function accessible({ page, url, axe, args }) {
 // The page of each thing, photographed into a directory.
 export async function photographs({ page, url, args: [dir] }) {
   await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 1000, height: 620 });
   for (const [name, path] of Object.entries(pages)) {
     await go(page, url, path);
     await page.waitForTimeout(name === 'overview' ? 6500 : 300);
