@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/samsatest"
+	"github.com/samsa-go/samsa/share"
 )
 
 // A batch that is damaged is told once, by each way to receive, and its records are done; those around it are given. Work goes
@@ -241,5 +243,45 @@ func TestQueueIsMoved(t *testing.T) {
 		if _, got := receive(t, k.queue(opts), 4); got != "a#1 b#1 c#1 d#1" {
 			t.Errorf("got %s", got)
 		}
+	})
+}
+
+// A group begins where its first queue says, in what there is then, and where its configs say for Kafka clients.
+func TestQueueBegins(t *testing.T) {
+	queueBubble(t, func(t *testing.T, k *kit) {
+		k.create("mails", 1)
+		k.write("mails", "a")
+		time.Sleep(time.Hour)
+		noon := time.Now()
+		k.write("mails", "b")
+		time.Sleep(time.Hour)
+		begins := func(group, want string) {
+			t.Helper()
+			key := engine.ShareKey(group, samsa.TopicPartition{Topic: "mails"})
+			k.must(k.inside().Shares.Initialize(k.ctx, key))
+			got, err := k.inside().Shares.AcquireRecords(k.ctx, share.AcquireRequest{Key: key, Member: "m", MaxRecords: 9})
+			var values []string
+			for _, d := range got {
+				values = append(values, string(d.Record.Value))
+			}
+			if fmt.Sprint(values) != want || err != nil {
+				t.Errorf("%s: got %s, %v, want %s", group, values, err, want)
+			}
+		}
+		for name, start := range map[string]samsa.Start{
+			"[a b c]": samsa.Earliest(), "[c]": samsa.Latest(), "[b c]": samsa.AtTime(noon), "[c d]": samsa.AtTime(time.Now().Add(time.Hour)),
+		} {
+			k.must(k.queue(samsa.QueueOptions{Group: "queue " + name, Topics: []string{"mails"}, Start: start}).Close())
+		}
+		for name, reset := range map[string]string{"[a b c]": "earliest", "[c]": "latest", "[b c]": "by_duration:PT1H"} {
+			k.must(k.Groups().SetConfigs(k.ctx, "configs "+name, map[string]string{"share.auto.offset.reset": reset}))
+			k.must(k.inside().Shares.Initialize(k.ctx, engine.ShareKey("configs "+name, samsa.TopicPartition{Topic: "mails"})))
+		}
+		k.write("mails", "c")
+		for _, want := range []string{"[a b c]", "[c]", "[b c]"} {
+			begins("queue "+want, want)
+			begins("configs "+want, want)
+		}
+		begins("queue [c d]", "[c]") // there was nothing as late as that: it begins with what comes
 	})
 }
