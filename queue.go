@@ -44,7 +44,7 @@ func (b *Broker) NewQueue(ctx context.Context, opts QueueOptions) (*Queue, error
 
 // Delivery is a record that a queue has given to somebody, until its lock ends. It may be copied. Its methods say what
 // becomes of the record: the first one that returns nil. After that, and when the lock has ended, they are
-// ErrInvalidRecordState, which says which it is; Extend alone may come before others. What is left of a record that
+// ErrInvalidRecordState; Extend alone may come before others. What is left of a record that
 // retention has removed meanwhile is acknowledged without an effect.
 type Delivery struct {
 	// Record is the record. Its bytes are the caller's.

@@ -270,3 +270,38 @@ func TestTraceOfAcks(t *testing.T) {
 		}
 	}
 }
+
+// WaitDone waits for what is done with a queue, in whatever way: also for what nobody acknowledges in the end.
+func TestWaitDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := samsatest.New(t, samsatest.Topic("mails", 2), samsatest.Topic("mails.dead", 1), samsatest.Topic("orders", 1))
+		samsatest.Produce(t, b, "orders", "1=other")
+		samsatest.Produce(t, b, "mails", "1=acked", "2=rejected", "3=late", "4=retried", "5=held")
+		q := queue(t, b, samsa.QueueOptions{DeadLetter: "mails.dead", MaxDeliveries: 2, Lock: time.Second, Topics: []string{"mails", "orders"}})
+		go func() {
+			for d, err := range q.Deliveries(ctx) {
+				if err != nil {
+					return
+				}
+				switch string(d.Record.Value) {
+				case "rejected":
+					_ = d.Reject("")
+				case "retried":
+					_ = d.Retry()
+				case "late":
+				case "held":
+					_ = d.Release(time.Hour)
+				default:
+					_ = d.Ack()
+				}
+			}
+		}()
+		samsatest.WaitDone(t, b, "mailer", "mails", 4)
+		wantLag(t, q, 1)
+		ft := runFake(func(ft *fakeTest) { samsatest.WaitDone(ft, b, "mailer", "mails", 5) })
+		ft.wantErrs(t, "has done 4 records of topic mails, want 5")
+		ft = runFake(func(ft *fakeTest) { samsatest.WaitDone(ft, b, "nobody", "mails", 1) })
+		ft.wantErrs(t, "unknown group")
+		wantErr(t, q.Close(), nil)
+	})
+}

@@ -96,7 +96,11 @@ func (c *control) Rebalanced(r probe.Rebalanced) {
 // Acknowledged implements probe.Probe.
 func (c *control) Acknowledged(a probe.Acknowledged) {
 	c.note(func() event { return ackEvent(a) })
+	c.wake()
 }
+
+// Settled implements probe.Probe.
+func (c *control) Settled() { c.wake() }
 
 func (c *control) note(e func() event) {
 	c.mu.Lock()

@@ -1,6 +1,7 @@
 package samsatest
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,7 +61,7 @@ func WaitRecords(t TB, b *samsa.Broker, topic string, n int) []samsa.Record {
 
 // WaitCommitted waits until a group has committed offsets behind n or more of the records that are
 // in a topic. Records that retention, compaction or a trim have removed do not count. When that takes
-// too long the test fails.
+// too long the test fails. Queues have WaitDone.
 func WaitCommitted(t TB, b *samsa.Broker, group, topic string, n int) {
 	t.Helper()
 	in := inside.Of(b)
@@ -75,6 +76,33 @@ func WaitCommitted(t TB, b *samsa.Broker, group, topic string, n int) {
 		}
 		found, err := count(known.Partitions(), n, func(p *partition.Partition) int64 { return offsets[p.TopicPartition()].Offset })
 		return fmt.Sprintf("group %s has committed %d records of topic %s, want %d%s", group, found, topic, n, because(err)), found >= n
+	})
+}
+
+// WaitDone waits until n or more of the records that are in a topic are done with the group of a queue, or a share group: they
+// were acknowledged, rejected, or delivered too often. When that takes too long the test fails.
+func WaitDone(t TB, b *samsa.Broker, group, topic string, n int) {
+	t.Helper()
+	in := inside.Of(b)
+	await(t, b, partition.NewWaiter(), func() (string, bool) {
+		all, err := in.Shares.Describe(context.Background(), group)
+		if err != nil {
+			return err.Error(), false
+		}
+		known, err := in.Catalogue.Get(topic)
+		if err != nil {
+			return err.Error(), false
+		}
+		ends, lag := make(map[samsa.TopicPartition]int64), 0
+		for _, p := range all {
+			if p.Topic == topic {
+				ends[p.TopicPartition] = p.End
+				lag += int(p.Lag)
+			}
+		}
+		found, err := count(known.Partitions(), n+lag, func(p *partition.Partition) int64 { return ends[p.TopicPartition()] })
+		found = max(0, found-lag)
+		return fmt.Sprintf("group %s has done %d records of topic %s, want %d%s", group, found, topic, n, because(err)), found >= n
 	})
 }
 

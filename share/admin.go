@@ -231,7 +231,8 @@ func (c *Coordinator) Enter(m Member, name string) error {
 	if m.Settings != nil {
 		s := m.Settings.withDefaults()
 		if g.settings != nil && *g.settings != s {
-			return fmt.Errorf("%w: group %s has a queue with other options, and all of a group have the same", log.ErrInvalidOption, name)
+			return fmt.Errorf("%w: group %s has a queue with other options, and all of a group have the same: %s",
+				log.ErrInvalidOption, name, g.settings.differences(s))
 		}
 		g.settings = &s
 	}

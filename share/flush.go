@@ -166,6 +166,9 @@ func (en *entry) refuseRest() {
 
 // follow does what has become possible, or due, with what was decided.
 func (en *entry) follow() {
+	if p := en.c.committer.Probes().Get(); p != nil {
+		p.Settled()
+	}
 	en.mu.Lock()
 	ready := en.states != nil && en.states.Ready() > 0
 	en.mu.Unlock()

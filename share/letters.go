@@ -188,7 +188,7 @@ func (en *entry) bury(jobs []job, lease uint64) (n int, err error) {
 	if err := en.c.committer.DoUntil(en.c.ctx, tx); err != nil {
 		return n, err
 	}
-	en.tend()
+	en.follow()
 	return n, nil
 }
 

@@ -1,8 +1,11 @@
 package share
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/samsa-go/samsa/log"
@@ -87,6 +90,29 @@ func (s Settings) withDefaults() Settings {
 		s.MaxInFlight = defaultMaxInFlight
 	}
 	return s
+}
+
+// differences says for people what other settings have besides.
+func (s Settings) differences(other Settings) string {
+	var all []string
+	differ := func(name string, is, wanted any) {
+		if is != wanted {
+			all = append(all, fmt.Sprintf("%s is %v and not %v", name, is, wanted))
+		}
+	}
+	differ("Lock", s.Lock, other.Lock)
+	differ("MaxDeliveries", s.MaxDeliveries, other.MaxDeliveries)
+	differ("MaxInFlight", s.MaxInFlight, other.MaxInFlight)
+	differ("Isolation", s.Isolation, other.Isolation)
+	differ("DeadLetter", strconv.Quote(s.DeadLetter), strconv.Quote(other.DeadLetter))
+	differ("OrderByKey", s.OrderByKey, other.OrderByKey)
+	if s.Reset != other.Reset {
+		all = append(all, "Start is another one")
+	}
+	if s.Backoff != other.Backoff {
+		all = append(all, "Retry is another one")
+	}
+	return strings.Join(all, ", ")
 }
 
 // rules returns what of s concerns the machine.

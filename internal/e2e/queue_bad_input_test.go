@@ -285,3 +285,20 @@ func TestQueueBegins(t *testing.T) {
 		begins("queue [c d]", "[c]") // there was nothing as late as that: it begins with what comes
 	})
 }
+
+// Who waits for the next record of a key gets it when the one before is a dead letter, though nobody has decided that.
+func TestQueueOrderBehindADeadLetter(t *testing.T) {
+	queueBubble(t, func(t *testing.T, k *kit) {
+		k.create("mails", 1)
+		k.create("dead", 1)
+		for _, v := range []string{"a", "b"} {
+			k.produce(samsa.Record{Topic: "mails", Key: []byte("k"), Value: []byte(v)})
+		}
+		q := k.queue(samsa.QueueOptions{Group: "mailer", Topics: []string{"mails"}, OrderByKey: true, MaxDeliveries: 1, DeadLetter: "dead", Lock: time.Second})
+		receive(t, q, 1)
+		began := time.Now()
+		if _, got := receive(t, q, 1); got != "b#1" || time.Since(began) != time.Second {
+			t.Errorf("got %s after %s", got, time.Since(began))
+		}
+	})
+}

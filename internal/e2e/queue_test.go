@@ -289,7 +289,7 @@ func TestQueueOptions(t *testing.T) {
 		other := good
 		other.Lock = time.Minute
 		_, err = k.NewQueue(k.ctx, other)
-		k.wantError("other options", err, samsa.ErrInvalidOption, "other options")
+		k.wantError("other options", err, samsa.ErrInvalidOption, "other options", "Lock is 30s and not 1m0s")
 		k.wantError("close", q.Close(), nil)
 		q = k.queue(other)
 		_, err = q.Receive(k.ctx, 0)

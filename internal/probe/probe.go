@@ -67,6 +67,8 @@ type Probe interface {
 	Committed(c Committed)
 	Rebalanced(r Rebalanced)
 	Acknowledged(a Acknowledged)
+	// Settled is called when it was stored what became of records of a share group, by whatever it was.
+	Settled()
 }
 
 // Appended is the outcome of one batch.
