@@ -12,8 +12,6 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/console"
-	"github.com/samsa-go/samsa/internal/api"
-	"github.com/samsa-go/samsa/internal/metrics"
 )
 
 // web is what is served over HTTP; nil for nothing.
@@ -46,22 +44,10 @@ func (c *Config) serveHTTP(b *samsa.Broker) (*web, error) {
 		return nil, fmt.Errorf("--http: %w", err)
 	}
 	w := &web{ln: ln, srv: &http.Server{
-		Handler: c.handler(b), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: zap.NewStdLog(c.broker.Logger),
+		Handler: console.Handler(b, console.Options{Write: c.write, Hosts: c.hosts}), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: zap.NewStdLog(c.broker.Logger),
 	}}
 	w.run.Go(func() { _ = w.srv.Serve(ln) })
 	return w, nil
-}
-
-// handler returns what is served at --http.
-func (c *Config) handler(b *samsa.Broker) http.Handler {
-	source := func(ctx context.Context) (*metrics.Source, error) { return metrics.Of(ctx, b, samsa.MetricsOptions{}) }
-	own := api.Handler(b, api.Options{Write: c.write, Hosts: c.hosts, Metrics: metrics.Handler(source)})
-	mux := http.NewServeMux()
-	for _, path := range []string{"/api/", "/metrics", "/healthz", "/readyz"} {
-		mux.Handle(path, own)
-	}
-	mux.Handle("/", console.Handler(b, console.Options{Write: c.write, Hosts: c.hosts}))
-	return mux
 }
 
 // addr returns where it is served, "" for nowhere.
