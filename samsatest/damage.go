@@ -68,7 +68,7 @@ func Expire(t TB, b *samsa.Broker, groupName, member string) {
 		return member != "" && (member == m.ID || member == m.InstanceID || member == m.ClientID)
 	})
 	if err == nil && len(expired) == 0 {
-		err = fmt.Errorf("group %s has no member %q, but %q", groupName, member, known)
+		err = fmt.Errorf("%w: group %s has no member %q, but %q", samsa.ErrUnknownMember, groupName, member, known)
 	}
 	if err != nil {
 		t.Fatalf("samsatest: Expire: %v", err)

@@ -240,12 +240,13 @@ func (f *Fault) Hits() int {
 // when that takes too long: half a minute, which is nothing in a bubble.
 func (f *Fault) Wait(t TB) {
 	t.Helper()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+	over, end := limit(t)
+	defer end()
+	began := time.Now()
 	select {
 	case <-f.reached:
-	case <-timer.C:
-		t.Fatalf("samsatest: %s has not hit within %s: %d of %d times", f, patience, f.Hits(), f.want)
+	case <-over:
+		t.Fatalf("samsatest: %s has not hit within %s: %d of %d times", f, time.Since(began).Round(time.Millisecond), f.Hits(), f.want)
 	}
 }
 

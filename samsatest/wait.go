@@ -231,8 +231,9 @@ func await(t TB, b *samsa.Broker, w *partition.Waiter, done func() (string, bool
 	c := controlOf(b)
 	c.watch(w)
 	defer c.unwatch(w)
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+	over, end := limit(t)
+	defer end()
+	began := time.Now()
 	for {
 		state, ok := done()
 		if ok {
@@ -240,9 +241,20 @@ func await(t TB, b *samsa.Broker, w *partition.Waiter, done func() (string, bool
 		}
 		select {
 		case <-w.C():
-		case <-timer.C:
-			t.Fatalf("samsatest: waited for %s: %s", patience, strings.TrimSpace(state))
+		case <-over:
+			t.Fatalf("samsatest: waited for %s: %s", time.Since(began).Round(time.Millisecond), strings.TrimSpace(state))
 			return
 		}
 	}
+}
+
+// limit returns what tells that a wait has taken too long. A TB that is no test, but a broker that is controlled from outside, says
+// itself when that is (internal/fake).
+func limit(t TB) (over <-chan struct{}, end context.CancelFunc) {
+	ctx := context.Background()
+	if f, ok := t.(interface{ Until() context.Context }); ok {
+		return f.Until().Done(), func() {}
+	}
+	ctx, end = context.WithTimeout(ctx, patience)
+	return ctx.Done(), end
 }

@@ -116,7 +116,11 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		defer end(resp.Body)
-		return nil, answeredError(resp)
+		err := answeredError(resp)
+		if ctx.Err() != nil { // and the answer may not be whole
+			err = connectionError(ctx, r, err)
+		}
+		return nil, err
 	}
 	return resp, nil
 }

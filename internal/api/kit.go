@@ -12,7 +12,7 @@ import (
 	"github.com/samsa-go/samsa"
 )
 
-// Kit controls a fake broker: samsatest.Fake is one. Its methods may be called by anybody at any time, and their errors have the
+// Kit controls a fake broker: fake.Fake is one. Its methods may be called by anybody at any time, and their errors have the
 // names of samsa's: a fault or a fork that is not there is ErrUnknown, what cannot be asked for ErrInvalid.
 type Kit interface {
 	// Broker returns the broker as it is now: after Restart and Reset it is another one.

@@ -157,10 +157,7 @@ func (p *RecordPage) readForward(c *call, r ReadRequest) error {
 		return err
 	}
 	defer end(reader)
-	next, err := reader.Position(tp)
-	if err != nil {
-		return err
-	}
+	var next int64
 	ended, err := p.fill(c.limited, r, reader.RecordsUntil(c.limited), func(rec samsa.Record, taken bool) {
 		if next = rec.Offset; taken {
 			next++
