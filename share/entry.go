@@ -403,10 +403,17 @@ func (en *entry) tend() {
 	}
 }
 
+// maxSleep bounds how late something is when the clock was set, or the machine has slept: timers count time that it was awake.
+const maxSleep = time.Minute
+
 // scheduleLocked sets the timer.
 func (en *entry) scheduleLocked() {
 	at, ok := en.states.Due()
-	if !ok || en.dueMs != 0 && en.dueMs <= at {
+	if !ok {
+		return
+	}
+	at = min(at, soonMs()+maxSleep.Milliseconds())
+	if en.dueMs != 0 && en.dueMs <= at {
 		return
 	}
 	en.dueMs = at

@@ -231,6 +231,37 @@ func TestSupplantMany(t *testing.T) {
 	})
 }
 
+// A delay is over when the clock says so, also if that was set meanwhile.
+func TestTheClockIsSet(t *testing.T) {
+	play(t, Settings{}, func(t *testing.T, h *house) {
+		h.produce("t", "a@10h")
+		w := partition.NewWaiter()
+		if err := h.Watch(key("t"), w); err != nil {
+			t.Fatal(err)
+		}
+		defer h.Unwatch(key("t"), w)
+		h.want("not yet", h.get("m", 2), "")
+		synctest.Wait()
+		select {
+		case <-w.C(): // of before
+		default:
+		}
+		en, _ := h.find(key("t"), false)
+		en.mu.Lock() // ten hours pass at once
+		now := nowMs()
+		en.states.due[0].atMs = now
+		c, i := en.states.window.at(0)
+		c.slot(i).untilMs = now
+		en.mu.Unlock()
+		began := time.Now()
+		<-w.C()
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("it took %s", took)
+		}
+		h.want("now", h.get("m", 2), "0:a")
+	})
+}
+
 // Who finds no room in a flush hears of it that the flush has failed.
 func TestAFlushThatFailsLeavesNobody(t *testing.T) {
 	play(t, Settings{}, func(t *testing.T, h *house) {

@@ -90,7 +90,7 @@ func (p *pool) spread(had map[string][]Partition) map[string][]Partition {
 			for range p.members {
 				id := p.members[next%len(p.members)]
 				next++
-				if room[id] > 0 && !slices.Contains(given[id], tp) {
+				if room[id] > 0 && (fewest == 0 || !slices.Contains(given[id], tp)) { // with several readers, each has few
 					given[id], readers[tp] = append(given[id], tp), readers[tp]+1
 					room[id]--
 					break

@@ -1,13 +1,17 @@
 package members
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/samsa-go/samsa/log"
 )
 
 // Whatever the members, the topics and the subscriptions: every partition has readers, of each set of topics with the
@@ -88,5 +92,20 @@ func checkAssignment(t *rapid.T, g *Group, topics map[string]int32) {
 		if most-least > 1 || least == 0 {
 			t.Fatalf("of %d partitions of pool %q members have %v", room[pool], pool, by)
 		}
+	}
+}
+
+// A member that says more than is kept of one is refused.
+func TestAMemberThatSaysTooMuch(t *testing.T) {
+	topics := func(string) ([16]byte, int32, bool) { return [16]byte{}, 0, false }
+	g := New("g")
+	for _, names := range [][]string{{strings.Repeat("n", 2<<20)}, slices.Repeat([]string{"0123456789"}, 200_000)} {
+		_, _, err := g.Heartbeat(time.Unix(0, 0), Rules{Session: time.Minute, MaxMembers: 10}, topics, Heartbeat{MemberID: "a", Topics: names})
+		if !errors.Is(err, log.ErrInvalidHeartbeat) {
+			t.Errorf("got error %v", err)
+		}
+	}
+	if !g.Empty() {
+		t.Error("it is in")
 	}
 }

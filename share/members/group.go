@@ -150,8 +150,22 @@ func (h Heartbeat) check() error {
 		return fmt.Errorf("%w: the epoch of a member is %d, want -1 or more", log.ErrInvalidHeartbeat, h.Epoch)
 	case h.Epoch == 0 && len(h.Topics) == 0:
 		return fmt.Errorf("%w: who joins says to which topics it subscribes", log.ErrInvalidHeartbeat)
+	case h.size() > maxSubscription:
+		return fmt.Errorf("%w: names of %d bytes, at most %d", log.ErrInvalidHeartbeat, h.size(), maxSubscription)
 	}
 	return nil
+}
+
+// maxSubscription bounds what a member says of itself, in bytes: the group keeps it.
+const maxSubscription = 1 << 20
+
+// size returns how much the member says of itself, in bytes.
+func (h Heartbeat) size() int {
+	n := len(h.MemberID) + len(h.Rack) + len(h.ClientID)
+	for _, name := range h.Topics {
+		n += len(name)
+	}
+	return n
 }
 
 // admit returns the member that a heartbeat is of, which may be a new one.
