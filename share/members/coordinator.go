@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -68,6 +69,7 @@ type entry struct {
 	begun   map[Partition]struct{} // where the group has begun
 	timer   *time.Timer
 	deleted chan struct{} // closed when a deletion that has begun is over; nil without one
+	behind  atomic.Bool   // what was to be stored was not: it is tried again with the next heartbeat
 }
 
 // Open reads the groups that the store holds, which nobody is in. One that is damaged begins anew, and the logger is told.
@@ -260,11 +262,20 @@ func (c *Coordinator) carryOut(name string, en *entry, e Effects) <-chan error {
 	if e.Assigned {
 		c.Logger.Debug("share group assigned", zap.String("group", name), zap.Int32("epoch", en.group.assigned), zap.Int("members", len(en.group.members)))
 	}
+	if en.behind.Swap(false) && e.Persist == nil {
+		s := en.group.Snapshot()
+		e.Persist = &s
+	}
 	if e.Persist == nil {
 		stored <- nil
 		return stored
 	}
-	tx := &writer.Tx{Essential: true, Done: func(err error) { stored <- err }}
+	tx := &writer.Tx{Essential: true, Done: func(err error) {
+		if err != nil {
+			en.behind.Store(true)
+		}
+		stored <- err
+	}}
 	tx.Writes.Set(store.MembersKey(name), e.Persist.Encode())
 	c.Committer.Submit(tx)
 	return stored

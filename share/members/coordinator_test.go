@@ -274,6 +274,21 @@ func TestWhatGoesWrong(t *testing.T) {
 	})
 }
 
+// What could not be stored is no member's luck: each hears of it, until it is.
+func TestWhatCannotBeStored(t *testing.T) {
+	play(t, func(t *testing.T, h *house) {
+		h.Committer.Refuse(log.ErrReadOnly)
+		h.is("join", h.beat("mailer", "a", 0, "orders"), "group mailer: "+log.ErrReadOnly.Error())
+		h.is("join once more", h.beat("mailer", "a", 0, "orders"), "group mailer: "+log.ErrReadOnly.Error())
+		h.is("beat", h.beat("mailer", "a", 1), "group mailer: "+log.ErrReadOnly.Error())
+		h.Committer.Refuse(nil)
+		h.is("beat", h.beat("mailer", "a", 1), "epoch 1 in 5s")
+		if v, err := h.st.Get(store.MembersKey("mailer")); err != nil || !strings.Contains(string(v), `"epoch":1`) {
+			t.Errorf("stored is %s, %v", v, err)
+		}
+	})
+}
+
 func FuzzDecodeSnapshot(f *testing.F) {
 	f.Add(Snapshot{7}.Encode())
 	f.Add([]byte(`{"version":2}`))
