@@ -13,16 +13,23 @@ import (
 )
 
 // Produce stores records, all or none of them: see samsa.Broker.ProduceWith.
-func (b *Batcher) Produce(ctx context.Context, opts ProduceOptions, records ...log.Record) (_ []log.Record, err error) {
+func (b *Batcher) Produce(ctx context.Context, opts ProduceOptions, records ...log.Record) ([]log.Record, error) {
 	if len(records) == 0 {
 		return nil, nil
 	}
 	c := b.Begin(b.broker.Topic)
 	defer c.End()
-	if b.broker.Hooks.Produces() {
-		began := time.Now()
-		defer func() { c.Produced(ctx, began, c.tx, err) }()
+	if !b.broker.Hooks.Produces() {
+		return c.produce(ctx, opts, records)
 	}
+	began := time.Now()
+	out, err := c.produce(ctx, opts, records)
+	c.Produced(ctx, began, c.tx, err)
+	return out, err
+}
+
+// produce is Batcher.Produce.
+func (c *Call) produce(ctx context.Context, opts ProduceOptions, records []log.Record) ([]log.Record, error) {
 	if err := c.Add(ctx, opts, records...); err != nil {
 		return nil, err
 	}

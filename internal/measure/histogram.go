@@ -108,13 +108,16 @@ var timeBoundsSeconds = func() (s []float64) {
 }()
 
 // Observe adds a time. It costs two atomic additions.
-func (t *Times) Observe(d time.Duration) {
+func (t *Times) Observe(d time.Duration) { t.ObserveFor(d, 1) }
+
+// ObserveFor adds a time that stands for n alike, of which only it was taken.
+func (t *Times) ObserveFor(d time.Duration, n int64) {
 	i := 0
 	for i < len(timeBounds) && d > timeBounds[i] {
 		i++
 	}
-	t.counts[i].Add(1)
-	t.sum.Add(int64(d))
+	t.counts[i].Add(n)
+	t.sum.Add(int64(d) * n)
 }
 
 // Histogram returns what was observed until now, in seconds. A value that is observed meanwhile may be in the counts and

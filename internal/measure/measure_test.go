@@ -29,6 +29,11 @@ func TestTimesAreInTheirBuckets(t *testing.T) {
 			t.Errorf("%v: le %v, want %v; count %d, sum %v", tt.d, le, tt.le, h.Count(), h.Sum)
 		}
 	}
+	var times Times
+	times.ObserveFor(time.Second, 3)
+	if h := times.Histogram(); h.Count() != 3 || h.Sum != 3 {
+		t.Errorf("a second for three: %d, %v", h.Count(), h.Sum)
+	}
 	if h := new(Times).Histogram(); !slices.IsSorted(h.Bounds) || len(h.Counts) != len(h.Bounds)+1 {
 		t.Errorf("bounds %v, %d counts", h.Bounds, len(h.Counts))
 	}

@@ -183,9 +183,10 @@ func (s *diskStore) Commit(b *Batch) error {
 	stalled := s.wait()
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	before := s.wrote
 	err := s.write(b)
 	if err == nil && len(b.ops) > 0 {
-		s.did.commits.Observe(time.Since(s.wrote) + stalled)
+		s.time(before, stalled)
 	}
 	return s.wrap("commit", err)
 }
