@@ -3,6 +3,7 @@ module github.com/samsa-go/samsa/cmd/samsa
 go 1.26.0
 
 require (
+	github.com/gdamore/tcell/v2 v2.13.10
 	github.com/itchyny/gojq v0.12.20
 	github.com/samsa-go/samsa v0.0.0
 	github.com/spf13/cobra v1.10.2
@@ -17,8 +18,12 @@ require (
 )
 
 require (
+	github.com/gdamore/encoding v1.0.1 // indirect
 	github.com/itchyny/timefmt-go v0.1.9 // indirect
-	golang.org/x/tools v0.26.0 // indirect
+	github.com/lucasb-eyer/go-colorful v1.3.0 // indirect
+	github.com/rivo/uniseg v0.4.7 // indirect
+	golang.org/x/text v0.31.0 // indirect
+	golang.org/x/tools v0.38.0 // indirect
 )
 
 require (
