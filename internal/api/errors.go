@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/backup"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -40,6 +41,7 @@ const (
 	nameTimeout  = "ErrTimeout"
 	nameCanceled = "ErrCanceled"
 	nameUnclear  = "ErrOutcomeUnknown" // which others are besides
+	nameGap      = "ErrGap"            // of package backup
 )
 
 // statuses are the statuses of errors that have none by their family: the first that fits counts.
@@ -73,6 +75,8 @@ func find(name string) error {
 		return context.Canceled
 	case nameUnclear:
 		return samsa.ErrOutcomeUnknown
+	case nameGap:
+		return backup.ErrGap
 	}
 	for _, e := range log.Errors {
 		if e.Name == name {
@@ -86,6 +90,8 @@ func find(name string) error {
 func nameOf(err error) string {
 	name := log.Name(err)
 	switch {
+	case errors.Is(err, backup.ErrGap):
+		return nameGap
 	case name != "":
 		return name
 	case errors.Is(err, context.DeadlineExceeded):

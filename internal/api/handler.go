@@ -97,6 +97,9 @@ func routes() []route {
 		{"GET transactions", listTransactions, 0}, {"GET transactions/{id}", describeTransaction, 0},
 		{"POST transactions/{id}/fence", fenceTransaction, 0},
 		{"GET open-transactions", openTransactions, 0}, {"POST open-transactions/abort", abortTransaction, 0},
+
+		{"POST backups/{id}/hold", holdBackup, 0}, {"POST backups/{id}/base", baseOfBackup, 0}, {"DELETE backups/{id}", releaseBackup, 0},
+		{"GET backup-frames", framesOfBackup, 0},
 	}
 	return append(all, kitRoutes()...)
 }
