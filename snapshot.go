@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/transfer"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // Snapshot writes everything that is stored as of one moment to w: topics, records, groups,
@@ -16,10 +20,13 @@ import (
 // space until Snapshot returns. When the broker is closed meanwhile it is ErrClosed once w has
 // taken what it was given.
 //
-// Restore makes a broker of it, on disk or in memory, wherever the snapshot comes from. The
-// format is in docs/format.md. A value that the store cannot read any more is ErrCorruptValue: a
+// With topics it has these alone, with their configs and records, and the offsets that groups have committed in them.
+// ErrUnknownTopic says that one is not there.
+//
+// Restore makes a broker of it, on disk or in memory, wherever the snapshot comes from, and Import takes topics of it into
+// a broker. The format is in docs/format.md. A value that the store cannot read any more is ErrCorruptValue: a
 // snapshot is whole.
-func (b *Broker) Snapshot(ctx context.Context, w io.Writer) error {
+func (b *Broker) Snapshot(ctx context.Context, w io.Writer, topics ...string) error {
 	if w == nil {
 		return fmt.Errorf("snapshot: %w: the writer is nil", ErrInvalidOption)
 	}
@@ -31,10 +38,92 @@ func (b *Broker) Snapshot(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	defer snap.Close()
-	if err := store.WriteStream(ctx, w, snap); err != nil {
+	if len(topics) == 0 {
+		err = store.WriteStream(ctx, w, snap)
+	} else {
+		err = b.export(ctx, w, snap, topics)
+	}
+	if err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	return nil
+}
+
+func (b *Broker) export(ctx context.Context, w io.Writer, snap store.Snapshot, topics []string) error {
+	numbers := map[string]uint32{}
+	for _, name := range topics {
+		t, err := b.catalogue.Get(name)
+		if err != nil {
+			return err
+		}
+		numbers[name] = t.Partitions()[0].ID().Topic
+	}
+	return transfer.Export(ctx, w, snap, numbers)
+}
+
+// ImportOptions say what Import takes. The zero value is all topics, without offsets.
+type ImportOptions struct {
+	// Topics are those of the snapshot that are wanted; nil means all that it has.
+	Topics []string
+	// As has the names that they get here, where these are others.
+	As map[string]string
+	// Offsets has the groups get the offsets that they have committed in these topics. A group of that name here keeps what else it
+	// has, and must have no members.
+	Offsets bool
+}
+
+// Import takes topics of a snapshot, which Snapshot has written to what r reads, into the broker: configs and records, at the
+// offsets that they have. None may be there under its new name: ErrTopicExists. A topic that is not in the snapshot is ErrUnknownTopic.
+//
+// The snapshot is read and checked as a whole before anything is changed, beside the data directory, which takes its space
+// for a while. What is damaged is ErrInvalidSnapshot. A topic comes whole or not at all; with several, and their offsets, an error leaves those
+// that have come, and the error names the others' cause. Transactions that were open in the snapshot are aborted.
+func (b *Broker) Import(ctx context.Context, r io.Reader, opts ImportOptions) error {
+	err := b.checkWrite(ctx)
+	if err == nil && r == nil {
+		err = fmt.Errorf("%w: the reader is nil", ErrInvalidOption)
+	}
+	if err == nil {
+		err = b.importFrom(ctx, r, opts)
+	}
+	if err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
+	return nil
+}
+
+func (b *Broker) importFrom(ctx context.Context, r io.Reader, opts ImportOptions) (err error) {
+	st := store.OpenMemory()
+	if b.dir != "" {
+		temp, err := os.MkdirTemp(filepath.Dir(b.dir), filepath.Base(b.dir)+".import-*")
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrStorage, err)
+		}
+		defer func() { _ = os.RemoveAll(temp) }() // what is left there does no harm
+		if st, err = store.Open(filepath.Join(temp, "data"), store.Options{MinFreeBytes: b.opts.MinFreeBytes}); err != nil {
+			return err
+		}
+	}
+	defer func() { err = store.Join(err, st.Close()) }()
+	if err := store.ReadStream(ctx, r, st); err != nil {
+		return err
+	}
+	done, err := transfer.Import(ctx, transfer.To{Topics: b.catalogue, Groups: b.groups}, st, transfer.Options(opts))
+	for _, name := range done {
+		if t, e := b.catalogue.Get(name); e == nil {
+			err = store.Join(err, b.abortOpen(ctx, t))
+		}
+	}
+	return err
+}
+
+// abortOpen aborts the transactions that are open in a topic that was imported: their producers are elsewhere.
+func (b *Broker) abortOpen(ctx context.Context, t *topic.Topic) error {
+	open, err := b.Transactions().Open(ctx, t.Name())
+	for _, o := range open {
+		err = store.Join(err, b.Transactions().Abort(ctx, o))
+	}
+	return err
 }
 
 // Restore opens a new broker that holds what Snapshot has written to what r reads. It goes

@@ -44,6 +44,8 @@ type Catalogue struct {
 	names    map[string]*Topic // by collisionKey
 	listed   []*Topic          // by name, replaced as a whole; nil when topics has changed since
 	watchers map[*partition.Waiter]struct{}
+
+	comingData map[uint32]bool // numbers of topics that Receive works on
 }
 
 // Found is what Open has to tell about the state of what it found.
@@ -67,6 +69,8 @@ func Open(st store.Store, committer *writer.Committer, logger *zap.Logger) (*Cat
 		ids:       make(map[ID]*Topic),
 		names:     make(map[string]*Topic),
 		watchers:  make(map[*partition.Waiter]struct{}),
+
+		comingData: make(map[uint32]bool),
 	}
 	c.coming.Store(new(change))
 	err := c.removeDead()

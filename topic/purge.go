@@ -45,6 +45,9 @@ func (c *Catalogue) Purge(ctx context.Context) (Purged, error) {
 			damaged = fmt.Errorf("purge: %w", err)
 			continue
 		}
+		if c.isComing(number) {
+			continue
+		}
 		if err := c.erase(ctx, &done.Erased, store.TopicRanges(number)...); err != nil {
 			return done, fmt.Errorf("purge: %w", err)
 		}
@@ -77,7 +80,12 @@ func (e entry) doomed() (uint32, error) {
 // Doomed reports whether Purge has something to do.
 func (c *Catalogue) Doomed() bool {
 	doomed, err := c.read(doomedKey)
-	return err != nil || len(doomed) > 0
+	for _, e := range doomed {
+		if number, ok := doomedKeyNumber(e.key); !ok || !c.isComing(number) {
+			return true
+		}
+	}
+	return err != nil
 }
 
 // erase deletes all keys of the ranges.

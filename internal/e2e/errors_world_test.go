@@ -246,6 +246,9 @@ func (w *world) brokerSteps() []step {
 		{"Broker.Backward", func(ctx context.Context) error { return lastOf(b.Backward(ctx, w.tp, samsa.Latest())) }},
 		{"Broker.Backward beyond", func(ctx context.Context) error { return lastOf(b.Backward(ctx, w.tp, samsa.AtOffset(99))) }},
 		{"Broker.Snapshot", func(ctx context.Context) error { return b.Snapshot(ctx, io.Discard) }},
+		{"Broker.Import", func(ctx context.Context) error {
+			return b.Import(ctx, bytes.NewReader(nil), samsa.ImportOptions{})
+		}},
 		{"Broker.View", func(ctx context.Context) error {
 			return b.View(ctx, func(tx *samsa.ReadTx) error { _, err := tx.Get([]byte(w.key)); return err })
 		}},

@@ -34,6 +34,11 @@ const (
 // While it writes it holds nothing of s, whose store can be closed then: the next block is
 // ErrClosed.
 func WriteStream(ctx context.Context, w io.Writer, s Snapshot) error {
+	return WriteStreamOf(ctx, w, s, func([]byte) bool { return true })
+}
+
+// WriteStreamOf is WriteStream of the keys that are to be kept.
+func WriteStreamOf(ctx context.Context, w io.Writer, s Snapshot, keep func(key []byte) bool) error {
 	sw := streamWriter{w: bufio.NewWriterSize(w, streamBlock)}
 	head := binary.BigEndian.AppendUint32([]byte(streamMagic), streamVersion)
 	if _, err := sw.w.Write(head); err != nil {
@@ -46,6 +51,9 @@ func WriteStream(ctx context.Context, w io.Writer, s Snapshot) error {
 		from := next
 		next = nil
 		err := s.Scan(Range{From: from}, func(e Entry) (bool, error) {
+			if !keep(e.Key) {
+				return true, nil
+			}
 			if !sw.fits(e) {
 				next = bytes.Clone(e.Key)
 				return false, nil
