@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/backup"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/cli"
 )
 
@@ -227,11 +228,14 @@ func buryOne(ctx context.Context, b *samsa.Broker) error {
 	return errors.Join(err, e, q.Close())
 }
 
-// takeSnapshot writes backup.samsa, and the same packed.
+// takeSnapshot writes backup.samsa, and the same packed, and the folder backup.
 func takeSnapshot(t *testing.T, dir string) {
 	t.Helper()
 	b, err := samsa.Open(filepath.Join(dir, "data"), samsa.Options{})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := backup.Run(t.Context(), backup.Of(b, backup.SourceOptions{}), backup.Folder(filepath.Join(dir, "backup")), backup.Options{UntilNow: true}); err != nil {
 		t.Fatal(err)
 	}
 	var plain, packed bytes.Buffer

@@ -27,6 +27,7 @@ type Config struct {
 	http     string        // host:port of console and API; "" for none
 	hosts    addresses     // by which those are called
 	write    bool          // they may change something
+	backup   string        // folder; "" for none
 	broker   samsa.Options
 	kafka    kafka.Options
 }
@@ -63,6 +64,9 @@ func (c *Config) check() error {
 	if n := len(c.advertised()); n > 0 && n != len(c.listen) {
 		errs = append(errs, fmt.Errorf("--advertise has %d addresses, and --listen %d", n, len(c.listen)))
 	}
+	if c.backup != "" && c.broker.InMemory {
+		errs = append(errs, errors.New("--memory and --backup exclude each other"))
+	}
 	if c.http == "" && (c.write || len(c.hosts) > 0) {
 		errs = append(errs, errors.New("--write and --http-hosts are for --http, which is not given"))
 	}
@@ -92,6 +96,7 @@ func (c *Config) defineProcess(fs *pflag.FlagSet) {
 	fs.StringVar(&c.http, "http", "", "serve the console, the API, /metrics, /healthz and /readyz at this `host:port`")
 	fs.Var(&c.hosts, "http-hosts", "let these `names`, with commas, be ones by which --http is called, besides localhost and addresses; * is any")
 	fs.BoolVar(&c.write, "write", false, "let who reaches --http change things, and not only look")
+	fs.StringVar(&c.backup, "backup", "", "keep a copy of the data in this `folder`, up to date each second (samsa help backup)")
 	c.drain = 30 * time.Second
 	fs.DurationVar(&c.drain, "shutdown-timeout", c.drain, "let the end wait at most this `time` for what is under way")
 }

@@ -8,11 +8,13 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/backup"
 	"github.com/samsa-go/samsa/console"
 	"github.com/samsa-go/samsa/kafka"
 )
@@ -57,6 +59,8 @@ func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 	if w, err = c.serveHTTP(b); err != nil {
 		return err
 	}
+	copies := c.copy(b)
+	defer copies()
 	if err := c.announce(ctx, b, at, w.addr(), s); err != nil {
 		return err
 	}
@@ -70,6 +74,25 @@ func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 		fmt.Fprintln(s.Stdout, "samsa ends")
 	}
 	return notify(s.NotifySocket, "STOPPING=1")
+}
+
+// copy keeps a copy of b in the folder of --backup until what it returns is called, which waits for the end of that.
+func (c *Config) copy(b *samsa.Broker) (end func()) {
+	if c.backup == "" {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var run sync.WaitGroup
+	run.Go(func() {
+		err := backup.Run(ctx, backup.Of(b, backup.SourceOptions{}), backup.Folder(c.backup), backup.Options{Logger: c.broker.Logger})
+		if err != nil && ctx.Err() == nil {
+			c.broker.Logger.Error("backup has ended", zap.String("folder", c.backup), zap.Error(err))
+		}
+	})
+	return func() {
+		cancel()
+		run.Wait()
+	}
 }
 
 // advertised returns the addresses of --advertise, one for each of --listen, or none.

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/backup"
+	"github.com/samsa-go/samsa/internal/api"
+)
+
+// backup is the command for backups in a folder.
+func (e *env) backup() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "backup",
+		GroupID: groupData,
+		Short:   "Keep a copy of a directory in a folder, and restore it to a moment",
+		Long: `backup keeps a copy of a directory of data in a folder, from which any moment since it began can be restored. samsa serve --backup FOLDER keeps
+it up to date each second while it runs; backup run does so once, for a directory that nobody has open.`,
+	}
+	cmd.AddCommand(e.backupRun(), e.backupList(), e.backupRestore())
+	return cmd
+}
+
+func (e *env) backupRun() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run FOLDER",
+		Short: "Bring the copy in a folder up to date",
+		Long: `run copies what is new in a directory of data, which nobody may have open, into a folder, and ends. The first time that is all of it. While a broker
+runs, samsa serve --backup does it.`,
+		Example: `  samsa -d ./data backup run ./copy`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			dir, err := e.directory()
+			if err != nil {
+				return err
+			}
+			b, err := samsa.Open(dir, samsa.Options{MustExist: true})
+			if errors.Is(err, samsa.ErrLocked) {
+				return fmt.Errorf("%w: while a broker runs, samsa serve --backup copies", err)
+			}
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, b.Close()) }()
+			var s backup.Status
+			o := backup.Options{UntilNow: true, Status: func(now backup.Status) { s = now }}
+			if err := backup.Run(cmd.Context(), backup.Of(b, backup.SourceOptions{}), backup.Folder(args[0]), o); err != nil {
+				return err
+			}
+			return e.say(s, "%s has all commits up to %d", args[0], s.Copied.Commit)
+		},
+	}
+}
+
+func (e *env) backupList() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list FOLDER",
+		Short: "Show which moments a backup has",
+		Long:  "list prints the generations of a backup: each is an unbroken history, of which any moment can be restored.",
+		Example: `  samsa backup list ./backup
+  samsa backup list ./backup --json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spans, err := backup.List(cmd.Context(), backup.Folder(args[0]))
+			if err != nil {
+				return err
+			}
+			return printRows(e, []column[backup.Span]{
+				{"GENERATION", func(s backup.Span) string { return s.Generation }},
+				{"FROM", func(s backup.Span) string { return moment(api.At(s.From.Time)) }},
+				{"UNTIL", func(s backup.Span) string { return moment(api.At(s.Until.Time)) }},
+				{">COMMITS", func(s backup.Span) string { return fmt.Sprintf("%d-%d", s.From.Commit, s.Until.Commit) }},
+				{">BYTES", func(s backup.Span) string { return size(s.Bytes) }},
+				{"MISSING", func(s backup.Span) string { return s.Missing }},
+			}, spans)
+		},
+	}
+}
+
+func (e *env) backupRestore() *cobra.Command {
+	var at string
+	var m backup.Moment
+	cmd := &cobra.Command{
+		Use:   "restore FOLDER DIRECTORY",
+		Short: "Make a directory of a moment of a backup",
+		Long: `restore makes a directory, which must be missing or empty, of what a broker had at a moment, which is the newest unless --at or --commit says another.
+All that it reads is checked; what is damaged or missing is told, with exit code 7, and leaves no directory.`,
+		Example: `  samsa backup restore ./backup ./again
+  samsa backup restore ./backup ./again --at +1h`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if at != "" {
+				t, ok := parseMoment(at, time.Now())
+				if !ok {
+					return usageError{fmt.Errorf("--at %s: want a time (samsa help positions)", at)}
+				}
+				m.Time = t
+			}
+			return e.restoreMoment(cmd.Context(), args[0], args[1], m)
+		},
+	}
+	cmd.Flags().StringVar(&at, "at", "", "as it was at this `time` (samsa help positions)")
+	cmd.Flags().Uint64Var(&m.Commit, "commit", 0, "as it was behind the commit of this `number`")
+	cmd.Flags().StringVar(&m.Generation, "generation", "", "of the generation of this `name`, for --commit")
+	return cmd
+}
+
+func (e *env) restoreMoment(ctx context.Context, folder, dir string, m backup.Moment) error {
+	b, r, err := backup.Restore(ctx, dir, backup.Folder(folder), m, samsa.Options{})
+	if err != nil {
+		return err
+	}
+	if err := b.Close(); err != nil {
+		return err
+	}
+	return e.say(r, "restored commit %d of %s into %s", r.Last.Commit, moment(api.At(r.Last.Time)), dir)
+}
