@@ -32,7 +32,8 @@ type Options struct {
 	// numbers. A request for another name is refused: a page of elsewhere has its own name lead here (DNS rebinding).
 	// "*" is any name, for who looks at the Host header before the console does.
 	Hosts []string
-	// Kit controls a fake broker, which is the one that is shown then: a fake.Fake of internal/fake. nil for a broker that is none.
+	// Kit controls a fake broker, which is the one that is shown then: it is for the command, which serves one. nil for a
+	// broker that is none.
 	Kit api.Kit
 }
 

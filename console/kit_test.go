@@ -12,6 +12,7 @@ import (
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/console"
 	"github.com/samsa-go/samsa/internal/api"
+	"github.com/samsa-go/samsa/internal/fake"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
@@ -96,5 +97,39 @@ func TestKit(t *testing.T) {
 	}
 	if strings.Contains(s.page("/"), "Test kit") {
 		t.Error("a broker that is no fake offers the kit")
+	}
+}
+
+// What the page of the kit is told befalls who uses the broker, and the other pages show the broker that there is now.
+func TestKitOfAFake(t *testing.T) {
+	k, err := fake.New(t.Context(), fake.Options{Prepare: func(ctx context.Context, b *samsa.Broker) error {
+		return b.Topics().Create(ctx, "t", samsa.TopicConfig{})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := site{t, k.Broker(), console.Handler(nil, console.Options{Write: true, Kit: k})}
+	record := url.Values{"topic": {"t"}, "key_as": {"null"}, "value": {"v"}, "value_as": {"text"}, "headers_as": {"text"}}
+	s.sent("/kit", url.Values{"do": {"fault"}, "on": {"appends"}, "topic": {"t"}, "next": {"1"}, "act": {"fail"}, "with": {"ErrDiskFull"}})
+	if status, _, body := s.post("/produce", record); status != 503 || !strings.Contains(body, "disk") {
+		t.Errorf("status %d:\n%s", status, body)
+	}
+	s.sent("/produce", record)
+	s.sent("/kit", url.Values{"do": {"crash"}})
+	if at, _, _ := s.rows("records?topic=t"); len(at) != 1 {
+		t.Errorf("after a crash: %v", at)
+	}
+	s.sent("/kit", url.Values{"do": {"reset"}, "sure": {"yes"}})
+	if at, _, _ := s.rows("records?topic=t"); len(at) != 0 {
+		t.Errorf("after a reset: %v", at)
+	}
+	s.want("/", "<b>fake</b>")
+	if status, _, _ := s.post("/kit", url.Values{"do": {"fault"}, "on": {"appends"}, "act": {"fail"}, "with": {"ErrOfNobody"}}); status != 400 {
+		t.Errorf("an error that is not there: status %d", status)
 	}
 }

@@ -37,6 +37,7 @@ func TestStories(t *testing.T) {
 		"numbers":   {make: func(t *testing.T, w *world) { w.produceUntil(t) }},
 		"following": {make: func(t *testing.T, w *world) { w.produceUntil(t) }},
 		"producing": {opts: console.Options{Write: true}},
+		"faking":    {opts: console.Options{Write: true}},
 		"mending":   {opts: console.Options{Write: true}},
 		"searching": {make: func(t *testing.T, w *world) { w.many(t) }},
 	} {

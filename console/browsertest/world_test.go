@@ -12,6 +12,7 @@ import (
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/console"
 	"github.com/samsa-go/samsa/internal/api"
+	"github.com/samsa-go/samsa/internal/fake"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
@@ -41,23 +42,27 @@ func newWorld(t *testing.T, opts console.Options) *world {
 	w.fill(t)
 	mux := http.NewServeMux()
 	mux.Handle("/", console.Handler(b, opts))
-	mux.Handle("/fake/", http.StripPrefix("/fake", console.Handler(nil, console.Options{Write: opts.Write, Kit: kit{b: b}})))
+	mux.Handle("/fake/", http.StripPrefix("/fake", console.Handler(nil, console.Options{Write: opts.Write, Kit: newFake(t)})))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	return w
 }
 
-// kit is the control of a fake broker, as far as its page shows it.
-type kit struct {
-	api.Kit
-	b *samsa.Broker
-}
-
-func (k kit) Broker() *samsa.Broker { return k.b }
-func (k kit) Forks() []api.Fork     { return nil }
-func (k kit) Faults() []api.Fault {
-	return []api.Fault{{ID: 1, Text: "the next 3 appends to orders fail with ErrDiskFull", Hits: 2}, {ID: 2, Text: "fetches of web_log are held", Hits: 1}}
+// newFake makes a fake broker with a topic.
+func newFake(t *testing.T) *fake.Fake {
+	k, err := fake.New(t.Context(), fake.Options{Prepare: func(ctx context.Context, b *samsa.Broker) error {
+		return b.Topics().Create(ctx, "orders", samsa.TopicConfig{})
+	}})
+	must(t, err)
+	t.Cleanup(func() {
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	_, err = k.NewFault(api.NewFault{On: "fetches", Topic: "orders", Count: true})
+	must(t, err)
+	return k
 }
 
 var paths = []string{"/", "/cart", "/search?q=tea", "/login", "/products/17"}

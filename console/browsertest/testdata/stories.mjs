@@ -213,3 +213,28 @@ export async function mending({ page, url }) {
   await page.getByRole('button', { name: 'Send those chosen back' }).click();
   await page.getByText('2 sent back.').waitFor();
 }
+
+// A fake broker has a disk that is full, once, and is begun anew.
+export async function faking({ page, url }) {
+  const produce = async () => {
+    await go(page, url, 'fake/produce?topic=orders');
+    await page.locator('#value').fill('tea');
+    await page.getByRole('button', { name: 'Produce' }).click();
+  };
+  await go(page, url, 'fake/kit');
+  await page.getByLabel('Topic').fill('orders');
+  await page.getByLabel('so often').fill('1');
+  await page.getByLabel('with').fill('ErrDiskFull');
+  await page.getByRole('button', { name: 'Make it' }).click();
+  await page.locator('tbody tr', { hasText: /append.*orders/ }).waitFor();
+  await produce();
+  assert.match(await page.getByRole('alert').textContent(), /disk/);
+  await produce();
+  await page.waitForURL(/fake\/record\?/);
+  await go(page, url, 'fake/kit');
+  await page.getByLabel('I am sure').check();
+  await page.getByRole('button', { name: 'Reset' }).click();
+  await page.waitForURL(/fake\/kit/);
+  await go(page, url, 'fake/records?topic=orders');
+  await page.getByText('No records here.').waitFor();
+}
