@@ -133,7 +133,8 @@ func New(all []Hook, logger *zap.Logger) *Hooks {
 	return h
 }
 
-// Produces, Delivers, Commits and Requests report whether somebody observes that: else nothing need be gathered for it.
+// Produces reports whether somebody observes what is produced: else nothing need be gathered for it. Delivers, Commits and
+// Requests are as it.
 func (h *Hooks) Produces() bool { return h != nil && h.produce }
 
 // Delivers is as Produces.

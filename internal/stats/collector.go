@@ -190,7 +190,7 @@ func (c *Collector) group(ctx context.Context, l group.Listing, now time.Time) (
 		one.Count++
 		one.Lag += part.Lag
 		one.LagTime = max(one.LagTime, part.LagTime)
-		one.ShareMetrics = one.ShareMetrics.plus(part.ShareMetrics)
+		one.ShareMetrics = one.plus(part.ShareMetrics)
 		one.Partitions = append(one.Partitions, part)
 	}
 	return one, nil
