@@ -278,6 +278,7 @@ public class Shares {
                             }
                         });
                     }
+                    c.commitSync(); // to close gives back what no later poll has acknowledged
                 }
             });
             threads.add(t);
