@@ -48,13 +48,17 @@ func (c *Coordinator) Describe(_ context.Context, name string) ([]PartitionInfo,
 		case err != nil:
 			return nil, err
 		case ok:
+			if info.Start < info.End {
+				info.Oldest = en.timeOf(info.Start)
+			}
 			all = append(all, info)
 		}
 	}
 	return all, nil
 }
 
-// DescribePartition returns how far a group is in a partition; false if there is no state.
+// DescribePartition returns how far a group is in a partition; false if there is no state. It does not look for the oldest
+// record: clients may ask for the same partition as often as they like.
 func (c *Coordinator) DescribePartition(_ context.Context, k Key) (PartitionInfo, bool, error) {
 	en, err := c.find(k, false)
 	if en == nil || err != nil {
@@ -79,9 +83,6 @@ func (en *entry) describe(s Settings) (PartitionInfo, bool, error) {
 	info.Expired, info.DeadLetters, info.Archived = n.Expired, n.Letters, n.Archived
 	en.mu.Unlock()
 	en.tend()
-	if info.Start < info.End {
-		info.Oldest = en.timeOf(info.Start)
-	}
 	return info, true, nil
 }
 
