@@ -143,7 +143,7 @@ func brokerCommand(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("broker NAME [flags of serve]")
 	}
 	for i, a := range args {
-		if a == "--data" {
+		if a == "--data" || a == "--backup" {
 			args[i+1] = ts.MkAbs(args[i+1])
 		}
 	}

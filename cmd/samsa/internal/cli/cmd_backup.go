@@ -88,7 +88,7 @@ func (e *env) backupRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore FOLDER DIRECTORY",
 		Short: "Make a directory of a moment of a backup",
-		Long: `restore makes a directory, which must be missing or empty, of what a broker had at a moment, which is the newest unless --at or --commit says another.
+		Long: `restore makes a directory, which must be missing or empty, of what a broker had at a moment, the newest unless --at or --commit says another.
 All that it reads is checked; what is damaged or missing is told, with exit code 7, and leaves no directory.`,
 		Example: `  samsa backup restore ./backup ./again
   samsa backup restore ./backup ./again --at +1h`,
