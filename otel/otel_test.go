@@ -198,7 +198,7 @@ func TestBatchesLinkToTheirRecords(t *testing.T) {
 func TestCallsAndFailures(t *testing.T) {
 	k := start(t)
 	ctx, span := k.tracer.Start(context.Background(), "job")
-	if _, err := k.Broker.Produce(ctx, samsa.Record{Topic: "plain"}); err != nil {
+	if _, err := k.Produce(ctx, samsa.Record{Topic: "plain"}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := k.tel.Produce(ctx, k.Broker, samsa.Record{Topic: "a/b"})
@@ -213,7 +213,7 @@ func TestCallsAndFailures(t *testing.T) {
 		t.Errorf("%v, %s", s.Status, text(s.Attributes))
 	}
 	boom := errors.New("boom")
-	if err := k.tel.Process(context.Background(), "", samsa.Record{Topic: "plain"}, func(context.Context) error { return boom }); err != boom {
+	if err := k.tel.Process(context.Background(), "", samsa.Record{Topic: "plain"}, func(context.Context) error { return boom }); !errors.Is(err, boom) {
 		t.Errorf("Process returns %v", err)
 	}
 	if s := k.span("process plain"); s.Status.Description != "boom" || !strings.Contains(text(s.Attributes), "error.type=_OTHER") ||
