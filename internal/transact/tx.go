@@ -283,14 +283,7 @@ func (tx *Tx) commit(start *link) error {
 	}
 	ptx := tx.call.Take()
 	ptx.Essential = len(tx.writes)+len(ptx.Appends) == 0
-	keys := slices.Sorted(maps.Keys(tx.writes))
-	for _, key := range keys {
-		if value := tx.writes[key]; value != nil {
-			ptx.Writes.Set(store.AppendAppKey(nil, []byte(key)), append([]byte{valueVersion}, value...))
-		} else {
-			ptx.Writes.Delete(store.AppendAppKey(nil, []byte(key)))
-		}
-	}
+	keys := tx.writeTo(&ptx.Writes)
 	var placed *link
 	ptx.Check = func() (err error) {
 		placed, err = tx.conflicts.place(checked, &tx.read, keys)
@@ -337,6 +330,19 @@ func (tx *Tx) commit(start *link) error {
 		return nil
 	}
 	return tx.judge(fmt.Errorf("update: %w", err), requests)
+}
+
+// writeTo writes the keys of the application, and returns them in order.
+func (tx *Tx) writeTo(b *store.Batch) []string {
+	keys := slices.Sorted(maps.Keys(tx.writes))
+	for _, key := range keys {
+		if value := tx.writes[key]; value != nil {
+			b.Set(store.AppendAppKey(nil, []byte(key)), append([]byte{valueVersion}, value...))
+		} else {
+			b.Delete(store.AppendAppKey(nil, []byte(key)))
+		}
+	}
+	return keys
 }
 
 // requests are the commits of offsets by group.
