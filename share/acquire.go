@@ -161,14 +161,18 @@ func (a *acquiring) next() (from, end int64, ok bool) {
 	en.states.Reorder(a.s.OrderByKey)
 	en.expireLocked(nowMs(), a.r)
 	if a.s.MaxInFlight <= en.states.Acquired() {
+		en.refuseLocked()
 		return 0, 0, false
 	}
 	from = en.states.FirstReady(0)
-	if a.again = from >= 0; !a.again {
-		from = en.states.Next()
-		return from, end, from < end && en.states.Blocked() < maxBlocked
+	if a.again = from >= 0; a.again {
+		return from, end, true
 	}
-	return from, end, true
+	if from = en.states.Next(); from < end && en.states.Blocked() >= maxBlocked {
+		en.refuseLocked()
+		return 0, 0, false
+	}
+	return from, end, from < end
 }
 
 // from takes in a batch, and acquires of it. From seen on nothing is known that comes before it. It reports whether the

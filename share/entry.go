@@ -38,11 +38,26 @@ type entry struct {
 	timer   *time.Timer
 	dueMs   int64 // when the timer fires; 0 when it does not
 	closed  bool
+	full    crowd // somebody was refused for that; none of it since who watches was woken
 	counts  Counts
 	given   int64 // deliveries
 
 	watching sync.Mutex // guards watchers; taken last
 	watchers map[partition.Watcher]struct{}
+}
+
+// crowd is what bounds how many records are given: those that members have, and those that come after another of their key.
+type crowd struct{ acquired, blocked int }
+
+func (en *entry) refuseLocked() { en.full = crowd{en.states.Acquired(), en.states.Blocked()} }
+
+// roomLocked reports, once, that there is room again for which somebody was refused.
+func (en *entry) roomLocked() bool {
+	if en.full.acquired <= en.states.Acquired() && en.full.blocked <= en.states.Blocked() {
+		return false
+	}
+	en.full = crowd{}
+	return true
 }
 
 // nowMs returns the time in whole milliseconds that have passed, and soonMs in those that have begun: who waits from now
@@ -377,7 +392,7 @@ func (en *entry) noteLetters(o *op) {
 	}
 }
 
-// tend has all that is due done in the background, now or at its time.
+// tend has all that is due done in the background, now or at its time, and wakes who was refused and need not be any more.
 func (en *entry) tend() {
 	en.mu.Lock()
 	if en.closed || en.states == nil {
@@ -392,7 +407,11 @@ func (en *entry) tend() {
 	f := en.flushLocked(true)
 	bury := len(en.jobs) > 0 && !en.burying
 	en.burying = en.burying || bury
+	room := en.roomLocked()
 	en.mu.Unlock()
+	if room {
+		en.wake()
+	}
 	if f != nil {
 		en.c.committer.Submit(&f.tx)
 	}

@@ -203,6 +203,21 @@ func TestQueueInFlightIsBounded(t *testing.T) {
 	})
 }
 
+// Who waits because too many are out gets the next record when locks run out, though nothing of what was out comes again.
+func TestQueueGoesOnBehindWhatIsGivenUp(t *testing.T) {
+	queueBubble(t, func(t *testing.T, k *kit) {
+		k.create("mails", 1)
+		k.write("mails", "poison", "poison")
+		q := k.queue(samsa.QueueOptions{Group: "mailer", Topics: []string{"mails"}, MaxInFlight: 2, MaxDeliveries: 1})
+		receive(t, q, 2)
+		k.write("mails", "good")
+		none(t, q)
+		if _, got := receive(t, q, 1); got != "good#1" {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
 // A group is moved to a place, so many records back, and to a time; what was done of the records there comes again. What was
 // delivered before is of a group that there is no more.
 func TestQueueIsMoved(t *testing.T) {
