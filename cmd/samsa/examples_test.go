@@ -67,6 +67,7 @@ var noJSON = map[string]string{
 	"samsa":            "has no command",
 	"samsa completion": "is for a shell",
 	"samsa help":       "is for people",
+	"samsa export":     "is for samsa import",
 }
 
 // Every command that prints does so in lines of JSON with --json. Those of its examples that are no pipes are tried.

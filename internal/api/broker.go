@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -106,25 +107,44 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	write(w, []byte("ok\n"))
 }
 
-// snapshot streams a snapshot.
+// snapshot streams a snapshot, of some topics if they are named.
 func snapshot(c *call) (any, error) {
 	topics := c.query.all("topic")
 	if err := c.none(); err != nil {
 		return nil, err
-	}
-	if len(topics) > 0 {
-		return nil, fmt.Errorf("%w: snapshots of chosen topics", samsa.ErrUnsupported)
 	}
 	return stream(func(w http.ResponseWriter) error {
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Content-Disposition", `attachment; filename="samsa.snapshot"`)
 		out := &patient{w: w, ctl: http.NewResponseController(w)}
-		err := c.b.Snapshot(c.ctx, out)
+		err := c.b.Snapshot(c.ctx, out, topics...)
 		if err != nil && !out.begun {
 			return err
 		}
 		return c.endStream(w, err)
+	}), nil
+}
+
+// importTopics takes topics of a snapshot, which is the body.
+func importTopics(c *call) (any, error) {
+	o := samsa.ImportOptions{Topics: c.query.all("topic"), Offsets: c.query.flag("offsets"), As: make(map[string]string)}
+	for _, as := range c.query.all("as") {
+		from, to, ok := strings.Cut(as, "=")
+		if _, twice := o.As[from]; !ok || twice {
+			c.query.refuse("as is %.100q, want OLD=NEW, once for each OLD", as)
+		}
+		o.As[from] = to
+	}
+	if err := c.none(); err != nil {
+		return nil, err
+	}
+	return stream(func(w http.ResponseWriter) error {
+		if err := c.b.Import(c.ctx, c.in, o); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
 	}), nil
 }
 

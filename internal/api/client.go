@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/samsa-go/samsa"
@@ -79,7 +80,7 @@ type request struct {
 	method string
 	path   string // below prefix, escaped
 	query  url.Values
-	body   any // in JSON; nil for none
+	body   any // in JSON; an io.Reader as it is; nil for none
 }
 
 // write reports whether r may change something.
@@ -87,8 +88,11 @@ func (r request) write() bool { return r.method != http.MethodGet }
 
 // send returns the answer to r, of which the caller closes the body, or the error that is in it.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
-	var body io.Reader
-	if r.body != nil {
+	body, kind := io.Reader(nil), "application/octet-stream"
+	if in, ok := r.body.(io.Reader); ok {
+		body = in
+	} else if r.body != nil {
+		kind = "application/json"
 		text, err := encode(r.body)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", samsa.ErrInvalid, err)
@@ -108,7 +112,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	}
 	req.Header.Set("TE", "trailers")
 	if r.body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", kind)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -311,6 +315,34 @@ func (c *Client) Snapshot(ctx context.Context, r SnapshotRequest, w io.Writer) e
 		return trailerError(text)
 	}
 	return nil
+}
+
+// Import takes topics of a snapshot that in reads, as samsa.Broker.Import does. What in is may be read for a moment after an error.
+func (c *Client) Import(ctx context.Context, r ImportRequest, in io.Reader) error {
+	q := url.Values{"topic": r.Topics}
+	for from, to := range r.As {
+		q.Add("as", from+"="+to)
+	}
+	given := &given{r: in}
+	err := c.call(ctx, request{http.MethodPost, "import", url.Values(query(q).flag("offsets", r.Offsets)), given}, nil)
+	if e := given.err.Load(); e != nil { // nothing was done: the snapshot is not whole
+		return *e
+	}
+	return err
+}
+
+// given remembers the error of a reader, to tell it from those of the connection.
+type given struct {
+	r   io.Reader
+	err atomic.Pointer[error]
+}
+
+func (g *given) Read(p []byte) (int, error) {
+	n, err := g.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		g.err.CompareAndSwap(nil, &err)
+	}
+	return n, err
 }
 
 // watched remembers the error of a writer, to tell it from those of who reads.

@@ -65,8 +65,11 @@ func Handler(b *samsa.Broker, o Options) http.Handler {
 type route struct {
 	pattern string // method and path below prefix, as http.ServeMux has them
 	do      func(*call) (any, error)
-	body    int64 // bytes that a request may have, 0 for maxBody
+	body    int64 // bytes that a request may have, 0 for maxBody, streamed for a stream of any length, which do reads
 }
+
+// streamed is the body of a request that is no JSON, and is read as it comes.
+const streamed = -1
 
 // stream is an answer that writes itself. It writes nothing if it returns an error.
 type stream func(w http.ResponseWriter) error
@@ -75,7 +78,7 @@ type stream func(w http.ResponseWriter) error
 func routes() []route {
 	all := []route{
 		{"GET broker", brokerInfo, 0}, {"GET stats", stats, 0}, {"POST sync", syncNow, 0},
-		{"GET retention", retention, 0}, {"POST sweep", sweep, 0}, {"GET snapshot", snapshot, 0},
+		{"GET retention", retention, 0}, {"POST sweep", sweep, 0}, {"GET snapshot", snapshot, 0}, {"POST import", importTopics, streamed},
 
 		{"GET topics", listTopics, 0}, {"POST topics", createTopic, 0},
 		{"GET topics/{topic}", describeTopic, 0}, {"PUT topics/{topic}", ensureTopic, 0},
@@ -163,7 +166,12 @@ func (s *server) serve(r route, w http.ResponseWriter, req *http.Request) {
 	}
 	c := &call{s: s, b: s.broker(), r: req, query: newParams(req), ctx: req.Context()}
 	var err error
-	if c.body, err = readBody(w, req, max(r.body, maxBody)); err != nil {
+	if r.body == streamed {
+		c.in, err = streamBody(w, req)
+	} else {
+		c.body, err = readBody(w, req, max(r.body, maxBody))
+	}
+	if err != nil {
 		writeError(w, err)
 		return
 	}
@@ -217,12 +225,8 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	if r.ContentLength > limit {
 		return nil, fmt.Errorf("%w: the request has %d bytes, at most %d", samsa.ErrTooLarge, r.ContentLength, limit)
 	}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
-		return nil, &Error{
-			Name: "ErrUnsupported", Message: fmt.Sprintf("the Content-Type is %.100q, want application/json", r.Header.Get("Content-Type")),
-			Status: http.StatusUnsupportedMediaType,
-		}
+	if err := wantType(r, "application/json"); err != nil {
+		return nil, err
 	}
 	ctl := http.NewResponseController(w)
 	_ = ctl.SetReadDeadline(time.Now().Add(bodyLimit)) // what has no deadlines is no connection
@@ -236,6 +240,38 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		return nil, fmt.Errorf("%w: the body of the request: %w", samsa.ErrInvalid, err)
 	}
 	return text, nil
+}
+
+// wantType refuses a body of another kind.
+func wantType(r *http.Request, want string) error {
+	got := r.Header.Get("Content-Type")
+	if kind, _, err := mime.ParseMediaType(got); err == nil && kind == want {
+		return nil
+	}
+	return &Error{
+		Name: "ErrUnsupported", Message: fmt.Sprintf("the Content-Type is %.100q, want %s", got, want), Status: http.StatusUnsupportedMediaType,
+	}
+}
+
+// streamBody returns the body of a request that is read as it comes.
+func streamBody(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
+	if err := wantType(r, "application/octet-stream"); err != nil {
+		return nil, err
+	}
+	return &patientReader{r: r.Body, ctl: http.NewResponseController(w)}, nil
+}
+
+// patientReader reads from who writes slowly, as long as something comes in bodyLimit.
+type patientReader struct {
+	r   io.Reader
+	ctl *http.ResponseController
+}
+
+func (p *patientReader) Read(b []byte) (int, error) {
+	_ = p.ctl.SetReadDeadline(time.Now().Add(bodyLimit)) // what has no deadlines is no connection
+	n, err := p.r.Read(b)
+	_ = p.ctl.SetReadDeadline(time.Time{})
+	return n, err
 }
 
 // writeJSON writes an answer. One that the caller has already, by its ETag, is not sent again.
@@ -294,6 +330,7 @@ type call struct {
 	r       *http.Request
 	query   *params
 	body    []byte
+	in      io.Reader       // of a body that is streamed
 	ctx     context.Context // of the request, for streams
 	limited context.Context // which ends after callLimit, too
 }

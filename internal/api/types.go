@@ -180,3 +180,10 @@ type KeyValue struct {
 type SnapshotRequest struct {
 	Topics []string // none for everything
 }
+
+// ImportRequest says which topics of a snapshot are wanted: samsa.ImportOptions.
+type ImportRequest struct {
+	Topics  []string          // none for all
+	As      map[string]string // their new names, where these are others
+	Offsets bool              // those of groups, too
+}

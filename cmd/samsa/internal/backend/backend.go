@@ -49,6 +49,7 @@ type Samsa interface {
 	SetKey(ctx context.Context, key, value api.Bytes) error
 	DeleteKey(ctx context.Context, key api.Bytes) error
 	Snapshot(ctx context.Context, r api.SnapshotRequest, w io.Writer) error
+	Import(ctx context.Context, r api.ImportRequest, in io.Reader) error
 }
 
 var _ Samsa = (*api.Client)(nil)
