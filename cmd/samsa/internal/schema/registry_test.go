@@ -1,0 +1,344 @@
+package schema
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/samsa-go/samsa/cmd/samsa/internal/schema/fakeregistry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The schemas of the tests, by what their ids are called.
+var schemas = []struct {
+	name, subject string
+	schema        sr.Schema
+}{
+	{"avro", "order-value", sr.Schema{Schema: `{"type":"record","name":"Order","namespace":"shop","fields":[
+		{"name":"id","type":"long"},{"name":"buyer","type":["null","string"],"default":null},{"name":"at","type":"shop.Place"},
+		{"name":"tags","type":{"type":"map","values":"int"},"default":{}},{"name":"raw","type":"bytes","default":""}]}`,
+		References: []sr.SchemaReference{{Name: "shop.Place", Subject: "place", Version: 1}}}},
+	{"place", "place", sr.Schema{Schema: `{"type":"record","name":"Place","namespace":"shop","fields":[{"name":"y","type":"double"},{"name":"x","type":"double"}]}`}},
+	{"list", "list", sr.Schema{Schema: `{"type":"record","name":"L","fields":[{"name":"n","type":"int"},{"name":"next","type":["null","L"]}]}`}},
+	{"proto", "click-value", sr.Schema{Type: sr.TypeProtobuf, Schema: `syntax = "proto3"; package web;
+		import "base/user.proto"; import "google/protobuf/timestamp.proto"; import "google/protobuf/wrappers.proto"; import "google/protobuf/any.proto";
+		message Click { int64 n = 1; base.User user = 2; google.protobuf.Timestamp at = 3; google.protobuf.UInt64Value seen = 4;
+			map<string, sfixed64> sizes = 5; repeated uint64 ids = 6; bool gone = 7; Click parent = 8; string page = 9; google.protobuf.Any any = 10; }
+		message Other { message First { string a = 1; } message Second { int64 b = 1; } }`,
+		References: []sr.SchemaReference{{Name: "base/user.proto", Subject: "user", Version: 1}}}},
+	{"user", "user", sr.Schema{Type: sr.TypeProtobuf, Schema: `syntax = "proto3"; package base; message User { string name = 1; fixed64 number = 2; }`}},
+	{"json", "visit-value", sr.Schema{Type: sr.TypeJSON, Schema: `{"type":"object","properties":{"n":{"type":"integer"},"by":{"$ref":"person.json"}},"required":["n"]}`,
+		References: []sr.SchemaReference{{Name: "person.json", Subject: "person", Version: 1}}}},
+	{"person", "person", sr.Schema{Type: sr.TypeJSON, Schema: `{"type":"string","minLength":2}`}},
+	{"broken", "broken", sr.Schema{Schema: `{"type":"recor`}},
+	{"dangling", "dangling", sr.Schema{Type: sr.TypeProtobuf, Schema: `syntax = "proto3"; import "nowhere.proto"; message A { B b = 1; }`}},
+	{"circle", "circle", sr.Schema{Type: sr.TypeProtobuf, Schema: `syntax = "proto3"; import "circle.proto"; message A {}`,
+		References: []sr.SchemaReference{{Name: "circle.proto", Subject: "circle", Version: 1}}}},
+	{"outside", "outside", sr.Schema{Type: sr.TypeJSON, Schema: `{"$ref":"file:///etc/passwd"}`}},
+	{"lost", "lost", sr.Schema{Schema: `"int"`, References: []sr.SchemaReference{{Name: "x", Subject: "nowhere", Version: 3}}}},
+	{"nulls", "nulls", sr.Schema{Schema: `{"type":"array","items":"null"}`}},
+}
+
+// world is a registry with the schemas of the tests.
+func world(t testing.TB) (*Registry, *fakeregistry.Registry, map[string]int) {
+	t.Helper()
+	fake := fakeregistry.New()
+	t.Cleanup(fake.Close)
+	ids := make(map[string]int)
+	for _, s := range schemas {
+		ids[s.name] = fake.Add(s.subject, s.schema)
+	}
+	r, err := New(fake.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r, fake, ids
+}
+
+// What is encoded is decoded as it was: integers of 64 bits too, in each format, with references.
+func TestRoundTrip(t *testing.T) {
+	r, _, ids := world(t)
+	for _, tt := range []struct{ name, message, in, out string }{
+		{name: "avro", in: `{"id":9223372036854775807,"buyer":{"string":"gregor"},"at":{"y":1.5,"x":-2},"tags":{"b":2,"a":1,"c":3},"raw":"\u00ff<"}`,
+			out: `{"id":9223372036854775807,"buyer":{"string":"gregor"},"at":{"y":1.5,"x":-2},"tags":{"a":1,"b":2,"c":3},"raw":"ÿ<"}`},
+		{name: "avro", in: `{"id":-9007199254740993,"buyer":"gregor","at":{"x":0,"y":0},"tags":{},"raw":""}`,
+			out: `{"id":-9007199254740993,"buyer":{"string":"gregor"},"at":{"y":0,"x":0},"tags":{},"raw":""}`},
+		{name: "avro", in: `{"id":1,"at":{"x":0,"y":0}}`, out: `{"id":1,"buyer":null,"at":{"y":0,"x":0},"tags":{},"raw":""}`},
+		{name: "list", in: `{"n":1,"next":{"L":{"n":2,"next":null}}}`, out: `{"n":1,"next":{"L":{"n":2,"next":null}}}`},
+		{name: "proto", in: `{"n":"9007199254740993","user":{"name":"<g>","number":18446744073709551615},"at":"2026-11-29T13:19:21Z","seen":"18446744073709551615",
+			"sizes":{"b":"-9223372036854775808","a":1},"ids":[1,"18446744073709551615"],"page":"7","parent":{"n":5}}`,
+			out: `{"n":9007199254740993,"user":{"name":"<g>","number":18446744073709551615},"at":"2026-11-29T13:19:21Z","seen":18446744073709551615,` +
+				`"sizes":{"a":1,"b":-9223372036854775808},"ids":[1,18446744073709551615],"gone":false,` +
+				`"parent":{"n":5,"sizes":{},"ids":[],"gone":false,"page":""},"page":"7"}`},
+		{name: "proto", message: "Other.Second", in: `{"b":-5}`, out: `{"b":-5}`},
+		{name: "proto", message: "web.Other.First", in: `{"a":"x"}`, out: `{"a":"x"}`},
+		{name: "proto", in: `{"any":{"@type":"type.googleapis.com/base.User","name":"g"}}`,
+			out: `{"n":0,"sizes":{},"ids":[],"gone":false,"page":"","any":{"@type":"type.googleapis.com/base.User","name":"g","number":"0"}}`},
+		{name: "json", in: ` {"n": 9223372036854775808, "by": "<g>"} `, out: `{"n":9223372036854775808,"by":"<g>"}`},
+	} {
+		e, err := r.Encoder(t.Context(), Target{ID: ids[tt.name], Message: tt.message})
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		for range 3 {
+			b, err := e.Encode([]byte(tt.in))
+			if err != nil {
+				t.Fatalf("%s: %s: %v", tt.name, tt.in, err)
+			}
+			if id := binary.BigEndian.Uint32(b[1:]); b[0] != 0 || int(id) != ids[tt.name] {
+				t.Errorf("%s: it begins with %x", tt.name, b[:5])
+			}
+			got, err := r.Decode(t.Context(), b)
+			if err != nil || string(got) != tt.out {
+				t.Errorf("%s: got\n%s, error %v, want\n%s", tt.name, got, err, tt.out)
+			}
+			again, err := e.Encode(got)
+			if err != nil || (!bytes.Equal(again, b) && tt.name != "avro") { // maps of Avro are stored in any order
+				t.Errorf("%s: got %x again, error %v, want %x", tt.name, again, err, b)
+			}
+		}
+	}
+}
+
+// The wire format is Confluent's, byte for byte.
+func TestWireFormat(t *testing.T) {
+	r, _, ids := world(t)
+	for _, tt := range []struct {
+		target Target
+		in     string
+		want   string // behind the id
+	}{
+		{Target{Subject: "click-value"}, `{"n":1}`, "\x00\x08\x01"},
+		{Target{Subject: "click-value", Message: "Other"}, `{}`, "\x02\x02"},
+		{Target{Subject: "click-value", Message: "Other.Second"}, `{"b":1}`, "\x04\x02\x02\x08\x01"},
+		{Target{Subject: "place"}, `{"y":0,"x":0}`, strings.Repeat("\x00", 16)},
+		{Target{ID: ids["json"]}, `{"n":1}`, `{"n":1}`},
+	} {
+		e, err := r.Encoder(t.Context(), tt.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.Encode([]byte(tt.in))
+		if err != nil || string(got[5:]) != tt.want {
+			t.Errorf("%+v: got %x, error %v, want %x", tt.target, got, err, tt.want)
+		}
+	}
+	// The long form of the first message is read too.
+	got, err := r.Decode(t.Context(), append([]byte{0, 0, 0, 0, byte(ids["user"])}, "\x02\x00\x0a\x01g"...))
+	if err != nil || string(got) != `{"name":"g","number":0}` {
+		t.Errorf("got %s, error %v", got, err)
+	}
+}
+
+// What cannot be decoded says why, as an ErrRecord, and other records are decoded all the same.
+func TestNotDecoded(t *testing.T) {
+	r, fake, ids := world(t)
+	for _, tt := range []struct{ schema, data, says string }{
+		{"", "", "byte 0"},
+		{"", "\x00\x00\x00", "byte 0"},
+		{"", "plain text", "byte 0"},
+		{"", "\x00\xff\xff\xff\xffx", "schema 4294967295: not in the registry at " + fake.URL},
+		{"avro", "", "schema 1"},
+		{"place", strings.Repeat("\x00", 17), "1 bytes follow"},
+		{"list", strings.Repeat("\x02\x02", 1_000_000), "by schema"},
+		{"nulls", "\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", "by schema"},
+		{"proto", "", "place of its message"},
+		{"proto", "\x02\x04", "no message at [2]"},
+		{"proto", "\x02\x01", "no message at [-1]"},
+		{"proto", "\x01", "place of its message"},
+		{"proto", "\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", "place of its message"},
+		{"proto", "\x00\x4a\x01\xff", "UTF-8"},
+		{"proto", "\x00" + strings.Repeat("\x43", 100_000), "web.Click"},
+		{"proto", "\x00\x52\x04\x0a\x02/a", "web.Click"},
+		{"json", `{"n":`, "no JSON"},
+		{"json", strings.Repeat("[", 100_000), "no JSON"},
+		{"json", "\"\xff\"", "UTF-8"},
+		{"json", `1 2`, "no JSON"},
+		{"broken", "x", "the avro schema is wrong"},
+		{"dangling", "\x00", "nowhere.proto"},
+		{"circle", "\x00", "circle.proto"},
+		{"lost", "\x00", `subject "nowhere", version 3: not in the registry`},
+	} {
+		b := []byte(tt.data)
+		if tt.schema != "" {
+			b = append(binary.BigEndian.AppendUint32([]byte{0}, uint32(ids[tt.schema])), tt.data...)
+		}
+		_, err := r.Decode(t.Context(), b)
+		if !errors.Is(err, ErrRecord) || errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s %.20q: error %v, want %q", tt.schema, tt.data, err, tt.says)
+		}
+	}
+}
+
+// What cannot be encoded says why.
+func TestNotEncoded(t *testing.T) {
+	r, fake, ids := world(t)
+	for _, tt := range []struct{ schema, text, says string }{
+		{"avro", "", "JSON"},
+		{"avro", "gregor", "JSON"},
+		{"avro", `{"id":"x","at":{"x":0,"y":0}}`, "id"},
+		{"avro", `{"id":9223372036854775808,"at":{"x":0,"y":0}}`, "id"},
+		{"avro", `{"at":{"x":0,"y":0}}`, "id"},
+		{"avro", `{"id":1,"at":{"x":0,"y":0}} {}`, "JSON"},
+		{"proto", `{"n":9223372036854775808}`, "n"},
+		{"proto", `{"m":1}`, "m"},
+		{"proto", `{"n":1} {}`, "web.Click"},
+		{"json", `{}`, "'n'"},
+		{"json", `{"n":1,"by":"g"}`, "minLength"},
+		{"json", `{`, "JSON"},
+	} {
+		e, err := r.Encoder(t.Context(), Target{ID: ids[tt.schema]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := e.Encode([]byte(tt.text)); !errors.Is(err, ErrText) || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s %s: got %x, error %v, want %q", tt.schema, tt.text, b, err, tt.says)
+		}
+	}
+	for _, tt := range []struct {
+		target Target
+		is     error
+		says   string
+	}{
+		{Target{ID: 99}, ErrNotFound, "schema 99: not in the registry at " + fake.URL},
+		{Target{Subject: "nothing"}, ErrNotFound, `subject "nothing"`},
+		{Target{Subject: "click-value", Message: "Nobody"}, nil, `no message "Nobody"`},
+		{Target{Subject: "place", Message: "Place"}, errNoMessages, "not Protobuf"},
+		{Target{Subject: "visit-value", Message: "V"}, errNoMessages, "not Protobuf"},
+		{Target{Subject: "outside"}, nil, "not among the references"},
+		{Target{Subject: "broken"}, ErrRecord, "wrong"},
+	} {
+		_, err := r.Encoder(t.Context(), tt.target)
+		if err == nil || tt.is != nil && !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%+v: error %v, want %q", tt.target, err, tt.says)
+		}
+	}
+}
+
+// A schema is asked for once; one that is not there is asked for again after a while.
+func TestRemembers(t *testing.T) {
+	r, fake, ids := world(t)
+	now := time.Unix(0, 0)
+	r.now = func() time.Time { return now }
+	good := append([]byte{0, 0, 0, 0, byte(ids["place"])}, make([]byte, 16)...)
+	missing := []byte{0, 0, 0, 0, byte(len(schemas) + 1), 2}
+	for range 5 {
+		if _, err := r.Decode(t.Context(), good); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.Decode(t.Context(), missing); !errors.Is(err, ErrRecord) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if n := fake.Asked.Load(); n != 2 {
+		t.Errorf("it was asked %d times, want 2", n)
+	}
+	fake.Add("late", sr.Schema{Schema: `"int"`})
+	now = now.Add(missFor)
+	if got, err := r.Decode(t.Context(), missing); string(got) != "1" {
+		t.Errorf("got %s, error %v", got, err)
+	}
+}
+
+// A registry that is away, or is none, is told from a record that is wrong, and is asked again.
+func TestUnavailable(t *testing.T) {
+	r, fake, ids := world(t)
+	b := append([]byte{0, 0, 0, 0, byte(ids["place"])}, make([]byte, 16)...)
+	for _, tt := range []struct {
+		status int64
+		away   bool
+		says   string
+	}{{503, true, "503"}, {429, true, "429"}, {401, false, "401"}, {404, false, "404"}, {200, false, fake.URL}} {
+		fake.Status.Store(tt.status)
+		_, err := r.Decode(t.Context(), b)
+		if err == nil || errors.Is(err, ErrRecord) || errors.Is(err, ErrUnavailable) != tt.away || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%d: error %v", tt.status, err)
+		}
+	}
+	fake.Status.Store(0)
+	if _, err := r.Decode(t.Context(), b); err != nil {
+		t.Errorf("later: %v", err)
+	}
+	gone := fakeregistry.New()
+	gone.Close()
+	away, err := New(strings.Replace(gone.URL, "http://", "http://me:secret@", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer away.Close()
+	if _, err := away.Decode(t.Context(), b); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), gone.URL) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("error %v", err)
+	}
+	for _, address := range []string{"", "localhost:8081", "ftp://host", "http://", "http://me:secret@", "http://%zz", "ftp://me:secret@host"} {
+		if _, err := New(address); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: error %v", address, err)
+		}
+	}
+}
+
+// An answer without end, and one that never comes, are given up.
+func TestHostileRegistry(t *testing.T) {
+	stop := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, "/1") {
+			<-stop
+			return
+		}
+		user, password, _ := req.BasicAuth()
+		if user != "me" || password != "secret" {
+			t.Errorf("it was asked as %q, %q", user, password)
+		}
+		_, _ = w.Write([]byte(`{"schema":"`))
+		for i := 0; i < 2*maxAnswer; i += 1 << 20 {
+			_, _ = w.Write(bytes.Repeat([]byte("a"), 1<<20))
+		}
+	}))
+	defer s.Close()
+	defer close(stop)
+	r, err := New(strings.Replace(s.URL, "http://", "http://me:secret@", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Decode(t.Context(), []byte{0, 0, 0, 0, 2}); err == nil || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Decode(ctx, []byte{0, 0, 0, 0, 1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// No bytes make it panic, or stop decoding what is right.
+func TestAnyBytes(t *testing.T) {
+	r, _, _ := world(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		b := []byte{0, 0, 0, 0, byte(rapid.IntRange(0, len(schemas)+1).Draw(rt, "id"))}
+		b = append(b, rapid.SliceOfN(rapid.Byte(), 0, 64).Draw(rt, "data")...)
+		text, err := r.Decode(t.Context(), b)
+		if err != nil && !errors.Is(err, ErrRecord) {
+			rt.Fatalf("error %v", err)
+		}
+		if err == nil {
+			if bad := oneValue(text); bad != nil || bytes.ContainsRune(text, '\n') {
+				rt.Fatalf("it makes %q of %x: %v", text, b, bad)
+			}
+		}
+		if err != nil && strings.Contains(err.Error(), "panic") {
+			rt.Fatalf("error %v", err)
+		}
+	})
+}
