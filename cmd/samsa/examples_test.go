@@ -20,10 +20,12 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/backup"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/cli"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/schema/fakeregistry"
 )
 
 // example is one line of the examples of a help text.
@@ -117,8 +119,9 @@ func TestEveryCommandPrintsJSON(t *testing.T) {
 
 // world is where examples run: a directory with a broker's data in data, a broker with the same at an address, and files.
 type world struct {
-	dir    string
-	broker string
+	dir      string
+	broker   string
+	registry string // of schemas
 }
 
 // newWorld makes a world of its own for a test.
@@ -139,6 +142,10 @@ func newWorld(t *testing.T) world {
 	if w.broker, _, err = serveFor(defers{t}, "--data", filepath.Join(w.dir, "served")); err != nil {
 		t.Fatal(err)
 	}
+	fake := fakeregistry.New()
+	t.Cleanup(fake.Close)
+	fake.Add("orders-value", sr.Schema{Schema: `{"type":"record","name":"Order","fields":[{"name":"id","type":"long"}]}`})
+	w.registry = fake.Listener.Addr().String()
 	takeSnapshot(t, w.dir)
 	return w
 }
@@ -181,6 +188,7 @@ func fill(t *testing.T, dir string) {
 func (x example) run(t *testing.T, w world, line string) string {
 	t.Helper()
 	line = strings.ReplaceAll(line, "localhost:9092", w.broker)
+	line = strings.ReplaceAll(line, "localhost:8081", w.registry)
 	line = strings.ReplaceAll(line, "/etc/samsa.conf", "samsa.conf")
 	if x.endless() {
 		line = "exec " + line

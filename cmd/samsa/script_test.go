@@ -17,9 +17,11 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/twmb/franz-go/pkg/sr"
 	"go.uber.org/goleak"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/schema/fakeregistry"
 )
 
 var update = flag.Bool("update", false, "write the output into the scripts")
@@ -102,7 +104,7 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env) error) {
 		Condition: func(cond string) (bool, error) {
 			return cond == path.Base(path.Dir(t.Name())) || cond == path.Base(t.Name()), nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"broker": brokerCommand, "exits": exitsCommand, "damage": damageCommand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"broker": brokerCommand, "exits": exitsCommand, "damage": damageCommand, "registry": registryCommand},
 	})
 }
 
@@ -135,6 +137,24 @@ func damageCommand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	text[at] ^= 1
 	ts.Check(os.WriteFile(file, text, 0o600))
+}
+
+// registryCommand starts a schema registry until the script ends: registry NAME SUBJECT:TYPE:FILE[:IMPORT=SUBJECT]... The variable NAME has
+// its URL, and the schemas have the ids from 1 on.
+func registryCommand(ts *testscript.TestScript, _ bool, args []string) {
+	fake := fakeregistry.New()
+	ts.Defer(fake.Close)
+	for _, a := range args[1:] {
+		part := strings.Split(a, ":")
+		s := sr.Schema{Schema: ts.ReadFile(part[2])}
+		ts.Check(s.Type.UnmarshalText([]byte(part[1])))
+		for _, ref := range part[3:] {
+			name, subject, _ := strings.Cut(ref, "=")
+			s.References = append(s.References, sr.SchemaReference{Name: name, Subject: subject, Version: 1})
+		}
+		fake.Add(part[0], s)
+	}
+	ts.Setenv(args[0], fake.URL)
 }
 
 // brokerCommand serves a broker until the script ends: broker NAME [flags of serve]. The variable NAME of the environment has its address.

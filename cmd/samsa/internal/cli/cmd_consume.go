@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,10 @@ type consuming struct {
 	dirty   bool // uncommitted records too
 	program *program
 	shown   int64
+
+	registry registryFlag
+	decoding decoding
+	decode   func(r api.Record, tell bool) (api.Record, error)
 }
 
 func (e *env) consume() *cobra.Command {
@@ -45,20 +50,34 @@ func (e *env) consume() *cobra.Command {
 
 A line is the value of the record, behind its key with --key-separator. With --json it is all of the record: what is printed then
 samsa produce --json reads (samsa help formats). --where takes records for which an expression of jq is true, and --print has it
-print what an expression makes of them; they see the record as --json prints it, but a value that is JSON as JSON.`,
+print what an expression makes of them; they see the record as --json prints it, but a value that is JSON as JSON.
+
+With --registry, values in Avro, Protobuf or JSON Schema are printed as JSON (samsa help schemas).`,
 		Example: `  samsa -b localhost:9092 consume web_log --until-now
   samsa -b localhost:9092 consume web_log --last 10 --json
   samsa -d ./data consume web_log --from -1h --until-now --where '.value.status >= 500' --print '.value.path'
   samsa -b localhost:9092 consume web_log --key gregor --header trace=a --until-now --key-separator :
+  samsa -d ./data consume orders --until-now --registry http://localhost:8081
   samsa -b localhost:9092 consume web_log`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: e.completeTopics(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.topic = args[0]
-			if err := c.check(cmd.Flags().Changed); err != nil {
+			err := c.check(cmd.Flags().Changed)
+			if err != nil {
 				return err
 			}
-			return e.with(cmd.Context(), false, c.run)
+			c.decoding.e = e
+			if c.decoding.registry, err = c.registry.open(e, cmd.Flags().Changed("registry")); err != nil {
+				return err
+			}
+			if c.decoding.registry != nil {
+				defer c.decoding.registry.Close()
+			} else if c.decoding.keys {
+				return usageError{errNoRegistry}
+			}
+			err = e.with(cmd.Context(), false, c.run)
+			return cmp.Or(err, c.decoding.result())
 		},
 	}
 	fs := cmd.Flags()
@@ -75,6 +94,8 @@ print what an expression makes of them; they see the record as --json prints it,
 	fs.StringVar(&c.print, "print", "", "print what this `expression` of jq makes of a record")
 	fs.BoolVar(&c.dirty, "uncommitted", false, "records too of transactions that are open or were aborted")
 	c.lines.define(fs)
+	c.registry.define(cmd, "decode values")
+	fs.BoolVar(&c.decoding.keys, "registry-keys", false, "decode keys too")
 	return cmd
 }
 
@@ -104,6 +125,7 @@ var errEnough = errors.New("enough")
 // run prints what is wanted.
 func (c *consuming) run(ctx context.Context, b backend.Backend) error {
 	r := api.FollowRequest{Topic: c.topic, Partitions: c.parts, From: c.from.Position, Until: c.until, Uncommitted: c.dirty}
+	c.decode = func(r api.Record, tell bool) (api.Record, error) { return c.decoding.decode(ctx, r, tell) }
 	key, err := parseBytes(c.key)
 	if err != nil {
 		return usageError{fmt.Errorf("--key: %w", err)}
@@ -127,7 +149,7 @@ func (c *consuming) run(ctx context.Context, b backend.Backend) error {
 
 // show prints a record if the expression wants it.
 func (c *consuming) show(r api.Record) error {
-	wanted, err := c.program.wants(r)
+	wanted, err := c.wants(r)
 	if err != nil || !wanted {
 		return err
 	}
@@ -140,13 +162,29 @@ func (c *consuming) show(r api.Record) error {
 	return nil
 }
 
+// wants reports whether --where wants a record.
+func (c *consuming) wants(r api.Record) (bool, error) {
+	if c.where == "" {
+		return true, nil
+	}
+	r, err := c.decode(r, false)
+	if err != nil {
+		return false, err
+	}
+	return c.program.wants(r)
+}
+
 func (c *consuming) printRecord(w io.Writer, r api.Record) error {
+	r, err := c.decode(r, true)
+	if err != nil {
+		return err
+	}
 	if c.print != "" {
 		return c.program.print(w, r, c.e.json)
 	}
 	if c.e.json {
 		return c.e.printJSON(r)
 	}
-	_, err := w.Write(c.lines.append(nil, r.Key, r.Value, onTerminal(w)))
+	_, err = w.Write(c.lines.append(nil, r.Key, r.Value, onTerminal(w)))
 	return err
 }

@@ -43,6 +43,9 @@ type producing struct {
 	first int // line of the batch
 	sent  int64
 	known map[string]bool // topics that are there
+
+	registry registryFlag
+	encoding encoding
 }
 
 func (e *env) produce() *cobra.Command {
@@ -55,11 +58,14 @@ func (e *env) produce() *cobra.Command {
 --json it is an object as samsa consume --json prints it (samsa help formats), which may say more of the record, its topic too.
 
 It sends what it has as soon as nothing more is there to be read, and ends at the end of its input. When a line is wrong, what was read before it
-is stored, and the error says which line it is. With --json it prints where each record was stored.`,
+is stored, and the error says which line it is. With --json it prints where each record was stored.
+
+With --registry and --subject or --schema-id, values are JSON that is stored in Avro, Protobuf or JSON Schema (samsa help schemas).`,
 		Example: `  samsa -b localhost:9092 produce web_log < lines.txt
   echo 'gregor:{"status":500}' | samsa -d ./data produce web_log --key-separator :
   samsa -b localhost:9092 consume web_log --until-now --json | samsa -d ./data produce orders --json --any-partition
-  samsa -d ./data produce web_log --file lines.txt --header source=file --compression zstd`,
+  samsa -d ./data produce web_log --file lines.txt --header source=file --compression zstd
+  echo '{"id":7}' | samsa -d ./data produce orders --registry http://localhost:8081 --subject orders-value`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: e.completeTopics(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,7 +74,22 @@ is stored, and the error says which line it is. With --json it prints where each
 			} else if !e.json {
 				return usageError{errors.New("to which topic?")}
 			}
-			return e.with(cmd.Context(), true, p.run)
+			registry, err := p.registry.open(e, cmd.Flags().Changed("registry"))
+			if err != nil {
+				return err
+			}
+			if registry != nil {
+				defer registry.Close()
+			}
+			if err := p.encoding.check(cmd.Flags().Changed, registry); err != nil {
+				return err
+			}
+			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+				if err := p.encoding.open(ctx, registry); err != nil {
+					return err
+				}
+				return p.run(ctx, b)
+			})
 		},
 	}
 	fs := cmd.Flags()
@@ -81,6 +102,8 @@ is stored, and the error says which line it is. With --json it prints where each
 	fs.StringVar(&p.request.Partitioner, "partitioner", "", "choose partitions by this `name`: hash, murmur2, roundrobin or random")
 	fs.StringVar(&p.file, "file", "", "read this `file` and not stdin")
 	p.lines.define(fs)
+	p.registry.define(cmd, "encode values")
+	p.encoding.define(cmd)
 	return cmd
 }
 
@@ -182,6 +205,9 @@ func (p *producing) record(line []byte) (rec api.NewRecord, topic string, err er
 		if rec.Key, err = parseBytes(p.key); err != nil {
 			return rec, "", fmt.Errorf("--key: %w", err)
 		}
+	}
+	if err := p.encoding.record(&rec); err != nil {
+		return rec, "", err
 	}
 	if p.part >= 0 {
 		rec.Partition = &p.part

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/schema"
 )
 
 // What the process ends with. The help topic exit-codes says the same.
@@ -45,7 +46,7 @@ func code(err error) int {
 		return exitOK
 	case errors.As(err, &usage):
 		return exitUsage
-	case is(errNotFound), is(samsa.ErrUnknown), is(samsa.ErrKeyNotFound), is(samsa.ErrNotExist), is(fs.ErrNotExist):
+	case is(errNotFound), is(samsa.ErrUnknown), is(samsa.ErrKeyNotFound), is(samsa.ErrNotExist), is(fs.ErrNotExist), is(schema.ErrNotFound):
 		return exitNotFound
 	case is(samsa.ErrTopicExists), is(fs.ErrExist):
 		return exitExists
@@ -53,7 +54,7 @@ func code(err error) int {
 		return exitRefused
 	case is(samsa.ErrCorruptRecord), is(samsa.ErrCorruptValue), is(samsa.ErrInvalidSnapshot):
 		return exitDamaged
-	case is(samsa.ErrUnavailable), errors.As(err, &network), is(syscall.ECONNREFUSED):
+	case is(samsa.ErrUnavailable), errors.As(err, &network), is(syscall.ECONNREFUSED), is(schema.ErrUnavailable):
 		return exitUnavailable
 	}
 	return exitFailed

@@ -11,6 +11,7 @@ func helpTopics() []*cobra.Command {
 		{Use: "addresses", Short: "How to say which broker is meant", Long: addressesText},
 		{Use: "formats", Short: "The lines that consume prints and produce reads", Long: formatsText},
 		{Use: "expressions", Short: "Choosing and printing records with jq", Long: expressionsText},
+		{Use: "schemas", Short: "Avro, Protobuf and JSON Schema by a schema registry", Long: schemasText},
 		{Use: "positions", Short: "How to say where in a topic", Long: positionsText},
 		{Use: "environment", Short: "What stands in the environment", Long: environmentText},
 	}
@@ -21,7 +22,7 @@ const exitCodesText = `A command ends with one of these codes:
   0  it is done
   1  it could not be done
   2  the command line is wrong, or a setting
-  3  what was named is not there: a topic, a partition, a group, a key, a directory
+  3  what was named is not there: a topic, a partition, a group, a key, a schema, a directory
   4  what was to be made is there already
   5  it may not be done: it was not confirmed, or writing is not allowed
   6  not now: a broker does not answer, a directory is locked, a disk is full; the same command may succeed later
@@ -42,6 +43,7 @@ what is host:port, or several with commas, is brokers, and all else is a directo
 const environmentText = `These are looked at in the environment:
 
   SAMSA            which broker is meant, without -d, -b and --api (samsa help addresses)
+  SAMSA_REGISTRY   the schema registry of consume and produce, without --registry (samsa help schemas)
   SAMSA_...        for serve and config, a flag: --log-level is SAMSA_LOG_LEVEL. Values of flags that are repeated have blanks between
   NO_COLOR         when it is set, tables have no colours; without it they have them on a terminal only
   NOTIFY_SOCKET    for serve, set by systemd with Type=notify: serve says there when it is ready and when it ends`

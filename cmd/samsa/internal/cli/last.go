@@ -106,7 +106,7 @@ func (c *consuming) lastFrom(ctx context.Context, b backend.Backend, r api.Follo
 	}
 	r.Partitions, r.Offsets, r.Until = []int32{p}, map[int32]int64{p: at}, true
 	err = b.Follow(ctx, r, func(rec api.Record) error {
-		wanted, err := c.program.wants(rec)
+		wanted, err := c.wants(rec)
 		if err != nil || !wanted {
 			return err
 		}

@@ -23,8 +23,8 @@ import (
 // maxNested bounds how deep a message may stand in others.
 const maxNested = 100
 
-// home of the schema: no import names it.
-const protoHome = "samsa registry.proto"
+// protoHome is the file of the schema itself, which no import names.
+const protoHome = "(schema)"
 
 // protoFormat is a file of Protobuf. JSON is Protobuf's own mapping, with the fields that have their default value, and 64-bit integers as
 // numbers.

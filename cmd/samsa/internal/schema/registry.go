@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,12 +26,14 @@ const (
 	missFor       = time.Minute // a schema that is not there, or is wrong, is asked for again after so long
 )
 
-// Errors of this package are of four kinds. What is none of them is an answer of the registry that makes no sense.
+// Errors of this package are of five kinds. What is none of them is an answer of the registry that makes no sense.
 var (
 	// ErrRecord: the bytes, or the schema that they name, make no sense. Other records may do.
 	ErrRecord = errors.New("not decoded")
 	// ErrText: the text is no JSON, or not what the schema wants.
 	ErrText = errors.New("not encoded")
+	// ErrSchema: the schema makes no sense, or not with what it refers to.
+	ErrSchema = errors.New("wrong schema")
 	// ErrNotFound: the registry does not have the schema or the subject.
 	ErrNotFound = errors.New("not in the registry")
 	// ErrUnavailable: the registry cannot be reached, or cannot answer now.
@@ -130,7 +131,7 @@ func (r *Registry) Decode(ctx context.Context, b []byte) (text []byte, err error
 		return nil, fmt.Errorf("%w: it does not begin with a byte 0 and the id of a schema", ErrRecord)
 	}
 	f, err := r.byID(ctx, id)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrSchema) {
 		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	if err == nil {
@@ -220,7 +221,7 @@ func (r *Registry) byID(ctx context.Context, id int) (format, error) {
 			k.err = fmt.Errorf("schema %d: %w", id, k.err)
 		}
 	}
-	if k.err != nil && !errors.Is(k.err, ErrNotFound) && !errors.Is(k.err, ErrRecord) {
+	if k.err != nil && !errors.Is(k.err, ErrNotFound) && !errors.Is(k.err, ErrSchema) {
 		return nil, k.err
 	}
 	k.until = r.now().Add(missFor)
@@ -262,7 +263,7 @@ func (r *Registry) failed(what string, err error) error {
 // part is a schema that another one refers to, by this name.
 type part struct{ name, text string }
 
-// read fetches what a schema refers to, and reads it. That the schema is wrong is an ErrRecord.
+// read fetches what a schema refers to, and reads it. That it is wrong is an ErrSchema.
 func (r *Registry) read(ctx context.Context, s sr.Schema) (f format, err error) {
 	var c collector
 	if err := r.collect(ctx, &c, s); err != nil {
@@ -282,7 +283,7 @@ func (r *Registry) read(ctx context.Context, s sr.Schema) (f format, err error) 
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: the %s schema is wrong: %w", ErrRecord, strings.ToLower(s.Type.String()), err)
+		err = fmt.Errorf("%w of type %v: %w", ErrSchema, s.Type, err)
 	}
 	return f, err
 }
@@ -302,7 +303,7 @@ func (r *Registry) collect(ctx context.Context, c *collector, s sr.Schema) error
 			c.seen = make(map[sr.SchemaReference]bool)
 		}
 		if c.seen[ref] = true; len(c.seen) > maxReferences {
-			return fmt.Errorf("%w: it refers to more than %d others", ErrRecord, maxReferences)
+			return fmt.Errorf("%w: it refers to more than %d others", ErrSchema, maxReferences)
 		}
 		what := fmt.Sprintf("subject %q, version %d", ref.Subject, ref.Version)
 		got, err := r.client.SchemaByVersion(ctx, ref.Subject, ref.Version)

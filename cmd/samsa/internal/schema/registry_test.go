@@ -166,7 +166,7 @@ func TestNotDecoded(t *testing.T) {
 		{"json", strings.Repeat("[", 100_000), "no JSON"},
 		{"json", "\"\xff\"", "UTF-8"},
 		{"json", `1 2`, "no JSON"},
-		{"broken", "x", "the avro schema is wrong"},
+		{"broken", "x", "wrong schema of type AVRO"},
 		{"dangling", "\x00", "nowhere.proto"},
 		{"circle", "\x00", "circle.proto"},
 		{"lost", "\x00", `subject "nowhere", version 3: not in the registry`},
@@ -218,7 +218,7 @@ func TestNotEncoded(t *testing.T) {
 		{Target{Subject: "place", Message: "Place"}, errNoMessages, "not Protobuf"},
 		{Target{Subject: "visit-value", Message: "V"}, errNoMessages, "not Protobuf"},
 		{Target{Subject: "outside"}, nil, "not among the references"},
-		{Target{Subject: "broken"}, ErrRecord, "wrong"},
+		{Target{Subject: "broken"}, ErrSchema, "wrong schema"},
 	} {
 		_, err := r.Encoder(t.Context(), tt.target)
 		if err == nil || tt.is != nil && !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
