@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/schema/fakeregistry"
+	"github.com/samsa-go/samsa/internal/api"
 )
 
 var update = flag.Bool("update", false, "write the output into the scripts")
@@ -104,7 +106,9 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env) error) {
 		Condition: func(cond string) (bool, error) {
 			return cond == path.Base(path.Dir(t.Name())) || cond == path.Base(t.Name()), nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"broker": brokerCommand, "exits": exitsCommand, "damage": damageCommand, "registry": registryCommand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"broker": brokerCommand, "exits": exitsCommand, "damage": damageCommand, "registry": registryCommand, "request": requestCommand,
+		},
 	})
 }
 
@@ -157,7 +161,8 @@ func registryCommand(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], fake.URL)
 }
 
-// brokerCommand serves a broker until the script ends: broker NAME [flags of serve]. The variable NAME of the environment has its address.
+// brokerCommand serves a broker until the script ends: broker NAME [flags of serve]. The variable NAME of the environment has its address,
+// and NAME_API the URL of its API.
 func brokerCommand(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) == 0 {
 		ts.Fatalf("broker NAME [flags of serve]")
@@ -167,9 +172,30 @@ func brokerCommand(ts *testscript.TestScript, _ bool, args []string) {
 			args[i+1] = ts.MkAbs(args[i+1])
 		}
 	}
-	addr, _, err := serveFor(ts, args[1:]...)
+	addr, url, err := serveFor(ts, args[1:]...)
 	ts.Check(err)
 	ts.Setenv(args[0], addr)
+	ts.Setenv(args[0]+"_API", url)
+}
+
+// requestCommand asks an API: request METHOD URL [BODY]. The answer goes to stdout.
+func requestCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("request METHOD URL [BODY]")
+	}
+	r, err := http.NewRequest(args[0], args[1], strings.NewReader(strings.Join(args[2:], " ")))
+	ts.Check(err)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set(api.RequestHeader, "1")
+	r.Close = true
+	resp, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer func() { _ = resp.Body.Close() }()
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
+	if failed := resp.StatusCode >= http.StatusBadRequest; failed != neg {
+		ts.Fatalf("%s is answered with %s", args[1], resp.Status)
+	}
 }
 
 // serveFor serves a broker until a script ends, and returns its address, and with --http the URL of its API.

@@ -3,6 +3,7 @@
 package fake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,20 +29,24 @@ type Options struct {
 	Serve func(b *samsa.Broker, addr string) (served string, shut func() error, err error)
 }
 
-// Kafka returns what serves a fake broker to Kafka clients: at addr at first, and a copy of it at another port.
+// Kafka returns what serves a fake broker to Kafka clients: at addr at first, and a copy of it at another port, where it is what
+// its clients are told.
 func Kafka(addr string, o kafka.Options) func(b *samsa.Broker, at string) (string, func() error, error) {
-	first := true // New calls it before anybody else does
+	var own string // of the fake broker itself, which New has served before anybody else comes
 	return func(b *samsa.Broker, at string) (string, func() error, error) {
-		if at == "" && first {
+		first, opts := own == "", o
+		switch {
+		case first:
 			at = addr
+		case at != own:
+			at, opts.Advertise = cmp.Or(at, "127.0.0.1:0"), "" // which leads to own
 		}
-		first = false
-		if at == "" {
-			at = "127.0.0.1:0"
-		}
-		srv, err := kafka.Listen(b, at, o)
+		srv, err := kafka.Listen(b, at, opts)
 		if err != nil {
 			return "", nil, err
+		}
+		if first {
+			own = srv.Addr().String()
 		}
 		return srv.Addr().String(), srv.Close, nil
 	}

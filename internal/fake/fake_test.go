@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
@@ -220,4 +222,33 @@ func TestWaits(t *testing.T) {
 		t.Errorf("%+v, %v", page, err)
 	}
 	wantError(t, c.Corrupt(ctx, api.Corrupt{TopicPartition: api.TopicPartition{Topic: "nobody"}}), samsa.ErrUnknownTopic)
+}
+
+// Who is told where to come back is told so of the broker, also after a restart, and of a copy where that is.
+func TestAdvertised(t *testing.T) {
+	k, err := New(t.Context(), Options{Serve: Kafka("127.0.0.1:0", kafka.Options{Advertise: "broker.example:9092"})})
+	must(t, err)
+	defer func() { must(t, k.Close()) }()
+	for range 2 {
+		if got := told(t, k.Addr()); got != "broker.example:9092" {
+			t.Errorf("clients are told %s", got)
+		}
+		must(t, k.Restart(t.Context(), api.Restart{}))
+	}
+	f, err := k.NewFork(t.Context(), "f")
+	must(t, err)
+	if got := told(t, f.Kafka); got != f.Kafka {
+		t.Errorf("clients of a copy at %s are told %s", f.Kafka, got)
+	}
+}
+
+// told returns where a broker tells Kafka clients to find it.
+func told(t *testing.T, addr string) string {
+	t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	must(t, err)
+	defer c.Close()
+	m, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), c)
+	must(t, err)
+	return net.JoinHostPort(m.Brokers[0].Host, fmt.Sprint(m.Brokers[0].Port))
 }

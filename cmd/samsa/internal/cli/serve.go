@@ -26,8 +26,12 @@ Each flag may stand in the environment instead, --log-level as SAMSA_LOG_LEVEL, 
   topic = orders
 
 A flag counts before the environment, and that before the file. samsa config shows what counts. Under systemd with Type=notify it
-says when it is ready.`,
+says when it is ready.
+
+With --fake it is a broker for tests of programs in any language, in memory: a test says by the API, or a person in the console, what is to go
+wrong, restarts and copies the broker, and begins anew.`,
 		Example: `  samsa serve --memory --topic web_log:3
+  samsa serve --fake --http 127.0.0.1:0 --topic web_log:3
   samsa serve --data ./data --topic web_log:3,retention.ms=60000 --topic orders
   samsa serve --config-file /etc/samsa.conf --log-format json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -28,6 +28,8 @@ type Config struct {
 	hosts    addresses     // by which those are called
 	write    bool          // they may change something
 	backup   string        // folder; "" for none
+	fake     bool          // for tests, and controlled at http
+	delaySet bool          // the initial rebalance delay is not the default
 	broker   samsa.Options
 	kafka    kafka.Options
 }
@@ -54,7 +56,7 @@ func (c *Config) Define(fs *pflag.FlagSet) {
 
 // check reports what does not go together, all of it at once.
 func (c *Config) check() error {
-	var errs []error
+	errs := c.checkFake()
 	if c.broker.InMemory && c.data != "" {
 		errs = append(errs, fmt.Errorf("--memory and --data %s exclude each other", c.data))
 	}
@@ -97,6 +99,7 @@ func (c *Config) defineProcess(fs *pflag.FlagSet) {
 	fs.Var(&c.hosts, "http-hosts", "let these `names`, with commas, be ones by which --http is called, besides localhost and addresses; * is any")
 	fs.BoolVar(&c.write, "write", false, "let who reaches --http change things, and not only look")
 	fs.StringVar(&c.backup, "backup", "", "keep a copy of the data in this `folder`, up to date each second (samsa help backup)")
+	fs.BoolVar(&c.fake, "fake", false, "be a fake broker for tests, in memory: --http (default "+defaultFakeHTTP+") has faults, time, copies and restarts of it, and writes")
 	c.drain = 30 * time.Second
 	fs.DurationVar(&c.drain, "shutdown-timeout", c.drain, "let the end wait at most this `time` for what is under way")
 }

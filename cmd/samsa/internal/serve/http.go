@@ -28,7 +28,7 @@ const (
 )
 
 // serveHTTP serves the console, the API and what watches a broker at --http, until end is called.
-func (c *Config) serveHTTP(b *samsa.Broker) (*web, error) {
+func (c *Config) serveHTTP(b *served) (*web, error) {
 	if c.http == "" {
 		return nil, nil
 	}
@@ -39,12 +39,16 @@ func (c *Config) serveHTTP(b *samsa.Broker) (*web, error) {
 	if ip := net.ParseIP(host); !c.kafka.AllowRemote && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, fmt.Errorf("--http %s: %w: other machines may reach it, and there is no authentication: give --allow-remote", c.http, samsa.ErrInvalidOption)
 	}
+	o := console.Options{Write: c.write, Hosts: c.hosts}
+	if b.fake != nil {
+		o.Kit = b.fake
+	}
 	ln, err := net.Listen("tcp", c.http)
 	if err != nil {
 		return nil, fmt.Errorf("--http: %w", err)
 	}
 	w := &web{ln: ln, srv: &http.Server{
-		Handler: console.Handler(b, console.Options{Write: c.write, Hosts: c.hosts}), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: zap.NewStdLog(c.broker.Logger),
+		Handler: console.Handler(b.b, o), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: zap.NewStdLog(c.broker.Logger),
 	}}
 	w.run.Go(func() { _ = w.srv.Serve(ln) })
 	return w, nil

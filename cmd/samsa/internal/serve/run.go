@@ -15,8 +15,6 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/backup"
-	"github.com/samsa-go/samsa/console"
-	"github.com/samsa-go/samsa/kafka"
 )
 
 // Surroundings is what Run has to do with.
@@ -29,8 +27,7 @@ type Surroundings struct {
 // Run opens the broker, creates the topics and serves until ctx ends. Then it closes all, within the time of --shutdown-timeout.
 func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 	c.broker.Logger = c.logger(s.Stderr)
-	c.broker.Control = console.Control
-	b, err := samsa.Open(c.data, c.broker)
+	broker, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -38,33 +35,18 @@ func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 	defer func() { // closes the listeners too, and ends what follows over HTTP
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.drain)
 		defer cancel()
-		err = errors.Join(err, b.Shutdown(end))
+		err = errors.Join(err, broker.shut(end))
 		w.end(end)
 	}()
-	if err = createTopics(ctx, b, c.topics); err != nil {
+	if w, err = c.serveHTTP(broker); err != nil {
 		return err
 	}
-	var at []string
-	for i, addr := range c.listen {
-		opts := c.kafka
-		if advertised := c.advertised(); len(advertised) > 0 {
-			opts.Advertise = advertised[i]
-		}
-		srv, err := kafka.Listen(b, addr, opts)
-		if err != nil {
-			return err
-		}
-		at = append(at, srv.Addr().String())
-	}
-	if w, err = c.serveHTTP(b); err != nil {
-		return err
-	}
-	copies := c.copy(b)
+	copies := c.copy(broker.b)
 	defer copies()
-	if err := c.announce(ctx, b, at, w.addr(), s); err != nil {
+	if err := c.announce(ctx, broker, w.addr(), s); err != nil {
 		return err
 	}
-	if err := notify(s.NotifySocket, "READY=1\nSTATUS=serves Kafka clients at "+strings.Join(at, ", ")); err != nil {
+	if err := notify(s.NotifySocket, "READY=1\nSTATUS=serves Kafka clients at "+strings.Join(broker.at, ", ")); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -122,14 +104,16 @@ type announcement struct {
 	Advertise []string `json:"advertise,omitempty"`
 	HTTP      string   `json:"http,omitempty"` // of console and API
 	NodeID    int32    `json:"nodeId"`
-	Data      string   `json:"data"`   // "" in memory
+	Data      string   `json:"data"` // "" in memory
+	Fake      bool     `json:"fake,omitempty"`
 	Topics    []string `json:"topics"` // name:partitions, of the first ones
 	More      int      `json:"more"`   // topics
 }
 
 // announce tells where and what is served.
-func (c *Config) announce(ctx context.Context, b *samsa.Broker, at []string, web string, s Surroundings) error {
-	a := announcement{Listen: at, Advertise: c.advertised(), HTTP: web, NodeID: c.kafka.NodeID, Topics: []string{}}
+func (c *Config) announce(ctx context.Context, broker *served, web string, s Surroundings) error {
+	b := broker.b
+	a := announcement{Listen: broker.at, Advertise: c.advertised(), HTTP: web, NodeID: c.kafka.NodeID, Fake: c.fake, Topics: []string{}}
 	if !c.broker.InMemory {
 		dir, err := filepath.Abs(c.data)
 		if err != nil {
@@ -161,6 +145,9 @@ func (a announcement) print(out io.Writer) {
 	where := "in memory"
 	if a.Data != "" {
 		where = "in " + a.Data
+	}
+	if a.Fake {
+		where += ", a fake broker"
 	}
 	fmt.Fprintf(out, "samsa serves Kafka clients at %s, node %d, data %s\n", strings.Join(a.Listen, " and "), a.NodeID, where)
 	if len(a.Advertise) > 0 {

@@ -60,6 +60,7 @@ func (c *Config) Resolve(fs *pflag.FlagSet, getenv func(string) string) ([]Setti
 	if c.file != "" {
 		errs = append(errs, c.readFile(fs, own, sources))
 	}
+	c.delaySet = sources["group-initial-rebalance-delay"] != ""
 	errs = append(errs, c.check())
 	return settings(fs, own, sources), errors.Join(errs...)
 }

@@ -1,0 +1,95 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/console"
+	"github.com/samsa-go/samsa/internal/fake"
+	"github.com/samsa-go/samsa/kafka"
+)
+
+// served is a broker that Kafka clients are served, at these addresses.
+type served struct {
+	b    *samsa.Broker // of a fake one the first, as others may come
+	fake *fake.Fake    // nil for a broker that is none
+	at   []string
+	shut func(context.Context) error // ends it, its listeners and what follows it
+}
+
+// open opens the broker, creates the topics and listens. What it has begun it ends when it fails.
+func (c *Config) open(ctx context.Context) (*served, error) {
+	if c.fake {
+		return c.openFake(ctx)
+	}
+	c.broker.Control = console.Control
+	b, err := samsa.Open(c.data, c.broker)
+	if err != nil {
+		return nil, err
+	}
+	s := &served{b: b, shut: b.Shutdown}
+	if err := createTopics(ctx, b, c.topics); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	for i, addr := range c.listen {
+		opts := c.kafka
+		if advertised := c.advertised(); len(advertised) > 0 {
+			opts.Advertise = advertised[i]
+		}
+		srv, err := kafka.Listen(b, addr, opts)
+		if err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+		s.at = append(s.at, srv.Addr().String())
+	}
+	return s, nil
+}
+
+// defaultFakeHTTP is where a fake broker is controlled.
+const defaultFakeHTTP = "127.0.0.1:9080"
+
+// checkFake reports what does not go together with --fake, and has what goes without saying.
+func (c *Config) checkFake() []error {
+	if !c.fake {
+		return nil
+	}
+	var errs []error
+	for _, not := range []struct {
+		given bool
+		what  string
+	}{
+		{c.data != "", "--data " + c.data}, {c.backup != "", "--backup"}, {c.broker.ReadOnly, "--read-only"},
+		{c.broker.MustExist, "--must-exist"}, {c.broker.RebuildIndex, "--rebuild-index"},
+	} {
+		if not.given {
+			errs = append(errs, fmt.Errorf("--fake, which is in memory, and %s exclude each other", not.what))
+		}
+	}
+	if len(c.listen) > 1 {
+		errs = append(errs, fmt.Errorf("--listen has %d addresses: with --fake it has one", len(c.listen)))
+	}
+	c.broker.InMemory, c.write, c.data, c.backup = true, true, "", ""
+	if c.http == "" {
+		c.http = defaultFakeHTTP
+	}
+	return errs
+}
+
+// openFake opens a fake broker, which the API and the console control. Tests are not to wait: its groups do so only if that was asked for.
+func (c *Config) openFake(ctx context.Context) (*served, error) {
+	o := c.broker
+	if !c.delaySet {
+		o.Groups.InitialRebalanceDelay = 0
+	}
+	k, err := fake.New(ctx, fake.Options{
+		Broker:  o,
+		Prepare: func(ctx context.Context, b *samsa.Broker) error { return createTopics(ctx, b, c.topics) },
+		Serve:   fake.Kafka(c.listen[0], c.kafka),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &served{b: k.Broker(), fake: k, at: []string{k.Addr()}, shut: func(context.Context) error { return k.Close() }}, nil
+}
