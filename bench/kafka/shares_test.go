@@ -14,10 +14,7 @@ import (
 var shareDifferences = map[string]difference{
 	"bad heartbeats: no member": {"INVALID_REQUEST 0 false false", "INVALID_REQUEST 0 false true", "we say why"},
 	"bad heartbeats: a long id": {"INVALID_REQUEST 0 false false", "INVALID_REQUEST 0 false true", "the same"},
-	"deliveries: begin once more": {"ok; lock 30000; 0: ok, ack ok 7-7x2, records true", "ok; lock 30000; 0: ok, ack ok 5-6x3, records true",
-		"what was delivered often comes in an answer of its own, and with us before what is behind it"},
-	"deliveries: version 1":   {"ok; lock 30000; 0: ok, ack ok 5-6x3, records true", "ok; lock 30000; 0: ok, ack ok 7-7x2, records true", "the same"},
-	"acknowledgements: bad: ": {"ok; lock 30000", "ok; lock 30000; 0: ok", "each partition that is asked for is answered for"},
+	"acknowledgements: bad: ":   {"ok; lock 30000", "ok; lock 30000; 0: ok", "each partition that is asked for is answered for"},
 }
 
 // sharesAsIn checks that requests about share groups are answered as by the Kafka at addr, but for those differences.
