@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/backup"
 	"github.com/samsa-go/samsa/internal/api"
 )
 
@@ -50,6 +51,7 @@ type Samsa interface {
 	DeleteKey(ctx context.Context, key api.Bytes) error
 	Snapshot(ctx context.Context, r api.SnapshotRequest, w io.Writer) error
 	Import(ctx context.Context, r api.ImportRequest, in io.Reader) error
+	Backups() backup.Source
 }
 
 var _ Samsa = (*api.Client)(nil)

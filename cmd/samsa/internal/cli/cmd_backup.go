@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/backup"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 	"github.com/samsa-go/samsa/internal/api"
 )
 
@@ -20,41 +20,60 @@ func (e *env) backup() *cobra.Command {
 		GroupID: groupData,
 		Short:   "Keep a copy of a directory in a folder, and restore it to a moment",
 		Long: `backup keeps a copy of a directory of data in a folder, from which any moment since it began can be restored. samsa serve --backup FOLDER keeps
-it up to date each second while it runs; backup run does so once, for a directory that nobody has open.`,
+it up to date each second while it runs; backup run does so once, or until Ctrl-C, for a directory that a broker has open or not.`,
 	}
 	cmd.AddCommand(e.backupRun(), e.backupList(), e.backupRestore())
 	return cmd
 }
 
 func (e *env) backupRun() *cobra.Command {
-	return &cobra.Command{
+	follow := false
+	cmd := &cobra.Command{
 		Use:   "run FOLDER",
 		Short: "Bring the copy in a folder up to date",
-		Long: `run copies what is new in a directory of data, which nobody may have open, into a folder, and ends. The first time that is all of it. While a broker
-runs, samsa serve --backup does it.`,
+		Long: `run copies what is new in a directory of data into a folder, and ends; with --follow it goes on, each second, until Ctrl-C. The first time that is
+all of it. A broker that has the directory open goes on meanwhile, and keeps what the copy does not have yet. It is for a broker of Samsa, -d or
+--api.`,
 		Example: `  samsa -d ./data backup run ./copy`,
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			dir, err := e.directory()
-			if err != nil {
-				return err
-			}
-			b, err := samsa.Open(dir, samsa.Options{MustExist: true})
-			if errors.Is(err, samsa.ErrLocked) {
-				return fmt.Errorf("%w: while a broker runs, samsa serve --backup copies", err)
-			}
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, b.Close()) }()
-			var s backup.Status
-			o := backup.Options{UntilNow: true, Status: func(now backup.Status) { s = now }}
-			if err := backup.Run(cmd.Context(), backup.Of(b, backup.SourceOptions{}), backup.Folder(args[0]), o); err != nil {
-				return err
-			}
-			return e.say(s, "%s has all commits up to %d", args[0], s.Copied.Commit)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.samsa(cmd.Context(), true, "a backup", func(ctx context.Context, b backend.Samsa) error {
+				return e.runBackup(ctx, b.Backups(), args[0], follow)
+			})
 		},
 	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until Ctrl-C")
+	return cmd
+}
+
+// runBackup copies from src into a folder. An error of the folder ends it, unless it is to go on.
+func (e *env) runBackup(ctx context.Context, src backup.Source, folder string, follow bool) error {
+	p := e.progress("backup", 0, true)
+	defer p.end()
+	run, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var s backup.Status
+	o := backup.Options{UntilNow: !follow, Status: func(now backup.Status) {
+		p.add(now.Bytes + now.BaseBytes - s.Bytes - s.BaseBytes)
+		if s = now; s.Err == nil {
+			return
+		}
+		if !follow {
+			fail(s.Err)
+			return
+		}
+		fmt.Fprintf(e.Stderr, "%s: %v\n", folder, s.Err)
+	}}
+	err := backup.Run(run, src, backup.Folder(folder), o)
+	switch {
+	case follow && ctx.Err() != nil: // that is its end
+	case err != nil && s.Err != nil && !follow:
+		return s.Err
+	case err != nil:
+		return err
+	}
+	p.end()
+	return e.say(s, "%s has all commits up to %d", folder, s.Copied.Commit)
 }
 
 func (e *env) backupList() *cobra.Command {
