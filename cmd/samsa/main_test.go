@@ -24,7 +24,11 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitNotFound    = 3
+	exitExists      = 4
+	exitRefused     = 5
 	exitUnavailable = 6
+	exitDamaged     = 7
 )
 
 // run carries out a command line, in an empty environment.

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/api"
@@ -31,10 +32,18 @@ func OpenDir(ctx context.Context, dir string, write bool) (Backend, error) {
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, Advised(err)
 	}
 	// What must not be written a broker that was opened for reading refuses; a dry run is not that.
 	return &opened{api.Direct(api.Handler(b, api.Options{Write: true})), b}, nil
+}
+
+// Advised returns an error of opening a directory, with what to do when something in it is damaged.
+func Advised(err error) error {
+	if errors.Is(err, samsa.ErrCorruptValue) {
+		return fmt.Errorf("%w (samsa verify tells what is wrong and what it costs, samsa repair mends an index)", err)
+	}
+	return err
 }
 
 // Close closes the broker. Its errors were told to who has waited for what it did.

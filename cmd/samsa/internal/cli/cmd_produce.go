@@ -246,6 +246,9 @@ func (p *producing) flush(ctx context.Context, b backend.Backend) error {
 		}
 	}
 	if err != nil {
+		if len(r.Records) == 1 {
+			return fmt.Errorf("line %d: %w", p.first, err)
+		}
 		return fmt.Errorf("lines %d to %d: %w", p.first, p.first+len(r.Records)-1, err)
 	}
 	return nil

@@ -79,18 +79,26 @@ looks at the value files alone. It ends with 0 when all is whole, and with 7 whe
 			}
 			shown.p.end()
 			s := v.Summary()
-			live := ""
-			if s.Live {
-				live = ", while a broker has it open: its value files alone"
-			}
-			err = e.say(verified{s, s.Whole()}, "%s, %s in %s, %s, %s in %s, %s%s", plural(int64(s.Files), "value file"), plural(s.Commits, "commit"), size(s.Bytes),
-				plural(int64(s.Topics), "topic"), plural(s.Records, "record"), plural(s.Batches, "batch"), plural(int64(s.Notes), "note"), live)
+			err = e.say(verified{s, s.Whole()}, "%s", summed(s))
 			if err == nil && !s.Whole() {
 				err = fmt.Errorf("%w: %d damaged, %d that repair mends", errDamaged, s.Damage, s.Repairable)
 			}
 			return err
 		},
 	}
+}
+
+// summed says in words what was verified. Topics are known of a directory that nobody has open, and whose index can be read.
+func summed(s inspect.Summary) string {
+	text := fmt.Sprintf("%s, %s in %s, ", plural(int64(s.Files), "value file"), plural(s.Commits, "commit"), size(s.Bytes))
+	if !s.Live && (s.Topics > 0 || s.Whole()) {
+		text += plural(int64(s.Topics), "topic") + ", "
+	}
+	text += fmt.Sprintf("%s in %s, %s", plural(s.Records, "record"), plural(s.Batches, "batch"), plural(int64(s.Notes), "note"))
+	if s.Live {
+		text += ", while a broker has it open: its value files alone, and so not what topics there are"
+	}
+	return text
 }
 
 func (e *env) repair() *cobra.Command {

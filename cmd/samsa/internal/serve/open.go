@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 	"github.com/samsa-go/samsa/console"
 	"github.com/samsa-go/samsa/internal/fake"
 	"github.com/samsa-go/samsa/kafka"
@@ -27,7 +28,7 @@ func (c *Config) open(ctx context.Context) (*served, error) {
 	c.broker.Control = console.Control
 	b, err := samsa.Open(c.data, c.broker)
 	if err != nil {
-		return nil, err
+		return nil, backend.Advised(err)
 	}
 	s := &served{b: b, shut: b.Shutdown}
 	if err := createTopics(ctx, b, c.topics); err != nil {
