@@ -179,5 +179,5 @@ produce reads JSON, and encodes it by the newest schema of --subject, or by --sc
 are stored as they are. It registers no schema. With Protobuf --message names the message. A line that the schema does not allow is an error.
 
 Avro has its own JSON: the value of a union stands behind its type, as in {"name":{"string":"gregor"}}, unless it is null; produce takes it without
-the type too. Bytes are a text of the characters U+0000 to U+00FF, and dates and times are numbers. Protobuf has its own too, but that 64-bit
-integers are numbers. All integers are exact.`
+the type too, for the first type of the union that may be. Bytes are a text of the characters U+0000 to U+00FF, and dates and times are
+numbers. Protobuf has its own too, but that 64-bit integers are numbers. All integers are exact.`

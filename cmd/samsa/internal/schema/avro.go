@@ -169,12 +169,16 @@ func (f *avroFormat) encoder(message string) (func([]byte) ([]byte, error), erro
 	if message != "" {
 		return nil, errNoMessages
 	}
+	fields := newAvroFields(f.schema)
 	return func(text []byte) ([]byte, error) {
 		if err := oneValue(text); err != nil {
 			return nil, err
 		}
 		var v any
 		if err := f.schema.DecodeJSON(text, &v, avro.TaggedUnions()); err != nil {
+			return nil, err
+		}
+		if err := fields.check(text, v); err != nil {
 			return nil, err
 		}
 		return f.schema.Encode(v)

@@ -6,14 +6,15 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
 )
 
 // numbers copies the JSON of a message, with 64-bit integers as numbers: Protobuf's own mapping has them in quotes, where an expression
 // would compare them as texts.
 type numbers struct {
-	in   *json.Decoder
-	out  bytes.Buffer
-	find func(protoreflect.FullName) (protoreflect.ExtensionType, error)
+	in    *json.Decoder
+	out   bytes.Buffer
+	types *dynamicpb.Types
 }
 
 // message copies an object that is a message. What Google's own types look like is theirs, but for the integers among them.
@@ -21,26 +22,59 @@ func (n *numbers) message(desc protoreflect.MessageDescriptor) error {
 	switch name := string(desc.FullName()); {
 	case name == "google.protobuf.Int64Value", name == "google.protobuf.UInt64Value":
 		return n.scalar(true)
+	case name == "google.protobuf.Any":
+		return n.anyMessage()
 	case strings.HasPrefix(name, "google.protobuf."):
 		return n.scalar(false)
 	}
+	return n.each('}', func(key string) error { return n.field(desc, key) })
+}
+
+// anyMessage copies an Any: its type stands first, and then its fields, or if it is one of Google's own types, its value.
+func (n *numbers) anyMessage() error {
+	var desc protoreflect.MessageDescriptor
 	return n.each('}', func(key string) error {
-		field := desc.Fields().ByJSONName(key)
-		if field == nil && strings.HasPrefix(key, "[") {
-			if x, err := n.find(protoreflect.FullName(strings.Trim(key, "[]"))); err == nil {
-				field = x.TypeDescriptor()
-			}
-		}
 		switch {
-		case field == nil:
+		case key == "@type":
+			begin := n.out.Len()
+			if err := n.scalar(false); err != nil {
+				return err
+			}
+			var name string
+			if err := json.Unmarshal(n.out.Bytes()[begin:], &name); err != nil {
+				return err
+			}
+			t, err := n.types.FindMessageByURL(name)
+			if err == nil {
+				desc = t.Descriptor()
+			}
+			return err
+		case desc == nil:
 			return n.scalar(false)
-		case field.IsMap():
-			return n.each('}', func(string) error { return n.value(field.MapValue()) })
-		case field.IsList():
-			return n.each(']', func(string) error { return n.value(field) })
+		case strings.HasPrefix(string(desc.FullName()), "google.protobuf."):
+			return n.message(desc)
 		}
-		return n.value(field)
+		return n.field(desc, key)
 	})
+}
+
+// field copies what stands behind the name of a field.
+func (n *numbers) field(desc protoreflect.MessageDescriptor, key string) error {
+	field := desc.Fields().ByJSONName(key)
+	if field == nil && strings.HasPrefix(key, "[") {
+		if x, err := n.types.FindExtensionByName(protoreflect.FullName(strings.Trim(key, "[]"))); err == nil {
+			field = x.TypeDescriptor()
+		}
+	}
+	switch {
+	case field == nil:
+		return n.scalar(false)
+	case field.IsMap():
+		return n.each('}', func(string) error { return n.value(field.MapValue()) })
+	case field.IsList():
+		return n.each(']', func(string) error { return n.value(field) })
+	}
+	return n.value(field)
 }
 
 // value copies one value of a field.

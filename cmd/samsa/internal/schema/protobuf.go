@@ -98,7 +98,7 @@ func (f *protoFormat) decode(b []byte) ([]byte, error) {
 	if err := json.Compact(&compact, text); err != nil {
 		return nil, err
 	}
-	n := numbers{in: json.NewDecoder(&compact), find: f.types.FindExtensionByName}
+	n := numbers{in: json.NewDecoder(&compact), types: f.types}
 	err = n.message(desc)
 	return n.out.Bytes(), err
 }

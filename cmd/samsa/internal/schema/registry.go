@@ -19,9 +19,10 @@ import (
 
 // Limits of what a registry may say.
 const (
-	maxAnswer     = 16 << 20 // bytes of an answer
-	maxReferences = 1000     // schemas that one is made of
-	maxKnown      = 10_000   // schemas that are remembered
+	maxAnswer     = 4 << 20 // bytes of an answer
+	maxText       = 4 << 20 // bytes of a schema and all that it refers to
+	maxReferences = 1000    // schemas that one is made of
+	maxKnown      = 10_000  // schemas that are remembered
 	patience      = 10 * time.Second
 	missFor       = time.Minute // a schema that is not there, or is wrong, is asked for again after so long
 )
@@ -291,6 +292,7 @@ func (r *Registry) read(ctx context.Context, s sr.Schema) (f format, err error) 
 // collector has what a schema is made of, each behind what it refers to.
 type collector struct {
 	parts []part
+	bytes int // of the parts
 	seen  map[sr.SchemaReference]bool
 }
 
@@ -314,6 +316,9 @@ func (r *Registry) collect(ctx context.Context, c *collector, s sr.Schema) error
 			return err
 		}
 		c.parts = append(c.parts, part{ref.Name, got.Schema.Schema})
+		if c.bytes += len(got.Schema.Schema); c.bytes > maxText {
+			return fmt.Errorf("%w: what it refers to is longer than %d bytes", ErrSchema, maxText)
+		}
 	}
 	return nil
 }
