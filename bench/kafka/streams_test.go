@@ -451,6 +451,7 @@ func streamsPartitions(a *streamsAsker) {
 	a.names = strings.NewReplacer(a.group, "app2", strings.TrimSuffix(a.group, "-2"), "app")
 	a.config("streams.initial.rebalance.delay.ms", "0")
 	a.create(a.topic("lines"), a.topic("counts"), a.topic("words"))
+	settle() // Kafka's coordinator learns of them later than who has created them
 	fixed := a.topology()
 	fixed.Subtopologies[1].RepartitionSourceTopics[0].NumPartitions = 3
 	a.beat("existing topics do not fit", a.joining("a", fixed))
