@@ -176,7 +176,7 @@ func (l *load) records() []storedRecord {
 func (d *day) produce() *load {
 	d.Helper()
 	l := &load{code: -1, more: make(chan struct{})}
-	cmd := d.command("-d", "data", "produce", "web_log", "--json")
+	cmd := d.command("-d", "data", "produce", "web_log", "--json", "--partitioner", "roundrobin")
 	var told bytes.Buffer
 	cmd.Stderr = &told
 	in, err := cmd.StdinPipe()
@@ -192,13 +192,15 @@ func (d *day) produce() *load {
 		places := json.NewDecoder(out)
 		for i := 0; ; i++ {
 			r := storedRecord{value: fmt.Sprintf("line %d", i), sent: time.Now()}
-			if _, err := fmt.Fprintf(in, `{"partition":%d,"value":%q}`+"\n", i%2, r.value); err != nil {
+			if _, err := fmt.Fprintf(in, `{"value":%q}`+"\n", r.value); err != nil {
 				break
 			}
 			if err := places.Decode(&r.place); err != nil {
 				break
 			}
-			r.stored = time.Now()
+			if r.stored = time.Now(); int(r.Partition) != i%2 {
+				d.Errorf("%s is in partition %d", r.value, r.Partition)
+			}
 			l.change(func() { l.stored = append(l.stored, r) })
 		}
 		_ = in.Close()

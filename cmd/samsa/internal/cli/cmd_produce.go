@@ -42,14 +42,15 @@ type producing struct {
 	bytes int
 	first int // line of the batch
 	sent  int64
-	known map[string]bool // topics that are there
+	known map[string]int // numbers of partitions of topics that are there
+	turns map[string]int // of partitions, by topic: the partitioner roundrobin begins again with each request
 
 	registry registryFlag
 	encoding encoding
 }
 
 func (e *env) produce() *cobra.Command {
-	p := &producing{e: e, known: make(map[string]bool)}
+	p := &producing{e: e, known: make(map[string]int), turns: make(map[string]int)}
 	cmd := &cobra.Command{
 		Use:     "produce [TOPIC]",
 		GroupID: groupRecords,
@@ -222,6 +223,19 @@ func (p *producing) record(line []byte) (rec api.NewRecord, topic string, err er
 	return rec, topic, nil
 }
 
+const roundRobin = "roundrobin"
+
+// inTurn gives records without a partition the next ones.
+func (p *producing) inTurn(records []api.NewRecord) {
+	for i := range records {
+		if records[i].Partition == nil && p.known[p.to] > 0 {
+			next := int32(p.turns[p.to] % p.known[p.to])
+			records[i].Partition = &next
+			p.turns[p.to]++
+		}
+	}
+}
+
 // flush sends the batch.
 func (p *producing) flush(ctx context.Context, b backend.Backend) error {
 	if len(p.batch) == 0 {
@@ -230,11 +244,15 @@ func (p *producing) flush(ctx context.Context, b backend.Backend) error {
 	r := p.request
 	r.Records = p.batch
 	p.batch, p.bytes = nil, 0
-	if !p.known[p.to] { // a broker may create topics that it is asked for: not for a name that was mistyped
-		if _, err := b.Offsets(ctx, p.to, api.Latest()); err != nil {
+	if p.known[p.to] == 0 { // a broker may create topics that it is asked for: not for a name that was mistyped
+		parts, err := b.Offsets(ctx, p.to, api.Latest())
+		if err != nil {
 			return err
 		}
-		p.known[p.to] = true
+		p.known[p.to] = len(parts)
+	}
+	if r.Partitioner == roundRobin {
+		p.inTurn(r.Records)
 	}
 	places, err := b.Produce(ctx, p.to, r)
 	p.sent += int64(len(places))
