@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/s3/fakes3"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/schema/fakeregistry"
 	"github.com/samsa-go/samsa/internal/api"
 )
@@ -108,7 +109,7 @@ func runScripts(t *testing.T, dir string, setup func(*testscript.Env) error) {
 			return cond == path.Base(path.Dir(t.Name())) || cond == path.Base(t.Name()), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"broker": brokerCommand, "exits": exitsCommand, "damage": damageCommand, "registry": registryCommand, "request": requestCommand,
+			"broker": brokerCommand, "exits": exitsCommand, "damage": damageCommand, "registry": registryCommand, "request": requestCommand, "bucket": bucketCommand,
 		},
 	})
 }
@@ -160,6 +161,18 @@ func registryCommand(ts *testscript.TestScript, _ bool, args []string) {
 		fake.Add(part[0], s)
 	}
 	ts.Setenv(args[0], fake.URL)
+}
+
+// bucketCommand serves an S3 with a bucket until the script ends, which the programs of the script find: bucket NAME.
+func bucketCommand(ts *testscript.TestScript, _ bool, args []string) {
+	srv, err := fakes3.New(args[0])
+	ts.Check(err)
+	ts.Defer(srv.Close)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": srv.URL, "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret",
+	} {
+		ts.Setenv(name, value)
+	}
 }
 
 // brokerCommand serves a broker until the script ends: broker NAME [flags of serve]. The variable NAME of the environment has its address,

@@ -51,7 +51,7 @@ func TestBackupFollows(t *testing.T) {
 	}}
 	folder := filepath.Join(t.TempDir(), "copy")
 	var out bytes.Buffer
-	if err := testEnv(&out, nil).runBackup(ctx, src, folder, true); err != nil || !strings.Contains(out.String(), "has all commits up to") {
+	if err := testEnv(&out, nil).runBackup(ctx, src, backup.Folder(folder), folder, true); err != nil || !strings.Contains(out.String(), "has all commits up to") {
 		t.Fatalf("it says %q, error %v", &out, err)
 	}
 	again, _, err := backup.Restore(t.Context(), filepath.Join(t.TempDir(), "again"), backup.Folder(folder), backup.Moment{}, samsa.Options{})
@@ -71,7 +71,7 @@ func TestBackupIntoNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = b.Close() }()
-	err = testEnv(new(bytes.Buffer), nil).runBackup(t.Context(), backup.Of(b, backup.SourceOptions{}), "/dev/null/copy", false)
+	err = testEnv(new(bytes.Buffer), nil).runBackup(t.Context(), backup.Of(b, backup.SourceOptions{}), backup.Folder("/dev/null/copy"), "copy", false)
 	if err == nil || errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "/dev/null") {
 		t.Errorf("got %v", err)
 	}

@@ -13,14 +13,17 @@ import (
 	"github.com/samsa-go/samsa/internal/api"
 )
 
-// backup is the command for backups in a folder.
+// backup is the command for backups in a folder or a bucket.
 func (e *env) backup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "backup",
 		GroupID: groupData,
-		Short:   "Keep a copy of a directory in a folder, and restore it to a moment",
+		Short:   "Keep a copy of a directory elsewhere, and restore it to a moment",
 		Long: `backup keeps a copy of a directory of data in a folder, from which any moment since it began can be restored. samsa serve --backup FOLDER keeps
-it up to date each second while it runs; backup run does so once, or until Ctrl-C, for a directory that a broker has open or not.`,
+it up to date each second while it runs; backup run does so once, or until Ctrl-C, for a directory that a broker has open or not.
+
+Wherever a folder is wanted it may be s3://BUCKET/PREFIX instead: a bucket of Amazon S3, or of another store at AWS_ENDPOINT_URL. The other usual
+variables count: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE, AWS_REGION.`,
 	}
 	cmd.AddCommand(e.backupRun(), e.backupList(), e.backupRestore())
 	return cmd
@@ -38,7 +41,11 @@ all of it. A broker that has the directory open goes on meanwhile, and keeps wha
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.samsa(cmd.Context(), true, "a backup", func(ctx context.Context, b backend.Samsa) error {
-				return e.runBackup(ctx, b.Backups(), args[0], follow)
+				target, err := backend.OpenTarget(args[0], e.Getenv)
+				if err != nil {
+					return usageError{err}
+				}
+				return e.runBackup(ctx, b.Backups(), target, args[0], follow)
 			})
 		},
 	}
@@ -46,8 +53,8 @@ all of it. A broker that has the directory open goes on meanwhile, and keeps wha
 	return cmd
 }
 
-// runBackup copies from src into a folder. An error of the folder ends it, unless it is to go on.
-func (e *env) runBackup(ctx context.Context, src backup.Source, folder string, follow bool) error {
+// runBackup copies from src into a target of that name. An error of the target ends it, unless it is to go on.
+func (e *env) runBackup(ctx context.Context, src backup.Source, target backup.Target, name string, follow bool) error {
 	p := e.progress("backup", 0, true)
 	defer p.end()
 	run, fail := context.WithCancelCause(ctx)
@@ -62,9 +69,9 @@ func (e *env) runBackup(ctx context.Context, src backup.Source, folder string, f
 			fail(s.Err)
 			return
 		}
-		fmt.Fprintf(e.Stderr, "%s: %v\n", folder, s.Err)
+		fmt.Fprintf(e.Stderr, "%s: %v\n", name, s.Err)
 	}}
-	err := backup.Run(run, src, backup.Folder(folder), o)
+	err := backup.Run(run, src, target, o)
 	switch {
 	case follow && ctx.Err() != nil: // that is its end
 	case err != nil && s.Err != nil && !follow:
@@ -73,7 +80,7 @@ func (e *env) runBackup(ctx context.Context, src backup.Source, folder string, f
 		return err
 	}
 	p.end()
-	return e.say(s, "%s has all commits up to %d", folder, s.Copied.Commit)
+	return e.say(s, "%s has all commits up to %d", name, s.Copied.Commit)
 }
 
 func (e *env) backupList() *cobra.Command {
@@ -85,7 +92,11 @@ func (e *env) backupList() *cobra.Command {
   samsa backup list ./backup --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spans, err := backup.List(cmd.Context(), backup.Folder(args[0]))
+			target, err := backend.OpenTarget(args[0], e.Getenv)
+			if err != nil {
+				return usageError{err}
+			}
+			spans, err := backup.List(cmd.Context(), target)
 			if err != nil {
 				return err
 			}
@@ -130,7 +141,11 @@ All that it reads is checked; what is damaged or missing is told, with exit code
 }
 
 func (e *env) restoreMoment(ctx context.Context, folder, dir string, m backup.Moment) error {
-	b, r, err := backup.Restore(ctx, dir, backup.Folder(folder), m, samsa.Options{})
+	target, err := backend.OpenTarget(folder, e.Getenv)
+	if err != nil {
+		return usageError{err}
+	}
+	b, r, err := backup.Restore(ctx, dir, target, m, samsa.Options{})
 	if err != nil {
 		return err
 	}

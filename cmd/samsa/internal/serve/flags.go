@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/backup"
 	"github.com/samsa-go/samsa/kafka"
 )
 
@@ -27,7 +28,8 @@ type Config struct {
 	http     string        // host:port of console and API; "" for none
 	hosts    addresses     // by which those are called
 	write    bool          // they may change something
-	backup   string        // folder; "" for none
+	backup   string        // folder, or s3://BUCKET/PREFIX; "" for none
+	target   backup.Target // which that is
 	fake     bool          // for tests, and controlled at http
 	delaySet bool          // the initial rebalance delay is not the default
 	broker   samsa.Options
@@ -98,7 +100,7 @@ func (c *Config) defineProcess(fs *pflag.FlagSet) {
 	fs.StringVar(&c.http, "http", "", "serve the console, the API, /metrics, /healthz and /readyz at this `host:port`")
 	fs.Var(&c.hosts, "http-hosts", "let these `names`, with commas, be ones by which --http is called, besides localhost and addresses; * is any")
 	fs.BoolVar(&c.write, "write", false, "let who reaches --http change things, and not only look")
-	fs.StringVar(&c.backup, "backup", "", "keep a copy of the data in this `folder`, up to date each second (samsa help backup)")
+	fs.StringVar(&c.backup, "backup", "", "keep a copy of the data in this `folder`, or s3://BUCKET/PREFIX, up to date each second (samsa help backup)")
 	fs.BoolVar(&c.fake, "fake", false, "be a fake broker for tests, in memory: --http (default "+defaultFakeHTTP+") has faults, time, copies and restarts of it, and writes")
 	c.drain = 30 * time.Second
 	fs.DurationVar(&c.drain, "shutdown-timeout", c.drain, "let the end wait at most this `time` for what is under way")

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"strings"
@@ -155,5 +156,20 @@ func TestGroupConfigs(t *testing.T) {
 	}
 	if _, err := parse([]string{"--group-config", "a=1", "--group-config", "a=2"}); err == nil || !strings.Contains(err.Error(), "twice") {
 		t.Errorf("given twice: %v", err)
+	}
+}
+
+// A copy goes into a folder or a bucket, and where that cannot be is said before anything is served.
+func TestBackupTargets(t *testing.T) {
+	env := map[string]string{"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": "http://localhost:1"}
+	for where, want := range map[string]string{"": "<nil>", "s3://bucket/x": "*s3.target", "s3:folder": "backup.folder"} {
+		c, _, err := parseIn(env, []string{"--backup", where})
+		if got := fmt.Sprintf("%T", c.target); got != want || err != nil {
+			t.Errorf("%q is a %s, error %v", where, got, err)
+		}
+	}
+	env["AWS_ENDPOINT_URL"] = "localhost:1"
+	if _, _, err := parseIn(env, []string{"--backup", "s3://bucket"}); err == nil || !strings.Contains(err.Error(), "--backup: ") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -58,7 +58,7 @@ func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 	return notify(s.NotifySocket, "STOPPING=1")
 }
 
-// copy keeps a copy of b in the folder of --backup until what it returns is called, which waits for the end of that.
+// copy keeps a copy of b at --backup until what it returns is called, which waits for the end of that.
 func (c *Config) copy(b *samsa.Broker) (end func()) {
 	if c.backup == "" {
 		return func() {}
@@ -66,9 +66,9 @@ func (c *Config) copy(b *samsa.Broker) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var run sync.WaitGroup
 	run.Go(func() {
-		err := backup.Run(ctx, backup.Of(b, backup.SourceOptions{}), backup.Folder(c.backup), backup.Options{Logger: c.broker.Logger})
+		err := backup.Run(ctx, backup.Of(b, backup.SourceOptions{}), c.target, backup.Options{Logger: c.broker.Logger})
 		if err != nil && ctx.Err() == nil {
-			c.broker.Logger.Error("backup has ended", zap.String("folder", c.backup), zap.Error(err))
+			c.broker.Logger.Error("backup has ended", zap.String("target", c.backup), zap.Error(err))
 		}
 	})
 	return func() {

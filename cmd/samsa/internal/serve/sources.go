@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 )
 
 // Setting is one flag of serve as it was resolved.
@@ -62,6 +64,12 @@ func (c *Config) Resolve(fs *pflag.FlagSet, getenv func(string) string) ([]Setti
 	}
 	c.delaySet = sources["group-initial-rebalance-delay"] != ""
 	errs = append(errs, c.check())
+	if c.backup != "" {
+		var err error
+		if c.target, err = backend.OpenTarget(c.backup, getenv); err != nil {
+			errs = append(errs, fmt.Errorf("--backup: %w", err))
+		}
+	}
 	return settings(fs, own, sources), errors.Join(errs...)
 }
 
