@@ -322,13 +322,14 @@ func (d *day) moveGroup() {
 // trim deletes the oldest records, in words first.
 func (d *day) trim() {
 	const trim = "-d data topics delete-records web_log --before 5"
-	d.samsa(exitOK, trim+" --dry-run")
+	out, _ := d.samsa(exitOK, trim+" --dry-run")
+	d.says(out, `^TOPIC +PARTITION +FROM +BEFORE$`, `^web_log +1 +0 +5$`)
 	_, told := d.samsa(exitRefused, trim)
 	d.says(told, `--yes`)
 	now := time.Now()
 	d.compare("before it is trimmed", d.read("data"), now, now.Add(time.Hour))
-	out, _ := d.samsa(exitOK, trim+" --yes")
-	d.says(out, `^web_log +0 +5$`, `^web_log +1 +5$`)
+	out, _ = d.samsa(exitOK, trim+" --yes")
+	d.says(out, `^web_log +0 +0 +5$`, `^web_log +1 +0 +5$`)
 	d.start = 5
 	now = time.Now()
 	d.compare("trimmed", d.read("data"), now, now.Add(time.Hour))

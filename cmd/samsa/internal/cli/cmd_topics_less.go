@@ -73,6 +73,7 @@ then on.`,
 type trimmed struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
+	From      int64  `json:"from"` // the first offset that is there
 	Before    int64  `json:"before"`
 }
 
@@ -84,7 +85,7 @@ func (e *env) topicsDeleteRecords() *cobra.Command {
 		Use:   "delete-records TOPIC --before POSITION",
 		Short: "Delete the oldest records of a topic",
 		Long: `delete-records removes the records before a position, in each partition or in those of --partition. It asks first; in a script
-give --yes. With --dry-run it tells what it would do.`,
+give --yes. It tells from which offset on and before which offset; with --dry-run it does no more.`,
 		Example: `  samsa -d ./data topics delete-records web_log --before -24h --dry-run
   samsa -b localhost:9092 topics delete-records web_log --before 2 --partition 0 --yes`,
 		Args:              cobra.ExactArgs(1),
@@ -94,28 +95,33 @@ give --yes. With --dry-run it tells what it would do.`,
 				return usageError{errors.New("before what? Give --before")}
 			}
 			return e.with(cmd.Context(), !dry, func(ctx context.Context, b backend.Backend) error {
-				offsets, err := resolve(ctx, b, args[0], before.Position)
+				until, err := resolve(ctx, b, args[0], before.Position)
 				if err != nil {
 					return err
 				}
 				if len(partitions) > 0 {
-					offsets = slices.DeleteFunc(offsets, func(o api.PartitionOffset) bool { return !slices.Contains(partitions, o.Partition) })
+					until = slices.DeleteFunc(until, func(o api.PartitionOffset) bool { return !slices.Contains(partitions, o.Partition) })
+				}
+				start, err := offsets(ctx, b, api.FollowRequest{Topic: args[0]}, api.Earliest())
+				if err != nil {
+					return err
 				}
 				var rows []trimmed
-				for _, o := range offsets {
-					rows = append(rows, trimmed{args[0], o.Partition, o.Offset})
+				for _, o := range until {
+					rows = append(rows, trimmed{args[0], o.Partition, start[o.Partition], o.Offset})
 				}
 				if !dry {
 					if err := e.confirm(yes, "delete the records of topic %s before %s", args[0], before.Position); err != nil {
 						return err
 					}
-					if err := b.DeleteRecords(ctx, args[0], offsets); err != nil {
+					if err := b.DeleteRecords(ctx, args[0], until); err != nil {
 						return err
 					}
 				}
 				return printRows(e, []column[trimmed]{
 					{"TOPIC", func(t trimmed) string { return t.Topic }},
 					{">PARTITION", func(t trimmed) string { return strconv.Itoa(int(t.Partition)) }},
+					{">FROM", func(t trimmed) string { return count(t.From) }},
 					{">BEFORE", func(t trimmed) string { return count(t.Before) }},
 				}, rows)
 			})
