@@ -2,13 +2,14 @@ package fake
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
@@ -245,10 +246,21 @@ func TestAdvertised(t *testing.T) {
 // told returns where a broker tells Kafka clients to find it.
 func told(t *testing.T, addr string) string {
 	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	c, err := net.Dial("tcp", addr)
 	must(t, err)
-	defer c.Close()
-	m, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), c)
+	defer func() { must(t, c.Close()) }()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 1
+	_, err = c.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1))
 	must(t, err)
+	var size [4]byte
+	_, err = io.ReadFull(c, size[:])
+	must(t, err)
+	answer := make([]byte, binary.BigEndian.Uint32(size[:]))
+	_, err = io.ReadFull(c, answer)
+	must(t, err)
+	m := kmsg.NewPtrMetadataResponse()
+	m.Version = 1
+	must(t, m.ReadFrom(answer[4:])) // behind the correlation id
 	return net.JoinHostPort(m.Brokers[0].Host, fmt.Sprint(m.Brokers[0].Port))
 }
