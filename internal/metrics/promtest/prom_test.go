@@ -99,7 +99,7 @@ func parse(t *testing.T, text []byte) (series, map[string]string) {
 			_, _, value := p.Series()
 			var l labels.Labels
 			p.Labels(&l)
-			name := l.Get(labels.MetricName)
+			name := l.Get("__name__")
 			family := name
 			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
 				if cut, ok := strings.CutSuffix(name, suffix); ok && types[cut] == "histogram" {
