@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -341,101 +340,6 @@ func (c *Consumer) takeLocked(most int) ([]log.Record, error) {
 		c.filled.pushFront(&owing.filled) // its error is the next Poll's
 	}
 	return dst, nil
-}
-
-// Records returns an iterator over all records to come.
-func (c *Consumer) Records(ctx context.Context) iter.Seq2[log.Record, error] {
-	return c.loop(ctx, func() bool { return false })
-}
-
-// loop returns an iterator over records to come. With the lock held it asks through, when it has none, whether
-// it has come to its end.
-func (c *Consumer) loop(ctx context.Context, through func() bool) iter.Seq2[log.Record, error] {
-	return func(yield func(log.Record, error) bool) {
-		for going, over := false, false; ; {
-			var r log.Record
-			var err error
-			began := c.asked()
-			if !going || !c.another(ctx, &r) {
-				err = c.await(ctx, func() (ok bool, err error) {
-					ok, err = c.oneLocked(&r)
-					over = !ok && err == nil && through()
-					return ok || over, err
-				})
-			}
-			if over {
-				return
-			}
-			going = err == nil
-			if err != nil {
-				if !yield(log.Record{}, err) || ctx.Err() != nil || errors.Is(err, log.ErrClosed) || c.over() {
-					return
-				}
-				continue
-			}
-			if c.b.Hooks.Delivers() {
-				c.tellDelivered(ctx, began, []log.Record{r})
-			}
-			if !yield(r, nil) {
-				return
-			}
-		}
-	}
-}
-
-// another is the short way to the next record of a loop, without what else a Poll may have to do:
-// of the same partition, if the record is there, and nothing has happened that Poll has to
-// look at.
-func (c *Consumer) another(ctx context.Context, r *log.Record) bool {
-	if len(c.ready.C()) > 0 || ctx.Err() != nil {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.current.done = c.current.position
-	c.returns++
-	return !c.closing && c.currentLocked(r)
-}
-
-// currentLocked takes the next record of the current track, if its stint lasts and it has one.
-func (c *Consumer) currentLocked(r *log.Record) bool {
-	if c.current == nil || c.stint.spent() {
-		return false
-	}
-	if ok, err := c.current.one(r); !ok || err != nil { // the error stays, to be told in its turn
-		return false
-	}
-	n := recordBytes(r)
-	c.stint.records--
-	c.stint.bytes -= n
-	c.givenLocked(n)
-	return true
-}
-
-// oneLocked takes one record, of the current track while its stint lasts, and then of the others
-// in turn, or the error that is in its place.
-func (c *Consumer) oneLocked(r *log.Record) (bool, error) {
-	if c.currentLocked(r) {
-		return true, nil
-	}
-	whole := quota{records: c.opts.MaxPollRecords, bytes: c.opts.MaxPollBytes}
-	for c.filled.n > 0 {
-		tr := c.filled.first.track
-		c.current, c.stint = tr, whole.share(c.filled.n)
-		ok := c.currentLocked(r)
-		if tr.filled.line != nil {
-			c.filled.push(&tr.filled)
-		}
-		switch {
-		case ok:
-			return true, nil
-		case len(tr.chunks) > 0: // with an error
-			err := tr.chunks[0].err
-			tr.pop()
-			return false, err
-		}
-	}
-	return false, nil
 }
 
 // returned returns how often the loop over Records has come back for more.
