@@ -273,33 +273,13 @@ func (e *env) printMoves(moves []api.GroupMove) error {
 }
 
 func (e *env) groupsDelete() *cobra.Command {
-	var yes bool
-	cmd := &cobra.Command{
+	return e.deletion("group", &cobra.Command{
 		Use:               "delete GROUP...",
 		Short:             "Delete groups without members, and their offsets",
 		Long:              "delete removes groups that have no members, with their offsets. It asks first; in a script give --yes.",
 		Example:           `  samsa -d ./data groups delete billing --yes`,
-		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: e.completeGroups(anyNumber),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
-				if err := e.confirm(yes, "delete group %s", strings.Join(args, ", ")); err != nil {
-					return err
-				}
-				for _, name := range args {
-					if err := b.DeleteGroup(ctx, name); err != nil {
-						return err
-					}
-					if err := e.say(done{Group: name, Done: "deleted"}, "deleted group %s", name); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
-	}
-	yesFlag(cmd, &yes)
-	return cmd
+	}, func(name string) done { return done{Group: name} }, backend.Backend.DeleteGroup)
 }
 
 func (e *env) groupsRequeue() *cobra.Command {

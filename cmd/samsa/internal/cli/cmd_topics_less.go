@@ -16,30 +16,36 @@ import (
 )
 
 func (e *env) topicsDelete() *cobra.Command {
-	var yes bool
-	cmd := &cobra.Command{
+	return e.deletion("topic", &cobra.Command{
 		Use:               "delete TOPIC...",
 		Short:             "Delete topics with all their records",
 		Long:              "delete removes topics with all their records, and what groups have committed there. It asks first; in a script give --yes.",
 		Example:           `  samsa -d ./data topics delete web_log --yes`,
-		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: e.completeTopics(anyNumber),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
-				if err := e.confirm(yes, "delete topic %s", strings.Join(args, ", ")); err != nil {
+	}, func(name string) done { return done{Topic: name} }, backend.Backend.DeleteTopic)
+}
+
+// deletion completes a command that deletes what its arguments name, one by one: things of that kind.
+func (e *env) deletion(kind string, cmd *cobra.Command, of func(name string) done, one func(backend.Backend, context.Context, string) error) *cobra.Command {
+	var yes bool
+	cmd.Args = cobra.MinimumNArgs(1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+			if err := e.confirm(yes, "delete %s %s", kind, strings.Join(args, ", ")); err != nil {
+				return err
+			}
+			for _, name := range args {
+				if err := one(b, ctx, name); err != nil {
 					return err
 				}
-				for _, name := range args {
-					if err := b.DeleteTopic(ctx, name); err != nil {
-						return err
-					}
-					if err := e.say(done{Topic: name, Done: "deleted"}, "deleted topic %s", name); err != nil {
-						return err
-					}
+				told := of(name)
+				told.Done = "deleted"
+				if err := e.say(told, "deleted %s %s", kind, name); err != nil {
+					return err
 				}
-				return nil
-			})
-		},
+			}
+			return nil
+		})
 	}
 	yesFlag(cmd, &yes)
 	return cmd
