@@ -625,6 +625,18 @@ func (v *victim) classes() map[string][]string {
 	return classes
 }
 
+// place draws the i-th of many places, and what is done there. Half of them are in the value files, and none of the other
+// classes is left out.
+func (v *victim) place(rng *rand.Rand, i int) (class string, h hurt) {
+	classes := v.classes()
+	names := slices.Sorted(maps.Keys(classes))
+	class = ".log"
+	if i%2 == 0 {
+		class = names[i/2%len(names)]
+	}
+	return class, v.draw(rng, classes[class][rng.IntN(len(classes[class]))])
+}
+
 // Whatever is damaged in whatever file, Open says so, or who reads is told, or all is right. Never is something wrong,
 // or missing silently, and nothing hangs or dies.
 func TestDamagedPlaces(t *testing.T) {
@@ -638,15 +650,8 @@ func TestDamagedPlaces(t *testing.T) {
 	o := damageTable{}
 	for _, clean := range []bool{true, false} {
 		v := newVictim(t, r, clean)
-		classes := v.classes()
-		names := slices.Sorted(maps.Keys(classes))
 		for i := range places / 2 {
-			// Half of the places are in the value files, and none of the others is left out.
-			class := ".log"
-			if i%2 == 0 {
-				class = names[i/2%len(names)]
-			}
-			h := v.draw(rng, classes[class][rng.IntN(len(classes[class]))])
+			class, h := v.place(rng, i)
 			dir := filepath.Join(t.TempDir(), "damaged")
 			copyLive(t, dir, v.dir)
 			gone := h.apply(t, dir)

@@ -45,14 +45,8 @@ func TestVerifyFindsDamagedPlaces(t *testing.T) {
 		if sum.Batches == 0 || sum.Topics == 0 || !sum.Whole() || clean && (!sum.Closed || len(found) > 0) {
 			t.Fatalf("%s: %+v: %v", v.name, sum, found)
 		}
-		classes := v.classes()
-		names := slices.Sorted(maps.Keys(classes))
 		for i := range places / 2 {
-			class := ".log"
-			if i%2 == 0 {
-				class = names[i/2%len(names)]
-			}
-			h := v.draw(rng, classes[class][rng.IntN(len(classes[class]))])
+			class, h := v.place(rng, i)
 			dir := filepath.Join(t.TempDir(), "damaged")
 			copyLive(t, dir, v.dir)
 			h.apply(t, dir)
