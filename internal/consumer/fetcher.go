@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/samsa-go/samsa/group/member"
@@ -58,6 +59,7 @@ func (f *fetcher) next() (job, bool) {
 	c.refreshLocked()
 	f.called = c.calls.take(f.called)
 	for _, tr := range f.called {
+		tr.late = false
 		tr.hungry()
 	}
 	clear(f.called)
@@ -96,7 +98,7 @@ func (f *fetcher) next() (job, bool) {
 // of its partition, or what makes it hungry.
 func (tr *track) idle() bool {
 	switch {
-	case tr.paused || tr.stuck || tr.waits || tr.overtaken && len(tr.chunks) > 0:
+	case tr.paused || tr.stuck || tr.waits || tr.late || tr.overtaken && len(tr.chunks) > 0:
 		return true
 	case tr.unplaced:
 		return false
@@ -126,6 +128,8 @@ func (f *fetcher) read(j job) {
 	defer c.mu.Unlock()
 	if j.track.epoch == j.epoch && !c.closing {
 		switch {
+		case errors.Is(err, engine.ErrNotYet):
+			j.track.late = true
 		case err != nil:
 			c.troubleLocked(j.track, err)
 		default:
@@ -226,9 +230,13 @@ func (c *Consumer) wholeLocked(t engine.Topic) {
 		if c.tracks[log.TopicPartition{Topic: t.Name(), Partition: i}] != nil {
 			continue
 		}
-		tr, err := c.newTrack(c.ctx, t, i, engine.Start{})
+		p, err := t.Partition(i)
 		if err != nil {
 			break // it has ended meanwhile; the others of the topic tell
+		}
+		tr, err := c.newTrack(c.ctx, t, i, engine.Start{Kind: engine.AtOffset, Offset: p.LogStart()}) // asks nobody
+		if err != nil {
+			break
 		}
 		c.addLocked(tr)
 	}

@@ -32,6 +32,7 @@ type track struct {
 	stuck     bool // its error waits for Poll: not read until then, or until a seek
 	unplaced  bool // has no position until a seek: an error comes in its place
 	waits     bool // has no position until a transaction ends that commits offsets of it, or a seek
+	late      bool // what comes next is on its way: not read until its partition calls, or until a seek
 	overtaken bool // next is not there any more: what was read ahead comes first
 	chunks    []chunk
 
@@ -290,6 +291,6 @@ func (tr *track) unread() {
 	}
 	tr.next = tr.position
 	tr.epoch++
-	tr.stuck, tr.overtaken = false, false
+	tr.stuck, tr.late, tr.overtaken = false, false, false
 	tr.emptied()
 }

@@ -9,6 +9,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -84,6 +85,16 @@ type Partition interface {
 	// Watch wakes w whenever HighWatermark or LogStart moves, and when Err changes, until Unwatch.
 	Watch(w Watcher)
 	Unwatch(w Watcher)
+}
+
+// ErrNotYet is for who reads ahead: what there is comes in the background, and who watches is woken when it is there. It is
+// no error of a program.
+var ErrNotYet = errors.New("not yet")
+
+// Asker is a Partition that is elsewhere: it knows what it has heard last.
+type Asker interface {
+	// Ask brings LogStart, HighWatermark and LastStable up to date.
+	Ask(ctx context.Context) error
 }
 
 // End returns the offset behind the last record that a reader gets: HighWatermark, or LastStable for one of

@@ -1,0 +1,61 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/samsa-go/samsa/kafka"
+	"github.com/samsa-go/samsa/log"
+)
+
+// Explain returns err, of a request, as one of the library; what is what it concerns. A code of the cluster is a
+// kafka.Code, which is the error of the library that means the same, if there is one. A cluster that does not answer is
+// ErrUnavailable. The errors of contexts stay.
+func Explain(what string, err error) error {
+	var k *kerr.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &k):
+		return fmt.Errorf("%s: %w", what, kafka.Code(k.Code))
+	case errors.Is(err, kgo.ErrClientClosed):
+		return fmt.Errorf("%s: %w", what, log.ErrClosed)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", what, err)
+	case errors.Is(err, log.ErrUnavailable), errors.Is(err, log.ErrClosed):
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return fmt.Errorf("%s: %w: the cluster does not answer: %w", what, log.ErrUnavailable, err)
+}
+
+// Code returns an error code of an answer as Explain does, nil for 0, with what the cluster says to it, if anything.
+func Code(what string, code int16, message *string) error {
+	switch {
+	case code == 0:
+		return nil
+	case message != nil && *message != "":
+		return fmt.Errorf("%s: %w: %s", what, kafka.Code(code), *message)
+	}
+	return fmt.Errorf("%s: %w", what, kafka.Code(code))
+}
+
+// Passing reports whether a code says that something is on its way to be well: another broker leads or coordinates now, or
+// somebody does not know it yet.
+func Passing(code int16) bool {
+	err := kerr.ErrorForCode(code)
+	return kerr.IsRetriable(err) && !errors.Is(err, kerr.CorruptMessage)
+}
+
+// Refused reports whether err says that the cluster does not let us in: to try again is of no use.
+func Refused(err error) bool {
+	for _, e := range []error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.ClusterAuthorizationFailed} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

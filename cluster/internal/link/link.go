@@ -1,0 +1,102 @@
+// Package link is the connection to a cluster, which all parts of package cluster share, and says in the library's words what
+// went wrong there.
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// Options say how a cluster is reached.
+type Options struct {
+	Seeds    []string // host:port of some brokers, one or more
+	TLS      *tls.Config
+	SASL     []sasl.Mechanism
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error) // nil for TCP, or TLS
+	ClientID string
+	Logger   *zap.Logger // nil for none
+}
+
+// Link is a client of a cluster.
+type Link struct {
+	*kgo.Client
+	opts Options
+}
+
+// Open returns a link. It connects with the first request.
+func Open(o Options) (*Link, error) {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	l := &Link{opts: o}
+	cl, err := l.New()
+	if err != nil {
+		return nil, err
+	}
+	l.Client = cl
+	return l, nil
+}
+
+// New returns another client of the cluster, which has connections of its own. The caller closes it.
+func (l *Link) New(more ...kgo.Opt) (*kgo.Client, error) {
+	opts := []kgo.Opt{kgo.SeedBrokers(l.opts.Seeds...), kgo.WithLogger(logger{l.opts.Logger})}
+	if l.opts.ClientID != "" {
+		opts = append(opts, kgo.ClientID(l.opts.ClientID))
+	}
+	if l.opts.TLS != nil {
+		opts = append(opts, kgo.DialTLSConfig(l.opts.TLS))
+	}
+	if l.opts.Dial != nil {
+		opts = append(opts, kgo.Dialer(l.opts.Dial))
+	}
+	if len(l.opts.SASL) > 0 {
+		opts = append(opts, kgo.SASL(l.opts.SASL...))
+	}
+	cl, err := kgo.NewClient(append(opts, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", log.ErrInvalidOption, err)
+	}
+	return cl, nil
+}
+
+// Logger returns the logger of all parts.
+func (l *Link) Logger() *zap.Logger { return l.opts.Logger }
+
+// Ask sends a request to whom it concerns, tries again what is worth it until ctx ends, and returns the answer. An error is
+// about what.
+func Ask[R kmsg.Response](ctx context.Context, cl *kgo.Client, what string, req kmsg.Request) (resp R, err error) {
+	r, err := cl.Request(ctx, req)
+	if err != nil {
+		return resp, Explain(what, err)
+	}
+	return r.(R), nil
+}
+
+// logger tells zap what franz-go says. What is an error to it is tried again, or told to the caller: nobody else needs it.
+type logger struct{ to *zap.Logger }
+
+// Level implements kgo.Logger.
+func (l logger) Level() kgo.LogLevel {
+	if l.to.Core().Enabled(zap.DebugLevel) {
+		return kgo.LogLevelInfo
+	}
+	return kgo.LogLevelNone
+}
+
+// Log implements kgo.Logger.
+func (l logger) Log(_ kgo.LogLevel, msg string, keyvals ...any) {
+	fields := make([]zap.Field, 0, len(keyvals)/2)
+	for i := 0; i+1 < len(keyvals); i += 2 {
+		fields = append(fields, zap.Any(fmt.Sprint(keyvals[i]), keyvals[i+1]))
+	}
+	l.to.Debug("franz-go: "+msg, fields...)
+}
