@@ -32,6 +32,9 @@ type Options struct {
 	// numbers. A request for another name is refused: a page of elsewhere has its own name lead here (DNS rebinding).
 	// "*" is any name, for who looks at the Host header before the console does.
 	Hosts []string
+	// Decoder says what keys and values mean that are encoded. Pages show that beside the bytes, and searches look at it. nil
+	// for bytes alone.
+	Decoder Decoder
 	// Kit controls a fake broker, which is the one that is shown then: it is for the command, which serves one. nil for a
 	// broker that is none.
 	Kit api.Kit

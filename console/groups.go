@@ -125,11 +125,14 @@ func (c *console) group(ctx context.Context, r *http.Request) (view, error) {
 		groupRow: row, Info: info, Share: info.Kind == samsa.GroupShare, Paging: p, Partitions: info.Partitions[p.From:p.To], Sent: r.FormValue("sent"),
 	}
 	if topic := cmp.Or(r.FormValue("dead"), info.DeadLetter); d.Share && topic != "" {
-		l, err := c.lettersOf(ctx, topic, name)
+		dec, end := c.decoding(ctx)
+		defer end()
+		l, err := c.lettersOf(ctx, dec, topic, name)
 		if err != nil && !errors.Is(err, samsa.ErrUnknownTopic) { // it may not be there yet
 			return v, err
 		}
 		d.Letters = &l
+		v.Notes = append(v.Notes, dec.notes()...)
 	}
 	v.Data = d
 	return v, nil

@@ -54,7 +54,7 @@ type letters struct {
 }
 
 // lettersOf returns the dead letters of a group that are in a topic.
-func (c *console) lettersOf(ctx context.Context, topic, group string) (l letters, err error) {
+func (c *console) lettersOf(ctx context.Context, dec *decoding, topic, group string) (l letters, err error) {
 	l.Topic = topic
 	parts, err := c.reaches(ctx, topic, -1)
 	if err != nil {
@@ -77,6 +77,7 @@ func (c *console) lettersOf(ctx context.Context, topic, group string) (l letters
 			l.Looked++
 			bytes += weight(rec)
 			if found, ok := letterOf(rec); ok && found.group == group {
+				found.recordRow = dec.row(rec, nil)
 				l.Letters = append(l.Letters, found.letter)
 			}
 		}
@@ -92,7 +93,6 @@ type told struct {
 
 // letterOf returns what the headers of a record say, if it is a dead letter.
 func letterOf(rec samsa.Record) (t told, ok bool) {
-	t.recordRow = recordRow{Record: rec, KeyShown: preview(rec.Key), ValueShown: preview(rec.Value)}
 	says := make(map[string]string)
 	for _, h := range rec.Headers {
 		says[h.Key] = string(h.Value)

@@ -21,12 +21,13 @@ type headerShown struct {
 // recordShown is what the page of a record shows.
 type recordShown struct {
 	samsa.Record
-	As          string // how the value is wanted
-	KeyShown    shown
-	ValueShown  shown
-	Shown       []headerShown
-	HeadersMore int // that are not shown
-	Prev, Next  int64
+	As                       string // how the value is wanted
+	KeyShown                 shown
+	ValueShown               shown
+	KeyDecoded, ValueDecoded *decodedShown // nil for what is not encoded
+	Shown                    []headerShown
+	HeadersMore              int // that are not shown
+	Prev, Next               int64
 }
 
 // place returns the record that an address names.
@@ -57,15 +58,19 @@ func (c *console) record(ctx context.Context, r *http.Request) (view, error) {
 	if err != nil {
 		return v, err
 	}
+	dec, end := c.decoding(ctx)
+	defer end()
+	key, value := dec.of(rec)
 	as := r.FormValue("as")
 	d := recordShown{
-		Record: rec, As: as, KeyShown: show(rec.Key, as), ValueShown: show(rec.Value, as), Prev: offset - 1, Next: offset + 1,
+		Record: rec, As: as, KeyShown: show(rec.Key, key.as(as)), ValueShown: show(rec.Value, value.as(as)), KeyDecoded: key.whole(), ValueDecoded: value.whole(),
+		Prev: offset - 1, Next: offset + 1,
 		HeadersMore: max(0, len(rec.Headers)-headersMax),
 	}
 	for i, h := range rec.Headers[:min(len(rec.Headers), headersMax)] {
 		d.Shown = append(d.Shown, headerShown{i, preview([]byte(h.Key)), preview(h.Value)})
 	}
-	v.Data = d
+	v.Data, v.Notes = d, dec.notes()
 	return v, nil
 }
 

@@ -225,10 +225,10 @@ type recordRow struct {
 	Hit                  *hit // what a search has found in it
 }
 
-func rowsOf(records []samsa.Record) []recordRow {
+func (d *decoding) rows(records []samsa.Record) []recordRow {
 	rows := make([]recordRow, len(records))
 	for i, r := range records {
-		rows[i] = recordRow{Record: r, KeyShown: preview(r.Key), ValueShown: preview(r.Value)}
+		rows[i] = d.row(r, nil)
 	}
 	return rows
 }
@@ -279,11 +279,13 @@ func (c *console) records(ctx context.Context, r *http.Request) (view, error) {
 	if err != nil {
 		return v, err
 	}
-	v.Notes = l.damaged
+	dec, end := c.decoding(ctx)
+	defer end()
 	if readBack := q.older != "" || q.From == "newest"; readBack != q.NewFirst {
 		slices.Reverse(l.records)
 	}
-	d.browsing, d.Rows = q, rowsOf(l.records)
+	d.browsing, d.Rows = q, dec.rows(l.records)
+	v.Notes = append(l.damaged, dec.notes()...)
 	for i, p := range parts {
 		if l.lo[i] > p.Start {
 			d.Older = q.Link("older", joinOffsets(l.lo))

@@ -98,8 +98,11 @@ func (s search) matcher() (func(b []byte) (from, to int), error) {
 	return nil, fmt.Errorf("%w: as is %q, want text, case, regexp or hex", errAsked, s.As)
 }
 
-// finder returns what says where a record has what is searched for.
-func (s search) finder() (func(r samsa.Record) (hit, bool), error) {
+// finder says where a record has what is searched for: as it is stored, or else as it is decoded.
+type finder func(dec *decoding, r samsa.Record) (hit, bool)
+
+// finder returns what finds the text.
+func (s search) finder() (finder, error) {
 	match, err := s.matcher()
 	if err != nil {
 		return nil, err
@@ -111,7 +114,7 @@ func (s search) finder() (func(r samsa.Record) (hit, bool), error) {
 		}
 		return around(where, b, from, to), true
 	}
-	return func(r samsa.Record) (h hit, ok bool) {
+	return func(dec *decoding, r samsa.Record) (h hit, ok bool) {
 		if s.Values {
 			h, ok = in("value", r.Value)
 		}
@@ -122,6 +125,16 @@ func (s search) finder() (func(r samsa.Record) (hit, bool), error) {
 			if h, ok = in("header", []byte(r.Headers[i].Key)); !ok {
 				h, ok = in("header "+r.Headers[i].Key, r.Headers[i].Value)
 			}
+		}
+		if ok || !s.Values && !s.Keys {
+			return h, ok
+		}
+		key, value := dec.of(r)
+		if value.Text != nil && s.Values {
+			h, ok = in("decoded value", value.searched())
+		}
+		if !ok && key.Text != nil && s.Keys {
+			h, ok = in("decoded key", key.searched())
 		}
 		return h, ok
 	}, nil
@@ -172,7 +185,7 @@ type step struct {
 }
 
 // step looks at the next records, within the limits of a step.
-func (c *console) step(ctx context.Context, s search, k cursor, parts []reach) (st step, err error) {
+func (c *console) step(ctx context.Context, dec *decoding, s search, k cursor, parts []reach) (st step, err error) {
 	at, err := parsePlace(s.From, time.Now())
 	if err != nil {
 		return st, err
@@ -197,8 +210,8 @@ func (c *console) step(ctx context.Context, s search, k cursor, parts []reach) (
 			k.next = r.Offset + 1
 			st.looked++
 			q.records, q.bytes = q.records-1, q.bytes-weight(r)
-			if h, ok := find(r); ok {
-				st.rows = append(st.rows, recordRow{Record: r, KeyShown: preview(r.Key), ValueShown: preview(r.Value), Hit: &h})
+			if h, ok := find(dec, r); ok {
+				st.rows = append(st.rows, dec.row(r, &h))
 			}
 			full = len(st.rows) >= stepFound || q.records <= 0 || q.bytes <= 0 || time.Now().After(until)
 			return !full
@@ -260,11 +273,13 @@ func (c *console) search(ctx context.Context, r *http.Request) (view, error) {
 			return v, err
 		}
 	}
-	st, err := c.step(ctx, s, k, parts)
+	dec, end := c.decoding(ctx)
+	defer end()
+	st, err := c.step(ctx, dec, s, k, parts)
 	if err != nil {
 		return v, err
 	}
-	v.Notes, d.Rows = st.damaged, st.rows
+	v.Notes, d.Rows = append(st.damaged, dec.notes()...), st.rows
 	if d.Looked += st.looked; !st.done {
 		d.Next = s.link("search", "at", st.next, "looked", d.Looked, "of", d.Of)
 	}

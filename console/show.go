@@ -23,8 +23,9 @@ type shown struct {
 	Null  bool
 	Kind  string // json, text or hex
 	Text  string
-	Bytes int // in all
-	Cut   int // how many of them are shown, if not all are; else 0
+	Bytes int    // in all
+	Cut   int    // how many of them are shown, if not all are; else 0
+	By    string // what they were decoded by, which is shown in their place
 }
 
 // preview returns the beginning of b in one line.

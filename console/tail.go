@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/samsa-go/samsa"
@@ -28,6 +29,7 @@ type tailed struct {
 	Rows   string `json:"rows"`
 	N      int    `json:"n"`
 	Passed int64  `json:"passed"`
+	Note   string `json:"note,omitempty"` // what was not decoded
 }
 
 // tail sends the records of a topic as they come: server-sent events. With something to search for it sends those that
@@ -70,7 +72,7 @@ func (c *console) tail(w http.ResponseWriter, r *http.Request) {
 }
 
 // follow returns a consumer of what a request is about, at its end, and what finds what is searched for.
-func (c *console) follow(r *http.Request) (find func(samsa.Record) (hit, bool), reader *samsa.Consumer, err error) {
+func (c *console) follow(r *http.Request) (find finder, reader *samsa.Consumer, err error) {
 	s, err := parseSearch(r)
 	if err != nil {
 		return nil, nil, err
@@ -94,7 +96,7 @@ func (c *console) follow(r *http.Request) (find func(samsa.Record) (hit, bool), 
 }
 
 // nextEvent waits for records, and returns an event of them. When more come than anybody reads it goes to the end.
-func (c *console) nextEvent(ctx context.Context, reader *samsa.Consumer, find func(samsa.Record) (hit, bool)) (string, error) {
+func (c *console) nextEvent(ctx context.Context, reader *samsa.Consumer, find finder) (string, error) {
 	waiting, cancel := context.WithTimeout(ctx, tailSilence)
 	defer cancel()
 	records, err := reader.Poll(waiting)
@@ -108,16 +110,18 @@ func (c *console) nextEvent(ctx context.Context, reader *samsa.Consumer, find fu
 	case err != nil:
 		return "", err
 	}
+	dec, end := c.decoding(ctx)
+	defer end()
 	var t tailed
 	var rows []recordRow
 	for i := len(records) - 1; i >= 0; i-- {
-		h, ok := find(records[i])
+		h, ok := find(dec, records[i])
 		switch {
 		case !ok:
 		case len(rows) == tailRows:
 			t.Passed++
 		default:
-			rows = append(rows, recordRow{Record: records[i], KeyShown: preview(records[i].Key), ValueShown: preview(records[i].Value), Hit: &h})
+			rows = append(rows, dec.row(records[i], &h))
 		}
 	}
 	if behind, err := reader.TotalLag(ctx); err == nil && behind > tailBehindMax {
@@ -133,7 +137,7 @@ func (c *console) nextEvent(ctx context.Context, reader *samsa.Consumer, find fu
 	if err := c.pages["records.html"].ExecuteTemplate(&html, "record-rows", rows); err != nil {
 		return "", err
 	}
-	t.Rows = html.String()
+	t.Rows, t.Note = html.String(), strings.Join(dec.notes(), "")
 	data, err := json.Marshal(t)
 	return fmt.Sprintf("data: %s\n\n", data), err
 }

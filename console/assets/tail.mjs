@@ -29,7 +29,7 @@ export function tail() {
       addRows(rowsIn(event.rows), true, most);
       came += event.n;
       passed += event.passed;
-      tell(`following: ${came.toLocaleString('en')} records${passed ? `, ${passed.toLocaleString('en')} more passed by too fast` : ''}`);
+      tell(`following: ${came.toLocaleString('en')} records${passed ? `, ${passed.toLocaleString('en')} more passed by too fast` : ''}${event.note ? `; ${event.note}` : ''}`);
     };
     stream.addEventListener('end', (e) => stop(`it has ended: ${JSON.parse(e.data)}`));
     stream.onerror = () => {

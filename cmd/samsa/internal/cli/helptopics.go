@@ -43,7 +43,7 @@ what is host:port, or several with commas, is brokers, and all else is a directo
 const environmentText = `These are looked at in the environment:
 
   SAMSA            which broker is meant, without -d, -b and --api (samsa help addresses)
-  SAMSA_REGISTRY   the schema registry of consume and produce, without --registry (samsa help schemas)
+  SAMSA_REGISTRY   the schema registry of consume, produce and serve, without --registry (samsa help schemas)
   SAMSA_...        for serve and config, a flag: --log-level is SAMSA_LOG_LEVEL. Values of flags that are repeated have blanks between
   NO_COLOR         when it is set, tables have no colours; without it they have them on a terminal only
   NOTIFY_SOCKET    for serve, set by systemd with Type=notify: serve says there when it is ready and when it ends`

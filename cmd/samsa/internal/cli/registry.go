@@ -165,7 +165,7 @@ func (x *encoding) record(r *api.NewRecord) error {
 
 const schemasText = `Producers often store records in the format of a schema registry, in Avro, Protobuf or JSON Schema: a byte 0, the id of the schema, and the
 data. With --registry URL, or SAMSA_REGISTRY in the environment, consume and produce have them as JSON. A user and a password may stand in the
-URL. --registry "" turns off what the environment says.
+URL. --registry "" turns off what the environment says. The console of serve shows that JSON beside the bytes, and searches it.
 
   samsa consume orders --registry http://localhost:8081 --until-now
   samsa produce orders --registry http://localhost:8081 --subject orders-value < lines.json

@@ -31,6 +31,8 @@ const (
 var (
 	// ErrRecord: the bytes, or the schema that they name, make no sense. Other records may do.
 	ErrRecord = errors.New("not decoded")
+	// ErrPlain is the ErrRecord of bytes that name no schema: they were not written with one.
+	ErrPlain = fmt.Errorf("%w: it does not begin with a byte 0 and the id of a schema", ErrRecord)
 	// ErrText: the text is no JSON, or not what the schema wants.
 	ErrText = errors.New("not encoded")
 	// ErrSchema: the schema makes no sense, or not with what it refers to.
@@ -55,6 +57,7 @@ type Registry struct {
 // known is a schema by its id, or why there is none.
 type known struct {
 	format format
+	kind   string // Avro, Protobuf or JSON Schema
 	err    error
 	until  time.Time // of an error
 }
@@ -126,22 +129,28 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 
 // Decode returns what b holds as one line of JSON. An ErrRecord is about b alone, every other error about the registry.
 func (r *Registry) Decode(ctx context.Context, b []byte) (text []byte, err error) {
+	text, _, err = r.DecodeBy(ctx, b)
+	return text, err
+}
+
+// DecodeBy is Decode, and says by what: "Avro, schema 7".
+func (r *Registry) DecodeBy(ctx context.Context, b []byte) (text []byte, by string, err error) {
 	var header sr.ConfluentHeader
 	id, rest, err := header.DecodeID(b)
 	if err != nil {
-		return nil, fmt.Errorf("%w: it does not begin with a byte 0 and the id of a schema", ErrRecord)
+		return nil, "", ErrPlain
 	}
-	f, err := r.byID(ctx, id)
+	k, err := r.byID(ctx, id)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrSchema) {
-		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
+		return nil, "", fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	if err == nil {
-		err = guard(func() (err error) { text, err = f.decode(rest); return err })
+		err = guard(func() (err error) { text, err = k.format.decode(rest); return err })
 		if err != nil {
 			err = fmt.Errorf("%w by schema %d: %w", ErrRecord, id, err)
 		}
 	}
-	return text, err
+	return text, fmt.Sprintf("%s, schema %d", k.kind, id), err
 }
 
 // Target says how to encode: by the schema of an id, or by the newest one of a subject.
@@ -163,7 +172,9 @@ func (r *Registry) Encoder(ctx context.Context, t Target) (*Encoder, error) {
 	var f format
 	var err error
 	if t.Subject == "" {
-		f, err = r.byID(ctx, t.ID)
+		var k known
+		k, err = r.byID(ctx, t.ID)
+		f = k.format
 	} else {
 		var s sr.SubjectSchema
 		if s, err = r.client.SchemaByVersion(ctx, t.Subject, -1); err != nil {
@@ -206,24 +217,25 @@ func guard(f func() error) (err error) {
 }
 
 // byID returns the schema of an id. That there is none, or that it is wrong, is remembered for a while too.
-func (r *Registry) byID(ctx context.Context, id int) (format, error) {
+func (r *Registry) byID(ctx context.Context, id int) (known, error) {
 	r.mu.Lock()
 	k, ok := r.known[id]
 	r.mu.Unlock()
 	if ok && (k.err == nil || r.now().Before(k.until)) {
-		return k.format, k.err
+		return k, k.err
 	}
 	s, err := r.client.SchemaByID(ctx, id)
 	if err != nil {
 		k = known{err: r.failed(fmt.Sprintf("schema %d", id), err)}
 	} else {
+		k.kind = kinds[s.Type]
 		k.format, k.err = r.read(ctx, s)
 		if k.err != nil {
 			k.err = fmt.Errorf("schema %d: %w", id, k.err)
 		}
 	}
 	if k.err != nil && !errors.Is(k.err, ErrNotFound) && !errors.Is(k.err, ErrSchema) {
-		return nil, k.err
+		return k, k.err
 	}
 	k.until = r.now().Add(missFor)
 	r.mu.Lock()
@@ -232,8 +244,11 @@ func (r *Registry) byID(ctx context.Context, id int) (format, error) {
 		clear(r.known)
 	}
 	r.known[id] = k
-	return k.format, k.err
+	return k, k.err
 }
+
+// kinds are the types of schemas, in words.
+var kinds = map[sr.SchemaType]string{sr.TypeAvro: "Avro", sr.TypeProtobuf: "Protobuf", sr.TypeJSON: "JSON Schema"}
 
 // failed says why the registry did not give what it was asked for.
 func (r *Registry) failed(what string, err error) error {

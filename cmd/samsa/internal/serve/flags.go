@@ -28,6 +28,7 @@ type Config struct {
 	http     string        // host:port of console and API; "" for none
 	hosts    addresses     // by which those are called
 	write    bool          // they may change something
+	registry registryFlag  // by which the console decodes
 	backup   string        // folder, or s3://BUCKET/PREFIX; "" for none
 	target   backup.Target // which that is
 	fake     bool          // for tests, and controlled at http
@@ -100,6 +101,7 @@ func (c *Config) defineProcess(fs *pflag.FlagSet) {
 	fs.StringVar(&c.http, "http", "", "serve the console, the API, /metrics, /healthz and /readyz at this `host:port`")
 	fs.Var(&c.hosts, "http-hosts", "let these `names`, with commas, be ones by which --http is called, besides localhost and addresses; * is any")
 	fs.BoolVar(&c.write, "write", false, "let who reaches --http change things, and not only look")
+	fs.Var(&c.registry, "registry", "have the console at --http decode records by schemas of the registry at this `URL` (samsa help schemas)")
 	fs.StringVar(&c.backup, "backup", "", "keep a copy of the data in this `folder`, or s3://BUCKET/PREFIX, up to date each second (samsa help backup)")
 	fs.BoolVar(&c.fake, "fake", false, "be a fake broker for tests, in memory: --http (default "+defaultFakeHTTP+") has faults, time, copies and restarts of it, and writes")
 	c.drain = 30 * time.Second

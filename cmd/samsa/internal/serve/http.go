@@ -39,7 +39,7 @@ func (c *Config) serveHTTP(b *served) (*web, error) {
 	if ip := net.ParseIP(host); !c.kafka.AllowRemote && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, fmt.Errorf("--http %s: %w: other machines may reach it, and there is no authentication: give --allow-remote", c.http, samsa.ErrInvalidOption)
 	}
-	o := console.Options{Write: c.write, Hosts: c.hosts}
+	o := console.Options{Write: c.write, Hosts: c.hosts, Decoder: c.registry.decoder()}
 	if b.fake != nil {
 		o.Kit = b.fake
 	}

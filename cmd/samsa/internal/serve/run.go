@@ -37,6 +37,7 @@ func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 		defer cancel()
 		err = errors.Join(err, broker.shut(end))
 		w.end(end)
+		c.registry.close()
 	}()
 	if w, err = c.serveHTTP(broker); err != nil {
 		return err

@@ -64,6 +64,12 @@ func (c *Config) Resolve(fs *pflag.FlagSet, getenv func(string) string) ([]Setti
 	}
 	c.delaySet = sources["group-initial-rebalance-delay"] != ""
 	errs = append(errs, c.check())
+	if from := sources["registry"]; c.http == "" && from != "" && from != fromEnvironment { // which is for other commands, too
+		errs = append(errs, errors.New("--registry is for --http, which is not given"))
+	}
+	if err := c.registry.open(); err != nil {
+		errs = append(errs, fmt.Errorf("--registry: %w", err))
+	}
 	if c.backup != "" {
 		var err error
 		if c.target, err = backend.OpenTarget(c.backup, getenv); err != nil {
