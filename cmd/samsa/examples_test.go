@@ -66,10 +66,10 @@ func TestExamples(t *testing.T) {
 
 // noJSON are commands that print bytes of the user's, and not of their own, or nothing that ends.
 var noJSON = map[string]string{
-	"samsa":            "has no command",
-	"samsa completion": "is for a shell",
-	"samsa help":       "is for people",
-	"samsa export":     "is for samsa import",
+	"samsa":        "is no command by itself",
+	"samsa backup": "is no command by itself",
+	"samsa help":   "is for people",
+	"samsa export": "is for samsa import",
 }
 
 // Every command that prints does so in lines of JSON with --json. Those of its examples that are no pipes are tried.
@@ -107,6 +107,9 @@ func TestEveryCommandPrintsJSON(t *testing.T) {
 	})
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
+		if c.Name() == "completion" {
+			return // what it prints is for a shell
+		}
 		if c.Runnable() && !c.Hidden && noJSON[c.CommandPath()] == "" && !tried[c.CommandPath()] {
 			t.Errorf("%s was not tried with --json, or has printed nothing", c.CommandPath())
 		}

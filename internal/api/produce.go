@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/samsa-go/samsa"
 )
@@ -25,7 +26,8 @@ var partitioners = map[string]func() samsa.Partitioner{
 func choice[T any](what, name string, of map[string]T) (T, error) {
 	v, ok := of[name]
 	if !ok {
-		return v, fmt.Errorf("%w: %s is %.40q, want one of %q", samsa.ErrInvalid, what, name, slices.Sorted(maps.Keys(of)))
+		names := slices.DeleteFunc(slices.Sorted(maps.Keys(of)), func(name string) bool { return name == "" })
+		return v, fmt.Errorf("%w: %s is %.40q, want %s", samsa.ErrInvalidOption, what, name, strings.Join(names, ", "))
 	}
 	return v, nil
 }

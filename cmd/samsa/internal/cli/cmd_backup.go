@@ -97,6 +97,9 @@ func (e *env) backupList() *cobra.Command {
 				return usageError{err}
 			}
 			spans, err := backup.List(cmd.Context(), target)
+			if err == nil && len(spans) == 0 {
+				err = fmt.Errorf("%w: there is no backup in %s", errNotFound, args[0])
+			}
 			if err != nil {
 				return err
 			}

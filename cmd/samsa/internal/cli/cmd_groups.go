@@ -218,6 +218,9 @@ not exist is made by --topic. A time to come is the end. It tells from where to 
 			}
 			return e.with(cmd.Context(), !dry, func(ctx context.Context, b backend.Backend) error {
 				plan, err := b.ResetGroup(ctx, args[0], r)
+				if err == nil && len(plan.Moves) == 0 {
+					err = fmt.Errorf("%w: group %s has no committed offsets: --topic says where it is to begin", errNotFound, args[0])
+				}
 				if err == nil && !dry {
 					if err = e.confirm(yes, "move group %s in %s to %s", args[0], plural(int64(len(plan.Moves)), "partition"), to.Position); err == nil {
 						r.DryRun = false

@@ -99,7 +99,7 @@ With --registry and --subject or --schema-id, values are JSON that is stored in 
 	fs.Int32VarP(&p.part, "partition", "p", -1, "store all records in the partition of this `number`")
 	fs.BoolVar(&p.any, "any-partition", false, "with --json, do not look at the partition of a line: let the partitioner choose")
 	fs.StringVar(&p.request.Acks, "acks", "", "wait until records are `stored` or synced; of a cluster all or leader")
-	fs.StringVar(&p.request.Compression, "compression", "", "compress with this `codec`: none, gzip, snappy, lz4 or zstd")
+	fs.StringVar(&p.request.Compression, "compression", "none", "compress with this `codec`: none, gzip, snappy, lz4 or zstd")
 	fs.StringVar(&p.request.Partitioner, "partitioner", "", "choose partitions by this `name`: hash, murmur2, roundrobin or random")
 	fs.StringVar(&p.file, "file", "", "read this `file` and not stdin")
 	p.lines.define(fs)

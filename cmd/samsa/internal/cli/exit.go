@@ -14,7 +14,7 @@ import (
 const (
 	exitOK          = 0
 	exitFailed      = 1 // it could not be done
-	exitUsage       = 2 // the command line is wrong
+	exitUsage       = 2 // the command line is wrong, or a name or a setting in it
 	exitNotFound    = 3 // what was named is not there
 	exitExists      = 4 // what was to be made is there already
 	exitRefused     = 5 // it may not be done: it was not confirmed, or writing is not allowed
@@ -56,6 +56,9 @@ func code(err error) int {
 		return exitDamaged
 	case is(samsa.ErrUnavailable), errors.As(err, &network), is(syscall.ECONNREFUSED), is(schema.ErrUnavailable):
 		return exitUnavailable
+	case is(samsa.ErrInvalidOption), is(samsa.ErrInvalidTopic), is(samsa.ErrInvalidConfig), is(samsa.ErrInvalidPartitions),
+		is(samsa.ErrInvalidGroup), is(samsa.ErrInvalidKey):
+		return exitUsage
 	}
 	return exitFailed
 }

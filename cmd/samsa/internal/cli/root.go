@@ -32,12 +32,11 @@ func Run(ctx context.Context, args []string, s Surroundings) int {
 	}
 	fmt.Fprintf(s.Stderr, "%s: %v\n", cmd.CommandPath(), err)
 	var usage usageError
-	if errors.As(err, &usage) {
-		if cmd == root {
-			fmt.Fprintf(s.Stderr, "\n%s", root.UsageString())
-		} else {
-			fmt.Fprintf(s.Stderr, "%s -h tells how it is used.\n", cmd.CommandPath())
-		}
+	switch {
+	case errors.Is(err, errNoCommand):
+		fmt.Fprintf(s.Stderr, "\n%s", cmd.UsageString())
+	case errors.As(err, &usage):
+		fmt.Fprintf(s.Stderr, "%s -h tells how it is used.\n", cmd.CommandPath())
 	}
 	return code(err)
 }
@@ -71,11 +70,11 @@ Most commands want to know where: -d for the directory of a broker's data, -b fo
 		Example: `  samsa serve --data ./data --topic web_log:3
   samsa -d ./data topics
   samsa -b localhost:9092 consume web_log --last 10`,
-		Args: usage(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("which command?")} },
+		Version: readVersions().String(),
 
 		SilenceErrors: true, SilenceUsage: true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(e.Stdin)
 	root.SetOut(e.Stdout)
 	root.SetErr(e.Stderr)
@@ -95,20 +94,62 @@ Most commands want to know where: -d for the directory of a broker's data, -b fo
 	root.AddCommand(e.serve(), e.config(), e.version(), e.doctor(), e.bench(), e.man())
 	root.AddCommand(e.topics(), e.top(), e.produce(), e.consume(), e.groups(), e.keys(), e.snapshot(), e.restore(), e.export(), e.importTopics(), e.backup(), e.verify(), e.repair(), e.dump())
 	root.AddCommand(helpTopics()...)
-	for _, c := range root.Commands() {
-		tidy(c)
-	}
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	tidy(root)
 	return root
 }
 
+// errNoCommand is the mistake of a command that only has others.
+var errNoCommand = errors.New("which command?")
+
+// nearby is how many letters may differ between what was typed and what was meant.
+const nearby = 2
+
 // tidy has a command and those below it treat mistakes alike.
 func tidy(c *cobra.Command) {
+	if c.Name() == "help" {
+		c.Run, c.RunE = nil, help
+		return
+	}
 	c.Args = usage(c.Args)
+	if c.HasSubCommands() && !c.Runnable() {
+		c.RunE = func(*cobra.Command, []string) error { return usageError{errNoCommand} }
+	}
+	c.SuggestionsMinimumDistance = nearby
 	c.DisableFlagsInUseLine = true
 	c.Flags().SortFlags = true
+	c.Flags().VisitAll(func(f *pflag.Flag) { // what means "none" is no default that helps anybody
+		switch f.DefValue {
+		case "-1":
+			f.DefValue = "0"
+		case "[]":
+			f.DefValue = ""
+		}
+	})
 	for _, sub := range c.Commands() {
 		tidy(sub)
 	}
+}
+
+// help shows the help of the command, or of the topic, that args name.
+func help(cmd *cobra.Command, args []string) error {
+	of, rest, err := cmd.Root().Find(args)
+	if err != nil {
+		return usageError{err}
+	}
+	if len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		return usageError{unknown(of, rest[0])}
+	}
+	return of.Help()
+}
+
+// unknown returns the error for a command that cmd does not have.
+func unknown(cmd *cobra.Command, name string) error {
+	if like := cmd.SuggestionsFor(name); len(like) > 0 {
+		return fmt.Errorf("unknown command %q: did you mean %s?", name, strings.Join(like, " or "))
+	}
+	return fmt.Errorf("unknown command %q", name)
 }
 
 // usage makes mistakes in the arguments mistakes in the command line.
@@ -125,8 +166,13 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 		if len(args) > 0 {
 			first = args[0]
 		}
-		if strings.HasPrefix(err.Error(), "unknown command") && !cmd.HasSubCommands() {
+		switch strange := strings.HasPrefix(err.Error(), "unknown command"); {
+		case strange && cmd.HasSubCommands():
+			err = unknown(cmd, first)
+		case strange:
 			err = fmt.Errorf("unexpected argument %q", first)
+		default:
+			err = fmt.Errorf("%s, want %s", got(len(args)), cmd.UseLine())
 		}
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if f.Changed && f.Value.Type() == "bool" && (first == "true" || first == "false") {
@@ -135,6 +181,14 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 		})
 		return usageError{err}
 	}
+}
+
+// got tells how many arguments there are.
+func got(n int) string {
+	if n == 0 {
+		return "no arguments"
+	}
+	return plural(int64(n), "argument")
 }
 
 // onTerminal reports whether f, a stream of the process, is a terminal.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -36,6 +37,18 @@ func readVersions() versions {
 	return v
 }
 
+// String returns them in a line.
+func (v versions) String() string {
+	text := v.Version
+	if v.Revision != "" {
+		text += " of " + v.Revision
+		if v.Modified {
+			text += ", modified"
+		}
+	}
+	return fmt.Sprintf("samsa %s, %s, %s", text, v.Go, v.Platform)
+}
+
 func (e *env) version() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
@@ -46,14 +59,7 @@ func (e *env) version() *cobra.Command {
   samsa version --json`,
 		RunE: func(*cobra.Command, []string) error {
 			v := readVersions()
-			text := v.Version
-			if v.Revision != "" {
-				text += " of " + v.Revision
-				if v.Modified {
-					text += ", modified"
-				}
-			}
-			return e.say(v, "samsa %s, %s, %s", text, v.Go, v.Platform)
+			return e.say(v, "%s", v)
 		},
 	}
 }

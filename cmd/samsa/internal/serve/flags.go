@@ -4,6 +4,7 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -69,6 +70,12 @@ func (c *Config) check() error {
 	if n := len(c.advertised()); n > 0 && n != len(c.listen) {
 		errs = append(errs, fmt.Errorf("--advertise has %d addresses, and --listen %d", n, len(c.listen)))
 	}
+	for _, addr := range c.listen {
+		errs = append(errs, c.checkAddress("--listen", addr))
+	}
+	if c.http != "" {
+		errs = append(errs, c.checkAddress("--http", c.http))
+	}
 	if c.backup != "" && c.broker.InMemory {
 		errs = append(errs, errors.New("--memory and --backup exclude each other"))
 	}
@@ -82,6 +89,18 @@ func (c *Config) check() error {
 		c.data = defaultData
 	}
 	return errors.Join(errs...)
+}
+
+// checkAddress checks an address to listen at: without --allow-remote it is one that this machine alone can reach.
+func (c *Config) checkAddress(flag, addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%s %s: want host:port", flag, addr)
+	}
+	if ip := net.ParseIP(host); !c.kafka.AllowRemote && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%s %s: other machines may reach it, and there is no authentication: give --allow-remote", flag, addr)
+	}
+	return nil
 }
 
 // setGroupConfig sets one of samsa.Options.Groups.Configs, which is checked when the broker is opened.
@@ -112,6 +131,7 @@ func (c *Config) defineProcess(fs *pflag.FlagSet) {
 // defaults of numbers are those of the library, which 0 stands for.
 func (c *Config) defineBroker(fs *pflag.FlagSet) {
 	o := &c.broker
+	o.Produce.Compression = samsa.CompressionNone // not every client can read more
 	fs.StringVarP(&c.data, "data", "d", "", "keep the data in this `directory` (default "+defaultData+")")
 	fs.BoolVar(&o.InMemory, "memory", false, "keep the data in memory, until the end")
 	fs.BoolVar(&o.MustExist, "must-exist", false, "do not begin a new data directory: end with an error when it is missing or empty")

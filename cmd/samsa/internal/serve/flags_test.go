@@ -34,7 +34,7 @@ var withoutFlag = map[string]string{
 	"Logger":           "it is what --log-level configures",
 	"Slog":             "it is what --log-level configures",
 	"Configs":          "--group-config sets one of them",
-	"Produce":          "it is for Broker.Produce, which clients do not call",
+	"Produce":          "it is for Broker.Produce, which only the API and the console call",
 	"MaxUpdateRetries": "it is for Broker.Update, which clients do not call",
 }
 

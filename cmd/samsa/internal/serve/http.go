@@ -10,7 +10,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/console"
 )
 
@@ -31,13 +30,6 @@ const (
 func (c *Config) serveHTTP(b *served) (*web, error) {
 	if c.http == "" {
 		return nil, nil
-	}
-	host, _, err := net.SplitHostPort(c.http)
-	if err != nil {
-		return nil, fmt.Errorf("--http: %w", err)
-	}
-	if ip := net.ParseIP(host); !c.kafka.AllowRemote && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("--http %s: %w: other machines may reach it, and there is no authentication: give --allow-remote", c.http, samsa.ErrInvalidOption)
 	}
 	o := console.Options{Write: c.write, Hosts: c.hosts, Decoder: c.registry.decoder()}
 	if b.fake != nil {

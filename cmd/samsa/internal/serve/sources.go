@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -125,12 +126,20 @@ func (c *Config) readFile(fs *pflag.FlagSet, own []string, sources map[string]st
 	return errors.Join(append(errs, lines.Err())...)
 }
 
+// saidDefault finds what the text of a flag says of its default, which the library has and 0 stands for.
+var saidDefault = regexp.MustCompile(`\(default:? ([^()]+)\)$`)
+
+func isZero(value string) bool { return value == "" || value == "0" || value == "0s" }
+
 func settings(fs *pflag.FlagSet, own []string, sources map[string]string) []Setting {
 	list := make([]Setting, 0, len(own))
 	for _, name := range own {
 		s := Setting{Name: name, Value: fs.Lookup(name).Value.String(), Source: sources[name]}
 		if s.Source == "" {
 			s.Source = fromDefault
+			if said := saidDefault.FindStringSubmatch(fs.Lookup(name).Usage); said != nil && isZero(s.Value) && name != "data" {
+				s.Value = said[1]
+			}
 		}
 		list = append(list, s)
 	}
