@@ -11,6 +11,7 @@ import (
 	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/retention/sweep"
 )
 
 // What stands beside the API, in this module, is given the parts of a broker.
@@ -40,6 +41,7 @@ func (b *Broker) inside() inside.Broker {
 		Kill:      b.kill,
 		Retention: b.sweeper.Partition,
 		Retained:  b.sweeper.Known,
+		Due:       sweep.Due,
 
 		Options:          b.given,
 		AutoCreateTopics: b.opts.AutoCreateTopics,

@@ -8,7 +8,7 @@ import (
 
 // Topics returns a page of topics.
 func (c *Client) Topics(ctx context.Context, r TopicsRequest) (p TopicPage, err error) {
-	q := query{}.text("after", r.After).text("prefix", r.Prefix).flag("internal", r.Internal).number("limit", r.Limit)
+	q := query{}.text("after", r.After).text("prefix", r.Prefix).flag("internal", r.Internal).number("limit", r.Limit).flag("sizes", r.Sizes)
 	return p, c.get(ctx, "topics", url.Values(q), &p)
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
@@ -38,6 +39,7 @@ func internal(topic string) bool { return strings.HasPrefix(topic, "__") }
 
 func listTopics(c *call) (any, error) {
 	after, with, limit, all := c.query.text("after"), c.query.text("prefix"), c.query.limit(1000), c.query.flag("internal")
+	sizes := c.query.flag("sizes")
 	if err := c.none(); err != nil {
 		return nil, err
 	}
@@ -47,18 +49,26 @@ func listTopics(c *call) (any, error) {
 	}
 	p := TopicPage{Topics: []TopicSummary{}}
 	names, p.Next = page(names, after, with, limit, func(name string) bool { return all || !internal(name) })
+	counting, cancel := context.WithTimeout(c.limited, countLimit)
+	defer cancel()
 	for _, name := range names {
 		t, err := summary(c.b, name)
+		if err == nil && sizes {
+			t, err = counted(counting, c.b, t)
+		}
 		if errors.Is(err, samsa.ErrUnknownTopic) {
 			continue // deleted meanwhile
 		}
 		if err != nil {
-			t = TopicSummary{Name: name, Internal: internal(name), Bytes: -1, Error: asError(err)}
+			t = TopicSummary{Name: name, Internal: internal(name), Bytes: -1, Appended: -1, Error: asError(err)}
 		}
 		p.Topics = append(p.Topics, t)
 	}
 	return p, nil
 }
+
+// countLimit is how long a list of topics may count.
+const countLimit = time.Second
 
 // summary returns what a list says of a topic. It reads nothing from the disk.
 func summary(b *samsa.Broker, name string) (TopicSummary, error) {
@@ -70,16 +80,37 @@ func summary(b *samsa.Broker, name string) (TopicSummary, error) {
 	t := TopicSummary{Name: name, ID: known.ID().String(), Internal: internal(name), Partitions: len(known.Partitions()), Replicas: 1}
 	for _, p := range known.Partitions() {
 		end := p.HighWatermark()
-		t.Records += end - p.LogStart()
-		t.Produced += end
 		kept := in.Retained(p)
-		if kept.BytesLive < 0 || t.Bytes < 0 {
-			t.Bytes = -1
-		} else {
-			t.Bytes += kept.BytesLive
-		}
+		t.add(Partition{LogStart: p.LogStart(), HighWatermark: end, Bytes: kept.BytesLive, Appended: p.Appended(), Due: At(kept.NextDue)})
 	}
 	return t, nil
+}
+
+// add adds what is known of a partition.
+func (t *TopicSummary) add(p Partition) {
+	t.Records += p.HighWatermark - p.LogStart
+	t.Produced += p.HighWatermark
+	t.Appended += p.Appended
+	if p.Bytes < 0 || t.Bytes < 0 {
+		t.Bytes = -1
+	} else {
+		t.Bytes += p.Bytes
+	}
+	if t.Due.IsZero() || !p.Due.IsZero() && p.Due.Before(t.Due.Time) {
+		t.Due = p.Due
+	}
+}
+
+// counted returns t with what is counted and looked up until ctx ends; without it, if that was not enough.
+func counted(ctx context.Context, b *samsa.Broker, t TopicSummary) (TopicSummary, error) {
+	if ctx.Err() != nil {
+		return t, nil
+	}
+	whole, err := describe(ctx, b, t.Name)
+	if err != nil && ctx.Err() != nil {
+		return t, nil
+	}
+	return whole.TopicSummary, err
 }
 
 func describeTopic(c *call) (any, error) {
@@ -110,13 +141,16 @@ func describe(ctx context.Context, b *samsa.Broker, name string) (Topic, error) 
 			return Topic{}, fmt.Errorf("topic %s: %w", name, err)
 		}
 		at := info.Partitions[i]
-		t.Records += at.HighWatermark - at.LogStart
-		t.Produced += at.HighWatermark
-		t.Bytes += kept.BytesLive
-		t.Parts = append(t.Parts, Partition{
+		due, err := in.Due(p, at.LogStart, info.Config)
+		if err != nil {
+			return Topic{}, fmt.Errorf("topic %s: %w", name, err)
+		}
+		part := Partition{
 			Partition: at.Partition, LogStart: at.LogStart, LastStable: at.LastStable, HighWatermark: at.HighWatermark,
-			Bytes: kept.BytesLive, Due: At(kept.NextDue),
-		})
+			Bytes: max(0, kept.BytesLive), Appended: p.Appended(), Due: At(due),
+		}
+		t.add(part)
+		t.Parts = append(t.Parts, part)
 	}
 	return t, nil
 }

@@ -27,6 +27,9 @@ type TopicsRequest struct {
 	Prefix   string // of the names
 	Internal bool   // those too whose names begin with two underscores
 	Limit    int    // at most so many; 0 means 1,000, at most 10,000
+	// Sizes has bytes counted that nobody has counted yet, and tells what is due, as far as that can be done in a second: what is left is
+	// for the next time.
+	Sizes bool
 }
 
 // TopicPage is a page of topics, by name.
@@ -45,6 +48,8 @@ type TopicSummary struct {
 	Records    int64  `json:"records"`         // offsets from the log starts to the ends: an upper bound where records were compacted
 	Produced   int64  `json:"produced"`        // the sum of the ends: its growth is the rate
 	Bytes      int64  `json:"bytes"`           // of stored batches; -1 when it is not known
+	Appended   int64  `json:"appended"`        // bytes that were stored since the broker was opened: its growth is the rate; -1 when it is not known
+	Due        Time   `json:"due,omitzero"`    // when the oldest batch will be too old
 	Error      *Error `json:"error,omitempty"` // of a topic that is damaged: it has nothing but a name
 }
 
@@ -69,6 +74,7 @@ type Partition struct {
 	LastStable    int64   `json:"last_stable"`        // offset behind what is committed: a transaction is open from there on
 	HighWatermark int64   `json:"high_watermark"`     // offset of the next record
 	Bytes         int64   `json:"bytes"`              // of stored batches; -1 when it is not known
+	Appended      int64   `json:"appended"`           // as in TopicSummary
 	Due           Time    `json:"due,omitzero"`       // when the oldest batch will be too old
 	Leader        int32   `json:"leader"`             // of a cluster; 0 for a broker of its own
 	Replicas      []int32 `json:"replicas,omitempty"` // of a cluster

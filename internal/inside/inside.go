@@ -5,6 +5,7 @@ package inside
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -60,6 +61,8 @@ type Broker struct {
 	// nothing: they are -1 then.
 	Retention func(ctx context.Context, p *partition.Partition) (sweep.PartitionStats, error)
 	Retained  func(p *partition.Partition) sweep.PartitionStats
+	// Due returns when the oldest batch of p will be too old: see sweep.Due.
+	Due func(p *partition.Partition, start int64, config topic.Config) (time.Time, error)
 	// Kill ends the broker as the death of the process would: nothing more is stored or
 	// acknowledged, and nothing that waited is sent. Of a store in memory it returns what
 	// is left, all that was stored, or, with power, what was synced; a store on disk is

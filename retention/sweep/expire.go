@@ -99,15 +99,8 @@ func (j *sweepJob) plan(ctx context.Context) error {
 		j.start = max(j.start,
 			retention.ByTime(batches, old, time.Now().UnixMilli(), ms),
 			retention.BySize(batches, old, live, j.config.RetentionBytes))
-		for b := range batches {
-			if b.LastOffset < j.start {
-				continue
-			}
-			if next, ok := retention.NextDue(func(yield func(retention.Batch) bool) { yield(b) }, ms); ok {
-				j.due = time.UnixMilli(next)
-			}
-			break
-		}
+		due, dueErr := Due(j.p, j.start, j.config)
+		j.due, err = due, store.Join(err, dueErr)
 	}
 	return store.Join(err, ctx.Err())
 }

@@ -2,11 +2,13 @@ package sweep
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // Removed counts what retention has removed.
@@ -76,25 +78,22 @@ func (w *Sweeper) Known(p *partition.Partition) PartitionStats {
 	s := w.track(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !s.counted {
-		return PartitionStats{BytesLive: -1}
+	ps := PartitionStats{Removed: s.removed, NextDue: s.due, BytesLive: -1}
+	switch {
+	case s.counted:
+		ps.BytesLive = s.at(p.Appended())
+	case s.shown.counted:
+		ps.BytesLive = max(0, s.shown.at(p.Appended()))
 	}
-	return PartitionStats{Removed: s.removed, NextDue: s.due, BytesLive: s.at(p.Appended())}
+	return ps
 }
 
 // Partition returns what is known of a partition, without its name. Its bytes are counted if nobody has done so yet; until
 // a sweep does, what goes meanwhile may be missed.
 func (w *Sweeper) Partition(ctx context.Context, p *partition.Partition) (PartitionStats, error) {
-	s := w.track(p)
-	w.mu.Lock()
-	ps := PartitionStats{Removed: s.removed, NextDue: s.due, BytesLive: s.at(p.Appended())}
-	counted := s.counted
-	if !counted && s.shown.counted {
-		counted, ps.BytesLive = true, max(0, s.shown.at(p.Appended()))
-	}
 	before := p.Appended()
-	w.mu.Unlock()
-	if counted {
+	ps := w.Known(p)
+	if ps.BytesLive >= 0 {
 		return ps, nil
 	}
 	ps.BytesLive = 0
@@ -102,6 +101,7 @@ func (w *Sweeper) Partition(ctx context.Context, p *partition.Partition) (Partit
 		ps.BytesLive += int64(b.Bytes)
 		return ctx.Err() == nil
 	})
+	s := w.track(p)
 	w.mu.Lock()
 	if err == nil && ctx.Err() == nil {
 		s.shown = tally{counted: true, live: ps.BytesLive, appended: before}
@@ -111,4 +111,22 @@ func (w *Sweeper) Partition(ctx context.Context, p *partition.Partition) (Partit
 		err = nil // deleted meanwhile
 	}
 	return ps, store.Join(err, ctx.Err())
+}
+
+// Due returns when the oldest batch of p that has the offset start, or is behind it, will be too old by config; zero if there is none, or for
+// never. It reads one entry of the index.
+func Due(p *partition.Partition, start int64, config topic.Config) (due time.Time, err error) {
+	if config.CleanupPolicy&topic.Delete == 0 || config.Retention <= 0 {
+		return due, nil
+	}
+	err = p.Log().Batches(func(b retention.Batch) bool {
+		if b.LastOffset < start {
+			return true
+		}
+		if next, ok := retention.NextDue(slices.Values([]retention.Batch{b}), config.Retention.Milliseconds()); ok {
+			due = time.UnixMilli(next)
+		}
+		return false
+	})
+	return due, err
 }

@@ -91,7 +91,7 @@ func (e ends) size(topic string, partition int32) int64 {
 }
 
 func summary(d kadm.TopicDetail, e ends) api.TopicSummary {
-	s := api.TopicSummary{Name: d.Topic, Internal: internal(d), Partitions: len(d.Partitions)}
+	s := api.TopicSummary{Name: d.Topic, Internal: internal(d), Partitions: len(d.Partitions), Appended: -1}
 	if d.ID != (kadm.TopicID{}) {
 		s.ID = base64.RawURLEncoding.EncodeToString(d.ID[:]) // as Kafka writes it
 	}
@@ -126,7 +126,7 @@ func (k *Kafka) Topic(ctx context.Context, name string) (api.Topic, error) {
 	for _, p := range d.Partitions.Sorted() {
 		part := api.Partition{
 			Partition: p.Partition, LogStart: e.start[name][p.Partition].Offset, LastStable: e.stable[name][p.Partition].Offset,
-			HighWatermark: e.end[name][p.Partition].Offset, Bytes: e.size(name, p.Partition), Leader: p.Leader, Replicas: p.Replicas, InSync: p.ISR,
+			HighWatermark: e.end[name][p.Partition].Offset, Bytes: e.size(name, p.Partition), Appended: -1, Leader: p.Leader, Replicas: p.Replicas, InSync: p.ISR,
 		}
 		if err := cmp.Or(p.Err, e.end[name][p.Partition].Err); err != nil {
 			part.Error = &api.Error{Message: err.Error()}

@@ -18,21 +18,21 @@ import (
 
 // look is what top has seen at one time.
 type look struct {
-	At     api.Time         `json:"at"`
-	Rate   float64          `json:"records_per_s"`
-	Disk   int64            `json:"disk_bytes"` // of the directory; -1 when it is not known
-	Topics []topRow         `json:"topics"`     // the busiest first
-	Groups []topGroup       `json:"groups"`     // the slowest first
-	Slow   []topPlace       `json:"slowest"`    // partitions of groups, those with the largest lag first
-	Error  *api.Error       `json:"error,omitempty"`
-	sums   map[string]int64 // what was produced to each topic
+	At     api.Time            `json:"at"`
+	rates                      // of all topics
+	Disk   int64               `json:"disk_bytes"` // of the directory; -1 when it is not known
+	Topics []topRow            `json:"topics"`     // the busiest first
+	Groups []topGroup          `json:"groups"`     // the slowest first
+	Slow   []topPlace          `json:"slowest"`    // partitions of groups, those with the largest lag first
+	Error  *api.Error          `json:"error,omitempty"`
+	sums   map[string]counters // of each topic
 }
 
 type topRow struct {
-	Topic   string  `json:"topic"`
-	Rate    float64 `json:"records_per_s"`
-	Records int64   `json:"records"`
-	Bytes   int64   `json:"bytes"`
+	Topic string `json:"topic"`
+	rates
+	Records int64 `json:"records"`
+	Bytes   int64 `json:"bytes"`
 }
 
 type topGroup struct {
@@ -99,7 +99,7 @@ func (e *env) topLines(ctx context.Context, b backend.Backend, every time.Durati
 		for _, g := range l.Groups {
 			lag += g.Lag
 		}
-		if err := e.say(l, "%s  %.1f records/s  lag %d  disk %s", moment(l.At), l.Rate, lag, size(l.Disk)); err != nil {
+		if err := e.say(l, "%s  %s  lag %d  disk %s", moment(l.At), &l.rates, lag, size(l.Disk)); err != nil {
 			return err
 		}
 		before = l
@@ -116,23 +116,32 @@ func (e *env) topLines(ctx context.Context, b backend.Backend, every time.Durati
 
 // takeLook looks at a broker. Rates are since before, which may be nil.
 func takeLook(ctx context.Context, b backend.Backend, before *look) (*look, error) {
-	l := &look{At: api.At(time.Now()), Disk: -1, Topics: []topRow{}, Groups: []topGroup{}, Slow: []topPlace{}, sums: make(map[string]int64)}
-	topics, err := listTopics(ctx, b, api.TopicsRequest{})
+	l := &look{At: api.At(time.Now()), Disk: -1, Topics: []topRow{}, Groups: []topGroup{}, Slow: []topPlace{}, sums: make(map[string]counters)}
+	topics, err := listTopics(ctx, b, api.TopicsRequest{Sizes: before == nil})
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range topics {
-		row := topRow{Topic: t.Name, Records: t.Records, Bytes: t.Bytes}
+		row, now := topRow{Topic: t.Name, Records: t.Records, Bytes: t.Bytes}, countersOf(t.TopicSummary)
 		if before != nil {
-			if seconds := l.At.Sub(before.At.Time).Seconds(); seconds > 0 {
-				row.Rate = max(0, float64(t.Produced-before.sums[t.Name])/seconds)
+			was, known := before.sums[t.Name]
+			if !known {
+				was = now.none()
 			}
+			row.rates = *ratesOf(was, now, l.At.Sub(before.At.Time))
 		}
-		l.sums[t.Name] = t.Produced
-		l.Rate += row.Rate
+		l.sums[t.Name] = now
+		l.RecordsPerS += row.RecordsPerS
+		if row.BytesPerS != nil {
+			sum := *row.BytesPerS
+			if l.BytesPerS != nil {
+				sum += *l.BytesPerS
+			}
+			l.BytesPerS = &sum
+		}
 		l.Topics = append(l.Topics, row)
 	}
-	slices.SortStableFunc(l.Topics, func(a, b topRow) int { return cmp.Compare(b.Rate, a.Rate) })
+	slices.SortStableFunc(l.Topics, func(a, b topRow) int { return cmp.Compare(b.RecordsPerS, a.RecordsPerS) })
 	page, err := b.Groups(ctx, api.GroupsRequest{Limit: topGroups})
 	if err != nil {
 		return nil, err
@@ -229,7 +238,7 @@ func draw(screen tcell.Screen, l *look, of address) {
 	}
 	plain := tcell.StyleDefault
 	bold := plain.Bold(true)
-	line(bold, fmt.Sprintf("samsa top  %s  %s  %.1f records/s  disk %s", of, moment(l.At), l.Rate, size(l.Disk)))
+	line(bold, fmt.Sprintf("samsa top  %s  %s  %s  disk %s", of, moment(l.At), &l.rates, size(l.Disk)))
 	if l.Error != nil {
 		line(plain.Foreground(tcell.ColorRed), l.Error.Message)
 	}
@@ -245,7 +254,7 @@ func draw(screen tcell.Screen, l *look, of address) {
 	}
 	var topics, groups, slow []string
 	for _, t := range l.Topics {
-		topics = append(topics, fmt.Sprintf("%-40.40s %12.1f %14d %12s", t.Topic, t.Rate, t.Records, size(t.Bytes)))
+		topics = append(topics, fmt.Sprintf("%-40.40s %12.1f %12s %14d %12s", t.Topic, t.RecordsPerS, t.bytesPerS(), t.Records, size(t.Bytes)))
 	}
 	for _, g := range l.Groups {
 		groups = append(groups, fmt.Sprintf("%-40.40s %-22s %7d %14d", g.Group, g.State, g.Members, g.Lag))
@@ -253,7 +262,7 @@ func draw(screen tcell.Screen, l *look, of address) {
 	for _, p := range l.Slow {
 		slow = append(slow, fmt.Sprintf("%-40.40s %-30.30s %9s %14d", p.Group, p.Topic, strconv.Itoa(int(p.Partition)), p.Lag))
 	}
-	table(rest/2, fmt.Sprintf("%-40s %12s %14s %12s", "TOPIC", "RECORDS/S", "RECORDS", "BYTES"), topics)
+	table(rest/2, fmt.Sprintf("%-40s %12s %12s %14s %12s", "TOPIC", "RECORDS/S", "BYTES/S", "RECORDS", "BYTES"), topics)
 	table(rest/4, fmt.Sprintf("%-40s %-22s %7s %14s", "GROUP", "STATE", "MEMBERS", "LAG"), groups)
 	table(rest/4, fmt.Sprintf("%-40s %-30s %9s %14s", "SLOWEST OF GROUP", "TOPIC", "PARTITION", "LAG"), slow)
 	screen.Show()

@@ -35,17 +35,19 @@ func (e *env) topics() *cobra.Command {
 // topicRow is a topic in the list.
 type topicRow struct {
 	api.TopicSummary
-	Rate *float64 `json:"rate,omitempty"` // records a second
+	*rates
 }
 
 func (e *env) topicsList() *cobra.Command {
-	var r api.TopicsRequest
+	r := api.TopicsRequest{Sizes: true}
 	var rate time.Duration
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the topics",
-		Long: `list prints the topics with their partitions, records and bytes. RECORDS counts offsets, and so is an upper bound for compacted topics.
-Topics whose names begin with two underscores are internal, and shown with --internal only. With --rate it looks twice.`,
+		Long: `list prints the topics with their partitions, records and bytes, and when retention will find the oldest records too old (DUE). RECORDS counts
+offsets, and so is an upper bound for compacted topics. BYTES of a large directory that was just opened may be unknown, -: what takes longer
+than a second is not counted; describe does so. Topics whose names begin with two underscores are internal, and shown with --internal only.
+With --rate it looks twice, and tells how many records and bytes come in a second.`,
 		Example: `  samsa -d ./data topics list --prefix web_
   samsa -d ./data topics list --internal --json
   samsa -b localhost:9092 topics list --rate 100ms`,
@@ -53,7 +55,7 @@ Topics whose names begin with two underscores are internal, and shown with --int
 			return e.with(cmd.Context(), false, func(ctx context.Context, b backend.Backend) error {
 				rows, err := listTopics(ctx, b, r)
 				if err == nil && rate > 0 {
-					err = addRates(ctx, b, r, rate, rows)
+					rows, err = topicsAfter(ctx, b, r, rate, rows)
 				}
 				if err != nil {
 					return err
@@ -64,10 +66,9 @@ Topics whose names begin with two underscores are internal, and shown with --int
 					{">REPLICAS", func(t topicRow) string { return strconv.Itoa(t.Replicas) }},
 					{">RECORDS", func(t topicRow) string { return count(t.Records) }},
 					{">BYTES", func(t topicRow) string { return size(t.Bytes) }},
+					{"DUE", func(t topicRow) string { return moment(t.Due) }},
 				}
-				if rate > 0 {
-					columns = append(columns, column[topicRow]{">RECORDS/S", func(t topicRow) string { return fmt.Sprintf("%.1f", *t.Rate) }})
-				}
+				columns = append(columns, rateColumns(func(t topicRow) *rates { return t.rates })...)
 				if slices.ContainsFunc(rows, func(t topicRow) bool { return t.Error != nil }) {
 					columns = append(columns, column[topicRow]{"ERROR", func(t topicRow) string { return message(t.Error) }})
 				}
@@ -77,7 +78,7 @@ Topics whose names begin with two underscores are internal, and shown with --int
 	}
 	cmd.Flags().StringVar(&r.Prefix, "prefix", "", "those only whose names begin with this `text`")
 	cmd.Flags().BoolVar(&r.Internal, "internal", false, "internal topics too")
-	cmd.Flags().DurationVar(&rate, "rate", 0, "watch for this `time`, and tell how many records come in a second")
+	rateFlag(cmd, &rate)
 	return cmd
 }
 
@@ -99,48 +100,22 @@ func listTopics(ctx context.Context, b backend.Backend, r api.TopicsRequest) ([]
 	}
 }
 
-// addRates looks again after a time, and adds what has come.
-func addRates(ctx context.Context, b backend.Backend, r api.TopicsRequest, after time.Duration, rows []topicRow) error {
-	began := time.Now()
-	select {
-	case <-time.After(after):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	later, err := listTopics(ctx, b, r)
-	if err != nil {
-		return err
-	}
-	seconds := time.Since(began).Seconds()
-	grown := make(map[string]int64)
-	for _, t := range later {
-		grown[t.Name] = t.Produced
-	}
-	for i, t := range rows {
-		n, ok := grown[t.Name]
-		if !ok {
-			n = t.Produced
-		}
-		rate := max(0, float64(n-t.Produced)/seconds)
-		rows[i].Rate = &rate
-	}
-	return nil
-}
-
 func (e *env) topicsDescribe() *cobra.Command {
 	var all bool
+	var rate time.Duration
 	cmd := &cobra.Command{
 		Use:   "describe TOPIC",
 		Short: "Show the partitions and configs of a topic",
 		Long: `describe prints the partitions of a topic, where they begin and end, what they take on the disk, and when retention will remove
-the oldest of it (DUE); and the configs that are set, or with --all-configs every one.`,
-		Example: `  samsa -d ./data topics describe web_log
+the oldest of it (DUE); and the configs that are set, or with --all-configs every one. With --rate it looks twice, and tells how many records and
+bytes come in a second.`,
+		Example: `  samsa -d ./data topics describe web_log --rate 100ms
   samsa -b localhost:9092 topics describe web_log --all-configs`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: e.completeTopics(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.with(cmd.Context(), false, func(ctx context.Context, b backend.Backend) error {
-				t, err := b.Topic(ctx, args[0])
+				t, err := describeTopic(ctx, b, args[0], rate)
 				if err != nil {
 					return err
 				}
@@ -149,29 +124,34 @@ the oldest of it (DUE); and the configs that are set, or with --all-configs ever
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all-configs", false, "show configs too that have their defaults")
+	rateFlag(cmd, &rate)
 	return cmd
 }
 
-func (e *env) printTopic(t api.Topic, all bool) error {
+func (e *env) printTopic(t described, all bool) error {
 	if e.json {
 		return e.printJSON(t)
 	}
-	fmt.Fprintf(e.Stdout, "topic %s, %s, %s, %s\n\n", t.Name, plural(int64(t.Partitions), "partition"), plural(t.Records, "record"), sizeOr(t.Bytes, "size unknown"))
-	err := printRows(e, []column[api.Partition]{
-		{">PARTITION", func(p api.Partition) string { return strconv.Itoa(int(p.Partition)) }},
-		{">START", func(p api.Partition) string { return count(p.LogStart) }},
-		{">END", func(p api.Partition) string { return count(p.HighWatermark) }},
-		{">STABLE", func(p api.Partition) string { return count(p.LastStable) }},
-		{">BYTES", func(p api.Partition) string { return size(p.Bytes) }},
-		{"DUE", func(p api.Partition) string { return moment(p.Due) }},
-		{"LEADER", func(p api.Partition) string {
+	fmt.Fprintf(e.Stdout, "topic %s, %s, %s, %s", t.Name, plural(int64(t.Partitions), "partition"), plural(t.Records, "record"), sizeOr(t.Bytes, "size unknown"))
+	if t.rates != nil {
+		fmt.Fprintf(e.Stdout, ", %s", t.rates)
+	}
+	fmt.Fprint(e.Stdout, "\n\n")
+	err := printRows(e, append([]column[partitionRow]{
+		{">PARTITION", func(p partitionRow) string { return strconv.Itoa(int(p.Partition.Partition)) }},
+		{">START", func(p partitionRow) string { return count(p.LogStart) }},
+		{">END", func(p partitionRow) string { return count(p.HighWatermark) }},
+		{">STABLE", func(p partitionRow) string { return count(p.LastStable) }},
+		{">BYTES", func(p partitionRow) string { return size(p.Partition.Bytes) }},
+		{"DUE", func(p partitionRow) string { return moment(p.Due) }},
+		{"LEADER", func(p partitionRow) string {
 			if p.Leader == 0 && p.Replicas == nil { // there is but one broker
 				return ""
 			}
 			return strconv.Itoa(int(p.Leader))
 		}},
-		{"ERROR", func(p api.Partition) string { return message(p.Error) }},
-	}, t.Parts)
+		{"ERROR", func(p partitionRow) string { return message(p.Error) }},
+	}, rateColumns(func(p partitionRow) *rates { return p.rates })...), t.Parts)
 	if err != nil {
 		return err
 	}

@@ -47,14 +47,14 @@ func text(s tcell.SimulationScreen) string {
 // A look says what a broker has, with rates since the look before; it fits any screen.
 func TestTopDraws(t *testing.T) {
 	c := watched(t)
-	l, err := takeLook(t.Context(), c, &look{At: api.At(time.Now().Add(-time.Hour)), sums: map[string]int64{"web_log": 1}})
+	l, err := takeLook(t.Context(), c, &look{At: api.At(time.Now().Add(-time.Hour)), sums: map[string]counters{"web_log": {produced: 1}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.Rate <= 0 || len(l.Topics) != 1 || l.Topics[0].Records != 5 || len(l.Groups) != 1 || l.Groups[0].Lag != 3 || len(l.Slow) != 1 {
+	if l.RecordsPerS <= 0 || l.BytesPerS == nil || len(l.Topics) != 1 || l.Topics[0].Records != 5 || len(l.Groups) != 1 || l.Groups[0].Lag != 3 || len(l.Slow) != 1 {
 		t.Errorf("got %+v", l)
 	}
-	l.Rate, l.Topics[0].Rate = 12.5, 12.5
+	l.RecordsPerS, l.Topics[0].RecordsPerS = 12.5, 12.5
 	l.Error = &api.Error{Message: "the broker does not answer"}
 	for _, size := range [][2]int{{120, 30}, {30, 5}, {1, 1}} {
 		screen := tcell.NewSimulationScreen("UTF-8")
