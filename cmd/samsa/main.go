@@ -20,6 +20,7 @@ func main() {
 	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
 		ends = append(ends, syscall.SIGHUP)
 	}
+	signal.Ignore(syscall.SIGPIPE) // a broker goes on when nobody reads what it prints; other commands end in good order
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
 	os.Exit(cli.Run(ctx, os.Args[1:], cli.Surroundings{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv}))

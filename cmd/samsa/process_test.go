@@ -4,9 +4,13 @@ package main
 
 import (
 	"bufio"
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,5 +98,95 @@ func (p *child) end(t *testing.T, sig syscall.Signal) {
 	}
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// A broker whose output nobody reads any more goes on, and ends as well as any.
+func TestProcessGoesOnWithoutReaders(t *testing.T) {
+	dir := t.TempDir()
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "serve", "--listen", "127.0.0.1:0", "--data", dir, "--topic", "web_log:3", "--log-level", "debug")
+	cmd.Env = append(os.Environ(), asChild+"=1")
+	cmd.Stdout, cmd.Stderr = in, in
+	if err := errors.Join(cmd.Start(), in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	addr := ""
+	for lines := bufio.NewScanner(out); addr == "" && lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "samsa serves") {
+			addr = address(lines.Text())
+		}
+	}
+	_ = out.Close()
+	_ = metadata(t, addr, "web_log")
+	if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "control")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it has not closed its directory: %v", err)
+	}
+}
+
+// Who waits for lines ends when it is told to, and has stored the lines that came whole.
+func TestProcessEndsThoughItsInputIsSilent(t *testing.T) {
+	dir := t.TempDir()
+	b, err := samsa.Open(dir, samsa.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Topics().Create(t.Context(), "web_log", samsa.TopicConfig{}), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-d", dir, "produce", "web_log", "--json")
+	cmd.Env = append(os.Environ(), asChild+"=1")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		_, err = io.WriteString(in, `{"value":"one"}`+"\n"+`{"val`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || !strings.Contains(lines.Text(), `"offset":0`) { // before the second line is whole
+		t.Fatalf("got %q", lines.Text())
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// What is printed for nobody ends a command, in silence.
+func TestProcessEndsWithItsReader(t *testing.T) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "version")
+	cmd.Env = append(os.Environ(), asChild+"=1")
+	var stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = in, &stderr
+	if err := errors.Join(out.Close(), cmd.Start(), in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 141 || stderr.Len() > 0 {
+		t.Errorf("it ended with %v, and said %q", err, &stderr)
 	}
 }

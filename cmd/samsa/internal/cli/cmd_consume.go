@@ -126,6 +126,7 @@ var errEnough = errors.New("enough")
 func (c *consuming) run(ctx context.Context, b backend.Backend) error {
 	r := api.FollowRequest{Topic: c.topic, Partitions: c.parts, From: c.from.Position, Until: c.until, Uncommitted: c.dirty}
 	c.decode = func(r api.Record, tell bool) (api.Record, error) { return c.decoding.decode(ctx, r, tell) }
+	c.program.ctx = ctx
 	key, err := parseBytes(c.key)
 	if err != nil {
 		return usageError{fmt.Errorf("--key: %w", err)}

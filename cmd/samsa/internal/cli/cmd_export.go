@@ -103,7 +103,7 @@ func (e *env) importFrom(ctx context.Context, file string, r api.ImportRequest) 
 	return e.samsa(ctx, true, "an import", func(ctx context.Context, s backend.Samsa) error {
 		p := e.progress("import", total, true)
 		defer p.end()
-		counted := &counter{r: in, p: p}
+		counted := &counter{r: newInput(ctx, in), p: p}
 		if err := s.Import(ctx, r, counted); err != nil {
 			return err
 		}

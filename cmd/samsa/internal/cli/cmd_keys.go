@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 	"github.com/samsa-go/samsa/internal/api"
 )
@@ -183,7 +184,11 @@ func (e *env) keysSet() *cobra.Command {
 			case !write:
 				return errNoWrite
 			case len(args) == 1:
-				if value, err = io.ReadAll(e.Stdin); err != nil {
+				value, err = io.ReadAll(io.LimitReader(newInput(cmd.Context(), e.Stdin), maxLine+1))
+				if err == nil && len(value) > maxLine {
+					err = fmt.Errorf("%w: the value has more than %d bytes", samsa.ErrTooLarge, maxLine)
+				}
+				if err != nil {
 					return err
 				}
 			}

@@ -119,7 +119,7 @@ func (p *producing) run(ctx context.Context, b backend.Backend) (err error) {
 		defer func() { _ = f.Close() }()
 		in = f
 	}
-	r := bufio.NewReaderSize(in, batchBytes)
+	r := bufio.NewReaderSize(newInput(ctx, in), batchBytes)
 	for n := 1; ; n++ {
 		line, err := readLine(r)
 		if errors.Is(err, io.EOF) {
@@ -128,10 +128,13 @@ func (p *producing) run(ctx context.Context, b backend.Backend) (err error) {
 		if err == nil {
 			err = p.add(ctx, b, line, n)
 		}
+		if ctx.Err() != nil && len(p.batch) == 0 {
+			return fmt.Errorf("line %d: %w, before it %s stored", n, ctx.Err(), plural(p.sent, "record"))
+		}
 		if err != nil {
 			return errors.Join(p.flush(ctx, b), fmt.Errorf("line %d: %w", n, err))
 		}
-		if r.Buffered() == 0 || len(p.batch) == batchRecords || p.bytes >= batchBytes {
+		if !lineBuffered(r) || len(p.batch) == batchRecords || p.bytes >= batchBytes {
 			if err := p.flush(ctx, b); err != nil {
 				return err
 			}
@@ -142,6 +145,12 @@ func (p *producing) run(ctx context.Context, b backend.Backend) (err error) {
 	}
 	_, err = fmt.Fprintf(p.e.Stdout, "stored %s\n", plural(p.sent, "record"))
 	return err
+}
+
+// lineBuffered reports whether a line is there to be read without waiting for it. A part of one is none.
+func lineBuffered(r *bufio.Reader) bool {
+	there, _ := r.Peek(r.Buffered())
+	return bytes.IndexByte(there, '\n') >= 0
 }
 
 // readLine returns the next line without its end. The last one need not have an end.

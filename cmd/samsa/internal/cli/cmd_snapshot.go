@@ -124,7 +124,7 @@ that is damaged or not whole is told, with exit code 7, and leaves no directory.
 			}
 			p := e.progress("restore", total, true)
 			defer p.end()
-			counted := &counter{r: in, p: p}
+			counted := &counter{r: newInput(cmd.Context(), in), p: p}
 			b, err := samsa.Restore(cmd.Context(), args[1], counted, samsa.Options{})
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"os"
 	"syscall"
 
 	"github.com/samsa-go/samsa"
@@ -13,13 +14,14 @@ import (
 // What the process ends with. The help topic exit-codes says the same.
 const (
 	exitOK          = 0
-	exitFailed      = 1 // it could not be done
-	exitUsage       = 2 // the command line is wrong, or a name or a setting in it
-	exitNotFound    = 3 // what was named is not there
-	exitExists      = 4 // what was to be made is there already
-	exitRefused     = 5 // it may not be done: it was not confirmed, or writing is not allowed
-	exitUnavailable = 6 // not now: the same command may succeed later
-	exitDamaged     = 7 // something stored is damaged
+	exitFailed      = 1   // it could not be done
+	exitUsage       = 2   // the command line is wrong, or a name or a setting in it
+	exitNotFound    = 3   // what was named is not there
+	exitExists      = 4   // what was to be made is there already
+	exitRefused     = 5   // it may not be done: it was not confirmed, or writing is not allowed
+	exitUnavailable = 6   // not now: the same command may succeed later
+	exitDamaged     = 7   // something stored is damaged
+	exitPipe        = 141 // nobody reads what is printed any more; as of a process that SIGPIPE has ended
 )
 
 // usageError is a mistake in the command line.
@@ -36,6 +38,13 @@ var (
 	errNotFound = errors.New("not found")
 	errRefused  = errors.New("refused")
 )
+
+// pipeBroken reports whether err is that nobody reads what is printed. main has SIGPIPE ignored, which would end the process in the middle
+// of what it does.
+func pipeBroken(err error) bool {
+	var failed *fs.PathError
+	return errors.As(err, &failed) && failed.Path == os.Stdout.Name() && errors.Is(failed.Err, syscall.EPIPE)
+}
 
 // code returns the exit code for an error.
 func code(err error) int {

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
@@ -14,11 +16,12 @@ import (
 
 // program is the two expressions of consume.
 type program struct {
-	where, output *gojq.Code // nil for none
+	where, output *gojq.Code      // nil for none
+	ctx           context.Context // which ends what has no end of its own
 }
 
 func compile(where, output string) (p *program, err error) {
-	p = new(program)
+	p = &program{ctx: context.Background()}
 	for _, x := range []struct {
 		flag, text string
 		code       **gojq.Code
@@ -47,7 +50,10 @@ func (p *program) wants(r api.Record) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	v, ok := p.where.Run(in).Next()
+	v, ok := p.where.RunWithContext(p.ctx, in).Next()
+	if err := p.ctx.Err(); err != nil {
+		return false, err
+	}
 	if _, failed := v.(error); failed || !ok {
 		return false, nil
 	}
@@ -60,7 +66,7 @@ func (p *program) print(w io.Writer, r api.Record, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	values := p.output.Run(in)
+	values := p.output.RunWithContext(p.ctx, in)
 	for {
 		v, ok := values.Next()
 		if !ok {
@@ -113,10 +119,13 @@ func visible(r api.Record) (any, error) {
 func decodeJSON(text []byte) (v any, err error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	if err = d.Decode(&v); err == nil && d.More() {
-		err = fmt.Errorf("something follows the JSON value")
+	if err = d.Decode(&v); err != nil {
+		return nil, err
 	}
-	return v, err
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the JSON value")
+	}
+	return v, nil
 }
 
 const expressionsText = `consume takes two expressions of jq (https://jqlang.org): --where says which records are wanted, and --print what is printed of them.

@@ -27,6 +27,7 @@ const exitCodesText = `A command ends with one of these codes:
   5  it may not be done: it was not confirmed, or writing is not allowed
   6  not now: a broker does not answer, a directory is locked, a disk is full; the same command may succeed later
   7  something stored is damaged
+  141  nobody reads what is printed any more, as in samsa topics | head -1
 
 What went wrong is told on stderr, in a line that begins with the command's name. What is printed on stdout until then holds.`
 

@@ -55,12 +55,30 @@ func harmless(b []byte) []byte {
 		switch {
 		case r == utf8.RuneError && n <= 1:
 			out = fmt.Appendf(out, `\x%02x`, b[0])
+		case turns(r):
+			out = fmt.Appendf(out, `\u%04x`, r)
 		case unicode.IsControl(r) && r != '\n' && r != '\t':
 			out = fmt.Appendf(out, `\x%02x`, r)
 		default:
 			out = append(out, b[:n]...)
 		}
 		b = b[n:]
+	}
+	return out
+}
+
+// turns reports whether r changes the direction of the text behind it.
+func turns(r rune) bool { return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 }
+
+// harmlessJSON returns JSON in which strings have escapes for what a terminal would obey and JSON need not escape.
+func harmlessJSON(text []byte) []byte {
+	var out []byte
+	for _, r := range string(text) {
+		if unicode.IsControl(r) && r >= 0x7f || turns(r) {
+			out = fmt.Appendf(out, `\u%04x`, r)
+			continue
+		}
+		out = utf8.AppendRune(out, r)
 	}
 	return out
 }

@@ -54,7 +54,7 @@ func (e *env) confirm(yes bool, format string, args ...any) error {
 // ask asks whether to do something.
 func (e *env) ask(what string) error {
 	fmt.Fprintf(e.Stderr, "%s%s? [y/N] ", strings.ToUpper(what[:1]), what[1:])
-	answer, err := bufio.NewReader(e.Stdin).ReadString('\n')
+	answer, err := bufio.NewReader(newInput(e.ctx, e.Stdin)).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {
 		return nil
 	}

@@ -182,7 +182,7 @@ func TestAsking(t *testing.T) {
 		done   bool
 	}{{"y\n", true}, {"YES\n", true}, {"n\n", false}, {"\n", false}, {"", false}} {
 		e := testEnv(new(bytes.Buffer), nil)
-		e.Stdin = strings.NewReader(tt.answer)
+		e.ctx, e.Stdin = t.Context(), strings.NewReader(tt.answer)
 		var stderr bytes.Buffer
 		e.Stderr = &stderr
 		if err := e.ask("delete topic web_log"); (err == nil) != tt.done || err != nil && code(err) != exitRefused || !strings.Contains(stderr.String(), "Delete topic web_log? [y/N]") {

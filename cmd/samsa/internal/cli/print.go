@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -33,7 +34,7 @@ func printRows[T any](e *env, columns []column[T], rows []T) error {
 	for _, c := range columns {
 		column, empty := make([]string, len(rows)), true
 		for i, r := range rows {
-			column[i] = c.of(r)
+			column[i] = cell(c.of(r))
 			empty = empty && column[i] == ""
 		}
 		if empty {
@@ -46,6 +47,11 @@ func printRows[T any](e *env, columns []column[T], rows []T) error {
 		}
 	}
 	return printTable(e.Stdout, cells, right, e.colour())
+}
+
+// cell returns text as a cell shows it, in which nothing controls a terminal or breaks a line: names of groups, say, are what clients want.
+func cell(text string) string {
+	return strings.NewReplacer("\n", `\x0a`, "\t", `\x09`).Replace(string(harmless([]byte(text))))
 }
 
 // printTable prints lines of cells in columns, the first line as a heading.
@@ -80,9 +86,18 @@ func printTable(w io.Writer, cells [][]string, right []bool, colour bool) error 
 
 // printJSON prints v as a line of JSON.
 func (e *env) printJSON(v any) error {
-	enc := json.NewEncoder(e.Stdout)
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	text := line.Bytes()
+	if onTerminal(e.Stdout) {
+		text = harmlessJSON(text)
+	}
+	_, err := e.Stdout.Write(text)
+	return err
 }
 
 // say prints a line for people, or with --json v as one of JSON.
@@ -90,7 +105,7 @@ func (e *env) say(v any, format string, args ...any) error {
 	if e.json {
 		return e.printJSON(v)
 	}
-	_, err := fmt.Fprintf(e.Stdout, format+"\n", args...)
+	_, err := e.Stdout.Write(append(harmless(fmt.Appendf(nil, format, args...)), '\n'))
 	return err
 }
 

@@ -23,14 +23,17 @@ type Surroundings struct {
 
 // Run carries out a command line and returns what the process is to end with. What has no end of its own goes on until ctx ends.
 func Run(ctx context.Context, args []string, s Surroundings) int {
-	e := &env{Surroundings: s}
+	e := &env{Surroundings: s, ctx: ctx}
 	root := newRoot(e)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(s.Stderr, "%s: %v\n", cmd.CommandPath(), err)
+	if pipeBroken(err) {
+		return exitPipe
+	}
+	fmt.Fprintf(s.Stderr, "%s: %s\n", cmd.CommandPath(), harmless([]byte(err.Error())))
 	var usage usageError
 	switch {
 	case errors.Is(err, errNoCommand):
@@ -42,11 +45,14 @@ func Run(ctx context.Context, args []string, s Surroundings) int {
 }
 
 // Root returns the root of all commands, for who wants to know what there is.
-func Root(s Surroundings) *cobra.Command { return newRoot(&env{Surroundings: s}) }
+func Root(s Surroundings) *cobra.Command {
+	return newRoot(&env{Surroundings: s, ctx: context.Background()})
+}
 
 // env is what all commands share: their surroundings, and the flags that all have.
 type env struct {
 	Surroundings
+	ctx     context.Context // of the command line
 	json    bool
 	address address
 }

@@ -47,16 +47,22 @@ func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 	if err := c.announce(ctx, broker, w.addr(), s); err != nil {
 		return err
 	}
-	if err := notify(s.NotifySocket, "READY=1\nSTATUS=serves Kafka clients at "+strings.Join(broker.at, ", ")); err != nil {
-		return err
-	}
+	c.notify(s, "READY=1\nSTATUS=serves Kafka clients at "+strings.Join(broker.at, ", "))
 	<-ctx.Done()
 	if s.JSON {
 		fmt.Fprintln(s.Stdout, `{"ends":true}`)
 	} else {
 		fmt.Fprintln(s.Stdout, "samsa ends")
 	}
-	return notify(s.NotifySocket, "STOPPING=1")
+	c.notify(s, "STOPPING=1")
+	return nil
+}
+
+// notify notifies who is at s.NotifySocket. That this fails is no reason to serve nobody: it is often an environment that was inherited.
+func (c *Config) notify(s Surroundings, state string) {
+	if err := notify(s.NotifySocket, state); err != nil {
+		c.broker.Logger.Warn("nobody was notified", zap.String("state", state), zap.Error(err))
+	}
 }
 
 // copy keeps a copy of b at --backup until what it returns is called, which waits for the end of that.
@@ -135,7 +141,8 @@ func (c *Config) announce(ctx context.Context, broker *served, web string, s Sur
 	}
 	a.More = len(names) - len(a.Topics)
 	if s.JSON {
-		return json.NewEncoder(s.Stdout).Encode(a)
+		_ = json.NewEncoder(s.Stdout).Encode(a) // as below: a broker does not end because nobody reads what it prints
+		return nil
 	}
 	a.print(s.Stdout)
 	return nil

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -103,6 +105,43 @@ func state(t *testing.T, l *net.UnixConn) string {
 		t.Fatal(err)
 	}
 	return string(buf[:n])
+}
+
+// Who does not read what it is told holds nobody up, neither the beginning nor the end.
+func TestNotifySilent(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no datagrams of unix sockets")
+	}
+	socket := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	for range 1000 { // more than a queue of the system has
+		if err = notify(socket, "READY=1"); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	c, err := parse([]string{"--memory", "--listen", "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := c.Run(ctx, Surroundings{Stdout: endsOf(cancel), Stderr: io.Discard, NotifySocket: socket}); err != nil {
+		t.Error(err)
+	}
+}
+
+// endsOf is called with the first that is written to it.
+type endsOf func()
+
+func (f endsOf) Write(p []byte) (int, error) {
+	f()
+	return len(p), nil
 }
 
 // A socket that is not there is told by name.
