@@ -95,8 +95,11 @@ func (c *call) follower(r FollowRequest) (*samsa.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.From.Kind == AtLast {
+	switch r.From.Kind {
+	case AtLast:
 		err = reader.SeekLast(c.limited, r.From.N)
+	case AtOffset:
+		err = c.seekWithin(reader, r)
 	}
 	for p, offset := range r.Offsets {
 		if err == nil {
@@ -108,6 +111,28 @@ func (c *call) follower(r FollowRequest) (*samsa.Consumer, error) {
 		return nil, err
 	}
 	return reader, nil
+}
+
+// seekWithin has a reader begin at an offset, and where a partition does not go as far, at its end: the reader by itself would begin anew there.
+func (c *call) seekWithin(reader *samsa.Consumer, r FollowRequest) error {
+	start, err := c.b.ListOffsets(c.limited, r.Topic, samsa.Earliest())
+	if err != nil {
+		return err
+	}
+	end, err := c.b.ListOffsets(c.limited, r.Topic, samsa.Latest())
+	if err != nil {
+		return err
+	}
+	for i, p := range end {
+		if i >= len(start) || len(r.Partitions) > 0 && !slices.Contains(r.Partitions, p.Partition) {
+			continue
+		}
+		at := min(max(r.From.N, start[i].Offset), p.Offset)
+		if err := reader.Seek(c.limited, samsa.TopicPartition{Topic: r.Topic, Partition: p.Partition}, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // follower is a stream of records.

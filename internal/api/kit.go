@@ -154,7 +154,11 @@ func (c *call) corrupt(k Kit) (any, error) {
 
 func (c *call) restart(k Kit) (any, error) {
 	var r Restart
-	if err := c.decode(&r); err != nil {
+	if len(c.body) > 0 { // nothing has to be said of it
+		if err := c.decode(&r); err != nil {
+			return nil, err
+		}
+	} else if err := c.none(); err != nil {
 		return nil, err
 	}
 	if r.Kill != "" && r.Kill != "crash" && r.Kill != "power" {

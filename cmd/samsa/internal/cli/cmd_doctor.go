@@ -162,7 +162,7 @@ func (e *env) checkBroker(ctx context.Context) check {
 			if err != nil {
 				return err
 			}
-			detail += fmt.Sprintf(", cluster %s, version %s, format %d", info.ClusterID, info.Version, info.Format)
+			detail += fmt.Sprintf(", cluster %s, version %s, format %d, %s", info.ClusterID, info.Version, info.Format, openedBy(info))
 		}
 		return nil
 	})
@@ -170,6 +170,18 @@ func (e *env) checkBroker(ctx context.Context) check {
 		return failed("broker", err)
 	}
 	return check{Name: "broker", State: stateOK, Detail: fmt.Sprintf("answers in %s: %s", time.Since(began).Round(100*time.Microsecond), detail)}
+}
+
+// openedBy tells which process has the data of a broker open.
+func openedBy(info api.Broker) string {
+	if host, err := os.Hostname(); err == nil && info.Host == host && info.PID == os.Getpid() {
+		return "which nobody else has open"
+	}
+	by := fmt.Sprintf("open in process %d of %s", info.PID, info.Host)
+	if !info.Opened.IsZero() {
+		by += " since " + moment(info.Opened)
+	}
+	return by
 }
 
 // fileSystem is what is known of a file system.

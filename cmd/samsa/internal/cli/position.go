@@ -67,4 +67,4 @@ const positionsText = `Where reading begins, where a group is moved, and before 
   last:10               so many records before the end of each partition
   shift:-5, shift:5     for groups, so many records back or on from where it stands
 
-A time behind the last record is the end.`
+A time behind the last record is the end, and so is, for who reads, an offset that a partition does not have yet.`
