@@ -120,12 +120,33 @@ func resetGroup(c *call) (any, error) {
 		if !ok {
 			old = -1
 		}
-		done.Moves = append(done.Moves, GroupMove{TopicPartition(tp), old, o.Offset})
+		m := GroupMove{TopicPartition: TopicPartition(tp), From: old, To: o.Offset}
+		m.Ask(r)
+		done.Moves = append(done.Moves, m)
 	}
 	slices.SortFunc(done.Moves, func(a, b GroupMove) int {
 		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return done, nil
+}
+
+// Ask has m say where r wanted to move it, if that is another place than the one that it goes to.
+func (m *GroupMove) Ask(r ResetGroup) {
+	asked := m.To
+	switch r.To.Kind {
+	case AtOffset:
+		asked = r.To.N
+	case ByShift:
+		asked = max(m.From, 0) + r.To.N
+	}
+	for _, o := range r.Offsets {
+		if o.TopicPartition == m.TopicPartition {
+			asked = o.Offset
+		}
+	}
+	if asked != m.To {
+		m.Asked = &asked
+	}
 }
 
 // planReset returns where a reset moves a group.

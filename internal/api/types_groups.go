@@ -85,8 +85,9 @@ type GroupOffset struct {
 // GroupMove is what a reset does to a partition.
 type GroupMove struct {
 	TopicPartition
-	From int64 `json:"from"` // -1 when there was no committed offset
-	To   int64 `json:"to"`
+	From  int64  `json:"from"` // -1 when there was no committed offset
+	To    int64  `json:"to"`
+	Asked *int64 `json:"asked,omitempty"` // where it was to go, if that is outside of the log: To is the nearer end
 }
 
 // GroupReset is what a reset has done, or with DryRun would do, by topic and partition.

@@ -60,6 +60,7 @@ func (k *Kafka) moves(ctx context.Context, r api.ResetGroup, from map[api.TopicP
 		if o, ok := from[tp]; ok {
 			m.From = o
 		}
+		m.Ask(r)
 		moves = append(moves, m)
 	}
 	wanted, byTopic, err := k.toMove(ctx, r, from)

@@ -201,7 +201,8 @@ func (e *env) groupsReset() *cobra.Command {
 		Use:   "reset GROUP --to POSITION",
 		Short: "Move the committed offsets of a group",
 		Long: `reset moves the offsets of a group that has no members now, in all partitions that it has offsets for, or in those of --topic. A group that does
-not exist is made by --topic. A time to come is the end. It tells from where to where it moves each, and asks first; in a script give
+not exist is made by --topic. A time to come is the end; where an offset is behind the end, or before the beginning, it goes there, and stderr
+says so. It tells from where to where it moves each, and asks first; in a script give
 --yes. With --dry-run it tells, and does nothing.`,
 		Example: `  samsa -d ./data groups reset billing --to earliest --dry-run
   samsa -b localhost:9092 groups reset billing --to 2026-11-29T13:19:21Z --topic web_log --yes
@@ -229,6 +230,9 @@ not exist is made by --topic. A time to come is the end. It tells from where to 
 				}
 				if err != nil {
 					return err
+				}
+				if dry {
+					e.warnMoves(plan.Moves)
 				}
 				return e.printMoves(plan.Moves)
 			})
@@ -259,6 +263,19 @@ func addTopics(r *api.ResetGroup, topics []string) error {
 		r.Partitions = append(r.Partitions, api.TopicPartition{Topic: name, Partition: int32(n)})
 	}
 	return nil
+}
+
+// warnMoves says which partitions end before, or begin behind, where the group was to go, as Kafka's tool does.
+func (e *env) warnMoves(moves []api.GroupMove) {
+	for _, m := range moves {
+		switch {
+		case m.Asked == nil:
+		case *m.Asked > m.To:
+			fmt.Fprintf(e.Stderr, "%s/%d: offset %d is behind the end: it goes to %d, the end\n", m.Topic, m.Partition, *m.Asked, m.To)
+		default:
+			fmt.Fprintf(e.Stderr, "%s/%d: offset %d is before the first record: it goes to %d, the beginning\n", m.Topic, m.Partition, *m.Asked, m.To)
+		}
+	}
 }
 
 func (e *env) printMoves(moves []api.GroupMove) error {

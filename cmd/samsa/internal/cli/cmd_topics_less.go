@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 	"github.com/samsa-go/samsa/internal/api"
 )
@@ -83,6 +85,47 @@ type trimmed struct {
 	Before    int64  `json:"before"`
 }
 
+// planTrim returns what delete-records is to do in these partitions of a topic, or without any in all. An offset that is behind the end of one
+// is ErrOffsetOutOfRange, as Kafka has it.
+func planTrim(ctx context.Context, b backend.Backend, topic string, partitions []int32, before api.Position) ([]trimmed, error) {
+	of := api.FollowRequest{Topic: topic, Partitions: partitions}
+	start, err := offsets(ctx, b, of, api.Earliest())
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range partitions {
+		if _, ok := start[p]; !ok {
+			return nil, fmt.Errorf("topic %s: %w %d", topic, samsa.ErrUnknownPartition, p)
+		}
+	}
+	end, err := offsets(ctx, b, of, api.Latest())
+	if err != nil {
+		return nil, err
+	}
+	until := make(map[int32]int64)
+	if before.Kind != api.AtOffset {
+		list, err := resolve(ctx, b, topic, before)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range list {
+			until[o.Partition] = o.Offset
+		}
+	}
+	var rows []trimmed
+	var behind []error
+	for _, p := range slices.Sorted(maps.Keys(start)) {
+		if before.Kind == api.AtOffset {
+			until[p] = max(start[p], before.N)
+		}
+		if until[p] > end[p] {
+			behind = append(behind, fmt.Errorf("topic %s: %w: partition %d ends at %d", topic, samsa.ErrOffsetOutOfRange, p, end[p]))
+		}
+		rows = append(rows, trimmed{topic, p, start[p], until[p]})
+	}
+	return rows, errors.Join(behind...)
+}
+
 func (e *env) topicsDeleteRecords() *cobra.Command {
 	before := positionFlag{now: time.Now}
 	var partitions []int32
@@ -91,7 +134,8 @@ func (e *env) topicsDeleteRecords() *cobra.Command {
 		Use:   "delete-records TOPIC --before POSITION",
 		Short: "Delete the oldest records of a topic",
 		Long: `delete-records removes the records before a position, in each partition or in those of --partition. It asks first; in a script
-give --yes. It tells from which offset on and before which offset; with --dry-run it does no more.`,
+give --yes. It tells from which offset on and before which offset; with --dry-run it does no more. An offset behind the end of a partition is
+refused, and then nothing is deleted (exit code 3): latest is the end of each.`,
 		Example: `  samsa -d ./data topics delete-records web_log --before -24h --dry-run
   samsa -b localhost:9092 topics delete-records web_log --before 2 --partition 0 --yes`,
 		Args:              cobra.ExactArgs(1),
@@ -101,24 +145,17 @@ give --yes. It tells from which offset on and before which offset; with --dry-ru
 				return usageError{errors.New("before what? Give --before")}
 			}
 			return e.with(cmd.Context(), !dry, func(ctx context.Context, b backend.Backend) error {
-				until, err := resolve(ctx, b, args[0], before.Position)
+				rows, err := planTrim(ctx, b, args[0], partitions, before.Position)
 				if err != nil {
 					return err
-				}
-				if len(partitions) > 0 {
-					until = slices.DeleteFunc(until, func(o api.PartitionOffset) bool { return !slices.Contains(partitions, o.Partition) })
-				}
-				start, err := offsets(ctx, b, api.FollowRequest{Topic: args[0]}, api.Earliest())
-				if err != nil {
-					return err
-				}
-				var rows []trimmed
-				for _, o := range until {
-					rows = append(rows, trimmed{args[0], o.Partition, start[o.Partition], o.Offset})
 				}
 				if !dry {
 					if err := e.confirm(yes, "delete the records of topic %s before %s", args[0], before.Position); err != nil {
 						return err
+					}
+					var until []api.PartitionOffset
+					for _, t := range rows {
+						until = append(until, api.PartitionOffset{Partition: t.Partition, Offset: t.Before})
 					}
 					if err := b.DeleteRecords(ctx, args[0], until); err != nil {
 						return err

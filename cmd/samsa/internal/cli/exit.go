@@ -55,7 +55,7 @@ func code(err error) int {
 		return exitOK
 	case errors.As(err, &usage):
 		return exitUsage
-	case is(errNotFound), is(samsa.ErrUnknown), is(samsa.ErrKeyNotFound), is(samsa.ErrNotExist), is(fs.ErrNotExist), is(schema.ErrNotFound):
+	case is(errNotFound), is(samsa.ErrUnknown), is(samsa.ErrKeyNotFound), is(samsa.ErrOffsetOutOfRange), is(samsa.ErrNotExist), is(fs.ErrNotExist), is(schema.ErrNotFound):
 		return exitNotFound
 	case is(samsa.ErrTopicExists), is(fs.ErrExist):
 		return exitExists

@@ -22,7 +22,7 @@ const exitCodesText = `A command ends with one of these codes:
   0  it is done
   1  it could not be done
   2  the command line is wrong, or a name or a setting
-  3  what was named is not there: a topic, a partition, a group, a key, a schema, a directory
+  3  what was named is not there: a topic, a partition, an offset, a group, a key, a schema, a directory
   4  what was to be made is there already
   5  it may not be done: it was not confirmed, or writing is not allowed
   6  not now: a broker does not answer, a directory is locked, a disk is full; the same command may succeed later
