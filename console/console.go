@@ -64,6 +64,7 @@ type console struct {
 	history history
 	sizes   sizes
 	growth  growth
+	polled  polled
 }
 
 // Handler returns a console of b. It ends with b: what is asked after that is answered with an error. It serves paths
@@ -95,7 +96,7 @@ func Handler(b *samsa.Broker, opts Options) http.Handler {
 	c.post(mux, "/produce", c.produce)
 	c.post(mux, "/reset", c.reset)
 	c.post(mux, "/requeue", c.requeue)
-	mux.HandleFunc("GET /history.json", c.historyJSON)
+	mux.HandleFunc("GET /history.json", c.polls(c.historyJSON))
 	mux.HandleFunc("GET /bytes", c.rawBytes)
 	mux.HandleFunc("GET /tail", c.tail)
 	mux.HandleFunc("POST /save", c.save)
@@ -111,12 +112,15 @@ func Handler(b *samsa.Broker, opts Options) http.Handler {
 
 // post has what a form sends answered by fn.
 func (c *console) post(mux *http.ServeMux, path string, fn pageFunc) {
-	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { c.answer(w, r, fn) })
+	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		c.answer(w, r, fn)
+		c.polled.forget()
+	})
 }
 
 // get has a page answered by fn.
 func (c *console) get(mux *http.ServeMux, path string, fn pageFunc) {
-	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { c.answer(w, r, fn) })
+	mux.HandleFunc("GET "+path, c.polls(func(w http.ResponseWriter, r *http.Request) { c.answer(w, r, fn) }))
 }
 
 // metrics gathers what /metrics tells.

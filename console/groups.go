@@ -15,6 +15,8 @@ import (
 const (
 	groupsPerPage         = 50
 	groupPartitionsOnPage = 200
+	lookMax               = 1000                   // groups among which a page finds those that it is about
+	lookTime              = 300 * time.Millisecond // for that: groups may have many partitions
 )
 
 // groupRow is a group in a list.
@@ -46,30 +48,45 @@ func (c *console) groups(ctx context.Context, r *http.Request) (view, error) {
 		return !strings.Contains(strings.ToLower(name), strings.ToLower(filter))
 	})
 	p := pageOf(r, len(names), groupsPerPage, "groups", "q", filter)
+	rows, looked := c.groupRows(ctx, names[p.From:p.To])
+	for _, name := range names[p.From+looked : p.To] {
+		rows = append(rows, groupRow{Name: name, Err: "it took too long to look at the groups before"})
+	}
 	v.Data = struct {
 		Filter string
 		Total  int
 		Paging paging
 		Rows   []groupRow
-	}{filter, total, p, c.groupRows(ctx, names[p.From:p.To])}
+	}{filter, total, p, rows}
 	return v, nil
 }
 
-// groupRows describes groups. One that cannot be described has the reason in its row; one that was deleted meanwhile
-// has no row.
-func (c *console) groupRows(ctx context.Context, names []string) (rows []groupRow) {
-	for _, name := range names {
-		info, err := c.broker().Groups().Describe(ctx, name)
-		switch {
-		case errors.Is(err, samsa.ErrUnknownGroup):
-			continue
-		case err != nil:
-			rows = append(rows, groupRow{Name: name, Err: err.Error()})
-			continue
+// groupRows describes groups, and returns how many it has looked at. One that cannot be described has the reason in its row.
+func (c *console) groupRows(ctx context.Context, names []string) (rows []groupRow, looked int) {
+	looked = c.look(ctx, names, func(info samsa.GroupInfo, err error) {
+		row := rowOf(info)
+		if err != nil {
+			row = groupRow{Name: info.Name, Err: err.Error()}
 		}
-		rows = append(rows, rowOf(info))
+		rows = append(rows, row)
+	})
+	return rows, looked
+}
+
+// look describes groups, one after the other, within the limits of that, and returns how many it has looked at. One that
+// cannot be described has the error; one that was deleted meanwhile is passed over.
+func (c *console) look(ctx context.Context, names []string, visit func(info samsa.GroupInfo, err error)) (looked int) {
+	until := time.Now().Add(lookTime)
+	for _, name := range names[:min(len(names), lookMax)] {
+		info, err := c.broker().Groups().Describe(ctx, name)
+		if info.Name = name; !errors.Is(err, samsa.ErrUnknownGroup) {
+			visit(info, err)
+		}
+		if looked++; time.Now().After(until) {
+			break
+		}
 	}
-	return rows
+	return looked
 }
 
 // rowOf sums a group up.
@@ -89,26 +106,23 @@ func rowOf(info samsa.GroupInfo) groupRow {
 	return row
 }
 
-// readersOf returns the groups that read a topic, with what they have to do with it alone, and among how many these
-// were found.
-func (c *console) readersOf(ctx context.Context, topic string) (rows []groupRow, looked int, err error) {
+// readers are the groups that read a topic, with what they have to do with it alone.
+type readers struct {
+	Rows           []groupRow
+	Looked, Groups int // they were found among so many groups, of all
+}
+
+func (c *console) readersOf(ctx context.Context, topic string) (readers, error) {
 	names, err := c.broker().Groups().List(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	looked = min(len(names), groupsLook)
-	for _, name := range names[:looked] {
-		info, err := c.broker().Groups().Describe(ctx, name)
-		if err != nil {
-			continue // the list of groups says what is wrong with it
-		}
+	r := readers{Groups: len(names)}
+	r.Looked = c.look(ctx, names, func(info samsa.GroupInfo, err error) {
 		info.Partitions = slices.DeleteFunc(info.Partitions, func(p samsa.GroupPartition) bool { return p.Topic != topic })
 		subscribed := slices.ContainsFunc(info.Members, func(m samsa.MemberInfo) bool { return slices.Contains(m.Topics, topic) })
-		if len(info.Partitions) > 0 || subscribed {
-			rows = append(rows, rowOf(info))
+		if err == nil && (len(info.Partitions) > 0 || subscribed) { // the list of groups says what is wrong with others
+			r.Rows = append(r.Rows, rowOf(info))
 		}
-	}
-	return rows, looked, nil
+	})
+	return r, err
 }
 
 // group shows one group.

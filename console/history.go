@@ -81,23 +81,22 @@ func ratesOf(samples []sample) (r rates) {
 type series struct {
 	Times   []float64  `json:"times"`
 	Records []*float64 `json:"records"`
-	Bytes   []*float64 `json:"bytes"`
-	Disk    []int64    `json:"disk"`
+	Bytes   []*float64 `json:"bytes,omitempty"`
+	Size    []int64    `json:"size,omitempty"` // bytes of live batches of a topic
 }
 
-// historyJSON answers with the series of the broker's rates.
+// historyJSON answers with the series of the broker's rates, or of a topic.
 func (c *console) historyJSON(w http.ResponseWriter, r *http.Request) {
-	samples, err := c.history.note(r.Context(), c.broker())
+	var s series
+	var err error
+	if name := r.FormValue("topic"); name != "" {
+		s, err = c.topicSeries(r.Context(), name)
+	} else {
+		s, err = c.brokerSeries(r.Context())
+	}
 	if err != nil {
 		c.fail(w, r, err)
 		return
-	}
-	s := series{Times: []float64{}, Records: []*float64{}, Bytes: []*float64{}, Disk: []int64{}}
-	for i := range samples {
-		rate := ratesOf(samples[:i+1])
-		s.Times = append(s.Times, float64(samples[i].at.UnixMilli())/1000)
-		s.Records, s.Bytes = append(s.Records, rate.Records), append(s.Bytes, rate.Bytes)
-		s.Disk = append(s.Disk, samples[i].stats.DiskBytes)
 	}
 	body, err := json.Marshal(s)
 	if err != nil {
@@ -106,6 +105,30 @@ func (c *console) historyJSON(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	unlessSame(w, r, body)
+}
+
+// topicSeries returns the growth of a topic.
+func (c *console) topicSeries(ctx context.Context, name string) (series, error) {
+	if _, err := c.broker().Topics().Describe(ctx, name); err != nil {
+		return series{}, err
+	}
+	sizes, err := c.sizes.now(ctx, c.broker())
+	if err == nil {
+		_, err = c.growth.note(ctx, c.broker(), sizes.topic)
+	}
+	return seriesOf(c.growth.of(name, sizes.topic)), err
+}
+
+// brokerSeries returns the rates of the broker.
+func (c *console) brokerSeries(ctx context.Context) (series, error) {
+	samples, err := c.history.note(ctx, c.broker())
+	s := series{Times: []float64{}, Records: []*float64{}, Bytes: []*float64{}}
+	for i := range samples {
+		rate := ratesOf(samples[:i+1])
+		s.Times = append(s.Times, float64(samples[i].at.UnixMilli())/1000)
+		s.Records, s.Bytes = append(s.Records, rate.Records), append(s.Bytes, rate.Bytes)
+	}
+	return s, err
 }
 
 // sizes is what retention knows, as of a while ago: it asks for every partition.
@@ -143,55 +166,4 @@ func (s *sizes) now(ctx context.Context, b *samsa.Broker) (known, error) {
 		s.next = began.Add(max(sizesEvery, costShare*took))
 	}
 	return known{s.stats, s.topic, s.part}, nil
-}
-
-// growth is where the topics ended at two moments, for their rates.
-type growth struct {
-	mu     sync.Mutex
-	next   time.Time // mu guards these
-	before ends
-	last   ends
-}
-
-type ends struct {
-	at  time.Time
-	sum map[string]int64 // high watermarks, by topic
-}
-
-// note notes the ends of all topics, if the last ones are old enough, and returns records per second by topic; a topic
-// of which nothing is known has none.
-func (g *growth) note(ctx context.Context, b *samsa.Broker) (map[string]*float64, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := time.Now()
-	if now.After(g.next) {
-		names, err := b.Topics().List(ctx)
-		if err != nil {
-			return nil, err
-		}
-		sum := make(map[string]int64, len(names))
-		for _, name := range names {
-			info, err := b.Topics().Describe(ctx, name)
-			if err != nil {
-				continue // deleted meanwhile, or damaged: there is nothing to say of it
-			}
-			for _, p := range info.Partitions {
-				sum[name] += p.HighWatermark
-			}
-		}
-		g.before, g.last = g.last, ends{now, sum}
-		g.next = now.Add(max(historyEvery, costShare*time.Since(now)))
-	}
-	s := g.last.at.Sub(g.before.at).Seconds()
-	if g.before.sum == nil || s > historyGap.Seconds() {
-		return nil, nil
-	}
-	per := make(map[string]*float64, len(g.last.sum))
-	for name, n := range g.last.sum {
-		if old, ok := g.before.sum[name]; ok && n >= old {
-			v := float64(n-old) / s
-			per[name] = &v
-		}
-	}
-	return per, nil
 }

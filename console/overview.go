@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	busiestMax = 10  // topics of the overview
-	behindMax  = 10  // groups of the overview
-	groupsLook = 100 // groups of which the overview knows the lag
+	busiestMax = 10 // topics of the overview
+	behindMax  = 10 // groups of the overview
 )
 
 // overview is what the first page shows.
@@ -54,8 +53,8 @@ func (c *console) overview(ctx context.Context, _ *http.Request) (view, error) {
 	if err != nil {
 		return v, err
 	}
-	o.Groups, o.Looked = len(names), min(len(names), groupsLook)
-	o.Behind = c.groupRows(ctx, names[:o.Looked])
+	o.Groups = len(names)
+	o.Behind, o.Looked = c.groupRows(ctx, names)
 	slices.SortStableFunc(o.Behind, func(a, b groupRow) int { return cmp.Compare(b.Lag, a.Lag) })
 	o.Behind = o.Behind[:min(len(o.Behind), behindMax)]
 	if o.Open, err = c.broker().Transactions().Open(ctx); err != nil {
@@ -67,7 +66,7 @@ func (c *console) overview(ctx context.Context, _ *http.Request) (view, error) {
 
 // busiest returns the topics that grow fastest, and among those that do not the largest ones.
 func (c *console) busiest(ctx context.Context, sizes known) ([]topicRow, error) {
-	per, err := c.growth.note(ctx, c.broker())
+	per, err := c.growth.note(ctx, c.broker(), sizes.topic)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,6 @@ import (
 const (
 	lettersShown  = 100
 	lettersLooked = 5000 // records of the topic
-	queuesLooked  = 1000 // groups
 )
 
 // queues shows the groups whose members share records.
@@ -25,7 +24,8 @@ func (c *console) queues(ctx context.Context, r *http.Request) (view, error) {
 		return v, err
 	}
 	var rows []groupRow
-	for _, row := range c.groupRows(ctx, names[:min(len(names), queuesLooked)]) {
+	all, looked := c.groupRows(ctx, names)
+	for _, row := range all {
 		if row.Err == "" && row.Kind == samsa.GroupShare {
 			rows = append(rows, row)
 		}
@@ -35,7 +35,7 @@ func (c *console) queues(ctx context.Context, r *http.Request) (view, error) {
 		Total, Groups, Looked int
 		Paging                paging
 		Rows                  []groupRow
-	}{len(rows), len(names), min(len(names), queuesLooked), p, rows[p.From:p.To]}
+	}{len(rows), len(names), looked, p, rows[p.From:p.To]}
 	return v, nil
 }
 

@@ -38,6 +38,7 @@ var funcs = template.FuncMap{
 	"nav":   func() []navEntry { return navigation },
 	"join":  strings.Join,
 	"sub":   func(a, b int) int { return a - b },
+	"more":  more,
 	"neg":   func(n int64) int64 { return -n },
 	"list":  func(items ...string) []string { return items },
 }
@@ -78,6 +79,14 @@ func size(n any) string {
 		v /= 1024
 	}
 	return short(v) + " TiB"
+}
+
+// more returns by how many bytes something has become larger, or with a minus smaller.
+func more(n *int64) string {
+	if *n > 0 {
+		return "+" + size(*n)
+	}
+	return size(*n)
 }
 
 // short returns v with three digits, as far as these say something.

@@ -71,7 +71,7 @@ func (c *console) topics(ctx context.Context, r *http.Request) (view, error) {
 	if err != nil {
 		v.Notes = append(v.Notes, err.Error())
 	}
-	per, err := c.growth.note(ctx, c.broker())
+	per, err := c.growth.note(ctx, c.broker(), sizes.topic)
 	if err != nil {
 		return v, err
 	}
@@ -134,7 +134,7 @@ func (c *console) topic(ctx context.Context, r *http.Request) (view, error) {
 	if err != nil {
 		v.Notes = append(v.Notes, err.Error())
 	}
-	per, err := c.growth.note(ctx, c.broker())
+	per, err := c.growth.note(ctx, c.broker(), sizes.topic)
 	if err != nil {
 		return v, err
 	}
@@ -150,7 +150,11 @@ func (c *console) topic(ctx context.Context, r *http.Request) (view, error) {
 			parts = append(parts, partitionRow{pi, pr})
 		}
 	}
-	groups, looked, err := c.readersOf(ctx, name)
+	table, err := c.grownOf(ctx, info, c.growth.of(name, sizes.topic))
+	if err != nil { // what is damaged is no reason to show nothing
+		v.Notes = append(v.Notes, err.Error())
+	}
+	groups, err := c.readersOf(ctx, name)
 	if err != nil {
 		return v, err
 	}
@@ -158,12 +162,12 @@ func (c *console) topic(ctx context.Context, r *http.Request) (view, error) {
 		topicRow
 		ID      string
 		Removed samsa.Removed
+		Grown   []grown
 		Paging  paging
 		Parts   []partitionRow
 		Configs []config
-		Groups  []groupRow
-		Looked  int
-	}{row, fmt.Sprint(info.ID), removed, p, parts, configsOf(info.Config), groups, looked}
+		Readers readers
+	}{row, fmt.Sprint(info.ID), removed, table, p, parts, configsOf(info.Config), groups}
 	return v, nil
 }
 

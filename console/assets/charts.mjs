@@ -1,7 +1,8 @@
-// The charts of the overview, of what the console has noted since somebody looks.
+// The charts of a page, of what the console has noted since somebody looks.
 import uPlot from './uplot/uPlot.mjs';
 
-const units = { records: (v) => short(v, 1000, ['', 'k', 'M', 'G']), bytes: (v) => short(v, 1024, ['', ' Ki', ' Mi', ' Gi']) };
+const units = { records: (v) => short(v, 1000, ['', 'k', 'M', 'G']), bytes: (v) => short(v, 1024, ['', ' Ki', ' Mi', ' Gi', ' Ti']) };
+units.size = units.bytes;
 
 function short(v, base, names) {
   if (v === null || v === undefined) return '–';
@@ -32,7 +33,7 @@ export async function draw() {
   let tag = '';
   const refresh = async () => {
     if (document.hidden) return;
-    const answer = await fetch('history.json', { headers: tag ? { 'If-None-Match': tag } : {}, cache: 'no-store' }).catch(() => null);
+    const answer = await fetch(place.dataset.history, { headers: { 'Samsa-Poll': '1', ...(tag && { 'If-None-Match': tag }) }, cache: 'no-store' }).catch(() => null);
     if (!answer || answer.status !== 200) return; // live.mjs tells that
     tag = answer.headers.get('ETag') || '';
     const history = await answer.json();

@@ -16,20 +16,21 @@ async function tick() {
   if (ticks % every !== 0) return;
   const told = document.querySelector('#as-of');
   try {
-    const fresh = await fetch(location.href, { headers: tag ? { 'If-None-Match': tag } : {}, cache: 'no-store', signal: AbortSignal.timeout(15000) });
-    if (fresh.status === 304) { asOf(told); return; }
+    const fresh = await fetch(location.href, { headers: { 'Samsa-Poll': '1', ...(tag && { 'If-None-Match': tag }) }, cache: 'no-store', signal: AbortSignal.timeout(15000) });
+    if (fresh.status === 304) { asOf(told, fresh); return; }
     if (!fresh.ok) throw new Error(`the broker answers ${fresh.status}`);
     tag = fresh.headers.get('ETag') || '';
     put(new DOMParser().parseFromString(await fresh.text(), 'text/html'));
-    asOf(told);
+    asOf(told, fresh);
   } catch (e) {
     told.textContent = `not up to date: ${e.message}`;
     told.className = 'bad';
   }
 }
 
-function asOf(told) {
-  told.textContent = `as of ${new Date().toISOString().slice(11, 19)} UTC`;
+// asOf tells of when a page is. It may have been made for another browser.
+function asOf(told, answer) {
+  told.textContent = `as of ${new Date(Date.now() - 1000 * Number(answer.headers.get('Age'))).toISOString().slice(11, 19)} UTC`;
   told.className = '';
 }
 

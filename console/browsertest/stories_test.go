@@ -33,6 +33,8 @@ func TestStories(t *testing.T) {
 		make func(t *testing.T, w *world)
 	}{
 		"opening":   {},
+		"decoding":  {},
+		"growing":   {make: func(t *testing.T, w *world) { w.produceUntil(t) }},
 		"plain":     {},
 		"numbers":   {make: func(t *testing.T, w *world) { w.produceUntil(t) }},
 		"following": {make: func(t *testing.T, w *world) { w.produceUntil(t) }},

@@ -31,6 +31,7 @@ func newWorld(t *testing.T, opts console.Options) *world {
 		samsatest.Topic("mails", 1),
 		samsatest.TopicWith("mails.dead", samsa.TopicConfig{DeadLetters: true}),
 		samsatest.Topic("pictures", 1),
+		samsatest.Topic("bookings", 1),
 		samsatest.Topic("__internal", 1),
 	)
 	for i := range 60 {
@@ -40,6 +41,7 @@ func newWorld(t *testing.T, opts console.Options) *world {
 	}
 	w := &world{Broker: b}
 	w.fill(t)
+	opts.Decoder = avro{}
 	mux := http.NewServeMux()
 	mux.Handle("/", console.Handler(b, opts))
 	mux.Handle("/fake/", http.StripPrefix("/fake", console.Handler(nil, console.Options{Write: opts.Write, Kit: newFake(t)})))
@@ -87,6 +89,12 @@ func (w *world) fill(t *testing.T) {
 		})
 		records = append(records, samsa.Record{Topic: "mails", Value: fmt.Appendf(nil, "to: user-%d@example.org", i)})
 	}
+	for i := range 20 {
+		records = append(records, samsa.Record{
+			Topic: "bookings", Key: fmt.Appendf(nil, "room-%d", i%7), Value: booking(9007199254740993+int64(i), fmt.Sprintf("Frieda %d", i)),
+		})
+	}
+	records = append(records, samsa.Record{Topic: "bookings", Value: []byte{0, 0, 0, 0, 9, 1}})
 	picture := make([]byte, 200<<10)
 	for i := range picture {
 		picture[i] = byte(random.Uint32())

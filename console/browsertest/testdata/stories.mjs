@@ -12,6 +12,7 @@ const pages = {
   records: 'records?topic=web_log',
   search: 'search?topic=web_log&from=oldest&q=9007199254740&values=1',
   record: 'record?topic=web_log&partition=0&offset=7',
+  decoded: 'record?topic=bookings&partition=0&offset=3',
   hostile: 'record?topic=pictures&partition=0&offset=1',
   groups: 'groups',
   group: 'group?name=shippers',
@@ -54,7 +55,7 @@ export async function photographs({ page, url, args: [dir] }) {
   await page.setViewportSize({ width: 1000, height: 620 });
   for (const [name, path] of Object.entries(pages)) {
     await go(page, url, path);
-    await page.waitForTimeout(name === 'overview' ? 6500 : 300);
+    await page.waitForTimeout(name === 'overview' || name === 'topic' ? 6500 : 300);
     await page.screenshot({ path: join(dir, `${name}.png`) });
   }
   await page.emulateMedia({ colorScheme: 'dark' });
@@ -91,6 +92,36 @@ export async function opening({ page, url }) {
   }
   await page.keyboard.press('?');
   await page.locator('dialog[open]').waitFor();
+}
+
+// What a schema has made is read as it was meant, in lists too, beside its bytes, and found by that.
+export async function decoding({ page, url }) {
+  await go(page, url, 'records?topic=bookings&from=0');
+  const row = page.locator('#records tr[data-at="0:3"]');
+  assert.equal(await row.locator('td.value').textContent(), '{"booking":9007199254740996,"guest":"Frieda 3"}');
+  await row.locator('th a').click();
+  const article = page.locator('tr.opened article');
+  assert.equal(await article.locator('pre.json').textContent(), '{\n  "booking": 9007199254740996,\n  "guest": "Frieda 3"\n}');
+  assert.match(await article.locator('pre.hex').textContent(), /00 00 00 00 07/);
+  await article.getByText('Decoded by Avro, schema 7').waitFor();
+  await go(page, url, 'record?topic=bookings&partition=0&offset=20');
+  await page.getByText('Not decoded: schema 9 is not in the registry').waitFor();
+  await go(page, url, 'search?topic=bookings&from=oldest&q=9007199254740996');
+  await page.locator('#ended').waitFor();
+  assert.equal(await page.locator('#found').textContent(), '1');
+  assert.equal(await page.locator('#records mark').textContent(), '9007199254740996');
+}
+
+// How a topic grows is drawn, and stands in a table.
+export async function growing({ page, url }) {
+  await go(page, url, 'topic?name=web_log');
+  await page.locator('[data-history] canvas').nth(1).waitFor();
+  const minute = page.locator('#growth-rows tbody tr').first().locator('td').first();
+  const before = await minute.textContent();
+  assert.equal(await page.locator('#growth-rows tbody th').allTextContents().then((all) => all.join()), '1 min,10 min,1 h,1 d,7 d');
+  await page.waitForFunction((b) => document.querySelector('#growth-rows tbody td').textContent !== b, before);
+  const drawn = await page.evaluate(async () => (await fetch(document.querySelector('[data-history]').dataset.history)).json());
+  assert.ok(drawn.times.length > 1 && drawn.records.some((v) => v > 0) && drawn.size.at(-1) > 0, JSON.stringify(drawn));
 }
 
 // Numbers stay up to date without anybody doing anything, and charts are drawn.
