@@ -75,6 +75,7 @@ func (f *fetcher) next() (job, bool) {
 		switch tr := s.track; {
 		case tr.idle():
 			s.leave()
+			tr.await()
 			if tr.end != endless {
 				c.ready.Wake() // the loop may be through with it
 			}
@@ -107,6 +108,13 @@ func (tr *track) idle() bool {
 	there := tr.edge()
 	upToDate := tr.next >= there && tr.next <= tr.partition.HighWatermark() || tr.next >= tr.end && (tr.end < 0 || tr.next < there)
 	return upToDate && tr.partition.Err() == nil
+}
+
+// await has a partition that is elsewhere tell of what comes, when the track has all that there is.
+func (tr *track) await() {
+	if r, ok := tr.partition.(engine.Remote); ok && !tr.paused && !tr.stuck && !tr.waits && !tr.late && !tr.overtaken {
+		r.Await(tr.c.opts.Isolation, tr.next)
+	}
 }
 
 // read reads ahead from one partition and hands over what it got.

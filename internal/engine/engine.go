@@ -91,10 +91,13 @@ type Partition interface {
 // no error of a program.
 var ErrNotYet = errors.New("not yet")
 
-// Asker is a Partition that is elsewhere: it knows what it has heard last.
-type Asker interface {
+// Remote is a Partition that is elsewhere: it knows what it has heard last.
+type Remote interface {
+	Partition
 	// Ask brings LogStart, HighWatermark and LastStable up to date.
 	Ask(ctx context.Context) error
+	// Await says that all before from was fetched, and that who watches wants to hear of what comes. It does not wait.
+	Await(iso log.Isolation, from int64)
 }
 
 // End returns the offset behind the last record that a reader gets: HighWatermark, or LastStable for one of

@@ -43,10 +43,10 @@ func (s Start) String() string {
 }
 
 // Resolve returns the offset of p that s stands for, for a reader of that isolation. It need not be within p's range.
-// It waits for AtTime only, and for an Asker.
+// It waits for AtTime only, and for a Remote.
 func (s Start) Resolve(ctx context.Context, p Partition, iso log.Isolation) (int64, error) {
-	if a, ok := p.(Asker); ok && s.Kind != AtOffset && s.Kind != Committed {
-		if err := a.Ask(ctx); err != nil {
+	if r, ok := p.(Remote); ok && s.Kind != AtOffset && s.Kind != Committed {
+		if err := r.Ask(ctx); err != nil {
 			return 0, err
 		}
 	}

@@ -1,0 +1,137 @@
+package read
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/cluster/internal/link"
+	"github.com/samsa-go/samsa/log"
+)
+
+// Timestamps that stand for offsets, in a ListOffsets request.
+const (
+	atEnd   = -1
+	atStart = -2
+)
+
+// askBounds brings the bounds of partitions up to date: see part.tell. It fails for all when one cannot be asked, with
+// ErrUnknownTopic if a topic is gone.
+func askBounds(ctx context.Context, l *link.Link, exact bool, parts ...*part) error {
+	if len(parts) == 0 {
+		return nil
+	}
+	type answer struct {
+		offsets map[log.TopicPartition]int64
+		err     error
+	}
+	answers := make(map[int]chan answer)
+	for i, q := range []struct {
+		ts  int64
+		iso log.Isolation
+	}{{atStart, log.ReadUncommitted}, {atEnd, log.ReadUncommitted}, {atEnd, log.ReadCommitted}} {
+		ch := make(chan answer, 1)
+		answers[i] = ch
+		go func() { // it ends with ctx, and is waited for
+			offsets, err := listOffsets(ctx, l, q.iso, q.ts, parts)
+			ch <- answer{offsets, err}
+		}()
+	}
+	var got [3]answer
+	var err error
+	for i := range got {
+		got[i] = <-answers[i]
+		if err == nil {
+			err = got[i].err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		p.tell(bounds{start: got[0].offsets[p.tp], high: got[1].offsets[p.tp], stable: got[2].offsets[p.tp]}, exact)
+	}
+	return nil
+}
+
+// listOffsets returns the offset of each partition for a timestamp, or for what stands for one; -1 for none. What is on its
+// way to be well is waited for until ctx ends.
+func listOffsets(ctx context.Context, l *link.Link, iso log.Isolation, ts int64, parts []*part) (map[log.TopicPartition]int64, error) {
+	offsets := make(map[log.TopicPartition]int64, len(parts))
+	for {
+		resp, err := link.Ask[*kmsg.ListOffsetsResponse](ctx, l.Client, "offsets of "+parts[0].tp.String(), listRequest(iso, ts, parts, offsets))
+		if err != nil {
+			return nil, err
+		}
+		var passing error
+		for _, t := range resp.Topics {
+			for i := range t.Partitions {
+				p := &t.Partitions[i]
+				tp := log.TopicPartition{Topic: t.Topic, Partition: p.Partition}
+				switch {
+				case p.ErrorCode == 0:
+					offsets[tp] = p.Offset
+				case link.Passing(p.ErrorCode) && p.ErrorCode != kerr.UnknownTopicOrPartition.Code:
+					passing = link.Code(tp.String(), p.ErrorCode, nil)
+				default:
+					return nil, link.Code(tp.String(), p.ErrorCode, nil)
+				}
+			}
+		}
+		if len(offsets) == len(parts) {
+			return offsets, nil
+		}
+		if pause(ctx, refreshGap) != nil {
+			if passing == nil {
+				passing = fmt.Errorf("offsets of %s: %w: the cluster did not say", parts[0].tp, log.ErrUnavailable)
+			}
+			return nil, fmt.Errorf("%w: %w", passing, ctx.Err())
+		}
+	}
+}
+
+// listRequest asks for partitions that are not known yet.
+func listRequest(iso log.Isolation, ts int64, parts []*part, known map[log.TopicPartition]int64) *kmsg.ListOffsetsRequest {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID, req.IsolationLevel = -1, isolation(iso)
+	at := make(map[string]int)
+	for _, p := range parts {
+		if _, ok := known[p.tp]; ok {
+			continue
+		}
+		i, ok := at[p.tp.Topic]
+		if !ok {
+			i = len(req.Topics)
+			at[p.tp.Topic] = i
+			t := kmsg.NewListOffsetsRequestTopic()
+			t.Topic = p.tp.Topic
+			req.Topics = append(req.Topics, t)
+		}
+		q := kmsg.NewListOffsetsRequestTopicPartition()
+		q.Partition, q.Timestamp = p.tp.Partition, ts
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, q)
+	}
+	return req
+}
+
+func isolation(iso log.Isolation) int8 {
+	if iso == log.ReadCommitted {
+		return 1
+	}
+	return 0
+}
+
+// OffsetForTime implements engine.Partition.
+func (r *reader) OffsetForTime(ctx context.Context, iso log.Isolation, ts int64) (offset int64, ok bool, err error) {
+	if err := r.part.failure(); err != nil {
+		return 0, false, err
+	}
+	offsets, err := listOffsets(ctx, r.part.topic.set.link, iso, max(ts, 0), []*part{r.part})
+	if err != nil {
+		return 0, false, err
+	}
+	offset = offsets[r.part.tp]
+	return offset, offset >= 0, nil
+}
