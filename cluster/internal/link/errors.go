@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/kafka"
 	"github.com/samsa-go/samsa/log"
 )
@@ -58,4 +59,14 @@ func Refused(err error) bool {
 		}
 	}
 	return false
+}
+
+// Unknown returns err, of a request that changes something, as one that is ErrOutcomeUnknown too, unless the cluster has said
+// that it is not done.
+func Unknown(err error) error {
+	var code kafka.Code
+	if err == nil || errors.As(err, &code) {
+		return err
+	}
+	return family.Of(log.ErrOutcomeUnknown, err)
 }
