@@ -1,0 +1,282 @@
+// Package kafkatest runs Apache Kafka for tests and benchmarks: a broker or several on loopback, whose jars Maven fetches.
+package kafkatest
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Version of Kafka that pom.xml names.
+const Version = "4.4.0"
+
+//go:embed node.sh pom.xml
+var files embed.FS
+
+// Options of a cluster.
+type Options struct {
+	Nodes   int               // each is broker and controller; 0 means 1
+	Dir     string            // of the data: a new directory in it, which goes with Stop; "" for that of temporary files
+	Java    []string          // options of Java; nil means a heap of 512 MB
+	Configs map[string]string // of the brokers, besides those that the package sets
+}
+
+// Cluster is a running one. Its methods are for one goroutine at a time.
+type Cluster struct {
+	opts  Options
+	dir   string
+	nodes []*node
+}
+
+// Start runs a cluster and returns when it answers. The first time Maven fetches it before. It needs bash, flock, java and mvn. Settings
+// are Kafka's defaults, but that retention and the removal of deleted segments come within a second and not within minutes, that a
+// new group does not wait for members, and that with three nodes or more topics have three replicas, and writes wait for two.
+// The cluster ends with Stop, or with this process, however that ends.
+func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
+	opts.Nodes = max(1, opts.Nodes)
+	if opts.Java == nil {
+		opts.Java = []string{"-Xms512M", "-Xmx512M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"} // it starts faster
+	}
+	c := &Cluster{opts: opts}
+	if c.dir, err = os.MkdirTemp(opts.Dir, "samsa-kafka-"); err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(2 * opts.Nodes)
+	if err == nil {
+		err = os.CopyFS(c.dir, files)
+	}
+	for i := range opts.Nodes {
+		c.nodes = append(c.nodes, &node{id: i + 1, dir: filepath.Join(c.dir, strconv.Itoa(i+1)), port: ports[min(2*i, len(ports))], controller: ports[min(2*i+1, len(ports))]})
+	}
+	for _, n := range c.nodes {
+		if err == nil {
+			err = c.configure(n)
+		}
+		if err == nil {
+			err = c.run(n)
+		}
+	}
+	if err == nil {
+		err = c.Ready(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start Kafka: %w%s", err, c.said()), c.Stop())
+	}
+	return c, nil
+}
+
+// node is a process of the cluster.
+type node struct {
+	id               int
+	dir              string
+	port, controller string
+	input            io.Closer // when it is closed, the process ends
+	ended            chan struct{}
+	exit             error // once it has ended
+}
+
+func (n *node) addr() string { return "127.0.0.1:" + n.port }
+
+// configure writes the settings of a node.
+func (c *Cluster) configure(n *node) error {
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
+		return err
+	}
+	var voters []string
+	for _, v := range c.nodes {
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%s", v.id, v.controller))
+	}
+	copies, inSync := min(3, len(c.nodes)), min(3, len(c.nodes))-1
+	configs := map[string]string{
+		"process.roles":             "broker,controller",
+		"node.id":                   strconv.Itoa(n.id),
+		"controller.quorum.voters":  strings.Join(voters, ","),
+		"listeners":                 fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://127.0.0.1:%s", n.addr(), n.controller),
+		"controller.listener.names": "CONTROLLER",
+		"log.dirs":                  filepath.Join(n.dir, "data"),
+
+		"default.replication.factor":                                  strconv.Itoa(copies),
+		"min.insync.replicas":                                         strconv.Itoa(max(1, inSync)),
+		"offsets.topic.replication.factor":                            strconv.Itoa(copies),
+		"offsets.topic.num.partitions":                                "5",
+		"transaction.state.log.replication.factor":                    strconv.Itoa(copies),
+		"transaction.state.log.min.isr":                               strconv.Itoa(max(1, inSync)),
+		"transaction.state.log.num.partitions":                        "5",
+		"share.coordinator.state.topic.replication.factor":            strconv.Itoa(copies),
+		"share.coordinator.state.topic.min.isr":                       strconv.Itoa(max(1, inSync)),
+		"share.coordinator.state.topic.num.partitions":                "5",
+		"group.initial.rebalance.delay.ms":                            "0",
+		"log.retention.check.interval.ms":                             "1000",
+		"log.segment.delete.delay.ms":                                 "1000",
+		"broker.session.timeout.ms":                                   "3000",
+		"broker.heartbeat.interval.ms":                                "500",
+		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+	}
+	maps.Copy(configs, c.opts.Configs)
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(configs)) {
+		fmt.Fprintf(&text, "%s=%s\n", name, configs[name])
+	}
+	return os.WriteFile(filepath.Join(n.dir, "server.properties"), []byte(text.String()), 0o600)
+}
+
+// run starts the process of a node.
+func (c *Cluster) run(n *node) error {
+	out, err := os.OpenFile(filepath.Join(n.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = out.Close() }() // the process has its own
+	cmd := exec.Command("bash", append([]string{filepath.Join(c.dir, "node.sh"), n.dir}, c.opts.Java...)...)
+	cmd.Stdout, cmd.Stderr = out, out
+	if n.input, err = cmd.StdinPipe(); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		n.input = nil
+		return err
+	}
+	ended := make(chan struct{})
+	n.ended = ended
+	go func() { // Kill waits for it
+		n.exit = cmd.Wait()
+		close(ended)
+	}()
+	return nil
+}
+
+// errEnded: a process is not there any more.
+var errEnded = errors.New("it has ended")
+
+// startWithin is enough for a slow download.
+const startWithin = 10 * time.Minute
+
+// Ready returns when all nodes that run are in the cluster, and it has what groups need.
+func (c *Cluster) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.Seeds()...), kgo.MetadataMinAge(100*time.Millisecond))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for {
+		asked, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err := c.answers(asked, kadm.NewClient(client))
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if err := c.ended(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Cluster) answers(ctx context.Context, adm *kadm.Client) error {
+	brokers, err := adm.ListBrokers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range c.nodes {
+		if n.input != nil && !slices.Contains(brokers.NodeIDs(), int32(n.id)) {
+			return errEnded
+		}
+	}
+	return adm.FindGroupCoordinators(ctx, "samsa").Error()
+}
+
+// ended returns an error if the process of a node has ended by itself.
+func (c *Cluster) ended() error {
+	for _, n := range c.nodes {
+		if n.input == nil {
+			continue
+		}
+		select {
+		case <-n.ended:
+			return fmt.Errorf("node %d: %w", n.id, errors.Join(errEnded, n.exit))
+		default:
+		}
+	}
+	return nil
+}
+
+// said returns what nodes have said last.
+func (c *Cluster) said() string {
+	var all strings.Builder
+	for _, n := range c.nodes {
+		said, _ := os.ReadFile(filepath.Join(n.dir, "log"))
+		fmt.Fprintf(&all, "\nnode %d:\n%s", n.id, said[max(0, len(said)-4<<10):])
+	}
+	return all.String()
+}
+
+// Seeds returns the addresses of all nodes, host:port.
+func (c *Cluster) Seeds() []string {
+	var seeds []string
+	for _, n := range c.nodes {
+		seeds = append(seeds, n.addr())
+	}
+	return seeds
+}
+
+// Kill ends the node of that id, from 1 on, as the death of its process does.
+func (c *Cluster) Kill(id int) {
+	if n := c.nodes[id-1]; n.input != nil {
+		_ = n.input.Close() // a process that has ended has closed it
+		<-n.ended
+		n.input = nil
+	}
+}
+
+// Restart runs a node that was killed. Ready waits for it.
+func (c *Cluster) Restart(id int) error { return c.run(c.nodes[id-1]) }
+
+// Pid returns the process of a node, which may be halted.
+func (c *Cluster) Pid(id int) (int, error) {
+	text, err := os.ReadFile(filepath.Join(c.nodes[id-1].dir, "pid"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
+// Stop ends the cluster and removes its data.
+func (c *Cluster) Stop() error {
+	for _, n := range c.nodes {
+		c.Kill(n.id)
+	}
+	return os.RemoveAll(c.dir)
+}
+
+// freePorts returns numbers of ports that nobody listens at now.
+func freePorts(n int) (ports []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // after the last, so that they differ
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+	return ports, nil
+}

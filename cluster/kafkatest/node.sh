@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Runs a node of an Apache Kafka, in KRaft mode, until standard input ends:
+#
+#	node.sh DIR OPTION_OF_JAVA...
+#
+# DIR has server.properties; the caller removes it. The pid of the Java process goes to DIR/pid. Maven fetches the jars
+# of pom.xml once, to $SAMSA_KAFKA_DIR, by default a directory of the user's cache.
+set -euo pipefail
+dir=$1
+shift
+pom=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/pom.xml
+
+home=${SAMSA_KAFKA_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/samsa-kafka}
+jars=$home/$(cksum <"$pom" | cut -d' ' -f1)
+mkdir -p "$home"
+exec 9>"$jars.lock"
+flock 9
+if [ ! -e "$jars/.complete" ]; then
+	rm -rf "$jars"
+	mkdir -p "$jars"
+	mvn -q -B -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$jars"
+	touch "$jars/.complete"
+fi
+exec 9>&-
+
+cp="$jars/*"
+[ -e "$dir/data/meta.properties" ] ||
+	java -cp "$cp" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t samsakafkatest0000000A -c "$dir/server.properties"
+
+exec 3<&0 # the shell gives /dev/null to what runs in the background
+java -server "$@" -Djava.awt.headless=true -Dlog4j2.level=WARN -cp "$cp" kafka.Kafka "$dir/server.properties" </dev/null 3<&- &
+node=$!
+echo "$node" >"$dir/pid"
+cat <&3 >/dev/null &
+input=$!
+# Nobody needs what it would do at an orderly end: the data is removed, or it is to die.
+trap 'kill -KILL $node $input 2>/dev/null || true; wait' EXIT
+wait -n "$node" "$input"
