@@ -30,8 +30,8 @@ type Consumer struct {
 }
 
 // NewConsumer returns a consumer, which joins its group, if it has one, with the first
-// Poll. It fails with ErrUnknownTopic, ErrUnknownPartition, or ErrInvalidOption naming all
-// that is wrong. The consumer outlives ctx, which bounds this call alone.
+// Poll. It fails with ErrUnknownTopic, ErrUnknownPartition, ErrGroupKind for a name of another kind of group (as may the first
+// Poll), or ErrInvalidOption naming all that is wrong. The consumer outlives ctx, which bounds this call alone.
 func (b *Broker) NewConsumer(ctx context.Context, opts ConsumerOptions) (*Consumer, error) {
 	if err := opts.validate(b.groups.Rules()); err != nil {
 		return nil, fmt.Errorf("new consumer: %w", err)

@@ -82,6 +82,9 @@ func (r *RecordReader) Next(rec *Record) (bool, error) {
 // Left returns how many records are still to come.
 func (r *RecordReader) Left() int { return r.left }
 
+// Size returns how many bytes the records that are still to come have, as they lie there: more than their keys, values and headers.
+func (r *RecordReader) Size() int { return len(r.records) - r.pos }
+
 // Skim is Next, and checks as much, without what makes it allocate: it leaves rec.Timestamp as it is, and
 // rec.Headers nil. It returns the timestamp, in ms since the epoch or NoTimestamp.
 func (r *RecordReader) Skim(rec *Record) (ms int64, more bool, err error) {

@@ -336,8 +336,8 @@ func (c *Consumer) takeLocked(most int) ([]log.Record, error) {
 			}
 		}
 	}
-	if owing != nil {
-		c.filled.pushFront(&owing.filled) // its error is the next Poll's
+	if owing != nil && owing.filled.line != nil { // and not taken in the second round
+		c.filled.pushFront(&owing.filled) // its error, or its large record, is the next Poll's
 	}
 	return dst, nil
 }

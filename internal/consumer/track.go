@@ -95,12 +95,15 @@ func (c *Consumer) addLocked(tr *track) {
 // edge returns the offset behind the last record that the consumer can get now.
 func (tr *track) edge() int64 { return engine.End(tr.partition, tr.c.opts.Isolation) }
 
-// take appends records to dst until the quota is spent or no more are ready. An error comes
-// instead of the first record it stands in the way of, and only when dst is empty: until it
-// is told the position stays before it, and owed is true.
+// take appends records to dst until the quota is spent or no more are ready. A record that is larger than what is
+// left of the quota is taken only when dst is empty. An error comes instead of the first record it stands in the
+// way of, likewise: until it is told the position stays before it. owed is true when either is left.
 func (tr *track) take(dst []log.Record, q *quota) (_ []log.Record, owed bool, err error) {
 	for !q.spent() {
 		n := len(dst)
+		if n > 0 && !tr.fits(q.bytes) {
+			return dst, true, nil
+		}
 		if n < cap(dst) {
 			dst = dst[:n+1]
 		} else {
@@ -126,6 +129,17 @@ func (tr *track) take(dst []log.Record, q *quota) (_ []log.Record, owed bool, er
 		tr.c.givenLocked(bytes)
 	}
 	return dst, false, nil
+}
+
+// fits reports whether the next record has no more than so many bytes, or there is none.
+func (tr *track) fits(bytes int) bool {
+	if len(tr.chunks) == 0 || tr.chunks[0].err != nil || tr.chunks[0].reader.Size() <= bytes { // as all do but the last
+		return true
+	}
+	var r log.Record
+	ahead := tr.chunks[0].reader
+	more, err := ahead.Next(&r)
+	return !more || err != nil || recordBytes(&r) <= bytes
 }
 
 // one moves the position behind the next record, which it fills in, and with the last one of a chunk behind the

@@ -276,6 +276,7 @@ func TestConsumerPollLimits(t *testing.T) {
 		{samsa.ConsumerOptions{}, []int{5}},
 		{samsa.ConsumerOptions{MaxPollRecords: 2}, []int{2, 2, 1}},
 		{samsa.ConsumerOptions{MaxPollBytes: 20}, []int{2, 2, 1}},
+		{samsa.ConsumerOptions{MaxPollBytes: 29}, []int{2, 2, 1}},      // a third would be too many
 		{samsa.ConsumerOptions{MaxPollBytes: 1}, []int{1, 1, 1, 1, 1}}, // never less than one
 	} {
 		tc.opts.Topics = []string{"t"}

@@ -62,6 +62,50 @@ func TestPollLimitsHoldForAllPartitions(t *testing.T) {
 	})
 }
 
+// A partition whose records are larger than what others leave of the limit has its turn all the same.
+func TestPollLimitsStarveNobody(t *testing.T) {
+	story(t, 2, func(k *kit) {
+		for range 10 {
+			k.put("t", 0, "123", "456", "789")
+		}
+		large := strings.Repeat("x", 45)
+		k.put("t", 1, large, large)
+		c := k.consumer(samsa.ConsumerOptions{Topics: []string{"t"}, MaxPollBytes: 50})
+		came := 0
+		for range 4 {
+			synctest.Wait() // all is read ahead, or as much as there is room for
+			bytes := 0
+			got := k.poll(c)
+			for _, r := range got {
+				came += int(r.Partition)
+				bytes += len(r.Value)
+			}
+			if bytes > 50 {
+				t.Errorf("%d bytes came: %v", bytes, values(got))
+			}
+		}
+		if came != 2 {
+			t.Errorf("%d of 2 large records came", came)
+		}
+	})
+}
+
+// One that is larger than the partition's share of the limit, and not than what is left of it, comes with the others.
+func TestPollGoesBeyondTheShare(t *testing.T) {
+	story(t, 2, func(k *kit) {
+		k.put("t", 0, "123")
+		k.put("t", 1, strings.Repeat("x", 45))
+		c := k.consumer(samsa.ConsumerOptions{Topics: []string{"t"}, MaxPollBytes: 50})
+		for _, want := range []int{2, 1} {
+			synctest.Wait()
+			if got := k.poll(c); len(got) != want {
+				t.Errorf("%d records came, want %d", len(got), want)
+			}
+			k.put("t", 0, "456")
+		}
+	})
+}
+
 func TestPollsRefuseWhatCannotBe(t *testing.T) {
 	k := inMemory(t, samsa.Options{})
 	k.create("t", 1)
