@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // OS is a directory of the operating system. Names are relative to it: one that leads out of it, by
@@ -22,7 +23,15 @@ type OS struct {
 
 	mu   sync.Mutex        // guards what follows
 	dirs map[string]osFile // that Space was asked about, where that needs a handle
+
+	sparing sync.Mutex // guards spare, and is held by who makes do with it
+	spare   []*os.File // handles kept for when the process has no others, as with too many connections
+	closed  bool       // no more are to be kept
+	short   atomic.Bool
 }
+
+// spareHandles is how many the calls may need that a store makes at once.
+const spareHandles = 8
 
 // OpenOS opens the directory dir, which must be there. The caller closes it.
 func OpenOS(dir string) (*OS, error) {
@@ -30,15 +39,67 @@ func OpenOS(dir string) (*OS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &OS{root: root, dirs: map[string]osFile{}}, nil
+	o := &OS{root: root, dirs: map[string]osFile{}}
+	o.keepSpare()
+	return o, nil
+}
+
+// keepSpare opens the handles that are kept, as far as there are any. o.sparing is held.
+func (o *OS) keepSpare() {
+	defer func() { o.short.Store(len(o.spare) < spareHandles && !o.closed) }()
+	for len(o.spare) < spareHandles && !o.closed {
+		f, err := o.root.Open(".")
+		if err != nil {
+			return
+		}
+		o.spare = append(o.spare, f)
+	}
+}
+
+// restock keeps handles again when some were given out, and reports whether none are missing.
+func (o *OS) restock() bool {
+	if o.short.Load() {
+		o.sparing.Lock()
+		defer o.sparing.Unlock()
+		o.keepSpare()
+	}
+	return !o.short.Load()
+}
+
+// dropSpare closes them. o.sparing is held.
+func (o *OS) dropSpare() (errs []error) {
+	for _, f := range o.spare {
+		errs = append(errs, f.Close())
+	}
+	o.spare = nil
+	return errs
+}
+
+// sparingly calls op, and once more with the handles that are kept when the process has no others. What is half done must not fail because of
+// who else has opened files.
+func (o *OS) sparingly(op func() error) error {
+	err := op()
+	if !isNoHandle(err) {
+		return err
+	}
+	o.sparing.Lock()
+	defer o.sparing.Unlock()
+	_ = errors.Join(o.dropSpare()...) // of directories that were read from
+	err = op()
+	o.keepSpare()
+	return err
 }
 
 // Close closes the directory. All other calls fail with fs.ErrClosed from then on, or do nothing. Files that
 // are open stay open.
 func (o *OS) Close() error {
+	o.sparing.Lock()
+	errs := o.dropSpare()
+	o.closed = true
+	o.sparing.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	errs := []error{o.root.Close()}
+	errs = append(errs, o.root.Close())
 	for _, d := range o.dirs {
 		errs = append(errs, d.Close())
 	}
@@ -46,40 +107,66 @@ func (o *OS) Close() error {
 	return errors.Join(errs...)
 }
 
-// Create implements FS.
+var errNoHandles = errors.New("too many open files")
+
+// Create implements FS. A process that has no handles left cannot have another file: that is ErrNoSpace.
 func (o *OS) Create(name string, size int64) (File, error) {
+	if !o.restock() { // a file stays open: it must not take the last handles
+		return nil, noSpace{&fs.PathError{Op: "open", Path: name, Err: errNoHandles}}
+	}
 	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if isNoHandle(err) {
+		return nil, noSpace{err}
+	}
 	if err != nil {
 		return nil, osError(err)
 	}
 	if err := allocate(f, size); err != nil {
-		return nil, errors.Join(osError(err), f.Close(), o.root.Remove(name))
+		return nil, errors.Join(osError(err), f.Close(), o.Remove(name))
 	}
-	return newOSFile(f), nil
+	return o.file(f), nil
 }
 
 // Open implements FS.
 func (o *OS) Open(name string) (File, error) { return o.open(name, os.O_RDWR) }
 
 func (o *OS) open(name string, flag int) (File, error) {
-	f, err := o.root.OpenFile(name, flag, 0)
+	var f *os.File
+	err := o.sparingly(func() (err error) {
+		f, err = o.root.OpenFile(name, flag, 0)
+		return err
+	})
 	if err != nil {
 		return nil, osError(err)
 	}
-	return newOSFile(f), nil
+	return o.file(f), nil
 }
 
 // Remove implements FS.
-func (o *OS) Remove(name string) error { return o.root.Remove(name) }
+func (o *OS) Remove(name string) error {
+	return o.sparingly(func() error { return o.root.Remove(name) })
+}
 
 // Rename implements FS.
-func (o *OS) Rename(from, to string) error { return osError(o.root.Rename(from, to)) }
+func (o *OS) Rename(from, to string) error {
+	return osError(o.sparingly(func() error { return o.root.Rename(from, to) }))
+}
 
 // Mkdir implements FS.
-func (o *OS) Mkdir(dir string) error { return osError(o.root.MkdirAll(dir, 0o755)) }
+func (o *OS) Mkdir(dir string) error {
+	return osError(o.sparingly(func() error { return o.root.MkdirAll(dir, 0o755) }))
+}
 
 // List implements FS.
-func (o *OS) List(dir string) ([]Info, error) {
+func (o *OS) List(dir string) (infos []Info, err error) {
+	err = o.sparingly(func() (err error) {
+		infos, err = o.list(dir)
+		return err
+	})
+	return infos, err
+}
+
+func (o *OS) list(dir string) ([]Info, error) {
 	d, err := o.root.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -101,7 +188,9 @@ func (o *OS) List(dir string) ([]Info, error) {
 }
 
 // SyncDir implements FS.
-func (o *OS) SyncDir(dir string) error { return osError(syncDir(o.root, dir)) }
+func (o *OS) SyncDir(dir string) error {
+	return osError(o.sparingly(func() error { return syncDir(o.root, dir) }))
+}
 
 // Space implements FS.
 func (o *OS) Space(dir string) (free, total int64, err error) { return o.space(path.Clean(dir)) }
@@ -109,9 +198,10 @@ func (o *OS) Space(dir string) (free, total int64, err error) { return o.space(p
 type osFile struct {
 	f      *os.File
 	linked bool // the system counts its links; some file systems do not
+	o      *OS
 }
 
-func newOSFile(f *os.File) osFile { return osFile{f, checkLinked(f) == nil} }
+func (o *OS) file(f *os.File) osFile { return osFile{f, checkLinked(f) == nil, o} }
 
 // check is fs.ErrNotExist for a file or directory that was removed.
 func (f osFile) check() error {
@@ -157,7 +247,11 @@ func (f osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-func (f osFile) Close() error { return f.f.Close() }
+func (f osFile) Close() error {
+	err := f.f.Close()
+	f.o.restock()
+	return err
+}
 
 // osError makes an error of a full file system ErrNoSpace.
 func osError(err error) error {

@@ -6,6 +6,8 @@ import "os"
 
 func isNoSpace(error) bool { return false }
 
+func isNoHandle(error) bool { return false }
+
 // space: there is no common way to ask.
 func (o *OS) space(string) (free, total int64, err error) { return 0, 0, nil }
 

@@ -15,6 +15,11 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
+// isNoHandle reports that the process, or the system, has all the files open that it may.
+func isNoHandle(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+}
+
 // space returns what an ordinary user may still allocate, and what there is.
 func (o *OS) space(dir string) (free, total int64, err error) {
 	o.mu.Lock()
@@ -59,7 +64,7 @@ func (o *OS) kept(dir string) (osFile, error) {
 	if err != nil {
 		return osFile{}, err
 	}
-	d := newOSFile(f)
+	d := o.file(f)
 	o.dirs[dir] = d
 	return d, nil
 }

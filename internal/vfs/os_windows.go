@@ -13,6 +13,9 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }
 
+// isNoHandle: the system has no limit that is met.
+func isNoHandle(error) bool { return false }
+
 // readDir returns what is in a directory, as the directory says: to ask a file that nobody else may
 // open is an error.
 func readDir(dir *os.Root) ([]fs.FileInfo, error) {

@@ -73,5 +73,5 @@ type Info struct {
 	Dir  bool
 }
 
-// ErrNoSpace is the error of a full file system, or quota.
+// ErrNoSpace is the error of a full file system, or quota, or of a process that may open no more files.
 var ErrNoSpace = errors.New("no space left on device")
