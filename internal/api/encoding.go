@@ -275,6 +275,46 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
+// Limits of JSON that is sent. A value of few bytes may take many times as much memory.
+const (
+	maxElements = maxListed // of a list
+	maxValues   = 1_000_000 // in all
+)
+
+// checkSize refuses JSON that has too much in it to be decoded. What is no JSON it need not see.
+func checkSize(text []byte) error {
+	values, depth := 1, 0
+	var elements []int // of the lists and objects that are open
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case '[', '{':
+			elements = append(elements[:depth], 1)
+			depth++
+			values++
+		case ']', '}':
+			depth = max(depth-1, 0)
+		case ',':
+			values++
+			if depth > 0 {
+				elements[depth-1]++
+			}
+		}
+		if depth > 0 && elements[depth-1] > maxElements {
+			return fmt.Errorf("%w: the body has a list of more than %d things", samsa.ErrTooLarge, maxElements)
+		}
+		if values > maxValues {
+			return fmt.Errorf("%w: the body has more than %d values", samsa.ErrTooLarge, maxValues)
+		}
+	}
+	return nil
+}
+
 // decodeStrictly reads one JSON value, all of text, into v: what v does not have is refused.
 func decodeStrictly(text []byte, v any) error {
 	if !utf8.Valid(text) {

@@ -37,6 +37,7 @@ const (
 	maxPage     = 4 << 20          // bytes of keys, values and headers on a page
 	maxListed   = 10_000           // things on a page
 	maxStreams  = 64               // that run at once: followed topics, snapshots
+	maxLarge    = 4                // requests of more than maxBody that are answered at once
 	callLimit   = 30 * time.Second // for a call that is no stream
 	bodyLimit   = time.Minute      // for the body of a request to come
 	streamLimit = 5 * time.Minute  // for who reads a stream to take what there is
@@ -49,12 +50,16 @@ type server struct {
 	opts    Options
 	opened  time.Time
 	streams chan struct{} // a place for each stream that runs
+	large   chan struct{} // a place for each large request
 }
 
 // Handler returns the API of b: /api/v1/, and beside it /healthz, /readyz and /metrics. Under a prefix it is mounted by
 // http.StripPrefix. When b is closed its streams end, and what is asked is ErrClosed. With Options.Kit b is nil.
 func Handler(b *samsa.Broker, o Options) http.Handler {
-	s := &server{broker: func() *samsa.Broker { return b }, opts: o, opened: time.Now(), streams: make(chan struct{}, maxStreams)}
+	s := &server{
+		broker: func() *samsa.Broker { return b }, opts: o, opened: time.Now(),
+		streams: make(chan struct{}, maxStreams), large: make(chan struct{}, maxLarge),
+	}
 	if o.Kit != nil {
 		s.broker = o.Kit.Broker
 	}
@@ -164,8 +169,15 @@ func (s *server) serve(r route, w http.ResponseWriter, req *http.Request) {
 		writeError(w, err)
 		return
 	}
+	ctx, cancel := context.WithTimeout(req.Context(), callLimit)
+	defer cancel()
+	done, err := s.place(ctx, req, r.body)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	defer done()
 	c := &call{s: s, b: s.broker(), r: req, query: newParams(req), ctx: req.Context()}
-	var err error
 	if r.body == streamed {
 		c.in, err = streamBody(w, req)
 	} else {
@@ -175,7 +187,7 @@ func (s *server) serve(r route, w http.ResponseWriter, req *http.Request) {
 		writeError(w, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(req.Context(), callLimit)
+	ctx, cancel = context.WithTimeout(req.Context(), callLimit) // the body has had a time of its own
 	defer cancel()
 	c.limited = ctx
 	answer, err := r.do(c)
@@ -188,6 +200,19 @@ func (s *server) serve(r route, w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	writeJSON(w, req, answer)
+}
+
+// place waits for a place for a large request, which takes memory for many times its size, until done is called.
+func (s *server) place(ctx context.Context, r *http.Request, limit int64) (done func(), err error) {
+	if limit <= maxBody || r.ContentLength >= 0 && r.ContentLength <= maxBody {
+		return func() {}, nil
+	}
+	select {
+	case s.large <- struct{}{}:
+		return func() { <-s.large }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %d large requests are answered already", samsa.ErrUnavailable, maxLarge)
+	}
 }
 
 // allow refuses writes where the handler takes none, and those that a page of somebody's could have a browser make.
@@ -342,6 +367,9 @@ func (c *call) decode(v any) error {
 	}
 	if len(c.body) == 0 {
 		return fmt.Errorf("%w: the request has no body", samsa.ErrInvalid)
+	}
+	if err := checkSize(c.body); err != nil {
+		return err
 	}
 	err := decodeStrictly(c.body, v)
 	if err == nil || errors.Is(err, samsa.ErrInvalid) {

@@ -211,7 +211,7 @@ func (s *server) serveFork(w http.ResponseWriter, r *http.Request) {
 	}
 	opts := s.opts
 	opts.Kit, opts.Metrics = k, nil
-	fork := &server{broker: k.Broker, opts: opts, opened: s.opened, streams: s.streams}
+	fork := &server{broker: k.Broker, opts: opts, opened: s.opened, streams: s.streams, large: s.large}
 	below := prefix + "kit/forks/" + name
 	if !strings.HasPrefix(r.URL.Path, below) {
 		below = ""

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/console"
+	"github.com/samsa-go/samsa/internal/api"
 )
 
 // web is what is served over HTTP; nil for nothing.
@@ -40,9 +41,9 @@ func (c *Config) serveHTTP(b *served) (*web, error) {
 		return nil, fmt.Errorf("--http: %w", err)
 	}
 	w := &web{ln: ln, srv: &http.Server{
-		Handler: console.Handler(b.b, o), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: zap.NewStdLog(c.broker.Logger),
+		Handler: console.Handler(b.b, o), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: api.MaxHeader, ErrorLog: zap.NewStdLog(c.broker.Logger),
 	}}
-	w.run.Go(func() { _ = w.srv.Serve(ln) })
+	w.run.Go(func() { _ = w.srv.Serve(api.Limit(ln)) })
 	return w, nil
 }
 
