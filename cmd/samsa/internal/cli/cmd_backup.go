@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,8 @@ it up to date each second while it runs; backup run does so once, or until Ctrl-
 
 Wherever a folder is wanted it may be s3://BUCKET/PREFIX instead: a bucket of Amazon S3, or of another store at AWS_ENDPOINT_URL. The other usual
 variables count: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE, AWS_REGION.`,
+		Example: `  samsa -d ./data backup run ./copy
+  samsa backup list ./backup`,
 	}
 	cmd.AddCommand(e.backupRun(), e.backupList(), e.backupRestore())
 	return cmd
@@ -96,6 +99,7 @@ func (e *env) backupList() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
+			defer e.progress(e.doing, 0, false).end()
 			spans, err := backup.List(cmd.Context(), target)
 			if err == nil && len(spans) == 0 {
 				err = fmt.Errorf("%w: there is no backup in %s", errNotFound, args[0])
@@ -148,7 +152,9 @@ func (e *env) restoreMoment(ctx context.Context, folder, dir string, m backup.Mo
 	if err != nil {
 		return usageError{err}
 	}
-	b, r, err := backup.Restore(ctx, dir, target, m, samsa.Options{})
+	p := e.progress(e.doing, 0, true)
+	defer p.end()
+	b, r, err := backup.Restore(ctx, dir, counted{target, p}, m, samsa.Options{})
 	if err != nil {
 		return err
 	}
@@ -156,4 +162,22 @@ func (e *env) restoreMoment(ctx context.Context, folder, dir string, m backup.Mo
 		return err
 	}
 	return e.say(r, "restored commit %d of %s into %s", r.Last.Commit, moment(api.At(r.Last.Time)), dir)
+}
+
+// counted is a target of which is counted what is read.
+type counted struct {
+	backup.Target
+	p *progress
+}
+
+// Get implements backup.Target.
+func (c counted) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	r, err := c.Target.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{&counter{r: r, p: c.p}, r}, nil
 }

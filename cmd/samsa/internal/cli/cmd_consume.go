@@ -33,6 +33,7 @@ type consuming struct {
 	dirty   bool // uncommitted records too
 	program *program
 	shown   int64
+	looked  *progress // records
 
 	registry registryFlag
 	decoding decoding
@@ -135,12 +136,17 @@ func (c *consuming) run(ctx context.Context, b backend.Backend) error {
 	if c.text != "" {
 		r.Filter.Contains = api.Bytes(c.text)
 	}
+	endless := !c.until && c.number == 0 && (c.last == 0 || c.follow)
+	if endless {
+		c.e.bar.Load().end()
+	} else {
+		c.looked = c.e.progress(c.e.doing, 0, false)
+	}
 	if c.last > 0 {
 		err = c.runLast(ctx, b, r)
 	} else {
 		err = b.Follow(ctx, r, c.show)
 	}
-	endless := !c.until && c.number == 0 && (c.last == 0 || c.follow)
 	switch {
 	case errors.Is(err, errEnough), endless && ctx.Err() != nil:
 		return nil
@@ -165,6 +171,7 @@ func (c *consuming) show(r api.Record) error {
 
 // wants reports whether --where wants a record.
 func (c *consuming) wants(r api.Record) (bool, error) {
+	c.looked.add(1)
 	if c.where == "" {
 		return true, nil
 	}

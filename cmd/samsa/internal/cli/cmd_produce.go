@@ -119,7 +119,12 @@ func (p *producing) run(ctx context.Context, b backend.Backend) (err error) {
 		defer func() { _ = f.Close() }()
 		in = f
 	}
-	r := bufio.NewReaderSize(newInput(ctx, in), batchBytes)
+	read := p.e.progress(p.e.doing, sizeOf(in), true)
+	defer read.end()
+	if onTerminal(in) { // who types knows
+		read.end()
+	}
+	r := bufio.NewReaderSize(&counter{r: newInput(ctx, in), p: read}, batchBytes)
 	for n := 1; ; n++ {
 		line, err := readLine(r)
 		if errors.Is(err, io.EOF) {
@@ -145,6 +150,16 @@ func (p *producing) run(ctx context.Context, b backend.Backend) (err error) {
 	}
 	_, err = fmt.Fprintf(p.e.Stdout, "stored %s\n", plural(p.sent, "record"))
 	return err
+}
+
+// sizeOf returns how much there is to be read, 0 if that is not known.
+func sizeOf(in io.Reader) int64 {
+	if f, ok := in.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return info.Size()
+		}
+	}
+	return 0
 }
 
 // lineBuffered reports whether a line is there to be read without waiting for it. A part of one is none.

@@ -110,19 +110,16 @@ that is damaged or not whole is told, with exit code 7, and leaves no directory.
   gunzip < backup.samsa.gz | samsa restore - ./again`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			in, total := e.Stdin, int64(0)
+			in := e.Stdin
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
 					return err
 				}
 				defer func() { _ = f.Close() }()
-				if info, err := f.Stat(); err == nil {
-					total = info.Size()
-				}
 				in = f
 			}
-			p := e.progress("restore", total, true)
+			p := e.progress("restore", sizeOf(in), true)
 			defer p.end()
 			counted := &counter{r: newInput(cmd.Context(), in), p: p}
 			b, err := samsa.Restore(cmd.Context(), args[1], counted, samsa.Options{})

@@ -71,6 +71,7 @@ furthest behind in. q or Ctrl-C ends it. Without a terminal it prints a line for
 				return usageError{errors.New("--every wants a time, and --number 1 or more")}
 			}
 			return e.with(cmd.Context(), false, func(ctx context.Context, b backend.Backend) error {
+				e.bar.Load().end()
 				if e.json || !onTerminal(e.Stdout) {
 					return e.topLines(ctx, b, every, number)
 				}

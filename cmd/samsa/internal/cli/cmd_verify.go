@@ -188,9 +188,12 @@ type damagedFrame struct {
 }
 
 func (e *env) dumpFrames(ctx context.Context, dir string, o inspect.FrameOptions, limit int) error {
+	p := e.progress(e.doing, 0, false)
+	defer p.end()
 	var wrong error
 	shown := 0
 	for f, err := range inspect.Frames(ctx, dir, o) {
+		p.add(1)
 		var flaw *inspect.ErrFlaw
 		switch {
 		case errors.As(err, &flaw):

@@ -31,6 +31,8 @@ func (e *env) open(ctx context.Context, write bool) (backend.Backend, error) {
 
 // with calls f with the backend that the flags name, and closes it.
 func (e *env) with(ctx context.Context, write bool, f func(context.Context, backend.Backend) error) error {
+	e.progress(e.doing, 0, false)
+	defer func() { e.bar.Load().end() }()
 	b, err := e.open(ctx, write)
 	if err != nil {
 		return err
@@ -53,6 +55,7 @@ func (e *env) confirm(yes bool, format string, args ...any) error {
 
 // ask asks whether to do something.
 func (e *env) ask(what string) error {
+	e.bar.Load().end()
 	fmt.Fprintf(e.Stderr, "%s%s? [y/N] ", strings.ToUpper(what[:1]), what[1:])
 	answer, err := bufio.NewReader(newInput(e.ctx, e.Stdin)).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {

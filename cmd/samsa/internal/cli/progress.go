@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -16,12 +17,17 @@ type progress struct {
 	total int64 // 0 when it is not known
 	bytes bool  // it counts bytes
 	now   func() time.Time
+	after time.Duration // of silence until it is shown
+
+	stop func()         // ends what draws it while nothing is counted
+	runs sync.WaitGroup // that
 
 	mu    sync.Mutex
 	n     int64
 	began time.Time
-	shown time.Time
-	width int // of what is shown
+	still time.Time // since then nothing was printed
+	shown time.Time // last; zero when nothing is
+	width int       // of what is shown
 }
 
 const (
@@ -30,16 +36,50 @@ const (
 	barWidth      = 24
 )
 
-// progress returns a progress of total things, on stderr if that is a terminal.
+// progress returns a progress of total things, on stderr if that is a terminal, in the place of the one before.
 func (e *env) progress(what string, total int64, bytes bool) *progress {
+	e.bar.Load().end()
 	if !onTerminal(e.Stderr) {
 		return nil
 	}
-	return newProgress(e.Stderr, what, total, bytes, time.Now)
+	p := newProgress(e.Stderr, what, total, bytes, time.Now)
+	if e.barAfter != 0 {
+		p.after = e.barAfter
+	}
+	p.add(0)
+	ticks, stop := time.NewTicker(progressEvery), make(chan struct{})
+	p.stop = sync.OnceFunc(func() { close(stop) })
+	p.runs.Go(func() {
+		defer ticks.Stop()
+		for {
+			select {
+			case <-ticks.C:
+				p.add(0)
+			case <-stop:
+				return
+			}
+		}
+	})
+	e.bar.Store(p)
+	return p
 }
 
 func newProgress(w io.Writer, what string, total int64, bytes bool, now func() time.Time) *progress {
-	return &progress{w: w, what: what, total: total, bytes: bytes, now: now, began: now()}
+	p := &progress{w: w, what: what, total: total, bytes: bytes, now: now, after: progressAfter, began: now()}
+	p.still = p.began
+	return p
+}
+
+// screen is stdout when it is a terminal as stderr is: what is printed there takes the place of the progress.
+type screen struct {
+	file *os.File
+	e    *env
+}
+
+// Write implements io.Writer.
+func (s screen) Write(b []byte) (int, error) {
+	s.e.bar.Load().hide()
+	return s.file.Write(b)
 }
 
 // add adds n to what is done.
@@ -50,22 +90,43 @@ func (p *progress) add(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.n += n
-	if now := p.now(); now.Sub(p.began) >= progressAfter && now.Sub(p.shown) >= progressEvery {
+	if now := p.now(); now.Sub(p.still) >= p.after && now.Sub(p.shown) >= progressEvery {
 		p.shown = now
 		p.show(p.line(now))
 	}
 }
 
-// end takes away what is shown.
-func (p *progress) end() {
+// hide takes away what is shown, until there is silence again.
+func (p *progress) hide() {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.still = p.now()
+	p.clear()
+}
+
+// end takes away what is shown. Nothing is shown then.
+func (p *progress) end() {
+	if p == nil {
+		return
+	}
+	if p.stop != nil {
+		p.stop()
+		p.runs.Wait()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+}
+
+// clear writes blanks over what is shown. The caller holds mu.
+func (p *progress) clear() {
 	if !p.shown.IsZero() {
 		p.show("")
 		fmt.Fprintf(p.w, "\r")
+		p.shown, p.width = time.Time{}, 0
 	}
 }
 
@@ -83,8 +144,11 @@ func (p *progress) line(now time.Time) string {
 		}
 		return count(n)
 	}
-	seconds := now.Sub(p.began).Seconds()
-	rate := float64(p.n) / seconds
+	took := now.Sub(p.began)
+	rate := float64(p.n) / max(took.Seconds(), 1e-3)
+	if p.n == 0 {
+		return fmt.Sprintf("%s  %s", p.what, took.Round(time.Second))
+	}
 	if p.total <= 0 {
 		return fmt.Sprintf("%s  %s  %s/s", p.what, amount(p.n), amount(int64(rate)))
 	}

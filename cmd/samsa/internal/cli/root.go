@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,23 +25,29 @@ type Surroundings struct {
 
 // Run carries out a command line and returns what the process is to end with. What has no end of its own goes on until ctx ends.
 func Run(ctx context.Context, args []string, s Surroundings) int {
-	e := &env{Surroundings: s, ctx: ctx}
+	return (&env{Surroundings: s, ctx: ctx}).run(args)
+}
+
+func (e *env) run(args []string) int {
+	if out, ok := e.Stdout.(*os.File); ok && onTerminal(out) && onTerminal(e.Stderr) {
+		e.Stdout = screen{out, e}
+	}
 	root := newRoot(e)
 	root.SetArgs(args)
-	cmd, err := root.ExecuteContextC(ctx)
+	cmd, err := root.ExecuteContextC(e.ctx)
 	if err == nil {
 		return exitOK
 	}
 	if pipeBroken(err) {
 		return exitPipe
 	}
-	fmt.Fprintf(s.Stderr, "%s: %s\n", cmd.CommandPath(), harmless([]byte(err.Error())))
+	fmt.Fprintf(e.Stderr, "%s: %s\n", cmd.CommandPath(), harmless([]byte(err.Error())))
 	var usage usageError
 	switch {
 	case errors.Is(err, errNoCommand):
-		fmt.Fprintf(s.Stderr, "\n%s", cmd.UsageString())
+		fmt.Fprintf(e.Stderr, "\n%s", cmd.UsageString())
 	case errors.As(err, &usage):
-		fmt.Fprintf(s.Stderr, "%s -h tells how it is used.\n", cmd.CommandPath())
+		fmt.Fprintf(e.Stderr, "%s -h tells how it is used.\n", cmd.CommandPath())
 	}
 	return code(err)
 }
@@ -55,6 +63,10 @@ type env struct {
 	ctx     context.Context // of the command line
 	json    bool
 	address address
+
+	doing    string                   // the command
+	bar      atomic.Pointer[progress] // that is shown
+	barAfter time.Duration            // 0 for progressAfter
 }
 
 // Groups of commands, as the help shows them.
@@ -77,6 +89,8 @@ Most commands want to know where: -d for the directory of a broker's data, -b fo
   samsa -d ./data topics
   samsa -b localhost:9092 consume web_log --last 10`,
 		Version: readVersions().String(),
+
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) { e.doing = strings.TrimPrefix(cmd.CommandPath(), "samsa ") },
 
 		SilenceErrors: true, SilenceUsage: true,
 	}
@@ -199,6 +213,9 @@ func got(n int) string {
 
 // onTerminal reports whether f, a stream of the process, is a terminal.
 func onTerminal(f any) bool {
+	if s, ok := f.(screen); ok {
+		f = s.file
+	}
 	file, ok := f.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
