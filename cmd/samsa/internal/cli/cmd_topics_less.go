@@ -137,7 +137,7 @@ func (e *env) topicsDeleteRecords() *cobra.Command {
 give --yes. It tells from which offset on and before which offset; with --dry-run it does no more. An offset behind the end of a partition is
 refused, and then nothing is deleted (exit code 3): latest is the end of each.`,
 		Example: `  samsa -d ./data topics delete-records web_log --before -24h --dry-run
-  samsa -b localhost:9092 topics delete-records web_log --before 2 --partition 0 --yes`,
+  samsa -b localhost:9092 topics delete-records web_log --before 2 --partition 1 --yes`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: e.completeTopics(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
