@@ -45,6 +45,7 @@ const (
 	pageTimeout  = 10 * time.Second
 	readersMax   = 4       // pages that read records at one time
 	streamsMax   = 16      // browsers that follow at one time
+	saversMax    = 4       // files of records that are being saved at one time
 	bodyMaxBytes = 2 << 20 // of what is sent to the console
 )
 
@@ -58,6 +59,7 @@ type console struct {
 	pages   map[string]*template.Template
 	readers chan struct{} // one for each page that reads records
 	streams chan struct{} // one for each browser that follows
+	savers  chan struct{} // one for each file that is being saved
 
 	api *api.Client // of the same broker, with the same options
 
@@ -73,7 +75,7 @@ type console struct {
 func Handler(b *samsa.Broker, opts Options) http.Handler {
 	c := &console{
 		broker: func() *samsa.Broker { return b }, opts: opts, pages: parsePages(),
-		readers: make(chan struct{}, readersMax), streams: make(chan struct{}, streamsMax),
+		readers: make(chan struct{}, readersMax), streams: make(chan struct{}, streamsMax), savers: make(chan struct{}, saversMax),
 	}
 	if opts.Kit != nil {
 		c.broker = opts.Kit.Broker

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/samsa-go/samsa"
 )
@@ -83,6 +84,14 @@ func (c *console) rawBytes(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, err)
 		return
 	}
+	select {
+	case c.savers <- struct{}{}:
+		defer func() { <-c.savers }()
+	case <-ctx.Done():
+		c.fail(w, r, errSavers)
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * saveSilence))
 	rec, err := c.one(ctx, tp, offset)
 	if err != nil {
 		c.fail(w, r, err)

@@ -7,12 +7,18 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/api"
 )
 
-const saveMax = 5000 // records of one file
+const (
+	saveMax     = 5000             // records of one file
+	saveSilence = 30 * time.Second // for who saves to take a record
+)
+
+var errSavers = fmt.Errorf("%w: %d files are being saved already", samsa.ErrUnavailable, saversMax)
 
 // save answers with records as JSON lines, whole ones: those of a topic that a page names, or a search has found. It is
 // posted, as they may be many, and writes nothing.
@@ -29,12 +35,13 @@ func (c *console) save(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, err)
 		return
 	}
-	done, err := c.reading(ctx)
-	if err != nil {
-		c.fail(w, r, err)
+	select { // not one of the places of pages: how long this takes, who asks has in his hands
+	case c.savers <- struct{}{}:
+		defer func() { <-c.savers }()
+	default:
+		c.fail(w, r, errSavers)
 		return
 	}
-	defer done()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", topic+".jsonl"))
 	lines := json.NewEncoder(w)
@@ -42,6 +49,10 @@ func (c *console) save(w http.ResponseWriter, r *http.Request) {
 	for _, p := range places {
 		p.Topic = topic
 		rec, err := c.one(ctx, p.TopicPartition, p.offset)
+		if ctx.Err() != nil {
+			panic(http.ErrAbortHandler) // a file that is cut off must not pass for a whole one
+		}
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(saveSilence))
 		if err != nil { // it is gone, or damaged: the line says so in its place
 			_ = lines.Encode(map[string]any{"topic": topic, "partition": p.Partition, "offset": p.offset, "error": err.Error()})
 			continue

@@ -64,8 +64,8 @@ func (s search) link(page string, pairs ...any) string {
 // hit is where a record has what was searched for, with what stands around it.
 type hit struct{ Where, Before, Match, After string }
 
-// matcher returns what finds the text in bytes: where, or -1.
-func (s search) matcher() (func(b []byte) (from, to int), error) {
+// matcher returns what finds the text in bytes: where, or -1, and whether it has not known by a time.
+func (s search) matcher() (func(b []byte, until time.Time) (from, to int, tired bool), error) {
 	switch s.As {
 	case "case", "hex":
 		needle := []byte(s.Text)
@@ -75,31 +75,27 @@ func (s search) matcher() (func(b []byte) (from, to int), error) {
 				return nil, fmt.Errorf("%w: %q is no hex: %w", samsa.ErrInvalid, s.Text, err)
 			}
 		}
-		return func(b []byte) (int, int) {
+		return func(b []byte, _ time.Time) (int, int, bool) {
 			i := bytes.Index(b, needle)
-			return i, i + len(needle)
+			return i, i + len(needle), false
 		}, nil
 	case "text", "regexp":
 		pattern := s.Text
 		if s.As == "text" {
 			pattern = "(?i)" + regexp.QuoteMeta(s.Text)
 		}
-		re, err := regexp.Compile(pattern)
+		re, err := compile(pattern)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", samsa.ErrInvalid, err)
+			return nil, err
 		}
-		return func(b []byte) (int, int) {
-			if at := re.FindIndex(b); at != nil {
-				return at[0], at[1]
-			}
-			return -1, -1
-		}, nil
+		return func(b []byte, until time.Time) (int, int, bool) { return findIn(re, b, until) }, nil
 	}
 	return nil, fmt.Errorf("%w: as is %q, want text, case, regexp or hex", errAsked, s.As)
 }
 
-// finder says where a record has what is searched for: as it is stored, or else as it is decoded.
-type finder func(dec *decoding, r samsa.Record) (hit, bool)
+// finder says where a record has what is searched for: as it is stored, or else as it is decoded. It is tired of one for which it takes too
+// long to know.
+type finder func(dec *decoding, r samsa.Record) (h hit, ok, tired bool)
 
 // finder returns what finds the text.
 func (s search) finder() (finder, error) {
@@ -107,14 +103,18 @@ func (s search) finder() (finder, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := func(where string, b []byte) (hit, bool) {
-		from, to := match(b)
-		if from < 0 {
-			return hit{}, false
+	return func(dec *decoding, r samsa.Record) (h hit, ok, tired bool) {
+		until := time.Now().Add(recordTime)
+		in := func(where string, b []byte) (hit, bool) {
+			if tired = tired || time.Now().After(until); tired {
+				return hit{}, false
+			}
+			from, to, long := match(b, until)
+			if tired = long; from < 0 {
+				return hit{}, false
+			}
+			return around(where, b, from, to), true
 		}
-		return around(where, b, from, to), true
-	}
-	return func(dec *decoding, r samsa.Record) (h hit, ok bool) {
 		if s.Values {
 			h, ok = in("value", r.Value)
 		}
@@ -126,8 +126,8 @@ func (s search) finder() (finder, error) {
 				h, ok = in("header "+r.Headers[i].Key, r.Headers[i].Value)
 			}
 		}
-		if ok || !s.Values && !s.Keys {
-			return h, ok
+		if ok || tired || !s.Values && !s.Keys {
+			return h, ok, tired
 		}
 		key, value := dec.of(r)
 		if value.Text != nil && s.Values {
@@ -136,7 +136,7 @@ func (s search) finder() (finder, error) {
 		if !ok && key.Text != nil && s.Keys {
 			h, ok = in("decoded key", key.searched())
 		}
-		return h, ok
+		return h, ok, tired
 	}, nil
 }
 
@@ -210,8 +210,12 @@ func (c *console) step(ctx context.Context, dec *decoding, s search, k cursor, p
 			k.next = r.Offset + 1
 			st.looked++
 			q.records, q.bytes = q.records-1, q.bytes-weight(r)
-			if h, ok := find(dec, r); ok {
+			h, ok, tired := find(dec, r)
+			if ok {
 				st.rows = append(st.rows, dec.row(r, &h))
+			}
+			if tired {
+				st.damaged = append(st.damaged, fmt.Sprintf("%s: the record at offset %d takes too long to be searched, and was given up", p.TopicPartition, r.Offset))
 			}
 			full = len(st.rows) >= stepFound || q.records <= 0 || q.bytes <= 0 || time.Now().After(until)
 			return !full

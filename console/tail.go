@@ -115,7 +115,11 @@ func (c *console) nextEvent(ctx context.Context, reader *samsa.Consumer, find fi
 	var t tailed
 	var rows []recordRow
 	for i := len(records) - 1; i >= 0; i-- {
-		h, ok := find(dec, records[i])
+		h, ok, tired := find(dec, records[i])
+		if tired {
+			t.Passed += int64(i) + 1
+			break
+		}
 		switch {
 		case !ok:
 		case len(rows) == tailRows:

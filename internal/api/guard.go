@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Guard returns h for requests that come from where they should.
@@ -16,6 +17,8 @@ import (
 // address for its name comes from that address. Hosts are names without a port.
 //
 // A request that writes comes from a page of the same origin, or from no browser (http.CrossOriginProtection).
+//
+// An answer that nobody takes is given up after a while.
 //
 // The console has its pages in it, the handler its API.
 func Guard(hosts []string, h http.Handler) http.Handler {
@@ -32,6 +35,12 @@ func Guard(hosts []string, h http.Handler) http.Handler {
 			})
 			return
 		}
+		ctl := http.NewResponseController(w)
+		_ = ctl.SetWriteDeadline(time.Now().Add(streamLimit)) // who does not read is not waited for
+		defer func() {                                        // and what else is served on the connection has no deadline of ours
+			_ = ctl.Flush()
+			_ = ctl.SetWriteDeadline(time.Time{})
+		}()
 		inner.ServeHTTP(w, r)
 	})
 }

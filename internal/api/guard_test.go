@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/samsa-go/samsa/samsatest"
 )
@@ -160,5 +161,38 @@ func TestReadsOnly(t *testing.T) {
 	must(t, b.Close())
 	for _, path := range []string{"/api/v1/topics", "/api/v1/stats", "/readyz", "/api/v1/groups", "/api/v1/snapshot"} {
 		asked{method: "GET", target: path, status: 503, err: "ErrClosed"}.check(t, Handler(b, Options{}))
+	}
+}
+
+// deadlines is an answer on a connection that has deadlines.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	now     time.Time
+	without int // writes
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.now = t
+	return nil
+}
+
+func (d *deadlines) Write(p []byte) (int, error) {
+	if d.now.IsZero() {
+		d.without++
+	}
+	return d.ResponseRecorder.Write(p)
+}
+
+// Nobody is waited for without end who reads nothing, and what else is served on a connection is not cut off for that.
+func TestDeadlines(t *testing.T) {
+	h := Handler(samsatest.New(t, samsatest.Topic("t", 1)), Options{})
+	for _, path := range []string{"/api/v1/topics", "/api/v1/topics/none", "/api/v1/snapshot", "/metrics", "/healthz", "/nothing", "/api/v1/topics/t/records/follow?from=earliest&until=true"} {
+		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		r := httptest.NewRequestWithContext(t.Context(), "GET", path, nil)
+		r.Host = "localhost"
+		h.ServeHTTP(w, r)
+		if w.without > 0 || w.Body.Len() == 0 || !w.now.IsZero() {
+			t.Errorf("%s: %d writes without a deadline, %d bytes, a deadline after that: %v", path, w.without, w.Body.Len(), w.now)
+		}
 	}
 }
