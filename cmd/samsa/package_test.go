@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
 
+	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/serve"
 )
 
@@ -35,6 +39,54 @@ func TestPackagesNameSettings(t *testing.T) {
 		}
 		if found == 0 {
 			t.Errorf("%s says nothing to serve", file)
+		}
+	}
+}
+
+// The health check of the Dockerfile is well as long as the broker of the image answers, and not when another has its data, which does not.
+func TestHealthCheck(t *testing.T) {
+	text, err := os.ReadFile("Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^HEALTHCHECK .* CMD (\[.*\])$`).FindSubmatch(text)
+	if found == nil {
+		t.Fatal("there is none")
+	}
+	var words []string
+	if err := json.Unmarshal(found[1], &words); err != nil {
+		t.Fatal(err)
+	}
+	if words[0] != "/samsa" || !strings.Contains(string(text), "SAMSA_DATA=/data ") {
+		t.Fatalf("%q is not the program of the image, or not of its data", words)
+	}
+	for _, tt := range []struct {
+		serves func(t *testing.T, dir string)
+		code   int
+	}{
+		{func(t *testing.T, dir string) {
+			if _, _, err := serveFor(defers{t}, "--data", dir); err != nil {
+				t.Fatal(err)
+			}
+		}, exitOK},
+		{func(t *testing.T, dir string) {
+			b, err := samsa.Open(dir, samsa.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = b.Close() })
+		}, exitUnavailable},
+		{func(*testing.T, string) {}, exitNotFound},
+	} {
+		dir := filepath.Join(t.TempDir(), "data")
+		tt.serves(t, dir)
+		args := append([]string{}, words[1:]...)
+		for i, a := range args {
+			args[i] = strings.ReplaceAll(a, "/data", dir)
+		}
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), args, &stdout, &stderr); code != tt.code {
+			t.Errorf("%q ended with %d, want %d\n%s%s", args, code, tt.code, &stdout, &stderr)
 		}
 	}
 }
