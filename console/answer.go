@@ -58,7 +58,7 @@ func (c *console) answer(w http.ResponseWriter, r *http.Request, fn pageFunc) {
 var seed = maphash.MakeSeed()
 
 func (c *console) send(w http.ResponseWriter, r *http.Request, v view) {
-	v.Cluster, v.Write, v.Fake = c.broker().ClusterID(), c.opts.Write, c.opts.Kit != nil
+	v.Cluster, v.Write, v.Fake = c.broker().ClusterID(), c.opts.Write, c.opts.Fake != nil
 	var page bytes.Buffer
 	if err := c.pages[v.Page].ExecuteTemplate(&page, "layout.html", v); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -35,9 +35,17 @@ type Options struct {
 	// Decoder says what keys and values mean that are encoded. Pages show that beside the bytes, and searches look at it. nil
 	// for bytes alone.
 	Decoder Decoder
-	// Kit controls a fake broker, which is the one that is shown then: it is for the command, which serves one. nil for a
-	// broker that is none.
-	Kit api.Kit
+	// Fake is the broker that is shown, and what controls it. nil for a broker that is none.
+	Fake Fake
+}
+
+// Fake is a fake broker, for tests of programs that are not in this process: samsa serve --fake has one, and its console a page for
+// faults, time, restarts and copies. A test in Go has package samsatest for that, whose brokers the console shows as any others.
+type Fake interface {
+	// Broker returns the broker as it is now: after a restart or a reset it is another one.
+	Broker() *samsa.Broker
+	// ServeHTTP answers what docs/api.md has below /api/v1/kit/. Whether who asks may write is known before.
+	http.Handler
 }
 
 // Limits of a console. What a page costs has a bound, whatever is in the broker.
@@ -71,16 +79,16 @@ type console struct {
 
 // Handler returns a console of b. It ends with b: what is asked after that is answered with an error. It serves paths
 // from the root on: see http.StripPrefix. With
-// Options.Kit b is nil.
+// Options.Fake b is nil.
 func Handler(b *samsa.Broker, opts Options) http.Handler {
 	c := &console{
 		broker: func() *samsa.Broker { return b }, opts: opts, pages: parsePages(),
 		readers: make(chan struct{}, readersMax), streams: make(chan struct{}, streamsMax), savers: make(chan struct{}, saversMax),
 	}
-	if opts.Kit != nil {
-		c.broker = opts.Kit.Broker
+	if opts.Fake != nil {
+		c.broker = opts.Fake.Broker
 	}
-	served := api.Handler(b, api.Options{Write: opts.Write, Hosts: opts.Hosts, Kit: opts.Kit, Metrics: metrics.Handler(c.metrics)})
+	served := api.Handler(b, api.Options{Write: opts.Write, Hosts: opts.Hosts, Fake: opts.Fake, Metrics: metrics.Handler(c.metrics)})
 	c.api = api.Direct(served)
 	mux := http.NewServeMux()
 	c.get(mux, "/{$}", c.overview)

@@ -40,10 +40,17 @@ var faultsOn = []string{"appends", "fetches", "commits", "joins", "requests", "s
 // kit shows the control of a fake broker: its faults, and what has time run out.
 func (c *console) kit(ctx context.Context, _ *http.Request) (view, error) {
 	v := view{Page: "kit.html", Title: "Test kit", Nav: "Test kit"}
-	if c.opts.Kit == nil {
+	if c.opts.Fake == nil {
 		return v, errNoKit
 	}
-	d := kitShown{Faults: c.opts.Kit.Faults(), Forks: c.opts.Kit.Forks(), On: faultsOn}
+	d := kitShown{On: faultsOn}
+	var err error
+	if d.Faults, err = c.api.Faults(ctx); err != nil {
+		return v, err
+	}
+	if d.Forks, err = c.api.Forks(ctx); err != nil {
+		return v, err
+	}
 	names, err := c.broker().Groups().List(ctx)
 	if err != nil {
 		return v, err
@@ -68,7 +75,7 @@ func (c *console) kit(ctx context.Context, _ *http.Request) (view, error) {
 // control does with a fake broker what a form says.
 func (c *console) control(ctx context.Context, r *http.Request) (view, error) {
 	v := view{See: "kit"}
-	if c.opts.Kit == nil {
+	if c.opts.Fake == nil {
 		return v, errNoKit
 	}
 	if err := r.ParseForm(); err != nil {
@@ -79,7 +86,7 @@ func (c *console) control(ctx context.Context, r *http.Request) (view, error) {
 	case "fault":
 		fault, err := faultOf(f)
 		if err == nil {
-			_, err = c.opts.Kit.NewFault(fault)
+			_, err = c.api.NewFault(ctx, fault)
 		}
 		return v, err
 	case "release", "remove":
@@ -88,18 +95,18 @@ func (c *console) control(ctx context.Context, r *http.Request) (view, error) {
 		case err != nil:
 			return v, fmt.Errorf("%w: the fault is %q, want a number", errAsked, f("id"))
 		case do == "release":
-			return v, c.opts.Kit.ReleaseFault(id)
+			return v, c.api.ReleaseFault(ctx, id)
 		}
-		return v, c.opts.Kit.RemoveFault(id)
+		return v, c.api.RemoveFault(ctx, id)
 	case "expire":
-		return v, c.opts.Kit.Expire(ctx, api.Expire{Group: f("group"), Member: f("member"), Transaction: f("transaction")})
+		return v, c.api.Expire(ctx, api.Expire{Group: f("group"), Member: f("member"), Transaction: f("transaction")})
 	case "restart", "crash", "power":
-		return v, c.opts.Kit.Restart(ctx, api.Restart{Kill: map[string]string{"crash": "crash", "power": "power"}[do]})
+		return v, c.api.Restart(ctx, api.Restart{Kill: map[string]string{"crash": "crash", "power": "power"}[do]})
 	case "reset":
 		if f("sure") != "yes" {
 			return v, fmt.Errorf("%w: a reset removes all that is stored: say that you are sure", samsa.ErrInvalid)
 		}
-		return v, c.opts.Kit.Reset(ctx)
+		return v, c.api.ResetKit(ctx)
 	default:
 		return v, fmt.Errorf("%w: do is %q", errAsked, do)
 	}

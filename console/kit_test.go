@@ -3,6 +3,7 @@ package console_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"reflect"
 	"strings"
@@ -46,11 +47,17 @@ func (k *told) Expire(_ context.Context, e api.Expire) error   { return k.note("
 func (k *told) Restart(_ context.Context, r api.Restart) error { return k.note("restart %q", r.Kill) }
 func (k *told) Reset(context.Context) error                    { return k.note("reset") }
 
+// controlled is a fake broker of whose control a kit is told.
+type controlled struct {
+	*told
+	http.Handler
+}
+
 // A fake broker's faults and time are controlled from its page, which other brokers do not have.
 func TestKit(t *testing.T) {
 	b := samsatest.New(t, samsatest.Topic("t", 1))
 	k := &told{b: b}
-	s := site{t, b, console.Handler(nil, console.Options{Write: true, Kit: k})}
+	s := site{t, b, console.Handler(nil, console.Options{Write: true, Fake: controlled{k, api.KitHandler(k)}})}
 	c, err := b.NewConsumer(t.Context(), samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, ClientID: "client"})
 	s.no(err)
 	defer func() { s.no(c.Close()) }()
@@ -113,7 +120,7 @@ func TestKitOfAFake(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	s := site{t, k.Broker(), console.Handler(nil, console.Options{Write: true, Kit: k})}
+	s := site{t, k.Broker(), console.Handler(nil, console.Options{Write: true, Fake: k})}
 	record := url.Values{"topic": {"t"}, "key_as": {"null"}, "value": {"v"}, "value_as": {"text"}, "headers_as": {"text"}}
 	s.sent("/kit", url.Values{"do": {"fault"}, "on": {"appends"}, "topic": {"t"}, "next": {"1"}, "act": {"fail"}, "with": {"ErrDiskFull"}})
 	if status, _, body := s.post("/produce", record); status != 503 || !strings.Contains(body, "disk") {

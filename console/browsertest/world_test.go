@@ -44,7 +44,7 @@ func newWorld(t *testing.T, opts console.Options) *world {
 	opts.Decoder = avro{}
 	mux := http.NewServeMux()
 	mux.Handle("/", console.Handler(b, opts))
-	mux.Handle("/fake/", http.StripPrefix("/fake", console.Handler(nil, console.Options{Write: opts.Write, Kit: newFake(t)})))
+	mux.Handle("/fake/", http.StripPrefix("/fake", console.Handler(nil, console.Options{Write: opts.Write, Fake: newFake(t)})))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	w.url = server.URL

@@ -40,7 +40,7 @@ func brokerInfo(c *call) (any, error) {
 	host, _ := os.Hostname() // for people
 	return Broker{
 		ClusterID: in.ClusterID, Version: version(), Format: store.FormatVersion, Dir: in.Dir, Host: host, PID: os.Getpid(), Opened: At(c.s.opened),
-		ReadOnly: in.Options.(samsa.Options).ReadOnly, Write: c.s.opts.Write, Fake: c.s.opts.Kit != nil,
+		ReadOnly: in.Options.(samsa.Options).ReadOnly, Write: c.s.opts.Write, Fake: c.s.opts.Fake != nil || c.s.kit != nil,
 	}, nil
 }
 

@@ -51,7 +51,7 @@ func TestPage(t *testing.T) {
 		b := samsatest.New(t, samsatest.Topic("mails", 1), samsatest.AllowOpenClients())
 		prepare(t, b)
 		kit := newFakeKit(b)
-		h := Handler(b, Options{Write: true, Kit: kit})
+		h := Handler(b, Options{Write: true, Fake: controlled{kit, KitHandler(kit)}})
 		out = exchange.ReplaceAllFunc(text, func(found []byte) []byte {
 			parts := exchange.FindSubmatch(found)
 			asked[patternOf(string(parts[1]), string(parts[2]))] = true
@@ -71,7 +71,7 @@ func TestPage(t *testing.T) {
 		})
 		must(t, b.Close())
 	})
-	for _, r := range append(routes(), route{pattern: "GET /healthz"}, route{pattern: "GET /readyz"}) {
+	for _, r := range append(allRoutes(), route{pattern: "GET /healthz"}, route{pattern: "GET /readyz"}) {
 		if !asked[r.pattern] && r.pattern != "GET snapshot" && r.pattern != "POST import" {
 			t.Errorf("docs/api.md has no %s", r.pattern)
 		}
@@ -107,7 +107,7 @@ func beginTransaction(t *testing.T, b *samsa.Broker) {
 // patternOf returns the pattern of the route that serves a request.
 func patternOf(method, target string) string {
 	mux := http.NewServeMux()
-	for _, r := range routes() {
+	for _, r := range allRoutes() {
 		m, path := splitPattern(r.pattern)
 		mux.HandleFunc(m+" "+prefix+path, func(http.ResponseWriter, *http.Request) {})
 	}

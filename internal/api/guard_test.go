@@ -146,15 +146,20 @@ func TestRefused(t *testing.T) {
 
 // An API that was opened for reading refuses all that writes.
 func TestReadsOnly(t *testing.T) {
-	h := Handler(samsatest.New(t, samsatest.Topic("t", 1)), Options{})
-	for _, r := range routes() {
+	kit := newFakeKit(samsatest.New(t, samsatest.Topic("t", 1)))
+	h, fake := Handler(kit.b, Options{}), Handler(nil, Options{Fake: controlled{kit, KitHandler(kit)}})
+	asked{method: "GET", target: "/api/v1/kit/faults", status: 200}.check(t, fake)
+	for _, r := range append(allRoutes(), route{pattern: "POST kit/forks/f/api/v1/sync"}) {
 		method, path := splitPattern(r.pattern)
 		if method == "GET" {
 			continue
 		}
 		target := "/api/v1/" + strings.NewReplacer("{", "", "}", "").Replace(path)
 		t.Run(r.pattern, func(t *testing.T) {
-			asked{method: method, target: target, body: `{}`, status: 403, err: "ErrReadOnly"}.check(t, h)
+			asked{method: method, target: target, body: `{}`, status: 403, err: "ErrReadOnly"}.check(t, fake)
+			if !strings.HasPrefix(path, "kit/forks/f/") {
+				asked{method: method, target: target, body: `{}`, status: 403, err: "ErrReadOnly"}.check(t, h)
+			}
 		})
 	}
 	b := samsatest.New(t)

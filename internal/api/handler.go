@@ -25,8 +25,8 @@ type Options struct {
 	Hosts []string
 	// Metrics serves /metrics; nil for what internal/metrics tells of the broker.
 	Metrics http.Handler
-	// Kit controls a fake broker, which is the one that is served then. nil for a broker that is none.
-	Kit Kit
+	// Fake is the broker that is served, and what controls it. nil for a broker that is no fake.
+	Fake Fake
 }
 
 // Limits of a handler.
@@ -48,20 +48,21 @@ const (
 type server struct {
 	broker  func() *samsa.Broker
 	opts    Options
+	kit     Kit // of a fake broker, in what serves its control
 	opened  time.Time
 	streams chan struct{} // a place for each stream that runs
 	large   chan struct{} // a place for each large request
 }
 
 // Handler returns the API of b: /api/v1/, and beside it /healthz, /readyz and /metrics. Under a prefix it is mounted by
-// http.StripPrefix. When b is closed its streams end, and what is asked is ErrClosed. With Options.Kit b is nil.
+// http.StripPrefix. When b is closed its streams end, and what is asked is ErrClosed. With Options.Fake b is nil.
 func Handler(b *samsa.Broker, o Options) http.Handler {
 	s := &server{
 		broker: func() *samsa.Broker { return b }, opts: o, opened: time.Now(),
 		streams: make(chan struct{}, maxStreams), large: make(chan struct{}, maxLarge),
 	}
-	if o.Kit != nil {
-		s.broker = o.Kit.Broker
+	if o.Fake != nil {
+		s.broker = o.Fake.Broker
 	}
 	return Guard(o.Hosts, s.mux())
 }
@@ -79,9 +80,9 @@ const streamed = -1
 // stream is an answer that writes itself. It writes nothing if it returns an error.
 type stream func(w http.ResponseWriter) error
 
-// routes are all endpoints below prefix.
+// routes are the endpoints below prefix, but for those of a fake broker.
 func routes() []route {
-	all := []route{
+	return []route{
 		{"GET broker", brokerInfo, 0}, {"GET stats", stats, 0}, {"POST sync", syncNow, 0},
 		{"GET retention", retention, 0}, {"POST sweep", sweep, 0}, {"GET snapshot", snapshot, 0}, {"POST import", importTopics, streamed},
 
@@ -109,14 +110,13 @@ func routes() []route {
 		{"POST backups/{id}/hold", holdBackup, 0}, {"POST backups/{id}/base", baseOfBackup, 0}, {"DELETE backups/{id}", releaseBackup, 0},
 		{"GET backup-frames", framesOfBackup, 0},
 	}
-	return append(all, kitRoutes()...)
 }
 
 // mux returns the handler of all paths.
 func (s *server) mux() http.Handler {
 	mux := http.NewServeMux()
 	methods := make(map[string][]string) // of each path
-	for _, r := range routes() {
+	for _, r := range append(routes(), s.kitRoutes()...) {
 		method, path := splitPattern(r.pattern)
 		methods[path] = append(methods[path], method)
 		mux.HandleFunc(method+" "+prefix+path, func(w http.ResponseWriter, req *http.Request) { s.serve(r, w, req) })
@@ -124,8 +124,11 @@ func (s *server) mux() http.Handler {
 	for path, allowed := range methods {
 		mux.HandleFunc(prefix+path, func(w http.ResponseWriter, _ *http.Request) { refuseMethod(w, allowed) })
 	}
-	if s.opts.Kit != nil {
+	switch {
+	case s.kit != nil:
 		mux.HandleFunc(prefix+"kit/forks/{fork}/", s.serveFork)
+	case s.opts.Fake != nil:
+		mux.HandleFunc(prefix+"kit/", s.control)
 	}
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("GET /readyz", s.ready)

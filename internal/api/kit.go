@@ -36,7 +36,38 @@ type Kit interface {
 	RemoveFork(name string) error
 }
 
-func kitRoutes() []route {
+// Fake is a fake broker.
+type Fake interface {
+	// Broker returns the broker as it is now: after a restart or a reset it is another one.
+	Broker() *samsa.Broker
+	// ServeHTTP answers what is asked below prefix kit/, of who may.
+	http.Handler
+}
+
+// KitHandler returns what controls a fake broker, for Fake.ServeHTTP. Who asks may write.
+func KitHandler(k Kit) http.Handler { return serverOfKit(k).mux() }
+
+func serverOfKit(k Kit) *server {
+	return &server{
+		broker: k.Broker, kit: k, opts: Options{Write: true}, opened: time.Now(),
+		streams: make(chan struct{}, maxStreams), large: make(chan struct{}, maxLarge),
+	}
+}
+
+// control hands over to a fake broker what is about its control.
+func (s *server) control(w http.ResponseWriter, r *http.Request) {
+	if err := s.allow(r); err != nil {
+		writeError(w, err)
+		return
+	}
+	s.opts.Fake.ServeHTTP(w, r)
+}
+
+// kitRoutes are the endpoints of a fake broker.
+func (s *server) kitRoutes() []route {
+	if s.opts.Fake != nil {
+		return nil // it has them
+	}
 	return []route{
 		{"POST kit/faults", kitCall((*call).newFault), 0}, {"GET kit/faults", kitCall((*call).faults), 0},
 		{"GET kit/faults/{id}", kitCall((*call).fault), 0}, {"DELETE kit/faults/{id}", kitCall((*call).removeFault), 0},
@@ -52,10 +83,10 @@ func kitRoutes() []route {
 // kitCall is a call that only a fake broker has.
 func kitCall(do func(*call, Kit) (any, error)) func(*call) (any, error) {
 	return func(c *call) (any, error) {
-		if c.s.opts.Kit == nil {
+		if c.s.kit == nil {
 			return nil, fmt.Errorf("%w: this broker is no fake", samsa.ErrUnsupported)
 		}
-		return do(c, c.s.opts.Kit)
+		return do(c, c.s.kit)
 	}
 }
 
@@ -204,14 +235,13 @@ func (c *call) removeFork(k Kit) (any, error) {
 // serveFork hands over what is below kit/forks/NAME to the API of that copy.
 func (s *server) serveFork(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("fork")
-	k, err := s.opts.Kit.OfFork(name)
+	k, err := s.kit.OfFork(name)
 	if err != nil {
 		writeError(w, err)
 		return
 	}
-	opts := s.opts
-	opts.Kit, opts.Metrics = k, nil
-	fork := &server{broker: k.Broker, opts: opts, opened: s.opened, streams: s.streams, large: s.large}
+	fork := serverOfKit(k)
+	fork.opened, fork.streams, fork.large = s.opened, s.streams, s.large
 	below := prefix + "kit/forks/" + name
 	if !strings.HasPrefix(r.URL.Path, below) {
 		below = ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 
 	"github.com/samsa-go/samsa"
@@ -58,3 +59,12 @@ func (k *fakeKit) NewFork(_ context.Context, name string) (f Fork, _ error) {
 	k.forks = append(k.forks, f)
 	return f, nil
 }
+
+// controlled is a fake broker of the kit that controls it.
+type controlled struct {
+	Kit
+	http.Handler
+}
+
+// allRoutes are the endpoints of a broker that is a fake.
+func allRoutes() []route { return append(routes(), new(server).kitRoutes()...) }

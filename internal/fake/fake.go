@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -52,10 +53,11 @@ func Kafka(addr string, o kafka.Options) func(b *samsa.Broker, at string) (strin
 	}
 }
 
-// Fake is a fake broker. It implements api.Kit, whose methods are described there.
+// Fake is a fake broker. It implements api.Kit, whose methods are described there, and api.Fake.
 type Fake struct {
 	opts Options
-	addr string // of Kafka clients, "" for none; it does not change
+	http http.Handler // its control
+	addr string       // of Kafka clients, "" for none; it does not change
 
 	mu     sync.RWMutex // guards what follows; held while a broker takes the place of another
 	b      *samsa.Broker
@@ -67,11 +69,15 @@ type Fake struct {
 	closed bool
 }
 
-var _ api.Kit = (*Fake)(nil)
+var (
+	_ api.Kit  = (*Fake)(nil)
+	_ api.Fake = (*Fake)(nil)
+)
 
 // New opens a fake broker. Close it.
 func New(ctx context.Context, o Options) (*Fake, error) {
 	k := &Fake{opts: o}
+	k.http = api.KitHandler(k)
 	if err := k.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -118,6 +124,9 @@ func (k *Fake) Broker() *samsa.Broker {
 	defer k.mu.RUnlock()
 	return k.b
 }
+
+// ServeHTTP implements api.Fake.
+func (k *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) { k.http.ServeHTTP(w, r) }
 
 // Close closes the broker and its copies. It may be called more than once.
 func (k *Fake) Close() error {

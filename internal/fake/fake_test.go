@@ -38,7 +38,7 @@ func begin(t *testing.T) (*Fake, *api.Client) {
 			t.Error(err)
 		}
 	})
-	return k, api.Direct(api.Handler(nil, api.Options{Write: true, Kit: k}))
+	return k, api.Direct(api.Handler(nil, api.Options{Write: true, Fake: k}))
 }
 
 func must(t *testing.T, err error) {

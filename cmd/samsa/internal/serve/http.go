@@ -34,7 +34,7 @@ func (c *Config) serveHTTP(b *served) (*web, error) {
 	}
 	o := console.Options{Write: c.write, Hosts: c.hosts, Decoder: c.registry.decoder()}
 	if b.fake != nil {
-		o.Kit = b.fake
+		o.Fake = b.fake
 	}
 	ln, err := net.Listen("tcp", c.http)
 	if err != nil {
