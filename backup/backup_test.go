@@ -444,16 +444,82 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 	add(segmentName("g00000002", 26, at(35, 35), 0))
 	add("something else")
 	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
-	got := prunable(parse(objects), at(0, 25).Time)
+	now := at(0, 40).Time
+	since := func(hours int) []string {
+		from, _ := PruneOptions{Keep: now.Sub(at(0, hours).Time)}.oldest(parse(objects), now)
+		return prunable(parse(objects), from)
+	}
 	want := []string{
 		objects[0].Name, objects[2].Name, objects[1].Name, // the first generation
 		segmentName("g00000002", 11, at(12, 15), 0), baseName("g00000002", at(10, 10)), segmentName("g00000002", 11, at(15, 15), 1),
 	}
-	if !slices.Equal(got, want) {
+	if got := since(25); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if got := prunable(parse(objects), at(0, 0).Time); len(got) != 1 {
+	if got := since(0); len(got) != 1 {
 		t.Errorf("nothing is old: %q", got)
+	}
+	for _, c := range []struct {
+		keep PruneOptions
+		from place
+	}{
+		{PruneOptions{Bases: 1}, place{1, 2}}, {PruneOptions{Bases: 2}, place{1, 1}}, {PruneOptions{Bases: 4}, place{0, 0}}, {PruneOptions{Bases: 9}, place{0, 0}},
+		{PruneOptions{Keep: time.Hour}, place{1, 2}}, {PruneOptions{Keep: 15 * time.Hour, Bases: 1}, place{1, 1}}, {PruneOptions{Keep: time.Hour, Bases: 3}, place{1, 0}},
+	} {
+		if got, ok := c.keep.oldest(parse(objects), now); got != c.from || !ok {
+			t.Errorf("%+v keeps from %v on, want %v", c.keep, got, c.from)
+		}
+	}
+}
+
+// TestPrune counts what it removes, and leaves what can be restored; a dry run leaves all.
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	target := Folder(filepath.Join(t.TempDir(), "backup"))
+	b := openSmall(t, t.TempDir())
+	defer func() { _ = b.Close() }()
+	for range 3 { // a base each
+		if _, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: make([]byte, 1000)}); err != nil {
+			t.Fatal(err)
+		}
+		stop, cancel := context.WithCancel(ctx)
+		err := Run(stop, Of(b, SourceOptions{}), target, Options{BaseEvery: time.Nanosecond, Status: func(s Status) {
+			if s.Base.Commit > 0 && s.BaseBytes == 0 {
+				cancel()
+			}
+		}})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	want := note(t, b)
+	if err := Run(ctx, Of(b, SourceOptions{}), target, Options{UntilNow: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []PruneOptions{{}, {Keep: -1}, {Bases: -1}} {
+		if _, err := Prune(ctx, target, o); !errors.Is(err, samsa.ErrInvalidOption) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	before, err := target.List(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	would, err := Prune(ctx, target, PruneOptions{Bases: 1, DryRun: true})
+	if after, _ := target.List(ctx); err != nil || would.Objects == 0 || would.Bytes == 0 || !slices.Equal(after, before) {
+		t.Fatalf("%+v, %v", would, err)
+	}
+	done, err := Prune(ctx, target, PruneOptions{Bases: 1})
+	if err != nil || done != would {
+		t.Errorf("%+v, %v, want %+v", done, err, would)
+	}
+	spans, err := List(ctx, target)
+	if err != nil || len(spans) != 1 || len(spans[0].Bases) != 1 || spans[0].From != done.From {
+		t.Errorf("%+v, %v", spans, err)
+	}
+	if state, _, err := load(t, target, Moment{}); err != nil || !maps.Equal(state, want.state) {
+		t.Errorf("%v: %s", err, differ(state, want.state))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // order puts the segments in order, and finds those that lie within others.
@@ -17,7 +16,7 @@ func (g *generation) order() {
 	last := uint64(0)
 	g.segments = slices.DeleteFunc(g.segments, func(s segment) bool {
 		if s.until.Commit <= last {
-			g.leftover = append(g.leftover, s.name)
+			g.leftover = append(g.leftover, s)
 			return true
 		}
 		last = s.until.Commit
@@ -61,48 +60,4 @@ func List(ctx context.Context, target Target) ([]Span, error) {
 		spans = append(spans, s)
 	}
 	return spans, nil
-}
-
-// prunable returns the names of what is not needed to restore any moment from since on, in the order in which they may go.
-func prunable(generations []*generation, since time.Time) (names []string) {
-	oldest, from := -1, uint64(0) // the newest base that is not younger
-	for i, g := range generations {
-		for _, b := range g.bases {
-			if !b.at.Time.After(since) {
-				oldest, from = i, b.at.Commit
-			}
-		}
-	}
-	for i, g := range generations {
-		names = append(names, g.leftover...)
-		for _, b := range g.bases {
-			if i < oldest || i == oldest && b.at.Commit < from {
-				names = append(names, b.name)
-			}
-		}
-		for _, s := range g.segments {
-			if i < oldest || i == oldest && s.until.Commit <= from {
-				names = append(names, s.name)
-			}
-		}
-		if i < oldest && g.begun {
-			names = append(names, g.name+"/begin.json")
-		}
-	}
-	return names
-}
-
-// Prune removes what is not needed to restore any moment of the time keep before now.
-func Prune(ctx context.Context, target Target, keep time.Duration) (removed int, err error) {
-	objects, err := target.List(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("backup: prune: %w", err)
-	}
-	for _, name := range prunable(parse(objects), time.Now().Add(-keep)) {
-		if err := target.Delete(ctx, name); err != nil {
-			return removed, fmt.Errorf("backup: prune: %w", err)
-		}
-		removed++
-	}
-	return removed, nil
 }

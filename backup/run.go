@@ -205,8 +205,8 @@ func (r *runner) resume(ctx context.Context) error {
 		}
 		return err
 	}
-	for _, name := range g.leftover {
-		if err := r.target.Delete(ctx, name); err != nil {
+	for _, s := range g.leftover {
+		if err := r.target.Delete(ctx, s.name); err != nil {
 			return errTarget{err}
 		}
 	}
@@ -396,13 +396,13 @@ func (r *runner) prune(ctx context.Context) error {
 	if r.opts.Keep == 0 || time.Since(r.pruned) < min(pruneEvery, r.opts.Keep) {
 		return nil
 	}
-	n, err := Prune(ctx, r.target, r.opts.Keep)
+	done, err := Prune(ctx, r.target, PruneOptions{Keep: r.opts.Keep})
 	if err != nil {
 		return errTarget{err}
 	}
 	r.pruned = time.Now()
-	if n > 0 {
-		r.opts.Logger.Info("what the backup need not keep is removed", zap.Int("objects", n))
+	if done.Objects > 0 {
+		r.opts.Logger.Info("what the backup need not keep is removed", zap.Int("objects", done.Objects), zap.Int64("bytes", done.Bytes))
 		r.gen = nil // what is there is asked for anew
 	}
 	return nil

@@ -107,7 +107,7 @@ type generation struct {
 	begun    bool       // begin.json is there
 	bases    []snapshot // the oldest first
 	segments []segment  // by first commit; each reaches farther than those before
-	leftover []string   // segments that lie within others
+	leftover []segment  // that lie within others
 }
 
 // until returns how far the generation reaches from a commit on, without a gap.

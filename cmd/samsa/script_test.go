@@ -132,9 +132,14 @@ func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// damageCommand changes a byte of a file: damage FILE TEXT, where it has that text.
+// damageCommand changes a byte of a file: damage PATTERN TEXT, of the first that matches, where it has that text.
 func damageCommand(ts *testscript.TestScript, _ bool, args []string) {
-	file := ts.MkAbs(args[0])
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(files) == 0 {
+		ts.Fatalf("there is no %s", args[0])
+	}
+	file := files[0]
 	text, err := os.ReadFile(file)
 	ts.Check(err)
 	at := bytes.Index(text, []byte(args[1]))

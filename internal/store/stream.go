@@ -126,18 +126,14 @@ func (s *streamWriter) end() error {
 // is in memory at a time.
 func ReadStream(ctx context.Context, r io.Reader, st Store) error {
 	s := streamReader{r: r}
-	if err := s.head(); err != nil {
-		return err
-	}
-	for {
-		block, err := s.next()
-		if err != nil || block == nil {
-			return err
-		}
-		if err := Join(ctx.Err(), s.restore(block, st)); err != nil {
-			return err
-		}
-	}
+	return s.run(ctx, func(block []byte) error { return s.restore(block, st) })
+}
+
+// CheckStream reads what WriteStream has written, with the errors of ReadStream, and calls fn for each entry, whose bytes are valid until it
+// returns.
+func CheckStream(ctx context.Context, r io.Reader, fn func(key, value []byte) error) error {
+	s := streamReader{r: r}
+	return s.run(ctx, func(block []byte) error { return s.each(block, fn) })
 }
 
 type streamReader struct {
@@ -146,6 +142,22 @@ type streamReader struct {
 	last    []byte // key
 	entries uint64
 	version uint32
+}
+
+// run calls fn for each block.
+func (s *streamReader) run(ctx context.Context, fn func(block []byte) error) error {
+	if err := s.head(); err != nil {
+		return err
+	}
+	for {
+		block, err := s.next()
+		if err != nil || block == nil {
+			return err
+		}
+		if err := Join(ctx.Err(), fn(block)); err != nil {
+			return err
+		}
+	}
 }
 
 // head reads what comes before the first block.
@@ -213,6 +225,24 @@ func (s *streamReader) next() ([]byte, error) {
 func (s *streamReader) restore(block []byte, st Store) error {
 	var b Batch
 	limits := st.Limits()
+	err := s.each(block, func(key, value []byte) error {
+		if b.Len() > 0 && (b.Len() == limits.Entries || b.Bytes()+len(key)+len(value) > limits.Bytes) {
+			if err := commitNow(st, &b); err != nil {
+				return err
+			}
+			b.Reset()
+		}
+		b.Set(key, value)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return commitNow(st, &b)
+}
+
+// each calls fn for the entries of a block, checked. Their bytes are the block's.
+func (s *streamReader) each(block []byte, fn func(key, value []byte) error) error {
 	for len(block) > 0 {
 		key, value, rest, err := cutEntry(block)
 		if err != nil {
@@ -231,16 +261,12 @@ func (s *streamReader) restore(block []byte, st Store) error {
 		}
 		s.last = append(s.last[:0], key...)
 		s.entries++
-		if b.Len() > 0 && (b.Len() == limits.Entries || b.Bytes()+len(key)+len(value) > limits.Bytes) {
-			if err := commitNow(st, &b); err != nil {
-				return err
-			}
-			b.Reset()
+		if err := fn(key, value); err != nil {
+			return err
 		}
-		b.Set(key, value)
 		block = rest
 	}
-	return commitNow(st, &b)
+	return nil
 }
 
 // unwrap returns the batch in a value of a stream of version 1.

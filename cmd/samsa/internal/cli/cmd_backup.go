@@ -28,7 +28,7 @@ variables count: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AW
 		Example: `  samsa -d ./data backup run ./copy
   samsa backup list ./backup`,
 	}
-	cmd.AddCommand(e.backupRun(), e.backupList(), e.backupRestore())
+	cmd.AddCommand(e.backupRun(), e.backupList(), e.backupRestore(), e.backupVerify(), e.backupPrune())
 	return cmd
 }
 

@@ -32,6 +32,7 @@ type Config struct {
 	registry registryFlag  // by which the console decodes
 	backup   string        // folder, or s3://BUCKET/PREFIX; "" for none
 	target   backup.Target // which that is
+	keep     time.Duration // how long a moment of it can be restored; 0 for ever
 	fake     bool          // for tests, and controlled at http
 	delaySet bool          // the initial rebalance delay is not the default
 	broker   samsa.Options
@@ -79,6 +80,9 @@ func (c *Config) check() error {
 	if c.backup != "" && c.broker.InMemory {
 		errs = append(errs, errors.New("--memory and --backup exclude each other"))
 	}
+	if c.keep < 0 || c.keep > 0 && c.backup == "" {
+		errs = append(errs, fmt.Errorf("--backup-keep is %v, want more than 0, with --backup", c.keep))
+	}
 	if c.http == "" && (c.write || len(c.hosts) > 0) {
 		errs = append(errs, errors.New("--write and --http-hosts are for --http, which is not given"))
 	}
@@ -121,6 +125,7 @@ func (c *Config) defineProcess(fs *pflag.FlagSet) {
 	fs.Var(&c.hosts, "http-hosts", "let these `names`, with commas, be ones by which --http is called, besides localhost and addresses; * is any")
 	fs.BoolVar(&c.write, "write", false, "let who reaches --http change things, and not only look")
 	fs.Var(&c.registry, "registry", "have the console at --http decode records by schemas of the registry at this `URL` (samsa help schemas)")
+	fs.DurationVar(&c.keep, "backup-keep", 0, "remove from the backup what no moment of this `time` before now needs (default nothing)")
 	fs.StringVar(&c.backup, "backup", "", "keep a copy of the data in this `folder`, or s3://BUCKET/PREFIX, up to date each second (samsa help backup)")
 	fs.BoolVar(&c.fake, "fake", false, "be a fake broker for tests, in memory: --http (default "+defaultFakeHTTP+") has faults, time, copies and restarts of it, and writes")
 	c.drain = 30 * time.Second

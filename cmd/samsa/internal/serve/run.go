@@ -73,7 +73,7 @@ func (c *Config) copy(b *samsa.Broker) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var run sync.WaitGroup
 	run.Go(func() {
-		err := backup.Run(ctx, backup.Of(b, backup.SourceOptions{}), c.target, backup.Options{Logger: c.broker.Logger})
+		err := backup.Run(ctx, backup.Of(b, backup.SourceOptions{}), c.target, backup.Options{Keep: c.keep, Logger: c.broker.Logger})
 		if err != nil && ctx.Err() == nil {
 			c.broker.Logger.Error("backup has ended", zap.String("target", c.backup), zap.Error(err))
 		}
