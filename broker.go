@@ -1,74 +1,45 @@
 package samsa
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/samsa-go/samsa/group"
-	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/admin"
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
-	"github.com/samsa-go/samsa/internal/clusterid"
 	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
-	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/hook"
+	"github.com/samsa-go/samsa/internal/local"
 	"github.com/samsa-go/samsa/internal/queue"
 	"github.com/samsa-go/samsa/internal/stats"
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/internal/transact"
-	"github.com/samsa-go/samsa/internal/writer"
-	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition/producers"
-	"github.com/samsa-go/samsa/retention/sweep"
-	"github.com/samsa-go/samsa/share"
-	"github.com/samsa-go/samsa/share/members"
-	"github.com/samsa-go/samsa/streams"
-	"github.com/samsa-go/samsa/topic"
-	"github.com/samsa-go/samsa/txn"
 )
 
-// Broker owns a data directory, or a store in memory: its topics and their records. All
+// Broker owns a data directory, or a store in memory: its topics and their records. Or it stands for a Kafka cluster: module
+// github.com/samsa-go/samsa/cluster opens those. Calls that there is nothing for then are ErrUnsupported. All
 // its methods may be called by anybody at any time.
 type Broker struct {
-	dir        string
-	clusterID  string
-	given      Options // to Open
-	opts       Options // every field filled in
-	logger     *zap.Logger
-	st         store.Store
-	committer  *writer.Committer
-	catalogue  *topic.Catalogue
-	configs    *config.Registry
-	groups     *group.Coordinator
-	producers  *producers.Registry
-	shares     *share.Coordinator
-	streams    *streams.Coordinator
-	members    *members.Coordinator
-	txns       *txn.Coordinator
-	batcher    *batcher.Batcher
-	consumers  consumer.Broker // what they see of it
-	queues     queue.Broker    // and queues
-	admin      admin.Groups
-	features   *feature.Levels
-	sweeper    *sweep.Sweeper
-	transactor *transact.Transactor
-	resets     consumer.ResetStats
-	produced   batcher.Tally
-	consumed   consumer.Tally
-	hooks      *hook.Hooks // nil without any
-	stats      stats.Collector
-	passed     atomic.Int64 // records of aborted transactions, by consumers
+	on        engine.Parts  // what it stands on
+	local     *local.Broker // the same, of this process; nil where it is elsewhere
+	given     Options       // to Open
+	opts      Options       // every field filled in
+	logger    *zap.Logger
+	consumers consumer.Broker // what they see of it
+	queues    queue.Broker    // and queues
+	admin     admin.Groups
+	resets    consumer.ResetStats
+	produced  batcher.Tally
+	consumed  consumer.Tally
+	hooks     *hook.Hooks // nil without any
+	stats     stats.Collector
+	passed    atomic.Int64 // records of aborted transactions, by consumers
 
 	clients callback.Clients // producers, consumers and servers
 	closer  sync.WaitGroup
@@ -125,149 +96,54 @@ func absolute(dir string) (string, error) {
 	return path, err
 }
 
+// newBroker returns a broker that stands on nothing yet.
+func newBroker(given Options) *Broker {
+	opts := given.withDefaults()
+	return &Broker{given: given, opts: opts, logger: opts.Logger, closed: make(chan struct{}), hooks: hook.New(opts.Hooks, opts.Logger)}
+}
+
 // openOn opens the broker whose data is in st, which belongs to it even if that fails.
 // began is when that was begun.
 func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker, error) {
-	opts := given.withDefaults()
-	b := &Broker{
-		dir: dir, given: given, opts: opts, logger: opts.Logger, st: st, committer: writer.NewCommitter(st, opts.Logger),
-		closed: make(chan struct{}), hooks: hook.New(opts.Hooks, opts.Logger),
-	}
-	found, err := b.openParts()
-	tellFound(b.logger, found)
+	b := newBroker(given)
+	var err error
+	b.local, err = local.Open(began, st, local.Options{
+		Dir: dir, ReadOnly: b.opts.ReadOnly, AutoCreateTopics: b.opts.AutoCreateTopics, TopicDefaults: b.opts.TopicDefaults,
+		Rules: b.opts.Groups.rules(), Configs: b.opts.Groups.broker(), ProducerIDExpiry: b.opts.ProducerIDExpiry,
+		TransactionTimeout: b.opts.Transactions.MaxTimeout, TransactionIDExpiry: b.opts.Transactions.IDExpiry,
+		RetentionInterval: b.opts.RetentionInterval, MinFreeBytes: b.opts.MinFreeBytes, Produce: engine.ProduceOptions(b.opts.Produce),
+		Logger: b.logger, Hooks: b.hooks, Clients: &b.clients, Produced: &b.produced,
+	})
 	if err != nil {
-		if b.members != nil {
-			b.members.Close()
-		}
-		if b.shares != nil {
-			b.shares.Close()
-		}
-		if b.streams != nil {
-			b.streams.Close()
-		}
-		if b.groups != nil {
-			b.groups.Close()
-		}
-		b.committer.Close()
-		return nil, fmt.Errorf("samsa: open %s: %w", dir, store.Join(err, st.Close()))
+		return nil, fmt.Errorf("samsa: open %s: %w", dir, err)
 	}
-	b.connect()
-	b.startSweeper()
-	b.stats = stats.Collector{
-		Opened: began, Store: b.st, Committer: b.committer, Topics: b.catalogue, Groups: b.groups, Shares: b.shares, Admin: b.admin, Sweeper: b.sweeper,
-		Clients: &b.clients, Resets: &b.resets, Passed: &b.passed, Hooks: b.hooks, Producers: &b.produced, Consumers: &b.consumed,
-	}
-	b.tellOpened(time.Since(began), found)
+	b.standOn(began, b.local.Parts())
 	if err := b.startControl(); err != nil {
 		return nil, fmt.Errorf("samsa: open %s: %w", dir, store.Join(err, b.Close()))
 	}
 	return b, nil
 }
 
-// openParts opens what reads the store, the lower floors first. Those that run until they are closed come last, but for the groups.
-func (b *Broker) openParts() (found topic.Found, err error) {
-	if b.catalogue, found, err = topic.Open(b.st, b.committer, b.logger); err != nil {
-		return found, err
-	}
-	if b.configs, err = config.Open(b.st, b.committer, b.opts.Groups.broker(), b.logger); err != nil {
-		return found, err
-	}
-	b.groups, err = group.Open(b.st, b.committer, b.catalogue, group.Options{
-		Rules: b.opts.Groups.rules(), Configs: b.configs, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
-	})
-	if err != nil {
-		return found, err
-	}
-	var damaged []error
-	b.producers, damaged, err = producers.Open(b.st, b.committer, b.catalogue.Partitions(), b.opts.ProducerIDExpiry)
-	found.Damaged = append(found.Damaged, damaged...)
-	if err != nil {
-		return found, err
-	}
-	if b.clusterID, err = clusterid.Open(b.st, b.committer, b.logger); err != nil {
-		return found, err
-	}
-	if b.features, err = feature.Open(b.st, b.committer, b.logger); err != nil {
-		return found, err
-	}
-	kept := new(members.Kept)
-	b.shares, err = share.Open(share.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Names: b.groups.Names()}, share.Options{
-		Settings: b.shareSettings, Topic: b.deadLetterTopic, Kept: kept.Has, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
-	})
-	if err != nil {
-		return found, err
-	}
-	b.members, err = members.Open(members.Parts{
-		Store: b.st, Committer: b.committer, Topics: b.catalogue, Names: b.groups.Names(), Configs: b.configs, Records: b.shares, Kept: kept, Logger: b.logger,
-	})
-	if err != nil {
-		return found, err
-	}
-	b.streams, err = streams.Open(streams.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Groups: b.groups}, streams.Options{
-		Config:        func(group string) streams.Config { return streams.ConfigOf(b.configs.Values(group)) },
-		TopicDefaults: b.opts.TopicDefaults, Logger: b.logger,
-	})
-	if err != nil {
-		return found, err
-	}
-	b.txns, err = txn.Open(txn.Parts{Store: b.st, Committer: b.committer, Topics: b.catalogue, Groups: b.groups, Producers: b.producers},
-		txn.Options{
-			MaxTimeout: b.opts.Transactions.MaxTimeout, IDExpiry: b.opts.Transactions.IDExpiry, ReadOnly: b.opts.ReadOnly, Logger: b.logger,
-		})
-	return found, err
-}
-
-// connect builds what stands on the parts.
-func (b *Broker) connect() {
-	topics, local := &engine.LocalTopics{Catalogue: b.catalogue, Create: b.topic}, engine.LocalGroups{Coordinator: b.groups}
-	shares := engine.LocalShareAdmin{Coordinator: b.shares, HasMembers: b.members.HasMembers, Forgot: func(name string, tps []log.TopicPartition) {
-		b.members.Forget(name, func(p members.Partition) bool {
-			return slices.Contains(tps, log.TopicPartition{Topic: p.Topic, Partition: p.Index})
-		})
-	}}
-	b.admin = admin.Groups{Admin: local, Offsets: local, Topics: topics, Shares: shares}
+// standOn has the broker work with these parts, which it closes. began is when it was begun to open.
+func (b *Broker) standOn(began time.Time, parts engine.Parts) {
+	b.on = parts.WithAbsent()
+	b.admin = admin.Groups{Admin: b.on.Groups, Offsets: b.on.Offsets, Topics: b.on.Topics, Shares: b.on.ShareAdmin}
 	b.consumers = consumer.Broker{
-		Topics: topics, Coordinator: local, Offsets: local, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Tally: &b.consumed, Hooks: b.hooks, Passed: &b.passed,
+		Topics: b.on.Topics, Coordinator: b.on.Coordinator, Offsets: b.on.Offsets, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Tally: &b.consumed, Hooks: b.hooks, Passed: &b.passed,
 	}
-	b.batcher = batcher.New(batcher.Broker{
-		Committer: b.committer, Catalogue: b.catalogue, Producers: b.producers, Clients: &b.clients, Tally: &b.produced, Hooks: b.hooks, Logger: b.logger, Topic: b.topic,
-	}, batcher.ProduceOptions(b.opts.Produce))
-	b.queues = queue.Broker{Topics: topics, Shares: b.shares, Logger: b.logger, Clients: &b.clients, Hooks: b.hooks}
-	b.transactor = transact.New(transact.Broker{
-		Store: b.st, Catalogue: b.catalogue, Groups: b.groups, Batcher: b.batcher, Shares: b.shares,
-		MaxRetries: b.opts.MaxUpdateRetries, AutoCreateTopics: b.opts.AutoCreateTopics, TopicDefaults: b.opts.TopicDefaults,
-		Hooks: b.hooks,
-	})
-}
-
-// startSweeper has records go that may go, or has all writing end here.
-func (b *Broker) startSweeper() {
-	targets := sweep.Targets{Topics: b.catalogue, Groups: sweep.AllGroups{b.groups, b.shares}, Producers: b.producers, Store: b.st, Committer: b.committer}
-	if b.opts.ReadOnly {
-		b.sweeper = sweep.New(targets, b.logger)
-		b.committer.Refuse(errReadOnly)
-		return
+	b.queues = queue.Broker{Topics: b.on.Topics, Shares: b.on.Shares, Logger: b.logger, Clients: &b.clients, Hooks: b.hooks}
+	b.stats = stats.Collector{
+		Opened: began, Local: b.local, Topics: b.on.Topics, Admin: b.admin,
+		Clients: &b.clients, Resets: &b.resets, Passed: &b.passed, Hooks: b.hooks, Producers: &b.produced, Consumers: &b.consumed,
 	}
-	b.sweeper = sweep.Start(targets, b.opts.RetentionInterval, b.logger)
 }
 
-// tellOpened tells what was opened.
-func (b *Broker) tellOpened(took time.Duration, found topic.Found) {
-	b.logger.Info("broker opened", zap.String("data", b.where()), zap.Bool("read only", b.opts.ReadOnly), zap.Int("format", store.FormatVersion), zap.Duration("took", took),
-		zap.Int("topics", len(b.catalogue.List())), zap.Int("partitions", len(b.catalogue.Partitions())),
-		zap.Int("groups", len(b.groups.List())), zap.Int("damaged", len(found.Damaged)+b.groups.Damaged()+b.streams.Damaged()))
-}
-
-// where is the data directory, for people.
-func (b *Broker) where() string {
-	return cmp.Or(b.dir, "in memory")
-}
-
-// tellFound tells what was damaged.
-func tellFound(logger *zap.Logger, found topic.Found) {
-	for _, err := range found.Damaged {
-		logger.Warn("something stored is damaged, what it belongs to cannot be used", zap.Error(err))
+// ofStore returns what only a broker of this process has, or ErrUnsupported.
+func (b *Broker) ofStore(what string) (*local.Broker, error) {
+	if b.local == nil {
+		return nil, engine.Absent{Where: b.on.Where}.Unsupported(what)
 	}
+	return b.local, nil
 }
 
 func openStore(dir string, opts Options) (store.Store, error) {
@@ -286,17 +162,14 @@ func (b *Broker) Sync(ctx context.Context) error {
 	if err := b.check(ctx); err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
-	done := make(chan error, 1)
-	b.committer.Sync(func(err error) { done <- err })
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("sync: %w", err)
-		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("sync: %w", ctx.Err())
+	l, err := b.ofStore("Sync")
+	if err == nil {
+		err = l.Sync(ctx)
 	}
+	if err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	return nil
 }
 
 // check refuses work for a broker that is closed and for a context that has ended.
@@ -311,12 +184,10 @@ func (b *Broker) check(ctx context.Context) error {
 func (b *Broker) checkWrite(ctx context.Context) error {
 	err := b.check(ctx)
 	if err == nil && b.opts.ReadOnly {
-		err = errReadOnly
+		err = local.ErrReadOnly
 	}
 	return err
 }
-
-var errReadOnly = fmt.Errorf("%w: the broker was opened with Options.ReadOnly", ErrReadOnly)
 
 // Close ends the broker: producers send what they hold, waiting consumers get ErrClosed,
 // everything is fsynced and the directory is free again. It waits for all of that, and
@@ -350,7 +221,9 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 
 // endClose closes everything, from the top down.
 func (b *Broker) endClose(ctx context.Context, clients []*callback.Client) error {
-	b.committer.Probes().Release()
+	if b.local != nil {
+		b.local.Committer.Probes().Release()
+	}
 	began := time.Now()
 	return callback.Shut(ctx, func(late error) error {
 		b.closer.Go(func() { b.end(began, late) })
@@ -358,21 +231,13 @@ func (b *Broker) endClose(ctx context.Context, clients []*callback.Client) error
 	}, clients...)
 }
 
-// end closes what is below the clients, of which some may be late, after a Close that began then.
+// end closes what the broker stands on, below the clients, of which some may be late, after a Close that began then.
 func (b *Broker) end(began time.Time, late error) {
 	defer close(b.closed)
-	b.sweeper.Close()
-	b.txns.Close()
-	b.members.Close()
-	b.shares.Close()
-	b.streams.Close()
-	b.groups.Close()
-	b.catalogue.Close(ErrClosed)
-	b.committer.Close()
-	if err := store.Join(late, b.st.Close()); err != nil {
+	if err := store.Join(late, b.on.Close()); err != nil {
 		b.err = fmt.Errorf("samsa: close: %w", err)
 	} else {
-		b.logger.Info("broker closed", zap.String("data", b.where()), zap.Duration("took", time.Since(began)))
+		b.logger.Info("broker closed", zap.String("data", b.on.Where), zap.Duration("took", time.Since(began)))
 	}
 }
 
@@ -393,21 +258,8 @@ func (b *Broker) awaitClosed(ctx context.Context) error {
 	}
 }
 
-// topic returns the topic of that name and creates it if the options say so.
-func (b *Broker) topic(ctx context.Context, name string) (*topic.Topic, error) {
-	t, err := b.catalogue.Get(name)
-	if !errors.Is(err, log.ErrUnknownTopic) || !b.opts.AutoCreateTopics {
-		return t, err
-	}
-	t, err = b.catalogue.Create(ctx, name, b.opts.TopicDefaults)
-	if errors.Is(err, log.ErrTopicExists) { // by somebody else, just now
-		return b.catalogue.Get(name)
-	}
-	return t, err
-}
-
 // ClusterID returns what tells this broker's data from others', 22 characters. It was made when
 // the data was: it stays when the directory moves, is copied, or comes back from a Snapshot, and a
 // fork in a test has that of the broker it was forked from. Kafka clients see it as the id of the
 // cluster, unless kafka.Options names another.
-func (b *Broker) ClusterID() string { return b.clusterID }
+func (b *Broker) ClusterID() string { return b.on.ClusterID }

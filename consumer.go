@@ -33,7 +33,7 @@ type Consumer struct {
 // Poll. It fails with ErrUnknownTopic, ErrUnknownPartition, ErrGroupKind for a name of another kind of group (as may the first
 // Poll), or ErrInvalidOption naming all that is wrong. The consumer outlives ctx, which bounds this call alone.
 func (b *Broker) NewConsumer(ctx context.Context, opts ConsumerOptions) (*Consumer, error) {
-	if err := opts.validate(b.groups.Rules()); err != nil {
+	if err := opts.validate(b.on.Rules); err != nil {
 		return nil, fmt.Errorf("new consumer: %w", err)
 	}
 	c := &Consumer{b: b}

@@ -15,10 +15,10 @@ import (
 
 // startControl has Options.Control serve the socket of the directory, until the broker closes.
 func (b *Broker) startControl() error {
-	if b.opts.Control == nil || b.dir == "" || b.opts.ReadOnly {
+	if b.opts.Control == nil || b.local.Dir == "" || b.opts.ReadOnly {
 		return nil
 	}
-	s, err := control.Listen(b.dir)
+	s, err := control.Listen(b.local.Dir)
 	if err != nil {
 		return err
 	}

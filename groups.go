@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/group"
-	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/admin"
 )
 
@@ -148,9 +147,9 @@ func (g Groups) Describe(ctx context.Context, name string) (GroupInfo, error) {
 		})
 	}
 	if info.Kind == GroupShare {
-		info.DeadLetter = g.b.shares.DeadLetter(name)
+		info.DeadLetter, err = g.b.on.ShareAdmin.DeadLetter(ctx, name)
 	}
-	return info, nil
+	return info, err
 }
 
 // Committed returns the committed offsets of a group for tps, or without any all that it
@@ -241,14 +240,7 @@ func (g Groups) Configs(ctx context.Context, name string) (map[string]string, er
 	if err := g.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("configs of group %s: %w", name, err)
 	}
-	values := g.b.configs.Values(name)
-	all := make(map[string]string, len(config.Settings))
-	for _, s := range config.Settings {
-		if _, own := g.b.configs.Own(name)[s.Name]; own || !s.Hidden {
-			all[s.Name] = values.Value(s.Name)
-		}
-	}
-	return all, nil
+	return g.b.on.GroupConfigs.Values(ctx, name)
 }
 
 // SetConfigs sets configs of a group, under Kafka's names, and "" unsets one: Kafka's GROUP resources, of share groups,
@@ -267,14 +259,7 @@ func (g Groups) SetConfigs(ctx context.Context, name string, configs map[string]
 	if err := g.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("configs of group %s: %w", name, err)
 	}
-	return g.b.configs.Change(ctx, name, false, func(own map[string]string) error {
-		for key, value := range configs {
-			if own[key] = value; value == "" && config.Find(key) != nil {
-				delete(own, key)
-			}
-		}
-		return nil
-	})
+	return g.b.on.GroupConfigs.Set(ctx, name, configs)
 }
 
 // GroupOffset is where Groups.AlterOffsets moves a group to: To, Ago or Shift.

@@ -7,41 +7,32 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/retention/sweep"
 )
 
 // What stands beside the API, in this module, is given the parts of a broker.
 var _ = inside.Fill(inside.Hooks{
 	Of:   func(b any) inside.Broker { return b.(*Broker).inside() },
 	Open: func(st store.Store, options any) (any, error) { return openOver(st, options.(Options)) },
+	OpenEngine: func(options any, open func(inside.Host) (engine.Parts, error)) (any, error) {
+		return openEngine(options.(Options), open)
+	},
 })
 
 func (b *Broker) inside() inside.Broker {
-	return inside.Broker{
-		Dir:       b.dir,
-		ClusterID: b.clusterID,
-		Store:     b.st,
-		Committer: b.committer,
-		Catalogue: b.catalogue,
-		Configs:   b.configs,
-		Groups:    b.groups,
-		Producers: b.producers,
-		Shares:    b.shares,
-		Streams:   b.streams,
-		Members:   b.members,
-		Txns:      b.txns,
-		Features:  b.features,
+	in := inside.Broker{
+		Parts:     b.on,
+		ClusterID: b.on.ClusterID,
 		Logger:    b.logger,
 		Hooks:     b.hooks,
 		Clients:   b.describeClients,
-		Kill:      b.kill,
-		Retention: b.sweeper.Partition,
-		Retained:  b.sweeper.Known,
-		Due:       sweep.Due,
+		Held:      b.stats.Held,
 
 		Options:          b.given,
 		AutoCreateTopics: b.opts.AutoCreateTopics,
@@ -59,6 +50,30 @@ func (b *Broker) inside() inside.Broker {
 			return all
 		},
 	}
+	if l := b.local; l != nil {
+		in.Dir, in.Store, in.Committer, in.Catalogue, in.Configs, in.Groups = l.Dir, l.Store, l.Committer, l.Catalogue, l.Configs, l.Groups
+		in.Producers, in.Shares, in.Streams, in.Members, in.Txns, in.Features = l.Producers, l.Shares, l.Streams, l.Members, l.Txns, l.Features
+		in.Kill = b.kill
+	}
+	return in
+}
+
+// openEngine opens a broker that stands on what open returns: see inside.OpenEngine.
+func openEngine(opts Options, open func(inside.Host) (engine.Parts, error)) (*Broker, error) {
+	began := time.Now()
+	checked := opts
+	checked.InMemory = true // it is nowhere on a disk of ours
+	if err := checked.validate(""); err != nil {
+		return nil, err
+	}
+	b := newBroker(opts)
+	parts, err := open(inside.Host{Logger: b.logger, Hooks: b.hooks, Clients: &b.clients, Produced: &b.produced})
+	if err != nil {
+		return nil, err
+	}
+	b.standOn(began, parts)
+	b.logger.Info("broker opened", zap.String("data", b.on.Where), zap.Duration("took", time.Since(began)))
+	return b, nil
 }
 
 // openOver opens a broker over st: see inside.Open.
@@ -78,7 +93,7 @@ var errNoPower = errors.New("a store on disk loses no power: only a broker in me
 // kill ends b as the death of the process would, for the test kit (see inside.Broker). Who
 // uses b is told ErrClosed, and consumers lose their partitions.
 func (b *Broker) kill(power bool) (store.Store, error) {
-	memory, inMemory := b.st.(store.Forker)
+	memory, inMemory := b.local.Store.(store.Forker)
 	if power && !inMemory {
 		return nil, errNoPower
 	}
@@ -86,7 +101,7 @@ func (b *Broker) kill(power bool) (store.Store, error) {
 	if !first {
 		return nil, ErrClosed
 	}
-	b.committer.Abandon(errKilled)
+	b.local.Committer.Abandon(errKilled)
 	var left store.Store
 	var err error
 	switch {

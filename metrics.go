@@ -233,7 +233,7 @@ func (b *Broker) Stats(ctx context.Context) (Stats, error) {
 	if err := b.check(ctx); err != nil {
 		return Stats{}, fmt.Errorf("stats: %w", err)
 	}
-	s, err := b.stats.Broker()
+	s, err := b.stats.Broker(ctx)
 	if err != nil {
 		return Stats{}, fmt.Errorf("stats: %w", err)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/slogzap"
 )
@@ -123,7 +123,7 @@ func (o Options) validate(dir string) error {
 	for i := range o.Hooks {
 		w.Check(o.Hooks[i].Observes(), fmt.Sprintf("Options.Hooks[%d]", i), "without a function", "one with a function")
 	}
-	batcher.ProduceOptions(o.Produce).Check(&w, "Options.Produce")
+	engine.ProduceOptions(o.Produce).Check(&w, "Options.Produce")
 	return w.Err()
 }
 

@@ -3,9 +3,10 @@ package samsa
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/option"
 )
 
@@ -41,14 +42,17 @@ func (b *Broker) Produce(ctx context.Context, records ...Record) ([]Record, erro
 
 // ProduceWith is Produce with options for this call.
 func (b *Broker) ProduceWith(ctx context.Context, opts ProduceOptions, records ...Record) ([]Record, error) {
-	err := b.checkWrite(ctx)
-	if err == nil {
-		records, err = b.batcher.Produce(ctx, batcher.ProduceOptions(opts), records...)
-	}
-	if err != nil {
+	if err := b.checkWrite(ctx); err != nil {
 		return nil, fmt.Errorf("produce: %w", err)
 	}
-	return records, nil
+	if len(records) == 0 {
+		return nil, nil
+	}
+	out := slices.Clone(records)
+	if err := b.on.Producing.Produce(ctx, engine.ProduceOptions(opts), out); err != nil {
+		return nil, fmt.Errorf("produce: %w", err)
+	}
+	return out, nil
 }
 
 // Promise is called once a record's fate is known: with its partition, offset and
@@ -63,26 +67,26 @@ type Promise func(r Record, err error)
 // Producer collects records into batches and stores them in the background. Its methods
 // may be called by anybody at any time; records of one goroutine keep their order
 // within a partition.
-type Producer struct{ engine *batcher.Producer }
+type Producer struct{ engine engine.Producer }
 
 // NewProducer returns a producer. Close it, or the broker, to send what it holds. The producer lives
 // on when ctx ends. One with an ID has fenced the producer that had it before, if there is one, also when
 // NewProducer fails after that.
 func (b *Broker) NewProducer(ctx context.Context, opts ProducerOptions) (*Producer, error) {
 	var wrong option.Mistakes
-	batcher.Options(opts).Check(&wrong, "ProducerOptions")
+	engine.ProducerOptions(opts).Check(&wrong, "ProducerOptions")
 	err := wrong.Err()
 	if err == nil {
 		err = b.checkWrite(ctx)
 	}
-	var engine *batcher.Producer
+	p := new(Producer)
 	if err == nil {
-		engine, err = b.batcher.NewProducer(ctx, batcher.Options(opts))
+		p.engine, err = b.on.Producing.NewProducer(ctx, engine.ProducerOptions(opts))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("new producer: %w", err)
 	}
-	return &Producer{engine}, nil
+	return p, nil
 }
 
 // ProducerOptions says how a producer works. The zero value is right for most.
@@ -145,7 +149,8 @@ func (p *Producer) Produce(ctx context.Context, r Record, promise Promise) {
 // be stored when others fail. After the end of ctx those whose fate was not known yet are returned
 // as they were given, and the error is ErrOutcomeUnknown: they may be stored or not.
 func (p *Producer) ProduceSync(ctx context.Context, records ...Record) ([]Record, error) {
-	return p.engine.ProduceSync(ctx, records...)
+	out := slices.Clone(records)
+	return out, p.engine.ProduceSync(ctx, out)
 }
 
 // Flush returns when the fate of every record that was produced before the call is

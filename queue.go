@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/queue"
 	"github.com/samsa-go/samsa/partition/choose"
 	"github.com/samsa-go/samsa/share"
@@ -31,6 +30,9 @@ func (b *Broker) NewQueue(ctx context.Context, opts QueueOptions) (*Queue, error
 	err := opts.validate()
 	if err == nil {
 		err = b.checkWrite(ctx)
+	}
+	if err == nil {
+		err = b.on.Queues()
 	}
 	q := &Queue{b: b}
 	if err == nil {
@@ -224,12 +226,11 @@ func (tx *Tx) Release(d Delivery, after time.Duration) error {
 // Reject has a delivery be done with the transaction, and its dead letter be produced by it: see Delivery.Reject.
 func (tx *Tx) Reject(d Delivery, reason string) error {
 	if name := d.of.DeadLetters(); name != "" && tx.engine.Err() == nil && d.of.Queue() != nil {
-		t, err := tx.engine.Topic(name)
+		partitions, err := tx.engine.Partitions(name)
 		if err != nil {
 			return tx.engine.Fail(fmt.Errorf("reject: %w", err))
 		}
-		letter := d.of.Letter(reason, int32(len(t.Partitions())))
-		if err := tx.engine.Produce(batcher.ProduceOptions{Partitioner: choose.Manual()}, letter); err != nil {
+		if err := tx.ProduceWith(ProduceOptions{Partitioner: choose.Manual()}, d.of.Letter(reason, partitions)); err != nil {
 			return err
 		}
 	}

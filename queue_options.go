@@ -1,23 +1,19 @@
 package samsa
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/samsa-go/samsa/group"
-	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/local"
 	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/queue"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/share"
-	"github.com/samsa-go/samsa/topic"
 )
 
 // QueueOptions says what a queue gives and how. Group and Topics are needed. All queues of a group that are open at one
@@ -76,13 +72,9 @@ type Retry struct {
 const NoWait = -1
 
 const (
-	defaultRetryMin    = time.Second
-	defaultRetryMax    = 5 * time.Minute
-	defaultRetryFactor = 2
-	defaultQueueLock   = 30 * time.Second
-
-	// retryJitter is which part of a wait is left to chance.
-	retryJitter = 0.2
+	defaultRetryMin  = time.Second
+	defaultRetryMax  = 5 * time.Minute
+	defaultQueueLock = 30 * time.Second
 )
 
 func (r Retry) backoff() share.Backoff {
@@ -97,11 +89,11 @@ func (r Retry) backoff() share.Backoff {
 		b.Max = max(defaultRetryMax, b.Min)
 	}
 	if b.Factor == 0 {
-		b.Factor = defaultRetryFactor
+		b.Factor = local.RetryFactor
 	}
 	switch {
 	case b.Jitter == 0:
-		b.Jitter = retryJitter
+		b.Jitter = local.RetryJitter
 	case b.Jitter < 0:
 		b.Jitter = 0
 	}
@@ -157,48 +149,4 @@ func (o QueueOptions) of() queue.Options {
 		s.Reset = share.Reset{Kind: share.ResetAtTime, AtMs: at.Time.UnixMilli()}
 	}
 	return queue.Options{Group: o.Group, Topics: slices.Clone(o.Topics), ClientID: o.ClientID, Synced: o.Acks == AckSynced, Settings: s}
-}
-
-// shareSettings returns what the configs of a group say of its records.
-func (b *Broker) shareSettings(name string) share.Settings {
-	v := b.configs.Values(name)
-	s := share.Settings{
-		Lock: v.ShareLock(), MaxDeliveries: v.ShareDeliveries(), MaxInFlight: v.ShareMaxLocks(), Isolation: v.ShareIsolation(),
-	}
-	s.DeadLetter, s.CopyRecord = v.DeadLetters()
-	switch reset := v.ShareReset(); reset.Kind {
-	case config.ResetEarliest:
-		s.Reset.Kind = share.ResetEarliest
-	case config.ResetAgo:
-		s.Reset = share.Reset{Kind: share.ResetByDuration, By: reset.Ago}
-	}
-	s.Backoff.Min, s.Backoff.Max = v.ShareBackoff()
-	if s.Backoff.Min > 0 {
-		s.Backoff.Factor, s.Backoff.Jitter = defaultRetryFactor, retryJitter
-	}
-	return s
-}
-
-// deadLetterTopic returns the topic for dead letters. A queue may name any; that of a config of the group must let dead
-// letters in (KIP-1191).
-func (b *Broker) deadLetterTopic(ctx context.Context, name string, any bool) (*topic.Topic, error) {
-	if any {
-		return b.topic(ctx, name)
-	}
-	create, prefix := b.configs.Broker().DeadLetterTopics()
-	if !strings.HasPrefix(name, prefix) {
-		return nil, fmt.Errorf("%w: dead letters to %q, errors.deadletterqueue.topic.name.prefix is %q", ErrInvalidConfig, name, prefix)
-	}
-	t, err := b.catalogue.Get(name)
-	if errors.Is(err, ErrUnknownTopic) && create {
-		config := b.opts.TopicDefaults
-		config.DeadLetters = true
-		if t, err = b.catalogue.Create(ctx, name, config); errors.Is(err, ErrTopicExists) { // by somebody else, just now
-			t, err = b.catalogue.Get(name)
-		}
-	}
-	if err == nil && !t.Config().DeadLetters {
-		return nil, fmt.Errorf("%w: dead letters to %q, whose errors.deadletterqueue.group.enable is false", ErrInvalidConfig, name)
-	}
-	return t, err
 }

@@ -53,7 +53,11 @@ func (b *Broker) Sweep(ctx context.Context) (Swept, error) {
 	if err := b.checkWrite(ctx); err != nil {
 		return Swept{}, fmt.Errorf("sweep: %w", err)
 	}
-	c, err := b.sweeper.Sweep(ctx)
+	l, err := b.ofStore("Sweep")
+	if err != nil {
+		return Swept{}, err
+	}
+	c, err := l.Sweeper.Sweep(ctx)
 	if err != nil {
 		err = fmt.Errorf("sweep: %w", err)
 	}
@@ -65,7 +69,11 @@ func (b *Broker) RetentionStats(ctx context.Context) (RetentionStats, error) {
 	if err := b.check(ctx); err != nil {
 		return RetentionStats{}, fmt.Errorf("retention statistics: %w", err)
 	}
-	stats, err := b.sweeper.Stats(ctx)
+	l, err := b.ofStore("RetentionStats")
+	if err != nil {
+		return RetentionStats{}, err
+	}
+	stats, err := l.Sweeper.Stats(ctx)
 	if err != nil {
 		err = fmt.Errorf("retention statistics: %w", err)
 	}

@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/local"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/transfer"
-	"github.com/samsa-go/samsa/topic"
 )
 
 // Snapshot writes everything that is stored as of one moment to w: topics, records, groups,
@@ -33,32 +31,14 @@ func (b *Broker) Snapshot(ctx context.Context, w io.Writer, topics ...string) er
 	if err := b.check(ctx); err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
-	snap, err := b.st.Snapshot()
-	if err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	defer snap.Close()
-	if len(topics) == 0 {
-		err = store.WriteStream(ctx, w, snap)
-	} else {
-		err = b.export(ctx, w, snap, topics)
+	l, err := b.ofStore("Snapshot")
+	if err == nil {
+		err = l.Snapshot(ctx, w, topics...)
 	}
 	if err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	return nil
-}
-
-func (b *Broker) export(ctx context.Context, w io.Writer, snap store.Snapshot, topics []string) error {
-	numbers := map[string]uint32{}
-	for _, name := range topics {
-		t, err := b.catalogue.Get(name)
-		if err != nil {
-			return err
-		}
-		numbers[name] = t.Partitions()[0].ID().Topic
-	}
-	return transfer.Export(ctx, w, snap, numbers)
 }
 
 // ImportOptions say what Import takes. The zero value is all topics, without offsets.
@@ -83,47 +63,17 @@ func (b *Broker) Import(ctx context.Context, r io.Reader, opts ImportOptions) er
 	if err == nil && r == nil {
 		err = fmt.Errorf("%w: the reader is nil", ErrInvalidOption)
 	}
+	var l *local.Broker
 	if err == nil {
-		err = b.importFrom(ctx, r, opts)
+		l, err = b.ofStore("Import")
+	}
+	if err == nil {
+		err = l.Import(ctx, r, transfer.Options(opts))
 	}
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
 	return nil
-}
-
-func (b *Broker) importFrom(ctx context.Context, r io.Reader, opts ImportOptions) (err error) {
-	st := store.OpenMemory()
-	if b.dir != "" {
-		temp, err := os.MkdirTemp(filepath.Dir(b.dir), filepath.Base(b.dir)+".import-*")
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrStorage, err)
-		}
-		defer func() { _ = os.RemoveAll(temp) }() // what is left there does no harm
-		if st, err = store.Open(filepath.Join(temp, "data"), store.Options{MinFreeBytes: b.opts.MinFreeBytes}); err != nil {
-			return err
-		}
-	}
-	defer func() { err = store.Join(err, st.Close()) }()
-	if err := store.ReadStream(ctx, r, st); err != nil {
-		return err
-	}
-	done, err := transfer.Import(ctx, transfer.To{Topics: b.catalogue, Groups: b.groups}, st, transfer.Options(opts))
-	for _, name := range done {
-		if t, e := b.catalogue.Get(name); e == nil {
-			err = store.Join(err, b.abortOpen(ctx, t))
-		}
-	}
-	return err
-}
-
-// abortOpen aborts the transactions that are open in a topic that was imported: their producers are elsewhere.
-func (b *Broker) abortOpen(ctx context.Context, t *topic.Topic) error {
-	open, err := b.Transactions().Open(ctx, t.Name())
-	for _, o := range open {
-		err = store.Join(err, b.Transactions().Abort(ctx, o))
-	}
-	return err
 }
 
 // Restore opens a new broker that holds what Snapshot has written to what r reads. It goes
@@ -159,7 +109,7 @@ func Restore(ctx context.Context, dir string, r io.Reader, opts Options) (*Broke
 		if err != nil {
 			return err
 		}
-		return store.Join(b.producers.Leap(), b.Close())
+		return store.Join(b.local.Producers.Leap(), b.Close())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("samsa: restore: %w", err)
@@ -176,7 +126,7 @@ func restoreMemory(ctx context.Context, r io.Reader, opts Options) (*Broker, err
 	if err != nil {
 		return nil, fmt.Errorf("samsa: restore: %w", err)
 	}
-	if err := b.producers.Leap(); err != nil {
+	if err := b.local.Producers.Leap(); err != nil {
 		return nil, fmt.Errorf("samsa: restore: %w", store.Join(err, b.Close()))
 	}
 	return b, nil

@@ -1,14 +1,8 @@
 package samsa
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
-
-	"github.com/samsa-go/samsa/internal/family"
-	"github.com/samsa-go/samsa/partition"
-	"github.com/samsa-go/samsa/topic"
 )
 
 // Topics administers the topics of a broker.
@@ -39,8 +33,7 @@ func (t Topics) Create(ctx context.Context, name string, config TopicConfig) err
 	if err := t.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("create topic %s: %w", name, err)
 	}
-	_, err := t.b.catalogue.Create(ctx, name, topic.Merge(config, t.b.opts.TopicDefaults))
-	return err
+	return t.b.on.TopicAdmin.Create(ctx, name, config)
 }
 
 // Ensure returns once the topic is there, and created reports whether it has created it: as Create would. It is what
@@ -54,7 +47,7 @@ func (t Topics) Ensure(ctx context.Context, name string, config TopicConfig) (cr
 	if err := t.b.check(ctx); err != nil {
 		return false, fmt.Errorf("ensure topic %s: %w", name, err)
 	}
-	created, err = t.b.catalogue.Ensure(ctx, name, config, t.b.opts.TopicDefaults)
+	created, err = t.b.on.TopicAdmin.Ensure(ctx, name, config)
 	if err != nil {
 		return false, fmt.Errorf("ensure topic: %w", err)
 	}
@@ -68,11 +61,7 @@ func (t Topics) Delete(ctx context.Context, name string) error {
 	if err := t.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("delete topic %s: %w", name, err)
 	}
-	if err := t.b.catalogue.Delete(ctx, name); err != nil {
-		return err
-	}
-	t.b.sweeper.Wake()
-	return nil
+	return t.b.on.TopicAdmin.Delete(ctx, name)
 }
 
 // List returns the names of all topics, sorted, also of those that are damaged.
@@ -80,12 +69,7 @@ func (t Topics) List(ctx context.Context) ([]string, error) {
 	if err := t.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("list topics: %w", err)
 	}
-	names := t.b.catalogue.Damaged()
-	for _, tp := range t.b.catalogue.List() {
-		names = append(names, tp.Name())
-	}
-	slices.Sort(names)
-	return names, nil
+	return t.b.on.TopicAdmin.Names(ctx)
 }
 
 // Describe returns what is known about a topic, or ErrUnknownTopic, or ErrCorruptValue for one
@@ -94,14 +78,14 @@ func (t Topics) Describe(ctx context.Context, name string) (TopicInfo, error) {
 	if err := t.b.check(ctx); err != nil {
 		return TopicInfo{}, fmt.Errorf("describe topic %s: %w", name, err)
 	}
-	tp, err := t.b.catalogue.Get(name)
+	found, err := t.b.on.TopicAdmin.Describe(ctx, name)
 	if err != nil {
 		return TopicInfo{}, err
 	}
-	info := TopicInfo{Name: name, ID: tp.ID(), Config: tp.Config()}
-	for i, p := range tp.Partitions() {
+	info := TopicInfo{Name: name, ID: found.ID, Config: found.Config}
+	for i, p := range found.Partitions {
 		info.Partitions = append(info.Partitions, PartitionInfo{
-			Partition: int32(i), LogStart: p.LogStart(), LastStable: p.LastStable(), HighWatermark: p.HighWatermark(),
+			Partition: int32(i), LogStart: p.LogStart, LastStable: p.LastStable, HighWatermark: p.HighWatermark,
 		})
 	}
 	return info, nil
@@ -139,18 +123,7 @@ func (t Topics) Alter(ctx context.Context, name string, edit func(*TopicConfig) 
 	if err := t.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("alter topic %s: %w", name, err)
 	}
-	err := t.b.catalogue.Change(ctx, name, func(c *TopicConfig) error {
-		partitions := c.Partitions
-		err := edit(c)
-		*c = topic.Refill(*c, t.b.opts.TopicDefaults)
-		c.Partitions = cmp.Or(c.Partitions, partitions)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	t.b.sweeper.Wake() // more may go now
-	return nil
+	return t.b.on.TopicAdmin.Alter(ctx, name, edit)
 }
 
 // DeleteRecords removes the records before the given offset of each partition, by hand. -1
@@ -163,34 +136,5 @@ func (t Topics) DeleteRecords(ctx context.Context, name string, before map[int32
 	if err := t.b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("delete records of topic %s: %w", name, err)
 	}
-	tp, err := t.b.catalogue.Get(name)
-	if err != nil {
-		return err
-	}
-	starts := make(map[*partition.Partition]int64, len(before))
-	for i, offset := range before {
-		p, err := tp.Partition(i)
-		if err != nil {
-			return err
-		}
-		if offset == -1 {
-			offset = p.HighWatermark()
-		}
-		if offset < 0 || offset > p.HighWatermark() {
-			return fmt.Errorf("delete records: %s: %w: offset %d is neither -1 nor within [0, %d]", p.TopicPartition(), ErrOffsetOutOfRange, offset, p.HighWatermark())
-		}
-		starts[p] = offset
-	}
-	removed := false
-	for p, start := range starts {
-		if err := t.b.sweeper.DeleteBefore(ctx, p, start); err != nil {
-			err = fmt.Errorf("delete records: %s: %w", p.TopicPartition(), err)
-			if removed {
-				err = family.Of(ErrOutcomeUnknown, err)
-			}
-			return err
-		}
-		removed = true
-	}
-	return nil
+	return t.b.on.TopicAdmin.DeleteRecords(ctx, name, before)
 }

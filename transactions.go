@@ -6,8 +6,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/option"
-	"github.com/samsa-go/samsa/topic"
 	"github.com/samsa-go/samsa/txn"
 )
 
@@ -94,12 +94,7 @@ func (t Transactions) List(ctx context.Context) ([]string, error) {
 	if err := t.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("list transactions: %w", err)
 	}
-	listed := t.b.txns.List()
-	names := make([]string, len(listed))
-	for i, l := range listed {
-		names[i] = l.ID
-	}
-	return names, nil
+	return t.b.on.Transactions.List(ctx)
 }
 
 // Describe returns what is known of a transactional id, or ErrUnknownTransactionalID, ErrInvalidTransactionalID for
@@ -108,7 +103,7 @@ func (t Transactions) Describe(ctx context.Context, id string) (TransactionInfo,
 	err := t.b.check(ctx)
 	var d txn.Description
 	if err == nil {
-		d, err = t.b.txns.Describe(id)
+		d, err = t.b.on.Transactions.Describe(ctx, id)
 	}
 	if err != nil {
 		return TransactionInfo{}, fmt.Errorf("describe transaction %s: %w", id, err)
@@ -125,27 +120,13 @@ func (t Transactions) Open(ctx context.Context, topics ...string) ([]OpenTransac
 	if err := t.b.check(ctx); err != nil {
 		return nil, fmt.Errorf("open transactions: %w", err)
 	}
-	var in []*topic.Topic
-	if len(topics) == 0 {
-		in = t.b.catalogue.List()
+	open, err := t.b.on.Transactions.Open(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("open transactions: %w", err)
 	}
-	for _, name := range topics {
-		found, err := t.b.catalogue.Get(name)
-		if err != nil {
-			return nil, fmt.Errorf("open transactions: %w", err)
-		}
-		in = append(in, found)
-	}
-	var all []OpenTransaction
-	for _, of := range in {
-		for _, p := range of.Partitions() {
-			for _, o := range t.b.txns.OpenIn(p) {
-				all = append(all, OpenTransaction{
-					TopicPartition: o.TopicPartition, ProducerID: o.Producer.ID, ProducerEpoch: o.Producer.Epoch,
-					Since: o.Since, Written: o.Written, ID: o.ID,
-				})
-			}
-		}
+	all := make([]OpenTransaction, len(open))
+	for i, o := range open {
+		all[i] = OpenTransaction(o)
 	}
 	return all, nil
 }
@@ -161,7 +142,7 @@ func (t Transactions) Abort(ctx context.Context, o OpenTransaction) error {
 		err = fmt.Errorf("%w: OpenTransaction.Since is %d, want what Open has told", ErrInvalidOption, o.Since)
 	}
 	if err == nil {
-		_, err = t.b.txns.Abort(ctx, o.TopicPartition, txn.Producer{ID: o.ProducerID, Epoch: o.ProducerEpoch}, o.Since)
+		err = t.b.on.Transactions.Abort(ctx, engine.OpenTransaction(o))
 	}
 	if err != nil {
 		return fmt.Errorf("abort transaction: %w", err)
@@ -175,7 +156,7 @@ func (t Transactions) Abort(ctx context.Context, o OpenTransaction) error {
 func (t Transactions) Fence(ctx context.Context, id string) error {
 	err := t.b.checkWrite(ctx)
 	if err == nil {
-		err = t.b.txns.Fence(ctx, id)
+		err = t.b.on.Transactions.Fence(ctx, id)
 	}
 	if err != nil {
 		return fmt.Errorf("fence transaction %s: %w", id, err)

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/samsa-go/samsa/group"
-	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/consumer"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/transact"
 )
 
@@ -20,7 +21,7 @@ import (
 type Tx struct {
 	ReadTx
 	b      *Broker
-	engine *transact.Tx
+	engine engine.Tx
 }
 
 // Update calls fn with a transaction, and commits it when fn returns nil. Everything in it
@@ -51,7 +52,7 @@ func (b *Broker) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
-	return b.transactor.Update(ctx, func(tx *transact.Tx) error { return fn(&Tx{ReadTx{&tx.View}, b, tx}) })
+	return transact.Update(ctx, b.on.Transactor, b.opts.MaxUpdateRetries, func(tx engine.Tx) error { return fn(&Tx{ReadTx{tx}, b, tx}) })
 }
 
 // Get returns a copy of the value under key as this transaction has left it, or
@@ -67,14 +68,16 @@ func (tx *Tx) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
 // ScanWith is Scan from another key on, or backwards. A scan that runs to its end has read all its keys, those too that are
 // not there; one that is left early has read up to the last key that it gave. What another Update writes there is a conflict.
 func (tx *Tx) ScanWith(opts ScanOptions) iter.Seq2[KeyValue, error] {
-	return tx.engine.Scan(transact.ScanOptions(opts))
+	return tx.engine.Scan(engine.ScanOptions(opts))
 }
 
 // Set stores a copy of value under key, which has 1 to 1023 bytes. A nil value is an empty one.
-func (tx *Tx) Set(key, value []byte) error { return tx.engine.Set(key, value) }
+func (tx *Tx) Set(key, value []byte) error {
+	return tx.engine.Set(string(key), append(make([]byte, 0, len(value)), value...))
+}
 
 // Delete removes the value under key, if there is one.
-func (tx *Tx) Delete(key []byte) error { return tx.engine.Delete(key) }
+func (tx *Tx) Delete(key []byte) error { return tx.engine.Delete(string(key)) }
 
 // Produce adds records, for any topics. Their bytes may be reused when it returns. Their
 // offsets are not known before the transaction is committed.
@@ -83,7 +86,26 @@ func (tx *Tx) Produce(records ...Record) error { return tx.ProduceWith(ProduceOp
 // ProduceWith is Produce with options for these records: see ProduceOptions. With AckSynced the
 // whole transaction is synced.
 func (tx *Tx) ProduceWith(opts ProduceOptions, records ...Record) error {
-	return tx.engine.Produce(batcher.ProduceOptions(opts), records...)
+	lent := lend(records)
+	defer lent.end()
+	return tx.engine.Produce(engine.ProduceOptions(opts), lent.records)
+}
+
+// loan is records in memory that an engine may see: what is given to it leaves the stack, where the program's slice shall stay.
+type loan struct{ records []Record }
+
+var loans = sync.Pool{New: func() any { return new(loan) }}
+
+func lend(records []Record) *loan {
+	l := loans.Get().(*loan)
+	l.records = append(l.records, records...)
+	return l
+}
+
+func (l *loan) end() {
+	clear(l.records)
+	l.records = l.records[:0]
+	loans.Put(l)
 }
 
 // CommitRecords commits, with the transaction, that these records of c, and those before
@@ -112,7 +134,7 @@ func (tx *Tx) commit(c *Consumer, offsets map[TopicPartition]group.Offset) (err 
 	case !c.engine.ManualCommit():
 		err = fmt.Errorf("%w: MemberOptions.ManualCommit is required of a consumer whose offsets are committed in transactions", ErrInvalidOption)
 	default:
-		return tx.engine.Commit(c.engine, offsets)
+		return tx.engine.CommitOffsets(c.engine, offsets)
 	}
 	return tx.engine.Fail(fmt.Errorf("commit: %w", err))
 }
@@ -122,7 +144,7 @@ func (tx *Tx) commit(c *Consumer, offsets map[TopicPartition]group.Offset) (err 
 //	type KeyValue struct {
 //		Key, Value []byte
 //	}
-type KeyValue = transact.KeyValue
+type KeyValue = engine.KeyValue
 
 // ScanOptions says which keys ScanWith visits, and from where. It keeps no reference to the bytes once the iteration has
 // begun.
@@ -139,7 +161,7 @@ type ScanOptions struct {
 
 // ReadTx reads the application's own keys and the committed offsets of groups, all as of
 // one moment. It is valid during the function it was given to, for one goroutine.
-type ReadTx struct{ engine *transact.View }
+type ReadTx struct{ engine engine.View }
 
 // View calls fn with a view of the application's keys and of committed offsets as of now:
 // a snapshot, which no Update changes. It returns what fn returns. What is removed
@@ -152,7 +174,12 @@ func (b *Broker) View(ctx context.Context, fn func(tx *ReadTx) error) error {
 	if err := b.check(ctx); err != nil {
 		return fmt.Errorf("view: %w", err)
 	}
-	return b.transactor.View(func(v *transact.View) error { return fn(&ReadTx{v}) })
+	v, err := b.on.Transactor.View(ctx)
+	if err != nil {
+		return fmt.Errorf("view: %w", err)
+	}
+	defer v.End()
+	return fn(&ReadTx{v})
 }
 
 // errNoFunction is for a call whose function is nil.
@@ -169,7 +196,7 @@ func (tx *ReadTx) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
 
 // ScanWith is Scan from another key on, or backwards.
 func (tx *ReadTx) ScanWith(opts ScanOptions) iter.Seq2[KeyValue, error] {
-	return tx.engine.Scan(transact.ScanOptions(opts))
+	return tx.engine.Scan(engine.ScanOptions(opts))
 }
 
 // Committed returns the committed offsets of a group for tps, or without any for all

@@ -64,7 +64,11 @@ type local struct {
 }
 
 func (l local) shipper() (store.Shipper, error) {
-	st, ok := inside.Of(l.b).Store.(store.Shipper)
+	in := inside.Of(l.b)
+	if err := in.Local("backup"); err != nil {
+		return nil, fmt.Errorf("backup: %w", err)
+	}
+	st, ok := in.Store.(store.Shipper)
 	if !ok {
 		return nil, fmt.Errorf("backup: %w: a broker in memory has none", samsa.ErrInvalidOption)
 	}

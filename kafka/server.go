@@ -86,6 +86,9 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("%w: the broker is nil", samsa.ErrInvalidOption)
 	}
 	in := inside.Of(b)
+	if err := in.Local("the Kafka protocol"); err != nil {
+		return nil, err
+	}
 	s := &Server{
 		b: b, in: in, opts: opts.withDefaults(), logger: in.Logger, ln: ln, table: table,
 		conns: make(map[*conn]struct{}), closed: make(chan struct{}),

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
@@ -26,7 +25,7 @@ type control struct {
 
 // controlOf returns the control of b.
 func controlOf(b *samsa.Broker) *control {
-	points := inside.Of(b).Committer.Probes()
+	points := partsOf(b).Committer.Probes()
 	if c, ok := points.Get().(*control); ok {
 		return c
 	}

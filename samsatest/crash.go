@@ -2,7 +2,6 @@ package samsatest
 
 import (
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 )
 
@@ -30,7 +29,7 @@ func kill(t TB, b *samsa.Broker, what string, power bool) {
 	t.Helper()
 	c := controlOf(b)
 	c.note(func() event { return event{kind: "crash", text: what} })
-	left, err := inside.Of(b).Kill(power)
+	left, err := partsOf(b).Kill(power)
 	if err != nil {
 		t.Fatalf("samsatest: %s: %v", what, err)
 		return
@@ -63,7 +62,7 @@ func Restart(t TB, b *samsa.Broker, opts ...Option) *samsa.Broker {
 func (c *control) restart(t TB, b *samsa.Broker, left store.Store, opts []Option) *samsa.Broker {
 	t.Helper()
 	if left == nil {
-		s := setup{options: inside.Of(b).Options.(samsa.Options)}
+		s := setup{options: partsOf(b).Options.(samsa.Options)}
 		for _, o := range opts {
 			o(&s)
 		}
@@ -71,7 +70,7 @@ func (c *control) restart(t TB, b *samsa.Broker, left store.Store, opts []Option
 			s.options.Logger = nil
 		}
 		return s.start(t, "Restart", func(o samsa.Options) (*samsa.Broker, error) {
-			return samsa.Open(inside.Of(b).Dir, o)
+			return samsa.Open(partsOf(b).Dir, o)
 		})
 	}
 	st, err := left.(store.Forker).Fork()
@@ -79,7 +78,7 @@ func (c *control) restart(t TB, b *samsa.Broker, left store.Store, opts []Option
 		t.Fatalf("samsatest: Restart: %v", err)
 		return nil
 	}
-	return reopen(t, "Restart", st, inside.Of(b).Options.(samsa.Options), opts)
+	return reopen(t, "Restart", st, partsOf(b).Options.(samsa.Options), opts)
 }
 
 // handOver has a trace go on with the broker of to.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/group"
-	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
@@ -17,8 +16,8 @@ import (
 // go on behind it. Who has read it already does not notice.
 func Corrupt(t TB, b *samsa.Broker, topic string, index int32, offset int64) {
 	t.Helper()
-	if err := corrupt(inside.Of(b).Store, inside.Of(b).Committer, func() (*partition.Partition, error) {
-		known, err := inside.Of(b).Catalogue.Get(topic)
+	if err := corrupt(partsOf(b).Store, partsOf(b).Committer, func() (*partition.Partition, error) {
+		known, err := partsOf(b).Catalogue.Get(topic)
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +62,7 @@ func corrupt(st store.Store, c *writer.Committer, find func() (*partition.Partit
 func Expire(t TB, b *samsa.Broker, groupName, member string) {
 	t.Helper()
 	var known []string
-	expired, err := inside.Of(b).Groups.Expire(groupName, func(m group.MemberDescription) bool {
+	expired, err := partsOf(b).Groups.Expire(groupName, func(m group.MemberDescription) bool {
 		known = append(known, m.ID)
 		return member != "" && (member == m.ID || member == m.InstanceID || member == m.ClientID)
 	})
@@ -81,7 +80,7 @@ func Expire(t TB, b *samsa.Broker, groupName, member string) {
 // test fails if the id has no open transaction.
 func ExpireTransaction(t TB, b *samsa.Broker, id string) {
 	t.Helper()
-	if err := inside.Of(b).Txns.TimeOut(context.Background(), id); err != nil {
+	if err := partsOf(b).Txns.TimeOut(context.Background(), id); err != nil {
 		t.Fatalf("samsatest: ExpireTransaction: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package samsatest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -75,6 +76,15 @@ func New(t TB, opts ...Option) *samsa.Broker {
 	return b
 }
 
+// partsOf returns the parts of b. It panics for a broker that is not of this process: the kit has no hold of others.
+func partsOf(b *samsa.Broker) inside.Broker {
+	in := inside.Of(b)
+	if err := in.Local("the test kit"); err != nil {
+		panic(fmt.Sprintf("samsatest: %v", err))
+	}
+	return in
+}
+
 // keepSynced prepares for CutPower.
 func keepSynced(st store.Store) {
 	if f, ok := st.(store.Forker); ok {
@@ -90,7 +100,7 @@ func keepSynced(st store.Store) {
 // Snapshot and Restore.)
 func Fork(t TB, b *samsa.Broker, opts ...Option) *samsa.Broker {
 	t.Helper()
-	parent, ok := inside.Of(b).Store.(store.Forker)
+	parent, ok := partsOf(b).Store.(store.Forker)
 	if !ok {
 		t.Fatalf("samsatest: Fork: the broker is on disk; samsa.Restore brings a Snapshot of it into memory")
 		return nil
@@ -100,7 +110,7 @@ func Fork(t TB, b *samsa.Broker, opts ...Option) *samsa.Broker {
 		t.Fatalf("samsatest: Fork: %v", err)
 		return nil
 	}
-	return reopen(t, "Fork", st, inside.Of(b).Options.(samsa.Options), opts)
+	return reopen(t, "Fork", st, partsOf(b).Options.(samsa.Options), opts)
 }
 
 // reopen opens a broker over what another one had stored.
@@ -137,7 +147,7 @@ func (s *setup) start(t TB, what string, open func(samsa.Options) (*samsa.Broker
 	}
 	t.Cleanup(func() {
 		t.Helper()
-		left := inside.Of(b).Clients()
+		left := partsOf(b).Clients()
 		if err := b.Close(); err != nil {
 			t.Errorf("samsatest: %v", err)
 		}

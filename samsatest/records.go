@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -73,7 +72,7 @@ func Produce(t TB, b *samsa.Broker, topic string, texts ...string) []samsa.Recor
 // of its offsets: those that consumers get by default, which are those of transactions that were committed. No fault keeps it from doing so, and a trace does not show it.
 func Drain(t TB, b *samsa.Broker, topic string) []samsa.Record {
 	t.Helper()
-	known, err := inside.Of(b).Catalogue.Get(topic)
+	known, err := partsOf(b).Catalogue.Get(topic)
 	if err != nil {
 		t.Fatalf("samsatest: %v", err)
 		return nil

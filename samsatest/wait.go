@@ -23,7 +23,7 @@ const patience = 30 * time.Second
 // them as Drain does. When that takes too long the test fails.
 func WaitRecords(t TB, b *samsa.Broker, topic string, n int) []samsa.Record {
 	t.Helper()
-	in := inside.Of(b)
+	in := partsOf(b)
 	w := partition.NewWaiter()
 	in.Catalogue.Watch(w)
 	defer in.Catalogue.Unwatch(w)
@@ -64,7 +64,7 @@ func WaitRecords(t TB, b *samsa.Broker, topic string, n int) []samsa.Record {
 // too long the test fails. Queues have WaitDone.
 func WaitCommitted(t TB, b *samsa.Broker, group, topic string, n int) {
 	t.Helper()
-	in := inside.Of(b)
+	in := partsOf(b)
 	await(t, b, partition.NewWaiter(), func() (string, bool) {
 		offsets, err := in.Groups.Fetch(group)
 		if err != nil {
@@ -83,7 +83,7 @@ func WaitCommitted(t TB, b *samsa.Broker, group, topic string, n int) {
 // were acknowledged, rejected, or delivered too often. When that takes too long the test fails.
 func WaitDone(t TB, b *samsa.Broker, group, topic string, n int) {
 	t.Helper()
-	in := inside.Of(b)
+	in := partsOf(b)
 	await(t, b, partition.NewWaiter(), func() (string, bool) {
 		all, err := in.Shares.Describe(context.Background(), group)
 		if err != nil {
@@ -171,7 +171,7 @@ func because(err error) string {
 // When it takes too long the test fails.
 func WaitStable(t TB, b *samsa.Broker, group string, members int) {
 	t.Helper()
-	in := inside.Of(b)
+	in := partsOf(b)
 	await(t, b, partition.NewWaiter(), func() (string, bool) {
 		d, err := in.Groups.Describe(group)
 		if err != nil {

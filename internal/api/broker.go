@@ -95,8 +95,8 @@ func (s *server) health(w http.ResponseWriter, _ *http.Request) { write(w, []byt
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	b := s.broker()
 	_, err := b.Stats(r.Context())
-	if err == nil {
-		err = inside.Of(b).Committer.Failed()
+	if c := inside.Of(b).Committer; err == nil && c != nil {
+		err = c.Failed()
 	}
 	if err != nil {
 		e := asError(fmt.Errorf("not ready: %w", err))

@@ -25,7 +25,11 @@ func listGroups(c *call) (any, error) {
 		return nil, err
 	}
 	known := make(map[string]GroupSummary, len(names))
-	for _, l := range inside.Of(c.b).Groups.List() {
+	listed, err := inside.Of(c.b).Parts.Groups.List(c.limited)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range listed {
 		known[l.Name] = GroupSummary{Name: l.Name, Kind: l.Kind.String(), State: l.State.String()}
 	}
 	p := GroupPage{Groups: []GroupSummary{}}
@@ -55,13 +59,13 @@ func describeGroup(c *call) (any, error) {
 			ID: m.ID, InstanceID: m.InstanceID, ClientID: m.ClientID, ClientHost: m.ClientHost, Topics: m.Topics, Assigned: partitions(m.Assigned),
 		})
 	}
-	catalogue := inside.Of(c.b).Catalogue
+	topics := inside.Of(c.b).Parts.Topics
 	for _, p := range info.Partitions {
 		gp := GroupPartition{
 			TopicPartition: TopicPartition{p.Topic, p.Partition}, Committed: p.Committed, Metadata: p.Metadata,
 			HighWatermark: p.HighWatermark, Lag: p.Lag, MemberID: p.MemberID,
 		}
-		if t, err := catalogue.Get(p.Topic); err == nil {
+		if t, err := topics.Get(p.Topic); err == nil {
 			if known, err := t.Partition(p.Partition); err == nil {
 				gp.LogStart = known.LogStart()
 			}

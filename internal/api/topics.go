@@ -73,15 +73,22 @@ const countLimit = time.Second
 // summary returns what a list says of a topic. It reads nothing from the disk.
 func summary(b *samsa.Broker, name string) (TopicSummary, error) {
 	in := inside.Of(b)
-	known, err := in.Catalogue.Get(name)
+	known, err := in.Parts.Topics.Get(name)
 	if err != nil {
 		return TopicSummary{}, err
 	}
-	t := TopicSummary{Name: name, ID: known.ID().String(), Internal: internal(name), Partitions: len(known.Partitions()), Replicas: 1}
-	for _, p := range known.Partitions() {
+	t := TopicSummary{Name: name, ID: samsa.TopicID(known.ID()).String(), Internal: internal(name), Partitions: int(known.Partitions()), Replicas: 1}
+	for i := range known.Partitions() {
+		p, err := known.Partition(i)
+		if err != nil {
+			return TopicSummary{}, err
+		}
 		end := p.HighWatermark()
-		kept := in.Retained(p)
-		t.add(Partition{LogStart: p.LogStart(), HighWatermark: end, Bytes: kept.BytesLive, Appended: p.Appended(), Due: At(kept.NextDue)})
+		held, err := in.Held(context.Background(), p.TopicPartition(), false)
+		if err != nil {
+			return TopicSummary{}, err
+		}
+		t.add(Partition{LogStart: p.LogStart(), HighWatermark: end, Bytes: held.Bytes, Appended: held.Appended, Due: At(held.Due)})
 	}
 	return t, nil
 }
@@ -127,27 +134,18 @@ func describe(ctx context.Context, b *samsa.Broker, name string) (Topic, error) 
 		return Topic{}, err
 	}
 	in := inside.Of(b)
-	known, err := in.Catalogue.Get(name)
-	if err != nil {
-		return Topic{}, err
-	}
 	t := Topic{
-		TopicSummary: TopicSummary{Name: name, ID: info.ID.String(), Internal: internal(name), Partitions: len(info.Partitions), Replicas: 1},
+		TopicSummary: TopicSummary{Name: name, ID: info.ID.String(), Internal: internal(name), Partitions: len(info.Partitions), Replicas: max(1, info.Config.Replicas)},
 		Configs:      configs(info.Config, in.TopicDefaults), Parts: []Partition{},
 	}
-	for i, p := range known.Partitions()[:len(info.Partitions)] {
-		kept, err := in.Retention(ctx, p)
-		if err != nil {
-			return Topic{}, fmt.Errorf("topic %s: %w", name, err)
-		}
-		at := info.Partitions[i]
-		due, err := in.Due(p, at.LogStart, info.Config)
+	for _, at := range info.Partitions {
+		held, err := in.Held(ctx, samsa.TopicPartition{Topic: name, Partition: at.Partition}, true)
 		if err != nil {
 			return Topic{}, fmt.Errorf("topic %s: %w", name, err)
 		}
 		part := Partition{
 			Partition: at.Partition, LogStart: at.LogStart, LastStable: at.LastStable, HighWatermark: at.HighWatermark,
-			Bytes: max(0, kept.BytesLive), Appended: p.Appended(), Due: At(due),
+			Bytes: held.Bytes, Appended: held.Appended, Due: At(held.Due),
 		}
 		t.add(part)
 		t.Parts = append(t.Parts, part)

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition/choose"
@@ -36,13 +37,13 @@ type Lookup func(ctx context.Context, name string) (*topic.Topic, error)
 // Batcher makes the batches of one broker.
 type Batcher struct {
 	broker Broker
-	opts   ProduceOptions // of calls that do not say otherwise
-	topics                // of those
+	opts   engine.ProduceOptions // of calls that do not say otherwise
+	topics                       // of those
 	calls  sync.Pool
 }
 
 // New returns the batcher of broker. Calls that do not say otherwise are as opts says.
-func New(broker Broker, opts ProduceOptions) *Batcher {
+func New(broker Broker, opts engine.ProduceOptions) *Batcher {
 	if opts.Partitioner == nil {
 		opts.Partitioner = choose.Hash()
 	}

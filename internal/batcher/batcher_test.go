@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -47,20 +48,21 @@ func newBroker(t *testing.T) Broker {
 func TestTopicsAreForgotten(t *testing.T) {
 	ctx := context.Background()
 	broker := newBroker(t)
-	b := New(broker, ProduceOptions{})
-	p, err := b.NewProducer(ctx, Options{})
+	b := New(broker, engine.ProduceOptions{})
+	made, err := b.NewProducer(ctx, engine.ProducerOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := made.(*Producer)
 	defer func() { _ = p.Close() }()
 	if _, err := broker.Catalogue.Create(ctx, "deleted", topic.Config{}); err != nil {
 		t.Fatal(err)
 	}
 	r := log.Record{Topic: "deleted"}
-	if _, err := b.Produce(ctx, ProduceOptions{}, r); err != nil {
+	if err := b.Produce(ctx, engine.ProduceOptions{}, []log.Record{r}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.ProduceSync(ctx, r); err != nil {
+	if err := p.ProduceSync(ctx, []log.Record{r}); err != nil {
 		t.Fatal(err)
 	}
 	draft, err := broker.Catalogue.Draft(ctx, "draft", topic.Config{})
@@ -68,7 +70,7 @@ func TestTopicsAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := b.Begin(func(context.Context, string) (*topic.Topic, error) { return draft, nil })
-	if err := c.Add(ctx, ProduceOptions{}, log.Record{Topic: "draft"}); err != nil {
+	if err := c.Add(ctx, engine.ProduceOptions{}, []log.Record{{Topic: "draft"}}); err != nil {
 		t.Fatal(err)
 	}
 	c.End()

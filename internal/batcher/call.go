@@ -6,43 +6,40 @@ import (
 	"slices"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
 
-// Produce stores records, all or none of them: see samsa.Broker.ProduceWith.
-func (b *Batcher) Produce(ctx context.Context, opts ProduceOptions, records ...log.Record) ([]log.Record, error) {
-	if len(records) == 0 {
-		return nil, nil
-	}
+// Produce stores records, all or none of them, and fills them in: see samsa.Broker.ProduceWith.
+func (b *Batcher) Produce(ctx context.Context, opts engine.ProduceOptions, records []log.Record) error {
 	c := b.Begin(b.broker.Topic)
 	defer c.End()
 	if !b.broker.Hooks.Produces() {
 		return c.produce(ctx, opts, records)
 	}
 	began := time.Now()
-	out, err := c.produce(ctx, opts, records)
+	err := c.produce(ctx, opts, records)
 	c.Produced(ctx, began, c.tx, err)
-	return out, err
+	return err
 }
 
 // produce is Batcher.Produce.
-func (c *Call) produce(ctx context.Context, opts ProduceOptions, records []log.Record) ([]log.Record, error) {
-	if err := c.Add(ctx, opts, records...); err != nil {
-		return nil, err
+func (c *Call) produce(ctx context.Context, opts engine.ProduceOptions, records []log.Record) error {
+	if err := c.Add(ctx, opts, records); err != nil {
+		return err
 	}
 	if err := c.store(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	out := slices.Clone(records)
-	for i := range out {
+	for i := range records {
 		at := &c.places[i]
-		out[i].Partition = at.batch.partition.TopicPartition().Partition
-		out[i].Offset, out[i].Timestamp = at.stored(&c.tx.Appends[at.batch.append])
+		records[i].Partition = at.batch.partition.TopicPartition().Partition
+		records[i].Offset, records[i].Timestamp = at.stored(&c.tx.Appends[at.batch.append])
 	}
-	return out, nil
+	return nil
 }
 
 // Call is the records of one transaction while they are collected. It is for one goroutine.
@@ -97,9 +94,9 @@ func (c *Call) End() {
 
 // Add puts records into batches of their partitions, as opts says. Their bytes may be reused when it
 // returns.
-func (c *Call) Add(ctx context.Context, opts ProduceOptions, records ...log.Record) error {
+func (c *Call) Add(ctx context.Context, opts engine.ProduceOptions, records []log.Record) error {
 	c.topics = &c.b.topics
-	if opts != (ProduceOptions{}) {
+	if opts != (engine.ProduceOptions{}) {
 		var wrong option.Mistakes
 		opts.Check(&wrong, "ProduceOptions")
 		if err := wrong.Err(); err != nil {
@@ -114,7 +111,7 @@ func (c *Call) Add(ctx context.Context, opts ProduceOptions, records ...log.Reco
 			c.last = nil
 		}()
 	}
-	opts = opts.over(c.b.opts)
+	opts = opts.Over(c.b.opts)
 	c.codec = log.ProducerCodec(opts.Compression)
 	c.tx.Synced = c.tx.Synced || opts.Acks == log.AckSynced
 	c.now = time.Now().UnixMilli()

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/measure"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -25,7 +25,7 @@ type Promise = func(r log.Record, err error)
 type Producer struct {
 	b      Broker
 	client callback.Client
-	opts   Options
+	opts   engine.ProducerOptions
 	name   *writer.Identity // who it is, if it has an ID
 	wg     sync.WaitGroup
 
@@ -50,8 +50,8 @@ type Producer struct {
 }
 
 // NewProducer returns a producer, which ends with the broker and not with ctx.
-func (b *Batcher) NewProducer(ctx context.Context, opts Options) (*Producer, error) {
-	opts = opts.withDefaults()
+func (b *Batcher) NewProducer(ctx context.Context, opts engine.ProducerOptions) (engine.Producer, error) {
+	opts = opts.WithDefaults()
 	p := &Producer{
 		b:      b.broker,
 		opts:   opts,
@@ -203,16 +203,16 @@ func (p *Producer) waitLocked(ctx context.Context) error {
 	}
 }
 
-// ProduceSync is samsa.Producer.ProduceSync.
-func (p *Producer) ProduceSync(ctx context.Context, records ...log.Record) ([]log.Record, error) {
+// ProduceSync is samsa.Producer.ProduceSync, which fills in the records.
+func (p *Producer) ProduceSync(ctx context.Context, records []log.Record) error {
 	if len(records) == 0 {
-		return nil, nil
+		return nil
 	}
 	if p.callsOn(callback.Goroutine()) {
-		return nil, fmt.Errorf("produce: %w: a promise", log.ErrInCallback)
+		return fmt.Errorf("produce: %w: a promise", log.ErrInCallback)
 	}
-	s := synced{out: slices.Clone(records), left: len(records), done: make(chan struct{})}
-	for i, r := range records {
+	s := synced{out: records, left: len(records), done: make(chan struct{})}
+	for i, r := range records { // promises write to those before
 		p.Produce(ctx, r, func(r log.Record, err error) { s.keep(i, r, err) })
 	}
 	select {
@@ -220,7 +220,7 @@ func (p *Producer) ProduceSync(ctx context.Context, records ...log.Record) ([]lo
 	case <-ctx.Done():
 		s.giveUp(ctx.Err())
 	}
-	return s.out, s.err
+	return s.err
 }
 
 // synced is what a ProduceSync waits for. Its promises run on two goroutines: that of

@@ -12,7 +12,7 @@ import (
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/internal/callback"
-	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/local"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -54,9 +54,9 @@ func inMemory(t *testing.T) *kit {
 			t.Error(err)
 		}
 	})
-	groups := engine.LocalGroups{Coordinator: coordinator}
+	groups := local.Groups{Coordinator: coordinator}
 	k.Broker = Broker{
-		Topics: &engine.LocalTopics{Catalogue: k.catalogue}, Coordinator: groups, Offsets: groups,
+		Topics: &local.Topics{Catalogue: k.catalogue}, Coordinator: groups, Offsets: groups,
 		Logger: zap.NewNop(), Clients: new(callback.Clients), Resets: new(ResetStats), Passed: new(atomic.Int64),
 	}
 	return k

@@ -5,19 +5,21 @@ package inside
 
 import (
 	"context"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/config"
+	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/hook"
+	"github.com/samsa-go/samsa/internal/stats"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
-	"github.com/samsa-go/samsa/partition"
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition/producers"
-	"github.com/samsa-go/samsa/retention/sweep"
 	"github.com/samsa-go/samsa/share"
 	"github.com/samsa-go/samsa/share/members"
 	"github.com/samsa-go/samsa/streams"
@@ -28,6 +30,9 @@ import (
 // Broker is the parts of an open broker. They belong to it: none of them may be closed, and
 // all writes go through Committer.
 type Broker struct {
+	Parts engine.Parts // that it stands on, none of them nil
+
+	// Those from Dir to Features, and Kill, only a broker of this process has: Local says whether it is one.
 	Dir       string // "" in memory
 	ClusterID string
 	Store     store.Store
@@ -41,8 +46,9 @@ type Broker struct {
 	Members   *members.Coordinator // of share groups
 	Txns      *txn.Coordinator
 	Features  *feature.Levels
-	Logger    *zap.Logger
-	Hooks     *hook.Hooks
+
+	Logger *zap.Logger
+	Hooks  *hook.Hooks
 
 	// Options is what the broker was opened with, a samsa.Options.
 	Options any
@@ -57,12 +63,8 @@ type Broker struct {
 	Servers func() []any
 	// Clients describes the producers and consumers that are open.
 	Clients func() []string
-	// Retention tells what retention knows of a partition, and counts its bytes where they are not known. Retained counts
-	// nothing: they are -1 then.
-	Retention func(ctx context.Context, p *partition.Partition) (sweep.PartitionStats, error)
-	Retained  func(p *partition.Partition) sweep.PartitionStats
-	// Due returns when the oldest batch of p will be too old: see sweep.Due.
-	Due func(p *partition.Partition, start int64, config topic.Config) (time.Time, error)
+	// Held tells what the store has of a partition, and counts and looks up what is not known if count says so.
+	Held func(ctx context.Context, tp log.TopicPartition, count bool) (stats.Held, error)
 	// Kill ends the broker as the death of the process would: nothing more is stored or
 	// acknowledged, and nothing that waited is sent. Of a store in memory it returns what
 	// is left, all that was stored, or, with power, what was synced; a store on disk is
@@ -73,8 +75,27 @@ type Broker struct {
 // Hooks is what the module root, which stands above this package, does here for the packages beside it. A broker is a
 // *samsa.Broker, and options are samsa.Options.
 type Hooks struct {
-	Of   func(b any) Broker
-	Open func(st store.Store, options any) (b any, err error)
+	Of         func(b any) Broker
+	Open       func(st store.Store, options any) (b any, err error)
+	OpenEngine func(options any, open func(Host) (engine.Parts, error)) (b any, err error)
+}
+
+// Local returns nil for a broker of this process, and ErrUnsupported, which says what it cannot do, for others.
+func (b *Broker) Local(what string) error {
+	if b.Store != nil {
+		return nil
+	}
+	return engine.Absent{Where: b.Parts.Where}.Unsupported(what)
+}
+
+// Host is what a broker has for the parts that it stands on.
+type Host struct {
+	Logger *zap.Logger
+	Hooks  *hook.Hooks // nil without any; those of producers the parts have to call
+	// Clients are the program's, which Close of the broker ends before it closes the parts. Producers have to enter.
+	Clients *callback.Clients
+	// Produced counts what producers do.
+	Produced *batcher.Tally
 }
 
 var hooks Hooks
@@ -92,5 +113,13 @@ func Of(b any) Broker { return hooks.Of(b) }
 // does as samsa.Options say.
 func Open[B any](st store.Store, options any) (B, error) {
 	b, err := hooks.Open(st, options)
+	return b.(B), err
+}
+
+// OpenEngine opens a broker, of type *samsa.Broker, that stands on the parts that open returns, and closes them. It does as samsa.Options
+// say: of these count Logger, Slog, Hooks and MaxUpdateRetries; the others are for the parts, if they mean something there. Errors are open's,
+// or ErrInvalidOption.
+func OpenEngine[B any](options any, open func(Host) (engine.Parts, error)) (B, error) {
+	b, err := hooks.OpenEngine(options, open)
 	return b.(B), err
 }

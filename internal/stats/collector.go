@@ -15,25 +15,21 @@ import (
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/consumer"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/hook"
-	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/internal/local"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention/sweep"
-	"github.com/samsa-go/samsa/share"
 	"github.com/samsa-go/samsa/topic"
 )
 
 // Collector asks the parts of a broker. Its methods may be called by anybody at any time.
 type Collector struct {
 	Opened    time.Time
-	Store     store.Store
-	Committer *writer.Committer
-	Topics    *topic.Catalogue
-	Groups    *group.Coordinator
-	Shares    *share.Coordinator
+	Local     *local.Broker // nil for a broker that is not of this process: what only that knows is 0
+	Topics    engine.Topics
 	Admin     admin.Groups
-	Sweeper   *sweep.Sweeper
 	Clients   *callback.Clients
 	Resets    *consumer.ResetStats
 	Passed    *atomic.Int64
@@ -54,28 +50,37 @@ func (o MetricsOptions) Check() error {
 }
 
 // Broker tells of the broker as a whole.
-func (c *Collector) Broker() (Stats, error) {
-	size, err := c.Store.Size()
+func (c *Collector) Broker(ctx context.Context) (Stats, error) {
+	groups, err := c.Admin.List(ctx)
 	if err != nil {
 		return Stats{}, err
 	}
-	w, st := c.Committer.Stats(), c.Store.Stats()
 	b := Stats{
-		Opened: c.Opened, Groups: len(c.Groups.List()), Clients: len(c.Clients.Open()),
-		Records: w.Records, Batches: w.Batches, Bytes: w.Bytes, Commits: w.Commits, Syncs: w.Syncs, Failed: w.Failures, Refused: c.Committer.Refused(),
-		CommitTimes: st.CommitTimes, SyncTimes: c.Committer.SyncTimes(),
-		Resets: c.Resets.Resets.Load(), Skipped: c.Resets.Skipped.Load(), Aborted: c.Passed.Load(), Rebalances: c.Groups.Rebalances(), HookPanics: c.Hooks.Panics(), DiskBytes: size,
-		Store: StoreStats{
-			Files: st.Files, FileBytes: st.FileBytes, LiveBytes: st.LiveBytes, Tables: st.Tables, TableBytes: st.TableBytes,
-			Entries: st.Entries, MemBytes: st.MemBytes, Checkpoints: st.Checkpoints, Merges: st.Merges, Moved: st.Moved, Reclaimed: st.Reclaimed,
-			Stalls: st.Stalls, StallTime: st.StallTime, FreeBytes: st.FreeBytes,
-		},
+		Opened: c.Opened, Groups: len(groups), Clients: len(c.Clients.Open()),
+		Resets: c.Resets.Resets.Load(), Skipped: c.Resets.Skipped.Load(), Aborted: c.Passed.Load(), HookPanics: c.Hooks.Panics(),
 	}
 	for _, t := range c.Topics.List() {
 		b.Topics++
-		b.Partitions += len(t.Partitions())
+		b.Partitions += int(t.Partitions())
 	}
-	return b, nil
+	if c.Local != nil {
+		err = b.addStore(c.Local)
+	}
+	return b, err
+}
+
+// addStore tells of the store of a broker of this process.
+func (b *Stats) addStore(l *local.Broker) (err error) {
+	w, st := l.Committer.Stats(), l.Store.Stats()
+	b.Records, b.Batches, b.Bytes, b.Commits, b.Syncs, b.Failed, b.Refused = w.Records, w.Batches, w.Bytes, w.Commits, w.Syncs, w.Failures, l.Committer.Refused()
+	b.CommitTimes, b.SyncTimes, b.Rebalances = st.CommitTimes, l.Committer.SyncTimes(), l.Groups.Rebalances()
+	b.Store = StoreStats{
+		Files: st.Files, FileBytes: st.FileBytes, LiveBytes: st.LiveBytes, Tables: st.Tables, TableBytes: st.TableBytes,
+		Entries: st.Entries, MemBytes: st.MemBytes, Checkpoints: st.Checkpoints, Merges: st.Merges, Moved: st.Moved, Reclaimed: st.Reclaimed,
+		Stalls: st.Stalls, StallTime: st.StallTime, FreeBytes: st.FreeBytes,
+	}
+	b.DiskBytes, err = l.Store.Size()
+	return err
 }
 
 // All tells of everything.
@@ -83,7 +88,7 @@ func (c *Collector) All(ctx context.Context, opts MetricsOptions) (Metrics, erro
 	if opts.MaxSeries == 0 {
 		opts.MaxSeries = defaultMaxSeries
 	}
-	b, err := c.Broker()
+	b, err := c.Broker(ctx)
 	all := Metrics{Time: time.Now(), Broker: b}
 	if err == nil {
 		err = all.addTopics(ctx, c, opts)
@@ -105,7 +110,7 @@ func (a *Metrics) addTopics(ctx context.Context, c *Collector, opts MetricsOptio
 			continue
 		case len(a.Topics) == opts.MaxSeries:
 			a.LeftOut.Topics++
-			a.LeftOut.Partitions += len(t.Partitions())
+			a.LeftOut.Partitions += int(t.Partitions())
 			continue
 		}
 		one, err := c.topic(ctx, t)
@@ -122,16 +127,18 @@ func (a *Metrics) addTopics(ctx context.Context, c *Collector, opts MetricsOptio
 	return nil
 }
 
-func (c *Collector) topic(ctx context.Context, t *topic.Topic) (TopicMetrics, error) {
+func (c *Collector) topic(ctx context.Context, t engine.Topic) (TopicMetrics, error) {
 	one := TopicMetrics{Topic: t.Name()}
-	for i, p := range t.Partitions() {
-		known, err := c.Sweeper.Partition(ctx, p)
+	for i := range t.Partitions() {
+		p, err := t.Partition(i)
 		if err != nil {
 			return TopicMetrics{}, err
 		}
-		part := PartitionMetrics{
-			Partition: int32(i), LogStart: p.LogStart(), HighWatermark: p.HighWatermark(), LastStable: p.LastStable(),
-			BytesLive: known.BytesLive, Appended: p.Appended(), Removed: known.Removed, NextDue: known.NextDue,
+		part := PartitionMetrics{Partition: i, LogStart: p.LogStart(), HighWatermark: p.HighWatermark(), LastStable: p.LastStable()}
+		if c.Local != nil {
+			if err := part.addStored(ctx, c.Local, p.TopicPartition()); err != nil {
+				return TopicMetrics{}, err
+			}
 		}
 		one.Count++
 		one.Offsets += part.HighWatermark - part.LogStart
@@ -145,9 +152,66 @@ func (c *Collector) topic(ctx context.Context, t *topic.Topic) (TopicMetrics, er
 	return one, nil
 }
 
+// addStored tells what the store has of a partition.
+func (m *PartitionMetrics) addStored(ctx context.Context, l *local.Broker, tp log.TopicPartition) error {
+	_, p := partitionOf(l, tp)
+	if p == nil {
+		return nil // deleted meanwhile
+	}
+	known, err := l.Sweeper.Partition(ctx, p)
+	m.BytesLive, m.Appended, m.Removed, m.NextDue = known.BytesLive, p.Appended(), known.Removed, known.NextDue
+	return err
+}
+
+// Held is what a store has of a partition.
+type Held struct {
+	Bytes    int64     // of stored batches; -1 if that is not known
+	Appended int64     // bytes of batches, since the broker was opened
+	Due      time.Time // when retention by time will find something to remove; zero for never, and if that is not known
+}
+
+// Held tells what the store has of a partition, and counts and looks up what is not known if count says so. Nobody knows of
+// one that is elsewhere, or was deleted.
+func (c *Collector) Held(ctx context.Context, tp log.TopicPartition, count bool) (Held, error) {
+	t, p := partitionOf(c.Local, tp)
+	switch {
+	case p == nil:
+		return Held{Bytes: -1}, nil
+	case !count:
+		known := c.Local.Sweeper.Known(p)
+		return Held{known.BytesLive, p.Appended(), known.NextDue}, nil
+	}
+	known, err := c.Local.Sweeper.Partition(ctx, p)
+	if err != nil {
+		return Held{}, err
+	}
+	due, err := sweep.Due(p, p.LogStart(), t.Config())
+	return Held{max(0, known.BytesLive), p.Appended(), due}, err
+}
+
+// partitionOf returns a partition and its topic, or nil.
+func partitionOf(l *local.Broker, tp log.TopicPartition) (*topic.Topic, *partition.Partition) {
+	if l == nil {
+		return nil, nil
+	}
+	t, err := l.Catalogue.Get(tp.Topic)
+	if err != nil {
+		return nil, nil
+	}
+	p, err := t.Partition(tp.Partition)
+	if err != nil {
+		return nil, nil
+	}
+	return t, p
+}
+
 func (a *Metrics) addGroups(ctx context.Context, c *Collector, opts MetricsOptions) error {
+	listed, err := c.Admin.List(ctx)
+	if err != nil {
+		return err
+	}
 	partitions := 0
-	for _, l := range c.Groups.List() {
+	for _, l := range listed {
 		switch {
 		case opts.Groups != nil && !slices.Contains(opts.Groups, l.Name):
 			continue
@@ -196,15 +260,11 @@ func (c *Collector) group(ctx context.Context, l group.Listing, now time.Time) (
 	return one, nil
 }
 
-// age returns how long ago the first batch was written that has something from an offset on.
+// age returns how long ago the first batch was written that has something from an offset on; 0 where that is not known.
 func (c *Collector) age(tp log.TopicPartition, from int64, now time.Time) (time.Duration, error) {
-	t, err := c.Topics.Get(tp.Topic)
-	if err != nil {
-		return 0, nil // deleted meanwhile
-	}
-	p, err := t.Partition(tp.Partition)
-	if err != nil {
-		return 0, nil
+	_, p := partitionOf(c.Local, tp)
+	if p == nil {
+		return 0, nil // deleted meanwhile, or elsewhere
 	}
 	ms, ok, err := p.Log().TimeFrom(from)
 	if !ok || err != nil {

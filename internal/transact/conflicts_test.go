@@ -12,6 +12,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -41,7 +42,7 @@ func inMemory(t *testing.T) *Transactor {
 			t.Error(err)
 		}
 	})
-	b := batcher.New(batcher.Broker{Committer: committer, Catalogue: catalogue, Logger: zap.NewNop()}, batcher.ProduceOptions{})
+	b := batcher.New(batcher.Broker{Committer: committer, Catalogue: catalogue, Logger: zap.NewNop()}, engine.ProduceOptions{})
 	return New(Broker{Store: st, Catalogue: catalogue, Groups: groups, Batcher: b})
 }
 
@@ -68,7 +69,7 @@ func TestConflictsWithWhatCameSinceOnly(t *testing.T) {
 	}
 	var read readSet
 	read.add([]byte("mine"))
-	read.scan(ScanOptions{Prefix: []byte("ours/")}.keys()).ended()
+	read.scan(keysOf(engine.ScanOptions{Prefix: []byte("ours/")})).ended()
 
 	old := c.begin()
 	var others []*link
@@ -102,14 +103,14 @@ func TestConflictsWithWhatCameSinceOnly(t *testing.T) {
 func TestConflictsAreForgotten(t *testing.T) {
 	tr := inMemory(t)
 	set := func(key string) weak.Pointer[link] {
-		if err := tr.Update(t.Context(), func(tx *Tx) error { return tx.Set([]byte(key), nil) }); err != nil {
+		if err := Update(t.Context(), tr, 0, func(tx engine.Tx) error { return tx.Set(key, nil) }); err != nil {
 			t.Fatal(err)
 		}
 		return weak.Make(tr.conflicts.begin())
 	}
 	before := set("before")
 	var during weak.Pointer[link]
-	err := tr.Update(t.Context(), func(tx *Tx) error {
+	err := Update(t.Context(), tr, 0, func(tx engine.Tx) error {
 		_, err := tx.Get([]byte("before"))
 		set("start")
 		during = set("during")
@@ -118,7 +119,7 @@ func TestConflictsAreForgotten(t *testing.T) {
 		if before.Value() == nil || during.Value() == nil {
 			t.Error("what an open transaction may conflict with is forgotten")
 		}
-		return errors.Join(err, tx.Set([]byte("mine"), nil))
+		return errors.Join(err, tx.Set("mine", nil))
 	})
 	if err != nil {
 		t.Fatal(err)

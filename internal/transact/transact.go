@@ -1,4 +1,4 @@
-// Package transact is the transactions of a broker: what they read and write of the application's
+// Package transact is the transactions of a broker of this process, and how often one of any engine is tried: what they read and write of the application's
 // keys, which of them conflict, and how one is committed with its records and offsets. Users import
 // the module root.
 package transact
@@ -12,6 +12,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -27,7 +28,6 @@ type Broker struct {
 	Batcher   *batcher.Batcher
 	Shares    Shares
 
-	MaxRetries       int          // of a transaction that conflicts
 	AutoCreateTopics bool         // with a transaction that produces to them
 	TopicDefaults    topic.Config // of those
 	Hooks            *hook.Hooks
@@ -54,60 +54,57 @@ func New(broker Broker) *Transactor {
 	return t
 }
 
-// View calls fn with a view of the store as of now: see samsa.Broker.View.
-func (t *Transactor) View(fn func(*View) error) error {
+// View returns a view of the store as of now.
+func (t *Transactor) View(context.Context) (engine.View, error) {
 	v, err := t.view()
 	if err != nil {
-		return fmt.Errorf("view: %w", err)
+		return nil, err
 	}
-	defer v.end()
-	return fn(&v)
+	return &v, nil
 }
 
-// Update calls fn with a transaction and commits it, again and again: see samsa.Broker.Update.
-func (t *Transactor) Update(ctx context.Context, fn func(*Tx) error) error {
-	wait := newBackoff()
-	for try := 0; ; try++ {
-		err := t.try(ctx, fn)
-		var again *tryAgain
-		if !errors.As(err, &again) {
-			return err
-		}
-		if try == t.broker.MaxRetries {
-			return fmt.Errorf("%w (after %d tries)", again.err, try+1)
-		}
-		if err := wait.pause(ctx, again.when); err != nil {
-			return fmt.Errorf("%w (before another try: %w)", again.err, err)
-		}
-	}
-}
-
-// tryAgain says that a transaction failed for a reason that another try may not meet.
-type tryAgain struct {
-	err  error
-	when <-chan struct{} // not before; nil for a pause
-}
-
-func (e *tryAgain) Error() string { return e.err.Error() }
-func (e *tryAgain) Unwrap() error { return e.err }
-
-// try is one try.
-func (t *Transactor) try(ctx context.Context, fn func(*Tx) error) error {
+// Begin returns a transaction.
+func (t *Transactor) Begin(ctx context.Context) (engine.Tx, error) {
 	start := t.conflicts.begin()
 	v, err := t.view()
 	if err != nil {
+		return nil, err
+	}
+	tx := &Tx{View: v, conflicts: &t.conflicts, start: start, ctx: ctx, drafts: make(map[string]*topic.Topic)}
+	tx.call = t.broker.Batcher.Begin(tx.topic)
+	return tx, nil
+}
+
+// Update calls fn with a transaction of t and commits it, again up to so many times when it has failed for a reason that another
+// try may not meet: see samsa.Broker.Update.
+func Update(ctx context.Context, t engine.Transactor, retries int, fn func(engine.Tx) error) error {
+	wait := newBackoff()
+	for try := 0; ; try++ {
+		err := update(ctx, t, fn)
+		var again *engine.TryAgain
+		if !errors.As(err, &again) {
+			return err
+		}
+		if try == retries {
+			return fmt.Errorf("%w (after %d tries)", again.Err, try+1)
+		}
+		if err := wait.pause(ctx, again.When); err != nil {
+			return fmt.Errorf("%w (before another try: %w)", again.Err, err)
+		}
+	}
+}
+
+// update is one try.
+func update(ctx context.Context, t engine.Transactor, fn func(engine.Tx) error) error {
+	tx, err := t.Begin(ctx)
+	if err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
-	tx := &Tx{View: v, conflicts: &t.conflicts, ctx: ctx, drafts: make(map[string]*topic.Topic)}
-	tx.call = t.broker.Batcher.Begin(tx.topic)
-	defer tx.end()
+	defer tx.End()
 	if err := fn(tx); err != nil {
 		return err
 	}
-	if tx.err != nil {
-		return tx.err
-	}
-	return tx.commit(start)
+	return tx.Commit()
 }
 
 // backoff makes pauses that double, of which a random half is taken.

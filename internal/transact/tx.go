@@ -12,6 +12,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/share"
@@ -23,35 +24,23 @@ import (
 type Tx struct {
 	View
 	conflicts *conflicts
+	start     *link           // of the conflicts
 	ctx       context.Context // of Update
 	read      readSet
 	writes    map[string][]byte       // nil for a deletion
 	bytes     int                     // of writes
 	call      *batcher.Call           // the records
 	drafts    map[string]*topic.Topic // that are created with the transaction
-	commits   map[Member]map[log.TopicPartition]group.Offset
+	commits   map[engine.Member]map[log.TopicPartition]group.Offset
 	settles   []share.Settlement
 	decided   map[decided]share.AckType // what they say, one for each record
 	synced    bool                      // it waits for fsync, whatever else is in it
 	err       error                     // the first
 }
 
-// Member is a member of a group whose offsets are committed with a transaction: a consumer. It is a pointer.
-type Member interface {
-	// Group returns the name of the group.
-	Group() string
-	// Request returns the commit of offsets, which belong to it then, in the name of the member as it is now.
-	Request(offsets map[log.TopicPartition]group.Offset) (group.CommitRequest, error)
-	// Saved notes that a Request was committed.
-	Saved(req group.CommitRequest)
-	// Refused reports whether a Request that the group has refused with err may be taken when it is made
-	// anew: at once, or once after is closed.
-	Refused(req group.CommitRequest, err error) (again bool, after <-chan struct{})
-}
-
-// end is the end of the transaction, and of the topics that it has not created.
-func (tx *Tx) end() {
-	tx.View.end()
+// End is the end of the transaction, and of the topics that it has not created.
+func (tx *Tx) End() {
+	tx.View.End()
 	tx.call.End()
 	for _, t := range tx.drafts {
 		t.Discard()
@@ -75,16 +64,16 @@ func (tx *Tx) Get(key []byte) ([]byte, error) {
 }
 
 // Scan is samsa.Tx.ScanWith.
-func (tx *Tx) Scan(opts ScanOptions) iter.Seq2[KeyValue, error] {
-	return func(yield func(KeyValue, error) bool) {
-		keys := opts.keys()
+func (tx *Tx) Scan(opts engine.ScanOptions) iter.Seq2[engine.KeyValue, error] {
+	return func(yield func(engine.KeyValue, error) bool) {
+		keys := keysOf(opts)
 		own, noted := tx.own(keys), tx.read.scan(keys)
-		give := func(kv KeyValue) bool {
+		give := func(kv engine.KeyValue) bool {
 			noted.reached(kv.Key)
 			return yield(kv, nil)
 		}
 		whole := true
-		tx.scan(keys, func(kv KeyValue, err error) bool {
+		tx.scan(keys, func(kv engine.KeyValue, err error) bool {
 			if whole = err == nil; !whole {
 				return yield(kv, tx.Fail(err))
 			}
@@ -104,14 +93,14 @@ func (tx *Tx) Scan(opts ScanOptions) iter.Seq2[KeyValue, error] {
 
 // giveOwn gives the keys of a transaction that come no later than key, or all if that is nil, and returns the others.
 // hidden tells that key is one of them.
-func giveOwn(own []KeyValue, key []byte, reverse bool, give func(KeyValue) bool) (rest []KeyValue, hidden, more bool) {
+func giveOwn(own []engine.KeyValue, key []byte, reverse bool, give func(engine.KeyValue) bool) (rest []engine.KeyValue, hidden, more bool) {
 	for ; len(own) > 0; own = own[1:] {
 		order := bytes.Compare(own[0].Key, key)
 		if key != nil && (order > 0 && !reverse || order < 0 && reverse) {
 			break
 		}
 		hidden = key != nil && order == 0
-		if v := own[0].Value; v != nil && !give(KeyValue{own[0].Key, slices.Clone(v)}) {
+		if v := own[0].Value; v != nil && !give(engine.KeyValue{Key: own[0].Key, Value: slices.Clone(v)}) {
 			return own, hidden, false
 		}
 	}
@@ -119,39 +108,42 @@ func giveOwn(own []KeyValue, key []byte, reverse bool, give func(KeyValue) bool)
 }
 
 // own returns the keys that the transaction has written, in the order of a scan, with their values: nil for a deletion.
-func (tx *Tx) own(keys store.Range) []KeyValue {
-	var own []KeyValue
+func (tx *Tx) own(keys store.Range) []engine.KeyValue {
+	var own []engine.KeyValue
 	for key, value := range tx.writes {
 		if keys.Contains(store.AppendAppKey(nil, []byte(key))) {
-			own = append(own, KeyValue{[]byte(key), value})
+			own = append(own, engine.KeyValue{Key: []byte(key), Value: value})
 		}
 	}
-	slices.SortFunc(own, func(a, b KeyValue) int { return bytes.Compare(a.Key, b.Key) })
+	slices.SortFunc(own, func(a, b engine.KeyValue) int { return bytes.Compare(a.Key, b.Key) })
 	if keys.Reverse {
 		slices.Reverse(own)
 	}
 	return own
 }
 
-// Set is samsa.Tx.Set.
-func (tx *Tx) Set(key, value []byte) error {
-	return tx.write(key, append(make([]byte, 0, len(value)), value...))
+// Set is samsa.Tx.Set. The value belongs to the transaction.
+func (tx *Tx) Set(key string, value []byte) error {
+	if value == nil {
+		value = []byte{}
+	}
+	return tx.write(key, value)
 }
 
 // Delete is samsa.Tx.Delete.
-func (tx *Tx) Delete(key []byte) error { return tx.write(key, nil) }
+func (tx *Tx) Delete(key string) error { return tx.write(key, nil) }
 
-func (tx *Tx) write(key, value []byte) error {
-	if err := tx.checkKey(key); err != nil {
+func (tx *Tx) write(key string, value []byte) error {
+	if err := tx.checkKey(len(key)); err != nil {
 		return tx.Fail(fmt.Errorf("set: %w", err))
 	}
 	if tx.writes == nil {
 		tx.writes = make(map[string][]byte)
 	}
-	if old, ok := tx.writes[string(key)]; ok {
+	if old, ok := tx.writes[key]; ok {
 		tx.bytes -= len(key) + len(old)
 	}
-	tx.writes[string(key)] = value
+	tx.writes[key] = value
 	tx.bytes += len(key) + len(value)
 	return tx.checkSize()
 }
@@ -173,11 +165,11 @@ func (tx *Tx) checkSize() error {
 }
 
 // Produce is samsa.Tx.ProduceWith.
-func (tx *Tx) Produce(opts batcher.ProduceOptions, records ...log.Record) error {
+func (tx *Tx) Produce(opts engine.ProduceOptions, records []log.Record) error {
 	if err := tx.Err(); err != nil {
 		return fmt.Errorf("produce: %w", err)
 	}
-	if err := tx.call.Add(tx.ctx, opts, records...); err != nil {
+	if err := tx.call.Add(tx.ctx, opts, records); err != nil {
 		return tx.Fail(fmt.Errorf("produce: %w", err))
 	}
 	return tx.checkSize()
@@ -202,10 +194,10 @@ func (tx *Tx) topic(ctx context.Context, name string) (*topic.Topic, error) {
 	return t, err
 }
 
-// Commit commits these offsets of m with the transaction, which is not over.
-func (tx *Tx) Commit(m Member, offsets map[log.TopicPartition]group.Offset) error {
+// CommitOffsets commits these offsets of m with the transaction, which is not over.
+func (tx *Tx) CommitOffsets(m engine.Member, offsets map[log.TopicPartition]group.Offset) error {
 	if tx.commits == nil {
-		tx.commits = make(map[Member]map[log.TopicPartition]group.Offset)
+		tx.commits = make(map[engine.Member]map[log.TopicPartition]group.Offset)
 	}
 	if tx.commits[m] == nil {
 		tx.commits[m] = make(map[log.TopicPartition]group.Offset)
@@ -250,8 +242,14 @@ func (tx *Tx) decide(s *share.Settlement) error {
 	return nil
 }
 
-// Topic returns the topic of that name, which the transaction may create.
-func (tx *Tx) Topic(name string) (*topic.Topic, error) { return tx.topic(tx.ctx, name) }
+// Partitions returns how many partitions a topic has, which the transaction may create.
+func (tx *Tx) Partitions(name string) (int32, error) {
+	t, err := tx.topic(tx.ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	return int32(len(t.Partitions())), nil
+}
 
 // Fail keeps the transaction from being committed. It returns err.
 func (tx *Tx) Fail(err error) error {
@@ -261,8 +259,11 @@ func (tx *Tx) Fail(err error) error {
 	return err
 }
 
-// commit stores what there is.
-func (tx *Tx) commit(start *link) error {
+// Commit stores what there is.
+func (tx *Tx) Commit() error {
+	if tx.err != nil {
+		return tx.err
+	}
 	var began time.Time
 	if tx.broker.Hooks != nil {
 		began = time.Now()
@@ -277,7 +278,7 @@ func (tx *Tx) commit(start *link) error {
 	if err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
-	checked, err := start.check(&tx.read) // what there is so far: not on the committer's time
+	checked, err := tx.start.check(&tx.read) // what there is so far: not on the committer's time
 	if err != nil {
 		return tx.judge(fmt.Errorf("update: %w", err), requests)
 	}
@@ -365,11 +366,11 @@ func (tx *Tx) requests() (map[string]group.CommitRequest, error) {
 // and when the group was only ahead of what its member has heard.
 func (tx *Tx) judge(err error, requests map[string]group.CommitRequest) error {
 	if errors.Is(err, log.ErrConflict) || errors.Is(err, log.ErrTopicExists) || len(tx.commits) > 0 && errors.Is(err, log.ErrUnknownTopic) {
-		return &tryAgain{err: err} // a topic that is gone the next try hears of in time
+		return &engine.TryAgain{Err: err} // a topic that is gone the next try hears of in time
 	}
 	for m := range tx.commits {
 		if again, after := m.Refused(requests[m.Group()], err); again {
-			return &tryAgain{err: err, when: after}
+			return &engine.TryAgain{Err: err, When: after}
 		}
 	}
 	return err

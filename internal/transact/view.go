@@ -7,14 +7,10 @@ import (
 	"iter"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
-
-// KeyValue is one of the application's own keys and its value.
-type KeyValue struct {
-	Key, Value []byte
-}
 
 // View is what is stored as of one moment: see samsa.ReadTx. It is valid during the function it was given to, for
 // one goroutine.
@@ -30,7 +26,8 @@ func (t *Transactor) view() (View, error) {
 	return View{broker: &t.broker, snap: snap}, err
 }
 
-func (v *View) end() {
+// End is the end of the view.
+func (v *View) End() {
 	v.over = true
 	v.snap.Close()
 }
@@ -47,7 +44,7 @@ var errOver = fmt.Errorf("%w: the transaction is over", log.ErrClosed)
 
 // Get is samsa.ReadTx.Get.
 func (v *View) Get(key []byte) ([]byte, error) {
-	if err := v.checkKey(key); err != nil {
+	if err := v.checkKey(len(key)); err != nil {
 		return nil, fmt.Errorf("get: %w", err)
 	}
 	stored, err := v.snap.Get(store.AppendAppKey(nil, key))
@@ -63,15 +60,8 @@ func (v *View) Get(key []byte) ([]byte, error) {
 	return stored, nil
 }
 
-// ScanOptions is samsa.ScanOptions.
-type ScanOptions struct {
-	Prefix  []byte
-	Start   []byte
-	Reverse bool
-}
-
-// keys returns where the keys are, as stored.
-func (o ScanOptions) keys() store.Range {
+// keysOf returns where the keys are, as stored.
+func keysOf(o engine.ScanOptions) store.Range {
 	r := store.AppRange(o.Prefix)
 	r.Reverse = o.Reverse
 	if len(o.Start) == 0 {
@@ -88,11 +78,11 @@ func (o ScanOptions) keys() store.Range {
 }
 
 // Scan is samsa.ReadTx.ScanWith.
-func (v *View) Scan(opts ScanOptions) iter.Seq2[KeyValue, error] {
-	return func(yield func(KeyValue, error) bool) { v.scan(opts.keys(), yield) }
+func (v *View) Scan(opts engine.ScanOptions) iter.Seq2[engine.KeyValue, error] {
+	return func(yield func(engine.KeyValue, error) bool) { v.scan(keysOf(opts), yield) }
 }
 
-func (v *View) scan(r store.Range, yield func(KeyValue, error) bool) {
+func (v *View) scan(r store.Range, yield func(engine.KeyValue, error) bool) {
 	for limit := firstScanned; ; limit = min(2*limit, maxScanned) {
 		some, more, err := v.scanSome(&r, limit)
 		for _, kv := range some { // holding nothing of the store
@@ -101,7 +91,7 @@ func (v *View) scan(r store.Range, yield func(KeyValue, error) bool) {
 			}
 		}
 		if err != nil {
-			yield(KeyValue{}, fmt.Errorf("scan: %w", err))
+			yield(engine.KeyValue{}, fmt.Errorf("scan: %w", err))
 		}
 		if err != nil || !more {
 			return
@@ -117,7 +107,7 @@ const (
 )
 
 // scanSome returns the first keys of r, and leaves the others in it.
-func (v *View) scanSome(r *store.Range, limit int) (some []KeyValue, more bool, err error) {
+func (v *View) scanSome(r *store.Range, limit int) (some []engine.KeyValue, more bool, err error) {
 	if err := v.Err(); err != nil {
 		return nil, false, err
 	}
@@ -155,14 +145,14 @@ func (v *View) Committed(name string, tps ...log.TopicPartition) (map[log.TopicP
 	return found, nil
 }
 
-func (v *View) checkKey(key []byte) error {
+func (v *View) checkKey(size int) error {
 	switch {
 	case v.over:
 		return errOver
-	case len(key) == 0:
+	case size == 0:
 		return fmt.Errorf("%w: it is empty", log.ErrInvalidKey)
-	case len(key) > store.MaxAppKey:
-		return fmt.Errorf("%w: %d bytes, at most %d", log.ErrInvalidKey, len(key), store.MaxAppKey)
+	case size > store.MaxAppKey:
+		return fmt.Errorf("%w: %d bytes, at most %d", log.ErrInvalidKey, size, store.MaxAppKey)
 	}
 	return nil
 }
@@ -177,17 +167,17 @@ func appValue(stored []byte) ([]byte, error) {
 	return stored[1:], nil
 }
 
-func keyValue(e store.Entry) (KeyValue, error) {
+func keyValue(e store.Entry) (engine.KeyValue, error) {
 	key, err := store.ParseAppKey(e.Key)
 	if err != nil {
-		return KeyValue{}, err
+		return engine.KeyValue{}, err
 	}
 	stored, err := e.AppendValue(nil)
 	if err == nil {
 		stored, err = appValue(stored)
 	}
 	if err != nil {
-		return KeyValue{}, fmt.Errorf("%q: %w", key, err)
+		return engine.KeyValue{}, fmt.Errorf("%q: %w", key, err)
 	}
-	return KeyValue{Key: append([]byte{}, key...), Value: stored}, nil
+	return engine.KeyValue{Key: append([]byte{}, key...), Value: stored}, nil
 }
