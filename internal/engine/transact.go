@@ -42,7 +42,7 @@ type Tx interface {
 	Produce(opts ProduceOptions, records []log.Record) error
 	// Partitions returns how many partitions a topic has, which the transaction may create.
 	Partitions(topic string) (int32, error)
-	// CommitOffsets adds offsets, which replace those that it has for the same partitions of m. The map is the caller's.
+	// CommitOffsets adds offsets, which replace those that it has for the same partitions of m. The map is the transaction's.
 	CommitOffsets(m Member, offsets map[log.TopicPartition]group.Offset) error
 	// Settle adds what is to become of deliveries, with fsync if synced; ErrInvalidRecordState for what is to become something
 	// else already. Who cannot do that with records is ErrUnsupported.

@@ -199,10 +199,11 @@ func (tx *Tx) CommitOffsets(m engine.Member, offsets map[log.TopicPartition]grou
 	if tx.commits == nil {
 		tx.commits = make(map[engine.Member]map[log.TopicPartition]group.Offset)
 	}
-	if tx.commits[m] == nil {
-		tx.commits[m] = make(map[log.TopicPartition]group.Offset)
+	if before := tx.commits[m]; before != nil {
+		maps.Copy(before, offsets)
+	} else {
+		tx.commits[m] = offsets
 	}
-	maps.Copy(tx.commits[m], offsets)
 	return tx.checkSize()
 }
 
