@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -139,5 +141,25 @@ func TestTables(t *testing.T) {
 	var out bytes.Buffer
 	if err := printTable(&out, [][]string{{"A"}, {"b"}}, []bool{false}, true); err != nil || out.String() != "\x1b[1mA\x1b[0m\nb\n" {
 		t.Errorf("got %q, error %v", &out, err)
+	}
+}
+
+// The version is what Go has noted of the build: a tag, or a commit.
+func TestVersions(t *testing.T) {
+	noted := func(version string, settings ...debug.BuildSetting) *debug.BuildInfo {
+		return &debug.BuildInfo{Main: debug.Module{Version: version}, Settings: settings}
+	}
+	for want, info := range map[string]*debug.BuildInfo{
+		"samsa (devel)": noted(""),
+		"samsa v0.1.0":  noted("v0.1.0"),
+		"samsa v0.1.0 of 4093a7b": noted("v0.1.0", debug.BuildSetting{Key: "vcs.revision", Value: "4093a7b"},
+			debug.BuildSetting{Key: "vcs.modified", Value: "false"}),
+		"samsa (devel) of 4093a7b, modified": noted("(devel)", debug.BuildSetting{Key: "vcs.revision", Value: "4093a7b"},
+			debug.BuildSetting{Key: "vcs.modified", Value: "true"}),
+	} {
+		want += ", " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH
+		if got := versionsOf(info).String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

@@ -18,11 +18,16 @@ type versions struct {
 }
 
 func readVersions() versions {
-	v := versions{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return v
+		info = new(debug.BuildInfo)
 	}
+	return versionsOf(info)
+}
+
+// versionsOf returns what Go has noted of a build.
+func versionsOf(info *debug.BuildInfo) versions {
+	v := versions{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info.Main.Version != "" {
 		v.Version = info.Main.Version
 	}
