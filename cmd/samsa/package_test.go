@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/cli"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/serve"
 )
 
@@ -40,6 +41,34 @@ func TestPackagesNameSettings(t *testing.T) {
 		if found == 0 {
 			t.Errorf("%s says nothing to serve", file)
 		}
+	}
+}
+
+// What the image and the compose file have in the environment goes together.
+func TestPackagesAreConfigured(t *testing.T) {
+	environment := make(map[string]string)
+	for file, pattern := range map[string]string{"Dockerfile": `(SAMSA_\w+)=(\S+)`, "compose.yaml": `(SAMSA_\w+): (.+)`} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+			if file == "compose.yaml" || environment[found[1]] == "" {
+				environment[found[1]] = found[2]
+			}
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	s := cli.Surroundings{Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Getenv: func(name string) string { return environment[name] }}
+	code := cli.Run(t.Context(), []string{"config"}, s)
+	for name := range environment {
+		flag := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "SAMSA_")), "_", "-")
+		if !regexp.MustCompile(`(?m)^` + flag + ` .* environment$`).MatchString(stdout.String()) {
+			t.Errorf("%s is not a setting", name)
+		}
+	}
+	if code != exitOK || len(environment) < 6 {
+		t.Errorf("%d settings: it ends with %d: %s", len(environment), code, &stderr)
 	}
 }
 
