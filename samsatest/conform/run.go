@@ -62,7 +62,7 @@ func Run(t *testing.T, p Place) *Report {
 }
 
 // judge tells t what to make of a promise that was tried, and returns the cell of the table.
-func judge(t *testing.T, d *Difference, says string, broken []failure) string {
+func judge(t testing.TB, d *Difference, says string, broken []failure) string {
 	t.Helper()
 	switch {
 	case d == nil:
