@@ -146,13 +146,43 @@ var commits = []promise{
 	}},
 	{"made-again", "A record of a topic that was deleted is not committed for a new one of its name.", func(k *kit) {
 		name, g := k.topic(1), k.freshGroup()
-		k.write(name, "old")
+		k.write(name, numbers(3)...)
 		c := k.consumer(manual(g, name))
-		old := k.reads(c, "old")
+		old := k.reads(c, numbers(3)...)
 		k.must(k.Topics().Delete(k.ctx, name))
 		k.must(k.Topics().Create(k.ctx, name, samsa.TopicConfig{}))
 		k.is(c.CommitRecords(k.ctx, old...), samsa.ErrIllegalGeneration)
+		_, err := c.Poll(k.ctx)
+		k.is(err, samsa.ErrUnknownTopic)
+		k.write(name, "new")
+		k.reads(c, "new")
+		k.is(c.CommitRecords(k.ctx, old...), samsa.ErrIllegalGeneration)
 		k.hasCommitted(g, name, -1)
+		k.must(c.Commit(k.ctx))
+		k.hasCommitted(g, name, 1)
+	}},
+	{"regained", "A record from before a partition went to another and came back is not committed, until it has come again.", func(k *kit) {
+		name, g := k.topic(2), k.freshGroup()
+		k.put(name, 0, numbers(3)...)
+		k.put(name, 1, numbers(3)...)
+		o := manual(g, name)
+		o.Member.OnAssigned = func(_ context.Context, c *samsa.Consumer, added []samsa.TopicPartition) {
+			if len(added) == 1 { // the one that has come back
+				k.must(c.Pause(added...))
+			}
+		}
+		a := k.joins(o)
+		k.got(6, a)
+		b := k.joins(manual(g, name))
+		came := k.owned([]*member{a, b}, 1, 1)[1][0]
+		old := a.got[slices.IndexFunc(a.got, func(r samsa.Record) bool { return at(r.Topic, r.Partition) == came && r.Offset == 2 })]
+		b.leave()
+		k.owned([]*member{a}, 2)
+		k.is(a.CommitRecords(k.ctx, old), samsa.ErrIllegalGeneration)
+		k.equal("committed", len(k.committed(g)), 0)
+		k.must(a.Resume())
+		k.got(9, a)
+		k.must(a.CommitRecords(k.ctx, old))
 	}},
 }
 
@@ -206,6 +236,8 @@ var works = []promise{
 			defer k.change(func() { done++ })
 			if r.Offset == 1 {
 				k.wait("the others", func() bool { return done == 3 })
+				k.must(c.Commit(k.ctx))
+				k.hasCommitted(g, name, 1)
 				return errMine
 			}
 			return nil
