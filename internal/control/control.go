@@ -133,7 +133,8 @@ func answers(path string) bool {
 }
 
 // Path returns where the socket of dir is, as its owner has noted, and whether that is within dir. The owner may be one that was killed,
-// and not within dir that of another directory, of which dir is a copy. Without a note it is fs.ErrNotExist.
+// and not within dir that of another directory, of which dir is a copy. Without a note it is fs.ErrNotExist. What is not within dir has to be
+// in a directory of its owner's alone.
 func Path(dir string) (path string, within bool, err error) {
 	path = filepath.Join(dir, note)
 	info, err := os.Stat(path)
@@ -149,7 +150,7 @@ func Path(dir string) (path string, within bool, err error) {
 	noted := filepath.FromSlash(strings.TrimSuffix(string(text), "\n"))
 	switch {
 	case filepath.IsAbs(noted):
-		return noted, false, nil
+		return noted, false, checkPrivate(filepath.Dir(noted), info)
 	case noted != "" && filepath.IsLocal(noted):
 		return filepath.Join(dir, noted), true, nil
 	}
