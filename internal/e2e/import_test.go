@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -120,8 +123,10 @@ func TestImport(t *testing.T) {
 		if found, sum := verify(t, dir); len(found) > 0 {
 			t.Errorf("%v, %+v", found, sum)
 		}
-		if left, err := filepath.Glob(dir + ".import-*"); err != nil || len(left) > 0 {
-			t.Error(left, err)
+		for _, pattern := range []string{filepath.Join(dir, "import-*"), dir + "*"} {
+			if left, err := filepath.Glob(pattern); err != nil || len(left) > 0 && left[0] != dir {
+				t.Error(left, err)
+			}
 		}
 	}
 	restored, err := samsa.Restore(ctx, "", &some, samsa.Options{InMemory: true})
@@ -246,3 +251,47 @@ func TestImportThatIsKilled(t *testing.T) {
 	}
 	mustClose(t, b)
 }
+
+// TestImportStaysInTheDirectory: what is beside it belongs to others, who need not let the process write there. What an import has left that was
+// killed goes when the directory is opened.
+func TestImportStaysInTheDirectory(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	from := exporter(t)
+	var whole bytes.Buffer
+	if err := from.Snapshot(ctx, &whole); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, from)
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "data")
+	to := mustOpen(t, dir, samsa.Options{})
+	looked := false
+	look := readerFunc(func([]byte) (int, error) {
+		looked = true
+		if beside, err := os.ReadDir(parent); err != nil || len(beside) != 1 {
+			t.Errorf("beside the directory: %v, %v", beside, err)
+		}
+		return 0, io.EOF
+	})
+	if err := to.Import(ctx, io.MultiReader(io.LimitReader(&whole, 100), look), samsa.ImportOptions{}); !errors.Is(err, samsa.ErrInvalidSnapshot) || !looked {
+		t.Errorf("got %v", err)
+	}
+	mustClose(t, to)
+	left := filepath.Join(dir, "import-123")
+	if err := os.MkdirAll(filepath.Join(left, "data", "values"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, mustOpen(t, dir, samsa.Options{ReadOnly: true}))
+	if _, err := os.Stat(left); err != nil {
+		t.Errorf("who only reads: %v", err)
+	}
+	mustClose(t, mustOpen(t, dir, samsa.Options{}))
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("left: %v", err)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

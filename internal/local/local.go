@@ -92,6 +92,7 @@ func Open(began time.Time, st store.Store, opts Options) (*Broker, error) {
 		AutoCreateTopics: b.AutoCreateTopics, TopicDefaults: b.TopicDefaults, Hooks: b.Hooks,
 	})
 	b.startSweeper()
+	b.removeImports()
 	b.Logger.Info("broker opened", zap.String("data", b.Where()), zap.Bool("read only", b.ReadOnly), zap.Int("format", store.FormatVersion), zap.Duration("took", time.Since(began)),
 		zap.Int("topics", len(b.Catalogue.List())), zap.Int("partitions", len(b.Catalogue.Partitions())),
 		zap.Int("groups", len(b.Groups.List())), zap.Int("damaged", len(found.Damaged)+b.Groups.Damaged()+b.Streams.Damaged()))

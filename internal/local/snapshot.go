@@ -2,10 +2,14 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/transfer"
@@ -33,15 +37,35 @@ func (b *Broker) Snapshot(ctx context.Context, w io.Writer, topics ...string) er
 	return transfer.Export(ctx, w, snap, numbers)
 }
 
+// importPrefix is what the name of the directory begins with, within the data directory, to which a snapshot is read that is imported. Beside the
+// data directory a process need not be allowed to write.
+const importPrefix = "import-"
+
+// removeImports removes what imports have left that were killed.
+func (b *Broker) removeImports() {
+	if b.Dir == "" || b.ReadOnly {
+		return
+	}
+	entries, err := os.ReadDir(b.Dir)
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), importPrefix) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(b.Dir, e.Name())))
+		}
+	}
+	if err != nil {
+		b.Logger.Warn("what an import has left cannot be removed", zap.String("data", b.Dir), zap.Error(err))
+	}
+}
+
 // Import is samsa.Broker.Import.
 func (b *Broker) Import(ctx context.Context, r io.Reader, opts transfer.Options) (err error) {
 	st := store.OpenMemory()
 	if b.Dir != "" {
-		temp, err := os.MkdirTemp(filepath.Dir(b.Dir), filepath.Base(b.Dir)+".import-*")
+		temp, err := os.MkdirTemp(b.Dir, importPrefix+"*")
 		if err != nil {
 			return fmt.Errorf("%w: %w", log.ErrStorage, err)
 		}
-		defer func() { _ = os.RemoveAll(temp) }() // what is left there does no harm
+		defer func() { _ = os.RemoveAll(temp) }() // what is left there the next owner removes
 		if st, err = store.Open(filepath.Join(temp, "data"), store.Options{MinFreeBytes: b.MinFreeBytes}); err != nil {
 			return err
 		}
