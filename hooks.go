@@ -7,8 +7,8 @@ type (
 	// Hook is functions that observe what a broker does, for tracing and the like. Those that are nil are not called.
 	//
 	// A function is called when what it is told of is over, on the goroutine that has done it and before that goes on: Produce
-	// returns, a Poll hands out its records, a promise is called, the next request of a connection is begun, when the functions
-	// have returned. So they should not wait for anything: what they take, their caller takes. The broker's own order of writes
+	// returns, a Poll hands out its records, a loop goes on, a promise is called, the next request of a connection is begun, when
+	// the functions have returned. So they should not wait for anything: what they take, their caller takes. The broker's own order of writes
 	// never waits for them. They may be called by several goroutines at once.
 	//
 	// What they are told belongs to the broker: slices, maps and records, and the bytes of records, are valid during the call and
@@ -18,7 +18,7 @@ type (
 	// the other hooks. A function may use the broker, and is told of that too: one of Produce that produces calls itself. Where a
 	// promise is ErrInCallback, so is Produce's function of that Producer.
 	//
-	// The context is that of the call: of Produce, Poll, Receive, Commit, Work's function, or the connection. What its values
+	// The context is that of the call: of Produce, Poll, Records, Work, Receive, Commit, or the connection. What its values
 	// say, of a trace for one, is what the program has put there.
 	//
 	//	type Hook struct {
@@ -27,7 +27,10 @@ type (
 	//		// Produce is told of a call of Broker.Produce or ProduceWith, of an Update that has stored records, and of each batch of a
 	//		// Producer, stored or not. It is not told of the records that Kafka clients produce: Request is.
 	//		Produce func(ctx context.Context, p ProduceEvent)
-	//		// Deliver is told of records that the program is given: by a Poll, one by one by a loop or by Work, or by a Queue.
+	//		// Deliver is told of records that the program is given: by a Poll or a Queue before it has them, by a loop and by Work, which
+	//		// give them one by one, afterwards and together. They are told when there is nothing more to be given now, of 128 records or
+	//		// about 1 MiB at once, when a second has passed and the loop goes on, and when the loop or Work is over, however it ends. So
+	//		// a record that a loop has not been given when it is left is not told, nor one of which Work has not begun the call.
 	//		Deliver func(ctx context.Context, d DeliverEvent)
 	//		// Commit is told of committed offsets and of acknowledgements of a Queue, stored or not, and of those of an Update that
 	//		// has stored them. Offsets that a consumer commits by itself have its own context, which has no values.
@@ -68,8 +71,8 @@ type (
 	//		Group, ClientID string
 	//		Queue           bool // by a Queue
 	//		Records         []Record
-	//		Began           time.Time // when the program has asked
-	//		Took            time.Duration
+	//		Began           time.Time     // when the program has asked for the first of them; by Work when its call has begun
+	//		Took            time.Duration // until it was given that
 	//	}
 	DeliverEvent = hook.DeliverEvent
 	// CommitEvent is offsets of a consumer that were committed, or records of a Queue that were acknowledged.

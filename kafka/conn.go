@@ -22,6 +22,7 @@ import (
 type conn struct {
 	s      *Server
 	nc     net.Conn
+	remote string          // the address of nc, for hooks
 	ctx    context.Context // ends when the client has gone or the server closes
 	cancel context.CancelFunc
 
@@ -53,7 +54,7 @@ var (
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{
-		s: s, nc: nc,
+		s: s, nc: nc, remote: nc.RemoteAddr().String(),
 		calls:    make(chan *call, s.opts.MaxInFlight),
 		answered: partition.NewWaiter(),
 	}

@@ -148,8 +148,8 @@ func (t *tally) went(c *call, broken bool) {
 	took := time.Since(c.began)
 	c.tally.times.Observe(took)
 	if hooks := c.s.in.Hooks; hooks.Requests() {
-		hooks.Requested(c.ctx, hook.RequestEvent{
-			Key: c.key, Version: c.version, Name: c.entry.key.Name(), ClientID: c.clientID, Remote: c.conn.nc.RemoteAddr().String(),
+		hooks.Requested(c.ctx, &hook.RequestEvent{
+			Key: c.key, Version: c.version, Name: c.entry.key.Name(), ClientID: c.clientID, Remote: c.conn.remote,
 			Bytes: c.bytes + frameLengthSize, AnswerBytes: c.answerBytes, Began: c.began, Took: took, Errors: c.errors, Code: c.firstError,
 		})
 	}

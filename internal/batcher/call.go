@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -20,9 +21,8 @@ func (b *Batcher) Produce(ctx context.Context, opts engine.ProduceOptions, recor
 	if !b.broker.Hooks.Produces() {
 		return c.produce(ctx, opts, records)
 	}
-	began := time.Now()
 	err := c.produce(ctx, opts, records)
-	c.Produced(ctx, began, c.tx, err)
+	c.Produced(ctx, c.began, c.tx, err)
 	return err
 }
 
@@ -53,7 +53,8 @@ type Call struct {
 	batches []*callBatch // in the order in which they were begun; the rest up to cap is for reuse
 	places  []callPlace  // of the records
 	scratch []byte       // to compress in
-	now     int64        // ms since the epoch
+	began   time.Time    // of the last Add
+	told    []hook.ProducedBatch
 }
 
 // callBatch is a batch of a call.
@@ -95,6 +96,7 @@ func (c *Call) End() {
 // Add puts records into batches of their partitions, as opts says. Their bytes may be reused when it
 // returns.
 func (c *Call) Add(ctx context.Context, opts engine.ProduceOptions, records []log.Record) error {
+	c.began = time.Now()
 	c.topics = &c.b.topics
 	if opts != (engine.ProduceOptions{}) {
 		var wrong option.Mistakes
@@ -114,16 +116,16 @@ func (c *Call) Add(ctx context.Context, opts engine.ProduceOptions, records []lo
 	opts = opts.Over(c.b.opts)
 	c.codec = log.ProducerCodec(opts.Compression)
 	c.tx.Synced = c.tx.Synced || opts.Acks == log.AckSynced
-	c.now = time.Now().UnixMilli()
+	now := c.began.UnixMilli()
 	for i := range records {
-		if err := c.add(ctx, &records[i]); err != nil {
+		if err := c.add(ctx, now, &records[i]); err != nil {
 			return fmt.Errorf("record %d: %w", i, err)
 		}
 	}
 	return nil
 }
 
-func (c *Call) add(ctx context.Context, r *log.Record) error {
+func (c *Call) add(ctx context.Context, now int64, r *log.Record) error {
 	if t := c.last; t == nil || t.topic.Name() != r.Topic || t.topic.Err() != nil {
 		found, err := c.lookup(ctx, r.Topic)
 		if err != nil {
@@ -140,7 +142,7 @@ func (c *Call) add(ctx context.Context, r *log.Record) error {
 	if err != nil {
 		return err
 	}
-	ms, err := millis(ps[i], r, c.now)
+	ms, err := millis(ps[i], r, now)
 	if err != nil {
 		return err
 	}

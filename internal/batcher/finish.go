@@ -137,7 +137,7 @@ func (b *pending) release() {
 	b.reset()
 	clear(b.promises)
 	clear(b.contexts)
-	b.contexts = b.contexts[:0]
+	b.contexts, b.last = b.contexts[:0], nil
 	b.promises = b.promises[:0]
 	b.tx.Reset()
 	b.lane, b.linger, b.err, b.done = nil, nil, nil, nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -45,7 +46,9 @@ type pending struct {
 	sealed   bool // may be submitted
 	linger   *time.Timer
 	began    time.Time         // when it was complete
-	contexts []context.Context // for hooks
+	contexts []context.Context // for hooks, as are the next two
+	last     context.Context   // of contexts, if it can be compared
+	told     [1]hook.ProducedBatch
 	tx       writer.Tx
 	err      error
 	done     chan struct{} // closed after the promises; nil while nobody waits

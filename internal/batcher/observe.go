@@ -2,6 +2,7 @@ package batcher
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/samsa-go/samsa/internal/hook"
@@ -11,10 +12,15 @@ import (
 // maxContexts is how many contexts of a batch are kept for hooks: OpenTelemetry takes as many links.
 const maxContexts = 128
 
-// observe keeps the context of a record for hooks.
+// observe keeps the context of a record for hooks, unless it is that of the record before. Those of a type that cannot be compared
+// are all kept.
 func (b *pending) observe(ctx context.Context) {
-	if n := len(b.contexts); n == 0 || n < maxContexts && b.contexts[n-1] != ctx {
-		b.contexts = append(b.contexts, ctx)
+	if n := len(b.contexts); n > 0 && (n == maxContexts || b.last == ctx) {
+		return
+	}
+	b.contexts, b.last = append(b.contexts, ctx), nil
+	if reflect.ValueOf(ctx).Comparable() {
+		b.last = ctx
 	}
 }
 
@@ -23,24 +29,24 @@ func (p *Producer) tellProduced(b *pending) {
 	if len(b.contexts) == 0 {
 		return
 	}
-	one := hook.ProducedBatch{TopicPartition: b.partition.TopicPartition(), Offset: -1, Records: b.records, Bytes: len(b.content)}
+	b.told[0] = hook.ProducedBatch{TopicPartition: b.partition.TopicPartition(), Offset: -1, Records: b.records, Bytes: len(b.content)}
 	if b.err == nil {
-		one.Offset = b.tx.Appends[0].BaseOffset
+		b.told[0].Offset = b.tx.Appends[0].BaseOffset
 	}
-	p.b.Hooks.Produced(b.contexts[0], hook.ProduceEvent{
-		ClientID: p.opts.ClientID, Batches: []hook.ProducedBatch{one}, Began: b.began, Took: time.Since(b.began), Err: b.err, Contexts: b.contexts,
+	p.b.Hooks.Produced(b.contexts[0], &hook.ProduceEvent{
+		ClientID: p.opts.ClientID, Batches: b.told[:], Began: b.began, Took: time.Since(b.began), Err: b.err, Contexts: b.contexts,
 	})
 }
 
 // Produced tells hooks of a call that began then and has ended with err: of its batches, which were stored by tx if err is nil.
 func (c *Call) Produced(ctx context.Context, began time.Time, tx *writer.Tx, err error) {
-	e := hook.ProduceEvent{Began: began, Took: time.Since(began), Err: err}
 	for _, b := range c.batches {
 		one := hook.ProducedBatch{TopicPartition: b.partition.TopicPartition(), Offset: -1, Records: b.builder.Records(), Bytes: len(b.content)}
 		if err == nil {
 			one.Offset = tx.Appends[b.append].BaseOffset
 		}
-		e.Batches = append(e.Batches, one)
+		c.told = append(c.told, one)
 	}
-	c.b.broker.Hooks.Produced(ctx, e)
+	c.b.broker.Hooks.Produced(ctx, &hook.ProduceEvent{Batches: c.told, Began: began, Took: time.Since(began), Err: err})
+	c.told = c.told[:0]
 }

@@ -200,12 +200,12 @@ func (c *Consumer) sortedLocked() []*track {
 }
 
 // await is a call of Poll: it does what is to be done for the group, and calls take, with the
-// lock held, until that has something.
-func (c *Consumer) await(ctx context.Context, take func() (bool, error)) error {
+// lock held, until that has something. Before it sleeps it calls idle, if that is not nil.
+func (c *Consumer) await(ctx context.Context, take func() (bool, error), idle func()) error {
 	if c.works() {
 		return fmt.Errorf("poll: %w", errWorks)
 	}
-	return c.awaitFor(ctx, take)
+	return c.awaitFor(ctx, take, idle)
 }
 
 // works reports whether Work is under way.
@@ -219,7 +219,7 @@ func (c *Consumer) works() bool {
 }
 
 // awaitFor is await for who may.
-func (c *Consumer) awaitFor(ctx context.Context, take func() (bool, error)) error {
+func (c *Consumer) awaitFor(ctx context.Context, take func() (bool, error), idle func()) error {
 	if c.member != nil {
 		if err := c.member.enter(); err != nil {
 			return fmt.Errorf("poll: %w", err)
@@ -247,6 +247,9 @@ func (c *Consumer) awaitFor(ctx context.Context, take func() (bool, error)) erro
 		}
 		if ok {
 			return nil
+		}
+		if idle != nil {
+			idle()
 		}
 		select {
 		case <-c.ready.C():

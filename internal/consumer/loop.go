@@ -17,35 +17,54 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[log.Record, error] {
 // it has come to its end.
 func (c *Consumer) loop(ctx context.Context, through func() bool) iter.Seq2[log.Record, error] {
 	return func(yield func(log.Record, error) bool) {
-		for going, over := false, false; ; {
-			var r log.Record
-			var err error
-			began := c.asked()
-			if !going || !c.another(ctx, &r) {
-				err = c.await(ctx, func() (ok bool, err error) {
-					ok, err = c.oneLocked(&r)
-					over = !ok && err == nil && through()
-					return ok || over, err
-				})
+		h := c.newHanded(ctx)
+		defer h.end()
+		var own log.Record
+		for going := false; ; {
+			r := &own
+			if h != nil {
+				if h.n == maxHanded {
+					h.begin()
+				}
+				r = &h.records[h.n]
 			}
-			if over {
-				return
-			}
-			going = err == nil
-			if err != nil {
-				if !yield(log.Record{}, err) || ctx.Err() != nil || errors.Is(err, log.ErrClosed) || c.over() {
+			if !going || !c.another(ctx, r) {
+				over, err := false, error(nil)
+				r, over, err = c.awaitOne(ctx, r, through, h)
+				if over {
 					return
 				}
-				continue
+				if going = err == nil; err != nil {
+					if !yield(log.Record{}, err) || ctx.Err() != nil || errors.Is(err, log.ErrClosed) || c.over() {
+						return
+					}
+					continue
+				}
 			}
-			if c.b.Hooks.Delivers() {
-				c.tellDelivered(ctx, began, []log.Record{r})
+			if h != nil {
+				h.n++
 			}
-			if !yield(r, nil) {
+			if !yield(*r, nil) {
 				return
 			}
 		}
 	}
+}
+
+// awaitOne is the long way to the next record of a loop, which goes to r, or where h says, or to its end.
+func (c *Consumer) awaitOne(ctx context.Context, r *log.Record, through func() bool, h *handed) (at *log.Record, over bool, err error) {
+	r = h.hurry(r)
+	err = c.await(ctx, func() (ok bool, err error) {
+		ok, err = c.oneLocked(r)
+		h.weighLocked()
+		over = !ok && err == nil && through()
+		return ok || over, err
+	}, func() { r = h.rest(r) })
+	if err != nil {
+		h.rest(r)
+	}
+	h.waited()
+	return r, over, err
 }
 
 // another is the short way to the next record of a loop, without what else a Poll may have to do:

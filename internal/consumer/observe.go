@@ -17,25 +17,30 @@ func (c *Consumer) asked() time.Time {
 	return time.Now()
 }
 
-// tellDelivered tells hooks of records that the program is about to have.
+// tellDelivered tells hooks of records that a Poll is about to return.
 func (c *Consumer) tellDelivered(ctx context.Context, began time.Time, records []log.Record) {
 	if c.b.Hooks.Delivers() && len(records) > 0 {
-		c.b.Hooks.Delivered(ctx, hook.DeliverEvent{
-			Group: c.opts.Group, ClientID: c.opts.Member.ClientID, Records: records, Began: began, Took: time.Since(began),
-		})
+		c.delivered(ctx, &hook.DeliverEvent{Records: records, Began: began, Took: time.Since(began)})
 	}
+}
+
+func (c *Consumer) delivered(ctx context.Context, d *hook.DeliverEvent) {
+	d.Group, d.ClientID = c.opts.Group, c.opts.Member.ClientID
+	c.b.Hooks.Delivered(ctx, d)
 }
 
 // tellCommitted tells hooks of a commit that has ended with err.
 func (m *membership) tellCommitted(ctx context.Context, began time.Time, auto bool, offsets map[log.TopicPartition]group.Offset, err error) {
-	if !m.c.b.Hooks.Commits() {
+	hooks := m.c.b.Hooks
+	if !hooks.Commits() {
 		return
 	}
-	at := make(map[log.TopicPartition]int64, len(offsets))
+	memory := hooks.Borrow()
+	defer hooks.Return(memory)
 	for tp, o := range offsets {
-		at[tp] = o.Offset
+		memory.Offsets[tp] = o.Offset
 	}
-	m.c.b.Hooks.Committed(ctx, hook.CommitEvent{
-		Group: m.c.opts.Group, ClientID: m.c.opts.Member.ClientID, Offsets: at, Auto: auto, Began: began, Took: time.Since(began), Err: err,
+	hooks.Committed(ctx, &hook.CommitEvent{
+		Group: m.c.opts.Group, ClientID: m.c.opts.Member.ClientID, Offsets: memory.Offsets, Auto: auto, Began: began, Took: time.Since(began), Err: err,
 	})
 }

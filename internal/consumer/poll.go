@@ -35,7 +35,7 @@ func (c *Consumer) poll(ctx context.Context, most int) (records []log.Record, er
 	err = c.await(ctx, func() (_ bool, err error) {
 		records, err = c.takeLocked(most)
 		return len(records) > 0, err
-	})
+	}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (c *Consumer) Collect(ctx context.Context, n int, within time.Duration) (re
 			records, err = c.takeLocked(n)
 		}
 		return over || len(records) > 0, err
-	})
+	}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -39,6 +38,10 @@ type work struct {
 	callers map[uint64]struct{} // goroutines that are in a call
 	over    bool                // nothing more begins
 	err     error               // of the first call that has failed
+
+	begun *handed // the records of calls that have begun, for hooks; nil without one
+	spare batch   // for begun
+	drawn bool    // there was nothing left to be handed out, last time
 }
 
 // part is what a work has of a partition.
@@ -81,6 +84,7 @@ func (c *Consumer) Work(ctx context.Context, n int, fn func(context.Context, log
 	defer func() { // even if a callback panics
 		w.stop()
 		workers.Wait()
+		w.begun.end() // no call begins any more
 		c.endWork(w)
 		if err = w.outcome(err); clean && !c.isClosing() {
 			err = errors.Join(err, c.member.saveWork(ctx))
@@ -92,9 +96,9 @@ func (c *Consumer) Work(ctx context.Context, n int, fn func(context.Context, log
 	for range n {
 		workers.Go(w.run)
 	}
-	err = c.awaitFor(ctx, w.handOutLocked)
+	err = c.awaitFor(ctx, w.handOutLocked, w.tell)
 	if err != nil && w.goesOn() { // what comes before the error is done first: else it would come again, and the error too
-		if late := c.awaitFor(ctx, w.emptyLocked); late != nil {
+		if late := c.awaitFor(ctx, w.emptyLocked, w.tell); late != nil {
 			err = errors.Join(err, late)
 		}
 	}
@@ -127,6 +131,7 @@ func (c *Consumer) startWork(ctx context.Context, n int, fn func(context.Context
 	case c.work != nil:
 		return nil, errWorks
 	}
+	w.begun = c.newHanded(ctx)
 	c.work = w
 	return w, nil
 }
@@ -137,11 +142,14 @@ var errWorks = fmt.Errorf("%w: Work is under way, and polls", log.ErrInCallback)
 // handOutLocked hands out what is there, as long as there is room for it. It is true when work is to end.
 func (w *work) handOutLocked() (end bool, err error) {
 	defer w.settleLocked()
+	w.drawn = false
 	for w.err == nil && !w.over && w.roomLocked() {
 		var r log.Record
 		if ok, err := w.c.oneLocked(&r); !ok || err != nil {
+			w.drawn = true
 			return false, err
 		}
+		w.begun.weighLocked()
 		w.addLocked(r)
 	}
 	return w.err != nil || w.over, nil
@@ -160,7 +168,27 @@ func (w *work) goesOn() bool {
 // emptyLocked is true when all that was handed out is through, or a call has failed.
 func (w *work) emptyLocked() (bool, error) {
 	w.settleLocked()
+	w.drawn = true
 	return w.err != nil || len(w.ready)+w.behind+len(w.callers) == 0, nil
+}
+
+// tell tells hooks of the records of calls that have begun, if it is time.
+func (w *work) tell() {
+	h := w.begun
+	if h == nil {
+		return
+	}
+	w.c.mu.Lock()
+	due := w.drawn || h.due()
+	if due {
+		h.late.Store(false)
+		h.batch, w.spare = w.spare, h.batch
+	}
+	w.c.mu.Unlock()
+	if due {
+		h.tell(&w.spare)
+		clear(w.spare.records)
+	}
 }
 
 func (w *work) roomLocked() bool {
@@ -250,6 +278,7 @@ func (w *work) next(me uint64) *task {
 		}
 		j.part.running++
 		w.callers[me] = struct{}{}
+		w.begun.add(&j.record)
 		return j
 	}
 	return nil
@@ -286,9 +315,6 @@ func (w *work) do(me uint64, j *task) {
 		}
 		w.end(me, j, err)
 	}()
-	if w.c.b.Hooks.Delivers() {
-		w.c.tellDelivered(j.part.ctx, time.Now(), []log.Record{j.record})
-	}
 	err = w.fn(j.part.ctx, j.record)
 }
 

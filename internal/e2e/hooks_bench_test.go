@@ -2,90 +2,186 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/measure/pairs"
 )
 
-// BenchmarkHooks compares a broker without hooks with one whose hook is told everything and does nothing.
+// silent are hooks that are told everything and do nothing.
+var silent = []samsa.Hook{{
+	Produce: func(context.Context, samsa.ProduceEvent) {}, Deliver: func(context.Context, samsa.DeliverEvent) {},
+	Commit: func(context.Context, samsa.CommitEvent) {}, Request: func(context.Context, samsa.RequestEvent) {},
+}}
+
+// BenchmarkHooks is what it costs that a hook is told everything, and does nothing: each sub-benchmark does the same work with
+// a broker without hooks and with one that has one, in turns, and reports what pairs.Compare says. All of them:
+//
+//	go test -run '^$' -bench Hooks -benchtime 500x ./internal/e2e ./kafka
 func BenchmarkHooks(b *testing.B) {
-	ctx := context.Background()
-	value := jsonValues(1)[0]
-	with := map[string][]samsa.Hook{"none": nil, "all": {{
-		Produce: func(context.Context, samsa.ProduceEvent) {}, Deliver: func(context.Context, samsa.DeliverEvent) {}, Commit: func(context.Context, samsa.CommitEvent) {},
-	}}}
-	for _, hooks := range []string{"none", "all"} {
-		opts := samsa.Options{Hooks: with[hooks]}
-		b.Run("do=produce/hooks="+hooks, func(b *testing.B) {
-			broker := openBench(b, b.TempDir(), opts)
-			createBench(b, broker)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := broker.Produce(ctx, samsa.Record{Topic: "bench", Value: value}); err != nil {
-					b.Fatal(err)
+	for _, w := range []struct {
+		do      string
+		n       int // operations of a turn: some milliseconds
+		stores  []string
+		prepare func(hooked) func(n int)
+	}{
+		{"produce", 1_000, []string{"memory", "disk"}, hooked.produce},
+		{"producer", 10_000, []string{"memory", "disk"}, hooked.producer},
+		{"update", 500, []string{"memory", "disk"}, hooked.update},
+		{"poll", 20_000, []string{"memory", "disk"}, hooked.poll},
+		{"loop", 20_000, []string{"memory", "disk"}, hooked.loop},
+		{"work", 5_000, []string{"memory"}, hooked.work},
+		{"commit", 1_000, []string{"memory"}, hooked.commit},
+		{"queue", 500, []string{"memory"}, hooked.queue},
+	} {
+		for _, store := range w.stores {
+			b.Run(fmt.Sprintf("do=%s/store=%s", w.do, store), func(b *testing.B) {
+				side := func(hooks []samsa.Hook) func(n int) time.Duration {
+					opts, dir := samsa.Options{Hooks: hooks, InMemory: store == "memory"}, ""
+					if !opts.InMemory {
+						dir = b.TempDir()
+					}
+					broker := openBench(b, dir, opts)
+					b.Cleanup(func() { closeBench(b, broker) })
+					createBench(b, broker)
+					do := w.prepare(hooked{b, broker, jsonValues(10_000), w.n})
+					return func(n int) time.Duration { return pairs.CPU(func() { do(n) }) }
 				}
-			}
-			closeBench(b, broker)
-		})
-		b.Run("do=producer/hooks="+hooks, func(b *testing.B) {
-			broker := openBench(b, b.TempDir(), opts)
-			createBench(b, broker)
-			b.ReportAllocs()
-			b.ResetTimer()
-			fillBench(b, broker, b.N, samsa.ProducerOptions{})
-			b.StopTimer()
-			closeBench(b, broker)
-		})
-		for _, by := range []string{"poll", "records"} {
-			b.Run(fmt.Sprintf("do=consume/by=%s/hooks=%s", by, hooks), func(b *testing.B) {
-				const records = 100_000
-				broker := openBench(b, b.TempDir(), opts)
-				createBench(b, broker)
-				fillBench(b, broker, records, samsa.ProducerOptions{})
-				b.ReportAllocs()
-				b.ResetTimer()
-				for n := b.N; n > 0; n -= records {
-					consume(b, broker, min(n, records), by == "records")
-				}
-				b.StopTimer()
-				closeBench(b, broker)
+				pairs.Compare(b, w.n, side(nil), side(silent))
 			})
 		}
 	}
 }
 
-// BenchmarkMetrics is what it costs to ask a broker with many topics and groups.
-func BenchmarkMetrics(b *testing.B) {
-	ctx := context.Background()
-	broker := openBench(b, "", samsa.Options{InMemory: true, Produce: samsa.ProduceOptions{Partitioner: samsa.RoundRobinPartitioner()}})
-	const topics, partitions = 500, 10
-	for i := range topics {
-		name := fmt.Sprint("t", i)
-		if err := broker.Topics().Create(ctx, name, samsa.TopicConfig{Partitions: partitions}); err != nil {
-			b.Fatal(err)
-		}
-		var records []samsa.Record
-		var tps []samsa.TopicPartition
-		for p := range int32(partitions) {
-			records = append(records, samsa.Record{Topic: name, Value: []byte("x")})
-			tps = append(tps, samsa.TopicPartition{Topic: name, Partition: p})
-		}
-		if _, err := broker.Produce(ctx, records...); err != nil {
-			b.Fatal(err)
-		}
-		if err := broker.Groups().AlterOffsets(ctx, "g"+name, samsa.To(samsa.Earliest()), tps...); err != nil {
-			b.Fatal(err)
+// hooked is a broker with hooks or without. Its methods return what does n operations, at most most.
+type hooked struct {
+	b *testing.B
+	*samsa.Broker
+	values [][]byte
+	most   int
+}
+
+func (h hooked) must(err error) {
+	if err != nil {
+		h.b.Fatal(err)
+	}
+}
+
+// produce produces records one by one.
+func (h hooked) produce() func(n int) {
+	return func(n int) {
+		for i := range n {
+			_, err := h.Produce(h.b.Context(), samsa.Record{Topic: "bench", Value: h.values[i%len(h.values)]})
+			h.must(err)
 		}
 	}
-	b.Run(fmt.Sprintf("partitions=%d/groups=%d", topics*partitions, topics), func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			m, err := broker.Metrics(ctx, samsa.MetricsOptions{})
-			if err != nil || len(m.Topics) != topics || m.Groups[0].Lag != partitions {
-				b.Fatal(err, len(m.Topics))
-			}
+}
+
+// producer has a Producer batch them.
+func (h hooked) producer() func(n int) {
+	p, err := h.NewProducer(h.b.Context(), samsa.ProducerOptions{})
+	h.must(err)
+	h.b.Cleanup(func() { closeBench(h.b, p) })
+	promise := func(_ samsa.Record, err error) {
+		if err != nil {
+			h.b.Error(err)
 		}
+	}
+	return func(n int) {
+		for i := range n {
+			p.Produce(h.b.Context(), samsa.Record{Topic: "bench", Value: h.values[i%len(h.values)]}, promise)
+		}
+		h.must(p.Flush(h.b.Context()))
+	}
+}
+
+// update produces a record and sets a key in each transaction.
+func (h hooked) update() func(n int) {
+	return func(n int) {
+		for i := range n {
+			h.must(h.Update(h.b.Context(), func(tx *samsa.Tx) error {
+				return errors.Join(tx.Produce(samsa.Record{Topic: "bench", Value: h.values[i%len(h.values)]}), tx.Set([]byte("key"), h.values[i%len(h.values)]))
+			}))
+		}
+	}
+}
+
+func (h hooked) fill() {
+	h.producer()(h.most)
+}
+
+// poll reads records from the first on.
+func (h hooked) poll() func(n int) {
+	h.fill()
+	return func(n int) { consume(h.b, h.Broker, n, false) }
+}
+
+// loop ranges over them.
+func (h hooked) loop() func(n int) {
+	h.fill()
+	return func(n int) { consume(h.b, h.Broker, n, true) }
+}
+
+// work has a function called that does nothing, 8 at once.
+func (h hooked) work() func(n int) {
+	h.fill()
+	groups := 0
+	return func(n int) {
+		groups++
+		c, err := h.NewConsumer(h.b.Context(), samsa.ConsumerOptions{Group: fmt.Sprint("g", groups), Topics: []string{"bench"}, Start: samsa.Earliest()})
+		h.must(err)
+		ctx, cancel := context.WithCancel(h.b.Context())
+		defer cancel()
+		var left atomic.Int64
+		left.Store(int64(n))
+		err = c.Work(ctx, 8, func(context.Context, samsa.Record) error {
+			if left.Add(-1) == 0 {
+				cancel()
+			}
+			return nil
+		})
+		if !errors.Is(err, context.Canceled) {
+			h.b.Fatal(err)
+		}
+		closeBench(h.b, c)
+	}
+}
+
+// commit commits an offset.
+func (h hooked) commit() func(n int) {
+	h.fill()
+	c, err := h.NewConsumer(h.b.Context(), samsa.ConsumerOptions{
+		Group: "g", Topics: []string{"bench"}, Start: samsa.Earliest(), Member: samsa.MemberOptions{ManualCommit: true},
 	})
-	closeBench(b, broker)
+	h.must(err)
+	h.b.Cleanup(func() { closeBench(h.b, c) })
+	records, err := c.Poll(h.b.Context())
+	h.must(err)
+	return func(n int) {
+		for range n {
+			h.must(c.CommitRecords(h.b.Context(), records[0]))
+		}
+	}
+}
+
+// queue receives records, 100 at once, and acknowledges each.
+func (h hooked) queue() func(n int) {
+	q, err := h.NewQueue(h.b.Context(), samsa.QueueOptions{Group: "workers", Topics: []string{"bench"}})
+	h.must(err)
+	h.b.Cleanup(func() { closeBench(h.b, q) })
+	fill := h.producer()
+	return func(n int) {
+		for fill(n); n > 0; {
+			ds, err := q.Receive(h.b.Context(), min(n, 100))
+			h.must(err)
+			for i := range ds {
+				h.must(ds[i].Ack())
+			}
+			n -= len(ds)
+		}
+	}
 }

@@ -4,6 +4,7 @@ package hook
 import (
 	"context"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 // Hook is functions that observe what a broker does, for tracing and the like. Those that are nil are not called.
 //
 // A function is called when what it is told of is over, on the goroutine that has done it and before that goes on: Produce
-// returns, a Poll hands out its records, a promise is called, the next request of a connection is begun, when the functions
-// have returned. So they should not wait for anything: what they take, their caller takes. The broker's own order of writes
+// returns, a Poll hands out its records, a loop goes on, a promise is called, the next request of a connection is begun, when
+// the functions have returned. So they should not wait for anything: what they take, their caller takes. The broker's own order of writes
 // never waits for them. They may be called by several goroutines at once.
 //
 // What they are told belongs to the broker: slices, maps and records, and the bytes of records, are valid during the call and
@@ -26,7 +27,7 @@ import (
 // the other hooks. A function may use the broker, and is told of that too: one of Produce that produces calls itself. Where a
 // promise is ErrInCallback, so is Produce's function of that Producer.
 //
-// The context is that of the call: of Produce, Poll, Receive, Commit, Work's function, or the connection. What its values
+// The context is that of the call: of Produce, Poll, Records, Work, Receive, Commit, or the connection. What its values
 // say, of a trace for one, is what the program has put there.
 type Hook struct {
 	// Name is for the log.
@@ -34,7 +35,10 @@ type Hook struct {
 	// Produce is told of a call of Broker.Produce or ProduceWith, of an Update that has stored records, and of each batch of a
 	// Producer, stored or not. It is not told of the records that Kafka clients produce: Request is.
 	Produce func(ctx context.Context, p ProduceEvent)
-	// Deliver is told of records that the program is given: by a Poll, one by one by a loop or by Work, or by a Queue.
+	// Deliver is told of records that the program is given: by a Poll or a Queue before it has them, by a loop and by Work, which
+	// give them one by one, afterwards and together. They are told when there is nothing more to be given now, of 128 records or
+	// about 1 MiB at once, when a second has passed and the loop goes on, and when the loop or Work is over, however it ends. So
+	// a record that a loop has not been given when it is left is not told, nor one of which Work has not begun the call.
 	Deliver func(ctx context.Context, d DeliverEvent)
 	// Commit is told of committed offsets and of acknowledgements of a Queue, stored or not, and of those of an Update that
 	// has stored them. Offsets that a consumer commits by itself have its own context, which has no values.
@@ -74,8 +78,8 @@ type DeliverEvent struct {
 	Group, ClientID string
 	Queue           bool // by a Queue
 	Records         []log.Record
-	Began           time.Time // when the program has asked
-	Took            time.Duration
+	Began           time.Time     // when the program has asked for the first of them; by Work when its call has begun
+	Took            time.Duration // until it was given that
 }
 
 // CommitEvent is offsets of a consumer that were committed, or records of a Queue that were acknowledged.
@@ -114,6 +118,7 @@ type Hooks struct {
 	all    []Hook
 	logger *zap.Logger
 	panics atomic.Int64
+	memory sync.Pool
 
 	produce, deliver, commit, request bool // somebody observes
 }
@@ -155,40 +160,95 @@ func (h *Hooks) Panics() int64 {
 }
 
 // Produced tells p to who observes it.
-func (h *Hooks) Produced(ctx context.Context, p ProduceEvent) {
-	tell(h, ctx, p, func(k *Hook) func(context.Context, ProduceEvent) { return k.Produce })
-}
-
-// Delivered tells d to who observes it.
-func (h *Hooks) Delivered(ctx context.Context, d DeliverEvent) {
-	tell(h, ctx, d, func(k *Hook) func(context.Context, DeliverEvent) { return k.Deliver })
-}
-
-// Committed tells c to who observes it.
-func (h *Hooks) Committed(ctx context.Context, c CommitEvent) {
-	tell(h, ctx, c, func(k *Hook) func(context.Context, CommitEvent) { return k.Commit })
-}
-
-// Requested tells r to who observes it.
-func (h *Hooks) Requested(ctx context.Context, r RequestEvent) {
-	tell(h, ctx, r, func(k *Hook) func(context.Context, RequestEvent) { return k.Request })
-}
-
-func tell[E any](h *Hooks, ctx context.Context, event E, of func(*Hook) func(context.Context, E)) {
+func (h *Hooks) Produced(ctx context.Context, p *ProduceEvent) {
 	for i := range h.all {
-		if fn := of(&h.all[i]); fn != nil {
-			h.call(i, func() { fn(ctx, event) })
+		if h.all[i].Produce != nil {
+			h.produced(ctx, i, p)
 		}
 	}
 }
 
-// call calls a function of a hook, and catches its panic.
-func (h *Hooks) call(i int, fn func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			h.panics.Add(1)
-			h.logger.Error("a hook has panicked", zap.String("hook", h.all[i].Name), zap.Int("number", i), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+func (h *Hooks) produced(ctx context.Context, i int, p *ProduceEvent) {
+	defer h.caught(i)
+	h.all[i].Produce(ctx, *p)
+}
+
+// Delivered tells d to who observes it.
+func (h *Hooks) Delivered(ctx context.Context, d *DeliverEvent) {
+	for i := range h.all {
+		if h.all[i].Deliver != nil {
+			h.delivered(ctx, i, d)
 		}
-	}()
-	fn()
+	}
+}
+
+func (h *Hooks) delivered(ctx context.Context, i int, d *DeliverEvent) {
+	defer h.caught(i)
+	h.all[i].Deliver(ctx, *d)
+}
+
+// Committed tells c to who observes it.
+func (h *Hooks) Committed(ctx context.Context, c *CommitEvent) {
+	for i := range h.all {
+		if h.all[i].Commit != nil {
+			h.committed(ctx, i, c)
+		}
+	}
+}
+
+func (h *Hooks) committed(ctx context.Context, i int, c *CommitEvent) {
+	defer h.caught(i)
+	h.all[i].Commit(ctx, *c)
+}
+
+// Requested tells r to who observes it.
+func (h *Hooks) Requested(ctx context.Context, r *RequestEvent) {
+	for i := range h.all {
+		if h.all[i].Request != nil {
+			h.requested(ctx, i, r)
+		}
+	}
+}
+
+func (h *Hooks) requested(ctx context.Context, i int, r *RequestEvent) {
+	defer h.caught(i)
+	h.all[i].Request(ctx, *r)
+}
+
+// caught catches a panic of a function of a hook. It is deferred.
+func (h *Hooks) caught(i int) {
+	if v := recover(); v != nil {
+		h.panics.Add(1)
+		h.logger.Error("a hook has panicked", zap.String("hook", h.all[i].Name), zap.Int("number", i), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+	}
+}
+
+// Memory is for what events have, so that telling allocates nothing.
+type Memory struct {
+	Records []log.Record
+	Offsets map[log.TopicPartition]int64
+	Acks    []AckedRange
+}
+
+// Borrow returns memory, which is empty, until Return.
+func (h *Hooks) Borrow() *Memory {
+	if m, ok := h.memory.Get().(*Memory); ok {
+		return m
+	}
+	return &Memory{Offsets: make(map[log.TopicPartition]int64)}
+}
+
+// maxKept is how many things memory has room for that is kept.
+const maxKept = 1000
+
+// Return empties memory, and ends the use of it.
+func (h *Hooks) Return(m *Memory) {
+	if cap(m.Records) > maxKept || len(m.Offsets) > maxKept || cap(m.Acks) > maxKept {
+		return
+	}
+	clear(m.Records)
+	clear(m.Offsets)
+	clear(m.Acks)
+	m.Records, m.Acks = m.Records[:0], m.Acks[:0]
+	h.memory.Put(m)
 }

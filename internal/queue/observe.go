@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/hook"
-	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/share"
 )
 
@@ -22,12 +21,13 @@ func (q *Queue) tellDelivered(ctx context.Context, began time.Time, ds []Deliver
 	if !q.b.Hooks.Delivers() || len(ds) == 0 {
 		return
 	}
-	records := make([]log.Record, len(ds))
+	memory := q.b.Hooks.Borrow()
+	defer q.b.Hooks.Return(memory)
 	for i := range ds {
-		records[i] = ds[i].Record
+		memory.Records = append(memory.Records, ds[i].Record)
 	}
-	q.b.Hooks.Delivered(ctx, hook.DeliverEvent{
-		Group: q.opts.Group, ClientID: q.opts.ClientID, Queue: true, Records: records, Began: began, Took: time.Since(began),
+	q.b.Hooks.Delivered(ctx, &hook.DeliverEvent{
+		Group: q.opts.Group, ClientID: q.opts.ClientID, Queue: true, Records: memory.Records, Began: began, Took: time.Since(began),
 	})
 }
 
@@ -52,11 +52,12 @@ func (q *Queue) tellSettled(ctx context.Context, began time.Time, k share.Key, e
 	if !q.b.Hooks.Commits() {
 		return
 	}
-	ranges := make([]hook.AckedRange, len(acks))
-	for i, a := range acks {
-		ranges[i] = hook.AckedRange{TopicPartition: k.TopicPartition, First: a.First, Last: a.Last, Outcome: a.Types[0].String()}
+	memory := q.b.Hooks.Borrow()
+	defer q.b.Hooks.Return(memory)
+	for _, a := range acks {
+		memory.Acks = append(memory.Acks, hook.AckedRange{TopicPartition: k.TopicPartition, First: a.First, Last: a.Last, Outcome: a.Types[0].String()})
 	}
-	q.b.Hooks.Committed(ctx, hook.CommitEvent{
-		Group: q.opts.Group, ClientID: q.opts.ClientID, Acks: ranges, Began: began, Took: time.Since(began), Err: err,
+	q.b.Hooks.Committed(ctx, &hook.CommitEvent{
+		Group: q.opts.Group, ClientID: q.opts.ClientID, Acks: memory.Acks, Began: began, Took: time.Since(began), Err: err,
 	})
 }

@@ -18,12 +18,16 @@ func (tx *Tx) tell(began time.Time, ptx *writer.Tx, requests map[string]group.Co
 	if !hooks.Commits() {
 		return
 	}
+	took := time.Since(began)
 	for name, req := range requests {
 		offsets := make(map[log.TopicPartition]int64, len(req.Offsets))
 		for tp, o := range req.Offsets {
 			offsets[tp] = o.Offset
 		}
-		hooks.Committed(tx.ctx, hook.CommitEvent{Group: name, Offsets: offsets, Began: began, Took: time.Since(began)})
+		hooks.Committed(tx.ctx, &hook.CommitEvent{Group: name, Offsets: offsets, Began: began, Took: took})
+	}
+	if len(tx.settles) == 0 {
+		return
 	}
 	acks := make(map[string][]hook.AckedRange)
 	for i := range tx.settles {
@@ -33,6 +37,6 @@ func (tx *Tx) tell(began time.Time, ptx *writer.Tx, requests map[string]group.Co
 		}
 	}
 	for name, ranges := range acks {
-		hooks.Committed(tx.ctx, hook.CommitEvent{Group: name, Acks: ranges, Began: began, Took: time.Since(began)})
+		hooks.Committed(tx.ctx, &hook.CommitEvent{Group: name, Acks: ranges, Began: began, Took: took})
 	}
 }
