@@ -17,13 +17,18 @@ type configJSON struct {
 
 // MarshalJSON returns what is set, as Config says.
 func (c Config) MarshalJSON() ([]byte, error) {
+	return json.Marshal(configJSON{c.Partitions, c.Replicas, c.Given()})
+}
+
+// Given returns the configs that are set, under their Kafka names.
+func (c Config) Given() map[string]string {
 	set := c.inert.values()
 	for _, s := range settings {
 		if v := s.get(&c); v != s.get(&Config{}) {
 			set[s.name] = v
 		}
 	}
-	return json.Marshal(configJSON{c.Partitions, c.Replicas, set})
+	return set
 }
 
 // UnmarshalJSON takes what MarshalJSON returns. ErrInvalidConfig names everything that is wrong.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Version of Kafka that pom.xml names.
@@ -165,18 +166,19 @@ var errEnded = errors.New("it has ended")
 // startWithin is enough for a slow download.
 const startWithin = 10 * time.Minute
 
-// Ready returns when all nodes that run are in the cluster, and it has what groups need.
+// Ready returns when all nodes that run know of each other, all replicas of all partitions on them are in sync, and the cluster has
+// what groups need.
 func (c *Cluster) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.Seeds()...), kgo.MetadataMinAge(100*time.Millisecond))
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.running()...), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	for {
 		asked, cancel := context.WithTimeout(ctx, 2*time.Second)
-		err := c.answers(asked, kadm.NewClient(client))
+		err := c.answers(asked, client)
 		cancel()
 		if err == nil {
 			return nil
@@ -186,23 +188,42 @@ func (c *Cluster) Ready(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-func (c *Cluster) answers(ctx context.Context, adm *kadm.Client) error {
-	brokers, err := adm.ListBrokers(ctx)
-	if err != nil {
-		return err
-	}
+// running returns the addresses of the nodes that run.
+func (c *Cluster) running() (addrs []string) {
 	for _, n := range c.nodes {
-		if n.input != nil && !slices.Contains(brokers.NodeIDs(), int32(n.id)) {
-			return errEnded
+		if n.input != nil {
+			addrs = append(addrs, n.addr())
 		}
 	}
-	return adm.FindGroupCoordinators(ctx, "samsa").Error()
+	return addrs
+}
+
+// answers asks each node for itself: another one may not have noticed yet that it is not there.
+func (c *Cluster) answers(ctx context.Context, client *kgo.Client) error {
+	all := len(c.running())
+	for _, seed := range client.SeedBrokers() {
+		resp, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, seed)
+		if err != nil {
+			return err
+		}
+		if n := len(resp.Brokers); n != all {
+			return fmt.Errorf("a node knows of %d nodes, and %d run", n, all)
+		}
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if p.Leader < 0 || len(p.ISR) < min(all, len(p.Replicas)) {
+					return fmt.Errorf("a partition has %d of %d replicas in sync", len(p.ISR), len(p.Replicas))
+				}
+			}
+		}
+	}
+	return kadm.NewClient(client).FindGroupCoordinators(ctx, "samsa").Error()
 }
 
 // ended returns an error if the process of a node has ended by itself.

@@ -159,6 +159,9 @@ func (k *Kit) CreateAs(name string, partitions int32) {
 	if _, err := k.adm.CreateTopic(k.Ctx, partitions, -1, nil, name); err != nil {
 		k.T.Fatal(err)
 	}
+	if err := k.Topics.Await(k.Ctx, name, partitions); err != nil {
+		k.T.Fatal(err)
+	}
 }
 
 // Grow gives a topic more partitions.

@@ -51,10 +51,15 @@ func Passing(code int16) bool {
 	return kerr.IsRetriable(err) && !errors.Is(err, kerr.CorruptMessage)
 }
 
-// Refused reports whether err says that the cluster does not let us in: to try again is of no use.
+// Refused reports whether err says that the cluster does not let us in: to try again is of no use. Who hangs up before a
+// word does that for a password, or because one of both sides wants TLS and the other does not.
 func Refused(err error) bool {
-	for _, e := range []error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.ClusterAuthorizationFailed} {
-		if errors.Is(err, e) {
+	var hungUp *kgo.ErrFirstReadEOF
+	if errors.As(err, &hungUp) {
+		return true
+	}
+	for _, e := range []*kerr.Error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.ClusterAuthorizationFailed} {
+		if errors.Is(err, e) || errors.Is(err, kafka.Code(e.Code)) {
 			return true
 		}
 	}

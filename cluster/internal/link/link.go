@@ -48,7 +48,7 @@ func Open(o Options) (*Link, error) {
 
 // New returns another client of the cluster, which has connections of its own. The caller closes it.
 func (l *Link) New(more ...kgo.Opt) (*kgo.Client, error) {
-	opts := []kgo.Opt{kgo.SeedBrokers(l.opts.Seeds...), kgo.WithLogger(logger{l.opts.Logger})}
+	opts := []kgo.Opt{kgo.SeedBrokers(l.opts.Seeds...), kgo.WithLogger(logger{l.opts.Logger}), kgo.DisableClientMetrics()}
 	if l.opts.ClientID != "" {
 		opts = append(opts, kgo.ClientID(l.opts.ClientID))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/cluster/internal/link"
@@ -73,7 +72,7 @@ func listOffsets(ctx context.Context, l *link.Link, iso log.Isolation, ts int64,
 				switch {
 				case p.ErrorCode == 0:
 					offsets[tp] = p.Offset
-				case link.Passing(p.ErrorCode) && p.ErrorCode != kerr.UnknownTopicOrPartition.Code:
+				case link.Passing(p.ErrorCode): // also a leader that has not heard of it yet
 					passing = link.Code(tp.String(), p.ErrorCode, nil)
 				default:
 					return nil, link.Code(tp.String(), p.ErrorCode, nil)
@@ -82,6 +81,14 @@ func listOffsets(ctx context.Context, l *link.Link, iso log.Isolation, ts int64,
 		}
 		if len(offsets) == len(parts) {
 			return offsets, nil
+		}
+		for _, p := range parts {
+			if err := p.failure(); err != nil {
+				return nil, err
+			}
+			if _, ok := offsets[p.tp]; !ok {
+				p.topic.set.Soon(p.tp.Topic)
+			}
 		}
 		if pause(ctx, refreshGap) != nil {
 			if passing == nil {

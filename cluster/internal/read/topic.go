@@ -14,11 +14,13 @@ import (
 
 // Topic is a topic of a cluster.
 type Topic struct {
-	set    *Topics
-	name   string
-	id     [16]byte
-	parts  atomic.Pointer[[]*part]
-	misses int // guarded by Topics.mu: how often in a row it was not there
+	set      *Topics
+	name     string
+	id       [16]byte
+	parts    atomic.Pointer[[]*part]
+	replicas atomic.Int32
+	internal bool // it is the cluster's own: it can be found, and is not among the others
+	misses   int  // guarded by Topics.mu: how often in a row it was not there
 }
 
 // Name implements engine.Topic.

@@ -102,16 +102,16 @@ func (s *Topics) Find(ctx context.Context, name string, create bool) (engine.Top
 }
 
 // find is Find that does not ask how far the partitions are. A topic that was there is looked for again before it is
-// said to be gone, and one that is being created is waited for.
+// said to be gone, and one that is being created is waited for: Kafka answers that there is none, and has just begun.
 func (s *Topics) find(ctx context.Context, name string, create bool) (*Topic, error) {
-	for {
+	for tries := 0; ; tries++ {
 		found, err := s.ask(ctx, []string{name}, create)
 		if err != nil {
 			return nil, err
 		}
 		s.adopt(ctx, found, false)
 		switch code := found[0].ErrorCode; {
-		case code == kerr.UnknownTopicOrPartition.Code && s.get(name) != nil, code != kerr.UnknownTopicOrPartition.Code && link.Passing(code):
+		case code == kerr.UnknownTopicOrPartition.Code && (s.get(name) != nil || create && tries < mostMisses), code != kerr.UnknownTopicOrPartition.Code && link.Passing(code):
 			if err := pause(ctx, refreshGap); err != nil {
 				return nil, fmt.Errorf("topic %s: %w", name, err)
 			}
@@ -171,7 +171,9 @@ func (s *Topics) List() []engine.Topic {
 	if s.list == nil {
 		s.list = make([]engine.Topic, 0, len(s.byName))
 		for _, t := range slices.SortedFunc(maps.Values(s.byName), func(a, b *Topic) int { return strings.Compare(a.name, b.name) }) {
-			s.list = append(s.list, t)
+			if !t.internal {
+				s.list = append(s.list, t)
+			}
 		}
 	}
 	return s.list
@@ -216,6 +218,9 @@ func (s *Topics) Unwatch(w *engine.Waiter) {
 
 // tellLocked adds a change.
 func (s *Topics) tellLocked(t *Topic, gone bool) {
+	if t.internal {
+		return
+	}
 	c := &change{topic: t, gone: gone}
 	s.last.next, s.last, s.list = c, c, nil
 	for w := range s.watchers {
@@ -230,6 +235,36 @@ func (s *Topics) Deleted(name string) {
 	if t := s.byName[name]; t != nil {
 		s.removeLocked(t)
 	}
+}
+
+// Refresh asks for all topics.
+func (s *Topics) Refresh(ctx context.Context) error {
+	found, err := s.ask(ctx, nil, false)
+	if err == nil {
+		s.adopt(ctx, found, true)
+	}
+	return err
+}
+
+// Await returns when a topic that was created, or has grown, is there with so many partitions: not every broker has heard of it.
+func (s *Topics) Await(ctx context.Context, name string, partitions int32) error {
+	for {
+		t, err := s.find(ctx, name, false)
+		if err == nil && t.Partitions() >= partitions {
+			return nil
+		}
+		if err != nil && !errors.Is(err, log.ErrUnknownTopic) {
+			return err
+		}
+		if err := pause(ctx, refreshGap/4); err != nil {
+			return fmt.Errorf("topic %s: it is there, and not everybody knows it yet: %w", name, err)
+		}
+	}
+}
+
+// Replicas returns how many brokers keep each partition of a topic.
+func (s *Topics) Replicas(t engine.Topic) int {
+	return int(t.(*Topic).replicas.Load())
 }
 
 // Soon has the background ask about a topic: something is wrong with it, or it has changed.
@@ -359,7 +394,7 @@ func (s *Topics) freshOf(found []kmsg.MetadataResponseTopic) fresh {
 		was := s.byName[*m.Topic]
 		t := was
 		if was == nil || was.id != m.TopicID {
-			t = &Topic{name: *m.Topic, id: m.TopicID, set: s}
+			t = &Topic{name: *m.Topic, id: m.TopicID, set: s, internal: m.IsInternal}
 			t.parts.Store(&[]*part{})
 		}
 		have := len(*t.parts.Load())
@@ -371,7 +406,7 @@ func (s *Topics) freshOf(found []kmsg.MetadataResponseTopic) fresh {
 			f.parts = append(f.parts, grown[have:]...)
 		}
 		if t != was || len(grown) > have {
-			t = &Topic{name: t.name, id: t.id, set: s}
+			t = &Topic{name: t.name, id: t.id, set: s, internal: t.internal}
 			t.parts.Store(&grown)
 			f.topics[t.name] = t
 		}
@@ -411,6 +446,9 @@ func (s *Topics) adoptLocked(m *kmsg.MetadataResponseTopic, f fresh) {
 		}
 	}
 	t.misses = 0
+	if len(m.Partitions) > 0 {
+		t.replicas.Store(int32(len(m.Partitions[0].Replicas)))
+	}
 	for _, p := range *t.parts.Load() {
 		p.lead(m.Partitions)
 	}

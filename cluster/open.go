@@ -1,0 +1,150 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cluster/internal/admin"
+	"github.com/samsa-go/samsa/cluster/internal/groups"
+	"github.com/samsa-go/samsa/cluster/internal/link"
+	"github.com/samsa-go/samsa/cluster/internal/read"
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/inside"
+)
+
+// Options say which cluster it is, and how it is reached. The zero value of what is not named as needed is right.
+type Options struct {
+	// Seeds are the addresses of some brokers, host:port, the port 9092 if none is said. One at least is needed; the others of the
+	// cluster are learned from it.
+	Seeds []string
+	// TLS has connections encrypted; nil does not.
+	TLS *tls.Config
+	// SASL are the mechanisms to authenticate with, the most wanted first: see franz-go's packages below pkg/sasl.
+	SASL []sasl.Mechanism
+	// Dial connects to a broker, in place of TCP, or TLS.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Name is that of the program, which it keeps over restarts: one that starts fences what an older one of that name has left
+	// open. It is also the client id.
+	Name string
+
+	// Logger and Slog take what there is to tell, as those of samsa.Options do.
+	Logger *zap.Logger
+	Slog   *slog.Logger
+	// Hooks are those of samsa.Options.
+	Hooks []samsa.Hook
+	// Produce are the options of Broker.Produce.
+	Produce samsa.ProduceOptions
+}
+
+// Open returns a cluster as a broker. It connects, and asks which topics there are, until ctx ends: the error is
+// samsa.ErrUnavailable with what the last attempt has failed with, a kafka.Code if the cluster has refused it, which ends Open
+// at once, or samsa.ErrInvalidOption. The broker's Close ends the connections.
+func Open(ctx context.Context, opts Options) (*samsa.Broker, error) {
+	seeds, err := opts.seeds()
+	if err != nil {
+		return nil, fmt.Errorf("open cluster: %w", err)
+	}
+	root := samsa.Options{Logger: opts.Logger, Slog: opts.Slog, Hooks: opts.Hooks, Produce: opts.Produce}
+	b, err := inside.OpenEngine[*samsa.Broker](root, func(h inside.Host) (engine.Parts, error) {
+		return open(ctx, opts, seeds, h)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open cluster: %w", err)
+	}
+	return b, nil
+}
+
+// seeds returns the addresses with ports.
+func (o Options) seeds() ([]string, error) {
+	var seeds []string
+	var errs []error
+	for _, s := range o.Seeds {
+		if _, _, err := net.SplitHostPort(s); err != nil {
+			s = net.JoinHostPort(strings.Trim(s, "[]"), "9092")
+		}
+		if host, port, err := net.SplitHostPort(s); err != nil || host == "" || port == "" {
+			errs = append(errs, fmt.Errorf("%w: Options.Seeds has %q, want host:port", samsa.ErrInvalidOption, s))
+		}
+		seeds = append(seeds, s)
+	}
+	if len(seeds) == 0 {
+		errs = append(errs, fmt.Errorf("%w: Options.Seeds is empty", samsa.ErrInvalidOption))
+	}
+	return seeds, errors.Join(errs...)
+}
+
+// between is the time between two attempts to open.
+const between = 250 * time.Millisecond
+
+// open makes the parts of a cluster.
+func open(ctx context.Context, opts Options, seeds []string, h inside.Host) (parts engine.Parts, err error) {
+	l, err := link.Open(link.Options{
+		Seeds: seeds, TLS: opts.TLS, SASL: opts.SASL, Dial: opts.Dial, ClientID: cmp.Or(opts.Name, "samsa"), Logger: h.Logger,
+	})
+	if err != nil {
+		return parts, err
+	}
+	topics, id, err := connect(ctx, l)
+	if err != nil {
+		l.Close()
+		return parts, err
+	}
+	g := groups.New(l, topics)
+	a := admin.New(l, topics)
+	return engine.Parts{
+		Where: "kafka://" + strings.Join(seeds, ","), ClusterID: id,
+		Topics: topics, Coordinator: g, Offsets: g, Groups: groups.Admin{Groups: g},
+		GroupConfigs: admin.GroupConfigs{Admin: a}, TopicAdmin: admin.Topics{Admin: a}, Transactions: admin.Transactions{Admin: a},
+		Rules: group.Rules{MaxSessionTimeout: math.MaxInt32 * time.Millisecond}, // as far as a request can say; the cluster refuses what it does not want
+		Close: func() error {
+			topics.Close()
+			g.Close()
+			l.Close()
+			return nil
+		},
+	}, nil
+}
+
+// connect returns the topics of a cluster and its id, as soon as it answers.
+func connect(ctx context.Context, l *link.Link) (*read.Topics, string, error) {
+	for {
+		resp, err := link.Ask[*kmsg.MetadataResponse](ctx, l.Client, "cluster", idRequest())
+		if err == nil {
+			id := ""
+			if resp.ClusterID != nil {
+				id = *resp.ClusterID
+			}
+			topics, err := read.Open(ctx, l)
+			return topics, id, err
+		}
+		if ctx.Err() != nil || link.Refused(err) || errors.Is(err, samsa.ErrInvalid) || !samsa.Retriable(err) {
+			return nil, "", err
+		}
+		select {
+		case <-time.After(between):
+		case <-ctx.Done():
+			return nil, "", fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+	}
+}
+
+// idRequest asks for no topic.
+func idRequest() *kmsg.MetadataRequest {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{}
+	return req
+}
