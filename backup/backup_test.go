@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -431,17 +432,17 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 	at := func(commit uint64, hours int) Mark { return Mark{commit, time.UnixMilli(int64(hours) * 3_600_000)} }
 	var objects []Object
 	add := func(name string) { objects = append(objects, Object{Name: name}) }
-	add("g00000001/begin.json")
-	add(baseName("g00000001", at(5, 1)))
-	add(segmentName("g00000001", 6, at(9, 2), 0))
-	add("g00000002/begin.json")
-	add(baseName("g00000002", at(10, 10)))
-	add(baseName("g00000002", at(20, 20)))
-	add(baseName("g00000002", at(30, 30)))
-	add(segmentName("g00000002", 11, at(15, 15), 1))
-	add(segmentName("g00000002", 11, at(12, 15), 0))
-	add(segmentName("g00000002", 16, at(25, 25), 0))
-	add(segmentName("g00000002", 26, at(35, 35), 0))
+	add("g00000001-0123abcd/begin.json")
+	add(baseName("g00000001-0123abcd", at(5, 1)))
+	add(segmentName("g00000001-0123abcd", 6, at(9, 2), 0))
+	add("g00000002-0123abcd/begin.json")
+	add(baseName("g00000002-0123abcd", at(10, 10)))
+	add(baseName("g00000002-0123abcd", at(20, 20)))
+	add(baseName("g00000002-0123abcd", at(30, 30)))
+	add(segmentName("g00000002-0123abcd", 11, at(15, 15), 1))
+	add(segmentName("g00000002-0123abcd", 11, at(12, 15), 0))
+	add(segmentName("g00000002-0123abcd", 16, at(25, 25), 0))
+	add(segmentName("g00000002-0123abcd", 26, at(35, 35), 0))
 	add("something else")
 	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
 	now := at(0, 40).Time
@@ -451,7 +452,7 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 	}
 	want := []string{
 		objects[0].Name, objects[2].Name, objects[1].Name, // the first generation
-		segmentName("g00000002", 11, at(12, 15), 0), baseName("g00000002", at(10, 10)), segmentName("g00000002", 11, at(15, 15), 1),
+		segmentName("g00000002-0123abcd", 11, at(12, 15), 0), baseName("g00000002-0123abcd", at(10, 10)), segmentName("g00000002-0123abcd", 11, at(15, 15), 1),
 	}
 	if got := since(25); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -560,5 +561,69 @@ func TestFolderKeepsWithin(t *testing.T) {
 	}
 	if err := f.Delete(t.Context(), "x"); err != nil {
 		t.Errorf("what is not there: %v", err)
+	}
+}
+
+// meeting is a target at which those who begin wait for one another.
+type meeting struct {
+	Target
+	wait func()
+}
+
+func (m meeting) List(ctx context.Context) ([]Object, error) {
+	all, err := m.Target.List(ctx)
+	m.wait()
+	return all, err
+}
+
+// Two brokers that begin in one target at the same moment, by mistake, have a generation each: what is restored is one of them, and no mixture.
+func TestTwoBrokersBeginAtOnce(t *testing.T) {
+	ctx := t.Context()
+	folder := Folder(t.TempDir())
+	var met sync.WaitGroup
+	met.Add(2)
+	states := map[string]map[string]string{}
+	var runs sync.WaitGroup
+	var mu sync.Mutex
+	for i := range 2 {
+		b := openSmall(t, filepath.Join(t.TempDir(), "data"))
+		defer func() { _ = b.Close() }()
+		rng := rand.New(rand.NewPCG(uint64(i), 1))
+		for range 20 {
+			use(t, rng, b)
+		}
+		arrive := sync.OnceFunc(func() { met.Done(); met.Wait() })
+		runs.Go(func() {
+			generation := ""
+			o := Options{UntilNow: true, Status: func(s Status) { generation = s.Generation }}
+			if err := Run(ctx, Of(b, SourceOptions{}), meeting{folder, arrive}, o); err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			states[generation] = note(t, b).state
+		})
+	}
+	runs.Wait()
+	spans, err := List(ctx, folder)
+	if err != nil || len(states) != 2 {
+		t.Fatalf("%d generations, %v", len(states), err)
+	}
+	for _, s := range spans {
+		want := states[s.Generation]
+		b, _, err := Restore(ctx, "", folder, Moment{Commit: s.Until.Commit, Generation: s.Generation}, samsa.Options{InMemory: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := stateOf(t, inside.Of(b).Store)
+		for _, state := range []map[string]string{got, want} {
+			maps.DeleteFunc(state, func(k, _ string) bool { return k[0] == 'i' }) // ids of producers leap
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: %d keys, want %d", s.Generation, len(got), len(want))
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -7,7 +7,7 @@
 //
 // # What is in the target
 //
-//	g00000001/                                       a generation: one unbroken history
+//	g00000001-5f0c8a12/                              a generation: one unbroken history; its number, and the beginning of its id
 //	  begin.json                                     whose it is
 //	  base-COMMIT-MS.snap                            a snapshot that has all commits up to one, made at that time
 //	  seg-FIRST-LAST-LEVEL-MS.seg                    the frames of these commits; all commits up to that time are in it and before

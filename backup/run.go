@@ -262,7 +262,8 @@ func (r *runner) begin(ctx context.Context) error {
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
-	r.id, r.gen = hex.EncodeToString(id[:]), &generation{name: fmt.Sprintf("g%08d", number), begun: true}
+	r.id = hex.EncodeToString(id[:])
+	r.gen = &generation{name: generationName(number, r.id), begun: true}
 	text, err := json.Marshal(beginning{Version: 1, ID: r.id, Began: time.Now().UTC()})
 	if err != nil {
 		return err

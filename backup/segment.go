@@ -3,6 +3,8 @@ package backup
 import (
 	"encoding/binary"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -101,6 +103,11 @@ type snapshot struct {
 	size int64
 }
 
+// generationNamed matches names of generations: a number, and the beginning of the id, for when two begin at once.
+var generationNamed = regexp.MustCompile(`^g[0-9]{8}-[0-9a-f]{8}$`)
+
+func generationName(number int, id string) string { return fmt.Sprintf("g%08d-%s", number, id[:8]) }
+
 // generation is what the target has of one history.
 type generation struct {
 	name     string
@@ -124,14 +131,14 @@ func (g *generation) until(from Mark) Mark {
 func parse(objects []Object) (generations []*generation) {
 	var g *generation
 	for _, o := range objects { // by name, and so by generation
-		var number, level int
+		var level int
 		var first, last uint64
 		var ms int64
-		var rest string
-		if n, _ := fmt.Sscanf(o.Name, "g%08d/%s", &number, &rest); n != 2 || len(o.Name) < 10 {
+		name, rest, ok := strings.Cut(o.Name, "/")
+		if !ok || !generationNamed.MatchString(name) {
 			continue
 		}
-		if name := fmt.Sprintf("g%08d", number); g == nil || g.name != name {
+		if g == nil || g.name != name {
 			g = &generation{name: name}
 			generations = append(generations, g)
 		}

@@ -190,7 +190,7 @@ func TestVerifyBesideARun(t *testing.T) {
 func TestVerifyNotes(t *testing.T) {
 	t.Parallel()
 	target, _, _ := backedUp(t)
-	for name, text := range map[string]string{"notes.txt": "mine", "g00000002/begin.json": `{"version":1,"id":"x"}`} {
+	for name, text := range map[string]string{"notes.txt": "mine", "g00000002-0123abcd/begin.json": `{"version":1,"id":"x"}`} {
 		if err := target.Put(t.Context(), name, strings.NewReader(text)); err != nil {
 			t.Fatal(err)
 		}
