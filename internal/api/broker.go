@@ -53,9 +53,26 @@ func stats(c *call) (any, error) {
 		return nil, err
 	}
 	return Stats{
-		Topics: s.Topics, Partitions: s.Partitions, Records: s.Records, Batches: s.Batches, Bytes: s.Bytes, Commits: s.Commits, Syncs: s.Syncs,
-		Failed: s.Failed, Resets: s.Resets, Skipped: s.Skipped, Aborted: s.Aborted, DiskBytes: s.DiskBytes,
+		Topics: s.Topics, Partitions: s.Partitions, Groups: s.Groups, Clients: s.Clients, Records: s.Records, Batches: s.Batches, Bytes: s.Bytes,
+		Commits: s.Commits, Syncs: s.Syncs, Failed: s.Failed, Refused: s.Refused, Resets: s.Resets, Skipped: s.Skipped, Aborted: s.Aborted,
+		Rebalances: s.Rebalances, HookPanics: s.HookPanics, DiskBytes: s.DiskBytes,
+		CommitTimes: histogramOf(s.CommitTimes), SyncTimes: histogramOf(s.SyncTimes), Store: storeOf(s.Store),
 	}, nil
+}
+
+func histogramOf(h samsa.Histogram) *Histogram {
+	if h.Count() == 0 {
+		return nil
+	}
+	return &Histogram{Bounds: h.Bounds, Counts: h.Counts, Sum: h.Sum}
+}
+
+func storeOf(s samsa.StoreStats) StoreStats {
+	return StoreStats{
+		Files: s.Files, FileBytes: s.FileBytes, LiveBytes: s.LiveBytes, Tables: s.Tables, TableBytes: s.TableBytes, Entries: s.Entries,
+		MemBytes: s.MemBytes, Checkpoints: s.Checkpoints, Merges: s.Merges, Moved: s.Moved, Reclaimed: s.Reclaimed, Stalls: s.Stalls,
+		StallTime: Duration(s.StallTime), FreeBytes: s.FreeBytes,
+	}
 }
 
 func syncNow(c *call) (any, error) {

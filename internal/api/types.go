@@ -127,16 +127,52 @@ type Broker struct {
 type Stats struct {
 	Topics     int   `json:"topics"`
 	Partitions int   `json:"partitions"`
+	Groups     int   `json:"groups"`
+	Clients    int   `json:"clients"`
 	Records    int64 `json:"records"`
 	Batches    int64 `json:"batches"`
 	Bytes      int64 `json:"bytes"`
 	Commits    int64 `json:"commits"`
 	Syncs      int64 `json:"syncs"`
 	Failed     int64 `json:"failed"`
+
+	Refused map[string]int64 `json:"refused,omitempty"` // by the name of the error
+
 	Resets     int64 `json:"resets"`
 	Skipped    int64 `json:"skipped"`
 	Aborted    int64 `json:"aborted"`
+	Rebalances int64 `json:"rebalances"`
+	HookPanics int64 `json:"hook_panics"`
 	DiskBytes  int64 `json:"disk_bytes"`
+
+	CommitTimes *Histogram `json:"commit_times,omitempty"` // nil without one
+	SyncTimes   *Histogram `json:"sync_times,omitempty"`
+	Store       StoreStats `json:"store"`
+}
+
+// Histogram is how often values were observed, by size: samsa.Histogram. Times are in seconds.
+type Histogram struct {
+	Bounds []float64 `json:"bounds"` // upper ones of the buckets, rising
+	Counts []int64   `json:"counts"` // in each bucket, and above the last bound
+	Sum    float64   `json:"sum"`
+}
+
+// StoreStats is how the store on disk is: samsa.StoreStats. In memory there is nothing.
+type StoreStats struct {
+	Files       int      `json:"files"`
+	FileBytes   int64    `json:"file_bytes"`
+	LiveBytes   int64    `json:"live_bytes"`
+	Tables      int      `json:"tables"`
+	TableBytes  int64    `json:"table_bytes"`
+	Entries     int      `json:"entries"`
+	MemBytes    int64    `json:"mem_bytes"`
+	Checkpoints int64    `json:"checkpoints"`
+	Merges      int64    `json:"merges"`
+	Moved       int64    `json:"moved"`
+	Reclaimed   int64    `json:"reclaimed"`
+	Stalls      int64    `json:"stalls"`
+	StallTime   Duration `json:"stall_time"`
+	FreeBytes   int64    `json:"free_bytes"` // -1 where the file system does not say
 }
 
 // Removed counts what retention has removed.
