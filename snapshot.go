@@ -55,9 +55,9 @@ type ImportOptions struct {
 // Import takes topics of a snapshot, which Snapshot has written to what r reads, into the broker: configs and records, at the
 // offsets that they have. None may be there under its new name: ErrTopicExists. A topic that is not in the snapshot is ErrUnknownTopic.
 //
-// The snapshot is read and checked as a whole before anything is changed, within the data directory, which takes its space
-// for a while. What is damaged is ErrInvalidSnapshot. A topic comes whole or not at all; with several, and their offsets, an error leaves those
-// that have come, and the error names the others' cause. Transactions that were open in the snapshot are aborted.
+// Names that cannot be are told before anything is read. The snapshot is read and checked as a whole before anything is changed, within the data
+// directory, which takes its space for a while. What is damaged is ErrInvalidSnapshot. A topic comes whole or not at all; with several, and their
+// offsets, an error leaves those that have come, and the error names the others' cause. Transactions that were open in the snapshot are aborted.
 func (b *Broker) Import(ctx context.Context, r io.Reader, opts ImportOptions) error {
 	err := b.checkWrite(ctx)
 	if err == nil && r == nil {

@@ -30,7 +30,7 @@ func TestExportAndImport(t *testing.T) {
 
 		read := func() io.Reader { return bytes.NewReader(one.Bytes()) }
 		wantError(t, c.Import(ctx, ImportRequest{}, read()), samsa.ErrTopicExists)
-		wantError(t, c.Import(ctx, ImportRequest{Topics: []string{"u"}}, read()), samsa.ErrUnknownTopic)
+		wantError(t, c.Import(ctx, ImportRequest{Topics: []string{"w"}}, read()), samsa.ErrUnknownTopic)
 		must(t, c.Import(ctx, ImportRequest{Topics: []string{"t"}, As: map[string]string{"t": "old.t"}, Offsets: true}, read()))
 		samsatest.Equal(t, b, "old.t", []string{"a=1", "b=2"})
 		if all, err := b.Groups().Committed(ctx, "g"); err != nil || all[samsa.TopicPartition{Topic: "old.t"}].Offset != 1 {

@@ -10,8 +10,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
@@ -138,6 +140,72 @@ func TestImport(t *testing.T) {
 		t.Errorf("restored: %v, %v", names, err)
 	}
 	mustClose(t, restored)
+}
+
+// What is known without the snapshot is told before it is read.
+func TestImportRefusesNamesEarly(t *testing.T) {
+	t.Parallel()
+	to := mustOpen(t, "", samsa.Options{InMemory: true})
+	defer mustClose(t, to)
+	mustCreate(t, to, "mine", 1)
+	for _, c := range []struct {
+		o    samsa.ImportOptions
+		want error
+	}{
+		{samsa.ImportOptions{Topics: []string{"other", "mine"}}, samsa.ErrTopicExists},
+		{samsa.ImportOptions{As: map[string]string{"theirs": "mine"}}, samsa.ErrTopicExists},
+		{samsa.ImportOptions{As: map[string]string{"a": "x", "b": "x"}}, samsa.ErrInvalidOption},
+		{samsa.ImportOptions{Topics: []string{"x", "a"}, As: map[string]string{"a": "x"}}, samsa.ErrInvalidOption},
+		{samsa.ImportOptions{Topics: []string{"a"}, As: map[string]string{"b": "x"}}, samsa.ErrInvalidOption},
+		{samsa.ImportOptions{As: map[string]string{"a": "no/name"}}, samsa.ErrInvalidTopic},
+	} {
+		unread := iotest.ErrReader(errors.New("it was read"))
+		if err := to.Import(t.Context(), unread, c.o); !errors.Is(err, c.want) {
+			t.Errorf("%+v: %v, want %v", c.o, err, c.want)
+		}
+	}
+}
+
+// A transaction that was open in the snapshot is aborted where it comes to: what was committed is read, and what comes later is not held up.
+func TestImportOfOpenTransaction(t *testing.T) {
+	t.Parallel()
+	k := inMemory(t, samsa.Options{})
+	k.create("a", 1)
+	at := samsa.TopicPartition{Topic: "a"}
+	w := k.transactional("orders")
+	w.write(at, "1", "2")
+	w.end(true)
+	w.write(at, "3", "4") // and stays open
+	var snapshot bytes.Buffer
+	if err := k.Snapshot(k.ctx, &snapshot, "a"); err != nil {
+		t.Fatal(err)
+	}
+	to := mustOpen(t, "", samsa.Options{InMemory: true})
+	defer mustClose(t, to)
+	if err := to.Import(k.ctx, &snapshot, samsa.ImportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if open, err := to.Transactions().Open(k.ctx); err != nil || len(open) > 0 {
+		t.Errorf("open are %v, %v", open, err)
+	}
+	if _, err := to.Produce(k.ctx, samsa.Record{Topic: "a", Value: []byte("5")}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := to.NewConsumer(k.ctx, samsa.ConsumerOptions{Topics: []string{"a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for rec, err := range c.RecordsUntil(k.ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(rec.Value))
+	}
+	if err := c.Close(); err != nil || !slices.Equal(got, []string{"1", "2", "5"}) {
+		t.Errorf("read were %q, %v", got, err)
+	}
+	w.end(true) // where it came from, it goes on
 }
 
 // TestImportRefusesWhatIsDamaged changes a snapshot, and what is under good checksums of it. Nothing is changed then.

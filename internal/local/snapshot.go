@@ -59,6 +59,10 @@ func (b *Broker) removeImports() {
 
 // Import is samsa.Broker.Import.
 func (b *Broker) Import(ctx context.Context, r io.Reader, opts transfer.Options) (err error) {
+	to := transfer.To{Topics: b.Catalogue, Groups: b.Groups}
+	if err := transfer.Early(to, opts); err != nil {
+		return err
+	}
 	st := store.OpenMemory()
 	if b.Dir != "" {
 		temp, err := os.MkdirTemp(b.Dir, importPrefix+"*")
@@ -74,7 +78,7 @@ func (b *Broker) Import(ctx context.Context, r io.Reader, opts transfer.Options)
 	if err := store.ReadStream(ctx, r, st); err != nil {
 		return err
 	}
-	done, err := transfer.Import(ctx, transfer.To{Topics: b.Catalogue, Groups: b.Groups}, st, opts)
+	done, err := transfer.Import(ctx, to, st, opts)
 	for _, name := range done { // the producers of transactions that are open there are elsewhere
 		open, _ := transactions{b}.Open(ctx, name) // none of a topic that is gone again
 		for _, o := range open {

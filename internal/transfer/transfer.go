@@ -96,6 +96,36 @@ func Import(ctx context.Context, to To, st store.Store, o Options) (done []strin
 	return done, i.offsets(ctx, from, committer)
 }
 
+// Early returns the error of Import that is known before the snapshot is read: of names that are asked for twice, are there already, or cannot be
+// the names of topics.
+func Early(to To, o Options) error {
+	i := importer{o: o}
+	names := map[string]string{}
+	check := func(name string) error {
+		as := i.name(name)
+		if other, twice := names[as]; twice && other != name {
+			return fmt.Errorf("%w: topics %q and %q are to be %q", log.ErrInvalidOption, other, name, as)
+		}
+		names[as] = name
+		_, err := to.Topics.Check(as, topic.Config{})
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.As)) {
+		if o.Topics != nil && !slices.Contains(o.Topics, name) {
+			return fmt.Errorf("%w: ImportOptions.As has %q, which is not imported", log.ErrInvalidOption, name)
+		}
+		if err := check(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range o.Topics {
+		if err := check(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // invalid calls what is wrong with a snapshot so.
 func invalid(err error) error {
 	if err == nil || !errors.Is(err, log.ErrCorruptValue) && !errors.Is(err, log.ErrCorruptRecord) {
