@@ -33,6 +33,7 @@ type Client struct {
 	base   string // without the slash at its end
 	http   *http.Client
 	closer func()
+	again  time.Duration // how long a Follow whose connection broke tries to connect again
 }
 
 // NewClient returns a client of the API that is mounted at base, which is an address as http://127.0.0.1:9080, with a prefix if
@@ -62,7 +63,7 @@ func overSocket(path string) *Client {
 
 func newClient(base string, t http.RoundTripper, closer func()) *Client {
 	noRedirects := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{base: base, http: &http.Client{Transport: t, CheckRedirect: noRedirects}, closer: closer}
+	return &Client{base: base, http: &http.Client{Transport: t, CheckRedirect: noRedirects}, closer: closer, again: followAgain}
 }
 
 // Close closes the connections that are idle. A client may be used after it.

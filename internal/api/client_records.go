@@ -2,17 +2,11 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-
-	"github.com/samsa-go/samsa"
 )
 
 func recordsPath(topic string) string { return "topics/" + segment(topic) + "/records" }
@@ -50,48 +44,6 @@ func (c *Client) Requeue(ctx context.Context, topic string, r RequeueRequest) ([
 	var p Produced
 	err := c.post(ctx, "topics/"+segment(topic)+"/requeue", r, &p)
 	return p.Records, err
-}
-
-// Follow calls fn for each record, those of a partition in their order, until ctx ends, fn returns an error, which is returned, or what
-// was asked for has come to its end: then it is nil. Records that cannot be read go to r.Damaged, as ErrCorruptRecord, and without
-// that the error is returned.
-func (c *Client) Follow(ctx context.Context, r FollowRequest, fn func(Record) error) error {
-	asked := request{http.MethodGet, recordsPath(r.Topic) + "/follow", r.query(), nil}
-	resp, err := c.send(ctx, asked)
-	if err != nil {
-		return err
-	}
-	defer end(resp.Body)
-	events := newEvents(resp.Body)
-	for {
-		e, err := events.next()
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return connectionError(ctx, asked, err)
-		}
-		switch e.name {
-		case "record":
-			var rec Record
-			if err := json.Unmarshal(e.data, &rec); err != nil {
-				return fmt.Errorf("%w: an event of the API: %w", samsa.ErrInvalid, err)
-			}
-			if err := fn(rec); err != nil {
-				return err
-			}
-		case "damaged":
-			err := trailerError(string(e.data))
-			if r.Damaged == nil {
-				return err
-			}
-			r.Damaged(err)
-		case "error":
-			return trailerError(string(e.data))
-		case "end":
-			return nil
-		}
-	}
 }
 
 func (r FollowRequest) query() url.Values {

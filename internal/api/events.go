@@ -11,7 +11,10 @@ import (
 )
 
 // events reads server-sent events, of which each has a name and one line of data at most maxEvent long.
-type events struct{ r *bufio.Reader }
+type events struct {
+	r  *bufio.Reader
+	id string // the newest: where the stream is
+}
 
 type event struct {
 	name string
@@ -21,7 +24,7 @@ type event struct {
 // maxEvent bounds an event: a record of 16 MiB is six times as long if all of its bytes are escaped.
 const maxEvent = 128 << 20
 
-func newEvents(r io.Reader) *events { return &events{bufio.NewReaderSize(r, 64<<10)} }
+func newEvents(r io.Reader) *events { return &events{r: bufio.NewReaderSize(r, 64<<10)} }
 
 // next returns the next event. Comments and what it does not know are passed over.
 func (s *events) next() (e event, err error) {
@@ -37,6 +40,8 @@ func (s *events) next() (e event, err error) {
 			e.name = string(value)
 		case "data":
 			e.data = value
+		case "id":
+			s.id = string(value)
 		case "":
 			if len(line) == 0 && (e.name != "" || e.data != nil) {
 				return e, nil

@@ -52,6 +52,7 @@ type server struct {
 	opened  time.Time
 	streams chan struct{} // a place for each stream that runs
 	large   chan struct{} // a place for each large request
+	turns   turns
 }
 
 // Handler returns the API of b: /api/v1/, and beside it /healthz, /readyz and /metrics. Under a prefix it is mounted by

@@ -3,9 +3,11 @@ package api
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/samsa-go/samsa"
 )
@@ -19,8 +21,10 @@ var compressions = map[string]samsa.Compression{
 
 var partitioners = map[string]func() samsa.Partitioner{
 	"": samsa.HashPartitioner, "hash": samsa.HashPartitioner, "murmur2": samsa.Murmur2Partitioner,
-	"roundrobin": samsa.RoundRobinPartitioner, "random": samsa.RandomPartitioner,
+	roundRobin: samsa.RoundRobinPartitioner, "random": samsa.RandomPartitioner,
 }
+
+const roundRobin = "roundrobin"
 
 // choice returns what a name stands for.
 func choice[T any](what, name string, of map[string]T) (T, error) {
@@ -32,8 +36,55 @@ func choice[T any](what, name string, of map[string]T) (T, error) {
 	return v, nil
 }
 
+// turns are whose turn it is next, by topic: the partitioner roundrobin goes on from request to request.
+type turns struct {
+	mu   sync.Mutex // guards next
+	next map[string]int
+}
+
+// maxTurns bounds the topics that are remembered.
+const maxTurns = 10_000
+
+// take returns the turn of the first of n records.
+func (t *turns) take(topic string, n int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next == nil || len(t.next) >= maxTurns {
+		t.next = make(map[string]int)
+	}
+	first := t.next[topic]
+	t.next[topic] = (first + n) & math.MaxInt32
+	return first
+}
+
+// inTurn takes the partitions in turn, from one on.
+type inTurn struct{ next int }
+
+// ForTopic implements samsa.Partitioner. All records of a request are of one topic.
+func (i *inTurn) ForTopic(string) samsa.TopicPartitioner { return i }
+
+// Partition implements samsa.TopicPartitioner.
+func (i *inTurn) Partition(_ *samsa.Record, n int) int {
+	p := i.next % n
+	i.next++
+	return p
+}
+
+// OnNewBatch implements samsa.TopicPartitioner.
+func (i *inTurn) OnNewBatch() {}
+
+// unplaced returns how many records have no partition.
+func (r ProduceRequest) unplaced() (n int) {
+	for _, rec := range r.Records {
+		if rec.Partition == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // options returns how records are produced.
-func (r ProduceRequest) options() (o samsa.ProduceOptions, err error) {
+func (r ProduceRequest) options(topic string, turns *turns) (o samsa.ProduceOptions, err error) {
 	if o.Acks, err = choice("acks", r.Acks, acks); err != nil {
 		return o, err
 	}
@@ -41,7 +92,11 @@ func (r ProduceRequest) options() (o samsa.ProduceOptions, err error) {
 		return o, err
 	}
 	p, err := choice("partitioner", r.Partitioner, partitioners)
-	if err == nil {
+	switch {
+	case err != nil:
+	case r.Partitioner == roundRobin:
+		o.Partitioner = chosen{&inTurn{turns.take(topic, r.unplaced())}}
+	default:
 		o.Partitioner = chosen{p()}
 	}
 	return o, err
@@ -73,7 +128,7 @@ func produceRecords(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	opts, err := in.options()
+	opts, err := in.options(c.r.PathValue("topic"), &c.s.turns)
 	if err != nil {
 		return nil, err
 	}
