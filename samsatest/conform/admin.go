@@ -48,13 +48,12 @@ var transactions = []promise{
 	}},
 }
 
-// full has a topic with records, an offset of a group and a key, and returns the topic and the group.
+// full has a topic with records, and an offset of a group, and returns the topic and the group.
 func (k *kit) full() (name, group string) {
 	name, group = k.topicWith(samsa.TopicConfig{Partitions: 2, Retention: 3 * time.Hour}), k.freshGroup()
 	k.put(name, 0, "a", "b")
 	k.put(name, 1, "c")
 	k.must(k.Groups().SetOffsets(k.ctx, group, offsetOf(name, 1)))
-	k.sets("key", "value")
 	return name, group
 }
 
@@ -79,6 +78,7 @@ func (k *kit) restored(snapshot []byte) *samsa.Broker {
 var snapshots = []promise{
 	{"restore", "Restore makes a broker of a Snapshot: topics, records, offsets and keys as of one moment.", func(k *kit) {
 		name, g := k.full()
+		k.sets("key", "value")
 		var w bytes.Buffer
 		k.must(k.Snapshot(k.ctx, &w))
 		k.write(name, "later")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,11 @@ func try(t *testing.T, p *Place, run, name string, keep func(k *kit)) []failure 
 	go func() { // of its own, which Fatalf ends without t
 		defer close(done)
 		defer k.cleanUp(t)
+		defer func() {
+			if p := recover(); p != nil {
+				k.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}()
 		k.Broker = k.open(Options{Data: k.name})
 		keep(k)
 	}()

@@ -56,7 +56,7 @@ var updates = []promise{
 		name := k.topic(1)
 		func() {
 			defer func() { k.equal("panic", recover(), any("mine")) }()
-			_ = k.Update(k.ctx, func(tx *samsa.Tx) error {
+			k.updates(func(tx *samsa.Tx) error {
 				k.must(tx.Produce(samsa.Record{Topic: name}))
 				panic("mine")
 			})
