@@ -189,6 +189,37 @@ var retention = []promise{
 	}},
 }
 
+var stats = []promise{
+	{"broker", "Stats counts what was stored since the broker was opened, and what there is.", func(k *kit) {
+		before, err := k.Stats(k.ctx)
+		k.must(err)
+		name := k.topic(2)
+		k.write(name, "a", "b")
+		k.reader(name)
+		after, err := k.Stats(k.ctx)
+		k.must(err)
+		k.equal("records", after.Records >= before.Records+2, true)
+		k.equal("topics and partitions", after.Topics > before.Topics && after.Partitions >= before.Partitions+2, true)
+		k.equal("clients", after.Clients > before.Clients, true)
+	}},
+	{"metrics", "Metrics tells it by topic, by group and by client.", func(k *kit) {
+		name, g := k.topic(1), k.freshGroup()
+		p := k.producer(samsa.ProducerOptions{ClientID: g})
+		_, err := p.ProduceSync(k.ctx, samsa.Record{Topic: name}, samsa.Record{Topic: name})
+		k.must(err)
+		k.must(k.Groups().SetOffsets(k.ctx, g, offsetOf(name, 1)))
+		m, err := k.Metrics(k.ctx, samsa.MetricsOptions{Topics: []string{name}, Groups: []string{g}})
+		k.must(err)
+		if len(m.Topics) != 1 || len(m.Groups) != 1 {
+			k.Fatalf("%d topics, %d groups", len(m.Topics), len(m.Groups))
+		}
+		k.equal("topic", []any{m.Topics[0].Topic, m.Topics[0].Offsets, m.Topics[0].Partitions[0].HighWatermark}, []any{name, int64(2), int64(2)})
+		k.equal("group", []any{m.Groups[0].Group, m.Groups[0].Lag}, []any{g, int64(1)})
+		i := slices.IndexFunc(m.Producers, func(p samsa.ProducerMetrics) bool { return p.ClientID == g })
+		k.equal("producer", i >= 0 && m.Producers[i].Records == 2, true)
+	}},
+}
+
 var reopens = []promise{
 	{"records", "Topics with their ids and configs, and records at their offsets, are there when the broker is opened again.", func(k *kit) {
 		name, g := k.full()

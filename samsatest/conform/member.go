@@ -36,7 +36,7 @@ func manual(group string, topics ...string) samsa.ConsumerOptions {
 
 // joins has a member of a group poll until stop.
 func (k *kit) joins(o samsa.ConsumerOptions) *member {
-	m := &member{k: k, done: make(chan struct{})}
+	m := &member{k: k}
 	noted := func(with func(context.Context, *samsa.Consumer, []samsa.TopicPartition), note func(tps []samsa.TopicPartition)) func(context.Context, *samsa.Consumer, []samsa.TopicPartition) {
 		return func(ctx context.Context, c *samsa.Consumer, tps []samsa.TopicPartition) {
 			if with != nil {
@@ -52,11 +52,19 @@ func (k *kit) joins(o samsa.ConsumerOptions) *member {
 	o.Member.OnRevoked = noted(o.Member.OnRevoked, without)
 	o.Member.OnLost = noted(o.Member.OnLost, func(tps []samsa.TopicPartition) { without(tps); m.lost += len(tps) })
 	m.Consumer = k.consumer(o)
-	ctx, cancel := context.WithCancel(k.ctx)
-	m.quit = cancel
 	k.atEnd(m.stop)
+	m.polls()
+	return m
+}
+
+// polls goes on until stop.
+func (m *member) polls() {
+	k := m.k
+	ctx, cancel := context.WithCancel(k.ctx)
+	done := make(chan struct{})
+	m.quit, m.done = cancel, done
 	k.goes(func() {
-		defer close(m.done)
+		defer close(done)
 		for ctx.Err() == nil {
 			records, err := m.Poll(ctx)
 			k.change(func() {
@@ -70,7 +78,6 @@ func (k *kit) joins(o samsa.ConsumerOptions) *member {
 			}
 		}
 	})
-	return m
 }
 
 // stop ends the polls. The member stays in the group.
@@ -290,6 +297,24 @@ var members = []promise{
 		k.equal("the other one has", k.owned([]*member{a}, 1)[0], had[0])
 		newer.leave()
 		k.owned([]*member{a}, 2) // when the session is over
+	}},
+	{"too-slow", "A member that does not poll for longer than MaxPollInterval loses its partitions to others, and is told with its next Poll.", func(k *kit) {
+		name, g := k.topic(2), k.freshGroup()
+		k.fill(name, "v", 2)
+		o := manual(g, name)
+		o.Member.MaxPollInterval = 500 * time.Millisecond
+		slow := k.joins(o)
+		k.got(2, slow)
+		slow.stop()
+		other := k.joins(manual(g, name))
+		k.owned([]*member{other}, 2)
+		if err := slow.CommitRecords(k.ctx, slow.got...); !errors.Is(err, samsa.ErrUnknownMember) && !errors.Is(err, samsa.ErrIllegalGeneration) {
+			k.Errorf("what it has is committed: %v", err)
+		}
+		k.equal("committed", len(k.committed(g)), 0)
+		slow.polls()
+		k.owned([]*member{slow, other}, 1, 1)
+		k.equal("lost", slow.lost, 2)
 	}},
 	{"inconsistent", "A member that has no assignor in common with the others is refused: ErrInconsistentProtocol.", func(k *kit) {
 		name, g := k.topic(1), k.freshGroup()

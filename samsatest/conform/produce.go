@@ -157,6 +157,17 @@ var produces = []promise{
 		k.produce(samsa.Record{Topic: name, Value: noise(9_000)})
 		k.equal("ends", k.offsets(name, samsa.Latest()), []int64{1})
 	}},
+	{"too-much", "More than 32 MiB in one call is ErrTxTooLarge, and nothing of it is stored.", func(k *kit) {
+		name := k.topic(1)
+		large := samsa.Record{Topic: name, Value: noise(1_000_000)}
+		records := make([]samsa.Record, 40)
+		for i := range records {
+			records[i] = large
+		}
+		_, err := k.ProduceWith(k.ctx, samsa.ProduceOptions{Compression: samsa.CompressionNone}, records...)
+		k.is(err, samsa.ErrTxTooLarge, samsa.ErrTooLarge)
+		k.has(nil, name)
+	}},
 	{"no-key", "A compacted topic takes no record without a key: ErrInvalidRecord.", func(k *kit) {
 		name := k.topicWith(samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact})
 		_, err := k.Produce(k.ctx, samsa.Record{Topic: name, Value: []byte("v")})

@@ -32,7 +32,7 @@ var areas = []area{
 	{"member", members}, {"commit", commits}, {"group", groups}, {"offsets", moves}, {"work", works},
 	{"update", updates}, {"keys", keys},
 	{"queue", queues}, {"delivery", deliveries},
-	{"transactions", transactions}, {"snapshot", snapshots}, {"retention", retention},
+	{"transactions", transactions}, {"snapshot", snapshots}, {"retention", retention}, {"stats", stats},
 	{"reopen", reopens}, {"end", ends}, {"together", together},
 }
 
