@@ -167,6 +167,7 @@ func TestErrors(t *testing.T) {
 		{"serve --memory --listen 127.0.0.1:0 --advertise nowhere", exitUsage, `"nowhere"`},
 		{"serve --memory --listen " + taken.Addr().String(), exitUnavailable, taken.Addr().String()},
 		{"serve --listen 127.0.0.1:0 --data " + inUse, exitUnavailable, inUse},
+		{"serve --listen 127.0.0.1:0 --data " + inUse, exitUnavailable, "doctor tells by whom"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

@@ -38,10 +38,13 @@ func OpenDir(ctx context.Context, dir string, write bool) (Backend, error) {
 	return &opened{api.Direct(api.Handler(b, api.Options{Write: true})), b}, nil
 }
 
-// Advised returns an error of opening a directory, with what to do when something in it is damaged.
+// Advised returns an error of opening a directory, with what to do when something in it is damaged, or somebody has it open.
 func Advised(err error) error {
-	if errors.Is(err, samsa.ErrCorruptValue) {
+	switch {
+	case errors.Is(err, samsa.ErrCorruptValue):
 		return fmt.Errorf("%w (samsa verify tells what is wrong and what it costs, samsa repair mends an index)", err)
+	case errors.Is(err, samsa.ErrLocked):
+		return fmt.Errorf("%w (samsa -d DIRECTORY doctor tells by whom)", err)
 	}
 	return err
 }

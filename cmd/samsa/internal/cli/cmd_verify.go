@@ -57,7 +57,10 @@ func (e *env) verify() *cobra.Command {
 		Short:   "Check every byte of a directory",
 		Long: `verify reads every byte of a directory, checks it, and says in words what is wrong: a note costs nothing, repairable is what samsa repair mends, and
 damage has lost something, of which it tells what. It changes nothing, and may be run while a broker has the directory open: then it
-looks at the value files alone. It ends with 0 when all is whole, and with 7 when something is not.`,
+looks at the value files alone. It ends with 0 when all is whole, and with 7 when something is not.
+
+What to do where there is damage: samsa snapshot, while a broker still opens the directory, has all that still counts, or fails. Restored it is
+whole. If it fails, restore a backup, or go on without what was lost: all else can be read.`,
 		Example: `  samsa -d ./data verify
   samsa -d ./data verify --json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
