@@ -49,6 +49,7 @@ func TestProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.WantError(b.Topics().Create(k.Ctx, orders, config), samsa.ErrTopicExists)
+		k.WantError(b.Topics().Create(k.Ctx, k.Name("bad"), samsa.TopicConfig{Partitions: -1}), samsa.ErrInvalidPartitions)
 		created, err := b.Topics().Ensure(k.Ctx, orders, config)
 		if created || err != nil {
 			t.Fatal(created, err)

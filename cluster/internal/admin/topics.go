@@ -34,8 +34,11 @@ func about(name string) string { return "topic " + name }
 
 var errDidNotSay = fmt.Errorf("%w: the cluster did not say", log.ErrUnavailable)
 
-// allowed refuses what a cluster does not have.
+// allowed refuses what a cluster does not have, and what no topic can have.
 func allowed(config topic.Config) error {
+	if err := config.Validate(); err != nil {
+		return err
+	}
 	if config.CleanupPolicy&topic.Consumed != 0 {
 		return fmt.Errorf("%w: CleanupConsumed on a cluster", log.ErrUnsupported)
 	}

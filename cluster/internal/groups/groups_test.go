@@ -79,6 +79,7 @@ func TestAdmin(t *testing.T) {
 		_, err := a.Describe(k.Ctx, name)
 		k.WantError(err, log.ErrUnknownGroup)
 		k.WantError(a.Delete(k.Ctx, name), log.ErrUnknownGroup)
+		k.WantError(a.AlterOffsets(k.Ctx, name, nil), log.ErrUnknownGroup)
 		none, err := a.Committed(k.Ctx, name, kit.TP(orders, 0))
 		if err != nil || len(none) != 0 {
 			t.Fatal(none, err)
