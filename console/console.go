@@ -44,7 +44,7 @@ type Options struct {
 type Fake interface {
 	// Broker returns the broker as it is now: after a restart or a reset it is another one.
 	Broker() *samsa.Broker
-	// ServeHTTP answers what docs/api.md has below /api/v1/kit/. Whether who asks may write is known before.
+	// ServeHTTP answers what docs/api.md has below /api/v1/kit/. What writes comes to it only with Options.Write.
 	http.Handler
 }
 

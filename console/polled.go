@@ -14,7 +14,7 @@ const pollHeader = "Samsa-Poll"
 const (
 	polledEvery = time.Second // a page is made anew at most once in this time
 	polledMax   = 64          // pages
-	polledBytes = 1 << 20     // of one: a larger one is made each time
+	polledBytes = 512 << 10   // of one: a larger one is made each time
 	polledOld   = 15 * time.Second
 )
 

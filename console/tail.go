@@ -17,6 +17,7 @@ import (
 const (
 	tailEvery     = 500 * time.Millisecond // between two events
 	tailRows      = 50                     // of an event
+	tailRowsFlood = 20                     // of one behind which others are passed over
 	tailBehindMax = 2000                   // records that are not passed over
 	tailSilence   = 15 * time.Second       // until a sign of life
 	tailBytesMax  = 256 << 10              // of one poll
@@ -114,6 +115,12 @@ func (c *console) nextEvent(ctx context.Context, reader *samsa.Consumer, find fi
 	defer end()
 	var t tailed
 	var rows []recordRow
+	most := tailRows
+	behind, err := reader.TotalLag(ctx)
+	flood := err == nil && behind > tailBehindMax
+	if flood {
+		most = tailRowsFlood
+	}
 	for i := len(records) - 1; i >= 0; i-- {
 		h, ok, tired := find(dec, records[i])
 		if tired {
@@ -122,13 +129,13 @@ func (c *console) nextEvent(ctx context.Context, reader *samsa.Consumer, find fi
 		}
 		switch {
 		case !ok:
-		case len(rows) == tailRows:
+		case len(rows) == most:
 			t.Passed++
 		default:
 			rows = append(rows, dec.row(records[i], &h))
 		}
 	}
-	if behind, err := reader.TotalLag(ctx); err == nil && behind > tailBehindMax {
+	if flood {
 		if err := reader.SeekTo(ctx, samsa.Latest()); err != nil {
 			return "", err
 		}
