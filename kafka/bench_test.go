@@ -56,6 +56,17 @@ func batchOf64KB(tb testing.TB, codec log.Codec) log.Batch {
 	}
 }
 
+// batchOfOne is a batch of one record of 100 bytes.
+func batchOfOne(tb testing.TB) log.Batch {
+	var b log.Builder
+	b.Append(1760000000000, nil, make([]byte, 100), nil)
+	batch, err := b.Seal(nil, log.CodecNone)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return batch
+}
+
 // benchBroker is a broker on disk with one partition to write to.
 type benchBroker struct {
 	*samsa.Broker
@@ -63,8 +74,8 @@ type benchBroker struct {
 	partition *partition.Partition
 }
 
-func openBench(b *testing.B, opts Options) *benchBroker {
-	broker, err := samsa.Open(b.TempDir(), samsa.Options{})
+func openBench(b *testing.B, opts Options, hooks ...samsa.Hook) *benchBroker {
+	broker, err := samsa.Open(b.TempDir(), samsa.Options{Hooks: hooks})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -202,8 +213,12 @@ func TestBenchClient(t *testing.T) {
 	defer func() { _ = nc.Close() }()
 	c := &client{Conn: nc, t: t}
 	run := func() { c.fetchBatches(n) }
-	if work == "produce" {
-		req := produceRequest(1, benchTopic, batchOf64KB(t, codec))
+	if work != "fetch" {
+		batch := batchOfOne(t)
+		if work == "produce" {
+			batch = batchOf64KB(t, codec)
+		}
+		req := produceRequest(1, benchTopic, batch)
 		req.SetVersion(9)
 		frame := kmsg.NewRequestFormatter(kmsg.FormatterClientID("bench")).AppendRequest(nil, req, 1)
 		run = func() { c.produceFrames(frame, n) }

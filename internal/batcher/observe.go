@@ -40,13 +40,17 @@ func (p *Producer) tellProduced(b *pending) {
 
 // Produced tells hooks of a call that began then and has ended with err: of its batches, which were stored by tx if err is nil.
 func (c *Call) Produced(ctx context.Context, began time.Time, tx *writer.Tx, err error) {
-	for _, b := range c.batches {
-		one := hook.ProducedBatch{TopicPartition: b.partition.TopicPartition(), Offset: -1, Records: b.builder.Records(), Bytes: len(b.content)}
-		if err == nil {
-			one.Offset = tx.Appends[b.append].BaseOffset
-		}
-		c.told = append(c.told, one)
+	e := hook.ProduceEvent{Began: began, Took: time.Since(began), Err: err}
+	if cap(c.told) < len(c.batches) {
+		c.told = make([]hook.ProducedBatch, len(c.batches))
 	}
-	c.b.broker.Hooks.Produced(ctx, &hook.ProduceEvent{Batches: c.told, Began: began, Took: time.Since(began), Err: err})
-	c.told = c.told[:0]
+	e.Batches = c.told[:len(c.batches)]
+	for i, b := range c.batches {
+		to := &e.Batches[i]
+		to.TopicPartition, to.Offset, to.Records, to.Bytes = b.partition.TopicPartition(), -1, b.builder.Records(), len(b.content)
+		if err == nil {
+			to.Offset = tx.Appends[b.append].BaseOffset
+		}
+	}
+	c.b.broker.Hooks.Produced(ctx, &e)
 }
