@@ -300,3 +300,6 @@ func (b Batch) lastOffsetDelta() int32 { return b.i32(posLastOffsetDelta) }
 
 func (b Batch) i32(pos int) int32 { return int32(binary.BigEndian.Uint32(b[pos:])) }
 func (b Batch) i64(pos int) int64 { return int64(binary.BigEndian.Uint64(b[pos:])) }
+
+// SetTransactional makes the batch one of a transaction. SetProducer has to follow, which computes the CRC.
+func (b Batch) SetTransactional() { b[posAttributes+1] |= attrTransactional }

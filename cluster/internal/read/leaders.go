@@ -1,0 +1,41 @@
+package read
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/samsa-go/samsa/log"
+)
+
+// Leader is who takes what is produced to a partition.
+type Leader struct {
+	Node  int32 // -1 while nobody is known
+	Topic [16]byte
+}
+
+// Leader returns the leader of a partition as it is known, or ErrUnknownTopic, or ErrUnknownPartition.
+func (s *Topics) Leader(tp log.TopicPartition) (Leader, error) {
+	t := s.get(tp.Topic)
+	if t == nil {
+		return Leader{}, fmt.Errorf("%w: %q", log.ErrUnknownTopic, tp.Topic)
+	}
+	parts := *t.parts.Load()
+	if tp.Partition < 0 || int(tp.Partition) >= len(parts) {
+		return Leader{}, fmt.Errorf("%s: %w: the topic has %d", tp, log.ErrUnknownPartition, len(parts))
+	}
+	node, _ := parts[tp.Partition].at()
+	return Leader{node, t.id}, parts[tp.Partition].failure()
+}
+
+// Count returns how many partitions a topic has. The cluster is asked about one that is not known, and creates it with create, if that is
+// what it does by itself.
+func (s *Topics) Count(ctx context.Context, name string, create bool) (int32, error) {
+	if t := s.get(name); t != nil {
+		return t.Partitions(), nil
+	}
+	t, err := s.find(ctx, name, create)
+	if err != nil {
+		return 0, err
+	}
+	return t.Partitions(), nil
+}

@@ -1,0 +1,384 @@
+package write
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/cluster/internal/link"
+	"github.com/samsa-go/samsa/internal/batcher"
+	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/family"
+	"github.com/samsa-go/samsa/log"
+)
+
+// producer is engine.Producer: franz-go makes and sends the batches, here is what it holds, and who is told of it.
+type producer struct {
+	w      *Writes
+	opts   engine.ProducerOptions
+	cl     *kgo.Client
+	client callback.Client
+	by     choosers
+	leave  func() // the tally
+	wg     sync.WaitGroup
+
+	caller atomic.Uint64 // the goroutine that calls promises
+	wake   *engine.Waiter
+
+	mu       sync.Mutex // guards what follows
+	buffered int        // bytes of records whose promises were not called
+	room     chan struct{}
+	pending  int           // records whose promises were not called
+	idle     chan struct{} // closed when pending is 0; nil while nobody waits
+	finished []fate
+	closing  bool
+	over     bool // no promise comes any more
+	closed   chan struct{}
+	did      batcher.Stats
+}
+
+// fate is a record whose promise is to be called.
+type fate struct {
+	r       log.Record
+	bytes   int
+	promise func(log.Record, error)
+	err     error
+}
+
+// promisedBytes is what a promise takes of BufferedBytes.
+const promisedBytes = 96
+
+func newProducer(w *Writes, opts engine.ProducerOptions) (*producer, error) {
+	p := &producer{w: w, opts: opts, by: choosersOf(opts.Partitioner), wake: engine.NewWaiter(), closed: make(chan struct{})}
+	more := append(produceOptions(opts.Compression), kgo.RecordPartitioner(chosen{&p.by}), kgo.ProducerLinger(opts.Linger),
+		kgo.ProducerBatchMaxBytes(int32(max(opts.BatchBytes, 1<<20))), kgo.MaxBufferedRecords(math.MaxInt32))
+	if opts.ClientID != "" {
+		more = append(more, kgo.ClientID(opts.ClientID))
+	}
+	var err error
+	if p.cl, err = w.link.New(more...); err != nil {
+		return nil, err
+	}
+	p.client = callback.Client{Name: callback.Name("a producer", opts.ClientID), Shut: p.shut, CallsOn: p.callsOn}
+	p.leave = w.opts.Host.Produced.Enter(opts.ClientID, p.stats)
+	if err := w.opts.Host.Clients.Add(&p.client); err != nil {
+		p.leave()
+		p.cl.Close()
+		return nil, err
+	}
+	p.wg.Go(p.finish)
+	return p, nil
+}
+
+// chosen is a partitioner of franz-go for records whose partition was chosen. It tells the chooser when a batch is complete.
+type chosen struct{ by *choosers }
+
+func (c chosen) ForTopic(topic string) kgo.TopicPartitioner { return chosenOf{c.by.of(topic)} }
+
+type chosenOf struct{ c *chooser }
+
+func (chosenOf) RequiresConsistency(*kgo.Record) bool { return true }
+func (chosenOf) Partition(r *kgo.Record, _ int) int   { return int(r.Partition) }
+func (o chosenOf) OnNewBatch()                        { o.c.complete() }
+
+// Produce implements engine.Producer.
+func (p *producer) Produce(ctx context.Context, r log.Record, promise func(log.Record, error)) {
+	heard := promise
+	if p.opts.Acks == log.AckNone {
+		heard = nil
+	}
+	err := p.produce(ctx, r, heard)
+	switch {
+	case promise == nil:
+	case err != nil:
+		promise(r, fmt.Errorf("produce: %w", err))
+	case p.opts.Acks == log.AckNone:
+		r.Offset = -1
+		promise(r, nil)
+	}
+}
+
+func (p *producer) produce(ctx context.Context, r log.Record, promise func(log.Record, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	n, err := p.w.topics.Count(ctx, r.Topic, true)
+	if err != nil {
+		return err
+	}
+	at, err := p.by.of(r.Topic).choose(&r, int(n))
+	if err != nil {
+		return err
+	}
+	r.Partition = int32(at)
+	held := size(&r) + 16
+	if promise != nil {
+		held += promisedBytes
+	}
+	if err := p.hold(ctx, held); err != nil {
+		return err
+	}
+	k := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp}
+	for _, h := range r.Headers {
+		k.Headers = append(k.Headers, kgo.RecordHeader(h))
+	}
+	// The context of the call bounds the call, not the record.
+	p.cl.Produce(context.WithoutCancel(ctx), k, func(k *kgo.Record, err error) {
+		r.Timestamp = k.Timestamp
+		if err == nil {
+			r.Offset = k.Offset
+		}
+		p.finishLater(fate{r, held, promise, err})
+	})
+	return nil
+}
+
+// hold takes bytes of the buffer.
+func (p *producer) hold(ctx context.Context, bytes int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.buffered > 0 && p.buffered+bytes > p.opts.BufferedBytes && !p.closing {
+		if p.callsOn(callback.Goroutine()) {
+			return fmt.Errorf("%w: a promise, and the buffer is full", log.ErrInCallback)
+		}
+		if p.room == nil {
+			p.room = make(chan struct{})
+		}
+		room := p.room
+		p.mu.Unlock()
+		var err error
+		select {
+		case <-room:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		p.mu.Lock()
+		if err != nil {
+			return err
+		}
+	}
+	if p.closing {
+		return log.ErrClosed
+	}
+	p.buffered += bytes
+	p.pending++
+	return nil
+}
+
+// finishLater hands a record to the goroutine that calls promises.
+func (p *producer) finishLater(f fate) {
+	p.mu.Lock()
+	p.finished = append(p.finished, f)
+	p.mu.Unlock()
+	p.wake.Wake()
+}
+
+// finish is the goroutine that calls promises. One may end it with runtime.Goexit; then another goes on behind that promise.
+func (p *producer) finish() {
+	ended := false
+	defer func() {
+		if !ended {
+			p.wg.Go(p.finish)
+		}
+	}()
+	p.caller.Store(callback.Goroutine())
+	for {
+		p.mu.Lock()
+		for len(p.finished) > 0 {
+			f := p.finished[0]
+			p.finished = p.finished[1:]
+			p.countLocked(f)
+			p.mu.Unlock()
+			p.keep(f)
+			p.mu.Lock()
+		}
+		over := p.over
+		p.mu.Unlock()
+		if over {
+			break
+		}
+		<-p.wake.C()
+	}
+	p.caller.Store(0)
+	ended = true
+}
+
+// keep calls the promise of a record, and gives back what it has held.
+func (p *producer) keep(f fate) {
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.buffered -= f.bytes
+		p.pending--
+		if p.room != nil {
+			close(p.room)
+			p.room = nil
+		}
+		if p.idle != nil && p.pending == 0 {
+			close(p.idle)
+			p.idle = nil
+		}
+	}()
+	err := failed(log.TopicPartition{Topic: f.r.Topic, Partition: f.r.Partition}, f.err)
+	if err != nil {
+		err = fmt.Errorf("produce: %w", err)
+		if p.opts.Acks == log.AckNone {
+			p.w.opts.Host.Logger.Warn("a record was lost that nobody waits for", zap.Error(err))
+		}
+	}
+	if f.promise != nil {
+		f.promise(f.r, err)
+	}
+}
+
+func (p *producer) countLocked(f fate) {
+	if f.err != nil {
+		p.did.Failed++
+	} else {
+		p.did.Records++
+	}
+}
+
+// ProduceSync implements engine.Producer.
+func (p *producer) ProduceSync(ctx context.Context, records []log.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	if p.callsOn(callback.Goroutine()) {
+		return fmt.Errorf("produce: %w: a promise", log.ErrInCallback)
+	}
+	var mu sync.Mutex // guards what follows, and the records
+	left, over := len(records), false
+	var first error
+	done := make(chan struct{})
+	for i, r := range records {
+		p.Produce(ctx, r, func(r log.Record, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if over {
+				return
+			}
+			records[i] = r
+			if first == nil {
+				first = err
+			}
+			if left--; left == 0 {
+				close(done)
+			}
+		})
+	}
+	select {
+	case <-done:
+		return first
+	case <-ctx.Done():
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	over = true
+	if left == 0 {
+		return first
+	}
+	if first == nil {
+		first = fmt.Errorf("produce: %w", ctx.Err())
+	}
+	return family.Of(log.ErrOutcomeUnknown, fmt.Errorf("%w: of %d records it is not known whether they are stored", first, left))
+}
+
+// Flush implements engine.Producer.
+func (p *producer) Flush(ctx context.Context) error {
+	if p.callsOn(callback.Goroutine()) {
+		return fmt.Errorf("flush: %w: a promise", log.ErrInCallback)
+	}
+	return p.flush(ctx)
+}
+
+func (p *producer) flush(ctx context.Context) error {
+	err := ctx.Err()
+	if err == nil {
+		err = p.cl.Flush(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("flush: %w", link.Explain("records", err))
+	}
+	p.mu.Lock()
+	if p.pending == 0 {
+		p.mu.Unlock()
+		return nil
+	}
+	if p.idle == nil {
+		p.idle = make(chan struct{})
+	}
+	idle := p.idle
+	p.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("flush: %w", ctx.Err())
+	}
+}
+
+// Buffered implements engine.Producer.
+func (p *producer) Buffered() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.buffered
+}
+
+// Stored implements engine.Producer.
+func (p *producer) Stored(context.Context, log.TopicPartition) (int64, error) {
+	return 0, fmt.Errorf("stored: %w: ProducerOptions.ID is required", log.ErrInvalidOption)
+}
+
+// Close implements engine.Producer.
+func (p *producer) Close() error { return p.client.Close() }
+
+// Shutdown implements engine.Producer.
+func (p *producer) Shutdown(ctx context.Context) error { return p.client.Shutdown(ctx) }
+
+func (p *producer) callsOn(goroutine uint64) bool {
+	return goroutine != 0 && p.caller.Load() == goroutine
+}
+
+// shut begins the end: see callback.Client.
+func (p *producer) shut(context.Context) (end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return func() { <-p.closed }
+	}
+	p.closing = true
+	if p.room != nil {
+		close(p.room)
+		p.room = nil
+	}
+	return p.end
+}
+
+// end sends what the producer holds, however long that takes, and ends it.
+func (p *producer) end() {
+	_ = p.flush(context.Background()) // its context does not end
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
+	p.wake.Wake()
+	p.wg.Wait()
+	p.cl.Close()
+	p.leave()
+	p.w.opts.Host.Clients.Remove(&p.client)
+	close(p.closed)
+}
+
+func (p *producer) stats() batcher.Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.did
+	s.Open, s.Buffered = 1, int64(p.buffered)
+	return s
+}

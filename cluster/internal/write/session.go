@@ -1,0 +1,422 @@
+package write
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/cluster/internal/link"
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/family"
+	"github.com/samsa-go/samsa/log"
+)
+
+const (
+	txnTimeout    = time.Minute            // after which the cluster aborts a transaction, and before which it is given up here
+	firstPause    = 2 * time.Millisecond   // before what did not go is tried again
+	longestPause  = 200 * time.Millisecond // likewise
+	mostBatch     = 900 << 10              // bytes of records in a batch: Kafka's max.message.bytes is 1 MiB by default
+	produceTimeMs = 30_000                 // for which a leader waits for its followers
+)
+
+// session is a transactional id: who has it, and its transactions, one after the other. It is for one goroutine.
+//
+// With transaction.version 2 of the cluster (KIP-890) the epoch rises with each transaction, and what is written joins it by itself.
+// Before, partitions and groups are added to it by requests of their own.
+type session struct {
+	w      *Writes
+	client *kgo.Client // of the versions that go together; nil before the first transaction
+	joins  bool        // what is written joins the transaction by itself
+	id     int64       // the producer; -1 when it has to begin anew
+	epoch  int16
+	next   map[log.TopicPartition]int32 // sequence numbers, in this epoch
+}
+
+func (s *session) init(w *Writes) { s.w, s.id = w, -1 }
+
+func (s *session) close() {
+	if s.client != nil {
+		s.client.Close()
+	}
+}
+
+// commit stores jobs in one transaction, and fills in their records. Before it has asked for the end nothing is stored when it
+// fails; after that it is ErrOutcomeUnknown, unless the cluster has said no.
+func (s *session) commit(ctx context.Context, jobs []*job) error {
+	ctx, cancel := context.WithTimeout(ctx, txnTimeout)
+	defer cancel()
+	batches, err := s.batches(jobs)
+	if err != nil {
+		return err
+	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	if err := s.write(ctx, jobs, batches); err != nil {
+		s.abort()
+		return err
+	}
+	if err := s.end(ctx); err != nil {
+		s.abort()
+		return err
+	}
+	for _, b := range batches {
+		b.fill()
+	}
+	s.awaitVisible(ctx, batches)
+	return nil
+}
+
+// begin has the session be the producer of its id, if it is not.
+func (s *session) begin(ctx context.Context) error {
+	if s.id >= 0 {
+		return nil
+	}
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	req := kmsg.NewPtrInitProducerIDRequest()
+	req.TransactionalID, req.TransactionTimeoutMillis = &s.w.opts.ID, int32(txnTimeout.Milliseconds())
+	req.ProducerID, req.ProducerEpoch = -1, -1
+	return s.again(ctx, func() error {
+		resp, err := link.Ask[*kmsg.InitProducerIDResponse](ctx, s.client, s.about(), req)
+		if err == nil {
+			err = link.Code(s.about(), resp.ErrorCode, nil)
+		}
+		if err == nil {
+			s.rise(resp.ProducerID, resp.ProducerEpoch)
+		}
+		return err
+	})
+}
+
+func (s *session) about() string { return "transactional id " + s.w.opts.ID }
+
+// rise takes the producer's id and epoch, with which numbers begin anew.
+func (s *session) rise(id int64, epoch int16) {
+	if id == s.id && epoch == s.epoch {
+		return
+	}
+	s.id, s.epoch, s.next = id, epoch, make(map[log.TopicPartition]int32)
+}
+
+// connect makes the client, once the cluster has said of which version its transactions are.
+func (s *session) connect(ctx context.Context) error {
+	if s.client != nil {
+		return nil
+	}
+	resp, err := link.Ask[*kmsg.ApiVersionsResponse](ctx, s.w.link.Client, "cluster", kmsg.NewPtrApiVersionsRequest())
+	if err != nil {
+		return err
+	}
+	for _, f := range resp.FinalizedFeatures {
+		s.joins = s.joins || f.Name == "transaction.version" && f.MaxVersionLevel >= 2
+	}
+	var opts []kgo.Opt
+	if !s.joins {
+		v := kversion.Stable()
+		v.SetMaxKeyVersion(int16(kmsg.Produce), 11)
+		v.SetMaxKeyVersion(int16(kmsg.EndTxn), 4)
+		v.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), 4)
+		opts = append(opts, kgo.MaxVersions(v))
+	}
+	s.client, err = s.w.link.New(opts...)
+	return err
+}
+
+// again calls fn until it has succeeded, or failed for good, or ctx has ended.
+func (s *session) again(ctx context.Context, fn func() error) error {
+	for wait := firstPause; ; wait = min(2*wait, longestPause) {
+		err := fn()
+		if err == nil || !passing(err) {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+	}
+}
+
+// passing reports whether it may go well the next time: something is on its way to be well, or nobody answers.
+func passing(err error) bool {
+	for _, code := range []*kerr.Error{kerr.ConcurrentTransactions, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.UnstableOffsetCommit} {
+		if isCode(err, code) {
+			return true
+		}
+	}
+	return errors.Is(err, log.ErrUnavailable) && !isAnyCode(err)
+}
+
+// batch is records of one partition that go together.
+type batch struct {
+	tp      log.TopicPartition
+	content log.Batch
+	at      []*log.Record // where they are
+
+	stored bool
+	base   int64
+	time   int64 // of the log, ms; -1 for the records' own
+}
+
+// fill fills in the records.
+func (b *batch) fill() {
+	for i, r := range b.at {
+		r.Offset = b.base + int64(i)
+		if b.time >= 0 {
+			r.Timestamp = time.UnixMilli(b.time)
+		}
+	}
+}
+
+// batches makes the batches of jobs, those of a partition in the order of its records.
+func (s *session) batches(jobs []*job) ([]*batch, error) {
+	type open struct {
+		*batch
+		builder log.Builder
+		codec   log.Codec
+	}
+	var all []*batch
+	filling := make(map[log.TopicPartition]*open)
+	seal := func(o *open) (err error) {
+		o.content, err = o.builder.Seal(nil, o.codec)
+		if err == nil {
+			o.content.SetTransactional()
+		}
+		return err
+	}
+	for _, j := range jobs {
+		for i := range j.records {
+			r := &j.records[i]
+			tp := log.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+			o := filling[tp]
+			if o != nil && (o.codec != j.codecs[i] || o.builder.SizeWith(r.Key, r.Value, r.Headers) > mostBatch) {
+				if err := seal(o); err != nil {
+					return nil, fmt.Errorf("%s: %w", tp, err)
+				}
+				o = nil
+			}
+			if o == nil {
+				o = &open{batch: &batch{tp: tp}, codec: j.codecs[i]}
+				filling[tp] = o
+				all = append(all, o.batch)
+			}
+			o.builder.Append(r.Timestamp.UnixMilli(), r.Key, r.Value, r.Headers)
+			o.at = append(o.at, r)
+		}
+	}
+	for tp, o := range filling {
+		if err := seal(o); err != nil {
+			return nil, fmt.Errorf("%s: %w", tp, err)
+		}
+	}
+	return all, nil
+}
+
+// write sends what the transaction has: records and offsets side by side.
+func (s *session) write(ctx context.Context, jobs []*job, batches []*batch) error {
+	if err := s.join(ctx, jobs, batches); err != nil {
+		return err
+	}
+	errs := make(chan error, 1)
+	go func() { errs <- s.produce(ctx, batches) }() // it ends with ctx, and is waited for
+	err := s.offsets(ctx, jobs)
+	if e := <-errs; e != nil {
+		return e
+	}
+	return err
+}
+
+// join adds partitions and groups to the transaction, where they do not join by themselves.
+func (s *session) join(ctx context.Context, jobs []*job, batches []*batch) error {
+	if s.joins {
+		return nil
+	}
+	topics := make(map[string]map[int32]bool)
+	for _, b := range batches {
+		if topics[b.tp.Topic] == nil {
+			topics[b.tp.Topic] = make(map[int32]bool)
+		}
+		topics[b.tp.Topic][b.tp.Partition] = true
+	}
+	if len(topics) > 0 {
+		req := kmsg.NewPtrAddPartitionsToTxnRequest()
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch = s.w.opts.ID, s.id, s.epoch
+		for name, of := range topics {
+			req.Topics = append(req.Topics, kmsg.AddPartitionsToTxnRequestTopic{Topic: name, Partitions: slices.Collect(maps.Keys(of))})
+		}
+		err := s.again(ctx, func() error {
+			resp, err := link.Ask[*kmsg.AddPartitionsToTxnResponse](ctx, s.client, s.about(), req)
+			if err != nil {
+				return err
+			}
+			for _, t := range resp.Topics {
+				for _, p := range t.Partitions {
+					if p.ErrorCode != 0 && p.ErrorCode != kerr.OperationNotAttempted.Code {
+						return link.Code(log.TopicPartition{Topic: t.Topic, Partition: p.Partition}.String(), p.ErrorCode, nil)
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	added := make(map[string]bool)
+	for _, j := range jobs {
+		for _, name := range j.groups {
+			if added[name] {
+				continue
+			}
+			added[name] = true
+			req := kmsg.NewPtrAddOffsetsToTxnRequest()
+			req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = s.w.opts.ID, s.id, s.epoch, name
+			err := s.again(ctx, func() error {
+				resp, err := link.Ask[*kmsg.AddOffsetsToTxnResponse](ctx, s.client, "group "+name, req)
+				if err == nil {
+					err = link.Code("group "+name, resp.ErrorCode, nil)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// offsets commits the offsets of jobs, one request after the other.
+func (s *session) offsets(ctx context.Context, jobs []*job) error {
+	for _, j := range jobs {
+		for i, req := range j.offsets {
+			if err := s.again(ctx, func() error { return s.commitOffsets(ctx, j.groups[i], req) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *session) commitOffsets(ctx context.Context, name string, req group.CommitRequest) error {
+	c := kmsg.NewPtrTxnOffsetCommitRequest()
+	c.TransactionalID, c.Group, c.ProducerID, c.ProducerEpoch = s.w.opts.ID, name, s.id, s.epoch
+	c.Generation = req.Generation
+	if req.Generation >= 0 {
+		c.MemberID = req.MemberID
+		if req.InstanceID != "" {
+			c.InstanceID = &req.InstanceID
+		}
+	}
+	topics := make(map[string]*kmsg.TxnOffsetCommitRequestTopic)
+	for tp, o := range req.Offsets {
+		t := topics[tp.Topic]
+		if t == nil {
+			made := kmsg.NewTxnOffsetCommitRequestTopic()
+			made.Topic = tp.Topic
+			t = &made
+			topics[tp.Topic] = t
+		}
+		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = tp.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
+		t.Partitions = append(t.Partitions, p)
+	}
+	for _, t := range topics {
+		c.Topics = append(c.Topics, *t)
+	}
+	resp, err := link.Ask[*kmsg.TxnOffsetCommitResponse](ctx, s.client, "group "+name, c)
+	if err != nil {
+		return err
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 {
+				return link.Code(fmt.Sprintf("group %s: %s/%d", name, t.Topic, p.Partition), p.ErrorCode, nil)
+			}
+		}
+	}
+	return nil
+}
+
+// end commits the transaction.
+func (s *session) end(ctx context.Context) error {
+	req := kmsg.NewPtrEndTxnRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = s.w.opts.ID, s.id, s.epoch, true
+	err := s.again(ctx, func() error {
+		resp, err := link.Ask[*kmsg.EndTxnResponse](ctx, s.client, s.about(), req)
+		if err == nil {
+			err = link.Code(s.about(), resp.ErrorCode, nil)
+		}
+		if err == nil && resp.Version >= 5 && resp.ProducerID >= 0 {
+			s.rise(resp.ProducerID, resp.ProducerEpoch)
+		}
+		return err
+	})
+	switch {
+	case err == nil:
+		return nil
+	case isCode(err, kerr.InvalidTxnState): // it was aborted meanwhile: what is committed stays that when it is asked for again
+		return err
+	}
+	return family.Of(log.ErrOutcomeUnknown, err) // one who fences may have found it ended
+}
+
+// abort has a transaction that has failed be over: the session begins anew, which aborts it.
+func (s *session) abort() {
+	s.id = -1
+	if s.client == nil || s.w.lane.ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.w.lane.ctx, abortTimeout)
+	defer cancel()
+	if err := s.begin(ctx); err != nil {
+		s.w.opts.Host.Logger.Warn("a transaction was not aborted: the cluster does it after its time-out", zap.String("id", s.w.opts.ID), zap.Error(err))
+	}
+}
+
+// abortTimeout is how long who waits for the error of a transaction waits for its end.
+const abortTimeout = 5 * time.Second
+
+// awaitVisible waits until consumers of what is committed get the records.
+func (s *session) awaitVisible(ctx context.Context, batches []*batch) {
+	last := make(map[log.TopicPartition]int64)
+	for _, b := range batches {
+		last[b.tp] = b.base + int64(len(b.at)) - 1
+	}
+	var wg sync.WaitGroup
+	for tp, offset := range last {
+		wg.Go(func() {
+			for wait := firstPause; ctx.Err() == nil; wait = min(2*wait, longestPause) {
+				t, err := s.w.topics.Get(tp.Topic)
+				if err != nil {
+					return
+				}
+				p, err := t.Partition(tp.Partition)
+				if err != nil {
+					return
+				}
+				if a, ok := p.(engine.Asker); !ok || a.Ask(ctx) == nil && p.LastStable() > offset || p.Err() != nil {
+					return
+				}
+				select {
+				case <-time.After(wait):
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,192 @@
+package write
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/hook"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/share"
+)
+
+// Transactor is engine.Transactor over what writes, and the offsets of groups.
+type Transactor struct {
+	Writes  *Writes
+	Offsets engine.Offsets
+}
+
+// Begin implements engine.Transactor. Nothing of a transaction is on the cluster before it is committed.
+func (t Transactor) Begin(ctx context.Context) (engine.Tx, error) {
+	return &tx{view: t.view(ctx), job: t.Writes.newJob()}, nil
+}
+
+// View implements engine.Transactor. It has no keys, and the offsets are those of when they are asked for.
+func (t Transactor) View(ctx context.Context) (engine.View, error) {
+	v := t.view(ctx)
+	return &v, nil
+}
+
+func (t Transactor) view(ctx context.Context) view {
+	return view{AbsentKeys: engine.AbsentKeys{Absent: engine.Absent{Where: t.Writes.opts.Where}}, t: t, ctx: ctx}
+}
+
+type view struct {
+	engine.AbsentKeys
+	t    Transactor
+	ctx  context.Context // of the transaction
+	over bool
+}
+
+var errOver = fmt.Errorf("%w: the transaction is over", log.ErrClosed)
+
+// Err implements engine.Tx.
+func (v *view) Err() error {
+	if v.over {
+		return errOver
+	}
+	return nil
+}
+
+// End implements engine.View.
+func (v *view) End() { v.over = true }
+
+// Committed implements engine.View.
+func (v *view) Committed(name string, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
+	found, err := map[log.TopicPartition]group.Offset(nil), v.Err()
+	if err == nil {
+		found, err = v.t.Offsets.Committed(v.ctx, name, tps...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("committed: %w", err)
+	}
+	return found, nil
+}
+
+// tx is a transaction while it is collected.
+type tx struct {
+	view
+	job     *job
+	commits map[engine.Member]map[log.TopicPartition]group.Offset
+	err     error // the first
+}
+
+// Get implements engine.View.
+func (x *tx) Get(key []byte) ([]byte, error) {
+	value, err := x.view.Get(key)
+	return value, x.Fail(err)
+}
+
+// Set implements engine.Tx.
+func (x *tx) Set(key string, value []byte) error { return x.Fail(x.view.Set(key, value)) }
+
+// Delete implements engine.Tx.
+func (x *tx) Delete(key string) error { return x.Fail(x.view.Delete(key)) }
+
+// Fail implements engine.Tx.
+func (x *tx) Fail(err error) error {
+	if x.err == nil && !x.over {
+		x.err = err
+	}
+	return err
+}
+
+// Produce implements engine.Tx.
+func (x *tx) Produce(opts engine.ProduceOptions, records []log.Record) error {
+	err := x.Err()
+	if err == nil {
+		n := len(x.job.records)
+		err = x.job.add(x.ctx, opts, records)
+		x.job.keep(n)
+	}
+	if err != nil {
+		return x.Fail(fmt.Errorf("produce: %w", err))
+	}
+	return nil
+}
+
+// Partitions implements engine.Tx.
+func (x *tx) Partitions(topic string) (int32, error) {
+	return x.t.Writes.topics.Count(x.ctx, topic, true)
+}
+
+// CommitOffsets implements engine.Tx.
+func (x *tx) CommitOffsets(m engine.Member, offsets map[log.TopicPartition]group.Offset) error {
+	if x.commits == nil {
+		x.commits = make(map[engine.Member]map[log.TopicPartition]group.Offset)
+	}
+	if before := x.commits[m]; before != nil {
+		maps.Copy(before, offsets)
+	} else {
+		x.commits[m] = offsets
+	}
+	return nil
+}
+
+// Settle implements engine.Tx: share groups know no transactions.
+func (x *tx) Settle([]share.Settlement, bool) error {
+	return x.Fail(x.Unsupported("acknowledgements of a queue in a transaction"))
+}
+
+// Commit implements engine.Tx.
+func (x *tx) Commit() error {
+	if x.err != nil {
+		return x.err
+	}
+	if len(x.job.records)+len(x.commits) == 0 {
+		return nil
+	}
+	began := time.Now()
+	requests := make(map[engine.Member]group.CommitRequest, len(x.commits))
+	for m, offsets := range x.commits {
+		req, err := m.Request(offsets)
+		if err != nil {
+			return fmt.Errorf("update: %w", err)
+		}
+		for other := range requests {
+			if other.Group() == m.Group() {
+				return fmt.Errorf("update: %w: two consumers of group %s in one transaction", log.ErrInvalidOption, m.Group())
+			}
+		}
+		requests[m] = req
+		x.job.offsets, x.job.groups = append(x.job.offsets, req), append(x.job.groups, m.Group())
+	}
+	w := x.t.Writes
+	err := w.lane.commit(x.ctx, x.job)
+	if err == nil {
+		for m, req := range requests {
+			m.Saved(req)
+		}
+		w.tell(x.ctx, began, x.job, nil)
+		x.tellCommits(began, requests)
+		return nil
+	}
+	err = fmt.Errorf("update: %w", err)
+	if errors.Is(err, log.ErrOutcomeUnknown) {
+		return err
+	}
+	for m, req := range requests {
+		if again, after := m.Refused(req, err); again {
+			return &engine.TryAgain{Err: err, When: after}
+		}
+	}
+	return err
+}
+
+func (x *tx) tellCommits(began time.Time, requests map[engine.Member]group.CommitRequest) {
+	hooks := x.t.Writes.opts.Host.Hooks
+	if !hooks.Commits() {
+		return
+	}
+	for m, req := range requests {
+		offsets := make(map[log.TopicPartition]int64, len(req.Offsets))
+		for tp, o := range req.Offsets {
+			offsets[tp] = o.Offset
+		}
+		hooks.Committed(x.ctx, hook.CommitEvent{Group: m.Group(), Offsets: offsets, Began: began, Took: time.Since(began)})
+	}
+}
