@@ -127,6 +127,9 @@ func openOn(began time.Time, st store.Store, dir string, given Options) (*Broker
 // standOn has the broker work with these parts, which it closes. began is when it was begun to open.
 func (b *Broker) standOn(began time.Time, parts engine.Parts) {
 	b.on = parts.WithAbsent()
+	if b.on.Rules.MaxSessionTimeout == 0 {
+		b.on.Rules.MaxSessionTimeout = maxExpiry
+	}
 	b.admin = admin.Groups{Admin: b.on.Groups, Offsets: b.on.Offsets, Topics: b.on.Topics, Shares: b.on.ShareAdmin}
 	b.consumers = consumer.Broker{
 		Topics: b.on.Topics, Coordinator: b.on.Coordinator, Offsets: b.on.Offsets, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Tally: &b.consumed, Hooks: b.hooks, Passed: &b.passed,

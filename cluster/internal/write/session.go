@@ -325,8 +325,15 @@ func (s *session) commitOffsets(ctx context.Context, name string, req group.Comm
 	for tp, o := range req.Offsets {
 		t := topics[tp.Topic]
 		if t == nil {
+			known, err := s.w.topics.Get(tp.Topic)
+			if err != nil {
+				return err
+			}
+			if o.TopicID != [16]byte{} && o.TopicID != known.ID() {
+				return fmt.Errorf("topic %s: %w: it was created again", tp.Topic, log.ErrUnknownTopic)
+			}
 			made := kmsg.NewTxnOffsetCommitRequestTopic()
-			made.Topic = tp.Topic
+			made.Topic, made.TopicID = tp.Topic, known.ID()
 			t = &made
 			topics[tp.Topic] = t
 		}
@@ -344,7 +351,11 @@ func (s *session) commitOffsets(ctx context.Context, name string, req group.Comm
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
 			if p.ErrorCode != 0 {
-				return link.Code(fmt.Sprintf("group %s: %s/%d", name, t.Topic, p.Partition), p.ErrorCode, nil)
+				topic := t.Topic
+				if topic == "" {
+					topic, _ = s.w.topics.Name(t.TopicID)
+				}
+				return link.Code(fmt.Sprintf("group %s: %s/%d", name, topic, p.Partition), p.ErrorCode, nil)
 			}
 		}
 	}
@@ -408,7 +419,7 @@ func (s *session) awaitVisible(ctx context.Context, batches []*batch) {
 				if err != nil {
 					return
 				}
-				if a, ok := p.(engine.Asker); !ok || a.Ask(ctx) == nil && p.LastStable() > offset || p.Err() != nil {
+				if a, ok := p.(engine.Remote); !ok || a.Ask(ctx) == nil && p.LastStable() > offset || p.Err() != nil {
 					return
 				}
 				select {

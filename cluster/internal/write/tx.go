@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"time"
 
@@ -79,6 +80,17 @@ type tx struct {
 func (x *tx) Get(key []byte) ([]byte, error) {
 	value, err := x.view.Get(key)
 	return value, x.Fail(err)
+}
+
+// Scan implements engine.View.
+func (x *tx) Scan(opts engine.ScanOptions) iter.Seq2[engine.KeyValue, error] {
+	return func(yield func(engine.KeyValue, error) bool) {
+		for kv, err := range x.view.Scan(opts) {
+			if !yield(kv, x.Fail(err)) {
+				return
+			}
+		}
+	}
 }
 
 // Set implements engine.Tx.

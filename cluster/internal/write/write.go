@@ -199,7 +199,7 @@ func produceOptions(c log.Compression) []kgo.Opt {
 		codec = kgo.NoCompression()
 	case log.CodecGzip:
 		codec = kgo.GzipCompression()
-	case log.CodecLZ4:
+	case log.CodecLz4:
 		codec = kgo.Lz4Compression()
 	case log.CodecZstd:
 		codec = kgo.ZstdCompression()
