@@ -21,9 +21,11 @@ import (
 	"github.com/samsa-go/samsa/cluster/internal/groups"
 	"github.com/samsa-go/samsa/cluster/internal/link"
 	"github.com/samsa-go/samsa/cluster/internal/read"
+	"github.com/samsa-go/samsa/cluster/internal/write"
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/uuid"
 )
 
 // Options say which cluster it is, and how it is reached. The zero value of what is not named as needed is right.
@@ -38,7 +40,8 @@ type Options struct {
 	// Dial connects to a broker, in place of TCP, or TLS.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Name is that of the program, which it keeps over restarts: one that starts fences what an older one of that name has left
-	// open. It is also the client id.
+	// open. So no two that run at once may have the same: Update, and Produce of several records, of the older one would be
+	// samsa.ErrProducerFenced. Without a name each has one that nobody else has. It is also the client id.
 	Name string
 
 	// Logger and Slog take what there is to tell, as those of samsa.Options do.
@@ -46,7 +49,8 @@ type Options struct {
 	Slog   *slog.Logger
 	// Hooks are those of samsa.Options.
 	Hooks []samsa.Hook
-	// Produce are the options of Broker.Produce.
+	// Produce are the options of Broker.Produce and Tx.Produce. AckStored and AckSynced are the same here, acks=all: a record that is
+	// acknowledged is with as many brokers as min.insync.replicas of its topic says.
 	Produce samsa.ProduceOptions
 }
 
@@ -105,12 +109,18 @@ func open(ctx context.Context, opts Options, seeds []string, h inside.Host) (par
 	}
 	g := groups.New(l, topics)
 	a := admin.New(l, topics)
+	where := "kafka://" + strings.Join(seeds, ",")
+	w := write.New(l, topics, write.Options{
+		ID: cmp.Or(opts.Name, "samsa-"+uuid.Text(uuid.New())) + "-0", Produce: engine.ProduceOptions(opts.Produce), Where: where, Host: h,
+	})
 	return engine.Parts{
-		Where: "kafka://" + strings.Join(seeds, ","), ClusterID: id,
+		Where: where, ClusterID: id,
 		Topics: topics, Coordinator: g, Offsets: g, Groups: groups.Admin{Groups: g},
 		GroupConfigs: admin.GroupConfigs{Admin: a}, TopicAdmin: admin.Topics{Admin: a}, Transactions: admin.Transactions{Admin: a},
+		Producing: w, Transactor: write.Transactor{Writes: w, Offsets: g},
 		Rules: group.Rules{MaxSessionTimeout: math.MaxInt32 * time.Millisecond}, // as far as a request can say; the cluster refuses what it does not want
 		Close: func() error {
+			w.Close()
 			topics.Close()
 			g.Close()
 			l.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -39,3 +40,6 @@ func (s *Topics) Count(ctx context.Context, name string, create bool) (int32, er
 	}
 	return t.Partitions(), nil
 }
+
+// Same reports whether t is still the topic of its name.
+func (s *Topics) Same(t engine.Topic) bool { return s.get(t.Name()) == t }

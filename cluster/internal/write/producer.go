@@ -37,18 +37,65 @@ type producer struct {
 	pending  int           // records whose promises were not called
 	idle     chan struct{} // closed when pending is 0; nil while nobody waits
 	finished []fate
+	topic    known // that was asked for last
 	closing  bool
 	over     bool // no promise comes any more
 	closed   chan struct{}
 	did      batcher.Stats
+
+	// Of the goroutine that calls promises:
+	hand []fate // that were taken
+	at   int    // the next of them
+	done sum    // of those whose promises were called
+}
+
+// known is a topic, and who chooses its partitions.
+type known struct {
+	topic   engine.Topic
+	chooser *chooser
+}
+
+// known returns what is known of a topic.
+func (p *producer) known(ctx context.Context, name string) (known, error) {
+	p.mu.Lock()
+	last := p.topic
+	p.mu.Unlock()
+	if last.topic != nil && last.topic.Name() == name && p.w.topics.Same(last.topic) {
+		return last, nil
+	}
+	if _, err := p.w.topics.Count(ctx, name, true); err != nil {
+		return known{}, err
+	}
+	t, err := p.w.topics.Get(name)
+	if err != nil {
+		return known{}, err
+	}
+	k := known{t, p.by.of(name)}
+	p.mu.Lock()
+	p.topic = k
+	p.mu.Unlock()
+	return k, nil
 }
 
 // fate is a record whose promise is to be called.
 type fate struct {
-	r       log.Record
+	k       *kgo.Record
 	bytes   int
 	promise func(log.Record, error)
 	err     error
+}
+
+// record returns the record as it is now.
+func (f *fate) record() log.Record {
+	k := f.k
+	r := log.Record{Topic: k.Topic, Partition: k.Partition, Timestamp: k.Timestamp, Key: k.Key, Value: k.Value}
+	if f.err == nil {
+		r.Offset = k.Offset
+	}
+	for _, h := range k.Headers {
+		r.Headers = append(r.Headers, log.Header(h))
+	}
+	return r
 }
 
 // promisedBytes is what a promise takes of BufferedBytes.
@@ -108,11 +155,11 @@ func (p *producer) produce(ctx context.Context, r log.Record, promise func(log.R
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	n, err := p.w.topics.Count(ctx, r.Topic, true)
+	t, err := p.known(ctx, r.Topic)
 	if err != nil {
 		return err
 	}
-	at, err := p.by.of(r.Topic).choose(&r, int(n))
+	at, err := t.chooser.choose(&r, int(t.topic.Partitions()))
 	if err != nil {
 		return err
 	}
@@ -129,13 +176,7 @@ func (p *producer) produce(ctx context.Context, r log.Record, promise func(log.R
 		k.Headers = append(k.Headers, kgo.RecordHeader(h))
 	}
 	// The context of the call bounds the call, not the record.
-	p.cl.Produce(context.WithoutCancel(ctx), k, func(k *kgo.Record, err error) {
-		r.Timestamp = k.Timestamp
-		if err == nil {
-			r.Offset = k.Offset
-		}
-		p.finishLater(fate{r, held, promise, err})
-	})
+	p.cl.Produce(context.Background(), k, func(k *kgo.Record, err error) { p.finishLater(fate{k, held, promise, err}) })
 	return nil
 }
 
@@ -188,60 +229,79 @@ func (p *producer) finish() {
 		}
 	}()
 	p.caller.Store(callback.Goroutine())
-	for {
-		p.mu.Lock()
-		for len(p.finished) > 0 {
-			f := p.finished[0]
-			p.finished = p.finished[1:]
-			p.countLocked(f)
-			p.mu.Unlock()
+	for more := true; more; more = p.take() {
+		for p.at < len(p.hand) { // also what a goroutine has left that was ended
+			f := &p.hand[p.at]
+			p.at++
+			p.done.add(f)
 			p.keep(f)
-			p.mu.Lock()
 		}
-		over := p.over
-		p.mu.Unlock()
-		if over {
-			break
-		}
-		<-p.wake.C()
 	}
 	p.caller.Store(0)
 	ended = true
 }
 
-// keep calls the promise of a record, and gives back what it has held.
-func (p *producer) keep(f fate) {
-	defer func() {
+// take gives back what those in hand have held, and takes those that are finished since, as soon as there are any. It returns false
+// when there will be none any more.
+func (p *producer) take() bool {
+	for {
 		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.buffered -= f.bytes
-		p.pending--
-		if p.room != nil {
-			close(p.room)
-			p.room = nil
+		p.releaseLocked()
+		got, over := p.finished, p.over
+		p.finished, p.at = p.hand[:0], 0
+		p.hand = got
+		p.mu.Unlock()
+		if len(got) > 0 || over {
+			return len(got) > 0
 		}
-		if p.idle != nil && p.pending == 0 {
-			close(p.idle)
-			p.idle = nil
-		}
-	}()
-	err := failed(log.TopicPartition{Topic: f.r.Topic, Partition: f.r.Partition}, f.err)
+		<-p.wake.C()
+	}
+}
+
+// sum is what some records were.
+type sum struct{ records, failed, bytes int }
+
+func (s *sum) add(f *fate) {
+	s.records++
+	s.bytes += f.bytes
+	if f.err != nil {
+		s.failed++
+	}
+}
+
+// releaseLocked gives back what records have held whose promises were called.
+func (p *producer) releaseLocked() {
+	d := p.done
+	p.done = sum{}
+	clear(p.hand)
+	if d.records == 0 {
+		return
+	}
+	p.buffered -= d.bytes
+	p.pending -= d.records
+	p.did.Failed += int64(d.failed)
+	p.did.Records += int64(d.records - d.failed)
+	if p.room != nil {
+		close(p.room)
+		p.room = nil
+	}
+	if p.idle != nil && p.pending == 0 {
+		close(p.idle)
+		p.idle = nil
+	}
+}
+
+// keep calls the promise of a record.
+func (p *producer) keep(f *fate) {
+	err := f.err
 	if err != nil {
-		err = fmt.Errorf("produce: %w", err)
+		err = fmt.Errorf("produce: %w", failed(log.TopicPartition{Topic: f.k.Topic, Partition: f.k.Partition}, err))
 		if p.opts.Acks == log.AckNone {
 			p.w.opts.Host.Logger.Warn("a record was lost that nobody waits for", zap.Error(err))
 		}
 	}
 	if f.promise != nil {
-		f.promise(f.r, err)
-	}
-}
-
-func (p *producer) countLocked(f fate) {
-	if f.err != nil {
-		p.did.Failed++
-	} else {
-		p.did.Records++
+		f.promise(f.record(), err)
 	}
 }
 

@@ -38,12 +38,14 @@ type session struct {
 	w      *Writes
 	client *kgo.Client // of the versions that go together; nil before the first transaction
 	joins  bool        // what is written joins the transaction by itself
-	id     int64       // the producer; -1 when it has to begin anew
+	begun  bool        // the producer can go on; else it has to begin anew
+	id     int64       // the producer, -1 before the first
 	epoch  int16
+	fenced error                        // another one has the transactional id
 	next   map[log.TopicPartition]int32 // sequence numbers, in this epoch
 }
 
-func (s *session) init(w *Writes) { s.w, s.id = w, -1 }
+func (s *session) init(w *Writes) { s.w, s.id, s.epoch = w, -1, -1 }
 
 func (s *session) close() {
 	if s.client != nil {
@@ -80,16 +82,16 @@ func (s *session) commit(ctx context.Context, jobs []*job) error {
 
 // begin has the session be the producer of its id, if it is not.
 func (s *session) begin(ctx context.Context) error {
-	if s.id >= 0 {
-		return nil
+	if s.begun || s.fenced != nil {
+		return s.fenced
 	}
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.TransactionalID, req.TransactionTimeoutMillis = &s.w.opts.ID, int32(txnTimeout.Milliseconds())
-	req.ProducerID, req.ProducerEpoch = -1, -1
-	return s.again(ctx, func() error {
+	req.ProducerID, req.ProducerEpoch = s.id, s.epoch // who has gone on from these has fenced us (KIP-360)
+	err := s.again(ctx, func() error {
 		resp, err := link.Ask[*kmsg.InitProducerIDResponse](ctx, s.client, s.about(), req)
 		if err == nil {
 			err = link.Code(s.about(), resp.ErrorCode, nil)
@@ -99,6 +101,10 @@ func (s *session) begin(ctx context.Context) error {
 		}
 		return err
 	})
+	if s.begun = err == nil; isCode(err, kerr.ProducerFenced) || isCode(err, kerr.InvalidProducerEpoch) {
+		s.fenced = err
+	}
+	return err
 }
 
 func (s *session) about() string { return "transactional id " + s.w.opts.ID }
@@ -387,13 +393,13 @@ func (s *session) end(ctx context.Context) error {
 
 // abort has a transaction that has failed be over: the session begins anew, which aborts it.
 func (s *session) abort() {
-	s.id = -1
+	s.begun = false
 	if s.client == nil || s.w.lane.ctx.Err() != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.w.lane.ctx, abortTimeout)
 	defer cancel()
-	if err := s.begin(ctx); err != nil {
+	if err := s.begin(ctx); err != nil && s.fenced == nil {
 		s.w.opts.Host.Logger.Warn("a transaction was not aborted: the cluster does it after its time-out", zap.String("id", s.w.opts.ID), zap.Error(err))
 	}
 }

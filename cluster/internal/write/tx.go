@@ -199,6 +199,6 @@ func (x *tx) tellCommits(began time.Time, requests map[engine.Member]group.Commi
 		for tp, o := range req.Offsets {
 			offsets[tp] = o.Offset
 		}
-		hooks.Committed(x.ctx, hook.CommitEvent{Group: m.Group(), Offsets: offsets, Began: began, Took: time.Since(began)})
+		hooks.Committed(x.ctx, &hook.CommitEvent{Group: m.Group(), Offsets: offsets, Began: began, Took: time.Since(began)})
 	}
 }

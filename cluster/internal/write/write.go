@@ -130,7 +130,7 @@ func (w *Writes) tell(ctx context.Context, began time.Time, j *job, err error) {
 		e.Batches[k].Records++
 		e.Batches[k].Bytes += size(r)
 	}
-	w.opts.Host.Hooks.Produced(ctx, e)
+	w.opts.Host.Hooks.Produced(ctx, &e)
 }
 
 // append stores the one record of a job.
