@@ -133,7 +133,7 @@ func (n *Names) claimFree(name string, kind Kind) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	had, taken := n.byName[name]
-	if name == n.moving || taken && had != kind && (n.keepers[had] == nil || n.keepers[had] != n.keepers[kind]) {
+	if name != "" && name == n.moving || taken && had != kind && (n.keepers[had] == nil || n.keepers[had] != n.keepers[kind]) {
 		return false
 	}
 	if n.byName == nil {

@@ -147,6 +147,17 @@ func TestNamesHaveOneKind(t *testing.T) {
 	})
 }
 
+// A snapshot of somebody's may have anything for a name.
+func TestNamesTakeAnyName(t *testing.T) {
+	var n Names
+	if err := n.Claim("", Classic); err != nil {
+		t.Error(err)
+	}
+	if kind, ok := n.Of(""); ok && kind != Classic {
+		t.Errorf("it is a %v group", kind)
+	}
+}
+
 // What is empty yields, as far as Kafka lets it, and committed offsets stay with the name.
 func TestNamesYield(t *testing.T) {
 	inOffice(t, Options{}, func(t *testing.T, o *office) {

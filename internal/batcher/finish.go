@@ -25,6 +25,7 @@ type finishedQueue struct {
 	hand   []*pending    // taken from the queue
 	at     int           // the batch in hand
 	next   int           // the promise of it to be called next
+	told   bool          // it was judged, and told to hooks
 }
 
 func (q *finishedQueue) init() { q.waiter = partition.NewWaiter() }
@@ -64,8 +65,8 @@ func (q *finishedQueue) take() *pending {
 	return q.hand[q.at]
 }
 
-// finish is the goroutine that calls the promises. A promise may end it with runtime.Goexit,
-// as FailNow of a test does; then another one goes on behind that promise.
+// finish is the goroutine that calls the promises, and hooks. One of them may end it with runtime.Goexit,
+// as FailNow of a test does; then another one goes on behind it.
 func (p *Producer) finish() {
 	q := &p.finished
 	ended := false
@@ -77,7 +78,7 @@ func (p *Producer) finish() {
 	q.caller.Store(callback.Goroutine())
 	for b := q.take(); b != nil; b = q.take() {
 		p.keep(b)
-		q.at, q.next = q.at+1, 0
+		q.at, q.next, q.told = q.at+1, 0, false
 	}
 	q.caller.Store(0)
 	ended = true
@@ -86,7 +87,8 @@ func (p *Producer) finish() {
 // keep calls the promises of b and releases it.
 func (p *Producer) keep(b *pending) {
 	q := &p.finished
-	if q.next == 0 {
+	if !q.told {
+		q.told = true // also if a hook ends the goroutine
 		p.judge(b)
 		p.tellProduced(b)
 	}

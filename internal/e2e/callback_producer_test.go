@@ -236,6 +236,39 @@ func TestPromiseEndsItsGoroutine(t *testing.T) {
 	goleak.VerifyNone(t, running)
 }
 
+// TestHookEndsItsGoroutine: it is told of each batch once, and all promises are kept.
+func TestHookEndsItsGoroutine(t *testing.T) {
+	running := goleak.IgnoreCurrent()
+	told, kept := 0, 0
+	k := inMemory(t, samsa.Options{Hooks: []samsa.Hook{{Produce: func(_ context.Context, p samsa.ProduceEvent) {
+		told += p.Batches[0].Records
+		runtime.Goexit()
+	}}}})
+	k.create("a", 1)
+	p := k.producer(samsa.ProducerOptions{})
+	const records = 100
+	for i := range records {
+		p.Produce(k.ctx, samsa.Record{Topic: "a"}, func(_ samsa.Record, err error) {
+			if err == nil {
+				kept++
+			}
+		})
+		if i%10 == 0 {
+			if err := p.Flush(k.ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if told != records || kept != records {
+		t.Errorf("of %d records %d were told, and %d promises kept", records, told, kept)
+	}
+	k.close()
+	goleak.VerifyNone(t, running)
+}
+
 // TestCloseWhileAPromiseIsStuck: Close gives up waiting for it, and says what for; what it
 // could close is closed, other producers have sent what they held, and when the promise returns
 // the rest is done too.
