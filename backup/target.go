@@ -51,7 +51,7 @@ func (f folder) Put(ctx context.Context, name string, r io.Reader) error {
 		return err
 	}
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDirs(dir); err != nil {
 		return err
 	}
 	temp, err := os.CreateTemp(dir, tempPrefix+"*")
@@ -69,6 +69,23 @@ func (f folder) Put(ctx context.Context, name string, r io.Reader) error {
 		return errors.Join(err, os.Remove(temp.Name()))
 	}
 	return syncDirs(dir, string(f))
+}
+
+// makeDirs makes a directory and those above it that are missing, and the entries of those durable that are above the folder's own, too.
+func makeDirs(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	above := filepath.Dir(dir)
+	if above != dir {
+		if err := makeDirs(above); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDirs(above, above)
 }
 
 // syncDirs makes the entries of a directory durable, and of those above it up to the folder's own.

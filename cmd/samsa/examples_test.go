@@ -20,12 +20,14 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/backup"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/cli"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/schema/fakeregistry"
+	"github.com/samsa-go/samsa/internal/api"
 )
 
 // example is one line of the examples of a help text.
@@ -68,6 +70,7 @@ func TestExamples(t *testing.T) {
 var noJSON = map[string]string{
 	"samsa":        "is no command by itself",
 	"samsa backup": "is no command by itself",
+	"samsa fake":   "is no command by itself",
 	"samsa help":   "is for people",
 	"samsa export": "is for samsa import",
 }
@@ -192,6 +195,9 @@ func (x example) run(t *testing.T, w world, line string) string {
 	t.Helper()
 	line = strings.ReplaceAll(line, "localhost:9092", w.broker)
 	line = strings.ReplaceAll(line, "localhost:8081", w.registry)
+	if strings.Contains(line, "http://localhost:9080 fake") {
+		line = strings.ReplaceAll(line, "http://localhost:9080", fakeBroker(t))
+	}
 	line = strings.ReplaceAll(line, "/etc/samsa.conf", "samsa.conf")
 	if x.endless() {
 		line = "exec " + line
@@ -221,6 +227,33 @@ func (x example) run(t *testing.T, w world, line string) string {
 		t.Errorf("%s: %v\n%s%s", line, err, out.String(), &stderr)
 	}
 	return out.String()
+}
+
+// fakeBroker serves a fake broker with a fault and an open transaction until the test ends, and returns the URL of its API.
+func fakeBroker(t *testing.T) string {
+	t.Helper()
+	addr, url, err := serveFor(defers{t}, "--fake", "--http", "127.0.0.1:0", "--topic", "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := api.NewClient(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.TransactionalID("payments"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.NewFault(t.Context(), api.NewFault{On: "appends", Count: true})
+	if err = errors.Join(err, cl.ProduceSync(t.Context(), &kgo.Record{Topic: "orders"}).FirstErr()); err != nil {
+		t.Fatal(err)
+	}
+	return url
 }
 
 // buryOne makes a dead letter: the record 0 of tasks_dead.

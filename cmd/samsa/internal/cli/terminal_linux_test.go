@@ -130,6 +130,7 @@ func TestAsksAtATerminal(t *testing.T) {
 var silent = map[string]string{
 	"serve": "has a log", "config": "takes no time", "version": "takes no time", "man": "takes no time", "top": "shows what goes on",
 	"completion": "is for a shell", "help": "takes no time", "backup": "is no command by itself", "samsa": "is no command by itself",
+	"fake": "takes no time",
 }
 
 // Whatever takes long shows on a terminal how far it is, and takes it away.
@@ -147,7 +148,7 @@ func TestEverythingShowsProgress(t *testing.T) {
 		"groups", "groups list --lag", "groups describe g", "groups reset g --to earliest --yes", "groups requeue dead --offset 0", "groups delete g --yes",
 		"keys", "keys list", "keys set k v --write", "keys get k", "keys delete k --write --yes",
 		"snapshot " + file("s"), "restore " + file("s") + " " + file("d"), "export orders", "import --topic orders --as orders=again " + file("s"),
-		"verify", "repair --yes", "dump", "doctor",
+		"sweep", "verify", "repair --yes", "dump", "doctor",
 		"backup run " + file("b"), "backup list " + file("b"), "backup restore " + file("b") + " " + file("r"),
 	} {
 		args := append([]string{"-d", dir}, strings.Fields(line)...)
