@@ -627,3 +627,44 @@ func TestTwoBrokersBeginAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// endless is a target whose segments have no end.
+type endless struct{ Target }
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func (e endless) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	body, err := e.Target.Get(ctx, name)
+	if err != nil || !strings.HasSuffix(name, ".seg") {
+		return body, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(body, zeros{}), body}, nil
+}
+
+// An object that has grown is damaged, however large it is.
+func TestEndlessSegment(t *testing.T) {
+	ctx := t.Context()
+	b := openSmall(t, filepath.Join(t.TempDir(), "data"))
+	defer func() { _ = b.Close() }()
+	folder, once := Folder(t.TempDir()), Options{UntilNow: true}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 2 {
+		for range 10 {
+			use(t, rng, b)
+		}
+		if err := Run(ctx, Of(b, SourceOptions{}), folder, once); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := Restore(ctx, "", endless{folder}, Moment{}, samsa.Options{InMemory: true}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -231,14 +231,14 @@ func (r *runner) readBeginning(ctx context.Context, g *generation) (b beginning,
 	return b, nil
 }
 
-// read reads an object.
+// read reads an object of a size, or what shows that it is larger.
 func read(ctx context.Context, target Target, name string, size int64) ([]byte, error) {
 	body, err := target.Get(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	b := bytes.NewBuffer(make([]byte, 0, min(size, maxSegment)))
-	_, err = b.ReadFrom(contextReader{ctx, body})
+	_, err = b.ReadFrom(contextReader{ctx, io.LimitReader(body, min(size, 2*maxSegment)+1)}) // one that is larger is damaged
 	return b.Bytes(), errors.Join(err, body.Close())
 }
 
