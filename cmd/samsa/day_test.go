@@ -471,5 +471,5 @@ func (d *day) goOn() {
 		d.Errorf("it ended with %v", err)
 	}
 	out, _ := d.samsa(exitOK, "backup list backup")
-	d.says(out, `^GENERATION `, `^g0+1 `)
+	d.says(out, `^GENERATION `, `^g0+1`)
 }

@@ -136,13 +136,13 @@ func (e *env) printTopic(t described, all bool) error {
 	if t.rates != nil {
 		fmt.Fprintf(e.Stdout, ", %s", t.rates)
 	}
-	fmt.Fprint(e.Stdout, "\n\n")
+	fmt.Fprintf(e.Stdout, "\n\n")
 	err := printRows(e, append([]column[partitionRow]{
 		{">PARTITION", func(p partitionRow) string { return strconv.Itoa(int(p.Partition.Partition)) }},
 		{">START", func(p partitionRow) string { return count(p.LogStart) }},
 		{">END", func(p partitionRow) string { return count(p.HighWatermark) }},
 		{">STABLE", func(p partitionRow) string { return count(p.LastStable) }},
-		{">BYTES", func(p partitionRow) string { return size(p.Partition.Bytes) }},
+		{">BYTES", func(p partitionRow) string { return size(p.Bytes) }},
 		{"DUE", func(p partitionRow) string { return moment(p.Due) }},
 		{"LEADER", func(p partitionRow) string {
 			if p.Leader == 0 && p.Replicas == nil { // there is but one broker
