@@ -103,6 +103,9 @@ type (
 	//	// Configs returns all configs under their Kafka names, those without effect too.
 	//	func (c TopicConfig) Configs() map[string]string
 	//
+	//	// Given returns the configs that are set, under their Kafka names.
+	//	func (c TopicConfig) Given() map[string]string
+	//
 	//	// SetConfig sets the config of that Kafka name, say retention.ms, to the value in Kafka's notation.
 	//	func (c *TopicConfig) SetConfig(name, value string) error
 	//
