@@ -194,6 +194,41 @@ func TestBatchesLinkToTheirRecords(t *testing.T) {
 	}
 }
 
+// A loop is given records one by one, and makes spans of what was there, which link to each.
+func TestLoopsLinkToTheirRecords(t *testing.T) {
+	k := start(t)
+	for range 2 {
+		if _, err := k.tel.Produce(t.Context(), k.Broker, samsa.Record{Topic: "orders", Value: []byte("tea")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := k.NewConsumer(t.Context(), samsa.ConsumerOptions{Topics: []string{"orders"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range c.RecordsUntil(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	links := make(map[trace.SpanID]bool)
+	for _, s := range k.spans.GetSpans() {
+		if s.Name == "poll orders" {
+			for _, l := range s.Links {
+				links[l.SpanContext.SpanID()] = true
+			}
+		}
+	}
+	for _, s := range k.spans.GetSpans() {
+		if s.Name == "send orders" && !links[s.SpanContext.SpanID()] {
+			t.Errorf("no link to %v", s.SpanContext.SpanID())
+		}
+	}
+	if len(links) != 2 {
+		t.Errorf("%d links", len(links))
+	}
+}
+
 // What a program did not ask to be carried is not, but it is seen; what fails says so.
 func TestCallsAndFailures(t *testing.T) {
 	k := start(t)
