@@ -45,7 +45,8 @@ type Cluster struct {
 
 // Start runs a cluster and returns when it answers. The first time Maven fetches it before. It needs bash, flock, java and mvn. Settings
 // are Kafka's defaults, but that retention and the removal of deleted segments come within a second and not within minutes, that a
-// new group does not wait for members, and that with three nodes or more topics have three replicas, and writes wait for two.
+// new group does not wait for members; and with three nodes or more that topics have three replicas, writes wait for two, the
+// cluster's own topics are small, and a node that is gone is noticed within seconds.
 // The cluster ends with Stop, or with this process, however that ends.
 func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	opts.Nodes = max(1, opts.Nodes)
@@ -110,22 +111,19 @@ func (c *Cluster) configure(n *node) error {
 		"controller.listener.names": "CONTROLLER",
 		"log.dirs":                  filepath.Join(n.dir, "data"),
 
-		"default.replication.factor":                                  strconv.Itoa(copies),
-		"min.insync.replicas":                                         strconv.Itoa(max(1, inSync)),
-		"offsets.topic.replication.factor":                            strconv.Itoa(copies),
-		"offsets.topic.num.partitions":                                "5",
-		"transaction.state.log.replication.factor":                    strconv.Itoa(copies),
-		"transaction.state.log.min.isr":                               strconv.Itoa(max(1, inSync)),
-		"transaction.state.log.num.partitions":                        "5",
-		"share.coordinator.state.topic.replication.factor":            strconv.Itoa(copies),
-		"share.coordinator.state.topic.min.isr":                       strconv.Itoa(max(1, inSync)),
-		"share.coordinator.state.topic.num.partitions":                "5",
-		"group.initial.rebalance.delay.ms":                            "0",
-		"log.retention.check.interval.ms":                             "1000",
-		"log.segment.delete.delay.ms":                                 "1000",
-		"broker.session.timeout.ms":                                   "3000",
-		"broker.heartbeat.interval.ms":                                "500",
-		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+		"default.replication.factor":                       strconv.Itoa(copies),
+		"min.insync.replicas":                              strconv.Itoa(max(1, inSync)),
+		"offsets.topic.replication.factor":                 strconv.Itoa(copies),
+		"transaction.state.log.replication.factor":         strconv.Itoa(copies),
+		"transaction.state.log.min.isr":                    strconv.Itoa(max(1, inSync)),
+		"share.coordinator.state.topic.replication.factor": strconv.Itoa(copies),
+		"share.coordinator.state.topic.min.isr":            strconv.Itoa(max(1, inSync)),
+		"group.initial.rebalance.delay.ms":                 "0",
+		"log.retention.check.interval.ms":                  "1000",
+		"log.segment.delete.delay.ms":                      "1000",
+	}
+	if len(c.nodes) > 1 {
+		maps.Copy(configs, several)
 	}
 	maps.Copy(configs, c.opts.Configs)
 	var text strings.Builder
@@ -133,6 +131,15 @@ func (c *Cluster) configure(n *node) error {
 		fmt.Fprintf(&text, "%s=%s\n", name, configs[name])
 	}
 	return os.WriteFile(filepath.Join(n.dir, "server.properties"), []byte(text.String()), 0o600)
+}
+
+// several are settings of a cluster of several nodes: its own topics are small, and a node that is gone is noticed soon.
+var several = map[string]string{
+	"offsets.topic.num.partitions":                 "5",
+	"transaction.state.log.num.partitions":         "5",
+	"share.coordinator.state.topic.num.partitions": "5",
+	"broker.session.timeout.ms":                    "3000",
+	"broker.heartbeat.interval.ms":                 "500",
 }
 
 // run starts the process of a node.
