@@ -115,6 +115,9 @@ func (r *reader) Fetch(ctx context.Context, _ string, iso log.Isolation, from in
 	if !r.watched() {
 		return buf, r.fetchNow(ctx, iso, from, fn)
 	}
+	if start := r.part.start.Load(); from < start { // what was read ahead does not count either
+		return buf, fmt.Errorf("%s: %w: offset %d, the first is %d", r.part.tp, log.ErrOffsetOutOfRange, from, start)
+	}
 	f := r.part.topic.set.fetcher
 	edge := r.part.edge(iso)
 	for begun := false; ; begun = true {

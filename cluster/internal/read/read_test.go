@@ -124,6 +124,33 @@ func TestReadOfDeletedTopic(t *testing.T) {
 	})
 }
 
+// Records that were read ahead are gone with the others before the start of the log.
+func TestReadAheadOfDroppedRecords(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		orders := k.Create("orders", 1)
+		k.Put(orders, 0, "a", "b", "c")
+		p, w := k.Partition(orders, 0), engine.NewWaiter()
+		p.Watch(w)
+		defer p.Unwatch(w)
+		var got log.StoredBatch
+		k.Until(w, "a batch", func() bool {
+			_, err := p.Fetch(k.Ctx, "", log.ReadCommitted, 0, nil, func(sb log.StoredBatch) bool { got = sb; return false })
+			if err != nil {
+				k.WantError(err, engine.ErrNotYet)
+			}
+			return got.Batch != nil
+		})
+		k.Want(got.LastOffset, 0)
+		k.DropRecords(orders, 0, 2)
+		k.Want(k.Partition(orders, 0).LogStart(), 2)
+		_, err := p.Fetch(k.Ctx, "", log.ReadCommitted, 1, nil, func(sb log.StoredBatch) bool {
+			t.Errorf("got the records up to %d", sb.LastOffset)
+			return false
+		})
+		k.WantError(err, log.ErrOffsetOutOfRange)
+	})
+}
+
 // A consumer goes where it is sent.
 func TestSeeks(t *testing.T) {
 	kit.Places(t, func(t *testing.T, k *kit.Kit) {
