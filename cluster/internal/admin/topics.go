@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -186,6 +187,20 @@ func (a Topics) describe(ctx context.Context, name string) (info engine.TopicInf
 
 // configs returns the configs of a topic or a group that are in force.
 func (a *Admin) configs(ctx context.Context, kind kmsg.ConfigResourceType, name string) (map[string]string, error) {
+	said, err := a.describeConfigs(ctx, kind, name)
+	if err != nil {
+		return nil, err
+	}
+	configs := make(map[string]string)
+	for _, c := range said {
+		if c.Value != nil {
+			configs[c.Name] = *c.Value
+		}
+	}
+	return configs, nil
+}
+
+func (a *Admin) describeConfigs(ctx context.Context, kind kmsg.ConfigResourceType, name string) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	rr := kmsg.NewDescribeConfigsRequestResource()
 	rr.ResourceType, rr.ResourceName = kind, name
@@ -201,13 +216,7 @@ func (a *Admin) configs(ctx context.Context, kind kmsg.ConfigResourceType, name 
 	if err := link.Code(what, r.Resources[0].ErrorCode, r.Resources[0].ErrorMessage); err != nil {
 		return nil, err
 	}
-	configs := make(map[string]string)
-	for _, c := range r.Resources[0].Configs {
-		if c.Value != nil {
-			configs[c.Name] = *c.Value
-		}
-	}
-	return configs, nil
+	return r.Resources[0].Configs, nil
 }
 
 // set sets configs of a topic or a group, and unsets those that are nil.
@@ -232,8 +241,36 @@ func (a *Admin) set(ctx context.Context, kind kmsg.ConfigResourceType, name stri
 	if len(r.Resources) != 1 {
 		return link.Unknown(fmt.Errorf("%s: %w", what, errDidNotSay))
 	}
-	return link.Code(what, r.Resources[0].ErrorCode, r.Resources[0].ErrorMessage)
+	if err := link.Code(what, r.Resources[0].ErrorCode, r.Resources[0].ErrorMessage); err != nil {
+		return err
+	}
+	a.awaitConfigs(ctx, kind, name, configs)
+	return nil
 }
+
+// awaitConfigs waits until configs are as they were set: the controller has said so before a broker has heard of it. A cluster that writes a value in
+// another way is waited for no longer than configsTimeout.
+func (a *Admin) awaitConfigs(ctx context.Context, kind kmsg.ConfigResourceType, name string, configs map[string]*string) {
+	ctx, cancel := context.WithTimeout(ctx, configsTimeout)
+	defer cancel()
+	for {
+		said, err := a.describeConfigs(ctx, kind, name)
+		if err != nil || !slices.ContainsFunc(said, func(c kmsg.DescribeConfigsResponseResourceConfig) bool {
+			want, set := configs[c.Name]
+			own := c.Source == kmsg.ConfigSourceDynamicTopicConfig || c.Source == kmsg.ConfigSourceGroupConfig
+			return set && (own != (want != nil) || own && (c.Value == nil || *c.Value != *want))
+		}) {
+			return
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+const configsTimeout = 2 * time.Second
 
 // Alter implements engine.TopicAdmin. A cluster does not do it in one piece: configs come first, and then partitions.
 func (a Topics) Alter(ctx context.Context, name string, edit func(*topic.Config) error) error {

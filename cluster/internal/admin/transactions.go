@@ -3,11 +3,13 @@ package admin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/cluster/internal/link"
@@ -21,9 +23,9 @@ type Transactions struct{ *Admin }
 
 // List implements engine.Transactions.
 func (a Transactions) List(ctx context.Context) ([]string, error) {
-	listed, err := kadm.NewClient(a.link.Client).ListTransactions(ctx, nil, nil)
+	listed, err := a.listed(ctx)
 	if err != nil {
-		return nil, link.Explain("transactions", err)
+		return nil, err
 	}
 	return listed.TransactionalIDs(), nil
 }
@@ -59,13 +61,38 @@ func (a Transactions) Describe(ctx context.Context, id string) (d txn.Descriptio
 	return d, nil
 }
 
-func (a Transactions) described(ctx context.Context, id string) (kadm.DescribedTransaction, error) {
-	all, err := kadm.NewClient(a.link.Client).DescribeTransactions(ctx, id)
-	d := all[id]
-	if err == nil {
-		err = d.Err
-	}
+func (a Transactions) described(ctx context.Context, id string) (d kadm.DescribedTransaction, err error) {
+	err = coordinated(ctx, func() error {
+		all, err := kadm.NewClient(a.link.Client).DescribeTransactions(ctx, id)
+		if d = all[id]; err == nil {
+			err = d.Err
+		}
+		return err
+	})
 	return d, link.Explain("transaction "+id, err)
+}
+
+func (a Transactions) listed(ctx context.Context) (all kadm.ListedTransactions, err error) {
+	err = coordinated(ctx, func() (err error) {
+		all, err = kadm.NewClient(a.link.Client).ListTransactions(ctx, nil, nil)
+		return err
+	})
+	return all, link.Explain("transactions", err)
+}
+
+// coordinated calls ask until a coordinator answers, or ctx ends: a cluster makes them when the first is asked for.
+func coordinated(ctx context.Context, ask func() error) error {
+	for {
+		err := ask()
+		if !errors.Is(err, kerr.CoordinatorNotAvailable) && !errors.Is(err, kerr.CoordinatorLoadInProgress) && !errors.Is(err, kerr.NotCoordinator) {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+	}
 }
 
 // Open implements engine.Transactions.
@@ -79,9 +106,9 @@ func (a Transactions) Open(ctx context.Context, topics ...string) ([]engine.Open
 	if err != nil {
 		return nil, link.Explain("producers", err)
 	}
-	listed, err := adm.ListTransactions(ctx, nil, nil)
+	listed, err := a.listed(ctx)
 	if err != nil {
-		return nil, link.Explain("transactions", err)
+		return nil, err
 	}
 	ids := make(map[int64]string)
 	for _, l := range listed.Sorted() {

@@ -178,7 +178,7 @@ func (g *Groups) describeStreams(ctx context.Context, name string) (d group.Desc
 
 // Delete implements engine.Admin.
 func (a Admin) Delete(ctx context.Context, name string) error {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), group.CheckName(name)); err != nil {
 		return err
 	}
 	req := kmsg.NewPtrDeleteGroupsRequest()
@@ -195,7 +195,7 @@ func (a Admin) Delete(ctx context.Context, name string) error {
 
 // DeleteOffsets implements engine.Admin.
 func (a Admin) DeleteOffsets(ctx context.Context, name string, tps ...log.TopicPartition) (kept []log.TopicPartition, err error) {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), group.CheckName(name)); err != nil {
 		return nil, err
 	}
 	req := kmsg.NewPtrOffsetDeleteRequest()

@@ -16,7 +16,7 @@ import (
 // Commit implements engine.Offsets. Kafka may store some of the offsets and refuse others: then the error is that of one of
 // those, and ErrOutcomeUnknown besides.
 func (g *Groups) Commit(ctx context.Context, name string, req group.CommitRequest) error {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), group.CheckName(name)); err != nil {
 		return err
 	}
 	c := kmsg.NewPtrOffsetCommitRequest()
