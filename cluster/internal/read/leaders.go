@@ -28,13 +28,12 @@ func (s *Topics) Leader(tp log.TopicPartition) (Leader, error) {
 	return Leader{node, t.id}, parts[tp.Partition].failure()
 }
 
-// Count returns how many partitions a topic has. The cluster is asked about one that is not known, and creates it with create, if that is
-// what it does by itself.
-func (s *Topics) Count(ctx context.Context, name string, create bool) (int32, error) {
+// Count returns how many partitions a topic has. The cluster is asked about one that is not known.
+func (s *Topics) Count(ctx context.Context, name string) (int32, error) {
 	if t := s.get(name); t != nil {
 		return t.Partitions(), nil
 	}
-	t, err := s.find(ctx, name, create)
+	t, err := s.find(ctx, name)
 	if err != nil {
 		return 0, err
 	}

@@ -67,7 +67,7 @@ func Open(ctx context.Context, l *link.Link) (*Topics, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.fetcher = newFetcher(s)
-	found, err := s.ask(ctx, nil, false)
+	found, err := s.ask(ctx, nil)
 	if err != nil {
 		s.cancel()
 		return nil, err
@@ -89,9 +89,9 @@ func (s *Topics) Close() {
 	}
 }
 
-// Find implements engine.Topics.
-func (s *Topics) Find(ctx context.Context, name string, create bool) (engine.Topic, error) {
-	t, err := s.find(ctx, name, create)
+// Find implements engine.Topics. No topic is created by itself, whatever the cluster is configured to do for others.
+func (s *Topics) Find(ctx context.Context, name string, _ bool) (engine.Topic, error) {
+	t, err := s.find(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -102,16 +102,16 @@ func (s *Topics) Find(ctx context.Context, name string, create bool) (engine.Top
 }
 
 // find is Find that does not ask how far the partitions are. A topic that was there is looked for again before it is
-// said to be gone, and one that is being created is waited for: Kafka answers that there is none, and has just begun.
-func (s *Topics) find(ctx context.Context, name string, create bool) (*Topic, error) {
-	for tries := 0; ; tries++ {
-		found, err := s.ask(ctx, []string{name}, create)
+// said to be gone.
+func (s *Topics) find(ctx context.Context, name string) (*Topic, error) {
+	for {
+		found, err := s.ask(ctx, []string{name})
 		if err != nil {
 			return nil, err
 		}
 		s.adopt(ctx, found, false)
 		switch code := found[0].ErrorCode; {
-		case code == kerr.UnknownTopicOrPartition.Code && (s.get(name) != nil || create && tries < mostMisses), code != kerr.UnknownTopicOrPartition.Code && link.Passing(code):
+		case code == kerr.UnknownTopicOrPartition.Code && s.get(name) != nil, code != kerr.UnknownTopicOrPartition.Code && link.Passing(code):
 			if err := pause(ctx, refreshGap); err != nil {
 				return nil, fmt.Errorf("topic %s: %w", name, err)
 			}
@@ -239,7 +239,7 @@ func (s *Topics) Deleted(name string) {
 
 // Refresh asks for all topics.
 func (s *Topics) Refresh(ctx context.Context) error {
-	found, err := s.ask(ctx, nil, false)
+	found, err := s.ask(ctx, nil)
 	if err == nil {
 		s.adopt(ctx, found, true)
 	}
@@ -249,7 +249,7 @@ func (s *Topics) Refresh(ctx context.Context) error {
 // Await returns when a topic that was created, or has grown, is there with so many partitions: not every broker has heard of it.
 func (s *Topics) Await(ctx context.Context, name string, partitions int32) error {
 	for {
-		t, err := s.find(ctx, name, false)
+		t, err := s.find(ctx, name)
 		if err == nil && t.Partitions() >= partitions {
 			return nil
 		}
@@ -314,7 +314,7 @@ func (s *Topics) takeTroubled() []string {
 func (s *Topics) refreshOnce(names []string) error {
 	ctx, cancel := context.WithTimeout(s.ctx, refreshTimeout)
 	defer cancel()
-	found, err := s.ask(ctx, names, false)
+	found, err := s.ask(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -323,9 +323,9 @@ func (s *Topics) refreshOnce(names []string) error {
 }
 
 // ask returns what the cluster says of topics, or without any of all.
-func (s *Topics) ask(ctx context.Context, names []string, create bool) ([]kmsg.MetadataResponseTopic, error) {
+func (s *Topics) ask(ctx context.Context, names []string) ([]kmsg.MetadataResponseTopic, error) {
 	req := kmsg.NewPtrMetadataRequest()
-	req.AllowAutoTopicCreation = create
+	req.AllowAutoTopicCreation = false
 	what := "topics"
 	for _, name := range names {
 		t := kmsg.NewMetadataRequestTopic()

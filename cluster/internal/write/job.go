@@ -50,7 +50,7 @@ func (j *job) add(ctx context.Context, opts engine.ProduceOptions, records []log
 	touched := make(map[*chooser]bool)
 	for i := range records {
 		r := records[i]
-		n, err := j.w.topics.Count(ctx, r.Topic, true)
+		n, err := j.w.topics.Count(ctx, r.Topic)
 		if err != nil {
 			return fmt.Errorf("record %d: %w", i, err)
 		}

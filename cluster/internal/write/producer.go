@@ -2,11 +2,13 @@ package write
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
@@ -22,18 +24,21 @@ import (
 type producer struct {
 	w      *Writes
 	opts   engine.ProducerOptions
-	cl     *kgo.Client
+	cl     *sender
 	client callback.Client
 	by     choosers
 	leave  func() // the tally
 	wg     sync.WaitGroup
 
-	caller atomic.Uint64 // the goroutine that calls promises
-	wake   *engine.Waiter
+	caller  atomic.Uint64 // the goroutine that calls promises
+	wake    *engine.Waiter
+	crowded atomic.Bool // somebody waits for room
 
-	mu       sync.Mutex // guards what follows
-	buffered int        // bytes of records whose promises were not called
-	room     chan struct{}
+	mu       sync.Mutex    // guards what follows
+	buffered int           // bytes of records whose promises were not called
+	room     chan struct{} // closed when there may be room; nil while nobody waits
+	sending  bool          // since there is no room
+	again    bool          // what came meanwhile is to be sent too
 	pending  int           // records whose promises were not called
 	idle     chan struct{} // closed when pending is 0; nil while nobody waits
 	finished []fate
@@ -49,10 +54,12 @@ type producer struct {
 	done sum    // of those whose promises were called
 }
 
-// known is a topic, and who chooses its partitions.
+// known is a topic, who chooses its partitions, what it does not take, and how many of its partitions franz-go knows at least.
 type known struct {
 	topic   engine.Topic
 	chooser *chooser
+	rules   *rules
+	ready   int
 }
 
 // known returns what is known of a topic.
@@ -63,14 +70,14 @@ func (p *producer) known(ctx context.Context, name string) (known, error) {
 	if last.topic != nil && last.topic.Name() == name && p.w.topics.Same(last.topic) {
 		return last, nil
 	}
-	if _, err := p.w.topics.Count(ctx, name, true); err != nil {
+	if _, err := p.w.topics.Count(ctx, name); err != nil {
 		return known{}, err
 	}
 	t, err := p.w.topics.Get(name)
 	if err != nil {
 		return known{}, err
 	}
-	k := known{t, p.by.of(name)}
+	k := known{topic: t, chooser: p.by.of(name), rules: p.w.rulesOf(t)}
 	p.mu.Lock()
 	p.topic = k
 	p.mu.Unlock()
@@ -109,7 +116,7 @@ func newProducer(w *Writes, opts engine.ProducerOptions) (*producer, error) {
 		more = append(more, kgo.ClientID(opts.ClientID))
 	}
 	var err error
-	if p.cl, err = w.link.New(more...); err != nil {
+	if p.cl, err = w.newSender(more...); err != nil {
 		return nil, err
 	}
 	p.client = callback.Client{Name: callback.Name("a producer", opts.ClientID), Shut: p.shut, CallsOn: p.callsOn}
@@ -164,6 +171,14 @@ func (p *producer) produce(ctx context.Context, r log.Record, promise func(log.R
 		return err
 	}
 	r.Partition = int32(at)
+	if err := t.rules.allow(ctx, p.w, &r); err != nil {
+		return err
+	}
+	if at >= t.ready {
+		if err := p.ready(ctx, t, at); err != nil {
+			return err
+		}
+	}
 	held := size(&r) + 16
 	if promise != nil {
 		held += promisedBytes
@@ -177,6 +192,27 @@ func (p *producer) produce(ctx context.Context, r log.Record, promise func(log.R
 	}
 	// The context of the call bounds the call, not the record.
 	p.cl.Produce(context.Background(), k, func(k *kgo.Record, err error) { p.finishLater(fate{k, held, promise, err}) })
+	if p.crowded.Load() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.room != nil {
+			p.sendLocked()
+		}
+	}
+	return nil
+}
+
+// ready returns when franz-go can be given a record for a partition.
+func (p *producer) ready(ctx context.Context, t known, partition int) error {
+	is, err := p.cl.ready(ctx, t.topic, int32(partition))
+	if err != nil || !is {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.topic.topic == t.topic {
+		p.topic.ready = max(p.topic.ready, partition+1)
+	}
 	return nil
 }
 
@@ -190,8 +226,10 @@ func (p *producer) hold(ctx context.Context, bytes int) error {
 		}
 		if p.room == nil {
 			p.room = make(chan struct{})
+			p.crowded.Store(true)
 		}
 		room := p.room
+		p.sendLocked()
 		p.mu.Unlock()
 		var err error
 		select {
@@ -212,9 +250,42 @@ func (p *producer) hold(ctx context.Context, bytes int) error {
 	return nil
 }
 
+// roomLocked wakes who waits for room.
+func (p *producer) roomLocked() {
+	if p.room != nil {
+		close(p.room)
+		p.room = nil
+		p.crowded.Store(false)
+	}
+}
+
+// sendLocked has what waits for more go now: there is no room for that.
+func (p *producer) sendLocked() {
+	if p.again = p.sending; p.sending {
+		return
+	}
+	p.sending = true
+	p.wg.Go(func() {
+		for more := true; more; {
+			_ = p.cl.Flush(context.Background()) // its context does not end
+			p.mu.Lock()
+			more, p.again = p.again, false
+			p.sending = more
+			p.mu.Unlock()
+		}
+	})
+}
+
 // finishLater hands a record to the goroutine that calls promises.
 func (p *producer) finishLater(f fate) {
+	outdated := errors.Is(f.err, kerr.UnknownTopicID)
+	if outdated {
+		p.cl.outdated(f.k.Topic)
+	}
 	p.mu.Lock()
+	if outdated {
+		p.topic = known{}
+	}
 	p.finished = append(p.finished, f)
 	p.mu.Unlock()
 	p.wake.Wake()
@@ -281,10 +352,7 @@ func (p *producer) releaseLocked() {
 	p.pending -= d.records
 	p.did.Failed += int64(d.failed)
 	p.did.Records += int64(d.records - d.failed)
-	if p.room != nil {
-		close(p.room)
-		p.room = nil
-	}
+	p.roomLocked()
 	if p.idle != nil && p.pending == 0 {
 		close(p.idle)
 		p.idle = nil
@@ -414,10 +482,7 @@ func (p *producer) shut(context.Context) (end func()) {
 		return func() { <-p.closed }
 	}
 	p.closing = true
-	if p.room != nil {
-		close(p.room)
-		p.room = nil
-	}
+	p.roomLocked()
 	return p.end
 }
 

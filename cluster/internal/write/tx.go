@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/samsa-go/samsa/group"
@@ -123,11 +124,14 @@ func (x *tx) Produce(opts engine.ProduceOptions, records []log.Record) error {
 
 // Partitions implements engine.Tx.
 func (x *tx) Partitions(topic string) (int32, error) {
-	return x.t.Writes.topics.Count(x.ctx, topic, true)
+	return x.t.Writes.topics.Count(x.ctx, topic)
 }
 
 // CommitOffsets implements engine.Tx.
 func (x *tx) CommitOffsets(m engine.Member, offsets map[log.TopicPartition]group.Offset) error {
+	if len(offsets) == 0 {
+		return nil // what commits nothing is in no transaction, and the cluster ends none that nothing is in
+	}
 	if x.commits == nil {
 		x.commits = make(map[engine.Member]map[log.TopicPartition]group.Offset)
 	}
@@ -173,6 +177,9 @@ func (x *tx) Commit() error {
 		for m, req := range requests {
 			m.Saved(req)
 		}
+		for m, req := range requests {
+			x.awaitCommitted(m.Group(), req.Offsets)
+		}
 		w.tell(x.ctx, began, x.job, nil)
 		x.tellCommits(began, requests)
 		return nil
@@ -187,6 +194,26 @@ func (x *tx) Commit() error {
 		}
 	}
 	return err
+}
+
+// awaitCommitted waits until who asks for the offsets of a group is told those that were committed: a coordinator has asked for the end of a
+// transaction before it has seen that itself.
+func (x *tx) awaitCommitted(name string, offsets map[log.TopicPartition]group.Offset) {
+	tps := slices.Collect(maps.Keys(offsets))
+	for wait := firstPause; ; wait = min(2*wait, longestPause) {
+		found, err := x.t.Offsets.Committed(x.ctx, name, tps...)
+		if err != nil || !slices.ContainsFunc(tps, func(tp log.TopicPartition) bool { return found[tp].Offset != offsets[tp].Offset }) {
+			return
+		}
+		if _, open, err := x.t.Offsets.Stable(x.ctx, name, tps...); err != nil || len(open) == 0 {
+			return // it is there, and others have come behind
+		}
+		select {
+		case <-time.After(wait):
+		case <-x.ctx.Done():
+			return
+		}
+	}
 }
 
 func (x *tx) tellCommits(began time.Time, requests map[engine.Member]group.CommitRequest) {

@@ -44,7 +44,8 @@ type Writes struct {
 	calls  choosers // of calls that do not say otherwise
 
 	mu     sync.Mutex // guards what follows
-	single *kgo.Client
+	single *sender
+	rules  map[string]*rules
 	closed bool
 }
 
@@ -53,7 +54,7 @@ func New(l *link.Link, topics *read.Topics, opts Options) *Writes {
 	if opts.Produce.Partitioner == nil {
 		opts.Produce.Partitioner = choose.Hash()
 	}
-	w := &Writes{link: l, topics: topics, opts: opts, calls: choosersOf(opts.Produce.Partitioner)}
+	w := &Writes{link: l, topics: topics, opts: opts, calls: choosersOf(opts.Produce.Partitioner), rules: make(map[string]*rules)}
 	w.lane.init(w)
 	return w
 }
@@ -91,7 +92,7 @@ func (w *Writes) Produce(ctx context.Context, opts engine.ProduceOptions, record
 	}
 	j.keep(0) // it may be under way when ctx has ended
 	var err error
-	if len(records) == 1 {
+	if len(records) == 1 && w.appends(ctx, &j.records[0]) {
 		err = w.append(ctx, j)
 	} else {
 		err = w.lane.commit(ctx, j)
@@ -133,13 +134,46 @@ func (w *Writes) tell(ctx context.Context, began time.Time, j *job, err error) {
 	w.opts.Host.Hooks.Produced(ctx, &e)
 }
 
-// append stores the one record of a job.
+// appends reports whether a record can be left to franz-go, which does not tell the time that a broker has given it, and takes none that is
+// larger than its batches.
+func (w *Writes) appends(ctx context.Context, r *log.Record) bool {
+	if size(r) > mostBatch {
+		return false
+	}
+	t, err := w.topics.Get(r.Topic)
+	if err != nil {
+		return true
+	}
+	rules := w.rulesOf(t).get(ctx, w, rulesAge)
+	return rules == nil || !rules.LogAppendTime
+}
+
+// append stores the one record of a job. One that franz-go had for another topic of that name is not stored, and goes to the one that is there now.
 func (w *Writes) append(ctx context.Context, j *job) error {
+	for {
+		err := w.appendOnce(ctx, j)
+		if !isCode(err, kerr.UnknownTopicID) {
+			return err
+		}
+		if err := w.topics.Await(ctx, j.records[0].Topic, 1); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *Writes) appendOnce(ctx context.Context, j *job) error {
 	cl, err := w.appender()
 	if err != nil {
 		return err
 	}
 	r := &j.records[0]
+	t, err := w.topics.Get(r.Topic)
+	if err == nil {
+		_, err = cl.ready(ctx, t, r.Partition)
+	}
+	if err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	k := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp}
 	for _, h := range r.Headers {
@@ -148,6 +182,8 @@ func (w *Writes) append(ctx context.Context, j *job) error {
 	cl.Produce(ctx, k, func(k *kgo.Record, err error) {
 		if err == nil {
 			r.Offset, r.Timestamp = k.Offset, k.Timestamp
+		} else if errors.Is(err, kerr.UnknownTopicID) {
+			cl.outdated(k.Topic)
 		}
 		done <- err
 	})
@@ -175,14 +211,14 @@ func failed(tp log.TopicPartition, err error) error {
 }
 
 // appender returns the client for single records.
-func (w *Writes) appender() (*kgo.Client, error) {
+func (w *Writes) appender() (*sender, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
 		return nil, log.ErrClosed
 	}
 	if w.single == nil {
-		cl, err := w.link.New(append(produceOptions(w.opts.Produce.Compression), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))...)
+		cl, err := w.newSender(append(produceOptions(w.opts.Produce.Compression), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))...)
 		if err != nil {
 			return nil, err
 		}
@@ -204,7 +240,7 @@ func produceOptions(c log.Compression) []kgo.Opt {
 	case log.CodecZstd:
 		codec = kgo.ZstdCompression()
 	}
-	return []kgo.Opt{kgo.ProducerBatchCompression(codec, kgo.NoCompression())}
+	return []kgo.Opt{kgo.ProducerBatchCompression(codec, kgo.NoCompression()), kgo.MetadataMinAge(100 * time.Millisecond)}
 }
 
 // NewProducer implements engine.Producing.

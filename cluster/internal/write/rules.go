@@ -1,0 +1,137 @@
+package write
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/cluster/internal/link"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// rules are what the config of a topic says of its records. Nobody hears of changes: who goes by them asks again before a record is
+// refused, or when they are old.
+type rules struct {
+	topic engine.Topic
+
+	mu    sync.Mutex // guards what follows
+	known *partition.Rules
+	asked time.Time
+}
+
+// rulesAge is how old rules get.
+const rulesAge = 10 * time.Second
+
+// rulesOf returns the rules of a topic.
+func (w *Writes) rulesOf(t engine.Topic) *rules {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.rules[t.Name()]
+	if r == nil || r.topic != t {
+		r = &rules{topic: t}
+		w.rules[t.Name()] = r
+	}
+	return r
+}
+
+// get returns the rules as they were no longer than age ago, nil when the cluster does not tell them.
+func (ru *rules) get(ctx context.Context, w *Writes, age time.Duration) *partition.Rules {
+	ru.mu.Lock()
+	defer ru.mu.Unlock()
+	if ru.asked.IsZero() || time.Since(ru.asked) > age {
+		known, err := w.askRules(ctx, ru.topic.Name())
+		if err == nil || ctx.Err() == nil {
+			ru.known, ru.asked = known, time.Now()
+		}
+	}
+	return ru.known
+}
+
+// allow refuses a record that the topic does not take, as a broker of this process does.
+func (ru *rules) allow(ctx context.Context, w *Writes, r *log.Record) error {
+	ru.mu.Lock()
+	known, fresh := ru.known, !ru.asked.IsZero()
+	ru.mu.Unlock()
+	if !fresh {
+		known = ru.get(ctx, w, rulesAge)
+	}
+	err := refuse(known, r)
+	if err != nil {
+		err = refuse(ru.get(ctx, w, 0), r)
+	}
+	return err
+}
+
+// refuse returns why a topic of these rules does not take a record.
+func refuse(rules *partition.Rules, r *log.Record) error {
+	if rules == nil {
+		return nil
+	}
+	tp := log.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+	if rules.KeyRequired && r.Key == nil {
+		return fmt.Errorf("%s: %w: it has no key, which a compacted topic requires", tp, log.ErrInvalidRecord)
+	}
+	if log.BatchHeaderSize+log.RecordBound(r) > rules.MaxMessageBytes {
+		var empty log.Builder
+		if n := empty.SizeWith(r.Key, r.Value, r.Headers); n > rules.MaxMessageBytes {
+			return fmt.Errorf("%s: %w: %d bytes with overhead, max.message.bytes is %d", tp, log.ErrRecordTooLarge, n, rules.MaxMessageBytes)
+		}
+	}
+	if r.Timestamp.IsZero() {
+		return nil
+	}
+	if ms, may := r.Timestamp.UnixMilli(), rules.Timestamps(time.Now().UnixMilli()); !may.Has(ms) {
+		return fmt.Errorf("%s: %w", tp, may.Refuse(ms))
+	}
+	return nil
+}
+
+// askRules asks for the rules of a topic. What the cluster does not say is allowed.
+func (w *Writes) askRules(ctx context.Context, name string) (*partition.Rules, error) {
+	const (
+		size   = "max.message.bytes"
+		kind   = "message.timestamp.type"
+		before = "message.timestamp.before.max.ms"
+		after  = "message.timestamp.after.max.ms"
+		policy = "cleanup.policy"
+	)
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	rr := kmsg.NewDescribeConfigsRequestResource()
+	rr.ResourceType, rr.ResourceName = kmsg.ConfigResourceTypeTopic, name
+	rr.ConfigNames = []string{size, kind, before, after, policy}
+	req.Resources = append(req.Resources, rr)
+	what := "configs of " + name
+	resp, err := link.Ask[*kmsg.DescribeConfigsResponse](ctx, w.link.Client, what, req)
+	if err != nil {
+		return nil, err
+	}
+	if len(resp.Resources) != 1 {
+		return nil, fmt.Errorf("%s: %w: the cluster did not say", what, log.ErrUnavailable)
+	}
+	if err := link.Code(what, resp.Resources[0].ErrorCode, resp.Resources[0].ErrorMessage); err != nil {
+		return nil, err
+	}
+	said := make(map[string]string)
+	for _, c := range resp.Resources[0].Configs {
+		if c.Value != nil {
+			said[c.Name] = *c.Value
+		}
+	}
+	number := func(name string) int64 {
+		if n, err := strconv.ParseInt(said[name], 10, 64); err == nil && n >= 0 {
+			return n
+		}
+		return 1<<63 - 1
+	}
+	return &partition.Rules{
+		MaxMessageBytes: int(number(size)), LogAppendTime: said[kind] == "LogAppendTime", KeyRequired: strings.Contains(said[policy], "compact"),
+		TimestampBeforeMaxMs: number(before), TimestampAfterMaxMs: number(after),
+	}, nil
+}
