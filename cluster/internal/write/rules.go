@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -19,11 +20,15 @@ import (
 // rules are what the config of a topic says of its records. Nobody hears of changes: who goes by them asks again before a record is
 // refused, or when they are old.
 type rules struct {
-	topic engine.Topic
+	topic  engine.Topic
+	known  atomic.Pointer[answer] // nil before the first
+	asking sync.Mutex             // one at a time
+}
 
-	mu    sync.Mutex // guards what follows
-	known *partition.Rules
-	asked time.Time
+// answer is what the cluster has said.
+type answer struct {
+	rules *partition.Rules // nil for what the cluster does not say
+	at    time.Time
 }
 
 // rulesAge is how old rules get.
@@ -41,28 +46,34 @@ func (w *Writes) rulesOf(t engine.Topic) *rules {
 	return r
 }
 
-// get returns the rules as they were no longer than age ago, nil when the cluster does not tell them.
+// get returns the rules as they were no longer than age ago, or when the cluster does not tell them those of before, if any.
 func (ru *rules) get(ctx context.Context, w *Writes, age time.Duration) *partition.Rules {
-	ru.mu.Lock()
-	defer ru.mu.Unlock()
-	if ru.asked.IsZero() || time.Since(ru.asked) > age {
-		known, err := w.askRules(ctx, ru.topic.Name())
-		if err == nil || ctx.Err() == nil {
-			ru.known, ru.asked = known, time.Now()
+	ru.asking.Lock()
+	defer ru.asking.Unlock()
+	known := ru.known.Load()
+	if known == nil || time.Since(known.at) > age {
+		now, err := w.askRules(ctx, ru.topic.Name())
+		switch {
+		case err == nil:
+		case known != nil:
+			now = known.rules
+		case ctx.Err() != nil:
+			return nil
 		}
+		known = &answer{now, time.Now()}
+		ru.known.Store(known)
 	}
-	return ru.known
+	return known.rules
 }
 
 // allow refuses a record that the topic does not take, as a broker of this process does.
 func (ru *rules) allow(ctx context.Context, w *Writes, r *log.Record) error {
-	ru.mu.Lock()
-	known, fresh := ru.known, !ru.asked.IsZero()
-	ru.mu.Unlock()
-	if !fresh {
-		known = ru.get(ctx, w, rulesAge)
+	var err error
+	if known := ru.known.Load(); known != nil && known.rules != nil {
+		err = refuse(known.rules, r)
+	} else {
+		err = refuse(ru.get(ctx, w, rulesAge), r)
 	}
-	err := refuse(known, r)
 	if err != nil {
 		err = refuse(ru.get(ctx, w, 0), r)
 	}

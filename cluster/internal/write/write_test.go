@@ -297,3 +297,70 @@ func TestAway(t *testing.T) {
 		cancel()
 	}
 }
+
+// Who produces to a topic that others have made again, or have given partitions, goes on: with the new one, or its new partitions.
+func TestTopicsChange(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		topic, b := k.Create("change", 1), open(t, k, k.Name("id"))
+		manual := samsa.ProduceOptions{Partitioner: samsa.ManualPartitioner()}
+		p, err := b.NewProducer(k.Ctx, samsa.ProducerOptions{Partitioner: manual.Partitioner})
+		if err != nil {
+			t.Fatal(err)
+		}
+		produce := func(partition int32, offset int64) {
+			t.Helper()
+			r := samsa.Record{Topic: topic, Partition: partition}
+			stored, err := b.ProduceWith(k.Ctx, manual, r)
+			if err != nil || stored[0].Offset != offset {
+				t.Fatal(stored, err)
+			}
+			for { // of a record that was on its way to the other one a producer tells the error
+				stored, err = p.ProduceSync(k.Ctx, r)
+				if !errors.Is(err, samsa.ErrUnknownTopic) {
+					break
+				}
+			}
+			if err != nil || stored[0].Offset != offset+1 {
+				t.Fatal(stored, err)
+			}
+		}
+		produce(0, 0)
+		k.Drop(topic)
+		k.CreateAs(topic, 1)
+		produce(0, 0)
+		k.Grow(topic, 3)
+		if err := k.Topics.Await(k.Ctx, topic, 3); err != nil {
+			t.Fatal(err)
+		}
+		produce(2, 0)
+	})
+}
+
+// A call waits for room, and what lingers does not let it wait: it is sent.
+func TestFullBuffer(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		topic, b := k.Create("full", 1), open(t, k, k.Name("id"))
+		p, err := b.NewProducer(k.Ctx, samsa.ProducerOptions{BufferedBytes: 2000, Linger: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const each, goroutines = 50, 8
+		var wg sync.WaitGroup
+		for range goroutines {
+			wg.Go(func() {
+				for range each {
+					p.Produce(k.Ctx, samsa.Record{Topic: topic, Value: make([]byte, 400)}, func(_ samsa.Record, err error) {
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			})
+		}
+		wg.Wait()
+		if err := p.Flush(k.Ctx); err != nil {
+			t.Fatal(err)
+		}
+		k.Want(k.Partition(topic, 0).HighWatermark(), each*goroutines)
+	})
+}
