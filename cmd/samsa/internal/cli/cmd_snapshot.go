@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -89,7 +90,27 @@ func writeNew(name string, f func(io.Writer) error) (n int64, err error) {
 	if err := part.Close(); err != nil {
 		return 0, err
 	}
-	return info.Size(), os.Rename(part.Name(), name)
+	return info.Size(), nameNew(part.Name(), name)
+}
+
+// nameNew gives a file its name, unless there is one of that name by now, and makes the name durable.
+func nameNew(part, name string) error {
+	err := os.Link(part, name) // unlike Rename it writes nothing over
+	switch {
+	case err == nil:
+		err = os.Remove(part)
+	case !errors.Is(err, fs.ErrExist): // a file system without links
+		err = os.Rename(part, name)
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	_ = dir.Sync() // not every system can
+	return dir.Close()
 }
 
 // restored is what was made of a snapshot.
