@@ -51,6 +51,12 @@ func Passing(code int16) bool {
 	return kerr.IsRetriable(err) && !errors.Is(err, kerr.CorruptMessage)
 }
 
+// PassingError is Passing of the code that err, of Explain, is.
+func PassingError(err error) bool {
+	var code kafka.Code
+	return errors.As(err, &code) && Passing(int16(code))
+}
+
 // Refused reports whether err says that the cluster does not let us in: to try again is of no use. Who hangs up before a
 // word does that for a password, or because one of both sides wants TLS and the other does not.
 func Refused(err error) bool {

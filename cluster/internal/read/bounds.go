@@ -60,11 +60,14 @@ func askBounds(ctx context.Context, l *link.Link, exact bool, parts ...*part) er
 func listOffsets(ctx context.Context, l *link.Link, iso log.Isolation, ts int64, parts []*part) (map[log.TopicPartition]int64, error) {
 	offsets := make(map[log.TopicPartition]int64, len(parts))
 	for {
+		var passing error
 		resp, err := link.Ask[*kmsg.ListOffsetsResponse](ctx, l.Client, "offsets of "+parts[0].tp.String(), listRequest(iso, ts, parts, offsets))
-		if err != nil {
+		switch {
+		case link.PassingError(err): // the broker that was asked who leads has not heard of it yet
+			passing, resp = err, new(kmsg.ListOffsetsResponse)
+		case err != nil:
 			return nil, err
 		}
-		var passing error
 		for _, t := range resp.Topics {
 			for i := range t.Partitions {
 				p := &t.Partitions[i]

@@ -140,3 +140,56 @@ func TestOneBrokerHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A broker that has not heard of a topic, when it is asked who leads it, is asked again.
+func TestOffsetsOfWhatIsNew(t *testing.T) {
+	c, k := fake(t)
+	orders := k.Create("orders", 1)
+	k.Put(orders, 0, "a")
+	unheard := 0
+	c.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		req := r.(*kmsg.MetadataRequest)
+		if unheard == 2 || len(req.Topics) != 1 || req.Topics[0].Topic == nil || *req.Topics[0].Topic != orders {
+			return nil, nil, false
+		}
+		unheard++
+		resp := req.ResponseKind().(*kmsg.MetadataResponse)
+		rt := kmsg.NewMetadataResponseTopic()
+		rt.Topic, rt.ErrorCode = req.Topics[0].Topic, kerr.UnknownTopicOrPartition.Code
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
+	again := kit.At(t, c.ListenAddrs())
+	moved := true // so that who asks has to ask again who leads
+	c.ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if !moved {
+			return nil, nil, false
+		}
+		moved = false
+		req := r.(*kmsg.ListOffsetsRequest)
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		rt := kmsg.NewListOffsetsResponseTopic()
+		rt.Topic = orders
+		rp := kmsg.NewListOffsetsResponseTopicPartition()
+		rp.ErrorCode = kerr.NotLeaderForPartition.Code
+		rt.Partitions = append(rt.Partitions, rp)
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
+	topic, err := again.Topics.Get(orders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := topic.Partition(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if offset, ok, err := p.OffsetForTime(again.Ctx, log.ReadUncommitted, 0); err != nil || !ok || offset != 0 {
+		t.Fatalf("offset %d, %v, %v", offset, ok, err)
+	}
+	if unheard == 0 {
+		t.Fatal("nobody was asked who leads the topic")
+	}
+}
