@@ -668,3 +668,17 @@ func TestEndlessSegment(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A folder may be named in any way: what is put there is found, and each Put ends.
+func TestFolderByAnyName(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"", ".", "./", "copy//", "./copy/../again", "/../" + t.TempDir() + "/"} {
+		target := Folder(name)
+		if err := target.Put(t.Context(), "a/b", strings.NewReader("text")); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := target.List(t.Context()); err != nil || !slices.Contains(all, Object{"a/b", 4}) {
+			t.Errorf("%q has %v, error %v", name, all, err)
+		}
+	}
+}

@@ -31,10 +31,10 @@ type Object struct {
 	Size int64
 }
 
-// Folder returns a target in a directory, which is made with the first Put.
-func Folder(dir string) Target { return folder(dir) }
+// Folder returns a target in a directory, which is made with the first Put. "" is the working directory.
+func Folder(dir string) Target { return folder(filepath.Clean(dir)) }
 
-type folder string
+type folder string // a clean path
 
 func (f folder) path(name string) (string, error) {
 	if !filepath.IsLocal(filepath.FromSlash(name)) {
@@ -88,7 +88,7 @@ func makeDirs(dir string) error {
 	return syncDirs(above, above)
 }
 
-// syncDirs makes the entries of a directory durable, and of those above it up to the folder's own.
+// syncDirs makes the entries of a directory durable, and of those above it up to the folder's own. Both are clean paths.
 func syncDirs(dir, top string) error {
 	for {
 		d, err := os.Open(dir)
@@ -99,10 +99,11 @@ func syncDirs(dir, top string) error {
 		if err := d.Close(); err != nil {
 			return err
 		}
-		if dir == top || len(dir) <= len(top) {
+		above := filepath.Dir(dir)
+		if dir == top || dir == above {
 			return nil
 		}
-		dir = filepath.Dir(dir)
+		dir = above
 	}
 }
 
