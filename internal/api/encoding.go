@@ -218,7 +218,11 @@ func (p Position) String() string {
 	case "", AtEarliest, AtLatest:
 		return string(p.Kind)
 	case AtTime:
-		return string(AtTime) + ":" + p.Time.UTC().Format(time.RFC3339Nano)
+		t := p.Time.UTC()
+		if t.Year() < 0 || t.Year() > 9999 { // RFC 3339 has four digits
+			return string(AtTime) + ":" + strconv.FormatInt(t.UnixMilli(), 10)
+		}
+		return string(AtTime) + ":" + t.Format(time.RFC3339Nano)
 	}
 	return string(p.Kind) + ":" + strconv.FormatInt(p.N, 10)
 }

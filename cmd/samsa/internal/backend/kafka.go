@@ -143,7 +143,7 @@ func (k *Kafka) resolve(ctx context.Context, topic string, at api.Position) (map
 		return k.list(ctx, topic, k.adm.ListEndOffsets)
 	case api.AtTime:
 		return k.list(ctx, topic, func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
-			return k.adm.ListOffsetsAfterMilli(ctx, at.Time.UnixMilli(), topics...)
+			return k.adm.ListOffsetsAfterMilli(ctx, max(0, at.Time.UnixMilli()), topics...) // below 0 are names: -1 is the end, and not a time
 		})
 	}
 	start, err := k.list(ctx, topic, k.adm.ListStartOffsets)

@@ -40,6 +40,9 @@ func (k *Kafka) groupList(ctx context.Context) (map[string]api.GroupSummary, err
 
 // Groups implements Backend.
 func (k *Kafka) Groups(ctx context.Context, r api.GroupsRequest) (api.GroupPage, error) {
+	if kinds := []string{"", kindClassic, "consumer", kindShare, "streams"}; !slices.Contains(kinds, r.Kind) {
+		return api.GroupPage{}, fmt.Errorf("%w: kind is %q, want one of %q", samsa.ErrInvalidOption, r.Kind, kinds[1:])
+	}
 	all, err := k.groupList(ctx)
 	if err != nil {
 		return api.GroupPage{}, err

@@ -3,12 +3,17 @@ package backend
 import (
 	"context"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/api"
 )
+
+// maxMilli is the last time of a record that kgo can send, in the year 2262: it counts nanoseconds, and what is later becomes another time.
+const maxMilli = math.MaxInt64 / int64(time.Millisecond)
 
 // Produce implements Backend. Unlike a broker of Samsa a cluster may store some of the records and not others: then the places of those before
 // the first that failed are returned with the error.
@@ -28,6 +33,9 @@ func (k *Kafka) Produce(ctx context.Context, topic string, r api.ProduceRequest)
 			if rec.Partition = *n.Partition; rec.Partition < 0 || int(rec.Partition) >= len(d.Partitions) {
 				return nil, fmt.Errorf("topic %s: %w %d", topic, samsa.ErrUnknownPartition, rec.Partition)
 			}
+		}
+		if ms := n.Timestamp.UnixMilli(); !n.Timestamp.IsZero() && (ms < -1 || ms > maxMilli) {
+			return nil, fmt.Errorf("topic %s, record %d of %d: %w: %d ms since 1970, want 0 to %d", topic, i+1, len(records), samsa.ErrInvalidTimestamp, ms, maxMilli)
 		}
 		for _, h := range n.Headers {
 			rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: string(h.Key), Value: h.Value})

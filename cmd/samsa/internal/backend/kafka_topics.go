@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -148,8 +149,22 @@ func (k *Kafka) Topic(ctx context.Context, name string) (api.Topic, error) {
 	return t, explained("configs of topic "+name, err)
 }
 
+// inRange refuses numbers that the protocol would take for others.
+func inRange(t api.NewTopic) error {
+	switch {
+	case t.Partitions < 0 || t.Partitions > math.MaxInt32:
+		return fmt.Errorf("topic %s: %w: %d", t.Name, samsa.ErrInvalidPartitions, t.Partitions)
+	case t.Replicas < 0 || t.Replicas > math.MaxInt16:
+		return fmt.Errorf("topic %s: %w: %d replicas", t.Name, samsa.ErrInvalidConfig, t.Replicas)
+	}
+	return nil
+}
+
 // CreateTopic implements Backend.
 func (k *Kafka) CreateTopic(ctx context.Context, t api.NewTopic) error {
+	if err := inRange(t); err != nil {
+		return err
+	}
 	partitions, replicas := int32(-1), int16(-1)
 	if t.Partitions > 0 {
 		partitions = int32(t.Partitions)
@@ -173,6 +188,9 @@ func (k *Kafka) CreateTopic(ctx context.Context, t api.NewTopic) error {
 
 // EnsureTopic implements Backend.
 func (k *Kafka) EnsureTopic(ctx context.Context, t api.NewTopic) (bool, error) {
+	if err := inRange(t); err != nil {
+		return false, err
+	}
 	all, err := k.adm.ListTopicsWithInternal(ctx, t.Name)
 	if err != nil {
 		return false, explained("topic "+t.Name, err)
@@ -226,6 +244,9 @@ func (k *Kafka) AlterTopic(ctx context.Context, name string, configs map[string]
 
 // GrowTopic implements Backend.
 func (k *Kafka) GrowTopic(ctx context.Context, name string, total int) error {
+	if err := inRange(api.NewTopic{Name: name, Partitions: total}); err != nil {
+		return err
+	}
 	resp, err := k.adm.UpdatePartitions(ctx, total, name)
 	if err == nil {
 		_, err = resp.On(name, func(r *kadm.CreatePartitionsResponse) error { return r.Err })
