@@ -41,6 +41,9 @@ type benched struct {
 	Max     time.Duration `json:"max_ns"`
 }
 
+// maxBenchBatch bounds the bytes of the values of a batch.
+const maxBenchBatch = maxLine
+
 func (e *env) bench() *cobra.Command {
 	n := &benching{e: e}
 	cmd := &cobra.Command{
@@ -57,6 +60,9 @@ it deletes in the end, or the one of --topic, which stays. Random bytes do not c
 				if v < 1 {
 					return usageError{fmt.Errorf("--%s is %d, want 1 or more", name, v)}
 				}
+			}
+			if n.size > maxLine || n.batch > maxBenchBatch/n.size {
+				return usageError{fmt.Errorf("--batch %d of --size %d: want at most %s at once", n.batch, n.size, size(maxBenchBatch))}
 			}
 			return e.with(cmd.Context(), true, n.run)
 		},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -111,6 +112,10 @@ func (c *consuming) check(given func(string) bool) (err error) {
 		err = fmt.Errorf("--last is %d, want at most %d", c.last, maxLast)
 	case c.follow && c.last == 0:
 		err = errors.New("--follow goes with --last; without it consume goes on by itself")
+	case len(c.parts) > 0 && slices.Min(c.parts) < 0:
+		err = errors.New("--partition wants numbers from 0 on")
+	case c.from.Kind == api.ByShift:
+		err = errors.New("--from shift: is for groups, which stand somewhere")
 	}
 	if err == nil {
 		c.program, err = compile(c.where, c.print)

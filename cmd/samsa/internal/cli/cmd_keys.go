@@ -167,7 +167,8 @@ func (e *env) keysSet() *cobra.Command {
 		Long:  "set gives a key a value: the one of the command line, or all of stdin. It wants --write.",
 		Example: `  samsa -d ./data keys set balance/gregor 100 --write
   echo '{"to":"grete"}' | samsa -d ./data keys set orders/1 --write`,
-		Args: cobra.RangeArgs(1, 2),
+		Args:        cobra.RangeArgs(1, 2),
+		Annotations: map[string]string{emptyArgument: "value"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key, err := parseBytes(args[0])
 			var value api.Bytes

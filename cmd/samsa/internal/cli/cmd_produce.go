@@ -32,10 +32,13 @@ type producing struct {
 	key     string
 	headers []string
 	part    int32
-	any     bool // the partitioner chooses, whatever a line says
-	lines   lineFormat
-	request api.ProduceRequest // without records
-	file    string
+
+	ownKey     api.Bytes // of key
+	ownHeaders []api.Header
+	any        bool // the partitioner chooses, whatever a line says
+	lines      lineFormat
+	request    api.ProduceRequest // without records
+	file       string
 
 	batch []api.NewRecord
 	to    string // the topic of the batch
@@ -75,6 +78,9 @@ With --registry and --subject or --schema-id, values are JSON that is stored in 
 			} else if !e.json {
 				return usageError{errors.New("to which topic?")}
 			}
+			if err := p.check(cmd.Flags().Changed); err != nil {
+				return usageError{err}
+			}
 			registry, err := p.registry.open(e, cmd.Flags().Changed("registry"))
 			if err != nil {
 				return err
@@ -106,6 +112,27 @@ With --registry and --subject or --schema-id, values are JSON that is stored in 
 	p.registry.define(cmd, "encode values")
 	p.encoding.define(cmd)
 	return cmd
+}
+
+// check reads the flags that say what records get.
+func (p *producing) check(given func(string) bool) (err error) {
+	if given("partition") && p.part < 0 {
+		return fmt.Errorf("--partition is %d, want a number from 0 on", p.part)
+	}
+	if p.any && p.part >= 0 {
+		return errors.New("--any-partition and --partition exclude each other")
+	}
+	if p.ownKey, err = parseBytes(p.key); err != nil {
+		return fmt.Errorf("--key: %w", err)
+	}
+	for _, h := range p.headers {
+		name, value, ok := strings.Cut(h, "=")
+		if !ok {
+			return fmt.Errorf("--header %s: want name=value", h)
+		}
+		p.ownHeaders = append(p.ownHeaders, api.Header{Key: api.Text(name), Value: api.Bytes(value)})
+	}
+	return nil
 }
 
 // run produces the lines of the input.
@@ -227,9 +254,7 @@ func (p *producing) record(line []byte) (rec api.NewRecord, topic string, err er
 		return rec, "", err
 	}
 	if rec.Key == nil {
-		if rec.Key, err = parseBytes(p.key); err != nil {
-			return rec, "", fmt.Errorf("--key: %w", err)
-		}
+		rec.Key = p.ownKey
 	}
 	if err := p.encoding.record(&rec); err != nil {
 		return rec, "", err
@@ -237,13 +262,7 @@ func (p *producing) record(line []byte) (rec api.NewRecord, topic string, err er
 	if p.part >= 0 {
 		rec.Partition = &p.part
 	}
-	for _, h := range p.headers {
-		name, value, ok := strings.Cut(h, "=")
-		if !ok {
-			return rec, "", fmt.Errorf("--header %s: want name=value", h)
-		}
-		rec.Headers = append(rec.Headers, api.Header{Key: api.Text(name), Value: api.Bytes(value)})
-	}
+	rec.Headers = append(rec.Headers, p.ownHeaders...)
 	return rec, topic, nil
 }
 

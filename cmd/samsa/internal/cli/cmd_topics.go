@@ -285,6 +285,9 @@ func (e *env) topicsAlter() *cobra.Command {
 				change[name] = &value
 			}
 			for _, name := range unset {
+				if change[name] != nil {
+					return usageError{fmt.Errorf("%s is in --config and in --unset", name)}
+				}
 				change[name] = nil
 			}
 			if len(change) == 0 {

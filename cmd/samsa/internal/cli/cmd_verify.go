@@ -162,11 +162,14 @@ something is damaged it says so, goes on behind it, and ends with code 7. It sho
 			}
 			if part != "" {
 				n, err := strconv.ParseInt(part, 10, 32)
-				if err != nil || o.Topic == "" {
+				if err != nil || n < 0 || o.Topic == "" {
 					return usageError{fmt.Errorf("--partition %s: want a number, with --topic", part)}
 				}
 				p := int32(n)
 				o.Partition = &p
+			}
+			if limit < 0 || o.To > 0 && o.To < o.From {
+				return usageError{errors.New("--number wants 1 or more, and --to what is not before --from")}
 			}
 			o.Batches = o.Batches || o.Records
 			return e.dumpFrames(cmd.Context(), dir, o, limit)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/schema"
+	"github.com/samsa-go/samsa/internal/api"
+	"github.com/samsa-go/samsa/log"
 )
 
 // What the process ends with. The help topic exit-codes says the same.
@@ -50,6 +52,7 @@ func pipeBroken(err error) bool {
 func code(err error) int {
 	var usage usageError
 	var network *net.OpError
+	var answered *api.Error
 	switch is := func(target error) bool { return errors.Is(err, target) }; {
 	case err == nil:
 		return exitOK
@@ -66,7 +69,7 @@ func code(err error) int {
 	case is(samsa.ErrUnavailable), errors.As(err, &network), is(syscall.ECONNREFUSED), is(schema.ErrUnavailable):
 		return exitUnavailable
 	case is(samsa.ErrInvalidOption), is(samsa.ErrInvalidTopic), is(samsa.ErrInvalidConfig), is(samsa.ErrInvalidPartitions),
-		is(samsa.ErrInvalidGroup), is(samsa.ErrInvalidKey):
+		is(samsa.ErrInvalidGroup), is(samsa.ErrInvalidKey), errors.As(err, &answered) && answered.Name == log.Name(samsa.ErrInvalid):
 		return exitUsage
 	}
 	return exitFailed

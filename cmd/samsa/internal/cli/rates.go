@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,7 +80,31 @@ func rateColumns[T any](of func(T) *rates) []column[T] {
 
 // rateFlag defines --rate.
 func rateFlag(cmd *cobra.Command, rate *time.Duration) {
-	cmd.Flags().DurationVar(rate, "rate", 0, "watch for this `time`, and tell how many records and bytes come in a second")
+	cmd.Flags().Var((*notNegative)(rate), "rate", "watch for this `time`, and tell how many records and bytes come in a second")
+}
+
+// notNegative is a flag for a time from 0 on.
+type notNegative time.Duration
+
+// String returns it as it may be given; "" for 0, which is none.
+func (d *notNegative) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return time.Duration(*d).String()
+}
+
+// Type names what it takes.
+func (*notNegative) Type() string { return "time" }
+
+// Set reads it.
+func (d *notNegative) Set(text string) error {
+	v, err := time.ParseDuration(text)
+	if err == nil && v < 0 {
+		err = errors.New("want a time from 0 on")
+	}
+	*d = notNegative(v)
+	return err
 }
 
 // wait waits for a time.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -140,11 +141,8 @@ func tidy(c *cobra.Command) {
 	c.DisableFlagsInUseLine = true
 	c.Flags().SortFlags = true
 	c.Flags().VisitAll(func(f *pflag.Flag) { // what means "none" is no default that helps anybody
-		switch f.DefValue {
-		case "-1":
+		if f.DefValue == "-1" {
 			f.DefValue = "0"
-		case "[]":
-			f.DefValue = ""
 		}
 	})
 	for _, sub := range c.Commands() {
@@ -179,6 +177,9 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 	return func(cmd *cobra.Command, args []string) error {
 		err := check(cmd, args)
+		if at := slices.Index(args, ""); err == nil && at >= 0 && cmd.Annotations[emptyArgument] == "" {
+			return usageError{fmt.Errorf("argument %d is empty", at+1)}
+		}
 		if err == nil {
 			return nil
 		}
@@ -202,6 +203,9 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 		return usageError{err}
 	}
 }
+
+// emptyArgument is the annotation of a command that an argument may be empty of: elsewhere that is a variable of a script that is not set.
+const emptyArgument = "empty argument"
 
 // got tells how many arguments there are.
 func got(n int) string {
