@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -89,9 +90,23 @@ func (c *Config) names() []string {
 	return names
 }
 
+// Limits of a config file. One that is beyond them is another file, by mistake.
+const (
+	maxConfigFile = 1 << 20
+	maxMistakes   = 10 // that are told
+)
+
 // readFile sets what the file has and sources has not.
 func (c *Config) readFile(fs *pflag.FlagSet, own []string, sources map[string]string) error {
-	text, err := os.ReadFile(c.file)
+	f, err := os.Open(c.file)
+	if err != nil {
+		return fmt.Errorf("--config-file: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfigFile+1))
+	if err == nil && len(text) > maxConfigFile {
+		err = fmt.Errorf("%s has more than %d bytes", c.file, maxConfigFile)
+	}
 	if err != nil {
 		return fmt.Errorf("--config-file: %w", err)
 	}
@@ -101,7 +116,8 @@ func (c *Config) readFile(fs *pflag.FlagSet, own []string, sources map[string]st
 	}
 	var errs []error
 	lines := bufio.NewScanner(bytes.NewReader(text))
-	for n := 1; lines.Scan(); n++ {
+	lines.Buffer(nil, maxConfigFile+1)
+	for n := 1; len(errs) < maxMistakes && lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || line[0] == '#' {
 			continue
@@ -120,7 +136,7 @@ func (c *Config) readFile(fs *pflag.FlagSet, own []string, sources map[string]st
 			err = fs.Lookup(name).Value.Set(value)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s:%d: %s: %w", c.file, n, line, err))
+			errs = append(errs, fmt.Errorf("%s:%d: %.100s: %w", c.file, n, line, err))
 		}
 	}
 	return errors.Join(append(errs, lines.Err())...)
