@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -108,6 +109,8 @@ func TestExitCodes(t *testing.T) {
 		{samsa.ErrLocked, exitUnavailable},
 		{samsa.ErrDiskFull, exitUnavailable},
 		{&net.OpError{Op: "dial", Err: errors.New("x")}, exitUnavailable},
+		{fmt.Errorf("x: %w", syscall.ENOSPC), exitUnavailable},
+		{fmt.Errorf("x: %w", syscall.EROFS), exitRefused},
 		{samsa.ErrCorruptRecord, exitDamaged},
 		{samsa.ErrInvalidSnapshot, exitDamaged},
 	} {

@@ -62,11 +62,11 @@ func code(err error) int {
 		return exitNotFound
 	case is(samsa.ErrTopicExists), is(fs.ErrExist):
 		return exitExists
-	case is(errRefused), is(samsa.ErrReadOnly), is(fs.ErrPermission):
+	case is(errRefused), is(samsa.ErrReadOnly), is(fs.ErrPermission), is(syscall.EROFS):
 		return exitRefused
 	case is(samsa.ErrCorruptRecord), is(samsa.ErrCorruptValue), is(samsa.ErrInvalidSnapshot):
 		return exitDamaged
-	case is(samsa.ErrUnavailable), errors.As(err, &network), is(syscall.ECONNREFUSED), is(schema.ErrUnavailable):
+	case is(samsa.ErrUnavailable), errors.As(err, &network), is(syscall.ECONNREFUSED), is(syscall.ENOSPC), is(schema.ErrUnavailable):
 		return exitUnavailable
 	case is(samsa.ErrInvalidOption), is(samsa.ErrInvalidTopic), is(samsa.ErrInvalidConfig), is(samsa.ErrInvalidPartitions),
 		is(samsa.ErrInvalidGroup), is(samsa.ErrInvalidKey), errors.As(err, &answered) && answered.Name == log.Name(samsa.ErrInvalid):
