@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -131,9 +132,12 @@ All that it reads is checked; what is damaged or missing is told, with exit code
   samsa backup restore ./backup ./again --at +1h`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if at != "" {
+			if cmd.Flags().Changed("commit") && m.Commit == 0 {
+				return usageError{errors.New("--commit 0: commits begin with 1")}
+			}
+			if cmd.Flags().Changed("at") {
 				t, ok := parseMoment(at, time.Now())
-				if !ok {
+				if !ok || t.IsZero() { // which would be the newest
 					return usageError{fmt.Errorf("--at %s: want a time (samsa help positions)", at)}
 				}
 				m.Time = t
