@@ -160,13 +160,18 @@ func (c *Coordinator) settings(name string) Settings {
 // DeadLetter returns the topic for dead letters of a group as it is now, "" for none.
 func (c *Coordinator) DeadLetter(group string) string { return c.settings(group).DeadLetter }
 
-// partition returns the partition of k.
+// partition returns the partition of k, or why there is none. One that has ended is none: it wakes who waits before its
+// topic is out of the catalogue, and nobody wakes them again.
 func (c *Coordinator) partition(k Key) (*partition.Partition, error) {
 	t, err := c.topics.Get(k.Topic)
 	if err != nil {
 		return nil, err
 	}
-	return t.Partition(k.Partition)
+	p, err := t.Partition(k.Partition)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Err()
 }
 
 // find returns the entry of k, nil if there are no states of it; create makes one then, which has to be begun.

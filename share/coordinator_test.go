@@ -142,6 +142,25 @@ func TestReject(t *testing.T) {
 	})
 }
 
+// Who is woken by the end of a partition is told why, though the topic is in the catalogue for a moment more: nobody wakes
+// them again.
+func TestEndedPartition(t *testing.T) {
+	play(t, Settings{}, func(t *testing.T, h *house) {
+		h.want("nothing there", h.get("m", 10), "")
+		found, err := h.topics.Get("t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := found.Partition(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.End(log.ErrUnknownTopic)
+		_, err = h.AcquireRecords(t.Context(), AcquireRequest{Key: key("t"), Member: "m", MaxRecords: 10})
+		h.wantErr("acquire", err, log.ErrUnknownTopic)
+	})
+}
+
 func TestTopicIsMadeAnew(t *testing.T) {
 	play(t, Settings{}, func(t *testing.T, h *house) {
 		h.produce("t", "a", "b")
