@@ -3,6 +3,7 @@ package conform
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -236,7 +237,10 @@ var works = []promise{
 			defer k.change(func() { done++ })
 			if r.Offset == 1 {
 				k.wait("the others", func() bool { return done == 3 })
-				k.must(c.Commit(k.ctx))
+				// Their functions have ended, which Work itself may learn a moment later.
+				for k.must(c.Commit(k.ctx)); len(k.committed(g)) == 0; k.must(c.Commit(k.ctx)) {
+					runtime.Gosched()
+				}
 				k.hasCommitted(g, name, 1)
 				return errMine
 			}
