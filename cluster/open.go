@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"go.uber.org/zap"
@@ -54,9 +55,10 @@ type Options struct {
 	Produce samsa.ProduceOptions
 }
 
-// Open returns a cluster as a broker. It connects, and asks which topics there are, until ctx ends: the error is
-// samsa.ErrUnavailable with what the last attempt has failed with, a kafka.Code if the cluster has refused it, which ends Open
-// at once, or samsa.ErrInvalidOption. The broker's Close ends the connections.
+// Open returns a cluster as a broker. It connects, and asks which topics there are, until ctx ends: the error is then
+// samsa.ErrUnavailable and that of ctx, with what the last attempt has failed with. What does not pass ends Open at once: a kafka.Code, 58 for a
+// wrong password; samsa.ErrUnavailable with Go's error for a certificate that one side does not trust, or when one wants TLS and the
+// other does not; samsa.ErrInvalidOption. The broker's Close ends the connections.
 func Open(ctx context.Context, opts Options) (*samsa.Broker, error) {
 	seeds, err := opts.seeds()
 	if err != nil {
@@ -67,7 +69,7 @@ func Open(ctx context.Context, opts Options) (*samsa.Broker, error) {
 		return open(ctx, opts, seeds, h)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open cluster: %w", err)
+		return nil, fmt.Errorf("open cluster at %s: %w", strings.Join(seeds, ","), err)
 	}
 	return b, nil
 }
@@ -129,27 +131,61 @@ func open(ctx context.Context, opts Options, seeds []string, h inside.Host) (par
 	}, nil
 }
 
+// mostHangUps is how often in a row brokers may hang up before a word until that is taken for their answer: see link.HungUp.
+const mostHangUps = 3
+
 // connect returns the topics of a cluster and its id, as soon as it answers.
 func connect(ctx context.Context, l *link.Link) (*read.Topics, string, error) {
-	for {
-		resp, err := link.Ask[*kmsg.MetadataResponse](ctx, l.Client, "cluster", idRequest())
+	probe, err := l.Probe()
+	if err != nil {
+		return nil, "", err
+	}
+	defer probe.Close()
+	var last error // of an attempt that was not ended by ctx
+	for hungUp := 0; ; {
+		topics, id, err := attempt(ctx, l, probe)
 		if err == nil {
-			id := ""
-			if resp.ClusterID != nil {
-				id = *resp.ClusterID
-			}
-			topics, err := read.Open(ctx, l)
-			return topics, id, err
+			return topics, id, nil
 		}
-		if ctx.Err() != nil || link.Refused(err) || errors.Is(err, samsa.ErrInvalid) || !samsa.Retriable(err) {
+		if hungUp++; !link.HungUp(err) {
+			hungUp = 0
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, "", gaveUp(cmp.Or(last, err), ctx.Err())
+		case hungUp == mostHangUps, link.Refused(err), errors.Is(err, samsa.ErrInvalid), !samsa.Retriable(err):
 			return nil, "", err
 		}
+		last = err
 		select {
 		case <-time.After(between):
 		case <-ctx.Done():
-			return nil, "", fmt.Errorf("%w: %w", err, ctx.Err())
+			return nil, "", gaveUp(last, ctx.Err())
 		}
 	}
+}
+
+// gaveUp returns the error of an Open whose context has ended, which was err so far.
+func gaveUp(err, ended error) error {
+	if !errors.Is(err, samsa.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", samsa.ErrUnavailable, err)
+	}
+	if errors.Is(err, ended) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, ended)
+}
+
+func attempt(ctx context.Context, l *link.Link, probe *kgo.Client) (topics *read.Topics, id string, err error) {
+	resp, err := link.Ask[*kmsg.MetadataResponse](ctx, probe, "cluster", idRequest())
+	if err != nil {
+		return nil, "", err
+	}
+	if resp.ClusterID != nil {
+		id = *resp.ClusterID
+	}
+	topics, err = read.Open(ctx, l)
+	return topics, id, err
 }
 
 // idRequest asks for no topic.

@@ -165,6 +165,10 @@ func TestOpenFails(t *testing.T) {
 			defer cancel()
 			_, err := cluster.Open(ctx, o)
 			k.WantError(err, context.DeadlineExceeded)
+			k.WantError(err, samsa.ErrUnavailable)
+			if !strings.Contains(err.Error(), o.Seeds[0]) {
+				t.Error("it does not say which:", err)
+			}
 		})
 	}
 	t.Run("no TLS there", func(t *testing.T) {

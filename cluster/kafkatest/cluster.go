@@ -34,6 +34,10 @@ type Options struct {
 	Dir     string            // of the data: a new directory in it, which goes with Stop; "" for that of temporary files
 	Java    []string          // options of Java; nil means a heap of 512 MB
 	Configs map[string]string // of the brokers, besides those that the package sets
+
+	Secure   Secure         // how clients are let in
+	Features map[string]int // levels of features of the cluster that are not the newest: "transaction.version": 1
+	Networks bool           // each node is in a network namespace of its own, so that Cut can part them: see NeedNetworks
 }
 
 // Cluster is a running one. Its methods are for one goroutine at a time.
@@ -41,6 +45,8 @@ type Cluster struct {
 	opts  Options
 	dir   string
 	nodes []*node
+	nets  *networks // nil without
+	certs *certs    // nil without
 }
 
 // Start runs a cluster and returns when it answers. The first time Maven fetches it before. It needs bash, flock, java and mvn. Settings
@@ -57,12 +63,15 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	if c.dir, err = os.MkdirTemp(opts.Dir, "samsa-kafka-"); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2 * opts.Nodes)
-	if err == nil {
-		err = os.CopyFS(c.dir, files)
-	}
 	for i := range opts.Nodes {
-		c.nodes = append(c.nodes, &node{id: i + 1, dir: filepath.Join(c.dir, strconv.Itoa(i+1)), port: ports[min(2*i, len(ports))], controller: ports[min(2*i+1, len(ports))]})
+		c.nodes = append(c.nodes, &node{id: i + 1, dir: filepath.Join(c.dir, strconv.Itoa(i+1)), host: "127.0.0.1"})
+	}
+	err = os.CopyFS(c.dir, files)
+	if err == nil {
+		err = c.place()
+	}
+	if err == nil && opts.Secure.TLS {
+		c.certs, err = newCerts(c.hosts())
 	}
 	for _, n := range c.nodes {
 		if err == nil {
@@ -75,6 +84,9 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	if err == nil {
 		err = c.Ready(ctx)
 	}
+	if err == nil {
+		err = c.enlist(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start Kafka: %w%s", err, c.said()), c.Stop())
 	}
@@ -83,15 +95,51 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 
 // node is a process of the cluster.
 type node struct {
-	id               int
-	dir              string
-	port, controller string
-	input            io.Closer // when it is closed, the process ends
-	ended            chan struct{}
-	exit             error // once it has ended
+	id    int
+	dir   string
+	host  string
+	ports [3]string // by listener
+	input io.Closer // when it is closed, the process ends
+	ended chan struct{}
+	exit  error // once it has ended
 }
 
-func (n *node) addr() string { return "127.0.0.1:" + n.port }
+// The listeners of a node.
+const (
+	client     = iota // for clients, as Secure says
+	inside            // for the other nodes, and for tests that need no permission
+	controller        // for the other nodes
+)
+
+func (n *node) addr(listener int) string { return n.host + ":" + n.ports[listener] }
+
+// place gives the nodes their addresses.
+func (c *Cluster) place() (err error) {
+	if c.opts.Networks {
+		if c.nets, err = newNetworks(len(c.nodes)); err != nil {
+			return err
+		}
+		for _, n := range c.nodes {
+			n.host, n.ports = c.nets.host(n.id), [3]string{"9092", "9093", "9094"}
+		}
+		return nil
+	}
+	ports, err := freePorts(3 * len(c.nodes))
+	if err != nil {
+		return err
+	}
+	for i, n := range c.nodes {
+		n.ports = [3]string(ports[3*i:])
+	}
+	return nil
+}
+
+func (c *Cluster) hosts() (all []string) {
+	for _, n := range c.nodes {
+		all = append(all, n.host)
+	}
+	return all
+}
 
 // configure writes the settings of a node.
 func (c *Cluster) configure(n *node) error {
@@ -100,16 +148,18 @@ func (c *Cluster) configure(n *node) error {
 	}
 	var voters []string
 	for _, v := range c.nodes {
-		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%s", v.id, v.controller))
+		voters = append(voters, fmt.Sprintf("%d@%s", v.id, v.addr(controller)))
 	}
 	copies, inSync := min(3, len(c.nodes)), min(3, len(c.nodes))-1
 	configs := map[string]string{
-		"process.roles":             "broker,controller",
-		"node.id":                   strconv.Itoa(n.id),
-		"controller.quorum.voters":  strings.Join(voters, ","),
-		"listeners":                 fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://127.0.0.1:%s", n.addr(), n.controller),
-		"controller.listener.names": "CONTROLLER",
-		"log.dirs":                  filepath.Join(n.dir, "data"),
+		"process.roles":                  "broker,controller",
+		"node.id":                        strconv.Itoa(n.id),
+		"controller.quorum.voters":       strings.Join(voters, ","),
+		"listeners":                      fmt.Sprintf("CLIENT://%s,INSIDE://%s,CONTROLLER://%s", n.addr(client), n.addr(inside), n.addr(controller)),
+		"controller.listener.names":      "CONTROLLER",
+		"inter.broker.listener.name":     "INSIDE",
+		"listener.security.protocol.map": "CLIENT:" + c.opts.Secure.protocol() + ",INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"log.dirs":                       filepath.Join(n.dir, "data"),
 
 		"default.replication.factor":                       strconv.Itoa(copies),
 		"min.insync.replicas":                              strconv.Itoa(max(1, inSync)),
@@ -125,12 +175,22 @@ func (c *Cluster) configure(n *node) error {
 	if len(c.nodes) > 1 {
 		maps.Copy(configs, several)
 	}
+	if err := c.secure(n, configs); err != nil {
+		return err
+	}
 	maps.Copy(configs, c.opts.Configs)
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		fmt.Fprintf(&text, "%s=%s\n", name, configs[name])
 	}
-	return os.WriteFile(filepath.Join(n.dir, "server.properties"), []byte(text.String()), 0o600)
+	var format strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(c.opts.Features)) {
+		fmt.Fprintf(&format, "--feature\n%s=%d\n", name, c.opts.Features[name])
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(n.dir, "server.properties"), []byte(text.String()), 0o600),
+		os.WriteFile(filepath.Join(n.dir, "format"), []byte(format.String()), 0o600),
+	)
 }
 
 // several are settings of a cluster of several nodes: its own topics are small, and a node that is gone is noticed soon.
@@ -149,7 +209,11 @@ func (c *Cluster) run(n *node) error {
 		return err
 	}
 	defer func() { _ = out.Close() }() // the process has its own
-	cmd := exec.Command("bash", append([]string{filepath.Join(c.dir, "node.sh"), n.dir}, c.opts.Java...)...)
+	args := append([]string{"bash", filepath.Join(c.dir, "node.sh"), n.dir}, c.opts.Java...)
+	if c.nets != nil {
+		args = append(c.nets.within(n.id), args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if n.input, err = cmd.StdinPipe(); err != nil {
 		return err
@@ -205,7 +269,7 @@ func (c *Cluster) Ready(ctx context.Context) error {
 func (c *Cluster) running() (addrs []string) {
 	for _, n := range c.nodes {
 		if n.input != nil {
-			addrs = append(addrs, n.addr())
+			addrs = append(addrs, n.addr(inside))
 		}
 	}
 	return addrs
@@ -258,13 +322,17 @@ func (c *Cluster) said() string {
 	return all.String()
 }
 
-// Seeds returns the addresses of all nodes, host:port.
-func (c *Cluster) Seeds() []string {
-	var seeds []string
+// Seeds returns the addresses of all nodes for clients, host:port.
+func (c *Cluster) Seeds() []string { return c.addrs(client) }
+
+// Inside returns the addresses of all nodes where everybody is let in, and may do everything.
+func (c *Cluster) Inside() []string { return c.addrs(inside) }
+
+func (c *Cluster) addrs(listener int) (all []string) {
 	for _, n := range c.nodes {
-		seeds = append(seeds, n.addr())
+		all = append(all, n.addr(listener))
 	}
-	return seeds
+	return all
 }
 
 // Kill ends the node of that id, from 1 on, as the death of its process does.
@@ -276,10 +344,44 @@ func (c *Cluster) Kill(id int) {
 	}
 }
 
-// Restart runs a node that was killed. Ready waits for it.
+// Shut ends the node of that id as its operator does: it hands over what it leads before.
+func (c *Cluster) Shut(id int) error {
+	if err := c.signal(id, terminate); err != nil {
+		return err
+	}
+	<-c.nodes[id-1].ended
+	c.Kill(id) // the shell around it
+	return nil
+}
+
+// Pause halts the node of that id until Resume: its connections stay, and nobody answers.
+func (c *Cluster) Pause(id int) error { return c.signal(id, halt) }
+
+// Resume has a node that was halted go on.
+func (c *Cluster) Resume(id int) error { return c.signal(id, goOn) }
+
+func (c *Cluster) signal(id int, s os.Signal) error {
+	pid, err := c.Pid(id)
+	if err != nil {
+		return err
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return p.Signal(s)
+}
+
+// Cut parts two nodes: what they send each other is lost, and nobody tells. Node 0 is this process. It needs Options.Networks.
+func (c *Cluster) Cut(a, b int) error { return c.nets.cut(a, b) }
+
+// Heal ends what Cut has done.
+func (c *Cluster) Heal() error { return c.nets.heal() }
+
+// Restart runs a node that was killed, or shut. Ready waits for it.
 func (c *Cluster) Restart(id int) error { return c.run(c.nodes[id-1]) }
 
-// Pid returns the process of a node, which may be halted.
+// Pid returns the process of a node.
 func (c *Cluster) Pid(id int) (int, error) {
 	text, err := os.ReadFile(filepath.Join(c.nodes[id-1].dir, "pid"))
 	if err != nil {
@@ -293,7 +395,7 @@ func (c *Cluster) Stop() error {
 	for _, n := range c.nodes {
 		c.Kill(n.id)
 	}
-	return os.RemoveAll(c.dir)
+	return errors.Join(c.nets.close(), os.RemoveAll(c.dir))
 }
 
 // freePorts returns numbers of ports that nobody listens at now.

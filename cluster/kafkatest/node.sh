@@ -3,7 +3,7 @@
 #
 #	node.sh DIR OPTION_OF_JAVA...
 #
-# DIR has server.properties; the caller removes it. The pid of the Java process goes to DIR/pid. Maven fetches the jars
+# DIR has server.properties, and format, options of the format of its data; the caller removes it. The pid of the Java process goes to DIR/pid. Maven fetches the jars
 # of pom.xml once, to $SAMSA_KAFKA_DIR, by default a directory of the user's cache.
 set -euo pipefail
 dir=$1
@@ -24,8 +24,10 @@ fi
 exec 9>&-
 
 cp="$jars/*"
-[ -e "$dir/data/meta.properties" ] ||
-	java -cp "$cp" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t samsakafkatest0000000A -c "$dir/server.properties"
+if [ ! -e "$dir/data/meta.properties" ]; then
+	mapfile -t format <"$dir/format"
+	java -cp "$cp" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t samsakafkatest0000000A -c "$dir/server.properties" "${format[@]}"
+fi
 
 exec 3<&0 # the shell gives /dev/null to what runs in the background
 java -server "$@" -Djava.awt.headless=true -Dlog4j2.level=WARN -cp "$cp" kafka.Kafka "$dir/server.properties" </dev/null 3<&- &

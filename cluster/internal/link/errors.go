@@ -2,8 +2,11 @@ package link
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -57,19 +60,26 @@ func PassingError(err error) bool {
 	return errors.As(err, &code) && Passing(int16(code))
 }
 
-// Refused reports whether err says that the cluster does not let us in: to try again is of no use. Who hangs up before a
-// word does that for a password, or because one of both sides wants TLS and the other does not.
+// Refused reports whether err says that the cluster does not let us in, or that we do not trust it: to try again is of no use.
 func Refused(err error) bool {
-	var hungUp *kgo.ErrFirstReadEOF
-	if errors.As(err, &hungUp) {
-		return true
-	}
 	for _, e := range []*kerr.Error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.ClusterAuthorizationFailed} {
 		if errors.Is(err, e) || errors.Is(err, kafka.Code(e.Code)) {
 			return true
 		}
 	}
-	return false
+	var untrusted *tls.CertificateVerificationError
+	var noTLS tls.RecordHeaderError
+	var op *net.OpError
+	return errors.As(err, &untrusted) || errors.As(err, &noTLS) ||
+		errors.As(err, &op) && op.Op == "remote error" || // so crypto/tls tells an alert
+		err != nil && strings.Contains(err.Error(), "tls alert record") // and so franz-go, of one that came where no TLS was
+}
+
+// HungUp reports whether a broker has hung up before a word, of a client of Probe. It does so when one of both sides wants TLS and the
+// other does not, or for a password that is missing; and when it ends.
+func HungUp(err error) bool {
+	var e *kgo.ErrFirstReadEOF
+	return errors.As(err, &e)
 }
 
 // Unknown returns err, of a request that changes something, as one that is ErrOutcomeUnknown too, unless the cluster has said

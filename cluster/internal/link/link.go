@@ -46,8 +46,14 @@ func Open(o Options) (*Link, error) {
 	return l, nil
 }
 
-// New returns another client of the cluster, which has connections of its own. The caller closes it.
+// New returns another client of the cluster, which has connections of its own. The caller closes it. The cluster has let us in
+// before, so a broker that hangs up before a word is one that ends, and is asked again.
 func (l *Link) New(more ...kgo.Opt) (*kgo.Client, error) {
+	return l.Probe(append(more, kgo.AlwaysRetryEOF())...)
+}
+
+// Probe is New of a client that is told when a broker hangs up before a word: see Refused.
+func (l *Link) Probe(more ...kgo.Opt) (*kgo.Client, error) {
 	opts := []kgo.Opt{kgo.SeedBrokers(l.opts.Seeds...), kgo.WithLogger(logger{l.opts.Logger}), kgo.DisableClientMetrics()}
 	if l.opts.ClientID != "" {
 		opts = append(opts, kgo.ClientID(l.opts.ClientID))
