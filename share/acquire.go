@@ -375,8 +375,8 @@ func (c *Coordinator) AcquireRecords(ctx context.Context, req AcquireRequest) ([
 		if !ok {
 			break
 		}
-		n := len(got)
-		if got = a.fromAhead(from, got); len(got) > n {
+		var some bool
+		if got, some = a.fromAhead(from, got); some {
 			continue
 		}
 		if err := a.readAhead(ctx, from, end); err != nil {
@@ -390,28 +390,29 @@ func (c *Coordinator) AcquireRecords(ctx context.Context, req AcquireRequest) ([
 	return got, nil
 }
 
-// fromAhead acquires of what was read, beginning at from.
-func (a *acquiring) fromAhead(from int64, got []Delivery) []Delivery {
+// fromAhead acquires of what was read, beginning at from. It reports whether it has acquired something, which may be
+// none to give: what the cleaner has taken out meanwhile is done.
+func (a *acquiring) fromAhead(from int64, got []Delivery) (all []Delivery, some bool) {
 	en := a.en
-	all := en.ahead.batches
-	i := sort.Search(len(all), func(i int) bool { return all[i].last >= from })
-	if i == len(all) || all[i].base > from {
-		return got
+	ahead := en.ahead.batches
+	i := sort.Search(len(ahead), func(i int) bool { return ahead[i].last >= from })
+	if i == len(ahead) || ahead[i].base > from {
+		return got, false
 	}
-	b := &all[i]
+	b := &ahead[i]
 	at := sort.Search(len(b.records), func(i int) bool { return b.records[i].Offset >= from })
 	end := at
 	for end < len(b.records) && end-at < a.left && b.records[end].Partition >= 0 {
 		end++
 	}
 	if end == at {
-		en.ahead.batches = slices.Delete(all, i, i+1) // given before, or not there: it is read anew
-		return got
+		en.ahead.batches = slices.Delete(ahead, i, i+1) // given before, or not there: it is read anew
+		return got, false
 	}
 	en.mu.Lock()
 	defer en.mu.Unlock()
 	if en.closed || en.lease != a.lease {
-		return got
+		return got, false
 	}
 	now := soonMs()
 	last := b.records[end-1].Offset
@@ -423,12 +424,13 @@ func (a *acquiring) fromAhead(from int64, got []Delivery) []Delivery {
 			for at < end && b.records[at].Offset < offset {
 				at++
 			}
-			a.left--
-			en.given++
+			some = true
 			if at == end || b.records[at].Offset != offset { // the cleaner was there
 				en.states.Settle(now, []Ack{{First: offset, Last: offset, Types: []AckType{Gap}}}, a.r)
 				continue
 			}
+			a.left--
+			en.given++
 			rec := b.records[at]
 			rec.Topic, rec.Partition = en.key.Topic, en.key.Partition
 			b.records[at] = log.Record{Offset: offset, Partition: -1}
@@ -436,9 +438,9 @@ func (a *acquiring) fromAhead(from int64, got []Delivery) []Delivery {
 		}
 	}
 	if at >= len(b.records)-1 {
-		en.ahead.batches = slices.Delete(all, i, i+1)
+		en.ahead.batches = slices.Delete(ahead, i, i+1)
 	}
-	return got
+	return got, some
 }
 
 // readAhead reads from an offset on, in a log that ends at end for members.

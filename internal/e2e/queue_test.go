@@ -335,6 +335,35 @@ func TestQueueTopicsChange(t *testing.T) {
 	})
 }
 
+// A record that was given back, and that the cleaner took out meanwhile, does not stand before those behind it.
+func TestQueueGapOfTheCleaner(t *testing.T) {
+	queueBubble(t, func(t *testing.T, k *kit) {
+		k.wantError("create", k.Topics().Create(k.ctx, "mails", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}), nil)
+		put := func(keys string, delays ...time.Duration) {
+			var records []samsa.Record
+			for i, d := range delays {
+				at := samsa.NotBefore(time.Now().Add(d))
+				records = append(records, samsa.Record{Topic: "mails", Key: []byte(keys[i : i+1]), Value: []byte(keys[:i+1]), Headers: []samsa.Header{at}})
+			}
+			_, err := k.Produce(k.ctx, records...)
+			k.wantError("produce", err, nil)
+		}
+		put("xkkl", time.Hour, 0, time.Hour, 0)
+		opts := samsa.QueueOptions{Group: "mailer", Topics: []string{"mails"}}
+		q, other := k.queue(opts), k.queue(opts)
+		first, _ := receive(t, q, 1)
+		_, _ = receive(t, other, 1)
+		k.wantError("release", first[0].Release(0), nil)
+		put("m", 0) // the newest batch is not cleaned
+		_, err := k.Sweep(k.ctx)
+		k.wantError("sweep", err, nil)
+		now := time.Now()
+		if _, got := receive(t, q, 1); got != "m#1" || time.Since(now) != 0 {
+			t.Errorf("got %q after %s", got, time.Since(now))
+		}
+	})
+}
+
 // What a queue has done goes from a topic that keeps what is to be consumed, and nothing else, whoever else reads it.
 func TestQueueOfConsumedTopic(t *testing.T) {
 	queueBubble(t, func(t *testing.T, k *kit) {
