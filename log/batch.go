@@ -303,3 +303,12 @@ func (b Batch) i64(pos int) int64 { return int64(binary.BigEndian.Uint64(b[pos:]
 
 // SetTransactional makes the batch one of a transaction. SetProducer has to follow, which computes the CRC.
 func (b Batch) SetTransactional() { b[posAttributes+1] |= attrTransactional }
+
+// Detach makes a batch of a producer or a transaction one of nobody, and computes the CRC again if it was not that before.
+func (b Batch) Detach() {
+	if b.ProducerID() < 0 && b.ProducerEpoch() < 0 && b.BaseSequence() < 0 && !b.Transactional() {
+		return
+	}
+	b[posAttributes+1] &^= attrTransactional
+	b.SetProducer(-1, -1, -1)
+}

@@ -305,3 +305,17 @@ func TestParseBatchFlippedBits(t *testing.T) {
 		}
 	}
 }
+
+// A batch that is nobody's any more says so, and is whole.
+func TestDetach(t *testing.T) {
+	b := sealed(t, CodecNone, rec(0, 5, "k", "v"))
+	b.SetTransactional()
+	b.SetProducer(7, 1, 12)
+	b.Detach()
+	if b.Transactional() || b.ProducerID() != -1 || b.ProducerEpoch() != -1 || b.BaseSequence() != -1 {
+		t.Errorf("it is still somebody's: %d", b.ProducerID())
+	}
+	if _, err := ParseBatch(b); err != nil {
+		t.Error(err)
+	}
+}

@@ -103,6 +103,9 @@ func (l *Log) Start() int64 { return l.start.Load() }
 // End returns the offset behind the last visible record: the high watermark.
 func (l *Log) End() int64 { return l.end.Load() }
 
+// Next returns the offset that the next batch to be staged begins at. It is for the writer.
+func (l *Log) Next() int64 { return l.next }
+
 // LastStable returns Kafka's last stable offset: all transactions with records before it have ended. It is Start if a
 // transaction that is open began before that.
 func (l *Log) LastStable() int64 {

@@ -32,6 +32,7 @@ func (p Parts) WithAbsent() Parts {
 	or(&p.Producing, Producing(absentProducing{a}))
 	or(&p.Transactor, Transactor(absentTransactor{a}))
 	or(&p.Transactions, Transactions(absentTransactions{a}))
+	or(&p.Copying, Copying(absentCopying{a}))
 	return p
 }
 
@@ -50,6 +51,7 @@ type (
 	absentProducing    struct{ Absent }
 	absentTransactor   struct{ Absent }
 	absentTransactions struct{ Absent }
+	absentCopying      struct{ Absent }
 )
 
 // Queues returns why there are no queues, nil if there are.
@@ -165,6 +167,10 @@ func (a absentTransactions) Abort(context.Context, OpenTransaction) error {
 }
 func (a absentTransactions) Fence(context.Context, string) error {
 	return a.Unsupported("administration of transactions")
+}
+
+func (a absentCopying) NewCopier(context.Context, string) (Copier, error) {
+	return nil, a.Unsupported("a mirror to it")
 }
 
 // AbsentKeys is the part of a View, and of a Tx, that are the application's keys, where there are none.

@@ -22,6 +22,7 @@ type Parts struct {
 	Producing    Producing
 	Transactor   Transactor
 	Transactions Transactions
+	Copying      Copying
 
 	// Rules bound the options of members of groups. Where they are zero anything is allowed here, and the group refuses what it
 	// does not want.

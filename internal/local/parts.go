@@ -16,7 +16,7 @@ func (b *Broker) Parts() engine.Parts {
 		Where: b.Where(), ClusterID: b.ClusterID,
 		Topics: &Topics{Catalogue: b.Catalogue, Create: b.topic}, Coordinator: groups, Offsets: groups,
 		Groups: groups, GroupConfigs: groupConfigs{b.Configs}, Shares: b.Shares, ShareAdmin: shareAdmin{b.Shares, b.Members},
-		TopicAdmin: topicAdmin{b}, Producing: b.batcher, Transactor: b.transactor, Transactions: transactions{b},
+		TopicAdmin: topicAdmin{b}, Producing: b.batcher, Transactor: b.transactor, Transactions: transactions{b}, Copying: &copying{Broker: b},
 		Rules: b.Groups.Rules(), Close: b.Close,
 	}
 }

@@ -24,7 +24,7 @@ type fold struct {
 func (g *commitGroup) stage(a *Append) {
 	p := a.Partition
 	a.AppendTime = -1
-	if p.Rules().LogAppendTime {
+	if p.Rules().LogAppendTime && !a.Kept {
 		a.AppendTime = g.time()
 	}
 	f := g.folding(p)
@@ -79,6 +79,17 @@ func (g *commitGroup) seal() {
 	}
 	for _, p := range g.sequenced {
 		g.keys = p.Log().StageProducers(&g.batch, g.keys)
+	}
+}
+
+// settle stages what is folded for partitions of which tx has batches that keep their offsets.
+func (g *commitGroup) settle(tx *Tx) {
+	for i := range tx.Appends {
+		if a := &tx.Appends[i]; a.Kept {
+			if f := g.folding(a.Partition); f != nil {
+				g.unfold(f)
+			}
+		}
 	}
 }
 

@@ -190,6 +190,7 @@ func (c *Committer) prepare(g *commitGroup, failed error) {
 			err = c.crowded(tx)
 		}
 		if err == nil {
+			g.settle(tx)
 			err = tx.check()
 		}
 		if err != nil {

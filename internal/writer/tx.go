@@ -75,9 +75,13 @@ type Append struct {
 	// Producer, is checked: one that is stored already is not stored again. A transaction
 	// has at most one batch of a producer for a partition.
 	Producer *Identity
+	// Kept says that the batch comes from another log, and keeps what it has there: it is refused with ErrOffsetOutOfRange
+	// unless the log ends at BaseOffset, and the topic's rules do not concern its size and its time. It is of no producer. Those of one
+	// partition are side by side in a transaction, in their order.
+	Kept bool
 
 	// Filled in before Done is called with nil:
-	BaseOffset int64 // of a batch that is not stored again, that of the first time
+	BaseOffset int64 // of a batch that is not stored again, that of the first time; with Kept it is given
 	Duplicate  bool  // it was not stored again
 	AppendTime int64 // ms since the epoch when the partition stamps batches, else -1
 
@@ -150,7 +154,7 @@ func (t *Tx) check() error {
 		if err := a.Partition.Err(); err != nil {
 			return err
 		}
-		if n, limit := len(a.Batch), a.Partition.Rules().MaxMessageBytes; n > limit && !a.Batch.Control() {
+		if n, limit := len(a.Batch), a.Partition.Rules().MaxMessageBytes; n > limit && !a.Batch.Control() && !a.Kept {
 			return fmt.Errorf("%s: %w: batch of %d bytes, max.message.bytes is %d",
 				a.Partition.TopicPartition(), log.ErrRecordTooLarge, n, limit)
 		}
@@ -159,9 +163,29 @@ func (t *Tx) check() error {
 		if err := t.Appends[i].checkProducer(); err != nil {
 			return err
 		}
+		if err := t.checkKept(i); err != nil {
+			return err
+		}
 	}
 	if t.Check != nil {
 		return t.Check()
+	}
+	return nil
+}
+
+// checkKept refuses a batch that would not get the offsets that it is to keep. Nothing is folded for its partition any more.
+func (t *Tx) checkKept(i int) error {
+	a := &t.Appends[i]
+	if !a.Kept {
+		return nil
+	}
+	next := a.Partition.Log().Next()
+	if i > 0 && t.Appends[i-1].Partition == a.Partition {
+		before := &t.Appends[i-1]
+		next = before.BaseOffset + before.Batch.LastOffset() - before.Batch.BaseOffset() + 1
+	}
+	if a.BaseOffset != next {
+		return fmt.Errorf("%s: %w: a batch that keeps offset %d, and the log ends at %d", a.Partition.TopicPartition(), log.ErrOffsetOutOfRange, a.BaseOffset, next)
 	}
 	return nil
 }

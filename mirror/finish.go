@@ -1,0 +1,48 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/samsa-go/samsa/topic"
+)
+
+// finish has the topics be the target's own.
+func (l *leg) finish(ctx context.Context) error {
+	for _, t := range l.tracks {
+		end, err := edge(ctx, t.source)
+		if err != nil {
+			return err
+		}
+		if end = max(end, t.source.HighWatermark()); t.Offset < end {
+			return fmt.Errorf("%w: %s is copied up to %d, and ends at %d", ErrBehind, t.tp, t.Offset, end)
+		}
+	}
+	if err := l.groups(ctx); err != nil {
+		return err
+	}
+	for name, c := range l.topics {
+		if !l.copier.Keeps() {
+			if err := l.release(ctx, name, c); err != nil {
+				return fmt.Errorf("topic %s: %w", c.name, err)
+			}
+		}
+		c.note.Finished = true
+		l.extra = append(l.extra, l.note(topicPrefix+name, c.note))
+	}
+	return l.flush(ctx)
+}
+
+// release gives a topic the configs of its source that the mirror has held back.
+func (l *leg) release(ctx context.Context, name string, c *copied) error {
+	info, err := l.from.TopicAdmin.Describe(ctx, name)
+	if err != nil {
+		return err
+	}
+	all := info.Config.Configs()
+	own := make(map[string]string)
+	for _, held := range []string{"message.timestamp.type", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms"} {
+		own[held] = all[held]
+	}
+	return l.to.TopicAdmin.Alter(ctx, c.name, func(now *topic.Config) error { return now.SetConfigs(own) })
+}

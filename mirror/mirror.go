@@ -1,0 +1,223 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/log"
+)
+
+// Mirror copies from one broker to another. Its methods may be called by anybody at any time.
+type Mirror struct {
+	from, to engine.Parts
+	opts     Options
+	rate     rate
+
+	mu      sync.Mutex // guards what follows
+	running bool
+	stats   Stats
+	at      map[log.TopicPartition]place // while it runs
+}
+
+// place is where a partition is.
+type place struct {
+	source engine.Partition
+	offset int64
+	caught time.Time
+}
+
+// Stats count what a Mirror has done since New.
+type Stats struct {
+	Records, Bytes int64 // that were copied; bytes as they are stored
+	Transactions   int64
+	// Lost are offsets that the retention of the source has taken before they were copied.
+	Lost int64
+	// Untranslated are committed offsets that were not brought over the last time: they lie before all that is remembered of offsets.
+	Untranslated int64
+	// Refused are topics that are not copied, and why: ErrLoop, ErrNotOurs.
+	Refused map[string]error
+	// Trouble is what the mirror has met last, since when it has begun anew, and has not copied anything yet; nil without.
+	Trouble error
+}
+
+// New returns a mirror, which copies when it runs. The brokers are the caller's, who closes them after Run has returned.
+// ErrInvalidOption names what is wrong with the options, or says that both are the same cluster.
+func New(from, to *samsa.Broker, opts Options) (*Mirror, error) {
+	if err := opts.check(); err != nil {
+		return nil, fmt.Errorf("mirror: %w", err)
+	}
+	m := &Mirror{from: inside.Of(from).Parts, to: inside.Of(to).Parts, opts: opts.withDefaults()}
+	if m.from.ClusterID == m.to.ClusterID {
+		return nil, fmt.Errorf("mirror: %w: both are cluster %q", log.ErrInvalidOption, m.from.ClusterID)
+	}
+	m.rate.bytes, m.stats.Refused = opts.BytesPerSecond, map[string]error{}
+	return m, nil
+}
+
+// Run copies until ctx ends, whose error it returns, or with Options.UntilNow until all is copied that was there. Whatever ends it, the next
+// Run of a mirror of the name goes on where it was, also in another process.
+//
+// What passes, a broker that is away say, it waits for; Options.Logger hears of it, and Stats tell. It gives up with ErrProducerFenced, when a mirror of the
+// same name has taken over; ErrLoop and ErrNotOurs for topics that Options.Topics name without a pattern, or when somebody else has written where it
+// keeps offsets; ErrCorruptRecord, of the source; ErrInvalidOption, and what brokers that are closed or have failed say.
+func (m *Mirror) Run(ctx context.Context) error {
+	return m.alone(func() error {
+		for wait := firstWait; ; {
+			before := m.Stats().Transactions
+			err := m.runLeg(ctx)
+			switch {
+			case err == nil:
+				return nil
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case fatal(err):
+				return fmt.Errorf("mirror %s: %w", m.opts.Name, err)
+			}
+			if m.Stats().Transactions > before {
+				wait = firstWait
+			}
+			m.trouble(err)
+			m.opts.Logger.Warn("the mirror begins anew", zap.String("mirror", m.opts.Name), zap.Duration("in", wait), zap.Error(err))
+			if err := pause(ctx, wait); err != nil {
+				return err
+			}
+			wait = min(2*wait, longestWait)
+		}
+	})
+}
+
+const (
+	firstWait   = 50 * time.Millisecond
+	longestWait = 5 * time.Second
+)
+
+// alone calls fn unless the mirror runs.
+func (m *Mirror) alone(fn func() error) error {
+	m.mu.Lock()
+	if m.running {
+		m.mu.Unlock()
+		return fmt.Errorf("mirror %s: %w: it runs", m.opts.Name, log.ErrInvalidOption)
+	}
+	m.running = true
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		m.running, m.at = false, nil
+		m.mu.Unlock()
+	}()
+	return fn()
+}
+
+func (m *Mirror) runLeg(ctx context.Context) error {
+	l, err := m.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.end()
+	return l.run(ctx)
+}
+
+// fatal reports whether to begin anew cannot help.
+func fatal(err error) bool {
+	for _, e := range []error{
+		log.ErrFenced, log.ErrInvalid, log.ErrUnsupported, log.ErrClosed, log.ErrFailed, log.ErrReadOnly, log.ErrCorruptRecord, log.ErrCorruptValue,
+		ErrLoop, ErrNotOurs, ErrBehind,
+	} {
+		if errors.Is(err, e) {
+			return !errors.Is(err, log.ErrInvalidTxnState) // it was aborted meanwhile
+		}
+	}
+	return false
+}
+
+// Finish ends a move: all is in the target, nothing writes to the source any more, and Run has ended. It brings groups over a last time,
+// gives topics of a Kafka cluster the configs that a mirror holds back, and notes that they are the target's own from now on. Then a
+// mirror back may begin. ErrBehind says that there is something that was not copied; then nothing has changed.
+func (m *Mirror) Finish(ctx context.Context) error {
+	err := m.alone(func() error {
+		l, err := m.begin(ctx)
+		if err != nil {
+			return err
+		}
+		defer l.end()
+		if err := l.look(ctx); err != nil {
+			return err
+		}
+		return l.finish(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("finish mirror %s: %w", m.opts.Name, err)
+	}
+	return nil
+}
+
+// Stats returns what was done so far.
+func (m *Mirror) Stats() Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.stats
+	s.Refused = make(map[string]error, len(m.stats.Refused))
+	for name, err := range m.stats.Refused {
+		s.Refused[name] = err
+	}
+	return s
+}
+
+func (m *Mirror) trouble(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stats.Trouble = err
+}
+
+func (m *Mirror) untranslated(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stats.Untranslated = n
+}
+
+// refused notes that a topic is not copied, and tells it once.
+func (m *Mirror) refused(name string, err error) {
+	m.mu.Lock()
+	was := m.stats.Refused[name]
+	m.stats.Refused[name] = err
+	m.mu.Unlock()
+	if was == nil {
+		m.opts.Logger.Warn("a topic is not copied", zap.String("mirror", m.opts.Name), zap.String("topic", name), zap.Error(err))
+	}
+}
+
+// follow has Lag know the partitions of a leg.
+func (m *Mirror) follow(l *leg) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = make(map[log.TopicPartition]place, len(l.tracks))
+	for _, t := range l.tracks {
+		m.at[t.tp] = place{t.source, t.Offset, t.caught}
+		delete(m.stats.Refused, t.tp.Topic)
+	}
+}
+
+// copied counts a round.
+func (m *Mirror) copied(r *round) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stats.Trouble = nil
+	m.stats.Transactions++
+	for i := range r.parts {
+		p := &r.parts[i]
+		for _, piece := range p.pieces {
+			m.stats.Records += int64(piece.batch.Records())
+			m.stats.Bytes += int64(len(piece.batch))
+		}
+		m.stats.Lost += p.lost
+		m.at[p.track.tp] = place{p.track.source, p.end, p.caught}
+	}
+}

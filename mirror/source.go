@@ -1,0 +1,168 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
+)
+
+const (
+	roundBytes = 4 << 20 // of batches that are copied in one transaction, and what the last one has beyond
+	trackBytes = 1 << 20 // of these that a partition takes while others have something
+	mostPieces = 4000    // batches of a round
+)
+
+// round is what is copied in one transaction.
+type round struct {
+	parts  []part
+	bytes  int
+	pieces int
+	err    error
+}
+
+// part is a partition in a round.
+type part struct {
+	track  *track
+	pieces []piece
+	end    int64     // up to where the source was read
+	lost   int64     // offsets that were gone
+	lastMs int64     // the time of what was read last
+	caught time.Time // when all there was had been read
+
+	after positionNote // once it is stored
+}
+
+// collect reads the next round from the source. With now it returns an empty one when there is nothing, else it waits for something, or
+// until topics are to be looked at, or all is read that UntilNow asks for.
+func (l *leg) collect(ctx context.Context, now bool) *round {
+	r := new(round)
+	for {
+		for range roundBytes / trackBytes { // the others first, then those that have more
+			progress := false
+			for i := range l.tracks {
+				t := l.tracks[(l.turn+i)%len(l.tracks)]
+				got, err := l.read(ctx, t, r)
+				if err != nil {
+					r.err = err
+					return r
+				}
+				if progress = progress || got; r.full() {
+					l.turn = (l.turn + i + 1) % len(l.tracks)
+					return r
+				}
+			}
+			if !progress {
+				break
+			}
+		}
+		if len(r.parts) > 0 || now || l.lookDue() || l.m.opts.UntilNow && l.reached() {
+			return r
+		}
+		for _, t := range l.tracks {
+			if e, ok := t.source.(engine.Remote); ok {
+				e.Await(log.ReadCommitted, t.read)
+			}
+		}
+		timer := time.NewTimer(time.Until(l.looked.Add(l.m.opts.Refresh)))
+		select {
+		case <-l.wake.C():
+			l.due = l.due || l.changed()
+		case <-timer.C:
+		case <-ctx.Done():
+			r.err = ctx.Err()
+		}
+		timer.Stop()
+		if r.err != nil {
+			return r
+		}
+	}
+}
+
+func (r *round) full() bool { return r.bytes >= roundBytes || r.pieces >= mostPieces }
+
+// read reads what there is of a partition, some of it.
+func (l *leg) read(ctx context.Context, t *track, r *round) (got bool, err error) {
+	there := t.source.LastStable()
+	if t.read == there && t.source.Err() == nil {
+		t.caught = time.Now()
+		return false, nil
+	}
+	p := part{track: t, end: t.read}
+	before, size := t.read, 0
+	var bad error
+	l.buf, err = t.source.Fetch(ctx, l.notesTopic, log.ReadCommitted, t.read, l.buf, func(sb log.StoredBatch) bool {
+		if bad = sb.Err; bad != nil {
+			return false
+		}
+		size += len(sb.Batch)
+		p.lastMs = sb.MaxTimestamp
+		if !sb.Batch.Control() && !sb.Aborted && sb.Batch.Records() > 0 {
+			p.pieces = append(p.pieces, clone(t.read, sb.Batch))
+			r.bytes += len(sb.Batch)
+			r.pieces++
+		}
+		t.read = sb.LastOffset + 1
+		p.end = t.read
+		return size < trackBytes && !r.full()
+	})
+	switch {
+	case errors.Is(err, engine.ErrNotYet):
+		return false, nil
+	case errors.Is(err, log.ErrOffsetOutOfRange) && t.read < t.source.LogStart():
+		p.end = t.source.LogStart()
+		p.lost = p.end - t.read
+		t.read = p.end
+		l.told(t, "the source has let records go that were not copied", zap.Int64("offset", before), zap.Int64("offsets", p.lost))
+	case errors.Is(err, log.ErrOffsetOutOfRange):
+		return false, fmt.Errorf("%w: %w: the source has less than was copied", ErrNotOurs, err)
+	case errors.Is(err, log.ErrUnknownTopic):
+		l.due = true
+		return false, nil
+	case err != nil:
+		return false, err
+	case bad != nil:
+		return false, bad
+	case t.read == before && before < there:
+		t.read, p.end = there, there // the last offsets have no batches any more
+	case t.read == before:
+		return false, nil
+	}
+	if t.read >= there {
+		t.caught = time.Now()
+	}
+	p.caught = t.caught
+	r.add(p)
+	return true, nil
+}
+
+// add adds a part to the one of its track, if there is one.
+func (r *round) add(p part) {
+	for i := range r.parts {
+		if has := &r.parts[i]; has.track == p.track {
+			has.pieces = append(has.pieces, p.pieces...)
+			has.end, has.lastMs, has.caught = p.end, p.lastMs, p.caught
+			has.lost += p.lost
+			return
+		}
+	}
+	r.parts = append(r.parts, p)
+}
+
+// changed reports whether the topics of the source are others than those that were looked at.
+func (l *leg) changed() bool {
+	for t, _ := l.changes.Next(); t != nil; t, _ = l.changes.Next() {
+		if ok, _ := l.m.opts.wantsTopic(t.Name()); ok {
+			l.due = true
+		}
+	}
+	return l.due
+}
+
+// lookDue reports whether topics and groups are to be looked at.
+func (l *leg) lookDue() bool { return l.due || time.Since(l.looked) >= l.m.opts.Refresh }

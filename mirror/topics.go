@@ -1,0 +1,349 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/topic"
+)
+
+// look has the leg copy what there is to be copied: topics that have come, partitions that were added, configs that have changed.
+func (l *leg) look(ctx context.Context) error {
+	l.due, l.looked = false, time.Now()
+	names, err := l.from.TopicAdmin.Names(ctx)
+	if err != nil {
+		return err
+	}
+	l.origins = nil // they are read when they are needed
+	for _, name := range names {
+		ok, named := l.m.opts.wantsTopic(name)
+		if !ok {
+			continue
+		}
+		err := l.lookAt(ctx, name)
+		switch {
+		case err == nil, errors.Is(err, log.ErrUnknownTopic): // it goes just now
+		case !named && (errors.Is(err, ErrLoop) || errors.Is(err, ErrNotOurs)):
+			l.m.refused(name, err)
+		default:
+			return fmt.Errorf("topic %s: %w", name, err)
+		}
+	}
+	for name, c := range l.topics {
+		if now, err := l.from.Topics.Get(name); errors.Is(err, log.ErrUnknownTopic) || err == nil && now != c.source {
+			l.drop(name)
+		}
+	}
+	if err := l.flush(ctx); err != nil {
+		return err
+	}
+	if err := l.trim(ctx); err != nil {
+		return err
+	}
+	l.m.follow(l)
+	return l.hold(ctx)
+}
+
+// lookAt has the leg copy a topic as it is now.
+func (l *leg) lookAt(ctx context.Context, name string) error {
+	src, err := l.from.Topics.Find(ctx, name, false)
+	if err != nil {
+		return err
+	}
+	info, err := l.from.TopicAdmin.Describe(ctx, name)
+	if err != nil {
+		return err
+	}
+	c := l.topics[name]
+	if c != nil && c.source != src {
+		l.drop(name)
+		c = nil
+	}
+	if c == nil {
+		if c, err = l.adopt(ctx, src, info.Config); err != nil {
+			return err
+		}
+		l.topics[name] = c
+	}
+	if err := l.configure(ctx, c, info.Config); err != nil {
+		return err
+	}
+	c.most = info.Config.MaxMessageBytes
+	for i := int32(len(c.tracks)); i < src.Partitions(); i++ {
+		t, err := l.track(ctx, c, i)
+		if err != nil {
+			return err
+		}
+		c.tracks, l.tracks = append(c.tracks, t), append(l.tracks, t)
+	}
+	return nil
+}
+
+// drop has the leg not copy a topic any more, which is gone.
+func (l *leg) drop(name string) {
+	for _, t := range l.topics[name].tracks {
+		t.source.Unwatch(l.wake)
+	}
+	l.tracks = slices.DeleteFunc(l.tracks, func(t *track) bool { return t.tp.Topic == name })
+	l.turn = 0
+	delete(l.topics, name)
+}
+
+// adopt finds the topic of the target that src is copied to, or makes it, and whether it goes on there.
+func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) (*copied, error) {
+	name := src.Name()
+	note := l.notes.topics[name]
+	c := &copied{source: src, name: l.m.opts.Prefix + name}
+	if l.origins == nil {
+		var err error
+		if l.origins, err = readOrigins(ctx, l.from.Topics); err != nil {
+			return nil, err
+		}
+	}
+	cut := l.origins.cut(src.ID(), l.to.ClusterID)
+	if cut != nil {
+		c.name = cut.name
+	}
+	dst, err := l.to.Topics.Find(ctx, c.name, false)
+	there := err == nil
+	if err != nil && !errors.Is(err, log.ErrUnknownTopic) {
+		return nil, err
+	}
+	if there {
+		c.id = dst.ID()
+	}
+	ours := there && note != nil && !note.Finished && note.ToID == id(c.id)
+	if ours && note.ID == id(src.ID()) {
+		c.note = note
+		return c, nil
+	}
+	via, err := l.origins.via(src.ID(), l.to.ClusterID)
+	if err != nil {
+		return nil, err
+	}
+	l.forgetTopic(name)
+	c.note = &topicNote{ID: src.ID(), To: c.name, Via: via}
+	switch {
+	case !there:
+		if dst, err = l.create(ctx, c, src, config); err != nil {
+			return nil, err
+		}
+		c.id = dst.ID()
+	case ours:
+		l.m.opts.Logger.Warn("a topic of the source was made anew: what it has goes behind what was copied",
+			zap.String("mirror", l.m.opts.Name), zap.String("topic", name))
+	case cut != nil && cut.note.ID == id(c.id):
+		if err := l.goBack(ctx, src, dst, cut); err != nil {
+			return nil, err
+		}
+	default:
+		if err := empty(ctx, dst); err != nil {
+			return nil, err
+		}
+	}
+	c.note.ToID = c.id
+	l.notes.topics[name] = c.note
+	l.extra = append(l.extra, l.note(topicPrefix+name, c.note))
+	return c, nil
+}
+
+// create makes a topic in the target.
+func (l *leg) create(ctx context.Context, c *copied, src engine.Topic, config topic.Config) (engine.Topic, error) {
+	c.note.Configs = l.configsOf(config)
+	made := topic.Config{Partitions: int(src.Partitions()), Replicas: l.m.opts.Replicas}
+	if err := made.SetConfigs(c.note.Configs); err != nil {
+		return nil, err
+	}
+	if err := l.to.TopicAdmin.Create(ctx, c.name, made); err != nil && !errors.Is(err, log.ErrTopicExists) {
+		return nil, err
+	}
+	return l.to.Topics.Find(ctx, c.name, false)
+}
+
+// forgetTopic has the notes of a topic go.
+func (l *leg) forgetTopic(name string) {
+	for tp := range l.notes.positions {
+		if tp.Topic == name {
+			l.extra = append(l.extra, l.note(partitionKey(positionPrefix, tp), nil))
+			delete(l.notes.positions, tp)
+		}
+	}
+	for tp, r := range l.notes.ranges {
+		if tp.Topic == name {
+			for _, b := range r.blocks {
+				l.extra = append(l.extra, l.note(rangesKey(tp, b.from), nil))
+			}
+			delete(l.notes.ranges, tp)
+		}
+	}
+}
+
+// empty returns ErrNotOurs for a topic that has, or had, records.
+func empty(ctx context.Context, t engine.Topic) error {
+	for i := range t.Partitions() {
+		p, err := t.Partition(i)
+		if err != nil {
+			return err
+		}
+		if end, err := edge(ctx, p); err != nil || max(end, p.HighWatermark()) > 0 {
+			return errors.Join(err, fmt.Errorf("%w: %s", ErrNotOurs, p.TopicPartition()))
+		}
+	}
+	return nil
+}
+
+// track returns a partition as it is to be copied from here on.
+func (l *leg) track(ctx context.Context, c *copied, i int32) (*track, error) {
+	t := &track{
+		tp:     log.TopicPartition{Topic: c.source.Name(), Partition: i},
+		target: log.TopicPartition{Topic: c.name, Partition: i}, topic: c, caught: time.Now(), until: math.MinInt64,
+	}
+	var err error
+	if t.source, err = c.source.Partition(i); err != nil {
+		return nil, err
+	}
+	if _, err := edge(ctx, t.source); err != nil {
+		return nil, err
+	}
+	dst, err := l.to.Topics.Find(ctx, c.name, false)
+	if err != nil {
+		return nil, err
+	}
+	to, err := dst.Partition(i)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := edge(ctx, to); err != nil {
+		return nil, err
+	}
+	end, keeps := to.HighWatermark(), l.copier.Keeps()
+	if has := l.notes.positions[t.tp]; has != nil && has.ID == id(c.source.ID()) {
+		t.positionNote = *has
+		if keeps && end != t.Target {
+			return nil, fmt.Errorf("%w: %s ends at %d, and the copies at %d", ErrNotOurs, t.target, end, t.Target)
+		}
+		if r := l.notes.ranges[t.tp]; r != nil {
+			t.ranges = *r
+		}
+		t.read = t.Offset
+	} else {
+		start := t.source.LogStart()
+		t.read, t.positionNote = start, positionNote{ID: c.source.ID(), Offset: start, Target: end, Start: start}
+		if keeps { // what lies between is covered
+			t.Offset = end - max(0, end-start)
+			t.Cover = end == 0
+		}
+	}
+	t.source.Watch(l.wake)
+	return t, nil
+}
+
+// trim has partitions of the target that were empty begin where those of the source did: what is before is nothing.
+func (l *leg) trim(ctx context.Context) error {
+	if !l.copier.Keeps() {
+		return nil
+	}
+	for name, c := range l.topics {
+		before := make(map[int32]int64)
+		for _, t := range c.tracks {
+			p, err := l.target(ctx, t)
+			if err != nil {
+				return err
+			}
+			if t.Cover && p.LogStart() < t.Start && p.HighWatermark() >= t.Start {
+				before[t.tp.Partition] = t.Start
+			}
+		}
+		if len(before) == 0 {
+			continue
+		}
+		if err := l.to.TopicAdmin.DeleteRecords(ctx, c.name, before); err != nil {
+			return fmt.Errorf("topic %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (l *leg) target(ctx context.Context, t *track) (engine.Partition, error) {
+	dst, err := l.to.Topics.Find(ctx, t.topic.name, false)
+	if err != nil {
+		return nil, err
+	}
+	return dst.Partition(t.tp.Partition)
+}
+
+// configure gives the topic of the target the partitions of the source, and the configs that have changed there.
+func (l *leg) configure(ctx context.Context, c *copied, config topic.Config) error {
+	want, has := l.configsOf(config), c.note.Configs
+	changed := make(map[string]string)
+	plain := (&topic.Config{}).Configs()
+	for name, v := range want {
+		if has[name] != v {
+			changed[name] = v
+		}
+	}
+	for name := range has {
+		if _, ok := want[name]; !ok {
+			changed[name] = plain[name]
+		}
+	}
+	info, err := l.to.TopicAdmin.Describe(ctx, c.name)
+	if err != nil {
+		return err
+	}
+	grow := len(info.Partitions) < config.Partitions
+	if len(changed) == 0 && !grow {
+		return nil
+	}
+	err = l.to.TopicAdmin.Alter(ctx, c.name, func(now *topic.Config) error {
+		now.Partitions = max(now.Partitions, config.Partitions)
+		return now.SetConfigs(changed)
+	})
+	if err != nil {
+		return err
+	}
+	if len(changed) > 0 {
+		c.note.Configs = want
+		l.extra = append(l.extra, l.note(topicPrefix+c.source.Name(), c.note))
+	}
+	return nil
+}
+
+// ofBrokers are configs that say how a cluster keeps a topic, and not what is in it.
+var ofBrokers = []string{"min.insync.replicas", "unclean.leader.election.enable", "preallocate", "file.delete.delay.ms", "flush.messages", "flush.ms", "index.interval.bytes"}
+
+// configsOf returns the configs that a topic of the target has, those that are not Kafka's defaults.
+func (l *leg) configsOf(config topic.Config) map[string]string {
+	all := sourceConfigs(config)
+	if !l.copier.Keeps() {
+		maps.Copy(all, map[string]string{
+			"message.timestamp.type": "CreateTime", "message.timestamp.before.max.ms": never, "message.timestamp.after.max.ms": never,
+		})
+		if policy, ok := all["cleanup.policy"]; ok && strings.Contains(policy, "consumed") { // which Kafka has not
+			all["cleanup.policy"] = "delete"
+		}
+	}
+	return all
+}
+
+var never = strconv.FormatInt(math.MaxInt64, 10)
+
+// sourceConfigs returns the configs of a topic that are not Kafka's defaults, but for those of brokers.
+func sourceConfigs(config topic.Config) map[string]string {
+	all, plain := config.Configs(), (&topic.Config{}).Configs()
+	maps.DeleteFunc(all, func(name, v string) bool {
+		return v == plain[name] || slices.Contains(ofBrokers, name) || strings.Contains(name, "replicas") || strings.HasPrefix(name, "remote.") || strings.HasPrefix(name, "local.")
+	})
+	return all
+}
