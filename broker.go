@@ -136,7 +136,7 @@ func (b *Broker) standOn(began time.Time, parts engine.Parts) {
 	}
 	b.queues = queue.Broker{Topics: b.on.Topics, Shares: b.on.Shares, Logger: b.logger, Clients: &b.clients, Hooks: b.hooks}
 	b.stats = stats.Collector{
-		Opened: began, Local: b.local, Topics: b.on.Topics, Admin: b.admin,
+		Opened: began, Local: b.local, Stored: b.on.Stored, Topics: b.on.Topics, Admin: b.admin,
 		Clients: &b.clients, Resets: &b.resets, Passed: &b.passed, Hooks: b.hooks, Producers: &b.produced, Consumers: &b.consumed,
 	}
 }

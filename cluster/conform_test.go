@@ -41,15 +41,6 @@ var missing = []conform.Difference{
 	{Promises: "end/context", Why: "it needs queues, which are not there yet", Err: samsa.ErrUnsupported},
 	{Promises: "end/closed", Why: "it needs queues, which are not there yet", Err: samsa.ErrUnsupported},
 	{Promises: "end/wakes", Why: "it needs queues, which are not there yet", Err: samsa.ErrUnsupported},
-	{Promises: "producer/stored", Why: "ProducerOptions.ID is not there yet", Err: samsa.ErrUnsupported},
-	{Promises: "producer/replay*", Why: "ProducerOptions.ID is not there yet", Err: samsa.ErrUnsupported},
-	{Promises: "producer/fenced", Why: "ProducerOptions.ID is not there yet", Err: samsa.ErrUnsupported},
-	{Promises: "reopen/producers", Why: "ProducerOptions.ID is not there yet", Err: samsa.ErrUnsupported},
-}
-
-// faults are known faults: to be mended.
-var faults = []conform.Difference{
-	{Promises: "stats/broker", Why: "a fault, to be mended: Stats does not count what is stored on a cluster"},
 }
 
 // conforms tries the promises of the API on a cluster.
@@ -63,7 +54,7 @@ func conforms(t *testing.T, p conform.Place, seeds []string) {
 			}
 		}
 	}()
-	p.Differences = slices.Concat(differs, missing, faults)
+	p.Differences = slices.Concat(differs, missing)
 	p.Open = func(ctx context.Context, o conform.Options) (*samsa.Broker, error) {
 		b, err := cluster.Open(ctx, cluster.Options{Seeds: seeds, Name: o.Data})
 		if err == nil {

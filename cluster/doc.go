@@ -2,17 +2,27 @@
 // where they open.
 //
 // What a cluster has not is samsa.ErrUnsupported, before anything is done: the application's keys, in Update and View; queues, and their
-// acknowledgements in transactions; ProducerOptions.ID, with Stored and Replay; Sync, Snapshot, Import, Sweep and RetentionStats; CleanupConsumed. So are
+// acknowledgements in transactions; Sync, Snapshot, Import, Sweep and RetentionStats; CleanupConsumed. So are
 // kafka.Listen and backups of such a broker.
 //
 // Topics are made by Topics().Create and Ensure alone: none is made because somebody asks for it, whatever auto.create.topics.enable says.
 //
-// A record that its topic does not take, for its size, its timestamp or a key that is missing, is refused by a Producer before it is sent, by the configs
-// of the topic; where these may not be read the cluster refuses it. With LogAppendTime the promise of a Producer has the time of the
-// program, and Produce and Update return that of the broker. Stats does not count what is stored. These two are faults, to be mended.
+// A record that its topic does not take, for its size, its timestamp or a key that is missing, is refused before it is sent, by the configs of the topic;
+// where these may not be read the cluster refuses it. A batch is no larger than max.message.bytes, nor than 1 MiB.
 //
-// Broker.Produce of one record is an idempotent append with acks=all. Produce of several, and Update, are a transaction of Kafka, and
+// Broker.Produce of one record is an idempotent append with acks=all, and so are the batches of a Producer. Of a partition one batch is under way:
+// BatchBytes is from where on it does not wait for others, and it grows beyond that while it has to. What the cluster does not answer is sent
+// again, until it does or the broker is closed: then of what was sent it is samsa.ErrOutcomeUnknown whether it is stored.
+//
+// ProducerOptions.ID is a transactional id, and shares these names with all programs on the cluster: that of an Options.Name is Name-0. What a producer of an
+// ID has at a time is stored by one transaction, with its counts, which are committed offsets of the group of that name: so it may not be the name of a group
+// of consumers, the program has to be allowed both, and the group is in lists. What the end of a transaction has left open it finds out by the
+// counts, so that the outcome is unknown only when somebody else has the ID by then, or the broker is closed.
+//
+// Produce of several, and Update, are a transaction of Kafka, and
 // return when the last stable offset has passed it. Updates that wait are stored by one transaction together, and each alone when
-// that fails. A view reads committed offsets as they are when it is asked, not as of one moment. What may be stored or not, as when a call's context
-// ends while it is under way, is samsa.ErrOutcomeUnknown.
+// that fails. A view reads committed offsets as they are when it is asked, not as of one moment. A call whose context ends before anything was sent, or before the
+// end of its transaction is asked for, has stored nothing; afterwards it is samsa.ErrOutcomeUnknown whether it has.
+//
+// Stats counts what this broker has stored.
 package cluster

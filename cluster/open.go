@@ -113,13 +113,13 @@ func open(ctx context.Context, opts Options, seeds []string, h inside.Host) (par
 	a := admin.New(l, topics)
 	where := "kafka://" + strings.Join(seeds, ",")
 	w := write.New(l, topics, write.Options{
-		ID: cmp.Or(opts.Name, "samsa-"+uuid.Text(uuid.New())) + "-0", Produce: engine.ProduceOptions(opts.Produce), Where: where, Host: h,
+		ID: cmp.Or(opts.Name, "samsa-"+uuid.Text(uuid.New())) + "-0", Produce: engine.ProduceOptions(opts.Produce), Where: where, Host: h, Offsets: g,
 	})
 	return engine.Parts{
 		Where: where, ClusterID: id,
 		Topics: topics, Coordinator: g, Offsets: g, Groups: groups.Admin{Groups: g},
 		GroupConfigs: admin.GroupConfigs{Admin: a}, TopicAdmin: admin.Topics{Admin: a}, Transactions: admin.Transactions{Admin: a},
-		Producing: w, Transactor: write.Transactor{Writes: w, Offsets: g},
+		Producing: w, Stored: w.Stored, Transactor: write.Transactor{Writes: w},
 		Rules: group.Rules{MaxSessionTimeout: math.MaxInt32 * time.Millisecond}, // as far as a request can say; the cluster refuses what it does not want
 		Close: func() error {
 			w.Close()

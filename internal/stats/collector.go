@@ -27,7 +27,8 @@ import (
 // Collector asks the parts of a broker. Its methods may be called by anybody at any time.
 type Collector struct {
 	Opened    time.Time
-	Local     *local.Broker // nil for a broker that is not of this process: what only that knows is 0
+	Local     *local.Broker        // nil for a broker that is not of this process: what only that knows is 0
+	Stored    func() engine.Stored // of such a broker; may be nil
 	Topics    engine.Topics
 	Admin     admin.Groups
 	Clients   *callback.Clients
@@ -63,8 +64,12 @@ func (c *Collector) Broker(ctx context.Context) (Stats, error) {
 		b.Topics++
 		b.Partitions += int(t.Partitions())
 	}
-	if c.Local != nil {
+	switch {
+	case c.Local != nil:
 		err = b.addStore(c.Local)
+	case c.Stored != nil:
+		s := c.Stored()
+		b.Records, b.Batches, b.Bytes, b.Commits, b.Failed = s.Records, s.Batches, s.Bytes, s.Commits, s.Failed
 	}
 	return b, err
 }

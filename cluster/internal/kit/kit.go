@@ -172,6 +172,18 @@ func (k *Kit) Grow(name string, partitions int) {
 	}
 }
 
+// Configure sets a config of a topic.
+func (k *Kit) Configure(name, config, value string) {
+	k.T.Helper()
+	got, err := k.adm.AlterTopicConfigs(k.Ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: config, Value: &value}}, name)
+	if err == nil {
+		_, err = got.On(name, func(r *kadm.AlterConfigsResponse) error { return r.Err })
+	}
+	if err != nil {
+		k.T.Fatal(err)
+	}
+}
+
 // Drop deletes a topic.
 func (k *Kit) Drop(name string) {
 	k.T.Helper()

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition/choose"
@@ -19,19 +19,21 @@ const maxJob = 32 << 20
 // job is what a call or an Update stores together.
 type job struct {
 	w       *Writes
-	records []log.Record // with their partitions; their bytes are the job's, once it is kept
-	codecs  []log.Codec  // of the records
-	bytes   int          // of them
-	offsets []group.CommitRequest
-	groups  []string // whose offsets those are
+	records []log.Record   // with their partitions; their bytes are the job's, once it is kept
+	codecs  []log.Codec    // of the records
+	bytes   int            // of them
+	most    map[string]int // bytes of a batch, by topic
+	offsets []groupOffsets
 
 	done     chan struct{} // closed with err
 	err      error
-	taken    bool // it is under way; the lane's mutex guards it
-	withdrew bool // nobody waits any more, and it was not begun
+	ending   bool // it may be stored from now on; the lane's mutex guards it
+	withdrew bool // nobody waits any more, and it was not ending
 }
 
-func (w *Writes) newJob() *job { return &job{w: w, done: make(chan struct{})} }
+func (w *Writes) newJob() *job {
+	return &job{w: w, most: make(map[string]int), done: make(chan struct{})}
+}
 
 // add adds records, whose bytes must not change until the job is done or keep is called. It chooses their partitions.
 func (j *job) add(ctx context.Context, opts engine.ProduceOptions, records []log.Record) error {
@@ -53,6 +55,11 @@ func (j *job) add(ctx context.Context, opts engine.ProduceOptions, records []log
 		n, err := j.w.topics.Count(ctx, r.Topic)
 		if err != nil {
 			return fmt.Errorf("record %d: %w", i, err)
+		}
+		if j.most[r.Topic] == 0 {
+			if j.most[r.Topic], err = j.w.mostOf(ctx, r.Topic); err != nil {
+				return fmt.Errorf("record %d: %w", i, err)
+			}
 		}
 		c := cs.of(r.Topic)
 		touched[c] = true
@@ -105,6 +112,8 @@ type choosers struct {
 
 // chooser is a partitioner of one topic, which is asked by one at a time.
 type chooser struct {
+	completed atomic.Int32 // batches of which tp is to be told before the next record
+
 	mu     sync.Mutex
 	tp     choose.TopicPartitioner
 	record log.Record // that tp looks at: here it costs no allocation
@@ -128,13 +137,13 @@ func (cs *choosers) of(topic string) *chooser {
 func (c *chooser) choose(r *log.Record, n int) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for c.completed.Load() > 0 {
+		c.completed.Add(-1)
+		c.tp.OnNewBatch()
+	}
 	c.record = *r
 	return choose.Partition(c.tp, &c.record, n)
 }
 
-// complete says that a batch is complete.
-func (c *chooser) complete() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.tp.OnNewBatch()
-}
+// complete has tp told, when it is called next, that a batch is complete.
+func (c *chooser) complete() { c.completed.Add(1) }

@@ -14,8 +14,6 @@ import (
 type lane struct {
 	w       *Writes
 	session session
-	ctx     context.Context // ends with close
-	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
@@ -29,20 +27,19 @@ const maxFolded = 4 << 20
 
 func (l *lane) init(w *Writes) {
 	l.w = w
-	l.session.init(w)
-	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.session.init(w, w.opts.ID, w.life)
 }
 
+// close ends the lane, once the life of what writes has ended.
 func (l *lane) close() {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	l.cancel()
 	l.wg.Wait()
 	l.session.close()
 }
 
-// commit stores a job, and waits until ctx ends. It has gone no way before it is begun.
+// commit stores a job, and waits until ctx ends. Until the end of its transaction is asked for nothing of it is stored: then it is ctx's error alone.
 func (l *lane) commit(ctx context.Context, j *job) error {
 	l.mu.Lock()
 	if l.closed {
@@ -67,30 +64,77 @@ func (l *lane) commit(ctx context.Context, j *job) error {
 		return j.err
 	default:
 	}
-	if !j.taken {
+	if !j.ending {
 		j.withdrew = true
 		return ctx.Err()
 	}
-	return family.Of(log.ErrOutcomeUnknown, fmt.Errorf("the transaction has begun: %w", ctx.Err()))
+	return family.Of(log.ErrOutcomeUnknown, fmt.Errorf("the end of the transaction was asked for: %w", ctx.Err()))
 }
 
 // run commits what waits, until nothing does.
 func (l *lane) run() {
 	for jobs := l.take(); len(jobs) > 0; jobs = l.take() {
-		err := l.session.commit(l.ctx, jobs)
-		if err == nil || len(jobs) == 1 || errors.Is(err, log.ErrOutcomeUnknown) || l.ctx.Err() != nil {
-			end(err, jobs...)
+		err := l.store(jobs)
+		if err == nil || len(jobs) == 1 || errors.Is(err, log.ErrOutcomeUnknown) || l.w.life.Err() != nil {
+			l.end(err, jobs...)
 			continue
 		}
-		for _, j := range jobs { // one of them is to blame
-			end(l.session.commit(l.ctx, []*job{j}), j)
+		for _, j := range jobs { // one of them is to blame, or has withdrawn
+			l.end(l.store([]*job{j}), j)
 		}
 	}
 }
 
-func end(err error, jobs ...*job) {
+var errWithdrawn = errors.New("nobody waits any more")
+
+// store stores jobs in one transaction, unless somebody withdraws one before its end.
+func (l *lane) store(jobs []*job) error {
+	all, err := batches(jobs)
+	if err != nil {
+		return err
+	}
+	var offsets []groupOffsets
+	for _, j := range jobs {
+		offsets = append(offsets, j.offsets...)
+	}
+	if err := l.session.commit(all, offsets, func() error { return l.ending(jobs) }); err != nil {
+		return err
+	}
+	l.w.counts.commits.Add(1)
+	for _, b := range all {
+		b.fill()
+		l.w.counts.stored(b)
+	}
+	return nil
+}
+
+// ending notes that jobs are about to be stored.
+func (l *lane) ending(jobs []*job) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range jobs {
+		if j.withdrew {
+			return errWithdrawn
+		}
+	}
+	for _, j := range jobs {
+		j.ending = true
+	}
+	return nil
+}
+
+func (l *lane) end(err error, jobs ...*job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.endLocked(err, jobs...)
+}
+
+func (l *lane) endLocked(err error, jobs ...*job) {
 	for _, j := range jobs {
 		j.err = err
+		if err != nil {
+			l.w.counts.failed.Add(1)
+		}
 		close(j.done)
 	}
 }
@@ -110,10 +154,9 @@ func (l *lane) take() (jobs []*job) {
 			continue
 		}
 		if l.closed {
-			end(log.ErrClosed, j)
+			l.endLocked(log.ErrClosed, j)
 			continue
 		}
-		j.taken = true
 		bytes += j.bytes
 		jobs = append(jobs, j)
 	}

@@ -66,22 +66,52 @@ func (ru *rules) get(ctx context.Context, w *Writes, age time.Duration) *partiti
 	return known.rules
 }
 
-// allow refuses a record that the topic does not take, as a broker of this process does.
-func (ru *rules) allow(ctx context.Context, w *Writes, r *log.Record) error {
-	var err error
+// most returns how many bytes a batch may have of what is known.
+func (ru *rules) most() int {
 	if known := ru.known.Load(); known != nil && known.rules != nil {
-		err = refuse(known.rules, r)
+		return min(mostBatch, known.rules.MaxMessageBytes)
+	}
+	return mostBatch
+}
+
+// mostOf returns how many bytes a batch of a topic may have.
+func (w *Writes) mostOf(ctx context.Context, name string) (int, error) {
+	if _, err := w.topics.Count(ctx, name); err != nil {
+		return 0, err
+	}
+	t, err := w.topics.Get(name)
+	if err != nil {
+		return 0, err
+	}
+	ru := w.rulesOf(t)
+	ru.get(ctx, w, rulesAge)
+	return ru.most(), nil
+}
+
+// allow refuses a record that the topic does not take, as check says.
+func (ru *rules) allow(ctx context.Context, w *Writes, r *log.Record, check func(*partition.Rules, *log.Record) error) error {
+	var err error
+	if known := ru.known.Load(); known != nil {
+		err = check(known.rules, r)
 	} else {
-		err = refuse(ru.get(ctx, w, rulesAge), r)
+		err = check(ru.get(ctx, w, rulesAge), r)
 	}
 	if err != nil {
-		err = refuse(ru.get(ctx, w, 0), r)
+		err = check(ru.get(ctx, w, 0), r)
 	}
 	return err
 }
 
 // refuse returns why a topic of these rules does not take a record.
 func refuse(rules *partition.Rules, r *log.Record) error {
+	if err := refuseSize(rules, r); err != nil {
+		return err
+	}
+	return refuseTime(rules, r)
+}
+
+// refuseSize returns why a topic of these rules takes a record at no time.
+func refuseSize(rules *partition.Rules, r *log.Record) error {
 	if rules == nil {
 		return nil
 	}
@@ -95,7 +125,13 @@ func refuse(rules *partition.Rules, r *log.Record) error {
 			return fmt.Errorf("%s: %w: %d bytes with overhead, max.message.bytes is %d", tp, log.ErrRecordTooLarge, n, rules.MaxMessageBytes)
 		}
 	}
-	if r.Timestamp.IsZero() {
+	return nil
+}
+
+// refuseTime returns why a topic of these rules does not take the timestamp of a record.
+func refuseTime(rules *partition.Rules, r *log.Record) error {
+	tp := log.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+	if rules == nil || r.Timestamp.IsZero() || rules.LogAppendTime {
 		return nil
 	}
 	if ms, may := r.Timestamp.UnixMilli(), rules.Timestamps(time.Now().UnixMilli()); !may.Has(ms) {

@@ -23,10 +23,8 @@ import (
 )
 
 const (
-	txnTimeout    = time.Minute            // after which the cluster aborts a transaction, and before which it is given up here
 	firstPause    = 2 * time.Millisecond   // before what did not go is tried again
 	longestPause  = 200 * time.Millisecond // likewise
-	mostBatch     = 900 << 10              // bytes of records in a batch: Kafka's max.message.bytes is 1 MiB by default
 	produceTimeMs = 30_000                 // for which a leader waits for its followers
 )
 
@@ -36,16 +34,21 @@ const (
 // Before, partitions and groups are added to it by requests of their own.
 type session struct {
 	w      *Writes
-	client *kgo.Client // of the versions that go together; nil before the first transaction
-	joins  bool        // what is written joins the transaction by itself
-	begun  bool        // the producer can go on; else it has to begin anew
-	id     int64       // the producer, -1 before the first
+	name   string          // the transactional id
+	life   context.Context // when it ends nothing is sent any more
+	opts   []kgo.Opt       // of the client, besides
+	client *kgo.Client     // of the versions that go together; nil before the first transaction
+	joins  bool            // what is written joins the transaction by itself
+	begun  bool            // the producer can go on; else it has to begin anew
+	id     int64           // the producer, -1 before the first
 	epoch  int16
 	fenced error                        // another one has the transactional id
 	next   map[log.TopicPartition]int32 // sequence numbers, in this epoch
 }
 
-func (s *session) init(w *Writes) { s.w, s.id, s.epoch = w, -1, -1 }
+func (s *session) init(w *Writes, name string, life context.Context) {
+	s.w, s.name, s.life, s.id, s.epoch = w, name, life, -1, -1
+}
 
 func (s *session) close() {
 	if s.client != nil {
@@ -53,28 +56,30 @@ func (s *session) close() {
 	}
 }
 
-// commit stores jobs in one transaction, and fills in their records. Before it has asked for the end nothing is stored when it
-// fails; after that it is ErrOutcomeUnknown, unless the cluster has said no.
-func (s *session) commit(ctx context.Context, jobs []*job) error {
-	ctx, cancel := context.WithTimeout(ctx, txnTimeout)
+// groupOffsets are offsets of a group that a transaction commits.
+type groupOffsets struct {
+	group string
+	req   group.CommitRequest
+}
+
+// commit stores batches and offsets in one transaction. Before it has asked for the end, which it does when last returns nil, nothing is stored
+// when it fails; after that it is ErrOutcomeUnknown, unless the cluster has said no.
+func (s *session) commit(batches []*batch, offsets []groupOffsets, last func() error) error {
+	ctx, cancel := context.WithTimeout(s.life, s.w.opts.Timeout)
 	defer cancel()
-	batches, err := s.batches(jobs)
-	if err != nil {
-		return err
-	}
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	if err := s.write(ctx, jobs, batches); err != nil {
+	err := s.write(ctx, batches, offsets)
+	if err == nil {
+		err = last()
+	}
+	if err == nil {
+		err = s.end(ctx)
+	}
+	if err != nil {
 		s.abort()
 		return err
-	}
-	if err := s.end(ctx); err != nil {
-		s.abort()
-		return err
-	}
-	for _, b := range batches {
-		b.fill()
 	}
 	s.awaitVisible(ctx, batches)
 	return nil
@@ -89,7 +94,7 @@ func (s *session) begin(ctx context.Context) error {
 		return err
 	}
 	req := kmsg.NewPtrInitProducerIDRequest()
-	req.TransactionalID, req.TransactionTimeoutMillis = &s.w.opts.ID, int32(txnTimeout.Milliseconds())
+	req.TransactionalID, req.TransactionTimeoutMillis = &s.name, int32(s.w.opts.Timeout.Milliseconds())
 	req.ProducerID, req.ProducerEpoch = s.id, s.epoch // who has gone on from these has fenced us (KIP-360)
 	err := s.again(ctx, func() error {
 		resp, err := link.Ask[*kmsg.InitProducerIDResponse](ctx, s.client, s.about(), req)
@@ -107,7 +112,7 @@ func (s *session) begin(ctx context.Context) error {
 	return err
 }
 
-func (s *session) about() string { return "transactional id " + s.w.opts.ID }
+func (s *session) about() string { return "transactional id " + s.name }
 
 // rise takes the producer's id and epoch, with which numbers begin anew.
 func (s *session) rise(id int64, epoch int16) {
@@ -129,13 +134,13 @@ func (s *session) connect(ctx context.Context) error {
 	for _, f := range resp.FinalizedFeatures {
 		s.joins = s.joins || f.Name == "transaction.version" && f.MaxVersionLevel >= 2
 	}
-	var opts []kgo.Opt
+	opts := s.opts
 	if !s.joins {
 		v := kversion.Stable()
 		v.SetMaxKeyVersion(int16(kmsg.Produce), 11)
 		v.SetMaxKeyVersion(int16(kmsg.EndTxn), 4)
 		v.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), 4)
-		opts = append(opts, kgo.MaxVersions(v))
+		opts = append(slices.Clip(opts), kgo.MaxVersions(v))
 	}
 	s.client, err = s.w.link.New(opts...)
 	return err
@@ -166,79 +171,14 @@ func passing(err error) bool {
 	return errors.Is(err, log.ErrUnavailable) && !isAnyCode(err)
 }
 
-// batch is records of one partition that go together.
-type batch struct {
-	tp      log.TopicPartition
-	content log.Batch
-	at      []*log.Record // where they are
-
-	stored bool
-	base   int64
-	time   int64 // of the log, ms; -1 for the records' own
-}
-
-// fill fills in the records.
-func (b *batch) fill() {
-	for i, r := range b.at {
-		r.Offset = b.base + int64(i)
-		if b.time >= 0 {
-			r.Timestamp = time.UnixMilli(b.time)
-		}
-	}
-}
-
-// batches makes the batches of jobs, those of a partition in the order of its records.
-func (s *session) batches(jobs []*job) ([]*batch, error) {
-	type open struct {
-		*batch
-		builder log.Builder
-		codec   log.Codec
-	}
-	var all []*batch
-	filling := make(map[log.TopicPartition]*open)
-	seal := func(o *open) (err error) {
-		o.content, err = o.builder.Seal(nil, o.codec)
-		if err == nil {
-			o.content.SetTransactional()
-		}
-		return err
-	}
-	for _, j := range jobs {
-		for i := range j.records {
-			r := &j.records[i]
-			tp := log.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-			o := filling[tp]
-			if o != nil && (o.codec != j.codecs[i] || o.builder.SizeWith(r.Key, r.Value, r.Headers) > mostBatch) {
-				if err := seal(o); err != nil {
-					return nil, fmt.Errorf("%s: %w", tp, err)
-				}
-				o = nil
-			}
-			if o == nil {
-				o = &open{batch: &batch{tp: tp}, codec: j.codecs[i]}
-				filling[tp] = o
-				all = append(all, o.batch)
-			}
-			o.builder.Append(r.Timestamp.UnixMilli(), r.Key, r.Value, r.Headers)
-			o.at = append(o.at, r)
-		}
-	}
-	for tp, o := range filling {
-		if err := seal(o); err != nil {
-			return nil, fmt.Errorf("%s: %w", tp, err)
-		}
-	}
-	return all, nil
-}
-
 // write sends what the transaction has: records and offsets side by side.
-func (s *session) write(ctx context.Context, jobs []*job, batches []*batch) error {
-	if err := s.join(ctx, jobs, batches); err != nil {
+func (s *session) write(ctx context.Context, batches []*batch, offsets []groupOffsets) error {
+	if err := s.join(ctx, batches, offsets); err != nil {
 		return err
 	}
 	errs := make(chan error, 1)
 	go func() { errs <- s.produce(ctx, batches) }() // it ends with ctx, and is waited for
-	err := s.offsets(ctx, jobs)
+	err := s.offsets(ctx, offsets)
 	if e := <-errs; e != nil {
 		return e
 	}
@@ -246,10 +186,38 @@ func (s *session) write(ctx context.Context, jobs []*job, batches []*batch) erro
 }
 
 // join adds partitions and groups to the transaction, where they do not join by themselves.
-func (s *session) join(ctx context.Context, jobs []*job, batches []*batch) error {
+func (s *session) join(ctx context.Context, batches []*batch, offsets []groupOffsets) error {
 	if s.joins {
 		return nil
 	}
+	if len(batches) > 0 {
+		if err := s.joinPartitions(ctx, batches); err != nil {
+			return err
+		}
+	}
+	added := make(map[string]bool)
+	for _, o := range offsets {
+		if added[o.group] {
+			continue
+		}
+		added[o.group] = true
+		req := kmsg.NewPtrAddOffsetsToTxnRequest()
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = s.name, s.id, s.epoch, o.group
+		err := s.again(ctx, func() error {
+			resp, err := link.Ask[*kmsg.AddOffsetsToTxnResponse](ctx, s.client, "group "+o.group, req)
+			if err == nil {
+				err = link.Code("group "+o.group, resp.ErrorCode, nil)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) joinPartitions(ctx context.Context, batches []*batch) error {
 	topics := make(map[string]map[int32]bool)
 	for _, b := range batches {
 		if topics[b.tp.Topic] == nil {
@@ -257,61 +225,32 @@ func (s *session) join(ctx context.Context, jobs []*job, batches []*batch) error
 		}
 		topics[b.tp.Topic][b.tp.Partition] = true
 	}
-	if len(topics) > 0 {
-		req := kmsg.NewPtrAddPartitionsToTxnRequest()
-		req.TransactionalID, req.ProducerID, req.ProducerEpoch = s.w.opts.ID, s.id, s.epoch
-		for name, of := range topics {
-			req.Topics = append(req.Topics, kmsg.AddPartitionsToTxnRequestTopic{Topic: name, Partitions: slices.Collect(maps.Keys(of))})
-		}
-		err := s.again(ctx, func() error {
-			resp, err := link.Ask[*kmsg.AddPartitionsToTxnResponse](ctx, s.client, s.about(), req)
-			if err != nil {
-				return err
-			}
-			for _, t := range resp.Topics {
-				for _, p := range t.Partitions {
-					if p.ErrorCode != 0 && p.ErrorCode != kerr.OperationNotAttempted.Code {
-						return link.Code(log.TopicPartition{Topic: t.Topic, Partition: p.Partition}.String(), p.ErrorCode, nil)
-					}
-				}
-			}
-			return nil
-		})
+	req := kmsg.NewPtrAddPartitionsToTxnRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch = s.name, s.id, s.epoch
+	for name, of := range topics {
+		req.Topics = append(req.Topics, kmsg.AddPartitionsToTxnRequestTopic{Topic: name, Partitions: slices.Collect(maps.Keys(of))})
+	}
+	return s.again(ctx, func() error {
+		resp, err := link.Ask[*kmsg.AddPartitionsToTxnResponse](ctx, s.client, s.about(), req)
 		if err != nil {
 			return err
 		}
-	}
-	added := make(map[string]bool)
-	for _, j := range jobs {
-		for _, name := range j.groups {
-			if added[name] {
-				continue
-			}
-			added[name] = true
-			req := kmsg.NewPtrAddOffsetsToTxnRequest()
-			req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = s.w.opts.ID, s.id, s.epoch, name
-			err := s.again(ctx, func() error {
-				resp, err := link.Ask[*kmsg.AddOffsetsToTxnResponse](ctx, s.client, "group "+name, req)
-				if err == nil {
-					err = link.Code("group "+name, resp.ErrorCode, nil)
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode != 0 && p.ErrorCode != kerr.OperationNotAttempted.Code {
+					return link.Code(log.TopicPartition{Topic: t.Topic, Partition: p.Partition}.String(), p.ErrorCode, nil)
 				}
-				return err
-			})
-			if err != nil {
-				return err
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
-// offsets commits the offsets of jobs, one request after the other.
-func (s *session) offsets(ctx context.Context, jobs []*job) error {
-	for _, j := range jobs {
-		for i, req := range j.offsets {
-			if err := s.again(ctx, func() error { return s.commitOffsets(ctx, j.groups[i], req) }); err != nil {
-				return err
-			}
+// offsets commits offsets, one request after the other.
+func (s *session) offsets(ctx context.Context, all []groupOffsets) error {
+	for _, o := range all {
+		if err := s.again(ctx, func() error { return s.commitOffsets(ctx, o.group, o.req) }); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -319,7 +258,7 @@ func (s *session) offsets(ctx context.Context, jobs []*job) error {
 
 func (s *session) commitOffsets(ctx context.Context, name string, req group.CommitRequest) error {
 	c := kmsg.NewPtrTxnOffsetCommitRequest()
-	c.TransactionalID, c.Group, c.ProducerID, c.ProducerEpoch = s.w.opts.ID, name, s.id, s.epoch
+	c.TransactionalID, c.Group, c.ProducerID, c.ProducerEpoch = s.name, name, s.id, s.epoch
 	c.Generation = req.Generation
 	if req.Generation >= 0 {
 		c.MemberID = req.MemberID
@@ -371,7 +310,7 @@ func (s *session) commitOffsets(ctx context.Context, name string, req group.Comm
 // end commits the transaction.
 func (s *session) end(ctx context.Context) error {
 	req := kmsg.NewPtrEndTxnRequest()
-	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = s.w.opts.ID, s.id, s.epoch, true
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = s.name, s.id, s.epoch, true
 	err := s.again(ctx, func() error {
 		resp, err := link.Ask[*kmsg.EndTxnResponse](ctx, s.client, s.about(), req)
 		if err == nil {
@@ -394,13 +333,13 @@ func (s *session) end(ctx context.Context) error {
 // abort has a transaction that has failed be over: the session begins anew, which aborts it.
 func (s *session) abort() {
 	s.begun = false
-	if s.client == nil || s.w.lane.ctx.Err() != nil {
+	if s.client == nil || s.life.Err() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.w.lane.ctx, abortTimeout)
+	ctx, cancel := context.WithTimeout(s.life, abortTimeout)
 	defer cancel()
 	if err := s.begin(ctx); err != nil && s.fenced == nil {
-		s.w.opts.Host.Logger.Warn("a transaction was not aborted: the cluster does it after its time-out", zap.String("id", s.w.opts.ID), zap.Error(err))
+		s.w.opts.Host.Logger.Warn("a transaction was not aborted: the cluster does it after its time-out", zap.String("id", s.name), zap.Error(err))
 	}
 }
 
@@ -411,7 +350,7 @@ const abortTimeout = 5 * time.Second
 func (s *session) awaitVisible(ctx context.Context, batches []*batch) {
 	last := make(map[log.TopicPartition]int64)
 	for _, b := range batches {
-		last[b.tp] = b.base + int64(len(b.at)) - 1
+		last[b.tp] = b.base + int64(b.records) - 1
 	}
 	var wg sync.WaitGroup
 	for tp, offset := range last {

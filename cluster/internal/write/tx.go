@@ -16,11 +16,8 @@ import (
 	"github.com/samsa-go/samsa/share"
 )
 
-// Transactor is engine.Transactor over what writes, and the offsets of groups.
-type Transactor struct {
-	Writes  *Writes
-	Offsets engine.Offsets
-}
+// Transactor is engine.Transactor over what writes.
+type Transactor struct{ Writes *Writes }
 
 // Begin implements engine.Transactor. Nothing of a transaction is on the cluster before it is committed.
 func (t Transactor) Begin(ctx context.Context) (engine.Tx, error) {
@@ -61,7 +58,7 @@ func (v *view) End() { v.over = true }
 func (v *view) Committed(name string, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
 	found, err := map[log.TopicPartition]group.Offset(nil), v.Err()
 	if err == nil {
-		found, err = v.t.Offsets.Committed(v.ctx, name, tps...)
+		found, err = v.t.Writes.opts.Offsets.Committed(v.ctx, name, tps...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("committed: %w", err)
@@ -169,7 +166,7 @@ func (x *tx) Commit() error {
 			}
 		}
 		requests[m] = req
-		x.job.offsets, x.job.groups = append(x.job.offsets, req), append(x.job.groups, m.Group())
+		x.job.offsets = append(x.job.offsets, groupOffsets{m.Group(), req})
 	}
 	w := x.t.Writes
 	err := w.lane.commit(x.ctx, x.job)
@@ -201,11 +198,11 @@ func (x *tx) Commit() error {
 func (x *tx) awaitCommitted(name string, offsets map[log.TopicPartition]group.Offset) {
 	tps := slices.Collect(maps.Keys(offsets))
 	for wait := firstPause; ; wait = min(2*wait, longestPause) {
-		found, err := x.t.Offsets.Committed(x.ctx, name, tps...)
+		found, err := x.t.Writes.opts.Offsets.Committed(x.ctx, name, tps...)
 		if err != nil || !slices.ContainsFunc(tps, func(tp log.TopicPartition) bool { return found[tp].Offset != offsets[tp].Offset }) {
 			return
 		}
-		if _, open, err := x.t.Offsets.Stable(x.ctx, name, tps...); err != nil || len(open) == 0 {
+		if _, open, err := x.t.Writes.opts.Offsets.Stable(x.ctx, name, tps...); err != nil || len(open) == 0 {
 			return // it is there, and others have come behind
 		}
 		select {

@@ -1,22 +1,20 @@
 // Package write is what a cluster has to be written: records, in calls, by producers and in transactions, as
-// internal/engine has them. Transactions are made of Kafka's own requests, and so are batches: what is to be sent is encoded
-// once. Producers are franz-go's.
+// internal/engine has them. All of it is Kafka's own requests, which franz-go carries: batches are encoded once, and the answers say all.
 package write
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/samsa-go/samsa/cluster/internal/link"
 	"github.com/samsa-go/samsa/cluster/internal/read"
 	"github.com/samsa-go/samsa/internal/engine"
-	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/option"
@@ -30,6 +28,10 @@ type Options struct {
 	ID string
 	// Produce are the options of calls that do not say otherwise.
 	Produce engine.ProduceOptions
+	// Offsets are those of groups.
+	Offsets engine.Offsets
+	// Timeout is after what the cluster aborts a transaction, and before what it is given up here; 0 is a minute.
+	Timeout time.Duration
 	// Where says for people which cluster it is.
 	Where string
 	Host  inside.Host
@@ -40,13 +42,33 @@ type Writes struct {
 	link   *link.Link
 	topics *read.Topics
 	opts   Options
+	life   context.Context // ends with Close
+	end    context.CancelFunc
 	lane   lane
 	calls  choosers // of calls that do not say otherwise
+	counts counts
 
-	mu     sync.Mutex // guards what follows
-	single *sender
-	rules  map[string]*rules
-	closed bool
+	mu        sync.Mutex // guards what follows
+	appenders map[log.Compression]*producer
+	producers map[*producer]struct{} // with those
+	rules     map[string]*rules
+	closed    bool
+}
+
+// counts are what was stored, and what was not.
+type counts struct{ records, batches, bytes, commits, failed atomic.Int64 }
+
+// stored counts a batch.
+func (c *counts) stored(b *batch) {
+	c.records.Add(int64(b.records))
+	c.batches.Add(1)
+	c.bytes.Add(int64(len(b.content)))
+}
+
+// Stored tells what was written: see engine.Parts.
+func (w *Writes) Stored() engine.Stored {
+	c := &w.counts
+	return engine.Stored{Records: c.records.Load(), Batches: c.batches.Load(), Bytes: c.bytes.Load(), Commits: c.commits.Load(), Failed: c.failed.Load()}
 }
 
 // New returns what writes to the cluster of l. Nothing is asked of that before there is something to write.
@@ -54,19 +76,26 @@ func New(l *link.Link, topics *read.Topics, opts Options) *Writes {
 	if opts.Produce.Partitioner == nil {
 		opts.Produce.Partitioner = choose.Hash()
 	}
-	w := &Writes{link: l, topics: topics, opts: opts, calls: choosersOf(opts.Produce.Partitioner), rules: make(map[string]*rules)}
+	opts.Timeout = cmp.Or(opts.Timeout, time.Minute)
+	w := &Writes{
+		link: l, topics: topics, opts: opts, calls: choosersOf(opts.Produce.Partitioner),
+		appenders: make(map[log.Compression]*producer), producers: make(map[*producer]struct{}), rules: make(map[string]*rules),
+	}
+	w.life, w.end = context.WithCancel(context.Background())
 	w.lane.init(w)
 	return w
 }
 
 // Close ends what runs. What waits gets ErrClosed; of what was under way the outcome is not known.
 func (w *Writes) Close() {
-	w.lane.close()
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.closed = true
-	if w.single != nil {
-		w.single.Close()
+	all := slices.Collect(maps.Keys(w.producers))
+	w.mu.Unlock()
+	w.end()
+	w.lane.close()
+	for _, p := range all {
+		p.cutOff()
 	}
 }
 
@@ -92,8 +121,8 @@ func (w *Writes) Produce(ctx context.Context, opts engine.ProduceOptions, record
 	}
 	j.keep(0) // it may be under way when ctx has ended
 	var err error
-	if len(records) == 1 && w.appends(ctx, &j.records[0]) {
-		err = w.append(ctx, j)
+	if len(records) == 1 {
+		err = w.append(ctx, opts, &j.records[0])
 	} else {
 		err = w.lane.commit(ctx, j)
 	}
@@ -134,121 +163,52 @@ func (w *Writes) tell(ctx context.Context, began time.Time, j *job, err error) {
 	w.opts.Host.Hooks.Produced(ctx, &e)
 }
 
-// appends reports whether a record can be left to franz-go, which does not tell the time that a broker has given it, and takes none that is
-// larger than its batches.
-func (w *Writes) appends(ctx context.Context, r *log.Record) bool {
-	if size(r) > mostBatch {
-		return false
-	}
-	t, err := w.topics.Get(r.Topic)
-	if err != nil {
-		return true
-	}
-	rules := w.rulesOf(t).get(ctx, w, rulesAge)
-	return rules == nil || !rules.LogAppendTime
-}
-
-// append stores the one record of a job. One that franz-go had for another topic of that name is not stored, and goes to the one that is there now.
-func (w *Writes) append(ctx context.Context, j *job) error {
-	for {
-		err := w.appendOnce(ctx, j)
-		if !isCode(err, kerr.UnknownTopicID) {
-			return err
-		}
-		if err := w.topics.Await(ctx, j.records[0].Topic, 1); err != nil {
-			return err
-		}
-	}
-}
-
-func (w *Writes) appendOnce(ctx context.Context, j *job) error {
-	cl, err := w.appender()
+// append stores a record in the partition that was chosen.
+func (w *Writes) append(ctx context.Context, opts engine.ProduceOptions, r *log.Record) error {
+	p, err := w.appender(opts.Over(w.opts.Produce).Compression)
 	if err != nil {
 		return err
 	}
-	r := &j.records[0]
-	t, err := w.topics.Get(r.Topic)
-	if err == nil {
-		_, err = cl.ready(ctx, t, r.Partition)
-	}
-	if err != nil {
-		return err
-	}
-	done := make(chan error, 1)
-	k := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Timestamp: r.Timestamp}
-	for _, h := range r.Headers {
-		k.Headers = append(k.Headers, kgo.RecordHeader(h))
-	}
-	cl.Produce(ctx, k, func(k *kgo.Record, err error) {
-		if err == nil {
-			r.Offset, r.Timestamp = k.Offset, k.Timestamp
-		} else if errors.Is(err, kerr.UnknownTopicID) {
-			cl.outdated(k.Topic)
-		}
-		done <- err
-	})
-	tp := log.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-	select {
-	case err := <-done:
-		return failed(tp, err)
-	case <-ctx.Done():
-		j.records = nil // the promise may write to the old ones
-		return family.Of(log.ErrOutcomeUnknown, fmt.Errorf("%s: %w", tp, ctx.Err()))
-	}
+	return p.call(ctx, r)
 }
 
-// failed returns the error of a record that was given to franz-go, which tries again what may have been stored: only the cluster itself
-// can say that it was not.
-func failed(tp log.TopicPartition, err error) error {
-	if err == nil {
-		return nil
-	}
-	explained := link.Explain(tp.String(), err)
-	if errors.Is(err, kerr.RequestTimedOut) || errors.Is(err, kerr.NotEnoughReplicasAfterAppend) {
-		return family.Of(log.ErrOutcomeUnknown, explained)
-	}
-	return link.Unknown(explained)
-}
-
-// appender returns the client for single records.
-func (w *Writes) appender() (*sender, error) {
+// appender returns the producer of single records with such a compression.
+func (w *Writes) appender(c log.Compression) (*producer, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
-		return nil, log.ErrClosed
+	p := w.appenders[c]
+	if p != nil || w.closed {
+		return p, w.closedLocked()
 	}
-	if w.single == nil {
-		cl, err := w.newSender(append(produceOptions(w.opts.Produce.Compression), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))...)
-		if err != nil {
-			return nil, err
-		}
-		w.single = cl
+	p, err := w.newProducerLocked(engine.ProducerOptions{Compression: c, Partitioner: choose.Manual()}.WithDefaults())
+	if err == nil {
+		w.appenders[c] = p
+		p.calls = true
+		p.wg.Go(p.finish)
 	}
-	return w.single, nil
+	return p, err
 }
 
-// produceOptions are those of all clients that produce.
-func produceOptions(c log.Compression) []kgo.Opt {
-	codec := kgo.SnappyCompression()
-	switch log.ProducerCodec(c) {
-	case log.CodecNone:
-		codec = kgo.NoCompression()
-	case log.CodecGzip:
-		codec = kgo.GzipCompression()
-	case log.CodecLz4:
-		codec = kgo.Lz4Compression()
-	case log.CodecZstd:
-		codec = kgo.ZstdCompression()
+func (w *Writes) closedLocked() error {
+	if w.closed {
+		return log.ErrClosed
 	}
-	return []kgo.Opt{kgo.ProducerBatchCompression(codec, kgo.NoCompression()), kgo.MetadataMinAge(100 * time.Millisecond)}
+	return nil
 }
 
 // NewProducer implements engine.Producing.
-func (w *Writes) NewProducer(_ context.Context, opts engine.ProducerOptions) (engine.Producer, error) {
-	if opts.ID != "" {
-		return nil, engine.Absent{Where: w.opts.Where}.Unsupported("ProducerOptions.ID")
+func (w *Writes) NewProducer(ctx context.Context, opts engine.ProducerOptions) (engine.Producer, error) {
+	w.mu.Lock()
+	p, err := w.newProducerLocked(opts.WithDefaults())
+	w.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
-	return newProducer(w, opts.WithDefaults())
+	if err := p.begin(ctx); err != nil {
+		p.drop()
+		return nil, err
+	}
+	return p, nil
 }
 
 var errTooLarge = fmt.Errorf("%w: more than 32 MiB", log.ErrTxTooLarge)

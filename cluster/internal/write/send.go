@@ -1,15 +1,19 @@
 package write
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/cluster/internal/link"
+	"github.com/samsa-go/samsa/cluster/internal/read"
 	"github.com/samsa-go/samsa/kafka"
 	"github.com/samsa-go/samsa/log"
 )
@@ -28,8 +32,9 @@ func isAnyCode(err error) bool {
 // produce sends batches to the leaders of their partitions, of each partition one after the other, until all are stored.
 func (s *session) produce(ctx context.Context, batches []*batch) error {
 	for _, b := range batches {
+		b.stored = false // of an earlier try
 		b.content.SetProducer(s.id, s.epoch, s.next[b.tp])
-		s.next[b.tp] += int32(len(b.at))
+		s.next[b.tp] = behind(s.next[b.tp], b.records)
 	}
 	var last error
 	for wait := firstPause; ; {
@@ -106,31 +111,14 @@ func (s *session) due(batches []*batch) (byLeader map[int32][]*batch, left int, 
 	return byLeader, left, nil
 }
 
+// behind returns the sequence number behind n records that begin with one: after the last comes 0.
+func behind(sequence int32, n int) int32 { return int32((int64(sequence) + int64(n)) & math.MaxInt32) }
+
 // send sends batches to a leader. What may go well the next time is passing.
 func (s *session) send(ctx context.Context, node int32, batches []*batch) (passing, err error) {
-	req := kmsg.NewPtrProduceRequest()
-	req.TransactionID, req.Acks, req.TimeoutMillis = &s.w.opts.ID, -1, produceTimeMs
-	at := make(map[string]int)
-	find := make(map[log.TopicPartition]*batch)
-	names := make(map[[16]byte]string)
-	for _, b := range batches {
-		leader, err := s.w.topics.Leader(b.tp)
-		if err != nil {
-			return nil, err
-		}
-		i, ok := at[b.tp.Topic]
-		if !ok {
-			i = len(req.Topics)
-			at[b.tp.Topic] = i
-			t := kmsg.NewProduceRequestTopic()
-			t.Topic, t.TopicID = b.tp.Topic, leader.Topic
-			names[leader.Topic] = b.tp.Topic
-			req.Topics = append(req.Topics, t)
-		}
-		p := kmsg.NewProduceRequestTopicPartition()
-		p.Partition, p.Records = b.tp.Partition, b.content
-		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
-		find[b.tp] = b
+	req, find, err := produceRequest(s.w.topics, &s.name, batches)
+	if err != nil {
+		return nil, err
 	}
 	r, err := s.client.Broker(int(node)).Request(ctx, req)
 	if err != nil {
@@ -143,27 +131,61 @@ func (s *session) send(ctx context.Context, node int32, batches []*batch) (passi
 		}
 		return err, nil
 	}
-	for _, t := range r.(*kmsg.ProduceResponse).Topics {
-		name := t.Topic
-		if name == "" {
-			name = names[t.TopicID]
-		}
-		for i := range t.Partitions {
-			p := &t.Partitions[i]
-			b := find[log.TopicPartition{Topic: name, Partition: p.Partition}]
-			if b == nil {
-				continue
-			}
-			switch code := p.ErrorCode; {
-			case code == 0, code == kerr.DuplicateSequenceNumber.Code:
-				b.stored, b.base, b.time = true, p.BaseOffset, p.LogAppendTime
-			case link.Passing(code) || code == kerr.ConcurrentTransactions.Code:
-				s.w.topics.Soon(name)
-				passing = link.Code(b.tp.String(), code, p.ErrorMessage)
-			default:
-				return nil, link.Code(b.tp.String(), code, p.ErrorMessage)
-			}
+	for p, b := range find(r.(*kmsg.ProduceResponse)) {
+		name := b.tp.Topic
+		switch code := p.ErrorCode; {
+		case code == 0, code == kerr.DuplicateSequenceNumber.Code:
+			b.stored, b.base, b.time = true, p.BaseOffset, p.LogAppendTime
+		case link.Passing(code) || code == kerr.ConcurrentTransactions.Code:
+			s.w.topics.Soon(name)
+			passing = link.Code(b.tp.String(), code, p.ErrorMessage)
+		default:
+			return nil, link.Code(b.tp.String(), code, p.ErrorMessage)
 		}
 	}
 	return passing, nil
+}
+
+// answers are what a leader says of the batches of a request.
+type answers = func(*kmsg.ProduceResponse) iter.Seq2[*kmsg.ProduceResponseTopicPartition, *batch]
+
+// produceRequest returns the request that stores batches, at most one of a partition, and what finds them in its answer.
+func produceRequest(topics *read.Topics, transaction *string, batches []*batch) (*kmsg.ProduceRequest, answers, error) {
+	req := kmsg.NewPtrProduceRequest()
+	req.TransactionID, req.Acks, req.TimeoutMillis = transaction, -1, produceTimeMs
+	at := make(map[string]int)
+	find := make(map[log.TopicPartition]*batch)
+	names := make(map[[16]byte]string)
+	for _, b := range batches {
+		i, ok := at[b.tp.Topic]
+		if !ok {
+			known, err := topics.Get(b.tp.Topic)
+			if err != nil {
+				return nil, nil, err
+			}
+			i = len(req.Topics)
+			at[b.tp.Topic] = i
+			t := kmsg.NewProduceRequestTopic()
+			t.Topic, t.TopicID = b.tp.Topic, known.ID()
+			names[t.TopicID] = b.tp.Topic
+			req.Topics = append(req.Topics, t)
+		}
+		p := kmsg.NewProduceRequestTopicPartition()
+		p.Partition, p.Records = b.tp.Partition, b.content
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+		find[b.tp] = b
+	}
+	return req, func(r *kmsg.ProduceResponse) iter.Seq2[*kmsg.ProduceResponseTopicPartition, *batch] {
+		return func(yield func(*kmsg.ProduceResponseTopicPartition, *batch) bool) {
+			for _, t := range r.Topics {
+				name := cmp.Or(t.Topic, names[t.TopicID])
+				for i := range t.Partitions {
+					b := find[log.TopicPartition{Topic: name, Partition: t.Partitions[i].Partition}]
+					if b != nil && !yield(&t.Partitions[i], b) {
+						return
+					}
+				}
+			}
+		}
+	}, nil
 }

@@ -1,0 +1,252 @@
+package write
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/samsa-go/samsa/internal/hook"
+	"github.com/samsa-go/samsa/log"
+)
+
+// line is a producer's way to one partition: batches that fill up and are sent in order, one after the other. Its fields are guarded by the
+// producer's mutex, but for those of who sends.
+type line struct {
+	p  *producer
+	of *known
+	tp log.TopicPartition
+
+	filling  *pending   // nil when no record came since the last batch was complete
+	complete []*pending // oldest first
+	sending  []*pending // under way; of a producer without an ID one at most
+	leader   *leader    // that has it in ready; nil while none has
+	urgent   bool       // it is counted there as urgent
+	paused   bool       // what failed is tried again after a while
+	pause    time.Duration
+	broken   error // of a producer with an ID: why a batch failed, whose numbers nobody else may have
+
+	bytes, promises int   // of the last batch that was completed: the next is likely to be as large
+	replay          int64 // records that are still to come and are stored already
+
+	who  who   // of who sends: as whom, and the sequence number of the next record
+	next int32 // likewise
+}
+
+// pending is a batch of a producer, until its outcome is told.
+type pending struct {
+	batch
+	line     *line
+	builder  log.Builder
+	promises []promised
+	bytes    int // that it takes of the buffer
+	hurry    bool
+	unknown  bool // it may be stored, as far as is known
+	renewed  bool // it goes by a new identity, since the cluster has forgotten the old one
+	linger   *time.Timer
+	began    time.Time         // when it was complete
+	contexts []context.Context // for hooks, as are the next two
+	last     context.Context   // of contexts, if it can be compared
+	told     [1]hook.ProducedBatch
+	rest     *pending // that b was split from, to be sent behind it
+	err      error
+	done     chan struct{} // closed after the promises; nil while nobody waits
+}
+
+// promised is a record that somebody wants to hear of.
+type promised struct {
+	n       int   // which one of its batch it is
+	ms      int64 // its timestamp
+	key     []byte
+	value   []byte
+	headers []log.Header
+	promise func(log.Record, error)
+	call    *call // of Broker.Produce; else nil
+}
+
+// promisedBytes is what a promise takes of BufferedBytes.
+const promisedBytes = 96
+
+// newBatch returns an empty batch.
+func (l *line) newBatch() *pending {
+	b, _ := l.p.batches.Get().(*pending)
+	if b == nil {
+		b = new(pending)
+	}
+	b.line, b.tp = l, l.tp
+	b.builder.Grow(l.bytes)
+	b.promises = slices.Grow(b.promises, l.promises)
+	return b
+}
+
+// addLocked puts r into the filling batch, which it completes or begins as needed. There it takes held bytes of the buffer.
+func (l *line) addLocked(ctx context.Context, r *log.Record, held int, pr promised) {
+	most := l.of.rules.most()
+	b := l.filling
+	if b != nil && b.builder.Size()+log.RecordBound(r) > most {
+		l.completeLocked()
+		l.readyLocked()
+		b = nil
+	}
+	if b == nil {
+		b = l.newBatch()
+		l.filling = b
+		l.p.open[b] = struct{}{}
+	}
+	ms := time.Now().UnixMilli()
+	if !r.Timestamp.IsZero() {
+		ms = r.Timestamp.UnixMilli()
+	}
+	if pr.promise != nil || pr.call != nil {
+		pr.n, pr.ms, pr.key, pr.value, pr.headers = b.records, ms, r.Key, r.Value, r.Headers
+		b.promises = append(b.promises, pr)
+	}
+	if l.p.w.opts.Host.Hooks.Produces() {
+		b.observe(ctx)
+	}
+	before := b.builder.Size()
+	b.builder.Append(ms, r.Key, r.Value, r.Headers)
+	b.records++
+	b.bytes += held
+	l.p.buffered += held
+	first, full := b.records == 1, before < l.p.opts.BatchBytes && b.builder.Size() >= l.p.opts.BatchBytes
+	if first && !full && l.p.opts.Linger > 0 {
+		b.linger = time.AfterFunc(l.p.opts.Linger, func() { l.lingered(b) })
+	}
+	if first || full {
+		l.readyLocked()
+	}
+}
+
+// completeLocked closes the filling batch.
+func (l *line) completeLocked() {
+	b := l.filling
+	if b.linger != nil {
+		b.linger.Stop()
+	}
+	b.began = time.Now()
+	l.bytes, l.promises = b.builder.Size(), len(b.promises)
+	l.complete = append(l.complete, b)
+	l.filling = nil
+	l.of.chooser.complete()
+}
+
+// lingered hurries b if it is still filling.
+func (l *line) lingered(b *pending) {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	if l.filling == b {
+		b.hurryLocked()
+	}
+}
+
+// hurryLocked sends b as soon as its line is free, full or not.
+func (b *pending) hurryLocked() {
+	if !b.hurry {
+		b.hurry = true
+		b.line.readyLocked()
+	}
+}
+
+// takeLocked returns the next batch to be sent, nil if there is none.
+func (l *line) takeLocked() *pending {
+	if len(l.complete) == 0 && l.filling != nil {
+		l.completeLocked()
+	}
+	if len(l.complete) == 0 {
+		return nil
+	}
+	b := l.complete[0]
+	l.complete = slices.Delete(l.complete, 0, 1)
+	l.sending = append(l.sending, b)
+	return b
+}
+
+// failLocked fails all that is not under way.
+func (l *line) failLocked(err error) {
+	if l.filling != nil {
+		l.completeLocked()
+	}
+	for _, b := range l.complete {
+		l.p.finishedLocked(b, l.failure(b, err))
+	}
+	l.complete = nil
+}
+
+// seal encodes the batch, if it is not, in scratch, which is returned. b keeps a copy where the records were.
+func (b *pending) seal(codec log.Codec, scratch []byte) ([]byte, error) {
+	if b.content != nil {
+		return scratch, nil
+	}
+	if b.builder.Size() < minCompressedBytes {
+		codec = log.CodecNone
+	}
+	content, own, err := b.builder.SealOwn(scratch[:0], codec, false)
+	switch {
+	case err != nil:
+		return scratch, fmt.Errorf("%s: %w", b.tp, err)
+	case own:
+		b.content = content
+		return scratch, nil
+	}
+	b.content = b.builder.Keep(content)
+	return content, nil
+}
+
+// minCompressedBytes is the batch size below which compression gains nothing.
+const minCompressedBytes = 512
+
+// split makes two batches of one that the cluster finds too large. Neither was sealed.
+func (b *pending) split() (*pending, error) {
+	records, err := b.content.AppendRecords(nil)
+	if err != nil {
+		return nil, err
+	}
+	behind := b.line.newBatch()
+	reader := log.NewRecordReader(b.content, records)
+	first := b.records / 2
+	n := b.records
+	bytes := b.bytes / n * (n - first)
+	b.content, b.records = nil, 0
+	b.builder.Reset()
+	for i := range n {
+		var r log.Record
+		if _, err := reader.Next(&r); err != nil {
+			return nil, err
+		}
+		to := b
+		if i >= first {
+			to = behind
+		}
+		to.builder.Append(r.Timestamp.UnixMilli(), r.Key, r.Value, r.Headers)
+		to.records++
+	}
+	at, _ := slices.BinarySearchFunc(b.promises, first, func(pr promised, n int) int { return pr.n - n })
+	behind.promises = append(behind.promises, b.promises[at:]...)
+	for i := range behind.promises {
+		behind.promises[i].n -= first
+	}
+	clear(b.promises[at:])
+	b.promises = b.promises[:at]
+	b.bytes -= bytes
+	behind.bytes, behind.hurry, behind.began = bytes, true, b.began
+	behind.contexts = append(behind.contexts, b.contexts...)
+	behind.done, b.done = b.done, nil // who waits for both waits for the last
+	return behind, nil
+}
+
+// maxContexts is how many contexts of a batch are kept for hooks: OpenTelemetry takes as many links.
+const maxContexts = 128
+
+// observe keeps the context of a record for hooks, unless it is that of the record before. Those of a type that cannot be compared
+// are all kept.
+func (b *pending) observe(ctx context.Context) {
+	if n := len(b.contexts); n > 0 && (n == maxContexts || b.last == ctx) {
+		return
+	}
+	b.contexts, b.last = append(b.contexts, ctx), nil
+	if reflect.ValueOf(ctx).Comparable() {
+		b.last = ctx
+	}
+}

@@ -1,0 +1,264 @@
+package write
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/family"
+	"github.com/samsa-go/samsa/internal/uuid"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition/choose"
+)
+
+// named is what a producer with an ID is besides: a transactional id. Each of its transactions has, with records, how many were stored in their
+// partitions: as committed offsets of the group of that name, with the identity of the topic as metadata. So who comes next knows, whatever has
+// become of this one.
+type named struct {
+	p       *producer
+	id      string
+	session session
+	to      leader // one transaction at a time
+
+	mu     sync.Mutex // guards counts
+	counts map[log.TopicPartition]count
+}
+
+// count is how many records the producers of an ID have stored in a partition.
+type count struct {
+	topic [16]byte
+	n     int64
+}
+
+func newNamed(p *producer, opts []kgo.Opt) *named {
+	n := &named{p: p, id: p.opts.ID}
+	n.session.init(p.w, n.id, p.w.life)
+	n.session.opts = opts
+	return n
+}
+
+// claim fences who has the ID, and learns what was stored.
+func (n *named) claim(ctx context.Context) error {
+	err := ctx.Err()
+	if err == nil {
+		err = n.session.begin(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	counts, err := n.fetch(ctx)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.counts = counts
+	return nil
+}
+
+// fetch asks how many records are stored, once no transaction is open that changes it.
+func (n *named) fetch(ctx context.Context, tps ...log.TopicPartition) (map[log.TopicPartition]count, error) {
+	for wait := firstPause; ; wait = min(2*wait, longestPause) {
+		found, open, err := n.p.w.opts.Offsets.Stable(ctx, n.id, tps...)
+		if err == nil && len(open) == 0 {
+			counts := make(map[log.TopicPartition]count, len(found))
+			for tp, o := range found {
+				if t, err := n.p.w.topics.Get(tp.Topic); err == nil && uuid.Text(t.ID()) == o.Metadata {
+					counts[tp] = count{t.ID(), o.Offset}
+				}
+			}
+			return counts, nil
+		}
+		if err != nil && !passing(err) {
+			return nil, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// storedOf returns how many records are stored in a partition of a topic, as far as this producer knows.
+func (n *named) storedOf(t engine.Topic, tp log.TopicPartition) int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c := n.counts[tp]; c.topic == t.ID() {
+		return c.n
+	}
+	return 0
+}
+
+// Stored implements engine.Producer.
+func (p *producer) Stored(ctx context.Context, tp log.TopicPartition) (int64, error) {
+	n, err := p.storedIn(ctx, tp)
+	if err != nil {
+		return 0, fmt.Errorf("stored: %w", err)
+	}
+	return n, nil
+}
+
+func (p *producer) storedIn(ctx context.Context, tp log.TopicPartition) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if p.named == nil {
+		return 0, fmt.Errorf("%w: ProducerOptions.ID is required", log.ErrInvalidOption)
+	}
+	if err := p.w.opts.Host.Clients.Err(); err != nil {
+		return 0, err
+	}
+	n, err := p.w.topics.Count(ctx, tp.Topic)
+	if err != nil {
+		return 0, err
+	}
+	if tp.Partition < 0 || tp.Partition >= n {
+		return 0, fmt.Errorf("%s: %w: the topic has %d", tp, log.ErrUnknownPartition, n)
+	}
+	counts, err := p.named.fetch(ctx, tp)
+	return counts[tp].n, err
+}
+
+// replayed returns errStored for a record that an earlier producer of the same ID has stored.
+func (p *producer) replayed(ctx context.Context, t *known, r *log.Record) error {
+	if !choose.Repeats(t.chooser.tp, r, int(t.topic.Partitions())) {
+		return fmt.Errorf("%s: %w: it has no key or a random partition, with Replay it cannot be told whether it is stored",
+			r.Topic, log.ErrInvalidRecord)
+	}
+	if err := t.rules.allow(ctx, p.w, r, refuseSize); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lineLocked(t, int(r.Partition))
+	if l.replay == 0 {
+		return nil
+	}
+	l.replay--
+	return errStored
+}
+
+// store stores batches in a transaction, and notes what has become of them: those of which nothing is noted are to be stored again. When one is
+// refused, each is tried alone; those behind it in its partition would have its numbers, and are not stored.
+func (n *named) store(all []*pending) {
+	err := n.try(all)
+	if err == nil || n.again(err) {
+		return
+	}
+	for _, b := range all {
+		l := b.line
+		switch {
+		case n.session.fenced != nil, errors.Is(err, log.ErrOutcomeUnknown):
+			b.err = err
+			continue
+		case l.broken != nil:
+			b.err = fmt.Errorf("%s: producer %s: %w: an earlier batch failed: %s", b.tp, n.id, log.ErrOutOfOrderSequence, l.broken.Error())
+			continue
+		}
+		alone := err
+		if len(all) > 1 {
+			if alone = n.try([]*pending{b}); alone != nil && n.again(alone) {
+				return
+			}
+		}
+		if isCode(alone, kerr.MessageTooLarge) && b.records > 1 {
+			if alone = n.p.split(b); alone == nil {
+				return
+			}
+		}
+		if b.err = alone; alone != nil && !errors.Is(alone, log.ErrUnknownTopic) {
+			l.broken = alone
+		}
+	}
+}
+
+// again reports whether what has failed, and is not stored, may go well the next time.
+func (n *named) again(err error) bool {
+	if n.session.fenced != nil || errors.Is(err, log.ErrOutcomeUnknown) {
+		return false
+	}
+	for _, code := range []*kerr.Error{kerr.InvalidTxnState, kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.InvalidProducerIDMapping} {
+		if isCode(err, code) {
+			return true
+		}
+	}
+	return passing(err) || errors.Is(err, context.DeadlineExceeded) || n.p.w.life.Err() != nil
+}
+
+// try stores batches, unless one is behind another that failed.
+func (n *named) try(all []*pending) error {
+	var scratch []byte
+	send := make([]*batch, 0, len(all))
+	after := make(map[log.TopicPartition]count)
+	for _, b := range all {
+		if b.line.broken != nil {
+			return b.line.broken
+		}
+		var err error
+		if scratch, err = b.seal(n.p.codec, scratch); err != nil {
+			return err
+		}
+		b.content.SetTransactional()
+		send = append(send, &b.batch)
+		c := after[b.tp]
+		if c.n == 0 {
+			c = count{b.line.of.topic.ID(), n.storedOf(b.line.of.topic, b.tp)}
+		}
+		c.n += int64(b.records)
+		after[b.tp] = c
+	}
+	req := group.CommitRequest{Generation: -1, Offsets: make(map[log.TopicPartition]group.Offset, len(after))}
+	for tp, c := range after {
+		req.Offsets[tp] = group.Offset{Offset: c.n, LeaderEpoch: -1, Metadata: uuid.Text(c.topic), TopicID: c.topic}
+	}
+	err := n.session.commit(send, []groupOffsets{{n.id, req}}, func() error { return nil })
+	if errors.Is(err, log.ErrOutcomeUnknown) {
+		err = n.resolve(after, err)
+	}
+	for _, b := range send {
+		b.stored = err == nil
+	}
+	if err == nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for tp, c := range after {
+			n.counts[tp] = c
+		}
+	}
+	return err
+}
+
+// resolve finds out what has become of a transaction whose end was asked for: the counts say so, unless somebody else has the ID by now.
+func (n *named) resolve(after map[log.TopicPartition]count, unknown error) error {
+	for wait := firstPause; ; wait = min(2*wait, longestPause) {
+		err := n.session.begin(n.p.w.life)
+		switch {
+		case err == nil:
+			var counts map[log.TopicPartition]count
+			if counts, err = n.fetch(n.p.w.life); err != nil {
+				break
+			}
+			for tp, c := range after {
+				if counts[tp] == c {
+					return nil
+				}
+			}
+			return fmt.Errorf("%s: %w: the transaction was aborted", n.session.about(), log.ErrUnavailable)
+		case n.session.fenced != nil:
+			return family.Of(log.ErrOutcomeUnknown, err)
+		}
+		select {
+		case <-time.After(wait):
+		case <-n.p.w.life.Done():
+			return unknown
+		}
+	}
+}
