@@ -12,9 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir takes the lock of dir, which dies with the process. It leaves no file. One that is shared many may have at
+// haveLocks says whether a lock keeps others out.
+const haveLocks = true
+
+// tryLock takes the lock of dir, which dies with the process. It leaves no file. One that is shared many may have at
 // once; on a file system that is read only it need not be there, as some have no locks.
-func lockDir(dir string, shared bool) (io.Closer, error) {
+func tryLock(dir string, shared bool) (io.Closer, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err

@@ -10,12 +10,15 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-const lockName = "LOCK"
+const (
+	lockName  = "LOCK"
+	haveLocks = true // a lock keeps others out
+)
 
-// lockDir takes the lock of dir: a file that nobody else may open and that the system
+// tryLock takes the lock of dir: a file that nobody else may open and that the system
 // removes when the process ends. One that is shared those may open who share it, too; where no file can be made,
 // it is none.
-func lockDir(dir string, shared bool) (io.Closer, error) {
+func tryLock(dir string, shared bool) (io.Closer, error) {
 	path := filepath.Join(dir, lockName)
 	p, err := windows.UTF16PtrFromString(path)
 	if err != nil {

@@ -8,12 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // Restore makes a data directory in dir of what WriteStream has written. dir must be missing
 // or empty, else it is fs.ErrExist, or ErrNotDirectory for a file. The directory appears as a
 // whole, durable, or not at all: until then it grows beside dir, under a name that begins with
-// dir's and goes with an error. check, which may open and close it there, says whether the
+// dir's and goes with an error. If the process is killed it stays, until the next Restore to dir. check, which may open and close it there, says whether the
 // content will do. Errors of the bytes are those of ReadStream.
 func Restore(ctx context.Context, dir string, r io.Reader, opts Options, check func(dir string) error) error {
 	return RestoreWith(dir, opts, func(st Store) error { return ReadStream(ctx, r, st) }, check)
@@ -31,9 +33,14 @@ func RestoreWith(dir string, opts Options, fill func(st Store) error, check func
 	if err := makeDir(parent); err != nil {
 		return fmt.Errorf("store %s: %w", dir, dirError(err))
 	}
-	temp, err := os.MkdirTemp(parent, filepath.Base(dir)+".restore-*")
+	removeUnfinished(parent, filepath.Base(dir)+restoring)
+	temp, err := os.MkdirTemp(parent, filepath.Base(dir)+restoring+"*")
 	if err != nil {
 		return fmt.Errorf("store %s: %w", dir, dirError(err))
+	}
+	lock, err := lockDir(temp, false) // which tells it from what a process that was killed has left
+	if err != nil {
+		return fmt.Errorf("store %s: %w", dir, Join(dirError(err), named(os.RemoveAll(temp))))
 	}
 	data := filepath.Join(temp, "data") // with the permissions of every data directory
 	err = restoreInto(data, opts, fill)
@@ -43,10 +50,37 @@ func RestoreWith(dir string, opts Options, fill func(st Store) error, check func
 	if err == nil {
 		err = named(put(data, dir))
 	}
-	if err = Join(err, named(os.RemoveAll(temp))); err != nil {
+	if err = Join(err, named(lock.Close()), named(os.RemoveAll(temp))); err != nil {
 		return fmt.Errorf("store %s: %w", dir, err)
 	}
 	return nil
+}
+
+// restoring is what stands between the name of a directory that is being restored and a number.
+const restoring = ".restore-"
+
+// removeUnfinished removes from a directory what processes that were killed have left of restoring another, whose names begin with prefix.
+// What cannot be removed stays: it is in nobody's way.
+func removeUnfinished(parent, prefix string) {
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		number, ok := strings.CutPrefix(e.Name(), prefix)
+		if !ok || !e.IsDir() || number == "" || strings.Trim(number, "0123456789") != "" {
+			continue
+		}
+		temp := filepath.Join(parent, e.Name())
+		within, err := os.ReadDir(temp)
+		if err != nil || slices.ContainsFunc(within, func(e fs.DirEntry) bool { return e.Name() != "data" }) {
+			continue // somebody else's
+		}
+		if lock, err := lockDir(temp, false); err == nil && haveLocks { // nobody is at work there
+			_ = lock.Close()
+			_ = os.RemoveAll(temp)
+		}
+	}
 }
 
 // checkVacant reports why dir cannot become a new data directory.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -286,4 +287,31 @@ func FuzzReadStream(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What a restore has left whose process was killed goes with the next one to the same directory. What others have or do stays.
+func TestRestoreRemovesWhatWasKilled(t *testing.T) {
+	parent := t.TempDir()
+	for _, dir := range []string{"data.restore-17/data/values", "data.restore-18", "data.restore-19/data", "data.restore-20/else", "data.restore-x/data", "data2.restore-17/data"} {
+		if err := os.MkdirAll(filepath.Join(parent, filepath.FromSlash(dir)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	working, err := lockDir(filepath.Join(parent, "data.restore-19"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = working.Close() }()
+	err = Restore(context.Background(), filepath.Join(parent, "data"), bytes.NewReader(nil), Options{}, nil)
+	if !errors.Is(err, ErrBadStream) {
+		t.Errorf("got %v", err)
+	}
+	entries, err := os.ReadDir(parent)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if want := []string{"data.restore-19", "data.restore-20", "data.restore-x", "data2.restore-17"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("there is %q, want %q; %v", names, want, err)
+	}
 }
