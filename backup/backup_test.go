@@ -583,11 +583,13 @@ func TestTwoBrokersBeginAtOnce(t *testing.T) {
 	var met sync.WaitGroup
 	met.Add(2)
 	states := map[string]map[string]string{}
+	var brokers []*samsa.Broker
 	var runs sync.WaitGroup
 	var mu sync.Mutex
 	for i := range 2 {
 		b := openSmall(t, filepath.Join(t.TempDir(), "data"))
 		defer func() { _ = b.Close() }()
+		brokers = append(brokers, b)
 		rng := rand.New(rand.NewPCG(uint64(i), 1))
 		for range 20 {
 			use(t, rng, b)
@@ -605,6 +607,27 @@ func TestTwoBrokersBeginAtOnce(t *testing.T) {
 		})
 	}
 	runs.Wait()
+	// Whoever begins again goes on in the generation that is its own, and what the one needs no longer the other may still need.
+	for i, b := range brokers {
+		for range 2 {
+			if _, err := b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("later")}); err != nil {
+				t.Fatal(err)
+			}
+			var s Status
+			o := Options{UntilNow: true, BaseEvery: time.Nanosecond, Status: func(now Status) { s = now }}
+			if i == 0 {
+				o.BaseEvery = 0
+			}
+			runOnce(t, b, folder, o)
+			if states[s.Generation] == nil || s.Anew > 0 {
+				t.Fatalf("it goes on in %+v", s)
+			}
+			states[s.Generation] = note(t, b).state
+		}
+	}
+	if _, err := Prune(ctx, folder, PruneOptions{Bases: 1}); err != nil {
+		t.Fatal(err)
+	}
 	spans, err := List(ctx, folder)
 	if err != nil || len(states) != 2 {
 		t.Fatalf("%d generations, %v", len(states), err)
@@ -624,6 +647,30 @@ func TestTwoBrokersBeginAtOnce(t *testing.T) {
 		}
 		if err := b.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// runOnce brings a backup up to date; with BaseEvery so small that there is always another base, until there is one and all is copied.
+func runOnce(t *testing.T, b *samsa.Broker, target Target, o Options) {
+	t.Helper()
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	tell, based := o.Status, o.BaseEvery == 0
+	o.Status = func(now Status) {
+		tell(now)
+		if !based && now.Base.Commit > 0 {
+			based = true
+			end()
+		}
+	}
+	if err := Run(ctx, Of(b, SourceOptions{}), target, o); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if o.BaseEvery > 0 {
+		o.BaseEvery = 0
+		if err := Run(t.Context(), Of(b, SourceOptions{}), target, o); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

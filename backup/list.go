@@ -13,6 +13,7 @@ func (g *generation) order() {
 		return cmp.Or(cmp.Compare(a.first, b.first), -cmp.Compare(a.until.Commit, b.until.Commit), cmp.Compare(a.level, b.level))
 	})
 	slices.SortFunc(g.bases, func(a, b snapshot) int { return cmp.Compare(a.at.Commit, b.at.Commit) })
+	slices.SortFunc(g.reaches, func(a, b Mark) int { return cmp.Compare(a.Commit, b.Commit) })
 	last := uint64(0)
 	g.segments = slices.DeleteFunc(g.segments, func(s segment) bool {
 		if s.until.Commit <= last {
@@ -38,12 +39,12 @@ type Span struct {
 
 // List returns what is in a target, the oldest first. It reads names only.
 func List(ctx context.Context, target Target) ([]Span, error) {
-	objects, err := target.List(ctx)
+	_, all, err := look(ctx, target)
 	if err != nil {
 		return nil, fmt.Errorf("backup: %w", err)
 	}
 	var spans []Span
-	for _, g := range parse(objects) {
+	for _, g := range all {
 		if len(g.bases) == 0 {
 			continue
 		}
@@ -56,6 +57,9 @@ func List(ctx context.Context, target Target) ([]Span, error) {
 			if b.first > s.Until.Commit+1 && s.Missing == "" {
 				s.Missing = fmt.Sprintf("commits %d to %d", s.Until.Commit+1, b.first-1)
 			}
+		}
+		if last := g.missing(s.Until); last > 0 && s.Missing == "" {
+			s.Missing = fmt.Sprintf("commits %d to %d", s.Until.Commit+1, last)
 		}
 		spans = append(spans, s)
 	}

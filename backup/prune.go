@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/samsa-go/samsa"
@@ -59,21 +60,40 @@ func Prune(ctx context.Context, target Target, o PruneOptions) (done Pruned, err
 // place is where a base is: the index of its generation, and its own.
 type place struct{ generation, base int }
 
+// beside returns the oldest base that is kept of a generation that began at once with the one where from is: no younger than that.
+func beside(g *generation, from Mark) (oldest int) {
+	for i, b := range g.bases {
+		if !b.at.Time.After(from.Time) {
+			oldest = i
+		}
+	}
+	return oldest
+}
+
 // oldest returns the oldest base that is kept: the newest one that is as old as the oldest moment to be kept, or that behind which there are as
 // many as are to be kept, whichever is older. ok is false where there is no base.
 func (o PruneOptions) oldest(all []*generation, now time.Time) (from place, ok bool) {
 	var bases []place
-	byAge := 0
 	for i, g := range all {
-		for j, b := range g.bases {
-			if !b.at.Time.After(now.Add(-o.Keep)) {
-				byAge = len(bases)
-			}
+		for j := range g.bases {
 			bases = append(bases, place{i, j})
 		}
 	}
 	if len(bases) == 0 {
 		return place{}, false
+	}
+	at := func(b place) time.Time { return all[b.generation].bases[b.base].at.Time }
+	slices.SortStableFunc(bases, func(a, b place) int { // generations that began at once go side by side
+		if a.generation == b.generation || all[a.generation].number() != all[b.generation].number() {
+			return 0
+		}
+		return at(a).Compare(at(b))
+	})
+	byAge := 0
+	for i, b := range bases {
+		if !at(b).After(now.Add(-o.Keep)) {
+			byAge = i
+		}
 	}
 	keep := len(bases) - 1
 	if o.Keep > 0 {
@@ -91,21 +111,32 @@ func prunable(generations []*generation, from place) (names []string) {
 		for _, s := range g.leftover {
 			names = append(names, s.name)
 		}
+		first, gone := 0, i < from.generation // the base that is kept
+		if kept := generations[from.generation]; i == from.generation {
+			first = from.base
+		} else if g.number() == kept.number() && len(kept.bases) > 0 {
+			first, gone = beside(g, kept.bases[from.base].at), false
+		}
 		commit := uint64(0)
-		if i == from.generation && from.base < len(g.bases) {
-			commit = g.bases[from.base].at.Commit
+		if first < len(g.bases) {
+			commit = g.bases[first].at.Commit
 		}
 		for j, b := range g.bases {
-			if i < from.generation || i == from.generation && j < from.base {
+			if gone || j < first {
 				names = append(names, b.name)
 			}
 		}
 		for _, s := range g.segments {
-			if i < from.generation || i == from.generation && s.until.Commit <= commit {
+			if gone || s.until.Commit <= commit {
 				names = append(names, s.name)
 			}
 		}
-		if i < from.generation && g.begun {
+		for n, at := range g.reaches {
+			if gone || n < len(g.reaches)-1 {
+				names = append(names, reachName(g.name, at))
+			}
+		}
+		if gone && g.begun {
 			names = append(names, g.name+"/begin.json")
 		}
 	}

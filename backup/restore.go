@@ -58,11 +58,11 @@ func restore(ctx context.Context, dir string, target Target, at Moment, opts sam
 	if !at.Time.IsZero() && at.Commit > 0 {
 		return nil, Restored{}, fmt.Errorf("%w: a moment has a time or a commit", samsa.ErrInvalidOption)
 	}
-	objects, err := target.List(ctx)
+	_, all, err := look(ctx, target)
 	if err != nil {
 		return nil, Restored{}, err
 	}
-	g, bases, err := choose(parse(objects), at)
+	g, bases, err := choose(all, at)
 	if err != nil {
 		return nil, Restored{}, err
 	}
@@ -234,6 +234,9 @@ func (a *applier) segments() error {
 		if err := a.apply(frames); err != nil {
 			return err
 		}
+	}
+	if last := a.gen.missing(a.done.Last); last > 0 {
+		return fmt.Errorf("%w: commits %d to %d, the newest, are missing in %s", ErrDamaged, a.done.Last.Commit+1, last, a.gen.name)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -76,6 +77,7 @@ type runner struct {
 
 	id     string
 	gen    *generation // nil until it is known where to go on
+	swept  bool
 	pruned time.Time
 }
 
@@ -142,6 +144,9 @@ func (r *runner) step(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if len(frames) == 0 {
+		if err := r.reach(ctx); err != nil {
+			return false, err
+		}
 		return false, r.prune(ctx)
 	}
 	first := r.status.Copied.Commit + 1
@@ -154,7 +159,33 @@ func (r *runner) step(ctx context.Context) (more bool, err error) {
 	if err := r.src.Hold(ctx, r.id, until.Commit); err != nil {
 		return false, err
 	}
-	return len(frames) >= framesBytes, r.merge(ctx)
+	if err := r.merge(ctx); err != nil {
+		return false, err
+	}
+	more = len(frames) >= framesBytes
+	if !more && r.opts.UntilNow {
+		return false, r.reach(ctx)
+	}
+	return more, nil
+}
+
+// reach notes how far the generation reaches, unless that is noted: else nobody could know that the newest segment is missing.
+func (r *runner) reach(ctx context.Context) error {
+	at, all := r.status.Copied, r.gen.reaches
+	if len(r.gen.segments) > 0 && r.gen.missing(Mark{Commit: at.Commit - 1}) == 0 {
+		if err := r.target.Put(ctx, reachName(r.gen.name, at), bytes.NewReader(reachText(at))); err != nil {
+			return errTarget{err}
+		}
+		all = append(all, at)
+	}
+	for len(all) > 1 {
+		if err := r.target.Delete(ctx, reachName(r.gen.name, all[0])); err != nil {
+			return errTarget{err}
+		}
+		all = all[1:]
+	}
+	r.gen.reaches = all
+	return nil
 }
 
 // put writes a segment.
@@ -176,44 +207,59 @@ type beginning struct {
 
 // resume finds out where to go on.
 func (r *runner) resume(ctx context.Context) error {
+	if s, ok := r.target.(Sweeper); ok && !r.swept {
+		if err := s.Sweep(ctx); err != nil { // which is no reason to have no backup
+			r.opts.Logger.Warn("what was cut off is not removed from the target", zap.Error(err))
+		}
+	}
+	r.swept = true
 	objects, err := r.target.List(ctx)
 	if err != nil {
 		return errTarget{err}
 	}
 	generations := parse(objects)
-	if len(generations) == 0 {
-		return r.begin(ctx)
+	for _, g := range slices.Backward(generations) {
+		if g.number() != generations[len(generations)-1].number() { // those of one number began at once
+			break
+		}
+		if ours, err := r.resumeIn(ctx, g); err != nil || ours {
+			return err
+		}
 	}
-	g := generations[len(generations)-1]
+	return r.begin(ctx)
+}
+
+// resumeIn goes on in a generation, if it is one of this broker and nothing is missing.
+func (r *runner) resumeIn(ctx context.Context, g *generation) (ours bool, err error) {
 	begun, err := r.readBeginning(ctx, g)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if begun.ID == "" || len(g.bases) == 0 {
-		return r.begin(ctx)
+	if begun.ID == "" || len(g.bases) == 0 || r.id != "" && begun.ID != r.id {
+		return false, nil
 	}
 	newest := g.bases[len(g.bases)-1]
 	copied := g.until(g.bases[0].at) // the oldest: a base may be younger than what was shipped
 	if n := len(g.segments); n > 0 && g.segments[n-1].until.Commit > copied.Commit {
-		r.opts.Logger.Warn("a segment of the backup is missing, it begins anew", zap.String("generation", g.name), zap.Uint64("commit", copied.Commit+1))
-		return r.begin(ctx)
+		r.opts.Logger.Warn("a segment of the backup is missing", zap.String("generation", g.name), zap.Uint64("commit", copied.Commit+1))
+		return false, nil
 	}
 	if err := r.src.Hold(ctx, begun.ID, copied.Commit); err != nil {
 		if errors.Is(err, ErrGap) {
-			r.opts.Logger.Info("the broker does not hold what comes behind the backup, which begins anew", zap.String("generation", g.name), zap.Error(err))
-			return r.begin(ctx)
+			r.opts.Logger.Info("the broker does not hold what comes behind the backup", zap.String("generation", g.name), zap.Error(err))
+			return false, nil
 		}
-		return err
+		return false, err
 	}
 	for _, s := range g.leftover {
 		if err := r.target.Delete(ctx, s.name); err != nil {
-			return errTarget{err}
+			return false, errTarget{err}
 		}
 	}
 	g.leftover = nil
 	r.id, r.gen = begun.ID, g
 	r.status.Generation, r.status.Copied, r.status.Base = g.name, copied, newest.at
-	return nil
+	return true, nil
 }
 
 // readBeginning returns what begin.json of a generation says, nothing where there is none that can be read.
@@ -356,6 +402,9 @@ func (r *runner) merge(ctx context.Context) error {
 			return nil
 		}
 		if err := r.join(ctx, at, level+1, bytes); err != nil {
+			return err
+		}
+		if err := r.reach(ctx); err != nil {
 			return err
 		}
 	}

@@ -1,9 +1,12 @@
 package backup
 
 import (
+	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,6 +99,21 @@ func baseName(generation string, at Mark) string {
 	return fmt.Sprintf("%s/base-%020d-%d.snap", generation, at.Commit, at.Time.UnixMilli())
 }
 
+// reachName is the name of an object that notes how far the generation reaches: all commits up to that one are in the target. Who lists
+// the names in their order comes upon it before the segments.
+func reachName(generation string, until Mark) string {
+	return fmt.Sprintf("%s/reach-%020d-%d.json", generation, until.Commit, until.Time.UnixMilli())
+}
+
+// reachText is what is in it, for people: the name says it all.
+func reachText(until Mark) []byte {
+	text, err := json.Marshal(Mark{until.Commit, time.UnixMilli(until.Time.UnixMilli()).UTC()})
+	if err != nil {
+		panic(err) // a time of our own making
+	}
+	return text
+}
+
 // snapshot is a base that is in the target.
 type snapshot struct {
 	name string
@@ -115,6 +133,32 @@ type generation struct {
 	bases    []snapshot // the oldest first
 	segments []segment  // by first commit; each reaches farther than those before
 	leftover []segment  // that lie within others
+	reaches  []Mark     // that were noted, the newest last
+}
+
+// missing returns the last commit that is missing behind one up to which all is there, 0 if none is known to be.
+func (g *generation) missing(until Mark) uint64 {
+	if n := len(g.reaches); n > 0 && g.reaches[n-1].Commit > until.Commit {
+		return g.reaches[n-1].Commit
+	}
+	return 0
+}
+
+// number returns the number of the generation, which those share that began at once.
+func (g *generation) number() string { number, _, _ := strings.Cut(g.name, "-"); return number }
+
+// look returns what is in a target. A list is not made at one moment: where something seems to be missing it is made again.
+func look(ctx context.Context, target Target) ([]Object, []*generation, error) {
+	for again := false; ; again = true {
+		objects, err := target.List(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		all := parse(objects)
+		if again || !slices.ContainsFunc(all, func(g *generation) bool { return g.missing(Mark{Commit: g.last()}) > 0 }) {
+			return objects, all, nil
+		}
+	}
 }
 
 // until returns how far the generation reaches from a commit on, without a gap.
@@ -153,6 +197,13 @@ func parse(objects []Object) (generations []*generation) {
 			s := segment{o.Name, first, Mark{last, time.UnixMilli(ms)}, level, o.Size}
 			if segmentName(g.name, first, s.until, level) == o.Name {
 				g.segments = append(g.segments, s)
+			}
+			continue
+		}
+		if n, _ := fmt.Sscanf(rest, "reach-%020d-%d.json", &last, &ms); n == 2 {
+			at := Mark{last, time.UnixMilli(ms)}
+			if reachName(g.name, at) == o.Name {
+				g.reaches = append(g.reaches, at)
 			}
 			continue
 		}

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,7 +97,7 @@ const verifyRounds = 20
 // run reads what is there until nothing has gone meanwhile: a backup that goes on makes one segment of many.
 func (v *verifier) run() (Verified, error) {
 	for range verifyRounds {
-		objects, err := v.target.List(v.ctx)
+		objects, all, err := look(v.ctx, v.target)
 		if err != nil {
 			return Verified{}, err
 		}
@@ -104,7 +105,6 @@ func (v *verifier) run() (Verified, error) {
 		for _, o := range objects {
 			v.total += o.Size
 		}
-		all := parse(objects)
 		again, err := v.objects(all)
 		if err != nil {
 			return Verified{}, err
@@ -142,6 +142,12 @@ func (v *verifier) objects(all []*generation) (again bool, err error) {
 				return again, err
 			}
 		}
+		for _, at := range g.reaches {
+			name := reachName(g.name, at)
+			if err := check(name, 0, func() error { return v.reach(name, at) }); err != nil {
+				return again, err
+			}
+		}
 		for _, b := range g.bases {
 			if err := check(b.name, b.size, func() error { return v.base(b) }); err != nil {
 				return again, err
@@ -166,6 +172,14 @@ func (v *verifier) beginning(name string) error {
 		return fmt.Errorf("%w: it does not say whose the backup is", ErrDamaged)
 	}
 	return nil
+}
+
+func (v *verifier) reach(name string, at Mark) error {
+	text, err := read(v.ctx, v.target, name, 1<<10)
+	if err == nil && !bytes.Equal(text, reachText(at)) {
+		err = fmt.Errorf("%w: it does not say what its name says", ErrDamaged)
+	}
+	return err
 }
 
 func (v *verifier) base(b snapshot) error {
@@ -210,6 +224,9 @@ func (v *verifier) sum(objects []Object, all []*generation) Verified {
 		for _, b := range g.bases {
 			ours[b.name] = true
 		}
+		for _, at := range g.reaches {
+			ours[reachName(g.name, at)] = true
+		}
 		for _, s := range g.segments {
 			ours[s.name] = true
 			sum.Commits += v.commits[s.name]
@@ -239,6 +256,12 @@ func (v *verifier) generation(g *generation, newest bool) (found []Finding) {
 		found = append(found, Finding{What: name + " is missing: the next backup begins anew"})
 	case err != nil && newest:
 		found = append(found, Finding{Object: name, What: "it cannot be read: the next backup begins anew"})
+	}
+	for _, at := range g.reaches {
+		name := reachName(g.name, at)
+		if err := v.read[name]; err != nil {
+			found = append(found, Finding{Object: name, What: reason(err, name)})
+		}
 	}
 	if len(g.bases) == 0 {
 		f := Finding{What: g.name + " has no base: it was not finished when it was begun", Damage: len(g.segments) > 0}
@@ -276,6 +299,10 @@ func (v *verifier) generation(g *generation, newest bool) (found []Finding) {
 			found = append(found, Finding{Object: s.name, What: reason(err, s.name), Damage: true, Costs: l.behind(at, s.until.Commit)})
 		}
 		at = s.until
+	}
+	if last := g.missing(at); last > 0 {
+		what := fmt.Sprintf("commits %d to %d, the newest, are missing in %s", at.Commit+1, last, g.name)
+		found = append(found, Finding{What: what, Damage: true, Costs: l.behind(at, last)})
 	}
 	return found
 }

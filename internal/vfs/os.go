@@ -20,6 +20,7 @@ import (
 // plan9, it is the path after all.)
 type OS struct {
 	root *os.Root
+	perm fs.FileMode // of files that are made
 
 	mu   sync.Mutex        // guards what follows
 	dirs map[string]osFile // that Space was asked about, where that needs a handle
@@ -39,9 +40,18 @@ func OpenOS(dir string) (*OS, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &OS{root: root, dirs: map[string]osFile{}}
+	o := &OS{root: root, perm: 0o644, dirs: map[string]osFile{}}
 	o.keepSpare()
 	return o, nil
+}
+
+// OpenPrivate is OpenOS for files that are for the user alone who makes them.
+func OpenPrivate(dir string) (*OS, error) {
+	o, err := OpenOS(dir)
+	if err == nil {
+		o.perm = 0o600
+	}
+	return o, err
 }
 
 // keepSpare opens the handles that are kept, as far as there are any. o.sparing is held.
@@ -114,7 +124,7 @@ func (o *OS) Create(name string, size int64) (File, error) {
 	if !o.restock() { // a file stays open: it must not take the last handles
 		return nil, noSpace{&fs.PathError{Op: "open", Path: name, Err: errNoHandles}}
 	}
-	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, o.perm)
 	if isNoHandle(err) {
 		return nil, noSpace{err}
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -118,6 +119,26 @@ func (t *target) Delete(ctx context.Context, name string) error {
 		return nil
 	}
 	return err
+}
+
+// ours matches what a backup puts below its prefix. There may be other things in a bucket.
+var ours = regexp.MustCompile(`^g[0-9]{8}-[0-9a-f]{8}/`)
+
+// Sweep implements backup.Sweeper: parts of an object that were sent stay, and are paid for, until they are removed.
+func (t *target) Sweep(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for o := range t.core.ListIncompleteUploads(ctx, t.bucket, t.prefix, true) {
+		if o.Err != nil {
+			return t.told("", o.Err)
+		}
+		if name := strings.TrimPrefix(o.Key, t.prefix); ours.MatchString(name) {
+			if err := t.core.AbortMultipartUpload(ctx, t.bucket, o.Key, o.UploadID); err != nil {
+				return t.told(name, err)
+			}
+		}
+	}
+	return ctx.Err()
 }
 
 // told says of an error where it was, and what kind it is.

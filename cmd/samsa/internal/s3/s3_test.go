@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/minio/minio-go/v7"
+
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/backup"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/s3/fakes3"
@@ -124,5 +126,27 @@ func TestWrongAddresses(t *testing.T) {
 		if !errors.Is(err, samsa.ErrInvalidOption) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s at %s: got %v", tt.address, tt.endpoint, err)
 		}
+	}
+}
+
+// Parts that were sent of an object that is not there go, and no others.
+func TestSweep(t *testing.T) {
+	open, ctx := begin(t), t.Context()
+	in := open("s3://bucket/nightly").(*target)
+	for _, name := range []string{"nightly/g00000001-0123abcd/base-1-2.snap", "nightly/notes", "g00000001-0123abcd/base-1-2.snap"} {
+		_, err := in.core.NewMultipartUpload(ctx, "bucket", name, minio.PutObjectOptions{})
+		must(t, err)
+	}
+	must(t, in.Sweep(ctx))
+	var left []string
+	for o := range in.core.ListIncompleteUploads(ctx, "bucket", "", true) {
+		must(t, o.Err)
+		left = append(left, o.Key)
+	}
+	if want := []string{"g00000001-0123abcd/base-1-2.snap", "nightly/notes"}; !slices.Equal(left, want) {
+		t.Errorf("%q are left, want %q", left, want)
+	}
+	if _, ok := backup.Target(in).(backup.Sweeper); !ok {
+		t.Error("nobody has it swept")
 	}
 }
