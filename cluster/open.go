@@ -119,7 +119,7 @@ func open(ctx context.Context, opts Options, seeds []string, h inside.Host) (par
 		Where: where, ClusterID: id,
 		Topics: topics, Coordinator: g, Offsets: g, Groups: groups.Admin{Groups: g},
 		GroupConfigs: admin.GroupConfigs{Admin: a}, TopicAdmin: admin.Topics{Admin: a}, Transactions: admin.Transactions{Admin: a},
-		Producing: w, Stored: w.Stored, Transactor: write.Transactor{Writes: w},
+		Producing: w, Stored: w.Stored, Transactor: write.Transactor{Writes: w}, Copying: w,
 		Rules: group.Rules{MaxSessionTimeout: math.MaxInt32 * time.Millisecond}, // as far as a request can say; the cluster refuses what it does not want
 		Close: func() error {
 			w.Close()

@@ -39,10 +39,18 @@ func (l *leg) release(ctx context.Context, name string, c *copied) error {
 	if err != nil {
 		return err
 	}
-	all := info.Config.Configs()
-	own := make(map[string]string)
-	for _, held := range []string{"message.timestamp.type", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms"} {
-		own[held] = all[held]
-	}
-	return l.to.TopicAdmin.Alter(ctx, c.name, func(now *topic.Config) error { return now.SetConfigs(own) })
+	plain := topic.Config{}.Configs()
+	own := info.Config.Configs()
+	return l.to.TopicAdmin.Alter(ctx, c.name, func(now *topic.Config) error {
+		now.LogAppendTime, now.TimestampBeforeMax, now.TimestampAfterMax = false, 0, 0 // as a topic has it by default
+		for _, held := range []string{"message.timestamp.type", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms"} {
+			if own[held] == plain[held] {
+				continue
+			}
+			if err := now.SetConfig(held, own[held]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

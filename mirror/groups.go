@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/uuid"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -51,8 +52,8 @@ func (l *leg) group(ctx context.Context, name string, by map[log.TopicPartition]
 	var tps []log.TopicPartition
 	for tp, o := range committed {
 		t := by[tp]
-		if t == nil {
-			continue
+		if t == nil || o.Metadata == uuid.Text(t.topic.source.ID()) {
+			continue // the latter is a count of a producer with an ID, and no offset
 		}
 		to, ok := t.translate(o.Offset)
 		if !ok {

@@ -58,17 +58,13 @@ type track struct {
 	caught time.Time // when all there was was copied
 }
 
-// begin takes over the name, and finds out where the mirror is.
-func (m *Mirror) begin(ctx context.Context) (_ *leg, err error) {
+// begin finds out where the mirror is.
+func (m *Mirror) begin(ctx context.Context, copier engine.Copier) (*leg, error) {
 	l := &leg{
-		m: m, from: m.from, to: m.to, notesTopic: notesPrefix + m.opts.Name, topics: map[string]*copied{},
+		m: m, from: m.from, to: m.to, copier: copier, notesTopic: notesPrefix + m.opts.Name, topics: map[string]*copied{},
 		wake: engine.NewWaiter(), due: true,
 	}
-	if l.copier, err = l.to.Copying.NewCopier(ctx, l.notesTopic); err != nil {
-		return nil, err
-	}
 	if err := l.load(ctx); err != nil {
-		l.copier.Close()
 		return nil, err
 	}
 	l.changes = l.from.Topics.Changes()
@@ -105,7 +101,6 @@ func (l *leg) end() {
 	for _, t := range l.tracks {
 		t.source.Unwatch(l.wake)
 	}
-	l.copier.Close()
 }
 
 // run copies until ctx ends, something fails, or with UntilNow all is copied.

@@ -70,9 +70,15 @@ func New(from, to *samsa.Broker, opts Options) (*Mirror, error) {
 // keeps offsets; ErrCorruptRecord, of the source; ErrInvalidOption, and what brokers that are closed or have failed say.
 func (m *Mirror) Run(ctx context.Context) error {
 	return m.alone(func() error {
+		var copier engine.Copier
+		defer func() {
+			if copier != nil {
+				copier.Close()
+			}
+		}()
 		for wait := firstWait; ; {
 			before := m.Stats().Transactions
-			err := m.runLeg(ctx)
+			err := m.runLeg(ctx, &copier)
 			switch {
 			case err == nil:
 				return nil
@@ -116,8 +122,17 @@ func (m *Mirror) alone(fn func() error) error {
 	return fn()
 }
 
-func (m *Mirror) runLeg(ctx context.Context) error {
-	l, err := m.begin(ctx)
+// runLeg copies until something fails. With the first copier it takes over the name; with that it goes on.
+func (m *Mirror) runLeg(ctx context.Context, copier *engine.Copier) (err error) {
+	if *copier == nil {
+		*copier, err = m.to.Copying.NewCopier(ctx, notesPrefix+m.opts.Name)
+	} else {
+		err = (*copier).Resume(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	l, err := m.begin(ctx, *copier)
 	if err != nil {
 		return err
 	}
@@ -143,7 +158,12 @@ func fatal(err error) bool {
 // mirror back may begin. ErrBehind says that there is something that was not copied; then nothing has changed.
 func (m *Mirror) Finish(ctx context.Context) error {
 	err := m.alone(func() error {
-		l, err := m.begin(ctx)
+		copier, err := m.to.Copying.NewCopier(ctx, notesPrefix+m.opts.Name)
+		if err != nil {
+			return err
+		}
+		defer copier.Close()
+		l, err := m.begin(ctx, copier)
 		if err != nil {
 			return err
 		}

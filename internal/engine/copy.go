@@ -24,6 +24,9 @@ type Copier interface {
 	// ErrProducerFenced says that there is a newer copier of the name. ErrOffsetOutOfRange, from who keeps offsets, that somebody
 	// else has written. ErrOutcomeUnknown leaves open whether all is stored: a new copier, and what is stored then, tell.
 	Copy(ctx context.Context, batches []CopiedBatch, notes func() ([]log.Record, error)) error
+	// Resume is for after an error: when it returns, what Copy has begun is stored and visible, or will never be. ErrProducerFenced says
+	// that there is a newer copier.
+	Resume(ctx context.Context) error
 	// Close ends the copier. What is under way is none of its business any more.
 	Close()
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -50,12 +51,26 @@ func (c *copier) Keeps() bool { return true }
 
 func (c *copier) Close() {}
 
+// Resume implements engine.Copier: Copy has waited for what it has begun.
+func (c *copier) Resume(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Join(c.check(), ctx.Err())
+}
+
+func (c *copier) check() error {
+	if c.fenced {
+		return fmt.Errorf("%w: %s", log.ErrProducerFenced, c.name)
+	}
+	return nil
+}
+
 // Copy implements engine.Copier.
 func (c *copier) Copy(ctx context.Context, batches []engine.CopiedBatch, notes func() ([]log.Record, error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fenced {
-		return fmt.Errorf("%w: %s", log.ErrProducerFenced, c.name)
+	if err := c.check(); err != nil {
+		return err
 	}
 	tx := &writer.Tx{Client: c.name, Synced: c.b.Produce.Acks == log.AckSynced}
 	for i := range batches {
