@@ -148,5 +148,8 @@ func (o QueueOptions) of() queue.Options {
 	case engine.AtTime:
 		s.Reset = share.Reset{Kind: share.ResetAtTime, AtMs: at.Time.UnixMilli()}
 	}
-	return queue.Options{Group: o.Group, Topics: slices.Clone(o.Topics), ClientID: o.ClientID, Synced: o.Acks == AckSynced, Settings: s}
+	return queue.Options{
+		Group: o.Group, Topics: slices.Clone(o.Topics), ClientID: o.ClientID, Synced: o.Acks == AckSynced, Settings: s,
+		Waits: o.Retry != Retry{} && o.Retry.Min != NoWait,
+	}
 }

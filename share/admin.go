@@ -217,6 +217,8 @@ type Member struct {
 	Topics   []string
 	// Settings are those of the group as long as somebody is inside who has some. All who are inside have the same.
 	Settings *Settings
+	// Waits says that the program has asked for the waits of Settings.Backoff; else they are what is usual.
+	Waits bool
 }
 
 // Enter has somebody be in a group, until Leave. ErrInvalidOption says that others are inside with other settings.
@@ -230,10 +232,10 @@ func (c *Coordinator) Enter(m Member, name string) error {
 	}
 	g := c.groupLocked(name)
 	if m.Settings != nil {
-		s := m.Settings.withDefaults()
+		s := m.Settings.WithDefaults()
 		if g.settings != nil && *g.settings != s {
 			return fmt.Errorf("%w: group %s has a queue with other options, and all of a group have the same: %s",
-				log.ErrInvalidOption, name, g.settings.differences(s))
+				log.ErrInvalidOption, name, g.settings.Differences(s))
 		}
 		g.settings = &s
 	}

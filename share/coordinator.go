@@ -154,7 +154,7 @@ func (c *Coordinator) settings(name string) Settings {
 	if own != nil {
 		return *own
 	}
-	return c.opts.Settings(name).withDefaults()
+	return c.opts.Settings(name).WithDefaults()
 }
 
 // DeadLetter returns the topic for dead letters of a group as it is now, "" for none.

@@ -79,7 +79,8 @@ func (b Backoff) After(deliveries int) time.Duration {
 	return time.Duration(min(d, math.MaxInt64/4))
 }
 
-func (s Settings) withDefaults() Settings {
+// WithDefaults returns the settings with what is zero replaced by what it stands for.
+func (s Settings) WithDefaults() Settings {
 	if s.Lock <= 0 {
 		s.Lock = defaultLock
 	}
@@ -92,8 +93,8 @@ func (s Settings) withDefaults() Settings {
 	return s
 }
 
-// differences says for people what other settings have besides.
-func (s Settings) differences(other Settings) string {
+// Differences says for people what other settings have besides.
+func (s Settings) Differences(other Settings) string {
 	var all []string
 	differ := func(name string, is, wanted any) {
 		if is != wanted {

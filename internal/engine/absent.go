@@ -83,23 +83,9 @@ func (a absentGroupConfigs) Set(context.Context, string, map[string]string) erro
 	return a.Unsupported("configs of groups")
 }
 
-func (a absentShares) Enter(share.Member, string) error { return a.Unsupported("a queue") }
-func (absentShares) Leave(string, string)               {}
-func (a absentShares) InitializeAt(context.Context, share.Key, share.Reset) error {
-	return a.Unsupported("a queue")
-}
-func (a absentShares) AcquireRecords(context.Context, share.AcquireRequest) ([]share.Delivery, error) {
+func (a absentShares) Enter(context.Context, string, share.Member) (ShareMember, error) {
 	return nil, a.Unsupported("a queue")
 }
-func (a absentShares) Acknowledge(context.Context, share.Key, string, bool, ...share.Ack) error {
-	return a.Unsupported("a queue")
-}
-func (a absentShares) Hand(_ share.Key, _ string, _ bool, then func(error), _ ...share.Ack) {
-	then(a.Unsupported("a queue"))
-}
-func (absentShares) ReleaseAll(string, string)        {}
-func (a absentShares) Watch(share.Key, Watcher) error { return a.Unsupported("a queue") }
-func (absentShares) Unwatch(share.Key, Watcher)       {}
 func (a absentShares) Describe(context.Context, string) ([]share.PartitionInfo, error) {
 	return nil, a.Unsupported("a queue")
 }

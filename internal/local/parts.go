@@ -11,11 +11,12 @@ import (
 
 // Parts returns the broker as the root sees it.
 func (b *Broker) Parts() engine.Parts {
-	groups := Groups{b.Groups}
+	groups, topics := Groups{b.Groups}, &Topics{Catalogue: b.Catalogue, Create: b.topic}
 	return engine.Parts{
 		Where: b.Where(), ClusterID: b.ClusterID,
-		Topics: &Topics{Catalogue: b.Catalogue, Create: b.topic}, Coordinator: groups, Offsets: groups,
-		Groups: groups, GroupConfigs: groupConfigs{b.Configs}, Shares: b.Shares, ShareAdmin: shareAdmin{b.Shares, b.Members},
+		Topics: topics, Coordinator: groups, Offsets: groups,
+		Groups: groups, GroupConfigs: groupConfigs{b.Configs},
+		Shares: shares{b.Shares, topics, b.Logger}, ShareAdmin: shareAdmin{b.Shares, b.Members},
 		TopicAdmin: topicAdmin{b}, Producing: b.batcher, Transactor: b.transactor, Transactions: transactions{b}, Copying: &copying{Broker: b},
 		Rules: b.Groups.Rules(), Close: b.Close,
 	}

@@ -42,7 +42,7 @@ func (q *Queue) begins() time.Time {
 // acknowledge says what becomes of records, and waits for that.
 func (q *Queue) acknowledge(ctx context.Context, k share.Key, synced bool, acks ...share.Ack) error {
 	began := q.begins()
-	err := q.b.Shares.Acknowledge(ctx, k, q.id, synced, acks...)
+	err := q.member.Acknowledge(ctx, k, synced, acks...)
 	q.tellSettled(ctx, began, k, err, acks...)
 	return err
 }

@@ -34,6 +34,7 @@ type Options struct {
 	ClientID string
 	Synced   bool // acknowledgements wait for fsync
 	Settings share.Settings
+	Waits    bool // the waits of Settings were asked for
 }
 
 // Queue is the root's Queue, without the program's point of view: the methods of these names are described there.
@@ -41,57 +42,40 @@ type Queue struct {
 	b      *Broker
 	opts   Options
 	id     string // of the member that the queue is
+	member engine.ShareMember
 	client *callback.Client
-	wg     sync.WaitGroup
-	waiter *engine.Waiter  // wakes who follows the topics
-	ready  *engine.Waiter  // wakes one who receives
 	ctx    context.Context // ends when the queue is closed
 	cancel context.CancelFunc
 	calls  calls
 
 	mu      sync.Mutex // guards what follows
-	sources map[log.TopicPartition]*source
-	lineup  []*source // those in which something may be available
 	closing bool
 	left    bool // nothing can be acknowledged any more
 	closed  chan struct{}
 }
 
-// source is a partition of a queue. It is woken when something may be available in it.
-type source struct {
-	q      *Queue
-	key    share.Key
-	topic  engine.Topic
-	queued bool // it is in the lineup; the queue's mutex guards it
-}
-
 // New returns a queue. Topics that are not there are an error, unless the broker creates them by itself.
 func New(ctx context.Context, b *Broker, opts Options) (*Queue, error) {
-	q := &Queue{
-		b: b, opts: opts, id: "queue-" + uuid.Text(uuid.New()), waiter: engine.NewWaiter(), ready: engine.NewWaiter(),
-		sources: make(map[log.TopicPartition]*source), closed: make(chan struct{}),
-	}
+	q := &Queue{b: b, opts: opts, id: "queue-" + uuid.Text(uuid.New()), closed: make(chan struct{})}
 	q.client = &callback.Client{Name: "a queue of group " + opts.Group, Shut: q.shut, CallsOn: q.calls.on}
-	q.ctx, q.cancel = context.WithCancel(context.Background())
-	if err := q.prepare(ctx); err != nil {
-		q.cancel()
+	if err := q.findTopics(ctx); err != nil {
 		return nil, err
 	}
-	err := b.Clients.Add(q.client)
-	if err == nil {
-		err = q.follow(ctx, opts.Settings.Reset)
-	}
+	var err error
+	q.member, err = b.Shares.Enter(ctx, opts.Group, share.Member{ID: q.id, ClientID: opts.ClientID, Topics: opts.Topics, Settings: &q.opts.Settings, Waits: opts.Waits})
 	if err != nil {
-		b.Clients.Remove(q.client)
+		return nil, err
+	}
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	if err := b.Clients.Add(q.client); err != nil {
 		q.leave()
 		return nil, err
 	}
-	q.wg.Go(q.run)
 	return q, nil
 }
 
-// prepare finds the topics, and enters the group.
-func (q *Queue) prepare(ctx context.Context) error {
+// findTopics finds all that the queue needs.
+func (q *Queue) findTopics(ctx context.Context) error {
 	var errs []error
 	for _, name := range q.opts.Topics {
 		_, err := q.b.Topics.Find(ctx, name, true)
@@ -101,117 +85,7 @@ func (q *Queue) prepare(ctx context.Context) error {
 		_, err := q.b.Topics.Find(ctx, dead, true)
 		errs = append(errs, err)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	return q.b.Shares.Enter(share.Member{ID: q.id, ClientID: q.opts.ClientID, Topics: q.opts.Topics, Settings: &q.opts.Settings}, q.opts.Group)
-}
-
-// fromTheStart is where the group begins in what there was not when the queue was made.
-var fromTheStart = share.Reset{Kind: share.ResetEarliest}
-
-// run follows the topics: new partitions are read, and topics that were created anew.
-func (q *Queue) run() {
-	q.b.Topics.Watch(q.waiter)
-	defer q.b.Topics.Unwatch(q.waiter)
-	for {
-		if err := q.follow(q.ctx, fromTheStart); err != nil && q.ctx.Err() == nil {
-			q.b.Logger.Warn("a queue cannot read a partition that is new", zap.String("group", q.opts.Group), zap.Error(err))
-		}
-		select {
-		case <-q.waiter.C():
-		case <-q.ctx.Done():
-			return
-		}
-	}
-}
-
-// follow adds the partitions that the queue does not read yet, in which the group begins as reset says if it is new there.
-func (q *Queue) follow(ctx context.Context, reset share.Reset) error {
-	var errs []error
-	for _, name := range q.opts.Topics {
-		t, err := q.b.Topics.Get(name)
-		if err != nil {
-			continue // who receives hears of it
-		}
-		for i := range t.Partitions() {
-			errs = append(errs, q.add(ctx, t, log.TopicPartition{Topic: name, Partition: i}, reset))
-		}
-	}
 	return errors.Join(errs...)
-}
-
-func (q *Queue) add(ctx context.Context, t engine.Topic, tp log.TopicPartition, reset share.Reset) error {
-	q.mu.Lock()
-	s := q.sources[tp]
-	if q.closing || s != nil && s.topic == t {
-		q.mu.Unlock()
-		return nil
-	}
-	s = &source{q: q, topic: t, key: engine.ShareKey(q.opts.Group, tp)}
-	q.sources[tp] = s
-	q.mu.Unlock()
-	err := q.b.Shares.InitializeAt(ctx, s.key, reset)
-	if err == nil {
-		err = q.b.Shares.Watch(s.key, s)
-	}
-	if err != nil {
-		q.drop(s)
-	}
-	s.Wake()
-	return err
-}
-
-// drop takes a partition out.
-func (q *Queue) drop(s *source) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.sources[s.key.TopicPartition] == s {
-		delete(q.sources, s.key.TopicPartition)
-	}
-}
-
-// dropTopic takes a topic out that was deleted, and reports whether it was there: all partitions of the one that s is of.
-func (q *Queue) dropTopic(s *source) (was bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	was = q.sources[s.key.TopicPartition] == s
-	for tp, other := range q.sources {
-		if other.topic == s.topic {
-			delete(q.sources, tp)
-		}
-	}
-	return was
-}
-
-// Wake implements engine.Watcher.
-func (s *source) Wake() {
-	s.q.mu.Lock()
-	if !s.queued {
-		s.queued = true
-		s.q.lineup = append(s.q.lineup, s)
-	}
-	s.q.mu.Unlock()
-	s.q.ready.Wake()
-}
-
-// next takes the next partition out of the lineup, nil if there is none.
-func (q *Queue) next() (s *source, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	switch {
-	case q.closing:
-		return nil, q.wrap(log.ErrClosed)
-	case len(q.lineup) > 0:
-		s = q.lineup[0]
-		q.lineup[0] = nil
-		q.lineup = q.lineup[1:]
-		s.queued = false
-		return s, nil
-	case len(q.sources) == 0:
-		return nil, q.wrap(fmt.Errorf("%w: %q", log.ErrUnknownTopic, q.opts.Topics))
-	}
-	return nil, nil
 }
 
 func (q *Queue) wrap(err error) error {
@@ -227,54 +101,15 @@ func (q *Queue) Receive(ctx context.Context, most int) ([]Delivery, error) {
 		return nil, q.wrap(fmt.Errorf("%w: at most %d deliveries", log.ErrInvalidOption, most))
 	}
 	began := q.asked()
-	for {
-		if err := ctx.Err(); err != nil {
-			q.ready.Wake() // it may have been woken in the place of another one
-			return nil, err
-		}
-		s, err := q.next()
-		if err != nil {
-			q.ready.Wake() // the others too
-			return nil, err
-		}
-		if s != nil {
-			if got, err := q.from(ctx, s, most); err != nil || len(got) > 0 {
-				q.tellDelivered(ctx, began, got)
-				return got, err
-			}
-			continue
-		}
-		select {
-		case <-q.ready.C():
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// from acquires in a partition.
-func (q *Queue) from(ctx context.Context, s *source, most int) ([]Delivery, error) {
-	got, err := q.b.Shares.AcquireRecords(ctx, share.AcquireRequest{
-		Key: s.key, Member: q.id, MaxRecords: most, Client: q.opts.ClientID, Reset: &fromTheStart, // of a topic made anew
-	})
-	switch {
-	case errors.Is(err, log.ErrUnknownTopic), errors.Is(err, log.ErrUnknownPartition):
-		q.ready.Wake()
-		if !q.dropTopic(s) {
-			return nil, nil // somebody was told
-		}
-		return nil, q.wrap(fmt.Errorf("%w: %q was deleted", log.ErrUnknownTopic, s.key.Topic))
-	case err != nil:
-		s.Wake() // it is tried again
+	got, err := q.member.Receive(ctx, most)
+	if err != nil {
 		return nil, err
-	case len(got) == 0:
-		return nil, nil
 	}
-	s.Wake() // there may be more
 	ds := make([]Delivery, len(got))
 	for i := range got {
 		ds[i] = Delivery{Delivery: got[i], q: q}
 	}
+	q.tellDelivered(ctx, began, ds)
 	return ds, nil
 }
 
@@ -314,7 +149,7 @@ func (q *Queue) shut(context.Context) (end func()) {
 		return func() { <-q.closed }
 	}
 	q.closing = true
-	q.ready.Wake()
+	q.member.Stop()
 	q.cancel()
 	return q.end
 }
@@ -322,7 +157,6 @@ func (q *Queue) shut(context.Context) (end func()) {
 // end waits for what runs, and gives back what the queue has.
 func (q *Queue) end() {
 	q.calls.wait()
-	q.wg.Wait()
 	q.leave()
 	q.b.Clients.Remove(q.client)
 	close(q.closed)
@@ -333,16 +167,8 @@ func (q *Queue) leave() {
 	q.cancel()
 	q.mu.Lock()
 	q.closing, q.left = true, true
-	sources := make([]*source, 0, len(q.sources))
-	for _, s := range q.sources {
-		sources = append(sources, s)
-	}
 	q.mu.Unlock()
-	for _, s := range sources {
-		q.b.Shares.Unwatch(s.key, s)
-	}
-	q.b.Shares.ReleaseAll(q.opts.Group, q.id)
-	q.b.Shares.Leave(q.id, q.opts.Group)
+	q.member.Leave()
 }
 
 // calls are the functions of the program's that are being called, and the goroutines that call them.

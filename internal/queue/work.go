@@ -126,7 +126,7 @@ func (w *worker) hand(k share.Key, a share.Ack) {
 	}
 	w.out++
 	began := w.q.begins()
-	w.q.b.Shares.Hand(k, w.q.id, w.q.opts.Synced, func(err error) { w.told <- settled{key: k, ack: a, began: began, err: err} }, a)
+	w.q.member.Hand(k, w.q.opts.Synced, func(err error) { w.told <- settled{key: k, ack: a, began: began, err: err} }, a)
 }
 
 // wait waits until at most so many are to be told, and has heard of all that are by then.
@@ -157,12 +157,7 @@ func (w *worker) hear(s settled) {
 
 // passes reports whether an error concerns a part of the queue only, and there are others.
 func (q *Queue) passes(err error) bool {
-	if errors.Is(err, log.ErrCorruptRecord) {
-		return true
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return errors.Is(err, log.ErrUnknownTopic) && len(q.sources) > 0 && !q.closing
+	return errors.Is(err, log.ErrCorruptRecord) || errors.Is(err, log.ErrUnknownTopic) && q.member.Reads() && q.ctx.Err() == nil
 }
 
 // do has fn do a record, and returns what is to become of it, false where fn has said it itself.
