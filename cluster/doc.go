@@ -1,9 +1,17 @@
 // Package cluster opens a Kafka cluster as a broker of Samsa: the same API, and programs that use it stay as they are but for
 // where they open.
 //
-// What a cluster has not is samsa.ErrUnsupported, before anything is done: the application's keys, in Update and View; queues, and their
-// acknowledgements in transactions; Sync, Snapshot, Import, Sweep and RetentionStats; CleanupConsumed. So are
+// What a cluster has not is samsa.ErrUnsupported, before anything is done: the application's keys, in Update and View; what share groups
+// have not of queues; Sync, Snapshot, Import, Sweep and RetentionStats; CleanupConsumed. So are
 // kafka.Listen and backups of such a broker.
+//
+// A queue is a member of a share group (KIP-932), of Kafka 4.2 or later. Its options are configs of the group, which NewQueue sets where they are
+// others and nobody is in the group, and which stay. What is in a group with members has to be the same, or it is ErrInvalidOption. Its records
+// come at once when they are released, so Retry is without a wait where QueueOptions.Retry is not given; waits, OrderByKey, Unlimited deliveries, and
+// acknowledgements in an Update are ErrUnsupported. NotBefore is for brokers of Samsa. A queue reads the partitions that the cluster has assigned to
+// it: what is in these waits for it, so a queue that nobody receives from is to be closed, and one whose process has died holds them until its session has run
+// out (45 s). Dead letters come from the cluster, without the reason of Reject, and into topics that let them in (TopicConfig.DeadLetters) and whose names begin
+// as errors.deadletterqueue.topic.name.prefix says, with "dlq." as a rule. Statistics are of this process, but for Lag.
 //
 // Topics are made by Topics().Create and Ensure alone: none is made because somebody asks for it, whatever auto.create.topics.enable says.
 //

@@ -22,6 +22,7 @@ import (
 	"github.com/samsa-go/samsa/cluster/internal/groups"
 	"github.com/samsa-go/samsa/cluster/internal/link"
 	"github.com/samsa-go/samsa/cluster/internal/read"
+	"github.com/samsa-go/samsa/cluster/internal/shares"
 	"github.com/samsa-go/samsa/cluster/internal/write"
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
@@ -115,13 +116,17 @@ func open(ctx context.Context, opts Options, seeds []string, h inside.Host) (par
 	w := write.New(l, topics, write.Options{
 		ID: cmp.Or(opts.Name, "samsa-"+uuid.Text(uuid.New())) + "-0", Produce: engine.ProduceOptions(opts.Produce), Where: where, Host: h, Offsets: g,
 	})
+	q := shares.New(shares.Parts{
+		Link: l, Topics: topics, Groups: g, Configs: admin.GroupConfigs{Admin: a}, Admin: admin.Topics{Admin: a}, Where: where,
+	})
 	return engine.Parts{
 		Where: where, ClusterID: id,
 		Topics: topics, Coordinator: g, Offsets: g, Groups: groups.Admin{Groups: g},
 		GroupConfigs: admin.GroupConfigs{Admin: a}, TopicAdmin: admin.Topics{Admin: a}, Transactions: admin.Transactions{Admin: a},
-		Producing: w, Stored: w.Stored, Transactor: write.Transactor{Writes: w}, Copying: w,
+		Producing: w, Stored: w.Stored, Transactor: write.Transactor{Writes: w}, Copying: w, Shares: q, ShareAdmin: shares.Admin{Shares: q},
 		Rules: group.Rules{MaxSessionTimeout: math.MaxInt32 * time.Millisecond}, // as far as a request can say; the cluster refuses what it does not want
 		Close: func() error {
+			q.Close()
 			w.Close()
 			topics.Close()
 			g.Close()

@@ -70,8 +70,8 @@ func header(r samsa.Record, key string) string {
 
 var queues = []promise{
 	{"once", "A record is with one of a group at a time, and with nobody again when it was acknowledged.", func(k *kit) {
-		name, g := k.topic(2), k.freshGroup()
-		k.fill(name, "v", 2)
+		name, g := k.topic(1), k.freshGroup()
+		k.write(name, "v0", "v1")
 		o := samsa.QueueOptions{Group: g, Topics: []string{name}}
 		a, b := k.queue(o), k.queue(o)
 		ds := k.receive(a, "v0", "v1")
@@ -80,6 +80,14 @@ var queues = []promise{
 		k.nothingElse(b, name)
 		k.nothingElse(a, name)
 		k.equal("lag", k.stats(a).Lag, int64(0))
+	}},
+	{"idle", "A queue that nobody receives from keeps nothing from the others of its group.", func(k *kit) {
+		name, g := k.topic(2), k.freshGroup()
+		o := samsa.QueueOptions{Group: g, Topics: []string{name}}
+		k.queue(o)
+		q := k.queue(o)
+		k.fill(name, "v", 2)
+		k.receive(q, "v0", "v1")
 	}},
 	{"groups", "Each group gets all records, from the first one there is.", func(k *kit) {
 		name := k.topic(1)
@@ -183,9 +191,10 @@ var queues = []promise{
 	}},
 	{"not-before", "A record with NotBefore is not delivered before its time, and others do not wait for it.", func(k *kit) {
 		name := k.topic(1)
+		q := k.queueOf(name)
+		k.nothingElse(q, name) // nor does it come late for another reason
 		due := time.Now().Add(200 * time.Millisecond).Truncate(time.Millisecond)
 		k.produce(samsa.Record{Topic: name, Value: []byte("later"), Headers: []samsa.Header{samsa.NotBefore(due)}})
-		q := k.queueOf(name)
 		k.write(name, "now")
 		for _, d := range k.receive(q, "later", "now") {
 			k.must(d.Ack())

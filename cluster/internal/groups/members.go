@@ -3,7 +3,9 @@
 package groups
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/samsa-go/samsa/cluster/internal/read"
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
 )
 
 // Groups are the groups of a cluster: engine.Coordinator, engine.Offsets and engine.Admin.
@@ -181,12 +184,25 @@ func (g *Groups) Join(ctx context.Context, name string, req group.JoinRequest) (
 		return resp
 	}
 	resp.Err = link.Code(about(name, req.MemberID), r.ErrorCode, nil)
+	if errors.Is(resp.Err, log.ErrInconsistentProtocol) { // so a cluster says too that the name is another kind's
+		resp.Err = cmp.Or(g.otherKind(ctx, name), resp.Err)
+	}
 	resp.MemberID, resp.Generation, resp.Leader, resp.SkipAssignment = r.MemberID, r.Generation, r.LeaderID, r.SkipAssignment
 	resp.ProtocolType, resp.ProtocolName = text(r.ProtocolType), text(r.Protocol)
 	for _, m := range r.Members {
 		resp.Members = append(resp.Members, group.JoinedMember{ID: m.MemberID, InstanceID: text(m.InstanceID), Metadata: m.ProtocolMetadata})
 	}
 	return resp
+}
+
+// otherKind returns an error if the group of that name is a share group, or one of streams.
+func (g *Groups) otherKind(ctx context.Context, name string) error {
+	for _, ask := range []func(context.Context, string) (group.Description, error){g.describeShare, g.describeStreams} {
+		if d, err := ask(ctx, name); err == nil {
+			return fmt.Errorf("group %s: %w: it is a %s group", name, log.ErrGroupKind, d.Kind)
+		}
+	}
+	return nil
 }
 
 func joinRequest(name string, req group.JoinRequest) *kmsg.JoinGroupRequest {

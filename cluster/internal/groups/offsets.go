@@ -90,6 +90,9 @@ func (g *Groups) nameOf(name string, id [16]byte) string {
 // Committed implements engine.Offsets.
 func (g *Groups) Committed(ctx context.Context, name string, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
 	offsets, _, err := g.fetch(ctx, name, false, tps)
+	if err == nil && len(offsets) == 0 { // nor has a group that cannot have any
+		err = g.otherKind(ctx, name)
+	}
 	return offsets, err
 }
 

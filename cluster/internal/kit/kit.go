@@ -68,7 +68,7 @@ func Places(t *testing.T, test func(t *testing.T, k *Kit)) {
 // Door returns a kit whose cluster is a broker in memory behind its wire door.
 func Door(t testing.TB) *Kit {
 	t.Helper()
-	b, err := samsa.Open("", samsa.Options{InMemory: true, Groups: samsa.GroupOptions{InitialRebalanceDelay: -1}})
+	b, err := samsa.Open("", samsa.Options{InMemory: true, Groups: samsa.GroupOptions{InitialRebalanceDelay: -1, Configs: ShareBounds}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,11 +91,18 @@ type broker struct {
 
 var shared broker
 
+// ShareBounds are configs of brokers that let share groups have short locks, and members that are gone be noticed soon.
+var ShareBounds = map[string]string{
+	"group.share.min.record.lock.duration.ms": "1000", "group.share.min.session.timeout.ms": "1000", "group.share.min.heartbeat.interval.ms": "500",
+}
+
 // Kafka returns the addresses of a Kafka of one node, which the tests of the package share.
 func Kafka(t testing.TB) []string {
 	t.Helper()
 	kafkatest.Need(t)
-	shared.once.Do(func() { shared.cluster, shared.err = kafkatest.Start(context.Background(), kafkatest.Options{}) })
+	shared.once.Do(func() {
+		shared.cluster, shared.err = kafkatest.Start(context.Background(), kafkatest.Options{Configs: ShareBounds})
+	})
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}

@@ -1,0 +1,488 @@
+package shares
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+
+	"github.com/samsa-go/samsa/cluster/internal/link"
+	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/kafka"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/share"
+)
+
+// What a lane asks for.
+const (
+	fetchWait    = 250 * time.Millisecond // how long a broker waits for records: acknowledgements wait for it
+	fetchBytes   = 1 << 20                // of an answer, or a batch
+	fetchRecords = 1000                   // of an answer
+	keepAlive    = time.Minute            // a connection that idles ends, and what the member has with it
+	firstBackoff = 50 * time.Millisecond
+	lastBackoff  = time.Second
+)
+
+// lane is the share session of a member with a broker: one request after the other, each with the next epoch. But for node and waiter
+// its fields are guarded by the member's mutex, or the goroutine's alone.
+type lane struct {
+	m      *member
+	node   int32
+	waiter *engine.Waiter
+
+	jobs     []*job // acknowledgements that are to be sent
+	busy     bool   // a request is under way
+	acked    bool   // the last one has acknowledged
+	turn     uint64 // of the last one that has fetched
+	retryAt  time.Time
+	failures int
+
+	epoch   int32              // of the next request; 0 begins a session. The goroutine's
+	session map[place]struct{} // what it reads. The goroutine's
+}
+
+// job is acknowledgements of a partition, of which all are carried out or none.
+type job struct {
+	part  *part
+	acks  []share.Ack
+	alone bool // not together with others of its partition
+	then  func(error)
+}
+
+func (j *job) renews() bool {
+	return slices.ContainsFunc(j.acks, func(a share.Ack) bool { return slices.Contains(a.Types, share.Renew) })
+}
+
+func newLane(m *member, node int32) *lane {
+	return &lane{m: m, node: node, waiter: engine.NewWaiter(), session: make(map[place]struct{})}
+}
+
+// run is the lane's goroutine.
+func (l *lane) run() {
+	timer := time.NewTimer(keepAlive)
+	defer timer.Stop()
+	last := time.Now()
+	for {
+		jobs, want, parts, wait, over := l.next()
+		switch {
+		case over:
+			l.end(jobs)
+			return
+		case len(jobs) > 0:
+			l.acknowledge(jobs)
+		case want > 0:
+			l.fetch(want, parts)
+		case time.Since(last) >= keepAlive && l.epoch > 0 && l.holds():
+			l.acknowledge(nil)
+		default:
+			timer.Reset(min(wait, keepAlive))
+			select {
+			case <-l.waiter.C():
+			case <-timer.C:
+			}
+			continue
+		}
+		last = time.Now()
+		l.m.mu.Lock()
+		l.busy = false
+		l.m.placeLocked() // others may have waited, and leaders moved
+		l.m.mu.Unlock()
+	}
+}
+
+// holds reports whether the member has records of the lane.
+func (l *lane) holds() bool {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	for _, of := range l.m.held {
+		for _, h := range of {
+			if h.lane == l {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// next returns what is to be done: acknowledgements, or so many records to ask for, or, if there is nothing, when to look again.
+func (l *lane) next() (jobs []*job, want int, parts []*part, wait time.Duration, over bool) {
+	m := l.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.gone {
+		jobs, l.jobs = l.jobs, nil
+		return jobs, 0, nil, 0, true
+	}
+	now := time.Now()
+	wait = keepAlive
+	if l.retryAt.After(now) && len(l.jobs) == 0 {
+		return nil, 0, nil, l.retryAt.Sub(now), false
+	}
+	if want = m.wanted - m.asked; want > 0 && (len(l.jobs) == 0 || l.acked) && !l.retryAt.After(now) {
+		parts, wait = l.readyLocked(now)
+		idle, first := 1, true // lanes that may ask, and whether it is this one's turn
+		for _, other := range m.lanes {
+			if other == l || other.busy || other.retryAt.After(now) {
+				continue
+			}
+			if ready, _ := other.readyLocked(now); len(ready) > 0 {
+				idle++
+				first = first && l.turn <= other.turn
+			}
+		}
+		if len(parts) > 0 && (first || want >= idle) {
+			want = min((want+idle-1)/idle, fetchRecords)
+			m.turn++
+			l.turn, l.busy, l.acked = m.turn, true, false
+			m.asked += want
+			return nil, want, parts, 0, false
+		}
+	}
+	if len(l.jobs) > 0 {
+		jobs, l.jobs = l.jobs, nil
+		l.busy, l.acked = true, true
+	}
+	return jobs, 0, nil, wait, false
+}
+
+// readyLocked returns the partitions that the lane may ask for, or when there may be any.
+func (l *lane) readyLocked(now time.Time) (parts []*part, wait time.Duration) {
+	wait = keepAlive
+	for _, p := range l.m.parts {
+		switch {
+		case p.node != l.node:
+		case p.retryAt.After(now):
+			wait = min(wait, p.retryAt.Sub(now))
+		default:
+			parts = append(parts, p)
+		}
+	}
+	return parts, wait
+}
+
+// fetch asks for records.
+func (l *lane) fetch(want int, parts []*part) {
+	m := l.m
+	req, session := l.fetchRequest(want, parts)
+	sent := time.Now()
+	r, err := m.client.Broker(int(l.node)).Request(m.wire, req)
+	resp, _ := r.(*kmsg.ShareFetchResponse)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked -= want
+	if err == nil && resp.ErrorCode != 0 {
+		err = link.Code(about(m.group), resp.ErrorCode, resp.ErrorMessage)
+	}
+	if err != nil {
+		l.brokenLocked(err)
+		return
+	}
+	l.nextEpoch()
+	l.session, l.failures = session, 0
+	locked := lockOf(sent, resp.AcquisitionLockTimeoutMillis)
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		for j := range t.Partitions {
+			l.takeLocked(place{t.TopicID, t.Partitions[j].Partition}, &t.Partitions[j], locked)
+		}
+	}
+}
+
+// fetchRequest returns the request, and what the session is with it.
+func (l *lane) fetchRequest(want int, parts []*part) (*kmsg.ShareFetchRequest, map[place]struct{}) {
+	m := l.m
+	req := kmsg.NewPtrShareFetchRequest()
+	req.GroupID, req.MemberID, req.ShareSessionEpoch = &m.group, &m.id, l.epoch
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(fetchWait.Milliseconds()), 1, fetchBytes
+	req.MaxRecords, req.BatchSize, req.ShareAcquireMode = int32(want), int32(want), 1 // no more than that
+	session := make(map[place]struct{}, len(parts))
+	for _, p := range parts {
+		session[p.place] = struct{}{}
+		if _, has := l.session[p.place]; has {
+			continue
+		}
+		i := slices.IndexFunc(req.Topics, func(t kmsg.ShareFetchRequestTopic) bool { return t.TopicID == p.topic })
+		if i < 0 {
+			i = len(req.Topics)
+			t := kmsg.NewShareFetchRequestTopic()
+			t.TopicID = p.topic
+			req.Topics = append(req.Topics, t)
+		}
+		rp := kmsg.NewShareFetchRequestTopicPartition()
+		rp.Partition, rp.PartitionMaxBytes = p.index, fetchBytes
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, rp)
+	}
+	for at := range l.session {
+		if _, has := session[at]; has {
+			continue
+		}
+		f := kmsg.NewShareFetchRequestForgottenTopicsData()
+		f.TopicID, f.Partitions = at.topic, []int32{at.index}
+		req.ForgottenTopicsData = append(req.ForgottenTopicsData, f)
+	}
+	return req, session
+}
+
+func (l *lane) nextEpoch() {
+	if l.epoch++; l.epoch < 0 {
+		l.epoch = 1
+	}
+}
+
+// brokenLocked ends the session, for err: the broker gives back what the member has of it, or has done so.
+func (l *lane) brokenLocked(err error) {
+	m := l.m
+	l.epoch = 0
+	clear(l.session)
+	m.forgetLocked(func(h *held) bool { return h.lane == l })
+	jobs := l.jobs
+	l.jobs = nil
+	for _, j := range jobs {
+		j.then(fmt.Errorf("%s: %w", j.part.tp, errLost))
+	}
+	again := noSession(err) && l.failures == 0
+	l.failures++
+	if !again {
+		l.retryAt = time.Now().Add(min(lastBackoff, firstBackoff<<min(l.failures, 10)))
+	}
+	for _, p := range m.parts {
+		if p.node == l.node {
+			m.of.Topics.Soon(p.tp.Topic)
+		}
+	}
+	if m.fatal(err) && !noSession(err) {
+		m.tellLocked(m.wrap(err))
+	}
+	if m.wire.Err() == nil {
+		m.of.Link.Logger().Debug("the session of a queue with a broker has ended, it begins another one", zap.String("group", m.group), zap.Int32("broker", l.node), zap.Error(err))
+	}
+}
+
+// takeLocked takes the answer for a partition.
+func (l *lane) takeLocked(at place, a *kmsg.ShareFetchResponseTopicPartition, locked lock) {
+	m := l.m
+	p := m.parts[at]
+	if p == nil {
+		p = &part{place: at, node: l.node} // it was taken from the member meanwhile; what came, came
+		if p.tp.Topic, _ = m.of.Topics.Name(at.topic); p.tp.Topic == "" {
+			return
+		}
+		p.tp.Partition = at.index
+	}
+	if a.ErrorCode != 0 {
+		l.refusedLocked(p, a)
+		return
+	}
+	p.failures, p.told = 0, false
+	if len(a.AcquiredRecords) == 0 {
+		return
+	}
+	got := take(p.tp, a)
+	for _, o := range got.answers {
+		m.answerLocked(p, l, o.offset, o.t)
+	}
+	if got.err != nil {
+		m.tellLocked(m.wrap(got.err))
+	}
+	if len(got.ds) == 0 {
+		return
+	}
+	of := m.held[p.tp]
+	if of == nil {
+		of = make(map[int64]*held)
+		m.held[p.tp] = of
+	}
+	for i := range got.ds {
+		d := &got.ds[i]
+		m.leases++
+		d.Lease, d.Until = m.leases, locked.until
+		of[d.Record.Offset] = &held{part: p, lane: l, lease: d.Lease, lock: locked}
+	}
+	m.of.count(engine.ShareKey(m.group, p.tp), func(c *counts) { c.deliveries += int64(len(got.ds)) })
+	m.giveLocked(got.ds)
+}
+
+// refusedLocked takes an error code for a partition.
+func (l *lane) refusedLocked(p *part, a *kmsg.ShareFetchResponseTopicPartition) {
+	m := l.m
+	code := a.ErrorCode
+	p.failures++
+	p.retryAt = time.Now().Add(min(lastBackoff, firstBackoff<<min(p.failures, 10)))
+	delete(l.session, p.place)
+	if link.Passing(code) || code == kerr.UnknownTopicOrPartition.Code || code == kerr.UnknownTopicID.Code {
+		m.of.Topics.Soon(p.tp.Topic)
+		m.forgetLocked(func(h *held) bool { return h.part == p && code == kerr.NotLeaderForPartition.Code })
+		return
+	}
+	if !p.told {
+		p.told = true
+		m.tellLocked(m.wrap(link.Code(p.tp.String(), code, a.ErrorMessage)))
+	}
+}
+
+// together returns those jobs that can be sent at once, by partition and all, and the others.
+func together(jobs []*job) (by map[*part][]*job, now, later []*job) {
+	by = make(map[*part][]*job)
+	for _, j := range jobs {
+		if of := by[j.part]; len(of) > 0 && (j.alone || of[0].alone) {
+			later = append(later, j)
+			continue
+		}
+		by[j.part] = append(by[j.part], j)
+		now = append(now, j)
+	}
+	return by, now, later
+}
+
+// acknowledge sends acknowledgements, or without any what keeps the session.
+func (l *lane) acknowledge(jobs []*job) {
+	m := l.m
+	by, now, later := together(jobs)
+	if l.epoch == 0 && len(now) > 0 { // no session: nothing is the member's any more
+		for _, j := range jobs {
+			j.then(fmt.Errorf("%s: %w", j.part.tp, errLost))
+		}
+		return
+	}
+	req := l.ackRequest(by)
+	sent := time.Now()
+	r, err := m.client.Broker(int(l.node)).Request(m.wire, req)
+	resp, _ := r.(*kmsg.ShareAcknowledgeResponse)
+	var told []func()
+	defer func() {
+		for _, fn := range told {
+			fn()
+		}
+	}()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.jobs = append(later, l.jobs...)
+	if err == nil && resp.ErrorCode != 0 {
+		err = link.Code(about(m.group), resp.ErrorCode, resp.ErrorMessage)
+	}
+	if err != nil {
+		why := link.Unknown(link.Explain(about(m.group), err))
+		if noSession(err) {
+			why = errLost
+		}
+		for _, j := range now {
+			told = append(told, func() { j.then(fmt.Errorf("%s: %w", j.part.tp, why)) })
+		}
+		l.brokenLocked(err)
+		return
+	}
+	l.nextEpoch()
+	l.failures = 0
+	locked := lockOf(sent, resp.AcquisitionLockTimeoutMillis)
+	outcomes := make(map[place]*kmsg.ShareAcknowledgeResponseTopicPartition)
+	for i := range resp.Topics {
+		for j := range resp.Topics[i].Partitions {
+			p := &resp.Topics[i].Partitions[j]
+			outcomes[place{resp.Topics[i].TopicID, p.Partition}] = p
+		}
+	}
+	for p, of := range by {
+		o := outcomes[p.place]
+		switch {
+		case o == nil:
+			err = link.Unknown(fmt.Errorf("%s: %w: the cluster did not say", p.tp, log.ErrUnavailable))
+		case o.ErrorCode != 0 && len(of) > 1: // of whom it is, nobody tells
+			for _, j := range of {
+				j.alone = true
+			}
+			l.jobs = append(l.jobs, of...)
+			continue
+		default:
+			err = l.outcomeLocked(p, o.ErrorCode, o.ErrorMessage)
+		}
+		for _, j := range of {
+			m.settledLocked(j, err, locked)
+			told = append(told, func() { j.then(err) })
+		}
+	}
+}
+
+// The errors of records that are the member's no more.
+var (
+	errLost    = fmt.Errorf("%w: its lock has run out, or it was released", log.ErrInvalidRecordState)
+	errSettled = fmt.Errorf("%w: it was acknowledged already", log.ErrInvalidRecordState)
+)
+
+// noSession reports whether a broker has refused a request as it knows nothing of the session.
+func noSession(err error) bool {
+	var code kafka.Code
+	return errors.As(err, &code) && (code == kafka.Code(kerr.ShareSessionNotFound.Code) || code == kafka.Code(kerr.InvalidShareSessionEpoch.Code))
+}
+
+// outcomeLocked returns what an error code for acknowledgements of a partition means.
+func (l *lane) outcomeLocked(p *part, code int16, message *string) error {
+	switch code {
+	case kerr.NotLeaderForPartition.Code, kerr.FencedLeaderEpoch.Code, kerr.UnknownLeaderEpoch.Code: // the next leader gives them to others
+		l.m.of.Topics.Soon(p.tp.Topic)
+		l.m.forgetLocked(func(h *held) bool { return h.part == p && h.lane == l })
+		return fmt.Errorf("%s: %w: %w", p.tp, errLost, link.Code("acknowledge", code, message))
+	case kerr.UnknownServerError.Code:
+		return link.Unknown(fmt.Errorf("%s: %w", p.tp, log.ErrUnavailable))
+	}
+	return link.Code(p.tp.String(), code, message)
+}
+
+// ackRequest returns the request for the acknowledgements of partitions.
+func (l *lane) ackRequest(by map[*part][]*job) *kmsg.ShareAcknowledgeRequest {
+	req := kmsg.NewPtrShareAcknowledgeRequest()
+	req.GroupID, req.MemberID, req.ShareSessionEpoch = &l.m.group, &l.m.id, l.epoch
+	for _, p := range slices.SortedFunc(maps.Keys(by), func(a, b *part) int {
+		return cmp.Or(slices.Compare(a.topic[:], b.topic[:]), cmp.Compare(a.index, b.index))
+	}) {
+		n := len(req.Topics)
+		if n == 0 || req.Topics[n-1].TopicID != p.topic {
+			t := kmsg.NewShareAcknowledgeRequestTopic()
+			t.TopicID = p.topic
+			req.Topics = append(req.Topics, t)
+			n++
+		}
+		rp := kmsg.NewShareAcknowledgeRequestTopicPartition()
+		rp.Partition = p.index
+		var acks []share.Ack
+		for _, j := range by[p] {
+			req.IsRenewAck = req.IsRenewAck || j.renews()
+			acks = append(acks, j.acks...)
+		}
+		slices.SortFunc(acks, func(a, b share.Ack) int { return cmp.Compare(a.First, b.First) })
+		for _, a := range acks {
+			b := kmsg.NewShareAcknowledgeRequestTopicPartitionAcknowledgementBatch()
+			b.FirstOffset, b.LastOffset = a.First, a.Last
+			for _, t := range a.Types {
+				b.AcknowledgeTypes = append(b.AcknowledgeTypes, int8(t))
+			}
+			rp.AcknowledgementBatches = append(rp.AcknowledgementBatches, b)
+		}
+		req.Topics[n-1].Partitions = append(req.Topics[n-1].Partitions, rp)
+	}
+	return req
+}
+
+// end gives back what the member has of the lane, at its end.
+func (l *lane) end(jobs []*job) {
+	for _, j := range jobs {
+		j.then(l.m.wrap(log.ErrClosed))
+	}
+	if l.epoch == 0 {
+		return
+	}
+	l.epoch = -1
+	r, err := l.m.client.Broker(int(l.node)).Request(l.m.wire, l.ackRequest(nil))
+	if resp, ok := r.(*kmsg.ShareAcknowledgeResponse); ok && err == nil {
+		err = link.Code(about(l.m.group), resp.ErrorCode, resp.ErrorMessage)
+	}
+	if err != nil && !noSession(err) && !errors.Is(err, context.Canceled) {
+		l.m.of.Link.Logger().Debug("what a queue has comes again when its locks run out", zap.String("group", l.m.group), zap.Error(err))
+	}
+}
