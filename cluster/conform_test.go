@@ -20,8 +20,6 @@ var update = flag.Bool("update", false, "write the columns of these places into 
 // differs is what a cluster is not.
 var differs = []conform.Difference{
 	{Promises: "produce/dense", Why: "the end of a transaction takes an offset of each partition that it has written to"},
-	{Promises: "topics/auto-create", Why: "cluster.Options has no AutoCreateTopics"},
-	{Promises: "update/auto-create", Why: "cluster.Options has no AutoCreateTopics"},
 	{Promises: "queue/idle", Why: "a member of a share group reads the partitions that the cluster has assigned to it, and they wait for it"},
 	{Promises: "queue/in-flight", Why: "a share group takes 100 to 4000", Err: samsa.ErrInvalidConfig},
 	{Promises: "queue/by-key", Why: "share groups have no order", Err: samsa.ErrUnsupported},
@@ -57,7 +55,7 @@ func conforms(t *testing.T, p conform.Place, seeds []string) {
 	}()
 	p.Differences = slices.Concat(p.Differences, differs)
 	p.Open = func(ctx context.Context, o conform.Options) (*samsa.Broker, error) {
-		b, err := cluster.Open(ctx, cluster.Options{Seeds: seeds, Name: o.Data})
+		b, err := cluster.Open(ctx, cluster.Options{Seeds: seeds, Name: o.Data, AutoCreateTopics: o.AutoCreateTopics})
 		if err == nil {
 			mu.Lock()
 			defer mu.Unlock()

@@ -13,7 +13,8 @@
 // out (45 s). Dead letters come from the cluster, without the reason of Reject, and into topics that let them in (TopicConfig.DeadLetters) and whose names begin
 // as errors.deadletterqueue.topic.name.prefix says, with "dlq." as a rule. Statistics are of this process, but for Lag.
 //
-// Topics are made by Topics().Create and Ensure alone: none is made because somebody asks for it, whatever auto.create.topics.enable says.
+// Topics are made by Topics().Create and Ensure, and with Options.AutoCreateTopics when they are used: none is made because somebody asks
+// for it, whatever auto.create.topics.enable says.
 //
 // A record that its topic does not take, for its size, its timestamp or a key that is missing, is refused before it is sent, by the configs of the topic;
 // where these may not be read the cluster refuses it. A batch is no larger than max.message.bytes, nor than 1 MiB.

@@ -28,6 +28,7 @@ import (
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/uuid"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // Options say which cluster it is, and how it is reached. The zero value of what is not named as needed is right.
@@ -45,6 +46,9 @@ type Options struct {
 	// open. So no two that run at once may have the same: Update, and Produce of several records, of the older one would be
 	// samsa.ErrProducerFenced. Without a name each has one that nobody else has. It is also the client id.
 	Name string
+	// AutoCreateTopics creates a topic, as the cluster is configured to, when records are produced to one or consumed from one that does
+	// not exist. Else that is ErrUnknownTopic, whatever auto.create.topics.enable says. An Update makes it when it is committed.
+	AutoCreateTopics bool
 
 	// Logger and Slog take what there is to tell, as those of samsa.Options do.
 	Logger *zap.Logger
@@ -112,6 +116,11 @@ func open(ctx context.Context, opts Options, seeds []string, h inside.Host) (par
 	}
 	g := groups.New(l, topics)
 	a := admin.New(l, topics)
+	if opts.AutoCreateTopics {
+		topics.Make = func(ctx context.Context, name string) error {
+			return admin.Topics{Admin: a}.Create(ctx, name, topic.Config{})
+		}
+	}
 	where := "kafka://" + strings.Join(seeds, ",")
 	w := write.New(l, topics, write.Options{
 		ID: cmp.Or(opts.Name, "samsa-"+uuid.Text(uuid.New())) + "-0", Produce: engine.ProduceOptions(opts.Produce), Where: where, Host: h, Offsets: g,

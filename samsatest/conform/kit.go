@@ -60,7 +60,12 @@ func (k *kit) cleanUp(t *testing.T) {
 	defer cancel()
 	k.ctx = ctx
 	for _, undo := range slices.Backward(k.left) {
-		undo()
+		done := make(chan struct{})
+		go func() { // of its own: if Fatalf ends it the others come all the same
+			defer close(done)
+			undo()
+		}()
+		<-done
 	}
 	k.group.Wait()
 }

@@ -161,9 +161,17 @@ func (a Topics) Describe(ctx context.Context, name string) (engine.TopicInfo, er
 	return info, err
 }
 
+// leaderless is how long who describes a topic waits for partitions that nobody leads.
+const leaderless = 10 * time.Second
+
 // describe returns a topic, and all its configs as the cluster has them.
 func (a Topics) describe(ctx context.Context, name string) (info engine.TopicInfo, configs map[string]string, err error) {
-	t, err := a.topics.Find(ctx, name, false)
+	asked, cancel := context.WithTimeout(ctx, leaderless)
+	defer cancel()
+	t, err := a.topics.Find(asked, name, false)
+	if err != nil && asked.Err() != nil && ctx.Err() == nil {
+		return info, nil, fmt.Errorf("topic %s: %w: a leader of it does not answer: %s", name, log.ErrUnavailable, err.Error()) // which says that a time is over: ours, not the caller's
+	}
 	if err != nil {
 		return info, nil, err
 	}

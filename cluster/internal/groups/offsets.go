@@ -40,6 +40,9 @@ func (g *Groups) Commit(ctx context.Context, name string, req group.CommitReques
 		}
 		p := kmsg.NewOffsetCommitRequestTopicPartition()
 		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = tp.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
+		if o.LeaderEpoch < 0 {
+			p.LeaderEpoch = g.topics.Epoch(tp, o.Offset)
+		}
 		c.Topics[i].Partitions = append(c.Topics[i].Partitions, p)
 	}
 	cl, done := g.of(memberKey{name, req.MemberID})
@@ -143,6 +146,7 @@ func (g *Groups) fetch(ctx context.Context, name string, stable bool, tps []log.
 			case p.ErrorCode != 0:
 				return nil, nil, link.Code(about(name, "")+": "+tp.String(), p.ErrorCode, nil)
 			case p.Offset >= 0:
+				g.topics.Committed(tp, p.Offset, p.LeaderEpoch)
 				offsets[tp] = group.Offset{Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: text(p.Metadata), TopicID: known.ID()}
 			}
 		}

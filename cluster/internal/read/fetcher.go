@@ -19,8 +19,11 @@ const (
 	partitionBytes = 1 << 20  // asked for of a partition; a batch that is larger comes all the same
 	responseBytes  = 8 << 20  // and of an answer
 	aheadBytes     = 1 << 20  // a partition that has so much waiting is not asked for more
-	budgetBytes    = 64 << 20 // if all have so much waiting, only partitions that have nothing are asked for, one at a time
+	budgetBytes    = 32 << 20 // if all have so much waiting, who has nothing gets the room of one who does not read: see makeRoomLocked
 )
+
+// idleReader is how long somebody who has something waiting must have read nothing before it may be dropped for others.
+const idleReader = 100 * time.Millisecond
 
 // How long a broker waits for records, when there are none.
 const (
@@ -47,6 +50,7 @@ type fetcher struct {
 	clients map[clientKey]*kgo.Client
 	cursors map[*part][]*cursor
 	waiting int // bytes that wait to be read, and those that were asked for
+	took    time.Time
 	flights uint64
 	closed  bool
 }
@@ -99,6 +103,9 @@ type cursor struct {
 	bytes int               // of queue
 	next  int64             // the next request is for that offset
 	last  int32             // the epoch of the leader that has stored what is before it, -1 if that is not known
+	taken int32             // the same of what is before at
+	read  time.Time         // when the reader has asked last
+	wants bool              // the reader has got nothing since
 	err   error             // in the place of what is at next, told once the queue is empty
 
 	flight   uint64    // of the request that it is in, and 0 without: what another one brings is for nobody
@@ -147,12 +154,14 @@ func (f *fetcher) take(r *reader, iso log.Isolation, from, edge int64) (log.Stor
 		return log.StoredBatch{}, fmt.Errorf("%s: %w", r.part.tp, log.ErrClosed)
 	}
 	c := f.cursorLocked(r, iso, from)
+	c.read, c.wants = time.Now(), true
 	if len(c.queue) > 0 {
 		sb := c.queue[0]
 		c.queue[0], c.queue = log.StoredBatch{}, c.queue[1:]
 		had := c.bytes
 		f.freeLocked(c, len(sb.Batch))
-		c.at = sb.LastOffset + 1
+		c.at, c.taken, c.wants = sb.LastOffset+1, leaderEpoch(sb.Batch), false
+		f.took = c.read
 		if had >= aheadBytes && c.bytes < aheadBytes && c.lane != nil {
 			c.lane.wake()
 		}
@@ -180,7 +189,7 @@ func (r *reader) Await(iso log.Isolation, from int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.closed && r.watched() {
-		f.cursorLocked(r, iso, from)
+		f.cursorLocked(r, iso, from).wants = true
 	}
 }
 
@@ -211,7 +220,8 @@ func (f *fetcher) freeLocked(c *cursor, n int) {
 
 // beginLocked begins to read ahead.
 func (f *fetcher) beginLocked(r *reader, iso log.Isolation, from int64) *cursor {
-	c := &cursor{r: r, part: r.part, iso: iso, at: from, next: from, last: -1}
+	epoch := r.part.beginEpoch(from)
+	c := &cursor{r: r, part: r.part, iso: iso, at: from, next: from, last: epoch, taken: epoch}
 	others := f.cursors[r.part]
 	for slices.ContainsFunc(others, func(o *cursor) bool { return o.iso == iso && o.number == c.number }) {
 		c.number++
@@ -264,7 +274,7 @@ func (f *fetcher) moved(p *part) {
 func (f *fetcher) seekLocked(c *cursor, from int64) {
 	if from < c.at || from > c.next {
 		f.emptyLocked(c)
-		c.next, c.last, c.err, c.flight, c.retryAt = from, -1, nil, 0, time.Time{}
+		c.next, c.last, c.taken, c.err, c.flight, c.retryAt = from, -1, -1, nil, 0, time.Time{}
 		if c.lane != nil {
 			c.lane.wake()
 		}
@@ -274,6 +284,29 @@ func (f *fetcher) seekLocked(c *cursor, from int64) {
 		c.queue[0], c.queue = log.StoredBatch{}, c.queue[1:]
 	}
 	c.at = from
+}
+
+// makeRoomLocked makes room for somebody who wants something, where all have as much waiting as they may: what waits for the one who has
+// read nothing for the longest time is dropped, and read again when that one wants it. While somebody reads there will be room
+// without, and it reports false.
+func (f *fetcher) makeRoomLocked(now time.Time) bool {
+	if now.Sub(f.took) < idleReader {
+		return false
+	}
+	var oldest *cursor
+	for _, cs := range f.cursors {
+		for _, c := range cs {
+			if len(c.queue) > 0 && c.flight == 0 && now.Sub(c.read) >= idleReader && (oldest == nil || c.read.Before(oldest.read)) {
+				oldest = c
+			}
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	f.emptyLocked(oldest)
+	oldest.next, oldest.last, oldest.err = oldest.at, oldest.taken, nil
+	return true
 }
 
 func (f *fetcher) emptyLocked(c *cursor) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -107,8 +108,11 @@ func (l *lane) pick(long bool) (picked []asked, reserved int, wait time.Duration
 		case c.flight != 0 || c.err != nil || c.bytes >= aheadBytes:
 		case c.retryAt.After(now):
 			wait = min(wait, c.retryAt.Sub(now))
-		case f.waiting+reserved >= budgetBytes && (len(c.queue) > 0 || len(picked) > 0):
-		case long && !behind, !long && (behind || l.long):
+		case long && behind, !long && !behind && !l.long: // it is for the other loop
+		case f.waiting+reserved >= budgetBytes && (!c.wants || len(c.queue) > 0 || len(picked) > 0):
+		case f.waiting+reserved >= budgetBytes && !f.makeRoomLocked(now):
+			wait = min(wait, idleReader)
+		default:
 			_, epoch := c.part.at()
 			f.flights++
 			c.flight = f.flights
@@ -272,7 +276,9 @@ func (l *lane) takeOneLocked(a asked, p *kmsg.FetchResponseTopicPartition, size 
 		l.f.topics.link.Logger().Warn("a partition was cut off behind records that a consumer had read",
 			zap.Stringer("partition", c.part.tp), zap.Int64("read to", a.from), zap.Int64("now ends at", d.EndOffset))
 		l.backoffLocked(c)
-		return func() { l.outOfRange(a) }
+		return func() {
+			l.outOfRange(a, fmt.Errorf("%s: %w: records before offset %d were lost, from %d on", c.part.tp, log.ErrOffsetOutOfRange, a.from, d.EndOffset))
+		}
 	}
 	batches, err := batchesOf(c.part.tp, c.iso, a.from, p)
 	if 4*len(p.RecordBatches) < size { // a small part of the answer does not keep all of it
@@ -285,6 +291,7 @@ func (l *lane) takeOneLocked(a asked, p *kmsg.FetchResponseTopicPartition, size 
 		l.f.waiting += len(sb.Batch)
 		c.next, c.last = sb.LastOffset+1, leaderEpoch(sb.Batch)
 	}
+	c.part.noteRead(batches)
 	c.queue = append(c.queue, batches...)
 	c.err = err
 	told := bounds{p.LogStartOffset, p.HighWatermark, p.LastStableOffset}
@@ -308,7 +315,7 @@ func (l *lane) refusedLocked(a asked, code int16, hint func()) (later func()) {
 	switch {
 	case code == kerr.OffsetOutOfRange.Code:
 		l.backoffLocked(c)
-		return func() { l.outOfRange(a) }
+		return func() { l.outOfRange(a, nil) }
 	case link.Passing(code) || code == kerr.UnknownTopicOrPartition.Code:
 		l.backoffLocked(c)
 		if hint != nil {
@@ -320,8 +327,8 @@ func (l *lane) refusedLocked(a asked, code int16, hint func()) (later func()) {
 	return c.r.wake
 }
 
-// outOfRange asks how far a partition is from which an offset was asked for that is not there, and tells the reader.
-func (l *lane) outOfRange(a asked) {
+// outOfRange asks how far a partition is from which an offset was asked for that is not there, and tells the reader err, or just that.
+func (l *lane) outOfRange(a asked, err error) {
 	l.f.topics.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(l.f.topics.ctx, refreshTimeout)
 		defer cancel()
@@ -331,7 +338,9 @@ func (l *lane) outOfRange(a asked) {
 		}
 		l.f.mu.Lock()
 		if c.flight == 0 && c.next == a.from {
-			c.err = outOfRange(c.part, a.from)
+			if c.err = err; err == nil {
+				c.err = outOfRange(c.part, a.from)
+			}
 		}
 		l.f.mu.Unlock()
 		c.r.wake()

@@ -2,6 +2,7 @@ package read
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/samsa-go/samsa/internal/engine"
@@ -28,16 +29,26 @@ func (s *Topics) Leader(tp log.TopicPartition) (Leader, error) {
 	return Leader{node, t.id}, parts[tp.Partition].failure()
 }
 
-// Count returns how many partitions a topic has. The cluster is asked about one that is not known.
+// Count returns how many partitions a topic has that is to be produced to. The cluster is asked about one that is not known,
+// which may be made.
 func (s *Topics) Count(ctx context.Context, name string) (int32, error) {
 	if t := s.get(name); t != nil {
 		return t.Partitions(), nil
 	}
 	t, err := s.find(ctx, name)
-	if err != nil {
+	if t, err = s.orMade(ctx, name, t, err); err != nil {
 		return 0, err
 	}
 	return t.Partitions(), nil
+}
+
+// Lacks reports whether a topic is not there and Count would make it.
+func (s *Topics) Lacks(ctx context.Context, name string) bool {
+	if s.Make == nil || s.get(name) != nil {
+		return false
+	}
+	_, err := s.find(ctx, name)
+	return errors.Is(err, log.ErrUnknownTopic)
 }
 
 // Same reports whether t is still the topic of its name.

@@ -70,6 +70,7 @@ type part struct {
 	leader  int32 // -1 while there is none
 	epoch   int32 // of the leader
 	err     error // why it has ended
+	epochs  epochs
 	readers map[*reader]struct{}
 }
 

@@ -41,6 +41,10 @@ type Topics struct {
 	wg      sync.WaitGroup
 	wake    *engine.Waiter // of the refresher
 
+	// Make creates a topic that is not there when somebody wants to produce to it or consume from it; nil does not. It is set before
+	// others see the topics.
+	Make func(ctx context.Context, name string) error
+
 	mu       sync.Mutex // guards what follows. fetcher.mu and part.mu may be locked while it is held, and not the other way round
 	byName   map[string]*Topic
 	list     []engine.Topic // nil until it is asked for again
@@ -89,9 +93,12 @@ func (s *Topics) Close() {
 	}
 }
 
-// Find implements engine.Topics. No topic is created by itself, whatever the cluster is configured to do for others.
-func (s *Topics) Find(ctx context.Context, name string, _ bool) (engine.Topic, error) {
+// Find implements engine.Topics. No topic is created but by Make, whatever the cluster is configured to do for others.
+func (s *Topics) Find(ctx context.Context, name string, create bool) (engine.Topic, error) {
 	t, err := s.find(ctx, name)
+	if create {
+		t, err = s.orMade(ctx, name, t, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +106,20 @@ func (s *Topics) Find(ctx context.Context, name string, _ bool) (engine.Topic, e
 		return nil, err
 	}
 	return t, nil
+}
+
+// orMade returns what find has, or the topic that it has not found, if it may be made.
+func (s *Topics) orMade(ctx context.Context, name string, t *Topic, err error) (*Topic, error) {
+	if s.Make == nil || !errors.Is(err, log.ErrUnknownTopic) {
+		return t, err
+	}
+	if err := s.Make(ctx, name); err != nil && !errors.Is(err, log.ErrTopicExists) {
+		return nil, err
+	}
+	if err := s.Await(ctx, name, 1); err != nil {
+		return nil, err
+	}
+	return s.find(ctx, name)
 }
 
 // find is Find that does not ask how far the partitions are. A topic that was there is looked for again before it is

@@ -84,14 +84,18 @@ func (j *job) add(ctx context.Context, opts engine.ProduceOptions, records []log
 }
 
 // keep has the bytes of the records from the n-th on be the job's own.
-func (j *job) keep(n int) {
-	for i := n; i < len(j.records); i++ {
-		r := &j.records[i]
+func (j *job) keep(n int) { keep(j.records[n:]) }
+
+// keep gives records bytes of their own, and returns them.
+func keep(records []log.Record) []log.Record {
+	for i := range records {
+		r := &records[i]
 		r.Key, r.Value, r.Headers = slices.Clone(r.Key), slices.Clone(r.Value), slices.Clone(r.Headers)
 		for h := range r.Headers {
 			r.Headers[h].Value = slices.Clone(r.Headers[h].Value)
 		}
 	}
+	return records
 }
 
 func size(r *log.Record) int {

@@ -284,6 +284,9 @@ func (s *session) commitOffsets(ctx context.Context, name string, req group.Comm
 		}
 		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
 		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = tp.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
+		if o.LeaderEpoch < 0 {
+			p.LeaderEpoch = s.w.topics.Epoch(tp, o.Offset)
+		}
 		t.Partitions = append(t.Partitions, p)
 	}
 	for _, t := range topics {

@@ -71,7 +71,14 @@ type tx struct {
 	view
 	job     *job
 	commits map[engine.Member]map[log.TopicPartition]group.Offset
-	err     error // the first
+	later   []later // records of topics that are to be made, which a transaction does that is committed
+	err     error   // the first
+}
+
+// later is what a call has produced to topics that are not there yet.
+type later struct {
+	opts    engine.ProduceOptions
+	records []log.Record
 }
 
 // Get implements engine.View.
@@ -108,6 +115,10 @@ func (x *tx) Fail(err error) error {
 // Produce implements engine.Tx.
 func (x *tx) Produce(opts engine.ProduceOptions, records []log.Record) error {
 	err := x.Err()
+	if err == nil && slices.ContainsFunc(records, func(r log.Record) bool { return x.waits(r.Topic) }) {
+		x.later = append(x.later, later{opts, keep(slices.Clone(records))})
+		return nil
+	}
 	if err == nil {
 		n := len(x.job.records)
 		err = x.job.add(x.ctx, opts, records)
@@ -117,6 +128,16 @@ func (x *tx) Produce(opts engine.ProduceOptions, records []log.Record) error {
 		return x.Fail(fmt.Errorf("produce: %w", err))
 	}
 	return nil
+}
+
+// waits reports whether records of a topic wait for the commit: it is not there, or others of it wait.
+func (x *tx) waits(topic string) bool {
+	for _, l := range x.later {
+		if slices.ContainsFunc(l.records, func(r log.Record) bool { return r.Topic == topic }) {
+			return true
+		}
+	}
+	return x.t.Writes.topics.Lacks(x.ctx, topic)
 }
 
 // Partitions implements engine.Tx.
@@ -149,6 +170,11 @@ func (x *tx) Settle([]share.Settlement, bool) error {
 func (x *tx) Commit() error {
 	if x.err != nil {
 		return x.err
+	}
+	for _, l := range x.later {
+		if err := x.job.add(x.ctx, l.opts, l.records); err != nil {
+			return fmt.Errorf("update: %w", err)
+		}
 	}
 	if len(x.job.records)+len(x.commits) == 0 {
 		return nil
