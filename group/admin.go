@@ -318,7 +318,7 @@ func (c *Coordinator) AlterOffsets(ctx context.Context, name string, offsets map
 	txs := make([]writer.Tx, len(parts))
 	for i, part := range parts {
 		txs[i].Essential = true
-		if err := c.addOffsets(&txs[i], name, "", part); err != nil {
+		if err := c.addOffsets(&txs[i], name, "", time.Time{}, part); err != nil {
 			return fmt.Errorf("group %s: %w", name, err)
 		}
 	}

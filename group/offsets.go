@@ -76,6 +76,7 @@ type CommitRequest struct {
 	Offsets              map[log.TopicPartition]Offset // all but At counts
 	Synced               bool                          // wait for fsync
 	Epochless            bool                          // by a version of the request in which Generation is no member epoch
+	Began                time.Time                     // when it was asked for, if somebody has looked at the clock then; zero is now
 
 	owner string // of Pend: the transactional id; "" for what counts at once
 }
@@ -199,7 +200,7 @@ func (c *Coordinator) write(tx *writer.Tx, commits map[string]CommitRequest) err
 		if err := CheckName(name); err != nil {
 			return err
 		}
-		if err := c.addOffsets(tx, name, commits[name].owner, commits[name].Offsets); err != nil {
+		if err := c.addOffsets(tx, name, commits[name].owner, commits[name].Began, commits[name].Offsets); err != nil {
 			return fmt.Errorf("group %s: %w", name, err)
 		}
 	}
@@ -328,8 +329,12 @@ func (c *Coordinator) checkOffset(tp log.TopicPartition, o Offset) ([16]byte, er
 }
 
 // addOffsets adds the writes of a commit to tx and completes the offsets. Owner is that of pending ones.
-func (c *Coordinator) addOffsets(tx *writer.Tx, name, owner string, offsets map[log.TopicPartition]Offset) error {
-	now, en := time.Now().Truncate(time.Millisecond), c.known(name) // as it is stored
+func (c *Coordinator) addOffsets(tx *writer.Tx, name, owner string, now time.Time, offsets map[log.TopicPartition]Offset) error {
+	if now.IsZero() {
+		now = time.Now()
+	}
+	now = now.Truncate(time.Millisecond) // as it is stored
+	en := c.known(name)
 	for tp, o := range offsets {
 		id, err := c.checkOffset(tp, o)
 		if err != nil {

@@ -22,7 +22,7 @@ func (b *Batcher) Produce(ctx context.Context, opts engine.ProduceOptions, recor
 		return c.produce(ctx, opts, records)
 	}
 	err := c.produce(ctx, opts, records)
-	c.Produced(ctx, c.began, c.tx, err)
+	c.Produced(ctx, c.began, time.Since(c.began), c.tx, err)
 	return err
 }
 

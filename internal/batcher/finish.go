@@ -89,6 +89,7 @@ func (p *Producer) keep(b *pending) {
 	q := &p.finished
 	if !q.told {
 		q.told = true // also if a hook ends the goroutine
+		b.took = time.Since(b.began)
 		p.judge(b)
 		p.tellProduced(b)
 	}

@@ -46,6 +46,7 @@ type pending struct {
 	sealed   bool // may be submitted
 	linger   *time.Timer
 	began    time.Time         // when it was complete
+	took     time.Duration     // until its outcome was known
 	contexts []context.Context // for hooks, as are the next two
 	last     context.Context   // of contexts, if it can be compared
 	told     [1]hook.ProducedBatch

@@ -34,23 +34,23 @@ func (p *Producer) tellProduced(b *pending) {
 		b.told[0].Offset = b.tx.Appends[0].BaseOffset
 	}
 	p.b.Hooks.Produced(b.contexts[0], &hook.ProduceEvent{
-		ClientID: p.opts.ClientID, Batches: b.told[:], Began: b.began, Took: time.Since(b.began), Err: b.err, Contexts: b.contexts,
+		ClientID: p.opts.ClientID, Batches: b.told[:], Began: b.began, Took: b.took, Err: b.err, Contexts: b.contexts,
 	})
 }
 
-// Produced tells hooks of a call that began then and has ended with err: of its batches, which were stored by tx if err is nil.
-func (c *Call) Produced(ctx context.Context, began time.Time, tx *writer.Tx, err error) {
-	e := hook.ProduceEvent{Began: began, Took: time.Since(began), Err: err}
+// Produced tells hooks of a call that began then and has taken so long, and has ended with err: of its batches, which were stored by
+// tx if err is nil.
+func (c *Call) Produced(ctx context.Context, began time.Time, took time.Duration, tx *writer.Tx, err error) {
 	if cap(c.told) < len(c.batches) {
 		c.told = make([]hook.ProducedBatch, len(c.batches))
 	}
-	e.Batches = c.told[:len(c.batches)]
+	told := c.told[:len(c.batches)]
 	for i, b := range c.batches {
-		to := &e.Batches[i]
+		to := &told[i]
 		to.TopicPartition, to.Offset, to.Records, to.Bytes = b.partition.TopicPartition(), -1, b.builder.Records(), len(b.content)
 		if err == nil {
 			to.Offset = tx.Appends[b.append].BaseOffset
 		}
 	}
-	c.b.broker.Hooks.Produced(ctx, &e)
+	c.b.broker.Hooks.Produced(ctx, &hook.ProduceEvent{Batches: told, Began: began, Took: took, Err: err})
 }

@@ -96,28 +96,40 @@ func (c *Consumer) owned(offsets map[log.TopicPartition]group.Offset) (map[log.T
 // commit commits what collect returns as the member of the present generation. While a round
 // is about to end the generation it waits for the next one, and collects anew. auto says that the program has not asked for it.
 func (m *membership) commit(ctx context.Context, auto bool, collect func() (map[log.TopicPartition]group.Offset, error)) error {
+	began := m.c.commits()
+	offsets, err := m.commitInTurn(ctx, began, collect)
+	if len(offsets) > 0 {
+		m.tellCommitted(ctx, began, auto, offsets, err)
+	} else if err == nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// commitInTurn is commit, behind those that have begun before. It returns what was stored, or refused; nothing of what has not
+// come to that. began is when it was asked for, zero if nobody has looked at the clock.
+func (m *membership) commitInTurn(ctx context.Context, began time.Time, collect func() (map[log.TopicPartition]group.Offset, error)) (map[log.TopicPartition]group.Offset, error) {
 	select {
 	case m.committing <- struct{}{}:
 		defer func() { <-m.committing }()
 	case <-ctx.Done():
-		return fmt.Errorf("commit: %w", ctx.Err())
+		return nil, ctx.Err()
 	}
-	began := time.Now()
 	gone := false // a topic was, as the store knows before its readers do
 	for waited := (*round)(nil); ; {
 		req, err := m.request(collect)
-		if err != nil {
-			return fmt.Errorf("commit: %w", err)
+		if err != nil || len(req.Offsets) == 0 {
+			return nil, err
 		}
-		if len(req.Offsets) == 0 {
-			return ctx.Err()
-		}
+		req.Began, began = began, time.Time{} // to look at the clock once
 		err = m.c.b.Offsets.Commit(ctx, m.c.opts.Group, req)
 		if err == nil {
 			m.c.committed(nil)
 			m.c.saved(req.Offsets)
-			m.tellCommitted(ctx, began, auto, req.Offsets, nil)
-			return nil
+			return req.Offsets, nil
 		}
 		if errors.Is(err, log.ErrUnknownTopic) && !gone {
 			gone = true
@@ -126,15 +138,14 @@ func (m *membership) commit(ctx context.Context, auto bool, collect func() (map[
 		again, after := m.refused(req.Generation, err, waited)
 		if !again {
 			m.c.committed(err)
-			m.tellCommitted(ctx, began, auto, req.Offsets, err)
-			return fmt.Errorf("commit: %w", err)
+			return req.Offsets, err
 		}
 		if after != nil {
 			select {
 			case <-after.done:
 				waited = after
 			case <-ctx.Done():
-				return fmt.Errorf("commit: %w", ctx.Err())
+				return nil, ctx.Err()
 			}
 		}
 	}

@@ -35,6 +35,7 @@ type handed struct {
 type batch struct {
 	records []log.Record // the first n count
 	n       int
+	used    int           // so many have something in them
 	began   time.Time     // when the program has asked for the first one
 	took    time.Duration // until it was given that
 }
@@ -96,7 +97,7 @@ func (h *handed) rest(r *log.Record) *log.Record {
 	h.late.Store(false)
 	if h.n > 0 {
 		h.begin()
-		clear(h.records) // nobody holds them for long
+		h.forget()
 	}
 	return &h.records[0]
 }
@@ -139,9 +140,15 @@ func (h *handed) due() bool { return h.n >= maxHanded || h.late.Load() }
 // tell tells hooks of b, and empties it.
 func (h *handed) tell(b *batch) {
 	if n := b.n; n > 0 {
-		b.n = 0
+		b.n, b.used = 0, max(b.used, n)
 		h.c.delivered(h.ctx, &hook.DeliverEvent{Records: b.records[:n:n], Began: b.began, Took: b.took})
 	}
+}
+
+// forget lets go of records that were told: nobody holds them for long.
+func (b *batch) forget() {
+	clear(b.records[:b.used])
+	b.used = 0
 }
 
 // end tells what is left.

@@ -29,6 +29,14 @@ func (c *Consumer) delivered(ctx context.Context, d *hook.DeliverEvent) {
 	c.b.Hooks.Delivered(ctx, d)
 }
 
+// commits returns when a commit begins, if hooks are to hear of it.
+func (c *Consumer) commits() time.Time {
+	if !c.b.Hooks.Commits() {
+		return time.Time{}
+	}
+	return time.Now()
+}
+
 // tellCommitted tells hooks of a commit that has ended with err.
 func (m *membership) tellCommitted(ctx context.Context, began time.Time, auto bool, offsets map[log.TopicPartition]group.Offset, err error) {
 	hooks := m.c.b.Hooks
@@ -36,11 +44,11 @@ func (m *membership) tellCommitted(ctx context.Context, began time.Time, auto bo
 		return
 	}
 	memory := hooks.Borrow()
-	defer hooks.Return(memory)
 	for tp, o := range offsets {
 		memory.Offsets[tp] = o.Offset
 	}
 	hooks.Committed(ctx, &hook.CommitEvent{
 		Group: m.c.opts.Group, ClientID: m.c.opts.Member.ClientID, Offsets: memory.Offsets, Auto: auto, Began: began, Took: time.Since(began), Err: err,
 	})
+	hooks.Return(memory)
 }

@@ -187,7 +187,7 @@ func (w *work) tell() {
 	w.c.mu.Unlock()
 	if due {
 		h.tell(&w.spare)
-		clear(w.spare.records)
+		w.spare.forget()
 	}
 }
 

@@ -169,6 +169,35 @@ func TestHooksObserve(t *testing.T) {
 	})
 }
 
+// A hook may use the broker, and also what it is told of: the next commit need not wait for it.
+func TestHookOfCommitCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c *samsa.Consumer
+		times := 0
+		k := inMemory(t, samsa.Options{Hooks: []samsa.Hook{{Commit: func(ctx context.Context, e samsa.CommitEvent) {
+			if times++; times > 1 {
+				return
+			}
+			if err := c.Commit(ctx); err != nil {
+				t.Error(err)
+			}
+		}}}})
+		k.create("orders", 1)
+		k.write("orders", "tea")
+		c = k.consumer(samsa.ConsumerOptions{Group: "g", Topics: []string{"orders"}, Start: samsa.Earliest(), Member: samsa.MemberOptions{ManualCommit: true}})
+		if _, err := c.Poll(k.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Commit(k.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if times != 2 {
+			t.Errorf("the hook was told of %d commits, want 2", times)
+		}
+		mustClose(t, c)
+	})
+}
+
 func TestHooksObserveQueuesAndUpdates(t *testing.T) {
 	s := new(told)
 	k := inMemory(t, samsa.Options{Hooks: []samsa.Hook{s.hook()}})

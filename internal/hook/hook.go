@@ -119,6 +119,7 @@ type Hooks struct {
 	logger *zap.Logger
 	panics atomic.Int64
 	memory sync.Pool
+	spare  atomic.Pointer[Memory] // one more of memory, which is there sooner
 
 	produce, deliver, commit, request bool // somebody observes
 }
@@ -232,6 +233,9 @@ type Memory struct {
 
 // Borrow returns memory, which is empty, until Return.
 func (h *Hooks) Borrow() *Memory {
+	if m := h.spare.Swap(nil); m != nil {
+		return m
+	}
 	if m, ok := h.memory.Get().(*Memory); ok {
 		return m
 	}
@@ -247,8 +251,12 @@ func (h *Hooks) Return(m *Memory) {
 		return
 	}
 	clear(m.Records)
-	clear(m.Offsets)
 	clear(m.Acks)
+	if len(m.Offsets) > 0 {
+		clear(m.Offsets)
+	}
 	m.Records, m.Acks = m.Records[:0], m.Acks[:0]
-	h.memory.Put(m)
+	if !h.spare.CompareAndSwap(nil, m) {
+		h.memory.Put(m)
+	}
 }

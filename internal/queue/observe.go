@@ -22,13 +22,13 @@ func (q *Queue) tellDelivered(ctx context.Context, began time.Time, ds []Deliver
 		return
 	}
 	memory := q.b.Hooks.Borrow()
-	defer q.b.Hooks.Return(memory)
 	for i := range ds {
 		memory.Records = append(memory.Records, ds[i].Record)
 	}
 	q.b.Hooks.Delivered(ctx, &hook.DeliverEvent{
 		Group: q.opts.Group, ClientID: q.opts.ClientID, Queue: true, Records: memory.Records, Began: began, Took: time.Since(began),
 	})
+	q.b.Hooks.Return(memory)
 }
 
 // begins returns when an acknowledgement begins, if hooks are to hear of it.
@@ -53,11 +53,11 @@ func (q *Queue) tellSettled(ctx context.Context, began time.Time, k share.Key, e
 		return
 	}
 	memory := q.b.Hooks.Borrow()
-	defer q.b.Hooks.Return(memory)
 	for _, a := range acks {
 		memory.Acks = append(memory.Acks, hook.AckedRange{TopicPartition: k.TopicPartition, First: a.First, Last: a.Last, Outcome: a.Types[0].String()})
 	}
 	q.b.Hooks.Committed(ctx, &hook.CommitEvent{
 		Group: q.opts.Group, ClientID: q.opts.ClientID, Acks: memory.Acks, Began: began, Took: time.Since(began), Err: err,
 	})
+	q.b.Hooks.Return(memory)
 }

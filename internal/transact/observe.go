@@ -12,13 +12,18 @@ import (
 // tell tells hooks what a transaction has stored.
 func (tx *Tx) tell(began time.Time, ptx *writer.Tx, requests map[string]group.CommitRequest) {
 	hooks := tx.broker.Hooks
-	if hooks.Produces() && len(ptx.Appends) > 0 {
-		tx.call.Produced(tx.ctx, began, ptx, nil)
-	}
-	if !hooks.Commits() {
+	produced := hooks.Produces() && len(ptx.Appends) > 0
+	committed := hooks.Commits() && len(requests)+len(tx.settles) > 0
+	if !produced && !committed {
 		return
 	}
 	took := time.Since(began)
+	if produced {
+		tx.call.Produced(tx.ctx, began, took, ptx, nil)
+	}
+	if !committed {
+		return
+	}
 	for name, req := range requests {
 		offsets := make(map[log.TopicPartition]int64, len(req.Offsets))
 		for tp, o := range req.Offsets {
