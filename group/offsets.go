@@ -374,17 +374,18 @@ func offsetKey(group string, tp log.TopicPartition) []byte {
 // any, all that it has. Partitions without one are missing from the result, and so is
 // everything of a group that nobody knows. One that is damaged, or whose topic is, is ErrCorruptValue.
 func (c *Coordinator) Fetch(name string, tps ...log.TopicPartition) (map[log.TopicPartition]Offset, error) {
-	found := make(map[log.TopicPartition]Offset)
 	en, err := c.entry(name, false)
 	if errors.Is(err, log.ErrUnknownGroup) {
-		return found, nil
+		return make(map[log.TopicPartition]Offset), nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	if len(tps) == 0 {
+		tps = make([]log.TopicPartition, 0, en.offsets.len())
 		en.offsets.each(func(tp log.TopicPartition, _ Offset) { tps = append(tps, tp) })
 	}
+	found := make(map[log.TopicPartition]Offset, len(tps))
 	for _, tp := range tps {
 		o, ok := en.offsets.get(tp)
 		if ok {

@@ -45,11 +45,36 @@ func (l *Log) OffsetForTime(iso Isolation, ts int64) (offset, timestamp int64, o
 // TimeFrom returns the timestamp, in ms since the epoch, of the first visible batch that has an offset from from on, which
 // is its largest one, or without timestamps the time of its append; ok is false when there is none. It reads a key.
 func (l *Log) TimeFrom(from int64) (ms int64, ok bool, err error) {
-	err = l.scan(ReadUncommitted, max(from, l.Start()), true, func(_ store.Entry, key store.BatchKey) (bool, error) {
-		ms, ok = key.MaxTimestamp, true
-		return false, nil
-	})
-	return ms, ok, l.wrap(err)
+	return new(TimeReader).TimeFrom(l, from)
+}
+
+// TimeReader is memory for who asks TimeFrom of many logs. The zero value is ready.
+type TimeReader struct {
+	keys store.BatchRangeKeys
+	l    *Log
+	ms   int64
+	ok   bool
+	see  func(store.Entry) (bool, error) // once it is needed
+}
+
+// TimeFrom is that of l.
+func (t *TimeReader) TimeFrom(l *Log, from int64) (ms int64, ok bool, err error) {
+	if t.see == nil {
+		t.see = t.first
+	}
+	t.l, t.ms, t.ok = l, 0, false
+	r := t.keys.Range(l.id, max(from, l.Start()))
+	r.KeysOnly = true
+	err = l.st.Scan(r, t.see)
+	return t.ms, t.ok, l.wrap(err)
+}
+
+func (t *TimeReader) first(e store.Entry) (more bool, err error) {
+	key, err := store.ParseBatchKey(e.Key)
+	if err == nil && key.LastOffset < t.l.bound(ReadUncommitted) {
+		t.ms, t.ok = key.MaxTimestamp, true
+	}
+	return false, err
 }
 
 // MaxTimestamp returns the largest timestamp of the visible records, in ms since the epoch, and

@@ -2,12 +2,14 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/samsa-go/samsa/group"
@@ -130,17 +132,20 @@ func (g Groups) isShare(ctx context.Context, name string) (bool, error) {
 
 // partitions joins what is committed and what is assigned.
 func (g Groups) partitions(ctx context.Context, committed map[log.TopicPartition]group.Offset, owner map[log.TopicPartition]string) ([]Partition, error) {
-	tps := make(map[string][]int32)
+	tps := make([]log.TopicPartition, 0, len(committed)+len(owner))
 	for tp := range committed {
-		tps[tp.Topic] = append(tps[tp.Topic], tp.Partition)
+		tps = append(tps, tp)
 	}
 	for tp := range owner {
 		if _, ok := committed[tp]; !ok {
-			tps[tp.Topic] = append(tps[tp.Topic], tp.Partition)
+			tps = append(tps, tp)
 		}
 	}
-	var all []Partition
-	for _, tp := range member.Partitions(tps) {
+	slices.SortFunc(tps, func(a, b log.TopicPartition) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	all := slices.Grow([]Partition(nil), len(tps))
+	for _, tp := range tps {
 		p, err := g.partition(ctx, tp)
 		if errors.Is(err, log.ErrUnknownTopic) || errors.Is(err, log.ErrUnknownPartition) {
 			continue // deleted meanwhile

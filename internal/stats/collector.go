@@ -133,7 +133,7 @@ func (a *Metrics) addTopics(ctx context.Context, c *Collector, opts MetricsOptio
 }
 
 func (c *Collector) topic(ctx context.Context, t engine.Topic) (TopicMetrics, error) {
-	one := TopicMetrics{Topic: t.Name()}
+	one := TopicMetrics{Topic: t.Name(), Partitions: slices.Grow([]PartitionMetrics(nil), int(t.Partitions()))}
 	for i := range t.Partitions() {
 		p, err := t.Partition(i)
 		if err != nil {
@@ -216,6 +216,7 @@ func (a *Metrics) addGroups(ctx context.Context, c *Collector, opts MetricsOptio
 		return err
 	}
 	partitions := 0
+	var ages log.TimeReader
 	for _, l := range listed {
 		switch {
 		case opts.Groups != nil && !slices.Contains(opts.Groups, l.Name):
@@ -224,7 +225,7 @@ func (a *Metrics) addGroups(ctx context.Context, c *Collector, opts MetricsOptio
 			a.LeftOut.Groups++
 			continue
 		}
-		one, err := c.group(ctx, l, a.Time)
+		one, err := c.group(ctx, l, a.Time, &ages)
 		switch {
 		case errors.Is(err, log.ErrUnknownGroup):
 			continue // deleted meanwhile
@@ -243,16 +244,17 @@ func (a *Metrics) addGroups(ctx context.Context, c *Collector, opts MetricsOptio
 	return nil
 }
 
-func (c *Collector) group(ctx context.Context, l group.Listing, now time.Time) (GroupMetrics, error) {
+func (c *Collector) group(ctx context.Context, l group.Listing, now time.Time, ages *log.TimeReader) (GroupMetrics, error) {
 	d, err := c.Admin.Describe(ctx, l.Name)
 	if err != nil {
 		return GroupMetrics{}, err
 	}
 	one := GroupMetrics{Group: l.Name, Kind: d.Kind, State: d.State, Members: len(d.Members), Rebalances: d.Rebalances}
+	one.Partitions = slices.Grow(one.Partitions, len(d.Partitions))
 	for _, p := range d.Partitions {
 		part := GroupPartitionMetrics{Topic: p.Topic, Partition: p.Partition, Committed: p.Committed, Lag: p.Lag, ShareMetrics: shared(p.Share)}
 		if p.Lag > 0 {
-			if part.LagTime, err = c.age(log.TopicPartition{Topic: p.Topic, Partition: p.Partition}, p.Committed, now); err != nil {
+			if part.LagTime, err = c.age(log.TopicPartition{Topic: p.Topic, Partition: p.Partition}, p.Committed, now, ages); err != nil {
 				return GroupMetrics{}, err
 			}
 		}
@@ -266,12 +268,12 @@ func (c *Collector) group(ctx context.Context, l group.Listing, now time.Time) (
 }
 
 // age returns how long ago the first batch was written that has something from an offset on; 0 where that is not known.
-func (c *Collector) age(tp log.TopicPartition, from int64, now time.Time) (time.Duration, error) {
+func (c *Collector) age(tp log.TopicPartition, from int64, now time.Time, ages *log.TimeReader) (time.Duration, error) {
 	_, p := partitionOf(c.Local, tp)
 	if p == nil {
 		return 0, nil // deleted meanwhile, or elsewhere
 	}
-	ms, ok, err := p.Log().TimeFrom(from)
+	ms, ok, err := ages.TimeFrom(p.Log(), from)
 	if !ok || err != nil {
 		return 0, err
 	}

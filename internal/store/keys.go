@@ -96,10 +96,15 @@ func ParseBatchKey(key []byte) (BatchKey, error) {
 }
 
 // BatchRange covers the batches of p that hold records at offset from or later.
-func BatchRange(p PartitionID, from int64) Range {
-	r := prefixRange(appendPartition([]byte{prefixBatch}, p))
-	r.From = binary.BigEndian.AppendUint64(r.From, uint64(from))
-	return r
+func BatchRange(p PartitionID, from int64) Range { return new(BatchRangeKeys).Range(p, from) }
+
+// BatchRangeKeys is memory for the keys of a BatchRange.
+type BatchRangeKeys struct{ from, to [1 + 4 + 4 + 8]byte }
+
+// Range is BatchRange. It is valid until the next one.
+func (k *BatchRangeKeys) Range(p PartitionID, from int64) Range {
+	key := binary.BigEndian.AppendUint64(appendPartition(append(k.from[:0], prefixBatch), p), uint64(from))
+	return Range{From: key, To: appendSuccessor(k.to[:0], key[:1+4+4])}
 }
 
 // TopicRanges covers everything that is stored per partition of a topic.
@@ -214,14 +219,14 @@ func partitionOf(key []byte) PartitionID {
 }
 
 // prefixRange covers the keys that begin with prefix.
-func prefixRange(prefix []byte) Range { return Range{From: prefix, To: successor(prefix)} }
+func prefixRange(prefix []byte) Range { return Range{From: prefix, To: appendSuccessor(nil, prefix)} }
 
-// successor returns the smallest key greater than every key with the given prefix, or
-// nil when there is none.
-func successor(prefix []byte) []byte {
+// appendSuccessor appends to dst, which is empty, the smallest key greater than every key with the given prefix. When there is none
+// it returns nil.
+func appendSuccessor(dst, prefix []byte) []byte {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] != 0xff {
-			hi := append([]byte(nil), prefix[:i+1]...)
+			hi := append(dst, prefix[:i+1]...)
 			hi[i]++
 			return hi
 		}

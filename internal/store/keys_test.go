@@ -126,8 +126,8 @@ func TestCatalogueRange(t *testing.T) {
 
 func TestSuccessor(t *testing.T) {
 	for in, want := range map[string]string{"a": "b", "a\xff": "b", "\xff\xff": "", "": "", "a\xfe": "a\xff"} {
-		if got := successor([]byte(in)); string(got) != want {
-			t.Errorf("successor(%q) = %q, want %q", in, got, want)
+		if got := appendSuccessor(nil, []byte(in)); string(got) != want {
+			t.Errorf("appendSuccessor(nil, %q) = %q, want %q", in, got, want)
 		}
 	}
 }

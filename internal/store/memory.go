@@ -17,6 +17,7 @@ func OpenMemory() Store {
 type memoryStore struct {
 	gate *gate
 	once sync.Once
+	none version // without tables and files
 
 	mu     sync.RWMutex // guards what follows
 	tree   *itemTree
@@ -62,7 +63,7 @@ func (s *memoryStore) Scan(r Range, fn func(Entry) (bool, error)) error {
 		return ErrClosed
 	}
 	defer s.gate.leave()
-	return new(version).scan(s.snapshot(), r, fn) // one without tables and files
+	return s.none.scan(s.snapshot(), r, fn)
 }
 
 func memoryValue(i *item, ok bool) ([]byte, error) {
@@ -97,7 +98,7 @@ func (v memorySnapshot) Scan(r Range, fn func(Entry) (bool, error)) error {
 	if err := v.s.alive(); err != nil {
 		return err
 	}
-	return new(version).scan(v.tree, r, fn)
+	return v.s.none.scan(v.tree, r, fn)
 }
 
 func (v memorySnapshot) Close() {}

@@ -103,10 +103,11 @@ func (v *version) value(i *item, dst []byte, n int) ([]byte, error) {
 
 // scan is that of Store. The tree must not change meanwhile.
 func (v *version) scan(tree *itemTree, r Range, fn func(Entry) (bool, error)) error {
-	var i *item
-	value := func(dst []byte, n int) ([]byte, error) { return v.value(i, dst, n) }
-	if r.KeysOnly {
-		value = noValue
+	var at *visited
+	value := noValue
+	if !r.KeysOnly {
+		at = &visited{v: v}
+		value = at.value
 	}
 	runs := v.borrow()
 	defer v.idle.Put(runs)
@@ -116,7 +117,8 @@ func (v *version) scan(tree *itemTree, r Range, fn func(Entry) (bool, error)) er
 		from = r.To
 	}
 	for c.seek(from, r.Reverse); ; c.next() {
-		if i = c.item(); i == nil {
+		i := c.item()
+		if i == nil {
 			return c.err()
 		}
 		if i.deleted || !r.holds(i.key) {
@@ -125,11 +127,22 @@ func (v *version) scan(tree *itemTree, r Range, fn func(Entry) (bool, error)) er
 			}
 			continue
 		}
+		if at != nil {
+			at.item = i
+		}
 		if more, err := fn(Entry{Key: i.key, Size: i.valueSize(), value: value}); err != nil || !more {
 			return err
 		}
 	}
 }
+
+// visited is the item that a scan has come to.
+type visited struct {
+	v    *version
+	item *item
+}
+
+func (at *visited) value(dst []byte, n int) ([]byte, error) { return at.v.value(at.item, dst, n) }
 
 // borrow returns cursors of the runs, in their order. They are given back to idle.
 func (v *version) borrow() *[]*runCursor {

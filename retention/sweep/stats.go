@@ -96,21 +96,27 @@ func (w *Sweeper) Partition(ctx context.Context, p *partition.Partition) (Partit
 	if ps.BytesLive >= 0 {
 		return ps, nil
 	}
-	ps.BytesLive = 0
-	err := p.Log().Batches(func(b retention.Batch) bool {
-		ps.BytesLive += int64(b.Bytes)
+	live, err := w.countBytes(ctx, p, before)
+	ps.BytesLive = live
+	return ps, err
+}
+
+// countBytes counts the bytes of a partition of which so many were appended before.
+func (w *Sweeper) countBytes(ctx context.Context, p *partition.Partition, before int64) (live int64, err error) {
+	err = p.Log().Batches(func(b retention.Batch) bool {
+		live += int64(b.Bytes)
 		return ctx.Err() == nil
 	})
 	s := w.track(p)
 	w.mu.Lock()
 	if err == nil && ctx.Err() == nil {
-		s.shown = tally{counted: true, live: ps.BytesLive, appended: before}
+		s.shown = tally{counted: true, live: live, appended: before}
 	}
 	w.mu.Unlock()
 	if p.Err() != nil {
 		err = nil // deleted meanwhile
 	}
-	return ps, store.Join(err, ctx.Err())
+	return live, store.Join(err, ctx.Err())
 }
 
 // Due returns when the oldest batch of p that has the offset start, or is behind it, will be too old by config; zero if there is none, or for
