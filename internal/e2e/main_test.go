@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/memdir"
 )
 
 // childEnv makes the test binary run one of childBodies instead of the tests: how a
@@ -39,11 +41,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	for name, value := range map[string]string{"rapid.checks": rapidChecks, "rapid.steps": "100"} {
+	checks := cmp.Or(os.Getenv("CHECKS"), rapidChecks)
+	for name, value := range map[string]string{"rapid.checks": checks, "rapid.steps": "100"} {
 		if err := flag.Set(name, value); err != nil { // the command line still goes first
 			panic(err)
 		}
 	}
+	memdir.Use()
 	goleak.VerifyTestMain(m)
 }
 

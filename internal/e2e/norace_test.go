@@ -4,5 +4,5 @@ package e2e
 
 const (
 	raceDetector = false
-	rapidChecks  = "25"
+	rapidChecks  = "12"
 )

@@ -9,7 +9,7 @@ import "testing"
 
 // Under constant load the directory stays small, and after it is down to what is alive.
 func TestRetentionGivesSpaceBack(t *testing.T) {
-	total := int64(long(t, "WRITTEN_MB", 512)) << 20
+	total := int64(long(t, "WRITTEN_MB", 256)) << 20
 	keep := total / 4
 	res := steady{total: total, keep: keep, retention: true}.run(t)
 	t.Logf("peak %d MiB, at the end %d MiB, removed %+v in %s", res.peak>>20, res.last>>20, res.removed, res.took)

@@ -32,7 +32,7 @@ func verify(t *testing.T, dir string) (found []inspect.Finding, sum inspect.Summ
 // must have found; of whole directories, closed and killed, it finds nothing.
 func TestVerifyFindsDamagedPlaces(t *testing.T) {
 	t.Parallel()
-	places := long(t, "DAMAGE", 60)
+	places := long(t, "DAMAGE", 32)
 	r := startReader(t)
 	defer func() { r.close() }()
 	seed := rand.Uint64()

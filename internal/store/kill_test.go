@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -12,6 +13,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/samsa-go/samsa/internal/memdir"
 )
 
 // childDir names the store that a child process works on until it is killed.
@@ -25,10 +28,11 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	// A check opens a store several times; ask for more with -rapid.checks.
-	if err := flag.Set("rapid.checks", "20"); err != nil {
+	// A check opens a store several times; ask for more with CHECKS or -rapid.checks.
+	if err := flag.Set("rapid.checks", cmp.Or(os.Getenv("CHECKS"), "10")); err != nil {
 		panic(err)
 	}
+	memdir.Use()
 	os.Exit(m.Run())
 }
 
