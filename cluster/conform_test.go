@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,8 +31,6 @@ var differs = []conform.Difference{
 	{Promises: "delivery/reject-in-update", Why: "a topic has to let dead letters in, by errors.deadletterqueue.group.enable", Err: samsa.ErrInvalidConfig},
 	{Promises: "delivery/in-update", Why: "share groups have no transactions", Err: samsa.ErrUnsupported},
 	{Promises: "keys/view-offsets", Why: "a view reads offsets as they are when it is asked"},
-	{Promises: "keys/*", Why: "a cluster has no keys of the application", Err: samsa.ErrUnsupported},
-	{Promises: "reopen/keys", Why: "a cluster has no keys of the application", Err: samsa.ErrUnsupported},
 	{Promises: "snapshot/*", Why: "a cluster has no snapshots", Err: samsa.ErrUnsupported},
 	{Promises: "retention/*", Why: "the brokers of a cluster sweep and sync when they want to", Err: samsa.ErrUnsupported},
 }
@@ -55,7 +54,11 @@ func conforms(t *testing.T, p conform.Place, seeds []string) {
 	}()
 	p.Differences = slices.Concat(p.Differences, differs)
 	p.Open = func(ctx context.Context, o conform.Options) (*samsa.Broker, error) {
-		b, err := cluster.Open(ctx, cluster.Options{Seeds: seeds, Name: o.Data, AutoCreateTopics: o.AutoCreateTopics})
+		opts := cluster.Options{Seeds: seeds, Name: o.Data, AutoCreateTopics: o.AutoCreateTopics}
+		if strings.Contains(o.Data, "-keys") { // a topic each
+			opts.Keys = o.Data
+		}
+		b, err := cluster.Open(ctx, opts)
 		if err == nil {
 			mu.Lock()
 			defer mu.Unlock()

@@ -20,6 +20,7 @@ import (
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cluster/internal/admin"
 	"github.com/samsa-go/samsa/cluster/internal/groups"
+	"github.com/samsa-go/samsa/cluster/internal/keys"
 	"github.com/samsa-go/samsa/cluster/internal/link"
 	"github.com/samsa-go/samsa/cluster/internal/read"
 	"github.com/samsa-go/samsa/cluster/internal/shares"
@@ -49,6 +50,15 @@ type Options struct {
 	// AutoCreateTopics creates a topic, as the cluster is configured to, when records are produced to one or consumed from one that does
 	// not exist. Else that is ErrUnknownTopic, whatever auto.create.topics.enable says. An Update makes it when it is committed.
 	AutoCreateTopics bool
+
+	// Keys has the broker have keys of the application, in View and Update: it names a topic of one partition with cleanup.policy=compact, which Open makes if it is
+	// not there, and which belongs to one process at a time. Open fences the one that had it, whose Updates, and Produce of several records, are
+	// samsa.ErrProducerFenced from then on, and whose views stay as they were; then it reads what the topic has. So no two that run at once
+	// may have the same, but when one takes over from the other. Instances that share work have keys of their own each, or a table of package streams.
+	Keys string
+	// KeysDir is the directory of a store that has a copy of the keys, so that Open reads only what was written since; "" is memory. It belongs to one
+	// process at a time, and may be lost.
+	KeysDir string
 
 	// Logger and Slog take what there is to tell, as those of samsa.Options do.
 	Logger *zap.Logger
@@ -122,27 +132,69 @@ func open(ctx context.Context, opts Options, seeds []string, h inside.Host) (par
 		}
 	}
 	where := "kafka://" + strings.Join(seeds, ",")
+	name := cmp.Or(opts.Name, "samsa-"+uuid.Text(uuid.New())) + "-0"
+	var ks *keys.Keys
+	if opts.Keys != "" {
+		if ks, err = openKeys(ctx, opts, h, a, topics); err != nil {
+			topics.Close()
+			g.Close()
+			l.Close()
+			return parts, err
+		}
+		name = opts.Keys + "-keys" // who fences must have the same
+	}
 	w := write.New(l, topics, write.Options{
-		ID: cmp.Or(opts.Name, "samsa-"+uuid.Text(uuid.New())) + "-0", Produce: engine.ProduceOptions(opts.Produce), Where: where, Host: h, Offsets: g,
+		ID: name, Keys: ks, Produce: engine.ProduceOptions(opts.Produce), Where: where, Host: h, Offsets: g,
 	})
 	q := shares.New(shares.Parts{
 		Link: l, Topics: topics, Groups: g, Configs: admin.GroupConfigs{Admin: a}, Admin: admin.Topics{Admin: a}, Where: where,
 	})
+	end := func() error {
+		q.Close()
+		w.Close()
+		var err error
+		if ks != nil {
+			err = ks.Close()
+		}
+		topics.Close()
+		g.Close()
+		l.Close()
+		return err
+	}
+	if ks != nil {
+		err := w.Claim(ctx)
+		if err == nil {
+			err = ks.Load(ctx)
+		}
+		if err != nil {
+			return parts, errors.Join(err, end())
+		}
+	}
 	return engine.Parts{
 		Where: where, ClusterID: id,
 		Topics: topics, Coordinator: g, Offsets: g, Groups: groups.Admin{Groups: g},
 		GroupConfigs: admin.GroupConfigs{Admin: a}, TopicAdmin: admin.Topics{Admin: a}, Transactions: admin.Transactions{Admin: a},
 		Producing: w, Stored: w.Stored, Transactor: write.Transactor{Writes: w}, Copying: w, Shares: q, ShareAdmin: shares.Admin{Shares: q},
 		Rules: group.Rules{MaxSessionTimeout: math.MaxInt32 * time.Millisecond}, // as far as a request can say; the cluster refuses what it does not want
-		Close: func() error {
-			q.Close()
-			w.Close()
-			topics.Close()
-			g.Close()
-			l.Close()
-			return nil
-		},
+		Close: end,
 	}, nil
+}
+
+// openKeys opens the store of the application's keys, and makes their topic if it is not there.
+func openKeys(ctx context.Context, opts Options, h inside.Host, a *admin.Admin, topics *read.Topics) (*keys.Keys, error) {
+	name, of := opts.Keys, admin.Topics{Admin: a}
+	config := topic.Config{Partitions: 1, CleanupPolicy: topic.Compact}
+	if _, err := of.Ensure(ctx, name, config); err != nil {
+		return nil, fmt.Errorf("Options.Keys: %w", err)
+	}
+	info, err := of.Describe(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("Options.Keys: %w", err)
+	}
+	if n := len(info.Partitions); n != 1 || info.Config.CleanupPolicy != topic.Compact {
+		return nil, fmt.Errorf("%w: Options.Keys: topic %s has %d partitions and cleanup.policy=%s, want 1 and compact", samsa.ErrInvalidOption, name, n, info.Config.CleanupPolicy)
+	}
+	return keys.Open(ctx, topics, keys.Options{Topic: name, Dir: opts.KeysDir, Logger: h.Logger, Remembered: info.Config.DeleteRetention})
 }
 
 // mostHangUps is how often in a row brokers may hang up before a word until that is taken for their answer: see link.HungUp.

@@ -260,6 +260,15 @@ func (tx *Tx) Fail(err error) error {
 	return err
 }
 
+// Check returns ErrConflict if another transaction has written since what this one has read.
+func (tx *Tx) Check() error {
+	_, err := tx.start.check(&tx.read)
+	return err
+}
+
+// Read reports whether it has read a key, found or not, or gone over it in a scan.
+func (tx *Tx) Read(key string) bool { return tx.read.has(key) }
+
 // Commit stores what there is.
 func (tx *Tx) Commit() error {
 	if tx.err != nil {

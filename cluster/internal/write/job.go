@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/samsa-go/samsa/cluster/internal/keys"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition/choose"
@@ -24,6 +25,7 @@ type job struct {
 	bytes   int            // of them
 	most    map[string]int // bytes of a batch, by topic
 	offsets []groupOffsets
+	entry   *keys.Entry // of the application's keys, whose records are among records; nil without any
 
 	done     chan struct{} // closed with err
 	err      error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/samsa-go/samsa/cluster/internal/keys"
 	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/log"
 )
@@ -94,18 +95,44 @@ func (l *lane) store(jobs []*job) error {
 		return err
 	}
 	var offsets []groupOffsets
+	var entries []*keys.Entry
 	for _, j := range jobs {
 		offsets = append(offsets, j.offsets...)
+		if err := j.entry.Err(); err != nil {
+			return err
+		}
+		if j.entry != nil && len(j.entry.Writes) > 0 {
+			entries = append(entries, j.entry)
+		}
 	}
-	if err := l.session.commit(all, offsets, func() error { return l.ending(jobs) }); err != nil {
+	err = l.session.commit(all, offsets, func() error { return l.ending(jobs) })
+	if errors.Is(err, log.ErrOutcomeUnknown) && len(entries) > 0 {
+		l.w.opts.Keys.Lost()
+	}
+	if err != nil {
 		return err
 	}
+	l.apply(entries, all)
 	l.w.counts.commits.Add(1)
 	for _, b := range all {
 		b.fill()
 		l.w.counts.stored(b)
 	}
 	return nil
+}
+
+// apply stores keys that are in their topic now.
+func (l *lane) apply(entries []*keys.Entry, all []*batch) {
+	if len(entries) == 0 {
+		return
+	}
+	next := int64(0)
+	for _, b := range all {
+		if b.tp.Topic == l.w.opts.Keys.Topic() {
+			next = max(next, b.base+int64(b.records))
+		}
+	}
+	l.w.opts.Keys.Apply(entries, next)
 }
 
 // ending notes that jobs are about to be stored.
@@ -132,6 +159,7 @@ func (l *lane) end(err error, jobs ...*job) {
 func (l *lane) endLocked(err error, jobs ...*job) {
 	for _, j := range jobs {
 		j.err = err
+		j.entry.Leave()
 		if err != nil {
 			l.w.counts.failed.Add(1)
 		}
@@ -151,6 +179,7 @@ func (l *lane) take() (jobs []*job) {
 		}
 		l.waiting = l.waiting[1:]
 		if j.withdrew {
+			j.entry.Leave()
 			continue
 		}
 		if l.closed {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cluster/internal/groups"
+	"github.com/samsa-go/samsa/cluster/internal/keys"
 	"github.com/samsa-go/samsa/cluster/internal/kit"
 	"github.com/samsa-go/samsa/cluster/internal/link"
 	"github.com/samsa-go/samsa/cluster/internal/read"
@@ -153,7 +154,7 @@ func TestNamedOutcome(t *testing.T) {
 			kit.Places(t, func(t *testing.T, k *kit.Kit) {
 				topic, id := k.Create("outcome", 1), k.Name("id")
 				c := &cutter{heard: heard}
-				b := openBy(t, k, c)
+				b := openBy(t, k, c, "")
 				p := named(t, k, b, id, false)
 				if _, err := p.ProduceSync(k.Ctx, samsa.Record{Topic: topic, Value: []byte("0")}); err != nil {
 					t.Fatal(err)
@@ -183,8 +184,8 @@ func TestNamedOutcome(t *testing.T) {
 	}
 }
 
-// openBy is open over connections of c, with transactions that take a second at most.
-func openBy(t *testing.T, k *kit.Kit, c *cutter) *samsa.Broker {
+// openBy is open over connections of c, with transactions that take a second at most, and with keys in that topic if it is not "".
+func openBy(t *testing.T, k *kit.Kit, c *cutter, keyed string) *samsa.Broker {
 	t.Helper()
 	l, err := link.Open(link.Options{Seeds: k.Seeds, Dial: c.dial})
 	if err != nil {
@@ -199,7 +200,20 @@ func openBy(t *testing.T, k *kit.Kit, c *cutter) *samsa.Broker {
 	g := groups.New(l, topics)
 	t.Cleanup(g.Close)
 	b, err := inside.OpenEngine[*samsa.Broker](samsa.Options{}, func(h inside.Host) (engine.Parts, error) {
-		w := write.New(l, topics, write.Options{ID: k.Name("id"), Timeout: time.Second, Where: "here", Host: h, Offsets: g})
+		var ks *keys.Keys
+		if keyed != "" {
+			var err error
+			if ks, err = keys.Open(k.Ctx, topics, keys.Options{Topic: keyed, Logger: h.Logger, Remembered: time.Hour}); err != nil {
+				return engine.Parts{}, err
+			}
+			t.Cleanup(func() { _ = ks.Close() })
+		}
+		w := write.New(l, topics, write.Options{ID: k.Name("id"), Timeout: time.Second, Where: "here", Host: h, Offsets: g, Keys: ks})
+		if ks != nil {
+			if err := errors.Join(w.Claim(k.Ctx), ks.Load(k.Ctx)); err != nil {
+				return engine.Parts{}, err
+			}
+		}
 		return engine.Parts{
 			Where: "here", Topics: topics, Coordinator: g, Offsets: g, Producing: w, Stored: w.Stored,
 			Transactor: write.Transactor{Writes: w}, Close: func() error { w.Close(); return nil },
@@ -214,6 +228,46 @@ func openBy(t *testing.T, k *kit.Kit, c *cutter) *samsa.Broker {
 		}
 	})
 	return b
+}
+
+// When nobody knows whether an Update was committed its keys are read from the cluster, before anybody sees them again.
+func TestKeysOutcome(t *testing.T) {
+	for _, heard := range []bool{false, true} {
+		t.Run(fmt.Sprint("heard=", heard), func(t *testing.T) {
+			kit.Places(t, func(t *testing.T, k *kit.Kit) {
+				topic, c := k.Create("keys", 1), &cutter{heard: heard}
+				k.Configure(topic, "cleanup.policy", "compact")
+				b := openBy(t, k, c, topic)
+				adds := func(tx *samsa.Tx) error {
+					v, err := tx.Get([]byte("n"))
+					if err != nil && !errors.Is(err, samsa.ErrKeyNotFound) {
+						return err
+					}
+					return tx.Set([]byte("n"), append(v, 'x'))
+				}
+				want := "x"
+				k.Want(b.Update(k.Ctx, adds), nil)
+				c.left.Store(1 << 30)
+				k.WantError(b.Update(k.Ctx, adds), samsa.ErrOutcomeUnknown)
+				c.left.Store(0)
+				if heard {
+					want += "x"
+				}
+				look := func() {
+					t.Helper()
+					k.Want(b.View(k.Ctx, func(tx *samsa.ReadTx) error {
+						v, err := tx.Get([]byte("n"))
+						k.Want(string(v), want)
+						return err
+					}), nil)
+				}
+				look()
+				want += "x"
+				k.Want(b.Update(k.Ctx, adds), nil)
+				look()
+			})
+		})
+	}
 }
 
 var kills = flag.Int("kills", 3, "how often TestKilled kills the program")

@@ -9,10 +9,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/samsa-go/samsa/cluster/internal/keys"
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition/choose"
 	"github.com/samsa-go/samsa/share"
 )
 
@@ -21,24 +23,64 @@ type Transactor struct{ Writes *Writes }
 
 // Begin implements engine.Transactor. Nothing of a transaction is on the cluster before it is committed.
 func (t Transactor) Begin(ctx context.Context) (engine.Tx, error) {
-	return &tx{view: t.view(ctx), job: t.Writes.newJob()}, nil
+	x := &tx{view: t.view(ctx), job: t.Writes.newJob()}
+	if k := t.Writes.opts.Keys; k != nil {
+		own, err := k.Begin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		x.own, x.keys = own, own
+	}
+	return x, nil
 }
 
-// View implements engine.Transactor. It has no keys, and the offsets are those of when they are asked for.
+// View implements engine.Transactor. The offsets are those of when they are asked for.
 func (t Transactor) View(ctx context.Context) (engine.View, error) {
 	v := t.view(ctx)
+	if k := t.Writes.opts.Keys; k != nil {
+		var err error
+		if v.keys, err = k.View(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return &v, nil
 }
 
 func (t Transactor) view(ctx context.Context) view {
-	return view{AbsentKeys: engine.AbsentKeys{Absent: engine.Absent{Where: t.Writes.opts.Where}}, t: t, ctx: ctx}
+	return view{absent: engine.AbsentKeys{Absent: engine.Absent{Where: t.Writes.opts.Where}}, t: t, ctx: ctx}
 }
 
 type view struct {
-	engine.AbsentKeys
-	t    Transactor
-	ctx  context.Context // of the transaction
-	over bool
+	absent engine.AbsentKeys
+	t      Transactor
+	ctx    context.Context // of the transaction
+	keys   engine.View     // the application's keys; nil where there are none
+	over   bool
+}
+
+// errNoKeys says what is to be done.
+var errNoKeys = errors.New("it takes cluster.Options.Keys")
+
+// Get implements engine.View.
+func (v *view) Get(key []byte) ([]byte, error) {
+	if v.keys != nil {
+		return v.keys.Get(key)
+	}
+	_, err := v.absent.Get(key)
+	return nil, fmt.Errorf("%w: %w", err, errNoKeys)
+}
+
+// Scan implements engine.View.
+func (v *view) Scan(opts engine.ScanOptions) iter.Seq2[engine.KeyValue, error] {
+	if v.keys != nil {
+		return v.keys.Scan(opts)
+	}
+	return func(yield func(engine.KeyValue, error) bool) {
+		for kv, err := range v.absent.Scan(opts) {
+			yield(kv, fmt.Errorf("%w: %w", err, errNoKeys))
+			return
+		}
+	}
 }
 
 var errOver = fmt.Errorf("%w: the transaction is over", log.ErrClosed)
@@ -52,7 +94,12 @@ func (v *view) Err() error {
 }
 
 // End implements engine.View.
-func (v *view) End() { v.over = true }
+func (v *view) End() {
+	v.over = true
+	if v.keys != nil {
+		v.keys.End()
+	}
+}
 
 // Committed implements engine.View.
 func (v *view) Committed(name string, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, error) {
@@ -70,6 +117,8 @@ func (v *view) Committed(name string, tps ...log.TopicPartition) (map[log.TopicP
 type tx struct {
 	view
 	job     *job
+	own     keys.Tx           // of the application's keys; nil where there are none
+	writes  map[string][]byte // of those; nil for a deletion
 	commits map[engine.Member]map[log.TopicPartition]group.Offset
 	later   []later // records of topics that are to be made, which a transaction does that is committed
 	err     error   // the first
@@ -84,7 +133,10 @@ type later struct {
 // Get implements engine.View.
 func (x *tx) Get(key []byte) ([]byte, error) {
 	value, err := x.view.Get(key)
-	return value, x.Fail(err)
+	if !errors.Is(err, log.ErrKeyNotFound) {
+		_ = x.Fail(err)
+	}
+	return value, err
 }
 
 // Scan implements engine.View.
@@ -99,10 +151,55 @@ func (x *tx) Scan(opts engine.ScanOptions) iter.Seq2[engine.KeyValue, error] {
 }
 
 // Set implements engine.Tx.
-func (x *tx) Set(key string, value []byte) error { return x.Fail(x.view.Set(key, value)) }
+func (x *tx) Set(key string, value []byte) error {
+	if x.own == nil {
+		return x.Fail(fmt.Errorf("%w: %w", x.absent.Set(key, value), errNoKeys))
+	}
+	if value == nil {
+		value = []byte{}
+	}
+	return x.write(key, value, x.own.Set(key, value))
+}
 
 // Delete implements engine.Tx.
-func (x *tx) Delete(key string) error { return x.Fail(x.view.Delete(key)) }
+func (x *tx) Delete(key string) error {
+	if x.own == nil {
+		return x.Fail(fmt.Errorf("%w: %w", x.absent.Delete(key), errNoKeys))
+	}
+	return x.write(key, nil, x.own.Delete(key))
+}
+
+// write notes what was written, if that has not failed.
+func (x *tx) write(key string, value []byte, err error) error {
+	if err != nil {
+		return x.Fail(err)
+	}
+	if x.writes == nil {
+		x.writes = make(map[string][]byte)
+	}
+	x.writes[key] = value
+	return nil
+}
+
+// enter adds the records of the keys, and has the job go to the cluster when it is in nobody's way.
+func (x *tx) enter() error {
+	if x.own == nil {
+		return nil
+	}
+	now := time.UnixMilli(time.Now().UnixMilli())
+	records := make([]log.Record, 0, len(x.writes))
+	for key, value := range x.writes {
+		records = append(records, log.Record{Topic: x.t.Writes.opts.Keys.Topic(), Key: []byte(key), Value: value, Timestamp: now})
+	}
+	if len(records) > 0 {
+		if err := x.job.add(x.ctx, engine.ProduceOptions{Partitioner: choose.Manual()}, records); err != nil {
+			return err
+		}
+	}
+	var err error
+	x.job.entry, err = x.t.Writes.opts.Keys.Enter(x.ctx, x.own, x.writes)
+	return err
+}
 
 // Fail implements engine.Tx.
 func (x *tx) Fail(err error) error {
@@ -163,7 +260,7 @@ func (x *tx) CommitOffsets(m engine.Member, offsets map[log.TopicPartition]group
 
 // Settle implements engine.Tx: share groups know no transactions.
 func (x *tx) Settle([]share.Settlement, bool) error {
-	return x.Fail(x.Unsupported("acknowledgements of a queue in a transaction"))
+	return x.Fail(x.absent.Unsupported("acknowledgements of a queue in a transaction"))
 }
 
 // Commit implements engine.Tx.
@@ -176,7 +273,7 @@ func (x *tx) Commit() error {
 			return fmt.Errorf("update: %w", err)
 		}
 	}
-	if len(x.job.records)+len(x.commits) == 0 {
+	if len(x.job.records)+len(x.commits)+len(x.writes) == 0 {
 		return nil
 	}
 	began := time.Now()
@@ -195,7 +292,10 @@ func (x *tx) Commit() error {
 		x.job.offsets = append(x.job.offsets, groupOffsets{m.Group(), req})
 	}
 	w := x.t.Writes
-	err := w.lane.commit(x.ctx, x.job)
+	err := x.enter()
+	if err == nil {
+		err = w.lane.commit(x.ctx, x.job)
+	}
 	if err == nil {
 		for m, req := range requests {
 			m.Saved(req)
@@ -210,6 +310,9 @@ func (x *tx) Commit() error {
 	err = fmt.Errorf("update: %w", err)
 	if errors.Is(err, log.ErrOutcomeUnknown) {
 		return err
+	}
+	if errors.Is(err, log.ErrConflict) {
+		return &engine.TryAgain{Err: err}
 	}
 	for m, req := range requests {
 		if again, after := m.Refused(req, err); again {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/samsa-go/samsa/cluster/internal/keys"
 	"github.com/samsa-go/samsa/cluster/internal/link"
 	"github.com/samsa-go/samsa/cluster/internal/read"
 	"github.com/samsa-go/samsa/internal/engine"
@@ -30,6 +31,8 @@ type Options struct {
 	Produce engine.ProduceOptions
 	// Offsets are those of groups.
 	Offsets engine.Offsets
+	// Keys are those of the application; nil for none.
+	Keys *keys.Keys
 	// Timeout is after what the cluster aborts a transaction, and before what it is given up here; 0 is a minute.
 	Timeout time.Duration
 	// Where says for people which cluster it is.
@@ -85,6 +88,9 @@ func New(l *link.Link, topics *read.Topics, opts Options) *Writes {
 	w.lane.init(w)
 	return w
 }
+
+// Claim fences who has the transactional id, before anything is written.
+func (w *Writes) Claim(ctx context.Context) error { return w.lane.session.begin(ctx) }
 
 // Close ends what runs. What waits gets ErrClosed; of what was under way the outcome is not known.
 func (w *Writes) Close() {
