@@ -1,7 +1,7 @@
 // Package cluster opens a Kafka cluster as a broker of Samsa: the same API, and programs that use it stay as they are but for
 // where they open.
 //
-// What a cluster has not is samsa.ErrUnsupported, before anything is done: the application's keys, in Update and View; what share groups
+// What a cluster has not is samsa.ErrUnsupported, before anything is done: the application's keys, in Update and View, without Options.Keys; what share groups
 // have not of queues; Sync, Snapshot, Import, Sweep and RetentionStats; CleanupConsumed. So are
 // kafka.Listen and backups of such a broker.
 //
@@ -13,8 +13,8 @@
 // out (45 s). Dead letters come from the cluster, without the reason of Reject, and into topics that let them in (TopicConfig.DeadLetters) and whose names begin
 // as errors.deadletterqueue.topic.name.prefix says, with "dlq." as a rule. Statistics are of this process, but for Lag.
 //
-// Topics are made by Topics().Create and Ensure, and with Options.AutoCreateTopics when they are used: none is made because somebody asks
-// for it, whatever auto.create.topics.enable says.
+// Topics are made by Topics().Create and Ensure, the one of Options.Keys by Open, and with Options.AutoCreateTopics when they are used: none is made because
+// somebody asks for it, whatever auto.create.topics.enable says.
 //
 // A record that its topic does not take, for its size, its timestamp or a key that is missing, is refused before it is sent, by the configs of the topic;
 // where these may not be read the cluster refuses it. A batch is no larger than max.message.bytes, nor than 1 MiB.
@@ -23,7 +23,7 @@
 // BatchBytes is from where on it does not wait for others, and it grows beyond that while it has to. What the cluster does not answer is sent
 // again, until it does or the broker is closed: then of what was sent it is samsa.ErrOutcomeUnknown whether it is stored.
 //
-// ProducerOptions.ID is a transactional id, and shares these names with all programs on the cluster: that of an Options.Name is Name-0. What a producer of an
+// ProducerOptions.ID is a transactional id, and shares these names with all programs on the cluster: that of an Options.Name is Name-0, and with Options.Keys it is Keys-keys. What a producer of an
 // ID has at a time is stored by one transaction, with its counts, which are committed offsets of the group of that name: so it may not be the name of a group
 // of consumers, the program has to be allowed both, and the group is in lists. What the end of a transaction has left open it finds out by the
 // counts, so that the outcome is unknown only when somebody else has the ID by then, or the broker is closed.
@@ -32,6 +32,10 @@
 // return when the last stable offset has passed it. Updates that wait are stored by one transaction together, and each alone when
 // that fails. A view reads committed offsets as they are when it is asked, not as of one moment. A call whose context ends before anything was sent, or before the
 // end of its transaction is asked for, has stored nothing; afterwards it is samsa.ErrOutcomeUnknown whether it has.
+//
+// With Options.Keys the application's keys are records of a compacted topic, and a store of this process has a copy, from which Get and Scan are served. An Update is a transaction
+// with its records and offsets; Updates that do not meet, in what they read and write, are stored by one together. When the outcome of one is unknown, the
+// next Update and View wait until the topic is read to its end. A value is at most as large as max.message.bytes of the topic, 1 MiB by default.
 //
 // Stats counts what this broker has stored.
 package cluster
