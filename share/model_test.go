@@ -66,7 +66,7 @@ var modelMembers = []string{"a", "b", "c"}
 // append adds to the log: records, and places at which there are none.
 func (m *model) append(t *rapid.T) {
 	n := rapid.SampledFrom([]int{1, 3, 10, 100, 300}).Draw(t, "n")
-	gap := rapid.SampledFrom([]int{0, 0, 2, 700}).Draw(t, "gap")
+	gap := rapid.SampledFrom([]int{0, 0, 0, 2, 2, 700, 700, 40_000}).Draw(t, "gap")
 	kind := rapid.SampledFrom([]string{"plain", "mixed", "late"}).Draw(t, "kind")
 	m.log += int64(gap)
 	for i := range n {

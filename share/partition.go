@@ -124,6 +124,10 @@ func (p *Partition) takeGap(to int64) {
 			p.moveStart(to)
 			return
 		}
+		if past := max(p.window.past(p.next), p.window.skip(p.next, to)); past > p.next { // taken in before, or as much at once
+			p.next = min(past, to)
+			continue
+		}
 		c, i := p.window.at(p.next)
 		if c == nil && i == 0 && p.next+chunkOffsets <= to {
 			p.window.put(p.next/chunkOffsets, nothing)
@@ -399,14 +403,11 @@ func (p *Partition) advance() {
 	}
 	at := p.start
 	for at < p.next {
-		c, i := p.window.at(at)
-		if c == nil {
+		past := p.window.past(at)
+		if past == at {
 			break
 		}
-		n := int64(c.nextOpen(int(i))) - int64(i)
-		if at += n; n == 0 || at%chunkOffsets != 0 {
-			break
-		}
+		at = past
 	}
 	p.moveStart(min(at, p.next))
 }
@@ -439,11 +440,13 @@ func (p *Partition) Reorder(byKey bool) {
 	}
 	p.next, p.open, p.ready, p.waiting, p.blocked = p.start, 0, 0, 0, 0
 	for _, blk := range p.window.blocks {
-		if blk != nil {
-			blk.ready = 0
-		}
+		blk.ready = 0
 	}
-	p.window.each(func(_ int64, c *chunk) { c.ready = [chunkWords]uint64{} })
+	p.window.each(func(_ int64, c *chunk) {
+		if c.available() { // one that all share is not
+			c.ready = [chunkWords]uint64{}
+		}
+	})
 }
 
 // Ordered reports whether the records of one key come one after the other.

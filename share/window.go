@@ -3,6 +3,7 @@ package share
 import (
 	"math/bits"
 	"slices"
+	"sort"
 )
 
 // The window of a partition is the offsets from its start on of which anything is known. It consists of chunks, which
@@ -120,15 +121,24 @@ var (
 	nothing = &chunk{done: allDone.done}
 )
 
-// block is blockChunks chunks; nil is one of which nothing is known.
+// block is blockChunks chunks, or, of a gap in the log, many times as many of which the log has nothing.
 type block struct {
+	number int64 // of the block, or of the first one that it stands for
+	span   int64 // how many it stands for; more than 1 of a gap
 	chunks [blockChunks]*chunk
 	ready  uint64 // the chunks in which something is available
 }
 
-// window is a deque of blocks.
+// gap is what the chunks of a gap are.
+var gap = func() (all [blockChunks]*chunk) {
+	for i := range all {
+		all[i] = nothing
+	}
+	return all
+}()
+
+// window is blocks by their numbers. Of one that is not there nothing is known.
 type window struct {
-	first  int64 // the number of blocks[0]
 	blocks []*block
 }
 
@@ -138,50 +148,86 @@ func place(offset int64) (b int64, c int, i uint8) {
 	return n / blockChunks, int(n % blockChunks), uint8(offset % chunkOffsets)
 }
 
+// search returns the index of the first block that reaches to one or farther, and whether that one is within it.
+func (w *window) search(b int64) (int, bool) {
+	if len(w.blocks) == 0 {
+		return 0, false
+	}
+	if n := b - w.blocks[0].number; n >= 0 && n < int64(len(w.blocks)) && w.blocks[n].number == b { // as a rule
+		return int(n), true
+	}
+	n := sort.Search(len(w.blocks), func(n int) bool { return w.blocks[n].number+w.blocks[n].span > b })
+	return n, n < len(w.blocks) && w.blocks[n].number <= b
+}
+
 // at returns the chunk of an offset and the offset's index, nil if nothing is known of it.
 func (w *window) at(offset int64) (*chunk, uint8) {
 	b, c, i := place(offset)
-	if b < w.first || b-w.first >= int64(len(w.blocks)) || w.blocks[b-w.first] == nil {
-		return nil, i
+	if n, ok := w.search(b); ok {
+		return w.blocks[n].chunks[c], i
 	}
-	return w.blocks[b-w.first].chunks[c], i
+	return nil, i
 }
 
 // need is at for who changes the chunk, which is made if there is none.
 func (w *window) need(offset int64) (*chunk, uint8) {
 	b, c, i := place(offset)
-	if len(w.blocks) == 0 {
-		w.first = b
+	n, ok := w.search(b)
+	if !ok {
+		w.blocks = slices.Insert(w.blocks, n, &block{number: b, span: 1})
 	}
-	for b < w.first {
-		w.blocks = slices.Insert(w.blocks, 0, nil)
-		w.first--
-	}
-	for b-w.first >= int64(len(w.blocks)) {
-		w.blocks = append(w.blocks, nil)
-	}
-	blk := w.blocks[b-w.first]
-	if blk == nil {
-		blk = new(block)
-		w.blocks[b-w.first] = blk
-	}
+	blk := w.blocks[n]
 	if blk.chunks[c] == nil {
 		blk.chunks[c] = new(chunk)
 	}
 	return blk.chunks[c], i
 }
 
-// put puts a chunk in its place.
+// put puts a chunk in its place, which is in no gap.
 func (w *window) put(number int64, c *chunk) {
 	w.need(number * chunkOffsets)
 	b, i, _ := place(number * chunkOffsets)
-	w.blocks[b-w.first].chunks[i] = c
+	n, _ := w.search(b)
+	w.blocks[n].chunks[i] = c
+}
+
+// skip notes that the log has nothing from an offset up to another one, as far as that is whole blocks of which nothing is known, and returns up
+// to where that is.
+func (w *window) skip(from, to int64) int64 {
+	b, c, i := place(from)
+	last, _, _ := place(to)
+	n, there := w.search(b)
+	if c != 0 || i != 0 || there {
+		return from
+	}
+	if n < len(w.blocks) {
+		last = min(last, w.blocks[n].number)
+	}
+	if last <= b {
+		return from
+	}
+	w.blocks = slices.Insert(w.blocks, n, &block{number: b, span: last - b, chunks: gap})
+	return last * blockChunks * chunkOffsets
+}
+
+// past returns the offset behind those from one on that are done: as far as its chunk, or its gap, goes.
+func (w *window) past(offset int64) int64 {
+	b, c, i := place(offset)
+	n, ok := w.search(b)
+	if !ok || w.blocks[n].chunks[c] == nil {
+		return offset
+	}
+	if blk := w.blocks[n]; blk.span > 1 {
+		return (blk.number + blk.span) * blockChunks * chunkOffsets
+	}
+	return offset - int64(i) + int64(w.blocks[n].chunks[c].nextOpen(int(i)))
 }
 
 // note brings what is known of the availability of an offset's chunk up to date.
 func (w *window) note(offset int64) {
 	b, c, _ := place(offset)
-	blk := w.blocks[b-w.first]
+	n, _ := w.search(b)
+	blk := w.blocks[n]
 	if blk.chunks[c].available() {
 		blk.ready |= 1 << c
 	} else {
@@ -191,13 +237,13 @@ func (w *window) note(offset int64) {
 
 // next returns the first offset from one on that can be acquired now, -1 for none.
 func (w *window) next(from int64) int64 {
-	b, c, i := place(max(from, w.first*blockChunks*chunkOffsets))
-	for n := b - w.first; n < int64(len(w.blocks)); n++ {
+	b, c, i := place(max(from, 0))
+	n, there := w.search(b)
+	if !there {
+		c, i = 0, 0
+	}
+	for ; n < len(w.blocks); n++ {
 		blk := w.blocks[n]
-		if blk == nil || blk.ready == 0 {
-			c, i = 0, 0
-			continue
-		}
 		for ready := blk.ready & (^uint64(0) << c); ready != 0; ready &= ready - 1 {
 			at := bits.TrailingZeros64(ready)
 			from := 0
@@ -205,7 +251,7 @@ func (w *window) next(from int64) int64 {
 				from = int(i)
 			}
 			if found := blk.chunks[at].next(from); found >= 0 {
-				return ((w.first+n)*blockChunks+int64(at))*chunkOffsets + int64(found)
+				return (blk.number*blockChunks+int64(at))*chunkOffsets + int64(found)
 			}
 		}
 		c, i = 0, 0
@@ -218,34 +264,37 @@ func (w *window) dropBefore(offset int64, fn func(number int64)) {
 	limit := offset / chunkOffsets
 	for len(w.blocks) > 0 {
 		blk := w.blocks[0]
-		for c := range blockChunks {
-			number := w.first*blockChunks + int64(c)
-			if number >= limit {
+		if blk.span > 1 { // nothing of it is stored
+			if whole := min(limit/blockChunks-blk.number, blk.span); whole < blk.span {
+				blk.number, blk.span = blk.number+max(0, whole), blk.span-max(0, whole)
 				return
 			}
-			if blk != nil && blk.chunks[c] != nil {
-				if blk.chunks[c].kept {
-					fn(number)
+		} else {
+			for c := range blockChunks {
+				number := blk.number*blockChunks + int64(c)
+				if number >= limit {
+					return
 				}
-				blk.chunks[c] = nil
-				blk.ready &^= 1 << c
+				if blk.chunks[c] != nil {
+					if blk.chunks[c].kept {
+						fn(number)
+					}
+					blk.chunks[c] = nil
+					blk.ready &^= 1 << c
+				}
 			}
 		}
 		w.blocks[0] = nil
 		w.blocks = w.blocks[1:]
-		w.first++
 	}
 }
 
-// each calls fn for every chunk that is there, with its number.
+// each calls fn for every chunk of which something is known but that the log has nothing of it, with its number.
 func (w *window) each(fn func(number int64, c *chunk)) {
-	for n, blk := range w.blocks {
-		if blk == nil {
-			continue
-		}
+	for _, blk := range w.blocks {
 		for i, c := range blk.chunks {
-			if c != nil {
-				fn((w.first+int64(n))*blockChunks+int64(i), c)
+			if c != nil && c != nothing {
+				fn(blk.number*blockChunks+int64(i), c)
 			}
 		}
 	}
