@@ -85,7 +85,7 @@ func (e *ErrFlaw) Error() string { return e.Finding.String() }
 func (e *ErrFlaw) Unwrap() error { return e.Finding.Err }
 
 // Frames yields the frames of the value files of dir that are wanted, in the order of the commits, also beside an owner that
-// goes on writing. Where something is damaged it yields an *ErrFlaw and goes on; any other error ends it. Topics
+// goes on writing. A topic that nobody has heard of is ErrUnknownTopic. Where something is damaged it yields an *ErrFlaw and goes on; any other error ends it. Topics
 // are known by name from the operations that have come, and those that are stored.
 func Frames(ctx context.Context, dir string, o FrameOptions) iter.Seq2[Frame, error] {
 	return func(yield func(Frame, error) bool) {
@@ -102,6 +102,7 @@ type dumper struct {
 	names names
 	yield func(Frame, error) bool
 	buf   []byte
+	found bool // something that is wanted
 }
 
 func (d *dumper) run(ctx context.Context, dir string) error {
@@ -119,18 +120,22 @@ func (d *dumper) run(ctx context.Context, dir string) error {
 		return err
 	}
 	v := Verification{names: d.names}
-	_, err = store.Walk(ctx, dir, store.WalkOptions{
-		Live: live, Frame: d.frame,
-		Flaw: func(f store.Flaw) error {
-			if !d.wantsFile(f.File) || f.Kind == store.FlawNote {
-				return nil
-			}
-			if found := v.finding(f); !d.yield(Frame{}, &ErrFlaw{found}) {
-				return errEnough
-			}
+	flaw := func(f store.Flaw) error {
+		if f.File != "FORMAT" && !d.wantsFile(f.File) || f.Kind == store.FlawNote {
 			return nil
-		},
-	})
+		}
+		if found := v.finding(f); !d.yield(Frame{}, &ErrFlaw{found}) {
+			return errEnough
+		}
+		return nil
+	}
+	if err := store.InspectFormat(dir, flaw); err != nil {
+		return err
+	}
+	_, err = store.Walk(ctx, dir, store.WalkOptions{Live: live, Frame: d.frame, Flaw: flaw})
+	if err == nil && d.o.Topic != "" && !d.found && !d.names.has(d.o.Topic) {
+		return fmt.Errorf("%w %s", log.ErrUnknownTopic, d.o.Topic)
+	}
 	return err
 }
 
@@ -182,6 +187,7 @@ func (d *dumper) frame(f *store.Frame) error {
 	if err != nil || len(out.Ops) == 0 && d.o.Topic != "" {
 		return err
 	}
+	d.found = true
 	if !d.yield(out, nil) {
 		return errEnough
 	}

@@ -3,6 +3,8 @@ package inspect
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +66,11 @@ func (n names) learn(key, value []byte) {
 			n[number] = name
 		}
 	}
+}
+
+// has reports whether a topic of that name is known.
+func (n names) has(topic string) bool {
+	return slices.Contains(slices.Collect(maps.Values(n)), topic)
 }
 
 // topicNumber returns the number of the topic whose entry value is.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -40,7 +41,7 @@ func prepareDir(dir string, readOnly bool) error {
 		err = checkFormat(string(text))
 	}
 	if err != nil || readOnly {
-		return err
+		return damagedFormat(dir, err)
 	}
 	for _, sub := range []string{indexName, valuesName} {
 		if err := checkWritable(filepath.Join(dir, sub)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -57,9 +58,21 @@ func checkThere(dir string) error {
 		return err
 	}
 	if err := checkEmpty(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return damagedFormat(dir, err)
 	}
 	return ErrNotExist
+}
+
+// damagedFormat returns the error that dir is no data directory, which is ErrCorrupt too where there are value files: then it was one.
+func damagedFormat(dir string, err error) error {
+	if !errors.Is(err, ErrNotDirectory) {
+		return err
+	}
+	files, _ := os.ReadDir(filepath.Join(dir, valuesName))
+	if !slices.ContainsFunc(files, func(e fs.DirEntry) bool { return strings.HasSuffix(e.Name(), ".log") }) {
+		return err
+	}
+	return fmt.Errorf("%w, and there are value files: %w", err, ErrCorrupt)
 }
 
 func checkFormat(text string) error {

@@ -162,7 +162,7 @@ func Walk(ctx context.Context, dir string, o WalkOptions) (Walked, error) {
 // Inspect looks at what of dir is not in its value files: FORMAT, the manifests, and every byte of the tables. It calls flaw
 // for all that is wrong. Nobody may have the directory open to write.
 func Inspect(ctx context.Context, dir string, flaw func(Flaw) error) error {
-	err := inspectFormat(dir, flaw)
+	err := InspectFormat(dir, flaw)
 	if err == nil {
 		err = inspectIndex(ctx, dir, flaw)
 	}
@@ -172,7 +172,9 @@ func Inspect(ctx context.Context, dir string, flaw func(Flaw) error) error {
 	return nil
 }
 
-func inspectFormat(dir string, flaw func(Flaw) error) error {
+// InspectFormat looks at FORMAT alone, and calls flaw when it is damaged or missing. A directory of another format is ErrOldFormat or
+// ErrNewerFormat, as for Open.
+func InspectFormat(dir string, flaw func(Flaw) error) error {
 	text, err := os.ReadFile(filepath.Join(dir, formatName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -184,7 +186,11 @@ func inspectFormat(dir string, flaw func(Flaw) error) error {
 	case err != nil:
 		return dirError(err)
 	}
-	if err := checkFormat(string(text)); err != nil {
+	err = checkFormat(string(text))
+	if errors.Is(err, ErrOldFormat) || errors.Is(err, ErrNewerFormat) {
+		return err
+	}
+	if err != nil {
 		return flaw(Flaw{File: formatName, Kind: FlawDir, Err: err})
 	}
 	return nil

@@ -40,12 +40,32 @@ func (a address) resolve(getenv func(string) string) (address, error) {
 	case given > 1:
 		return address{}, usageError{fmt.Errorf("-d, -b and --api exclude each other")}
 	case given == 1:
-		return a, nil
+		return a, a.check()
 	case s == "":
 		return address{}, errNoAddress
 	default:
 		return parseAddress(s), nil
 	}
+}
+
+// check checks the brokers: their ports may be left out.
+func (a address) check() error {
+	if a.brokers == "" {
+		return nil
+	}
+	for _, part := range strings.Split(a.brokers, ",") {
+		if part == "" {
+			return usageError{fmt.Errorf("-b %s: there is a broker without a name", a.brokers)}
+		}
+		_, port, err := net.SplitHostPort(part)
+		if err != nil { // as of one without a port
+			continue
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return usageError{fmt.Errorf("-b %s: the port of %s is no number from 1 to 65535", a.brokers, part)}
+		}
+	}
+	return nil
 }
 
 // parseAddress tells what SAMSA in the environment means: a URL of http, host:port with a number or more of them with commas between,

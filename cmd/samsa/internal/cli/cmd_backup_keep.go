@@ -41,9 +41,9 @@ func (e *env) backupVerify() *cobra.Command {
 		Use:   "verify FOLDER",
 		Short: "Check every byte of a backup",
 		Long: `verify reads all that is in a backup and checks it as a restore would, without restoring anything. It says in words what is damaged or missing, and
-which moments cannot be restored for that; a note costs nothing. A backup may go on meanwhile. That the newest objects are missing is known as far as the
-backup has noted how far it reaches: about once a minute, and when it had caught up. It ends with 0 when all is whole, and with 7 when something is
-not.`,
+which moments cannot be restored for that; a note costs nothing. A backup may go on meanwhile. That the newest objects are missing is known as
+far as the backup has noted how far it reaches: about once a minute, and when it had caught up. It ends with 0 when all is whole, and with 7
+when something is not.`,
 		Example: `  samsa backup verify ./backup
   samsa backup verify ./backup --json`,
 		Args: cobra.ExactArgs(1),

@@ -34,11 +34,12 @@ type consuming struct {
 	dirty   bool // uncommitted records too
 	program *program
 	shown   int64
+	held    int64     // bytes of records that --last holds
 	looked  *progress // records
 
 	registry registryFlag
 	decoding decoding
-	decode   func(r api.Record, tell bool) (api.Record, error)
+	decode   func(r api.Record, tell bool) (decoded, error)
 }
 
 func (e *env) consume() *cobra.Command {
@@ -116,6 +117,8 @@ func (c *consuming) check(given func(string) bool) (err error) {
 		err = errors.New("--partition wants numbers from 0 on")
 	case c.from.Kind == api.ByShift:
 		err = errors.New("--from shift: is for groups, which stand somewhere")
+	default:
+		err = c.lines.check(c.e.json)
 	}
 	if err == nil {
 		c.program, err = compile(c.where, c.print)
@@ -131,7 +134,7 @@ var errEnough = errors.New("enough")
 // run prints what is wanted.
 func (c *consuming) run(ctx context.Context, b backend.Backend) error {
 	r := api.FollowRequest{Topic: c.topic, Partitions: c.parts, From: c.from.Position, Until: c.until, Uncommitted: c.dirty}
-	c.decode = func(r api.Record, tell bool) (api.Record, error) { return c.decoding.decode(ctx, r, tell) }
+	c.decode = func(r api.Record, tell bool) (decoded, error) { return c.decoding.decode(ctx, r, tell) }
 	c.program.ctx = ctx
 	key, err := parseBytes(c.key)
 	if err != nil {
@@ -180,24 +183,24 @@ func (c *consuming) wants(r api.Record) (bool, error) {
 	if c.where == "" {
 		return true, nil
 	}
-	r, err := c.decode(r, false)
+	d, err := c.decode(r, false)
 	if err != nil {
 		return false, err
 	}
-	return c.program.wants(r)
+	return c.program.wants(d.Record)
 }
 
 func (c *consuming) printRecord(w io.Writer, r api.Record) error {
-	r, err := c.decode(r, true)
+	d, err := c.decode(r, true)
 	if err != nil {
 		return err
 	}
 	if c.print != "" {
-		return c.program.print(w, r, c.e.json)
+		return c.program.print(w, d.Record, c.e.json)
 	}
 	if c.e.json {
-		return c.e.printJSON(r)
+		return c.e.printJSON(d)
 	}
-	_, err = w.Write(c.lines.append(nil, r.Key, r.Value, onTerminal(w)))
+	_, err = w.Write(c.lines.append(nil, d.Key, d.Value, onTerminal(w)))
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -90,7 +89,7 @@ func newNames(as []string) (map[string]string, error) {
 func (e *env) importFrom(ctx context.Context, file string, r api.ImportRequest) error {
 	in, total := e.Stdin, int64(0)
 	if file != "-" {
-		f, err := os.Open(file)
+		f, err := openFile(ctx, file)
 		if err != nil {
 			return err
 		}

@@ -18,14 +18,15 @@ func (e *env) fake() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "fake",
 		GroupID: groupServe,
-		Short:   "Control a fake broker: faults, time, restarts",
+		Short:   "Control a fake broker: faults, time, restarts, copies",
 		Long: `fake does with a fake broker, which samsa serve --fake is, what tests need: requests fail or wait, time runs out, the process dies or the
 power goes. Another broker refuses it. It needs the API: --api.`,
 		Example: `  samsa --api http://localhost:9080 fake fault --on appends --topic orders --next 1 --code 87
   samsa --api http://localhost:9080 fake restart --kill power`,
 	}
 	cmd.AddCommand(e.fakeFaults(), e.fakeFault(), e.fakeEnd("release", "Let go on what a fault holds", (*api.Client).ReleaseFault),
-		e.fakeEnd("remove", "End a fault", (*api.Client).RemoveFault), e.fakeExpire(), e.fakeRestart(), e.fakeReset())
+		e.fakeEnd("remove", "End a fault", (*api.Client).RemoveFault), e.fakeExpire(), e.fakeCorrupt(), e.fakeWait(), e.fakeRestart(), e.fakeReset(),
+		e.fakeForks(), e.fakeFork(), e.fakeUnfork())
 	return cmd
 }
 
@@ -190,7 +191,7 @@ func (e *env) fakeReset() *cobra.Command {
 	return e.fakeDone(&cobra.Command{
 		Use:     "reset",
 		Short:   "Have a fake broker begin anew",
-		Long:    "reset leaves a fake broker as it began: without records, groups, keys and faults, with the topics of its command line. It does not ask.",
+		Long:    "reset leaves a fake broker as it began: without records, groups, keys, faults and copies, with the topics of its command line. It does not ask.",
 		Example: `  samsa --api http://localhost:9080 fake reset`,
 	}, "begun anew", func(ctx context.Context, c *api.Client) error { return c.ResetKit(ctx) })
 }

@@ -69,7 +69,14 @@ func (e *env) keysList() *cobra.Command {
 				r.MaxValue = 4 * shownValue
 			}
 			return e.samsa(cmd.Context(), false, "keys", func(ctx context.Context, s backend.Samsa) error {
-				rows, err := listKeys(ctx, s, r, limit)
+				if e.json { // however many there are
+					return eachKeys(ctx, s, r, limit, func(page []api.KeyValue) error { return printRows(e, nil, page) })
+				}
+				rows := []api.KeyValue{}
+				err := eachKeys(ctx, s, r, limit, func(page []api.KeyValue) error {
+					rows = append(rows, page...)
+					return nil
+				})
 				if err != nil {
 					return err
 				}
@@ -87,21 +94,20 @@ func (e *env) keysList() *cobra.Command {
 	return cmd
 }
 
-// listKeys returns keys, page by page, at most limit if that is not 0.
-func listKeys(ctx context.Context, s backend.Samsa, r api.KeysRequest, limit int) ([]api.KeyValue, error) {
-	rows := []api.KeyValue{}
-	for {
+// eachKeys calls f with keys, a page at a time, at most limit of them if that is not 0.
+func eachKeys(ctx context.Context, s backend.Samsa, r api.KeysRequest, limit int, f func([]api.KeyValue) error) error {
+	for n := 0; ; {
 		r.Limit = 1000
 		if limit > 0 {
-			r.Limit = min(r.Limit, limit-len(rows))
+			r.Limit = min(r.Limit, limit-n)
 		}
 		p, err := s.Keys(ctx, r)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		rows = append(rows, p.Keys...)
-		if p.Next == nil || len(rows) == limit {
-			return rows, nil
+		n += len(p.Keys)
+		if err := f(p.Keys); err != nil || p.Next == nil || n == limit {
+			return err
 		}
 		r.After = p.Next
 	}

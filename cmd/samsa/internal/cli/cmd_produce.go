@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 	"github.com/samsa-go/samsa/internal/api"
 )
@@ -88,7 +89,7 @@ With --registry and --subject or --schema-id, values are JSON that is stored in 
 			if registry != nil {
 				defer registry.Close()
 			}
-			if err := p.encoding.check(cmd.Flags().Changed, registry); err != nil {
+			if err := p.encoding.check(cmd.Flags().Changed, registry, e.json); err != nil {
 				return err
 			}
 			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
@@ -119,6 +120,9 @@ func (p *producing) check(given func(string) bool) (err error) {
 	if given("partition") && p.part < 0 {
 		return fmt.Errorf("--partition is %d, want a number from 0 on", p.part)
 	}
+	if err := p.lines.check(p.e.json); err != nil {
+		return err
+	}
 	if p.any && p.part >= 0 {
 		return errors.New("--any-partition and --partition exclude each other")
 	}
@@ -139,7 +143,7 @@ func (p *producing) check(given func(string) bool) (err error) {
 func (p *producing) run(ctx context.Context, b backend.Backend) (err error) {
 	in := p.e.Stdin
 	if p.file != "" && p.file != "-" {
-		f, err := os.Open(p.file)
+		f, err := openFile(ctx, p.file)
 		if err != nil {
 			return err
 		}
@@ -179,6 +183,25 @@ func (p *producing) run(ctx context.Context, b backend.Backend) (err error) {
 	return err
 }
 
+// openFile opens a file for reading. To open a pipe waits for who writes to it: the end of ctx ends that.
+func openFile(ctx context.Context, name string) (*os.File, error) {
+	type opened struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() { // which nobody can wait for: see newInput
+		f, err := os.Open(name)
+		done <- opened{f, err}
+	}()
+	select {
+	case o := <-done:
+		return o.f, o.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%s: %w", name, ctx.Err())
+	}
+}
+
 // sizeOf returns how much there is to be read, 0 if that is not known.
 func sizeOf(in io.Reader) int64 {
 	if f, ok := in.(*os.File); ok {
@@ -215,7 +238,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 
 // add adds the record of a line to the batch. Records of another topic send what is there first.
 func (p *producing) add(ctx context.Context, b backend.Backend, line []byte, n int) error {
-	rec, topic, err := p.record(line)
+	rec, topic, err := p.record(ctx, line)
 	if err != nil {
 		return err
 	}
@@ -233,8 +256,9 @@ func (p *producing) add(ctx context.Context, b backend.Backend, line []byte, n i
 }
 
 // record returns the record of a line, and its topic.
-func (p *producing) record(line []byte) (rec api.NewRecord, topic string, err error) {
+func (p *producing) record(ctx context.Context, line []byte) (rec api.NewRecord, topic string, err error) {
 	topic = p.topic
+	var key, value int // schemas
 	if p.e.json {
 		l, err := parseJSON(line)
 		if err != nil {
@@ -250,13 +274,14 @@ func (p *producing) record(line []byte) (rec api.NewRecord, topic string, err er
 		if p.any {
 			rec.Partition = nil
 		}
+		key, value = l.KeySchema, l.ValueSchema
 	} else if rec, err = p.lines.parse(line); err != nil {
 		return rec, "", err
 	}
 	if rec.Key == nil {
 		rec.Key = p.ownKey
 	}
-	if err := p.encoding.record(&rec); err != nil {
+	if err := p.encoding.record(ctx, &rec, key, value); err != nil {
 		return rec, "", err
 	}
 	if p.part >= 0 {
@@ -297,6 +322,11 @@ func (p *producing) flush(ctx context.Context, b backend.Backend) error {
 	if r.Partitioner == roundRobin {
 		p.inTurn(r.Records)
 	}
+	return p.send(ctx, b, r, p.first)
+}
+
+// send sends records, of lines from one on. A broker takes all of them or none: where one is wrong, those before it are stored nonetheless.
+func (p *producing) send(ctx context.Context, b backend.Backend, r api.ProduceRequest, first int) error {
 	places, err := b.Produce(ctx, p.to, r)
 	p.sent += int64(len(places))
 	if p.e.json {
@@ -306,11 +336,29 @@ func (p *producing) flush(ctx context.Context, b backend.Backend) error {
 			}
 		}
 	}
-	if err != nil {
-		if len(r.Records) == 1 {
-			return fmt.Errorf("line %d: %w", p.first, err)
-		}
-		return fmt.Errorf("lines %d to %d: %w", p.first, p.first+len(r.Records)-1, err)
+	n := len(r.Records)
+	switch {
+	case err == nil:
+		return nil
+	case n == 1:
+		return fmt.Errorf("line %d: %w", first, err)
+	case places != nil || !ofOne(err): // a cluster may have stored some
+		return fmt.Errorf("lines %d to %d: %w", first+len(places), first+n-1, err)
 	}
-	return nil
+	half, rest := r, r
+	half.Records, rest.Records = r.Records[:n/2], r.Records[n/2:]
+	if err := p.send(ctx, b, half, first); err != nil {
+		return err
+	}
+	return p.send(ctx, b, rest, first+n/2)
+}
+
+// ofOne reports whether an error may be that of one record among others.
+func ofOne(err error) bool {
+	for _, one := range []error{samsa.ErrInvalidRecord, samsa.ErrRecordTooLarge, samsa.ErrInvalidTimestamp, samsa.ErrUnknownPartition, samsa.ErrInvalid} {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return false
 }

@@ -133,7 +133,7 @@ that is damaged or not whole is told, with exit code 7, and leaves no directory.
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			in := e.Stdin
 			if args[0] != "-" {
-				f, err := os.Open(args[0])
+				f, err := openFile(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}

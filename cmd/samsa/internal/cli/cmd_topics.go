@@ -47,12 +47,16 @@ func (e *env) topicsList() *cobra.Command {
 		Long: `list prints the topics with their partitions, records and bytes, and when retention will find the oldest records too old (DUE). RECORDS counts
 offsets, and so is an upper bound for compacted topics. BYTES of a large directory that was just opened may be unknown, -: what takes longer
 than a second is not counted; describe does so. Topics whose names begin with two underscores are internal, and shown with --internal only.
-With --rate it looks twice, and tells how many records and bytes come in a second.`,
+With --rate it looks twice, and tells how many records and bytes come in a second. samsa top is a live screen; watch samsa topics shows the list
+again and again.`,
 		Example: `  samsa -d ./data topics list --prefix web_
   samsa -d ./data topics list --internal --json
   samsa -b localhost:9092 topics list --rate 100ms`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.with(cmd.Context(), false, func(ctx context.Context, b backend.Backend) error {
+				if e.json && rate == 0 { // however many there are
+					return eachTopics(ctx, b, r, func(page []topicRow) error { return printRows(e, nil, page) })
+				}
 				rows, err := listTopics(ctx, b, r)
 				if err == nil && rate > 0 {
 					rows, err = topicsAfter(ctx, b, r, rate, rows)
@@ -85,16 +89,26 @@ With --rate it looks twice, and tells how many records and bytes come in a secon
 // listTopics returns all topics, page by page.
 func listTopics(ctx context.Context, b backend.Backend, r api.TopicsRequest) ([]topicRow, error) {
 	rows := []topicRow{}
+	err := eachTopics(ctx, b, r, func(page []topicRow) error {
+		rows = append(rows, page...)
+		return nil
+	})
+	return rows, err
+}
+
+// eachTopics calls f with all topics, a page at a time.
+func eachTopics(ctx context.Context, b backend.Backend, r api.TopicsRequest, f func([]topicRow) error) error {
 	for {
 		p, err := b.Topics(ctx, r)
 		if err != nil {
-			return nil, err
+			return err
 		}
+		page := make([]topicRow, 0, len(p.Topics))
 		for _, t := range p.Topics {
-			rows = append(rows, topicRow{TopicSummary: t})
+			page = append(page, topicRow{TopicSummary: t})
 		}
-		if p.Next == "" {
-			return rows, nil
+		if err := f(page); err != nil || p.Next == "" {
+			return err
 		}
 		r.After = p.Next
 	}

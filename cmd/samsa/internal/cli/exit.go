@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
@@ -66,10 +67,10 @@ func code(err error) int {
 		return exitRefused
 	case is(samsa.ErrCorruptRecord), is(samsa.ErrCorruptValue), is(samsa.ErrInvalidSnapshot):
 		return exitDamaged
-	case is(samsa.ErrUnavailable), errors.As(err, &network), is(syscall.ECONNREFUSED), is(syscall.ENOSPC), is(schema.ErrUnavailable):
+	case is(samsa.ErrUnavailable), errors.As(err, &network), is(syscall.ECONNREFUSED), is(syscall.ENOSPC), is(schema.ErrUnavailable), is(context.DeadlineExceeded):
 		return exitUnavailable
 	case is(samsa.ErrInvalidOption), is(samsa.ErrInvalidTopic), is(samsa.ErrInvalidConfig), is(samsa.ErrInvalidPartitions),
-		is(samsa.ErrInvalidGroup), is(samsa.ErrInvalidKey), errors.As(err, &answered) && answered.Name == log.Name(samsa.ErrInvalid):
+		is(samsa.ErrInvalidGroup), is(samsa.ErrInvalidKey), is(samsa.ErrNotDirectory), errors.As(err, &answered) && answered.Name == log.Name(samsa.ErrInvalid):
 		return exitUsage
 	}
 	return exitFailed

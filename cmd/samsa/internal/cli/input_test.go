@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/samsa-go/samsa/cmd/samsa/internal/escape"
 	"github.com/samsa-go/samsa/internal/api"
 )
 
@@ -83,7 +84,7 @@ func TestCellsAreHarmless(t *testing.T) {
 	if want := "NAME\na\\x1b[2J\\x0aroot\\x09\\x9b1m\\u202ex\\xff\n"; err != nil || out.String() != want {
 		t.Errorf("got %q, %v", &out, err)
 	}
-	if got := string(harmlessJSON([]byte("\"\u009b\u202e\u00e9\"\n"))); got != "\"\\u009b\\u202e\u00e9\"\n" {
+	if got := string(escape.JSON([]byte("\"\u009b\u202e\u00e9\"\n"))); got != "\"\\u009b\\u202e\u00e9\"\n" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -10,8 +11,20 @@ import (
 	"github.com/samsa-go/samsa/internal/api"
 )
 
-// maxLast bounds --last: so many records are held in memory, of each partition.
-const maxLast = 100_000
+// What --last holds in memory, at most: records of each partition, and bytes of them all.
+const (
+	maxLast      = 100_000
+	maxLastBytes = 256 << 20
+)
+
+// held returns about how many bytes of memory a record takes.
+func held(r api.Record) int64 {
+	n := 200 + len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += 100 + len(h.Key) + len(h.Value)
+	}
+	return int64(n)
+}
 
 // dated is a record with the newest timestamp of its partition until then: in the order of these, partitions keep their order.
 type dated struct {
@@ -34,6 +47,9 @@ func (c *consuming) runLast(ctx context.Context, b backend.Backend, r api.Follow
 		recs, err := c.lastOf(ctx, b, r, p, start[p], end[p])
 		if err != nil {
 			return err
+		}
+		for _, rec := range recs {
+			c.held += held(rec)
 		}
 		var newest time.Time
 		for _, rec := range recs {
@@ -105,13 +121,23 @@ func (c *consuming) lastFrom(ctx context.Context, b backend.Backend, r api.Follo
 		return nil, nil
 	}
 	r.Partitions, r.Offsets, r.Until = []int32{p}, map[int32]int64{p: at}, true
+	size := int64(0)
 	err = b.Follow(ctx, r, func(rec api.Record) error {
 		wanted, err := c.wants(rec)
 		if err != nil || !wanted {
 			return err
 		}
-		if recs = append(recs, rec); int64(len(recs)) > 2*c.last {
-			recs = append(recs[:0], recs[len(recs)-int(c.last):]...)
+		size += held(rec)
+		if recs = append(recs, rec); int64(len(recs)) > 2*c.last || int64(len(recs)) > c.last && c.held+size > maxLastBytes {
+			recs = slices.Delete(recs, 0, len(recs)-int(c.last)) // and nothing refers to them
+			size = 0
+			for _, rec := range recs {
+				size += held(rec)
+			}
+		}
+		if c.held+size > maxLastBytes {
+			return usageError{fmt.Errorf("--last %d: these records take more than %d MiB, and all are held until they are in the order of their times; --from last:%d --until-now prints them partition by partition, and holds none",
+				c.last, maxLastBytes>>20, c.last)}
 		}
 		return nil
 	})

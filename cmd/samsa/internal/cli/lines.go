@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
+	"github.com/samsa-go/samsa/cmd/samsa/internal/escape"
 	"github.com/samsa-go/samsa/internal/api"
 )
 
@@ -25,6 +27,14 @@ type lineFormat struct {
 func (f *lineFormat) define(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.separator, "key-separator", "K", "", "a line is a key, this `text`, and a value")
 	fs.StringVar(&f.null, "null", "", "this `text` stands for null, as a key or a value")
+}
+
+// check refuses what JSON has no use for.
+func (f *lineFormat) check(json bool) error {
+	if json && (f.separator != "" || f.null != "") {
+		return errors.New("--key-separator and --null are for lines without --json, which has keys and null by itself")
+	}
+	return nil
 }
 
 // append appends the line of a record to buf. For a terminal what would control it is shown as an escape.
@@ -55,7 +65,7 @@ func harmless(b []byte) []byte {
 		switch {
 		case r == utf8.RuneError && n <= 1:
 			out = fmt.Appendf(out, `\x%02x`, b[0])
-		case turns(r):
+		case escape.Turns(r):
 			out = fmt.Appendf(out, `\u%04x`, r)
 		case unicode.IsControl(r) && r != '\n' && r != '\t':
 			out = fmt.Appendf(out, `\x%02x`, r)
@@ -63,22 +73,6 @@ func harmless(b []byte) []byte {
 			out = append(out, b[:n]...)
 		}
 		b = b[n:]
-	}
-	return out
-}
-
-// turns reports whether r changes the direction of the text behind it.
-func turns(r rune) bool { return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 }
-
-// harmlessJSON returns JSON in which strings have escapes for what a terminal would obey and JSON need not escape.
-func harmlessJSON(text []byte) []byte {
-	var out []byte
-	for _, r := range string(text) {
-		if unicode.IsControl(r) && r >= 0x7f || turns(r) {
-			out = fmt.Appendf(out, `\u%04x`, r)
-			continue
-		}
-		out = utf8.AppendRune(out, r)
 	}
 	return out
 }
@@ -114,6 +108,9 @@ type jsonLine struct {
 	Headers   []api.Header `json:"headers"`
 	KeySize   int          `json:"key_size"`
 	ValueSize int          `json:"value_size"`
+
+	KeySchema   int `json:"key_schema"` // by whose id the key was decoded, 0 for none
+	ValueSchema int `json:"value_schema"`
 }
 
 // parseJSON reads a line of JSON.
@@ -128,6 +125,9 @@ func parseJSON(line []byte) (l jsonLine, err error) {
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return l, errors.New("something follows the JSON value")
+	}
+	if l.KeySchema < 0 || l.ValueSchema < 0 || l.KeySchema > math.MaxInt32 || l.ValueSchema > math.MaxInt32 {
+		return l, errors.New("the id of a schema is a number from 1 on")
 	}
 	if l.KeySize > 0 || l.ValueSize > 0 {
 		return l, errors.New("its key or value was cut")
@@ -158,4 +158,5 @@ With --json a line is an object with all of a record:
 
 key, value and a header's value are null, a string, or {"base64":"/w=="} for bytes that are not UTF-8; null and "" are different. Headers are in
 their order, with duplicates. timestamp is in milliseconds since 1970. Numbers are exact, of 64 bits. produce takes such lines, in which
-anything may be left out: what is not there is null, or chosen when the record is stored. It does not look at the offset.`
+anything may be left out: what is not there is null, or chosen when the record is stored. It does not look at the offset. value_schema and
+key_schema are the ids of the schemas by which they were decoded (samsa help schemas).`

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/samsa-go/samsa/cmd/samsa/internal/escape"
 )
 
 // column is one of a table, for people.
@@ -94,7 +96,7 @@ func (e *env) printJSON(v any) error {
 	}
 	text := line.Bytes()
 	if onTerminal(e.Stdout) {
-		text = harmlessJSON(text)
+		text = escape.JSON(text)
 	}
 	_, err := e.Stdout.Write(text)
 	return err

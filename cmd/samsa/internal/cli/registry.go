@@ -44,15 +44,24 @@ type decoding struct {
 	failed   int64            // keys and values that were printed without
 }
 
+// decoded is a record, and by which schemas its parts were decoded: 0 for what is as it is stored.
+type decoded struct {
+	api.Record
+	KeySchema   int `json:"key_schema,omitempty"`
+	ValueSchema int `json:"value_schema,omitempty"`
+}
+
 // decode returns a record with JSON for what a schema has made. What cannot be decoded stays as it is, and tell says why.
-func (d *decoding) decode(ctx context.Context, r api.Record, tell bool) (api.Record, error) {
+func (d *decoding) decode(ctx context.Context, rec api.Record, tell bool) (decoded, error) {
+	r := decoded{Record: rec}
 	if d.registry == nil {
 		return r, nil
 	}
 	fields := []struct {
 		name  string
 		bytes *api.Bytes
-	}{{"value", &r.Value}, {"key", &r.Key}}
+		id    *int
+	}{{"value", &r.Value, &r.ValueSchema}, {"key", &r.Key, &r.KeySchema}}
 	if !d.keys {
 		fields = fields[:1]
 	}
@@ -62,6 +71,7 @@ func (d *decoding) decode(ctx context.Context, r api.Record, tell bool) (api.Rec
 		}
 		text, err := d.registry.Decode(ctx, *f.bytes)
 		if err == nil {
+			*f.id = schema.ID(*f.bytes)
 			*f.bytes = text
 			continue
 		}
@@ -87,6 +97,8 @@ func (d *decoding) result() error {
 
 // encoding is how produce encodes records.
 type encoding struct {
+	registry   *schema.Registry
+	known      map[int]*schema.Encoder // by the ids that lines have had
 	key, value schema.Target
 	encodeKey  *schema.Encoder // nil: keys are stored as they are
 	encode     *schema.Encoder
@@ -102,7 +114,7 @@ func (x *encoding) define(cmd *cobra.Command) {
 }
 
 // check checks what was given.
-func (x *encoding) check(given func(string) bool, registry *schema.Registry) error {
+func (x *encoding) check(given func(string) bool, registry *schema.Registry, json bool) error {
 	values, keys := given("subject") || given("schema-id"), given("key-subject") || given("key-schema-id")
 	var err error
 	switch {
@@ -118,7 +130,7 @@ func (x *encoding) check(given func(string) bool, registry *schema.Registry) err
 		err = errors.New("--message goes with --subject or --schema-id")
 	case (values || keys) && registry == nil:
 		err = errNoRegistry
-	case given("registry") && registry != nil && !values && !keys:
+	case given("registry") && registry != nil && !values && !keys && !json: // lines of JSON may say it
 		err = errors.New("by which schema? Say --subject or --schema-id, for keys --key-subject or --key-schema-id")
 	}
 	if err != nil {
@@ -129,6 +141,7 @@ func (x *encoding) check(given func(string) bool, registry *schema.Registry) err
 
 // open fetches the schemas.
 func (x *encoding) open(ctx context.Context, registry *schema.Registry) error {
+	x.registry, x.known = registry, make(map[int]*schema.Encoder)
 	for _, s := range []struct {
 		target  schema.Target
 		encoder **schema.Encoder
@@ -144,13 +157,37 @@ func (x *encoding) open(ctx context.Context, registry *schema.Registry) error {
 	return nil
 }
 
-// record encodes the key and the value of a record. Null stays null.
-func (x *encoding) record(r *api.NewRecord) error {
+// by returns what encodes by the schema that a line names, if it names one and there is a registry.
+func (x *encoding) by(ctx context.Context, id int) (*schema.Encoder, error) {
+	if id == 0 || x.registry == nil {
+		return nil, nil
+	}
+	if x.known[id] == nil {
+		e, err := x.registry.Encoder(ctx, schema.Target{ID: id})
+		if err != nil {
+			return nil, err
+		}
+		x.known[id] = e
+	}
+	return x.known[id], nil
+}
+
+// record encodes the key and the value of a record, by what the command line says, or else by the ids of schemas that its line has. Null stays
+// null.
+func (x *encoding) record(ctx context.Context, r *api.NewRecord, key, value int) error {
 	for _, f := range []struct {
 		name    string
 		encoder *schema.Encoder
+		id      int
 		bytes   *api.Bytes
-	}{{"key", x.encodeKey, &r.Key}, {"value", x.encode, &r.Value}} {
+	}{{"key", x.encodeKey, key, &r.Key}, {"value", x.encode, value, &r.Value}} {
+		var err error
+		if f.encoder == nil {
+			f.encoder, err = x.by(ctx, f.id)
+		}
+		if err != nil {
+			return fmt.Errorf("the %s: %w", f.name, err)
+		}
 		if f.encoder == nil || *f.bytes == nil {
 			continue
 		}
@@ -176,7 +213,9 @@ bytes; with --registry-keys the key too. --json has this JSON as a text, as it h
 and in the end the command fails. A registry that does not answer ends it at once. Null is not decoded: it stays null.
 
 produce reads JSON, and encodes it by the newest schema of --subject, or by --schema-id; keys by --key-subject or --key-schema-id, else they
-are stored as they are. It registers no schema. With Protobuf --message names the message. A line that the schema does not allow is an error.
+are stored as they are. A line of consume --json has the ids of the schemas as value_schema and key_schema: with --json and a registry it is
+encoded by these, so that a topic of several schemas stays what it was, and what has none is stored as it is. produce registers no schema.
+With Protobuf --message names the message. A line that the schema does not allow is an error.
 
 Avro has its own JSON: the value of a union stands behind its type, as in {"name":{"string":"gregor"}}, unless it is null; produce takes it without
 the type too, for the first type of the union that may be. Bytes are a text of the characters U+0000 to U+00FF, and dates and times are

@@ -153,6 +153,16 @@ func (r *Registry) DecodeBy(ctx context.Context, b []byte) (text []byte, by stri
 	return text, fmt.Sprintf("%s, schema %d", k.kind, id), err
 }
 
+// ID returns the id of the schema that has made a record, 0 for none.
+func ID(b []byte) int {
+	var header sr.ConfluentHeader
+	id, _, err := header.DecodeID(b)
+	if err != nil {
+		return 0
+	}
+	return id
+}
+
 // Target says how to encode: by the schema of an id, or by the newest one of a subject.
 type Target struct {
 	ID      int

@@ -15,6 +15,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/backup"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/escape"
 )
 
 // Surroundings is what Run has to do with.
@@ -187,5 +188,5 @@ func (c *Config) logger(w io.Writer) *zap.Logger {
 		config.CallerKey = zapcore.OmitKey
 		encoder = zapcore.NewConsoleEncoder(config)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), c.logLevel))
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(escape.Lines{W: w})), c.logLevel))
 }

@@ -98,6 +98,13 @@ const (
 
 // readFile sets what the file has and sources has not.
 func (c *Config) readFile(fs *pflag.FlagSet, own []string, sources map[string]string) error {
+	info, err := os.Stat(c.file)
+	if err == nil && !info.Mode().IsRegular() && c.file != os.DevNull { // to open a pipe, or to read from a terminal, waits for ever
+		err = fmt.Errorf("%s is no regular file", c.file)
+	}
+	if err != nil {
+		return fmt.Errorf("--config-file: %w", err)
+	}
 	f, err := os.Open(c.file)
 	if err != nil {
 		return fmt.Errorf("--config-file: %w", err)
