@@ -177,6 +177,7 @@ func (l *lane) fetch(want int, parts []*part) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked -= want
+	err = link.Explain(about(m.group), err)
 	if err == nil && resp.ErrorCode != 0 {
 		err = link.Code(about(m.group), resp.ErrorCode, resp.ErrorMessage)
 	}
@@ -364,11 +365,12 @@ func (l *lane) acknowledge(jobs []*job) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l.jobs = append(later, l.jobs...)
+	err = link.Explain(about(m.group), err)
 	if err == nil && resp.ErrorCode != 0 {
 		err = link.Code(about(m.group), resp.ErrorCode, resp.ErrorMessage)
 	}
 	if err != nil {
-		why := link.Unknown(link.Explain(about(m.group), err))
+		why := link.Unknown(err)
 		if noSession(err) {
 			why = errLost
 		}

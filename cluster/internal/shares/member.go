@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
@@ -52,23 +51,24 @@ type member struct {
 	wg       sync.WaitGroup
 	leave    sync.Once
 
-	mu         sync.Mutex // guards what follows; never held while waiting
-	epoch      int32      // of the member; 0 has to join
-	interval   time.Duration
-	hurryUntil time.Time
-	topics     map[string]engine.Topic
-	parts      map[place]*part
-	lanes      map[int32]*lane
-	turn       uint64
-	waiting    []*receiver
-	wanted     int // records, by all who wait
-	asked      int // records that are being asked for
-	spare      []share.Delivery
-	news       []error // that nobody was told of
-	held       map[log.TopicPartition]map[int64]*held
-	leases     uint64
-	stopped    bool
-	gone       bool
+	mu          sync.Mutex // guards what follows; never held while waiting
+	coordinator int32      // the broker, -1 for none that is known
+	epoch       int32      // of the member; 0 has to join
+	interval    time.Duration
+	hurryUntil  time.Time
+	topics      map[string]engine.Topic
+	parts       map[place]*part
+	lanes       map[int32]*lane
+	turn        uint64
+	waiting     []*receiver
+	wanted      int // records, by all who wait
+	asked       int // records that are being asked for
+	spare       []share.Delivery
+	news        []error // that nobody was told of
+	held        map[log.TopicPartition]map[int64]*held
+	leases      uint64
+	stopped     bool
+	gone        bool
 }
 
 // place names a partition of a topic that may be gone.
@@ -128,23 +128,13 @@ func (s *Shares) join(ctx context.Context, name string, as share.Member, setting
 	}
 	m := &member{
 		of: s, group: name, as: as, settings: settings, id: uuid.Text(uuid.New()), client: client, waiter: engine.NewWaiter(), rush: engine.NewWaiter(),
-		topics: make(map[string]engine.Topic), parts: make(map[place]*part), lanes: make(map[int32]*lane),
+		coordinator: -1, topics: make(map[string]engine.Topic), parts: make(map[place]*part), lanes: make(map[int32]*lane),
 		held: make(map[log.TopicPartition]map[int64]*held),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.wire, m.cut = context.WithCancel(context.Background())
 	m.look()
-	for {
-		err = m.beat(ctx)
-		if err == nil || !link.PassingError(err) || ctx.Err() != nil {
-			break
-		}
-		select {
-		case <-time.After(hurried):
-		case <-ctx.Done():
-		}
-	}
-	if err != nil {
+	if err := again(ctx, func() error { return m.beat(ctx) }); err != nil {
 		m.Leave()
 		return nil, err
 	}
@@ -167,11 +157,8 @@ func (m *member) beat(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
-	r, err := link.Ask[*kmsg.ShareGroupHeartbeatResponse](ctx, m.client, about(m.group), req)
+	r, err := m.tell(ctx, req)
 	if err != nil {
-		return err
-	}
-	if err := link.Code(about(m.group), r.ErrorCode, r.ErrorMessage); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -183,43 +170,95 @@ func (m *member) beat(ctx context.Context) error {
 	return nil
 }
 
-// beats is the goroutine that sends heartbeats.
+// tell sends a heartbeat to the coordinator of the group. Where that was not the one it is looked for the next time: franz-go keeps to
+// the one that it knows, with heartbeats of share groups.
+func (m *member) tell(ctx context.Context, req *kmsg.ShareGroupHeartbeatRequest) (*kmsg.ShareGroupHeartbeatResponse, error) {
+	m.mu.Lock()
+	node := m.coordinator
+	m.mu.Unlock()
+	if node < 0 {
+		find := kmsg.NewPtrFindCoordinatorRequest()
+		find.CoordinatorKey, find.CoordinatorKeys = m.group, []string{m.group}
+		r, err := link.Ask[*kmsg.FindCoordinatorResponse](ctx, m.client, about(m.group), find)
+		if err == nil {
+			err = link.Code(about(m.group), r.ErrorCode, r.ErrorMessage)
+		}
+		if err == nil && len(r.Coordinators) == 1 {
+			r.NodeID, err = r.Coordinators[0].NodeID, link.Code(about(m.group), r.Coordinators[0].ErrorCode, r.Coordinators[0].ErrorMessage)
+		}
+		if err != nil {
+			return nil, err
+		}
+		node = r.NodeID
+	}
+	r, err := m.client.Broker(int(node)).Request(ctx, req)
+	resp, _ := r.(*kmsg.ShareGroupHeartbeatResponse)
+	if err = link.Explain(about(m.group), err); err == nil {
+		err = link.Code(about(m.group), resp.ErrorCode, resp.ErrorMessage)
+	}
+	if err != nil && (resp == nil || link.PassingError(err)) {
+		node = -1
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.coordinator = node
+	return resp, err
+}
+
+// beats is the goroutine that sends heartbeats, and looks for leaders while there are none.
 func (m *member) beats() {
 	timer := time.NewTimer(hurried)
 	defer timer.Stop()
+	var due time.Time
 	for {
 		select {
 		case <-timer.C:
 		case <-m.rush.C():
+			due = time.Time{}
 		case <-m.ctx.Done():
 			return
 		}
-		err := m.beat(m.ctx)
-		if m.ctx.Err() != nil {
-			return
+		if now := time.Now(); !now.Before(due) {
+			err := m.beat(m.ctx)
+			if m.ctx.Err() != nil {
+				return
+			}
+			due = now.Add(max(m.beaten(err), hurried))
 		}
+		wait := time.Until(due)
 		m.mu.Lock()
-		wait := m.interval
 		m.placeLocked()
-		now := time.Now()
-		m.forgetLocked(func(h *held) bool { return h.gone.Before(now) })
-		if !m.coversLocked() && now.Before(m.hurryUntil) {
-			wait = hurried
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, log.ErrUnknownMember), errors.Is(err, log.ErrFencedMemberEpoch):
-			m.epoch, wait = 0, hurried // what it has it has: sessions are another thing
-		case m.fatal(err):
-			m.tellLocked(m.wrap(err))
-			m.epoch, wait = 0, time.Second
-		default:
-			wait = min(wait, 5*hurried)
-			m.of.Link.Logger().Debug("a heartbeat of a queue has failed", zap.String("group", m.group), zap.Error(err))
+		for _, p := range m.parts {
+			if p.node < 0 {
+				wait = min(wait, hurried)
+			}
 		}
 		m.mu.Unlock()
-		timer.Reset(max(wait, hurried))
+		timer.Reset(wait)
 	}
+}
+
+// beaten takes the outcome of a heartbeat, and returns when the next one is due.
+func (m *member) beaten(err error) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	m.forgetLocked(func(h *held) bool { return h.gone.Before(now) })
+	switch {
+	case err == nil && !m.coversLocked() && now.Before(m.hurryUntil):
+		return hurried
+	case err == nil:
+		return m.interval
+	case errors.Is(err, log.ErrUnknownMember), errors.Is(err, log.ErrFencedMemberEpoch):
+		m.epoch = 0 // what it has it has: sessions are another thing
+		return hurried
+	case m.fatal(err):
+		m.tellLocked(m.wrap(err))
+		m.epoch = 0
+		return time.Second
+	}
+	m.of.Link.Logger().Debug("a heartbeat of a queue has failed", zap.String("group", m.group), zap.Error(err))
+	return min(m.interval, 5*hurried)
 }
 
 // fatal reports whether err says that the cluster does not want it.
@@ -243,18 +282,13 @@ func (m *member) assignLocked(a *kmsg.ShareGroupHeartbeatResponseAssignment) {
 	m.placeLocked()
 }
 
-// coversLocked reports whether the member has all partitions of its topics, and knows who leads them.
+// coversLocked reports whether the member has all partitions of its topics.
 func (m *member) coversLocked() bool {
 	n := 0
 	for _, t := range m.topics {
 		n += int(t.Partitions())
 	}
-	for _, p := range m.parts {
-		if p.node >= 0 {
-			n--
-		}
-	}
-	return n <= 0
+	return n <= len(m.parts)
 }
 
 // placeLocked finds who leads the partitions, and has lanes to them.
@@ -551,11 +585,11 @@ func (m *member) Leave() {
 func (m *member) sayGoodbye() {
 	req := kmsg.NewPtrShareGroupHeartbeatRequest()
 	req.GroupID, req.MemberID, req.MemberEpoch = m.group, m.id, -1
-	r, err := link.Ask[*kmsg.ShareGroupHeartbeatResponse](m.wire, m.client, about(m.group), req)
-	if err == nil && r.ErrorCode != kerr.UnknownMemberID.Code {
-		err = link.Code(about(m.group), r.ErrorCode, r.ErrorMessage)
-	}
-	if err != nil {
+	err := again(m.wire, func() error {
+		_, err := m.tell(m.wire, req)
+		return err
+	})
+	if err != nil && !errors.Is(err, log.ErrUnknownMember) {
 		m.of.Link.Logger().Warn("a queue could not leave its group, its session has to run out", zap.String("group", m.group), zap.Error(err))
 	}
 }

@@ -100,7 +100,7 @@ func (s *Shares) Enter(ctx context.Context, name string, as share.Member) (engin
 	case inside > 0 && was != settings:
 		return nil, fmt.Errorf("%w: group %s has a queue with other options, and all of a group have the same: %s", log.ErrInvalidOption, name, was.Differences(settings))
 	case inside == 0:
-		if err := s.prepare(ctx, name, as.Topics, settings); err != nil {
+		if err := again(ctx, func() error { return s.prepare(ctx, name, as.Topics, settings) }); err != nil {
 			return nil, err
 		}
 	}
@@ -119,6 +119,21 @@ func (s *Shares) Enter(ctx context.Context, name string, as share.Member) (engin
 		return nil, fmt.Errorf("group %s: %w", name, log.ErrClosed)
 	}
 	return m, nil
+}
+
+// again calls fn until it does not say that something is on its way to be well, or ctx ends.
+func again(ctx context.Context, fn func() error) error {
+	for {
+		err := fn()
+		if err == nil || !link.PassingError(err) {
+			return err
+		}
+		select {
+		case <-time.After(hurried):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+	}
 }
 
 func (s *Shares) group(name string) *known {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -267,6 +269,114 @@ func TestAdmin(t *testing.T) {
 		_, err = groups.Describe(k.Ctx, name)
 		k.WantError(err, samsa.ErrUnknownGroup)
 	})
+}
+
+// While some locks are begun anew others are acknowledged, in the same requests.
+func TestExtendTogether(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		mails, b := k.Create("mails", 1), open(t, k)
+		const n = 20
+		for i := range n {
+			k.Put(mails, 0, fmt.Sprint(i))
+		}
+		q := queue(t, k, b, samsa.QueueOptions{Group: k.Name("mailer"), Topics: []string{mails}})
+		ds := receive(t, k, q, n)
+		var wg sync.WaitGroup
+		for i := range n {
+			d := ds[fmt.Sprint(i)]
+			wg.Go(func() {
+				if i%2 == 0 {
+					if err := d.Extend(); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := d.Ack(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		s, err := q.Stats(k.Ctx)
+		must(t, err)
+		k.Want([]int64{s.Acknowledged, s.InFlight, s.Lag}, []int64{n, 0, 0})
+	})
+}
+
+// A topic that was deleted is told of, and one that is made again under its name is read.
+func TestTopicMadeAgain(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		mails, b := k.Create("mails", 1), open(t, k)
+		k.Put(mails, 0, "a")
+		q := queue(t, k, b, samsa.QueueOptions{Group: k.Name("mailer"), Topics: []string{mails}})
+		d := receive(t, k, q, 1)["a"]
+		must(t, b.Topics().Delete(k.Ctx, mails))
+		_, err := q.Receive(k.Ctx, 1)
+		k.WantError(err, samsa.ErrUnknownTopic)
+		k.WantError(d.Ack(), samsa.ErrInvalidRecordState)
+		must(t, b.Topics().Create(k.Ctx, mails, samsa.TopicConfig{}))
+		if _, err := b.Produce(k.Ctx, samsa.Record{Topic: mails, Value: []byte("b")}); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			ds, err := q.Receive(k.Ctx, 1)
+			if errors.Is(err, samsa.ErrUnknownTopic) {
+				continue // it was not seen yet
+			}
+			must(t, err)
+			k.Want(string(ds[0].Record.Value), "b")
+			return
+		}
+	})
+}
+
+// deaf has connections on which nothing is heard any more once it is closed, and tells of what was said then.
+type deaf struct {
+	closed atomic.Bool
+	said   chan struct{}
+}
+
+type deafConn struct {
+	net.Conn
+	deaf *deaf
+}
+
+func (c deafConn) Write(p []byte) (int, error) {
+	if !c.deaf.closed.Load() {
+		return c.Conn.Write(p)
+	}
+	select {
+	case c.deaf.said <- struct{}{}:
+	default:
+	}
+	return len(p), nil
+}
+
+// A broker that answers no more keeps nobody from what its context says, nor Close from its end.
+func TestBrokerHangs(t *testing.T) {
+	k := kit.Door(t)
+	mails := k.Create("mails", 1)
+	k.Put(mails, 0, "a")
+	d := &deaf{said: make(chan struct{}, 1)}
+	b, err := cluster.Open(k.Ctx, cluster.Options{Seeds: k.Seeds, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		return deafConn{c, d}, err
+	}})
+	must(t, err)
+	defer func() { must(t, b.Close()) }()
+	q := queue(t, k, b, samsa.QueueOptions{Group: k.Name("mailer"), Topics: []string{mails}})
+	mail := receive(t, k, q, 1)["a"]
+	d.closed.Store(true)
+	ctx, cancel := context.WithCancel(k.Ctx)
+	defer cancel()
+	acked := make(chan error, 1)
+	go func() { acked <- q.Ack(ctx, mail) }()
+	<-d.said
+	cancel()
+	if err := <-acked; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	must(t, q.Close())
+	k.WantError(mail.Ack(), samsa.ErrClosed)
 }
 
 // A queue, franz-go's share consumer, and another queue share the records of a group.
