@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cluster"
+	"github.com/samsa-go/samsa/mirror"
+)
+
+// mirrorFlags are those of samsa mirror, besides its options.
+type mirrorFlags struct {
+	opts           mirror.Options
+	status, finish bool
+	every          time.Duration
+}
+
+func (e *env) mirror() *cobra.Command {
+	var f mirrorFlags
+	cmd := &cobra.Command{
+		Use:     "mirror FROM TO",
+		GroupID: groupRecords,
+		Short:   "Copy topics from one broker to another, and go on copying",
+		Long: `mirror copies topics, their records, configs and partitions, and the committed offsets of groups, from one broker to another, until Ctrl-C. The next
+one of its name goes on where it was; one that runs meanwhile ends. Each record arrives once. To a broker of Samsa offsets are kept; to a Kafka
+cluster they move, and those of groups with them.
+
+FROM and TO are directories of brokers that nobody has open, or Kafka brokers, host:port[,host:port], or URLs as kafka://user@host:port/?tls=true, with the
+password in ` + cluster.PasswordVariable + `. To end a move, when nothing writes to FROM any more, --until-now copies the last of it, and --finish says
+that the topics are TO's own; then a mirror back may begin. --status looks how far a mirror is behind.`,
+		Example: `  samsa mirror ./data kafka1:9092,kafka2:9092 --prefix site7. --name site7
+  samsa mirror ./data kafka1:9092 --until-now
+  samsa mirror ./data kafka1:9092 --finish
+  samsa mirror ./data kafka1:9092 --status`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.status && f.finish || (f.status || f.finish) && f.opts.UntilNow {
+				return usageError{errors.New("--until-now, --status and --finish exclude each other")}
+			}
+			return e.runMirror(cmd.Context(), args[0], args[1], f)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.opts.Name, "name", "mirror", "of the mirror, whose `NAME` its notes in TO have")
+	fs.StringArrayVarP(&f.opts.Topics, "topic", "t", nil, "copy topics of this `pattern`, may be repeated; all without")
+	fs.StringArrayVar(&f.opts.Exclude, "exclude", nil, "and not those of this `pattern`, may be repeated")
+	fs.StringArrayVar(&f.opts.Groups, "group", nil, "bring groups of this `pattern` over, may be repeated; all without")
+	fs.StringArrayVar(&f.opts.ExcludeGroups, "exclude-group", nil, "and not those of this `pattern`, may be repeated")
+	fs.StringVar(&f.opts.Prefix, "prefix", "", "put this `text` before the names of topics in TO")
+	fs.IntVar(&f.opts.Replicas, "replicas", 0, "of topics that are made in TO, if not its default")
+	fs.Int64Var(&f.opts.BytesPerSecond, "rate", 0, "copy at most so many `bytes` a second")
+	fs.BoolVar(&f.opts.Hold, "hold", false, "commit to FROM what is copied, so that topics with cleanup.policy=consumed keep the rest")
+	fs.BoolVar(&f.opts.UntilNow, "until-now", false, "end when all is copied that is there")
+	fs.BoolVar(&f.status, "status", false, "show how far the mirror is behind, and copy nothing")
+	fs.BoolVar(&f.finish, "finish", false, "end a move: the topics are TO's own")
+	fs.DurationVar(&f.every, "every", 10*time.Second, "tell on stderr how far it is, so often; 0 is never")
+	return cmd
+}
+
+// runMirror opens both brokers, and does what the flags say.
+func (e *env) runMirror(ctx context.Context, from, to string, f mirrorFlags) error {
+	src, err := openPlace(ctx, from, samsa.Options{MustExist: true, ReadOnly: !f.opts.Hold || f.status})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = src.Close() }()
+	dst, err := openPlace(ctx, to, samsa.Options{MustExist: f.status, ReadOnly: f.status})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dst.Close() }()
+	m, err := mirror.New(src, dst, f.opts)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.status:
+		return e.mirrorStatus(ctx, m)
+	case f.finish:
+		if err := m.Finish(ctx); err != nil {
+			return err
+		}
+		return e.say(struct {
+			Finished string `json:"finished"`
+		}{f.opts.Name}, "the topics are those of %s now", to)
+	}
+	stop := e.tellMirror(ctx, m, f.every)
+	err = m.Run(ctx)
+	stop()
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	s := m.Stats()
+	return e.say(mirrored{s.Records, s.Bytes, s.Lost, refusals(s)}, "copied %s, %s", plural(s.Records, "record"), size(s.Bytes))
+}
+
+// mirrored is what a mirror has done.
+type mirrored struct {
+	Records int64             `json:"records"`
+	Bytes   int64             `json:"bytes"`
+	Lost    int64             `json:"lost,omitempty"`
+	Refused map[string]string `json:"refused,omitempty"` // topics, and why
+}
+
+func refusals(s mirror.Stats) map[string]string {
+	all := make(map[string]string, len(s.Refused))
+	for name, err := range s.Refused {
+		all[name] = err.Error()
+	}
+	return all
+}
+
+// openPlace opens a directory, or a cluster.
+func openPlace(ctx context.Context, place string, opts samsa.Options) (*samsa.Broker, error) {
+	if strings.HasPrefix(place, "kafka://") {
+		return cluster.OpenURL(ctx, place)
+	}
+	switch a := parseAddress(place); {
+	case a.api != "":
+		return nil, usageError{fmt.Errorf("%s: a mirror wants a directory, or Kafka brokers", place)}
+	case a.brokers != "":
+		return cluster.Open(ctx, cluster.Options{Seeds: strings.Split(a.brokers, ",")})
+	}
+	return samsa.Open(place, opts)
+}
+
+// tellMirror tells on stderr, once in a while, how far the mirror is, and at once what is not copied. What it returns ends it.
+func (e *env) tellMirror(ctx context.Context, m *mirror.Mirror, every time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if every <= 0 {
+			return
+		}
+		ticks := time.NewTicker(every)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-ticks.C:
+				e.tellOnce(ctx, m)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+		for name, err := range m.Stats().Refused {
+			fmt.Fprintf(e.Stderr, "topic %s is not copied: %v\n", name, err)
+		}
+	}
+}
+
+func (e *env) tellOnce(ctx context.Context, m *mirror.Mirror) {
+	s := m.Stats()
+	if s.Trouble != nil {
+		fmt.Fprintf(e.Stderr, "it begins anew: %v\n", s.Trouble)
+		return
+	}
+	if lag, err := m.Lag(ctx); err == nil {
+		fmt.Fprintf(e.Stderr, "copied %s, %s; %s behind, %s\n", plural(s.Records, "record"), size(s.Bytes), plural(lag.Records, "record"), lag.Behind.Round(time.Millisecond))
+	}
+}
+
+// mirrorStatus prints how far a mirror is behind.
+func (e *env) mirrorStatus(ctx context.Context, m *mirror.Mirror) error {
+	lag, err := m.Lag(ctx)
+	if err != nil {
+		return err
+	}
+	type row struct {
+		Topic     string `json:"topic"`
+		Partition int32  `json:"partition"`
+		Offset    int64  `json:"offset"`
+		End       int64  `json:"end"`
+		Lag       int64  `json:"lag"`
+	}
+	rows := make([]row, len(lag.Partitions))
+	for i, p := range lag.Partitions {
+		rows[i] = row{p.TopicPartition.Topic, p.TopicPartition.Partition, p.Offset, p.End, p.Records}
+	}
+	return printRows(e, []column[row]{
+		{"TOPIC", func(r row) string { return r.Topic }},
+		{">PARTITION", func(r row) string { return fmt.Sprint(r.Partition) }},
+		{">OFFSET", func(r row) string { return fmt.Sprint(r.Offset) }},
+		{">END", func(r row) string { return fmt.Sprint(r.End) }},
+		{">LAG", func(r row) string { return fmt.Sprint(r.Lag) }},
+	}, rows)
+}
