@@ -3,6 +3,9 @@
 //
 //	go run ./examples/workers -n 3 -partitions 8 -rate 200 -process 5ms
 //
+// It does so in memory, with -on ./data in a directory, and with -on 'kafka://host:9092,host:9092/' on a Kafka cluster, where
+// workers of other processes may join.
+//
 // Keys, each with Enter: + adds a worker, - closes the last one, "k 2" kills worker 2 (it
 // stops polling and tells nobody: after a few seconds the group gives its partitions to
 // the others), q or Ctrl-C ends the program.
@@ -16,11 +19,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cluster"
 )
 
 const (
@@ -33,7 +38,7 @@ const (
 // config is what the flags say.
 type config struct {
 	workers, partitions int
-	data                string        // "" keeps everything in memory
+	on                  string        // where the topic is: see open
 	rate                int           // records a second
 	process             time.Duration // that a record takes
 	calls               int           // records that a worker does at once
@@ -47,7 +52,7 @@ func main() {
 	var c config
 	flag.IntVar(&c.workers, "n", 3, "workers to begin with")
 	flag.IntVar(&c.partitions, "partitions", 8, "partitions of the topic, when it is created")
-	flag.StringVar(&c.data, "data", "", "directory of the topic; none keeps it in memory")
+	flag.StringVar(&c.on, "on", "memory", "where the topic is: memory, a directory, or kafka://host:port,host:port/")
 	flag.IntVar(&c.rate, "rate", 200, "records that are produced in a second")
 	flag.DurationVar(&c.process, "process", 5*time.Millisecond, "time that a worker takes for a record")
 	flag.IntVar(&c.calls, "calls", 1, "records that a worker does at once")
@@ -67,7 +72,7 @@ func run(ctx context.Context, c config, in io.Reader, out io.Writer) (err error)
 	if c.workers < 0 || c.partitions < 1 || c.rate < 1 || c.process < 0 || c.patience <= 0 || c.calls < 1 {
 		return errors.New("-partitions, -rate, -patience and -calls are to be more than 0, -n and -process not less")
 	}
-	b, err := samsa.Open(c.data, samsa.Options{InMemory: c.data == ""})
+	b, err := open(ctx, c.on)
 	if err != nil {
 		return err
 	}
@@ -96,6 +101,17 @@ func run(ctx context.Context, c config, in io.Reader, out io.Writer) (err error)
 		err = errors.Join(err, cause)
 	}
 	return errors.Join(err, crew.close())
+}
+
+// open opens the broker that is there. All that comes behind is the same everywhere.
+func open(ctx context.Context, on string) (*samsa.Broker, error) {
+	switch {
+	case on == "memory":
+		return samsa.Open("", samsa.Options{InMemory: true})
+	case strings.HasPrefix(on, "kafka://"):
+		return cluster.OpenURL(ctx, on)
+	}
+	return samsa.Open(on, samsa.Options{})
 }
 
 // command obeys the keys and draws the screen until ctx ends or q comes.

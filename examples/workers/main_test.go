@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/samsa-go/samsa/cluster/kafkatest"
 )
 
 // Workers share the partitions; those of a killed worker and of a closed one move.
@@ -18,7 +20,7 @@ func TestWorkers(t *testing.T) {
 		defer keyboard.Close()
 		var out output
 		ended := make(chan error, 1)
-		conf := config{workers: 2, partitions: 4, rate: 100, process: time.Millisecond, patience: 3 * time.Second, calls: 2}
+		conf := config{on: "memory", workers: 2, partitions: 4, rate: 100, process: time.Millisecond, patience: 3 * time.Second, calls: 2}
 		go func() { ended <- run(context.Background(), conf, in, &out) }()
 		press := func(key string, want ...string) {
 			t.Helper()
@@ -55,7 +57,7 @@ func TestTerminal(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	out := &output{until: "worker 1", found: cancel}
-	conf := config{workers: 1, partitions: 2, data: dir, rate: 100, patience: time.Second, calls: 1, terminal: true}
+	conf := config{workers: 1, partitions: 2, on: dir, rate: 100, patience: time.Second, calls: 1, terminal: true}
 	if err := run(ctx, conf, strings.NewReader(""), out); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +82,7 @@ type output struct {
 }
 
 func (o *output) Write(p []byte) (int, error) {
-	if o.found != nil && strings.Contains(string(p), o.until) {
+	if o.found != nil && regexp.MustCompile(`(?m)`+o.until).Match(p) {
 		o.found()
 	}
 	o.mu.Lock()
@@ -93,4 +95,37 @@ func (o *output) take() string {
 	defer o.mu.Unlock()
 	defer o.buf.Reset()
 	return o.buf.String()
+}
+
+// The workers share what there is in a directory and on three brokers of Kafka as they do in memory.
+func TestPlaces(t *testing.T) {
+	for name, place := range map[string]func(t *testing.T) string{
+		"memory":    func(*testing.T) string { return "memory" },
+		"directory": func(t *testing.T) string { return t.TempDir() },
+		"cluster": func(t *testing.T) string {
+			return "kafka://" + strings.Join(kafkatest.New(t, kafkatest.Options{Nodes: 3}).Seeds(), ",") + "/"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			in, keyboard := io.Pipe()
+			conf := config{on: place(t), workers: 2, partitions: 4, rate: 100, process: time.Millisecond, patience: 3 * time.Second, calls: 2}
+			var keys sync.WaitGroup
+			press := func(key string) func() {
+				return sync.OnceFunc(func() {
+					keys.Go(func() { _, _ = io.WriteString(keyboard, key+"\n") }) // fails if the program has ended
+				})
+			}
+			const counts = `\s+\d+\s+\d+  `
+			moved := &output{until: `^worker 1 .*killed(.|\n)*^worker 2` + counts + `0 1 2 3$`, found: press("q")}
+			shared := &output{until: `^worker 2` + counts + `\d \d$`, found: press("k 1")}
+			err := run(ctx, conf, in, io.MultiWriter(shared, moved))
+			if err != nil || ctx.Err() != nil {
+				t.Errorf("%v\n%s", err, moved.take())
+			}
+			_ = in.Close()
+			keys.Wait()
+		})
+	}
 }
