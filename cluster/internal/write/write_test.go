@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cluster/internal/groups"
 	"github.com/samsa-go/samsa/cluster/internal/kit"
 	"github.com/samsa-go/samsa/cluster/internal/write"
 	"github.com/samsa-go/samsa/internal/engine"
@@ -19,12 +20,12 @@ import (
 func TestMain(m *testing.M) { kit.Main(m) }
 
 // open returns a broker on the kit's cluster, whose transactional id is id.
-func open(t testing.TB, k *kit.Kit, id string) *samsa.Broker {
+func open(t testing.TB, k *kit.Kit, id string, hooks ...samsa.Hook) *samsa.Broker {
 	t.Helper()
-	b, err := inside.OpenEngine[*samsa.Broker](samsa.Options{}, func(h inside.Host) (engine.Parts, error) {
+	b, err := inside.OpenEngine[*samsa.Broker](samsa.Options{Hooks: hooks}, func(h inside.Host) (engine.Parts, error) {
 		w := write.New(k.Link, k.Topics, write.Options{ID: id, Where: "here", Host: h, Offsets: k.Groups})
 		return engine.Parts{
-			Where: "here", Topics: k.Topics, Coordinator: k.Groups, Offsets: k.Groups, Producing: w,
+			Where: "here", Topics: k.Topics, Coordinator: k.Groups, Offsets: k.Groups, Groups: groups.Admin{Groups: k.Groups}, Producing: w,
 			Transactor: write.Transactor{Writes: w}, Stored: w.Stored, Close: func() error { w.Close(); return nil },
 		}, nil
 	})
