@@ -96,7 +96,7 @@ func (p *producer) store(node int32, batches []*pending) {
 	if err != nil {
 		return // a topic has gone: its lines end when they are looked at
 	}
-	r, err := p.cl.Broker(int(node)).Request(p.w.life, req)
+	r, err := p.w.ask(p.w.life, p.cl, node, req, all)
 	if err != nil {
 		for _, b := range of {
 			b.unknown = b.unknown || !notSent(err)
@@ -105,7 +105,7 @@ func (p *producer) store(node int32, batches []*pending) {
 		p.refused(batches, link.Explain("records", err))
 		return
 	}
-	for answer, one := range find(r.(*kmsg.ProduceResponse)) {
+	for answer, one := range find(r) {
 		p.judge(of[one], answer)
 	}
 }

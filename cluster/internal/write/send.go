@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/cluster/internal/link"
@@ -120,7 +121,7 @@ func (s *session) send(ctx context.Context, node int32, batches []*batch) (passi
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.client.Broker(int(node)).Request(ctx, req)
+	r, err := s.w.ask(ctx, s.client, node, req, batches)
 	if err != nil {
 		err = link.Explain("records", err)
 		for _, b := range batches {
@@ -131,7 +132,7 @@ func (s *session) send(ctx context.Context, node int32, batches []*batch) (passi
 		}
 		return err, nil
 	}
-	for p, b := range find(r.(*kmsg.ProduceResponse)) {
+	for p, b := range find(r) {
 		name := b.tp.Topic
 		switch code := p.ErrorCode; {
 		case code == 0, code == kerr.DuplicateSequenceNumber.Code:
@@ -144,6 +145,42 @@ func (s *session) send(ctx context.Context, node int32, batches []*batch) (passi
 		}
 	}
 	return passing, nil
+}
+
+// patience is how long a leader is waited for before it is asked who leads now.
+const patience = time.Second
+
+// ask sends a request to the leader of batches. One that does not answer, and does not lead them any more, is not waited for: it may have gone
+// without a word.
+func (w *Writes) ask(ctx context.Context, cl *kgo.Client, node int32, req *kmsg.ProduceRequest, batches []*batch) (*kmsg.ProduceResponse, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var late *time.Timer
+	late = time.AfterFunc(time.Hour, func() { // not before it is known by its name
+		if w.leads(node, batches) {
+			late.Reset(patience)
+		} else {
+			cancel()
+		}
+	})
+	late.Reset(patience)
+	defer late.Stop()
+	r, err := cl.Broker(int(node)).Request(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return r.(*kmsg.ProduceResponse), nil
+}
+
+// leads reports whether nobody else is known to lead one of batches, of which it asks for more.
+func (w *Writes) leads(node int32, batches []*batch) bool {
+	for _, b := range batches {
+		w.topics.Soon(b.tp.Topic)
+		if l, err := w.topics.Leader(b.tp); err == nil && l.Node >= 0 && l.Node != node {
+			return false
+		}
+	}
+	return true
 }
 
 // answers are what a leader says of the batches of a request.
