@@ -3,7 +3,6 @@ package cluster_test
 import (
 	"bufio"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -116,8 +115,6 @@ func TestKeysRefused(t *testing.T) {
 	}
 }
 
-var kills = flag.Int("kills", 3, "how often TestKeysKilled kills the program")
-
 const keysKilledEnv = "SAMSA_TEST_KEYS_KILLED" // seeds, topic of keys, directory and topic of records of a program that is to be killed
 
 // A program counts in a key, and produces each count with it. However often it is killed, each count is there once.
@@ -132,7 +129,8 @@ func TestKeysKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for round := range *kills + 1 {
+		kills := rounds(3)
+		for round := range kills {
 			cmd := exec.Command(self, "-test.run=^TestKeysKilled$", "-test.short")
 			cmd.Env = append(os.Environ(), keysKilledEnv+"="+strings.Join([]string{strings.Join(k.Seeds, ","), keys, dir, out}, " "))
 			told, err := cmd.StdoutPipe()
@@ -168,10 +166,11 @@ func TestKeysKilled(t *testing.T) {
 				t.Fatalf("count %s comes where %d should", r.Value, want)
 			}
 		}
-		if want < 5*(*kills+1) {
+		if want < 5*kills {
 			t.Errorf("only %d were counted", want)
 		}
 		has(t, k, b, fmt.Sprintf("n=%d", want))
+		t.Logf("%d kills", kills)
 	})
 }
 

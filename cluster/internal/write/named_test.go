@@ -6,13 +6,13 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -270,9 +270,7 @@ func TestKeysOutcome(t *testing.T) {
 	}
 }
 
-var kills = flag.Int("kills", 3, "how often TestKilled kills the program")
-
-const killedEnv = "SAMSA_TEST_KILLED" // seeds, topic and ID of a program that is to be killed
+const killedEnv = "SAMSA_TEST_KILLED" // seeds, topic, ID and number of records of a program that is to be killed
 
 // A program that is killed at any moment, and begun again, stores each of its records once.
 func TestKilled(t *testing.T) {
@@ -286,10 +284,14 @@ func TestKilled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		acknowledged := 0
-		for round := 0; acknowledged < killedRecords; round++ {
+		kills := 3 // docs/drills.md
+		if n, err := strconv.Atoi(os.Getenv("KILLS")); err == nil {
+			kills = n
+		}
+		all, acknowledged, killed := 1000*(kills+1), 0, 0
+		for round := 0; acknowledged < all; round++ {
 			cmd := exec.Command(self, "-test.run=^TestKilled$", "-test.short")
-			cmd.Env = append(os.Environ(), killedEnv+"="+strings.Join([]string{strings.Join(k.Seeds, ","), topic, id}, " "))
+			cmd.Env = append(os.Environ(), killedEnv+"="+strings.Join([]string{strings.Join(k.Seeds, ","), topic, id, strconv.Itoa(all)}, " "))
 			out, err := cmd.StdoutPipe()
 			if err == nil {
 				err = cmd.Start()
@@ -298,8 +300,7 @@ func TestKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			// It is killed when so many more are acknowledged: then the next ones are on their way.
-			more := killedRecords / (*kills + 1)
-			limit := acknowledged + more/2 + round*37%max(more, 1)
+			limit := acknowledged + 100*(2+round*5%7)
 			for lines := bufio.NewScanner(out); lines.Scan(); {
 				n := 0
 				if _, err := fmt.Sscanf(lines.Text(), "acknowledged %d", &n); err == nil {
@@ -307,18 +308,19 @@ func TestKilled(t *testing.T) {
 				} else if strings.HasPrefix(lines.Text(), "failed") {
 					t.Error(lines.Text())
 				}
-				if acknowledged >= limit && round < *kills {
+				if acknowledged >= limit && killed == round && killed < kills {
+					killed++
 					_ = cmd.Process.Kill()
 				}
 			}
-			if err := cmd.Wait(); err == nil && acknowledged < killedRecords {
+			if err := cmd.Wait(); err == nil && acknowledged < all {
 				t.Fatalf("the program has ended with %d of its records stored", acknowledged)
 			}
 		}
 		b := open(t, k, k.Name("b"))
-		got := values(t, k, b, topic, killedRecords)
-		if want := slices.Compact(slices.Clone(got)); len(want) != killedRecords {
-			t.Errorf("%d of %d records are there twice", killedRecords-len(want), killedRecords)
+		got := values(t, k, b, topic, all)
+		if want := slices.Compact(slices.Clone(got)); len(want) != all {
+			t.Errorf("%d of %d records are there twice", all-len(want), all)
 		}
 		p := named(t, k, b, id, true)
 		var stored int64
@@ -329,9 +331,9 @@ func TestKilled(t *testing.T) {
 			}
 			stored += n
 		}
-		k.Want(stored, killedRecords)
+		k.Want(stored, all)
 		again := 0
-		produceAll(k.Ctx, p, topic, func(r samsa.Record, err error) {
+		produceAll(k.Ctx, p, topic, all, func(r samsa.Record, err error) {
 			if err != nil || r.Offset >= 0 {
 				again++
 			}
@@ -339,13 +341,12 @@ func TestKilled(t *testing.T) {
 		if err := p.Flush(k.Ctx); err != nil || again > 0 {
 			t.Errorf("%d are stored again: %v", again, err)
 		}
+		t.Logf("%d kills", killed)
 	})
 }
 
-const killedRecords = 20_000
-
-func produceAll(ctx context.Context, p *samsa.Producer, topic string, promise samsa.Promise) {
-	for i := range killedRecords {
+func produceAll(ctx context.Context, p *samsa.Producer, topic string, n int, promise samsa.Promise) {
+	for i := range n {
 		p.Produce(ctx, samsa.Record{Topic: topic, Partition: int32(i % 3), Value: fmt.Appendf(nil, "%06d", i)}, promise)
 	}
 }
@@ -358,8 +359,12 @@ func work(t *testing.T, args []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all, err := strconv.Atoi(args[3])
+	if err != nil {
+		t.Fatal(err)
+	}
 	var n atomic.Int64
-	produceAll(k.Ctx, p, args[1], func(_ samsa.Record, err error) {
+	produceAll(k.Ctx, p, args[1], all, func(_ samsa.Record, err error) {
 		switch got := n.Add(1); {
 		case err != nil:
 			fmt.Println("failed", err)
