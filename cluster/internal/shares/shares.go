@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -179,11 +180,50 @@ func (s *Shares) check(ctx context.Context, settings share.Settings, waits bool)
 	if err != nil || settings.DeadLetter == "" {
 		return err
 	}
-	info, err := s.Admin.Describe(ctx, settings.DeadLetter)
-	if err == nil && !info.Config.DeadLetters {
-		err = fmt.Errorf("%w: dead letters to %q, whose errors.deadletterqueue.group.enable is false", log.ErrInvalidConfig, settings.DeadLetter)
+	return s.checkDeadLetter(ctx, settings.DeadLetter)
+}
+
+// checkDeadLetter refuses a topic for dead letters that the cluster would not produce to: Kafka drops them, and tells nobody.
+func (s *Shares) checkDeadLetter(ctx context.Context, name string) error {
+	info, err := s.Admin.Describe(ctx, name)
+	if err != nil {
+		return err
 	}
-	return err
+	if !info.Config.DeadLetters {
+		return fmt.Errorf("%w: dead letters to %q, whose errors.deadletterqueue.group.enable is false", log.ErrInvalidConfig, name)
+	}
+	if prefix := s.deadLetterPrefix(ctx, name); !strings.HasPrefix(name, prefix) {
+		return fmt.Errorf("%w: dead letters to %q, %s of the brokers is %q", log.ErrInvalidConfig, name, brokerPrefix, prefix)
+	}
+	return nil
+}
+
+// The config of brokers that topics for dead letters begin with, and what it is for who may not ask.
+const (
+	brokerPrefix = "errors.deadletterqueue.topic.name.prefix"
+	usualPrefix  = "dlq."
+)
+
+// deadLetterPrefix returns what the broker that leads a topic has for brokerPrefix.
+func (s *Shares) deadLetterPrefix(ctx context.Context, topic string) string {
+	l, err := s.Topics.Leader(log.TopicPartition{Topic: topic})
+	if err != nil || l.Node < 0 {
+		return usualPrefix
+	}
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	rr := kmsg.NewDescribeConfigsRequestResource()
+	rr.ResourceType, rr.ResourceName, rr.ConfigNames = kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(l.Node)), []string{brokerPrefix}
+	req.Resources = append(req.Resources, rr)
+	r, err := link.Ask[*kmsg.DescribeConfigsResponse](ctx, s.Link.Client, "configs of brokers", req)
+	if err != nil || len(r.Resources) != 1 || r.Resources[0].ErrorCode != 0 {
+		return usualPrefix
+	}
+	for _, c := range r.Resources[0].Configs {
+		if c.Name == brokerPrefix && c.Value != nil {
+			return *c.Value
+		}
+	}
+	return usualPrefix
 }
 
 // leastFetch is the first version of ShareFetch that gives no more records than were asked for (KIP-1206).
