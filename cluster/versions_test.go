@@ -93,4 +93,29 @@ func TestOlderTransactions(t *testing.T) {
 	if err != nil || len(committed) != 3 {
 		t.Error(committed, err)
 	}
+	for _, want := range []int64{n, 2 * n} { // of a producer with an ID, and of the next one, whose records those are too
+		p, err := b.NewProducer(ctx, samsa.ProducerOptions{ID: "import"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.ProduceSync(ctx, orders...); err != nil {
+			t.Fatal(err)
+		}
+		var stored int64
+		for i := range int32(3) {
+			got, err := p.Stored(ctx, samsa.TopicPartition{Topic: "orders", Partition: i})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored += got
+		}
+		if stored != want {
+			t.Errorf("%d are stored, want %d", stored, want)
+		}
+		defer func() {
+			if _, err := p.ProduceSync(ctx, orders...); want == n && !errors.Is(err, samsa.ErrProducerFenced) {
+				t.Errorf("the older one: %v", err)
+			}
+		}()
+	}
 }

@@ -20,7 +20,7 @@ type call struct {
 func (p *producer) call(ctx context.Context, r *log.Record) error {
 	t, _, err := p.place(ctx, r)
 	if err == nil {
-		err = t.rules.allow(ctx, p.w, r, refuse)
+		err = t.rules.allow(ctx, p.w, r, ofSize|ofTime)
 	}
 	if err != nil {
 		return err
@@ -41,6 +41,12 @@ func (p *producer) call(ctx context.Context, r *log.Record) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	select {
+	case err := <-c.done: // just now
+		*r = own
+		return err
+	default:
+	}
 	if !c.sent {
 		c.gone = true
 		return ctx.Err()

@@ -133,7 +133,7 @@ func (p *producer) replayed(ctx context.Context, t *known, r *log.Record) error 
 		return fmt.Errorf("%s: %w: it has no key or a random partition, with Replay it cannot be told whether it is stored",
 			r.Topic, log.ErrInvalidRecord)
 	}
-	if err := t.rules.allow(ctx, p.w, r, refuseSize); err != nil {
+	if err := t.rules.allow(ctx, p.w, r, ofSize); err != nil {
 		return err
 	}
 	p.mu.Lock()

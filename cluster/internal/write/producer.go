@@ -142,12 +142,12 @@ func (p *producer) produce(ctx context.Context, r *log.Record, promise func(log.
 		return err
 	}
 	r.Partition = int32(at)
-	check := refuse
+	check := ofSize | ofTime
 	if p.opts.Replay {
 		if err := p.replayed(ctx, t, r); err != nil {
 			return err
 		}
-		check = refuseTime
+		check = ofTime
 	}
 	if err := t.rules.allow(ctx, p.w, r, check); err != nil {
 		return err

@@ -88,26 +88,39 @@ func (w *Writes) mostOf(ctx context.Context, name string) (int, error) {
 	return ru.most(), nil
 }
 
-// allow refuses a record that the topic does not take, as check says.
-func (ru *rules) allow(ctx context.Context, w *Writes, r *log.Record, check func(*partition.Rules, *log.Record) error) error {
+// checks are what of a record is checked.
+type checks int
+
+const (
+	ofSize checks = 1 << iota // and its key
+	ofTime
+)
+
+// allow refuses a record that the topic does not take.
+func (ru *rules) allow(ctx context.Context, w *Writes, r *log.Record, c checks) error {
 	var err error
 	if known := ru.known.Load(); known != nil {
-		err = check(known.rules, r)
+		err = c.refuse(known.rules, r)
 	} else {
-		err = check(ru.get(ctx, w, rulesAge), r)
+		err = c.refuse(ru.get(ctx, w, rulesAge), r)
 	}
 	if err != nil {
-		err = check(ru.get(ctx, w, 0), r)
+		err = c.refuse(ru.get(ctx, w, 0), r)
 	}
 	return err
 }
 
 // refuse returns why a topic of these rules does not take a record.
-func refuse(rules *partition.Rules, r *log.Record) error {
-	if err := refuseSize(rules, r); err != nil {
-		return err
+func (c checks) refuse(rules *partition.Rules, r *log.Record) error {
+	if c&ofSize != 0 {
+		if err := refuseSize(rules, r); err != nil {
+			return err
+		}
 	}
-	return refuseTime(rules, r)
+	if c&ofTime != 0 {
+		return refuseTime(rules, r)
+	}
+	return nil
 }
 
 // refuseSize returns why a topic of these rules takes a record at no time.
