@@ -33,8 +33,6 @@ type Topics struct{ *Admin }
 
 func about(name string) string { return "topic " + name }
 
-var errDidNotSay = fmt.Errorf("%w: the cluster did not say", log.ErrUnavailable)
-
 // allowed refuses what a cluster does not have, and what no topic can have.
 func allowed(config topic.Config) error {
 	if err := config.Validate(); err != nil {
@@ -67,15 +65,11 @@ func (a Topics) Create(ctx context.Context, name string, config topic.Config) er
 		t.Configs = append(t.Configs, c)
 	}
 	req.Topics = append(req.Topics, t)
-	r, err := link.Ask[*kmsg.CreateTopicsResponse](ctx, a.link.Client, about(name), req)
+	_, err := link.AskOne(ctx, a.link.Client, about(name), req,
+		func(r *kmsg.CreateTopicsResponse) []kmsg.CreateTopicsResponseTopic { return r.Topics },
+		func(p *kmsg.CreateTopicsResponseTopic) (int16, *string) { return p.ErrorCode, p.ErrorMessage })
 	if err != nil {
 		return link.Unknown(err)
-	}
-	if len(r.Topics) != 1 {
-		return link.Unknown(fmt.Errorf("topic %s: %w", name, errDidNotSay))
-	}
-	if err := link.Code(about(name), r.Topics[0].ErrorCode, r.Topics[0].ErrorMessage); err != nil {
-		return err
 	}
 	return link.Unknown(a.topics.Await(ctx, name, 1))
 }
@@ -129,18 +123,13 @@ func (a Topics) Delete(ctx context.Context, name string) error {
 	t := kmsg.NewDeleteTopicsRequestTopic()
 	t.Topic = &name
 	req.TopicNames, req.Topics = []string{name}, append(req.Topics, t)
-	r, err := link.Ask[*kmsg.DeleteTopicsResponse](ctx, a.link.Client, about(name), req)
-	if err != nil {
-		return link.Unknown(err)
-	}
-	if len(r.Topics) != 1 {
-		return link.Unknown(fmt.Errorf("topic %s: %w", name, errDidNotSay))
-	}
-	err = link.Code(about(name), r.Topics[0].ErrorCode, r.Topics[0].ErrorMessage)
+	_, err := link.AskOne(ctx, a.link.Client, about(name), req,
+		func(r *kmsg.DeleteTopicsResponse) []kmsg.DeleteTopicsResponseTopic { return r.Topics },
+		func(p *kmsg.DeleteTopicsResponseTopic) (int16, *string) { return p.ErrorCode, p.ErrorMessage })
 	if err == nil || errors.Is(err, log.ErrUnknownTopic) {
 		a.topics.Deleted(name)
 	}
-	return err
+	return link.Unknown(err)
 }
 
 // Names implements engine.TopicAdmin.
@@ -213,18 +202,13 @@ func (a *Admin) describeConfigs(ctx context.Context, kind kmsg.ConfigResourceTyp
 	rr := kmsg.NewDescribeConfigsRequestResource()
 	rr.ResourceType, rr.ResourceName = kind, name
 	req.Resources = append(req.Resources, rr)
-	what := "configs of " + name
-	r, err := link.Ask[*kmsg.DescribeConfigsResponse](ctx, a.link.Client, what, req)
+	r, err := link.AskOne(ctx, a.link.Client, "configs of "+name, req,
+		func(r *kmsg.DescribeConfigsResponse) []kmsg.DescribeConfigsResponseResource { return r.Resources },
+		func(p *kmsg.DescribeConfigsResponseResource) (int16, *string) { return p.ErrorCode, p.ErrorMessage })
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Resources) != 1 {
-		return nil, fmt.Errorf("%s: %w", what, errDidNotSay)
-	}
-	if err := link.Code(what, r.Resources[0].ErrorCode, r.Resources[0].ErrorMessage); err != nil {
-		return nil, err
-	}
-	return r.Resources[0].Configs, nil
+	return r.Configs, nil
 }
 
 // set sets configs of a topic or a group, and unsets those that are nil.
@@ -241,16 +225,15 @@ func (a *Admin) set(ctx context.Context, kind kmsg.ConfigResourceType, name stri
 		rr.Configs = append(rr.Configs, c)
 	}
 	req.Resources = append(req.Resources, rr)
-	what := "configs of " + name
-	r, err := link.Ask[*kmsg.IncrementalAlterConfigsResponse](ctx, a.link.Client, what, req)
+	_, err := link.AskOne(ctx, a.link.Client, "configs of "+name, req,
+		func(r *kmsg.IncrementalAlterConfigsResponse) []kmsg.IncrementalAlterConfigsResponseResource {
+			return r.Resources
+		},
+		func(p *kmsg.IncrementalAlterConfigsResponseResource) (int16, *string) {
+			return p.ErrorCode, p.ErrorMessage
+		})
 	if err != nil {
 		return link.Unknown(err)
-	}
-	if len(r.Resources) != 1 {
-		return link.Unknown(fmt.Errorf("%s: %w", what, errDidNotSay))
-	}
-	if err := link.Code(what, r.Resources[0].ErrorCode, r.Resources[0].ErrorMessage); err != nil {
-		return err
 	}
 	a.awaitConfigs(ctx, kind, name, configs)
 	return nil
@@ -341,15 +324,11 @@ func (a Topics) grow(ctx context.Context, name string, total int) error {
 	t := kmsg.NewCreatePartitionsRequestTopic()
 	t.Topic, t.Count = name, int32(total)
 	req.Topics = append(req.Topics, t)
-	r, err := link.Ask[*kmsg.CreatePartitionsResponse](ctx, a.link.Client, about(name), req)
+	_, err := link.AskOne(ctx, a.link.Client, about(name), req,
+		func(r *kmsg.CreatePartitionsResponse) []kmsg.CreatePartitionsResponseTopic { return r.Topics },
+		func(p *kmsg.CreatePartitionsResponseTopic) (int16, *string) { return p.ErrorCode, p.ErrorMessage })
 	if err != nil {
 		return link.Unknown(err)
-	}
-	if len(r.Topics) != 1 {
-		return link.Unknown(fmt.Errorf("topic %s: %w", name, errDidNotSay))
-	}
-	if err := link.Code(about(name), r.Topics[0].ErrorCode, r.Topics[0].ErrorMessage); err != nil {
-		return err
 	}
 	return link.Unknown(a.topics.Await(ctx, name, int32(total)))
 }

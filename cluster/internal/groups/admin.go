@@ -65,20 +65,13 @@ func (g *Groups) Describe(ctx context.Context, name string) (group.Description, 
 	return group.Description{}, fmt.Errorf("group %s: %w", name, log.ErrUnknownGroup)
 }
 
-var errDidNotSay = fmt.Errorf("%w: the cluster did not say", log.ErrUnavailable)
-
 func (g *Groups) describeClassic(ctx context.Context, name string) (d group.Description, err error) {
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Groups = []string{name}
-	r, err := link.Ask[*kmsg.DescribeGroupsResponse](ctx, g.link.Client, about(name, ""), req)
+	dg, err := link.AskOne(ctx, g.link.Client, about(name, ""), req,
+		func(r *kmsg.DescribeGroupsResponse) []kmsg.DescribeGroupsResponseGroup { return r.Groups },
+		func(p *kmsg.DescribeGroupsResponseGroup) (int16, *string) { return p.ErrorCode, p.ErrorMessage })
 	if err != nil {
-		return d, err
-	}
-	if len(r.Groups) != 1 {
-		return d, fmt.Errorf("group %s: %w", name, errDidNotSay)
-	}
-	dg := &r.Groups[0]
-	if err := link.Code(about(name, ""), dg.ErrorCode, dg.ErrorMessage); err != nil {
 		return d, err
 	}
 	if d.State = state(dg.State); d.State == group.Dead { // so older clusters call one that is not there
@@ -97,15 +90,10 @@ func (g *Groups) describeClassic(ctx context.Context, name string) (d group.Desc
 func (g *Groups) describeConsumer(ctx context.Context, name string) (d group.Description, err error) {
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
 	req.Groups = []string{name}
-	r, err := link.Ask[*kmsg.ConsumerGroupDescribeResponse](ctx, g.link.Client, about(name, ""), req)
+	dg, err := link.AskOne(ctx, g.link.Client, about(name, ""), req,
+		func(r *kmsg.ConsumerGroupDescribeResponse) []kmsg.ConsumerGroupDescribeResponseGroup { return r.Groups },
+		func(p *kmsg.ConsumerGroupDescribeResponseGroup) (int16, *string) { return p.ErrorCode, p.ErrorMessage })
 	if err != nil {
-		return d, err
-	}
-	if len(r.Groups) != 1 {
-		return d, fmt.Errorf("group %s: %w", name, errDidNotSay)
-	}
-	dg := &r.Groups[0]
-	if err := link.Code(about(name, ""), dg.ErrorCode, dg.ErrorMessage); err != nil {
 		return d, err
 	}
 	d = group.Description{Kind: group.Consumer, State: state(dg.State), ProtocolType: "consumer", ProtocolName: dg.AssignorName, Generation: dg.Epoch}
@@ -130,15 +118,10 @@ func encode(tps []kmsg.AssignmentTopicPartition) []byte {
 func (g *Groups) describeShare(ctx context.Context, name string) (d group.Description, err error) {
 	req := kmsg.NewPtrShareGroupDescribeRequest()
 	req.GroupIDs = []string{name}
-	r, err := link.Ask[*kmsg.ShareGroupDescribeResponse](ctx, g.link.Client, about(name, ""), req)
+	dg, err := link.AskOne(ctx, g.link.Client, about(name, ""), req,
+		func(r *kmsg.ShareGroupDescribeResponse) []kmsg.ShareGroupDescribeResponseGroup { return r.Groups },
+		func(p *kmsg.ShareGroupDescribeResponseGroup) (int16, *string) { return p.ErrorCode, p.ErrorMessage })
 	if err != nil {
-		return d, err
-	}
-	if len(r.Groups) != 1 {
-		return d, fmt.Errorf("group %s: %w", name, errDidNotSay)
-	}
-	dg := &r.Groups[0]
-	if err := link.Code(about(name, ""), dg.ErrorCode, dg.ErrorMessage); err != nil {
 		return d, err
 	}
 	d = group.Description{Kind: group.Share, State: state(dg.GroupState), ProtocolType: "share", ProtocolName: dg.Assignor, Generation: dg.GroupEpoch}
@@ -158,15 +141,10 @@ func (g *Groups) describeShare(ctx context.Context, name string) (d group.Descri
 func (g *Groups) describeStreams(ctx context.Context, name string) (d group.Description, err error) {
 	req := kmsg.NewPtrStreamsGroupDescribeRequest()
 	req.Groups = []string{name}
-	r, err := link.Ask[*kmsg.StreamsGroupDescribeResponse](ctx, g.link.Client, about(name, ""), req)
+	dg, err := link.AskOne(ctx, g.link.Client, about(name, ""), req,
+		func(r *kmsg.StreamsGroupDescribeResponse) []kmsg.StreamsGroupDescribeResponseGroup { return r.Groups },
+		func(p *kmsg.StreamsGroupDescribeResponseGroup) (int16, *string) { return p.ErrorCode, p.ErrorMessage })
 	if err != nil {
-		return d, err
-	}
-	if len(r.Groups) != 1 {
-		return d, fmt.Errorf("group %s: %w", name, errDidNotSay)
-	}
-	dg := &r.Groups[0]
-	if err := link.Code(about(name, ""), dg.ErrorCode, dg.ErrorMessage); err != nil {
 		return d, err
 	}
 	d = group.Description{Kind: group.Streams, State: state(dg.State), ProtocolType: "streams", Generation: dg.Epoch}
@@ -183,14 +161,10 @@ func (a Admin) Delete(ctx context.Context, name string) error {
 	}
 	req := kmsg.NewPtrDeleteGroupsRequest()
 	req.Groups = []string{name}
-	r, err := link.Ask[*kmsg.DeleteGroupsResponse](ctx, a.link.Client, about(name, ""), req)
-	if err != nil {
-		return link.Unknown(err)
-	}
-	if len(r.Groups) != 1 {
-		return link.Unknown(fmt.Errorf("group %s: %w", name, errDidNotSay))
-	}
-	return link.Code(about(name, ""), r.Groups[0].ErrorCode, r.Groups[0].ErrorMessage)
+	_, err := link.AskOne(ctx, a.link.Client, about(name, ""), req,
+		func(r *kmsg.DeleteGroupsResponse) []kmsg.DeleteGroupsResponseGroup { return r.Groups },
+		func(p *kmsg.DeleteGroupsResponseGroup) (int16, *string) { return p.ErrorCode, p.ErrorMessage })
+	return link.Unknown(err)
 }
 
 // DeleteOffsets implements engine.Admin.

@@ -87,6 +87,21 @@ func Ask[R kmsg.Response](ctx context.Context, cl *kgo.Client, what string, req 
 	return r.(R), nil
 }
 
+// AskOne is Ask for a request about one thing. It returns what the answer has of that, of all that it has, unless its code says that it
+// was refused.
+func AskOne[R kmsg.Response, P any](ctx context.Context, cl *kgo.Client, what string, req kmsg.Request, all func(R) []P, code func(*P) (int16, *string)) (*P, error) {
+	r, err := Ask[R](ctx, cl, what, req)
+	if err != nil {
+		return nil, err
+	}
+	parts := all(r)
+	if len(parts) != 1 {
+		return nil, fmt.Errorf("%s: %w: the cluster did not say", what, log.ErrUnavailable)
+	}
+	c, message := code(&parts[0])
+	return &parts[0], Code(what, c, message)
+}
+
 // logger tells zap what franz-go says. What is an error to it is tried again, or told to the caller: nobody else needs it.
 type logger struct{ to *zap.Logger }
 
