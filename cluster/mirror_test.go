@@ -55,6 +55,17 @@ func (m *mirrors) mirror(from, to *samsa.Broker, what string, opts mirror.Option
 // read returns the records of what is committed in a partition.
 func (m *mirrors) read(b *samsa.Broker, topic string, partition int32) (all []samsa.Record) {
 	m.T.Helper()
+	m.walk(b, topic, partition, func(r *samsa.Record) {
+		c := *r
+		c.Key, c.Value = slices.Clone(r.Key), slices.Clone(r.Value)
+		all = append(all, c)
+	})
+	return all
+}
+
+// walk calls fn for the records of what is committed in a partition.
+func (m *mirrors) walk(b *samsa.Broker, topic string, partition int32, fn func(*samsa.Record)) {
+	m.T.Helper()
 	t, err := inside.Of(b).Parts.Topics.Find(m.Ctx, topic, false)
 	m.ok(err)
 	p, err := t.Partition(partition)
@@ -63,33 +74,38 @@ func (m *mirrors) read(b *samsa.Broker, topic string, partition int32) (all []sa
 		m.ok(far.Ask(m.Ctx))
 	}
 	end := p.LastStable()
+	var buf []byte
 	for from := p.LogStart(); from < end; {
 		before := from
-		_, err := p.Fetch(m.Ctx, "", log.ReadCommitted, from, nil, func(sb log.StoredBatch) bool {
+		buf, err = p.Fetch(m.Ctx, "", log.ReadCommitted, from, buf, func(sb log.StoredBatch) bool {
 			from = sb.LastOffset + 1
 			m.ok(sb.Err)
-			if sb.Aborted || sb.Batch.Control() {
-				return true
+			if !sb.Aborted && !sb.Batch.Control() {
+				m.each(sb.Batch, fn)
 			}
-			plain, err := sb.Batch.AppendRecords(nil)
-			m.ok(err)
-			r := log.NewRecordReader(slices.Clone(sb.Batch), plain)
-			for {
-				var rec samsa.Record
-				more, err := r.Next(&rec)
-				m.ok(err)
-				if !more {
-					return true
-				}
-				all = append(all, rec)
-			}
+			return true
 		})
 		m.ok(err)
 		if from == before {
-			break
+			return
 		}
 	}
-	return all
+}
+
+func (m *mirrors) each(b log.Batch, fn func(*samsa.Record)) {
+	m.T.Helper()
+	plain, err := b.AppendRecords(nil)
+	m.ok(err)
+	r := log.NewRecordReader(b, plain)
+	for {
+		var rec samsa.Record
+		more, err := r.Next(&rec)
+		m.ok(err)
+		if !more {
+			return
+		}
+		fn(&rec)
+	}
 }
 
 // same checks that a partition has the same records, but for their offsets.

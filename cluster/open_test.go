@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +24,16 @@ import (
 	"github.com/samsa-go/samsa/kafka"
 )
 
-func TestMain(m *testing.M) { kit.Main(m) }
+func TestMain(m *testing.M) {
+	if args := os.Getenv(mirrorChild); args != "" {
+		if err := runMirrorChild(args); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	kit.Main(m)
+}
 
 // open returns the kit's cluster as a broker, which is closed with the test.
 func open(t *testing.T, k *kit.Kit) *samsa.Broker {

@@ -34,10 +34,8 @@ cluster they move, and those of groups with them.
 FROM and TO are directories of brokers that nobody has open, or Kafka brokers, host:port[,host:port], or URLs as kafka://user@host:port/?tls=true, with the
 password in ` + cluster.PasswordVariable + `. To end a move, when nothing writes to FROM any more, --until-now copies the last of it, and --finish says
 that the topics are TO's own; then a mirror back may begin. --status looks how far a mirror is behind.`,
-		Example: `  samsa mirror ./data kafka1:9092,kafka2:9092 --prefix site7. --name site7
-  samsa mirror ./data kafka1:9092 --until-now
-  samsa mirror ./data kafka1:9092 --finish
-  samsa mirror ./data kafka1:9092 --status`,
+		Example: `  samsa mirror ./data localhost:9092 --until-now
+  samsa mirror ./data localhost:9092 --status`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.status && f.finish || (f.status || f.finish) && f.opts.UntilNow {

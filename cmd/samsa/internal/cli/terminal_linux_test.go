@@ -130,7 +130,7 @@ func TestAsksAtATerminal(t *testing.T) {
 var silent = map[string]string{
 	"serve": "has a log", "config": "takes no time", "version": "takes no time", "man": "takes no time", "top": "shows what goes on",
 	"completion": "is for a shell", "help": "takes no time", "backup": "is no command by itself", "samsa": "is no command by itself",
-	"fake": "takes no time",
+	"fake": "takes no time", "mirror": "tells how far it is",
 }
 
 // Whatever takes long shows on a terminal how far it is, and takes it away.
