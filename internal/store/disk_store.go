@@ -36,7 +36,7 @@ type diskStore struct {
 	tending   job  // checkpoints, and what gives space back
 	told      bool // of a full disk; used by tending
 	merging   job  // of runs
-	flushing  job  // of value files that are full: so an open after a kill has little to write once more
+	flushing  job  // of value files that are full, and of every flushBytes: so an open after a kill has little to write once more
 
 	writing  sync.Mutex // held by who appends; guards what follows
 	frame    frame
@@ -118,7 +118,7 @@ func (s *diskStore) append() (*logFile, int64, error) {
 		return nil, 0, s.fail(err)
 	}
 	s.commit++
-	if at == fileHeaderSize {
+	if at == fileHeaderSize || at/flushBytes != file.end/flushBytes {
 		s.flushing.wake()
 	}
 	return file, at, nil

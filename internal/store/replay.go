@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -423,7 +424,7 @@ func wholeFrames(files []*replayedFile, offset int64, first uint64) iter.Seq2[fr
 			}
 			offset = 0
 			limit := min(f.limit, first+uint64(len(b)/frameHeaderSize)+1) // there is no room for more
-			for at := 0; at+frameHeaderSize <= len(b); at++ {
+			for at := lengthFrom(b, 0); at+frameHeaderSize <= len(b); at = lengthFrom(b, at+1) {
 				h, err := parseFrameHeader(b[at:])
 				if err != nil || h.commit < first || h.commit >= limit {
 					continue // nearly always: the rest costs time
@@ -438,6 +439,23 @@ func wholeFrames(files []*replayedFile, offset int64, first uint64) iter.Seq2[fr
 			}
 		}
 	}
+}
+
+// lengthFrom returns where the next four bytes are, from at on, that are not all zeros, as the length of a frame is; len(b) if there are
+// none. Behind the end of a file that is being written there are tens of MiB of zeros.
+func lengthFrom(b []byte, at int) int {
+	const step = 256
+	for at+4 <= len(b) && binary.BigEndian.Uint32(b[at:]) == 0 {
+		if at+step <= len(b) && allZero(b[at:at+step]) {
+			at += step - 3 // the last three may be the first of a length
+		} else {
+			at++
+		}
+	}
+	if at+4 > len(b) {
+		return len(b)
+	}
+	return at
 }
 
 // checkUnbegun takes a file without a header for a spare one, or removes it, unless it holds what was

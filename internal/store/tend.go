@@ -20,6 +20,10 @@ const (
 	spanMost    = 256 << 20 // where checkpoints find little that has ended
 )
 
+// flushBytes is after how many bytes of a value file it is fsynced in the background: an open after a kill writes once more what is
+// not known to be durable.
+const flushBytes = 16 << 20
+
 // dueLocked reports whether a checkpoint is.
 func (s *diskStore) dueLocked() bool {
 	return s.tree.Len() >= s.opts.treeEntries || s.memory >= treeBytes || max(s.grown, s.rolled*s.space.least) >= s.span
