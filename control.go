@@ -3,7 +3,9 @@ package samsa
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -39,16 +41,30 @@ func (b *Broker) startControl() error {
 	b.closer.Go(func() {
 		defer close(done)
 		running.Store(callback.Goroutine())
-		err := b.opts.Control(b, l)
-		running.Store(0)
-		if open := b.clients.Err() == nil; open || err != nil && !errors.Is(err, net.ErrClosed) {
-			b.logger.Warn("nobody serves the control socket any more", zap.Error(err))
-		}
-		if err := l.Close(); err != nil {
-			b.logger.Warn("the control socket was not removed", zap.Error(err))
-		}
+		err := errControlLeft
+		defer func() {
+			if p := recover(); p != nil { // the program's data is no worse for who looks at it
+				err = fmt.Errorf("Options.Control has panicked: %v\n%s", p, debug.Stack())
+			}
+			running.Store(0)
+			b.controlEnded(err, l)
+		}()
+		err = b.opts.Control(b, l)
 	})
 	return nil
+}
+
+// errControlLeft is for a function that ends its goroutine (runtime.Goexit).
+var errControlLeft = errors.New("Options.Control has ended its goroutine")
+
+// controlEnded removes the socket when Options.Control has ended with err.
+func (b *Broker) controlEnded(err error, l net.Listener) {
+	if open := b.clients.Err() == nil; open || err != nil && !errors.Is(err, net.ErrClosed) {
+		b.logger.Warn("nobody serves the control socket any more", zap.Error(err))
+	}
+	if err := l.Close(); err != nil {
+		b.logger.Warn("the control socket was not removed", zap.Error(err))
+	}
 }
 
 // onceListener is a listener that several may close. Its socket goes with it.

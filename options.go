@@ -68,7 +68,7 @@ type Options struct {
 	// is removed.
 	//
 	// It serves until l is closed, which Close does first of all, and returns when nothing of it runs any more: Close
-	// waits for that as for other functions of the program's. A broker in memory has no socket, nor has one
+	// waits for that as for other functions of the program's. If it panics the log says so, and the broker goes on without a socket. A broker in memory has no socket, nor has one
 	// with ReadOnly: others can open the directory too. When the socket cannot be made, Open is ErrStorage.
 	Control func(b *Broker, l net.Listener) error
 	// Logger gets what an operator should know: at info what was opened, created, changed and

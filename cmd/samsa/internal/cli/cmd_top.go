@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
+	"github.com/rivo/uniseg"
 	"github.com/spf13/cobra"
 
 	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
@@ -222,18 +224,34 @@ func topScreen(ctx context.Context, b backend.Backend, screen tcell.Screen, ever
 	}
 }
 
+// fit returns text that takes so many cells: cut, or with spaces behind it. Nothing in it controls a terminal.
+func fit(text string, cells int) string {
+	text = cell(text)
+	taken := 0
+	for rest := text; rest != ""; {
+		_, behind, wide, _ := uniseg.FirstGraphemeClusterInString(rest, -1)
+		if taken+wide > cells {
+			text = text[:len(text)-len(rest)]
+			break
+		}
+		taken, rest = taken+wide, behind
+	}
+	return text + strings.Repeat(" ", cells-taken)
+}
+
 // draw draws a look: as much of it as the screen has room for.
 func draw(screen tcell.Screen, l *look, of address) {
 	screen.Clear()
 	width, height := screen.Size()
 	y := 0
 	line := func(style tcell.Style, text string) {
-		x := 0
-		for _, r := range text {
-			if x < width && y < height {
-				screen.SetContent(x, y, r, nil, style)
+		for x := 0; text != "" && x < width && y < height; {
+			cluster, rest, wide, _ := uniseg.FirstGraphemeClusterInString(text, -1)
+			runes := []rune(cluster)
+			if x+wide <= width {
+				screen.SetContent(x, y, runes[0], runes[1:], style)
 			}
-			x++
+			x, text = x+wide, rest
 		}
 		y++
 	}
@@ -241,7 +259,7 @@ func draw(screen tcell.Screen, l *look, of address) {
 	bold := plain.Bold(true)
 	line(bold, fmt.Sprintf("samsa top  %s  %s  %s  disk %s", of, moment(l.At), &l.rates, size(l.Disk)))
 	if l.Error != nil {
-		line(plain.Foreground(tcell.ColorRed), l.Error.Message)
+		line(plain.Foreground(tcell.ColorRed), cell(l.Error.Message))
 	}
 	rest := max(0, height-y)
 	table := func(share int, heading string, rows []string) {
@@ -255,13 +273,13 @@ func draw(screen tcell.Screen, l *look, of address) {
 	}
 	var topics, groups, slow []string
 	for _, t := range l.Topics {
-		topics = append(topics, fmt.Sprintf("%-40.40s %12.1f %12s %14d %12s", t.Topic, t.RecordsPerS, t.bytesPerS(), t.Records, size(t.Bytes)))
+		topics = append(topics, fmt.Sprintf("%s %12.1f %12s %14d %12s", fit(t.Topic, 40), t.RecordsPerS, t.bytesPerS(), t.Records, size(t.Bytes)))
 	}
 	for _, g := range l.Groups {
-		groups = append(groups, fmt.Sprintf("%-40.40s %-22s %7d %14d", g.Group, g.State, g.Members, g.Lag))
+		groups = append(groups, fmt.Sprintf("%s %s %7d %14d", fit(g.Group, 40), fit(g.State, 22), g.Members, g.Lag))
 	}
 	for _, p := range l.Slow {
-		slow = append(slow, fmt.Sprintf("%-40.40s %-30.30s %9s %14d", p.Group, p.Topic, strconv.Itoa(int(p.Partition)), p.Lag))
+		slow = append(slow, fmt.Sprintf("%s %s %9s %14d", fit(p.Group, 40), fit(p.Topic, 30), strconv.Itoa(int(p.Partition)), p.Lag))
 	}
 	table(rest/2, fmt.Sprintf("%-40s %12s %12s %14s %12s", "TOPIC", "RECORDS/S", "BYTES/S", "RECORDS", "BYTES"), topics)
 	table(rest/4, fmt.Sprintf("%-40s %-22s %7s %14s", "GROUP", "STATE", "MEMBERS", "LAG"), groups)

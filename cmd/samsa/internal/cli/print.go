@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
 
 	"github.com/samsa-go/samsa/cmd/samsa/internal/escape"
 )
@@ -61,14 +62,14 @@ func printTable(w io.Writer, cells [][]string, right []bool, colour bool) error 
 	widths := make([]int, len(right))
 	for _, line := range cells {
 		for i, c := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+			widths[i] = max(widths[i], uniseg.StringWidth(c))
 		}
 	}
 	var b strings.Builder
 	for n, line := range cells {
 		var l strings.Builder
 		for i, c := range line {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c))
+			pad := strings.Repeat(" ", widths[i]-uniseg.StringWidth(c))
 			if right[i] {
 				c = pad + c
 			} else {
