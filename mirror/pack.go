@@ -32,8 +32,8 @@ type packer struct {
 }
 
 const (
-	joinBelow = 16 << 10  // bytes of batches that are joined with their neighbours
-	joinTo    = 512 << 10 // bytes of what is joined, before compression
+	joinBelow = 256 << 10 // bytes of batches that are joined with their neighbours: a batch of a partition waits for the one before
+	joinTo    = 1 << 20   // bytes of what is joined, before compression
 )
 
 // keep makes batches for a target that keeps offsets, shifted, and covers what the source has nothing for, from at up to end.
@@ -104,11 +104,14 @@ func (p *packer) move(pieces []piece) error {
 			p.out = append(p.out, packed{batch: b, runs: []run{{from: b.BaseOffset(), n: int64(b.Records())}}})
 			continue
 		}
-		if b.Codec() != p.codec {
+		switch codec := b.Codec(); { // who compresses leaves a batch that would grow as it is: that does not end what is joined
+		case p.joined.Records() == 0 || p.codec == log.CodecNone:
+			p.codec = codec
+		case codec != p.codec && codec != log.CodecNone:
 			if err := p.flush(); err != nil {
 				return err
 			}
-			p.codec = b.Codec()
+			p.codec = codec
 		}
 		var err error
 		p.plain, err = eachRecord(b, p.plain, func(r *log.Record) error {

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	roundBytes = 4 << 20 // of batches that are copied in one transaction, and what the last one has beyond
-	trackBytes = 1 << 20 // of these that a partition takes while others have something
+	roundBytes = 8 << 20 // of batches that are copied in one transaction, and what the last one has beyond
+	trackBytes = 2 << 20 // of these that a partition takes while others have something
 	mostPieces = 4000    // batches of a round
 )
 
