@@ -21,7 +21,8 @@
 //
 // Broker.Produce of one record is an idempotent append with acks=all, and so are the batches of a Producer. Of a partition one batch is under way:
 // BatchBytes is from where on it does not wait for others, and it grows beyond that while it has to. What the cluster does not answer is sent
-// again, until it does or the broker is closed: then of what was sent it is samsa.ErrOutcomeUnknown whether it is stored.
+// again, until it does or the broker is closed: then of what was sent it is samsa.ErrOutcomeUnknown whether it is stored. So is the record of a call whose context has
+// ended: it may be stored later still, behind what other calls have stored since.
 //
 // ProducerOptions.ID is a transactional id, and shares these names with all programs on the cluster: that of an Options.Name is Name-0, and with Options.Keys it is Keys-keys. What a producer of an
 // ID has at a time is stored by one transaction, with its counts, which are committed offsets of the group of that name: so it may not be the name of a group
