@@ -31,9 +31,13 @@ func (e *env) mirror() *cobra.Command {
 one of its name goes on where it was; one that runs meanwhile ends. Each record arrives once. To a broker of Samsa offsets are kept; to a Kafka
 cluster they move, and those of groups with them.
 
-FROM and TO are directories of brokers that nobody has open, or Kafka brokers, host:port[,host:port], or URLs as kafka://user@host:port/?tls=true, with the
-password in ` + cluster.PasswordVariable + `. To end a move, when nothing writes to FROM any more, --until-now copies the last of it, and --finish says
-that the topics are TO's own; then a mirror back may begin. --status looks how far a mirror is behind.`,
+FROM and TO are directories of brokers that nobody has open, or Kafka
+brokers, host:port[,host:port], or URLs as
+kafka://user@host:port/?tls=true, with the password in
+` + cluster.PasswordVariable + `. To end a move, when nothing writes
+to FROM any more, --until-now copies the last of it, and --finish says that
+the topics are TO's own; then a mirror back may begin. --status looks how far
+a mirror is behind.`,
 		Example: `  samsa mirror ./data localhost:9092 --until-now
   samsa mirror ./data localhost:9092 --status`,
 		Args: cobra.ExactArgs(2),
