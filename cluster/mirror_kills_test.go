@@ -33,8 +33,7 @@ func runMirrorChild(args string) error {
 	if err != nil {
 		return err
 	}
-	defer local.Close()
-	defer far.Close()
+	defer func() { _, _ = local.Close(), far.Close() }()
 	from, to := local, far
 	if a[2] == "back" {
 		from, to = far, local
