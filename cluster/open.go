@@ -54,7 +54,7 @@ type Options struct {
 	// Keys has the broker have keys of the application, in View and Update: it names a topic of one partition with cleanup.policy=compact, which Open makes if it is
 	// not there, and which belongs to one process at a time. Open fences the one that had it, whose Updates, and Produce of several records, are
 	// samsa.ErrProducerFenced from then on, and whose views stay as they were; then it reads what the topic has. So no two that run at once
-	// may have the same, but when one takes over from the other. Instances that share work have keys of their own each, or a table of package streams.
+	// may have the same, but when one takes over from the other. Instances that share work have keys of their own each.
 	Keys string
 	// KeysDir is the directory of a store that has a copy of the keys, so that Open reads only what was written since; "" is memory. It belongs to one
 	// process at a time, and may be lost.
