@@ -18,6 +18,11 @@ func (l *leg) finish(ctx context.Context) error {
 			return fmt.Errorf("%w: %s is copied up to %d, and ends at %d", ErrBehind, t.tp, t.Offset, end)
 		}
 	}
+	for name, err := range l.refused {
+		if note := l.notes.topics[name]; note != nil && !note.Finished {
+			return fmt.Errorf("topic %s: %w", name, err)
+		}
+	}
 	if err := l.groups(ctx); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +35,7 @@ func (m *Mirror) Lag(ctx context.Context) (lag Lag, err error) {
 	for tp, p := range m.at {
 		at[tp] = p
 	}
-	running := m.running
+	running := m.at != nil // and has found out where it is
 	m.mu.Unlock()
 	if !running {
 		if at, err = m.noted(ctx); err != nil {
@@ -43,6 +44,9 @@ func (m *Mirror) Lag(ctx context.Context) (lag Lag, err error) {
 	}
 	for tp, p := range at {
 		end, err := edge(ctx, p.source)
+		if errors.Is(err, log.ErrUnknownTopic) {
+			continue // it is gone
+		}
 		if err != nil {
 			return Lag{}, fmt.Errorf("lag of mirror %s: %w", m.opts.Name, err)
 		}
@@ -78,6 +82,9 @@ func (m *Mirror) noted(ctx context.Context) (map[log.TopicPartition]place, error
 	at := make(map[log.TopicPartition]place)
 	for tp, p := range n.positions {
 		t, err := m.from.Topics.Find(ctx, tp.Topic, false)
+		if err != nil && !errors.Is(err, log.ErrUnknownTopic) {
+			return nil, err
+		}
 		if err != nil || p.ID != id(t.ID()) {
 			continue // it is gone
 		}

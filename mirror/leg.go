@@ -20,8 +20,9 @@ type leg struct {
 	from, to   engine.Parts
 	copier     engine.Copier
 	notesTopic string
-	notes      *notes // as they were found; those of topics are kept up to date
+	notes      *notes // kept up to date
 	origins    *origins
+	refused    map[string]error // topics that are not copied
 	topics     map[string]*copied
 	tracks     []*track // of all topics
 	turn       int      // of tracks, whose it is to be read first
@@ -50,6 +51,7 @@ type track struct {
 	topic  *copied
 	source engine.Partition
 	read   int64 // up to where the source was read
+	gap    bool  // nothing was read yet, and read is behind what the target has to have
 
 	positionNote // what is stored
 	ranges       ranges
@@ -82,7 +84,13 @@ func (l *leg) load(ctx context.Context) (err error) {
 	case has.Version == 0:
 		config := topic.Config{Partitions: 1, Replicas: l.m.opts.Replicas, CleanupPolicy: topic.Compact}
 		err := l.to.TopicAdmin.Create(ctx, l.notesTopic, config)
-		if err != nil && !errors.Is(err, log.ErrTopicExists) {
+		if errors.Is(err, log.ErrTopicExists) { // somebody has made it, who may not have known what for
+			err = l.to.TopicAdmin.Alter(ctx, l.notesTopic, func(now *topic.Config) error {
+				now.CleanupPolicy = topic.Compact
+				return nil
+			})
+		}
+		if err != nil {
 			return err
 		}
 		l.extra = append(l.extra, l.note(headKey, head))

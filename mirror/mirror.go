@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ type Stats struct {
 	Lost int64
 	// Untranslated are committed offsets that were not brought over the last time: they lie before all that is remembered of offsets.
 	Untranslated int64
-	// Refused are topics that are not copied, and why: ErrLoop, ErrNotOurs.
+	// Refused are topics that are not copied, and why: ErrLoop, ErrNotOurs, or that the target does not take the name or the config.
 	Refused map[string]error
 	// Trouble is what the mirror has met last, since when it has begun anew, and has not copied anything yet; nil without.
 	Trouble error
@@ -155,7 +156,8 @@ func fatal(err error) bool {
 
 // Finish ends a move: all is in the target, nothing writes to the source any more, and Run has ended. It brings groups over a last time,
 // gives topics of a Kafka cluster the configs that a mirror holds back, and notes that they are the target's own from now on. Then a
-// mirror back may begin. ErrBehind says that there is something that was not copied; then nothing has changed.
+// mirror back may begin. ErrBehind says that there is something that was not copied, ErrNotOurs that a topic was written to by others, from which nothing
+// is copied any more; then no topic is finished.
 func (m *Mirror) Finish(ctx context.Context) error {
 	err := m.alone(func() error {
 		copier, err := m.to.Copying.NewCopier(ctx, notesPrefix+m.opts.Name)
@@ -184,10 +186,7 @@ func (m *Mirror) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.stats
-	s.Refused = make(map[string]error, len(m.stats.Refused))
-	for name, err := range m.stats.Refused {
-		s.Refused[name] = err
-	}
+	s.Refused = maps.Clone(m.stats.Refused)
 	return s
 }
 
@@ -218,10 +217,9 @@ func (m *Mirror) refused(name string, err error) {
 func (m *Mirror) follow(l *leg) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.at = make(map[log.TopicPartition]place, len(l.tracks))
+	m.at, m.stats.Refused = make(map[log.TopicPartition]place, len(l.tracks)), maps.Clone(l.refused)
 	for _, t := range l.tracks {
 		m.at[t.tp] = place{t.source, t.Offset, t.caught}
-		delete(m.stats.Refused, t.tp.Topic)
 	}
 }
 

@@ -75,8 +75,15 @@ func (o *origins) cut(topic id, target string) *origin {
 // goBack has a topic that came from the target be copied to where it came from, behind what was copied. What a mirror has said of
 // offsets counts the other way round.
 func (l *leg) goBack(ctx context.Context, src, dst engine.Topic, cut *origin) error {
+	type back struct {
+		tp       log.TopicPartition
+		position *positionNote
+		ranges   *ranges
+	}
+	var all []back
 	for i := range src.Partitions() {
-		was := cut.notes.positions[log.TopicPartition{Topic: cut.name, Partition: i}]
+		there := log.TopicPartition{Topic: cut.name, Partition: i}
+		was := cut.notes.positions[there]
 		if was == nil || i >= dst.Partitions() {
 			continue // it was added since
 		}
@@ -87,15 +94,19 @@ func (l *leg) goBack(ctx context.Context, src, dst engine.Topic, cut *origin) er
 		if err := untouched(ctx, p, was.Offset); err != nil {
 			return err
 		}
-		tp := log.TopicPartition{Topic: src.Name(), Partition: i}
-		position := &positionNote{ID: src.ID(), Offset: was.Target, Target: p.HighWatermark(), Start: was.Target}
-		l.notes.positions[tp] = position
-		l.extra = append(l.extra, l.note(partitionKey(positionPrefix, tp), position))
-		if r := cut.notes.ranges[log.TopicPartition{Topic: cut.name, Partition: i}]; r != nil {
-			inv := r.inverse()
-			l.notes.ranges[tp] = &inv
+		all = append(all, back{
+			log.TopicPartition{Topic: src.Name(), Partition: i},
+			&positionNote{ID: src.ID(), Offset: was.Target, Target: p.HighWatermark(), Start: was.Target}, cut.notes.ranges[there],
+		})
+	}
+	l.forgetTopic(src.Name())
+	for _, b := range all {
+		l.place(b.tp, b.position)
+		if b.ranges != nil {
+			inv := b.ranges.inverse()
+			l.notes.ranges[b.tp] = &inv
 			for k := range inv.blocks {
-				l.extra = append(l.extra, l.rangesNote(tp, &inv.blocks[k]))
+				l.extra = append(l.extra, l.rangesNote(b.tp, &inv.blocks[k]))
 			}
 		}
 	}

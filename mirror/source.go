@@ -91,6 +91,11 @@ func (l *leg) read(ctx context.Context, t *track, r *round) (got bool, err error
 	there := t.source.LastStable()
 	if t.read == there && t.source.Err() == nil {
 		t.caught = time.Now()
+		if t.gap { // retention has taken all there was
+			t.gap = false
+			r.add(part{track: t, end: t.read, caught: t.caught})
+			return true, nil
+		}
 		return false, nil
 	}
 	p := part{track: t, end: t.read}
@@ -136,7 +141,7 @@ func (l *leg) read(ctx context.Context, t *track, r *round) (got bool, err error
 	if t.read >= there {
 		t.caught = time.Now()
 	}
-	p.caught = t.caught
+	p.caught, t.gap = t.caught, false
 	r.add(p)
 	return true, nil
 }

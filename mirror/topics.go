@@ -25,7 +25,7 @@ func (l *leg) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.origins = nil // they are read when they are needed
+	l.origins, l.refused = nil, map[string]error{} // origins are read when they are needed
 	for _, name := range names {
 		ok, named := l.m.opts.wantsTopic(name)
 		if !ok {
@@ -34,8 +34,12 @@ func (l *leg) look(ctx context.Context) error {
 		err := l.lookAt(ctx, name)
 		switch {
 		case err == nil, errors.Is(err, log.ErrUnknownTopic): // it goes just now
-		case !named && (errors.Is(err, ErrLoop) || errors.Is(err, ErrNotOurs)):
+		case !named && refusal(err):
+			l.refused[name] = err
 			l.m.refused(name, err)
+			if l.topics[name] != nil {
+				l.drop(name)
+			}
 		default:
 			return fmt.Errorf("topic %s: %w", name, err)
 		}
@@ -53,6 +57,16 @@ func (l *leg) look(ctx context.Context) error {
 	}
 	l.m.follow(l)
 	return l.hold(ctx)
+}
+
+// refusal reports whether an error is of one topic, and there to stay: the others are copied.
+func refusal(err error) bool {
+	for _, e := range []error{ErrLoop, ErrNotOurs, log.ErrInvalidTopic, log.ErrInvalidConfig, log.ErrInvalidPartitions} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // lookAt has the leg copy a topic as it is now.
@@ -115,6 +129,9 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 	if cut != nil {
 		c.name = cut.name
 	}
+	if strings.HasPrefix(c.name, notesPrefix) {
+		return nil, fmt.Errorf("%w: %q is for notes of mirrors", log.ErrInvalidTopic, c.name)
+	}
 	dst, err := l.to.Topics.Find(ctx, c.name, false)
 	there := err == nil
 	if err != nil && !errors.Is(err, log.ErrUnknownTopic) {
@@ -123,7 +140,11 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 	if there {
 		c.id = dst.ID()
 	}
-	ours := there && note != nil && !note.Finished && note.ToID == id(c.id)
+	known := there && note != nil && note.ToID == id(c.id)
+	if known && note.Finished && cut == nil {
+		return nil, fmt.Errorf("%w: %s is the target's own, the mirror has finished", ErrNotOurs, c.name)
+	}
+	ours := known && !note.Finished
 	if ours && note.ID == id(src.ID()) {
 		c.note = note
 		return c, nil
@@ -132,7 +153,6 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 	if err != nil {
 		return nil, err
 	}
-	l.forgetTopic(name)
 	c.note = &topicNote{ID: src.ID(), To: c.name, Via: via}
 	switch {
 	case !there:
@@ -140,7 +160,12 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 			return nil, err
 		}
 		c.id = dst.ID()
+		l.forgetTopic(name)
 	case ours:
+		l.forgetTopic(name)
+		if err := l.behind(ctx, src, dst); err != nil {
+			return nil, err
+		}
 		l.m.opts.Logger.Warn("a topic of the source was made anew: what it has goes behind what was copied",
 			zap.String("mirror", l.m.opts.Name), zap.String("topic", name))
 	case cut != nil && cut.note.ID == id(c.id):
@@ -151,6 +176,7 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 		if err := empty(ctx, dst); err != nil {
 			return nil, err
 		}
+		l.forgetTopic(name)
 	}
 	c.note.ToID = c.id
 	l.notes.topics[name] = c.note
@@ -169,6 +195,47 @@ func (l *leg) create(ctx context.Context, c *copied, src engine.Topic, config to
 		return nil, err
 	}
 	return l.to.Topics.Find(ctx, c.name, false)
+}
+
+// behind has a topic that was made anew go behind what it was before, also in partitions that it does not have yet.
+func (l *leg) behind(ctx context.Context, src, dst engine.Topic) error {
+	for i := range dst.Partitions() {
+		p, err := dst.Partition(i)
+		if err != nil {
+			return err
+		}
+		if _, err := edge(ctx, p); err != nil {
+			return err
+		}
+		var start int64
+		if i < src.Partitions() {
+			from, err := src.Partition(i)
+			if err != nil {
+				return err
+			}
+			if _, err := edge(ctx, from); err != nil {
+				return err
+			}
+			start = from.LogStart()
+		}
+		l.place(log.TopicPartition{Topic: src.Name(), Partition: i}, beginning(src, start, p.HighWatermark(), l.copier.Keeps()))
+	}
+	return nil
+}
+
+// beginning is the position of a partition of which nothing is copied: from start on, behind end in the target.
+func beginning(src engine.Topic, start, end int64, keeps bool) *positionNote {
+	p := &positionNote{ID: src.ID(), Offset: start, Target: end, Start: start}
+	if keeps { // what lies between is covered
+		p.Offset, p.Cover = min(start, end), end == 0
+	}
+	return p
+}
+
+// place notes where a partition is.
+func (l *leg) place(tp log.TopicPartition, p *positionNote) {
+	l.notes.positions[tp] = p
+	l.extra = append(l.extra, l.note(partitionKey(positionPrefix, tp), p))
 }
 
 // forgetTopic has the notes of a topic go.
@@ -227,24 +294,24 @@ func (l *leg) track(ctx context.Context, c *copied, i int32) (*track, error) {
 	if _, err := edge(ctx, to); err != nil {
 		return nil, err
 	}
-	end, keeps := to.HighWatermark(), l.copier.Keeps()
-	if has := l.notes.positions[t.tp]; has != nil && has.ID == id(c.source.ID()) {
-		t.positionNote = *has
-		if keeps && end != t.Target {
-			return nil, fmt.Errorf("%w: %s ends at %d, and the copies at %d", ErrNotOurs, t.target, end, t.Target)
-		}
-		if r := l.notes.ranges[t.tp]; r != nil {
-			t.ranges = *r
-		}
-		t.read = t.Offset
-	} else {
-		start := t.source.LogStart()
-		t.read, t.positionNote = start, positionNote{ID: c.source.ID(), Offset: start, Target: end, Start: start}
-		if keeps { // what lies between is covered
-			t.Offset = end - max(0, end-start)
-			t.Cover = end == 0
-		}
+	end := to.HighWatermark()
+	has := l.notes.positions[t.tp]
+	switch fresh := has == nil || has.ID != id(c.source.ID()); {
+	case fresh && end > 0:
+		return nil, fmt.Errorf("%w: %s, of which nothing was copied", ErrNotOurs, t.target)
+	case fresh:
+		has = beginning(c.source, t.source.LogStart(), end, l.copier.Keeps())
+		l.place(t.tp, has)
+	case l.copier.Keeps() && end != has.Target:
+		return nil, fmt.Errorf("%w: %s ends at %d, and the copies at %d", ErrNotOurs, t.target, end, has.Target)
 	}
+	t.positionNote = *has
+	if r := l.notes.ranges[t.tp]; r != nil {
+		t.ranges = *r
+	}
+	l.notes.positions[t.tp], l.notes.ranges[t.tp] = &t.positionNote, &t.ranges // as they are from here on
+	t.read = max(t.Offset, t.Start)
+	t.gap = t.Offset < t.read
 	t.source.Watch(l.wake)
 	return t, nil
 }

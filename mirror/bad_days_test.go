@@ -1,0 +1,172 @@
+package mirror
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/samsa-go/samsa"
+)
+
+// A mirror that goes on behind its end, or ends twice, does not take from the way back what it has to know.
+func TestFinishedStaysFinished(t *testing.T) {
+	for name, again := range map[string]func(*kit) error{
+		"run":    func(k *kit) error { return k.mirror(Options{}).Run(k.ctx) },
+		"finish": func(k *kit) error { return k.mirror(Options{}).Finish(k.ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newKit(t)
+			k.create(k.from, "t", samsa.TopicConfig{})
+			k.create(k.from, "empty", samsa.TopicConfig{})
+			k.put(k.from, "t", 0, "a", "b")
+			k.ok(k.run(Options{}).Finish(k.ctx))
+			k.ok(again(k))
+			k.put(k.to, "t", 0, "c")
+			k.put(k.to, "empty", 0, "x")
+			k.ok(k.between(k.to, k.from, Options{Name: "back", Topics: []string{"t", "empty"}}).Run(k.ctx))
+			k.want(k.records(k.from, "t", 0), []string{"0:a", "1:b", "2:c"})
+			k.want(k.records(k.from, "empty", 0), []string{"0:x"})
+		})
+	}
+}
+
+// A topic that retention has emptied is copied when the target ends where it does.
+func TestAllIsGone(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.put(k.from, "t", 0, "a", "b")
+	k.ok(k.from.Topics().DeleteRecords(k.ctx, "t", map[int32]int64{0: 2}))
+	k.commit(k.from, "g", "t", 0, 2)
+	m := k.run(Options{})
+	lag, err := m.Lag(k.ctx)
+	k.ok(err)
+	k.want(lag.Records, int64(0))
+	k.same("t", 0)
+	k.want(k.committed(k.to, "g", "t", 0), int64(2))
+	k.ok(m.Finish(k.ctx))
+}
+
+// A topic of which one partition is refused is refused, and is not the target's own at the end.
+func TestOnePartitionNotOurs(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{Partitions: 2})
+	k.put(k.from, "t", 0, "a")
+	k.put(k.from, "t", 1, "a")
+	k.run(Options{})
+	k.put(k.to, "t", 1, "mine")
+	m := k.run(Options{})
+	k.fails(m.Stats().Refused["t"], ErrNotOurs)
+	k.fails(m.Finish(k.ctx), ErrNotOurs)
+}
+
+// A partition that came to both is not written to where it has records of others.
+func TestPartitionOfOthers(t *testing.T) {
+	k := newKit(t)
+	grow := func(b *samsa.Broker) {
+		k.ok(b.Topics().Alter(k.ctx, "t", func(c *samsa.TopicConfig) error { c.Partitions = 2; return nil }))
+	}
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.put(k.from, "t", 0, "a")
+	k.run(Options{})
+	grow(k.to)
+	k.put(k.to, "t", 1, "mine")
+	grow(k.from)
+	k.put(k.from, "t", 1, "b")
+	k.fails(k.run(Options{}).Stats().Refused["t"], ErrNotOurs)
+	k.want(k.records(k.to, "t", 1), []string{"0:mine"})
+}
+
+func TestPartitionOfOthersOnTheWayBack(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.put(k.from, "t", 0, "a")
+	k.ok(k.run(Options{}).Finish(k.ctx))
+	for _, b := range []*samsa.Broker{k.from, k.to} {
+		k.ok(b.Topics().Alter(k.ctx, "t", func(c *samsa.TopicConfig) error { c.Partitions = 2; return nil }))
+		k.put(b, "t", 1, "mine")
+	}
+	k.fails(k.between(k.to, k.from, Options{Name: "back", Topics: []string{"t"}}).Run(k.ctx), ErrNotOurs)
+	k.want(k.records(k.from, "t", 1), []string{"0:mine"})
+}
+
+// A topic that is made anew with fewer partitions, and grows, goes behind what it was before.
+func TestMadeAnewSmaller(t *testing.T) {
+	k := newKit(t)
+	for life := range 3 {
+		k.create(k.from, "t", samsa.TopicConfig{Partitions: 1})
+		k.put(k.from, "t", 0, "a")
+		k.run(Options{})
+		k.ok(k.from.Topics().Alter(k.ctx, "t", func(c *samsa.TopicConfig) error { c.Partitions = 2; return nil }))
+		k.run(Options{})
+		k.put(k.from, "t", 1, "b")
+		k.run(Options{})
+		k.want(len(k.records(k.to, "t", 0)), life+1)
+		k.want(len(k.records(k.to, "t", 1)), life+1)
+		k.ok(k.from.Topics().Delete(k.ctx, "t"))
+		k.run(Options{})
+	}
+}
+
+// What the target does not take keeps only itself from being copied.
+func TestNamesThatCannotBe(t *testing.T) {
+	k := newKit(t)
+	long := strings.Repeat("x", 249)
+	for _, name := range []string{long, "mirror.mirror", "mirror.other", "z"} {
+		k.create(k.from, name, samsa.TopicConfig{})
+		k.put(k.from, name, 0, "a")
+	}
+	m := k.run(Options{Prefix: "samsa-"})
+	k.want(k.records(k.to, "samsa-z", 0), []string{"0:a"})
+	k.want(len(m.Stats().Refused), 3)
+	k.fails(k.mirror(Options{Prefix: "samsa-", Topics: []string{long}}).Run(k.ctx), samsa.ErrInvalidTopic)
+	k.fails(k.mirror(Options{Prefix: "samsa-", Topics: []string{"mirror.mirror"}}).Run(k.ctx), samsa.ErrInvalidTopic)
+}
+
+// Nobody is told that nothing is behind when that is not known.
+func TestLagIsNotGuessed(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.put(k.from, "t", 0, "a")
+	m := k.run(Options{})
+	k.put(k.from, "t", 0, "b")
+	k.ok(m.alone(func() error { // it runs, and has not found out where it is
+		lag, err := m.Lag(k.ctx)
+		k.want(lag.Records, int64(1))
+		return err
+	}))
+	k.ok(k.from.Close())
+	_, err := m.Lag(k.ctx)
+	k.fails(err, samsa.ErrClosed)
+}
+
+// A leg that takes a topic up again knows what it has copied itself.
+func TestTakenUpAgain(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	m := k.mirror(Options{})
+	copier, err := m.to.Copying.NewCopier(k.ctx, notesPrefix+"mirror")
+	k.ok(err)
+	defer copier.Close()
+	l, err := m.begin(k.ctx, copier)
+	k.ok(err)
+	defer l.end()
+	k.ok(l.look(k.ctx))
+	for _, v := range []string{"a", "b"} {
+		k.put(k.from, "t", 0, v)
+		r := l.collect(k.ctx, true)
+		k.ok(r.err)
+		k.ok(l.store(k.ctx, r))
+		l.drop("t")
+		k.ok(l.look(k.ctx))
+	}
+	k.same("t", 0)
+}
+
+// A topic of notes that somebody has made before loses none.
+func TestNotesAreCompacted(t *testing.T) {
+	k := newKit(t)
+	k.create(k.to, notesPrefix+"mirror", samsa.TopicConfig{CleanupPolicy: samsa.CleanupDelete})
+	k.run(Options{})
+	info, err := k.to.Topics().Describe(k.ctx, notesPrefix+"mirror")
+	k.ok(err)
+	k.want(info.Config.CleanupPolicy, samsa.CleanupCompact)
+}
