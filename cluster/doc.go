@@ -1,6 +1,13 @@
 // Package cluster opens a Kafka cluster as a broker of Samsa: the same API, and programs that use it stay as they are but for
 // where they open.
 //
+//	b, err := cluster.Open(ctx, cluster.Options{
+//		Seeds: []string{"kafka1:9092", "kafka2:9092"},
+//		TLS:   &tls.Config{},
+//		SASL:  []sasl.Mechanism{scram.Auth{User: "billing", Pass: os.Getenv(cluster.PasswordVariable)}.AsSha512Mechanism()},
+//		Name:  "billing",
+//	})
+//
 // What a cluster has not is samsa.ErrUnsupported, before anything is done: the application's keys, in Update and View, without Options.Keys; what share groups
 // have not of queues; Sync, Snapshot, Import, Sweep and RetentionStats; CleanupConsumed. So are
 // kafka.Listen and backups of such a broker.
