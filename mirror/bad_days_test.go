@@ -170,3 +170,34 @@ func TestNotesAreCompacted(t *testing.T) {
 	k.ok(err)
 	k.want(info.Config.CleanupPolicy, samsa.CleanupCompact)
 }
+
+// Notes that are damaged, or of a release to come, are not worked with.
+func TestNotesThatCannotBe(t *testing.T) {
+	for _, note := range []struct {
+		key, value string
+		want       error
+	}{
+		{"mirror", "{", samsa.ErrCorruptValue}, {"mirror", `{"version":2}`, samsa.ErrUnsupported},
+		{"topic/t", "7", samsa.ErrCorruptValue}, {"position/t/x", "{}", samsa.ErrCorruptValue},
+		{"ranges/t/0/0", "[]", samsa.ErrCorruptValue}, {"ranges/t/0/0", "[[0,0,-1]]", samsa.ErrCorruptValue},
+		{"ranges/t/0/7", "[[7,7,2],[8,9,1]]", samsa.ErrCorruptValue}, {"position/t/0", "null", ErrNotOurs},
+	} {
+		k := newKit(t)
+		k.create(k.from, "t", samsa.TopicConfig{})
+		k.put(k.from, "t", 0, "a", "b")
+		k.run(Options{})
+		k.produce(k.to, samsa.ProduceOptions{}, samsa.Record{Topic: notesPrefix + "mirror", Key: []byte(note.key), Value: []byte(note.value)})
+		k.put(k.from, "t", 0, "c")
+		k.fails(k.mirror(Options{Topics: []string{"t"}}).Run(k.ctx), note.want)
+		k.want(k.records(k.to, "t", 0), []string{"0:a", "1:b"})
+	}
+}
+
+// A name that no mirror has had ends no move.
+func TestFinishNothing(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.fails(k.mirror(Options{Name: "typo"}).Finish(k.ctx), ErrBehind)
+	_, err := k.to.Topics().Describe(k.ctx, "t")
+	k.fails(err, samsa.ErrUnknownTopic)
+}

@@ -79,7 +79,7 @@ func (l *leg) load(ctx context.Context) (err error) {
 	if l.notes, err = readNotes(ctx, l.to.Topics, l.notesTopic); err != nil {
 		return err
 	}
-	head := headNote{Version: 1, From: l.from.ClusterID, Prefix: l.m.opts.Prefix}
+	head := headNote{Version: notesVersion, From: l.from.ClusterID, Prefix: l.m.opts.Prefix}
 	switch has := l.notes.head; {
 	case has.Version == 0:
 		config := topic.Config{Partitions: 1, Replicas: l.m.opts.Replicas, CleanupPolicy: topic.Compact}
@@ -94,8 +94,6 @@ func (l *leg) load(ctx context.Context) (err error) {
 			return err
 		}
 		l.extra = append(l.extra, l.note(headKey, head))
-	case has.Version != head.Version:
-		return fmt.Errorf("%w: the notes are of version %d", log.ErrUnsupported, has.Version)
 	case has != head:
 		return fmt.Errorf("%w: mirror %q copies from cluster %s with prefix %q; this one from %s with %q", log.ErrInvalidOption,
 			l.m.opts.Name, has.From, has.Prefix, head.From, head.Prefix)

@@ -170,6 +170,9 @@ func (m *Mirror) Finish(ctx context.Context) error {
 			return err
 		}
 		defer l.end()
+		if l.notes.head.Version == 0 {
+			return fmt.Errorf("%w: no mirror of this name has run", ErrBehind)
+		}
 		if err := l.look(ctx); err != nil {
 			return err
 		}

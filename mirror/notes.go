@@ -28,11 +28,13 @@ const (
 	topicPrefix    = "topic/"
 	positionPrefix = "position/"
 	rangesPrefix   = "ranges/"
+
+	notesVersion = 1
 )
 
 // headNote says whose notes these are.
 type headNote struct {
-	Version int    `json:"version"` // 1
+	Version int    `json:"version"` // notesVersion
 	From    string `json:"from"`    // the id of the source's cluster
 	Prefix  string `json:"prefix,omitempty"`
 }
@@ -105,6 +107,9 @@ func readNotes(ctx context.Context, topics engine.Topics, name string) (*notes, 
 	})
 	if err != nil {
 		return nil, err
+	}
+	if n.head.Version > notesVersion {
+		return nil, fmt.Errorf("%s: %w: notes of version %d", name, log.ErrUnsupported, n.head.Version)
 	}
 	for _, r := range n.ranges {
 		slices.SortFunc(r.blocks, func(a, b block) int { return cmp.Compare(a.from, b.from) })
@@ -258,7 +263,10 @@ func (n *notes) takeRanges(tp log.TopicPartition, from int64, value []byte) erro
 		return fmt.Errorf("ranges that do not begin at %d", from)
 	}
 	b := block{from: from}
-	for _, r := range raw {
+	for i, r := range raw {
+		if r[0] < 0 || r[1] < 0 || r[2] <= 0 || i > 0 && r[0] < b.end() {
+			return fmt.Errorf("ranges that cannot be: %v", r)
+		}
 		b.runs = append(b.runs, run{from: r[0], to: r[1], n: r[2]})
 	}
 	all.blocks = append(all.blocks, b)
