@@ -201,3 +201,12 @@ func TestFinishNothing(t *testing.T) {
 	_, err := k.to.Topics().Describe(k.ctx, "t")
 	k.fails(err, samsa.ErrUnknownTopic)
 }
+
+// A topic that is named has to be there, unless the mirror goes on.
+func TestNamedTopicIsMissing(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.run(Options{Topics: []string{"t", "none*"}})
+	k.fails(k.mirror(Options{Topics: []string{"t", "none"}}).Run(k.ctx), samsa.ErrUnknownTopic)
+	k.fails(k.mirror(Options{Topics: []string{"none"}}).Finish(k.ctx), samsa.ErrUnknownTopic)
+}

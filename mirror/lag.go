@@ -28,7 +28,7 @@ type PartitionLag struct {
 }
 
 // Lag returns how far the mirror is behind. If it does not run in this process, the notes in the target say how far one of its name has
-// come, and nobody knows since when it is behind.
+// come, and nobody knows since when it is behind; ErrUnknownTopic says that none has run.
 func (m *Mirror) Lag(ctx context.Context) (lag Lag, err error) {
 	m.mu.Lock()
 	at, now := make(map[log.TopicPartition]place, len(m.at)), time.Now()
@@ -78,6 +78,9 @@ func (m *Mirror) noted(ctx context.Context) (map[log.TopicPartition]place, error
 	n, err := readNotes(ctx, m.to.Topics, notesPrefix+m.opts.Name)
 	if err != nil {
 		return nil, err
+	}
+	if n.head.Version == 0 {
+		return nil, fmt.Errorf("%w: %s: no mirror of this name has run", log.ErrUnknownTopic, notesPrefix+m.opts.Name)
 	}
 	at := make(map[log.TopicPartition]place)
 	for tp, p := range n.positions {

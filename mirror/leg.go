@@ -28,6 +28,7 @@ type leg struct {
 	turn       int      // of tracks, whose it is to be read first
 	wake       *engine.Waiter
 	changes    engine.Changes // of the source
+	once       bool           // it does not wait for what is not there
 	due        bool           // topics are to be looked at, now
 	looked     time.Time
 	extra      []log.Record // notes for the next transaction
@@ -63,7 +64,7 @@ type track struct {
 // begin finds out where the mirror is.
 func (m *Mirror) begin(ctx context.Context, copier engine.Copier) (*leg, error) {
 	l := &leg{
-		m: m, from: m.from, to: m.to, copier: copier, notesTopic: notesPrefix + m.opts.Name, topics: map[string]*copied{},
+		m: m, once: m.opts.UntilNow, from: m.from, to: m.to, copier: copier, notesTopic: notesPrefix + m.opts.Name, topics: map[string]*copied{},
 		wake: engine.NewWaiter(), due: true,
 	}
 	if err := l.load(ctx); err != nil {

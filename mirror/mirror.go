@@ -68,7 +68,7 @@ func New(from, to *samsa.Broker, opts Options) (*Mirror, error) {
 //
 // What passes, a broker that is away say, it waits for; Options.Logger hears of it, and Stats tell. It gives up with ErrProducerFenced, when a mirror of the
 // same name has taken over; ErrLoop and ErrNotOurs for topics that Options.Topics name without a pattern, or when somebody else has written where it
-// keeps offsets; ErrCorruptRecord, of the source; ErrInvalidOption, and what brokers that are closed or have failed say.
+// keeps offsets; with UntilNow, ErrUnknownTopic for those that are not there; ErrCorruptRecord, of the source; ErrInvalidOption, and what brokers that are closed or have failed say.
 func (m *Mirror) Run(ctx context.Context) error {
 	return m.alone(func() error {
 		var copier engine.Copier
@@ -145,7 +145,7 @@ func (m *Mirror) runLeg(ctx context.Context, copier *engine.Copier) (err error) 
 func fatal(err error) bool {
 	for _, e := range []error{
 		log.ErrFenced, log.ErrInvalid, log.ErrUnsupported, log.ErrClosed, log.ErrFailed, log.ErrReadOnly, log.ErrCorruptRecord, log.ErrCorruptValue,
-		ErrLoop, ErrNotOurs, ErrBehind,
+		ErrLoop, ErrNotOurs, ErrBehind, errMissing,
 	} {
 		if errors.Is(err, e) {
 			return !errors.Is(err, log.ErrInvalidTxnState) // it was aborted meanwhile
@@ -170,6 +170,7 @@ func (m *Mirror) Finish(ctx context.Context) error {
 			return err
 		}
 		defer l.end()
+		l.once = true
 		if l.notes.head.Version == 0 {
 			return fmt.Errorf("%w: no mirror of this name has run", ErrBehind)
 		}

@@ -25,6 +25,9 @@ func (l *leg) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := l.missing(names); err != nil {
+		return err
+	}
 	l.origins, l.refused = nil, map[string]error{} // origins are read when they are needed
 	for _, name := range names {
 		ok, named := l.m.opts.wantsTopic(name)
@@ -58,6 +61,19 @@ func (l *leg) look(ctx context.Context) error {
 	l.m.follow(l)
 	return l.hold(ctx)
 }
+
+// missing returns an error for topics that are named without a pattern, and not there, when nobody waits until they are.
+func (l *leg) missing(names []string) error {
+	for _, name := range l.m.opts.Topics {
+		if l.once && !strings.ContainsAny(name, `*?[\`) && !slices.Contains(names, name) {
+			return fmt.Errorf("%w %q: %w", errMissing, name, log.ErrUnknownTopic)
+		}
+	}
+	return nil
+}
+
+// errMissing: it is not waited for.
+var errMissing = errors.New("the source does not have")
 
 // refusal reports whether an error is of one topic, and there to stay: the others are copied.
 func refusal(err error) bool {

@@ -18,7 +18,7 @@ import (
 type mirrorFlags struct {
 	opts           mirror.Options
 	status, finish bool
-	every          time.Duration
+	every, wait    time.Duration
 }
 
 func (e *env) mirror() *cobra.Command {
@@ -45,6 +45,9 @@ a mirror is behind.`,
 			if f.status && f.finish || (f.status || f.finish) && f.opts.UntilNow {
 				return usageError{errors.New("--until-now, --status and --finish exclude each other")}
 			}
+			if !cmd.Flags().Changed("wait") && (f.status || f.finish || f.opts.UntilNow) {
+				f.wait = 10 * time.Second
+			}
 			return e.runMirror(cmd.Context(), args[0], args[1], f)
 		},
 	}
@@ -61,18 +64,19 @@ a mirror is behind.`,
 	fs.BoolVar(&f.opts.UntilNow, "until-now", false, "end when all is copied that is there")
 	fs.BoolVar(&f.status, "status", false, "show how far the mirror is behind, and copy nothing")
 	fs.BoolVar(&f.finish, "finish", false, "end a move: the topics are TO's own")
+	fs.DurationVar(&f.wait, "wait", 0, "for brokers that do not answer at the start, at most this `time`; 0 is for ever (default 10s with --until-now, --status, --finish)")
 	fs.DurationVar(&f.every, "every", 10*time.Second, "tell on stderr how far it is, so often; 0 is never")
 	return cmd
 }
 
 // runMirror opens both brokers, and does what the flags say.
 func (e *env) runMirror(ctx context.Context, from, to string, f mirrorFlags) error {
-	src, err := openPlace(ctx, from, samsa.Options{MustExist: true, ReadOnly: !f.opts.Hold || f.status})
+	src, err := openPlace(ctx, from, f.wait, samsa.Options{MustExist: true, ReadOnly: !f.opts.Hold || f.status})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = src.Close() }()
-	dst, err := openPlace(ctx, to, samsa.Options{MustExist: f.status, ReadOnly: f.status})
+	dst, err := openPlace(ctx, to, f.wait, samsa.Options{MustExist: f.status || f.finish, ReadOnly: f.status})
 	if err != nil {
 		return err
 	}
@@ -85,7 +89,9 @@ func (e *env) runMirror(ctx context.Context, from, to string, f mirrorFlags) err
 	case f.status:
 		return e.mirrorStatus(ctx, m)
 	case f.finish:
-		if err := m.Finish(ctx); err != nil {
+		err := m.Finish(ctx)
+		e.tellRefused(m)
+		if err != nil {
 			return err
 		}
 		return e.say(struct {
@@ -118,8 +124,13 @@ func refusals(s mirror.Stats) map[string]string {
 	return all
 }
 
-// openPlace opens a directory, or a cluster.
-func openPlace(ctx context.Context, place string, opts samsa.Options) (*samsa.Broker, error) {
+// openPlace opens a directory, or a cluster, that may be away for some time; 0 is for ever.
+func openPlace(ctx context.Context, place string, wait time.Duration, opts samsa.Options) (*samsa.Broker, error) {
+	if wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	}
 	if strings.HasPrefix(place, "kafka://") {
 		return cluster.OpenURL(ctx, place)
 	}
@@ -155,9 +166,13 @@ func (e *env) tellMirror(ctx context.Context, m *mirror.Mirror, every time.Durat
 	return func() {
 		cancel()
 		<-done
-		for name, err := range m.Stats().Refused {
-			fmt.Fprintf(e.Stderr, "topic %s is not copied: %v\n", name, err)
-		}
+		e.tellRefused(m)
+	}
+}
+
+func (e *env) tellRefused(m *mirror.Mirror) {
+	for name, err := range m.Stats().Refused {
+		fmt.Fprintf(e.Stderr, "topic %s is not copied: %v\n", name, err)
 	}
 }
 
