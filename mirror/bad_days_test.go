@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -209,4 +210,35 @@ func TestNamedTopicIsMissing(t *testing.T) {
 	k.run(Options{Topics: []string{"t", "none*"}})
 	k.fails(k.mirror(Options{Topics: []string{"t", "none"}}).Run(k.ctx), samsa.ErrUnknownTopic)
 	k.fails(k.mirror(Options{Topics: []string{"none"}}).Finish(k.ctx), samsa.ErrUnknownTopic)
+}
+
+// A topic goes there and back as often as one likes, also under other names, with nothing written in between, and whoever runs once more what has
+// finished.
+func TestThereAndBackAgain(t *testing.T) {
+	for _, writes := range []bool{true, false} {
+		k := newKit(t)
+		k.create(k.from, "t", samsa.TopicConfig{})
+		k.put(k.from, "t", 0, "a")
+		for i, name := range []string{"a", "b", "a", "z", "m"} {
+			there := k.run(Options{Name: name})
+			k.want(there.Stats().Refused, map[string]error{})
+			k.ok(there.Finish(k.ctx))
+			k.fails(k.run(Options{Name: name}).Stats().Refused["t"], ErrNotOurs)
+			if writes {
+				k.put(k.to, "t", 0, fmt.Sprint(i))
+			}
+			k.commit(k.to, "g", "t", 0, k.end("t", 0))
+			back := k.between(k.to, k.from, Options{Name: "back" + name})
+			k.ok(back.Run(k.ctx))
+			k.want(back.Stats().Refused, map[string]error{})
+			k.ok(back.Finish(k.ctx))
+			k.ok(back.Run(k.ctx))
+			k.fails(back.Stats().Refused["t"], ErrNotOurs)
+			k.same("t", 0)
+			k.want(k.committed(k.from, "g", "t", 0), k.end("t", 0))
+			if writes {
+				k.put(k.from, "t", 0, fmt.Sprint("b", i))
+			}
+		}
+	}
 }

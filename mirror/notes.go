@@ -48,6 +48,8 @@ type topicNote struct {
 	Via []string `json:"via,omitempty"`
 	// Finished says that it is the target's own now.
 	Finished bool `json:"finished,omitempty"`
+	// Move counts how often the topic has moved between the two, with this time; of several that have finished the last one counts.
+	Move int `json:"move"`
 	// Configs are those of the source that the target was given.
 	Configs map[string]string `json:"configs,omitempty"`
 }

@@ -62,14 +62,14 @@ func (o *origins) via(topic id, target string) (via []string, err error) {
 	return via, nil
 }
 
-// cut returns the origin in the target of a topic whose mirror has finished, nil without one.
-func (o *origins) cut(topic id, target string) *origin {
+// cut returns the origin in the target of a topic whose mirror has finished, the last one, nil without one.
+func (o *origins) cut(topic id, target string) (last *origin) {
 	for _, from := range o.of(topic) {
-		if from.note.Finished && from.from == target {
-			return &from
+		if from.note.Finished && from.from == target && (last == nil || from.note.Move > last.note.Move) {
+			last = &from
 		}
 	}
-	return nil
+	return last
 }
 
 // goBack has a topic that came from the target be copied to where it came from, behind what was copied. What a mirror has said of

@@ -141,9 +141,9 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 			return nil, err
 		}
 	}
-	cut := l.origins.cut(src.ID(), l.to.ClusterID)
+	cut, move := l.origins.cut(src.ID(), l.to.ClusterID), 1
 	if cut != nil {
-		c.name = cut.name
+		c.name, move = cut.name, cut.note.Move+1
 	}
 	if strings.HasPrefix(c.name, notesPrefix) {
 		return nil, fmt.Errorf("%w: %q is for notes of mirrors", log.ErrInvalidTopic, c.name)
@@ -157,7 +157,7 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 		c.id = dst.ID()
 	}
 	known := there && note != nil && note.ToID == id(c.id)
-	if known && note.Finished && cut == nil {
+	if known && note.Finished && note.Move >= move {
 		return nil, fmt.Errorf("%w: %s is the target's own, the mirror has finished", ErrNotOurs, c.name)
 	}
 	ours := known && !note.Finished
@@ -169,7 +169,7 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 	if err != nil {
 		return nil, err
 	}
-	c.note = &topicNote{ID: src.ID(), To: c.name, Via: via}
+	c.note = &topicNote{ID: src.ID(), To: c.name, Via: via, Move: move}
 	switch {
 	case !there:
 		if dst, err = l.create(ctx, c, src, config); err != nil {
