@@ -238,7 +238,7 @@ var works = []promise{
 			if r.Offset == 1 {
 				k.wait("the others", func() bool { return done == 3 })
 				// Their functions have ended, which Work itself may learn a moment later.
-				for k.must(c.Commit(k.ctx)); len(k.committed(g)) == 0; k.must(c.Commit(k.ctx)) {
+				for k.must(c.Commit(k.ctx)); k.committed(g)[at(name, 0)].Offset < 1; k.must(c.Commit(k.ctx)) {
 					runtime.Gosched()
 				}
 				k.hasCommitted(g, name, 1)
