@@ -242,3 +242,14 @@ func TestThereAndBackAgain(t *testing.T) {
 		}
 	}
 }
+
+// A topic is that of one mirror, also while it is empty.
+func TestTwoNames(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	one := k.run(Options{Name: "one"})
+	k.fails(k.run(Options{Name: "two"}).Stats().Refused["t"], ErrNotOurs)
+	k.put(k.from, "t", 0, "a")
+	k.ok(one.Run(k.ctx))
+	k.same("t", 0)
+}

@@ -21,10 +21,11 @@ type origin struct {
 	notes *notes
 }
 
-func readOrigins(ctx context.Context, topics engine.Topics) (*origins, error) {
+// readOrigins reads the notes of all mirrors but for one.
+func readOrigins(ctx context.Context, topics engine.Topics, but string) (*origins, error) {
 	o := new(origins)
 	for _, t := range topics.List() {
-		if !strings.HasPrefix(t.Name(), notesPrefix) {
+		if !strings.HasPrefix(t.Name(), notesPrefix) || t.Name() == but {
 			continue
 		}
 		n, err := readNotes(ctx, topics, t.Name())

@@ -137,7 +137,7 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 	c := &copied{source: src, name: l.m.opts.Prefix + name}
 	if l.origins == nil {
 		var err error
-		if l.origins, err = readOrigins(ctx, l.from.Topics); err != nil {
+		if l.origins, err = readOrigins(ctx, l.from.Topics, ""); err != nil {
 			return nil, err
 		}
 	}
@@ -189,7 +189,7 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 			return nil, err
 		}
 	default:
-		if err := empty(ctx, dst); err != nil {
+		if err := l.free(ctx, dst); err != nil {
 			return nil, err
 		}
 		l.forgetTopic(name)
@@ -200,6 +200,23 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 	return c, nil
 }
 
+// free returns ErrNotOurs for a topic that has, or had, records, or that another mirror copies to.
+func (l *leg) free(ctx context.Context, dst engine.Topic) error {
+	if err := empty(ctx, dst); err != nil {
+		return err
+	}
+	others, err := readOrigins(ctx, l.to.Topics, l.notesTopic)
+	if err != nil {
+		return err
+	}
+	for _, o := range others.of(dst.ID()) {
+		if !o.note.Finished {
+			return fmt.Errorf("%w: another mirror copies to %s, from cluster %s", ErrNotOurs, dst.Name(), o.from)
+		}
+	}
+	return nil
+}
+
 // create makes a topic in the target.
 func (l *leg) create(ctx context.Context, c *copied, src engine.Topic, config topic.Config) (engine.Topic, error) {
 	c.note.Configs = l.configsOf(config)
@@ -207,10 +224,17 @@ func (l *leg) create(ctx context.Context, c *copied, src engine.Topic, config to
 	if err := made.SetConfigs(c.note.Configs); err != nil {
 		return nil, err
 	}
-	if err := l.to.TopicAdmin.Create(ctx, c.name, made); err != nil && !errors.Is(err, log.ErrTopicExists) {
+	err := l.to.TopicAdmin.Create(ctx, c.name, made)
+	exists := errors.Is(err, log.ErrTopicExists) // somebody was faster
+	if err != nil && !exists {
 		return nil, err
 	}
-	return l.to.Topics.Find(ctx, c.name, false)
+	dst, err := l.to.Topics.Find(ctx, c.name, false)
+	if err == nil && exists {
+		c.note.Configs = nil
+		err = l.free(ctx, dst)
+	}
+	return dst, err
 }
 
 // behind has a topic that was made anew go behind what it was before, also in partitions that it does not have yet.
