@@ -101,7 +101,7 @@ func (e *env) runMirror(ctx context.Context, from, to string, f mirrorFlags) err
 	stop := e.tellMirror(ctx, m, f.every)
 	err = m.Run(ctx)
 	stop()
-	if err != nil && ctx.Err() == nil {
+	if err != nil && (ctx.Err() == nil || f.opts.UntilNow) { // Ctrl-C is no end of what is to be copied until now
 		return err
 	}
 	s := m.Stats()
