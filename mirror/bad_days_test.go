@@ -1,9 +1,11 @@
 package mirror
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/samsa-go/samsa"
 )
@@ -252,4 +254,38 @@ func TestTwoNames(t *testing.T) {
 	k.put(k.from, "t", 0, "a")
 	k.ok(one.Run(k.ctx))
 	k.same("t", 0)
+}
+
+// A broker that is closed is not waited for.
+func TestClosedBeforeItBegins(t *testing.T) {
+	for _, from := range []bool{true, false} {
+		k := newKit(t)
+		k.create(k.from, "t", samsa.TopicConfig{})
+		k.put(k.from, "t", 0, "a")
+		gone := k.to
+		if from {
+			gone = k.from
+		}
+		k.ok(gone.Close())
+		ctx, cancel := context.WithTimeout(k.ctx, 5*time.Second)
+		defer cancel()
+		m := k.mirror(Options{})
+		k.fails(m.Run(ctx), samsa.ErrClosed)
+	}
+}
+
+// A topic that is gone in the source when the move ends is the target's own too.
+func TestFinishWhatIsGone(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.create(k.from, "u", samsa.TopicConfig{})
+	k.put(k.from, "t", 0, "a")
+	k.run(Options{})
+	k.ok(k.from.Topics().Delete(k.ctx, "t"))
+	k.ok(k.mirror(Options{Topics: []string{"u"}}).Finish(k.ctx))
+	back := Options{Name: "back", Topics: []string{"t"}}
+	k.fails(k.between(k.to, k.from, back).Run(k.ctx), ErrLoop)
+	k.ok(k.mirror(Options{}).Finish(k.ctx))
+	k.ok(k.between(k.to, k.from, back).Run(k.ctx))
+	k.want(k.records(k.from, "t", 0), []string{"0:a"})
 }

@@ -35,6 +35,12 @@ func (l *leg) finish(ctx context.Context) error {
 		c.note.Finished = true
 		l.extra = append(l.extra, l.note(topicPrefix+name, c.note))
 	}
+	for name, note := range l.notes.topics {
+		if ok, _ := l.m.opts.wantsTopic(name); ok && l.topics[name] == nil && !note.Finished { // it is gone in the source
+			note.Finished = true
+			l.extra = append(l.extra, l.note(topicPrefix+name, note))
+		}
+	}
 	return l.flush(ctx)
 }
 
