@@ -55,6 +55,9 @@ func New(from, to *samsa.Broker, opts Options) (*Mirror, error) {
 	if err := opts.check(); err != nil {
 		return nil, fmt.Errorf("mirror: %w", err)
 	}
+	if from == nil || to == nil {
+		return nil, fmt.Errorf("mirror: %w: it copies from one broker to another, and one of them is nil", log.ErrInvalidOption)
+	}
 	m := &Mirror{from: inside.Of(from).Parts, to: inside.Of(to).Parts, opts: opts.withDefaults()}
 	if m.from.ClusterID == m.to.ClusterID {
 		return nil, fmt.Errorf("mirror: %w: both are cluster %q", log.ErrInvalidOption, m.from.ClusterID)

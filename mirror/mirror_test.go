@@ -278,6 +278,10 @@ func TestOptions(t *testing.T) {
 	if joined, ok := errors.Unwrap(err).(interface{ Unwrap() []error }); !ok || len(joined.Unwrap()) != 7 {
 		t.Fatalf("not all that is wrong: %v", err)
 	}
+	for _, pair := range [][2]*samsa.Broker{{nil, k.to}, {k.from, nil}} {
+		_, err := New(pair[0], pair[1], Options{})
+		k.fails(err, samsa.ErrInvalidOption)
+	}
 }
 
 // end is where the target's partition ends, -1 without one.
