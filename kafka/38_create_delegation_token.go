@@ -11,11 +11,11 @@ import (
 func (c *call) createDelegationToken(req *kmsg.CreateDelegationTokenRequest) kmsg.Response {
 	resp := kmsg.NewPtrCreateDelegationTokenResponse()
 	resp.ErrorCode = codeDelegationTokenRequestNotAllowed
-	resp.PrincipalType, resp.PrincipalName = "User", "ANONYMOUS"
+	resp.PrincipalType, resp.PrincipalName = c.from.Type, c.from.Name
 	if req.OwnerPrincipalName != nil && *req.OwnerPrincipalName != "" {
 		resp.PrincipalType, resp.PrincipalName = orNone(req.OwnerPrincipalType), *req.OwnerPrincipalName
 	}
-	resp.TokenRequesterPrincipalType, resp.TokenRequesterPrincipalName = "User", "ANONYMOUS"
+	resp.TokenRequesterPrincipalType, resp.TokenRequesterPrincipalName = c.from.Type, c.from.Name
 	resp.IssueTimestamp, resp.ExpiryTimestamp, resp.MaxTimestamp = -1, -1, -1
 	return resp
 }

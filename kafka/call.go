@@ -16,7 +16,8 @@ type call struct {
 	header
 	s     *Server
 	conn  *conn
-	ctx   context.Context // ends when the client has gone or the server closes
+	ctx   context.Context // ends when the client has gone or the server closes, and knows who asks: PrincipalOf
+	from  Principal       // who asks
 	entry *entry
 	tally *requestTally // of the entry
 	req   kmsg.Request
@@ -60,7 +61,7 @@ func (c *conn) parse(frame []byte, buf *buffer, l *lease) (*call, error) {
 	if err != nil {
 		return nil, err
 	}
-	cl := &call{header: h, s: c.s, conn: c, ctx: c.ctx, bytes: len(frame), lease: l, frame: buf,
+	cl := &call{header: h, s: c.s, conn: c, ctx: c.requests, from: c.principal, bytes: len(frame), lease: l, frame: buf,
 		answer: lease{pool: &c.s.memory.answers}}
 	if cl.entry, cl.tally = c.s.find(h.key); cl.entry == nil {
 		return nil, fmt.Errorf("%w: key %d", errUnknownKey, h.key)

@@ -26,6 +26,9 @@ type conn struct {
 	ctx    context.Context // ends when the client has gone or the server closes
 	cancel context.CancelFunc
 
+	principal Principal       // who it is; changed by become
+	requests  context.Context // ctx, with the principal
+
 	calls    chan *call        // what was read; closed by the reader at its end
 	inFlight atomic.Int32      // requests that were read and are not answered
 	buffered atomic.Int64      // and their bytes
@@ -59,6 +62,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		answered: partition.NewWaiter(),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	c.become(Anonymous)
 	return c
 }
 
