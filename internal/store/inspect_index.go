@@ -134,9 +134,10 @@ func (t *table) badBlock() (at int64) {
 	var ignored error
 	defer t.caught(debug.SetPanicOnFault(true), &ignored)
 	c := readContent(data)
+	var memory []byte
 	for i := range c.blocks {
 		at = int64(c.blocks[i].at)
-		c.block(i)
+		_, memory = c.block(i, memory)
 	}
 	return 0
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"sort"
 
 	"github.com/dgraph-io/badger/v4/fb"
@@ -26,12 +27,17 @@ import (
 // on a failing device, would be able to end the process there (y.AssertTrue). What follows can at most panic
 // on them, which table.caught makes an error.
 
-// tableContent is where things are in a table that was checked. It takes 16 bytes of memory a block.
+// tableContent is where things are in a table that was checked. It takes 16 bytes of memory a block, and 4 for 128 of the
+// bloom filter. What it reads of the map may have changed since: nothing it says rests on that alone.
 type tableContent struct {
 	data   []byte
 	blocks []blockPlace
-	bloom  y.Filter
+	bloom  []byte   // the bits
+	probes byte     // how many of them a key has
+	sums   []uint32 // of bloomChunk bytes each
 }
+
+const bloomChunk = 128
 
 // blockPlace is where a block lies, and its first key, with version.
 type blockPlace struct{ at, size, keyAt, keySize uint32 }
@@ -45,7 +51,12 @@ func readContent(data []byte) *tableContent {
 	}
 	last(binary.BigEndian.Uint32(last(4))) // the checksum: the hash of the file was the right one
 	index := fb.GetRootAsTableIndex(last(binary.BigEndian.Uint32(last(4))), 0)
-	c := &tableContent{data: data, blocks: make([]blockPlace, index.OffsetsLength()), bloom: index.BloomFilterBytes()}
+	bloom := index.BloomFilterBytes()
+	bits := len(bloom) - 1
+	c := &tableContent{data: data, blocks: make([]blockPlace, index.OffsetsLength()), bloom: bloom[:bits], probes: bloom[bits]}
+	for chunk := range slices.Chunk(c.bloom, bloomChunk) {
+		c.sums = append(c.sums, crcOf(chunk))
+	}
 	var block fb.BlockOffset
 	for i := range c.blocks {
 		index.Offsets(&block, i)
@@ -55,11 +66,26 @@ func readContent(data []byte) *tableContent {
 	return c
 }
 
-// mayHave asks the bloom filter.
-func (c *tableContent) mayHave(key []byte) bool { return c.bloom.MayContain(y.Hash(key)) }
+// mayHave asks the bloom filter, as y.Filter has it. That a key is not there is said by a bit that still is what it was.
+func (c *tableContent) mayHave(key []byte) bool {
+	h := y.Hash(key)
+	step := h>>17 | h<<15
+	for range c.probes {
+		bit := int(h % uint32(8*len(c.bloom)))
+		if c.bloom[bit/8]&(1<<(bit%8)) == 0 {
+			n := bit / 8 / bloomChunk
+			if crcOf(c.bloom[n*bloomChunk:min((n+1)*bloomChunk, len(c.bloom))]) != c.sums[n] {
+				panic("checksum of the bloom filter")
+			}
+			return false
+		}
+		h += step
+	}
+	return true
+}
 
 // find returns the block that holds the first item not below key, or ends before it: the last that does
-// not begin behind key.
+// not begin behind key. Who has entered it knows whether that is so.
 func (c *tableContent) find(key []byte) int {
 	return sort.Search(len(c.blocks)-1, func(i int) bool { return c.begins(i+1, key) > 0 })
 }
@@ -72,17 +98,18 @@ func (c *tableContent) begins(i int, key []byte) int {
 
 const versionSize = 8
 
-// block is a block whose checksum is right.
+// block is a copy of a block, whose checksum is right.
 type block struct {
 	entries []byte
 	offsets []byte
 	base    []byte // its first key
 }
 
-// block returns block i.
-func (c *tableContent) block(i int) block {
+// block copies block i into memory, which may be grown, and returns both.
+func (c *tableContent) block(i int, memory []byte) (block, []byte) {
 	p := c.blocks[i]
-	data := c.data[p.at:][:p.size]
+	memory = append(memory[:0], c.data[p.at:][:p.size]...)
+	data := memory
 	last := func(n uint32) []byte {
 		end := len(data) - int(n)
 		b := data[end:]
@@ -99,7 +126,7 @@ func (c *tableContent) block(i int) block {
 	b := block{offsets: last(4 * binary.BigEndian.Uint32(last(4)))}
 	b.entries = data
 	b.base = b.entries[4:][:binary.NativeEndian.Uint16(b.entries[2:])]
-	return b
+	return b, memory
 }
 
 func (b *block) len() int { return len(b.offsets) / 4 }

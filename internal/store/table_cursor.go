@@ -17,11 +17,11 @@ type tableCursor struct {
 	reverse bool
 	number  int    // of the block
 	block   block  // nothing before one was needed
+	memory  []byte // of the block
 	at      int    // entry in it
-	key     []byte // its key, with version, in memory of the cursor
+	key     []byte // its key, with version
 	now     item   // it, once it was read
 	shown   *item  // now, or nil
-	value   []byte // of now: not of the map, which can fault
 	failed  error
 }
 
@@ -41,6 +41,7 @@ func (c *tableCursor) seek(key []byte, reverse bool) {
 		if from == 0 || from < c.block.len() && c.compare(from, key) < 0 {
 			c.at += sort.Search(c.block.len()-from, func(i int) bool { return c.compare(from+i, key) >= 0 })
 		}
+		c.confirm(key)
 	case reverse:
 		c.enter(len(c.c.blocks) - 1)
 		c.at = c.block.len()
@@ -73,7 +74,9 @@ func (c *tableCursor) next() {
 // enter makes the block with that number the present one.
 func (c *tableCursor) enter(number int) {
 	if c.block.len() == 0 || c.number != number {
-		c.block, c.number = c.c.block(number), number
+		c.block = block{} // if that panics
+		c.block, c.memory = c.c.block(number, c.memory)
+		c.number = number
 	}
 }
 
@@ -88,6 +91,19 @@ func (c *tableCursor) find(key []byte) (from int) {
 		return c.at + 1
 	}
 	return 0
+}
+
+// confirm panics if the entry where it stands cannot be the first whose key is not below key: keys of the map have led to the block.
+// Behind the last entry it goes to the next block.
+func (c *tableCursor) confirm(key []byte) {
+	if c.at == c.block.len() && c.number+1 < len(c.c.blocks) {
+		c.enter(c.number + 1)
+		if c.at = 0; c.compare(0, key) < 0 {
+			panic("first key of a block")
+		}
+	} else if c.at == 0 && c.number > 0 && c.compare(0, key) > 0 {
+		panic("first key of a block")
+	}
 }
 
 // compare compares the key of an entry with another.
@@ -112,8 +128,7 @@ func (c *tableCursor) show() {
 	c.key, encoded = c.block.entry(c.at, c.key[:0])
 	var v y.ValueStruct
 	v.Decode(encoded)
-	c.value = append(c.value[:0], v.Value...)
-	if v.UserMeta != 0 || v.ExpiresAt != 0 || !c.now.decode(v.Meta, c.value) {
+	if v.UserMeta != 0 || v.ExpiresAt != 0 || !c.now.decode(v.Meta, v.Value) {
 		panic("value of an item")
 	}
 	n := len(c.key) - versionSize

@@ -225,6 +225,9 @@ func (l *valueLog) copy(file *logFile, f foundFrame, apply func(*logFile, int64,
 	if err != nil {
 		return err
 	}
+	if _, err := checkFrame(b); err != nil { // what it has now gets a new hash
+		return damaged(f.file.number, err.Error())
+	}
 	l.chain = rechain(b, f.frameHeader, l.chain)
 	at := file.end
 	if err := file.file.WriteAt(at, b); err != nil {
