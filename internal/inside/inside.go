@@ -10,6 +10,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/config"
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/engine"
@@ -32,7 +33,7 @@ import (
 type Broker struct {
 	Parts engine.Parts // that it stands on, none of them nil
 
-	// Those from Dir to Features, and Kill, only a broker of this process has: Local says whether it is one.
+	// Those from Dir to ACLs, and Kill, only a broker of this process has: Local says whether it is one.
 	Dir       string // "" in memory
 	ClusterID string
 	Store     store.Store
@@ -46,6 +47,7 @@ type Broker struct {
 	Members   *members.Coordinator // of share groups
 	Txns      *txn.Coordinator
 	Features  *feature.Levels
+	ACLs      *acl.Rules
 
 	Logger *zap.Logger
 	Hooks  *hook.Hooks

@@ -160,6 +160,10 @@ var keyDecoders = map[byte]func(key []byte) (Key, error){
 		p, err := store.ParsePendingKey(key)
 		return Key{Kind: "offset of a transaction", Topic: p.Topic, Partition: &p.Partition, Group: p.Group, Name: p.TransactionalID}, err
 	},
+	'z': func(key []byte) (Key, error) {
+		kind, name, err := store.ParseSecurityKey(key)
+		return Key{Kind: kind, Name: name}, err
+	},
 	'm': func(key []byte) (Key, error) {
 		if what := map[string]string{"mc": "cluster id", "mg": "limits on groups", "mf": "levels of features"}[string(key)]; what != "" {
 			return Key{Kind: what}, nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/group/config"
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/clusterid"
@@ -68,6 +69,7 @@ type Broker struct {
 	Streams    *streams.Coordinator
 	Txns       *txn.Coordinator
 	Features   *feature.Levels
+	ACLs       *acl.Rules
 	Sweeper    *sweep.Sweeper
 	batcher    *batcher.Batcher
 	transactor *transact.Transactor
@@ -121,6 +123,9 @@ func (b *Broker) open() (found topic.Found, err error) {
 		return found, err
 	}
 	if b.Features, err = feature.Open(b.Store, b.Committer, b.Logger); err != nil {
+		return found, err
+	}
+	if b.ACLs, err = acl.Open(b.Store, b.Committer, b.Logger); err != nil {
 		return found, err
 	}
 	kept := new(members.Kept)

@@ -27,6 +27,8 @@ import (
 //	'h' group                                       a share group's membership
 //	'u' group                                       the configs of a group
 //	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups), "f" (changed levels of features)
+//	'z' 'a' hash                                    an ACL: the first 16 bytes of the SHA-256 of its value
+//	'z' 'q' entity                                  the quotas of an entity
 //	'a' ...                                         the application's own keys
 const (
 	prefixStore     = '!'
@@ -46,6 +48,7 @@ const (
 	prefixMembers   = 'h'
 	prefixConfig    = 'u'
 	prefixBroker    = 'm'
+	prefixSecurity  = 'z'
 	prefixApp       = 'a'
 )
 

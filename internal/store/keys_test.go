@@ -228,3 +228,17 @@ func FuzzPrefixRanges(f *testing.F) {
 		}
 	})
 }
+
+func FuzzSecurityKey(f *testing.F) {
+	f.Add([]byte("za0123456789abcdef"), "user=alice")
+	f.Add([]byte("zq"), "")
+	f.Fuzz(func(t *testing.T, key []byte, entity string) {
+		if _, name, err := ParseSecurityKey(QuotaKey(entity)); entity != "" && (err != nil || name != entity) || !QuotaRange().holds(QuotaKey(entity)) || ACLRange().holds(QuotaKey(entity)) {
+			t.Errorf("%q came back as %q, %v", entity, name, err)
+		}
+		kind, name, err := ParseSecurityKey(key)
+		if err == nil && kind == "quotas of" && !bytes.Equal(QuotaKey(name), key) || err == nil && kind == "ACL" && !ACLRange().holds(key) {
+			t.Errorf("%x was read as %s %q", key, kind, name)
+		}
+	})
+}
