@@ -218,6 +218,9 @@ func (b Batch) SetBaseOffset(offset int64) {
 	binary.BigEndian.PutUint64(b[posBaseOffset:], uint64(offset))
 }
 
+// LeaderEpoch is the partition leader epoch in which the batch was appended.
+func (b Batch) LeaderEpoch() int32 { return b.i32(posLeaderEpoch) }
+
 // SetLeaderEpoch sets the partition leader epoch. The CRC leaves this field out.
 func (b Batch) SetLeaderEpoch(epoch int32) {
 	binary.BigEndian.PutUint32(b[posLeaderEpoch:], uint32(epoch))

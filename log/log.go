@@ -79,6 +79,10 @@ type Log struct {
 	stable atomic.Int64 // the first offset of a transaction that is open, or the end; it rises after end does
 	next   int64        // the writer's: the offset that the next batch begins at
 
+	epochs    atomic.Pointer[Epochs] // nil: none is stored
+	staged    Epochs                 // the writer's: of what is staged next
+	epochsErr error                  // why those that were stored could not be read
+
 	producers producers
 	forgotten atomic.Int64 // rises before aborted transactions are forgotten
 }
@@ -129,7 +133,7 @@ type Staged struct {
 	stable int64 // likewise
 }
 
-// Stage gives batch the log's next offsets and adds it to b. The key is appended to
+// Stage gives batch the log's next offsets and its leader epoch, and adds it to b. The key is appended to
 // keys, which is returned and belongs to b, like batch, until b is committed. The batch stays invisible until Applied.
 // nowMs is the time of the append, which counts for a batch that AsksTime.
 //
@@ -137,6 +141,7 @@ type Staged struct {
 // open; a marker ends it. StageProducers adds to b what has come of that.
 func (l *Log) Stage(b *store.Batch, keys []byte, batch Batch, nowMs int64) (Staged, []byte) {
 	batch.SetBaseOffset(l.next)
+	batch.SetLeaderEpoch(l.staged.Latest())
 	last := batch.LastOffset()
 	at := len(keys)
 	keys = store.AppendBatchKey(keys, store.BatchKey{

@@ -11,9 +11,9 @@ import (
 // OpenLog returns the log of a partition as it is in the store.
 //
 // It reads the log start offset, the newest batch key behind it, and what is stored of
-// producers. The store has had all of that at one time, so nothing is compared or put right,
+// producers and leader epochs. The store has had all of that at one time, so nothing is compared or put right,
 // and OpenLog writes nothing. Read tells of batches that are damaged, Damaged of all else. It reads
-// batches, their headers, only if a producer's state is damaged. A log start offset that is damaged is ErrCorruptValue.
+// batches, their headers, only if a producer's state or the epochs are damaged. A log start offset that is damaged is ErrCorruptValue.
 //
 // No commit may be in flight that concerns the partition.
 func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, error) {
@@ -38,6 +38,9 @@ func OpenLog(st store.Store, id store.PartitionID, tp TopicPartition) (*Log, err
 	l.next = end
 	if err := l.readProducers(); err != nil {
 		return nil, l.wrap(err)
+	}
+	if err := l.readEpochs(); err != nil {
+		return nil, err
 	}
 	return l, nil
 }

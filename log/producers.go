@@ -186,6 +186,9 @@ func (l *Log) ProducerErr(producer int64) error {
 // Damaged returns what is damaged of what OpenLog has read, and of the aborted transactions: each is an ErrCorruptValue.
 func (l *Log) Damaged() []error {
 	var all []error
+	if l.epochsErr != nil {
+		all = append(all, l.epochsErr)
+	}
 	for _, info := range l.Producers() {
 		if err := l.ProducerErr(info.ID); err != nil {
 			all = append(all, err)

@@ -82,6 +82,7 @@ func (r *rewriter) add(sources []source, batch log.Batch, markers ...int64) sour
 		youngest = max(youngest, s.maxTimestamp)
 	}
 	own := source{batch.LastOffset(), batch.KeyTime(youngest)}
+	batch.SetLeaderEpoch(r.log.Epochs().At(batch.LastOffset())) // not that of an older one, which would end before it
 	r.round.Set(own.key(r.log.ID()), batch)
 	for _, s := range sources {
 		if s != own {

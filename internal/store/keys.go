@@ -9,6 +9,7 @@ import (
 //
 //	'!' name                                        the store's own: "rebuilt", see RebuiltKey
 //	'c' name                                        catalogue: "t"+topic name, "d"+topic number (doomed), "n" (next number)
+//	'e' topic u32  partition u32                    leader epochs of a partition
 //	'l' topic u32  partition u32                    log start offset of a partition
 //	'b' topic u32  partition u32  last u64  ts u64  one batch: last offset, max timestamp in ms, sign bit flipped
 //	'g' group                                       a consumer group: generation, static members
@@ -33,6 +34,7 @@ import (
 const (
 	prefixStore     = '!'
 	prefixCatalogue = 'c'
+	prefixEpochs    = 'e'
 	prefixLogStart  = 'l'
 	prefixBatch     = 'b'
 	prefixGroup     = 'g'
@@ -112,8 +114,8 @@ func (k *BatchRangeKeys) Range(p PartitionID, from int64) Range {
 
 // TopicRanges covers everything that is stored per partition of a topic.
 func TopicRanges(number uint32) []Range {
-	ranges := make([]Range, 0, 5)
-	for _, prefix := range []byte{prefixBatch, prefixLogStart, prefixProducer, prefixAborted, prefixShare} {
+	ranges := make([]Range, 0, 6)
+	for _, prefix := range []byte{prefixBatch, prefixLogStart, prefixProducer, prefixAborted, prefixShare, prefixEpochs} {
 		r := prefixRange(binary.BigEndian.AppendUint32([]byte{prefix}, number))
 		r.KeysOnly = true
 		ranges = append(ranges, r)
@@ -124,6 +126,14 @@ func TopicRanges(number uint32) []Range {
 // LogStartKey is the key of a partition's log start offset.
 func LogStartKey(p PartitionID) []byte {
 	return appendPartition([]byte{prefixLogStart}, p)
+}
+
+// EpochsKeySize is the length of an EpochsKey.
+const EpochsKeySize = 1 + 4 + 4
+
+// EpochsKey is the key of a partition's leader epochs.
+func EpochsKey(p PartitionID) []byte {
+	return appendPartition([]byte{prefixEpochs}, p)
 }
 
 // ProducerKey is the key of what a partition knows of an idempotent producer.

@@ -238,7 +238,7 @@ func (i *importer) bring(ctx context.Context, t *topic.Topic) error {
 				return err == nil && p.Log().OpenSince(k.ID) >= 0, err
 			}
 			err := c.run(store.BatchRange(p.ID(), p.LogStart()), all)
-			for _, r := range []store.Range{startRange(p.ID()), store.AbortedRange(p.ID(), 0)} {
+			for _, r := range []store.Range{one(store.LogStartKey(p.ID())), one(store.EpochsKey(p.ID())), store.AbortedRange(p.ID(), 0)} {
 				err = cmp.Or(err, c.run(r, all))
 			}
 			if err = cmp.Or(err, c.run(store.ProducerRange(p.ID()), open)); err != nil {
@@ -283,9 +283,8 @@ func (c *copying) flush() error {
 	return err
 }
 
-// startRange covers the log start offset of a partition.
-func startRange(id store.PartitionID) store.Range {
-	key := store.LogStartKey(id)
+// one covers a single key.
+func one(key []byte) store.Range {
 	return store.Range{From: key, To: append(bytes.Clone(key), 0)}
 }
 
