@@ -27,7 +27,7 @@ import (
 // Options say where the keys are.
 type Options struct {
 	Topic  string // compacted, of one partition
-	Dir    string // of the store; "" in memory
+	Dir    string // of the store, which has nothing else; "" in memory
 	Logger *zap.Logger
 	// Remembered is how long the topic keeps a deletion, at least (delete.retention.ms): a store that is older has to be read anew.
 	Remembered time.Duration
@@ -40,8 +40,10 @@ type Keys struct {
 	topic  engine.Topic
 	store  *samsa.Broker
 	local  engine.Transactor // of the store
-	at     int64             // the offset in the topic behind what the store has; of who calls Apply, or has catching, as is the next one
+	at     int64             // the offset in the topic behind what the store has; of who calls Apply, or has catching, as are the next two
 	empty  bool              // the store is being emptied: what it has is of no use to who opens it
+	whole  time.Time         // when the store had all that the topic had
+	settle func(context.Context) error
 
 	catching chan struct{} // capacity 1: who reads what the topic has more
 
@@ -51,7 +53,10 @@ type Keys struct {
 	pending map[*Entry]struct{}
 }
 
-// Open opens the store. The topic is there. Nothing is read before Load.
+// positionTopic is the only topic of the store: its one partition is where the position is committed, of whichever topic that is.
+const positionTopic = "keys"
+
+// Open opens the store. The topic is there. Nothing is read before Load. A directory that has something else is ErrInvalidOption.
 func Open(ctx context.Context, topics *read.Topics, opts Options) (*Keys, error) {
 	t, err := topics.Find(ctx, opts.Topic, false)
 	if err != nil {
@@ -65,11 +70,38 @@ func Open(ctx context.Context, topics *read.Topics, opts Options) (*Keys, error)
 		opts: opts, topics: topics, topic: t, store: store, local: inside.Of(store).Parts.Transactor,
 		catching: make(chan struct{}, 1), behind: true, pending: make(map[*Entry]struct{}),
 	}
-	if _, err := store.Topics().Ensure(ctx, opts.Topic, samsa.TopicConfig{Partitions: 1}); err != nil { // to which the position belongs
-		return nil, errors.Join(err, store.Close())
+	if err := k.own(ctx); err != nil {
+		return nil, fmt.Errorf("store of keys: %w", errors.Join(err, store.Close()))
 	}
 	return k, nil
 }
+
+// own has the store be one of keys. What a broker has that somebody works with is not to be emptied.
+func (k *Keys) own(ctx context.Context) error {
+	topics, err := k.store.Topics().List(ctx)
+	if err != nil || len(topics) == 1 && topics[0] == positionTopic {
+		return err
+	}
+	others := len(topics) > 0
+	err = k.store.View(ctx, func(tx *samsa.ReadTx) error {
+		for _, err := range tx.Scan(nil) {
+			others = true
+			return err
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case others:
+		return fmt.Errorf("%w: directory %s is that of a broker, with topics or keys of its own", log.ErrInvalidOption, k.opts.Dir)
+	}
+	_, err = k.store.Topics().Ensure(ctx, positionTopic, samsa.TopicConfig{Partitions: 1})
+	return err
+}
+
+// SettleBy sets what ends a transaction that has been left open, so that what comes behind it in the topic can be read. It is called before Load.
+func (k *Keys) SettleBy(settle func(context.Context) error) { k.settle = settle }
 
 // Close closes the store.
 func (k *Keys) Close() error { return k.store.Close() }
@@ -143,6 +175,9 @@ func (k *Keys) Enter(ctx context.Context, tx Tx, writes map[string][]byte) (*Ent
 }
 
 func (k *Keys) tryEnter(tx Tx, writes map[string][]byte) (e, other *Entry, err error) {
+	if err := k.there(); err != nil {
+		return nil, nil, err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.behind {
@@ -159,6 +194,14 @@ func (k *Keys) tryEnter(tx Tx, writes map[string][]byte) (e, other *Entry, err e
 	e = &Entry{Writes: writes, k: k, tx: tx, epoch: k.epoch, done: make(chan struct{})}
 	k.pending[e] = struct{}{}
 	return e, nil, nil
+}
+
+// there returns an error when the topic is gone. Another one of its name has other keys.
+func (k *Keys) there() error {
+	if k.topics.Same(k.topic) {
+		return nil
+	}
+	return fmt.Errorf("keys of the application: topic %s: %w: it was deleted", k.opts.Topic, log.ErrUnknownTopic)
 }
 
 // meets reports whether the order of two transactions matters.
@@ -202,20 +245,33 @@ func (e *Entry) Err() error {
 	return nil
 }
 
-// Lost notes that a transaction may be in the topic that is not in the store.
+// Lost notes that the topic may have what the store has not. It is for who calls Apply.
 func (k *Keys) Lost() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if !k.behind {
+		k.whole = time.Now()
+	}
 	k.behind = true
 	k.epoch++
 }
 
-// Apply stores what transactions have written that are in the topic now, up to an offset. They come in the order of the topic.
-func (k *Keys) Apply(all []*Entry, next int64) {
+// Apply stores what transactions have written that are in the topic now, where n records begin at first. They come in the order of the topic. Unless
+// that is all that has come to the topic, but for the end of the transaction before, it is read.
+func (k *Keys) Apply(all []*Entry, first int64, n int) {
+	for _, e := range all {
+		n -= len(e.Writes)
+	}
+	if n != 0 || first != k.at && first != k.at+1 {
+		k.Lost()
+		return
+	}
+	k.whole = time.Now()
 	for i, e := range all {
+		first += int64(len(e.Writes))
 		at := int64(-1)
 		if i == len(all)-1 {
-			at = next
+			at = first
 		}
 		if err := k.put(e.Writes, at); err != nil {
 			k.opts.Logger.Warn("the store of keys is read from the topic, as it does not take them", zap.Error(err))
@@ -223,7 +279,7 @@ func (k *Keys) Apply(all []*Entry, next int64) {
 			return
 		}
 	}
-	k.at = max(k.at, next)
+	k.at = first
 }
 
 // put stores keys, and unless it is negative the position.
@@ -247,16 +303,16 @@ func (k *Keys) put(writes map[string][]byte, at int64) error {
 	if at >= 0 {
 		o := group.Offset{Offset: at, LeaderEpoch: -1}
 		if !k.empty {
-			o.Metadata = uuid.Text(k.topic.ID()) + " " + strconv.FormatInt(time.Now().UnixMilli(), 10)
+			o.Metadata = uuid.Text(k.topic.ID()) + " " + strconv.FormatInt(k.whole.UnixMilli(), 10)
 		}
-		if err := tx.CommitOffsets(position{}, map[log.TopicPartition]group.Offset{k.tp(): o}); err != nil {
+		if err := tx.CommitOffsets(position{}, map[log.TopicPartition]group.Offset{positionPartition: o}); err != nil {
 			return err
 		}
 	}
 	return tx.Commit()
 }
 
-func (k *Keys) tp() log.TopicPartition { return log.TopicPartition{Topic: k.opts.Topic} }
+var positionPartition = log.TopicPartition{Topic: positionTopic}
 
 // position is engine.Member: the group of the store whose offset is where the topic is read from. Its metadata is the identity of the topic, and when the
 // store had all of it up to there.
@@ -273,30 +329,36 @@ func (position) Refused(group.CommitRequest, error) (bool, <-chan struct{}) {
 	return false, nil
 }
 
-// resume finds where the store is in the topic. One of another topic, or one that may have missed deletions, is emptied.
+// resume finds where the store is in the topic. One of another topic is emptied.
 func (k *Keys) resume(ctx context.Context) error {
 	v, err := k.local.View(ctx)
 	if err != nil {
 		return err
 	}
-	found, err := v.Committed(positionGroup, k.tp())
+	found, err := v.Committed(positionGroup, positionPartition)
 	v.End()
 	if err != nil {
 		return err
 	}
-	o, ok := found[k.tp()]
+	o := found[positionPartition]
 	topic, at, _ := strings.Cut(o.Metadata, " ")
 	ms, err := strconv.ParseInt(at, 10, 64)
-	if ok && err == nil && topic == uuid.Text(k.topic.ID()) && time.Since(time.UnixMilli(ms)) < k.opts.Remembered/2 {
-		k.at = o.Offset
+	if err == nil && topic == uuid.Text(k.topic.ID()) {
+		k.at, k.whole = o.Offset, time.UnixMilli(ms)
 		return nil
 	}
 	return k.clear(ctx)
 }
 
+// old reports whether the topic may have forgotten deletions that the store has not seen, or the clock does not tell.
+func (k *Keys) old() bool {
+	age := time.Since(k.whole)
+	return age < -k.opts.Remembered/2 || age > k.opts.Remembered/2
+}
+
 // clear begins anew.
 func (k *Keys) clear(ctx context.Context) error {
-	k.at, k.empty = 0, true
+	k.at, k.empty, k.whole = 0, true, time.Now()
 	if err := k.put(nil, 0); err != nil { // whatever becomes of the rest
 		return err
 	}

@@ -6,25 +6,25 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
 
 // Ready returns when the store has what the topic had when it was called, at least.
 func (k *Keys) Ready(ctx context.Context) error {
 	for {
-		k.mu.Lock()
-		behind, epoch := k.behind, k.epoch
-		k.mu.Unlock()
-		if !behind {
-			return nil
+		if _, behind := k.state(); !behind {
+			return k.there()
 		}
 		select {
 		case k.catching <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err := k.catchUp(ctx, epoch)
+		err := k.catchUp(ctx)
 		<-k.catching
 		if err != nil {
 			return fmt.Errorf("keys of the application: %w", err)
@@ -32,25 +32,40 @@ func (k *Keys) Ready(ctx context.Context) error {
 	}
 }
 
-// catchUp reads what the topic has more than the store. Transactions of the keys begin when it is done.
-func (k *Keys) catchUp(ctx context.Context, epoch int) error {
+func (k *Keys) state() (epoch int, behind bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.epoch, k.behind
+}
+
+// catchUp reads what the topic has more than the store, unless somebody has just done so: then transactions of the keys may be on their way again.
+func (k *Keys) catchUp(ctx context.Context) error {
+	epoch, behind := k.state()
+	if !behind {
+		return nil
+	}
+	if k.settle != nil {
+		_ = k.settle(ctx) // if it is not, stable waits for what the cluster does, or tells why not
+	}
 	p, err := k.topic.Partition(0)
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	end, err := stable(ctx, p)
 	if err != nil {
 		return err
 	}
-	if k.at < p.LogStart() || k.at > end { // what was deleted is not known
-		if k.at > 0 || p.LogStart() > 0 {
-			if err := k.clear(ctx); err != nil {
-				return err
-			}
+	if start := p.LogStart(); k.empty || k.at < start || k.at > end || k.old() { // what was deleted is not known
+		if err := k.clear(ctx); err != nil {
+			return err
 		}
-		k.at = p.LogStart()
+		if k.at = start; start > 0 {
+			k.opts.Logger.Warn("the topic of keys was not only compacted: keys that were last written before an offset are gone",
+				zap.String("topic", k.opts.Topic), zap.Int64("offset", start))
+		}
 	}
-	if err := k.read(ctx, p, end); err != nil {
+	if err := k.read(ctx, p, end, began); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -84,10 +99,11 @@ func stable(ctx context.Context, p engine.Partition) (int64, error) {
 	}
 }
 
-// read stores what the topic has from the position to end.
-func (k *Keys) read(ctx context.Context, p engine.Partition, end int64) error {
+// read stores what the topic has from the position to end, which was its end when that began.
+func (k *Keys) read(ctx context.Context, p engine.Partition, end int64, began time.Time) error {
 	if k.at >= end {
-		return k.put(nil, k.at) // as of now
+		k.whole = began
+		return k.put(nil, k.at)
 	}
 	next := k.at
 	err := k.putAll(func(yield func(engine.KeyValue, error) bool) {
@@ -116,7 +132,8 @@ func (k *Keys) read(ctx context.Context, p engine.Partition, end int64) error {
 		}
 	}, func() int64 { return next })
 	if err == nil {
-		k.at = next
+		k.at, k.whole = next, began
+		err = k.put(nil, k.at)
 	}
 	return err
 }
@@ -132,7 +149,7 @@ func give(b log.Batch, from int64, buf []byte, yield func(engine.KeyValue, error
 		if err != nil || !ok {
 			return buf, true, err
 		}
-		if r.Offset < from || len(r.Key) == 0 {
+		if r.Offset < from || len(r.Key) == 0 || len(r.Key) > store.MaxAppKey { // the others are somebody else's
 			continue
 		}
 		kv := engine.KeyValue{Key: r.Key}

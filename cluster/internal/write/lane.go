@@ -44,6 +44,7 @@ func (l *lane) close() {
 func (l *lane) commit(ctx context.Context, j *job) error {
 	l.mu.Lock()
 	if l.closed {
+		l.endLocked(log.ErrClosed, j)
 		l.mu.Unlock()
 		return log.ErrClosed
 	}
@@ -105,6 +106,9 @@ func (l *lane) store(jobs []*job) error {
 			entries = append(entries, j.entry)
 		}
 	}
+	if len(all)+len(offsets) == 0 {
+		return l.session.start()
+	}
 	err = l.session.commit(all, offsets, func() error { return l.ending(jobs) })
 	if errors.Is(err, log.ErrOutcomeUnknown) && len(entries) > 0 {
 		l.w.opts.Keys.Lost()
@@ -126,14 +130,24 @@ func (l *lane) apply(entries []*keys.Entry, all []*batch) {
 	if len(entries) == 0 {
 		return
 	}
-	next := int64(0)
+	first, n := int64(-1), 0
 	for _, b := range all {
-		if b.tp.Topic == l.w.opts.Keys.Topic() {
-			next = max(next, b.base+int64(b.records))
+		if b.tp.Topic != l.w.opts.Keys.Topic() {
+			continue
 		}
+		if n == 0 {
+			first = b.base
+		}
+		if b.base != first+int64(n) { // somebody else has come between
+			first = -1
+		}
+		n += b.records
 	}
-	l.w.opts.Keys.Apply(entries, next)
+	l.w.opts.Keys.Apply(entries, first, n)
 }
+
+// settle ends the transaction that an earlier attempt may have left open.
+func (l *lane) settle(ctx context.Context) error { return l.commit(ctx, l.w.newJob()) }
 
 // ending notes that jobs are about to be stored.
 func (l *lane) ending(jobs []*job) error {

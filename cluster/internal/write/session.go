@@ -68,7 +68,7 @@ func (s *session) commit(batches []*batch, offsets []groupOffsets, last func() e
 	ctx, cancel := context.WithTimeout(s.life, s.w.opts.Timeout)
 	defer cancel()
 	if err := s.begin(ctx); err != nil {
-		return err
+		return s.ended(err)
 	}
 	err := s.write(ctx, batches, offsets)
 	if err == nil {
@@ -79,10 +79,28 @@ func (s *session) commit(batches []*batch, offsets []groupOffsets, last func() e
 	}
 	if err != nil {
 		s.abort()
-		return err
+		return s.ended(err)
 	}
 	s.awaitVisible(ctx, batches)
 	return nil
+}
+
+// ended returns err, which is not to be that of a context that nobody else knows: what has failed since the session has ended is ErrClosed.
+func (s *session) ended(err error) error {
+	switch {
+	case s.life.Err() == nil:
+		return err
+	case errors.Is(err, log.ErrOutcomeUnknown):
+		return family.Of(log.ErrOutcomeUnknown, fmt.Errorf("%s: %w", s.about(), log.ErrClosed))
+	}
+	return fmt.Errorf("%s: %w", s.about(), log.ErrClosed)
+}
+
+// start is begin, which takes no longer than a transaction.
+func (s *session) start() error {
+	ctx, cancel := context.WithTimeout(s.life, s.w.opts.Timeout)
+	defer cancel()
+	return s.ended(s.begin(ctx))
 }
 
 // begin has the session be the producer of its id, if it is not.

@@ -182,23 +182,24 @@ func (x *tx) write(key string, value []byte, err error) error {
 }
 
 // enter adds the records of the keys, and has the job go to the cluster when it is in nobody's way.
-func (x *tx) enter() error {
+func (x *tx) enter() (err error) {
 	if x.own == nil {
 		return nil
+	}
+	k := x.t.Writes.opts.Keys
+	if x.job.entry, err = k.Enter(x.ctx, x.own, x.writes); err != nil || len(x.writes) == 0 {
+		return err
 	}
 	now := time.UnixMilli(time.Now().UnixMilli())
 	records := make([]log.Record, 0, len(x.writes))
 	for key, value := range x.writes {
-		records = append(records, log.Record{Topic: x.t.Writes.opts.Keys.Topic(), Key: []byte(key), Value: value, Timestamp: now})
+		records = append(records, log.Record{Topic: k.Topic(), Key: []byte(key), Value: value, Timestamp: now})
 	}
-	if len(records) > 0 {
-		if err := x.job.add(x.ctx, engine.ProduceOptions{Partitioner: choose.Manual()}, records); err != nil {
-			return err
-		}
+	if err := x.job.add(x.ctx, engine.ProduceOptions{Partitioner: choose.Manual()}, records); err != nil {
+		x.job.entry.Leave()
+		return err
 	}
-	var err error
-	x.job.entry, err = x.t.Writes.opts.Keys.Enter(x.ctx, x.own, x.writes)
-	return err
+	return nil
 }
 
 // Fail implements engine.Tx.

@@ -86,6 +86,9 @@ func New(l *link.Link, topics *read.Topics, opts Options) *Writes {
 	}
 	w.life, w.end = context.WithCancel(context.Background())
 	w.lane.init(w)
+	if opts.Keys != nil {
+		opts.Keys.SettleBy(w.lane.settle)
+	}
 	return w
 }
 
