@@ -18,6 +18,7 @@ import (
 	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/stats"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/users"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition/producers"
@@ -47,6 +48,7 @@ type Broker struct {
 	Members   *members.Coordinator // of share groups
 	Txns      *txn.Coordinator
 	Features  *feature.Levels
+	Users     *users.Store
 	ACLs      *acl.Rules
 
 	Logger *zap.Logger

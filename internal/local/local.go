@@ -22,6 +22,7 @@ import (
 	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/transact"
+	"github.com/samsa-go/samsa/internal/users"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition/producers"
@@ -69,6 +70,7 @@ type Broker struct {
 	Streams    *streams.Coordinator
 	Txns       *txn.Coordinator
 	Features   *feature.Levels
+	Users      *users.Store
 	ACLs       *acl.Rules
 	Sweeper    *sweep.Sweeper
 	batcher    *batcher.Batcher
@@ -123,6 +125,9 @@ func (b *Broker) open() (found topic.Found, err error) {
 		return found, err
 	}
 	if b.Features, err = feature.Open(b.Store, b.Committer, b.Logger); err != nil {
+		return found, err
+	}
+	if b.Users, err = users.Open(b.Store, b.Committer, b.Logger); err != nil {
 		return found, err
 	}
 	if b.ACLs, err = acl.Open(b.Store, b.Committer, b.Logger); err != nil {

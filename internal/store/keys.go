@@ -27,7 +27,7 @@ import (
 //	                                                an offset that the transaction of the id commits, behind its length like an 'o'
 //	'h' group                                       a share group's membership
 //	'u' group                                       the configs of a group
-//	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups), "f" (changed levels of features)
+//	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups), "f" (changed levels of features), "u"+name (a user)
 //	'z' 'a' hash                                    an ACL: the first 16 bytes of the SHA-256 of its value
 //	'z' 'q' entity                                  the quotas of an entity
 //	'a' ...                                         the application's own keys
@@ -198,6 +198,9 @@ func NamesRange(name string) Range { return prefixRange(NamesKey(name)) }
 
 // BrokerKey is a key of what concerns the broker as a whole.
 func BrokerKey(name string) []byte { return append([]byte{prefixBroker}, name...) }
+
+// BrokerRange covers the keys of BrokerKey that begin with name.
+func BrokerRange(name string) Range { return prefixRange(BrokerKey(name)) }
 
 // CatalogueKey is a key of the topic catalogue.
 func CatalogueKey(name string) []byte { return append([]byte{prefixCatalogue}, name...) }
