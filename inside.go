@@ -37,8 +37,8 @@ func (b *Broker) inside() inside.Broker {
 		Options:          b.given,
 		AutoCreateTopics: b.opts.AutoCreateTopics,
 		TopicDefaults:    b.opts.TopicDefaults,
-		Register: func(server any, end func()) (func(), error) {
-			client := &callback.Client{Name: "a server", Shut: func(context.Context) func() { return end }, Server: server}
+		Register: func(name string, server any, end func()) (func(), error) {
+			client := &callback.Client{Name: name, Shut: func(context.Context) func() { return end }, Server: server}
 			return func() { b.clients.Remove(client) }, b.clients.Add(client)
 		},
 		Servers: func() (all []any) {

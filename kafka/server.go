@@ -98,7 +98,7 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 	s.memory = newMemory(s.opts.MaxMemoryBytes)
 	s.tally.init(s.table)
 	var err error
-	if s.unregister, err = in.Register(s, func() { _ = s.Close() }); err != nil {
+	if s.unregister, err = in.Register("a server", s, func() { _ = s.Close() }); err != nil {
 		s.cancel()
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/engine"
 )
 
 // A mirror that goes on behind its end, or ends twice, does not take from the way back what it has to know.
@@ -131,7 +132,7 @@ func TestLagIsNotGuessed(t *testing.T) {
 	k.put(k.from, "t", 0, "a")
 	m := k.run(Options{})
 	k.put(k.from, "t", 0, "b")
-	k.ok(m.alone(func() error { // it runs, and has not found out where it is
+	k.ok(m.alone(k.ctx, "mirror", func(context.Context) error { // it runs, and has not found out where it is
 		lag, err := m.Lag(k.ctx)
 		k.want(lag.Records, int64(1))
 		return err
@@ -288,4 +289,75 @@ func TestFinishWhatIsGone(t *testing.T) {
 	k.ok(k.mirror(Options{}).Finish(k.ctx))
 	k.ok(k.between(k.to, k.from, back).Run(k.ctx))
 	k.want(k.records(k.from, "t", 0), []string{"0:a"})
+}
+
+// A broker that closes ends the mirror first, also one that has nothing.
+func TestClosedWhileItRuns(t *testing.T) {
+	for _, from := range []bool{true, false} {
+		k := newKit(t)
+		m, err := New(k.from, k.to, Options{})
+		k.ok(err)
+		ended := make(chan error)
+		go func() { ended <- m.Run(k.ctx) }()
+		k.until(func() bool { // it has looked
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.at != nil
+		})
+		closing := k.to
+		if from {
+			closing = k.from
+		}
+		k.ok(closing.Close())
+		k.fails(<-ended, samsa.ErrClosed)
+		k.fails(m.Run(k.ctx), samsa.ErrClosed)
+	}
+}
+
+// What other mirrors have noted is read again when they have noted something, and not else.
+func TestNotesAreReadOnce(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.create(k.to, "t", samsa.TopicConfig{})
+	k.put(k.from, "t", 0, "a")
+	k.put(k.to, "t", 0, "mine")
+	other := open(t)
+	k.create(other, "u", samsa.TopicConfig{})
+	into := k.between(other, k.from, Options{Name: "other"})
+	k.ok(into.Run(k.ctx))
+
+	m := k.mirror(Options{})
+	read := &counting{Topics: m.from.Topics}
+	m.from.Topics = read
+	k.ok(m.alone(k.ctx, "mirror", func(ctx context.Context) error {
+		copier, err := m.to.Copying.NewCopier(ctx, notesPrefix+"mirror")
+		k.ok(err)
+		defer copier.Close()
+		l, err := m.begin(ctx, copier)
+		k.ok(err)
+		defer l.end()
+		for range 3 {
+			k.ok(l.look(ctx))
+			k.fails(m.Stats().Refused["t"], ErrNotOurs)
+			k.want(read.notes, 1)
+		}
+		k.create(other, "v", samsa.TopicConfig{})
+		k.ok(into.Run(k.ctx))
+		k.ok(l.look(ctx))
+		k.want(read.notes, 2)
+		return nil
+	}))
+}
+
+// counting counts how often notes are looked for.
+type counting struct {
+	engine.Topics
+	notes int
+}
+
+func (c *counting) Find(ctx context.Context, name string, create bool) (engine.Topic, error) {
+	if strings.HasPrefix(name, notesPrefix) {
+		c.notes++
+	}
+	return c.Topics.Find(ctx, name, create)
 }

@@ -23,6 +23,7 @@ type leg struct {
 	notes      *notes // kept up to date
 	origins    *origins
 	refused    map[string]error // topics that are not copied
+	there      *origins         // the notes of other mirrors in the target
 	topics     map[string]*copied
 	tracks     []*track // of all topics
 	turn       int      // of tracks, whose it is to be read first
@@ -57,6 +58,8 @@ type track struct {
 	positionNote // what is stored
 	ranges       ranges
 	until        int64 // where Run ends, with Options.UntilNow
+	damaged      error // why nothing more is read
+	again        bool  // but once, to see whether it still is
 
 	caught time.Time // when all there was was copied
 }
@@ -67,9 +70,13 @@ func (m *Mirror) begin(ctx context.Context, copier engine.Copier) (*leg, error) 
 		m: m, once: m.opts.UntilNow, from: m.from, to: m.to, copier: copier, notesTopic: notesPrefix + m.opts.Name, topics: map[string]*copied{},
 		wake: engine.NewWaiter(), due: true,
 	}
+	l.origins, l.there = newOrigins(l.from.Topics, ""), newOrigins(l.to.Topics, l.notesTopic)
 	if err := l.load(ctx); err != nil {
 		return nil, err
 	}
+	m.mu.Lock()
+	clear(m.stats.Damaged)
+	m.mu.Unlock()
 	l.changes = l.from.Topics.Changes()
 	l.from.Topics.Watch(l.wake)
 	return l, nil
@@ -135,8 +142,12 @@ func (l *leg) run(ctx context.Context) error {
 		if next != nil {
 			err = l.store(ctx, next)
 		}
+		stored := next
 		if next = <-reading; err != nil {
 			return err
+		}
+		if stored != nil {
+			l.hurtBy(stored, next)
 		}
 		if next != nil && next.err != nil {
 			return next.err
@@ -157,19 +168,35 @@ func (l *leg) run(ctx context.Context) error {
 			if err := l.groups(ctx); err != nil {
 				return err
 			}
-			return l.hold(ctx)
+			return errors.Join(l.hold(ctx), l.damage())
 		}
 	}
 }
 
-// reached reports whether all is copied that is to be.
+// reached reports whether all is copied that is to be, and can be.
 func (l *leg) reached() bool {
 	for _, t := range l.tracks {
-		if t.Offset < t.until {
+		if t.Offset < t.until && t.damaged == nil {
 			return false
 		}
 	}
 	return true
+}
+
+// damage returns what is damaged in the source, nil if nothing is.
+func (l *leg) damage() error {
+	var all []error
+	for _, t := range l.tracks {
+		if t.damaged != nil {
+			all = append(all, fmt.Errorf("%s: %w", t.tp, t.damaged))
+		}
+	}
+	for name, err := range l.refused {
+		if damage(err) {
+			all = append(all, fmt.Errorf("topic %s: %w", name, err))
+		}
+	}
+	return errors.Join(all...)
 }
 
 // edge returns the last stable offset as of now.
@@ -187,22 +214,20 @@ func (l *leg) store(ctx context.Context, r *round) error {
 	if err := l.m.rate.wait(ctx, r.bytes); err != nil {
 		return err
 	}
-	packers := make([]packer, len(r.parts))
+	var packers []packer
 	var batches []engine.CopiedBatch
-	for i := range r.parts {
-		p, t := &r.parts[i], r.parts[i].track
-		packers[i].maximum = min(joinTo, t.topic.most)
-		var err error
-		if l.copier.Keeps() {
-			err = packers[i].keep(p.pieces, t.Offset, p.end, t.Target-t.Offset, p.lastMs)
-		} else {
-			err = packers[i].move(p.pieces)
-		}
+	parts := r.parts[:0]
+	for _, p := range r.parts {
+		packed, err := l.pack(r, &p)
 		if err != nil {
-			return fmt.Errorf("%s: %w", t.tp, err)
+			return fmt.Errorf("%s: %w", p.track.tp, err)
 		}
-		batches = packers[i].copied(batches, t.target, t.topic.id)
+		if p.end > p.track.Offset {
+			batches = packed.copied(batches, p.track.target, p.track.topic.id)
+			packers, parts = append(packers, packed), append(parts, p)
+		}
 	}
+	r.parts = parts
 	blocks := make([][]block, len(r.parts))
 	notes := func() ([]log.Record, error) {
 		all := l.extra
@@ -231,6 +256,37 @@ func (l *leg) store(ctx context.Context, r *round) error {
 	}
 	l.m.copied(r)
 	return nil
+}
+
+// pack makes batches of a part for the target: up to one that cannot be taken apart, if there is one, which ends the part.
+func (l *leg) pack(r *round, p *part) (packer, error) {
+	for t := p.track; ; {
+		to := packer{maximum: min(joinTo, t.topic.most)}
+		var bad int
+		var err error
+		if l.copier.Keeps() {
+			bad, err = to.keep(p.pieces, t.Offset, p.end, t.Target-t.Offset, p.lastMs)
+		} else {
+			bad, err = to.move(p.pieces)
+		}
+		if err == nil || !damage(err) || bad >= len(p.pieces) {
+			return to, err
+		}
+		r.hurt = append(r.hurt, hurt{t, fmt.Errorf("offset %d: %w", p.pieces[bad].from, err)})
+		p.end = p.pieces[bad].from
+		p.pieces = p.pieces[:bad]
+	}
+}
+
+// hurtBy has partitions of which a round that was stored has found damage end there: next has been read behind it.
+func (l *leg) hurtBy(stored, next *round) {
+	for _, h := range stored.hurt {
+		if next != nil {
+			next.without(h.track)
+		}
+		h.track.read = h.track.Offset
+		l.hurt(h.track, h.err)
+	}
 }
 
 // forget has ranges go that nobody needs, and returns the notes that say so.

@@ -18,6 +18,7 @@ import (
 
 // Mirror copies from one broker to another. Its methods may be called by anybody at any time.
 type Mirror struct {
+	brokers  [2]inside.Broker
 	from, to engine.Parts
 	opts     Options
 	rate     rate
@@ -45,24 +46,34 @@ type Stats struct {
 	Untranslated int64
 	// Refused are topics that are not copied, and why: ErrLoop, ErrNotOurs, or that the target does not take the name or the config.
 	Refused map[string]error
-	// Trouble is what the mirror has met last, since when it has begun anew, and has not copied anything yet; nil without.
+	// Damaged are partitions of the source that are not copied further than to what is damaged there, and how; it is looked at again
+	// every Options.Refresh, as another replica may have it.
+	Damaged map[log.TopicPartition]error
+	// Restarts counts how often it has met something that passes, and has begun anew. LastError is what that was the last time, or what has
+	// ended Run, and LastErrorAt when; nil without.
+	Restarts    int64
+	LastError   error
+	LastErrorAt time.Time
+	// Trouble is LastError until the mirror has found out anew where it is; nil then.
 	Trouble error
 }
 
-// New returns a mirror, which copies when it runs. The brokers are the caller's, who closes them after Run has returned.
+// New returns a mirror, which copies when it runs. The brokers are the caller's. One that closes ends Run first, with ErrClosed.
 // ErrInvalidOption names what is wrong with the options, or says that both are the same cluster.
 func New(from, to *samsa.Broker, opts Options) (*Mirror, error) {
-	if err := opts.check(); err != nil {
+	if err := opts.Check(); err != nil {
 		return nil, fmt.Errorf("mirror: %w", err)
 	}
 	if from == nil || to == nil {
 		return nil, fmt.Errorf("mirror: %w: it copies from one broker to another, and one of them is nil", log.ErrInvalidOption)
 	}
-	m := &Mirror{from: inside.Of(from).Parts, to: inside.Of(to).Parts, opts: opts.withDefaults()}
+	m := &Mirror{brokers: [2]inside.Broker{inside.Of(from), inside.Of(to)}, opts: opts.withDefaults()}
+	m.from, m.to = m.brokers[0].Parts, m.brokers[1].Parts
 	if m.from.ClusterID == m.to.ClusterID {
 		return nil, fmt.Errorf("mirror: %w: both are cluster %q", log.ErrInvalidOption, m.from.ClusterID)
 	}
 	m.rate.bytes, m.stats.Refused = opts.BytesPerSecond, map[string]error{}
+	m.stats.Damaged = map[log.TopicPartition]error{}
 	return m, nil
 }
 
@@ -71,9 +82,10 @@ func New(from, to *samsa.Broker, opts Options) (*Mirror, error) {
 //
 // What passes, a broker that is away say, it waits for; Options.Logger hears of it, and Stats tell. It gives up with ErrProducerFenced, when a mirror of the
 // same name has taken over; ErrLoop and ErrNotOurs for topics that Options.Topics name without a pattern, or when somebody else has written where it
-// keeps offsets; with UntilNow, ErrUnknownTopic for those that are not there; ErrCorruptRecord, of the source; ErrInvalidOption, and what brokers that are closed or have failed say.
+// keeps offsets; with UntilNow, ErrUnknownTopic for those that are not there, and ErrCorruptRecord or ErrCorruptValue, when all else is copied, for what is damaged in
+// the source; ErrInvalidOption, and what brokers that are closed or have failed say.
 func (m *Mirror) Run(ctx context.Context) error {
-	return m.alone(func() error {
+	return m.alone(ctx, "mirror", func(ctx context.Context) error {
 		var copier engine.Copier
 		defer func() {
 			if copier != nil {
@@ -84,17 +96,16 @@ func (m *Mirror) Run(ctx context.Context) error {
 			before := m.Stats().Transactions
 			err := m.runLeg(ctx, &copier)
 			switch {
-			case err == nil:
-				return nil
-			case ctx.Err() != nil:
-				return ctx.Err()
+			case err == nil || ctx.Err() != nil:
+				return err
 			case fatal(err):
-				return fmt.Errorf("mirror %s: %w", m.opts.Name, err)
+				m.met(err, false)
+				return err
 			}
 			if m.Stats().Transactions > before {
 				wait = firstWait
 			}
-			m.trouble(err)
+			m.met(err, true)
 			m.opts.Logger.Warn("the mirror begins anew", zap.String("mirror", m.opts.Name), zap.Duration("in", wait), zap.Error(err))
 			if err := pause(ctx, wait); err != nil {
 				return err
@@ -109,21 +120,46 @@ const (
 	longestWait = 5 * time.Second
 )
 
-// alone calls fn unless the mirror runs.
-func (m *Mirror) alone(fn func() error) error {
+// alone calls fn unless the mirror runs, and says what has failed. A broker that closes ends the context, and waits until fn has returned.
+func (m *Mirror) alone(ctx context.Context, what string, fn func(context.Context) error) error {
 	m.mu.Lock()
 	if m.running {
 		m.mu.Unlock()
-		return fmt.Errorf("mirror %s: %w: it runs", m.opts.Name, log.ErrInvalidOption)
+		return fmt.Errorf("%s %s: %w: it runs", what, m.opts.Name, log.ErrInvalidOption)
 	}
 	m.running = true
 	m.mu.Unlock()
+	inner, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
 	defer func() {
 		m.mu.Lock()
 		m.running, m.at = false, nil
 		m.mu.Unlock()
+		cancel(nil)
+		close(ended)
 	}()
-	return fn()
+	for i := range m.brokers {
+		b := &m.brokers[i]
+		leave, err := b.Register("the mirror "+m.opts.Name, watched{m}, func() {
+			cancel(fmt.Errorf("%w: %s", log.ErrClosed, b.Parts.Where))
+			<-ended
+		})
+		if err != nil {
+			return fmt.Errorf("%s %s: %s: %w", what, m.opts.Name, b.Parts.Where, err)
+		}
+		defer leave()
+	}
+	err := fn(inner)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	if inner.Err() != nil {
+		err = context.Cause(inner)
+	}
+	return fmt.Errorf("%s %s: %w", what, m.opts.Name, err)
 }
 
 // runLeg copies until something fails. With the first copier it takes over the name; with that it goes on.
@@ -162,7 +198,7 @@ func fatal(err error) bool {
 // mirror back may begin. ErrBehind says that there is something that was not copied, ErrNotOurs that a topic was written to by others, from which nothing
 // is copied any more; then no topic is finished.
 func (m *Mirror) Finish(ctx context.Context) error {
-	err := m.alone(func() error {
+	return m.alone(ctx, "finish mirror", func(ctx context.Context) error {
 		copier, err := m.to.Copying.NewCopier(ctx, notesPrefix+m.opts.Name)
 		if err != nil {
 			return err
@@ -182,10 +218,6 @@ func (m *Mirror) Finish(ctx context.Context) error {
 		}
 		return l.finish(ctx)
 	})
-	if err != nil {
-		return fmt.Errorf("finish mirror %s: %w", m.opts.Name, err)
-	}
-	return nil
 }
 
 // Stats returns what was done so far.
@@ -193,14 +225,26 @@ func (m *Mirror) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.stats
-	s.Refused = maps.Clone(m.stats.Refused)
+	s.Refused, s.Damaged = maps.Clone(m.stats.Refused), maps.Clone(m.stats.Damaged)
 	return s
 }
 
-func (m *Mirror) trouble(err error) {
+// met notes an error, which passes or not.
+func (m *Mirror) met(err error, passes bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.stats.LastError, m.stats.LastErrorAt = err, time.Now()
+	if !passes {
+		return
+	}
+	m.stats.Restarts++
 	m.stats.Trouble = err
+	for tp, p := range m.at { // what is not behind now begins to be later
+		if p.offset >= p.source.LastStable() {
+			p.caught = m.stats.LastErrorAt
+			m.at[tp] = p
+		}
+	}
 }
 
 func (m *Mirror) untranslated(n int64) {
@@ -220,10 +264,27 @@ func (m *Mirror) refused(name string, err error) {
 	}
 }
 
-// follow has Lag know the partitions of a leg.
+// hurt notes that a partition is damaged, and reports whether that is news.
+func (m *Mirror) hurt(tp log.TopicPartition, err error) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.stats.Damaged[tp]
+	m.stats.Damaged[tp] = err
+	return was == nil
+}
+
+// healed notes that it is not, or not any more.
+func (m *Mirror) healed(tp log.TopicPartition) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.stats.Damaged, tp)
+}
+
+// follow has Lag know the partitions of a leg, which knows where it is.
 func (m *Mirror) follow(l *leg) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.stats.Trouble = nil
 	m.at, m.stats.Refused = make(map[log.TopicPartition]place, len(l.tracks)), maps.Clone(l.refused)
 	for _, t := range l.tracks {
 		m.at[t.tp] = place{t.source, t.Offset, t.caught}
@@ -234,7 +295,6 @@ func (m *Mirror) follow(l *leg) {
 func (m *Mirror) copied(r *round) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.stats.Trouble = nil
 	m.stats.Transactions++
 	for i := range r.parts {
 		p := &r.parts[i]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/metrics"
 )
 
 // What a record is arrives as it was: offset, key, value, headers, time, compression.
@@ -73,8 +74,17 @@ func TestFollows(t *testing.T) {
 	info, err := k.to.Topics().Describe(k.ctx, "t")
 	k.ok(err)
 	k.want(info.Config.Retention, time.Hour)
+	for _, b := range []*samsa.Broker{k.from, k.to} { // and the metrics of both tell
+		told, err := metrics.Of(k.ctx, b, samsa.MetricsOptions{})
+		k.ok(err)
+		k.want([]any{len(told.Mirrors), told.Mirrors[0].Name, told.Mirrors[0].Records}, []any{1, "mirror", int64(3)})
+		k.want(told.Mirrors[0].Lag, map[string]int64{"t": 0, "later": 0})
+	}
 	cancel()
 	k.fails(<-ended, context.Canceled)
+	told, err := metrics.Of(k.ctx, k.to, samsa.MetricsOptions{})
+	k.ok(err)
+	k.want(len(told.Mirrors), 0)
 }
 
 // Groups go on where they were, not further than what is copied, and never backwards.

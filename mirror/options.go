@@ -57,8 +57,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// check returns ErrInvalidOption with all that is wrong.
-func (o Options) check() error {
+// Check returns ErrInvalidOption with all that is wrong, as New does.
+func (o Options) Check() error {
 	var w option.Mistakes
 	w.Check(len(o.Name) <= maxName && topic.CheckName(notesPrefix+o.Name) == nil, "Options.Name", fmt.Sprintf("%q", o.Name), "what can be in the name of a topic, at most 200 bytes")
 	w.Check(o.Prefix == "" || topic.CheckName(o.Prefix+"x") == nil, "Options.Prefix", fmt.Sprintf("%q", o.Prefix), "what the name of a topic can begin with")

@@ -10,8 +10,20 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// origins are the notes of mirrors into a source: which of its topics are copies.
-type origins struct{ all []*notes }
+// origins are the notes of mirrors into a broker: which of its topics are copies.
+type origins struct {
+	topics engine.Topics
+	but    string // a topic of notes that is left out
+	all    map[string]*originNotes
+	stale  bool // they may have changed since they were read
+}
+
+// originNotes are those of one topic, as they were up to some offset.
+type originNotes struct {
+	*notes
+	topic engine.Topic
+	end   int64
+}
 
 // origin is a topic that was copied to one of the source.
 type origin struct {
@@ -21,20 +33,40 @@ type origin struct {
 	notes *notes
 }
 
-// readOrigins reads the notes of all mirrors but for one.
-func readOrigins(ctx context.Context, topics engine.Topics, but string) (*origins, error) {
-	o := new(origins)
-	for _, t := range topics.List() {
-		if !strings.HasPrefix(t.Name(), notesPrefix) || t.Name() == but {
+func newOrigins(topics engine.Topics, but string) *origins {
+	return &origins{topics: topics, but: but, all: map[string]*originNotes{}, stale: true}
+}
+
+// read brings the notes up to date: it reads those of topics that have got some since.
+func (o *origins) read(ctx context.Context) error {
+	if !o.stale {
+		return nil
+	}
+	all := make(map[string]*originNotes)
+	for _, t := range o.topics.List() {
+		if !strings.HasPrefix(t.Name(), notesPrefix) || t.Name() == o.but {
 			continue
 		}
-		n, err := readNotes(ctx, topics, t.Name())
+		p, err := t.Partition(0)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		o.all = append(o.all, n)
+		end, err := stableEnd(ctx, p)
+		if err != nil {
+			return err
+		}
+		if has := o.all[t.Name()]; has != nil && has.topic == t && has.end == end {
+			all[t.Name()] = has
+			continue
+		}
+		n, err := readNotes(ctx, o.topics, t.Name())
+		if err != nil {
+			return err
+		}
+		all[t.Name()] = &originNotes{n, t, end}
 	}
-	return o, nil
+	o.all, o.stale = all, false
+	return nil
 }
 
 // of returns where a topic came from.
@@ -42,7 +74,7 @@ func (o *origins) of(topic id) (found []origin) {
 	for _, n := range o.all {
 		for name, note := range n.topics {
 			if note.ToID == topic {
-				found = append(found, origin{name, note, n.head.From, n})
+				found = append(found, origin{name, note, n.head.From, n.notes})
 			}
 		}
 	}

@@ -37,24 +37,23 @@ const (
 )
 
 // keep makes batches for a target that keeps offsets, shifted, and covers what the source has nothing for, from at up to end.
-// lastMs is the time of what comes without records behind the last piece.
-func (p *packer) keep(pieces []piece, at, end, shift, lastMs int64) error {
-	for _, piece := range pieces {
+// lastMs is the time of what comes without records behind the last piece. With an error it returns the number of the piece.
+func (p *packer) keep(pieces []piece, at, end, shift, lastMs int64) (bad int, err error) {
+	for i, piece := range pieces {
 		b := piece.batch
 		if err := p.cover(at, piece.from, shift, b.MaxTimestamp()); err != nil {
-			return err
+			return i, err
 		}
 		if piece.from > b.BaseOffset() {
-			var err error
 			if b, err = p.rest(piece); err != nil {
-				return err
+				return i, err
 			}
 		}
 		b.Detach()
 		at = b.LastOffset() + 1
 		p.out = append(p.out, packed{batch: b, base: b.BaseOffset() + shift})
 	}
-	return p.cover(at, end, shift, lastMs)
+	return len(pieces), p.cover(at, end, shift, lastMs)
 }
 
 // cover makes batches without records for offsets.
@@ -91,15 +90,15 @@ func (p *packer) rest(piece piece) (log.Batch, error) {
 	return s.Seal(b.Codec(), log.Cover{LastOffset: b.LastOffset(), LogAppendTime: b.LogAppendTime(), MaxTimestamp: b.MaxTimestamp()})
 }
 
-// move makes batches for a target that gives offsets: dense ones, with the times of producers.
-func (p *packer) move(pieces []piece) error {
-	for _, piece := range pieces {
+// move makes batches for a target that gives offsets: dense ones, with the times of producers. With an error it returns the number of the piece.
+func (p *packer) move(pieces []piece) (bad int, err error) {
+	for i, piece := range pieces {
 		b := piece.batch
 		_, horizon := b.DeleteHorizon()
 		asIs := b.Dense() && !b.LogAppendTime() && !horizon && piece.from <= b.BaseOffset()
 		if asIs && len(b) >= joinBelow || asIs && len(pieces) == 1 && p.joined.Records() == 0 {
-			if err := p.flush(); err != nil {
-				return err
+			if err = p.flush(); err != nil {
+				return i, err
 			}
 			p.out = append(p.out, packed{batch: b, runs: []run{{from: b.BaseOffset(), n: int64(b.Records())}}})
 			continue
@@ -108,12 +107,11 @@ func (p *packer) move(pieces []piece) error {
 		case p.joined.Records() == 0 || p.codec == log.CodecNone:
 			p.codec = codec
 		case codec != p.codec && codec != log.CodecNone:
-			if err := p.flush(); err != nil {
-				return err
+			if err = p.flush(); err != nil {
+				return i, err
 			}
 			p.codec = codec
 		}
-		var err error
 		p.plain, err = eachRecord(b, p.plain, func(r *log.Record) error {
 			if r.Offset < piece.from {
 				return nil
@@ -121,10 +119,10 @@ func (p *packer) move(pieces []piece) error {
 			return p.add(r)
 		})
 		if err != nil {
-			return err
+			return i, err
 		}
 	}
-	return p.flush()
+	return len(pieces), p.flush()
 }
 
 // add adds a record to the batch that is being made.

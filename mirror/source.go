@@ -1,9 +1,11 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,7 +15,7 @@ import (
 )
 
 const (
-	roundBytes = 8 << 20 // of batches that are copied in one transaction, and what the last one has beyond
+	roundBytes = 8 << 20 // of batches that are copied in one transaction, and what the last one has beyond; with a bound of bytes a second no more than these
 	trackBytes = 2 << 20 // of these that a partition takes while others have something
 	mostPieces = 4000    // batches of a round
 )
@@ -22,8 +24,21 @@ const (
 type round struct {
 	parts  []part
 	bytes  int
+	most   int // bytes
 	pieces int
 	err    error
+	hurt   []hurt // what was found damaged when it was stored
+}
+
+// hurt is a partition of which no more than was stored can be taken apart.
+type hurt struct {
+	track *track
+	err   error
+}
+
+// without takes the part of a track out.
+func (r *round) without(t *track) {
+	r.parts = slices.DeleteFunc(r.parts, func(p part) bool { return p.track == t })
 }
 
 // part is a partition in a round.
@@ -41,7 +56,10 @@ type part struct {
 // collect reads the next round from the source. With now it returns an empty one when there is nothing, else it waits for something, or
 // until topics are to be looked at, or all is read that UntilNow asks for.
 func (l *leg) collect(ctx context.Context, now bool) *round {
-	r := new(round)
+	r := &round{most: roundBytes}
+	if rate := l.m.opts.BytesPerSecond; rate > 0 {
+		r.most = int(min(roundBytes, rate))
+	}
 	for {
 		for range roundBytes / trackBytes { // the others first, then those that have more
 			progress := false
@@ -84,10 +102,14 @@ func (l *leg) collect(ctx context.Context, now bool) *round {
 	}
 }
 
-func (r *round) full() bool { return r.bytes >= roundBytes || r.pieces >= mostPieces }
+func (r *round) full() bool { return r.bytes >= r.most || r.pieces >= mostPieces }
 
 // read reads what there is of a partition, some of it.
 func (l *leg) read(ctx context.Context, t *track, r *round) (got bool, err error) {
+	if t.damaged != nil && !t.again {
+		return false, nil
+	}
+	t.again = false
 	there := t.source.LastStable()
 	if t.read == there && t.source.Err() == nil {
 		t.caught = time.Now()
@@ -129,10 +151,14 @@ func (l *leg) read(ctx context.Context, t *track, r *round) (got bool, err error
 	case errors.Is(err, log.ErrUnknownTopic):
 		l.due = true
 		return false, nil
-	case err != nil:
+	case err != nil && !damage(err):
 		return false, err
-	case bad != nil:
+	case bad != nil && !damage(bad):
 		return false, bad
+	case err != nil || bad != nil:
+		if l.hurt(t, cmp.Or(err, bad)); t.read == before {
+			return false, nil
+		}
 	case t.read == before && before < there:
 		t.read, p.end = there, there // the last offsets have no batches any more
 	case t.read == before:
@@ -141,9 +167,21 @@ func (l *leg) read(ctx context.Context, t *track, r *round) (got bool, err error
 	if t.read >= there {
 		t.caught = time.Now()
 	}
+	if t.damaged != nil && err == nil && bad == nil {
+		t.damaged = nil
+		l.m.healed(t.tp)
+	}
 	p.caught, t.gap = t.caught, false
 	r.add(p)
 	return true, nil
+}
+
+// hurt notes that nothing more can be read of a partition, until the next look: another replica may have what is damaged here.
+func (l *leg) hurt(t *track, err error) {
+	t.damaged = err
+	if l.m.hurt(t.tp, err) {
+		l.told(t, "the source is damaged: the partition is copied up to there", zap.Int64("offset", t.read), zap.Error(err))
+	}
 }
 
 // add adds a part to the one of its track, if there is one.

@@ -28,7 +28,7 @@ func (l *leg) look(ctx context.Context) error {
 	if err := l.missing(names); err != nil {
 		return err
 	}
-	l.origins, l.refused = nil, map[string]error{} // origins are read when they are needed
+	l.origins.stale, l.there.stale, l.refused = true, true, map[string]error{}
 	for _, name := range names {
 		ok, named := l.m.opts.wantsTopic(name)
 		if !ok {
@@ -37,7 +37,7 @@ func (l *leg) look(ctx context.Context) error {
 		err := l.lookAt(ctx, name)
 		switch {
 		case err == nil, errors.Is(err, log.ErrUnknownTopic): // it goes just now
-		case !named && refusal(err):
+		case damage(err), !named && refusal(err):
 			l.refused[name] = err
 			l.m.refused(name, err)
 			if l.topics[name] != nil {
@@ -51,6 +51,9 @@ func (l *leg) look(ctx context.Context) error {
 		if now, err := l.from.Topics.Get(name); errors.Is(err, log.ErrUnknownTopic) || err == nil && now != c.source {
 			l.drop(name)
 		}
+	}
+	for _, t := range l.tracks {
+		t.again = true
 	}
 	if err := l.flush(ctx); err != nil {
 		return err
@@ -83,6 +86,12 @@ func refusal(err error) bool {
 		}
 	}
 	return false
+}
+
+// damage reports whether an error is that something stored is damaged, of which one topic has to do without: the others are copied, and the
+// mirror ends with the error if it ends.
+func damage(err error) bool {
+	return errors.Is(err, log.ErrCorruptRecord) || errors.Is(err, log.ErrCorruptValue)
 }
 
 // lookAt has the leg copy a topic as it is now.
@@ -135,11 +144,8 @@ func (l *leg) adopt(ctx context.Context, src engine.Topic, config topic.Config) 
 	name := src.Name()
 	note := l.notes.topics[name]
 	c := &copied{source: src, name: l.m.opts.Prefix + name}
-	if l.origins == nil {
-		var err error
-		if l.origins, err = readOrigins(ctx, l.from.Topics, ""); err != nil {
-			return nil, err
-		}
+	if err := l.origins.read(ctx); err != nil {
+		return nil, err
 	}
 	cut, move := l.origins.cut(src.ID(), l.to.ClusterID), 1
 	if cut != nil {
@@ -205,11 +211,10 @@ func (l *leg) free(ctx context.Context, dst engine.Topic) error {
 	if err := empty(ctx, dst); err != nil {
 		return err
 	}
-	others, err := readOrigins(ctx, l.to.Topics, l.notesTopic)
-	if err != nil {
+	if err := l.there.read(ctx); err != nil {
 		return err
 	}
-	for _, o := range others.of(dst.ID()) {
+	for _, o := range l.there.of(dst.ID()) {
 		if !o.note.Finished {
 			return fmt.Errorf("%w: another mirror copies to %s, from cluster %s", ErrNotOurs, dst.Name(), o.from)
 		}

@@ -61,8 +61,8 @@ type Broker struct {
 	TopicDefaults    topic.Config
 	// Register has end called when the broker closes, before its parts do; the broker waits
 	// for it. It returns what undoes that, or ErrClosed from a broker that is closed. Until then server is among
-	// Servers.
-	Register func(server any, end func()) (unregister func(), err error)
+	// Servers, and the client of that name among Clients.
+	Register func(name string, server any, end func()) (unregister func(), err error)
 	// Servers returns the servers that are registered, in no order.
 	Servers func() []any
 	// Clients describes the producers and consumers that are open.

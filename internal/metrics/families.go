@@ -10,7 +10,7 @@ import (
 )
 
 // families is all that is printed, in this order. docs/metrics.md has a row for each.
-var families = slices.Concat(brokerFamilies, storeFamilies, topicFamilies, groupFamilies, queueFamilies, clientFamilies, kafkaFamilies)
+var families = slices.Concat(brokerFamilies, storeFamilies, topicFamilies, groupFamilies, queueFamilies, clientFamilies, kafkaFamilies, mirrorFamilies)
 
 var brokerFamilies = []family{
 	{"samsa_opened_timestamp_seconds", gauge, "When the broker was opened, in seconds since the epoch.", func(s *Source, p *printer) {
@@ -19,7 +19,7 @@ var brokerFamilies = []family{
 	{"samsa_topics", gauge, "Topics that there are.", func(s *Source, p *printer) { p.count(int64(s.Broker.Topics)) }},
 	{"samsa_partitions", gauge, "Partitions of all topics.", func(s *Source, p *printer) { p.count(int64(s.Broker.Partitions)) }},
 	{"samsa_groups", gauge, "Groups of all kinds.", func(s *Source, p *printer) { p.count(int64(s.Broker.Groups)) }},
-	{"samsa_clients", gauge, "Producers, consumers, queues and servers of this process that are open.", func(s *Source, p *printer) {
+	{"samsa_clients", gauge, "Producers, consumers, queues, servers and mirrors of this process that are open.", func(s *Source, p *printer) {
 		p.count(int64(s.Broker.Clients))
 	}},
 	{"samsa_appended_records_total", counter, "Records that were appended.", func(s *Source, p *printer) { p.count(s.Broker.Records) }},

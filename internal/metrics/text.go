@@ -9,10 +9,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/stats"
 	"github.com/samsa-go/samsa/kafka"
 )
 
@@ -20,6 +23,7 @@ import (
 type Source struct {
 	samsa.Metrics
 	Servers []Server
+	Mirrors []stats.Mirror // that copy from the broker, or to it
 }
 
 // Server is what a Kafka server tells. Listener tells it from others of the same broker, as its address does.
@@ -28,7 +32,7 @@ type Server struct {
 	kafka.Stats
 }
 
-// Of asks b, and the Kafka servers that serve it.
+// Of asks b, the Kafka servers that serve it, and the mirrors that copy from it or to it.
 func Of(ctx context.Context, b *samsa.Broker, opts samsa.MetricsOptions) (*Source, error) {
 	m, err := b.Metrics(ctx, opts)
 	if err != nil {
@@ -38,6 +42,12 @@ func Of(ctx context.Context, b *samsa.Broker, opts samsa.MetricsOptions) (*Sourc
 	for _, server := range kafka.Servers(b) {
 		s.Servers = append(s.Servers, Server{server.Addr().String(), server.Stats()})
 	}
+	for _, other := range inside.Of(b).Servers() {
+		if m, ok := other.(stats.Mirroring); ok {
+			s.Mirrors = append(s.Mirrors, m.Mirror())
+		}
+	}
+	slices.SortFunc(s.Mirrors, func(a, b stats.Mirror) int { return strings.Compare(a.Name, b.Name) })
 	return s, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -19,6 +20,46 @@ type mirrorFlags struct {
 	opts           mirror.Options
 	status, finish bool
 	every, wait    time.Duration
+	http           string
+	hosts          []string
+}
+
+// check returns what is wrong with the command line, before anything is opened or made.
+func (f *mirrorFlags) check(from, to string) error {
+	if f.status && f.finish || (f.status || f.finish) && f.opts.UntilNow {
+		return usageError{errors.New("--until-now, --status and --finish exclude each other")}
+	}
+	if f.every < 0 || f.wait < 0 {
+		return usageError{errors.New("--every and --wait want 0 or more")}
+	}
+	if f.http != "" && (f.status || f.finish) {
+		return usageError{errors.New("--http is for a mirror that copies")}
+	}
+	for _, place := range []string{from, to} {
+		if parseAddress(place).api != "" {
+			return usageError{fmt.Errorf("%s: a mirror wants a directory, or Kafka brokers", place)}
+		}
+	}
+	if samePlace(from, to) {
+		return usageError{fmt.Errorf("%s and %s are the same", from, to)}
+	}
+	if err := f.opts.Check(); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// samePlace reports whether both are the same directory, or are written alike.
+func samePlace(a, b string) bool {
+	if a == b {
+		return true
+	}
+	is, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(is, other)
 }
 
 func (e *env) mirror() *cobra.Command {
@@ -42,8 +83,8 @@ a mirror is behind.`,
   samsa mirror ./data localhost:9092 --status`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.status && f.finish || (f.status || f.finish) && f.opts.UntilNow {
-				return usageError{errors.New("--until-now, --status and --finish exclude each other")}
+			if err := f.check(args[0], args[1]); err != nil {
+				return err
 			}
 			if !cmd.Flags().Changed("wait") && (f.status || f.finish || f.opts.UntilNow) {
 				f.wait = 10 * time.Second
@@ -66,6 +107,8 @@ a mirror is behind.`,
 	fs.BoolVar(&f.finish, "finish", false, "end a move: the topics are TO's own")
 	fs.DurationVar(&f.wait, "wait", 0, "for brokers that do not answer at the start, at most this `time`; 0 is for ever (default 10s with --until-now, --status, --finish)")
 	fs.DurationVar(&f.every, "every", 10*time.Second, "tell on stderr how far it is, so often; 0 is never")
+	fs.StringVar(&f.http, "http", "", "serve /metrics for Prometheus, and /healthz, at this `host:port`")
+	fs.StringSliceVar(&f.hosts, "http-hosts", nil, "let these `names`, with commas, be ones by which --http is called, besides localhost and addresses")
 	return cmd
 }
 
@@ -76,6 +119,11 @@ func (e *env) runMirror(ctx context.Context, from, to string, f mirrorFlags) err
 		return err
 	}
 	defer func() { _ = src.Close() }()
+	if f.opts.UntilNow || f.finish { // nothing is made for what is not there
+		if err := named(ctx, src, f.opts.Topics); err != nil {
+			return err
+		}
+	}
 	dst, err := openPlace(ctx, to, f.wait, samsa.Options{MustExist: f.status || f.finish, ReadOnly: f.status})
 	if err != nil {
 		return err
@@ -97,6 +145,14 @@ func (e *env) runMirror(ctx context.Context, from, to string, f mirrorFlags) err
 		return e.say(struct {
 			Finished string `json:"finished"`
 		}{f.opts.Name}, "the topics are those of %s now", to)
+	}
+	web, err := serveMirror(f.http, f.hosts, src)
+	if err != nil {
+		return err
+	}
+	if web != nil {
+		defer web.end()
+		fmt.Fprintf(e.Stderr, "metrics at http://%s/metrics\n", web.ln.Addr())
 	}
 	stop := e.tellMirror(ctx, m, f.every)
 	err = m.Run(ctx)
@@ -124,6 +180,19 @@ func refusals(s mirror.Stats) map[string]string {
 	return all
 }
 
+// named returns an error for a topic that is named without a pattern, and not there.
+func named(ctx context.Context, b *samsa.Broker, patterns []string) error {
+	for _, name := range patterns {
+		if strings.ContainsAny(name, `*?[\`) {
+			continue
+		}
+		if _, err := b.Topics().Describe(ctx, name); errors.Is(err, samsa.ErrUnknownTopic) {
+			return err
+		}
+	}
+	return nil
+}
+
 // openPlace opens a directory, or a cluster, that may be away for some time; 0 is for ever.
 func openPlace(ctx context.Context, place string, wait time.Duration, opts samsa.Options) (*samsa.Broker, error) {
 	if wait > 0 {
@@ -134,10 +203,7 @@ func openPlace(ctx context.Context, place string, wait time.Duration, opts samsa
 	if strings.HasPrefix(place, "kafka://") {
 		return cluster.OpenURL(ctx, place)
 	}
-	switch a := parseAddress(place); {
-	case a.api != "":
-		return nil, usageError{fmt.Errorf("%s: a mirror wants a directory, or Kafka brokers", place)}
-	case a.brokers != "":
+	if a := parseAddress(place); a.brokers != "" {
 		return cluster.Open(ctx, cluster.Options{Seeds: strings.Split(a.brokers, ",")})
 	}
 	return samsa.Open(place, opts)

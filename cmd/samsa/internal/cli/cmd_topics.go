@@ -13,6 +13,7 @@ import (
 
 	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 	"github.com/samsa-go/samsa/internal/api"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // topics is the command for topics: by itself it lists them.
@@ -226,6 +227,14 @@ func (e *env) topicsCreate() *cobra.Command {
 			if t.Configs, err = configsFlag(configs); err != nil {
 				return err
 			}
+			for i, name := range args {
+				if slices.Contains(args[:i], name) {
+					return usageError{fmt.Errorf("the topic %s is given twice", name)}
+				}
+			}
+			if err := checkNames(args); err != nil {
+				return err
+			}
 			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
 				for _, t.Name = range args {
 					if err := b.CreateTopic(ctx, t); err != nil {
@@ -243,6 +252,16 @@ func (e *env) topicsCreate() *cobra.Command {
 	return cmd
 }
 
+// checkNames returns what is wrong with names for topics, before any is made.
+func checkNames(names []string) error {
+	for _, name := range names {
+		if err := topic.CheckName(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (e *env) topicsEnsure() *cobra.Command {
 	var t api.NewTopic
 	var configs []string
@@ -255,6 +274,9 @@ an error, which names the difference (exit code 4). It may have more partitions.
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if t.Configs, err = configsFlag(configs); err != nil {
+				return err
+			}
+			if err := checkNames(args); err != nil {
 				return err
 			}
 			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {

@@ -97,7 +97,10 @@ func (c *Config) check() error {
 
 // checkAddress checks an address to listen at: without --allow-remote it is one that this machine alone can reach.
 func (c *Config) checkAddress(flag, addr string) error {
-	host, _, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
 	if err != nil {
 		return fmt.Errorf("%s %s: want host:port", flag, addr)
 	}

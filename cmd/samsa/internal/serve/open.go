@@ -25,6 +25,11 @@ func (c *Config) open(ctx context.Context) (*served, error) {
 	if c.fake {
 		return c.openFake(ctx)
 	}
+	for i, addr := range c.listen { // before there is a directory
+		if err := c.door(i).Check(addr); err != nil {
+			return nil, err
+		}
+	}
 	c.broker.Control = console.Control
 	b, err := samsa.Open(c.data, c.broker)
 	if err != nil {
@@ -35,17 +40,22 @@ func (c *Config) open(ctx context.Context) (*served, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	for i, addr := range c.listen {
-		opts := c.kafka
-		if advertised := c.advertised(); len(advertised) > 0 {
-			opts.Advertise = advertised[i]
-		}
-		srv, err := kafka.Listen(b, addr, opts)
+		srv, err := kafka.Listen(b, addr, c.door(i))
 		if err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
 		s.at = append(s.at, srv.Addr().String())
 	}
 	return s, nil
+}
+
+// door returns the options of the listener of that number.
+func (c *Config) door(i int) kafka.Options {
+	opts := c.kafka
+	if advertised := c.advertised(); len(advertised) > 0 {
+		opts.Advertise = advertised[i]
+	}
+	return opts
 }
 
 // defaultFakeHTTP is where a fake broker is controlled.

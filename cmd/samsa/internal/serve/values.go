@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/topic"
 )
 
 // onceFlag is a flag that may be given once: which of two values is meant, nobody knows.
@@ -158,6 +159,9 @@ func (t *topicFlags) String() string {
 func (t *topicFlags) Set(v string) error {
 	head, rest, _ := strings.Cut(v, ",")
 	name, count, counted := strings.Cut(head, ":")
+	if err := topic.CheckName(name); err != nil {
+		return err
+	}
 	tf := topicFlag{text: v, name: name}
 	if counted {
 		n, err := strconv.Atoi(count)
