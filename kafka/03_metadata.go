@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -16,21 +17,25 @@ import (
 //
 // Versions 0 to 13. A topic that does not exist is created when the broker's
 // AutoCreateTopics and the request agree; before version 4 every request does. Unlike Kafka's the answer has
-// it at once, without LEADER_NOT_AVAILABLE. Who asks for authorized operations may do
-// everything.
+// it at once, without LEADER_NOT_AVAILABLE. What the client may not describe is left out where it asks for all topics.
 func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 	resp := kmsg.NewPtrMetadataResponse()
 	resp.Brokers = []kmsg.MetadataResponseBroker{c.broker()}
 	resp.ClusterID = &c.s.opts.ClusterID
 	resp.ControllerID = c.s.opts.NodeID
 	if req.IncludeClusterAuthorizedOperations {
-		resp.AuthorizedOperations = allClusterOperations
+		resp.AuthorizedOperations = c.clusterOperations()
 	}
 	if req.Topics == nil || c.version == 0 && len(req.Topics) == 0 {
 		for _, t := range c.s.in.Catalogue.List() {
-			resp.Topics = append(resp.Topics, c.describe(req, t))
+			if c.deniedTopic(t.Name()) == nil {
+				resp.Topics = append(resp.Topics, c.describe(req, t))
+			}
 		}
 		for _, name := range c.s.in.Catalogue.Damaged() {
+			if c.deniedTopic(name) != nil {
+				continue
+			}
 			mt := kmsg.NewMetadataResponseTopic()
 			mt.Topic, mt.ErrorCode = &name, codeUnknownServerError
 			resp.Topics = append(resp.Topics, mt)
@@ -97,6 +102,9 @@ func (c *call) metadataTopic(rt kmsg.MetadataRequestTopic, create bool) (*topic.
 	}
 	t, err := c.s.in.Catalogue.Get(*rt.Topic)
 	if create && errors.Is(err, log.ErrUnknownTopic) {
+		if !c.mayCluster(acl.Create) && !c.may(acl.Create, acl.Topic, *rt.Topic) {
+			return nil, errTopicDenied
+		}
 		return c.s.createMissing(c.s.ctx, *rt.Topic)
 	}
 	return t, err
@@ -111,7 +119,7 @@ func (c *call) describe(req *kmsg.MetadataRequest, t *topic.Topic) kmsg.Metadata
 		return mt
 	}
 	if req.IncludeTopicAuthorizedOperations {
-		mt.AuthorizedOperations = allTopicOperations
+		mt.AuthorizedOperations = c.operations(acl.Topic, name)
 	}
 	node := []int32{c.s.opts.NodeID}
 	for i := range t.Partitions() {
@@ -125,12 +133,6 @@ func (c *call) describe(req *kmsg.MetadataRequest, t *topic.Topic) kmsg.Metadata
 	}
 	return mt
 }
-
-// The operations of Kafka's ACLs that there are for a topic and for the cluster, as bits.
-const (
-	allTopicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
-	allClusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
-)
 
 // broker is the one node, at the address that the client is to use.
 func (c *call) broker() kmsg.MetadataResponseBroker {

@@ -51,7 +51,7 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) kmsg.Response {
 
 // commitable adds an offset to the good ones, or returns why it cannot be committed: err, if its topic was not found.
 func (c *call) commitable(good map[log.TopicPartition]group.Offset, tp log.TopicPartition, o group.Offset, err error) error {
-	if err = cmp.Or(c.refused[tp], err); err == nil {
+	if err = cmp.Or(c.refusal(tp.Topic, tp.Partition), err); err == nil {
 		err = c.s.in.Groups.CheckOffset(tp, o)
 	}
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -61,6 +62,9 @@ func (c *call) offsetFetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = rg.Group
+	if !c.may(acl.Describe, acl.Group, rg.Group) {
+		return c.deniedGroup(out, rg)
+	}
 	if rg.MemberID != nil || rg.MemberEpoch >= 0 {
 		if err := c.s.in.Groups.CheckFetch(rg.Group, orNone(rg.MemberID), rg.MemberEpoch); err != nil {
 			out.ErrorCode = c.s.groupCodeOf(err)
@@ -91,6 +95,25 @@ func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup, stable bool) kmsg.Off
 	}
 	if len(unstable) > 0 {
 		c.hideUnstable(&out, unstable)
+	}
+	return out
+}
+
+// deniedGroup answers for a group that the client may not describe.
+func (c *call) deniedGroup(out kmsg.OffsetFetchResponseGroup, rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+	out.ErrorCode = codeGroupAuthorizationFailed
+	for _, rt := range rg.Topics {
+		if c.version >= fetchGroupError {
+			break
+		}
+		t := kmsg.NewOffsetFetchResponseGroupTopic()
+		t.Topic = rt.Topic
+		for _, i := range rt.Partitions {
+			p := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+			p.Partition, p.Offset, p.ErrorCode = i, -1, codeGroupAuthorizationFailed
+			t.Partitions = append(t.Partitions, p)
+		}
+		out.Topics = append(out.Topics, t)
 	}
 	return out
 }
@@ -153,6 +176,9 @@ func (c *call) allOffsets(offsets map[log.TopicPartition]group.Offset) []kmsg.Of
 	}
 	var all []kmsg.OffsetFetchResponseGroupTopic
 	for _, name := range slices.Sorted(maps.Keys(byTopic)) {
+		if c.deniedTopic(name) != nil {
+			continue
+		}
 		t := kmsg.NewOffsetFetchResponseGroupTopic()
 		t.Topic = name
 		for _, i := range slices.Sorted(slices.Values(byTopic[name])) {
@@ -169,7 +195,7 @@ func (c *call) allOffsets(offsets map[log.TopicPartition]group.Offset) []kmsg.Of
 var noOffset = group.Offset{Offset: -1, LeaderEpoch: -1}
 
 func (c *call) committedOffset(tp log.TopicPartition, o group.Offset, err error) kmsg.OffsetFetchResponseGroupTopicPartition {
-	if refused := c.refused[tp]; refused != nil {
+	if refused := c.refusal(tp.Topic, tp.Partition); refused != nil {
 		o, err = noOffset, refused
 	}
 	p := kmsg.NewOffsetFetchResponseGroupTopicPartition()

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/internal/acl"
 )
 
 // The kinds of coordinators.
@@ -26,12 +28,32 @@ func (c *call) findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 		found.Host, found.Port = c.advertised()
 	}
 	for _, key := range req.CoordinatorKeys {
+		found := c.foundFor(req, key, found)
 		found.Key = key
 		resp.Coordinators = append(resp.Coordinators, found)
 	}
+	found = c.foundFor(req, req.CoordinatorKey, found)
 	resp.ErrorCode, resp.ErrorMessage = found.ErrorCode, found.ErrorMessage
 	resp.NodeID, resp.Host, resp.Port = found.NodeID, found.Host, found.Port
 	return resp
+}
+
+// foundFor is found, unless the client may not describe what it asks the coordinator of.
+func (c *call) foundFor(req *kmsg.FindCoordinatorRequest, key string, found kmsg.FindCoordinatorResponseCoordinator) kmsg.FindCoordinatorResponseCoordinator {
+	var err error
+	switch req.CoordinatorType {
+	case coordinatorGroup:
+		err = c.checkGroup(acl.Describe, key)
+	case coordinatorTransaction:
+		err = c.checkTxnID(acl.Describe, key)
+	}
+	if err == nil {
+		return found
+	}
+	denied := kmsg.NewFindCoordinatorResponseCoordinator()
+	denied.ErrorCode, denied.ErrorMessage = c.s.codeOf(err), message(err)
+	denied.NodeID, denied.Port = -1, -1
+	return denied
 }
 
 func checkCoordinator(req *kmsg.FindCoordinatorRequest) error {

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -14,20 +15,22 @@ import (
 // is an error (KIP-1043).
 const describeNotFound = 6
 
-// allGroupOperations is the operations of Kafka's ACLs that there are for a group, as bits.
-const allGroupOperations = 1<<3 | 1<<6 | 1<<8 | 1<<10 | 1<<11
-
 // DescribeGroups: the state and the members of groups.
 //
 // Versions 0 to 6. A group that does not exist is Dead, and from version 6 on
-// GROUP_ID_NOT_FOUND too. Who asks for authorized operations may do everything.
+// GROUP_ID_NOT_FOUND too.
 func (c *call) describeGroups(req *kmsg.DescribeGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeGroupsResponse()
 	for _, name := range once(req.Groups, func(name string) string { return name }) {
 		g := kmsg.NewDescribeGroupsResponseGroup()
 		g.Group = name
+		if err := c.checkGroup(acl.Describe, name); err != nil {
+			g.ErrorCode, g.ErrorMessage = c.s.codeOf(err), message(err)
+			resp.Groups = append(resp.Groups, g)
+			continue
+		}
 		if req.IncludeAuthorizedOperations {
-			g.AuthorizedOperations = allGroupOperations
+			g.AuthorizedOperations = c.operations(acl.Group, name)
 		}
 		d, err := c.s.in.Groups.Describe(name)
 		if err == nil && d.Kind != group.Classic {

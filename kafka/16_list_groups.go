@@ -5,16 +5,19 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/internal/acl"
 )
 
 // ListGroups: the groups, all or those of some states and types.
 //
-// Versions 0 to 5.
+// Versions 0 to 5. Who may not describe the cluster sees the groups that it may describe.
 func (c *call) listGroups(req *kmsg.ListGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrListGroupsResponse()
+	all := c.mayCluster(acl.Describe)
 	for _, l := range c.s.in.Groups.List() {
 		state := l.State.String()
-		if !passes(req.StatesFilter, state) || !passes(req.TypesFilter, l.Kind.String()) {
+		if !passes(req.StatesFilter, state) || !passes(req.TypesFilter, l.Kind.String()) || !all && !c.may(acl.Describe, acl.Group, l.Name) {
 			continue
 		}
 		g := kmsg.NewListGroupsResponseGroup()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -60,6 +61,11 @@ func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopi
 	}
 	if err != nil {
 		return err
+	}
+	if !c.may(acl.DescribeConfigs, acl.Topic, rt.Topic) {
+		t.ConfigErrorCode = codeTopicAuthorizationFailed
+		t.NumPartitions, t.ReplicationFactor = -1, -1
+		return nil
 	}
 	t.NumPartitions, t.ReplicationFactor = int32(config.Partitions), 1
 	for _, e := range c.topicConfigs(config) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -52,6 +53,11 @@ func (c *call) toDelete(rt kmsg.DeleteTopicsRequestTopic) (*topic.Topic, error) 
 	}
 	if byID {
 		return c.topic("", rt.TopicID, true)
+	}
+	if c.deniedTopic(*rt.Topic) != nil && c.may(acl.Describe, acl.Topic, *rt.Topic) {
+		if _, err := c.s.topic(*rt.Topic, noTopic, false); err != nil {
+			return nil, err // who may describe it learns that it is not there
+		}
 	}
 	return c.topic(*rt.Topic, noTopic, false)
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/internal/acl"
 )
 
 // DescribeConfigs: the configs of topics, of groups and of the broker.
@@ -33,6 +35,9 @@ func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 
 // resourceConfigs returns all configs of a topic, a group or the broker.
 func (c *call) resourceConfigs(rr kmsg.DescribeConfigsRequestResource) ([]configEntry, error) {
+	if err := c.checkConfigs(acl.DescribeConfigs, rr.ResourceType, rr.ResourceName); err != nil {
+		return nil, err
+	}
 	switch rr.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
 		t, err := c.topic(rr.ResourceName, noTopic, false)
@@ -61,6 +66,19 @@ func (c *call) resourceConfigs(rr kmsg.DescribeConfigsRequestResource) ([]config
 		}
 	}
 	return nil, protocolError{codeInvalidRequest, "only topics, groups and the broker have configs"}
+}
+
+// checkConfigs wants an operation on the resource that has configs; that on topics is asked for where they are looked for.
+func (c *call) checkConfigs(op acl.Operation, kind kmsg.ConfigResourceType, name string) error {
+	switch {
+	case kind == kmsg.ConfigResourceTypeTopic:
+		return nil
+	case kind == kmsg.ConfigResourceTypeGroupConfig:
+		return c.checkGroup(op, name)
+	case !c.mayCluster(op):
+		return errClusterDenied
+	}
+	return nil
 }
 
 func (e configEntry) describe(req *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -60,6 +61,9 @@ type resource struct {
 func (c *call) alter(times map[resource]int, r resource, validateOnly bool, edit func(*topic.Config) error, edits func() ([]configEdit, bool)) error {
 	if n := times[r]; n > 1 {
 		return protocolError{codeInvalidRequest, fmt.Sprintf("the request names %q %d times", r.name, n)}
+	}
+	if err := c.checkConfigs(acl.AlterConfigs, r.kind, r.name); err != nil {
+		return err
 	}
 	switch r.kind {
 	case kmsg.ConfigResourceTypeTopic:

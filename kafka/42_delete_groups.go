@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/internal/acl"
 )
 
 // DeleteGroups: removes groups without members, and their offsets.
@@ -11,7 +13,10 @@ func (c *call) deleteGroups(req *kmsg.DeleteGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDeleteGroupsResponse()
 	for _, name := range once(req.Groups, func(name string) string { return name }) {
 		g := kmsg.NewDeleteGroupsResponseGroup()
-		err := c.s.in.Groups.Delete(c.ctx, name)
+		err := c.checkGroup(acl.Delete, name)
+		if err == nil {
+			err = c.s.in.Groups.Delete(c.ctx, name)
+		}
 		g.Group, g.ErrorCode, g.ErrorMessage = name, c.s.groupCodeOf(err), message(err)
 		resp.Groups = append(resp.Groups, g)
 	}

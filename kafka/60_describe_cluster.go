@@ -18,7 +18,7 @@ func (c *call) describeCluster(req *kmsg.DescribeClusterRequest) kmsg.Response {
 		return resp
 	}
 	if req.IncludeClusterAuthorizedOperations {
-		resp.ClusterAuthorizedOperations = allClusterOperations
+		resp.ClusterAuthorizedOperations = c.clusterOperations()
 	}
 	b := kmsg.NewDescribeClusterResponseBroker()
 	b.NodeID = c.s.opts.NodeID

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/txn"
 )
 
@@ -40,7 +41,8 @@ func (c *call) listTransactions(req *kmsg.ListTransactionsRequest) kmsg.Response
 			len(req.StateFilters) > 0 && !slices.Contains(req.StateFilters, state),
 			len(req.ProducerIDFilters) > 0 && !slices.Contains(req.ProducerIDFilters, l.Producer.ID),
 			c.version >= 1 && req.DurationFilterMillis >= 0 && now-startedMs(l) <= req.DurationFilterMillis,
-			pattern != nil && !pattern.MatchString(l.ID):
+			pattern != nil && !pattern.MatchString(l.ID),
+			!c.may(acl.Describe, acl.TransactionalID, l.ID):
 			continue
 		}
 		s := kmsg.NewListTransactionsResponseTransactionState()

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/internal/feature"
 )
 
@@ -15,8 +16,7 @@ const (
 
 // ConsumerGroupDescribe: groups of the consumer protocol, their members, and what these have and should have (KIP-848).
 //
-// Versions 0 to 1. Groups of other kinds are GROUP_ID_NOT_FOUND. Topics that are gone are left out. Who asks for authorized
-// operations may do everything.
+// Versions 0 to 1. Groups of other kinds are GROUP_ID_NOT_FOUND. Topics that are gone are left out.
 func (c *call) consumerGroupDescribe(req *kmsg.ConsumerGroupDescribeRequest) kmsg.Response {
 	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
 	for _, name := range once(req.Groups, func(name string) string { return name }) {
@@ -27,14 +27,14 @@ func (c *call) consumerGroupDescribe(req *kmsg.ConsumerGroupDescribeRequest) kms
 			resp.Groups = append(resp.Groups, g)
 			continue
 		}
-		d, err := c.s.in.Groups.DescribeModern(name)
+		d, err := c.describeModern(name)
 		if err != nil {
 			g.ErrorCode, g.ErrorMessage = c.s.groupCodeOf(err), message(err)
 			resp.Groups = append(resp.Groups, g)
 			continue
 		}
 		if req.IncludeAuthorizedOperations {
-			g.AuthorizedOperations = allGroupOperations
+			g.AuthorizedOperations = c.operations(acl.Group, name)
 		}
 		g.State, g.Epoch, g.AssignmentEpoch, g.AssignorName = d.State.String(), d.Epoch, d.TargetEpoch, d.Assignor
 		for _, m := range d.Members {
@@ -51,6 +51,24 @@ func (c *call) consumerGroupDescribe(req *kmsg.ConsumerGroupDescribeRequest) kms
 		resp.Groups = append(resp.Groups, g)
 	}
 	return resp
+}
+
+// describeModern describes a group, if the client may describe it and all topics that its members have or should have.
+func (c *call) describeModern(name string) (group.ModernDescription, error) {
+	if err := c.checkGroup(acl.Describe, name); err != nil {
+		return group.ModernDescription{}, err
+	}
+	d, err := c.s.in.Groups.DescribeModern(name)
+	for _, m := range d.Members {
+		for _, ps := range [][]group.PartitionID{m.Assigned, m.Target} {
+			for id := range byTopic(ps) {
+				if topic, ok := c.s.in.Groups.TopicName(id); ok && c.deniedTopic(topic) != nil {
+					return group.ModernDescription{}, errTopicDenied
+				}
+			}
+		}
+	}
+	return d, err
 }
 
 // assignment is partitions by topic, as far as there are such topics.

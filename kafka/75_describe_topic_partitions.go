@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -37,7 +38,7 @@ func (c *call) describeTopicPartitions(req *kmsg.DescribeTopicPartitionsRequest)
 		if req.Cursor != nil && req.Cursor.Topic == name {
 			first = max(0, int(req.Cursor.Partition))
 		}
-		out.TopicID, out.AuthorizedOperations = t.ID(), allTopicOperations
+		out.TopicID, out.AuthorizedOperations = t.ID(), c.operations(acl.Topic, name)
 		n := len(t.Partitions())
 		end := min(n, first+left)
 		out.Partitions = c.describePartitions(name, first, end)
@@ -58,7 +59,7 @@ func (c *call) namesFrom(req *kmsg.DescribeTopicPartitionsRequest) []string {
 		names = append(names, rt.Topic)
 	}
 	if len(names) == 0 {
-		names = topicNames(c.s.in.Catalogue.List())
+		names = slices.DeleteFunc(topicNames(c.s.in.Catalogue.List()), func(name string) bool { return c.deniedTopic(name) != nil })
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)

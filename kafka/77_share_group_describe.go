@@ -3,6 +3,7 @@ package kafka
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/share/members"
 )
 
@@ -17,7 +18,7 @@ func (c *call) shareGroupDescribe(req *kmsg.ShareGroupDescribeRequest) kmsg.Resp
 		err := c.checkShareVersion()
 		var info members.Info
 		if err == nil {
-			info, err = c.s.in.Members.Describe(name)
+			info, err = c.describeShare(name)
 		}
 		if err != nil {
 			g.ErrorCode, g.ErrorMessage = c.s.groupCodeOf(err), message(err)
@@ -26,7 +27,7 @@ func (c *call) shareGroupDescribe(req *kmsg.ShareGroupDescribeRequest) kmsg.Resp
 		}
 		g.GroupState, g.GroupEpoch, g.AssignmentEpoch, g.Assignor = info.State.String(), info.Epoch, info.Assigned, "simple"
 		if req.IncludeAuthorizedOperations {
-			g.AuthorizedOperations = allGroupOperations
+			g.AuthorizedOperations = c.operations(acl.Group, name)
 		}
 		for _, m := range info.Members {
 			g.Members = append(g.Members, describeShareMember(m))
@@ -34,6 +35,22 @@ func (c *call) shareGroupDescribe(req *kmsg.ShareGroupDescribeRequest) kmsg.Resp
 		resp.Groups = append(resp.Groups, g)
 	}
 	return resp
+}
+
+// describeShare describes a group, if the client may describe it and all topics that its members have.
+func (c *call) describeShare(name string) (members.Info, error) {
+	if err := c.checkGroup(acl.Describe, name); err != nil {
+		return members.Info{}, err
+	}
+	info, err := c.s.in.Members.Describe(name)
+	for _, m := range info.Members {
+		for _, p := range m.Partitions {
+			if c.deniedTopic(p.Topic) != nil {
+				return members.Info{}, errTopicDenied
+			}
+		}
+	}
+	return info, err
 }
 
 func describeShareMember(m members.MemberInfo) kmsg.ShareGroupDescribeResponseGroupMember {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/streams"
 )
 
@@ -21,14 +22,14 @@ func (c *call) streamsGroupDescribe(req *kmsg.StreamsGroupDescribeRequest) kmsg.
 	for _, name := range once(req.Groups, func(name string) string { return name }) {
 		g := kmsg.NewStreamsGroupDescribeResponseGroup()
 		g.Group = name
-		d, err := c.s.in.Streams.DescribeGroup(name)
+		d, err := c.describeStreams(name)
 		if err != nil {
 			g.ErrorCode, g.ErrorMessage = c.s.groupCodeOf(err), message(err)
 			resp.Groups = append(resp.Groups, g)
 			continue
 		}
 		if req.IncludeAuthorizedOperations {
-			g.AuthorizedOperations = allGroupOperations
+			g.AuthorizedOperations = c.operations(acl.Group, name)
 		}
 		if req.IncludeTopologyDescription {
 			g.TopologyDescriptionStatus = descriptionNotStored
@@ -41,6 +42,26 @@ func (c *call) streamsGroupDescribe(req *kmsg.StreamsGroupDescribeRequest) kmsg.
 		resp.Groups = append(resp.Groups, g)
 	}
 	return resp
+}
+
+// describeStreams describes a group, if the client may describe it and all topics of its topology.
+func (c *call) describeStreams(name string) (streams.Description, error) {
+	if err := c.checkGroup(acl.Describe, name); err != nil {
+		return streams.Description{}, err
+	}
+	d, err := c.s.in.Streams.DescribeGroup(name)
+	for _, s := range d.Subtopologies {
+		names := slices.Concat(s.Sources, s.Sinks)
+		for _, t := range slices.Concat(s.Repartition, s.Changelogs) {
+			names = append(names, t.Name)
+		}
+		for _, topic := range names {
+			if c.deniedTopic(topic) != nil {
+				return streams.Description{}, errTopicDenied
+			}
+		}
+	}
+	return d, err
 }
 
 func describedTopology(d streams.Description) *kmsg.StreamsGroupDescribeResponseGroupTopology {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/share"
 )
@@ -21,6 +22,9 @@ func (c *call) describeShareGroupOffsets(req *kmsg.DescribeShareGroupOffsetsRequ
 		g := kmsg.NewDescribeShareGroupOffsetsResponseGroup()
 		g.GroupID = rg.GroupID
 		err := c.checkShareVersion()
+		if err == nil {
+			err = c.checkGroup(acl.Describe, rg.GroupID)
+		}
 		switch {
 		case err != nil:
 		case rg.Topics == nil:
@@ -71,6 +75,9 @@ func (c *call) allShareOffsets(group string) ([]kmsg.DescribeShareGroupOffsetsRe
 	}
 	var all []kmsg.DescribeShareGroupOffsetsResponseGroupTopic
 	for _, info := range infos {
+		if c.deniedTopic(info.Topic) != nil {
+			continue
+		}
 		if len(all) == 0 || all[len(all)-1].Topic != info.Topic {
 			t := kmsg.NewDescribeShareGroupOffsetsResponseGroupTopic()
 			t.Topic = info.Topic

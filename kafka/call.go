@@ -28,6 +28,7 @@ type call struct {
 	firstError  int16 // of these
 
 	refused map[log.TopicPartition]error // by the test kit; -1 is the topic itself
+	access  access                       // that the client has
 
 	bytes  int     // of the frame
 	lease  *lease  // of the memory for requests

@@ -329,6 +329,9 @@ func (c *conn) carryOut(cl *call, q *queue) {
 		c.fail(cl, err)
 		return
 	}
+	if !c.admitted(cl, q) {
+		return
+	}
 	if cl.entry.begin != nil {
 		*q = append(*q, begun{cl, cl.entry.begin(cl, cl.req)})
 		return

@@ -33,6 +33,8 @@ const (
 	codeUnknownMemberID                    int16 = 25
 	codeInvalidSessionTimeout              int16 = 26
 	codeRebalanceInProgress                int16 = 27
+	codeTopicAuthorizationFailed           int16 = 29
+	codeGroupAuthorizationFailed           int16 = 30
 	codeClusterAuthorizationFailed         int16 = 31
 	codeInvalidTimestamp                   int16 = 32
 	codeUnsupportedVersion                 int16 = 35

@@ -15,6 +15,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/group"
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -145,7 +146,7 @@ func groupLife(t *testing.T) {
 	d := describe(admin, 5, "g")
 	sub, err := group.DecodeSubscription(d.Members[0].ProtocolMetadata)
 	if err != nil || d.State != "Stable" || d.Protocol != "range" || d.ProtocolType != "consumer" || len(d.Members) != 1 ||
-		fmt.Sprint(sub.Topics) != "[web_log]" || d.AuthorizedOperations != allGroupOperations {
+		fmt.Sprint(sub.Topics) != "[web_log]" || d.AuthorizedOperations != acl.Group.Every() {
 		t.Errorf("described: %+v, error %v", d, err)
 	}
 	if m := d.Members[0]; m.MemberID != a.id || m.ClientID != "kit" || m.InstanceID != nil {

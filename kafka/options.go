@@ -24,6 +24,8 @@ type Options struct {
 	// AllowRemote allows an address that other machines can reach. There is no
 	// authentication.
 	AllowRemote bool
+	// ACLs has requests checked; nil lets everybody do everything.
+	ACLs *ACLs
 	// AnyReplicationFactor accepts topics with any replication factor. There is one replica
 	// all the same. By default only 1, and -1 for the default, are accepted.
 	AnyReplicationFactor bool

@@ -24,7 +24,8 @@ type Server struct {
 	opts   Options
 	logger *zap.Logger
 	ln     net.Listener
-	table  []entry // what is answered
+	table  []entry                // what is answered
+	super  map[Principal]struct{} // of Options.ACLs
 
 	ctx        context.Context // ends when Close begins; who changes the broker does it with this
 	cancel     context.CancelFunc
@@ -90,7 +91,7 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		b: b, in: in, opts: opts.withDefaults(), logger: in.Logger, ln: ln, table: table,
+		b: b, in: in, opts: opts.withDefaults(), logger: in.Logger, ln: ln, table: table, super: superUsers(opts.ACLs),
 		conns: make(map[*conn]struct{}), closed: make(chan struct{}),
 	}
 	s.opts.ClusterID = cmp.Or(s.opts.ClusterID, in.ClusterID)

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/acl"
 )
 
 // streamsJoin is how a member of the group app joins: subtopology 0 reads lines and writes words, 1 reads words and has a
@@ -86,7 +87,7 @@ func streamsGroup(t *testing.T) {
 	app := d[0]
 	if app.State != "Stable" || app.Epoch != 3 || app.AssignmentEpoch != 3 || *app.AssignorName != "sticky" || len(app.Members) != 1 ||
 		len(app.Topology.Subtopologies) != 2 || app.Topology.Subtopologies[1].StateChangelogTopics[0].NumPartitions != 2 ||
-		app.AuthorizedOperations != allGroupOperations || d[1].ErrorCode != codeGroupIDNotFound {
+		app.AuthorizedOperations != acl.Group.Every() || d[1].ErrorCode != codeGroupIDNotFound {
 		t.Errorf("described: %+v", d)
 	}
 	if m := app.Members[0]; m.MemberID != "a" || m.ProcessID != "of a" || m.ClientID != "kit" || len(m.Assignment.ActiveTasks) != 2 {

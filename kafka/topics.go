@@ -41,8 +41,12 @@ func (c *call) found(name string, id topic.ID, byID bool, i int32) (*topic.Topic
 // wholeTopic is the partition that stands for the topic itself.
 const wholeTopic = -1
 
-// refusal returns the error with which the test kit has a partition fail; most have none.
+// refusal returns the error that a partition fails with before anybody looks for it, as the client may not do with the
+// topic what it asks for, or the test kit has it fail; most have none.
 func (c *call) refusal(topic string, partition int32) error {
+	if err := c.deniedTopic(topic); err != nil {
+		return err
+	}
 	return c.refused[log.TopicPartition{Topic: topic, Partition: partition}]
 }
 
