@@ -32,8 +32,9 @@
 // ended: it may be stored later still, behind what other calls have stored since.
 //
 // ProducerOptions.ID is a transactional id, and shares these names with all programs on the cluster: that of an Options.Name is Name-0, and with Options.Keys it is Keys-keys. What a producer of an
-// ID has at a time is stored by one transaction, with its counts, which are committed offsets of the group of that name: so it may not be the name of a group
-// of consumers, the program has to be allowed both, and the group is in lists. What the end of a transaction has left open it finds out by the
+// ID has at a time is stored by one transaction, with its counts, which are committed offsets of a group, ID-stored:
+// the program has to be allowed both, and the group is in lists. A cluster forgets offsets for which nothing was committed for long (offsets.retention.minutes, a week by
+// default): a producer stores all its counts again when it begins to store, and once an hour while it does; after a week without one Stored is 0, and Replay stores all anew. What the end of a transaction has left open it finds out by the
 // counts, so that the outcome is unknown only when somebody else has the ID by then, or the broker is closed.
 //
 // Produce of several, and Update, are a transaction of Kafka, and

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
@@ -19,16 +20,18 @@ import (
 )
 
 // named is what a producer with an ID is besides: a transactional id. Each of its transactions has, with records, how many were stored in their
-// partitions: as committed offsets of the group of that name, with the identity of the topic as metadata. So who comes next knows, whatever has
-// become of this one.
+// partitions: as committed offsets of a group, with the identity of the topic as metadata. So who comes next knows, whatever has become of this one.
 type named struct {
 	p       *producer
 	id      string
+	group   string // nobody else's, as one of consumers may have the name that is the ID
 	session session
-	to      leader // one transaction at a time
+	to      leader    // one transaction at a time
+	kept    time.Time // when all counts were stored again, lest the cluster forgets them; of who stores
 
-	mu     sync.Mutex // guards counts
+	mu     sync.Mutex // guards what follows
 	counts map[log.TopicPartition]count
+	learnt map[[16]byte]bool // topics of which the counts are known for sure
 }
 
 // count is how many records the producers of an ID have stored in a partition.
@@ -38,13 +41,13 @@ type count struct {
 }
 
 func newNamed(p *producer, opts []kgo.Opt) *named {
-	n := &named{p: p, id: p.opts.ID}
+	n := &named{p: p, id: p.opts.ID, group: p.opts.ID + "-stored", learnt: make(map[[16]byte]bool)}
 	n.session.init(p.w, n.id, p.w.life)
 	n.session.opts = opts
 	return n
 }
 
-// claim fences who has the ID, and learns what was stored.
+// claim fences who has the ID, and learns what was stored, of the topics that are known here.
 func (n *named) claim(ctx context.Context) error {
 	err := ctx.Err()
 	if err == nil {
@@ -63,10 +66,36 @@ func (n *named) claim(ctx context.Context) error {
 	return nil
 }
 
+// learn learns what was stored in a topic, of which nothing is stored before.
+func (n *named) learn(ctx context.Context, t engine.Topic) error {
+	n.mu.Lock()
+	learnt := n.learnt[t.ID()]
+	n.mu.Unlock()
+	if learnt {
+		return nil
+	}
+	counts, err := n.fetch(ctx) // of all partitions: there may be more than are known here
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.learnt[t.ID()] { // something may be stored since
+		return nil
+	}
+	n.learnt[t.ID()] = true
+	for tp, c := range counts {
+		if c.topic == t.ID() {
+			n.counts[tp] = c
+		}
+	}
+	return nil
+}
+
 // fetch asks how many records are stored, once no transaction is open that changes it.
 func (n *named) fetch(ctx context.Context, tps ...log.TopicPartition) (map[log.TopicPartition]count, error) {
 	for wait := firstPause; ; wait = min(2*wait, longestPause) {
-		found, open, err := n.p.w.opts.Offsets.Stable(ctx, n.id, tps...)
+		found, open, err := n.p.w.opts.Offsets.Stable(ctx, n.group, tps...)
 		if err == nil && len(open) == 0 {
 			counts := make(map[log.TopicPartition]count, len(found))
 			for tp, o := range found {
@@ -85,6 +114,40 @@ func (n *named) fetch(ctx context.Context, tps ...log.TopicPartition) (map[log.T
 			return nil, errors.Join(err, ctx.Err())
 		}
 	}
+}
+
+// keepEvery is how often counts are stored again: a cluster forgets offsets that were committed long ago, after offsets.retention.minutes.
+const keepEvery = time.Hour
+
+// keep stores all counts again, once an hour. What becomes of that makes no difference.
+func (n *named) keep() {
+	if time.Since(n.kept) < keepEvery {
+		return
+	}
+	n.kept = time.Now()
+	all := make(map[log.TopicPartition]count)
+	n.mu.Lock()
+	for tp, c := range n.counts {
+		if t, err := n.p.w.topics.Get(tp.Topic); err == nil && t.ID() == c.topic {
+			all[tp] = c
+		}
+	}
+	n.mu.Unlock()
+	if len(all) == 0 {
+		return
+	}
+	if err := n.session.commit(nil, n.offsets(all), func() error { return nil }); err != nil {
+		n.p.w.opts.Host.Logger.Debug("the counts of a producer were not stored again", zap.String("id", n.id), zap.Error(err))
+	}
+}
+
+// offsets returns counts as the offsets of a transaction.
+func (n *named) offsets(counts map[log.TopicPartition]count) []groupOffsets {
+	req := group.CommitRequest{Generation: -1, Offsets: make(map[log.TopicPartition]group.Offset, len(counts))}
+	for tp, c := range counts {
+		req.Offsets[tp] = group.Offset{Offset: c.n, LeaderEpoch: -1, Metadata: uuid.Text(c.topic), TopicID: c.topic}
+	}
+	return []groupOffsets{{n.group, req}}
 }
 
 // storedOf returns how many records are stored in a partition of a topic, as far as this producer knows.
@@ -149,6 +212,7 @@ func (p *producer) replayed(ctx context.Context, t *known, r *log.Record) error 
 // store stores batches in a transaction, and notes what has become of them: those of which nothing is noted are to be stored again. When one is
 // refused, each is tried alone; those behind it in its partition would have its numbers, and are not stored.
 func (n *named) store(all []*pending) {
+	n.keep()
 	err := n.try(all)
 	if err == nil || n.again(err) {
 		return
@@ -215,11 +279,7 @@ func (n *named) try(all []*pending) error {
 		c.n += int64(b.records)
 		after[b.tp] = c
 	}
-	req := group.CommitRequest{Generation: -1, Offsets: make(map[log.TopicPartition]group.Offset, len(after))}
-	for tp, c := range after {
-		req.Offsets[tp] = group.Offset{Offset: c.n, LeaderEpoch: -1, Metadata: uuid.Text(c.topic), TopicID: c.topic}
-	}
-	err := n.session.commit(send, []groupOffsets{{n.id, req}}, func() error { return nil })
+	err := n.session.commit(send, n.offsets(after), func() error { return nil })
 	if errors.Is(err, log.ErrOutcomeUnknown) {
 		err = n.resolve(after, err)
 	}

@@ -115,6 +115,77 @@ func TestNamedMadeAgain(t *testing.T) {
 	})
 }
 
+// A producer of an ID knows what was stored in a topic of which its broker has not heard before, and in partitions of which it has not.
+func TestNamedStandby(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		grown, id := k.Create("named", 1), k.Name("id")
+		standby := openBy(t, k, &cutter{}, "")
+		fresh := k.Create("named", 1)
+		k.Grow(grown, 2)
+		if err := k.Topics.Await(k.Ctx, grown, 2); err != nil {
+			t.Fatal(err)
+		}
+		var all []samsa.Record
+		for _, tp := range []samsa.TopicPartition{kit.TP(grown, 0), kit.TP(grown, 1), kit.TP(fresh, 0)} {
+			all = append(all, samsa.Record{Topic: tp.Topic, Partition: tp.Partition, Value: []byte("v")})
+		}
+		if _, err := named(t, k, open(t, k, k.Name("b")), id, false).ProduceSync(k.Ctx, all...); err != nil {
+			t.Fatal(err)
+		}
+		p := named(t, k, standby, id, true)
+		c, err := standby.NewConsumer(k.Ctx, samsa.ConsumerOptions{Topics: []string{grown}}) // now it hears of it
+		if err == nil {
+			err = c.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range all {
+			got, err := p.ProduceSync(k.Ctx, r)
+			if err != nil || got[0].Offset >= 0 {
+				t.Errorf("%s/%d: %v, %v", r.Topic, r.Partition, got, err)
+			}
+		}
+	})
+}
+
+// The counts of an ID are in nobody's way: consumers may have its name for their group. They are stored again now and then, as a cluster forgets what was
+// committed long ago; and an ID cannot be that of the broker's own transactions.
+func TestNamedCounts(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		topic, name, c := k.Create("named", 2), k.Name("billing"), &cutter{}
+		b := openBy(t, k, c, "")
+		at := map[samsa.TopicPartition]samsa.CommittedOffset{kit.TP(topic, 0): {Offset: 0}}
+		k.Want(b.Groups().SetOffsets(k.Ctx, name, at), nil)
+		to := func(partition int32) samsa.Record {
+			return samsa.Record{Topic: topic, Partition: partition, Value: []byte("v")}
+		}
+		if _, err := named(t, k, b, name, false).ProduceSync(k.Ctx, to(0), to(0), to(1)); err != nil {
+			t.Fatal(err)
+		}
+		before := c.left.Load()
+		p := named(t, k, b, name, false)
+		for range 2 {
+			if _, err := p.ProduceSync(k.Ctx, to(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.Want(before-c.left.Load(), 3) // transactions: the first thing is that all counts are stored again
+		for partition, want := range []int64{4, 1} {
+			n, err := p.Stored(k.Ctx, kit.TP(topic, int32(partition)))
+			if n != want || err != nil {
+				t.Errorf("%d are stored in partition %d (%v), want %d", n, partition, err, want)
+			}
+		}
+		got, err := b.Groups().Committed(k.Ctx, name)
+		if err != nil || got[kit.TP(topic, 0)].Offset != 0 || len(got) != 1 {
+			t.Errorf("the group of consumers is at %v: %v", got, err)
+		}
+		_, err = b.NewProducer(k.Ctx, samsa.ProducerOptions{ID: ownID})
+		k.WantError(err, samsa.ErrInvalidOption)
+	})
+}
+
 // cutter has connections end when the end of a transaction is asked for, while left is not 0: before the cluster hears of it, or before it has answered.
 type cutter struct {
 	left  atomic.Int64
@@ -184,6 +255,9 @@ func TestNamedOutcome(t *testing.T) {
 	}
 }
 
+// ownID is the transactional id of the transactions of openBy.
+const ownID = "own"
+
 // openBy is open over connections of c, with transactions that take a second at most, and with keys in that topic if it is not "".
 func openBy(t *testing.T, k *kit.Kit, c *cutter, keyed string) *samsa.Broker {
 	t.Helper()
@@ -208,14 +282,14 @@ func openBy(t *testing.T, k *kit.Kit, c *cutter, keyed string) *samsa.Broker {
 			}
 			t.Cleanup(func() { _ = ks.Close() })
 		}
-		w := write.New(l, topics, write.Options{ID: k.Name("id"), Timeout: time.Second, Where: "here", Host: h, Offsets: g, Keys: ks})
+		w := write.New(l, topics, write.Options{ID: ownID, Timeout: time.Second, Where: "here", Host: h, Offsets: g, Keys: ks})
 		if ks != nil {
 			if err := errors.Join(w.Claim(k.Ctx), ks.Load(k.Ctx)); err != nil {
 				return engine.Parts{}, err
 			}
 		}
 		return engine.Parts{
-			Where: "here", Topics: topics, Coordinator: g, Offsets: g, Producing: w, Stored: w.Stored,
+			Where: "here", Topics: topics, Coordinator: g, Offsets: g, Groups: groups.Admin{Groups: g}, Producing: w, Stored: w.Stored,
 			Transactor: write.Transactor{Writes: w}, Close: func() error { w.Close(); return nil },
 		}, nil
 	})

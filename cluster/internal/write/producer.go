@@ -63,6 +63,9 @@ func (w *Writes) newProducerLocked(opts engine.ProducerOptions) (*producer, erro
 	if err := w.closedLocked(); err != nil {
 		return nil, err
 	}
+	if opts.ID != "" && opts.ID == w.opts.ID {
+		return nil, fmt.Errorf("%w: ProducerOptions.ID is %q, the transactional id of the broker's own transactions", log.ErrInvalidOption, opts.ID)
+	}
 	p := &producer{
 		w: w, opts: opts, codec: log.ProducerCodec(opts.Compression), by: choosersOf(opts.Partitioner), leave: func() {},
 		topics: make(map[string]*known), leaders: make(map[int32]*leader), open: make(map[*pending]struct{}), closed: make(chan struct{}),
@@ -182,6 +185,9 @@ func (p *producer) know(ctx context.Context, name string) (*known, error) {
 		return nil, err
 	}
 	t, err := p.w.topics.Get(name)
+	if err == nil && p.named != nil {
+		err = p.named.learn(ctx, t)
+	}
 	if err != nil {
 		return nil, err
 	}
