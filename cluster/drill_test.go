@@ -26,26 +26,50 @@ func rounds(few int) int {
 	return few
 }
 
-// A broker of three is killed again and again, each in turn, while records are produced in all ways, copied by Updates and read by
-// a group. Nothing that was acknowledged is lost, the order of each partition holds, each record is copied once, and all calls end.
+// A broker of three is killed again and again, each in turn, while a program uses the cluster in all ways: see drill. It is killed when the program
+// goes on, as often as KILLS says, or for as long as DRILL says every ten seconds, whatever the program does. Nothing that was acknowledged is lost,
+// the order of each partition holds, nothing is there twice but mails that are worked again, and all calls end.
 func TestBrokersAreKilled(t *testing.T) {
 	c := kafkatest.New(t, kafkatest.Options{Nodes: 3})
 	d := newDrill(t, c)
 	kills := 0
-	for n := rounds(3); kills < n; kills++ {
-		id := kills%3 + 1
-		c.Kill(id)
-		d.goesOn() // with two
-		if err := c.Restart(id); err != nil {
-			t.Fatal(err)
+	if lasts, err := time.ParseDuration(os.Getenv("DRILL")); err == nil {
+		kills = d.killByTheClock(c, lasts)
+	} else {
+		for n := rounds(3); kills < n; kills++ {
+			id := kills%3 + 1
+			c.Kill(id)
+			d.goesOn() // with two
+			d.restart(c, id)
+			d.goesOn()
 		}
-		if err := c.Ready(d.ctx); err != nil {
-			t.Fatal(err)
-		}
-		d.goesOn()
 	}
 	d.finish()
 	t.Logf("%d kills", kills)
+}
+
+// killByTheClock kills a broker every ten seconds, once the last one is there again.
+func (d *drill) killByTheClock(c *kafkatest.Cluster, lasts time.Duration) (kills int) {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for end := time.Now().Add(lasts); time.Now().Before(end); kills++ {
+		id := kills%3 + 1
+		c.Kill(id)
+		d.restart(c, id)
+		d.t.Logf("killed %d times: steps of each role %v, %d calls have failed", kills+1, d.done(), d.failed.Load())
+		<-tick.C
+	}
+	return kills
+}
+
+func (d *drill) restart(c *kafkatest.Cluster, id int) {
+	d.t.Helper()
+	if err := c.Restart(id); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := c.Ready(d.ctx); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // The same while two of three brokers do not reach each other, in turn, and while this process does not reach one. A transaction whose
@@ -88,21 +112,26 @@ type drill struct {
 	stop   [2]context.CancelFunc // of both
 	on     [2]context.Context
 
-	steps  [4]atomic.Int64 // of each role
-	failed atomic.Int64    // calls, whose records may be there or not
+	steps  [allRoles]atomic.Int64
+	failed atomic.Int64 // calls, whose records may be there or not
 
 	mu    sync.Mutex
 	acked map[string]samsa.Record // by value
 	never map[string]error        // records that are not stored, and why
 	read  map[string]bool         // by value, by the group
+	mails map[string]bool         // that were sent, and whether they were worked
 }
 
 // The roles.
 const (
 	byCalls = iota
 	byProducer
+	byName // a producer with an ID, which begins anew now and then
 	copies
 	reads
+	counts // in keys
+	works  // mails of a queue
+	allRoles
 )
 
 const (
@@ -116,9 +145,9 @@ const (
 
 func newDrill(t *testing.T, c *kafkatest.Cluster) *drill {
 	t.Helper()
-	d := &drill{t: t, ctx: t.Context(), acked: make(map[string]samsa.Record), never: make(map[string]error), read: make(map[string]bool)}
+	d := &drill{t: t, ctx: t.Context(), acked: make(map[string]samsa.Record), never: make(map[string]error), read: make(map[string]bool), mails: make(map[string]bool)}
 	var err error
-	if d.b, err = cluster.Open(d.ctx, cluster.Options{Seeds: c.Seeds(), Name: "drill"}); err != nil {
+	if d.b, err = cluster.Open(d.ctx, cluster.Options{Seeds: c.Seeds(), Name: "drill", Keys: drillKeys, KeysDir: t.TempDir()}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -133,16 +162,22 @@ func newDrill(t *testing.T, c *kafkatest.Cluster) *drill {
 	for i := range d.stop {
 		d.on[i], d.stop[i] = context.WithCancel(context.WithoutCancel(d.ctx))
 	}
-	for _, topic := range []string{drillOrders, drillCopies} {
+	for _, topic := range []string{drillOrders, drillCopies, drillNamed, drillCounts, drillMails} {
 		if err := d.b.Topics().Create(d.ctx, topic, samsa.TopicConfig{Partitions: drillPartitions}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	d.makers.Go(func() { d.produce(&d.steps[byCalls]) })
 	d.makers.Go(func() { d.produceMuch(&d.steps[byProducer]) })
+	d.makers.Go(func() { d.produceNamed(&d.steps[byName]) })
+	d.makers.Go(func() { d.send() })
+	for range 3 {
+		d.makers.Go(func() { d.count(&d.steps[counts]) })
+	}
 	d.users.Go(func() { d.copy(&d.steps[copies]) })
 	for range 2 {
 		d.users.Go(func() { d.readers(&d.steps[reads]) })
+		d.users.Go(func() { d.work(&d.steps[works]) })
 	}
 	d.goesOn()
 	return d
@@ -311,15 +346,22 @@ func (d *drill) readers(step *atomic.Int64) {
 func (d *drill) goesOn(roles ...int) {
 	d.t.Helper()
 	if len(roles) == 0 {
-		roles = []int{byCalls, byProducer, copies, reads}
+		for i := range allRoles {
+			roles = append(roles, i)
+		}
 	}
-	var from [4]int64
-	for i := range from {
-		from[i] = d.steps[i].Load()
-	}
+	from := d.done()
 	d.until("the program goes on", func() bool {
 		return !slices.ContainsFunc(roles, func(i int) bool { return d.steps[i].Load() < from[i]+3 })
 	})
+}
+
+// done returns how much each role has done.
+func (d *drill) done() (all [allRoles]int64) {
+	for i := range all {
+		all[i] = d.steps[i].Load()
+	}
+	return all
 }
 
 // fails returns when calls have failed.
@@ -367,8 +409,11 @@ func (d *drill) finish() {
 		}
 		return true
 	})
+	d.finishMails()
 	d.stop[1]()
 	d.users.Wait()
+	d.finishNamed()
+	d.finishCounts()
 	copied := d.readAll(drillCopies)
 	n := 0
 	for i, of := range orders {
@@ -401,7 +446,8 @@ func (d *drill) finish() {
 	for value, r := range d.acked {
 		d.t.Errorf("%s was acknowledged, and is not at partition %d, offset %d", value, r.Partition, r.Offset)
 	}
-	d.t.Logf("%d records; %d calls have failed", n, d.failed.Load())
+	d.t.Logf("%d records, %v steps of each role; %d calls have failed", n, d.done(), d.failed.Load())
+	d.rest()
 }
 
 // readAll returns the records of a topic by partition, behind each of which it stores one more.
