@@ -57,6 +57,8 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 			mt.Topic, mt.TopicID, mt.ErrorCode = rt.Topic, rt.TopicID, c.s.codeOf(err)
 			if rt.TopicID != noTopic {
 				mt.Topic = nil
+			} else if req.IncludeTopicAuthorizedOperations && mt.ErrorCode != codeTopicAuthorizationFailed {
+				mt.AuthorizedOperations = c.operations(acl.Topic, orNone(rt.Topic))
 			}
 			resp.Topics = append(resp.Topics, mt)
 			continue

@@ -29,9 +29,6 @@ func (c *call) describeGroups(req *kmsg.DescribeGroupsRequest) kmsg.Response {
 			resp.Groups = append(resp.Groups, g)
 			continue
 		}
-		if req.IncludeAuthorizedOperations {
-			g.AuthorizedOperations = c.operations(acl.Group, name)
-		}
 		d, err := c.s.in.Groups.Describe(name)
 		if err == nil && d.Kind != group.Classic {
 			d, err = group.Description{}, fmt.Errorf("group %s: %w: it is a %s group", name, log.ErrUnknownGroup, d.Kind)
@@ -41,6 +38,9 @@ func (c *call) describeGroups(req *kmsg.DescribeGroupsRequest) kmsg.Response {
 		}
 		if err != nil && (d.State != group.Dead || c.version >= describeNotFound) {
 			g.ErrorCode, g.ErrorMessage = c.s.groupCodeOf(err), message(err)
+		}
+		if req.IncludeAuthorizedOperations && g.ErrorCode == codeNone {
+			g.AuthorizedOperations = c.operations(acl.Group, name)
 		}
 		if err == nil || d.State == group.Dead {
 			g.State, g.ProtocolType, g.Protocol = d.State.String(), d.ProtocolType, d.ProtocolName

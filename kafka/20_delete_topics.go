@@ -29,6 +29,9 @@ func (c *call) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
 		t := kmsg.NewDeleteTopicsResponseTopic()
 		t.Topic, t.TopicID = rt.Topic, rt.TopicID
 		found, err := c.toDelete(rt)
+		if errors.Is(err, errTopicDenied) {
+			t.Topic = c.describable(rt)
+		}
 		switch n := times[refTo(rt.Topic, rt.TopicID)]; {
 		case n > 1:
 			err = protocolError{codeInvalidRequest, fmt.Sprintf("the request names the topic %d times", n)}
@@ -43,6 +46,17 @@ func (c *call) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
 		resp.Topics = append(resp.Topics, t)
 	}
 	return resp
+}
+
+// describable returns the name of a topic that the client may not delete: one that it has asked for by its id it is told if it
+// may describe it.
+func (c *call) describable(rt kmsg.DeleteTopicsRequestTopic) *string {
+	if rt.Topic == nil {
+		if t := c.s.in.Catalogue.Find(rt.TopicID); t != nil && c.may(acl.Describe, acl.Topic, t.Name()) {
+			return kmsgString(t.Name())
+		}
+	}
+	return rt.Topic
 }
 
 // toDelete finds a topic by its name or its id, of which the request has one.

@@ -1,8 +1,11 @@
 package kafka
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"reflect"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
@@ -47,26 +50,57 @@ type access struct {
 
 // admitted checks a request before it is carried out, and answers it if it must not be; it reports whether it may go on.
 func (c *conn) admitted(cl *call, q *queue) bool {
-	err := cl.checkAccess()
-	if err == nil {
+	err, ok := cl.checkAccess()
+	if ok {
 		return true
 	}
 	c.finish(q, true)
-	c.fail(cl, err)
+	resp := cl.denied(err)
+	if resp == nil { // a Produce without acks: as in Kafka there is no other way to say it
+		c.breakOff(err)
+	}
+	c.reply(cl, resp)
 	return false
 }
 
-// checkAccess returns the Code that the whole request fails with, nil if it may go on. A kind of request that has no check
+// onlyCode are the requests whose answer, where all is denied, has a code and no more.
+var onlyCode = []kmsg.Key{
+	kmsg.LeaveGroup, kmsg.OffsetDelete, kmsg.ShareFetch, kmsg.ShareAcknowledge, kmsg.AlterShareGroupOffsets, kmsg.DeleteShareGroupOffsets,
+}
+
+// denied answers a request of which all is denied.
+func (c *call) denied(err Code) kmsg.Response {
+	if c.entry.key == kmsg.DescribeUserSCRAMCredentials { // as Kafka does it
+		resp := kmsg.NewPtrDescribeUserSCRAMCredentialsResponse()
+		r := kmsg.NewDescribeUserSCRAMCredentialsResponseResult()
+		resp.ErrorCode, r.ErrorCode, r.ErrorMessage = int16(err), int16(err), message(err)
+		resp.Results = append(resp.Results, r)
+		return resp
+	}
+	if !slices.Contains(onlyCode, c.entry.key) && (c.entry.key != kmsg.AddPartitionsToTxn || c.version < addPartitionsBatch) {
+		return c.failed(int16(err))
+	}
+	resp := c.req.ResponseKind()
+	reflect.ValueOf(resp).Elem().FieldByName("ErrorCode").SetInt(int64(err))
+	return resp
+}
+
+// checkAccess reports whether a request may go on, and if not what all of it fails with. A kind of request that has no check
 // may not.
-func (c *call) checkAccess() error {
+func (c *call) checkAccess() (Code, bool) {
 	if c.s.opts.ACLs == nil || c.s.isSuper(c.from) {
-		return nil
+		return 0, true
 	}
 	check := checks[c.entry.key]
 	if check == nil {
-		return errClusterDenied
+		return errClusterDenied, false
 	}
-	return check(c, c.req)
+	err := check(c, c.req)
+	var code Code
+	if errors.As(err, &code) {
+		return code, false
+	}
+	return errClusterDenied, err == nil
 }
 
 // isSuper reports whether p may do everything.
