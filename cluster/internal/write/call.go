@@ -3,6 +3,7 @@ package write
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/log"
@@ -54,37 +55,34 @@ func (p *producer) call(ctx context.Context, r *log.Record) error {
 	return family.Of(log.ErrOutcomeUnknown, fmt.Errorf("%s: %w", log.TopicPartition{Topic: r.Topic, Partition: r.Partition}, ctx.Err()))
 }
 
-// sentLocked notes that the batch is on its way now, without the calls that have withdrawn; nothing of it may be left.
-func (b *pending) sentLocked() {
-	if !b.line.p.calls {
-		return
-	}
-	kept := b.promises[:0]
-	for _, pr := range b.promises {
-		if !pr.call.gone {
-			pr.call.sent = true
-			kept = append(kept, pr)
-		}
-	}
-	if len(kept) == len(b.promises) {
-		return
-	}
-	clear(b.promises[len(kept):])
-	b.promises, b.content, b.records = kept, nil, len(kept)
+// goneLocked reports whether there are calls in the batch that have withdrawn.
+func (b *pending) goneLocked() bool {
+	return b.line.p.calls && slices.ContainsFunc(b.promises, func(pr promised) bool { return pr.call.gone })
+}
+
+// withdrawLocked takes those out; nothing of the batch may be left.
+func (b *pending) withdrawLocked() {
+	b.promises = slices.DeleteFunc(b.promises, func(pr promised) bool { return pr.call.gone })
+	b.content, b.records = nil, len(b.promises)
 	b.builder.Reset()
-	for i := range kept {
-		pr := &kept[i]
+	for i := range b.promises {
+		pr := &b.promises[i]
 		pr.n = i
 		b.builder.Append(pr.ms, pr.key, pr.value, pr.headers)
 	}
 }
 
-// backLocked notes that the batch is not on its way any more.
-func (b *pending) backLocked() {
-	if b.unknown || !b.line.p.calls {
+// sentLocked notes that the batch is on its way now.
+func (b *pending) sentLocked() { b.markLocked(true) }
+
+// unsentLocked notes that the batch is not on its way any more.
+func (b *pending) unsentLocked() { b.markLocked(b.unknown) }
+
+func (b *pending) markLocked(sent bool) {
+	if !b.line.p.calls {
 		return
 	}
 	for i := range b.promises {
-		b.promises[i].call.sent = false
+		b.promises[i].call.sent = sent
 	}
 }

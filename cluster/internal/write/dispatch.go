@@ -12,6 +12,7 @@ import (
 type leader struct {
 	node     int32
 	inFlight int     // requests
+	last     turn    // of them
 	ready    []*line // with something to be sent
 	urgent   int     // of those
 }
@@ -21,37 +22,50 @@ const (
 	mostRequest  = 8 << 20 // bytes of the batches of a request, beyond which none begins
 )
 
-// urgentLocked reports whether the line is not to wait for more: a batch is complete, is as large as it has to be, or is hurried.
+// urgentLocked reports whether the line is not to wait for more: a batch is complete, is hurried, or is as large as it has to be and none is under way,
+// while which it grows.
 func (l *line) urgentLocked() bool {
-	return len(l.complete) > 0 || l.filling != nil && (l.filling.hurry || l.filling.builder.Size() >= l.p.opts.BatchBytes)
+	b := l.filling
+	return len(l.complete) > 0 || b != nil && (b.hurry || len(l.sending) == 0 && b.builder.Size() >= l.p.opts.BatchBytes)
 }
 
-// readyLocked has the line be sent from, if there is something to be sent. Of a partition one batch is under way: what comes meanwhile goes together,
-// in order.
+// readyLocked has the line be sent from, if there is something to be sent, and room for it in the window.
 func (l *line) readyLocked() {
-	urgent := l.urgentLocked()
-	if l.paused || len(l.sending) > 0 || !urgent && (l.filling == nil || l.p.opts.Linger > 0) {
+	to := l.readyForLocked()
+	if to == nil {
 		return
 	}
-	p, to := l.p, l.leader
-	if to == nil {
-		var err error
-		if to, err = p.leaderLocked(l); err != nil {
-			l.failLocked(err)
-			return
-		}
-		if to == nil {
-			l.pauseLocked()
-			return
-		}
+	if l.leader == nil {
 		l.leader = to
 		to.ready = append(to.ready, l)
 	}
-	if urgent && !l.urgent {
+	if !l.urgent && l.urgentLocked() {
 		l.urgent = true
 		to.urgent++
 	}
-	p.pumpLocked(to)
+	l.p.pumpLocked(to)
+}
+
+// readyForLocked returns to whom something of the line is to be sent now, nil for nobody.
+func (l *line) readyForLocked() *leader {
+	if l.paused || l.stuck || len(l.complete) == 0 && (l.filling == nil || !l.urgentLocked() && (l.p.opts.Linger > 0 || len(l.sending) > 0)) {
+		return nil
+	}
+	if l.leader != nil {
+		return l.leader
+	}
+	to, err := l.p.leaderLocked(l)
+	switch {
+	case len(l.sending) > 0:
+	case err != nil:
+		l.failLocked(err)
+	case to == nil:
+		l.pauseLocked()
+	}
+	if err != nil || to == nil || !l.roomLocked(to) {
+		return nil
+	}
+	return to
 }
 
 // leaderLocked returns who takes what is in a line, nil while nobody does.
@@ -90,18 +104,20 @@ func (p *producer) pumpLocked(to *leader) {
 	for to.inFlight < most && (to.urgent > 0 || to.inFlight == 0 && len(to.ready) > 0) {
 		batches := p.takeLocked(to)
 		if len(batches) == 0 {
-			return
+			continue // none was ready any more
 		}
 		to.inFlight++
+		to.last = to.last.next()
+		turn := to.last
 		p.sends.Add(1)
 		p.wg.Go(func() {
 			defer p.sends.Done()
-			p.send(to, batches)
+			p.send(to, batches, turn)
 		})
 	}
 }
 
-// takeLocked takes the batches of a request.
+// takeLocked takes the batches of a request: one of each line, or of a producer with an ID all.
 func (p *producer) takeLocked(to *leader) (batches []*pending) {
 	bytes, n := 0, 0
 	for _, l := range to.ready {
@@ -114,7 +130,7 @@ func (p *producer) takeLocked(to *leader) (batches []*pending) {
 			l.urgent = false
 			to.urgent--
 		}
-		for b := l.takeLocked(); b != nil; b = l.takeLocked() {
+		for b := l.takeLocked(to); b != nil; b = l.takeLocked(to) {
 			bytes += max(b.builder.Size(), len(b.content))
 			batches = append(batches, b)
 			if p.named == nil || bytes >= mostRequest {
@@ -123,47 +139,38 @@ func (p *producer) takeLocked(to *leader) (batches []*pending) {
 		}
 	}
 	to.ready = slices.Delete(to.ready, 0, n)
+	for _, b := range batches {
+		if l := b.line; l.leader == nil && len(l.complete) > 0 && l.roomLocked(to) { // for the next request
+			l.leader, l.urgent = to, true
+			to.ready = append(to.ready, l)
+			to.urgent++
+		}
+	}
 	return batches
 }
 
 // send sends batches, and has those told of whose outcome is known then; the others go back.
-func (p *producer) send(to *leader, batches []*pending) {
+func (p *producer) send(to *leader, batches []*pending, turn turn) {
 	if p.named != nil {
 		p.named.store(batches)
 	} else {
-		p.store(to.node, batches)
+		p.store(to.node, batches, turn)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	to.inFlight--
-	again := make(map[*line][]*pending)
+	lines := make([]*line, 0, len(batches))
 	for _, b := range batches {
-		l := b.line
-		l.sending = nil
-		if b.stored || b.err != nil {
-			l.pause = 0
-			p.finishedLocked(b, b.err)
-		} else {
-			b.backLocked()
-			again[l] = append(again[l], b)
-			if b.rest != nil {
-				again[l] = append(again[l], b.rest)
-				b.rest = nil
-			}
+		b.heard = true
+		if n := len(lines); n == 0 || lines[n-1] != b.line {
+			lines = append(lines, b.line)
 		}
 	}
-	for l, bs := range again {
-		l.complete = slices.Insert(l.complete, 0, bs...)
-		if p.cut {
-			l.failLocked(log.ErrClosed)
-		} else {
-			l.pauseLocked()
-		}
+	for _, l := range lines {
+		l.settleLocked()
 	}
-	for _, b := range batches {
-		if b.line != nil {
-			b.line.readyLocked()
-		}
+	for _, l := range lines {
+		l.readyLocked()
 	}
 	p.pumpLocked(to)
 }

@@ -1,6 +1,7 @@
 package write
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -11,8 +12,8 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// line is a producer's way to one partition: batches that fill up and are sent in order, one after the other. Its fields are guarded by the
-// producer's mutex, but for those of who sends.
+// line is a producer's way to one partition: batches that fill up, are sent in order, and end in that order. Its fields are guarded by the producer's
+// mutex. What is on its way, and what comes of it, is in window.go.
 type line struct {
 	p  *producer
 	of *known
@@ -20,7 +21,6 @@ type line struct {
 
 	filling  *pending   // nil when no record came since the last batch was complete
 	complete []*pending // oldest first
-	sending  []*pending // under way; of a producer without an ID one at most
 	leader   *leader    // that has it in ready; nil while none has
 	urgent   bool       // it is counted there as urgent
 	paused   bool       // what failed is tried again after a while
@@ -30,8 +30,7 @@ type line struct {
 	bytes, promises int   // of the last batch that was completed: the next is likely to be as large
 	replay          int64 // records that are still to come and are stored already
 
-	who  who   // of who sends: as whom, and the sequence number of the next record
-	next int32 // likewise
+	window
 }
 
 // pending is a batch of a producer, until its outcome is told.
@@ -42,8 +41,8 @@ type pending struct {
 	promises []promised
 	bytes    int // that it takes of the buffer
 	hurry    bool
-	unknown  bool // it may be stored, as far as is known
-	renewed  bool // it goes by a new identity, since the cluster has forgotten the old one
+	numbers
+	attempt
 	linger   *time.Timer
 	began    time.Time         // when it was complete
 	contexts []context.Context // for hooks, as are the next two
@@ -111,13 +110,17 @@ func (l *line) addLocked(ctx context.Context, r *log.Record, held int, pr promis
 	b.bytes += held
 	l.p.buffered += held
 	first, full := b.records == 1, before < l.p.opts.BatchBytes && b.builder.Size() >= l.p.opts.BatchBytes
-	if first && !full && l.p.opts.Linger > 0 {
-		b.linger = time.AfterFunc(l.p.opts.Linger, func() { l.lingered(b) })
-	}
 	if first || full {
 		l.readyLocked()
 	}
+	if first && l.filling == b { // it was not sent at once
+		b.linger = time.AfterFunc(cmp.Or(l.p.opts.Linger, longestGrowth), func() { l.lingered(b) })
+	}
 }
+
+// longestGrowth is how long a batch without linger waits for those that are under way, and so grows: beside a near cluster it is longer than they
+// take, over a link with latency the next one does not wait for their answers.
+const longestGrowth = 5 * time.Millisecond
 
 // completeLocked closes the filling batch.
 func (l *line) completeLocked() {
@@ -147,31 +150,6 @@ func (b *pending) hurryLocked() {
 		b.hurry = true
 		b.line.readyLocked()
 	}
-}
-
-// takeLocked returns the next batch to be sent, nil if there is none.
-func (l *line) takeLocked() *pending {
-	if len(l.complete) == 0 && l.filling != nil {
-		l.completeLocked()
-	}
-	if len(l.complete) == 0 {
-		return nil
-	}
-	b := l.complete[0]
-	l.complete = slices.Delete(l.complete, 0, 1)
-	l.sending = append(l.sending, b)
-	return b
-}
-
-// failLocked fails all that is not under way.
-func (l *line) failLocked(err error) {
-	if l.filling != nil {
-		l.completeLocked()
-	}
-	for _, b := range l.complete {
-		l.p.finishedLocked(b, l.failure(b, err))
-	}
-	l.complete = nil
 }
 
 // seal encodes the batch, if it is not, in scratch, which is returned. b keeps a copy where the records were.

@@ -234,7 +234,7 @@ func (n *named) store(all []*pending) {
 			}
 		}
 		if isCode(alone, kerr.MessageTooLarge) && b.records > 1 {
-			if alone = n.p.split(b); alone == nil {
+			if alone = n.split(b); alone == nil {
 				return
 			}
 		}
@@ -242,6 +242,14 @@ func (n *named) store(all []*pending) {
 			l.broken = alone
 		}
 	}
+}
+
+// split has the line be sent a batch in two.
+func (n *named) split(b *pending) error {
+	b.line.of.rules.get(n.p.w.life, n.p.w, 0)
+	n.p.mu.Lock()
+	defer n.p.mu.Unlock()
+	return n.p.splitLocked(b)
 }
 
 // again reports whether what has failed, and is not stored, may go well the next time.

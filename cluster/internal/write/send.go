@@ -152,7 +152,7 @@ const patience = time.Second
 
 // ask sends a request to the leader of batches. One that does not answer, and does not lead them any more, is not waited for: it may have gone
 // without a word.
-func (w *Writes) ask(ctx context.Context, cl *kgo.Client, node int32, req *kmsg.ProduceRequest, batches []*batch) (*kmsg.ProduceResponse, error) {
+func (w *Writes) ask(ctx context.Context, cl *kgo.Client, node int32, req kmsg.Request, batches []*batch) (*kmsg.ProduceResponse, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var late *time.Timer
