@@ -4,11 +4,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// RenewDelegationToken: there are no tokens, as nobody is authenticated.
+// RenewDelegationToken: there are no tokens.
 //
-// Versions 0 to 2: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, as from a Kafka without SASL.
+// Versions 0 to 2: errors as those of CreateDelegationToken.
 func (c *call) renewDelegationToken(*kmsg.RenewDelegationTokenRequest) kmsg.Response {
 	resp := kmsg.NewPtrRenewDelegationTokenResponse()
-	resp.ErrorCode, resp.ExpiryTimestamp = codeDelegationTokenRequestNotAllowed, -1
+	resp.ErrorCode, resp.ExpiryTimestamp = c.tokenCode(), -1
 	return resp
 }

@@ -4,11 +4,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ExpireDelegationToken: there are no tokens, as nobody is authenticated.
+// ExpireDelegationToken: there are no tokens.
 //
-// Versions 0 to 2: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, as from a Kafka without SASL.
+// Versions 0 to 2: errors as those of CreateDelegationToken.
 func (c *call) expireDelegationToken(*kmsg.ExpireDelegationTokenRequest) kmsg.Response {
 	resp := kmsg.NewPtrExpireDelegationTokenResponse()
-	resp.ErrorCode, resp.ExpiryTimestamp = codeDelegationTokenRequestNotAllowed, -1
+	resp.ErrorCode, resp.ExpiryTimestamp = c.tokenCode(), -1
 	return resp
 }

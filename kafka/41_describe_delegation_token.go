@@ -4,11 +4,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DescribeDelegationToken: there are no tokens, as nobody is authenticated.
+// DescribeDelegationToken: there are no tokens.
 //
-// Versions 0 to 3: DELEGATION_TOKEN_REQUEST_NOT_ALLOWED, as from a Kafka without SASL.
+// Versions 0 to 3: errors as those of CreateDelegationToken.
 func (c *call) describeDelegationToken(*kmsg.DescribeDelegationTokenRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeDelegationTokenResponse()
-	resp.ErrorCode = codeDelegationTokenRequestNotAllowed
+	resp.ErrorCode = c.tokenCode()
 	return resp
 }

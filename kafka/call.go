@@ -18,6 +18,8 @@ type call struct {
 	conn  *conn
 	ctx   context.Context // ends when the client has gone or the server closes, and knows who asks: PrincipalOf
 	from  Principal       // who asks
+	bare  bool            // it is a token without a header, and so is its answer
+	ends  error           // why the connection ends behind its answer
 	entry *entry
 	tally *requestTally // of the entry
 	req   kmsg.Request
@@ -64,6 +66,11 @@ func (c *conn) parse(frame []byte, buf *buffer, l *lease) (*call, error) {
 	}
 	cl := &call{header: h, s: c.s, conn: c, ctx: c.requests, from: c.principal, bytes: len(frame), lease: l, frame: buf,
 		answer: lease{pool: &c.s.memory.answers}}
+	if c.auth != nil {
+		if err := c.auth.allows(h); err != nil {
+			return nil, err
+		}
+	}
 	if cl.entry, cl.tally = c.s.find(h.key); cl.entry == nil {
 		return nil, fmt.Errorf("%w: key %d", errUnknownKey, h.key)
 	}

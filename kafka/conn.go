@@ -28,6 +28,7 @@ type conn struct {
 
 	principal Principal       // who it is; changed by become
 	requests  context.Context // ctx, with the principal
+	auth      *auth           // how far it is in saying so; nil where nobody is asked
 
 	calls    chan *call        // what was read; closed by the reader at its end
 	inFlight atomic.Int32      // requests that were read and are not answered
@@ -63,6 +64,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.become(Anonymous)
+	c.auth = s.newAuth()
 	return c
 }
 
@@ -84,10 +86,12 @@ func (c *conn) end(err error) {
 	level := zap.WarnLevel
 	var netErr net.Error
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe), errors.As(err, &netErr):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe):
 		level = zap.DebugLevel
-	case errors.Is(err, errIdle):
+	case errors.Is(err, errIdle), errors.Is(err, errLogin), errors.Is(err, errHandshake):
 		level = zap.InfoLevel
+	case errors.As(err, &netErr):
+		level = zap.DebugLevel
 	}
 	if level == zap.WarnLevel {
 		c.s.tally.broken.Add(1)
@@ -99,12 +103,20 @@ func (c *conn) end(err error) {
 // has sent before are carried out all the same.
 func (c *conn) read() {
 	defer close(c.calls)
+	if err := c.shakeHands(); err != nil {
+		c.end(err)
+		return
+	}
 	r := bufio.NewReaderSize(c.nc, readBufferBytes)
 	for {
 		cl, err := c.next(r)
 		if err != nil {
 			if errors.Is(err, errHTTP) && c.inFlight.Load() == 0 {
 				c.answerHTTP(r)
+			}
+			if errors.Is(err, errNotYet) {
+				c.s.tally.failedLogins.Add(1)
+				c.pause()
 			}
 			c.end(err)
 			return
@@ -117,6 +129,11 @@ func (c *conn) read() {
 
 // next reads one request.
 func (c *conn) next(r *bufio.Reader) (*call, error) {
+	if c.auth != nil {
+		if err := c.hold(); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.wait(r); err != nil {
 		return nil, err
 	}
@@ -130,6 +147,9 @@ func (c *conn) next(r *bufio.Reader) (*call, error) {
 
 // readCall reads one request into memory of l.
 func (c *conn) readCall(r *bufio.Reader, l *lease) (*call, error) {
+	if c.auth != nil && c.auth.expectsBare() {
+		return c.readToken(r, l)
+	}
 	n, key, err := peekFrame(r, c.frameLimit)
 	if err != nil {
 		return nil, c.slow(err)
@@ -263,6 +283,9 @@ func (c *conn) wait(r *bufio.Reader) error {
 
 // frameLimit returns how long a frame may be.
 func (c *conn) frameLimit(key int16) int {
+	if c.auth != nil && !c.auth.open.Load() {
+		return maxLoginBytes
+	}
 	most := min(c.s.opts.MaxFrameBytes, c.s.memory.frameLimit(key))
 	if key == int16(kmsg.Produce) {
 		return most
@@ -341,7 +364,12 @@ func (c *conn) carryOut(cl *call, q *queue) {
 		c.answerLong(cl)
 		return
 	}
-	c.reply(cl, cl.entry.answer(cl, cl.req))
+	resp := cl.entry.answer(cl, cl.req)
+	if cl.ends != nil {
+		c.conclude(cl, resp)
+		return
+	}
+	c.reply(cl, resp)
 }
 
 // answerLong carries out a request whose answer may be long though it is short. Such answers are
@@ -430,6 +458,9 @@ func (c *conn) give(cl *call, resp kmsg.Response) {
 func (c *conn) encode(cl *call, resp kmsg.Response, buf *buffer) [][]byte {
 	c.s.tally.answered(cl, resp)
 	resp.SetVersion(cl.answerVersion())
+	if cl.bare {
+		return encodeToken(resp, buf)
+	}
 	return splice(nil, buf, cl.correlationID, resp, cl.blanks)
 }
 
@@ -479,7 +510,7 @@ func (c *conn) write(answer [][]byte) error {
 			_ = c.nc.SetWriteDeadline(time.Now().Add(closeGrace)) // stop may have set its own before ours
 		}
 		part, answer = cutPieces(answer, writeChunkBytes)
-		n, err := part.WriteTo(c.nc)
+		n, err := c.writePart(part)
 		c.s.tally.out.Add(n)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return errSlow

@@ -3,8 +3,9 @@
 //
 //	srv, err := kafka.Listen(b, "127.0.0.1:9092", kafka.Options{})
 //
-// There is no authentication, so only programs of this machine are served, unless
-// Options.AllowRemote says otherwise. Serve takes a listener of the caller's, one of TLS say. What
+// By default nobody is asked who he is, and only programs of this machine are served. Options.Security asks for certificates, and for
+// passwords or tokens by SASL: then Options.AllowRemote may let other machines in. Users are kept in the broker: UsersOf. Serve takes a
+// listener of the caller's, a Unix socket say. What
 // all clients together can make a server hold is bounded by Options.MaxMemoryBytes. docs/kafka-clients.md
 // lists the requests and their versions, the configs and the limits.
 //

@@ -22,6 +22,9 @@ func (c *call) failed(code int16) kmsg.Response {
 	if req, ok := c.req.(*kmsg.ProduceRequest); ok && req.Acks == 0 {
 		return nil
 	}
+	if req, ok := c.req.(*kmsg.AlterUserSCRAMCredentialsRequest); ok {
+		return failedUsers(req, code)
+	}
 	resp := c.req.ResponseKind()
 	fail(reflect.ValueOf(resp).Elem(), reflect.ValueOf(c.req).Elem(), code)
 	return resp

@@ -37,6 +37,8 @@ const (
 	codeGroupAuthorizationFailed           int16 = 30
 	codeClusterAuthorizationFailed         int16 = 31
 	codeInvalidTimestamp                   int16 = 32
+	codeUnsupportedSASLMechanism           int16 = 33
+	codeIllegalSASLState                   int16 = 34
 	codeUnsupportedVersion                 int16 = 35
 	codeTopicAlreadyExists                 int16 = 36
 	codeInvalidPartitions                  int16 = 37
@@ -55,6 +57,8 @@ const (
 	codeSecurityDisabled                   int16 = 54
 	codeOperationNotAttempted              int16 = 55
 	codeStorageError                       int16 = 56
+	codeSASLAuthenticationFailed           int16 = 58
+	codeDelegationTokenAuthDisabled        int16 = 61
 	codeDelegationTokenRequestNotAllowed   int16 = 64
 	codeNonEmptyGroup                      int16 = 68
 	codeGroupIDNotFound                    int16 = 69
@@ -74,6 +78,7 @@ const (
 	codeProducerFenced                     int16 = 90
 	codeResourceNotFound                   int16 = 91
 	codeDuplicateResource                  int16 = 92
+	codeUnacceptableCredential             int16 = 93
 	codeInvalidUpdateVersion               int16 = 95
 	codeUnknownTopicID                     int16 = 100
 	codeTransactionalIDNotFound            int16 = 105

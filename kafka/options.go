@@ -21,11 +21,12 @@ type Options struct {
 	// ClusterID is what clients see as the cluster's; by default that of the broker, which is
 	// kept with its data.
 	ClusterID string
-	// AllowRemote allows an address that other machines can reach. There is no
-	// authentication.
+	// AllowRemote allows an address that other machines can reach, if Security has TLS or SASL, or AllowAnyone.
 	AllowRemote bool
 	// ACLs has requests checked; nil lets everybody do everything.
 	ACLs *ACLs
+	// Security says who may connect, and how he says who he is. By default that is anybody, and nobody is asked.
+	Security Security
 	// AnyReplicationFactor accepts topics with any replication factor. There is one replica
 	// all the same. By default only 1, and -1 for the default, are accepted.
 	AnyReplicationFactor bool
@@ -53,7 +54,9 @@ type Options struct {
 	// first batch that is larger is sent all the same.
 	MaxFetchBytes int
 	// MaxConnections bounds the connections; 0 means 10,000. More are closed at once.
-	MaxConnections int
+	// MaxConnectionsPerAddress bounds those from one IP address (max.connections.per.ip); 0 means no bound of its own.
+	MaxConnections           int
+	MaxConnectionsPerAddress int
 	// MaxInFlight bounds the requests of one connection that are read and not yet answered;
 	// 0 means 64. MaxBufferedBytes bounds their bytes, unless one alone has more; 0 means
 	// 32 MiB. Beyond either, the connection is not read.
@@ -113,6 +116,7 @@ func (o Options) validate(addr string) error {
 	if err == nil && !o.AllowRemote {
 		m.Check(isLoopback(host), "the address", strconv.Quote(addr), "one of this machine alone, like 127.0.0.1:9092, or Options.AllowRemote")
 	}
+	m.Check(err != nil || !o.AllowRemote || isLoopback(host) || o.Security.asks() || o.Security.AllowAnyone, "Options.AllowRemote", "true", "Options.Security with TLS or SASL beside it, or with AllowAnyone")
 	o.check(&m)
 	return m.Err()
 }
@@ -145,10 +149,12 @@ func (o Options) check(m *option.Mistakes) {
 	m.Check(o.MaxFrameBytes >= 0 && o.MaxFrameBytes <= maxInt32, "Options.MaxFrameBytes", o.MaxFrameBytes, "0 to 2 GiB")
 	m.Check(o.MaxFetchBytes >= 0 && o.MaxFetchBytes <= 1<<30, "Options.MaxFetchBytes", o.MaxFetchBytes, "0 to 1 GiB")
 	m.Check(o.MaxConnections >= 0, "Options.MaxConnections", o.MaxConnections, "0 or more")
+	m.Check(o.MaxConnectionsPerAddress >= 0, "Options.MaxConnectionsPerAddress", o.MaxConnectionsPerAddress, "0 or more")
 	m.Check(o.MaxInFlight >= 0, "Options.MaxInFlight", o.MaxInFlight, "0 or more")
 	m.Check(o.MaxBufferedBytes >= 0, "Options.MaxBufferedBytes", o.MaxBufferedBytes, "0 or more")
 	m.Check(o.IdleTimeout >= 0, "Options.IdleTimeout", o.IdleTimeout, "0 or more")
 	m.Check(o.WriteTimeout >= 0, "Options.WriteTimeout", o.WriteTimeout, "0 or more")
+	o.Security.check(m)
 }
 
 // isLoopback reports whether only this machine reaches the host. A name counts by what it is

@@ -106,7 +106,7 @@ func TestServeRefuses(t *testing.T) {
 			t.Errorf("without a broker: got error %v", err)
 		}
 	}
-	srv, err := Serve(k.Broker, everywhere, Options{AllowRemote: true})
+	srv, err := Serve(k.Broker, everywhere, Options{AllowRemote: true, Security: Security{AllowAnyone: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

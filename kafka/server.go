@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -26,6 +27,8 @@ type Server struct {
 	ln     net.Listener
 	table  []entry                // what is answered
 	super  map[Principal]struct{} // of Options.ACLs
+	tls    *tls.Config
+	names  nameRules // of clients' certificates
 
 	ctx        context.Context // ends when Close begins; who changes the broker does it with this
 	cancel     context.CancelFunc
@@ -39,7 +42,8 @@ type Server struct {
 
 	mu      sync.Mutex // guards what follows
 	conns   map[*conn]struct{}
-	full    bool // MaxConnections was reached, and the log knows
+	from    map[string]int // connections, by their address, if there is a bound
+	full    bool           // MaxConnections was reached, and the log knows
 	closing bool
 	closed  chan struct{} // closed when Close is done
 }
@@ -93,6 +97,9 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 	s := &Server{
 		b: b, in: in, opts: opts.withDefaults(), logger: in.Logger, ln: ln, table: table, super: superUsers(opts.ACLs),
 		conns: make(map[*conn]struct{}), closed: make(chan struct{}),
+	}
+	if err := s.secure(); err != nil {
+		return nil, err
 	}
 	s.opts.ClusterID = cmp.Or(s.opts.ClusterID, in.ClusterID)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -180,10 +187,10 @@ func (s *Server) accept() {
 func (s *Server) admit(nc net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	full := len(s.conns) >= s.opts.MaxConnections
+	full := len(s.conns) >= s.opts.MaxConnections || !s.hasRoom(nc)
 	if s.closing || full {
 		if full && !s.full {
-			s.logger.Warn("kafka: refusing connections", zap.Int("max connections", s.opts.MaxConnections))
+			s.logger.Warn("kafka: refusing connections", zap.Int("max connections", s.opts.MaxConnections), zap.Int("per address", s.opts.MaxConnectionsPerAddress), zap.Stringer("client", nc.RemoteAddr()))
 		}
 		s.full = full
 		if full {
@@ -194,6 +201,9 @@ func (s *Server) admit(nc net.Conn) {
 	}
 	s.full = false
 	s.tally.accepted.Add(1)
+	if s.tls != nil {
+		nc = tls.Server(nc, s.tls)
+	}
 	c := newConn(s, nc)
 	s.conns[c] = struct{}{}
 	s.wg.Go(c.read)
@@ -205,4 +215,9 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	if s.from != nil {
+		if s.from[c.address()]--; s.from[c.address()] == 0 {
+			delete(s.from, c.address())
+		}
+	}
 }

@@ -23,6 +23,10 @@ type Stats struct {
 	Refused     int64 // connections beyond Options.MaxConnections
 	Broken      int64 // connections that ended by an error: not by their client, and not by silence
 
+	// With Options.Security: how often somebody has logged in by SASL, or tried in vain or asked for something before, and how many
+	// handshakes of TLS have failed.
+	Logins, FailedLogins, FailedHandshakes int64
+
 	Requests []RequestStats // by key, those that have come
 	Errors   []ErrorStats   // by code, those that were answered
 
@@ -66,6 +70,7 @@ func (s *Server) Stats() Stats {
 	t := &s.tally
 	st := Stats{
 		Accepted: t.accepted.Load(), Refused: t.refused.Load(), Broken: t.broken.Load(),
+		Logins: t.logins.Load(), FailedLogins: t.failedLogins.Load(), FailedHandshakes: t.handshakes.Load(),
 		InFlight: int(t.inFlight.Load()), BytesIn: t.in.Load(), BytesOut: t.out.Load(),
 		RequestMemory: s.memory.requests.stats(), AnswerMemory: s.memory.answers.stats(),
 		SessionMemory: MemoryStats{s.memory.sessions.Load(), s.memory.maxSessions},
@@ -84,9 +89,10 @@ func (s *Server) Stats() Stats {
 
 // tally counts what a server does.
 type tally struct {
-	accepted, refused, broken atomic.Int64
-	inFlight, in, out         atomic.Int64
-	requests                  []requestTally // as the server's table
+	accepted, refused, broken        atomic.Int64
+	logins, failedLogins, handshakes atomic.Int64 // those of TLS that have failed
+	inFlight, in, out                atomic.Int64
+	requests                         []requestTally // as the server's table
 
 	mu     sync.Mutex // guards errors
 	errors map[int16]int64

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -31,7 +30,7 @@ const (
 
 // What is wrong with a change.
 var (
-	ErrUnknown  = errors.New("there is no such user, or none with that mechanism")
+	ErrUnknown  = fmt.Errorf("%w user, or none with that mechanism", log.ErrUnknown)
 	ErrName     = fmt.Errorf("%w: the name of a user has 1 to %d bytes", log.ErrInvalidOption, MaxName)
 	ErrTooMany  = fmt.Errorf("%w: there are %d users, more there cannot be", log.ErrInvalidOption, MaxUsers)
 	ErrSalt     = fmt.Errorf("%w: a salt has at most %d bytes", log.ErrInvalidOption, maxSalt)

@@ -1,0 +1,69 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/users"
+)
+
+// Users are the users of a broker, and their passwords: who may log in to servers with Security.SASL, by PLAIN and by SCRAM alike, and to the
+// console of `samsa serve`. They are kept in the broker's store, which has no passwords, but what it takes to know them again (RFC 5802). Kafka's
+// tools change them too: kafka-configs.sh --entity-type users. Its methods may be called by anybody at any time.
+type Users struct{ s *users.Store }
+
+// UsersOf returns the users of b; a broker that is a Kafka cluster is samsa.ErrUnsupported.
+func UsersOf(b *samsa.Broker) (Users, error) {
+	in := inside.Of(b)
+	if err := in.Local("users"); err != nil {
+		return Users{}, fmt.Errorf("kafka: %w", err)
+	}
+	return Users{in.Users}, nil
+}
+
+// Set gives a user a password, in place of the one that he may have. When it returns nil that is stored, and counts from the next login
+// on. Names have 1 to 255 bytes, and no password is empty: samsa.ErrInvalidOption. Other errors are those of the store.
+func (u Users) Set(ctx context.Context, name, password string) error {
+	changes, err := users.Set(name, password)
+	if err == nil {
+		err = u.alter(ctx, changes)
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: set the password of user %q: %w", name, err)
+	}
+	return nil
+}
+
+// Delete removes a user; one who does not exist is samsa.ErrUnknown. Connections that he has stay.
+func (u Users) Delete(ctx context.Context, name string) error {
+	changes, err := u.s.Delete(name)
+	if err == nil {
+		err = u.alter(ctx, changes)
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: delete user %q: %w", name, err)
+	}
+	return nil
+}
+
+func (u Users) alter(ctx context.Context, changes []users.Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errors.Join(u.s.Alter(changes)...)
+}
+
+// List returns the names of all users, sorted.
+func (u Users) List() []string {
+	var names []string
+	for _, user := range u.s.List() {
+		names = append(names, user.Name)
+	}
+	return names
+}
+
+// Check reports whether a password is that of a user, in a time that does not tell whether he exists.
+func (u Users) Check(name, password string) bool { return u.s.Password(name, password) }
