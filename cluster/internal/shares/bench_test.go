@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cluster/internal/kit"
@@ -57,4 +58,34 @@ func benchmarkWork(b *testing.B, at string, n int) {
 	if !errors.Is(err, context.Canceled) {
 		b.Fatal(err)
 	}
+}
+
+// BenchmarkAcknowledge is an acknowledgement of the only record that there is, while somebody else waits for the next one.
+func BenchmarkAcknowledge(b *testing.B) {
+	k := kit.At(b, kit.Kafka(b))
+	mails, broker := k.Create("mails", 1), open(b, k)
+	q := queue(b, k, broker, samsa.QueueOptions{Group: k.Name("mailer"), Topics: []string{mails}})
+	ctx, cancel := context.WithCancel(k.Ctx)
+	defer cancel()
+	got := make(chan samsa.Delivery)
+	go func() {
+		defer close(got)
+		for {
+			ds, err := q.Receive(ctx, 1)
+			if err != nil {
+				return
+			}
+			got <- ds[0]
+		}
+	}()
+	var took time.Duration
+	for range b.N {
+		k.Put(mails, 0, "mail")
+		d := <-got
+		time.Sleep(5 * time.Millisecond) // it is worked, and the other one waits
+		began := time.Now()
+		must(b, d.Ack())
+		took += time.Since(began)
+	}
+	b.ReportMetric(float64(took.Microseconds())/float64(b.N)/1000, "ms/ack")
 }

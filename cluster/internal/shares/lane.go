@@ -22,7 +22,8 @@ import (
 
 // What a lane asks for.
 const (
-	fetchWait    = 250 * time.Millisecond // how long a broker waits for records: acknowledgements wait for it
+	fetchWait    = 250 * time.Millisecond // how long a broker waits for records, at most: acknowledgements wait for it
+	leastWait    = 10 * time.Millisecond  // likewise, at least
 	fetchBytes   = 1 << 20                // of an answer, or a batch
 	fetchRecords = 1000                   // of an answer
 	keepAlive    = time.Minute            // a connection that idles ends, and what the member has with it
@@ -43,6 +44,7 @@ type lane struct {
 	turn     uint64 // of the last one that has fetched
 	retryAt  time.Time
 	failures int
+	gave     time.Time // when it has given records last. The goroutine's
 
 	epoch   int32              // of the next request; 0 begins a session. The goroutine's
 	session map[place]struct{} // what it reads. The goroutine's
@@ -167,10 +169,20 @@ func (l *lane) readyLocked(now time.Time) (parts []*part, wait time.Duration) {
 	return parts, wait
 }
 
+// patience returns how long the broker is to wait for records. While the member has some, an acknowledgement of the last ones waits no longer than
+// these were worked.
+func (l *lane) patience() time.Duration {
+	if l.gave.IsZero() || !l.holds() {
+		return fetchWait
+	}
+	return min(max(time.Since(l.gave), leastWait), fetchWait)
+}
+
 // fetch asks for records.
 func (l *lane) fetch(want int, parts []*part) {
 	m := l.m
 	req, session := l.fetchRequest(want, parts)
+	req.MaxWaitMillis = int32(l.patience().Milliseconds())
 	sent := time.Now()
 	r, err := m.client.Broker(int(l.node)).Request(m.wire, req)
 	resp, _ := r.(*kmsg.ShareFetchResponse)
@@ -201,7 +213,7 @@ func (l *lane) fetchRequest(want int, parts []*part) (*kmsg.ShareFetchRequest, m
 	m := l.m
 	req := kmsg.NewPtrShareFetchRequest()
 	req.GroupID, req.MemberID, req.ShareSessionEpoch = &m.group, &m.id, l.epoch
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(fetchWait.Milliseconds()), 1, fetchBytes
+	req.MinBytes, req.MaxBytes = 1, fetchBytes
 	req.MaxRecords, req.BatchSize, req.ShareAcquireMode = int32(want), int32(want), 1 // no more than that
 	session := make(map[place]struct{}, len(parts))
 	for _, p := range parts {
@@ -306,6 +318,7 @@ func (l *lane) takeLocked(at place, a *kmsg.ShareFetchResponseTopicPartition, lo
 		d.Lease, d.Until = m.leases, locked.until
 		of[d.Record.Offset] = &held{part: p, lane: l, lease: d.Lease, lock: locked}
 	}
+	l.gave = time.Now()
 	m.of.count(engine.ShareKey(m.group, p.tp), func(c *counts) { c.deliveries += int64(len(got.ds)) })
 	m.giveLocked(got.ds)
 }
