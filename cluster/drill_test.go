@@ -167,6 +167,11 @@ func newDrill(t *testing.T, c *kafkatest.Cluster) *drill {
 			t.Fatal(err)
 		}
 	}
+	for i := range 20 { // of several brokers one coordinates it
+		if _, err := d.b.Groups().Describe(d.ctx, fmt.Sprint("nobody", i)); !errors.Is(err, samsa.ErrUnknownGroup) {
+			t.Errorf("a group that is not there: %v", err)
+		}
+	}
 	d.makers.Go(func() { d.produce(&d.steps[byCalls]) })
 	d.makers.Go(func() { d.produceMuch(&d.steps[byProducer]) })
 	d.makers.Go(func() { d.produceNamed(&d.steps[byName]) })

@@ -57,7 +57,11 @@ func (g *Groups) Describe(ctx context.Context, name string) (group.Description, 
 	for _, ask := range []func(context.Context, string) (group.Description, error){
 		g.describeClassic, g.describeConsumer, g.describeShare, g.describeStreams,
 	} {
-		d, err := ask(ctx, name)
+		var d group.Description
+		err := link.Again(ctx, func() (err error) {
+			d, err = ask(ctx, name)
+			return err
+		})
 		if !errors.Is(err, log.ErrUnknownGroup) && !errors.Is(err, log.ErrUnsupported) {
 			return d, err
 		}
@@ -141,10 +145,15 @@ func (g *Groups) describeShare(ctx context.Context, name string) (d group.Descri
 func (g *Groups) describeStreams(ctx context.Context, name string) (d group.Description, err error) {
 	req := kmsg.NewPtrStreamsGroupDescribeRequest()
 	req.Groups = []string{name}
-	dg, err := link.AskOne(ctx, g.link.Client, about(name, ""), req,
-		func(r *kmsg.StreamsGroupDescribeResponse) []kmsg.StreamsGroupDescribeResponseGroup { return r.Groups },
-		func(p *kmsg.StreamsGroupDescribeResponseGroup) (int16, *string) { return p.ErrorCode, p.ErrorMessage })
+	r, err := link.AskCoordinator[*kmsg.StreamsGroupDescribeResponse](ctx, g.link.Client, about(name, ""), name, req)
 	if err != nil {
+		return d, err
+	}
+	if len(r.Groups) != 1 {
+		return d, fmt.Errorf("group %s: %w: the cluster did not say", name, log.ErrUnavailable)
+	}
+	dg := &r.Groups[0]
+	if err := link.Code(about(name, ""), dg.ErrorCode, dg.ErrorMessage); err != nil {
 		return d, err
 	}
 	d = group.Description{Kind: group.Streams, State: state(dg.State), ProtocolType: "streams", Generation: dg.Epoch}
@@ -174,19 +183,15 @@ func (a Admin) DeleteOffsets(ctx context.Context, name string, tps ...log.TopicP
 	}
 	req := kmsg.NewPtrOffsetDeleteRequest()
 	req.Group = name
-	at := make(map[string]int)
-	for _, tp := range tps {
-		i, ok := at[tp.Topic]
-		if !ok {
-			i = len(req.Topics)
-			at[tp.Topic] = i
-			t := kmsg.NewOffsetDeleteRequestTopic()
-			t.Topic = tp.Topic
-			req.Topics = append(req.Topics, t)
+	for topic, partitions := range link.ByTopic(slices.Values(tps)) {
+		t := kmsg.NewOffsetDeleteRequestTopic()
+		t.Topic = topic
+		for _, i := range partitions {
+			p := kmsg.NewOffsetDeleteRequestTopicPartition()
+			p.Partition = i
+			t.Partitions = append(t.Partitions, p)
 		}
-		p := kmsg.NewOffsetDeleteRequestTopicPartition()
-		p.Partition = tp.Partition
-		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+		req.Topics = append(req.Topics, t)
 	}
 	r, err := link.Ask[*kmsg.OffsetDeleteResponse](ctx, a.link.Client, about(name, ""), req)
 	if err != nil {

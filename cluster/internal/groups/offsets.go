@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -24,26 +26,24 @@ func (g *Groups) Commit(ctx context.Context, name string, req group.CommitReques
 	if req.Generation < 0 {
 		c.MemberID, c.InstanceID = "", nil
 	}
-	at := make(map[string]int)
-	for tp, o := range req.Offsets {
-		i, ok := at[tp.Topic]
-		if !ok {
-			id, err := g.topicID(tp.Topic, o.TopicID)
-			if err != nil {
+	for topic, partitions := range link.ByTopic(maps.Keys(req.Offsets)) {
+		t := kmsg.NewOffsetCommitRequestTopic()
+		t.Topic = topic
+		for _, i := range partitions {
+			tp := log.TopicPartition{Topic: topic, Partition: i}
+			o := req.Offsets[tp]
+			var err error
+			if t.TopicID, err = g.topicID(topic, o.TopicID); err != nil {
 				return err
 			}
-			i = len(c.Topics)
-			at[tp.Topic] = i
-			t := kmsg.NewOffsetCommitRequestTopic()
-			t.Topic, t.TopicID = tp.Topic, id
-			c.Topics = append(c.Topics, t)
+			p := kmsg.NewOffsetCommitRequestTopicPartition()
+			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = i, o.Offset, o.LeaderEpoch, &o.Metadata
+			if o.LeaderEpoch < 0 {
+				p.LeaderEpoch = g.topics.Epoch(tp, o.Offset)
+			}
+			t.Partitions = append(t.Partitions, p)
 		}
-		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = tp.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
-		if o.LeaderEpoch < 0 {
-			p.LeaderEpoch = g.topics.Epoch(tp, o.Offset)
-		}
-		c.Topics[i].Partitions = append(c.Topics[i].Partitions, p)
+		c.Topics = append(c.Topics, t)
 	}
 	cl, done := g.of(memberKey{name, req.MemberID})
 	defer done()
@@ -108,9 +108,9 @@ func (g *Groups) Stable(ctx context.Context, name string, tps ...log.TopicPartit
 // transaction is open that commits one.
 func (g *Groups) fetch(ctx context.Context, name string, stable bool, tps []log.TopicPartition) (offsets map[log.TopicPartition]group.Offset, open []log.TopicPartition, err error) {
 	offsets = make(map[log.TopicPartition]group.Offset)
-	topics, err := g.fetchTopics(tps)
-	if err != nil || len(tps) > 0 && len(topics) == 0 {
-		return offsets, nil, err
+	topics := g.fetchTopics(tps)
+	if len(tps) > 0 && len(topics) == 0 {
+		return offsets, nil, nil
 	}
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = stable
@@ -155,23 +155,15 @@ func (g *Groups) fetch(ctx context.Context, name string, stable bool, tps []log.
 }
 
 // fetchTopics returns what is to be asked of tps, without topics that nobody knows; nil for all.
-func (g *Groups) fetchTopics(tps []log.TopicPartition) ([]kmsg.OffsetFetchRequestGroupTopic, error) {
-	at := make(map[string]int)
-	var topics []kmsg.OffsetFetchRequestGroupTopic
-	for _, tp := range tps {
-		i, ok := at[tp.Topic]
-		if !ok {
-			known, err := g.topics.Get(tp.Topic)
-			if err != nil {
-				continue
-			}
-			i = len(topics)
-			at[tp.Topic] = i
-			t := kmsg.NewOffsetFetchRequestGroupTopic()
-			t.Topic, t.TopicID = tp.Topic, known.ID()
-			topics = append(topics, t)
+func (g *Groups) fetchTopics(tps []log.TopicPartition) (topics []kmsg.OffsetFetchRequestGroupTopic) {
+	for topic, partitions := range link.ByTopic(slices.Values(tps)) {
+		known, err := g.topics.Get(topic)
+		if err != nil {
+			continue
 		}
-		topics[i].Partitions = append(topics[i].Partitions, tp.Partition)
+		t := kmsg.NewOffsetFetchRequestGroupTopic()
+		t.Topic, t.TopicID, t.Partitions = topic, known.ID(), partitions
+		topics = append(topics, t)
 	}
-	return topics, nil
+	return topics
 }

@@ -6,7 +6,9 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"iter"
 	"net"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -100,6 +102,63 @@ func AskOne[R kmsg.Response, P any](ctx context.Context, cl *kgo.Client, what st
 	}
 	c, message := code(&parts[0])
 	return &parts[0], Code(what, c, message)
+}
+
+// AskCoordinator is Ask for a request that the coordinator of a group has to answer, and that franz-go would send to any broker.
+func AskCoordinator[R kmsg.Response](ctx context.Context, cl *kgo.Client, what, group string, req kmsg.Request) (resp R, err error) {
+	node, err := Coordinator(ctx, cl, what, group)
+	if err != nil {
+		return resp, err
+	}
+	r, err := cl.Broker(int(node)).RetriableRequest(ctx, req)
+	if err != nil {
+		return resp, Explain(what, err)
+	}
+	return r.(R), nil
+}
+
+// Coordinator returns the broker that coordinates a group.
+func Coordinator(ctx context.Context, cl *kgo.Client, what, group string) (node int32, err error) {
+	req := kmsg.NewPtrFindCoordinatorRequest()
+	req.CoordinatorKey, req.CoordinatorKeys = group, []string{group}
+	r, err := Ask[*kmsg.FindCoordinatorResponse](ctx, cl, what, req)
+	if err == nil {
+		err = Code(what, r.ErrorCode, r.ErrorMessage)
+	}
+	if err == nil && len(r.Coordinators) == 1 {
+		r.NodeID, err = r.Coordinators[0].NodeID, Code(what, r.Coordinators[0].ErrorCode, r.Coordinators[0].ErrorMessage)
+	}
+	if err != nil {
+		return -1, err
+	}
+	return r.NodeID, nil
+}
+
+// ByTopic returns the partitions of each topic, as requests have them.
+func ByTopic(tps iter.Seq[log.TopicPartition]) map[string][]int32 {
+	by := make(map[string][]int32)
+	for tp := range tps {
+		by[tp.Topic] = append(by[tp.Topic], tp.Partition)
+	}
+	return by
+}
+
+// again is the pause between two attempts.
+const again = 100 * time.Millisecond
+
+// Again calls fn until it does not say that something is on its way to be well, or ctx ends.
+func Again(ctx context.Context, fn func() error) error {
+	for {
+		err := fn()
+		if err == nil || !PassingError(err) {
+			return err
+		}
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+	}
 }
 
 // logger tells zap what franz-go says. What is an error to it is tried again, or told to the caller: nobody else needs it.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa/cluster/internal/link"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/uuid"
 	"github.com/samsa-go/samsa/log"
@@ -132,7 +133,7 @@ func (s *Shares) join(ctx context.Context, name string, as share.Member, setting
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.wire, m.cut = context.WithCancel(context.Background())
 	m.look()
-	if err := again(ctx, func() error { return m.beat(ctx) }); err != nil {
+	if err := link.Again(ctx, func() error { return m.beat(ctx) }); err != nil {
 		m.Leave()
 		return nil, err
 	}
@@ -400,7 +401,7 @@ func (m *member) Leave() {
 func (m *member) sayGoodbye() {
 	req := kmsg.NewPtrShareGroupHeartbeatRequest()
 	req.GroupID, req.MemberID, req.MemberEpoch = m.group, m.id, -1
-	err := again(m.wire, func() error {
+	err := link.Again(m.wire, func() error {
 		_, err := m.tell(m.wire, req)
 		return err
 	})

@@ -45,19 +45,10 @@ func (m *member) tell(ctx context.Context, req *kmsg.ShareGroupHeartbeatRequest)
 	node := m.coordinator
 	m.mu.Unlock()
 	if node < 0 {
-		find := kmsg.NewPtrFindCoordinatorRequest()
-		find.CoordinatorKey, find.CoordinatorKeys = m.group, []string{m.group}
-		r, err := link.Ask[*kmsg.FindCoordinatorResponse](ctx, m.client, about(m.group), find)
-		if err == nil {
-			err = link.Code(about(m.group), r.ErrorCode, r.ErrorMessage)
-		}
-		if err == nil && len(r.Coordinators) == 1 {
-			r.NodeID, err = r.Coordinators[0].NodeID, link.Code(about(m.group), r.Coordinators[0].ErrorCode, r.Coordinators[0].ErrorMessage)
-		}
-		if err != nil {
+		var err error
+		if node, err = link.Coordinator(ctx, m.client, about(m.group), m.group); err != nil {
 			return nil, err
 		}
-		node = r.NodeID
 	}
 	r, err := m.client.Broker(int(node)).Request(ctx, req)
 	resp, _ := r.(*kmsg.ShareGroupHeartbeatResponse)

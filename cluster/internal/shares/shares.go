@@ -101,7 +101,7 @@ func (s *Shares) Enter(ctx context.Context, name string, as share.Member) (engin
 	case inside > 0 && was != settings:
 		return nil, fmt.Errorf("%w: group %s has a queue with other options, and all of a group have the same: %s", log.ErrInvalidOption, name, was.Differences(settings))
 	case inside == 0:
-		if err := again(ctx, func() error { return s.prepare(ctx, name, as.Topics, settings) }); err != nil {
+		if err := link.Again(ctx, func() error { return s.prepare(ctx, name, as.Topics, settings) }); err != nil {
 			return nil, err
 		}
 	}
@@ -120,21 +120,6 @@ func (s *Shares) Enter(ctx context.Context, name string, as share.Member) (engin
 		return nil, fmt.Errorf("group %s: %w", name, log.ErrClosed)
 	}
 	return m, nil
-}
-
-// again calls fn until it does not say that something is on its way to be well, or ctx ends.
-func again(ctx context.Context, fn func() error) error {
-	for {
-		err := fn()
-		if err == nil || !link.PassingError(err) {
-			return err
-		}
-		select {
-		case <-time.After(hurried):
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", err, ctx.Err())
-		}
-	}
 }
 
 func (s *Shares) group(name string) *known {
@@ -365,19 +350,15 @@ func (s *Shares) alter(ctx context.Context, name string, offsets map[log.TopicPa
 	}
 	req := kmsg.NewPtrAlterShareGroupOffsetsRequest()
 	req.GroupID = name
-	at := make(map[string]int)
-	for tp, offset := range offsets {
-		i, ok := at[tp.Topic]
-		if !ok {
-			i = len(req.Topics)
-			at[tp.Topic] = i
-			t := kmsg.NewAlterShareGroupOffsetsRequestTopic()
-			t.Topic = tp.Topic
-			req.Topics = append(req.Topics, t)
+	for topic, partitions := range link.ByTopic(maps.Keys(offsets)) {
+		t := kmsg.NewAlterShareGroupOffsetsRequestTopic()
+		t.Topic = topic
+		for _, i := range partitions {
+			p := kmsg.NewAlterShareGroupOffsetsRequestTopicPartition()
+			p.Partition, p.StartOffset = i, offsets[log.TopicPartition{Topic: topic, Partition: i}]
+			t.Partitions = append(t.Partitions, p)
 		}
-		p := kmsg.NewAlterShareGroupOffsetsRequestTopicPartition()
-		p.Partition, p.StartOffset = tp.Partition, offset
-		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+		req.Topics = append(req.Topics, t)
 	}
 	r, err := link.Ask[*kmsg.AlterShareGroupOffsetsResponse](ctx, s.Link.Client, about(name), req)
 	if err != nil {

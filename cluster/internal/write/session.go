@@ -284,31 +284,27 @@ func (s *session) commitOffsets(ctx context.Context, name string, req group.Comm
 			c.InstanceID = &req.InstanceID
 		}
 	}
-	topics := make(map[string]*kmsg.TxnOffsetCommitRequestTopic)
-	for tp, o := range req.Offsets {
-		t := topics[tp.Topic]
-		if t == nil {
-			known, err := s.w.topics.Get(tp.Topic)
-			if err != nil {
-				return err
-			}
-			if o.TopicID != [16]byte{} && o.TopicID != known.ID() {
-				return fmt.Errorf("topic %s: %w: it was created again", tp.Topic, log.ErrUnknownTopic)
-			}
-			made := kmsg.NewTxnOffsetCommitRequestTopic()
-			made.Topic, made.TopicID = tp.Topic, known.ID()
-			t = &made
-			topics[tp.Topic] = t
+	for topic, partitions := range link.ByTopic(maps.Keys(req.Offsets)) {
+		known, err := s.w.topics.Get(topic)
+		if err != nil {
+			return err
 		}
-		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = tp.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
-		if o.LeaderEpoch < 0 {
-			p.LeaderEpoch = s.w.topics.Epoch(tp, o.Offset)
+		t := kmsg.NewTxnOffsetCommitRequestTopic()
+		t.Topic, t.TopicID = topic, known.ID()
+		for _, i := range partitions {
+			tp := log.TopicPartition{Topic: topic, Partition: i}
+			o := req.Offsets[tp]
+			if o.TopicID != [16]byte{} && o.TopicID != t.TopicID {
+				return fmt.Errorf("topic %s: %w: it was created again", topic, log.ErrUnknownTopic)
+			}
+			p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = i, o.Offset, o.LeaderEpoch, &o.Metadata
+			if o.LeaderEpoch < 0 {
+				p.LeaderEpoch = s.w.topics.Epoch(tp, o.Offset)
+			}
+			t.Partitions = append(t.Partitions, p)
 		}
-		t.Partitions = append(t.Partitions, p)
-	}
-	for _, t := range topics {
-		c.Topics = append(c.Topics, *t)
+		c.Topics = append(c.Topics, t)
 	}
 	resp, err := link.Ask[*kmsg.TxnOffsetCommitResponse](ctx, s.client, "group "+name, c)
 	if err != nil {
