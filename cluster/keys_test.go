@@ -109,7 +109,9 @@ func TestKeysRefused(t *testing.T) {
 			t.Errorf("a topic of %d partitions that is not compacted is taken", partitions)
 		}
 	}
-	err := set(k, open(t, k), "a", "")
+	_, err := cluster.Open(k.Ctx, cluster.Options{Seeds: k.Seeds, KeysDir: t.TempDir()})
+	k.WantError(err, samsa.ErrInvalidOption)
+	err = set(k, open(t, k), "a", "")
 	if !errors.Is(err, samsa.ErrUnsupported) || !strings.Contains(err.Error(), "Options.Keys") {
 		t.Errorf("without the option: %v", err)
 	}

@@ -90,7 +90,7 @@ func Open(ctx context.Context, opts Options) (*samsa.Broker, error) {
 	return b, nil
 }
 
-// seeds returns the addresses with ports.
+// seeds returns the addresses with ports, and what is wrong with the options.
 func (o Options) seeds() ([]string, error) {
 	var seeds []string
 	var errs []error
@@ -105,6 +105,9 @@ func (o Options) seeds() ([]string, error) {
 	}
 	if len(seeds) == 0 {
 		errs = append(errs, fmt.Errorf("%w: Options.Seeds is empty", samsa.ErrInvalidOption))
+	}
+	if o.KeysDir != "" && o.Keys == "" {
+		errs = append(errs, fmt.Errorf("%w: Options.KeysDir is %q without Keys", samsa.ErrInvalidOption, o.KeysDir))
 	}
 	return seeds, errors.Join(errs...)
 }

@@ -23,9 +23,9 @@ const PasswordVariable = "SAMSA_KAFKA_PASSWORD"
 
 // OpenURL is Open for flags and files of settings:
 //
-//	kafka://user@host:9092,host:9092/?name=billing&tls=true&ca=/etc/ca.pem&sasl=SCRAM-SHA-512
+//	kafka://user@host:9092,host:9092/?name=billing&keys=prices&keysdir=/var/prices&tls=true&ca=/etc/ca.pem&sasl=SCRAM-SHA-512
 //
-// All but a host may be left out. With a user the password is in the environment, as PasswordVariable says, and a URL that has one is
+// All but a host may be left out. name, keys and keysdir are Options.Name, Keys and KeysDir. With a user the password is in the environment, as PasswordVariable says, and a URL that has one is
 // refused; sasl is the mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, which is the default. tls=true encrypts, and ca names a file
 // of the certificates that are trusted in place of the system's. What is none of that is samsa.ErrInvalidOption.
 func OpenURL(ctx context.Context, address string) (*samsa.Broker, error) {
@@ -35,6 +35,8 @@ func OpenURL(ctx context.Context, address string) (*samsa.Broker, error) {
 	}
 	return Open(ctx, opts)
 }
+
+var parameters = []string{"name", "keys", "keysdir", "tls", "ca", "sasl"}
 
 // ParseURL returns the options that a URL stands for: see OpenURL. The caller may add to them.
 func ParseURL(address string) (Options, error) {
@@ -48,7 +50,7 @@ func ParseURL(address string) (Options, error) {
 		return Options{}, fmt.Errorf("%w: the URL: %w", samsa.ErrInvalidOption, err)
 	}
 	query := u.Query()
-	opts := Options{Seeds: strings.Split(hosts, ","), Name: query.Get("name")}
+	opts := Options{Seeds: strings.Split(hosts, ","), Name: query.Get("name"), Keys: query.Get("keys"), KeysDir: query.Get("keysdir")}
 	var errs []error
 	wrong := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%w: the URL "+format, append([]any{samsa.ErrInvalidOption}, args...)...))
@@ -63,8 +65,8 @@ func ParseURL(address string) (Options, error) {
 		wrong("has a path or a fragment, want host:port/?name=value")
 	}
 	for name, values := range query {
-		if !slices.Contains([]string{"name", "tls", "ca", "sasl"}, name) || len(values) > 1 {
-			wrong("has %s, want each of name, tls, ca and sasl once", name)
+		if !slices.Contains(parameters, name) || len(values) > 1 {
+			wrong("has %s, want each of %s once", name, strings.Join(parameters, ", "))
 		}
 	}
 	opts.TLS, err = tlsOf(query)

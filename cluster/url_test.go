@@ -13,11 +13,11 @@ import (
 
 func TestParseURL(t *testing.T) {
 	t.Setenv(cluster.PasswordVariable, "secret")
-	o, err := cluster.ParseURL("kafka://me@a:9092,b,[::1]:9093/?name=billing&tls=true&sasl=PLAIN")
+	o, err := cluster.ParseURL("kafka://me@a:9092,b,[::1]:9093/?name=billing&keys=prices&keysdir=/var/prices&tls=true&sasl=PLAIN")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(o.Seeds, []string{"a:9092", "b", "[::1]:9093"}) || o.Name != "billing" || o.TLS == nil || len(o.SASL) != 1 || o.SASL[0].Name() != "PLAIN" {
+	if !slices.Equal(o.Seeds, []string{"a:9092", "b", "[::1]:9093"}) || o.Name != "billing" || o.Keys != "prices" || o.KeysDir != "/var/prices" || o.TLS == nil || len(o.SASL) != 1 || o.SASL[0].Name() != "PLAIN" {
 		t.Errorf("got %+v", o)
 	}
 	for _, address := range []string{
