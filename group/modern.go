@@ -58,6 +58,7 @@ type Modern struct {
 	target     map[string]epochs.Set[PartitionID] // by member; disjoint
 	owners     map[PartitionID]string             // by whom it is assigned or being revoked: of each partition one
 	regexes    map[string]*regex                  // that members subscribe with
+	visible    map[string]func(topic string) bool // what who has last come with a regular expression may know of; all without
 	shape      uint64                             // of what they subscribe to, as it was when epoch was last raised
 	seen       uint64                             // the version of the topics that shape is of
 	looked     bool                               // whether seen counts
@@ -105,6 +106,7 @@ func NewModern(name string, rules ModernRules) *Modern {
 		target:     make(map[string]epochs.Set[PartitionID]),
 		owners:     make(map[PartitionID]string),
 		regexes:    make(map[string]*regex),
+		visible:    make(map[string]func(string) bool),
 	}
 }
 

@@ -26,8 +26,11 @@ type MemberHeartbeat struct {
 	RebalanceTimeout time.Duration // what the member may take to give something up; negative leaves it out
 	Topics           []string      // nil leaves them out
 	Regex            *string       // RE2, of whole names; "" for none
-	Assignor         *string       // one of ServerAssignors
-	Owned            epochs.Set[PartitionID]
+	// Visible says which topics a regular expression may find, nil for all: what the member may know of. It is asked when the
+	// topics or subscriptions have changed.
+	Visible  func(topic string) bool
+	Assignor *string // one of ServerAssignors
+	Owned    epochs.Set[PartitionID]
 }
 
 // LeaveEpoch is the epoch of a member that leaves.
@@ -138,6 +141,9 @@ func (g *Modern) Heartbeat(now time.Time, h MemberHeartbeat, topics Topics) (Mem
 	m := g.enter(t, old, h.MemberID, h.InstanceID, joins)
 	before, assigned := *m, m.Assigned
 	m.update(h)
+	if g.visible[m.regex] = h.Visible; h.Visible == nil {
+		delete(g.visible, m.regex)
+	}
 	if !m.same(&before) || old == nil {
 		t.touch(m.id)
 	}

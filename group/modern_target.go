@@ -93,6 +93,7 @@ func (g *Modern) resolve(topics Topics) {
 		used[m.regex] = m.regex != ""
 	}
 	maps.DeleteFunc(g.regexes, func(text string, _ *regex) bool { return !used[text] })
+	maps.DeleteFunc(g.visible, func(text string, _ func(string) bool) bool { return !used[text] })
 	for text, is := range used {
 		if is && g.regexes[text] == nil {
 			r, err := compileRegex(text)
@@ -109,8 +110,8 @@ func (g *Modern) resolve(topics Topics) {
 		r.topics = nil
 	}
 	for _, name := range topics.TopicNames() {
-		for _, r := range g.regexes {
-			if r.whole.MatchString(name) {
+		for text, r := range g.regexes {
+			if may := g.visible[text]; r.whole.MatchString(name) && (may == nil || may(name)) {
 				r.topics = append(r.topics, name)
 			}
 		}

@@ -75,6 +75,9 @@ func (c *call) memberHeartbeat(req *kmsg.ConsumerGroupHeartbeatRequest) (group.M
 		Regex:            cloned(req.SubscribedTopicRegex),
 		Assignor:         cloned(req.ServerAssignor),
 	}
+	if c.s.opts.ACLs != nil {
+		h.Visible = c.describes()
+	}
 	if req.SubscribedTopicNames != nil {
 		h.Topics = make([]string, len(req.SubscribedTopicNames))
 		for i, name := range req.SubscribedTopicNames {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/streams"
@@ -34,6 +35,9 @@ func (c *call) streamsGroupHeartbeat(req *kmsg.StreamsGroupHeartbeatRequest) kms
 	beat, err := c.streamsHeartbeat(req)
 	if err != nil {
 		return refuse(err)
+	}
+	if c.s.opts.ACLs != nil && !c.mayCluster(acl.Create) {
+		beat.MayCreate = func(topic string) bool { return c.may(acl.Create, acl.Topic, topic) }
 	}
 	answer, config, err := c.s.in.Streams.Heartbeat(c.ctx, req.Group, beat)
 	if err != nil {

@@ -166,6 +166,14 @@ func (c *call) clusterOperations() int32 {
 	return c.operations(acl.Cluster, acl.ClusterName)
 }
 
+// describes returns what tells later which topics the client may describe. It holds on to nothing of the call.
+func (c *call) describes() func(topic string) bool {
+	s, from, who := c.s, c.from, c.subject()
+	return func(topic string) bool {
+		return s.isSuper(from) || s.in.ACLs.Now().Allows(who, acl.Describe, acl.Topic, topic, s.opts.ACLs.AllowIfNone)
+	}
+}
+
 // subject is the client as rules know it.
 func (c *call) subject() acl.Subject {
 	if !c.access.known {

@@ -238,3 +238,57 @@ func TestEverybodyMayEverything(t *testing.T) {
 		})
 	}
 }
+
+// A regular expression finds what its member may describe, and no more; nor are topics made for a member that may not create them.
+func TestMembersSeeWhatTheyMayDescribe(t *testing.T) {
+	k, _ := startACLs(t, ACLs{})
+	k.create("orders.secret", samsa.TopicConfig{})
+	allow := func(op acl.Operation, r acl.Resource, name string) {
+		t.Helper()
+		if err := k.srv.in.ACLs.Create(k.ctx, acl.Rule{Resource: r, Name: name, Pattern: acl.Literal, Principal: Anonymous.String(), Host: acl.Wildcard, Operation: op, Permission: acl.Allow}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allow(acl.Read, acl.Group, "g")
+	allow(acl.Describe, acl.Topic, "orders")
+	c := k.dial()
+	join := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	join.Group, join.MemberID, join.RebalanceTimeoutMillis = "g", "m", 1000
+	join.SubscribedTopicRegex, join.Topics = kmsgString("orders.*"), []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	resp := ask[*kmsg.ConsumerGroupHeartbeatResponse](c, 1, join)
+	orders, _ := k.srv.in.Catalogue.Get("orders")
+	if resp.ErrorCode != codeNone || resp.Assignment == nil || len(resp.Assignment.Topics) != 1 || resp.Assignment.Topics[0].TopicID != orders.ID() {
+		t.Errorf("got %+v, %+v", resp, resp.Assignment)
+	}
+
+	for _, name := range []string{"s-log", "s-more"} {
+		allow(acl.Describe, acl.Topic, name)
+	}
+	allow(acl.Read, acl.Group, "s")
+	allow(acl.Create, acl.Topic, "s-more")
+	beat := kmsg.NewPtrStreamsGroupHeartbeatRequest()
+	beat.Group, beat.MemberID, beat.ProcessID, beat.RebalanceTimeoutMillis = "s", "m", kmsgString("p"), 1000
+	beat.ActiveTasks, beat.StandbyTasks, beat.WarmupTasks = []kmsg.TaskIDs{}, []kmsg.TaskIDs{}, []kmsg.TaskIDs{}
+	beat.ClientTags, beat.TaskOffsets, beat.TaskEndOffsets = nil, nil, nil
+	beat.Topology = new(kmsg.StreamsGroupHeartbeatRequestTopology)
+	sub := kmsg.NewStreamsGroupHeartbeatRequestTopologySubtopology()
+	sub.SubtopologyID, sub.SourceTopics = "0", []string{"orders"}
+	for _, name := range []string{"s-log", "s-more"} {
+		info := kmsg.NewTopicInfo()
+		info.Topic = name
+		sub.StateChangelogTopics = append(sub.StateChangelogTopics, info)
+	}
+	beat.Topology.Subtopologies = append(beat.Topology.Subtopologies, sub)
+	told := ask[*kmsg.StreamsGroupHeartbeatResponse](c, 0, beat)
+	if !slices.ContainsFunc(told.Status, func(s kmsg.StreamsGroupHeartbeatResponseStatus) bool {
+		return strings.HasSuffix(s.StatusDetail, "; Unauthorized to CREATE on topics s-log.")
+	}) {
+		t.Errorf("got %+v, %v", told, orNone(told.ErrorMessage))
+	}
+	if _, err := k.srv.in.Catalogue.Get("s-log"); err == nil {
+		t.Error("the topic is there")
+	}
+	if _, err := k.srv.in.Catalogue.Get("s-more"); err != nil {
+		t.Error(err)
+	}
+}

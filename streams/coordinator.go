@@ -149,7 +149,7 @@ func (c *Coordinator) Heartbeat(ctx context.Context, name string, req Heartbeat)
 			return Answer{}, config, fmt.Errorf("group %s: %w", name, err)
 		}
 		if len(answer.Create) > 0 {
-			answer.Statuses = c.create(ctx, answer.Create, answer.Statuses)
+			answer.Statuses = c.create(ctx, answer.Create, answer.Statuses, req.MayCreate)
 		}
 		return answer, config, nil
 	}

@@ -222,9 +222,10 @@ type Heartbeat struct {
 	Endpoint         *Endpoint
 	EndpointEpoch    int32 // of what it knows of endpoints
 	Tags             map[string]string
-	Offsets, Ends    map[TaskID]int64 // how far its copies of states are, and could be
-	Shutdown         bool             // it asks all members to end
-	CheckTags        bool             // it knows MissingClientTags
+	Offsets, Ends    map[TaskID]int64        // how far its copies of states are, and could be
+	Shutdown         bool                    // it asks all members to end
+	CheckTags        bool                    // it knows MissingClientTags
+	MayCreate        func(topic string) bool // says which internal topics may be made for it; nil for all
 }
 
 // Answer is what a member is told.

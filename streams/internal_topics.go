@@ -10,20 +10,29 @@ import (
 )
 
 // create makes internal topics, of which somebody else may make some at the same time. What cannot be made is told in
-// the status that says that topics are missing.
-func (c *Coordinator) create(ctx context.Context, topics []InternalTopic, statuses []Status) []Status {
-	var failed []string
+// the status that says that topics are missing, and so is what may not be made.
+func (c *Coordinator) create(ctx context.Context, topics []InternalTopic, statuses []Status, may func(topic string) bool) []Status {
+	var failed, denied []string
 	for _, t := range topics {
+		if may != nil && !may(t.Name) {
+			denied = append(denied, t.Name)
+			continue
+		}
 		if err := c.createTopic(ctx, t); err != nil && !errors.Is(err, log.ErrTopicExists) {
 			failed = append(failed, t.Name+" ("+err.Error()+")")
 		}
 	}
 	i := slices.IndexFunc(statuses, func(s Status) bool { return s.Code == MissingInternalTopics })
-	if i < 0 || len(failed) == 0 {
+	if i < 0 || len(failed)+len(denied) == 0 {
 		return statuses
 	}
 	statuses = slices.Clone(statuses)
-	statuses[i].Detail += "; Creation failed: " + strings.Join(failed, ", ") + "."
+	if len(denied) > 0 {
+		statuses[i].Detail += "; Unauthorized to CREATE on topics " + strings.Join(denied, ", ") + "."
+	}
+	if len(failed) > 0 {
+		statuses[i].Detail += "; Creation failed: " + strings.Join(failed, ", ") + "."
+	}
 	return statuses
 }
 
