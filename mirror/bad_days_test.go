@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/log"
 )
 
 // A mirror that goes on behind its end, or ends twice, does not take from the way back what it has to know.
@@ -360,4 +362,84 @@ func (c *counting) Find(ctx context.Context, name string, create bool) (engine.T
 		c.notes++
 	}
 	return c.Topics.Find(ctx, name, create)
+}
+
+// What is stored is counted, also when that was found out afterwards.
+func TestOutcomeUnknown(t *testing.T) {
+	for _, stored := range []bool{true, false} {
+		k := newKit(t)
+		k.create(k.from, "t", samsa.TopicConfig{})
+		k.put(k.from, "t", 0, "a", "b", "c")
+		m := k.mirror(Options{})
+		k.ok(m.Run(k.ctx))
+		k.put(k.from, "t", 0, "d", "e", "f")
+		k.ok(k.from.Topics().DeleteRecords(k.ctx, "t", map[int32]int64{0: 4}))
+		m.to.Copying = &doubtful{Copying: m.to.Copying, stores: stored}
+		k.ok(m.Run(k.ctx))
+		k.want(k.records(k.to, "t", 0), []string{"0:a", "1:b", "2:c", "4:e", "5:f"})
+		s := m.Stats()
+		k.want([]int64{s.Records, s.Lost, s.Restarts}, []int64{5, 1, 1})
+		k.fails(s.LastError, samsa.ErrOutcomeUnknown)
+		k.want(s.Trouble, nil)
+	}
+}
+
+// doubtful is a target that does not say once what has become of batches.
+type doubtful struct {
+	engine.Copying
+	engine.Copier
+	stores, said bool
+}
+
+func (d *doubtful) NewCopier(ctx context.Context, name string) (engine.Copier, error) {
+	var err error
+	d.Copier, err = d.Copying.NewCopier(ctx, name)
+	return d, err
+}
+
+func (d *doubtful) Copy(ctx context.Context, batches []engine.CopiedBatch, notes func() ([]log.Record, error)) error {
+	if d.said || len(batches) == 0 {
+		return d.Copier.Copy(ctx, batches, notes)
+	}
+	d.said = true
+	if d.stores {
+		if err := d.Copier.Copy(ctx, batches, notes); err != nil {
+			return err
+		}
+	}
+	return samsa.ErrOutcomeUnknown
+}
+
+// A group that cannot be brought over now keeps a move from ending, and is tried again.
+func TestGroupsAreTriedAgain(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.put(k.from, "t", 0, "a", "b")
+	m := k.run(Options{})
+	for _, name := range []string{"g", "h"} {
+		k.commit(k.from, name, "t", 0, 1)
+	}
+	moving := &noCoordinator{Admin: m.to.Groups, times: 1}
+	m.to.Groups = moving
+	k.fails(m.Finish(k.ctx), samsa.ErrUnavailable)
+	k.want(k.committed(k.to, "h", "t", 0), int64(1))
+	moving.times = 1
+	k.commit(k.from, "g", "t", 0, 2)
+	k.ok(m.Run(k.ctx))
+	k.want(k.committed(k.to, "g", "t", 0), int64(2))
+	k.ok(m.Finish(k.ctx))
+}
+
+// noCoordinator are groups of which one has none, so many times.
+type noCoordinator struct {
+	engine.Admin
+	times int
+}
+
+func (n *noCoordinator) AlterOffsets(ctx context.Context, name string, offsets map[log.TopicPartition]group.Offset) error {
+	if n.times > 0 {
+		n.times--
+		return samsa.ErrUnavailable
+	}
+	return n.Admin.AlterOffsets(ctx, name, offsets)
 }

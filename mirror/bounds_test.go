@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,4 +131,60 @@ func heap() uint64 {
 	runtime.GC() // what pools kept
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// A hold begins before the target was ever there, and lasts for as long as a mirror runs, or begins again within 7 days.
+func TestHoldLasts(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, wait := range map[string]func(*kit){
+		"while it runs": func(k *kit) {
+			m, err := New(k.from, k.to, Options{Hold: true, Refresh: time.Hour})
+			k.ok(err)
+			m.to.Copying = away{}
+			ctx, cancel := context.WithTimeout(k.ctx, 9*day)
+			defer cancel()
+			k.fails(m.Run(ctx), context.DeadlineExceeded)
+			k.fails(m.Stats().Trouble, samsa.ErrUnavailable)
+		},
+		"by programs": func(k *kit) {
+			for range 3 {
+				k.ok(Hold(k.ctx, k.from, Options{}))
+				k.ok(pause(k.ctx, 6*day))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newKit(t)
+				k.ctx = context.Background()
+				k.create(k.from, "t", samsa.TopicConfig{CleanupPolicy: samsa.CleanupConsumed})
+				reads, done := context.WithCancel(k.ctx) // somebody who reads all at once, from tomorrow on
+				var reader sync.WaitGroup
+				defer reader.Wait()
+				defer done()
+				reader.Go(func() {
+					for pause(reads, day-time.Hour) == nil {
+						if k.partition(k.from, "t", 0).HighWatermark() == 0 {
+							k.put(k.from, "t", 0, "a", "b")
+						}
+						k.commit(k.from, "g", "t", 0, 2)
+					}
+				})
+				wait(k)
+				_, err := k.from.Sweep(k.ctx)
+				k.ok(err)
+				k.want(k.run(Options{Hold: true}).Stats().Records, int64(2))
+				_, err = k.from.Sweep(k.ctx)
+				k.ok(err)
+				k.want(k.partition(k.from, "t", 0).LogStart(), int64(2))
+			})
+		})
+	}
+}
+
+// away is a target that cannot be reached.
+type away struct{}
+
+func (away) NewCopier(context.Context, string) (engine.Copier, error) {
+	return nil, samsa.ErrUnavailable
 }

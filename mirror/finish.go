@@ -23,7 +23,7 @@ func (l *leg) finish(ctx context.Context) error {
 			return fmt.Errorf("topic %s: %w", name, err)
 		}
 	}
-	if err := l.groups(ctx); err != nil {
+	if err := l.groups(ctx, true); err != nil {
 		return err
 	}
 	for name, c := range l.topics {

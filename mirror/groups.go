@@ -13,8 +13,8 @@ import (
 )
 
 // groups brings the committed offsets of groups to the target: of those that have no members there, and never backwards. What
-// cannot be done for one group is told, and tried the next time.
-func (l *leg) groups(ctx context.Context) error {
+// cannot be done for one group is told, and tried the next time; the last time it is an error, once the others are done.
+func (l *leg) groups(ctx context.Context, last bool) error {
 	listed, err := l.from.Groups.List(ctx)
 	if err != nil {
 		return err
@@ -24,6 +24,7 @@ func (l *leg) groups(ctx context.Context) error {
 		by[t.tp] = t
 	}
 	unknown := int64(0)
+	var failed error
 	for _, g := range listed {
 		if !l.m.opts.wantsGroup(g.Name) {
 			continue
@@ -34,12 +35,14 @@ func (l *leg) groups(ctx context.Context) error {
 		case err == nil, errors.Is(err, log.ErrGroupNotEmpty):
 		case ctx.Err() != nil || errors.Is(err, log.ErrClosed) || errors.Is(err, log.ErrFailed):
 			return err
+		case last:
+			failed = errors.Join(failed, err)
 		default:
 			l.m.opts.Logger.Warn("the offsets of a group are not copied now", zap.String("mirror", l.m.opts.Name), zap.String("group", g.Name), zap.Error(err))
 		}
 	}
 	l.m.untranslated(unknown)
-	return nil
+	return failed
 }
 
 // group brings those of one group. unknown counts offsets that cannot be translated.
@@ -90,16 +93,4 @@ func (t *track) translate(offset int64) (to int64, ok bool) {
 		return 0, false
 	}
 	return t.ranges.translate(min(offset, t.Offset), t.Target), true
-}
-
-// hold commits where the mirror is to the source.
-func (l *leg) hold(ctx context.Context) error {
-	if !l.m.opts.Hold || len(l.tracks) == 0 {
-		return nil
-	}
-	offsets := make(map[log.TopicPartition]group.Offset, len(l.tracks))
-	for _, t := range l.tracks {
-		offsets[t.tp] = group.Offset{Offset: t.Offset, LeaderEpoch: -1, TopicID: t.topic.source.ID()}
-	}
-	return l.from.Offsets.Commit(ctx, l.notesTopic, group.CommitRequest{Generation: -1, Offsets: offsets})
 }

@@ -74,6 +74,12 @@ func (m *Mirror) begin(ctx context.Context, copier engine.Copier) (*leg, error) 
 	if err := l.load(ctx); err != nil {
 		return nil, err
 	}
+	if u := m.unsure; u != nil {
+		if p := l.notes.positions[u.tp]; p != nil && p.Offset >= u.end {
+			m.count(u.counts)
+		}
+		m.unsure = nil
+	}
 	m.mu.Lock()
 	clear(m.stats.Damaged)
 	m.mu.Unlock()
@@ -160,12 +166,12 @@ func (l *leg) run(ctx context.Context) error {
 			if err := l.look(ctx); err != nil {
 				return err
 			}
-			if err := l.groups(ctx); err != nil {
+			if err := l.groups(ctx, false); err != nil {
 				return err
 			}
 		}
 		if l.m.opts.UntilNow && l.reached() {
-			if err := l.groups(ctx); err != nil {
+			if err := l.groups(ctx, true); err != nil {
 				return err
 			}
 			return errors.Join(l.hold(ctx), l.damage())
@@ -245,6 +251,9 @@ func (l *leg) store(ctx context.Context, r *round) error {
 		return all, nil
 	}
 	if err := l.copier.Copy(ctx, batches, notes); err != nil {
+		if errors.Is(err, log.ErrOutcomeUnknown) && len(r.parts) > 0 {
+			l.m.unsure = &unsure{r.parts[0].track.tp, r.parts[0].end, r.counts()}
+		}
 		return err
 	}
 	l.extra = nil
@@ -256,6 +265,13 @@ func (l *leg) store(ctx context.Context, r *round) error {
 	}
 	l.m.copied(r)
 	return nil
+}
+
+// unsure is a round of which it is not known whether it is stored: it is when the notes say that a partition is copied up to its end.
+type unsure struct {
+	tp  log.TopicPartition
+	end int64
+	counts
 }
 
 // pack makes batches of a part for the target: up to one that cannot be taken apart, if there is one, which ends the part.

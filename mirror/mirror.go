@@ -23,6 +23,9 @@ type Mirror struct {
 	opts     Options
 	rate     rate
 
+	holding sync.Mutex // held to commit the hold
+	unsure  *unsure    // for who runs
+
 	mu      sync.Mutex // guards what follows
 	running bool
 	stats   Stats
@@ -86,6 +89,9 @@ func New(from, to *samsa.Broker, opts Options) (*Mirror, error) {
 // the source; ErrInvalidOption, and what brokers that are closed or have failed say.
 func (m *Mirror) Run(ctx context.Context) error {
 	return m.alone(ctx, "mirror", func(ctx context.Context) error {
+		if m.opts.Hold {
+			defer m.begins(ctx, m.keepHold)()
+		}
 		var copier engine.Copier
 		defer func() {
 			if copier != nil {
@@ -119,6 +125,17 @@ const (
 	firstWait   = 50 * time.Millisecond
 	longestWait = 5 * time.Second
 )
+
+// begins calls fn beside what follows, until end is called, which waits for it.
+func (m *Mirror) begins(ctx context.Context, fn func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var run sync.WaitGroup
+	run.Go(func() { fn(ctx) })
+	return func() {
+		cancel()
+		run.Wait()
+	}
+}
 
 // alone calls fn unless the mirror runs, and says what has failed. A broker that closes ends the context, and waits until fn has returned.
 func (m *Mirror) alone(ctx context.Context, what string, fn func(context.Context) error) error {
@@ -291,18 +308,22 @@ func (m *Mirror) follow(l *leg) {
 	}
 }
 
-// copied counts a round.
+// copied counts a round, which is stored.
 func (m *Mirror) copied(r *round) {
+	m.count(r.counts())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range r.parts {
+		p := &r.parts[i]
+		m.at[p.track.tp] = place{p.track.source, p.end, p.caught}
+	}
+}
+
+func (m *Mirror) count(c counts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stats.Transactions++
-	for i := range r.parts {
-		p := &r.parts[i]
-		for _, piece := range p.pieces {
-			m.stats.Records += int64(piece.batch.Records())
-			m.stats.Bytes += int64(len(piece.batch))
-		}
-		m.stats.Lost += p.lost
-		m.at[p.track.tp] = place{p.track.source, p.end, p.caught}
-	}
+	m.stats.Records += c.records
+	m.stats.Bytes += c.bytes
+	m.stats.Lost += c.lost
 }

@@ -33,7 +33,7 @@ type Options struct {
 	// UntilNow has Run end when all is copied that was there when it began.
 	UntilNow bool
 	// Hold commits where the mirror is to the source, as group samsa-mirror.NAME: topics there with CleanupConsumed keep records until
-	// they are copied.
+	// they are copied, from when Run begins, and while the target is away. Behind Run it lasts for 7 days: see the function Hold.
 	Hold bool
 	// Refresh is how often topics, configs and groups are looked at; 0 is 5 s.
 	Refresh time.Duration

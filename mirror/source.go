@@ -36,6 +36,20 @@ type hurt struct {
 	err   error
 }
 
+// counts are of a round.
+type counts struct{ records, bytes, lost int64 }
+
+func (r *round) counts() (c counts) {
+	for i := range r.parts {
+		for _, piece := range r.parts[i].pieces {
+			c.records += int64(piece.batch.Records())
+			c.bytes += int64(len(piece.batch))
+		}
+		c.lost += r.parts[i].lost
+	}
+	return c
+}
+
 // without takes the part of a track out.
 func (r *round) without(t *track) {
 	r.parts = slices.DeleteFunc(r.parts, func(p part) bool { return p.track == t })
