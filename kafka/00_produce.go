@@ -63,8 +63,9 @@ type producedPart struct {
 	err       error
 }
 
-// The versions of Produce in which transactions differ.
+// The versions of Produce that differ.
 const (
+	leaderProduce    = 10 // clients are told who leads (KIP-951)
 	abortableProduce = 11 // clients know TRANSACTION_ABORTABLE
 	implicitProduce  = 12 // partitions need not be added before (KIP-890)
 )
@@ -82,7 +83,7 @@ func (pr *producing) find() {
 			part := &pr.parts[n]
 			n++
 			if part.err = wrongAcks; wrongAcks == nil {
-				part.partition, part.err = pr.c.partition(rt.Topic, topic.ID(rt.TopicID), pr.c.version >= topicIDProduce, rt.Partitions[j].Partition)
+				part.partition, part.err = pr.c.led(rt.Topic, topic.ID(rt.TopicID), pr.c.version >= topicIDProduce, rt.Partitions[j].Partition)
 			}
 		}
 	}
@@ -169,7 +170,8 @@ func (pr *producing) done() <-chan struct{} { return pr.ready }
 // answer returns the outcomes, none for acks=0.
 func (pr *producing) answer() (kmsg.Response, error) {
 	resp := kmsg.NewPtrProduceResponse()
-	var failed error // the first
+	var failed error    // the first
+	var leaders []int32 // of the partitions that others lead
 	n := 0
 	for i := range pr.req.Topics {
 		rt := &pr.req.Topics[i]
@@ -179,10 +181,19 @@ func (pr *producing) answer() (kmsg.Response, error) {
 		for j := range rt.Partitions {
 			part := &pr.parts[n]
 			n++
-			t.Partitions = append(t.Partitions, pr.outcome(part, rt.Partitions[j].Partition))
+			out := pr.outcome(part, rt.Partitions[j].Partition)
+			if leader := out.CurrentLeader.LeaderID; leader >= 0 {
+				leaders = append(leaders, leader)
+			}
+			t.Partitions = append(t.Partitions, out)
 			failed = cmp.Or(failed, part.err)
 		}
 		resp.Topics = append(resp.Topics, t)
+	}
+	if len(leaders) > 0 {
+		for _, b := range pr.c.endpoints(leaders) {
+			resp.Brokers = append(resp.Brokers, kmsg.ProduceResponseBroker{NodeID: b.NodeID, Host: b.Host, Port: b.Port, Rack: b.Rack})
+		}
 	}
 	if pr.req.Acks != 0 {
 		return resp, nil
@@ -200,6 +211,9 @@ func (pr *producing) outcome(part *producedPart, index int32) kmsg.ProduceRespon
 		code := pr.c.s.topicCode(part.err, pr.c.version >= topicIDProduce)
 		out.ErrorCode, out.ErrorMessage = pr.c.notAdded(part.err, code, abortableProduce), messageOf(part.err, maxPartitionMessageBytes)
 		out.BaseOffset, out.LogAppendTime, out.LogStartOffset = -1, -1, -1
+		if at, is := pr.c.currentLeader(part.partition, out.ErrorCode, leaderProduce); is {
+			out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = at.leader, at.epoch
+		}
 		var bad badRecords
 		if errors.As(part.err, &bad) {
 			out.ErrorRecords = bad.answer()

@@ -16,8 +16,9 @@ import (
 // MinBytes, at most MaxWait, woken by the partitions, and answers at once when a partition
 // has an error. MaxBytes, of the partition and of the answer, are kept by whole batches: the
 // first of the answer comes whatever its size. Sessions are in fetch_session.go. Who reads what is committed gets what is before
-// the last stable offset, and is told which of it was aborted. Left out: replicas, racks, and diverging epochs, as there is one
-// leader.
+// the last stable offset, and is told which of it was aborted. Who has read records of an
+// epoch that has ended before them is told where it ends (KIP-595), and who says that it is in the rack of another replica to read
+// there (KIP-392). Left out: replicas.
 func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 	session, err := c.session(req)
 	if err != nil {
@@ -78,16 +79,18 @@ type fetching struct {
 	lacking  int // bytes of the first batch, when there is no memory for it
 	parts    []fetchedPart
 	bytes    int  // that were read
-	failed   bool // a part has an error
+	failed   bool // a part has an error, or the client is to read it elsewhere
 }
 
 // fetchedPart is one partition of the request.
 type fetchedPart struct {
 	partition *partition.Partition // nil when it is unknown, which err says
 	offset    int64
+	epoch     int32 // of the leader, as the client knows it
 	maxBytes  int
 	read      pieces // in the call's memory
 	err       error
+	elsewhere elsewhere
 
 	aborted  []kmsg.FetchResponseTopicPartitionAbortedTransaction // by first offset
 	aborting map[int64]bool                                       // whose last one was, and has not ended
@@ -120,9 +123,13 @@ func (f *fetching) collect(req *kmsg.FetchRequest) {
 			part := fetchedPart{offset: rp.FetchOffset, maxBytes: int(rp.PartitionMaxBytes)}
 			part.partition, part.err = f.c.partition(rt.Topic, topic.ID(rt.TopicID), f.c.version >= topicIDFetch, rp.Partition)
 			if part.err == nil {
-				part.err = checkLeaderEpoch(rp.CurrentLeaderEpoch)
+				part.epoch = rp.CurrentLeaderEpoch
+				part.err = f.c.checkReads(part.partition, part.epoch)
 			}
-			f.failed = f.failed || part.err != nil
+			if part.err == nil {
+				f.direct(&part, rp.LastFetchedEpoch, req.Rack)
+			}
+			f.failed = f.failed || part.err != nil || part.elsewhere.is
 			f.parts = append(f.parts, part)
 		}
 	}
@@ -178,7 +185,7 @@ func (f *fetching) drop() {
 func (f *fetching) readParts(memory int) {
 	for i := range f.parts {
 		part := &f.parts[i]
-		if part.err != nil {
+		if part.err != nil || part.elsewhere.is {
 			continue
 		}
 		f.readPart(part, memory)
@@ -233,9 +240,14 @@ func (f *fetching) wait(atMost time.Duration) {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	pressed := f.c.s.memory.requests.pressure()
-	for !f.enough() {
+	for moved := f.c.moved(); !f.enough(); {
 		select {
 		case <-w.C():
+		case <-moved:
+			moved = f.c.moved()
+			if f.refind(); f.failed {
+				return
+			}
 		case <-pressed: // others wait for what this request takes
 			return
 		case <-timer.C:
@@ -266,6 +278,7 @@ func (f *fetching) enough() bool {
 func (f *fetching) answer(req *kmsg.FetchRequest) *kmsg.FetchResponse {
 	resp := kmsg.NewPtrFetchResponse()
 	resp.Topics = make([]kmsg.FetchResponseTopic, 0, len(req.Topics))
+	var leaders []int32 // of the partitions that others lead
 	n := 0
 	for i := range req.Topics {
 		rt := &req.Topics[i]
@@ -273,10 +286,19 @@ func (f *fetching) answer(req *kmsg.FetchRequest) *kmsg.FetchResponse {
 		t.Topic, t.TopicID = rt.Topic, rt.TopicID
 		t.Partitions = make([]kmsg.FetchResponseTopicPartition, 0, len(rt.Partitions))
 		for j := range rt.Partitions {
-			t.Partitions = append(t.Partitions, f.outcome(&f.parts[n], rt.Partitions[j].Partition))
+			out := f.outcome(&f.parts[n], rt.Partitions[j].Partition)
+			if leader := out.CurrentLeader.LeaderID; leader >= 0 {
+				leaders = append(leaders, leader)
+			}
+			t.Partitions = append(t.Partitions, out)
 			n++
 		}
 		resp.Topics = append(resp.Topics, t)
+	}
+	if len(leaders) > 0 {
+		for _, b := range f.c.endpoints(leaders) {
+			resp.Brokers = append(resp.Brokers, kmsg.FetchResponseBroker{NodeID: b.NodeID, Host: b.Host, Port: b.Port, Rack: b.Rack})
+		}
 	}
 	return resp
 }
@@ -294,8 +316,12 @@ func (f *fetching) outcome(part *fetchedPart, index int32) kmsg.FetchResponseTop
 	}
 	if part.err != nil {
 		out.ErrorCode = f.c.s.topicCode(part.err, f.c.version >= topicIDFetch)
+		if at, is := f.c.currentLeader(part.partition, out.ErrorCode, leaderFetch); is {
+			out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = at.leader, at.epoch
+		}
 		return out
 	}
+	part.elsewhere.tell(&out)
 	p := part.partition
 	out.LastStableOffset = p.LastStable() // before the end, which it cannot pass
 	out.HighWatermark, out.LogStartOffset = p.HighWatermark(), p.LogStart()

@@ -47,9 +47,9 @@ func (c *call) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 func (c *call) listOffset(name string, rp kmsg.ListOffsetsRequestTopicPartition, iso log.Isolation) kmsg.ListOffsetsResponseTopicPartition {
 	out := kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Offset, out.Timestamp = rp.Partition, -1, -1
-	p, err := c.partition(name, noTopic, false, rp.Partition)
+	p, err := c.led(name, noTopic, false, rp.Partition)
 	if err == nil {
-		err = cmp.Or(checkLeaderEpoch(rp.CurrentLeaderEpoch), checkListTime(rp.Timestamp, c.version))
+		err = cmp.Or(c.checkEpoch(p, rp.CurrentLeaderEpoch), checkListTime(rp.Timestamp, c.version))
 	}
 	if err == nil && c.version == 0 {
 		out.OldStyleOffsets, err = oldOffsets(p, rp.Timestamp, rp.MaxNumOffsets)
@@ -58,7 +58,7 @@ func (c *call) listOffset(name string, rp kmsg.ListOffsetsRequestTopicPartition,
 	}
 	out.ErrorCode = c.s.codeOf(err)
 	if err == nil && out.Offset >= 0 {
-		out.LeaderEpoch = leaderEpoch
+		out.LeaderEpoch = epochAt(p, out.Offset)
 	}
 	return out
 }
@@ -111,3 +111,6 @@ func oldOffsets(p *partition.Partition, ts int64, n int32) ([]int64, error) {
 	}
 	return []int64{offset}, nil
 }
+
+// epochAt returns the leader epoch of the record at an offset; at the end of the log, which has none, that of the leader.
+func epochAt(p *partition.Partition, offset int64) int32 { return p.Log().Epochs().At(offset) }

@@ -13,16 +13,20 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// Metadata: the brokers, of which there is one, and the topics.
+// Metadata: the brokers, and the topics.
 //
 // Versions 0 to 13. A topic that does not exist is created when the broker's
 // AutoCreateTopics and the request agree; before version 4 every request does. Unlike Kafka's the answer has
 // it at once, without LEADER_NOT_AVAILABLE. What the client may not describe is left out where it asks for all topics.
 func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 	resp := kmsg.NewPtrMetadataResponse()
-	resp.Brokers = []kmsg.MetadataResponseBroker{c.broker()}
+	if c.mustRebootstrap() {
+		resp.ErrorCode = codeRebootstrapRequired
+		return resp
+	}
+	resp.Brokers = c.brokers()
 	resp.ClusterID = &c.s.opts.ClusterID
-	resp.ControllerID = c.s.opts.NodeID
+	resp.ControllerID = c.controller()
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = c.clusterOperations()
 	}
@@ -120,14 +124,24 @@ func (c *call) describe(req *kmsg.MetadataRequest, t *topic.Topic) kmsg.Metadata
 		mt.ErrorCode = c.s.codeOf(err)
 		return mt
 	}
+	if c.unheard(t) {
+		mt.TopicID, mt.ErrorCode = noTopic, codeUnknownTopicOrPartition
+		return mt
+	}
 	if req.IncludeTopicAuthorizedOperations {
 		mt.AuthorizedOperations = c.operations(acl.Topic, name)
 	}
-	node := []int32{c.s.opts.NodeID}
-	for i := range t.Partitions() {
+	for i, p := range t.Partitions() {
+		at, ok := c.told(p)
+		if !ok {
+			continue // it has come since the node has stopped to learn
+		}
 		mp := kmsg.NewMetadataResponseTopicPartition()
-		mp.Partition, mp.Leader, mp.LeaderEpoch = int32(i), c.s.opts.NodeID, leaderEpoch
-		mp.Replicas, mp.ISR = node, node
+		mp.Partition, mp.Leader, mp.LeaderEpoch = int32(i), at.leader, at.epoch
+		mp.Replicas, mp.ISR, mp.OfflineReplicas = at.replicas, at.isr, c.offline(at)
+		if at.leader < 0 {
+			mp.ErrorCode = codeLeaderNotAvailable
+		}
 		if err := c.refusal(name, int32(i)); err != nil {
 			mp.ErrorCode, mp.Leader, mp.LeaderEpoch = c.s.codeOf(err), -1, -1
 		}

@@ -65,6 +65,15 @@ func (c *call) fetchGroup(rg kmsg.OffsetFetchRequestGroup, stable bool) kmsg.Off
 	if !c.may(acl.Describe, acl.Group, rg.Group) {
 		return c.deniedGroup(out, rg)
 	}
+	if err := c.coordinatesGroup(rg.Group); err != nil {
+		out.ErrorCode = c.s.codeOf(err)
+		if c.version < fetchGroupError { // it has no place for that
+			for _, rt := range rg.Topics {
+				out.Topics = append(out.Topics, c.fetchOffsets(rt, nil, err))
+			}
+		}
+		return out
+	}
 	if rg.MemberID != nil || rg.MemberEpoch >= 0 {
 		if err := c.s.in.Groups.CheckFetch(rg.Group, orNone(rg.MemberID), rg.MemberEpoch); err != nil {
 			out.ErrorCode = c.s.groupCodeOf(err)

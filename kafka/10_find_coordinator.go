@@ -14,25 +14,15 @@ const (
 	coordinatorTransaction = 1
 )
 
-// FindCoordinator: who coordinates groups and transactions. It is this node.
+// FindCoordinator: who coordinates groups and transactions.
 //
 // Versions 0 to 6; many keys at a time from 4 on. Left out: share groups.
 func (c *call) findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 	resp := kmsg.NewPtrFindCoordinatorResponse()
-	err := checkCoordinator(req)
-	found := kmsg.NewFindCoordinatorResponseCoordinator()
-	found.ErrorCode, found.ErrorMessage = c.s.codeOf(err), message(err)
-	found.NodeID, found.Port = -1, -1
-	if err == nil {
-		found.NodeID = c.s.opts.NodeID
-		found.Host, found.Port = c.advertised()
-	}
 	for _, key := range req.CoordinatorKeys {
-		found := c.foundFor(req, key, found)
-		found.Key = key
-		resp.Coordinators = append(resp.Coordinators, found)
+		resp.Coordinators = append(resp.Coordinators, c.foundFor(req, key, c.coordinator(req, key)))
 	}
-	found = c.foundFor(req, req.CoordinatorKey, found)
+	found := c.foundFor(req, req.CoordinatorKey, c.coordinator(req, req.CoordinatorKey))
 	resp.ErrorCode, resp.ErrorMessage = found.ErrorCode, found.ErrorMessage
 	resp.NodeID, resp.Host, resp.Port = found.NodeID, found.Host, found.Port
 	return resp
@@ -61,4 +51,25 @@ func checkCoordinator(req *kmsg.FindCoordinatorRequest) error {
 		return protocolError{codeInvalidRequest, fmt.Sprintf("coordinator of kind %d, there are those of groups, 0, and of transactions, 1", kind)}
 	}
 	return nil
+}
+
+// coordinator returns who coordinates the group or the transactional id that key is.
+func (c *call) coordinator(req *kmsg.FindCoordinatorRequest, key string) kmsg.FindCoordinatorResponseCoordinator {
+	found := kmsg.NewFindCoordinatorResponseCoordinator()
+	found.Key, found.NodeID, found.Port = key, -1, -1
+	err := checkCoordinator(req)
+	if err == nil {
+		found.NodeID = c.coordinates(req.CoordinatorType, key)
+	}
+	switch {
+	case err != nil:
+	case found.NodeID < 0:
+		err = protocolError{codeCoordinatorNotAvailable, "no node that could coordinate it runs"}
+	case c.s.cluster == nil:
+		found.Host, found.Port = c.advertised()
+	default:
+		found.Host, found.Port = c.addressOf(c.view(), found.NodeID)
+	}
+	found.ErrorCode, found.ErrorMessage = c.s.codeOf(err), message(err)
+	return found
 }

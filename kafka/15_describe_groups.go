@@ -29,7 +29,11 @@ func (c *call) describeGroups(req *kmsg.DescribeGroupsRequest) kmsg.Response {
 			resp.Groups = append(resp.Groups, g)
 			continue
 		}
-		d, err := c.s.in.Groups.Describe(name)
+		var d group.Description
+		err := c.coordinatesGroup(name)
+		if err == nil {
+			d, err = c.s.in.Groups.Describe(name)
+		}
 		if err == nil && d.Kind != group.Classic {
 			d, err = group.Description{}, fmt.Errorf("group %s: %w: it is a %s group", name, log.ErrUnknownGroup, d.Kind)
 		}

@@ -17,6 +17,9 @@ func (c *call) listGroups(req *kmsg.ListGroupsRequest) kmsg.Response {
 	all := c.mayCluster(acl.Describe)
 	for _, l := range c.s.in.Groups.List() {
 		state := l.State.String()
+		if c.coordinates(coordinatorGroup, l.Name) != c.s.opts.NodeID {
+			continue // the other node lists it
+		}
 		if !passes(req.StatesFilter, state) || !passes(req.TypesFilter, l.Kind.String()) || !all && !c.may(acl.Describe, acl.Group, l.Name) {
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 // CreateTopics.
 //
 // Versions 0 to 7. -1 partitions and -1 replicas mean the defaults, in older versions than 4 too.
-// An assignment of replicas may name this node alone. The timeout is not looked at: a topic
+// An assignment of replicas may name the nodes that there are. The timeout is not looked at: a topic
 // is created, or not, when the answer comes.
 func (c *call) createTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
 	resp := kmsg.NewPtrCreateTopicsResponse()
@@ -55,7 +55,7 @@ func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopi
 		config, err = c.s.in.Catalogue.Check(rt.Topic, config)
 	} else {
 		var created *topic.Topic
-		if created, err = c.s.in.Catalogue.Create(c.s.ctx, rt.Topic, config); err == nil {
+		if created, err = c.createPlaced(rt, config); err == nil {
 			config, t.TopicID = created.Config(), created.ID()
 		}
 	}
@@ -67,7 +67,7 @@ func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopi
 		t.NumPartitions, t.ReplicationFactor = -1, -1
 		return nil
 	}
-	t.NumPartitions, t.ReplicationFactor = int32(config.Partitions), 1
+	t.NumPartitions, t.ReplicationFactor = int32(config.Partitions), c.replicationFactor(rt)
 	for _, e := range c.topicConfigs(config) {
 		tc := kmsg.NewCreateTopicsResponseTopicConfig()
 		tc.Name, tc.Value, tc.Source = e.name, &e.value, int8(e.source)
@@ -115,13 +115,14 @@ func partitionCount(n int32) (int, error) {
 }
 
 func (c *call) checkReplicationFactor(n int16) error {
-	if n == 1 || n == -1 || n > 1 && c.s.opts.AnyReplicationFactor {
+	nodes := c.nodes()
+	if n >= 1 && int(n) <= nodes || n == -1 || n > 1 && c.s.opts.AnyReplicationFactor {
 		return nil
 	}
-	return protocolError{codeInvalidReplicationFactor, fmt.Sprintf("replication factor %d, there is one node", n)}
+	return protocolError{codeInvalidReplicationFactor, fmt.Sprintf("replication factor %d, the nodes that run are %d", n, nodes)}
 }
 
-// assignedPartitions checks an assignment of replicas, for which only this node is there, and
+// assignedPartitions checks an assignment of replicas, and
 // returns the number of partitions.
 func (c *call) assignedPartitions(rt kmsg.CreateTopicsRequestTopic) (int, error) {
 	if rt.NumPartitions != -1 || rt.ReplicationFactor != -1 {

@@ -18,7 +18,7 @@ func (c *call) deleteRecords(req *kmsg.DeleteRecordsRequest) kmsg.Response {
 		for _, rp := range rt.Partitions {
 			out := kmsg.NewDeleteRecordsResponseTopicPartition()
 			out.Partition, out.LowWatermark = rp.Partition, -1
-			p, err := c.partition(rt.Topic, noTopic, false, rp.Partition)
+			p, err := c.led(rt.Topic, noTopic, false, rp.Partition)
 			if err == nil {
 				err = c.removable(rt.Topic)
 			}

@@ -6,8 +6,8 @@ import (
 
 // OffsetForLeaderEpoch: where the records of a leader's epoch end.
 //
-// Versions 0 to 4. There is one epoch, 0, which ends at the high watermark; any other is
-// unknown, -1.
+// Versions 0 to 4. An epoch ends where the next one that has records begins, the last one at the high watermark. One that has not
+// been yet is unknown, -1.
 func (c *call) offsetForLeaderEpoch(req *kmsg.OffsetForLeaderEpochRequest) kmsg.Response {
 	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
 	for _, rt := range req.Topics {
@@ -24,12 +24,12 @@ func (c *call) offsetForLeaderEpoch(req *kmsg.OffsetForLeaderEpochRequest) kmsg.
 func (c *call) epochEnd(name string, rp kmsg.OffsetForLeaderEpochRequestTopicPartition) kmsg.OffsetForLeaderEpochResponseTopicPartition {
 	out := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 	out.Partition, out.LeaderEpoch, out.EndOffset = rp.Partition, -1, -1
-	p, err := c.partition(name, noTopic, false, rp.Partition)
+	p, err := c.led(name, noTopic, false, rp.Partition)
 	if err == nil {
-		err = checkLeaderEpoch(rp.CurrentLeaderEpoch)
+		err = c.checkEpoch(p, rp.CurrentLeaderEpoch)
 	}
-	if err == nil && rp.LeaderEpoch == leaderEpoch {
-		out.LeaderEpoch, out.EndOffset = leaderEpoch, p.HighWatermark()
+	if err == nil {
+		out.LeaderEpoch, out.EndOffset = p.Log().Epochs().End(rp.LeaderEpoch, p.HighWatermark())
 	}
 	out.ErrorCode = c.s.codeOf(err)
 	return out

@@ -26,7 +26,7 @@ func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 		out := kmsg.NewDescribeLogDirsResponseDirTopic()
 		out.Topic = t.Name()
 		for i, p := range t.Partitions() {
-			if !wanted(t.Name(), int32(i)) {
+			if !wanted(t.Name(), int32(i)) || !slices.Contains(c.placeOf(p).replicas, c.s.opts.NodeID) {
 				continue
 			}
 			size, err := p.BytesFrom(log.ReadUncommitted, p.LogStart(), math.MaxInt)

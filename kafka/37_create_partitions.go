@@ -11,7 +11,7 @@ import (
 
 // CreatePartitions: raises the number of partitions of topics.
 //
-// Versions 0 to 3. An assignment of the new replicas may name this node alone.
+// Versions 0 to 3. An assignment of the new replicas may name the nodes that there are.
 func (c *call) createPartitions(req *kmsg.CreatePartitionsRequest) kmsg.Response {
 	resp := kmsg.NewPtrCreatePartitionsResponse()
 	times := make(map[string]int)
@@ -25,7 +25,7 @@ func (c *call) createPartitions(req *kmsg.CreatePartitionsRequest) kmsg.Response
 		if times[rt.Topic] > 1 {
 			err = protocolError{codeInvalidRequest, fmt.Sprintf("the request names the topic %q %d times", rt.Topic, times[rt.Topic])}
 		} else {
-			err = c.change(rt.Topic, req.ValidateOnly, func(config *topic.Config) error { return c.grow(config, rt) })
+			err = c.growPlaced(rt, req.ValidateOnly)
 		}
 		t.ErrorCode, t.ErrorMessage = c.s.codeOf(err), message(err)
 		resp.Topics = append(resp.Topics, t)
@@ -51,8 +51,11 @@ func (c *call) grow(config *topic.Config, rt kmsg.CreatePartitionsRequestTopic) 
 	return nil
 }
 
-// checkReplicas refuses an assignment to any other node than this.
+// checkReplicas refuses an assignment to other nodes than there are.
 func (c *call) checkReplicas(replicas []int32) error {
+	if c.s.cluster != nil {
+		return c.s.cluster.now.Load().checkReplicas(replicas)
+	}
 	if len(replicas) != 1 || replicas[0] != c.s.opts.NodeID {
 		return protocolError{codeInvalidReplicaAssignment, fmt.Sprintf("replicas on %v, there is only node %d", replicas, c.s.opts.NodeID)}
 	}

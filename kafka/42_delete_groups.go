@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"cmp"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/internal/acl"
@@ -13,7 +15,7 @@ func (c *call) deleteGroups(req *kmsg.DeleteGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDeleteGroupsResponse()
 	for _, name := range once(req.Groups, func(name string) string { return name }) {
 		g := kmsg.NewDeleteGroupsResponseGroup()
-		err := c.checkGroup(acl.Delete, name)
+		err := cmp.Or(c.checkGroup(acl.Delete, name), c.coordinatesGroup(name))
 		if err == nil {
 			err = c.s.in.Groups.Delete(c.ctx, name)
 		}

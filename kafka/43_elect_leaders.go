@@ -10,14 +10,18 @@ const (
 	electUnclean   = 1
 )
 
-// ElectLeaders: every partition is led by the one node.
+// ElectLeaders: has the preferred leaders of partitions lead them, or any replica those that nobody leads.
 //
-// Versions 0 to 2. Partitions that are named get ELECTION_NOT_NEEDED; asked for all, those are
-// left out, as in Kafka, and none remains. Kafka lists the topics, without partitions, all the same.
+// Versions 0 to 2. Partitions that are named and need none get ELECTION_NOT_NEEDED; asked for all, those are
+// left out, as in Kafka. Kafka lists their topics, without partitions, all the same.
 func (c *call) electLeaders(req *kmsg.ElectLeadersRequest) kmsg.Response {
 	resp := kmsg.NewPtrElectLeadersResponse()
 	if req.ElectionType != electPreferred && req.ElectionType != electUnclean {
 		resp.ErrorCode = codeInvalidRequest
+		return resp
+	}
+	if req.Topics == nil && c.s.cluster != nil {
+		resp.Topics = c.electAll(req.ElectionType)
 		return resp
 	}
 	for _, rt := range req.Topics {
@@ -26,7 +30,7 @@ func (c *call) electLeaders(req *kmsg.ElectLeadersRequest) kmsg.Response {
 		for _, i := range rt.Partitions {
 			_, err := c.partition(rt.Topic, noTopic, false, i)
 			if err == nil {
-				err = protocolError{codeElectionNotNeeded, "there is one node, which leads"}
+				err = c.elect(rt.Topic, i, req.ElectionType)
 			}
 			p := kmsg.NewElectLeadersResponseTopicPartition()
 			p.Partition, p.ErrorCode, p.ErrorMessage = i, c.s.codeOf(err), message(err)
@@ -35,4 +39,37 @@ func (c *call) electLeaders(req *kmsg.ElectLeadersRequest) kmsg.Response {
 		resp.Topics = append(resp.Topics, t)
 	}
 	return resp
+}
+
+// elect holds an election in a partition.
+func (c *call) elect(topic string, i int32, kind int8) error {
+	if c.s.cluster == nil {
+		return protocolError{codeElectionNotNeeded, "there is one node, which leads"}
+	}
+	return c.s.cluster.changePlace(topic, i, func(v *view, p *seat) error {
+		if kind == electUnclean {
+			return p.takeAny(v)
+		}
+		return p.prefer(v)
+	})
+}
+
+// electAll holds elections in all partitions, and returns those that needed one.
+func (c *call) electAll(kind int8) []kmsg.ElectLeadersResponseTopic {
+	var all []kmsg.ElectLeadersResponseTopic
+	for _, t := range c.s.in.Catalogue.List() {
+		out := kmsg.NewElectLeadersResponseTopic()
+		out.Topic = t.Name()
+		for i := range t.Partitions() {
+			p := kmsg.NewElectLeadersResponseTopicPartition()
+			err := c.elect(t.Name(), int32(i), kind)
+			if p.Partition, p.ErrorCode, p.ErrorMessage = int32(i), c.s.codeOf(err), message(err); p.ErrorCode != codeElectionNotNeeded {
+				out.Partitions = append(out.Partitions, p)
+			}
+		}
+		if len(out.Partitions) > 0 {
+			all = append(all, out)
+		}
+	}
+	return all
 }

@@ -11,7 +11,7 @@ import (
 // the topic has no records.
 const metadataTopic = "__cluster_metadata"
 
-// DescribeQuorum: the controllers that vote, of which there is one, this node.
+// DescribeQuorum: the controllers that vote: the nodes.
 //
 // Versions 0 to 2. Any other partition than the one of the metadata is
 // UNKNOWN_TOPIC_OR_PARTITION.
@@ -38,19 +38,22 @@ func (c *call) describeQuorum(req *kmsg.DescribeQuorumRequest) kmsg.Response {
 		resp.Topics = append(resp.Topics, t)
 	}
 	if valid {
-		host, port := c.advertised()
-		n := kmsg.NewDescribeQuorumResponseNode()
-		n.NodeID = c.s.opts.NodeID
-		n.Listeners = []kmsg.DescribeQuorumResponseNodeListener{{Name: "CONTROLLER", Host: host, Port: uint16(port)}}
-		resp.Nodes = append(resp.Nodes, n)
+		for _, b := range c.brokers() {
+			n := kmsg.NewDescribeQuorumResponseNode()
+			n.NodeID = b.NodeID
+			n.Listeners = []kmsg.DescribeQuorumResponseNodeListener{{Name: "CONTROLLER", Host: b.Host, Port: uint16(b.Port)}}
+			resp.Nodes = append(resp.Nodes, n)
+		}
 	}
 	return resp
 }
 
 func (c *call) describeVoter(p *kmsg.DescribeQuorumResponseTopicPartition) {
 	now := time.Now().UnixMilli()
-	voter := kmsg.NewDescribeQuorumResponseTopicPartitionReplicaState()
-	voter.ReplicaID, voter.LastFetchTimestamp, voter.LastCaughtUpTimestamp = c.s.opts.NodeID, now, now
-	p.LeaderID, p.LeaderEpoch = c.s.opts.NodeID, leaderEpoch
-	p.CurrentVoters = append(p.CurrentVoters, voter)
+	p.LeaderID, p.LeaderEpoch = c.controller(), 0
+	for _, b := range c.brokers() {
+		voter := kmsg.NewDescribeQuorumResponseTopicPartitionReplicaState()
+		voter.ReplicaID, voter.LastFetchTimestamp, voter.LastCaughtUpTimestamp = b.NodeID, now, now
+		p.CurrentVoters = append(p.CurrentVoters, voter)
+	}
 }

@@ -22,7 +22,7 @@ func (c *call) describeProducers(req *kmsg.DescribeProducersRequest) kmsg.Respon
 
 func (c *call) producersOf(name string, i int32) kmsg.DescribeProducersResponseTopicPartition {
 	out := kmsg.NewDescribeProducersResponseTopicPartition()
-	p, err := c.partition(name, noTopic, false, i)
+	p, err := c.led(name, noTopic, false, i)
 	out.Partition, out.ErrorCode, out.ErrorMessage = i, c.s.codeOf(err), message(err)
 	if err != nil {
 		return out

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"cmp"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/internal/acl"
@@ -14,7 +16,7 @@ func (c *call) describeTransactions(req *kmsg.DescribeTransactionsRequest) kmsg.
 	for _, id := range req.TransactionalIDs {
 		s := kmsg.NewDescribeTransactionsResponseTransactionState()
 		s.TransactionalID = id
-		if err := c.checkTxnID(acl.Describe, id); err != nil {
+		if err := cmp.Or(c.checkTxnID(acl.Describe, id), c.checkCoordinates(ofTransactions, id)); err != nil {
 			s.ErrorCode = c.s.codeOf(err)
 			resp.TransactionStates = append(resp.TransactionStates, s)
 			continue

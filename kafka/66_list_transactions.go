@@ -38,6 +38,7 @@ func (c *call) listTransactions(req *kmsg.ListTransactionsRequest) kmsg.Response
 		state := l.State.String()
 		switch {
 		case l.Damaged != nil,
+			c.coordinates(coordinatorTransaction, l.ID) != c.s.opts.NodeID, // the other node lists it
 			len(req.StateFilters) > 0 && !slices.Contains(req.StateFilters, state),
 			len(req.ProducerIDFilters) > 0 && !slices.Contains(req.ProducerIDFilters, l.Producer.ID),
 			c.version >= 1 && req.DurationFilterMillis >= 0 && now-startedMs(l) <= req.DurationFilterMillis,

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"cmp"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/group"
@@ -55,7 +57,7 @@ func (c *call) consumerGroupDescribe(req *kmsg.ConsumerGroupDescribeRequest) kms
 
 // describeModern describes a group, if the client may describe it and all topics that its members have or should have.
 func (c *call) describeModern(name string) (group.ModernDescription, error) {
-	if err := c.checkGroup(acl.Describe, name); err != nil {
+	if err := cmp.Or(c.checkGroup(acl.Describe, name), c.coordinatesGroup(name)); err != nil {
 		return group.ModernDescription{}, err
 	}
 	d, err := c.s.in.Groups.DescribeModern(name)

@@ -7,6 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/internal/acl"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -28,6 +30,9 @@ func (c *call) describeTopicPartitions(req *kmsg.DescribeTopicPartitionsRequest)
 			break
 		}
 		t, err := c.topic(name, noTopic, false)
+		if err == nil && c.unheard(t) {
+			err = log.ErrUnknownTopic
+		}
 		out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		out.Topic, out.ErrorCode = &name, c.s.codeOf(err)
 		if err != nil {
@@ -38,10 +43,11 @@ func (c *call) describeTopicPartitions(req *kmsg.DescribeTopicPartitionsRequest)
 		if req.Cursor != nil && req.Cursor.Topic == name {
 			first = max(0, int(req.Cursor.Partition))
 		}
+		ps := t.Partitions()
 		out.TopicID, out.AuthorizedOperations = t.ID(), c.operations(acl.Topic, name)
-		n := len(t.Partitions())
+		n := len(ps)
 		end := min(n, first+left)
-		out.Partitions = c.describePartitions(name, first, end)
+		out.Partitions = c.describePartitions(name, ps, first, end)
 		left -= len(out.Partitions)
 		resp.Topics = append(resp.Topics, out)
 		if end < n {
@@ -78,17 +84,25 @@ func topicNames(topics []*topic.Topic) []string {
 	return names
 }
 
-func (c *call) describePartitions(name string, from, to int) []kmsg.DescribeTopicPartitionsResponseTopicPartition {
+func (c *call) describePartitions(name string, ps []*partition.Partition, from, to int) []kmsg.DescribeTopicPartitionsResponseTopicPartition {
 	var out []kmsg.DescribeTopicPartitionsResponseTopicPartition
-	node, none := []int32{c.s.opts.NodeID}, []int32{}
+	none := []int32{}
 	for i := from; i < to; i++ {
+		at, ok := c.told(ps[i])
+		if !ok {
+			continue // it has come since the node has stopped to learn
+		}
 		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
-		p.Partition, p.LeaderID, p.LeaderEpoch = int32(i), c.s.opts.NodeID, leaderEpoch
-		p.Replicas, p.ISR = node, node
+		p.Partition, p.LeaderID, p.LeaderEpoch = int32(i), at.leader, at.epoch
+		p.Replicas, p.ISR = at.replicas, at.isr
+		if at.leader < 0 {
+			p.ErrorCode = codeLeaderNotAvailable
+		}
 		if err := c.refusal(name, p.Partition); err != nil {
 			p.ErrorCode, p.LeaderID, p.LeaderEpoch = c.s.codeOf(err), -1, -1
 		}
-		p.EligibleLeaderReplicas, p.LastKnownELR, p.OfflineReplicas = none, none, none // null breaks Java's admin
+		p.EligibleLeaderReplicas, p.LastKnownELR = none, none // null breaks Java's admin
+		p.OfflineReplicas = append(none, c.offline(at)...)
 		out = append(out, p)
 	}
 	return out

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"cmp"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/internal/acl"
@@ -15,7 +17,7 @@ func (c *call) shareGroupDescribe(req *kmsg.ShareGroupDescribeRequest) kmsg.Resp
 	for _, name := range once(req.GroupIDs, func(name string) string { return name }) {
 		g := kmsg.NewShareGroupDescribeResponseGroup()
 		g.GroupID = name
-		err := c.checkShareVersion()
+		err := cmp.Or(c.checkShareVersion(), c.coordinatesGroup(name))
 		var info members.Info
 		if err == nil {
 			info, err = c.describeShare(name)

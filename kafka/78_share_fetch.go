@@ -52,6 +52,7 @@ type shareFetching struct {
 	bytes    int // that were read
 	lacking  int // bytes of the first batch, when there is no memory for it
 	failed   bool
+	leaders  []int32           // of the partitions that others lead
 	waiter   *partition.Waiter // nil: it does not wait
 }
 
@@ -62,6 +63,8 @@ type sharedPart struct {
 	read     pieces    // in the call's memory
 	acquired []share.Range
 	err      error
+
+	partition *partition.Partition // nil unless there is one
 }
 
 // begin checks the request and opens its session.
@@ -107,7 +110,8 @@ func (f *shareFetching) fetch() {
 	}
 	for i := range f.parts {
 		p := &f.parts[i]
-		t, err := f.c.partition("", p.topic, true, p.index)
+		t, err := f.c.led("", p.topic, true, p.index)
+		p.partition = t
 		if err == nil {
 			p.key = share.Key{Group: f.member.group, TopicPartition: t.TopicPartition()}
 			if f.waiter != nil {
@@ -135,9 +139,13 @@ func (f *shareFetching) wait(atMost time.Duration) {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	pressed := f.c.s.memory.requests.pressure()
+	moved := f.c.moved()
 	for f.bytes == 0 && !f.failed {
 		f.drop()
 		select {
+		case <-moved:
+			moved = f.c.moved()
+			f.refind()
 		case <-f.waiter.C():
 			f.read()
 		case <-pressed: // others wait for what this request takes
@@ -242,10 +250,30 @@ func (f *shareFetching) answer(acked []ackedTopic) {
 				p.Partition, p.Records = a.index, []byte{}
 				o = add(t.id, p)
 			}
+			if at, is := f.c.currentLeaderByID(t.id, a.index, f.c.ackCode(a.err)); is {
+				o.CurrentLeader.LeaderID, o.CurrentLeader.LeaderEpoch = at.leader, at.epoch
+				f.leaders = append(f.leaders, at.leader)
+			}
 			o.AcknowledgeErrorCode, o.AcknowledgeErrorMessage = f.c.ackCode(a.err), message(a.err)
 		}
 	}
 	f.resp.Topics = out.all
+	if len(f.leaders) == 0 {
+		return
+	}
+	for _, b := range f.c.endpoints(f.leaders) {
+		f.resp.NodeEndpoints = append(f.resp.NodeEndpoints, kmsg.ShareFetchResponseNodeEndpoint{NodeID: b.NodeID, Host: b.Host, Port: b.Port, Rack: b.Rack})
+	}
+}
+
+// refind looks again who leads, after something has moved while the request waited.
+func (f *shareFetching) refind() {
+	for i := range f.parts {
+		if p := &f.parts[i]; p.err == nil {
+			p.err = f.c.checkLeads(p.partition)
+			f.failed = f.failed || p.err != nil
+		}
+	}
 }
 
 // outcomeOf returns the part of the answer about a partition, nil if there is none.
@@ -276,6 +304,10 @@ func (f *shareFetching) outcome(p *sharedPart) kmsg.ShareFetchResponseTopicParti
 	}
 	if p.err != nil && p.read.bytes == 0 {
 		out.ErrorCode, out.ErrorMessage = f.c.s.topicCode(p.err, true), messageOf(p.err, maxPartitionMessageBytes)
+		if at, is := f.c.currentLeader(p.partition, out.ErrorCode, 0); is {
+			out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = at.leader, at.epoch
+			f.leaders = append(f.leaders, at.leader)
+		}
 	}
 	return out
 }

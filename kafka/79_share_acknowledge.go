@@ -26,6 +26,7 @@ func (c *call) shareAcknowledge(req *kmsg.ShareAcknowledgeRequest) kmsg.Response
 	}
 	member := shareMember{*req.GroupID, *req.MemberID}
 	resp.AcquisitionLockTimeoutMillis = int32(c.s.in.Configs.Values(member.group).ShareLock().Milliseconds())
+	var leaders []int32 // of the partitions that others lead
 	for i := range req.Topics {
 		rt := &req.Topics[i]
 		t := kmsg.NewShareAcknowledgeResponseTopic()
@@ -39,9 +40,18 @@ func (c *call) shareAcknowledge(req *kmsg.ShareAcknowledgeRequest) kmsg.Response
 			err := c.acknowledge(member, sharePartition{rt.TopicID, rp.Partition}, batches, req.IsRenewAck)
 			p := kmsg.NewShareAcknowledgeResponseTopicPartition()
 			p.Partition, p.ErrorCode, p.ErrorMessage = rp.Partition, c.ackCode(err), messageOf(err, maxPartitionMessageBytes)
+			if at, is := c.currentLeaderByID(rt.TopicID, rp.Partition, p.ErrorCode); is {
+				p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch = at.leader, at.epoch
+				leaders = append(leaders, at.leader)
+			}
 			t.Partitions = append(t.Partitions, p)
 		}
 		resp.Topics = append(resp.Topics, t)
+	}
+	if len(leaders) > 0 {
+		for _, b := range c.endpoints(leaders) {
+			resp.NodeEndpoints = append(resp.NodeEndpoints, kmsg.ShareAcknowledgeResponseNodeEndpoint{NodeID: b.NodeID, Host: b.Host, Port: b.Port, Rack: b.Rack})
+		}
 	}
 	if req.ShareSessionEpoch == sessionNone && c.s.shares.end(c.s.memory, member, nil) {
 		c.s.in.Shares.ReleaseAll(member.group, member.id)
@@ -91,7 +101,7 @@ func (c *call) acknowledgeFetch(req *kmsg.ShareFetchRequest, member shareMember)
 
 // acknowledge carries out the acknowledgements of a partition.
 func (c *call) acknowledge(member shareMember, of sharePartition, batches []ackBatch, renews bool) error {
-	p, err := c.partition("", of.topic, true, of.index)
+	p, err := c.led("", of.topic, true, of.index)
 	if err != nil {
 		return err
 	}

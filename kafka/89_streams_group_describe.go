@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -46,7 +47,7 @@ func (c *call) streamsGroupDescribe(req *kmsg.StreamsGroupDescribeRequest) kmsg.
 
 // describeStreams describes a group, if the client may describe it and all topics of its topology.
 func (c *call) describeStreams(name string) (streams.Description, error) {
-	if err := c.checkGroup(acl.Describe, name); err != nil {
+	if err := cmp.Or(c.checkGroup(acl.Describe, name), c.coordinatesGroup(name)); err != nil {
 		return streams.Description{}, err
 	}
 	d, err := c.s.in.Streams.DescribeGroup(name)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -23,7 +24,7 @@ func (c *call) describeShareGroupOffsets(req *kmsg.DescribeShareGroupOffsetsRequ
 		g.GroupID = rg.GroupID
 		err := c.checkShareVersion()
 		if err == nil {
-			err = c.checkGroup(acl.Describe, rg.GroupID)
+			err = cmp.Or(c.checkGroup(acl.Describe, rg.GroupID), c.coordinatesGroup(rg.GroupID))
 		}
 		switch {
 		case err != nil:
@@ -60,7 +61,7 @@ func (c *call) shareOffsets(group string, rt kmsg.DescribeShareGroupOffsetsReque
 		case err != nil:
 			p.ErrorCode, p.ErrorMessage = c.s.codeOf(err), messageOf(err, maxPartitionMessageBytes)
 		case ok:
-			p.StartOffset, p.LeaderEpoch, p.Lag = info.Start, leaderEpoch, info.Lag
+			p.StartOffset, p.LeaderEpoch, p.Lag = info.Start, c.epochOf(key.TopicPartition), info.Lag
 		}
 		t.Partitions = append(t.Partitions, p)
 	}
@@ -88,7 +89,8 @@ func (c *call) allShareOffsets(group string) ([]kmsg.DescribeShareGroupOffsetsRe
 		}
 		t := &all[len(all)-1]
 		p := kmsg.NewDescribeShareGroupOffsetsResponseGroupTopicPartition()
-		p.Partition, p.StartOffset, p.LeaderEpoch, p.Lag = info.Partition, info.Start, leaderEpoch, info.Lag
+		p.Partition, p.StartOffset, p.Lag = info.Partition, info.Start, info.Lag
+		p.LeaderEpoch = c.epochOf(log.TopicPartition{Topic: info.Topic, Partition: info.Partition})
 		t.Partitions = append(t.Partitions, p)
 	}
 	return all, nil

@@ -12,8 +12,7 @@ import (
 )
 
 // admit returns the batch that a Produce request of some version has brought for p, ready to
-// be stored, or why it cannot be. The batch is records, changed in place: the leader epoch and
-// the delete horizon are ours, and a max timestamp that is not that of the records is corrected,
+// be stored, or why it cannot be. The batch is records, changed in place: the delete horizon is ours, and a max timestamp that is not that of the records is corrected,
 // as Kafka does.
 //
 // Checked is everything that somebody who reads the batch later relies on: length, CRC,
@@ -36,7 +35,6 @@ func admit(p *partition.Partition, version int16, records []byte, trust bool) (l
 			return nil, fmt.Errorf("%s: %w", p.TopicPartition(), malformed(err))
 		}
 	}
-	b.SetLeaderEpoch(leaderEpoch)
 	if _, ok := b.DeleteHorizon(); ok {
 		b.ClearDeleteHorizon()
 	}

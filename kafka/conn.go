@@ -355,6 +355,9 @@ func (c *conn) carryOut(cl *call, q *queue) {
 	if !c.admitted(cl, q) {
 		return
 	}
+	if c.s.cluster != nil && c.meetCluster(cl, q) {
+		return
+	}
 	if cl.entry.begin != nil {
 		*q = append(*q, begun{cl, cl.entry.begin(cl, cl.req)})
 		return

@@ -18,10 +18,13 @@ const (
 	codeOffsetOutOfRange                   int16 = 1
 	codeCorruptMessage                     int16 = 2
 	codeUnknownTopicOrPartition            int16 = 3
+	codeLeaderNotAvailable                 int16 = 5
+	codeNotLeaderOrFollower                int16 = 6
 	codeRequestTimedOut                    int16 = 7
 	codeMessageTooLarge                    int16 = 10
 	codeOffsetMetadataTooLarge             int16 = 12
 	codeNetworkException                   int16 = 13
+	codeCoordinatorLoadInProgress          int16 = 14
 	codeCoordinatorNotAvailable            int16 = 15
 	codeNotCoordinator                     int16 = 16
 	codeInvalidTopic                       int16 = 17
@@ -64,12 +67,15 @@ const (
 	codeGroupIDNotFound                    int16 = 69
 	codeFetchSessionIDNotFound             int16 = 70
 	codeInvalidFetchSessionEpoch           int16 = 71
+	codeFencedLeaderEpoch                  int16 = 74
 	codeUnknownLeaderEpoch                 int16 = 75
 	codeUnsupportedCompressionType         int16 = 76
 	codeOffsetNotAvailable                 int16 = 78
 	codeMemberIDRequired                   int16 = 79
+	codePreferredLeaderNotAvailable        int16 = 80
 	codeGroupMaxSizeReached                int16 = 81
 	codeFencedInstanceID                   int16 = 82
+	codeEligibleLeadersNotAvailable        int16 = 83
 	codeElectionNotNeeded                  int16 = 84
 	codeNoReassignmentInProgress           int16 = 85
 	codeGroupSubscribedToTopic             int16 = 86
@@ -92,6 +98,7 @@ const (
 	codeShareSessionNotFound               int16 = 122
 	codeInvalidShareSessionEpoch           int16 = 123
 	codeInvalidRegularExpression           int16 = 128
+	codeRebootstrapRequired                int16 = 129
 	codeStreamsInvalidTopology             int16 = 130
 	codeShareSessionLimitReached           int16 = 133
 )

@@ -172,7 +172,7 @@ func (s *fetchSession) prune(resp *kmsg.FetchResponse) {
 		news := resp.Topics[i].Partitions[:0]
 		for j, p := range resp.Topics[i].Partitions {
 			now := toldOffsets{p.HighWatermark, p.LogStartOffset}
-			if len(p.RecordBatches) > 0 || p.ErrorCode != 0 || told[j] != now {
+			if len(p.RecordBatches) > 0 || p.ErrorCode != 0 || told[j] != now || p.PreferredReadReplica >= 0 || p.DivergingEpoch.Epoch >= 0 {
 				news = append(news, p)
 			}
 			told[j] = now

@@ -30,6 +30,10 @@ type Server struct {
 	tls    *tls.Config
 	names  nameRules // of clients' certificates
 
+	cluster *Cluster // whose node it is; nil for one that is alone, which leads and coordinates everything
+	node    *node
+	alone   []int32 // its id, which is all replicas there are
+
 	ctx        context.Context // ends when Close begins; who changes the broker does it with this
 	cancel     context.CancelFunc
 	unregister func()
@@ -87,6 +91,11 @@ func Serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 
 // serve serves b to who connects to ln, which belongs to the server unless it fails.
 func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
+	return serveAs(b, ln, opts, func(*Server) {})
+}
+
+// serveAs is serve that calls join before anybody is served.
+func serveAs(b *samsa.Broker, ln net.Listener, opts Options, join func(*Server)) (*Server, error) {
 	if b == nil {
 		return nil, fmt.Errorf("%w: the broker is nil", samsa.ErrInvalidOption)
 	}
@@ -104,7 +113,9 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 	s.opts.ClusterID = cmp.Or(s.opts.ClusterID, in.ClusterID)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.memory = newMemory(s.opts.MaxMemoryBytes)
+	s.alone = []int32{s.opts.NodeID}
 	s.tally.init(s.table)
+	join(s)
 	var err error
 	if s.unregister, err = in.Register("a server", s, func() { _ = s.Close() }); err != nil {
 		s.cancel()
@@ -144,6 +155,9 @@ func (s *Server) Close() error {
 	if !first {
 		<-s.closed
 		return nil
+	}
+	if s.node != nil {
+		s.node.gate.open()
 	}
 	s.unregister()
 	s.unwatch()

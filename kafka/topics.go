@@ -95,15 +95,3 @@ func (c *call) change(name string, validateOnly bool, edit func(*topic.Config) e
 	}
 	return config.Validate()
 }
-
-// leaderEpoch is that of every partition: there is one node, which has always led.
-const leaderEpoch = 0
-
-// checkLeaderEpoch refuses a client that has heard of a later leader than there is; -1 stands
-// for one that does not say.
-func checkLeaderEpoch(epoch int32) error {
-	if epoch > leaderEpoch {
-		return protocolError{codeUnknownLeaderEpoch, fmt.Sprintf("leader epoch %d, it is %d", epoch, leaderEpoch)}
-	}
-	return nil
-}

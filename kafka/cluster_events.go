@@ -1,0 +1,386 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// Stop shuts a node down as an administrator does: what it leads and coordinates moves to others, then its connections end.
+func (c *Cluster) Stop(node int32) error {
+	n, err := c.node(node)
+	if err == nil {
+		err = c.goDown(n)
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: stop node %d: %w", node, err)
+	}
+	return c.end(n, false)
+}
+
+// Kill is the death of a node: its connections end in the middle of what they are about, nobody hears what has become of
+// that, and then others take over.
+func (c *Cluster) Kill(node int32) error {
+	n, err := c.node(node)
+	if err == nil && !c.now.Load().isUp(node) {
+		err = errIsDown
+	}
+	if err == nil {
+		c.mu.Lock()
+		n.server.cut()
+		c.mu.Unlock()
+		err = c.goDown(n)
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: kill node %d: %w", node, err)
+	}
+	return c.end(n, true)
+}
+
+var (
+	errIsDown = invalidEvent("it does not run")
+	errIsUp   = invalidEvent("it runs")
+)
+
+// goDown has others take over what a node has.
+func (c *Cluster) goDown(n *node) error {
+	return c.change(func(v *view) error {
+		if !v.isUp(n.id) {
+			return errIsDown
+		}
+		v.goDown(n.id)
+		return nil
+	})
+}
+
+// end closes the server of a node.
+func (c *Cluster) end(n *node, killed bool) error {
+	c.mu.Lock()
+	s := n.server
+	c.mu.Unlock()
+	if err := s.Close(); err != nil && !killed {
+		return fmt.Errorf("kafka: stop node %d: %w", n.id, err)
+	}
+	return nil
+}
+
+// cut ends all connections at once.
+func (s *Server) cut() {
+	_ = s.ln.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.nc.Close()
+	}
+}
+
+// Start has a node run again that was stopped or killed, where it listened before. It leads only what nobody leads: see ElectPreferred.
+func (c *Cluster) Start(node int32) error {
+	n, err := c.node(node)
+	if err == nil && c.now.Load().isUp(node) {
+		err = errIsUp
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: start node %d: %w", node, err)
+	}
+	if err := c.end(n, true); err != nil { // who stopped it may still wait for its end
+		return err
+	}
+	ln, err := net.Listen("tcp", c.now.Load().nodes[node].listen)
+	if err != nil {
+		return fmt.Errorf("kafka: start node %d: %w", node, err)
+	}
+	n.stale.Store(nil)
+	n.slow.Store(0)
+	n.rebootstrap.Store(0)
+	err = c.serve(n, ln)
+	if err == nil {
+		err = c.change(func(v *view) error { v.comeUp(node); return nil })
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: start node %d: %w", node, err)
+	}
+	return nil
+}
+
+// Add adds a node in a rack, "" for none, and returns its id, which is one more than the greatest. It listens at the port behind
+// that of the last node if that is free, else at any. It leads nothing yet: see Reassign.
+func (c *Cluster) Add(rack string) (int32, error) {
+	v := c.now.Load()
+	ids := v.ids(false)
+	if len(ids) >= MaxNodes {
+		return -1, fmt.Errorf("kafka: add a node: %w", wrapf(log.ErrTooLarge, "there are %d", len(ids)))
+	}
+	last := ids[len(ids)-1]
+	ln, err := net.Listen("tcp", portBehind(v.nodes[last].listen, 1))
+	if err != nil {
+		host, _, _ := net.SplitHostPort(v.nodes[last].listen)
+		ln, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+	}
+	if err != nil {
+		return -1, fmt.Errorf("kafka: add a node: %w", err)
+	}
+	err = c.change(func(v *view) error {
+		if v.nodes[last+1].listen != "" {
+			return invalidEvent("another node is being added")
+		}
+		n := nodeView{rack: rack, listen: ln.Addr().String()}
+		if c.opts.Advertise != "" {
+			n.address = portBehind(v.nodes[last].address, 1)
+		}
+		v.nodes[last+1] = n
+		return nil
+	})
+	if err != nil {
+		return -1, fmt.Errorf("kafka: add a node: %w", errors.Join(err, ln.Close()))
+	}
+	err = c.serve(&node{id: last + 1}, ln)
+	if err == nil {
+		err = c.change(func(v *view) error { v.comeUp(last + 1); return nil })
+	}
+	if err != nil {
+		return -1, fmt.Errorf("kafka: add a node: %w", err)
+	}
+	return last + 1, nil
+}
+
+// Remove stops a node, if it runs, and takes it from those that there are. Where it was a replica it still is one, which does not
+// run, until that is reassigned. The last node stays.
+func (c *Cluster) Remove(node int32) error {
+	n, err := c.node(node)
+	if err == nil {
+		err = c.change(func(v *view) error {
+			if len(v.nodes) == 1 {
+				return invalidEvent("it is the last one")
+			}
+			v.goDown(node)
+			delete(v.nodes, node)
+			return nil
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: remove node %d: %w", node, err)
+	}
+	err = c.end(n, false)
+	c.mu.Lock()
+	delete(c.nodes, node)
+	c.mu.Unlock()
+	return err
+}
+
+// MoveLeader has a node lead a partition, of which it must be a replica. The leader epoch rises if it did not lead.
+func (c *Cluster) MoveLeader(topic string, partition, node int32) error {
+	err := c.changePlace(topic, partition, func(v *view, p *seat) error { return p.leadBy(v, node) })
+	if err != nil {
+		return fmt.Errorf("kafka: move the leader of %s/%d: %w", topic, partition, err)
+	}
+	return nil
+}
+
+// changePlace has edit change the place of a partition.
+func (c *Cluster) changePlace(topic string, index int32, edit func(*view, *seat) error) error {
+	p, _, err := c.find(topic, index)
+	if err != nil {
+		return err
+	}
+	return c.change(func(v *view) error {
+		at, err := v.placed(p)
+		if err != nil {
+			return err
+		}
+		return edit(v, at)
+	})
+}
+
+// placed returns the place of a partition, to be changed.
+func (v *view) placed(p *partition.Partition) (*seat, error) {
+	if _, ok := v.place(p); !ok {
+		return nil, log.ErrUnknownPartition
+	}
+	return &v.topics[p.ID().Topic][p.ID().Partition], nil
+}
+
+// MoveGroup has a node coordinate a group. Other groups may move with it, as in Kafka: the coordinator is that of one of 50 partitions.
+// Members that wait to join are NOT_COORDINATOR.
+func (c *Cluster) MoveGroup(group string, node int32) error {
+	if err := c.changeSlot(group, groupSlots, func(v *view, p *seat) error { return p.leadBy(v, node) }); err != nil {
+		return fmt.Errorf("kafka: move the coordinator of group %s: %w", group, err)
+	}
+	return nil
+}
+
+// MoveTransaction has a node coordinate a transactional id, like MoveGroup.
+func (c *Cluster) MoveTransaction(id string, node int32) error {
+	if err := c.changeSlot(id, txnSlots, func(v *view, p *seat) error { return p.leadBy(v, node) }); err != nil {
+		return fmt.Errorf("kafka: move the coordinator of transactional id %s: %w", id, err)
+	}
+	return nil
+}
+
+// LoadGroup has the coordinator of a group load, or not any more: while it does, requests about the group get
+// COORDINATOR_LOAD_IN_PROGRESS. Moving it ends that.
+func (c *Cluster) LoadGroup(group string, loading bool) error {
+	return c.changeSlot(group, groupSlots, func(_ *view, p *seat) error { p.loading = loading; return nil })
+}
+
+// LoadTransaction is to a transactional id what LoadGroup is to a group.
+func (c *Cluster) LoadTransaction(id string, loading bool) error {
+	return c.changeSlot(id, txnSlots, func(_ *view, p *seat) error { p.loading = loading; return nil })
+}
+
+func groupSlots(v *view) *slots { return &v.groups }
+func txnSlots(v *view) *slots   { return &v.txns }
+
+func (c *Cluster) changeSlot(key string, of func(*view) *slots, edit func(*view, *seat) error) error {
+	return c.change(func(v *view) error { return edit(v, &of(v)[slotOf(key)]) })
+}
+
+// MoveController has a node be the controller.
+func (c *Cluster) MoveController(node int32) error {
+	err := c.change(func(v *view) error {
+		if !v.isUp(node) {
+			return errIsDown
+		}
+		v.controller = node
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("kafka: move the controller to node %d: %w", node, err)
+	}
+	return nil
+}
+
+// ElectPreferred has every partition and every coordinator that can be be led by its preferred leader, its first replica.
+func (c *Cluster) ElectPreferred() error {
+	return c.change(func(v *view) error {
+		v.places(func(p *seat) { _ = p.prefer(v) })
+		return nil
+	})
+}
+
+// Reassign moves a partition to other replicas, the preferred leader first. It stays under way after HoldReassignments, and else is
+// done at once.
+func (c *Cluster) Reassign(topic string, partition int32, replicas ...int32) error {
+	if err := c.reassign(topic, partition, replicas); err != nil {
+		return fmt.Errorf("kafka: reassign %s/%d: %w", topic, partition, err)
+	}
+	return nil
+}
+
+// reassign is Reassign; without replicas it cancels one.
+func (c *Cluster) reassign(topic string, index int32, replicas []int32) error {
+	return c.changePlace(topic, index, func(v *view, p *seat) error {
+		if len(replicas) == 0 {
+			if !p.moving() {
+				return protocolError{codeNoReassignmentInProgress, "nothing moves"}
+			}
+			p.cancel(v)
+			return nil
+		}
+		if err := v.checkReplicas(replicas); err != nil {
+			return err
+		}
+		if p.moving() {
+			p.cancel(v)
+		}
+		p.reassign(slices.Clone(replicas))
+		if !c.hold {
+			p.arrive(v)
+		}
+		return nil
+	})
+}
+
+// checkReplicas refuses what cannot be the replicas of a partition.
+func (v *view) checkReplicas(replicas []int32) error {
+	for i, id := range replicas {
+		if _, ok := v.nodes[id]; !ok || slices.Contains(replicas[:i], id) {
+			return protocolError{codeInvalidReplicaAssignment, fmt.Sprintf("replicas on %v, want nodes of %v, each once", replicas, v.ids(false))}
+		}
+	}
+	if len(replicas) == 0 {
+		return protocolError{codeInvalidReplicaAssignment, "no replicas"}
+	}
+	return nil
+}
+
+// HoldReassignments has reassignments that begin from now on stay under way, so that clients see them, until it is called
+// with false: then all come to their end.
+func (c *Cluster) HoldReassignments(hold bool) error {
+	return c.change(func(v *view) error {
+		c.hold = hold
+		if !hold {
+			v.places(func(p *seat) {
+				if p.moving() {
+					p.arrive(v)
+				}
+			})
+		}
+		return nil
+	})
+}
+
+// CutOff has the network between clients and a node let nothing through, in neither direction, until it is called with false. The
+// other nodes see it: it leads what it led.
+func (c *Cluster) CutOff(node int32, cut bool) error {
+	n, err := c.node(node)
+	if err != nil {
+		return fmt.Errorf("kafka: cut off: %w", err)
+	}
+	if cut {
+		n.gate.shut()
+	} else {
+		n.gate.open()
+	}
+	return nil
+}
+
+// Slow has a node wait before each request that it carries out; 0 ends that.
+func (c *Cluster) Slow(node int32, by time.Duration) error {
+	n, err := c.node(node)
+	if err == nil && by < 0 {
+		err = samsa.ErrInvalid
+	}
+	if err != nil {
+		return fmt.Errorf("kafka: slow: %w", err)
+	}
+	n.slow.Store(int64(by))
+	return nil
+}
+
+// Stale has a node tell clients what the cluster is now, whatever happens to it, until it is called with false: in Metadata,
+// DescribeCluster, DescribeTopicPartitions and FindCoordinator. Topics that are created meanwhile it does not know. What it leads and
+// coordinates it goes by what is.
+func (c *Cluster) Stale(node int32, stale bool) error {
+	n, err := c.node(node)
+	if err != nil {
+		return fmt.Errorf("kafka: stale: %w", err)
+	}
+	if !stale {
+		n.stale.Store(nil)
+		return nil
+	}
+	return c.change(func(v *view) error {
+		for _, t := range c.in.Catalogue.List() {
+			c.placeTopic(v, t)
+		}
+		n.stale.Store(v)
+		return nil
+	})
+}
+
+// Rebootstrap has the next n answers of a node to Metadata requests of version 13 and later be REBOOTSTRAP_REQUIRED (KIP-1102).
+func (c *Cluster) Rebootstrap(node int32, n int) error {
+	of, err := c.node(node)
+	if err != nil {
+		return fmt.Errorf("kafka: rebootstrap: %w", err)
+	}
+	of.rebootstrap.Store(int64(max(0, n)))
+	return nil
+}

@@ -1,0 +1,94 @@
+package kafka
+
+import (
+	"net"
+	"sync"
+)
+
+// gate is the network between clients and a node. While it is shut nothing goes through, and who is on his way waits. The zero value is
+// open.
+type gate struct {
+	mu   sync.Mutex    // guards what follows
+	wait chan struct{} // closed when it opens; nil while it is open
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.wait == nil {
+		g.wait = make(chan struct{})
+	}
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.wait != nil {
+		close(g.wait)
+		g.wait = nil
+	}
+}
+
+// pass returns once the gate is open, or when closed is.
+func (g *gate) pass(closed <-chan struct{}) error {
+	for {
+		g.mu.Lock()
+		wait := g.wait
+		g.mu.Unlock()
+		if wait == nil {
+			return nil
+		}
+		select {
+		case <-wait:
+		case <-closed:
+			return net.ErrClosed
+		}
+	}
+}
+
+// over returns a listener whose connections go through the gate.
+func (g *gate) over(ln net.Listener) net.Listener { return gated{ln, g} }
+
+type gated struct {
+	net.Listener
+	gate *gate
+}
+
+// Accept implements net.Listener.
+func (l gated) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &gatedConn{Conn: nc, gate: l.gate, closed: make(chan struct{})}, nil
+}
+
+type gatedConn struct {
+	net.Conn
+	gate   *gate
+	once   sync.Once
+	closed chan struct{}
+}
+
+// Read implements net.Conn. What has come while the gate was shut waits too.
+func (c *gatedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if gone := c.gate.pass(c.closed); gone != nil {
+		return 0, gone
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *gatedConn) Write(p []byte) (int, error) {
+	if err := c.gate.pass(c.closed); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// Close implements net.Conn.
+func (c *gatedConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
