@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -66,7 +67,7 @@ type ClusterOptions struct {
 const MaxNodes = 100
 
 // ListenCluster serves b to Kafka clients as a cluster of n nodes, at addr, host:port, and at the ports that follow it, or
-// with port 0 at any that are free, until Close or until b is closed. Leaders of the partitions, and coordinators, are spread over the nodes.
+// with port 0 at any that are free, until Close or until b is closed. It may also be n addresses with commas between them. Leaders of the partitions, and coordinators, are spread over the nodes.
 // The leader epoch of every partition that exists rises by one; what is known of replicas is not kept.
 //
 // It fails like Listen.
@@ -94,15 +95,21 @@ func ListenCluster(b *samsa.Broker, n int, addr string, opts ClusterOptions) (*C
 
 func (o ClusterOptions) validate(n int, addr string) error {
 	var m option.Mistakes
+	addrs := strings.Split(addr, ",")
+	m.Check(len(addrs) == 1 || len(addrs) == n, "the address", strconv.Quote(addr), "one, or one for each node")
 	m.Check(n >= 1 && n <= MaxNodes, "the number of nodes", n, fmt.Sprintf("1 to %d", MaxNodes))
 	m.Check(o.ReplicationFactor >= 0 && o.ReplicationFactor <= n, "ClusterOptions.ReplicationFactor", o.ReplicationFactor, "0, or at most the number of nodes")
 	m.Check(len(o.Racks) <= n, "ClusterOptions.Racks", len(o.Racks), "at most one for each node")
 	for _, a := range []string{addr, o.Advertise} {
-		if _, port, err := splitAddress(a); err == nil {
+		if _, port, err := splitAddress(a); err == nil && len(addrs) == 1 {
 			m.Check(int(port)+n-1 <= 1<<16-1, "the address", strconv.Quote(a), "a port that has others behind it for each node")
 		}
 	}
-	return errors.Join(m.Err(), o.Options.validate(addr))
+	errs := []error{m.Err()}
+	for _, a := range addrs {
+		errs = append(errs, o.Options.validate(a))
+	}
+	return errors.Join(errs...)
 }
 
 // begin has the nodes listen, gives the partitions their places, and only then serves.
@@ -110,7 +117,11 @@ func (c *Cluster) begin(n int, addr string) error {
 	listeners := make([]net.Listener, 0, n)
 	v := &view{nodes: make(map[int32]nodeView), controller: -1, topics: make(map[uint32][]seat), changed: make(chan struct{})}
 	for i := range n {
-		ln, err := net.Listen("tcp", portBehind(addr, i))
+		at := portBehind(addr, i)
+		if addrs := strings.Split(addr, ","); len(addrs) > 1 {
+			at = addrs[i]
+		}
+		ln, err := net.Listen("tcp", at)
 		if err != nil {
 			for _, ln := range listeners {
 				_ = ln.Close()

@@ -138,6 +138,9 @@ func Servers(b *samsa.Broker) (all []*Server) {
 	return all
 }
 
+// Cluster returns the cluster that the server is a node of, nil for one that is alone.
+func (s *Server) Cluster() *Cluster { return s.cluster }
+
 // Addr returns the address at which the server listens.
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
 

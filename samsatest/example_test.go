@@ -136,3 +136,19 @@ func ExampleCutPower() {
 	// <nil>
 	// [7=tea]
 }
+
+// ExampleCluster has the leader of a partition die. Clients are given c.Addrs().
+func ExampleCluster() {
+	t := newExample()
+	defer t.end()
+	b := samsatest.New(t, samsatest.Topic("orders", 3))
+	c := samsatest.Cluster(t, b, 3)
+	leader, epoch, err := c.Leader("orders", 0)
+	fmt.Println("node", leader, "in epoch", epoch, err)
+	err = c.Kill(leader)
+	now, epoch, _ := c.Leader("orders", 0)
+	fmt.Println("node", now, "in epoch", epoch, err)
+	// Output:
+	// node 2 in epoch 1 <nil>
+	// node 3 in epoch 2 <nil>
+}

@@ -33,6 +33,35 @@ func KafkaPipe(t TB, b *samsa.Broker, opts ...kafka.Options) *kafka.Pipe {
 	return pipe
 }
 
+// Cluster serves b to Kafka clients as a cluster of n brokers, until the end of the test: a stage for clients, and not replication, whose
+// data is all in b. Clients are given its Addrs. Its methods stop brokers, move leaders and coordinators, and have what else happens to
+// a cluster happen. At most one kafka.ClusterOptions is given. The test fails if they are wrong, if there are no ports to be had, or b is
+// closed.
+//
+//	c := samsatest.Cluster(t, b, 3)
+//	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs()...))
+//	...
+//	err = c.Kill(1) // others lead what it led
+func Cluster(t TB, b *samsa.Broker, n int, opts ...kafka.ClusterOptions) *kafka.Cluster {
+	t.Helper()
+	if len(opts) > 1 {
+		t.Fatalf("samsatest: Cluster: %d kafka.ClusterOptions, want at most one", len(opts))
+		return nil
+	}
+	c, err := kafka.ListenCluster(b, n, "127.0.0.1:0", append(opts, kafka.ClusterOptions{})[0])
+	if err != nil {
+		t.Fatalf("samsatest: Cluster: %v", err)
+		return nil
+	}
+	t.Cleanup(func() {
+		t.Helper()
+		if err := c.Close(); err != nil {
+			t.Errorf("samsatest: Cluster: %v", err)
+		}
+	})
+	return c
+}
+
 // serveKafka begins to serve and has it end with the test. It returns nil if the test has failed.
 func serveKafka(t TB, what string, opts []kafka.Options, begin func(kafka.Options) (*kafka.Server, error)) *kafka.Server {
 	t.Helper()

@@ -48,6 +48,24 @@ func TestMain(m *testing.M) {
 	testscript.Main(leakFree{m}, map[string]func(){"samsa": main})
 }
 
+// Several brokers are served at addresses of their own, and each tells of all.
+func TestServeBrokers(t *testing.T) {
+	p := begin(t, []string{"serve", "--listen", "127.0.0.1:0", "--memory", "--brokers", "3", "--racks", "a,b,c", "--topic", "web_log:3"})
+	first := p.line()
+	p.until("topics: ")
+	md := metadata(t, strings.Fields(address(first))[0], "web_log")
+	leaders := make(map[int32]bool)
+	for _, part := range md.Topics[0].Partitions {
+		leaders[part.Leader] = true
+	}
+	if len(md.Brokers) != 3 || len(leaders) != 3 || strings.Count(first, " and ") != 2 || md.Brokers[2].Rack == nil {
+		t.Errorf("%s: %+v", first, md)
+	}
+	if code := p.end(); code != exitOK {
+		t.Errorf("ended with %d: %s", code, p.stderr.String())
+	}
+}
+
 // A topic is served, over the wire and after a restart, and the data is there in the end.
 func TestServe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
@@ -140,6 +158,9 @@ func TestErrors(t *testing.T) {
 		{"serve --colour red", exitUsage, "--colour"},
 		{"serve --node-id 0", exitUsage, "--node-id is 0"},
 		{"serve --node-id one", exitUsage, "--node-id"},
+		{"serve --brokers 0", exitUsage, "--brokers is 0"},
+		{"serve --brokers 3 --listen 127.0.0.1:1,127.0.0.1:2", exitUsage, "--listen has 2"},
+		{"serve --racks a,b", exitUsage, "--racks are 2"},
 		{"serve --memory now", exitUsage, `"now"`},
 		{"serve --memory --data here", exitUsage, "--data here"},
 		{"serve --topic web_log:many", exitUsage, `"web_log:many"`},

@@ -31,8 +31,8 @@ type Options struct {
 }
 
 // Kafka returns what serves a fake broker to Kafka clients: at addr at first, and a copy of it at another port, where it is what
-// its clients are told.
-func Kafka(addr string, o kafka.Options) func(b *samsa.Broker, at string) (string, func() error, error) {
+// its clients are told. With more than one node it is a cluster, and its addresses have commas between them.
+func Kafka(addr string, nodes int, o kafka.ClusterOptions) func(b *samsa.Broker, at string) (string, func() error, error) {
 	var own string // of the fake broker itself, which New has served before anybody else comes
 	return func(b *samsa.Broker, at string) (string, func() error, error) {
 		first, opts := own == "", o
@@ -42,15 +42,28 @@ func Kafka(addr string, o kafka.Options) func(b *samsa.Broker, at string) (strin
 		case at != own:
 			at, opts.Advertise = cmp.Or(at, "127.0.0.1:0"), "" // which leads to own
 		}
-		srv, err := kafka.Listen(b, at, opts)
+		at, shut, err := listen(b, nodes, at, opts)
+		if err == nil && first {
+			own = at
+		}
+		return at, shut, err
+	}
+}
+
+// listen serves b, as several nodes if they are more than one.
+func listen(b *samsa.Broker, nodes int, at string, o kafka.ClusterOptions) (string, func() error, error) {
+	if nodes <= 1 {
+		srv, err := kafka.Listen(b, at, o.Options)
 		if err != nil {
 			return "", nil, err
 		}
-		if first {
-			own = srv.Addr().String()
-		}
 		return srv.Addr().String(), srv.Close, nil
 	}
+	c, err := kafka.ListenCluster(b, nodes, at, o)
+	if err != nil {
+		return "", nil, err
+	}
+	return strings.Join(c.Addrs(), ","), c.Close, nil
 }
 
 // Fake is a fake broker. It implements api.Kit, whose methods are described there, and api.Fake.

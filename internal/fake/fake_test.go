@@ -28,7 +28,7 @@ func begin(t *testing.T) (*Fake, *api.Client) {
 		Prepare: func(ctx context.Context, b *samsa.Broker) error {
 			return b.Topics().Create(ctx, "orders", samsa.TopicConfig{Partitions: 2})
 		},
-		Serve: Kafka("127.0.0.1:0", kafka.Options{}),
+		Serve: Kafka("127.0.0.1:0", 1, kafka.ClusterOptions{}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestWaits(t *testing.T) {
 
 // Who is told where to come back is told so of the broker, also after a restart, and of a copy where that is.
 func TestAdvertised(t *testing.T) {
-	k, err := New(t.Context(), Options{Serve: Kafka("127.0.0.1:0", kafka.Options{Advertise: "broker.example:9092"})})
+	k, err := New(t.Context(), Options{Serve: Kafka("127.0.0.1:0", 1, kafka.ClusterOptions{Options: kafka.Options{Advertise: "broker.example:9092"}})})
 	must(t, err)
 	defer func() { must(t, k.Close()) }()
 	for range 2 {

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -76,17 +76,14 @@ which is default, file, environment or flag. It serves nothing.`,
 	return cmd
 }
 
-// ownData has a command, which has --data as a flag of its own, take none of the other flags that say where a broker is.
+// ownData has a command, which has --data and --brokers as flags of its own, take none of the others that say where a broker is.
 func ownData(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringP("brokers", "b", "", "")
 	fs.String("api", "", "")
-	_, _ = fs.MarkHidden("brokers"), fs.MarkHidden("api")
+	_ = fs.MarkHidden("api")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		for _, name := range []string{"brokers", "api"} {
-			if cmd.Flags().Changed(name) {
-				return usageError{fmt.Errorf("--%s is for commands that look at another broker", name)}
-			}
+		if cmd.Flags().Changed("api") {
+			return usageError{errors.New("--api is for commands that look at another broker")}
 		}
 		return nil
 	}

@@ -37,6 +37,8 @@ type Config struct {
 	delaySet bool          // the initial rebalance delay is not the default
 	broker   samsa.Options
 	kafka    kafka.Options
+	brokers  int       // 1, or the nodes of a cluster
+	racks    addresses // of these
 }
 
 const defaultData = "./data"
@@ -67,6 +69,15 @@ func (c *Config) check() error {
 	}
 	if c.kafka.NodeID < 1 {
 		errs = append(errs, fmt.Errorf("--node-id is %d, want 1 to 2147483647", c.kafka.NodeID))
+	}
+	if c.brokers < 1 || c.brokers > kafka.MaxNodes {
+		errs = append(errs, fmt.Errorf("--brokers is %d, want 1 to %d", c.brokers, kafka.MaxNodes))
+	}
+	if c.brokers > 1 && len(c.listen) > 1 {
+		errs = append(errs, fmt.Errorf("--listen has %d addresses: with --brokers it is one, of the first, and the others are at the ports behind it", len(c.listen)))
+	}
+	if len(c.racks) > c.brokers {
+		errs = append(errs, fmt.Errorf("--racks are %d, for %d --brokers", len(c.racks), c.brokers))
 	}
 	if n := len(c.advertised()); n > 0 && n != len(c.listen) {
 		errs = append(errs, fmt.Errorf("--advertise has %d addresses, and --listen %d", n, len(c.listen)))
@@ -169,7 +180,10 @@ func (c *Config) defineDoor(fs *pflag.FlagSet) {
 	fs.Var(&c.listen, "listen", "serve Kafka clients at this `host:port`, or several with commas; port 0 means any that is free")
 	fs.StringVar(&o.Advertise, "advertise", "", "tell clients to find the broker at this `host:port`, one for each of --listen (default: where each has reached it)")
 	o.NodeID = 1
-	fs.Var((*int32Flag)(&o.NodeID), "node-id", "be the node of this `number`, from 1 on")
+	fs.Var((*int32Flag)(&o.NodeID), "node-id", "be the node of this `number`, from 1 on; of several --brokers the first is")
+	c.brokers = 1
+	fs.IntVar(&c.brokers, "brokers", c.brokers, "look like this `number` of brokers to Kafka clients, at --listen and the ports behind it: a stage for clients, with all data in the one store, and not replication")
+	fs.Var(&c.racks, "racks", "have the --brokers be in these `racks`, with commas (default none)")
 	fs.StringVar(&o.ClusterID, "cluster-id", "", "be the cluster of this `name` (default: an id that is kept with the data)")
 	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "allow --listen and --http at addresses that other machines reach; there is no authentication")
 	fs.BoolVar(&o.AnyReplicationFactor, "any-replication-factor", true, "accept topics with any replication factor, though there is one replica of each; =false accepts 1 alone")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
@@ -39,6 +40,14 @@ func (c *Config) open(ctx context.Context) (*served, error) {
 	if err := createTopics(ctx, b, c.topics); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
+	if c.brokers > 1 {
+		cluster, err := kafka.ListenCluster(b, c.brokers, c.listen[0], c.cluster())
+		if err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+		s.at = cluster.Addrs()
+		return s, nil
+	}
 	for i, addr := range c.listen {
 		srv, err := kafka.Listen(b, addr, c.door(i))
 		if err != nil {
@@ -56,6 +65,11 @@ func (c *Config) door(i int) kafka.Options {
 		opts.Advertise = advertised[i]
 	}
 	return opts
+}
+
+// cluster is what several brokers are.
+func (c *Config) cluster() kafka.ClusterOptions {
+	return kafka.ClusterOptions{Options: c.door(0), Racks: c.racks}
 }
 
 // defaultFakeHTTP is where a fake broker is controlled.
@@ -97,10 +111,10 @@ func (c *Config) openFake(ctx context.Context) (*served, error) {
 	k, err := fake.New(ctx, fake.Options{
 		Broker:  o,
 		Prepare: func(ctx context.Context, b *samsa.Broker) error { return createTopics(ctx, b, c.topics) },
-		Serve:   fake.Kafka(c.listen[0], c.kafka),
+		Serve:   fake.Kafka(c.listen[0], c.brokers, c.cluster()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &served{b: k.Broker(), fake: k, at: []string{k.Addr()}, shut: func(context.Context) error { return k.Close() }}, nil
+	return &served{b: k.Broker(), fake: k, at: strings.Split(k.Addr(), ","), shut: func(context.Context) error { return k.Close() }}, nil
 }
