@@ -51,8 +51,8 @@ type Cluster struct {
 
 // Start runs a cluster and returns when it answers. The first time Maven fetches it before. It needs bash, flock, java and mvn. Settings
 // are Kafka's defaults, but that retention and the removal of deleted segments come within a second and not within minutes, that a
-// new group does not wait for members; and with three nodes or more that topics have three replicas, writes wait for two, the
-// cluster's own topics are small, and a node that is gone is noticed within seconds.
+// new group does not wait for members, and that the cluster's own topics are small: who needs one first waits for it; and with three nodes or more that
+// topics have three replicas, writes wait for two, and a node that is gone is noticed within seconds.
 // The cluster ends with Stop, or with this process, however that ends.
 func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	opts.Nodes = max(1, opts.Nodes)
@@ -171,6 +171,9 @@ func (c *Cluster) configure(n *node) error {
 		"group.initial.rebalance.delay.ms":                 "0",
 		"log.retention.check.interval.ms":                  "1000",
 		"log.segment.delete.delay.ms":                      "1000",
+		"offsets.topic.num.partitions":                     "5",
+		"transaction.state.log.num.partitions":             "5",
+		"share.coordinator.state.topic.num.partitions":     "5",
 	}
 	if len(c.nodes) > 1 {
 		maps.Copy(configs, several)
@@ -193,13 +196,10 @@ func (c *Cluster) configure(n *node) error {
 	)
 }
 
-// several are settings of a cluster of several nodes: its own topics are small, and a node that is gone is noticed soon.
+// several are settings of a cluster of several nodes: one that is gone is noticed soon.
 var several = map[string]string{
-	"offsets.topic.num.partitions":                 "5",
-	"transaction.state.log.num.partitions":         "5",
-	"share.coordinator.state.topic.num.partitions": "5",
-	"broker.session.timeout.ms":                    "3000",
-	"broker.heartbeat.interval.ms":                 "500",
+	"broker.session.timeout.ms":    "3000",
+	"broker.heartbeat.interval.ms": "500",
 }
 
 // run starts the process of a node.

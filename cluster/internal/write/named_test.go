@@ -2,6 +2,7 @@ package write_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -188,8 +189,10 @@ func TestNamedCounts(t *testing.T) {
 
 // cutter has connections end when the end of a transaction is asked for, while left is not 0: before the cluster hears of it, or before it has answered.
 type cutter struct {
-	left  atomic.Int64
-	heard bool
+	left    atomic.Int64
+	heard   bool
+	hold    chan struct{} // until it is closed the end of a transaction is not asked for; nil does not hold
+	timeout time.Duration // of transactions; 0 is a second
 }
 
 func (c *cutter) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -204,7 +207,13 @@ type cutConn struct {
 }
 
 func (c *cutConn) Write(p []byte) (int, error) {
-	if len(p) < 6 || binary.BigEndian.Uint16(p[4:]) != uint16(kmsg.EndTxn) || c.c.left.Add(-1) < 0 {
+	if len(p) < 6 || binary.BigEndian.Uint16(p[4:]) != uint16(kmsg.EndTxn) {
+		return c.Conn.Write(p)
+	}
+	if c.c.hold != nil {
+		<-c.c.hold
+	}
+	if c.c.left.Add(-1) < 0 {
 		return c.Conn.Write(p)
 	}
 	if c.c.heard {
@@ -258,7 +267,7 @@ func TestNamedOutcome(t *testing.T) {
 // ownID is the transactional id of the transactions of openBy.
 const ownID = "own"
 
-// openBy is open over connections of c, with transactions that take a second at most, and with keys in that topic if it is not "".
+// openBy is open over connections of c, whose time-out transactions have, and with keys in that topic if it is not "".
 func openBy(t *testing.T, k *kit.Kit, c *cutter, keyed string) *samsa.Broker {
 	t.Helper()
 	l, err := link.Open(link.Options{Seeds: k.Seeds, Dial: c.dial})
@@ -282,7 +291,7 @@ func openBy(t *testing.T, k *kit.Kit, c *cutter, keyed string) *samsa.Broker {
 			}
 			t.Cleanup(func() { _ = ks.Close() })
 		}
-		w := write.New(l, topics, write.Options{ID: ownID, Timeout: time.Second, Where: "here", Host: h, Offsets: g, Keys: ks})
+		w := write.New(l, topics, write.Options{ID: ownID, Timeout: cmp.Or(c.timeout, time.Second), Where: "here", Host: h, Offsets: g, Keys: ks})
 		if ks != nil {
 			if err := errors.Join(w.Claim(k.Ctx), ks.Load(k.Ctx)); err != nil {
 				return engine.Parts{}, err

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,6 +172,37 @@ func TestUpdate(t *testing.T) {
 				t.Fatalf("committed %v", committed)
 			}
 		}
+	})
+}
+
+// Updates that wait while a transaction is under way are one, or a few.
+func TestUpdatesFold(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		c := &cutter{hold: make(chan struct{}), timeout: time.Minute}
+		out, b := k.Create("out", 1), openBy(t, k, c, "")
+		const updates = 64
+		var wg sync.WaitGroup
+		var called atomic.Int64
+		for range updates {
+			wg.Go(func() {
+				err := b.Update(k.Ctx, func(tx *samsa.Tx) error {
+					called.Add(1)
+					return tx.Produce(samsa.Record{Topic: out, Value: []byte("v")})
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for called.Load() < updates && k.Ctx.Err() == nil {
+			runtime.Gosched()
+		}
+		close(c.hold)
+		wg.Wait()
+		if n := -c.left.Load(); n < 1 || n > updates/2 {
+			t.Errorf("%d Updates were %d transactions", updates, n)
+		}
+		k.Want(len(values(t, k, b, out, updates)), updates)
 	})
 }
 
