@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// burstClock tells the time to who asks very often: then it looks at the clock, which takes longer than
+// BurstClock tells the time to who asks very often: then it looks at the clock, which takes longer than
 // all else that is done for a record, for one question of many. What it says is a
 // millisecond old at most, and not at all when the questions come slowly.
-type burstClock struct {
+type BurstClock struct {
 	now   time.Time // when it looked last
 	since int       // questions since then
 	skip  int       // so many are answered without looking
@@ -20,8 +20,8 @@ const (
 	burstGap    = 10 * time.Microsecond // between questions of a burst, on average
 )
 
-// askLocked returns the time in ms since the epoch. mu guards c.
-func (c *burstClock) askLocked(mu *sync.Mutex) int64 {
+// AskLocked returns the time in ms since the epoch. mu guards c.
+func (c *BurstClock) AskLocked(mu *sync.Mutex) int64 {
 	if c.since++; c.since <= c.skip {
 		return c.now.UnixMilli()
 	}
@@ -36,7 +36,7 @@ func (c *burstClock) askLocked(mu *sync.Mutex) int64 {
 }
 
 // endLater ends the burst after a millisecond, unless it goes on.
-func (c *burstClock) endLater(mu *sync.Mutex) {
+func (c *BurstClock) endLater(mu *sync.Mutex) {
 	if c.pause != nil {
 		c.pause.Reset(time.Millisecond)
 		return

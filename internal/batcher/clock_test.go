@@ -12,12 +12,12 @@ import (
 func TestBurstClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
-		var c burstClock
+		var c BurstClock
 		skipped := 0
 		ask := func() time.Duration {
 			mu.Lock()
 			defer mu.Unlock()
-			ms := c.askLocked(&mu)
+			ms := c.AskLocked(&mu)
 			if c.since > 0 {
 				skipped++
 			}

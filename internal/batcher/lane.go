@@ -41,18 +41,16 @@ type pending struct {
 	lane     *lane
 	records  int
 	promises []promised
-	bytes    int // that it takes of the buffer
-	hurry    bool
-	sealed   bool // may be submitted
-	linger   *time.Timer
-	began    time.Time         // when it was complete
-	took     time.Duration     // until its outcome was known
-	contexts []context.Context // for hooks, as are the next two
-	last     context.Context   // of contexts, if it can be compared
-	told     [1]hook.ProducedBatch
-	tx       writer.Tx
-	err      error
-	done     chan struct{} // closed after the promises; nil while nobody waits
+	Hold
+	Watchers
+	hurry  bool
+	sealed bool // may be submitted
+	linger *time.Timer
+	began  time.Time             // when it was complete
+	took   time.Duration         // until its outcome was known
+	told   [1]hook.ProducedBatch // for hooks
+	tx     writer.Tx
+	err    error
 }
 
 // promised is a record that somebody wants to hear of.
@@ -90,18 +88,17 @@ func (l *lane) addLocked(ctx context.Context, r *log.Record, ms int64, size, hel
 	if b == nil {
 		b = l.newBatch()
 		l.filling = b
-		l.p.open[b] = struct{}{}
+		l.p.outcomes.OpenLocked(b)
 	}
 	if promise != nil {
 		b.promises = append(b.promises, promised{b.next(ms), r.Key, r.Value, r.Headers, promise})
 	}
 	if l.p.b.Hooks.Produces() {
-		b.observe(ctx)
+		b.Observe(ctx)
 	}
 	b.builder.Append(ms, r.Key, r.Value, r.Headers)
 	b.records++
-	b.bytes += held
-	l.p.buffered += held
+	l.p.outcomes.GrowLocked(b, held)
 	switch {
 	case b.builder.Size() >= limit:
 		l.completeLocked()
@@ -234,5 +231,5 @@ func (p *Producer) stored(b *pending, err error) {
 	b.lane.inFlight--
 	b.lane.readyLocked()
 	p.mu.Unlock()
-	p.finished.push(b) // b is not ours any more
+	p.outcomes.Push(b) // b is not ours any more
 }

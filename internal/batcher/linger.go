@@ -13,12 +13,12 @@ func (l *lane) lingered(b *pending) {
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	if l.filling == b {
-		b.hurryLocked()
+		b.HurryLocked()
 	}
 }
 
-// hurryLocked sends b as soon as its lane is free, full or not.
-func (b *pending) hurryLocked() {
+// HurryLocked implements Held: b is sent as soon as its lane is free.
+func (b *pending) HurryLocked() {
 	b.hurry = true
 	b.lane.readyLocked()
 }

@@ -12,16 +12,34 @@ import (
 // maxContexts is how many contexts of a batch are kept for hooks: OpenTelemetry takes as many links.
 const maxContexts = 128
 
-// observe keeps the context of a record for hooks, unless it is that of the record before. Those of a type that cannot be compared
+// Watchers are the contexts of the records of a batch, for hooks.
+type Watchers struct {
+	contexts []context.Context
+	last     context.Context // of contexts, if it can be compared
+}
+
+// Observe keeps the context of a record for hooks, unless it is that of the record before. Those of a type that cannot be compared
 // are all kept.
-func (b *pending) observe(ctx context.Context) {
-	if n := len(b.contexts); n > 0 && (n == maxContexts || b.last == ctx) {
+func (w *Watchers) Observe(ctx context.Context) {
+	if n := len(w.contexts); n > 0 && (n == maxContexts || w.last == ctx) {
 		return
 	}
-	b.contexts, b.last = append(b.contexts, ctx), nil
+	w.contexts, w.last = append(w.contexts, ctx), nil
 	if reflect.ValueOf(ctx).Comparable() {
-		b.last = ctx
+		w.last = ctx
 	}
+}
+
+// Contexts are those that are kept.
+func (w *Watchers) Contexts() []context.Context { return w.contexts }
+
+// ShareWith has a part of the batch, which is one of its own now, have the same.
+func (w *Watchers) ShareWith(part *Watchers) { part.contexts = append(part.contexts, w.contexts...) }
+
+// Unwatch lets go of them.
+func (w *Watchers) Unwatch() {
+	clear(w.contexts)
+	w.contexts, w.last = w.contexts[:0], nil
 }
 
 // tellProduced tells hooks of a batch whose outcome is known.

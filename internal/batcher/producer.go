@@ -10,7 +10,6 @@ import (
 
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/engine"
-	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/measure"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -30,10 +29,8 @@ type Producer struct {
 	wg     sync.WaitGroup
 
 	topics   // whose mu guards what follows and the lanes too
-	clock    burstClock
-	buffered int           // bytes of records whose promises were not called
-	room     chan struct{} // closed when buffered has shrunk; nil while nobody waits
-	open     map[*pending]struct{}
+	clock    BurstClock
+	outcomes Outcomes[*pending]
 	ready    []*lane       // with a batch to be sent
 	work     chan struct{} // capacity 1 per worker: ready has grown, or closing
 
@@ -45,8 +42,7 @@ type Producer struct {
 	times measure.Times // Stats.Times
 	leave func()        // the tally
 
-	finished finishedQueue
-	closed   chan struct{} // closed when end is done
+	closed chan struct{} // closed when end is done
 }
 
 // NewProducer returns a producer, which ends with the broker and not with ctx.
@@ -56,15 +52,14 @@ func (b *Batcher) NewProducer(ctx context.Context, opts engine.ProducerOptions) 
 		b:      b.broker,
 		opts:   opts,
 		topics: newTopics(opts.Partitioner),
-		open:   make(map[*pending]struct{}),
 		work:   make(chan struct{}, workers),
 		closed: make(chan struct{}),
 	}
-	p.client = callback.Client{Name: callback.Name("a producer", opts.ClientID), Shut: p.shut, CallsOn: p.callsOn}
+	p.client = callback.Client{Name: callback.Name("a producer", opts.ClientID), Shut: p.shut, CallsOn: p.outcomes.CallsOn}
 	if opts.ClientID != "" {
 		p.b.Logger = p.b.Logger.With(zap.String("client", opts.ClientID))
 	}
-	p.finished.init()
+	p.outcomes.Init(&p.mu, &p.wg)
 	if err := p.identify(ctx); err != nil {
 		return nil, err
 	}
@@ -77,7 +72,7 @@ func (b *Batcher) NewProducer(ctx context.Context, opts engine.ProducerOptions) 
 	for range workers {
 		p.wg.Go(p.send)
 	}
-	p.wg.Go(p.finish)
+	p.outcomes.Begin()
 	return p, nil
 }
 
@@ -151,7 +146,7 @@ func (p *Producer) addLocked(ctx context.Context, t *knownTopic, r *log.Record, 
 			return err
 		}
 	}
-	ms, err := millis(l.partition, r, p.clock.askLocked(&p.mu))
+	ms, err := millis(l.partition, r, p.clock.AskLocked(&p.mu))
 	if err != nil {
 		return err
 	}
@@ -159,13 +154,8 @@ func (p *Producer) addLocked(ctx context.Context, t *knownTopic, r *log.Record, 
 	if promise != nil {
 		held += promisedBytes
 	}
-	for p.buffered > 0 && p.buffered+held > p.opts.BufferedBytes && !p.closing {
-		if err := p.waitLocked(ctx); err != nil {
-			return err
-		}
-	}
-	if p.closing {
-		return log.ErrClosed
+	if err := p.outcomes.RoomLocked(ctx, held, p.opts.BufferedBytes); err != nil {
+		return err
 	}
 	l.addLocked(ctx, r, ms, size, held, promise)
 	return nil
@@ -181,134 +171,31 @@ func (p *Producer) growLocked(t *knownTopic, ps []*partition.Partition) {
 	}
 }
 
-// waitLocked gives up p.mu until the buffer has shrunk or ctx ends.
-func (p *Producer) waitLocked(ctx context.Context) error {
-	if p.callsOn(callback.Goroutine()) {
-		return fmt.Errorf("%w: a promise, and the buffer is full", log.ErrInCallback)
-	}
-	if p.room == nil {
-		p.room = make(chan struct{})
-	}
-	for b := range p.open { // what lingers is what fills the buffer
-		b.hurryLocked()
-	}
-	room := p.room
-	p.mu.Unlock()
-	defer p.mu.Lock()
-	select {
-	case <-room:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // ProduceSync is samsa.Producer.ProduceSync, which fills in the records.
 func (p *Producer) ProduceSync(ctx context.Context, records []log.Record) error {
-	if len(records) == 0 {
-		return nil
-	}
-	if p.callsOn(callback.Goroutine()) {
+	if len(records) > 0 && p.outcomes.CallsOn(callback.Goroutine()) {
 		return fmt.Errorf("produce: %w: a promise", log.ErrInCallback)
 	}
-	s := synced{out: records, left: len(records), done: make(chan struct{})}
-	for i, r := range records { // promises write to those before
-		p.Produce(ctx, r, func(r log.Record, err error) { s.keep(i, r, err) })
-	}
-	select {
-	case <-s.done:
-	case <-ctx.Done():
-		s.giveUp(ctx.Err())
-	}
-	return s.err
-}
-
-// synced is what a ProduceSync waits for. Its promises run on two goroutines: that of
-// ProduceSync for records that are refused.
-type synced struct {
-	done chan struct{} // closed when left is 0
-
-	mu   sync.Mutex // guards what follows
-	out  []log.Record
-	left int
-	err  error // the first
-	over bool  // nobody waits any more
-}
-
-func (s *synced) keep(i int, r log.Record, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over {
-		return
-	}
-	s.out[i] = r
-	if s.err == nil {
-		s.err = err
-	}
-	if s.left--; s.left == 0 {
-		close(s.done)
-	}
-}
-
-func (s *synced) giveUp(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over = true
-	if s.left == 0 {
-		return
-	}
-	if s.err == nil {
-		s.err = fmt.Errorf("produce: %w", err)
-	}
-	s.err = family.Of(log.ErrOutcomeUnknown, fmt.Errorf("%w: of %d records it is not known whether they are stored", s.err, s.left))
+	return ProduceSync(ctx, records, p.Produce)
 }
 
 // Flush is samsa.Producer.Flush.
 func (p *Producer) Flush(ctx context.Context) error {
-	if p.callsOn(callback.Goroutine()) {
+	if p.outcomes.CallsOn(callback.Goroutine()) {
 		return fmt.Errorf("flush: %w: a promise", log.ErrInCallback)
 	}
-	return p.flush(ctx)
-}
-
-func (p *Producer) flush(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("flush: %w", err)
-	}
-	p.mu.Lock()
-	waits := make([]chan struct{}, 0, len(p.open))
-	for b := range p.open {
-		if b.done == nil {
-			b.done = make(chan struct{})
-		}
-		waits = append(waits, b.done)
-		b.hurryLocked()
-	}
-	p.mu.Unlock()
-	for _, done := range waits {
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return fmt.Errorf("flush: %w", ctx.Err())
-		}
-	}
-	return nil
+	return p.outcomes.Flush(ctx)
 }
 
 // Buffered is samsa.Producer.Buffered.
 func (p *Producer) Buffered() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.buffered
+	return p.outcomes.BufferedLocked()
 }
 
 // Close is samsa.Producer.Close.
 func (p *Producer) Close() error { return p.client.Close() }
-
-// callsOn reports whether a promise is being called on that goroutine.
-func (p *Producer) callsOn(goroutine uint64) bool {
-	return goroutine != 0 && p.finished.caller.Load() == goroutine
-}
 
 // Shutdown is samsa.Producer.Shutdown.
 func (p *Producer) Shutdown(ctx context.Context) error { return p.client.Shutdown(ctx) }
@@ -321,27 +208,19 @@ func (p *Producer) shut(context.Context) (end func()) {
 		return func() { <-p.closed }
 	}
 	p.closing = true
-	p.roomLocked() // those who wait for room see that it is over
+	p.outcomes.OverLocked()
 	return p.end
 }
 
 // end sends what the producer holds, however long that takes, and ends it.
 func (p *Producer) end() {
-	_ = p.flush(context.Background()) // its context does not end
+	_ = p.outcomes.Flush(context.Background()) // its context does not end
 	close(p.work)
-	p.finished.close()
+	p.outcomes.Close()
 	p.wg.Wait()
 	p.forget()
 	p.resign()
 	p.leave()
 	p.b.Clients.Remove(&p.client)
 	close(p.closed)
-}
-
-// roomLocked wakes those who wait for room.
-func (p *Producer) roomLocked() {
-	if p.room != nil {
-		close(p.room)
-		p.room = nil
-	}
 }

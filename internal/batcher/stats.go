@@ -35,7 +35,7 @@ func (p *Producer) stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.did
-	s.Open, s.Buffered, s.Times = 1, int64(p.buffered), p.times.Histogram()
+	s.Open, s.Buffered, s.Times = 1, int64(p.outcomes.BufferedLocked()), p.times.Histogram()
 	return s
 }
 

@@ -150,7 +150,7 @@ func (p *producer) splitLocked(b *pending) error {
 	if err != nil {
 		return err
 	}
-	p.open[rest] = struct{}{}
+	p.outcomes.OpenLocked(rest)
 	b.rest = rest
 	return nil
 }

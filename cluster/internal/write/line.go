@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/log"
 )
@@ -39,18 +39,16 @@ type pending struct {
 	line     *line
 	builder  log.Builder
 	promises []promised
-	bytes    int // that it takes of the buffer
-	hurry    bool
+	batcher.Hold
+	batcher.Watchers
+	hurry bool
 	numbers
 	attempt
-	linger   *time.Timer
-	began    time.Time         // when it was complete
-	contexts []context.Context // for hooks, as are the next two
-	last     context.Context   // of contexts, if it can be compared
-	told     [1]hook.ProducedBatch
-	rest     *pending // that b was split from, to be sent behind it
-	err      error
-	done     chan struct{} // closed after the promises; nil while nobody waits
+	linger *time.Timer
+	began  time.Time             // when it was complete
+	told   [1]hook.ProducedBatch // for hooks
+	rest   *pending              // that b was split from, to be sent behind it
+	err    error
 }
 
 // promised is a record that somebody wants to hear of.
@@ -91,24 +89,23 @@ func (l *line) addLocked(ctx context.Context, r *log.Record, held int, pr promis
 	if b == nil {
 		b = l.newBatch()
 		l.filling = b
-		l.p.open[b] = struct{}{}
+		l.p.outcomes.OpenLocked(b)
 	}
-	ms := time.Now().UnixMilli()
-	if !r.Timestamp.IsZero() {
-		ms = r.Timestamp.UnixMilli()
+	ms := r.Timestamp.UnixMilli()
+	if r.Timestamp.IsZero() {
+		ms = l.p.clock.AskLocked(&l.p.mu)
 	}
 	if pr.promise != nil || pr.call != nil {
 		pr.n, pr.ms, pr.key, pr.value, pr.headers = b.records, ms, r.Key, r.Value, r.Headers
 		b.promises = append(b.promises, pr)
 	}
 	if l.p.w.opts.Host.Hooks.Produces() {
-		b.observe(ctx)
+		b.Observe(ctx)
 	}
 	before := b.builder.Size()
 	b.builder.Append(ms, r.Key, r.Value, r.Headers)
 	b.records++
-	b.bytes += held
-	l.p.buffered += held
+	l.p.outcomes.GrowLocked(b, held)
 	first, full := b.records == 1, before < l.p.opts.BatchBytes && b.builder.Size() >= l.p.opts.BatchBytes
 	if first || full {
 		l.readyLocked()
@@ -140,12 +137,12 @@ func (l *line) lingered(b *pending) {
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	if l.filling == b {
-		b.hurryLocked()
+		b.HurryLocked()
 	}
 }
 
-// hurryLocked sends b as soon as its line is free, full or not.
-func (b *pending) hurryLocked() {
+// HurryLocked implements batcher.Held: b is sent as soon as its line is free.
+func (b *pending) HurryLocked() {
 	if !b.hurry {
 		b.hurry = true
 		b.line.readyLocked()
@@ -185,7 +182,6 @@ func (b *pending) split() (*pending, error) {
 	reader := log.NewRecordReader(b.content, records)
 	first := b.records / 2
 	n := b.records
-	bytes := b.bytes / n * (n - first)
 	b.content, b.records = nil, 0
 	b.builder.Reset()
 	for i := range n {
@@ -207,24 +203,8 @@ func (b *pending) split() (*pending, error) {
 	}
 	clear(b.promises[at:])
 	b.promises = b.promises[:at]
-	b.bytes -= bytes
-	behind.bytes, behind.hurry, behind.began = bytes, true, b.began
-	behind.contexts = append(behind.contexts, b.contexts...)
-	behind.done, b.done = b.done, nil // who waits for both waits for the last
+	b.SplitLocked(&behind.Hold, n-first, n)
+	b.ShareWith(&behind.Watchers)
+	behind.hurry, behind.began = true, b.began
 	return behind, nil
-}
-
-// maxContexts is how many contexts of a batch are kept for hooks: OpenTelemetry takes as many links.
-const maxContexts = 128
-
-// observe keeps the context of a record for hooks, unless it is that of the record before. Those of a type that cannot be compared
-// are all kept.
-func (b *pending) observe(ctx context.Context) {
-	if n := len(b.contexts); n > 0 && (n == maxContexts || b.last == ctx) {
-		return
-	}
-	b.contexts, b.last = append(b.contexts, ctx), nil
-	if reflect.ValueOf(ctx).Comparable() {
-		b.last = ctx
-	}
 }

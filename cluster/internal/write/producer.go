@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -12,7 +13,6 @@ import (
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/engine"
-	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/measure"
 	"github.com/samsa-go/samsa/log"
 )
@@ -33,21 +33,20 @@ type producer struct {
 	sends  sync.WaitGroup // what talks to the cluster
 	who    identity
 
+	last atomic.Pointer[known] // that was asked for last
+
 	mu       sync.Mutex // guards what follows, and the lines
-	last     *known     // that was asked for last
+	clock    batcher.BurstClock
 	topics   map[string]*known
 	leaders  map[int32]*leader
-	buffered int           // bytes of records whose promises were not called
-	room     chan struct{} // closed when buffered has shrunk; nil while nobody waits
-	open     map[*pending]struct{}
+	outcomes batcher.Outcomes[*pending]
 	closing  bool
 	cut      bool // nothing is sent any more
 	closed   chan struct{}
 	did      batcher.Stats
 	times    measure.Times
 
-	batches  sync.Pool
-	finished finished
+	batches sync.Pool
 }
 
 // known is a topic, who chooses its partitions, what it does not take, and the lines to its partitions.
@@ -68,9 +67,9 @@ func (w *Writes) newProducerLocked(opts engine.ProducerOptions) (*producer, erro
 	}
 	p := &producer{
 		w: w, opts: opts, codec: log.ProducerCodec(opts.Compression), by: choosersOf(opts.Partitioner), leave: func() {},
-		topics: make(map[string]*known), leaders: make(map[int32]*leader), open: make(map[*pending]struct{}), closed: make(chan struct{}),
+		topics: make(map[string]*known), leaders: make(map[int32]*leader), closed: make(chan struct{}),
 	}
-	p.finished.init()
+	p.outcomes.Init(&p.mu, &p.wg)
 	var more []kgo.Opt
 	if opts.ClientID != "" {
 		more = append(more, kgo.ClientID(opts.ClientID))
@@ -95,12 +94,12 @@ func (p *producer) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	p.client = callback.Client{Name: callback.Name("a producer", p.opts.ClientID), Shut: p.shut, CallsOn: p.callsOn}
+	p.client = callback.Client{Name: callback.Name("a producer", p.opts.ClientID), Shut: p.shut, CallsOn: p.outcomes.CallsOn}
 	p.leave = p.w.opts.Host.Produced.Enter(p.opts.ClientID, p.stats)
 	if err := p.w.opts.Host.Clients.Add(&p.client); err != nil {
 		return err
 	}
-	p.wg.Go(p.finish)
+	p.outcomes.Begin()
 	return nil
 }
 
@@ -175,10 +174,7 @@ func (p *producer) place(ctx context.Context, r *log.Record) (*known, int, error
 
 // know returns what is known of a topic.
 func (p *producer) know(ctx context.Context, name string) (*known, error) {
-	p.mu.Lock()
-	last := p.last
-	p.mu.Unlock()
-	if last != nil && last.topic.Name() == name && p.w.topics.Same(last.topic) {
+	if last := p.last.Load(); last != nil && last.topic.Name() == name && p.w.topics.Same(last.topic) {
 		return last, nil
 	}
 	if _, err := p.w.topics.Count(ctx, name); err != nil {
@@ -198,7 +194,7 @@ func (p *producer) know(ctx context.Context, name string) (*known, error) {
 		k = &known{topic: t, chooser: p.by.of(name), rules: p.w.rulesOf(t)}
 		p.topics[name] = k
 	}
-	p.last = k
+	p.last.Store(k)
 	return k, nil
 }
 
@@ -208,13 +204,8 @@ func (p *producer) addLocked(ctx context.Context, t *known, r *log.Record, pr pr
 	if pr.promise != nil {
 		held += promisedBytes
 	}
-	for p.buffered > 0 && p.buffered+held > p.opts.BufferedBytes && !p.closing {
-		if err := p.waitLocked(ctx); err != nil {
-			return err
-		}
-	}
-	if p.closing {
-		return log.ErrClosed
+	if err := p.outcomes.RoomLocked(ctx, held, p.opts.BufferedBytes); err != nil {
+		return err
 	}
 	p.lineLocked(t, int(r.Partition)).addLocked(ctx, r, held, pr)
 	return nil
@@ -232,118 +223,27 @@ func (p *producer) lineLocked(t *known, at int) *line {
 	return t.lines[at]
 }
 
-// waitLocked gives up p.mu until the buffer has shrunk or ctx ends.
-func (p *producer) waitLocked(ctx context.Context) error {
-	if p.callsOn(callback.Goroutine()) {
-		return fmt.Errorf("%w: a promise, and the buffer is full", log.ErrInCallback)
-	}
-	if p.room == nil {
-		p.room = make(chan struct{})
-	}
-	for b := range p.open { // what lingers is what fills the buffer
-		b.hurryLocked()
-	}
-	room := p.room
-	p.mu.Unlock()
-	defer p.mu.Lock()
-	select {
-	case <-room:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// roomLocked wakes who waits for room.
-func (p *producer) roomLocked() {
-	if p.room != nil {
-		close(p.room)
-		p.room = nil
-	}
-}
-
 // ProduceSync implements engine.Producer.
 func (p *producer) ProduceSync(ctx context.Context, records []log.Record) error {
-	if len(records) == 0 {
-		return nil
-	}
-	if p.callsOn(callback.Goroutine()) {
+	if len(records) > 0 && p.outcomes.CallsOn(callback.Goroutine()) {
 		return fmt.Errorf("produce: %w: a promise", log.ErrInCallback)
 	}
-	var mu sync.Mutex // guards what follows, and the records
-	left, over := len(records), false
-	var first error
-	done := make(chan struct{})
-	for i, r := range records {
-		p.Produce(ctx, r, func(r log.Record, err error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if over {
-				return
-			}
-			records[i] = r
-			if first == nil {
-				first = err
-			}
-			if left--; left == 0 {
-				close(done)
-			}
-		})
-	}
-	select {
-	case <-done:
-		return first
-	case <-ctx.Done():
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	over = true
-	if left == 0 {
-		return first
-	}
-	if first == nil {
-		first = fmt.Errorf("produce: %w", ctx.Err())
-	}
-	return family.Of(log.ErrOutcomeUnknown, fmt.Errorf("%w: of %d records it is not known whether they are stored", first, left))
+	return batcher.ProduceSync(ctx, records, p.Produce)
 }
 
 // Flush implements engine.Producer.
 func (p *producer) Flush(ctx context.Context) error {
-	if p.callsOn(callback.Goroutine()) {
+	if p.outcomes.CallsOn(callback.Goroutine()) {
 		return fmt.Errorf("flush: %w: a promise", log.ErrInCallback)
 	}
-	return p.flush(ctx)
-}
-
-func (p *producer) flush(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("flush: %w", err)
-	}
-	p.mu.Lock()
-	waits := make([]chan struct{}, 0, len(p.open))
-	for b := range p.open {
-		if b.done == nil {
-			b.done = make(chan struct{})
-		}
-		waits = append(waits, b.done)
-		b.hurryLocked()
-	}
-	p.mu.Unlock()
-	for _, done := range waits {
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return fmt.Errorf("flush: %w", ctx.Err())
-		}
-	}
-	return nil
+	return p.outcomes.Flush(ctx)
 }
 
 // Buffered implements engine.Producer.
 func (p *producer) Buffered() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.buffered
+	return p.outcomes.BufferedLocked()
 }
 
 // Close implements engine.Producer.
@@ -351,11 +251,6 @@ func (p *producer) Close() error { return p.client.Close() }
 
 // Shutdown implements engine.Producer.
 func (p *producer) Shutdown(ctx context.Context) error { return p.client.Shutdown(ctx) }
-
-// callsOn reports whether a promise is being called on that goroutine.
-func (p *producer) callsOn(goroutine uint64) bool {
-	return goroutine != 0 && p.finished.caller.Load() == goroutine
-}
 
 // shut begins the end: see callback.Client.
 func (p *producer) shut(context.Context) (end func()) {
@@ -365,14 +260,14 @@ func (p *producer) shut(context.Context) (end func()) {
 		return func() { <-p.closed }
 	}
 	p.closing = true
-	p.roomLocked()
+	p.outcomes.OverLocked()
 	return p.end
 }
 
 // end sends what the producer holds, however long that takes, and ends it.
 func (p *producer) end() {
-	_ = p.flush(context.Background()) // its context does not end
-	p.finished.close()
+	_ = p.outcomes.Flush(context.Background()) // its context does not end
+	p.outcomes.Close()
 	p.wg.Wait()
 	p.drop()
 	p.w.opts.Host.Clients.Remove(&p.client)
@@ -383,7 +278,7 @@ func (p *producer) end() {
 func (p *producer) cutOff() {
 	p.mu.Lock()
 	p.closing, p.cut = true, true
-	p.roomLocked()
+	p.outcomes.OverLocked()
 	for _, t := range p.topics {
 		for _, l := range t.lines {
 			l.failLocked(log.ErrClosed)
@@ -392,7 +287,7 @@ func (p *producer) cutOff() {
 	p.mu.Unlock()
 	p.sends.Wait()
 	if p.calls {
-		p.finished.close()
+		p.outcomes.Close()
 		p.wg.Wait()
 		p.drop()
 	}
@@ -402,7 +297,7 @@ func (p *producer) stats() batcher.Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.did
-	s.Open, s.Buffered, s.Times = 1, int64(p.buffered), p.times.Histogram()
+	s.Open, s.Buffered, s.Times = 1, int64(p.outcomes.BufferedLocked()), p.times.Histogram()
 	return s
 }
 

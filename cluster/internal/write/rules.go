@@ -168,18 +168,14 @@ func (w *Writes) askRules(ctx context.Context, name string) (*partition.Rules, e
 	rr.ConfigNames = []string{size, kind, before, after, policy}
 	req.Resources = append(req.Resources, rr)
 	what := "configs of " + name
-	resp, err := link.Ask[*kmsg.DescribeConfigsResponse](ctx, w.link.Client, what, req)
+	got, err := link.AskOne(ctx, w.link.Client, what, req,
+		func(r *kmsg.DescribeConfigsResponse) []kmsg.DescribeConfigsResponseResource { return r.Resources },
+		func(r *kmsg.DescribeConfigsResponseResource) (int16, *string) { return r.ErrorCode, r.ErrorMessage })
 	if err != nil {
 		return nil, err
 	}
-	if len(resp.Resources) != 1 {
-		return nil, fmt.Errorf("%s: %w: the cluster did not say", what, log.ErrUnavailable)
-	}
-	if err := link.Code(what, resp.Resources[0].ErrorCode, resp.Resources[0].ErrorMessage); err != nil {
-		return nil, err
-	}
 	said := make(map[string]string)
-	for _, c := range resp.Resources[0].Configs {
+	for _, c := range got.Configs {
 		if c.Value != nil {
 			said[c.Name] = *c.Value
 		}

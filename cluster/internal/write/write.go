@@ -193,7 +193,7 @@ func (w *Writes) appender(c log.Compression) (*producer, error) {
 	if err == nil {
 		w.appenders[c] = p
 		p.calls = true
-		p.wg.Go(p.finish)
+		p.outcomes.Begin()
 	}
 	return p, err
 }
