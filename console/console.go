@@ -35,6 +35,9 @@ type Options struct {
 	// Decoder says what keys and values mean that are encoded. Pages show that beside the bytes, and searches look at it. nil
 	// for bytes alone.
 	Decoder Decoder
+	// Login, unless it is nil, has whoever calls say a name and a password (HTTP Basic), and lets in whom it knows, to all but /healthz and
+	// /readyz. kafka.Users.Check is one. Serve it by TLS then: names and passwords are sent as they are.
+	Login func(name, password string) bool
 	// Fake is the broker that is shown, and what controls it. nil for a broker that is none.
 	Fake Fake
 }
@@ -117,7 +120,7 @@ func Handler(b *samsa.Broker, opts Options) http.Handler {
 		all.Handle(path, served)
 	}
 	all.Handle("/", c.guard(mux))
-	return absolute(all)
+	return asks(opts.Login, absolute(all))
 }
 
 // post has what a form sends answered by fn.

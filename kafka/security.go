@@ -121,17 +121,19 @@ func (s *SASL) mechanisms() []string {
 
 // secure prepares a server for what Options.Security says.
 func (s *Server) secure() (err error) {
-	if s.tls, err = s.serverTLS(); err != nil {
-		return fmt.Errorf("Options.Security.TLS: %w", err)
-	}
 	s.names = defaultRules
 	if o := s.opts.Security.TLS; o != nil {
-		s.names, err = parseNameRules(o.PrincipalRules)
+		if s.tls, err = o.Server(s.logger); err != nil {
+			return fmt.Errorf("Options.Security.TLS: %w", err)
+		}
+		if s.names, err = parseNameRules(o.PrincipalRules); err != nil {
+			return err
+		}
 	}
 	if s.opts.MaxConnectionsPerAddress > 0 {
 		s.from = make(map[string]int)
 	}
-	return err
+	return nil
 }
 
 // hasRoom reports whether another connection may come from where nc does, and counts it then. The lock is held.

@@ -21,27 +21,27 @@ import (
 // handshakeTimeout is how long a client may take for a handshake of TLS.
 const handshakeTimeout = 30 * time.Second
 
-// serverTLS makes what connections are encrypted with, and reads its files.
-func (s *Server) serverTLS() (*tls.Config, error) {
-	o := s.opts.Security.TLS
-	if o == nil {
-		return nil, nil
+// Server returns a config for a server, of another protocol say, that encrypts as t says: it reads the files, and reads them again when they
+// change. logger is told then; nil tells nobody. It fails if a file cannot be used.
+func (t TLS) Server(logger *zap.Logger) (*tls.Config, error) {
+	if logger == nil {
+		logger = zap.NewNop()
 	}
 	base := new(tls.Config)
-	if o.Config != nil {
-		base = o.Config.Clone()
+	if t.Config != nil {
+		base = t.Config.Clone()
 	}
 	base.SessionTicketsDisabled = true // who resumes a session shows no certificate
-	switch o.ClientAuth {
+	switch t.ClientAuth {
 	case RequestClientCert:
 		base.ClientAuth = tls.VerifyClientCertIfGiven
 	case RequireClientCert:
 		base.ClientAuth = tls.RequireAndVerifyClientCert
 	}
-	if o.CertFile == "" && o.ClientCAFile == "" {
+	if t.CertFile == "" && t.ClientCAFile == "" {
 		return base, nil
 	}
-	w := &watchedTLS{o: *o, base: base, logger: s.logger}
+	w := &watchedTLS{o: t, base: base, logger: logger}
 	if err := w.read(w.stamp()); err != nil {
 		return nil, err
 	}

@@ -178,7 +178,7 @@ func TestErrors(t *testing.T) {
 		{"serve --shutdown-timeout 0s", exitUsage, "--shutdown-timeout is 0s"},
 		{"serve --config-file nowhere.conf", exitUsage, "nowhere.conf"},
 		{"serve --memory --write", exitUsage, "--http"},
-		{"serve --data nothing --listen 127.0.0.1:0 --http 0.0.0.0:0", exitUsage, "--http 0.0.0.0:0: other machines may reach it, and there is no authentication: give --allow-remote"},
+		{"serve --data nothing --listen 127.0.0.1:0 --http 0.0.0.0:0", exitUsage, "--http 0.0.0.0:0: other machines may reach it: give --allow-remote, and --sasl or --tls-cert"},
 		{"serve --data nothing --listen 127.0.0.1:0 --http nowhere", exitUsage, "--http nowhere: want host:port"},
 		{"serve --log-format xml", exitUsage, "text or json"},
 		{"serve -b localhost:9092", exitUsage, "--brokers"},

@@ -33,6 +33,10 @@ type Backend interface {
 	ResetGroup(ctx context.Context, name string, r api.ResetGroup) (api.GroupReset, error)
 	DeleteGroup(ctx context.Context, name string) error
 
+	Users(ctx context.Context) ([]api.User, error)
+	SetUser(ctx context.Context, name, password string) error
+	DeleteUser(ctx context.Context, name string) error
+
 	// Close ends what the backend has: connections, or the broker that was opened for it.
 	Close()
 }

@@ -147,6 +147,7 @@ func TestEverythingShowsProgress(t *testing.T) {
 		"produce orders --file " + file("lines"), "consume orders --until-now", "bench --records 10",
 		"groups", "groups list --lag", "groups describe g", "groups reset g --to earliest --yes", "groups requeue dead --offset 0", "groups delete g --yes",
 		"keys", "keys list", "keys set k v --write", "keys get k", "keys delete k --write --yes",
+		"users", "users add alice --password-file " + file("lines"), "users list", "users delete alice --yes",
 		"snapshot " + file("s"), "restore " + file("s") + " " + file("d"), "export orders", "import --topic orders --as orders=again " + file("s"),
 		"sweep", "verify", "repair --yes", "dump", "doctor",
 		"backup run " + file("b"), "backup list " + file("b"), "backup restore " + file("b") + " " + file("r"),

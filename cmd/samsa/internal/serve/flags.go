@@ -39,6 +39,7 @@ type Config struct {
 	kafka    kafka.Options
 	brokers  int       // 1, or the nodes of a cluster
 	racks    addresses // of these
+	security security  // of the door
 }
 
 const defaultData = "./data"
@@ -51,6 +52,7 @@ func (c *Config) Define(fs *pflag.FlagSet) {
 	c.defineProcess(fs)
 	c.defineBroker(fs)
 	c.defineDoor(fs)
+	c.defineSecurity(fs)
 	fs.VisitAll(func(fl *pflag.Flag) {
 		if !repeatable(fl) {
 			fl.Value = &onceFlag{Value: fl.Value}
@@ -63,7 +65,7 @@ func (c *Config) Define(fs *pflag.FlagSet) {
 
 // check reports what does not go together, all of it at once.
 func (c *Config) check() error {
-	errs := c.checkFake()
+	errs := append(c.checkFake(), c.checkSecurity()...)
 	if c.broker.InMemory && c.data != "" {
 		errs = append(errs, fmt.Errorf("--memory and --data %s exclude each other", c.data))
 	}
@@ -115,8 +117,11 @@ func (c *Config) checkAddress(flag, addr string) error {
 	if err != nil {
 		return fmt.Errorf("%s %s: want host:port", flag, addr)
 	}
-	if ip := net.ParseIP(host); !c.kafka.AllowRemote && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("%s %s: other machines may reach it, and there is no authentication: give --allow-remote", flag, addr)
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	if !c.kafka.AllowRemote || !c.asks() {
+		return fmt.Errorf("%s %s: other machines may reach it: give --allow-remote, and --sasl or --tls-cert, or --allow-anyone", flag, addr)
 	}
 	return nil
 }
@@ -185,7 +190,7 @@ func (c *Config) defineDoor(fs *pflag.FlagSet) {
 	fs.IntVar(&c.brokers, "brokers", c.brokers, "look like this `number` of brokers to Kafka clients, at --listen and the ports behind it: a stage for clients, with all data in the one store, and not replication")
 	fs.Var(&c.racks, "racks", "have the --brokers be in these `racks`, with commas (default none)")
 	fs.StringVar(&o.ClusterID, "cluster-id", "", "be the cluster of this `name` (default: an id that is kept with the data)")
-	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "allow --listen and --http at addresses that other machines reach; there is no authentication")
+	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "allow --listen and --http at addresses that other machines reach, with --sasl or --tls-cert, or --allow-anyone")
 	fs.BoolVar(&o.AnyReplicationFactor, "any-replication-factor", true, "accept topics with any replication factor, though there is one replica of each; =false accepts 1 alone")
 	fs.BoolVar(&o.SyncAll, "sync-all", false, "let acks=all, commits of offsets and ends of transactions wait until the disk has them (fsync)")
 	fs.BoolVar(&o.TrustCompressed, "trust-compressed", false, "store compressed batches without a look at each record")

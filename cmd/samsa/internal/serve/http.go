@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/console"
 	"github.com/samsa-go/samsa/internal/api"
 )
@@ -33,8 +35,14 @@ func (c *Config) serveHTTP(b *served) (*web, error) {
 		return nil, nil
 	}
 	o := console.Options{Write: c.write, Hosts: c.hosts, Decoder: c.registry.decoder()}
+	broker := func() *samsa.Broker { return b.b }
 	if b.fake != nil {
-		o.Fake = b.fake
+		o.Fake, broker = b.fake, b.fake.Broker
+	}
+	o.Login = c.login(broker)
+	encrypted, err := c.webTLS()
+	if err != nil {
+		return nil, err
 	}
 	ln, err := net.Listen("tcp", c.http)
 	if err != nil {
@@ -43,7 +51,11 @@ func (c *Config) serveHTTP(b *served) (*web, error) {
 	w := &web{ln: ln, srv: &http.Server{
 		Handler: console.Handler(b.b, o), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: api.MaxHeader, ErrorLog: zap.NewStdLog(c.broker.Logger),
 	}}
-	w.run.Go(func() { _ = w.srv.Serve(api.Limit(ln)) })
+	served := api.Limit(ln)
+	if encrypted != nil {
+		served = tls.NewListener(served, encrypted)
+	}
+	w.run.Go(func() { _ = w.srv.Serve(served) })
 	return w, nil
 }
 

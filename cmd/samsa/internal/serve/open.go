@@ -40,6 +40,9 @@ func (c *Config) open(ctx context.Context) (*served, error) {
 	if err := createTopics(ctx, b, c.topics); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
+	if err := c.giveUsers(ctx, b); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	if c.brokers > 1 {
 		cluster, err := kafka.ListenCluster(b, c.brokers, c.listen[0], c.cluster())
 		if err != nil {
@@ -109,9 +112,11 @@ func (c *Config) openFake(ctx context.Context) (*served, error) {
 		o.Groups.InitialRebalanceDelay = 0
 	}
 	k, err := fake.New(ctx, fake.Options{
-		Broker:  o,
-		Prepare: func(ctx context.Context, b *samsa.Broker) error { return createTopics(ctx, b, c.topics) },
-		Serve:   fake.Kafka(c.listen[0], c.brokers, c.cluster()),
+		Broker: o,
+		Prepare: func(ctx context.Context, b *samsa.Broker) error {
+			return errors.Join(createTopics(ctx, b, c.topics), c.giveUsers(ctx, b))
+		},
+		Serve: fake.Kafka(c.listen[0], c.brokers, c.cluster()),
 	})
 	if err != nil {
 		return nil, err

@@ -111,6 +111,8 @@ type announcement struct {
 	Listen    []string `json:"listen"`
 	Advertise []string `json:"advertise,omitempty"`
 	HTTP      string   `json:"http,omitempty"` // of console and API
+	TLS       bool     `json:"tls,omitempty"`  // connections are encrypted
+	SASL      []string `json:"sasl,omitempty"` // the mechanisms by which clients log in
 	NodeID    int32    `json:"nodeId"`
 	Data      string   `json:"data"` // "" in memory
 	Fake      bool     `json:"fake,omitempty"`
@@ -121,7 +123,7 @@ type announcement struct {
 // announce tells where and what is served.
 func (c *Config) announce(ctx context.Context, broker *served, web string, s Surroundings) error {
 	b := broker.b
-	a := announcement{Listen: broker.at, Advertise: c.advertised(), HTTP: web, NodeID: c.kafka.NodeID, Fake: c.fake, Topics: []string{}}
+	a := announcement{Listen: broker.at, Advertise: c.advertised(), HTTP: web, TLS: c.kafka.Security.TLS != nil, SASL: c.security.mechs, NodeID: c.kafka.NodeID, Fake: c.fake, Topics: []string{}}
 	if !c.broker.InMemory {
 		dir, err := filepath.Abs(c.data)
 		if err != nil {
@@ -162,8 +164,16 @@ func (a announcement) print(out io.Writer) {
 	if len(a.Advertise) > 0 {
 		fmt.Fprintf(out, "clients are told to connect to %s\n", strings.Join(a.Advertise, " and "))
 	}
+	scheme := "http"
+	if a.TLS {
+		scheme = "https"
+		fmt.Fprintln(out, "connections are encrypted by TLS")
+	}
+	if len(a.SASL) > 0 {
+		fmt.Fprintf(out, "clients log in by %s\n", strings.Join(a.SASL, ", "))
+	}
 	if a.HTTP != "" {
-		fmt.Fprintf(out, "console and API at http://%s\n", a.HTTP)
+		fmt.Fprintf(out, "console and API at %s://%s\n", scheme, a.HTTP)
 	}
 	topics := a.Topics
 	if a.More > 0 {

@@ -1,0 +1,157 @@
+package serve
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/kafka"
+)
+
+// security is what kafka.Security is made of, and the users who are made at the start.
+type security struct {
+	tls    kafka.TLS
+	sasl   kafka.SASL
+	mechs  addresses
+	keys   string // file, of tokens
+	tokens kafka.TokenOptions
+	users  string // file
+}
+
+// defineSecurity defines who may connect.
+func (c *Config) defineSecurity(fs *pflag.FlagSet) {
+	s := &c.security
+	fs.StringVar(&s.tls.CertFile, "tls-cert", "", "encrypt connections, those of --http too, with the certificate in this `file` (PEM); it is read again when it changes")
+	fs.StringVar(&s.tls.KeyFile, "tls-key", "", "the key to it is in this `file` (PEM)")
+	fs.StringVar(&s.tls.ClientCAFile, "tls-client-ca", "", "the authorities of clients' certificates are in this `file` (PEM)")
+	fs.Var((*clientAuthFlag)(&s.tls.ClientAuth), "tls-client-auth", "whether clients need a certificate: none, requested or required (`what`, as Kafka's ssl.client.auth)")
+	fs.StringVar(&s.tls.PrincipalRules, "tls-principal-rules", "", "make names of the subjects of certificates by these `rules`, as Kafka's ssl.principal.mapping.rules does")
+	fs.Var(&s.mechs, "sasl", "have clients log in by one of these `mechanisms`, with commas: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER")
+	fs.StringVar(&s.users, "users-file", "", "give the users in this `file` their passwords: lines of NAME:PASSWORD (samsa users does it too)")
+	fs.StringVar(&s.keys, "oauth-keys", "", "take tokens that are signed by a key in this `file`, a JSON Web Key Set, by OAUTHBEARER")
+	fs.StringVar(&s.tokens.Issuer, "oauth-issuer", "", "take tokens of this `issuer` alone")
+	fs.StringVar(&s.tokens.Audience, "oauth-audience", "", "take tokens for this `audience` alone")
+	fs.StringVar(&s.tokens.NameClaim, "oauth-name-claim", "", "the name of who has a token is in this `claim` (default sub)")
+	fs.DurationVar(&s.sasl.MaxReauth, "sasl-max-reauth", 0, "have clients log in again after this `time` (default never, or when a token ends)")
+	fs.BoolVar(&c.kafka.Security.AllowAnyone, "allow-anyone", false, "with --allow-remote, let other machines in without TLS or SASL: anybody, over connections that all can read")
+	fs.IntVar(&c.kafka.MaxConnectionsPerAddress, "max-connections-per-address", 0, "serve at most this `number` of connections from one IP address (default any)")
+}
+
+// checkSecurity makes the options of the door, and reports what does not go together.
+func (c *Config) checkSecurity() (errs []error) {
+	s := &c.security
+	if s.tls != (kafka.TLS{}) {
+		if s.tls.CertFile == "" || s.tls.KeyFile == "" {
+			errs = append(errs, errors.New("TLS wants --tls-cert and --tls-key"))
+		}
+		c.kafka.Security.TLS = &s.tls
+	}
+	if len(s.mechs) > 0 {
+		s.sasl.Mechanisms = s.mechs
+		c.kafka.Security.SASL = &s.sasl
+	}
+	bearer := slices.Contains(s.mechs, "OAUTHBEARER")
+	if bearer != (s.keys != "") {
+		errs = append(errs, errors.New("--sasl OAUTHBEARER and --oauth-keys want each other"))
+	} else if bearer {
+		token, err := kafka.JWKS(s.keys, s.tokens)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--oauth-keys: %w", err))
+		}
+		s.sasl.Token = token
+	}
+	if len(s.mechs) == 0 && (s.sasl.MaxReauth != 0 || s.users != "") {
+		errs = append(errs, errors.New("--sasl-max-reauth and --users-file are for --sasl, which is not given"))
+	}
+	if c.http != "" && bearer && len(s.mechs) == 1 {
+		errs = append(errs, errors.New("--http asks for a user and a password, and --sasl OAUTHBEARER alone has none"))
+	}
+	return errs
+}
+
+// asks reports whether somebody has to prove something, or connections are encrypted, or that is not wanted.
+func (c *Config) asks() bool {
+	return c.kafka.Security.TLS != nil || c.kafka.Security.SASL != nil || c.kafka.Security.AllowAnyone
+}
+
+// giveUsers gives the users of --users-file their passwords. Its errors do not hold them.
+func (c *Config) giveUsers(ctx context.Context, b *samsa.Broker) error {
+	if c.security.users == "" {
+		return nil
+	}
+	f, err := os.Open(c.security.users)
+	if err != nil {
+		return fmt.Errorf("--users-file: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	users, err := kafka.UsersOf(b)
+	if err != nil {
+		return err
+	}
+	in := bufio.NewScanner(f)
+	for n := 1; in.Scan(); n++ {
+		line := strings.TrimSpace(in.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, password, ok := strings.Cut(line, ":")
+		if !ok {
+			return fmt.Errorf("--users-file: line %d of %s: want NAME:PASSWORD", n, c.security.users)
+		}
+		if users.Check(name, password) {
+			continue // nothing is written anew at each start
+		}
+		if err := users.Set(ctx, name, password); err != nil {
+			return fmt.Errorf("--users-file: line %d of %s: %w", n, c.security.users, err)
+		}
+	}
+	return in.Err()
+}
+
+// login returns how the console knows who calls; nil where nobody is asked.
+func (c *Config) login(broker func() *samsa.Broker) func(name, password string) bool {
+	if c.kafka.Security.SASL == nil {
+		return nil
+	}
+	return func(name, password string) bool {
+		users, err := kafka.UsersOf(broker())
+		return err == nil && users.Check(name, password)
+	}
+}
+
+// webTLS returns what --http is encrypted with; nil for nothing.
+func (c *Config) webTLS() (*tls.Config, error) {
+	if c.kafka.Security.TLS == nil {
+		return nil, nil
+	}
+	return c.kafka.Security.TLS.Server(c.broker.Logger)
+}
+
+// clientAuthFlag is a flag for whether clients need a certificate.
+type clientAuthFlag kafka.ClientAuth
+
+var clientAuths = []string{"none", "requested", "required"}
+
+// String returns what is wanted.
+func (a *clientAuthFlag) String() string { return clientAuths[*a] }
+
+// Set sets it.
+func (a *clientAuthFlag) Set(v string) error {
+	i := slices.Index(clientAuths, v)
+	if i < 0 {
+		return errors.New("want none, requested or required")
+	}
+	*a = clientAuthFlag(i)
+	return nil
+}
+
+// Type names what it takes.
+func (a *clientAuthFlag) Type() string { return "what" }
