@@ -2,7 +2,10 @@ module github.com/samsa-go/samsa/kafka/clienttest
 
 go 1.26.0
 
-replace github.com/samsa-go/samsa => ../..
+replace (
+	github.com/samsa-go/samsa => ../..
+	github.com/samsa-go/samsa/cluster => ../../cluster
+)
 
 require (
 	github.com/IBM/sarama v1.61.1
@@ -14,6 +17,8 @@ require (
 	github.com/twmb/franz-go/pkg/kmsg v1.15.1
 	go.uber.org/zap v1.28.0
 )
+
+require github.com/twmb/franz-go/pkg/kadm v1.20.0 // indirect
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
@@ -36,10 +41,14 @@ require (
 	github.com/jcmturner/rpc/v2 v2.0.3 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
+	github.com/samsa-go/samsa/cluster v0.0.0
 	github.com/tidwall/btree v1.8.2 // indirect
+	github.com/xdg-go/scram v1.4.0
+	github.com/xdg-go/stringprep v1.0.4 // indirect
 	go.uber.org/multierr v1.10.0 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
 	golang.org/x/net v0.59.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
 	google.golang.org/protobuf v1.36.7 // indirect
 )

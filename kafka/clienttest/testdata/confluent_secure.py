@@ -1,0 +1,40 @@
+"""Connects with each configuration it reads, a list of maps, and prints what comes of each: "ok", or the name of the first error that says why.
+
+librdkafka tries for ever: what it tells its error callback counts, but for that all brokers are down, which follows from the rest."""
+
+import json
+import logging
+import sys
+import time
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+PATIENCE = 8
+
+
+def attempt(config):
+    errors = []
+    quiet = logging.getLogger("librdkafka")
+    quiet.setLevel(logging.CRITICAL)
+    # a token that is not signed is made here: librdkafka's own has no subject of one's choice for each client
+    token = config.pop("token", None)
+    if token is not None:
+        config["oauth_cb"] = lambda _: (token, time.time() + 3600)
+    producer = Producer({**config, "error_cb": errors.append, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 100}, logger=quiet)
+    until = time.time() + PATIENCE
+    while time.time() < until:
+        producer.poll(0.05)
+        try:
+            producer.list_topics(timeout=0.3)
+            return "ok"
+        except KafkaException:
+            pass
+        for e in errors:
+            if e.code() not in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
+                return e.name()
+        if len([e for e in errors if e.code() == KafkaError._TRANSPORT]) > 1:
+            return "_TRANSPORT"
+    return "nothing"
+
+
+print(json.dumps([attempt(config) for config in json.load(sys.stdin)]))
