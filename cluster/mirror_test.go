@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cluster"
 	"github.com/samsa-go/samsa/cluster/internal/kit"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/inside"
@@ -292,5 +293,33 @@ func TestMirrorToClusterIsFenced(t *testing.T) {
 		k.WantError(<-ended, samsa.ErrProducerFenced)
 		m.ok(second.Run(m.Ctx))
 		m.same(topic, 0)
+	})
+}
+
+// Keys of the application move to a cluster that has keys, and back.
+func TestMirrorKeys(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		m := newMirrors(t, k)
+		set := func(b *samsa.Broker, key, value string) {
+			m.ok(b.Update(m.Ctx, func(tx *samsa.Tx) error { return tx.Set([]byte(key), []byte(value)) }))
+		}
+		_, err := mirror.CopyKeys(m.Ctx, m.local, m.far, mirror.KeysOptions{})
+		k.WantError(err, samsa.ErrUnsupported)
+		far, err := cluster.Open(m.Ctx, cluster.Options{Seeds: k.Seeds, Keys: m.name + "keys"})
+		m.ok(err)
+		defer func() { m.ok(far.Close()) }()
+		set(m.local, "a", "1")
+		set(m.local, "b", "2")
+		copied := func(from, to *samsa.Broker, opts mirror.KeysOptions, want int64) {
+			n, err := mirror.CopyKeys(m.Ctx, from, to, opts)
+			m.ok(err)
+			m.Want(n, want)
+		}
+		copied(m.local, far, mirror.KeysOptions{}, 2)
+		copied(m.local, far, mirror.KeysOptions{}, 0)
+		set(far, "b", "3")
+		set(far, "c", "4")
+		copied(far, m.local, mirror.KeysOptions{Replace: true}, 2)
+		copied(m.local, far, mirror.KeysOptions{}, 0)
 	})
 }

@@ -19,6 +19,7 @@ import (
 type mirrorFlags struct {
 	opts           mirror.Options
 	status, finish bool
+	keys, replace  bool
 	every, wait    time.Duration
 	http           string
 	hosts          []string
@@ -26,13 +27,22 @@ type mirrorFlags struct {
 
 // check returns what is wrong with the command line, before anything is opened or made.
 func (f *mirrorFlags) check(from, to string) error {
-	if f.status && f.finish || (f.status || f.finish) && f.opts.UntilNow {
-		return usageError{errors.New("--until-now, --status and --finish exclude each other")}
+	deeds := 0
+	for _, given := range []bool{f.opts.UntilNow, f.status, f.finish, f.keys} {
+		if given {
+			deeds++
+		}
+	}
+	if deeds > 1 {
+		return usageError{errors.New("--until-now, --status, --finish and --keys exclude each other")}
+	}
+	if f.replace && !f.keys {
+		return usageError{errors.New("--replace is for --keys")}
 	}
 	if f.every < 0 || f.wait < 0 {
 		return usageError{errors.New("--every and --wait want 0 or more")}
 	}
-	if f.http != "" && (f.status || f.finish) {
+	if f.http != "" && (f.status || f.finish || f.keys) {
 		return usageError{errors.New("--http is for a mirror that copies")}
 	}
 	for _, place := range []string{from, to} {
@@ -77,8 +87,8 @@ brokers, host:port[,host:port], or URLs as
 kafka://user@host:port/?tls=true, with the password in
 ` + cluster.PasswordVariable + `. To end a move, when nothing writes
 to FROM any more, --until-now copies the last of it, and --finish says that
-the topics are TO's own; then a mirror back may begin. --status looks how far
-a mirror is behind.`,
+the topics are TO's own; then a mirror back may begin. --keys brings the
+application's own keys over. --status looks how far a mirror is behind.`,
 		Example: `  samsa mirror ./data localhost:9092 --until-now
   samsa mirror ./data localhost:9092 --status`,
 		Args: cobra.ExactArgs(2),
@@ -86,7 +96,7 @@ a mirror is behind.`,
 			if err := f.check(args[0], args[1]); err != nil {
 				return err
 			}
-			if !cmd.Flags().Changed("wait") && (f.status || f.finish || f.opts.UntilNow) {
+			if !cmd.Flags().Changed("wait") && (f.status || f.finish || f.keys || f.opts.UntilNow) {
 				f.wait = 10 * time.Second
 			}
 			return e.runMirror(cmd.Context(), args[0], args[1], f)
@@ -105,6 +115,8 @@ a mirror is behind.`,
 	fs.BoolVar(&f.opts.UntilNow, "until-now", false, "end when all is copied that is there")
 	fs.BoolVar(&f.status, "status", false, "show how far the mirror is behind, and copy nothing")
 	fs.BoolVar(&f.finish, "finish", false, "end a move: the topics are TO's own")
+	fs.BoolVar(&f.keys, "keys", false, "bring the application's own keys over, and nothing else; a cluster has them in the topic of a URL with ?keys=TOPIC")
+	fs.BoolVar(&f.replace, "replace", false, "with --keys, let keys go that TO has and FROM has not")
 	fs.DurationVar(&f.wait, "wait", 0, "for brokers that do not answer at the start, at most this `time`; 0 is for ever (default 10s with --until-now, --status, --finish)")
 	fs.DurationVar(&f.every, "every", 10*time.Second, "tell on stderr how far it is, so often; 0 is never")
 	fs.StringVar(&f.http, "http", "", "serve /metrics for Prometheus, and /healthz, at this `host:port`")
@@ -124,11 +136,20 @@ func (e *env) runMirror(ctx context.Context, from, to string, f mirrorFlags) err
 			return err
 		}
 	}
-	dst, err := openPlace(ctx, to, f.wait, samsa.Options{MustExist: f.status || f.finish, ReadOnly: f.status})
+	dst, err := openPlace(ctx, to, f.wait, samsa.Options{MustExist: f.status || f.finish || f.keys, ReadOnly: f.status})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = dst.Close() }()
+	if f.keys {
+		n, err := mirror.CopyKeys(ctx, src, dst, mirror.KeysOptions{Replace: f.replace})
+		if err != nil {
+			return err
+		}
+		return e.say(struct {
+			Keys int64 `json:"keys"`
+		}{n}, "changed %s", plural(n, "key"))
+	}
 	m, err := mirror.New(src, dst, f.opts)
 	if err != nil {
 		return err
