@@ -17,7 +17,7 @@ type (
 	//		Topics     int
 	//		Partitions int
 	//		Groups     int // of all kinds
-	//		Clients    int // producers, consumers, queues and servers that are open
+	//		Clients    int // producers, consumers, queues, servers and mirrors that are open
 	//
 	//		Records int64 // appended
 	//		Batches int64 // appended
