@@ -17,7 +17,7 @@ func TestAway(t *testing.T) {
 	c := kafkatest.New(t, kafkatest.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	b, err := cluster.Open(ctx, cluster.Options{Seeds: c.Seeds(), Name: "billing"})
+	b, err := cluster.Open(ctx, cluster.Options{Seeds: c.Seeds(), Name: "billing", Keys: "prices"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,12 +31,27 @@ func TestAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = p.Close() }()
+	named, err := b.NewProducer(ctx, samsa.ProducerOptions{ID: "import"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = named.Close() }()
 	reader, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Group: "crew", Topics: []string{"orders"}, Member: samsa.MemberOptions{ManualCommit: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = reader.Close() }()
 	seen := int64(-1)
+	poll := func(ctx context.Context) error {
+		records, err := reader.Poll(ctx)
+		for _, r := range records {
+			if r.Offset <= seen {
+				t.Errorf("offset %d behind %d", r.Offset, seen)
+			}
+			seen = r.Offset
+		}
+		return err
+	}
 	const reads, changes, may = 0, 1, 2 // whether a call changes something, which it sends at once
 	calls := []struct {
 		name string
@@ -49,16 +64,15 @@ func TestAway(t *testing.T) {
 		{"update", may, func(ctx context.Context) error {
 			return b.Update(ctx, func(tx *samsa.Tx) error { return tx.Produce(record) })
 		}},
-		{"poll", reads, func(ctx context.Context) error {
-			records, err := reader.Poll(ctx)
-			for _, r := range records {
-				if r.Offset <= seen {
-					t.Errorf("offset %d behind %d", r.Offset, seen)
-				}
-				seen = r.Offset
-			}
+		{"keys", may, func(ctx context.Context) error {
+			return b.Update(ctx, func(tx *samsa.Tx) error { return tx.Set([]byte("price"), []byte("1")) })
+		}},
+		{"named", changes, func(ctx context.Context) error { _, err := named.ProduceSync(ctx, record); return err }},
+		{"stored", reads, func(ctx context.Context) error {
+			_, err := named.Stored(ctx, samsa.TopicPartition{Topic: "orders"})
 			return err
 		}},
+		{"poll", reads, poll},
 		{"commit", may, reader.Commit},
 		{"topics", reads, func(ctx context.Context) error { _, err := b.Topics().List(ctx); return err }},
 		{"describe", reads, func(ctx context.Context) error { _, err := b.Topics().Describe(ctx, "orders"); return err }},
@@ -91,7 +105,7 @@ func TestAway(t *testing.T) {
 		t.Run(day.name, func(t *testing.T) {
 			for { // what was there is read
 				polled, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
-				err := calls[4].do(polled)
+				err := poll(polled)
 				cancel()
 				if errors.Is(err, context.DeadlineExceeded) {
 					break

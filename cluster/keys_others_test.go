@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -106,6 +108,56 @@ func TestKeysTopicDeleted(t *testing.T) {
 		k.WantError(set(k, b, "d", "1"), samsa.ErrUnknownTopic)
 		k.WantError(b.View(k.Ctx, func(*samsa.ReadTx) error { return nil }), samsa.ErrUnknownTopic)
 		has(t, k, next, "c=1")
+	})
+}
+
+// While one counts in a key, and stores each count, the next one takes the keys over, and again: each count is there once, whoever it is of.
+func TestKeysTakeOverAtWork(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		topic, out := k.Name("keys"), k.Create("counts", 1)
+		var wg sync.WaitGroup
+		for range 5 {
+			b := keyed(t, k, topic, "")
+			begun := make(chan struct{}, 1)
+			for range 2 {
+				wg.Go(func() {
+					for n := 0; ; n++ {
+						err := countOnce(k.Ctx, b, out)
+						switch {
+						case errors.Is(err, samsa.ErrProducerFenced), errors.Is(err, samsa.ErrClosed):
+							return
+						case err != nil && !errors.Is(err, samsa.ErrOutcomeUnknown) && !errors.Is(err, samsa.ErrConflict):
+							t.Error(err)
+							return
+						}
+						if n == 5 {
+							select {
+							case begun <- struct{}{}:
+							default:
+							}
+						}
+					}
+				})
+			}
+			<-begun
+		}
+		last := keyed(t, k, topic, "")
+		wg.Wait()
+		c, err := last.NewConsumer(k.Ctx, samsa.ConsumerOptions{Topics: []string{out}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		n := 0
+		for r, err := range c.RecordsUntil(k.Ctx) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; string(r.Value) != fmt.Sprint(n) {
+				t.Fatalf("count %s comes where %d should", r.Value, n)
+			}
+		}
+		has(t, k, last, fmt.Sprintf("n=%d", n))
 	})
 }
 

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -181,18 +182,22 @@ func count(t *testing.T, args []string) {
 	k := kit.At(t, strings.Split(args[0], ","))
 	b := keyed(t, k, args[1], args[2])
 	for {
-		err := b.Update(k.Ctx, func(tx *samsa.Tx) error {
-			v, err := tx.Get([]byte("n"))
-			if err != nil && !errors.Is(err, samsa.ErrKeyNotFound) {
-				return err
-			}
-			n, _ := strconv.Atoi(string(v))
-			v = strconv.AppendInt(nil, int64(n+1), 10)
-			return errors.Join(tx.Set([]byte("n"), v), tx.Produce(samsa.Record{Topic: args[3], Value: v}))
-		})
-		if err != nil {
+		if err := countOnce(k.Ctx, b, args[3]); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Println("counted")
 	}
+}
+
+// countOnce counts in a key, and stores the count.
+func countOnce(ctx context.Context, b *samsa.Broker, topic string) error {
+	return b.Update(ctx, func(tx *samsa.Tx) error {
+		v, err := tx.Get([]byte("n"))
+		if err != nil && !errors.Is(err, samsa.ErrKeyNotFound) {
+			return err
+		}
+		n, _ := strconv.Atoi(string(v))
+		v = strconv.AppendInt(nil, int64(n+1), 10)
+		return errors.Join(tx.Set([]byte("n"), v), tx.Produce(samsa.Record{Topic: topic, Value: v}))
+	})
 }

@@ -64,7 +64,7 @@ func Open(ctx context.Context, topics *read.Topics, opts Options) (*Keys, error)
 	}
 	store, err := samsa.Open(opts.Dir, samsa.Options{InMemory: opts.Dir == "", Logger: opts.Logger})
 	if err != nil {
-		return nil, fmt.Errorf("store of keys: %w", err)
+		return nil, fmt.Errorf("store of keys, a copy that may be removed: %w", err)
 	}
 	k := &Keys{
 		opts: opts, topics: topics, topic: t, store: store, local: inside.Of(store).Parts.Transactor,

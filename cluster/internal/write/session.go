@@ -85,9 +85,12 @@ func (s *session) commit(batches []*batch, offsets []groupOffsets, last func() e
 	return nil
 }
 
-// ended returns err, which is not to be that of a context that nobody else knows: what has failed since the session has ended is ErrClosed.
+// ended returns err as others have to hear of it: who has lost the id meanwhile is told that, whatever it has failed with, and what has failed since the
+// session has ended is ErrClosed, and not the error of a context that nobody else knows.
 func (s *session) ended(err error) error {
 	switch {
+	case s.fenced != nil && !errors.Is(err, log.ErrOutcomeUnknown):
+		return s.fenced
 	case s.life.Err() == nil:
 		return err
 	case errors.Is(err, log.ErrOutcomeUnknown):
@@ -341,8 +344,8 @@ func (s *session) end(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return nil
-	case isCode(err, kerr.InvalidTxnState): // it was aborted meanwhile: what is committed stays that when it is asked for again
-		return err
+	case isCode(err, kerr.InvalidTxnState): // what is committed stays that when it is asked for again
+		return fmt.Errorf("%w: the cluster has aborted the transaction: %w", log.ErrUnavailable, err)
 	}
 	return family.Of(log.ErrOutcomeUnknown, err) // one who fences may have found it ended
 }
