@@ -228,6 +228,9 @@ func (c *Cluster) Addrs() []string {
 // Nodes returns the ids of the nodes, in order, those that do not run included.
 func (c *Cluster) Nodes() []int32 { return c.now.Load().ids(false) }
 
+// Runs reports whether a node runs.
+func (c *Cluster) Runs(node int32) bool { return c.now.Load().isUp(node) }
+
 // Controller returns the id of the node that clients are told to be the controller, -1 while none runs.
 func (c *Cluster) Controller() int32 { return c.now.Load().controller }
 

@@ -62,6 +62,16 @@ func (c *Client) Restart(ctx context.Context, r Restart) error {
 	return c.post(ctx, "kit/restart", r, nil)
 }
 
+// Cluster describes the cluster as which a fake broker is served. ErrUnsupported says that it is none.
+func (c *Client) Cluster(ctx context.Context) (all Cluster, err error) {
+	return all, c.get(ctx, "kit/cluster", nil, &all)
+}
+
+// ChangeCluster has something happen to that cluster, and describes it then.
+func (c *Client) ChangeCluster(ctx context.Context, e ClusterEvent) (all Cluster, err error) {
+	return all, c.post(ctx, "kit/cluster", e, &all)
+}
+
 // ResetKit makes a fake broker empty, as it was when it began: without records, groups, keys, faults and forks.
 func (c *Client) ResetKit(ctx context.Context) error { return c.post(ctx, "kit/reset", nil, nil) }
 

@@ -29,6 +29,9 @@ type Kit interface {
 	Corrupt(ctx context.Context, c Corrupt) error
 	Restart(ctx context.Context, r Restart) error
 	Reset(ctx context.Context) error
+	// Cluster describes the cluster as which Kafka clients are served, ChangeCluster has something happen to it.
+	Cluster() (Cluster, error)
+	ChangeCluster(ctx context.Context, e ClusterEvent) (Cluster, error)
 	// NewFork makes a copy, OfFork returns the control of one, RemoveFork closes one.
 	NewFork(ctx context.Context, name string) (Fork, error)
 	Forks() []Fork
@@ -75,6 +78,7 @@ func (s *server) kitRoutes() []route {
 		{"POST kit/wait", kitCall((*call).wait), 0}, {"POST kit/expire", kitCall((*call).expire), 0},
 		{"POST kit/corrupt", kitCall((*call).corrupt), 0}, {"POST kit/restart", kitCall((*call).restart), 0},
 		{"POST kit/reset", kitCall((*call).reset), 0},
+		{"GET kit/cluster", kitCall((*call).cluster), 0}, {"POST kit/cluster", kitCall((*call).changeCluster), 0},
 		{"POST kit/forks", kitCall((*call).newFork), 0}, {"GET kit/forks", kitCall((*call).forks), 0},
 		{"DELETE kit/forks/{name}", kitCall((*call).removeFork), 0},
 	}
@@ -196,6 +200,21 @@ func (c *call) restart(k Kit) (any, error) {
 		return nil, fmt.Errorf("%w: kill is %.40q, want crash, power, or none", samsa.ErrInvalid, r.Kill)
 	}
 	return nil, k.Restart(c.limited, r)
+}
+
+func (c *call) cluster(k Kit) (any, error) {
+	if err := c.none(); err != nil {
+		return nil, err
+	}
+	return k.Cluster()
+}
+
+func (c *call) changeCluster(k Kit) (any, error) {
+	var e ClusterEvent
+	if err := c.decode(&e); err != nil {
+		return nil, err
+	}
+	return k.ChangeCluster(c.limited, e)
 }
 
 func (c *call) reset(k Kit) (any, error) {

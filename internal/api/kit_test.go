@@ -50,10 +50,17 @@ func (k *fakeKit) Wait(context.Context, Wait) error       { return nil }
 func (k *fakeKit) Expire(context.Context, Expire) error   { return nil }
 func (k *fakeKit) Corrupt(context.Context, Corrupt) error { return nil }
 func (k *fakeKit) Restart(context.Context, Restart) error { return nil }
-func (k *fakeKit) Reset(context.Context) error            { return nil }
-func (k *fakeKit) Forks() []Fork                          { return k.forks }
-func (k *fakeKit) OfFork(string) (Kit, error)             { return k, nil }
-func (k *fakeKit) RemoveFork(string) error                { return nil }
+func (k *fakeKit) Cluster() (Cluster, error) {
+	return Cluster{
+		Controller: 1, Nodes: []ClusterNode{{1, "127.0.0.1:9092", true}, {2, "127.0.0.1:9093", false}},
+		Partitions: []ClusterPartition{{TopicPartition{"mails", 0}, 1, 2}},
+	}, nil
+}
+func (k *fakeKit) ChangeCluster(context.Context, ClusterEvent) (Cluster, error) { return k.Cluster() }
+func (k *fakeKit) Reset(context.Context) error                                  { return nil }
+func (k *fakeKit) Forks() []Fork                                                { return k.forks }
+func (k *fakeKit) OfFork(string) (Kit, error)                                   { return k, nil }
+func (k *fakeKit) RemoveFork(string) error                                      { return nil }
 func (k *fakeKit) NewFork(_ context.Context, name string) (f Fork, _ error) {
 	f = Fork{Name: name, Kafka: "127.0.0.1:49152"}
 	k.forks = append(k.forks, f)

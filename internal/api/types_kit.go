@@ -81,6 +81,45 @@ type Restart struct {
 	Kill string `json:"kill,omitempty"`
 }
 
+// ClusterEvent is what is to happen to the cluster as which a fake broker is served: see kafka.Cluster, whose methods these are.
+type ClusterEvent struct {
+	// Do is what: stop, kill, start, add, remove, lead, elect, reassign, hold_reassignments, coordinate, load, control, cut_off, slow,
+	// stale or rebootstrap.
+	Do string `json:"do"`
+
+	Node        int32    `json:"node,omitempty"`     // of all but add, elect, reassign, hold_reassignments and load
+	Rack        string   `json:"rack,omitempty"`     // of add
+	Topic       string   `json:"topic,omitempty"`    // of lead and reassign
+	Partition   int32    `json:"partition"`          // likewise
+	Replicas    []int32  `json:"replicas,omitempty"` // of reassign, the preferred leader first
+	Group       string   `json:"group,omitempty"`    // of coordinate and load, or
+	Transaction string   `json:"transaction,omitempty"`
+	Off         bool     `json:"off,omitempty"`      // ends it: hold_reassignments, load, cut_off, stale
+	Delay       Duration `json:"delay_ms,omitempty"` // of slow; 0 ends it
+	Next        int      `json:"next,omitempty"`     // of rebootstrap: how many answers
+}
+
+// Cluster is the cluster as which a fake broker is served.
+type Cluster struct {
+	Controller int32              `json:"controller"` // -1 while no node runs
+	Nodes      []ClusterNode      `json:"nodes"`
+	Partitions []ClusterPartition `json:"partitions"`
+}
+
+// ClusterNode is a node of a cluster.
+type ClusterNode struct {
+	ID    int32  `json:"id"`
+	Kafka string `json:"kafka"` // host and port at which Kafka clients find it
+	Runs  bool   `json:"runs"`
+}
+
+// ClusterPartition says who leads a partition.
+type ClusterPartition struct {
+	TopicPartition
+	Leader int32 `json:"leader"` // -1 while none does
+	Epoch  int32 `json:"epoch"`
+}
+
 // NewFork copies a fake broker, with all that is stored in it, to a broker of its own beside it.
 type NewFork struct {
 	Name string `json:"name"` // 1 to 100 of a-z, 0-9, - and _

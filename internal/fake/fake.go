@@ -76,6 +76,7 @@ type Fake struct {
 	b      *samsa.Broker
 	tb     *tb // that b belongs to
 	shut   func() error
+	nodes  *kafka.Cluster // as which b is served; nil if it is not
 	faults map[int64]*fault
 	nextID int64
 	forks  map[string]*Fake
@@ -124,7 +125,10 @@ func (k *Fake) take(b *samsa.Broker, t *tb) error {
 	if err != nil {
 		return errors.Join(err, t.end())
 	}
-	k.addr, k.shut = addr, shut
+	k.addr, k.shut, k.nodes = addr, shut, nil
+	for _, srv := range kafka.Servers(b) {
+		k.nodes = cmp.Or(k.nodes, srv.Cluster())
+	}
 	return nil
 }
 

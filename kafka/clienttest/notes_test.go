@@ -26,6 +26,22 @@ func TestNotes(t *testing.T) {
 			}
 		})
 	}
+	// And so they do with three brokers in one process, whichever of them they are given.
+	for _, age := range []string{"", "old "} {
+		t.Run(age+"sarama, three brokers", func(t *testing.T) {
+			u := newUpheaval(t, "web_log")
+			for i, addr := range u.c.Addrs() {
+				u.addr = addr
+				if got := u.child(age + "notes consumer"); got != "[0 1 2 3 4 5]\n" {
+					t.Errorf("the consumer printed %q", got)
+				}
+				if got := u.child(age + "notes producer"); !regexp.MustCompile(`^pid:[0-5] offset:\d\n$`).MatchString(got) {
+					t.Errorf("the producer printed %q", got)
+				}
+				u.read("web_log", i+1)
+			}
+		})
+	}
 	// The topic may also come into being with its first record.
 	t.Run("no topic", func(t *testing.T) {
 		k := inMemory(t, samsa.Options{AutoCreateTopics: true})
