@@ -43,6 +43,9 @@ func (c *call) tellFeatures(resp *kmsg.ApiVersionsResponse) {
 	levels, epoch := c.s.in.Features.Now()
 	resp.FinalizedFeaturesEpoch = epoch
 	for _, f := range feature.All {
+		if !c.s.hasFeature(f.Name) {
+			continue
+		}
 		if c.version >= firstZeroFeatures {
 			s := kmsg.NewApiVersionsResponseSupportedFeature()
 			s.Name, s.MaxVersion = f.Name, f.Max

@@ -331,6 +331,11 @@ func (c *conn) meetCluster(cl *call, q *queue) (answered bool) {
 	if by := time.Duration(c.s.node.slow.Load()); by > 0 {
 		cl.idle(by)
 	}
+	if cl.mustControl() {
+		c.finish(q, true)
+		c.reply(cl, cl.failed(codeNotController))
+		return true
+	}
 	of, key, ok := coordinated(cl.req)
 	if !ok {
 		return false

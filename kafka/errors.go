@@ -48,6 +48,7 @@ const (
 	codeInvalidReplicationFactor           int16 = 38
 	codeInvalidReplicaAssignment           int16 = 39
 	codeInvalidConfig                      int16 = 40
+	codeNotController                      int16 = 41
 	codeInvalidRequest                     int16 = 42
 	codePolicyViolation                    int16 = 44
 	codeOutOfOrderSequenceNumber           int16 = 45

@@ -21,6 +21,9 @@ type Options struct {
 	// ClusterID is what clients see as the cluster's; by default that of the broker, which is
 	// kept with its data.
 	ClusterID string
+	// AsVersion is a release of Kafka to look like, "2.8" say, from 0.10 on: requests, versions and features are offered as by a broker of
+	// that release, as far as there are such here, so that clients do what they do with it. By default the newest of all is offered.
+	AsVersion string
 	// AllowRemote allows an address that other machines can reach, if Security has TLS or SASL, or AllowAnyone.
 	AllowRemote bool
 	// ACLs has requests checked; nil lets everybody do everything.
@@ -142,6 +145,10 @@ func (o Options) check(m *option.Mistakes) {
 	if o.Advertise != "" {
 		_, _, err := splitAddress(o.Advertise)
 		m.Check(err == nil, "Options.Advertise", strconv.Quote(o.Advertise), "host:port")
+	}
+	if o.AsVersion != "" {
+		_, err := parseRelease(o.AsVersion)
+		m.Check(err == nil, "Options.AsVersion", strconv.Quote(o.AsVersion), "a release of Kafka from 0.10 to 4.4")
 	}
 	const maxInt32 = 1<<31 - 1
 	m.Check(o.NodeID >= 0, "Options.NodeID", o.NodeID, "0 or more")

@@ -26,6 +26,7 @@ type Server struct {
 	logger *zap.Logger
 	ln     net.Listener
 	table  []entry                // what is answered
+	as     release                // that it looks like, Options.AsVersion; zero for none
 	super  map[Principal]struct{} // of Options.ACLs
 	tls    *tls.Config
 	names  nameRules // of clients' certificates
@@ -114,6 +115,10 @@ func serveAs(b *samsa.Broker, ln net.Listener, opts Options, join func(*Server))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.memory = newMemory(s.opts.MaxMemoryBytes)
 	s.alone = []int32{s.opts.NodeID}
+	if opts.AsVersion != "" {
+		s.as, _ = parseRelease(opts.AsVersion) // was validated
+		s.table = tableAs(table, s.as)
+	}
 	s.tally.init(s.table)
 	join(s)
 	var err error

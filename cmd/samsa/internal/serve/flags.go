@@ -190,6 +190,7 @@ func (c *Config) defineDoor(fs *pflag.FlagSet) {
 	fs.IntVar(&c.brokers, "brokers", c.brokers, "look like this `number` of brokers to Kafka clients, at --listen and the ports behind it: a stage for clients, with all data in the one store, and not replication")
 	fs.Var(&c.racks, "racks", "have the --brokers be in these `racks`, with commas (default none)")
 	fs.StringVar(&o.ClusterID, "cluster-id", "", "be the cluster of this `name` (default: an id that is kept with the data)")
+	fs.StringVar(&o.AsVersion, "as-version", "", "look like Kafka of this `release`, 2.8 say: offer what that has, and no newer versions of requests and features")
 	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "allow --listen and --http at addresses that other machines reach, with --sasl or --tls-cert, or --allow-anyone")
 	fs.BoolVar(&o.AnyReplicationFactor, "any-replication-factor", true, "accept topics with any replication factor, though there is one replica of each; =false accepts 1 alone")
 	fs.BoolVar(&o.SyncAll, "sync-all", false, "let acks=all, commits of offsets and ends of transactions wait until the disk has them (fsync)")
