@@ -51,9 +51,12 @@ func (c *call) describeUserSCRAMCredentials(req *kmsg.DescribeUserSCRAMCredentia
 	return resp
 }
 
+// noMessage is what Kafka says, in some answers, where there is no error.
+func noMessage() *string { return new(string) }
+
 func describeUser(u users.User) kmsg.DescribeUserSCRAMCredentialsResponseResult {
 	r := kmsg.NewDescribeUserSCRAMCredentialsResponseResult()
-	r.User = u.Name
+	r.User, r.ErrorMessage = u.Name, noMessage()
 	for _, mechanism := range slices.SortedFunc(maps.Keys(u.Iterations), cmp.Compare) {
 		info := kmsg.NewDescribeUserSCRAMCredentialsResponseResultCredentialInfo()
 		info.Mechanism, info.Iterations = scramNumbers[mechanism], int32(u.Iterations[mechanism])

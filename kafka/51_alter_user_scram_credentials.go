@@ -11,7 +11,8 @@ import (
 
 // AlterUserScramCredentials: gives users passwords, and takes them away.
 //
-// Version 0. The client has hashed the password: it is never sent. A user who is named twice is DUPLICATE_RESOURCE; no name, a name that is too
+// Version 0. The client has hashed the password: it is never sent. A user who is named twice is DUPLICATE_RESOURCE, unless the first time
+// is an error of its own; no name, a name that is too
 // long, too few iterations or too many are UNACCEPTABLE_CREDENTIAL; a mechanism that is none of SCRAM is UNSUPPORTED_SASL_MECHANISM; to take
 // away what is not there RESOURCE_NOT_FOUND. The others are stored together. Who is connected stays so.
 func (c *call) alterUserSCRAMCredentials(req *kmsg.AlterUserSCRAMCredentialsRequest) kmsg.Response {
@@ -30,6 +31,9 @@ func (c *call) alterUserSCRAMCredentials(req *kmsg.AlterUserSCRAMCredentialsRequ
 	}
 	for _, d := range req.Deletions {
 		mechanism, err := scramOf(d.Name, d.Mechanism)
+		if u, unknown := c.s.in.Users.Find(d.Name); err == nil && (unknown != nil || u.Iterations[mechanism] == 0) {
+			err = credentialError(users.ErrUnknown)
+		}
 		add(d.Name, users.Change{Name: d.Name, Mechanism: mechanism, Delete: true}, err)
 	}
 	for i := range req.Upsertions {

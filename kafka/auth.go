@@ -51,6 +51,7 @@ var (
 	errNotYet     = fmt.Errorf("%w: a request before", errLogin)
 	errSession    = fmt.Errorf("%w: the session has ended, and the client has not logged in again", errLogin)
 	errMechanism  = fmt.Errorf("%w: a mechanism that is not enabled", errLogin)
+	errTwice      = fmt.Errorf("%w: a handshake in the place of a token", errLogin)
 	errOtherMeans = fmt.Errorf("%w: another mechanism than before", errLogin)
 )
 
@@ -87,7 +88,7 @@ func (a *auth) allows(h header) error {
 	}
 	expected := key == kmsg.SASLHandshake || key == kmsg.ApiVersions
 	if a.exchange != nil {
-		expected = key == kmsg.SASLAuthenticate || key == kmsg.ApiVersions && !a.known
+		expected = key == kmsg.SASLAuthenticate || key == kmsg.SASLHandshake || key == kmsg.ApiVersions && !a.known
 	}
 	if a.failed || !expected {
 		return fmt.Errorf("%w: %s", errNotYet, key.Name())
@@ -218,7 +219,7 @@ func (a *auth) next(c *call, token []byte) kmsg.Response {
 		resp.ErrorCode, resp.ErrorMessage = codeSASLAuthenticationFailed, &told
 		return resp
 	}
-	resp.SASLAuthBytes = answer
+	resp.SASLAuthBytes, resp.ErrorMessage = answer, noMessage()
 	return resp
 }
 

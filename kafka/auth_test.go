@@ -548,7 +548,7 @@ func TestUsersOverTheWire(t *testing.T) {
 		got := alter(req)
 		for name, want := range map[string]int16{
 			"carol": 0, "dave": 0, "few": codeUnacceptableCredential, "many": codeUnacceptableCredential, "": codeUnacceptableCredential, "odd": codeUnsupportedSASLMechanism,
-			"twice": codeDuplicateResource, "both": codeDuplicateResource, "bob": 0, "nobody": codeResourceNotFound, "long" + strings.Repeat("g", 300): codeUnacceptableCredential,
+			"twice": codeDuplicateResource, "both": codeResourceNotFound, "bob": 0, "nobody": codeResourceNotFound, "long" + strings.Repeat("g", 300): codeUnacceptableCredential,
 		} {
 			if code, ok := got[name]; !ok || code != want {
 				t.Errorf("%.20s: %d, %t, want %d", name, code, ok, want)
