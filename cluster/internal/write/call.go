@@ -11,10 +11,11 @@ import (
 
 // call is a record of Broker.Produce, which waits for its fate and may give up. Its bytes do not change.
 type call struct {
-	done chan error // capacity 1; the record is filled in before
-	r    *log.Record
-	sent bool // it may be on its way, or stored; as is the next one guarded by the producer's mutex
-	gone bool // nobody waits any more, and it is not sent
+	done  chan error // capacity 1; the record is filled in before
+	r     *log.Record
+	sent  bool // it may be on its way, or stored; as is the next one guarded by the producer's mutex
+	gone  bool // nobody waits any more, and it is not stored: it is withdrawn
+	stray bool // nobody waits any more, and it may be stored
 }
 
 // call stores r in the partition that was chosen. When ctx ends it is ctx's error alone if nothing was sent.
@@ -52,7 +53,22 @@ func (p *producer) call(ctx context.Context, r *log.Record) error {
 		c.gone = true
 		return ctx.Err()
 	}
-	return family.Of(log.ErrOutcomeUnknown, fmt.Errorf("%s: %w", log.TopicPartition{Topic: r.Topic, Partition: r.Partition}, ctx.Err()))
+	c.stray = true
+	tp := log.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+	p.w.strays.add(p, tp)
+	return family.Of(log.ErrOutcomeUnknown, fmt.Errorf("%s: %w", tp, ctx.Err()))
+}
+
+// endStraysLocked notes that the strays among the calls have ended.
+func (b *pending) endStraysLocked() {
+	if !b.line.p.calls {
+		return
+	}
+	for i := range b.promises {
+		if b.promises[i].call.stray {
+			b.line.p.w.strays.end(b.line.p, b.tp)
+		}
+	}
 }
 
 // goneLocked reports whether there are calls in the batch that have withdrawn.
@@ -62,7 +78,12 @@ func (b *pending) goneLocked() bool {
 
 // withdrawLocked takes those out; nothing of the batch may be left.
 func (b *pending) withdrawLocked() {
-	b.promises = slices.DeleteFunc(b.promises, func(pr promised) bool { return pr.call.gone })
+	b.promises = slices.DeleteFunc(b.promises, func(pr promised) bool {
+		if pr.call.gone && pr.call.stray {
+			b.line.p.w.strays.end(b.line.p, b.tp)
+		}
+		return pr.call.gone
+	})
 	b.content, b.records = nil, len(b.promises)
 	b.builder.Reset()
 	for i := range b.promises {
@@ -83,6 +104,7 @@ func (b *pending) markLocked(sent bool) {
 		return
 	}
 	for i := range b.promises {
-		b.promises[i].call.sent = sent
+		c := b.promises[i].call
+		c.sent, c.gone = sent, c.gone || c.stray && !sent
 	}
 }

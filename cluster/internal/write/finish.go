@@ -30,7 +30,10 @@ func (b *pending) Promises() int { return len(b.promises) }
 func (b *pending) Keep(i int) { b.promises[i].keep(b) }
 
 // CountLocked implements batcher.Held.
-func (b *pending) CountLocked() { b.line.p.countLocked(b) }
+func (b *pending) CountLocked() {
+	b.line.p.countLocked(b)
+	b.endStraysLocked()
+}
 
 // complain completes the error of b.
 func (p *producer) complain(b *pending) {

@@ -42,6 +42,10 @@ func (l *lane) close() {
 
 // commit stores a job, and waits until ctx ends. Until the end of its transaction is asked for nothing of it is stored: then it is ctx's error alone.
 func (l *lane) commit(ctx context.Context, j *job) error {
+	if err := l.w.strays.await(ctx, nil, j.records); err != nil {
+		j.entry.Leave()
+		return err
+	}
 	l.mu.Lock()
 	if l.closed {
 		l.endLocked(log.ErrClosed, j)

@@ -50,6 +50,7 @@ type Writes struct {
 	lane   lane
 	calls  choosers // of calls that do not say otherwise
 	counts counts
+	strays strays
 
 	mu        sync.Mutex // guards what follows
 	appenders map[log.Compression]*producer
@@ -131,7 +132,7 @@ func (w *Writes) Produce(ctx context.Context, opts engine.ProduceOptions, record
 	j.keep(0) // it may be under way when ctx has ended
 	var err error
 	if len(records) == 1 {
-		err = w.append(ctx, opts, &j.records[0])
+		err = w.append(ctx, opts, j.records)
 	} else {
 		err = w.lane.commit(ctx, j)
 	}
@@ -172,13 +173,16 @@ func (w *Writes) tell(ctx context.Context, began time.Time, j *job, err error) {
 	w.opts.Host.Hooks.Produced(ctx, &e)
 }
 
-// append stores a record in the partition that was chosen.
-func (w *Writes) append(ctx context.Context, opts engine.ProduceOptions, r *log.Record) error {
+// append stores one record in the partition that was chosen.
+func (w *Writes) append(ctx context.Context, opts engine.ProduceOptions, one []log.Record) error {
 	p, err := w.appender(opts.Over(w.opts.Produce).Compression)
+	if err == nil {
+		err = w.strays.await(ctx, p, one)
+	}
 	if err != nil {
 		return err
 	}
-	return p.call(ctx, r)
+	return p.call(ctx, &one[0])
 }
 
 // appender returns the producer of single records with such a compression.
