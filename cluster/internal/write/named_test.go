@@ -242,7 +242,7 @@ func TestNamedOutcome(t *testing.T) {
 				c.left.Store(1 << 30)
 				fate := make(chan error, 1)
 				p.Produce(k.Ctx, samsa.Record{Topic: topic, Value: []byte("1")}, func(_ samsa.Record, err error) { fate <- err })
-				for c.left.Load() > 1<<30-3 {
+				for c.left.Load() > 1<<30-3 && len(fate) == 0 { // a slow cluster may have no time to be cut off three times
 					runtime.Gosched()
 				}
 				if !heard { // it is aborted, and begun again
