@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -109,6 +110,27 @@ func TestKeysTopicDeleted(t *testing.T) {
 		k.WantError(b.View(k.Ctx, func(*samsa.ReadTx) error { return nil }), samsa.ErrUnknownTopic)
 		has(t, k, next, "c=1")
 	})
+}
+
+// A topic that is not compacted any more would lose keys in time: nothing is stored in it, once that is known, until it is again.
+func TestKeysTopicAltered(t *testing.T) {
+	k := kit.Door(t)
+	topic := k.Name("keys")
+	b := keyed(t, k, topic, "")
+	for _, policy := range []string{"delete", "compact"} {
+		k.Configure(topic, "cleanup.policy", policy)
+		var err error
+		for k.Ctx.Err() == nil { // it is asked for the configs now and then
+			if err = set(k, b, "a", policy); errors.Is(err, samsa.ErrInvalidConfig) == (policy == "delete") {
+				break
+			}
+			<-time.After(20 * time.Millisecond)
+		}
+		if policy == "compact" {
+			k.Want(err, nil)
+		}
+	}
+	has(t, k, b, "a=compact")
 }
 
 // While one counts in a key, and stores each count, the next one takes the keys over, and again: each count is there once, whoever it is of.

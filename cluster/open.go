@@ -55,7 +55,7 @@ type Options struct {
 	// not there, and which belongs to one process at a time. Open fences the one that had it, whose Updates, and Produce of several records, are
 	// samsa.ErrProducerFenced from then on, and whose views stay as they were; then it reads what the topic has. So no two that run at once
 	// may have the same, but when one takes over from the other. Instances that share work have keys of their own each. What somebody else writes to the
-	// topic the owner sees with its next Update. When the topic is deleted, View and Update are ErrUnknownTopic until the cluster is opened again.
+	// topic the owner sees with its next Update. When it is not compacted any more, Update is ErrInvalidConfig. When the topic is deleted, View and Update are ErrUnknownTopic until the cluster is opened again.
 	Keys string
 	// KeysDir is the directory of a store that has a copy of the keys, and nothing else, so that Open reads only what was written since; "" is memory. It
 	// belongs to one process at a time, and may be lost: when it is damaged, remove it. The directory of a samsa.Open is ErrInvalidOption.

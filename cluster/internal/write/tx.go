@@ -195,9 +195,24 @@ func (x *tx) enter() (err error) {
 	for key, value := range x.writes {
 		records = append(records, log.Record{Topic: k.Topic(), Key: []byte(key), Value: value, Timestamp: now})
 	}
-	if err := x.job.add(x.ctx, engine.ProduceOptions{Partitioner: choose.Manual()}, records); err != nil {
+	err = x.job.add(x.ctx, engine.ProduceOptions{Partitioner: choose.Manual()}, records)
+	if err == nil {
+		err = x.t.Writes.compacted(k.Topic())
+	}
+	if err != nil {
 		x.job.entry.Leave()
+	}
+	return err
+}
+
+// compacted returns an error when the cluster has said that a topic is not compacted any more, so that it would lose keys in time.
+func (w *Writes) compacted(name string) error {
+	t, err := w.topics.Get(name)
+	if err != nil {
 		return err
+	}
+	if a := w.rulesOf(t).known.Load(); a != nil && a.rules != nil && !a.rules.KeyRequired {
+		return fmt.Errorf("keys of the application: %w: topic %s is not compacted any more", log.ErrInvalidConfig, name)
 	}
 	return nil
 }
