@@ -51,6 +51,33 @@ func TestSourceIsDamaged(t *testing.T) {
 	k.fails(<-ended, samsa.ErrClosed)
 }
 
+// A topic of which nothing can be known keeps a move from ending.
+func TestTopicIsDamaged(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.create(k.from, "u", samsa.TopicConfig{})
+	k.put(k.from, "u", 0, "a")
+	m := k.mirror(Options{})
+	m.from.Topics = &unreadable{Topics: m.from.Topics, name: "t"}
+	k.fails(m.Run(k.ctx), samsa.ErrCorruptValue)
+	k.same("u", 0)
+	k.fails(m.Stats().Refused["t"], samsa.ErrCorruptValue)
+	k.fails(m.Finish(k.ctx), samsa.ErrCorruptValue)
+}
+
+// unreadable are topics of which one is damaged.
+type unreadable struct {
+	engine.Topics
+	name string
+}
+
+func (u *unreadable) Find(ctx context.Context, name string, create bool) (engine.Topic, error) {
+	if name == u.name {
+		return nil, samsa.ErrCorruptValue
+	}
+	return u.Topics.Find(ctx, name, create)
+}
+
 // Batches are taken apart for a target that gives offsets. What cannot be, with a right checksum, is damaged too.
 func TestBatchCannotBeTakenApart(t *testing.T) {
 	k := newKit(t)

@@ -19,7 +19,7 @@ func (l *leg) finish(ctx context.Context) error {
 		}
 	}
 	for name, err := range l.refused {
-		if note := l.notes.topics[name]; note != nil && !note.Finished {
+		if note := l.notes.topics[name]; damage(err) || note != nil && !note.Finished {
 			return fmt.Errorf("topic %s: %w", name, err)
 		}
 	}

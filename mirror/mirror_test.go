@@ -74,6 +74,17 @@ func TestFollows(t *testing.T) {
 	info, err := k.to.Topics().Describe(k.ctx, "t")
 	k.ok(err)
 	k.want(info.Config.Retention, time.Hour)
+	elsewhere := open(t)
+	other, err := New(k.from, elsewhere, Options{}) // of the same name
+	k.ok(err)
+	otherEnded := make(chan error)
+	go func() { otherEnded <- other.Run(ctx) }()
+	k.until(func() bool { return other.Stats().Records == 3 })
+	both, err := metrics.Of(k.ctx, k.from, samsa.MetricsOptions{})
+	k.ok(err)
+	k.want([]any{len(both.Mirrors), both.Mirrors[0].To != both.Mirrors[1].To}, []any{2, true})
+	k.ok(elsewhere.Close())
+	k.fails(<-otherEnded, samsa.ErrClosed)
 	for _, b := range []*samsa.Broker{k.from, k.to} { // and the metrics of both tell
 		told, err := metrics.Of(k.ctx, b, samsa.MetricsOptions{})
 		k.ok(err)

@@ -16,7 +16,7 @@ func (w watched) Mirror() stats.Mirror {
 	defer m.mu.Unlock()
 	s := &m.stats
 	told := stats.Mirror{
-		Name: m.opts.Name, Records: s.Records, Bytes: s.Bytes, Transactions: s.Transactions, Lost: s.Lost, Restarts: s.Restarts, Untranslated: s.Untranslated,
+		Name: m.opts.Name, From: m.from.ClusterID, To: m.to.ClusterID, Records: s.Records, Bytes: s.Bytes, Transactions: s.Transactions, Lost: s.Lost, Restarts: s.Restarts, Untranslated: s.Untranslated,
 		Refused: len(s.Refused), Damaged: len(s.Damaged), Failed: s.LastErrorAt, Trouble: s.Trouble != nil, Lag: make(map[string]int64),
 	}
 	for tp, p := range m.at {

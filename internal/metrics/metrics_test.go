@@ -48,7 +48,7 @@ func whole() *Source {
 			Requests: []kafka.RequestStats{{Key: 0, Name: "Produce", Versions: []kafka.VersionStats{{Version: 9, Requests: 5}}, Times: times}},
 			Errors:   []kafka.ErrorStats{{Code: 3, Name: "UNKNOWN_TOPIC_OR_PARTITION", Errors: 2}},
 		}}},
-		Mirrors: []stats.Mirror{{Name: "site-7", Records: 12, Failed: at, Lag: map[string]int64{"orders": 3}, LagTime: 2 * time.Second}},
+		Mirrors: []stats.Mirror{{Name: "site-7", From: "f", To: "t", Records: 12, Failed: at, Lag: map[string]int64{"orders": 3}, LagTime: 2 * time.Second}},
 	}
 }
 
@@ -79,10 +79,10 @@ func TestText(t *testing.T) {
 		"# TYPE samsa_queue_in_flight_records gauge\nsamsa_queue_in_flight_records{group=\"jobs\"} 4\n",
 		"samsa_producer_batch_duration_seconds_bucket{client=\"shop\",le=\"+Inf\"} 4\n",
 		"samsa_kafka_requests_total{listener=\"127.0.0.1:9092\",request=\"Produce\",version=\"9\"} 5\n",
-		"samsa_mirror_records_total{mirror=\"site-7\"} 12\n",
-		"samsa_mirror_lag_seconds{mirror=\"site-7\"} 2\n",
-		"samsa_mirror_error_timestamp_seconds{mirror=\"site-7\"} 1.7000000005e+09\n",
-		"samsa_mirror_topic_lag_records{mirror=\"site-7\",topic=\"orders\"} 3\n",
+		"samsa_mirror_records_total{mirror=\"site-7\",from=\"f\",to=\"t\"} 12\n",
+		"samsa_mirror_lag_seconds{mirror=\"site-7\",from=\"f\",to=\"t\"} 2\n",
+		"samsa_mirror_error_timestamp_seconds{mirror=\"site-7\",from=\"f\",to=\"t\"} 1.7000000005e+09\n",
+		"samsa_mirror_topic_lag_records{mirror=\"site-7\",from=\"f\",to=\"t\",topic=\"orders\"} 3\n",
 		"samsa_kafka_errors_total{listener=\"127.0.0.1:9092\",code=\"3\",error=\"UNKNOWN_TOPIC_OR_PARTITION\"} 2\n",
 	} {
 		if !strings.Contains(text, want) {

@@ -1,8 +1,10 @@
 package metrics
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/samsa-go/samsa/internal/stats"
 )
@@ -16,7 +18,7 @@ var mirrorFamilies = []family{
 	{"samsa_mirror_error_timestamp_seconds", gauge, "When it has met an error the last time, in seconds since the epoch; none before.", func(s *Source, p *printer) {
 		for i := range s.Mirrors {
 			if m := &s.Mirrors[i]; !m.Failed.IsZero() {
-				p.value(seconds(m.Failed), "mirror", m.Name)
+				p.value(seconds(m.Failed), mirrorLabels(m)...)
 			}
 		}
 	}},
@@ -29,7 +31,7 @@ var mirrorFamilies = []family{
 		for i := range s.Mirrors {
 			m := &s.Mirrors[i]
 			for _, topic := range slices.Sorted(maps.Keys(m.Lag)) {
-				p.count(m.Lag[topic], "mirror", m.Name, "topic", topic)
+				p.count(m.Lag[topic], append(mirrorLabels(m), "topic", topic)...)
 			}
 		}
 	}},
@@ -38,7 +40,15 @@ var mirrorFamilies = []family{
 func ofMirror(name string, k kind, help string, of func(*stats.Mirror) float64) family {
 	return family{name, k, help, func(s *Source, p *printer) {
 		for i := range s.Mirrors {
-			p.value(of(&s.Mirrors[i]), "mirror", s.Mirrors[i].Name)
+			p.value(of(&s.Mirrors[i]), mirrorLabels(&s.Mirrors[i])...)
 		}
 	}}
+}
+
+func mirrorLabels(m *stats.Mirror) []string {
+	return []string{"mirror", m.Name, "from", m.From, "to", m.To}
+}
+
+func compareMirrors(a, b stats.Mirror) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.From, b.From), strings.Compare(a.To, b.To))
 }

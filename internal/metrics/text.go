@@ -47,7 +47,8 @@ func Of(ctx context.Context, b *samsa.Broker, opts samsa.MetricsOptions) (*Sourc
 			s.Mirrors = append(s.Mirrors, m.Mirror())
 		}
 	}
-	slices.SortFunc(s.Mirrors, func(a, b stats.Mirror) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Mirrors, compareMirrors)
+	s.Mirrors = slices.CompactFunc(s.Mirrors, func(a, b stats.Mirror) bool { return compareMirrors(a, b) == 0 }) // one takes over from the other
 	return s, nil
 }
 

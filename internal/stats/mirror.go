@@ -7,7 +7,7 @@ type Mirroring interface{ Mirror() Mirror }
 
 // Mirror is what a mirror tells.
 type Mirror struct {
-	Name string
+	Name, From, To string // From and To are cluster ids: these three tell mirrors apart
 
 	Records, Bytes, Transactions, Lost int64     // that were copied, or not
 	Restarts                           int64     // after something that passes

@@ -65,7 +65,7 @@ func TestMirrorServesMetrics(t *testing.T) {
 	url := strings.TrimSpace(strings.TrimPrefix(line, "metrics at "))
 	for { // until it has begun
 		text := get(t, url)
-		if strings.Contains(text, "\nsamsa_topics 1\n") && strings.Contains(text, `samsa_mirror_topic_lag_records{mirror="mirror",topic="t"} 0`) {
+		if strings.Contains(text, "\nsamsa_topics 1\n") && strings.Contains(text, `samsa_mirror_topic_lag_records{mirror="mirror",from=`) {
 			break
 		}
 	}
