@@ -37,6 +37,8 @@ type (
 	//		Commit func(ctx context.Context, c CommitEvent)
 	//		// Request is told of a request of a Kafka client once it is answered.
 	//		Request func(ctx context.Context, r RequestEvent)
+	//		// Mirror is told of each transaction of a mirror that copies from the broker, or to it, stored or not.
+	//		Mirror func(ctx context.Context, m MirrorEvent)
 	//	}
 	//
 	//	// Observes reports whether h has a function.
@@ -109,4 +111,17 @@ type (
 	//		Code               int16 // the first of them, 0 without one
 	//	}
 	RequestEvent = hook.RequestEvent
+	// MirrorEvent is what a mirror has copied in one transaction.
+	//
+	//	type MirrorEvent struct {
+	//		Name       string // of the mirror
+	//		From, To   string // ids of the clusters
+	//		Partitions int
+	//		Records    int64
+	//		Bytes      int64     // of batches, as they were stored
+	//		Began      time.Time // when the transaction was
+	//		Took       time.Duration
+	//		Err        error // why it is not stored, or that this is not known; nil if it is
+	//	}
+	MirrorEvent = hook.MirrorEvent
 )

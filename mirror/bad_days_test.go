@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -362,6 +363,28 @@ func (c *counting) Find(ctx context.Context, name string, create bool) (engine.T
 		c.notes++
 	}
 	return c.Topics.Find(ctx, name, create)
+}
+
+// Hooks of both brokers are told of what is copied, and of what is not.
+func TestHooks(t *testing.T) {
+	k := newKit(t)
+	var told []string
+	hooked := func(where string) *samsa.Broker {
+		b, err := samsa.Open("", samsa.Options{InMemory: true, Hooks: []samsa.Hook{{Mirror: func(_ context.Context, e samsa.MirrorEvent) {
+			told = append(told, fmt.Sprintf("%s: %s %d of %d, %v", where, e.Name, e.Records, e.Partitions, errors.Is(e.Err, samsa.ErrOutcomeUnknown)))
+		}}}})
+		k.ok(err)
+		t.Cleanup(func() { _ = b.Close() })
+		return b
+	}
+	k.from, k.to = hooked("from"), hooked("to")
+	k.create(k.from, "t", samsa.TopicConfig{Partitions: 2})
+	k.put(k.from, "t", 0, "a", "b")
+	k.put(k.from, "t", 1, "c")
+	m := k.mirror(Options{})
+	m.to.Copying = &doubtful{Copying: m.to.Copying}
+	k.ok(m.Run(k.ctx))
+	k.want(told, []string{"from: mirror 3 of 2, true", "to: mirror 3 of 2, true", "from: mirror 3 of 2, false", "to: mirror 3 of 2, false"})
 }
 
 // What is stored is counted, also when that was found out afterwards.

@@ -250,7 +250,10 @@ func (l *leg) store(ctx context.Context, r *round) error {
 		}
 		return all, nil
 	}
-	if err := l.copier.Copy(ctx, batches, notes); err != nil {
+	began := time.Now()
+	err := l.copier.Copy(ctx, batches, notes)
+	l.m.tell(ctx, r, began, err)
+	if err != nil {
 		if errors.Is(err, log.ErrOutcomeUnknown) && len(r.parts) > 0 {
 			l.m.unsure = &unsure{r.parts[0].track.tp, r.parts[0].end, r.counts()}
 		}

@@ -1,8 +1,10 @@
 package mirror
 
 import (
+	"context"
 	"time"
 
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/stats"
 )
 
@@ -26,4 +28,21 @@ func (w watched) Mirror() stats.Mirror {
 		}
 	}
 	return told
+}
+
+// tell tells the hooks of both brokers of a round that was copied, or not.
+func (m *Mirror) tell(ctx context.Context, r *round, began time.Time, err error) {
+	if !m.brokers[0].Hooks.Mirrors() && !m.brokers[1].Hooks.Mirrors() {
+		return
+	}
+	c := r.counts()
+	e := hook.MirrorEvent{
+		Name: m.opts.Name, From: m.from.ClusterID, To: m.to.ClusterID, Partitions: len(r.parts), Records: c.records, Bytes: c.bytes,
+		Began: began, Took: time.Since(began), Err: err,
+	}
+	for i := range m.brokers {
+		if hooks := m.brokers[i].Hooks; hooks.Mirrors() {
+			hooks.Mirrored(ctx, &e)
+		}
+	}
 }

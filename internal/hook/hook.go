@@ -45,11 +45,13 @@ type Hook struct {
 	Commit func(ctx context.Context, c CommitEvent)
 	// Request is told of a request of a Kafka client once it is answered.
 	Request func(ctx context.Context, r RequestEvent)
+	// Mirror is told of each transaction of a mirror that copies from the broker, or to it, stored or not.
+	Mirror func(ctx context.Context, m MirrorEvent)
 }
 
 // Observes reports whether h has a function.
 func (h *Hook) Observes() bool {
-	return h.Produce != nil || h.Deliver != nil || h.Commit != nil || h.Request != nil
+	return h.Produce != nil || h.Deliver != nil || h.Commit != nil || h.Request != nil || h.Mirror != nil
 }
 
 // ProduceEvent is records that were produced together.
@@ -113,6 +115,18 @@ type RequestEvent struct {
 	Code               int16 // the first of them, 0 without one
 }
 
+// MirrorEvent is what a mirror has copied in one transaction.
+type MirrorEvent struct {
+	Name       string // of the mirror
+	From, To   string // ids of the clusters
+	Partitions int
+	Records    int64
+	Bytes      int64     // of batches, as they were stored
+	Began      time.Time // when the transaction was
+	Took       time.Duration
+	Err        error // why it is not stored, or that this is not known; nil if it is
+}
+
 // Hooks are those of a broker. nil has none. The methods may be called by anybody at any time.
 type Hooks struct {
 	all    []Hook
@@ -121,7 +135,7 @@ type Hooks struct {
 	memory sync.Pool
 	spare  atomic.Pointer[Memory] // one more of memory, which is there sooner
 
-	produce, deliver, commit, request bool // somebody observes
+	produce, deliver, commit, request, mirror bool // somebody observes
 }
 
 // New returns hooks that call all in their order, nil for none.
@@ -135,12 +149,13 @@ func New(all []Hook, logger *zap.Logger) *Hooks {
 		h.deliver = h.deliver || h.all[i].Deliver != nil
 		h.commit = h.commit || h.all[i].Commit != nil
 		h.request = h.request || h.all[i].Request != nil
+		h.mirror = h.mirror || h.all[i].Mirror != nil
 	}
 	return h
 }
 
-// Produces reports whether somebody observes what is produced: else nothing need be gathered for it. Delivers, Commits and
-// Requests are as it.
+// Produces reports whether somebody observes what is produced: else nothing need be gathered for it. Delivers, Commits,
+// Requests and Mirrors are as it.
 func (h *Hooks) Produces() bool { return h != nil && h.produce }
 
 // Delivers is as Produces.
@@ -151,6 +166,9 @@ func (h *Hooks) Commits() bool { return h != nil && h.commit }
 
 // Requests is as Produces.
 func (h *Hooks) Requests() bool { return h != nil && h.request }
+
+// Mirrors is as Produces.
+func (h *Hooks) Mirrors() bool { return h != nil && h.mirror }
 
 // Panics returns how many were caught.
 func (h *Hooks) Panics() int64 {
@@ -214,6 +232,20 @@ func (h *Hooks) Requested(ctx context.Context, r *RequestEvent) {
 func (h *Hooks) requested(ctx context.Context, i int, r *RequestEvent) {
 	defer h.caught(i)
 	h.all[i].Request(ctx, *r)
+}
+
+// Mirrored tells m to who observes it.
+func (h *Hooks) Mirrored(ctx context.Context, m *MirrorEvent) {
+	for i := range h.all {
+		if h.all[i].Mirror != nil {
+			h.mirrored(ctx, i, m)
+		}
+	}
+}
+
+func (h *Hooks) mirrored(ctx context.Context, i int, m *MirrorEvent) {
+	defer h.caught(i)
+	h.all[i].Mirror(ctx, *m)
 }
 
 // caught catches a panic of a function of a hook. It is deferred.
