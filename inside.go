@@ -53,7 +53,7 @@ func (b *Broker) inside() inside.Broker {
 	if l := b.local; l != nil {
 		in.Dir, in.Store, in.Committer, in.Catalogue, in.Configs, in.Groups = l.Dir, l.Store, l.Committer, l.Catalogue, l.Configs, l.Groups
 		in.Producers, in.Shares, in.Streams, in.Members, in.Txns, in.Features, in.Users = l.Producers, l.Shares, l.Streams, l.Members, l.Txns, l.Features, l.Users
-		in.ACLs = l.ACLs
+		in.ACLs, in.Quotas = l.ACLs, l.Quotas
 		in.Kill = b.kill
 	}
 	return in

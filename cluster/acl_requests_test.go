@@ -443,6 +443,28 @@ var asked = []struct {
 		return r
 	}},
 	{"DescribeClientQuotas", []string{"DESCRIBE_CONFIGS CLUSTER kafka-cluster"}, nil, func([16]byte, string) kmsg.Request { return kmsg.NewPtrDescribeClientQuotasRequest() }},
+	{"AlterClientQuotas", []string{"ALTER_CONFIGS CLUSTER kafka-cluster"}, []string{"ALTER CLUSTER kafka-cluster"}, func([16]byte, string) kmsg.Request {
+		r := kmsg.NewPtrAlterClientQuotasRequest()
+		r.ValidateOnly = true
+		user, empty, ip, noIP := "bob", "", "10.0.0.1", "10.0.0.256"
+		for _, one := range []struct {
+			kind string
+			name *string
+			key  string
+			to   float64
+		}{
+			{"user", &user, "producer_byte_rate", 10}, {"user", nil, "producer_byte_rate", 1.5}, {"user", &empty, "producer_byte_rate", 10},
+			{"client-id", nil, "request_percentage", 0.5}, {"client-id", &user, "request_percentage", 0}, {"client-id", &ip, "none", 1},
+			{"ip", &ip, "connection_creation_rate", 10}, {"ip", nil, "producer_byte_rate", 10}, {"ip", &noIP, "connection_creation_rate", 10},
+			{"group", &user, "producer_byte_rate", 10},
+		} {
+			e := kmsg.NewAlterClientQuotasRequestEntry()
+			e.Entity = append(e.Entity, kmsg.AlterClientQuotasRequestEntryEntity{Type: one.kind, Name: one.name})
+			e.Ops = append(e.Ops, kmsg.AlterClientQuotasRequestEntryOp{Key: one.key, Value: one.to})
+			r.Entries = append(r.Entries, e)
+		}
+		return r
+	}},
 	{"DescribeUserScramCredentials", []string{"DESCRIBE CLUSTER kafka-cluster"}, nil, func([16]byte, string) kmsg.Request {
 		r := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()
 		r.Users = append(r.Users, kmsg.DescribeUserSCRAMCredentialsRequestUser{Name: "nobody"})

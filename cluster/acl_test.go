@@ -149,7 +149,7 @@ func (c *checked) ask(ctx context.Context, req kmsg.Request) []string {
 
 // tellers are the fields of answers that are compared, besides codes.
 var tellers = []string{
-	"Topic", "Group", "GroupID", "TransactionalID", "ResourceName", "Name", "AuthorizedOperations", "ClusterAuthorizedOperations", "Partition",
+	"Type", "Topic", "Group", "GroupID", "TransactionalID", "ResourceName", "Name", "AuthorizedOperations", "ClusterAuthorizedOperations", "Partition",
 }
 
 // told returns the fields of an answer that are compared, each list in order, without Kafka's own topics.

@@ -27,7 +27,7 @@ func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 		return resp
 	}
 	f := fetching{c: c, iso: isolation(req.IsolationLevel), wanted: c.s.opts.MaxFetchBytes, minBytes: int(req.MinBytes)}
-	f.wanted = max(0, min(f.wanted, int(req.MaxBytes)))
+	f.wanted = c.fetchMost(max(0, min(f.wanted, int(req.MaxBytes))))
 	f.minBytes = min(f.minBytes, f.wanted)
 	f.collect(req)
 	f.read()
@@ -36,11 +36,24 @@ func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 		f.wait(time.Duration(req.MaxWaitMillis) * time.Millisecond)
 		f.read()
 	}
+	if !c.fetchQuota(f.bytes) {
+		f.drop()
+		return heldBack(session)
+	}
 	resp := f.answer(req)
 	if session != nil {
 		session.prune(resp)
 	}
 	c.blanks = findBlanks(resp, f.parts)
+	return resp
+}
+
+// heldBack is the answer to a client that has taken too much of late: nothing, which it asks for again.
+func heldBack(session *fetchSession) kmsg.Response {
+	resp := kmsg.NewPtrFetchResponse()
+	if resp.Topics = []kmsg.FetchResponseTopic{}; session != nil {
+		resp.SessionID = session.id
+	}
 	return resp
 }
 
@@ -231,6 +244,7 @@ func (f *fetching) readPart(part *fetchedPart, room int) {
 
 // wait returns when there are minBytes to read, or an error, or no time is left.
 func (f *fetching) wait(atMost time.Duration) {
+	defer f.c.idled()()
 	w := partition.NewWaiter()
 	for i := range f.parts {
 		p := f.parts[i].partition

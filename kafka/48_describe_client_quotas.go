@@ -2,12 +2,15 @@ package kafka
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/internal/quota"
 )
 
-// DescribeClientQuotas: there are none.
+// DescribeClientQuotas: the entities that a filter finds, and their quotas.
 //
 // Versions 0 and 1. The filter is checked as in Kafka.
 func (c *call) describeClientQuotas(req *kmsg.DescribeClientQuotasRequest) kmsg.Response {
@@ -17,7 +20,41 @@ func (c *call) describeClientQuotas(req *kmsg.DescribeClientQuotasRequest) kmsg.
 		return resp // no entries, which is null
 	}
 	resp.Entries = []kmsg.DescribeClientQuotasResponseEntry{}
+	for _, e := range c.s.in.Quotas.Now().Entries() {
+		if !quotaMatches(req, e.Entity) {
+			continue
+		}
+		out := kmsg.NewDescribeClientQuotasResponseEntry()
+		for _, p := range e.Entity {
+			part := kmsg.NewDescribeClientQuotasResponseEntryEntity()
+			if part.Type = p.Type; !p.Default {
+				part.Name = kmsgString(p.Name)
+			}
+			out.Entity = append(out.Entity, part)
+		}
+		for _, name := range slices.Sorted(maps.Keys(e.Limits)) {
+			v := kmsg.NewDescribeClientQuotasResponseEntryValue()
+			v.Key, v.Value = name, e.Limits[name]
+			out.Values = append(out.Values, v)
+		}
+		resp.Entries = append(resp.Entries, out)
+	}
 	return resp
+}
+
+// quotaMatches reports whether a filter, which was checked, finds an entity: each of its components does, and where it is
+// strict the entity has no other parts.
+func quotaMatches(req *kmsg.DescribeClientQuotasRequest, e quota.Entity) bool {
+	for _, f := range req.Components {
+		i := slices.IndexFunc(e, func(p quota.Part) bool { return p.Type == f.EntityType })
+		switch {
+		case i < 0,
+			f.MatchType == kmsg.QuotasMatchTypeExact && (e[i].Default || e[i].Name != *f.Match),
+			f.MatchType == kmsg.QuotasMatchTypeDefault && !e[i].Default:
+			return false
+		}
+	}
+	return !req.Strict || len(e) == len(req.Components)
 }
 
 func checkQuotaFilter(components []kmsg.DescribeClientQuotasRequestComponent) error {

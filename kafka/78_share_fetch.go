@@ -93,6 +93,7 @@ func (f *shareFetching) begin() error {
 
 // idle waits for a while: a client that is refused would come again at once.
 func (c *call) idle(d time.Duration) {
+	defer c.idled()()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -136,6 +137,7 @@ func (f *shareFetching) fetch() {
 
 // wait reads as often as there may be something, until there is, or an error, or no time is left.
 func (f *shareFetching) wait(atMost time.Duration) {
+	defer f.c.idled()()
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	pressed := f.c.s.memory.requests.pressure()

@@ -31,6 +31,7 @@ type call struct {
 
 	refused map[log.TopicPartition]error // by the test kit; -1 is the topic itself
 	access  access                       // that the client has
+	cost    cost
 
 	bytes  int     // of the frame
 	lease  *lease  // of the memory for requests

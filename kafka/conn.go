@@ -33,6 +33,7 @@ type conn struct {
 	calls    chan *call        // what was read; closed by the reader at its end
 	inFlight atomic.Int32      // requests that were read and are not answered
 	buffered atomic.Int64      // and their bytes
+	muted    atomic.Int64      // until when the client is to be still, in ns since the epoch; 0 for not
 	answered *partition.Waiter // one of those has become less
 
 	ended  atomic.Bool // the reason was logged
@@ -109,6 +110,7 @@ func (c *conn) read() {
 	}
 	r := bufio.NewReaderSize(c.nc, readBufferBytes)
 	for {
+		c.unmuted()
 		cl, err := c.next(r)
 		if err != nil {
 			if errors.Is(err, errHTTP) && c.inFlight.Load() == 0 {
@@ -329,6 +331,10 @@ func (c *conn) serve() {
 				c.finish(&q, true)
 				return
 			}
+			if c.muted.Load() != 0 {
+				c.finish(&q, true)
+				c.unmuted()
+			}
 			c.carryOut(cl, &q)
 		}
 	}
@@ -359,7 +365,9 @@ func (c *conn) carryOut(cl *call, q *queue) {
 		return
 	}
 	if cl.entry.begin != nil {
+		cl.clock()
 		*q = append(*q, begun{cl, cl.entry.begin(cl, cl.req)})
+		cl.handled()
 		return
 	}
 	c.finish(q, true)
@@ -367,7 +375,7 @@ func (c *conn) carryOut(cl *call, q *queue) {
 		c.answerLong(cl)
 		return
 	}
-	resp := cl.entry.answer(cl, cl.req)
+	resp := cl.run()
 	if cl.ends != nil {
 		c.conclude(cl, resp)
 		return
@@ -386,7 +394,7 @@ func (c *conn) answerLong(cl *call) {
 		c.forget(cl)
 		return
 	}
-	resp := cl.entry.answer(cl, cl.req)
+	resp := cl.run()
 	buf := getBuffer(firstAnswerBytes)
 	pieces := c.encode(cl, resp, buf)
 	_, err := cl.answer.takeUpTo(c.s.ctx, cap(buf.b), 0)
@@ -450,6 +458,7 @@ func (c *conn) reply(cl *call, resp kmsg.Response) {
 // give writes an answer, unless it is nil, and forgets the call.
 func (c *conn) give(cl *call, resp kmsg.Response) {
 	if resp == nil || c.broken {
+		cl.charge(nil)
 		c.forget(cl)
 		return
 	}
@@ -460,6 +469,7 @@ func (c *conn) give(cl *call, resp kmsg.Response) {
 // encode returns the frame of an answer, in memory of buf and of the call.
 func (c *conn) encode(cl *call, resp kmsg.Response, buf *buffer) [][]byte {
 	c.s.tally.answered(cl, resp)
+	cl.charge(resp)
 	resp.SetVersion(cl.answerVersion())
 	if cl.bare {
 		return encodeToken(resp, buf)
@@ -492,6 +502,7 @@ func (c *conn) breakOff(err error) {
 // forget makes room for another request.
 func (c *conn) forget(cl *call) {
 	c.s.tally.went(cl, c.broken)
+	c.mute(cl.cost.still)
 	cl.release()
 	c.inFlight.Add(-1)
 	c.buffered.Add(-int64(cl.bytes))

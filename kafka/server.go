@@ -16,6 +16,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/quota"
 )
 
 // Server serves Kafka clients. Its methods may be called by anybody at any time.
@@ -28,6 +29,7 @@ type Server struct {
 	table  []entry                // what is answered
 	as     release                // that it looks like, Options.AsVersion; zero for none
 	super  map[Principal]struct{} // of Options.ACLs
+	meters quota.Meters           // of what clients take
 	tls    *tls.Config
 	names  nameRules // of clients' certificates
 

@@ -16,6 +16,7 @@ import (
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/hook"
+	"github.com/samsa-go/samsa/internal/quota"
 	"github.com/samsa-go/samsa/internal/stats"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/users"
@@ -34,7 +35,7 @@ import (
 type Broker struct {
 	Parts engine.Parts // that it stands on, none of them nil
 
-	// Those from Dir to ACLs, and Kill, only a broker of this process has: Local says whether it is one.
+	// Those from Dir to Quotas, and Kill, only a broker of this process has: Local says whether it is one.
 	Dir       string // "" in memory
 	ClusterID string
 	Store     store.Store
@@ -50,6 +51,7 @@ type Broker struct {
 	Features  *feature.Levels
 	Users     *users.Store
 	ACLs      *acl.Rules
+	Quotas    *quota.Kept
 
 	Logger *zap.Logger
 	Hooks  *hook.Hooks

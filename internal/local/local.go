@@ -20,6 +20,7 @@ import (
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/hook"
+	"github.com/samsa-go/samsa/internal/quota"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/transact"
 	"github.com/samsa-go/samsa/internal/users"
@@ -72,6 +73,7 @@ type Broker struct {
 	Features   *feature.Levels
 	Users      *users.Store
 	ACLs       *acl.Rules
+	Quotas     *quota.Kept
 	Sweeper    *sweep.Sweeper
 	batcher    *batcher.Batcher
 	transactor *transact.Transactor
@@ -131,6 +133,9 @@ func (b *Broker) open() (found topic.Found, err error) {
 		return found, err
 	}
 	if b.ACLs, err = acl.Open(b.Store, b.Committer, b.Logger); err != nil {
+		return found, err
+	}
+	if b.Quotas, err = quota.Open(b.Store, b.Committer, b.Logger); err != nil {
 		return found, err
 	}
 	kept := new(members.Kept)

@@ -12,6 +12,9 @@ const (
 	samples = 11
 )
 
+// Window is the time in which a client may have taken all that its limit gives.
+const Window = (samples - 1) * window
+
 // meter is what somebody has taken of late (Kafka's Rate over a SampledStat).
 type meter struct {
 	samples []sample // oldest first

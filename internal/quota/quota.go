@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
@@ -45,6 +46,8 @@ func NewEntity(parts ...Part) (Entity, error) {
 			return bad("unhandled client quota entity type: %s", p.Type)
 		case has[p.Type]:
 			return bad("duplicate entity entry %s", p.Type)
+		case !utf8.ValidString(p.Name):
+			return bad("%s %q is no text", p.Type, p.Name)
 		case p.Name == "" && !p.Default:
 			return bad("empty %s not supported", p.Type)
 		case p.Type == IP && !p.Default && net.ParseIP(p.Name) == nil:
@@ -143,6 +146,9 @@ func newTable(entries map[string]Entry) *Table {
 
 // Has reports whether some entity has a limit of that name.
 func (t *Table) Has(limit string) bool { return t != nil && t.has[limit] }
+
+// Any reports whether some entity has a limit.
+func (t *Table) Any() bool { return t != nil && len(t.entries) > 0 }
 
 // Entries returns all entities that have limits, in the order of their keys.
 func (t *Table) Entries() []Entry {

@@ -1,0 +1,184 @@
+package quota
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"pgregory.net/rapid"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/log"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func entity(t testing.TB, parts ...Part) Entity {
+	e, err := NewEntity(parts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// Of all limits that could be a client's the one that says most about it counts.
+func TestPrecedence(t *testing.T) {
+	user, anyUser := Part{Type: User, Name: "alice"}, Part{Type: User, Default: true}
+	client, anyClient := Part{Type: ClientID, Name: "app"}, Part{Type: ClientID, Default: true}
+	entries := make(map[string]Entry)
+	// From the weakest on, each is stronger than all before.
+	for i, parts := range [][]Part{{anyClient}, {client}, {anyUser}, {anyUser, anyClient}, {anyUser, client}, {user}, {user, anyClient}, {user, client}} {
+		e := entity(t, parts...)
+		entries[e.key()] = Entry{e, Limits{ProduceBytes: float64(i + 1)}}
+		value, _, ok := newTable(entries).Of(ProduceBytes, "alice", "app")
+		if !ok || value != float64(i+1) {
+			t.Errorf("with %v: %v, %t", e, value, ok)
+		}
+	}
+	table := newTable(entries)
+	if _, _, ok := table.Of(FetchBytes, "alice", "app"); ok {
+		t.Error("another limit")
+	}
+	_, a, _ := table.Of(ProduceBytes, "alice", "app")
+	_, b, _ := table.Of(ProduceBytes, "alice", "other")
+	_, c, _ := table.Of(ProduceBytes, "bob", "other")
+	if a == b || b == c {
+		t.Errorf("%s, %s and %s share", a, b, c)
+	}
+	shared := newTable(map[string]Entry{"user;": {entity(t, anyUser), Limits{ProduceBytes: 1}}})
+	_, a, _ = shared.Of(ProduceBytes, "alice", "app")
+	if _, b, _ = shared.Of(ProduceBytes, "alice", "other"); a != b {
+		t.Errorf("%s and %s are one user", a, b)
+	}
+}
+
+// Whoever is still for as long as it is told takes no more than its limit in the long run, and whoever takes less is never told.
+func TestLimitsHold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.Float64Range(1, 1e9).Draw(t, "limit")
+		table := newTable(map[string]Entry{"user;": {Entity{{Type: User, Default: true}}, Limits{ProduceBytes: limit}}})
+		var m Meters
+		began := time.Unix(1000, 0)
+		now, taken, most := began, 0.0, 0.0
+		for range rapid.IntRange(1, 200).Draw(t, "requests") {
+			n := rapid.Float64Range(0, 5*limit).Draw(t, "bytes")
+			taken, most = taken+n, max(most, n)
+			now = now.Add(m.Take(table, ProduceBytes, "a", "b", now, n)).Add(time.Millisecond)
+		}
+		// Samples are of a second, and begin when something is taken: a tenth more can be had.
+		if allowed := 1.1*limit*(now.Sub(began)+Window+2*window).Seconds() + most; taken > allowed {
+			t.Fatalf("took %v, %v are allowed", taken, allowed)
+		}
+		for range 100 {
+			now = now.Add(time.Second)
+		}
+		for range 50 {
+			if wait := m.Take(table, ProduceBytes, "a", "b", now, limit/2); wait > 0 {
+				t.Fatalf("told to wait %v", wait)
+			}
+			now = now.Add(time.Second)
+		}
+	})
+}
+
+// The numbers are what Kafka's Rate and QuotaUtils say of 1000 a second.
+func TestWaits(t *testing.T) {
+	table := newTable(map[string]Entry{"user;": {Entity{{Type: User, Default: true}}, Limits{ProduceBytes: 1000, RequestPercent: 1}}})
+	var m Meters
+	now := time.Unix(1000, 0)
+	for i, c := range []struct{ after, take, wait int64 }{ // in ms
+		{0, 10000, 0}, {0, 1000, 1000}, {1000, 0, 1000}, {0, 500, 1500}, {2500, 3000, 4000}, {1700, 900, 5200}, {4000, 8000, 13200}, {3300, 100, 2000},
+		{20000, 10000, 0}, {700, 1, 0},
+	} {
+		now = now.Add(time.Duration(c.after) * time.Millisecond)
+		if got := m.Take(table, ProduceBytes, "a", "b", now, float64(c.take)); got.Milliseconds() != c.wait {
+			t.Errorf("step %d: %v, want %v ms", i, got, c.wait)
+		}
+	}
+	if got := m.Take(table, RequestPercent, "a", "b", now, 1e6); got != window {
+		t.Errorf("a limit of time: %v", got)
+	}
+	now = now.Add(time.Minute)
+	m.Take(table, ProduceBytes, "a", "b", now, 20_000)
+	m.Return(table, ProduceBytes, "a", "b", now, 20_000)
+	if got := m.Take(table, ProduceBytes, "a", "b", now, 10_000); got != 0 {
+		t.Errorf("returned, and %v", got)
+	}
+}
+
+// However many names clients give themselves, so many are known and no more.
+func TestMetersAreBounded(t *testing.T) {
+	table := newTable(map[string]Entry{"client-id;": {Entity{{Type: ClientID, Default: true}}, Limits{ProduceBytes: 1}}})
+	var m Meters
+	for i := range maxMeters + 1000 {
+		m.Take(table, ProduceBytes, "a", string(rune(i)), time.Unix(0, 0), 1)
+	}
+	if n := len(m.all); n > maxMeters {
+		t.Errorf("%d", n)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for what, parts := range map[string][]Part{
+		"none": nil, "unknown": {{Type: "group", Name: "a"}}, "twice": {{Type: User, Name: "a"}, {Type: User, Name: "b"}}, "empty": {{Type: User}},
+		"ip and user": {{Type: IP, Name: "10.0.0.1"}, {Type: User, Name: "a"}}, "no ip": {{Type: IP, Name: "10.0.0"}}, "no text": {{Type: User, Name: "\xff"}},
+	} {
+		if _, err := NewEntity(parts...); !errors.Is(err, log.ErrInvalid) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	user, ip := entity(t, Part{Type: User, Name: "a"}), entity(t, Part{Type: IP, Default: true})
+	for _, c := range []struct {
+		e     Entity
+		name  string
+		value float64
+	}{{user, Connections, 1}, {ip, ProduceBytes, 1}, {user, "none", 1}, {user, ProduceBytes, 0}, {user, ProduceBytes, 1.5}, {user, FetchBytes, math.Inf(1)}, {user, RequestPercent, math.NaN()}, {ip, Connections, 1e10}} {
+		if err := c.e.check(c.name, c.value); !errors.Is(err, log.ErrInvalid) {
+			t.Errorf("%v %s %v: %v", c.e, c.name, c.value, err)
+		}
+	}
+}
+
+// Limits that were stored are there when the store is opened again.
+func TestLimitsAreKept(t *testing.T) {
+	st := store.OpenMemory()
+	var end func()
+	open := func() *Kept {
+		c := writer.NewCommitter(st, zap.NewNop())
+		end = c.Close
+		k, err := Open(st, c, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	k := open()
+	one, half := 1.0, 0.5
+	alice, all := entity(t, Part{Type: User, Name: "alice"}), entity(t, Part{Type: ClientID, Default: true})
+	if err := k.Change(t.Context(), Edit{alice, map[string]*float64{ProduceBytes: &one, RequestPercent: &half}}, Edit{all, map[string]*float64{FetchBytes: &one}}); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	k = open()
+	if v, _, ok := k.Now().Of(RequestPercent, "alice", "x"); !ok || v != half || len(k.Now().Entries()) != 2 {
+		t.Errorf("%v", k.Now().Entries())
+	}
+	if err := k.Change(t.Context(), Edit{alice, map[string]*float64{ProduceBytes: nil, RequestPercent: nil}}); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	var damage store.Batch
+	damage.Set(store.QuotaKey("user;"), []byte("{damaged"))
+	if err := st.Commit(&damage); err != nil {
+		t.Fatal(err)
+	}
+	k = open()
+	if e := k.Now().Entries(); len(e) != 1 || !k.Now().Has(FetchBytes) || k.Now().Has(ProduceBytes) {
+		t.Errorf("%v", e)
+	}
+	end()
+}
