@@ -14,8 +14,8 @@ import (
 )
 
 // ACLs has requests checked against the ACLs that the broker's store keeps, as a Kafka with its StandardAuthorizer does:
-// what no ACL allows, or one denies, is refused. ACLs are made by Kafka's own requests and tools, by samsa acls, and by
-// CreateACLs. The Go API is in the process, and is not checked.
+// what no ACL allows, or one denies, is refused. ACLs are made by Kafka's own requests and tools, and by ACLsOf. The Go API is in
+// the process, and is not checked.
 type ACLs struct {
 	// SuperUsers may do everything (super.users).
 	SuperUsers []Principal

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -289,6 +290,55 @@ func TestMembersSeeWhatTheyMayDescribe(t *testing.T) {
 		t.Error("the topic is there")
 	}
 	if _, err := k.srv.in.Catalogue.Get("s-more"); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is made by the Go API counts at once over the wire, and the other way round.
+func TestACLsOf(t *testing.T) {
+	k, n := startACLs(t, ACLs{})
+	acls, err := ACLsOf(k.Broker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := ACL{Principal: Anonymous.String(), Operation: "read", Resource: "topic", Name: "ord", Prefixed: true}
+	cluster := ACL{Principal: "User:*", Host: "127.0.0.0/8", Operation: "ALTER", Resource: "CLUSTER"}
+	if err := acls.Create(k.ctx, read, cluster); err != nil {
+		t.Fatal(err)
+	}
+	c := k.dial()
+	fetch := fetchRequest("orders", 0)
+	fetch.MaxWaitMillis = 0
+	if resp := ask[*kmsg.FetchResponse](c, 11, fetch); resp.Topics[0].Partitions[0].ErrorCode == codeTopicAuthorizationFailed {
+		t.Error("may not read")
+	}
+	create := kmsg.NewPtrCreateACLsRequest()
+	create.Creations = []kmsg.CreateACLsRequestCreation{{ResourceType: 2, ResourceName: "orders", ResourcePatternType: 3, Principal: "User:*", Host: "*", Operation: 3, PermissionType: 2}}
+	ask[*kmsg.CreateACLsResponse](c, 3, create)
+	if resp := ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, "orders", n.batch)); resp.Topics[0].Partitions[0].ErrorCode != codeTopicAuthorizationFailed {
+		t.Errorf("may write: %+v", resp)
+	}
+	if all := acls.List(); len(all) != 3 || all[0].Name != "ord" || all[0].Host != "" || !all[1].Deny || all[2].Host != "127.0.0.0/8" {
+		t.Errorf("%v", all)
+	}
+	if n, err := acls.Delete(k.ctx, read, read, ACL{Principal: "User:x", Operation: "ALL", Resource: "GROUP", Name: "*"}); err != nil || n != 2 {
+		t.Errorf("%d, %v", n, err) // it was asked for twice
+	}
+	for _, bad := range []ACL{{}, {Operation: "ANY", Resource: "TOPIC", Name: "a", Principal: "User:a"}, {Operation: "READ", Resource: "TABLE", Name: "a", Principal: "User:a"}, {Operation: "READ", Resource: "TOPIC", Name: "a", Principal: "alice"}} {
+		if err := acls.Create(k.ctx, bad); !errors.Is(err, samsa.ErrInvalid) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+		if _, err := acls.Delete(k.ctx, bad); !errors.Is(err, samsa.ErrInvalid) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	if n, err := acls.DeleteAll(k.ctx); err != nil || n != 2 || len(acls.List()) > 0 {
+		t.Errorf("%d, %v", n, err)
+	}
+	if p, err := ParsePrincipal("User:a:b"); err != nil || p != (Principal{"User", "a:b"}) {
+		t.Errorf("%v, %v", p, err)
+	}
+	if _, err := ParsePrincipal("alice"); !errors.Is(err, samsa.ErrInvalid) {
 		t.Error(err)
 	}
 }

@@ -105,6 +105,21 @@ func (o Operation) String() string { return nameOf(operations, o) }
 // String returns the name that Kafka has for it.
 func (p Permission) String() string { return nameOf(permissions, p) }
 
+// ParseOperation returns the operation of that name, in whatever case, of those that a rule can have.
+func ParseOperation(name string) (Operation, bool) { return parse(operations, name) }
+
+// ParseResource returns the kind of resources of that name, in whatever case, of those that a rule can have.
+func ParseResource(name string) (Resource, bool) { return parse(resources, name) }
+
+func parse[K ~int8](names map[K]string, name string) (K, bool) {
+	for k, n := range names {
+		if k > 1 && strings.EqualFold(n, name) { // 1 is any
+			return k, true
+		}
+	}
+	return 0, false
+}
+
 func nameOf[K ~int8](names map[K]string, k K) string {
 	if name, ok := names[k]; ok {
 		return name
