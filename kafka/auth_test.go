@@ -313,7 +313,7 @@ func TestLoginWithoutWaiting(t *testing.T) {
 		add(1, handshake)
 		add(2, token)
 		add(3, kmsg.NewPtrCreateDelegationTokenRequest())
-		go c.write(all)
+		go func() { _, _ = c.Write(all) }()
 		for range 3 {
 			c.receive()
 		}
@@ -399,7 +399,7 @@ func TestLoginWithRequestsInFlight(t *testing.T) {
 		c.last++
 		c.sent = append(c.sent, handshake)
 		all = append(all, kmsg.NewRequestFormatter().AppendRequest(nil, handshake, c.last)...)
-		go c.write(all)
+		go func() { _, _ = c.Write(all) }()
 		for range 3 {
 			if resp := c.receive().(*kmsg.ProduceResponse); resp.Topics[0].Partitions[0].ErrorCode != 0 {
 				t.Errorf("%+v", resp)

@@ -14,12 +14,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cluster"
 	"github.com/samsa-go/samsa/internal/api"
 )
 
 // Kafka is a Kafka cluster. Its methods may not be called at once.
 type Kafka struct {
 	seeds    []string
+	secure   []kgo.Opt // how its brokers let one in
 	cl       *kgo.Client
 	adm      *kadm.Client
 	producer *kgo.Client // made by the first Produce
@@ -35,8 +37,25 @@ const (
 )
 
 // OpenKafka returns the cluster with these brokers, host:port each. It does not connect yet.
-func OpenKafka(seeds []string) (*Kafka, error) {
-	k := &Kafka{seeds: seeds}
+func OpenKafka(seeds []string) (*Kafka, error) { return openKafka(&Kafka{seeds: seeds}) }
+
+// OpenKafkaURL is OpenKafka for a cluster that encrypts, or asks for a password: see cluster.OpenURL.
+func OpenKafkaURL(address string) (*Kafka, error) {
+	o, err := cluster.ParseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kafka{seeds: o.Seeds}
+	if o.TLS != nil {
+		k.secure = append(k.secure, kgo.DialTLSConfig(o.TLS))
+	}
+	if len(o.SASL) > 0 {
+		k.secure = append(k.secure, kgo.SASL(o.SASL...))
+	}
+	return openKafka(k)
+}
+
+func openKafka(k *Kafka) (*Kafka, error) {
 	cl, err := k.client()
 	if err != nil {
 		return nil, err
@@ -49,7 +68,7 @@ func OpenKafka(seeds []string) (*Kafka, error) {
 func (k *Kafka) client(opts ...kgo.Opt) (*kgo.Client, error) {
 	cl, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(k.seeds...), kgo.ClientID("samsa"), kgo.DialTimeout(dialTimeout), kgo.RetryTimeout(retryTimeout), kgo.RequestRetries(2),
-	}, opts...)...)
+	}, append(opts[:len(opts):len(opts)], k.secure...)...)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", samsa.ErrInvalidOption, err)
 	}

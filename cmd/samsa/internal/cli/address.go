@@ -8,20 +8,25 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/samsa-go/samsa/cluster"
 )
 
 // address says where the records are that a command is about: at most one of the fields is set.
 type address struct {
 	dir     string // of a broker's data
-	brokers string // host:port of Kafka brokers, with commas between
+	brokers string // host:port of Kafka brokers, with commas between, or a URL of them: kafka://
 	api     string // URL of a broker's API
 }
 
 func (a *address) define(fs *pflag.FlagSet) {
 	fs.StringVarP(&a.dir, "data", "d", "", "of a broker with its data in this `directory`, whether it runs or not")
-	fs.StringVarP(&a.brokers, "brokers", "b", "", "of the Kafka cluster with brokers at `host:port[,host:port]`")
+	fs.StringVarP(&a.brokers, "brokers", "b", "", "of the Kafka cluster with brokers at `host:port[,host:port]`, or kafka://USER@host:port/?tls=true")
 	fs.StringVar(&a.api, "api", "", "of the broker whose API is at this `URL`")
 }
+
+// kafkaScheme is how the URL of a cluster begins that is entered by TLS or with a password: see cluster.ParseURL.
+const kafkaScheme = "kafka://"
 
 // String says where, for people.
 func (a address) String() string { return a.dir + a.brokers + a.api }
@@ -53,6 +58,12 @@ func (a address) check() error {
 	if a.brokers == "" {
 		return nil
 	}
+	if strings.HasPrefix(a.brokers, kafkaScheme) {
+		if _, err := cluster.ParseURL(a.brokers); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
 	for _, part := range strings.Split(a.brokers, ",") {
 		if part == "" {
 			return usageError{fmt.Errorf("-b %s: there is a broker without a name", a.brokers)}
@@ -73,6 +84,9 @@ func (a address) check() error {
 func parseAddress(s string) address {
 	if strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") {
 		return address{api: s}
+	}
+	if strings.HasPrefix(s, kafkaScheme) {
+		return address{brokers: s}
 	}
 	for _, part := range strings.Split(s, ",") {
 		host, port, err := net.SplitHostPort(part)

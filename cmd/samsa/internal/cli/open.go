@@ -21,6 +21,8 @@ func (e *env) open(ctx context.Context, write bool) (backend.Backend, error) {
 		return nil, err
 	}
 	switch {
+	case strings.HasPrefix(a.brokers, kafkaScheme):
+		return backend.OpenKafkaURL(a.brokers)
 	case a.brokers != "":
 		return backend.OpenKafka(strings.Split(a.brokers, ","))
 	case a.api != "":

@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 )
 
 // Users of a file log in to the door and to the console alike, and nobody else does; their passwords are in no log.
@@ -50,6 +52,15 @@ func TestServeAsks(t *testing.T) {
 		}
 		cl.Close()
 	}
+	t.Setenv("SAMSA_KAFKA_PASSWORD", "hop")
+	k, err := backend.OpenKafkaURL("kafka://bob@" + a.Listen[0] + "/?sasl=PLAIN")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if users, err := k.Users(t.Context()); err != nil || len(users) != 2 || users[0].Name != "alice" {
+		t.Errorf("%v, %v", users, err)
+	}
+	k.Close()
 	for _, ask := range []struct {
 		path, user, password string
 		status               int
