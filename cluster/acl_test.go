@@ -58,16 +58,26 @@ func checkedSamsa(t *testing.T) *checked {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
+	users, err := kafka.UsersOf(b)
+	if err == nil {
+		err = users.Set(t.Context(), "alice", "right")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	var addrs [2][]string
-	for i, acls := range []kafka.ACLs{{SuperUsers: []kafka.Principal{kafka.Anonymous}}, {}} {
-		srv, err := kafka.Listen(b, "127.0.0.1:0", kafka.Options{ACLs: &acls})
+	for i, o := range []kafka.Options{
+		{ACLs: &kafka.ACLs{SuperUsers: []kafka.Principal{kafka.Anonymous}}},
+		{ACLs: &kafka.ACLs{}, Security: kafka.Security{SASL: &kafka.SASL{Mechanisms: []string{"PLAIN"}}}},
+	} {
+		srv, err := kafka.Listen(b, "127.0.0.1:0", o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		addrs[i] = []string{srv.Addr().String()}
 	}
-	c := &checked{t: t, name: "Samsa", principal: kafka.Anonymous.String()}
-	c.connect(addrs[0], addrs[1])
+	c := &checked{t: t, name: "Samsa", principal: "User:alice"}
+	c.connect(addrs[0], addrs[1], kgo.SASL(plain.Auth{User: "alice", Pass: "right"}.AsMechanism()))
 	return c
 }
 

@@ -24,6 +24,9 @@ type security struct {
 	keys   string // file, of tokens
 	tokens kafka.TokenOptions
 	users  string // file
+
+	acls  kafka.ACLs
+	check bool // requests against ACLs
 }
 
 // defineSecurity defines who may connect.
@@ -41,6 +44,9 @@ func (c *Config) defineSecurity(fs *pflag.FlagSet) {
 	fs.StringVar(&s.tokens.Audience, "oauth-audience", "", "take tokens for this `audience` alone")
 	fs.StringVar(&s.tokens.NameClaim, "oauth-name-claim", "", "the name of who has a token is in this `claim` (default sub)")
 	fs.DurationVar(&s.sasl.MaxReauth, "sasl-max-reauth", 0, "have clients log in again after this `time` (default never, or when a token ends)")
+	fs.BoolVar(&s.check, "acls", false, "check each request against the ACLs that are kept with the data, which Kafka's tools make: what none allows is refused")
+	fs.Var((*principals)(&s.acls.SuperUsers), "super-users", "with --acls, these `users` may do everything, as Kafka's super.users: User:admin;User:CN=ops,O=Shop")
+	fs.BoolVar(&s.acls.AllowIfNone, "acls-allow-if-none", false, "with --acls, let everybody do what no ACL is about")
 	fs.BoolVar(&c.kafka.Security.AllowAnyone, "allow-anyone", false, "with --allow-remote, let other machines in without TLS or SASL: anybody, over connections that all can read")
 	fs.IntVar(&c.kafka.MaxConnectionsPerAddress, "max-connections-per-address", 0, "serve at most this `number` of connections from one IP address (default any)")
 }
@@ -58,6 +64,7 @@ func (c *Config) checkSecurity() (errs []error) {
 		s.sasl.Mechanisms = s.mechs
 		c.kafka.Security.SASL = &s.sasl
 	}
+	errs = append(errs, c.checkACLs()...)
 	bearer := slices.Contains(s.mechs, "OAUTHBEARER")
 	if bearer != (s.keys != "") {
 		errs = append(errs, errors.New("--sasl OAUTHBEARER and --oauth-keys want each other"))
@@ -73,6 +80,46 @@ func (c *Config) checkSecurity() (errs []error) {
 	}
 	if c.http != "" && bearer && len(s.mechs) == 1 {
 		errs = append(errs, errors.New("--http asks for a user and a password, and --sasl OAUTHBEARER alone has none"))
+	}
+	return errs
+}
+
+// principals is a flag of users, with semicolons between, as they may have commas.
+type principals []kafka.Principal
+
+// String returns them with semicolons between.
+func (p *principals) String() string {
+	var all []string
+	for _, one := range *p {
+		all = append(all, one.String())
+	}
+	return strings.Join(all, ";")
+}
+
+// Set sets them all.
+func (p *principals) Set(v string) error {
+	*p = nil
+	for text := range strings.SplitSeq(v, ";") {
+		one, err := kafka.ParsePrincipal(text)
+		if err != nil {
+			return err
+		}
+		*p = append(*p, one)
+	}
+	return nil
+}
+
+// Type is what pflag calls a value of the flag.
+func (p *principals) Type() string { return "users" }
+
+// checkACLs makes the options of ACLs.
+func (c *Config) checkACLs() (errs []error) {
+	s := &c.security
+	switch {
+	case s.check:
+		c.kafka.ACLs = &s.acls
+	case len(s.acls.SuperUsers) > 0 || s.acls.AllowIfNone:
+		errs = append(errs, errors.New("--super-users and --acls-allow-if-none are for --acls, which is not given"))
 	}
 	return errs
 }

@@ -111,6 +111,9 @@ func TestSecurityFlags(t *testing.T) {
 		"--sasl OAUTHBEARER --oauth-keys /nowhere/keys.json":        "/nowhere/keys.json",
 		"--http 0.0.0.0:0 --allow-remote --listen 127.0.0.1:0":      "--http 0.0.0.0:0",
 		"--sasl-max-reauth 1h":                                      "--sasl",
+		"--super-users User:admin":                                  "--acls",
+		"--acls-allow-if-none":                                      "--acls",
+		"--acls --super-users admin":                                "want TYPE:NAME",
 		"--tls-cert a --tls-key b --tls-client-auth nonsense":       "none, requested or required",
 		"--tls-client-ca a --sasl PLAIN --tls-client-auth required": "--tls-cert",
 	} {
@@ -118,7 +121,7 @@ func TestSecurityFlags(t *testing.T) {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
-	for _, args := range []string{"--listen 0.0.0.0:9092 --allow-remote --allow-anyone", "--listen 0.0.0.0:9092 --allow-remote --sasl PLAIN", "--listen 0.0.0.0:9092 --allow-remote --tls-cert a --tls-key b"} {
+	for _, args := range []string{"--listen 0.0.0.0:9092 --allow-remote --allow-anyone", "--listen 0.0.0.0:9092 --allow-remote --sasl PLAIN", "--listen 0.0.0.0:9092 --allow-remote --tls-cert a --tls-key b", "--acls --super-users User:a;User:CN=b,O=Shop --acls-allow-if-none"} {
 		if _, err := parse(strings.Fields("--memory " + args)); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
