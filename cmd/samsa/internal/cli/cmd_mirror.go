@@ -159,7 +159,7 @@ func (e *env) runMirror(ctx context.Context, from, to string, f mirrorFlags) err
 		return e.mirrorStatus(ctx, m)
 	case f.finish:
 		err := m.Finish(ctx)
-		e.tellRefused(m)
+		e.tellNotCopied(m, map[string]bool{})
 		if err != nil {
 			return err
 		}
@@ -230,9 +230,10 @@ func openPlace(ctx context.Context, place string, wait time.Duration, opts samsa
 	return samsa.Open(place, opts)
 }
 
-// tellMirror tells on stderr, once in a while, how far the mirror is, and at once what is not copied. What it returns ends it.
+// tellMirror tells on stderr, once in a while, how far the mirror is, and what is not copied, that once. What it returns ends it.
 func (e *env) tellMirror(ctx context.Context, m *mirror.Mirror, every time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	told := make(map[string]bool)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -245,6 +246,7 @@ func (e *env) tellMirror(ctx context.Context, m *mirror.Mirror, every time.Durat
 			select {
 			case <-ticks.C:
 				e.tellOnce(ctx, m)
+				e.tellNotCopied(m, told)
 			case <-ctx.Done():
 				return
 			}
@@ -253,13 +255,24 @@ func (e *env) tellMirror(ctx context.Context, m *mirror.Mirror, every time.Durat
 	return func() {
 		cancel()
 		<-done
-		e.tellRefused(m)
+		e.tellNotCopied(m, told)
 	}
 }
 
-func (e *env) tellRefused(m *mirror.Mirror) {
-	for name, err := range m.Stats().Refused {
-		fmt.Fprintf(e.Stderr, "topic %s is not copied: %v\n", name, err)
+// tellNotCopied tells what is not copied and was not told.
+func (e *env) tellNotCopied(m *mirror.Mirror, told map[string]bool) {
+	tell := func(what string, err error) {
+		if !told[what] {
+			told[what] = true
+			fmt.Fprintf(e.Stderr, "%s: %v\n", what, err)
+		}
+	}
+	s := m.Stats()
+	for name, err := range s.Refused {
+		tell(fmt.Sprintf("topic %s is not copied", name), err)
+	}
+	for tp, err := range s.Damaged {
+		tell(fmt.Sprintf("partition %s is copied up to where it is damaged", tp), err)
 	}
 }
 
