@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -352,6 +354,43 @@ func (c *Cluster) Slow(node int32, by time.Duration) error {
 	}
 	n.slow.Store(int64(by))
 	return nil
+}
+
+// ElectUnclean has a node lead a partition as after an unclean election: its log ends at offset, or where the batch begins that holds
+// it, and what was behind is lost for good. The new leader epoch begins there, so that consumers that have read more hear of it
+// (KIP-320). It is for brokers in memory, and for partitions without an open transaction; offsets that are committed stay.
+func (c *Cluster) ElectUnclean(topic string, partition, node int32, offset int64) error {
+	if err := c.electUnclean(topic, partition, node, offset); err != nil {
+		return fmt.Errorf("kafka: unclean election in %s/%d: %w", topic, partition, err)
+	}
+	return nil
+}
+
+func (c *Cluster) electUnclean(topic string, index, node int32, offset int64) error {
+	if c.in.Dir != "" {
+		return wrapf(samsa.ErrUnsupported, "only the log of a broker in memory can be cut")
+	}
+	p, _, err := c.find(topic, index)
+	if err != nil {
+		return err
+	}
+	release, err := p.Turn(context.Background())
+	if err != nil {
+		return err
+	}
+	defer release()
+	return c.change(func(v *view) error {
+		at, err := v.placed(p)
+		if err != nil {
+			return err
+		}
+		if err := at.leadBy(v, node); err != nil {
+			return err
+		}
+		err = writer.CutAndRaise(context.Background(), c.in.Committer, p, offset)
+		at.epoch = p.Log().LeaderEpoch()
+		return err
+	})
 }
 
 // Stale has a node tell clients what the cluster is now, whatever happens to it, until it is called with false: in Metadata,

@@ -158,8 +158,11 @@ func (l *Log) Epochs() Epochs {
 
 // NextEpoch returns the epochs with one more, which begins with what is staged next, and appends their key and value to
 // b. It is for the log's writer, which calls BeginEpoch when it is staged and SetEpochs when it is stored.
-func (l *Log) NextEpoch(b *store.Batch) Epochs {
-	next := l.staged.next(l.next, l.Start())
+func (l *Log) NextEpoch(b *store.Batch) Epochs { return l.NextEpochAt(b, l.next) }
+
+// NextEpochAt is NextEpoch of a log that is cut, and goes on at start.
+func (l *Log) NextEpochAt(b *store.Batch, start int64) Epochs {
+	next := l.staged.next(start, l.Start())
 	b.Set(store.EpochsKey(l.id), next.append(nil))
 	return next
 }

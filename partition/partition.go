@@ -159,6 +159,12 @@ func (p *Partition) SetStart(start int64) {
 	p.wake()
 }
 
+// Cut makes the log end where a cut does, which is stored, and wakes the readers. It is for the writer.
+func (p *Partition) Cut(c log.Cut) {
+	p.log.ApplyCut(c)
+	p.wake()
+}
+
 // Turn gives the caller the exclusive right to clean the partition until it calls the
 // function returned, or fails when ctx ends.
 func (p *Partition) Turn(ctx context.Context) (release func(), err error) {

@@ -83,14 +83,15 @@ type Restart struct {
 
 // ClusterEvent is what is to happen to the cluster as which a fake broker is served: see kafka.Cluster, whose methods these are.
 type ClusterEvent struct {
-	// Do is what: stop, kill, start, add, remove, lead, elect, reassign, hold_reassignments, coordinate, load, control, cut_off, slow,
+	// Do is what: stop, kill, start, add, remove, lead, elect, elect_unclean, reassign, hold_reassignments, coordinate, load, control, cut_off, slow,
 	// stale or rebootstrap.
 	Do string `json:"do"`
 
 	Node        int32    `json:"node,omitempty"`     // of all but add, elect, reassign, hold_reassignments and load
 	Rack        string   `json:"rack,omitempty"`     // of add
-	Topic       string   `json:"topic,omitempty"`    // of lead and reassign
+	Topic       string   `json:"topic,omitempty"`    // of lead, elect_unclean and reassign
 	Partition   int32    `json:"partition"`          // likewise
+	Offset      int64    `json:"offset,omitempty"`   // of elect_unclean: where the log ends then
 	Replicas    []int32  `json:"replicas,omitempty"` // of reassign, the preferred leader first
 	Group       string   `json:"group,omitempty"`    // of coordinate and load, or
 	Transaction string   `json:"transaction,omitempty"`

@@ -79,6 +79,8 @@ func happen(c *kafka.Cluster, e api.ClusterEvent) error {
 		return c.Remove(e.Node)
 	case "lead":
 		return c.MoveLeader(e.Topic, e.Partition, e.Node)
+	case "elect_unclean":
+		return c.ElectUnclean(e.Topic, e.Partition, e.Node, e.Offset)
 	case "elect":
 		return c.ElectPreferred()
 	case "reassign":

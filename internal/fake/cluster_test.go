@@ -24,7 +24,7 @@ func TestCluster(t *testing.T) {
 	for _, e := range []api.ClusterEvent{
 		{Do: "stop", Node: 1}, {Do: "start", Node: 1}, {Do: "kill", Node: 2}, {Do: "start", Node: 2}, {Do: "elect"}, {Do: "add", Rack: "far"},
 		{Do: "remove", Node: 4}, {Do: "lead", Topic: "orders", Partition: 1, Node: 1}, {Do: "hold_reassignments"}, {Do: "reassign", Topic: "orders", Replicas: []int32{3, 1}},
-		{Do: "hold_reassignments", Off: true}, {Do: "coordinate", Group: "readers", Node: 3}, {Do: "coordinate", Transaction: "bank", Node: 2}, {Do: "load", Group: "readers"},
+		{Do: "hold_reassignments", Off: true}, {Do: "coordinate", Group: "readers", Node: 3}, {Do: "coordinate", Transaction: "bank", Node: 2}, {Do: "load", Group: "readers"}, {Do: "elect_unclean", Topic: "orders", Partition: 1, Node: 2, Offset: 0}, {Do: "lead", Topic: "orders", Partition: 1, Node: 1},
 		{Do: "load", Transaction: "bank", Off: true}, {Do: "control", Node: 3}, {Do: "cut_off", Node: 1}, {Do: "cut_off", Node: 1, Off: true}, {Do: "slow", Node: 1},
 		{Do: "stale", Node: 1}, {Do: "stale", Node: 1, Off: true}, {Do: "rebootstrap", Node: 1},
 	} {

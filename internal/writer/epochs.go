@@ -45,3 +45,26 @@ func raiseEpochs(ctx context.Context, c *Committer, ps []*partition.Partition) e
 	}
 	return c.DoUntil(ctx, tx)
 }
+
+// CutAndRaise removes the end of a partition's log from offset on, in whole batches, and begins the next leader epoch there, in one
+// commit: what an unclean election does, for tests. Who reads behind the new end gets ErrOffsetOutOfRange.
+func CutAndRaise(ctx context.Context, c *Committer, p *partition.Partition, offset int64) error {
+	tx := &Tx{Essential: true, Reserve: Reserve{Entries: c.limits.Entries / seriesShare, Bytes: c.limits.Bytes / seriesShare}}
+	var cut log.Cut
+	var next log.Epochs
+	tx.Check = func() (err error) {
+		if err := p.Err(); err != nil {
+			return err
+		}
+		if cut, err = p.Log().PlanCut(&tx.Writes, offset); err == nil {
+			next = p.Log().NextEpochAt(&tx.Writes, cut.End)
+		}
+		return err
+	}
+	tx.Begun = func() { p.Log().BeginEpoch(next) }
+	tx.Stored = func() {
+		p.Cut(cut)
+		p.Log().SetEpochs(next)
+	}
+	return c.DoUntil(ctx, tx)
+}
