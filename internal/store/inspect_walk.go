@@ -272,7 +272,7 @@ func (w *fileWalk) judgeUnbegun(f *walkedFile) error {
 
 // searchFrame returns where the first whole frame begins in b, from an offset on, whose commit is in [first, limit).
 func searchFrame(b []byte, from int, first, limit uint64) (at int, h frameHeader, ok bool) {
-	for at := from; at+frameHeaderSize <= len(b); at++ {
+	for at := lengthFrom(b, from); at+frameHeaderSize <= len(b); at = lengthFrom(b, at+1) {
 		h, err := parseFrameHeader(b[at:])
 		if err != nil || h.commit < first || h.commit >= limit {
 			continue // nearly always: the rest costs time
