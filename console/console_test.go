@@ -18,10 +18,14 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/console"
+	"github.com/samsa-go/samsa/internal/lazygc"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lazygc.Use()
+	goleak.VerifyTestMain(m)
+}
 
 const hostile = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&lt;` + "\u202e\x00"
 

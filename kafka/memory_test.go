@@ -174,7 +174,7 @@ func decodeCost(k *kit, key kmsg.Key, version int16, fill byte) uint64 {
 	c := &conn{s: k.srv}
 	worst := uint64(0)
 	for _, at := range []int{0, 1, 2, 4, 8, 12, 16, 20} { // where the first array may be
-		wide, compact := bytes.Repeat([]byte{fill}, 64<<10), bytes.Repeat([]byte{fill}, 64<<10)
+		wide, compact := bytes.Repeat([]byte{fill}, 32<<10), bytes.Repeat([]byte{fill}, 32<<10)
 		binary.BigEndian.PutUint32(wide[at:], uint32(len(wide)-at-4))
 		binary.PutUvarint(compact[at:], uint64(len(compact)-at-4))
 		for _, body := range [][]byte{wide, compact} {

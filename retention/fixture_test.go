@@ -11,11 +11,15 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/samsa-go/samsa/internal/lazygc"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lazygc.Use()
+	goleak.VerifyTestMain(m)
+}
 
 var (
 	ordersID = store.PartitionID{Topic: 7, Partition: 1}

@@ -12,11 +12,15 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/lazygc"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
 // TestMain fails the package when goroutines are left after its tests.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lazygc.Use()
+	goleak.VerifyTestMain(m)
+}
 
 var ctx = context.Background()
 

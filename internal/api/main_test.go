@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/samsa-go/samsa/internal/lazygc"
 )
 
 func TestMain(m *testing.M) {
@@ -12,5 +14,6 @@ func TestMain(m *testing.M) {
 		own(dir)
 		return
 	}
+	lazygc.Use()
 	goleak.VerifyTestMain(m)
 }

@@ -641,7 +641,7 @@ func (v *victim) place(rng *rand.Rand, i int) (class string, h hurt) {
 // or missing silently, and nothing hangs or dies.
 func TestDamagedPlaces(t *testing.T) {
 	t.Parallel()
-	places := long(t, "DAMAGE", 32)
+	places := long(t, "DAMAGE", 20)
 	r := startReader(t)
 	defer func() { r.close() }()
 	seed := rand.Uint64()

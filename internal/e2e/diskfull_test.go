@@ -220,8 +220,15 @@ func TestDiskFullByOthers(t *testing.T) {
 
 	const left = reserveBytes/4 + 2<<20 // enough to delete a topic
 	ballast := filepath.Join(disk, "ballast")
-	for size := reserveBytes; ; size -= 1 << 20 { // as large a file as leaves that much
-		if err := os.WriteFile(ballast, make([]byte, size), 0o600); err != nil && !errors.Is(err, unix.ENOSPC) {
+	if err := os.WriteFile(ballast, make([]byte, reserveBytes), 0o600); err != nil && !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := info.Size(); ; size -= 1 << 20 { // as large a file as leaves that much
+		if err := os.Truncate(ballast, size); err != nil {
 			t.Fatal(err)
 		}
 		var st unix.Statfs_t

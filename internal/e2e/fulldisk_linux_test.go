@@ -189,7 +189,7 @@ func TestTopicOnSmallDisk(t *testing.T) {
 		}
 		value := make([]byte, 100_000)
 		_, _ = rand.NewChaCha8([32]byte{}).Read(value)
-		full, megabytes := 0, long(t, "FOREVER_MB", 300)
+		full, megabytes := 0, long(t, "FOREVER_MB", 150)
 		for n := 0; n < megabytes*1e6; n += len(value) {
 			resumes(t, ctx, func() bool {
 				_, err := b.Produce(ctx, samsa.Record{Topic: "t", Value: value})

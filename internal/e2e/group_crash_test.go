@@ -28,7 +28,7 @@ func TestCrashGroups(t *testing.T) {
 	mustClose(t, b)
 	led := groupLedger{committed: make(map[place]int64)}
 	commits := 0
-	for round := range kills(t, 5) {
+	for round := range kills(t, 3) {
 		lines := rng.IntN(maxGroupLines)
 		told := killWhen(t, "consume", after(lines), dir, fmt.Sprint(round))
 		if !t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) {

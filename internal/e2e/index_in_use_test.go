@@ -14,7 +14,7 @@ import (
 // The files of the index are damaged while a broker has them open. What it reads is right or an error, nothing panics, it ends, and
 // the index can be made anew: value files have all.
 func TestIndexDamagedInUse(t *testing.T) {
-	const keys = 3000
+	keys := long(t, "INDEX_KEYS", 1000)
 	ctx := context.Background()
 	value := func(i, round int) string { return fmt.Sprintf("value %d of round %d, %0100d", i, round, i) }
 	for how, hurt := range map[string]func(path string, size int64) error{

@@ -55,7 +55,7 @@ func TestKills(t *testing.T) {
 	var rng *rand.Rand
 	var before *drillFound
 	lines := 0
-	for i := range kills(t, 4) {
+	for i := range kills(t, 3) {
 		if i%killsOfADirectory == 0 {
 			dir, seed, before = t.TempDir(), rand.Uint64(), nil
 			rng = rand.New(rand.NewPCG(seed, 1))

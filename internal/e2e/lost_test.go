@@ -27,7 +27,7 @@ func TestRelativeDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const records = 400
+	const records = 100
 	for range records { // more than a file of the store holds
 		p.Produce(patient(t), samsa.Record{Topic: "a", Value: make([]byte, 256<<10)}, func(_ samsa.Record, err error) {
 			if err != nil {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/lazygc"
 	"github.com/samsa-go/samsa/internal/memdir"
 )
 
@@ -48,6 +49,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	memdir.Use()
+	lazygc.Use()
 	goleak.VerifyTestMain(m)
 }
 

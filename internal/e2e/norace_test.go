@@ -4,5 +4,5 @@ package e2e
 
 const (
 	raceDetector = false
-	rapidChecks  = "12"
+	rapidChecks  = "6"
 )

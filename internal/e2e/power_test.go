@@ -266,7 +266,7 @@ const cutsOfADisk = 5
 // was acknowledged as promised: transactions whole, no offset committed beyond its log.
 func TestPowerCuts(t *testing.T) {
 	t.Parallel()
-	for i := range long(t, "POWER_CUTS", 20) / cutsOfADisk {
+	for i := range long(t, "POWER_CUTS", 10) / cutsOfADisk {
 		seed := uint64(i)
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			o := newBlackout(t, seed)

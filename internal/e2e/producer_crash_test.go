@@ -74,7 +74,7 @@ func TestReplayAfterKills(t *testing.T) {
 	mustCreate(t, b, "t", workPartitions)
 	mustClose(t, b)
 	acked := make(map[string]bool)
-	for round, all := range kills(t, 8) {
+	for round, all := range kills(t, 4) {
 		for _, value := range killWhen(t, "replay", after(rng.IntN((round+1)*workRecords/all)), dir) {
 			acked[value] = true
 		}

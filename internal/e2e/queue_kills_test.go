@@ -103,7 +103,7 @@ func TestQueueKills(t *testing.T) {
 	mustCreate(t, b, "receipts", 2)
 	mustClose(t, b)
 	fed, done := make(map[string]bool), make(map[string]bool)
-	for round := range kills(t, 8) {
+	for round := range kills(t, 4) {
 		for _, line := range killWhen(t, "queue", after(rand.IntN(maxKilledDone)), dir, fmt.Sprint(round)) {
 			what, mail, _ := strings.Cut(line, " ")
 			switch what {

@@ -380,7 +380,7 @@ func TestCrashReadOnly(t *testing.T) {
 	b := mustOpen(t, dir, samsa.Options{})
 	createPlanTopics(t, b)
 	mustClose(t, b)
-	for range kills(t, 4) {
+	for range kills(t, 2) {
 		killWhen(t, "plans", after(rand.IntN(120)), dir, fmt.Sprint(seed))
 		n := 0
 		untouched(t, dir, func() {

@@ -267,7 +267,7 @@ func (o *blackout) rebuild(want map[string]string, blind bool) bool {
 // made anew it holds what the old one held: not a key more or less.
 func TestRebuildIndexAnyTime(t *testing.T) {
 	t.Parallel()
-	for i := range long(t, "POWER_CUTS", 20) / cutsOfADisk {
+	for i := range long(t, "POWER_CUTS", 10) / cutsOfADisk {
 		seed := uint64(1000 + i)
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			o := newBlackout(t, seed)

@@ -192,7 +192,7 @@ func TestSnapshotOfABusyBroker(t *testing.T) {
 					}
 				}
 			}()
-			for i := range 10 {
+			for i := range 5 {
 				samsatest.WaitRecords(t, b, "t", 20*i+1)
 				left := restore(t, "", snapshotOf(t, b))
 				texts := samsatest.Texts(samsatest.Drain(t, left, "t"))

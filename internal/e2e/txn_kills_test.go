@@ -103,7 +103,7 @@ func TestTransactionKills(t *testing.T) {
 	mustCreate(t, b, "right", 1)
 	mustClose(t, b)
 	told := make(map[string]string)
-	for round := range kills(t, 8) {
+	for round := range kills(t, 4) {
 		for _, line := range killWhen(t, "transactions", after(rand.IntN(200)), dir, fmt.Sprint(round)) {
 			value, outcome, _ := strings.Cut(line, " ")
 			told[value] = outcome

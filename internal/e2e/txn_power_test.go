@@ -121,7 +121,7 @@ func (l *txnLife) note(p txn.Producer, value, outcome string, synced bool) error
 // them, and nobody becomes a producer that another was told he is.
 func TestTransactionPowerCuts(t *testing.T) {
 	t.Parallel()
-	for i := range long(t, "POWER_CUTS", 20) / cutsOfADisk {
+	for i := range long(t, "POWER_CUTS", 10) / cutsOfADisk {
 		t.Run(fmt.Sprint("seed ", i), func(t *testing.T) {
 			l := &txnLife{
 				t: t, rng: rand.New(rand.NewPCG(uint64(i), 11)), disk: vfstest.NewDisk(0),

@@ -319,7 +319,7 @@ func TestCrashTransactions(t *testing.T) {
 	b := mustOpen(t, dir, samsa.Options{})
 	createPlanTopics(t, b)
 	mustClose(t, b)
-	for round := range kills(t, 6) {
+	for round := range kills(t, 3) {
 		acks := killWhen(t, "plans", after(rand.IntN(120)), dir, fmt.Sprint(seed))
 		acked := 0
 		for _, line := range acks {

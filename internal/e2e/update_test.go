@@ -374,6 +374,7 @@ func TestTxLimits(t *testing.T) {
 	const tooMany = 16385 // entries
 	bothStores(t, samsa.Options{}, func(t *testing.T, k *kit) {
 		k.create("t", 1)
+		zeros, random := make([]byte, 1<<20), noise(1000<<10)
 		for name, fn := range map[string]func(*samsa.Tx) error{
 			"keys": func(tx *samsa.Tx) (err error) {
 				for i := 0; err == nil && i < tooMany; i++ {
@@ -383,13 +384,13 @@ func TestTxLimits(t *testing.T) {
 			},
 			"bytes": func(tx *samsa.Tx) (err error) {
 				for i := 0; err == nil && i < 40; i++ {
-					err = tx.Set(fmt.Append(nil, i), make([]byte, 1<<20))
+					err = tx.Set(fmt.Append(nil, i), zeros)
 				}
 				return err
 			},
 			"records": func(tx *samsa.Tx) (err error) {
 				for i := 0; err == nil && i < 40; i++ {
-					err = tx.Produce(samsa.Record{Topic: "t", Value: noise(1000 << 10)})
+					err = tx.Produce(samsa.Record{Topic: "t", Value: random})
 				}
 				return err
 			},
@@ -410,7 +411,7 @@ func TestTxLimits(t *testing.T) {
 		}
 		k.update(func(tx *samsa.Tx) (err error) { // to set a key again takes no more room
 			for i := range 9000 {
-				err = errors.Join(err, tx.Set(fmt.Append(nil, i%10), make([]byte, 100<<10)))
+				err = errors.Join(err, tx.Set(fmt.Append(nil, i%10), zeros[:100<<10]))
 			}
 			return err
 		})

@@ -42,7 +42,7 @@ func tryVerify(t *testing.T, dir string) (found []inspect.Finding, sum inspect.S
 // must have found; of whole directories, closed and killed, it finds nothing.
 func TestVerifyFindsDamagedPlaces(t *testing.T) {
 	t.Parallel()
-	places := long(t, "DAMAGE", 32)
+	places := long(t, "DAMAGE", 20)
 	r := startReader(t)
 	defer func() { r.close() }()
 	seed := rand.Uint64()

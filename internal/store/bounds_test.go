@@ -67,7 +67,7 @@ func TestManySessions(t *testing.T) {
 	dir := t.TempDir()
 	w := &scale{t: t}
 	var took []time.Duration
-	for i := range long("SESSIONS", 60) {
+	for i := range long("SESSIONS", 40) {
 		begun := time.Now()
 		s := openTemp(t, dir, Options{})
 		took = append(took, time.Since(begun))

@@ -202,7 +202,7 @@ func (l *life) end() {
 // the store knows what its files hold, and those that hold nothing are gone. POWER_CUTS has more lives, for an hour of it.
 func TestDiskStoreSurvives(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(long("POWER_CUTS", 25)) {
+	for seed := range uint64(long("POWER_CUTS", 12)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := newLife(t, seed)
 			if seed%2 == 1 {
@@ -225,7 +225,9 @@ func TestDiskStoreSurvives(t *testing.T) {
 func TestDiskStoreFindsDamage(t *testing.T) {
 	t.Parallel()
 	outcomes := map[string]int{}
-	for seed := range uint64(20) {
+	const lives = 20
+	flips := long("FLIPS", 75)
+	for seed := range uint64(lives) {
 		l := newLife(t, seed)
 		l.opts.fileSize = 4000
 		l.open()
@@ -243,11 +245,11 @@ func TestDiskStoreFindsDamage(t *testing.T) {
 		if !kill {
 			left, l.synced = l.disk, l.done
 		}
-		for range 100 {
+		for range flips {
 			outcomes[l.damage(left.Clone())]++
 		}
 	}
-	if outcomes["refused"]+outcomes["told"] < 1000 || outcomes["told"] < 100 || outcomes["right"] < 50 {
+	if all := lives * flips; outcomes["refused"]+outcomes["told"] < all/2 || outcomes["told"] < all/20 || outcomes["right"] < all/40 {
 		t.Errorf("outcomes %v", outcomes)
 	}
 }
@@ -359,7 +361,8 @@ func TestDiskStoreSessions(t *testing.T) {
 		}
 		return len(infos)
 	}
-	for range 100 {
+	sessions := long("SESSIONS", 40)
+	for range sessions {
 		l.open()
 		l.commit()
 		if err := l.store.Close(); err != nil {
@@ -367,10 +370,10 @@ func TestDiskStoreSessions(t *testing.T) {
 		}
 	}
 	if n := files(); n != 2 {
-		t.Errorf("%d files after 100 sessions, want one and the reserve", n)
+		t.Errorf("%d files after %d sessions, want one and the reserve", n, sessions)
 	}
 	most := 0
-	for i := range 100 {
+	for i := range sessions {
 		l.open()
 		l.commit()
 		if i%10 == 0 {
@@ -380,7 +383,7 @@ func TestDiskStoreSessions(t *testing.T) {
 		most = max(most, files())
 	}
 	l.open()
-	l.check(200)
+	l.check(2 * sessions)
 	if most > 25 {
 		t.Errorf("%d files after kills, want no more than 25", most)
 	}

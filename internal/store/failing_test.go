@@ -66,7 +66,7 @@ func (c *crowd) session() (writes, reads []error) {
 }
 
 // failEvery is which of the calls fail in TestCallsFail: each n-th of an operation. FAIL_EVERY=1 has them all.
-func failEvery() int { return long("FAIL_EVERY", 61) }
+func failEvery() int { return long("FAIL_EVERY", 121) }
 
 // Whatever call fails, once or for ever, the store says so, returns from all calls, and the next open finds all that was
 // acknowledged.

@@ -154,7 +154,7 @@ func (c *crowd) check() {
 }
 
 // fullSeeds is how many seeds the tests of the full disk have: FULL_DISKS has more.
-func fullSeeds() int { return long("FULL_DISKS", 8) }
+func fullSeeds() int { return long("FULL_DISKS", 4) }
 
 // Whenever the disk fills, the store lives, has what it had, and goes on when there is room, which
 // can be made from inside.

@@ -116,7 +116,7 @@ func TestWalkFindsEveryDamagedByte(t *testing.T) {
 		}
 		rng := rand.New(rand.NewPCG(rand.Uint64(), 1))
 		cuts := 0
-		flips := long("FLIPS", 150)
+		flips := long("FLIPS", 75)
 		for range flips {
 			p := places[rng.IntN(len(places))]
 			at, bit := p.from+rng.Int64N(p.to-p.from), rng.IntN(8)

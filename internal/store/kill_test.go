@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/samsa-go/samsa/internal/lazygc"
 	"github.com/samsa-go/samsa/internal/memdir"
 )
 
@@ -29,10 +30,11 @@ func TestMain(m *testing.M) {
 		return
 	}
 	// A check opens a store several times; ask for more with CHECKS or -rapid.checks.
-	if err := flag.Set("rapid.checks", cmp.Or(os.Getenv("CHECKS"), "10")); err != nil {
+	if err := flag.Set("rapid.checks", cmp.Or(os.Getenv("CHECKS"), "6")); err != nil {
 		panic(err)
 	}
 	memdir.Use()
+	lazygc.Use()
 	os.Exit(m.Run())
 }
 

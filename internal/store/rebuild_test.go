@@ -14,7 +14,7 @@ import (
 // then is what was there.
 func TestRebuild(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(long("REBUILDS", 20)) {
+	for seed := range rebuildSeeds() {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := newLife(t, seed)
 			l.open()
@@ -51,12 +51,14 @@ func TestRebuild(t *testing.T) {
 }
 
 // rebuildCuts is which calls of a rebuild the power is cut at in TestRebuildSurvives: each n-th. REBUILD_CUTS=1 has them all.
+func rebuildSeeds() uint64 { return uint64(long("REBUILDS", 10)) }
+
 func rebuildCuts() int { return long("REBUILD_CUTS", 7) }
 
 // The process is killed or the power cut in the middle of a rebuild, at any of its calls. The rebuild after it finds what
 // was there all the same, and so does an open without one, if it is not told that the index is not whole.
 func TestRebuildSurvives(t *testing.T) {
-	for seed := range uint64(16) {
+	for seed := range rebuildSeeds() {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := newLife(t, seed)
 			l.open()
@@ -83,7 +85,7 @@ func TestRebuildSurvives(t *testing.T) {
 // The process is killed when a manifest is written and not yet durable, and the power takes it back in the middle of
 // the rebuild that comes after: what the one before it names must be there still.
 func TestRebuildOverUnsyncedManifest(t *testing.T) {
-	for seed := range uint64(16) {
+	for seed := range rebuildSeeds() {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			l := newLife(t, seed)
 			l.open()

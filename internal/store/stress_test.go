@@ -103,7 +103,7 @@ func (f *facts) check(t *testing.T, s Store, readValues bool) {
 // lost and nothing comes back, not in the store, nor after it was killed, nor reopened.
 func TestReclaimBesideEverything(t *testing.T) {
 	t.Parallel()
-	commits, rounds := long("COMMITS", 700), 2
+	commits, rounds := long("COMMITS", 350), 2
 	opts := Options{fileSize: 1 << 20}
 	dir := t.TempDir()
 	model := &facts{done: map[string]fact{}, deletions: map[string]int{}}

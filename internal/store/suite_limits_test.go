@@ -39,13 +39,14 @@ func TestBatchAtLimits(t *testing.T) {
 			copy(k, fmt.Sprintf("%05d", i))
 			return k
 		}
+		zeros := make([]byte, l.Bytes)
 		for name, fill := range map[string]func(b *Batch, i int){
 			"most entries":  func(b *Batch, i int) { b.Set(key(i, 5), []byte("x")) },
-			"large values":  func(b *Batch, i int) { b.Set(key(i, 10), make([]byte, 1<<20-100)) },
-			"largest value": func(b *Batch, i int) { b.Set(key(i, 10), make([]byte, l.Bytes-10)) },
-			"at threshold":  func(b *Batch, i int) { b.Set(key(i, 200), make([]byte, inlineThreshold)) },
-			"inline":        func(b *Batch, i int) { b.Set(key(i, 100), make([]byte, inlineThreshold-1)) },
-			"long keys":     func(b *Batch, i int) { b.Set(key(i, maxKeySize), make([]byte, 1)) },
+			"large values":  func(b *Batch, i int) { b.Set(key(i, 10), zeros[:1<<20-100]) },
+			"largest value": func(b *Batch, i int) { b.Set(key(i, 10), zeros[:l.Bytes-10]) },
+			"at threshold":  func(b *Batch, i int) { b.Set(key(i, 200), zeros[:inlineThreshold]) },
+			"inline":        func(b *Batch, i int) { b.Set(key(i, 100), zeros[:inlineThreshold-1]) },
+			"long keys":     func(b *Batch, i int) { b.Set(key(i, maxKeySize), zeros[:1]) },
 			"deletions":     func(b *Batch, i int) { b.Delete(key(i, 240)) },
 		} {
 			var b, more Batch

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/lazygc"
 	"github.com/samsa-go/samsa/samsatest/conform"
 )
 
@@ -18,7 +19,10 @@ var update = flag.Bool("update", false, "write the columns of these places into 
 const page = "../../docs/promises.md"
 
 // TestMain fails the package when goroutines are left after its tests.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lazygc.Use()
+	goleak.VerifyTestMain(m)
+}
 
 // options are those of a broker that is tried.
 func options(o conform.Options) samsa.Options {

@@ -1,0 +1,13 @@
+package docs_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/samsa-go/samsa/internal/lazygc"
+)
+
+func TestMain(m *testing.M) {
+	lazygc.Use()
+	os.Exit(m.Run())
+}
