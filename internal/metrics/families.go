@@ -230,6 +230,9 @@ var kafkaFamilies = []family{
 	ofServer("samsa_kafka_connections_accepted_total", counter, "Connections that were accepted.", func(s *Server) int64 { return s.Accepted }),
 	ofServer("samsa_kafka_connections_refused_total", counter, "Connections that were refused, as there were too many.", func(s *Server) int64 { return s.Refused }),
 	ofServer("samsa_kafka_connections_broken_total", counter, "Connections that ended by an error.", func(s *Server) int64 { return s.Broken }),
+	ofServer("samsa_kafka_logins_total", counter, "Logins by SASL.", func(s *Server) int64 { return s.Logins }),
+	ofServer("samsa_kafka_logins_failed_total", counter, "Logins that have failed, and requests before one.", func(s *Server) int64 { return s.FailedLogins }),
+	ofServer("samsa_kafka_handshakes_failed_total", counter, "Handshakes of TLS that have failed.", func(s *Server) int64 { return s.FailedHandshakes }),
 	ofServer("samsa_kafka_requests_in_flight", gauge, "Requests that were read and are not answered.", func(s *Server) int64 { return int64(s.InFlight) }),
 	{"samsa_kafka_requests_total", counter, "Requests, by API key and version.", func(s *Source, p *printer) {
 		for i := range s.Servers {
