@@ -111,13 +111,20 @@ func (l *line) addLocked(ctx context.Context, r *log.Record, held int, pr promis
 		l.readyLocked()
 	}
 	if first && l.filling == b { // it was not sent at once
-		b.linger = time.AfterFunc(cmp.Or(l.p.opts.Linger, longestGrowth), func() { l.lingered(b) })
+		b.linger = time.AfterFunc(cmp.Or(l.p.opts.Linger, l.growthLocked()), func() { l.lingered(b) })
 	}
 }
 
-// longestGrowth is how long a batch without linger waits for those that are under way, and so grows: beside a near cluster it is longer than they
-// take, over a link with latency the next one does not wait for their answers.
-const longestGrowth = 5 * time.Millisecond
+// growthLocked is how long a batch without linger waits for those that are under way, and so grows. Beside a near cluster it is longer than they
+// take. Over a link with latency the next one does not wait for their answers; as many as may be under way last until the first is answered.
+func (l *line) growthLocked() time.Duration {
+	return min(max(leastGrowth, l.took/(mostInFlight-1)), mostGrowth)
+}
+
+const (
+	leastGrowth = 5 * time.Millisecond
+	mostGrowth  = 50 * time.Millisecond
+)
 
 // completeLocked closes the filling batch.
 func (l *line) completeLocked() {

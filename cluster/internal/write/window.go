@@ -25,14 +25,15 @@ import (
 //
 // A producer with an ID has one transaction under way, and no numbers here.
 type window struct {
-	sending []*pending // on their way, oldest first
-	to      *leader    // where to; of sending, or the last one
-	open    bool       // a batch was stored there, so several may be on their way
-	at      time.Time  // when
-	stuck   bool       // the first is not stored: the others are only waited for
-	from    int32      // its number
-	hole    bool       // nothing that is stored has that: what had it was given up, or has become smaller
-	doubt   error      // why what had it was given up, though it may be stored
+	sending []*pending    // on their way, oldest first
+	to      *leader       // where to; of sending, or the last one
+	open    bool          // a batch was stored there, so several may be on their way
+	at      time.Time     // when
+	took    time.Duration // from when it was sent
+	stuck   bool          // the first is not stored: the others are only waited for
+	from    int32         // its number
+	hole    bool          // nothing that is stored has that: what had it was given up, or has become smaller
+	doubt   error         // why what had it was given up, though it may be stored
 
 	who      who // as whom is sent, which is not known yet if it is not
 	next     int32
@@ -47,6 +48,7 @@ type numbers struct {
 
 // attempt is what has become of a batch when it was sent.
 type attempt struct {
+	begun   time.Time
 	unknown bool // it may be stored, as far as is known; of all attempts
 	renewed bool // it has numbers of another producer id since the cluster has forgotten the old one
 	heard   bool // what follows, or that it is stored
@@ -98,7 +100,8 @@ func (l *line) takeLocked(to *leader) *pending {
 		}
 		b.sentLocked()
 		b.heard, b.lost, b.code, b.message, b.err = false, nil, 0, nil, nil
-		if l.to != to || time.Since(l.at) > longestPauseOpen {
+		b.begun = time.Now()
+		if l.to != to || b.begun.Sub(l.at) > longestPauseOpen {
 			l.open = false
 		}
 		l.to = to
@@ -143,6 +146,7 @@ func (l *line) settleLocked() {
 		switch {
 		case b.stored:
 			l.open, l.pause, l.at = true, 0, time.Now()
+			l.took = l.at.Sub(b.begun)
 		case b.err == nil:
 			l.stuck = true
 			continue
