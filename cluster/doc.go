@@ -26,10 +26,11 @@
 // A record that its topic does not take, for its size, its timestamp or a key that is missing, is refused before it is sent, by the configs of the topic;
 // where these may not be read the cluster refuses it. A batch is no larger than max.message.bytes, nor than 1 MiB.
 //
-// Broker.Produce of one record is an idempotent append with acks=all, and so are the batches of a Producer. Of a partition one batch is under way:
-// BatchBytes is from where on it does not wait for others, and it grows beyond that while it has to. What the cluster does not answer is sent
+// Broker.Produce of one record is an idempotent append with acks=all, and so are the batches of a Producer. Of a partition up to five batches
+// are under way, in order. BatchBytes is from where on one goes at once while none is under way; beside others it grows, for some milliseconds, or to the
+// limit. When one fails those behind it go again, behind it. What the cluster does not answer is sent
 // again, until it does or the broker is closed: then of what was sent it is samsa.ErrOutcomeUnknown whether it is stored. So is the record of a call whose context has
-// ended: it may be stored later still, behind what other calls have stored since.
+// ended: it may be stored later still. Later calls of the same broker wait for that.
 //
 // ProducerOptions.ID is a transactional id, and shares these names with all programs on the cluster: that of an Options.Name is Name-0, and with Options.Keys it is Keys-keys. What a producer of an
 // ID has at a time is stored by one transaction, with its counts, which are committed offsets of a group, ID-stored:

@@ -17,9 +17,9 @@ import (
 	"github.com/samsa-go/samsa/cluster/internal/read"
 )
 
-// BenchmarkFarProducer is records of 100 bytes to one partition of a Kafka that is 20 ms away, each way, by a Producer and by franz-go by hand: 2 million
+// BenchmarkFar is records of 100 bytes to one partition of a Kafka that is 20 ms away, each way, by a Producer and by franz-go by hand: 2 million
 // as fast as they go, and one every 2 ms, of which the mean time until the promise is told.
-func BenchmarkFarProducer(b *testing.B) {
+func BenchmarkFar(b *testing.B) {
 	const away, much, few = 20 * time.Millisecond, 2_000_000, 500
 	near := kit.At(b, kit.Kafka(b))
 	topic := near.Create("far", 1)
