@@ -30,6 +30,7 @@ var flagOf = map[string]string{
 
 var withoutFlag = map[string]string{
 	"TLS":              "--tls-cert and those beside it make it",
+	"ACLs":             "--acls and those beside it make it",
 	"SASL":             "--sasl and those beside it make it",
 	"Control":          "serve always has one: console.Control",
 	"Hooks":            "they are functions of a Go program",
