@@ -485,13 +485,11 @@ var asked = []struct {
 	}},
 	{"CreateAcls", []string{"ALTER CLUSTER kafka-cluster"}, []string{"DESCRIBE CLUSTER kafka-cluster"}, func([16]byte, string) kmsg.Request {
 		r := kmsg.NewPtrCreateACLsRequest()
-		for _, a := range []kmsg.CreateACLsRequestCreation{
+		r.Creations = []kmsg.CreateACLsRequestCreation{
 			{ResourceType: 4, ResourceName: "other", ResourcePatternType: 3, Principal: "User:a", Host: "*", Operation: 8, PermissionType: 3},
 			{ResourceType: 2, ResourceName: "other", ResourcePatternType: 3, Principal: "a", Host: "*", Operation: 8, PermissionType: 3},
 			{ResourceType: 2, ResourceName: "other", ResourcePatternType: 3, Principal: "User:a", Host: "10.0.0.0/99", Operation: 8, PermissionType: 3},
 			{ResourceType: 2, ResourceName: "", ResourcePatternType: 3, Principal: "User:a", Host: "*", Operation: 8, PermissionType: 3},
-		} {
-			r.Creations = append(r.Creations, a)
 		}
 		return r
 	}},

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -178,8 +179,9 @@ func told(v reflect.Value, at string) (lines []string) {
 			lines = append(lines, all...)
 		case strings.HasSuffix(name, "ErrorCode"):
 			text := "0"
-			if err := kerr.ErrorForCode(int16(f.Int())); err != nil {
-				text = err.(*kerr.Error).Message
+			var err *kerr.Error
+			if errors.As(kerr.ErrorForCode(int16(f.Int())), &err) {
+				text = err.Message
 			}
 			lines = append(lines, name+"="+text)
 		case slices.Contains(tellers, name):
