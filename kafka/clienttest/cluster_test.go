@@ -215,7 +215,7 @@ func (u *upheaval) produceSarama(topic string, id int) (n int) {
 // transform copies records exactly once until ctx ends.
 func (u *upheaval) transform(ctx context.Context, id, in, out string) {
 	s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(u.c.Addrs()...), kgo.TransactionalID(id), kgo.ConsumerGroup("transformers"), kgo.ConsumeTopics(in),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.MetadataMinAge(20*time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
 		kgo.RequestRetries(1<<20), kgo.FetchMaxWait(100*time.Millisecond), kgo.HeartbeatInterval(100*time.Millisecond), kgo.DialTimeout(time.Second), kgo.AlwaysRetryEOF())
 	if err != nil {
