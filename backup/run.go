@@ -99,7 +99,7 @@ func (r *runner) run(ctx context.Context) error {
 		case errors.Is(err, ErrGap):
 			r.opts.Logger.Warn("commits that are not in the backup are gone, it begins anew", zap.String("generation", r.status.Generation), zap.Error(err))
 			r.status.Anew++
-			if err = r.begin(ctx); errors.As(err, &ofTarget) {
+			if err = r.anew(ctx); errors.As(err, &ofTarget) {
 				r.gen = nil
 			}
 		}
@@ -226,7 +226,16 @@ func (r *runner) resume(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.begin(ctx)
+	return r.begin(ctx, generations)
+}
+
+// anew begins a generation in the place of the present one.
+func (r *runner) anew(ctx context.Context) error {
+	objects, err := r.target.List(ctx)
+	if err != nil {
+		return errTarget{err}
+	}
+	return r.begin(ctx, parse(objects))
 }
 
 // resumeIn goes on in a generation, if it is one of this broker and nothing is missing.
@@ -288,19 +297,15 @@ func read(ctx context.Context, target Target, name string, size int64) ([]byte, 
 	return b.Bytes(), errors.Join(err, body.Close())
 }
 
-// begin begins a generation behind all that there are.
-func (r *runner) begin(ctx context.Context) error {
+// begin begins a generation behind all that were seen: two who have seen the same have one number.
+func (r *runner) begin(ctx context.Context, all []*generation) error {
 	if r.id != "" {
 		if err := r.src.Release(ctx, r.id); err != nil {
 			return err
 		}
 	}
-	objects, err := r.target.List(ctx)
-	if err != nil {
-		return errTarget{err}
-	}
 	number := 1
-	if all := parse(objects); len(all) > 0 {
+	if len(all) > 0 {
 		if _, err := fmt.Sscanf(all[len(all)-1].name, "g%08d", &number); err != nil {
 			return err
 		}
