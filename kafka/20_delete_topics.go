@@ -69,7 +69,7 @@ func (c *call) toDelete(rt kmsg.DeleteTopicsRequestTopic) (*topic.Topic, error) 
 		return c.topic("", rt.TopicID, true)
 	}
 	if c.deniedTopic(*rt.Topic) != nil && c.may(acl.Describe, acl.Topic, *rt.Topic) {
-		if _, err := c.s.topic(*rt.Topic, noTopic, false); err != nil {
+		if _, err := c.s.topic(*rt.Topic, noTopic, false); errors.Is(err, log.ErrUnknownTopic) {
 			return nil, err // who may describe it learns that it is not there
 		}
 	}

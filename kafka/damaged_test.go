@@ -14,7 +14,7 @@ import (
 
 // damagedKit has the topics bad and good, and the groups g and reader; bad and g are damaged, and reader is where it is
 // in bad.
-func damagedKit(t *testing.T) *kit {
+func damagedKit(t *testing.T, opts Options) *kit {
 	t.Helper()
 	ctx := context.Background()
 	first := store.OpenMemory()
@@ -53,7 +53,7 @@ func damagedKit(t *testing.T) *kit {
 		}
 	})
 	k := &kit{Broker: b, t: t, ctx: ctx}
-	if k.srv, err = Listen(b, "127.0.0.1:0", Options{}); err != nil {
+	if k.srv, err = Listen(b, "127.0.0.1:0", opts); err != nil {
 		t.Fatal(err)
 	}
 	return k
@@ -62,7 +62,7 @@ func damagedKit(t *testing.T) *kit {
 // A topic and a group that are damaged are an error that clients do not try again, by name and in the list of
 // all; nobody gets a new topic of that name, and others go on.
 func TestDamagedTopicAndGroup(t *testing.T) {
-	k := damagedKit(t)
+	k := damagedKit(t, Options{})
 	c := k.dial()
 
 	all := kmsg.NewPtrMetadataRequest()
@@ -137,5 +137,28 @@ func TestDescribeLogDirsDamaged(t *testing.T) {
 	got := ask[*kmsg.DescribeLogDirsResponse](c, 4, kmsg.NewPtrDescribeLogDirsRequest()).Dirs
 	if len(got) != 1 || got[0].ErrorCode != codeUnknownServerError {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// Who may describe a damaged topic, and not delete it, does not delete it.
+func TestDamagedTopicIsDeletedByWhoMay(t *testing.T) {
+	k := damagedKit(t, Options{ACLs: &ACLs{}})
+	c := k.dial()
+	acls, err := ACLsOf(k.Broker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	del.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: kmsgString("bad")}}
+	for _, right := range []struct {
+		operation string
+		code      int16
+	}{{"DESCRIBE", codeTopicAuthorizationFailed}, {"DELETE", codeNone}} {
+		if err := acls.Create(k.ctx, ACL{Principal: Anonymous.String(), Operation: right.operation, Resource: "TOPIC", Name: "bad"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := ask[*kmsg.DeleteTopicsResponse](c, 6, del).Topics[0]; got.ErrorCode != right.code {
+			t.Errorf("who may %s: %d, want %d", right.operation, got.ErrorCode, right.code)
+		}
 	}
 }
