@@ -1,6 +1,9 @@
 package sasl
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // NewPlain begins a try by PLAIN.
 func NewPlain(users Users) Exchange { return plain{users} }
@@ -10,9 +13,9 @@ type plain struct{ users Users }
 // Next takes the one message that there is: authorization id, user and password, with a zero between them (RFC 4616). What the client is
 // told is what Kafka says.
 func (p plain) Next(token []byte) ([]byte, *Identity, error) {
-	parts := strings.Split(string(token), "\x00")
+	parts := strings.SplitN(string(token), "\x00", most)
 	if len(parts) != 3 {
-		return nil, nil, Told("Invalid SASL/PLAIN response: expected 3 tokens, got " + count(len(parts)))
+		return nil, nil, Told("Invalid SASL/PLAIN response: expected 3 tokens, got " + strconv.Itoa(len(parts)))
 	}
 	as, user, password := parts[0], parts[1], parts[2]
 	switch {
@@ -31,5 +34,5 @@ func (p plain) Next(token []byte) ([]byte, *Identity, error) {
 // errOtherID is for who wants to be somebody else than he is.
 const errOtherID = Told("Authentication failed: Client requested an authorization id that is different from username")
 
-// count tells how many parts a message had, as Kafka does, which stops at 4.
-func count(n int) string { return string(rune('0' + min(n, 4))) }
+// most is how many parts of a message are looked for, as in Kafka: one more than there may be.
+const most = 4

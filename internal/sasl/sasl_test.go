@@ -234,3 +234,17 @@ func TestHidden(t *testing.T) {
 		}
 	}
 }
+
+// What a client of SCRAM has kept between its two messages, without a password, is short.
+func TestScramKeepsLittle(t *testing.T) {
+	for _, first := range []string{
+		"n,,n=user,r=" + strings.Repeat("x", 512<<10-12),
+		"n,,n=" + strings.Repeat("x", 500<<10) + ",r=nonce",
+		"n,,n=user,r=nonce" + strings.Repeat(",", 500<<10),
+	} {
+		s := NewScram(ScramSHA256, book{"user": "secret"})
+		if asked, who, err := s.Next([]byte(first)); who != nil || !errors.Is(err, ErrFailed) {
+			t.Errorf("a first message of %d bytes is answered with %d, %v", len(first), len(asked), err)
+		}
+	}
+}

@@ -38,8 +38,15 @@ type scram struct {
 	asked      string
 }
 
+// maxScram bounds the client's messages, in bytes: what the first one says is kept until the last one comes, of clients that have not
+// logged in. A user has at most 255 bytes, and nonces of clients have some dozens.
+const maxScram = 4 << 10
+
 // Next takes a message.
 func (s *scram) Next(token []byte) ([]byte, *Identity, error) {
+	if len(token) > maxScram {
+		return nil, nil, failed("a message of SCRAM with more than %d bytes", maxScram)
+	}
 	if s.asked == "" {
 		answer, err := s.first(string(token))
 		return answer, nil, err
