@@ -3,6 +3,7 @@
 package quota
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"net"
@@ -197,7 +198,17 @@ func (t *Table) Of(limit, user, client string) (value float64, together string, 
 		case "client":
 			user = ""
 		}
-		return value, fmt.Sprintf("%s %q %q", limit, user, client), true
+		return value, meterKey(limit, user, client), true
 	}
 	return 0, "", false
+}
+
+// meterKey is the key of those that take from the same limit. It is short, for names that are not: clients choose their ids, also before
+// they have logged in, and maxMeters of the keys are kept.
+func meterKey(limit, user, client string) string {
+	if len(user)+len(client) > sha256.Size {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", user, client))
+		return limit + " " + string(sum[:])
+	}
+	return fmt.Sprintf("%s %q %q", limit, user, client)
 }

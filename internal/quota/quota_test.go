@@ -3,6 +3,7 @@ package quota
 import (
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -181,4 +182,19 @@ func TestLimitsAreKept(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 	end()
+}
+
+// What is kept of a client does not grow with its id, which it chooses, and clients with long ones are told apart.
+func TestLongIDs(t *testing.T) {
+	e := entity(t, Part{Type: ClientID, Default: true})
+	table := newTable(map[string]Entry{e.key(): {e, Limits{RequestPercent: 1}}})
+	long := strings.Repeat("\x01", math.MaxInt16-1)
+	_, a, ok := table.Of(RequestPercent, "ANONYMOUS", long+"a")
+	_, b, _ := table.Of(RequestPercent, "ANONYMOUS", long+"b")
+	if _, again, _ := table.Of(RequestPercent, "ANONYMOUS", long+"a"); !ok || a == b || a != again {
+		t.Error("two clients are one, or one is two")
+	}
+	if len(a) > 100 {
+		t.Errorf("a client is kept by %d bytes", len(a))
+	}
 }
