@@ -187,6 +187,9 @@ func (r Rule) Check() error {
 func (r Rule) hosts() (netip.Prefix, error) {
 	if strings.Contains(r.Host, "/") {
 		p, err := netip.ParsePrefix(r.Host)
+		if mapped := 128 - 32; p.Addr().Is4In6() && p.Bits() >= mapped { // addresses of clients are told as those of IPv4
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
+		}
 		return p.Masked(), err
 	}
 	a, err := netip.ParseAddr(r.Host)

@@ -83,6 +83,20 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// An address of IPv4 is the same written as one of IPv6.
+func TestMappedHosts(t *testing.T) {
+	who := Subject{"User:alice", netip.MustParseAddr("10.1.2.3")}
+	for host, is := range map[string]bool{
+		"10.0.0.0/8": true, "10.1.2.3": true, "::ffff:10.1.2.3": true, "::ffff:10.0.0.0/104": true, "::ffff:11.0.0.0/104": false, "::ffff:0:0/96": true, "::/0": false,
+	} {
+		deny := rule(Deny, Read, Topic, "a", Literal)
+		deny.Host = host
+		if s := NewSet([]Rule{rule(Allow, Read, Topic, "a", Literal), deny}); s.Allows(who, Read, Topic, "a", false) == is {
+			t.Errorf("%s: denied %t", host, !is)
+		}
+	}
+}
+
 // Rules that were stored are there when the store is opened again, and damage lets nobody in until it is removed.
 func TestRulesAreKept(t *testing.T) {
 	st := store.OpenMemory()

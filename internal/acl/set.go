@@ -131,9 +131,11 @@ func (s *Set) AllowsAny(who Subject, op Operation, r Resource, otherwise bool) b
 	}
 	var allow, deny []Rule
 	for _, rule := range s.rules {
+		if rule.Resource != r || rule.Operation != op && rule.Operation != All || rule.Principal != who.Principal && rule.Principal != EveryUser {
+			continue
+		}
 		e := entry{Rule: rule}
-		e.hosts, _ = rule.hosts()
-		if rule.Resource != r || rule.Operation != op && rule.Operation != All || !e.concerns(who) {
+		if e.hosts, _ = rule.hosts(); !e.concerns(who) {
 			continue
 		}
 		if rule.Permission == Deny {
