@@ -110,7 +110,9 @@ func (c *conn) read() {
 	}
 	r := bufio.NewReaderSize(c.nc, readBufferBytes)
 	for {
-		c.unmuted()
+		if !c.unmuted() {
+			return
+		}
 		cl, err := c.next(r)
 		if err != nil {
 			if errors.Is(err, errHTTP) && c.inFlight.Load() == 0 {

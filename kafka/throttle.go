@@ -109,8 +109,10 @@ func (c *conn) mute(d time.Duration) {
 	}
 }
 
-// unmuted returns when the connection may be heard again. It reports false when the connection, or the server, ends before.
+// unmuted returns when the connection may be heard again. It reports false when the connection, or the server, ends before, and so it does
+// when it has been still for IdleTimeout, as in Kafka: nobody notices meanwhile that the client has gone, and the time may be weeks.
 func (c *conn) unmuted() bool {
+	idle := time.Now().Add(c.s.opts.IdleTimeout)
 	for {
 		until := c.muted.Load()
 		if until == 0 {
@@ -121,7 +123,12 @@ func (c *conn) unmuted() bool {
 			c.muted.CompareAndSwap(until, 0)
 			continue
 		}
-		timer := time.NewTimer(d)
+		left := time.Until(idle)
+		if left <= 0 {
+			c.end(errIdle)
+			return false
+		}
+		timer := time.NewTimer(min(d, left))
 		select {
 		case <-timer.C:
 		case <-c.ctx.Done():

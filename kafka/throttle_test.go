@@ -186,3 +186,29 @@ func TestRequestQuota(t *testing.T) {
 		}
 	})
 }
+
+// A client that is to be still for weeks holds its connection no longer than one that is idle, whether it has gone or sends more.
+func TestStillForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := startPipe(t, samsa.Options{}, Options{})
+		k.create("orders", samsa.TopicConfig{})
+		gone, sends := k.dial(), k.dial()
+		gone.limit("user", "ANONYMOUS", quota.ProduceBytes, 1)
+		large := batch(t, log.CodecNone, record{1, "", strings.Repeat("x", 15_000)})
+		for _, c := range []*client{gone, sends} {
+			resp := ask[*kmsg.ProduceResponse](c, 9, produceRequest(1, "orders", large))
+			if still := time.Duration(resp.ThrottleMillis) * time.Millisecond; still < 2*k.srv.opts.IdleTimeout {
+				t.Fatalf("told to be still for %v", still)
+			}
+		}
+		gone.send(4, kmsg.NewPtrHeartbeatRequest())
+		sends.send(4, kmsg.NewPtrHeartbeatRequest())
+		synctest.Wait()
+		_ = gone.Close()
+		time.Sleep(k.srv.opts.IdleTimeout + k.srv.opts.WriteTimeout + time.Second) // nobody reads the answer
+		synctest.Wait()
+		if n := k.srv.Stats().Connections; n != 0 {
+			t.Errorf("%d connections are open", n)
+		}
+	})
+}
