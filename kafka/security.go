@@ -34,7 +34,8 @@ type TLS struct {
 	// ClientCAFile has the authorities of clients' certificates.
 	ClientCAFile string
 	// Config, in place of files, has the certificates, or tells them at each handshake. It is not changed. What it says of ClientAuth and
-	// ClientCAs counts where the fields here say nothing.
+	// ClientCAs counts where the fields here say nothing. With tls.RequestClientCert and tls.RequireAnyClientCert certificates are
+	// verified by VerifyPeerCertificate or VerifyConnection; without either of them a client that shows one is refused.
 	Config *tls.Config
 	// ClientAuth is whether clients have to show certificates (ssl.client.auth).
 	ClientAuth ClientAuth

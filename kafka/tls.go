@@ -31,14 +31,8 @@ func (t TLS) Server(logger *zap.Logger) (*tls.Config, error) {
 	if t.Config != nil {
 		base = t.Config.Clone()
 	}
-	base.SessionTicketsDisabled = true // who resumes a session shows no certificate
-	switch t.ClientAuth {
-	case RequestClientCert:
-		base.ClientAuth = tls.VerifyClientCertIfGiven
-	case RequireClientCert:
-		base.ClientAuth = tls.RequireAndVerifyClientCert
-	}
 	if t.CertFile == "" && t.ClientCAFile == "" {
+		t.demand(base)
 		return base, nil
 	}
 	w := &watchedTLS{o: t, base: base, logger: logger}
@@ -47,8 +41,57 @@ func (t TLS) Server(logger *zap.Logger) (*tls.Config, error) {
 	}
 	return &tls.Config{
 		MinVersion: base.MinVersion, SessionTicketsDisabled: true,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return w.config(), nil },
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			config := w.config()
+			if config.GetConfigForClient != nil {
+				if chosen, err := config.GetConfigForClient(hello); chosen != nil || err != nil {
+					return chosen, err
+				}
+			}
+			return config, nil
+		},
 	}, nil
+}
+
+// demand has config ask for certificates as t says, and take none that nobody has verified, as who shows one is whom it names. It holds
+// for a config that config chooses for a client, too.
+func (t TLS) demand(config *tls.Config) {
+	config.SessionTicketsDisabled = true // who resumes a session shows no certificate
+	switch t.ClientAuth {
+	case RequestClientCert:
+		config.ClientAuth = tls.VerifyClientCertIfGiven
+	case RequireClientCert:
+		config.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	if config.VerifyPeerCertificate == nil && config.VerifyConnection == nil {
+		config.VerifyConnection = checkVerified
+	}
+	choose := config.GetConfigForClient
+	if choose == nil {
+		return
+	}
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		chosen, err := choose(hello)
+		if chosen == nil || err != nil {
+			return nil, err
+		}
+		chosen = chosen.Clone()
+		if chosen.ClientCAs == nil {
+			chosen.ClientCAs = config.ClientCAs
+		}
+		t.demand(chosen)
+		return chosen, nil
+	}
+}
+
+var errUnverified = errors.New("a client's certificate that nobody has verified")
+
+// checkVerified refuses a certificate that was asked for and not verified (tls.RequestClientCert, tls.RequireAnyClientCert).
+func checkVerified(state tls.ConnectionState) error {
+	if len(state.PeerCertificates) > 0 && len(state.VerifiedChains) == 0 {
+		return errUnverified
+	}
+	return nil
 }
 
 // watchedTLS is a config whose files are read again when they have changed: it is looked for that at each handshake.
@@ -114,6 +157,7 @@ func (w *watchedTLS) read(at string) error {
 			return fmt.Errorf("authorities of clients: %s has no certificate", w.o.ClientCAFile)
 		}
 	}
+	w.o.demand(next)
 	w.inUse = next
 	return nil
 }
@@ -139,8 +183,9 @@ func (c *conn) shakeHands() error {
 		}
 		return fmt.Errorf("%w: %w", errHandshake, err)
 	}
-	shown := tc.ConnectionState().PeerCertificates
-	if len(shown) == 0 {
+	state := tc.ConnectionState()
+	shown := state.PeerCertificates
+	if len(shown) == 0 || c.s.tls == nil && checkVerified(state) != nil { // what the config of a listener that was given does nobody knows here
 		return nil
 	}
 	subject, err := distinguishedName(shown[0].RawSubject)

@@ -308,6 +308,66 @@ func TestOwnTLS(t *testing.T) {
 	}
 }
 
+// A certificate that nobody has verified names nobody, however the program's own config asks for it; and what the options demand holds for
+// a config that is chosen for a client.
+func TestOwnTLSVerifies(t *testing.T) {
+	ours, theirs := newAuthority(t), newAuthority(t)
+	pair, err := tls.X509KeyPair(ours.sign(certificateFor(pkix.Name{CommonName: "server"})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := func(auth tls.ClientAuthType) *tls.Config {
+		return &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: auth}
+	}
+	chooses := func(auth tls.ClientAuthType) *tls.Config {
+		c := config(tls.NoClientCert)
+		c.ClientCAs = ours.client(nil, nil).RootCAs
+		c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return config(auth), nil }
+		return c
+	}
+	own := config(tls.RequireAnyClientCert)
+	own.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { return nil }
+	name := &pkix.Name{CommonName: "alice"}
+	stranger, alice, nobody := ours.client(name, theirs), ours.client(name, ours), ours.client(nil, nil)
+	for _, c := range []struct {
+		name   string
+		o      TLS
+		client *tls.Config
+		who    string // "" for nobody
+	}{
+		{"any certificate", TLS{Config: config(tls.RequireAnyClientCert)}, stranger, ""},
+		{"any or none", TLS{Config: config(tls.RequestClientCert)}, stranger, ""},
+		{"none", TLS{Config: config(tls.RequestClientCert)}, nobody, "User:ANONYMOUS"},
+		{"verified by the program", TLS{Config: own}, stranger, "User:CN=alice"},
+		{"chosen, any certificate", TLS{Config: chooses(tls.RequireAnyClientCert)}, stranger, ""},
+		{"chosen and required, none shown", TLS{Config: chooses(tls.NoClientCert), ClientAuth: RequireClientCert}, nobody, ""},
+		{"chosen and required, a stranger's", TLS{Config: chooses(tls.NoClientCert), ClientAuth: RequireClientCert}, stranger, ""},
+		{"chosen and required", TLS{Config: chooses(tls.NoClientCert), ClientAuth: RequireClientCert}, alice, "User:CN=alice"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := start(t, samsa.Options{}, Options{Security: Security{TLS: &c.o}})
+			client, err := k.shake(c.client)
+			if (err == nil) != (c.who != "") {
+				t.Fatalf("let in: %v", err)
+			}
+			if err == nil && client.whoami() != c.who {
+				t.Errorf("it is %s, want %s", client.whoami(), c.who)
+			}
+		})
+	}
+	k := start(t, samsa.Options{}, Options{})
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", config(tls.RequireAnyClientCert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.srv, err = Serve(k.Broker, ln, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := k.shake(stranger); err != nil || c.whoami() != "User:ANONYMOUS" {
+		t.Errorf("a listener of the program, which verifies nothing: %v", err)
+	}
+}
+
 // Names are those that Kafka gives: X500Principal.getName of Java 17 has written those that are wanted.
 func TestDistinguishedNames(t *testing.T) {
 	for _, c := range []struct {
