@@ -254,14 +254,16 @@ func (f *fetching) wait(atMost time.Duration) {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	pressed := f.c.s.memory.requests.pressure()
-	for moved := f.c.moved(); !f.enough(); {
+	moved := f.c.moved()
+	if moved != nil { // it may have before
+		f.refind()
+	}
+	for !f.failed && !f.enough() {
 		select {
 		case <-w.C():
 		case <-moved:
 			moved = f.c.moved()
-			if f.refind(); f.failed {
-				return
-			}
+			f.refind()
 		case <-pressed: // others wait for what this request takes
 			return
 		case <-timer.C:

@@ -225,6 +225,9 @@ func (c *Cluster) Addrs() []string {
 	return addrs
 }
 
+// Addr returns the address at which a node listens, "" if there is none of that id.
+func (c *Cluster) Addr(node int32) string { return c.now.Load().nodes[node].listen }
+
 // Nodes returns the ids of the nodes, in order, those that do not run included.
 func (c *Cluster) Nodes() []int32 { return c.now.Load().ids(false) }
 

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -16,39 +17,57 @@ import (
 
 // Stop shuts a node down as an administrator does: what it leads and coordinates moves to others, then its connections end.
 func (c *Cluster) Stop(node int32) error {
-	n, err := c.node(node)
+	n, s, err := c.running(node)
 	if err == nil {
 		err = c.goDown(n)
+	}
+	if err == nil {
+		err = s.Close()
 	}
 	if err != nil {
 		return fmt.Errorf("kafka: stop node %d: %w", node, err)
 	}
-	return c.end(n, false)
+	return nil
 }
 
 // Kill is the death of a node: its connections end in the middle of what they are about, nobody hears what has become of
 // that, and then others take over.
 func (c *Cluster) Kill(node int32) error {
-	n, err := c.node(node)
-	if err == nil && !c.now.Load().isUp(node) {
-		err = errIsDown
-	}
+	n, s, err := c.running(node)
 	if err == nil {
-		c.mu.Lock()
-		n.server.cut()
-		c.mu.Unlock()
+		s.cut()
 		err = c.goDown(n)
 	}
 	if err != nil {
 		return fmt.Errorf("kafka: kill node %d: %w", node, err)
 	}
-	return c.end(n, true)
+	_ = s.Close() // its listener is closed
+	return nil
 }
 
 var (
 	errIsDown = invalidEvent("it does not run")
 	errIsUp   = invalidEvent("it runs")
 )
+
+// running returns a node that runs, and the server that it is now. Who has it go down closes that one: by then it may run again.
+func (c *Cluster) running(id int32) (*node, *Server, error) {
+	n, err := c.node(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := c.serverOf(n)
+	if !c.now.Load().isUp(id) {
+		return nil, nil, errIsDown
+	}
+	return n, s, nil
+}
+
+func (c *Cluster) serverOf(n *node) *Server {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return n.server
+}
 
 // goDown has others take over what a node has.
 func (c *Cluster) goDown(n *node) error {
@@ -61,24 +80,18 @@ func (c *Cluster) goDown(n *node) error {
 	})
 }
 
-// end closes the server of a node.
-func (c *Cluster) end(n *node, killed bool) error {
-	c.mu.Lock()
-	s := n.server
-	c.mu.Unlock()
-	if err := s.Close(); err != nil && !killed {
-		return fmt.Errorf("kafka: stop node %d: %w", n.id, err)
-	}
-	return nil
-}
-
-// cut ends all connections at once.
+// cut ends all connections at once. Nothing more goes through them, not even the word of TLS that this is the end, which would wait
+// where the network is cut.
 func (s *Server) cut() {
 	_ = s.ln.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		_ = c.nc.Close()
+		nc := c.nc
+		if t, ok := nc.(*tls.Conn); ok {
+			nc = t.NetConn()
+		}
+		_ = nc.Close()
 	}
 }
 
@@ -91,9 +104,7 @@ func (c *Cluster) Start(node int32) error {
 	if err != nil {
 		return fmt.Errorf("kafka: start node %d: %w", node, err)
 	}
-	if err := c.end(n, true); err != nil { // who stopped it may still wait for its end
-		return err
-	}
+	_ = c.serverOf(n).Close() // who stopped it may still wait for its end
 	ln, err := net.Listen("tcp", c.now.Load().nodes[node].listen)
 	if err != nil {
 		return fmt.Errorf("kafka: start node %d: %w", node, err)
@@ -128,7 +139,7 @@ func (c *Cluster) Add(rack string) (int32, error) {
 	if err != nil {
 		return -1, fmt.Errorf("kafka: add a node: %w", err)
 	}
-	err = c.change(func(v *view) error {
+	err = c.happen(func(v *view) error {
 		if v.nodes[last+1].listen != "" {
 			return invalidEvent("another node is being added")
 		}
@@ -145,6 +156,8 @@ func (c *Cluster) Add(rack string) (int32, error) {
 	err = c.serve(&node{id: last + 1}, ln)
 	if err == nil {
 		err = c.change(func(v *view) error { v.comeUp(last + 1); return nil })
+	} else {
+		err = errors.Join(err, c.change(func(v *view) error { delete(v.nodes, last+1); return nil }))
 	}
 	if err != nil {
 		return -1, fmt.Errorf("kafka: add a node: %w", err)
@@ -158,6 +171,9 @@ func (c *Cluster) Remove(node int32) error {
 	n, err := c.node(node)
 	if err == nil {
 		err = c.change(func(v *view) error {
+			if _, there := v.nodes[node]; !there {
+				return invalidEvent("it is being removed")
+			}
 			if len(v.nodes) == 1 {
 				return invalidEvent("it is the last one")
 			}
@@ -169,11 +185,16 @@ func (c *Cluster) Remove(node int32) error {
 	if err != nil {
 		return fmt.Errorf("kafka: remove node %d: %w", node, err)
 	}
-	err = c.end(n, false)
 	c.mu.Lock()
-	delete(c.nodes, node)
+	s := n.server
+	if c.nodes[node] == n { // the next one that is added may have its id
+		delete(c.nodes, node)
+	}
 	c.mu.Unlock()
-	return err
+	if err := s.Close(); err != nil {
+		return fmt.Errorf("kafka: remove node %d: %w", node, err)
+	}
+	return nil
 }
 
 // MoveLeader has a node lead a partition, of which it must be a replica. The leader epoch rises if it did not lead.
@@ -185,13 +206,24 @@ func (c *Cluster) MoveLeader(topic string, partition, node int32) error {
 	return nil
 }
 
+// happen is change for what happens to a cluster: to one that is closed nothing does.
+func (c *Cluster) happen(edit func(v *view) error) error {
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return samsa.ErrClosed
+	}
+	return c.change(edit)
+}
+
 // changePlace has edit change the place of a partition.
 func (c *Cluster) changePlace(topic string, index int32, edit func(*view, *seat) error) error {
 	p, _, err := c.find(topic, index)
 	if err != nil {
 		return err
 	}
-	return c.change(func(v *view) error {
+	return c.happen(func(v *view) error {
 		at, err := v.placed(p)
 		if err != nil {
 			return err
@@ -240,12 +272,12 @@ func groupSlots(v *view) *slots { return &v.groups }
 func txnSlots(v *view) *slots   { return &v.txns }
 
 func (c *Cluster) changeSlot(key string, of func(*view) *slots, edit func(*view, *seat) error) error {
-	return c.change(func(v *view) error { return edit(v, &of(v)[slotOf(key)]) })
+	return c.happen(func(v *view) error { return edit(v, &of(v)[slotOf(key)]) })
 }
 
 // MoveController has a node be the controller.
 func (c *Cluster) MoveController(node int32) error {
-	err := c.change(func(v *view) error {
+	err := c.happen(func(v *view) error {
 		if !v.isUp(node) {
 			return errIsDown
 		}
@@ -260,7 +292,7 @@ func (c *Cluster) MoveController(node int32) error {
 
 // ElectPreferred has every partition and every coordinator that can be be led by its preferred leader, its first replica.
 func (c *Cluster) ElectPreferred() error {
-	return c.change(func(v *view) error {
+	return c.happen(func(v *view) error {
 		v.places(func(p *seat) { _ = p.prefer(v) })
 		return nil
 	})
@@ -269,7 +301,11 @@ func (c *Cluster) ElectPreferred() error {
 // Reassign moves a partition to other replicas, the preferred leader first. It stays under way after HoldReassignments, and else is
 // done at once.
 func (c *Cluster) Reassign(topic string, partition int32, replicas ...int32) error {
-	if err := c.reassign(topic, partition, replicas); err != nil {
+	err := c.reassign(topic, partition, replicas)
+	if pe := (protocolError{}); errors.As(err, &pe) {
+		err = invalidEvent("%s", pe.text)
+	}
+	if err != nil {
 		return fmt.Errorf("kafka: reassign %s/%d: %w", topic, partition, err)
 	}
 	return nil
@@ -315,7 +351,7 @@ func (v *view) checkReplicas(replicas []int32) error {
 // HoldReassignments has reassignments that begin from now on stay under way, so that clients see them, until it is called
 // with false: then all come to their end.
 func (c *Cluster) HoldReassignments(hold bool) error {
-	return c.change(func(v *view) error {
+	return c.happen(func(v *view) error {
 		c.hold = hold
 		if !hold {
 			v.places(func(p *seat) {
@@ -379,7 +415,7 @@ func (c *Cluster) electUnclean(topic string, index, node int32, offset int64) er
 		return err
 	}
 	defer release()
-	return c.change(func(v *view) error {
+	return c.happen(func(v *view) error {
 		at, err := v.placed(p)
 		if err != nil {
 			return err

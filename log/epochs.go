@@ -36,7 +36,7 @@ const (
 	epochsHashed  = 1 + 8
 	epochSize     = 4 + 8
 
-	// maxEpochs bounds what a log remembers. Of more the oldest count as one.
+	// maxEpochs bounds what a log remembers. Of more the oldest are forgotten.
 	maxEpochs = 256
 
 	// MaxEpochsSize bounds the key and the value of epochs, in bytes.
@@ -53,7 +53,7 @@ func (e Epochs) Latest() int32 {
 	return e[len(e)-1].Epoch
 }
 
-// At returns the epoch of the record at offset.
+// At returns the epoch of the record at offset, or the oldest that is remembered if that is later.
 func (e Epochs) At(offset int64) int32 {
 	i := sort.Search(len(e), func(i int) bool { return e[i].Start > offset })
 	switch {
@@ -66,7 +66,8 @@ func (e Epochs) At(offset int64) int32 {
 }
 
 // End returns the last epoch up to the given one that has records, and the offset behind them, in a log that ends at
-// end: Kafka's answer to OffsetForLeaderEpoch. Both are -1 for an epoch that has not been yet, and for a negative one.
+// end: Kafka's answer to OffsetForLeaderEpoch. Both are -1 for an epoch that has not been yet, and for a negative one. One that is
+// forgotten ends where the first begins that is not: never before its own end, as who has read it would take that for a cut.
 func (e Epochs) End(epoch int32, end int64) (int32, int64) {
 	latest := e.Latest()
 	switch {
@@ -83,8 +84,11 @@ func (e Epochs) End(epoch int32, end int64) (int32, int64) {
 }
 
 // next returns e with one epoch more, which begins at start, in a log that begins at logStart. Epochs without records,
-// and those before the log start, are left out.
+// and those before the log start, are left out. The last one that there can be has none behind it.
 func (e Epochs) next(start, logStart int64) Epochs {
+	if e.Latest() == math.MaxInt32 {
+		return e
+	}
 	next := slices.Clone(e)
 	if len(next) == 0 {
 		next = Epochs{{Epoch: 0, Start: 0}}
@@ -98,11 +102,7 @@ func (e Epochs) next(start, logStart int64) Epochs {
 	for len(next) > 1 && next[1].Start <= logStart {
 		next = next[1:]
 	}
-	if n := len(next) - maxEpochs; n > 0 {
-		next[n].Start = next[0].Start
-		next = next[n:]
-	}
-	return next
+	return next[max(0, len(next)-maxEpochs):]
 }
 
 // append appends the value of the store to dst.
@@ -196,7 +196,8 @@ func (l *Log) readEpochs() error {
 	return nil
 }
 
-// newestEpoch finds the epoch of the newest batch, and takes it for that of all.
+// newestEpoch finds the epoch of the newest batch. Where it began nobody knows: at that batch's last record, so that none that
+// was before it ends too early.
 func (l *Log) newestEpoch() (Epochs, error) {
 	newest := store.BatchRange(l.id, l.Start())
 	newest.Reverse = true
@@ -208,7 +209,7 @@ func (l *Log) newestEpoch() (Epochs, error) {
 		}
 		if epoch := int32(0); err == nil {
 			if epoch = Batch(head).LeaderEpoch(); epoch > 0 {
-				e = Epochs{{Epoch: epoch, Start: 0}}
+				e = Epochs{{Epoch: epoch, Start: Batch(head).LastOffset()}}
 			}
 		}
 		return false, err

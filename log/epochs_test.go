@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"testing"
@@ -73,6 +74,32 @@ func TestEpochsRise(t *testing.T) {
 	})
 }
 
+// However many epochs there have been, who has read records of one is not told that it ended before them: that would send
+// a consumer that is behind to the start.
+func TestEpochsForgotten(t *testing.T) {
+	t.Parallel()
+	var e Epochs
+	const last = 3 * maxEpochs
+	for i := range int64(last) {
+		e = e.next(i+1, 0)
+	}
+	if len(e) != maxEpochs {
+		t.Errorf("%d epochs are remembered, want %d", len(e), maxEpochs)
+	}
+	for offset := range int64(last) {
+		if epoch, end := e.End(int32(offset), last); epoch != int32(offset) || end <= offset {
+			t.Fatalf("epoch %d, of offset %d, ends as %d at %d", offset, offset, epoch, end)
+		}
+		if got := e.At(offset); got < int32(offset) {
+			t.Fatalf("offset %d is of epoch %d", offset, got)
+		}
+	}
+	e = Epochs{{math.MaxInt32 - 1, 5}}.next(6, 0).next(7, 0)
+	if again, err := decodeEpochs(e.append(nil)); err != nil || again.Latest() != math.MaxInt32 {
+		t.Errorf("behind the last epoch: %v, %v", again, err)
+	}
+}
+
 func FuzzDecodeEpochs(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(Epochs{{1, 2}, {3, 4}}.append(nil))
@@ -122,6 +149,11 @@ func TestEpochsOfBatches(t *testing.T) {
 	p.reopen()
 	if got := p.epochs(); got != "[0 2 3] now 3" {
 		t.Errorf("damaged: %s", got)
+	}
+	for offset, epoch := range []int32{0, 2, 2, 3} {
+		if as, end := p.log.Epochs().End(epoch, p.log.End()); as != epoch || end <= int64(offset) {
+			t.Errorf("damaged: epoch %d, of offset %d, ends as %d at %d", epoch, offset, as, end)
+		}
 	}
 	if all := p.log.Damaged(); len(all) != 1 || !errors.Is(all[0], ErrCorruptValue) {
 		t.Errorf("damaged: %v", all)

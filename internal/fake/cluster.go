@@ -31,8 +31,10 @@ func (k *Fake) Cluster() (api.Cluster, error) {
 	}
 	ctx := context.Background()
 	all := api.Cluster{Controller: c.Controller(), Partitions: []api.ClusterPartition{}}
-	for i, id := range c.Nodes() {
-		all.Nodes = append(all.Nodes, api.ClusterNode{ID: id, Kafka: c.Addrs()[i], Runs: c.Runs(id)})
+	for _, id := range c.Nodes() {
+		if at := c.Addr(id); at != "" { // else it was removed meanwhile
+			all.Nodes = append(all.Nodes, api.ClusterNode{ID: id, Kafka: at, Runs: c.Runs(id)})
+		}
 	}
 	names, err := b.Topics().List(ctx)
 	if err != nil {

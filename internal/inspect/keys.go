@@ -115,6 +115,10 @@ var keyDecoders = map[byte]func(key []byte) (Key, error){
 		return k, err
 	},
 	'c': catalogueKey,
+	'e': func(key []byte) (Key, error) {
+		id, err := store.ParsePartition(key)
+		return inPartition("leader epochs", id), err
+	},
 	'g': func(key []byte) (Key, error) { return grouped("group", key, store.ParseGroupKey) },
 	'h': func(key []byte) (Key, error) { return grouped("membership of share", key, store.ParseMembersKey) },
 	'u': func(key []byte) (Key, error) { return grouped("configs of", key, store.ParseGroupConfigKey) },

@@ -47,9 +47,10 @@ func raiseEpochs(ctx context.Context, c *Committer, ps []*partition.Partition) e
 }
 
 // CutAndRaise removes the end of a partition's log from offset on, in whole batches, and begins the next leader epoch there, in one
-// commit: what an unclean election does, for tests. Who reads behind the new end gets ErrOffsetOutOfRange.
+// commit: what an unclean election does, for tests. Who reads behind the new end gets ErrOffsetOutOfRange. It goes ahead of appends, as
+// none may be in the same commit.
 func CutAndRaise(ctx context.Context, c *Committer, p *partition.Partition, offset int64) error {
-	tx := &Tx{Essential: true, Reserve: Reserve{Entries: c.limits.Entries / seriesShare, Bytes: c.limits.Bytes / seriesShare}}
+	tx := &Tx{Essential: true, Ahead: true, Reserve: Reserve{Entries: c.limits.Entries / seriesShare, Bytes: c.limits.Bytes / seriesShare}}
 	var cut log.Cut
 	var next log.Epochs
 	tx.Check = func() (err error) {
