@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/samsa-go/samsa/group/epochs"
+	"github.com/samsa-go/samsa/internal/pattern"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 )
@@ -128,7 +129,7 @@ func (g *Modern) Heartbeat(now time.Time, h MemberHeartbeat, topics Topics) (Mem
 		}
 	}
 	if err == nil && h.Regex != nil && *h.Regex != "" && g.regexes[*h.Regex] == nil {
-		if _, err = compileRegex(*h.Regex); err != nil {
+		if _, err = pattern.Whole(*h.Regex); err != nil {
 			err = g.wrap(h.MemberID, err)
 		}
 	}

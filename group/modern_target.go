@@ -5,59 +5,18 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
-	"math"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"time"
 
 	"github.com/samsa-go/samsa/group/epochs"
-	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/internal/pattern"
 )
 
 // regex is a regular expression by which members subscribe, with what it means.
 type regex struct {
 	whole  *regexp.Regexp // of a whole name
 	topics []string       // whose names it matches, in order
-}
-
-const (
-	maxRegex     = math.MaxInt16 // bytes: no text of Kafka's is longer
-	maxRegexSize = 5000          // of what it is compiled to, in about one for each character
-)
-
-// compileRegex returns a regular expression (RE2) as one for whole names, or ErrInvalidRegex, also for one that is very large.
-func compileRegex(text string) (*regex, error) {
-	if len(text) > maxRegex {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", log.ErrInvalidRegex, len(text), maxRegex)
-	}
-	parsed, err := syntax.Parse(text, syntax.Perl)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", log.ErrInvalidRegex, err)
-	}
-	if size := regexSize(parsed); size > maxRegexSize {
-		return nil, fmt.Errorf("%w: its size is %d, at most %d", log.ErrInvalidRegex, size, maxRegexSize)
-	}
-	whole, err := regexp.Compile(`\A(?:` + text + `)\z`)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", log.ErrInvalidRegex, err)
-	}
-	return &regex{whole: whole}, nil
-}
-
-// regexSize returns about how large a regular expression is when it is compiled: what is repeated is there as often.
-func regexSize(re *syntax.Regexp) int {
-	size := 1
-	if re.Op == syntax.OpLiteral || re.Op == syntax.OpCharClass {
-		size = max(1, len(re.Rune))
-	}
-	for _, sub := range re.Sub {
-		size += regexSize(sub)
-	}
-	if re.Op == syntax.OpRepeat {
-		size *= max(1, re.Min+1, re.Max)
-	}
-	return size
 }
 
 // wanted returns the topics that m subscribes to, by name and by its regular expression, whether they exist or not: in
@@ -96,11 +55,11 @@ func (g *Modern) resolve(topics Topics) {
 	maps.DeleteFunc(g.visible, func(text string, _ func(string) bool) bool { return !used[text] })
 	for text, is := range used {
 		if is && g.regexes[text] == nil {
-			r, err := compileRegex(text)
+			whole, err := pattern.Whole(text)
 			if err != nil {
 				continue // it was checked when the member came with it
 			}
-			g.regexes[text] = r
+			g.regexes[text] = &regex{whole: whole}
 		}
 	}
 	if len(g.regexes) == 0 {

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -15,12 +14,13 @@ import (
 func (c *call) listGroups(req *kmsg.ListGroupsRequest) kmsg.Response {
 	resp := kmsg.NewPtrListGroupsResponse()
 	all := c.mayCluster(acl.Describe)
+	states, types := passing(req.StatesFilter), passing(req.TypesFilter)
 	for _, l := range c.s.in.Groups.List() {
 		state := l.State.String()
 		if c.coordinates(coordinatorGroup, l.Name) != c.s.opts.NodeID {
 			continue // the other node lists it
 		}
-		if !passes(req.StatesFilter, state) || !passes(req.TypesFilter, l.Kind.String()) || !all && !c.may(acl.Describe, acl.Group, l.Name) {
+		if !states(state) || !types(l.Kind.String()) || !all && !c.may(acl.Describe, acl.Group, l.Name) {
 			continue
 		}
 		g := kmsg.NewListGroupsResponseGroup()
@@ -30,7 +30,11 @@ func (c *call) listGroups(req *kmsg.ListGroupsRequest) kmsg.Response {
 	return resp
 }
 
-// passes reports whether a filter lets s pass, in whatever case; one without entries does.
-func passes(filter []string, s string) bool {
-	return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(f, s) })
+// passing returns what reports whether a filter lets a text pass, in whatever case; one without entries does.
+func passing(filter []string) func(string) bool {
+	lower := make(map[string]bool)
+	for _, f := range filter {
+		lower[strings.ToLower(f)] = true
+	}
+	return func(s string) bool { return len(lower) == 0 || lower[strings.ToLower(s)] }
 }

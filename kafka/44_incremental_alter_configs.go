@@ -69,12 +69,14 @@ func (c *call) editedValue(config *topic.Config, e kmsg.IncrementalAlterConfigsR
 
 // editedList returns a list with the items of e appended, or without them.
 func editedList(list string, e configEdit) string {
-	items := listItems(list)
-	for _, item := range listItems(*e.Value) {
-		items = slices.DeleteFunc(items, func(other string) bool { return other == item })
-		if e.Op == kmsg.IncrementalAlterConfigOpAppend {
-			items = append(items, item)
-		}
+	edited := listItems(*e.Value)
+	in := setOf(edited)
+	items := slices.DeleteFunc(listItems(list), func(item string) bool { return in[item] })
+	if e.Op == kmsg.IncrementalAlterConfigOpAppend {
+		slices.Reverse(edited) // of those that are there twice the last one stays
+		edited = once(edited, func(item string) string { return item })
+		slices.Reverse(edited)
+		items = append(items, edited...)
 	}
 	return strings.Join(items, ",")
 }

@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/log"
 )
 
 // DescribeProducers: the idempotent producers that a partition remembers (KIP-664).
@@ -9,11 +11,15 @@ import (
 // Version 0. Producers of the Go API that have names are among them. Left out: epochs of coordinators, of which there is one.
 func (c *call) describeProducers(req *kmsg.DescribeProducersRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeProducersResponse()
+	told := make(map[log.TopicPartition]bool) // once: what is short in a request is long in the answer
 	for _, rt := range req.Topics {
 		t := kmsg.NewDescribeProducersResponseTopic()
 		t.Topic = rt.Topic
 		for _, i := range rt.Partitions {
-			t.Partitions = append(t.Partitions, c.producersOf(rt.Topic, i))
+			if tp := (log.TopicPartition{Topic: rt.Topic, Partition: i}); !told[tp] {
+				told[tp] = true
+				t.Partitions = append(t.Partitions, c.producersOf(rt.Topic, i))
+			}
 		}
 		resp.Topics = append(resp.Topics, t)
 	}

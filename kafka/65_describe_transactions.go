@@ -13,7 +13,7 @@ import (
 // Version 0. Topics that the client may not describe are left out.
 func (c *call) describeTransactions(req *kmsg.DescribeTransactionsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeTransactionsResponse()
-	for _, id := range req.TransactionalIDs {
+	for _, id := range once(req.TransactionalIDs, func(id string) string { return id }) {
 		s := kmsg.NewDescribeTransactionsResponseTransactionState()
 		s.TransactionalID = id
 		if err := cmp.Or(c.checkTxnID(acl.Describe, id), c.checkCoordinates(ofTransactions, id)); err != nil {

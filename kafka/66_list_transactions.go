@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/internal/acl"
+	"github.com/samsa-go/samsa/internal/pattern"
 	"github.com/samsa-go/samsa/txn"
 )
 
@@ -16,20 +17,21 @@ var transactionStates = []string{"Empty", "Ongoing", "PrepareCommit", "PrepareAb
 
 // ListTransactions: the transactional ids, those that the request's filters let through (KIP-664).
 //
-// Versions 0 to 2. States that do not exist are given back; a pattern that cannot be read is
+// Versions 0 to 2. States that do not exist are given back; a pattern that cannot be read, or is very large, is
 // INVALID_REGULAR_EXPRESSION.
 func (c *call) listTransactions(req *kmsg.ListTransactionsRequest) kmsg.Response {
 	resp := kmsg.NewPtrListTransactionsResponse()
-	var pattern *regexp.Regexp
+	var wanted *regexp.Regexp
 	if text := orNone(req.TransactionalIDPattern); c.version >= 2 && text != "" {
-		if _, err := regexp.Compile(text); err != nil {
+		var err error
+		if wanted, err = pattern.Whole(text); err != nil {
 			resp.ErrorCode = codeInvalidRegularExpression
 			return resp
 		}
-		pattern = regexp.MustCompile("^(?:" + text + ")$")
 	}
-	for _, state := range req.StateFilters {
-		if !slices.Contains(transactionStates, state) && !slices.Contains(resp.UnknownStateFilters, state) {
+	states, ids := setOf(req.StateFilters), setOf(req.ProducerIDFilters)
+	for _, state := range once(req.StateFilters, func(state string) string { return state }) {
+		if !slices.Contains(transactionStates, state) {
 			resp.UnknownStateFilters = append(resp.UnknownStateFilters, state)
 		}
 	}
@@ -39,10 +41,10 @@ func (c *call) listTransactions(req *kmsg.ListTransactionsRequest) kmsg.Response
 		switch {
 		case l.Damaged != nil,
 			c.coordinates(coordinatorTransaction, l.ID) != c.s.opts.NodeID, // the other node lists it
-			len(req.StateFilters) > 0 && !slices.Contains(req.StateFilters, state),
-			len(req.ProducerIDFilters) > 0 && !slices.Contains(req.ProducerIDFilters, l.Producer.ID),
+			len(states) > 0 && !states[state],
+			len(ids) > 0 && !ids[l.Producer.ID],
 			c.version >= 1 && req.DurationFilterMillis >= 0 && now-startedMs(l) <= req.DurationFilterMillis,
-			pattern != nil && !pattern.MatchString(l.ID),
+			wanted != nil && !wanted.MatchString(l.ID),
 			!c.may(acl.Describe, acl.TransactionalID, l.ID):
 			continue
 		}
@@ -51,6 +53,15 @@ func (c *call) listTransactions(req *kmsg.ListTransactionsRequest) kmsg.Response
 		resp.TransactionStates = append(resp.TransactionStates, s)
 	}
 	return resp
+}
+
+// setOf returns the set of what is in a list. Lists of clients are long if they like, and are not searched again and again.
+func setOf[E comparable](list []E) map[E]bool {
+	set := make(map[E]bool, len(list))
+	for _, e := range list {
+		set[e] = true
+	}
+	return set
 }
 
 // startedMs is when the present or the last transaction began, in ms since the epoch; as in Kafka, -1 for none.

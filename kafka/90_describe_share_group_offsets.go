@@ -18,8 +18,13 @@ import (
 // at -1, and nowhere if all partitions are asked for.
 func (c *call) describeShareGroupOffsets(req *kmsg.DescribeShareGroupOffsetsRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeShareGroupOffsetsResponse()
+	all := make(map[string]bool) // of which all is told, once: what is short in a request is long in the answer
 	for i := range req.Groups {
 		rg := &req.Groups[i]
+		if rg.Topics == nil && all[rg.GroupID] {
+			continue
+		}
+		all[rg.GroupID] = all[rg.GroupID] || rg.Topics == nil
 		g := kmsg.NewDescribeShareGroupOffsetsResponseGroup()
 		g.GroupID = rg.GroupID
 		err := c.checkShareVersion()

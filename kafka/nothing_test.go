@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -170,9 +171,55 @@ func TestListTransactions(t *testing.T) {
 			t.Errorf("version %d: %s", version, got)
 		}
 	}
-	req.TransactionalIDPattern = kmsgString("payments-(")
-	if resp := ask[*kmsg.ListTransactionsResponse](c, 2, req); resp.ErrorCode != codeInvalidRegularExpression {
-		t.Errorf("a bad pattern: %+v", resp)
+	for _, bad := range []string{"payments-(", "a)|(b", strings.Repeat("(", 999) + strings.Repeat(")", 999), strings.Repeat("(a{1000})", 10_000)} {
+		req.TransactionalIDPattern = &bad
+		if resp := ask[*kmsg.ListTransactionsResponse](c, 2, req); resp.ErrorCode != codeInvalidRegularExpression {
+			t.Errorf("a bad pattern, %.20s: %+v", bad, resp)
+		}
+	}
+}
+
+// What a request names again and again, in some bytes each, is told once: an answer of any length it would be.
+func TestToldOnce(t *testing.T) {
+	k := start(t, samsa.Options{}, Options{})
+	k.create("web_log", samsa.TopicConfig{})
+	c := k.dial()
+	txns := kmsg.NewPtrDescribeTransactionsRequest()
+	txns.TransactionalIDs = []string{"a", "b", "a"}
+	if got := ask[*kmsg.DescribeTransactionsResponse](c, 0, txns).TransactionStates; len(got) != 2 || got[0].TransactionalID != "a" || got[1].TransactionalID != "b" {
+		t.Errorf("transactions: %+v", got)
+	}
+	producers := kmsg.NewPtrDescribeProducersRequest()
+	topic := kmsg.DescribeProducersRequestTopic{Topic: "web_log", Partitions: []int32{0, 7, 0}}
+	producers.Topics = []kmsg.DescribeProducersRequestTopic{topic, topic}
+	if got := ask[*kmsg.DescribeProducersResponse](c, 0, producers).Topics; len(got) != 2 || len(got[0].Partitions) != 2 || len(got[1].Partitions) != 0 {
+		t.Errorf("producers: %+v", got)
+	}
+	offsets := kmsg.NewPtrDescribeShareGroupOffsetsRequest()
+	all, one := kmsg.NewDescribeShareGroupOffsetsRequestGroup(), kmsg.NewDescribeShareGroupOffsetsRequestGroup()
+	all.GroupID, one.GroupID = "g", "g"
+	one.Topics = []kmsg.DescribeShareGroupOffsetsRequestGroupTopic{{Topic: "web_log", Partitions: []int32{0}}}
+	offsets.Groups = []kmsg.DescribeShareGroupOffsetsRequestGroup{all, one, all}
+	if got := ask[*kmsg.DescribeShareGroupOffsetsResponse](c, 0, offsets).Groups; len(got) != 2 || len(got[0].Topics) != 0 || len(got[1].Topics) != 1 {
+		t.Errorf("share groups: %+v", got)
+	}
+}
+
+// Lists are edited as if one item came after the other.
+func TestEditedList(t *testing.T) {
+	for _, c := range []struct {
+		list, value string
+		op          kmsg.IncrementalAlterConfigOp
+		want        string
+	}{
+		{"a,b,c", "b,d,b", kmsg.IncrementalAlterConfigOpAppend, "a,c,d,b"},
+		{"a,b,a", "a", kmsg.IncrementalAlterConfigOpSubtract, "b"},
+		{"", "a,a", kmsg.IncrementalAlterConfigOpAppend, "a"},
+		{"a,b", "", kmsg.IncrementalAlterConfigOpAppend, "a,b"},
+	} {
+		if got := editedList(c.list, configEdit{Op: c.op, Value: &c.value}); got != c.want {
+			t.Errorf("%v: %s", c, got)
+		}
 	}
 }
 
