@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -98,6 +99,7 @@ func (o ClusterOptions) validate(n int, addr string) error {
 	addrs := strings.Split(addr, ",")
 	m.Check(len(addrs) == 1 || len(addrs) == n, "the address", strconv.Quote(addr), "one, or one for each node")
 	m.Check(n >= 1 && n <= MaxNodes, "the number of nodes", n, fmt.Sprintf("1 to %d", MaxNodes))
+	m.Check(o.NodeID <= math.MaxInt32-MaxNodes, "Options.NodeID", o.NodeID, "one that leaves ids behind it for the other nodes")
 	m.Check(o.ReplicationFactor >= 0 && o.ReplicationFactor <= n, "ClusterOptions.ReplicationFactor", o.ReplicationFactor, "0, or at most the number of nodes")
 	m.Check(len(o.Racks) <= n, "ClusterOptions.Racks", len(o.Racks), "at most one for each node")
 	for _, a := range []string{addr, o.Advertise} {

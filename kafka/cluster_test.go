@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -643,6 +644,9 @@ func TestClusterOptions(t *testing.T) {
 		},
 		"replication": func() (*Cluster, error) {
 			return ListenCluster(k.Broker, 1, "127.0.0.1:0", ClusterOptions{ReplicationFactor: 2})
+		},
+		"high id": func() (*Cluster, error) {
+			return ListenCluster(k.Broker, 3, "127.0.0.1:0", ClusterOptions{Options: Options{NodeID: math.MaxInt32 - 1}})
 		},
 		"bad advertise": func() (*Cluster, error) {
 			return ListenCluster(k.Broker, 1, "127.0.0.1:0", ClusterOptions{Options: Options{Advertise: "x"}})
