@@ -37,10 +37,6 @@ func (w *fileWalk) badValue(f *walkedFile, fr Frame, o FrameOp) error {
 func (w *fileWalk) broken(i int, bad error) (goOn bool, err error) {
 	f := w.files[i]
 	at := f.end
-	if gone, err := w.vanished(f); gone || err != nil {
-		w.skip(i)
-		return false, err
-	}
 	b, err := f.load(at)
 	if err != nil {
 		return false, err
@@ -53,7 +49,11 @@ func (w *fileWalk) broken(i int, bad error) (goOn bool, err error) {
 	if !ok && errors.Is(bad, errFrameMissing) && allZero(b) && at >= f.ends {
 		return false, nil // nothing was written behind
 	}
-	if w.o.Live && (ok || i+1 < len(w.files)) { // what comes behind says that it is finished, if only now
+	why, err := w.why(i, at, w.next)
+	if err != nil {
+		return false, err
+	}
+	if w.o.Live && why != "" { // what comes behind says that it is finished, if only now
 		f.window.buf = f.window.buf[:0]
 		b, err := f.window.frame(at)
 		if err != nil {
@@ -63,11 +63,15 @@ func (w *fileWalk) broken(i int, bad error) (goOn bool, err error) {
 			return true, nil
 		}
 	}
+	if gone, err := w.vanished(f); gone || err != nil {
+		w.skip(i)
+		return false, err
+	}
 	place := Flaw{File: f.name(), Offset: at, Commit: w.next, Kind: FlawFrames}
 	if end > at {
 		place.End = end
 	}
-	if err := w.hole(i, at, place, bad); err != nil {
+	if err := w.hole(why, place, bad); err != nil {
 		return false, err
 	}
 	f.end = end
@@ -87,13 +91,9 @@ func (w *fileWalk) skip(i int) {
 	}
 }
 
-// hole tells of a place where frames are not whole, from an offset of the i-th file on. It is errWalkEnds where that is an
+// hole tells of a place where frames are not whole, and why they have to be. It is errWalkEnds where nothing says so: that is an
 // unfinished end.
-func (w *fileWalk) hole(i int, at int64, place Flaw, bad error) error {
-	why, err := w.why(i, at, w.next)
-	if err != nil {
-		return err
-	}
+func (w *fileWalk) hole(why string, place Flaw, bad error) error {
 	if why == "" {
 		w.sum.Cut = fmt.Sprintf("%s, offset %d, commit %d: %v", place.File, place.Offset, w.next, bad)
 		return errWalkEnds

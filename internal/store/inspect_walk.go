@@ -199,21 +199,31 @@ func (w *fileWalk) open(number uint64, size int64, is fileInfo, known bool) erro
 
 // judge reads the header of a file, and reports whether it counts.
 func (w *fileWalk) judge(f *walkedFile, is fileInfo, known bool) (counts bool, err error) {
-	begun, err := f.readHeader()
-	bad := errors.Is(err, errDamaged)
-	if err != nil && !bad {
+	read := func() (begun, bad bool, err error) {
+		begun, err = f.readHeader()
+		if bad = errors.Is(err, errDamaged); bad {
+			err = nil
+		}
+		return begun, bad, err
+	}
+	begun, bad, err := read()
+	for err == nil && w.o.Live && (bad || !begun || known && f.rank != is.rank) { // it may be about to begin or to go, or another by now
+		now, named, err := w.named(f.number)
+		if err != nil {
+			return false, err
+		}
+		named = named && w.known != nil && now.rank <= w.known.rank() // else it has begun since, as others that nobody names yet
+		if named == known && now.rank == is.rank {
+			break
+		}
+		is, known = now, named
+		if begun, bad, err = read(); err != nil {
+			return false, err
+		}
+	}
+	if err != nil || w.o.Live && !known && (bad || !begun) {
 		return false, err
 	}
-	if (bad || !begun) && w.o.Live { // it may be about to begin, or to go
-		if known, err = w.stillNamed(f.number); err != nil || !known {
-			return false, err
-		}
-		begun, err = f.readHeader()
-		if bad = errors.Is(err, errDamaged); err != nil && !bad {
-			return false, err
-		}
-	}
-	err = nil
 	position := w.known != nil && f.number == w.known.position.file
 	switch {
 	case bad, !begun && known:
@@ -243,13 +253,17 @@ func (w *fileWalk) judge(f *walkedFile, is fileInfo, known bool) (counts bool, e
 	return true, err
 }
 
-// stillNamed reports whether a manifest names a file.
-func (w *fileWalk) stillNamed(number uint64) (bool, error) {
+// named returns what a manifest has of a file by now, if it names it.
+func (w *fileWalk) named(number uint64) (is fileInfo, ok bool, err error) {
 	m, err := w.readManifest()
 	if m == nil || err != nil {
-		return false, err
+		return is, false, err
 	}
-	return slices.ContainsFunc(m.files, func(f fileInfo) bool { return f.number == number }), nil
+	i := slices.IndexFunc(m.files, func(f fileInfo) bool { return f.number == number })
+	if i < 0 {
+		return is, false, nil
+	}
+	return m.files[i], true, nil
 }
 
 // judgeUnbegun looks at a file without a header, when all others were walked through. It is a spare one when it has zeros,
@@ -326,7 +340,11 @@ func (w *fileWalk) enter(i int) error {
 	if i > 0 {
 		place.File, place.Offset, at = w.files[i-1].name(), w.files[i-1].end, w.files[i-1].end
 	}
-	if err := w.hole(max(0, i-1), at, place, fmt.Errorf("commits %d to %d are missing", w.next, f.first-1)); err != nil {
+	why, err := w.why(max(0, i-1), at, w.next)
+	if err != nil {
+		return err
+	}
+	if err := w.hole(why, place, fmt.Errorf("commits %d to %d are missing", w.next, f.first-1)); err != nil {
 		return err
 	}
 	w.next = f.first
