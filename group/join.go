@@ -149,10 +149,14 @@ func readable(req JoinRequest) bool {
 	return ok
 }
 
+// maxProtocols bounds the protocols of a member, which are compared with each other and with those of all others: a request has room for
+// hundreds of thousands, and clients have some.
+const maxProtocols = 100
+
 // speaks says whether the request has a protocol in common with all members but self,
 // whose old protocols no longer matter.
 func (g *Group) speaks(req JoinRequest, self *member) bool {
-	if req.ProtocolType == "" || len(req.Protocols) == 0 {
+	if req.ProtocolType == "" || len(req.Protocols) == 0 || len(req.Protocols) > maxProtocols {
 		return false
 	}
 	if g.isOnly(self) {

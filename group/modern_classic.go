@@ -73,7 +73,7 @@ func (g *Modern) checkJoin(req JoinRequest) (sub Subscription, err error) {
 
 // speaks says whether the request has a protocol that all members of the classic protocol support.
 func (g *Modern) speaks(req JoinRequest) bool {
-	return req.ProtocolType == consumerType && slices.ContainsFunc(req.Protocols, func(p Protocol) bool {
+	return req.ProtocolType == consumerType && len(req.Protocols) <= maxProtocols && slices.ContainsFunc(req.Protocols, func(p Protocol) bool {
 		for _, m := range g.members {
 			if m.classic != nil && m.id != req.MemberID && !m.classic.supports(p.Name) {
 				return false

@@ -205,6 +205,21 @@ func TestToldOnce(t *testing.T) {
 	}
 }
 
+// A member has so many protocols that they can be compared with each other.
+func TestManyProtocols(t *testing.T) {
+	c := start(t, samsa.Options{}, Options{}).dial()
+	for n, code := range map[int]int16{100: 79, 101: 23, 100_000: 23} { // MEMBER_ID_REQUIRED, INCONSISTENT_GROUP_PROTOCOL
+		req := kmsg.NewPtrJoinGroupRequest()
+		req.Group, req.ProtocolType, req.SessionTimeoutMillis = "g", "consumer", 10_000
+		for i := range n {
+			req.Protocols = append(req.Protocols, kmsg.JoinGroupRequestProtocol{Name: fmt.Sprint(i)})
+		}
+		if got := ask[*kmsg.JoinGroupResponse](c, 9, req).ErrorCode; got != code {
+			t.Errorf("%d protocols: %d, want %d", n, got, code)
+		}
+	}
+}
+
 // Lists are edited as if one item came after the other.
 func TestEditedList(t *testing.T) {
 	for _, c := range []struct {
