@@ -83,7 +83,6 @@ func (c *Cluster) goDown(n *node) error {
 // cut ends all connections at once. Nothing more goes through them, not even the word of TLS that this is the end, which would wait
 // where the network is cut.
 func (s *Server) cut() {
-	_ = s.ln.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
@@ -93,6 +92,7 @@ func (s *Server) cut() {
 		}
 		_ = nc.Close()
 	}
+	_ = s.ln.Close()
 }
 
 // Start has a node run again that was stopped or killed, where it listened before. It leads only what nobody leads: see ElectPreferred.

@@ -29,8 +29,9 @@ func (g *gate) open() {
 	}
 }
 
-// pass returns once the gate is open, or when closed is.
-func (g *gate) pass(closed <-chan struct{}) error {
+// pass returns once the gate is open, or when closed is; and when the listener ends, so that a server that closes waits for nobody who
+// shuts the gate again.
+func (g *gate) pass(closed, down <-chan struct{}) error {
 	for {
 		g.mu.Lock()
 		wait := g.wait
@@ -42,30 +43,43 @@ func (g *gate) pass(closed <-chan struct{}) error {
 		case <-wait:
 		case <-closed:
 			return net.ErrClosed
+		case <-down:
+			return nil
 		}
 	}
 }
 
 // over returns a listener whose connections go through the gate.
-func (g *gate) over(ln net.Listener) net.Listener { return gated{ln, g} }
+func (g *gate) over(ln net.Listener) net.Listener {
+	return &gated{Listener: ln, gate: g, down: make(chan struct{})}
+}
 
 type gated struct {
 	net.Listener
 	gate *gate
+	once sync.Once
+	down chan struct{} // closed by Close
+}
+
+// Close implements net.Listener.
+func (l *gated) Close() error {
+	l.once.Do(func() { close(l.down) })
+	return l.Listener.Close()
 }
 
 // Accept implements net.Listener.
-func (l gated) Accept() (net.Conn, error) {
+func (l *gated) Accept() (net.Conn, error) {
 	nc, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &gatedConn{Conn: nc, gate: l.gate, closed: make(chan struct{})}, nil
+	return &gatedConn{Conn: nc, gate: l.gate, down: l.down, closed: make(chan struct{})}, nil
 }
 
 type gatedConn struct {
 	net.Conn
 	gate   *gate
+	down   <-chan struct{} // of the listener
 	once   sync.Once
 	closed chan struct{}
 }
@@ -73,7 +87,7 @@ type gatedConn struct {
 // Read implements net.Conn. What has come while the gate was shut waits too.
 func (c *gatedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if gone := c.gate.pass(c.closed); gone != nil {
+	if gone := c.gate.pass(c.closed, c.down); gone != nil {
 		return 0, gone
 	}
 	return n, err
@@ -81,7 +95,7 @@ func (c *gatedConn) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *gatedConn) Write(p []byte) (int, error) {
-	if err := c.gate.pass(c.closed); err != nil {
+	if err := c.gate.pass(c.closed, c.down); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
