@@ -202,10 +202,10 @@ func (c *Committer) enter(tx *Tx) (lead bool) {
 // queueLocked has tx wait for its turn, or returns why it cannot. Somebody must lead then.
 func (c *Committer) queueLocked(tx *Tx) error {
 	switch {
+	case c.failed != nil: // first: what was on its way when the broker was killed must not look refused
+		return c.failed
 	case c.closed:
 		return log.ErrClosed
-	case c.failed != nil:
-		return c.failed
 	case c.refused != nil:
 		return c.refused
 	case tx.Ahead:

@@ -74,6 +74,17 @@ func TestFailedCommitStopsEverything(t *testing.T) {
 	}
 }
 
+// Who is told after a Close what Abandon says is told that, and not that the committer refused it.
+func TestAbandonIsHeardAfterClose(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		s.Abandon(errBroken)
+		s.Close()
+		s.submit("a", appends(p, batch(t, "a")))
+		s.hears("a: the disk is broken")
+	})
+}
+
 func TestFailedFsyncStopsEverything(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		p := s.partition(0)
