@@ -111,6 +111,10 @@ func (c *call) metadataTopic(rt kmsg.MetadataRequestTopic, create bool) (*topic.
 		if !c.mayCluster(acl.Create) && !c.may(acl.Create, acl.Topic, *rt.Topic) {
 			return nil, errTopicDenied
 		}
+		if c.mutate(max(1, c.s.in.TopicDefaults.Partitions)) != nil {
+			c.cost.still = 0
+			return nil, err // as in Kafka the client learns no more, and asks again
+		}
 		return c.s.createMissing(c.s.ctx, *rt.Topic)
 	}
 	return t, err

@@ -51,16 +51,19 @@ func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopi
 	if err = cmp.Or(c.refusal(rt.Topic, wholeTopic), err); err != nil {
 		return err
 	}
-	if validateOnly {
-		config, err = c.s.in.Catalogue.Check(rt.Topic, config)
-	} else {
-		var created *topic.Topic
-		if created, err = c.createPlaced(rt, config); err == nil {
-			config, t.TopicID = created.Config(), created.ID()
-		}
+	checked, err := c.s.in.Catalogue.Check(rt.Topic, config)
+	if err == nil {
+		err = c.mutate(checked.Partitions)
 	}
 	if err != nil {
 		return err
+	}
+	if config = checked; !validateOnly {
+		created, err := c.createPlaced(rt, config)
+		if err != nil {
+			return err
+		}
+		config, t.TopicID = created.Config(), created.ID()
 	}
 	if !c.may(acl.DescribeConfigs, acl.Topic, rt.Topic) {
 		t.ConfigErrorCode = codeTopicAuthorizationFailed

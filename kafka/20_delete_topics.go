@@ -38,7 +38,9 @@ func (c *call) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
 		case err == nil:
 			name := found.Name()
 			t.Topic, t.TopicID = &name, found.ID()
-			err = c.s.b.Topics().Delete(c.s.ctx, name)
+			if err = c.mutate(len(found.Partitions())); err == nil {
+				err = c.s.b.Topics().Delete(c.s.ctx, name)
+			}
 		case errors.Is(err, log.ErrCorruptValue): // has a name, and nothing else
 			err = c.s.b.Topics().Delete(c.s.ctx, *rt.Topic)
 		}

@@ -42,6 +42,9 @@ func (c *call) grow(config *topic.Config, rt kmsg.CreatePartitionsRequestTopic) 
 	if rt.Assignment != nil && len(rt.Assignment) != added {
 		return protocolError{codeInvalidReplicaAssignment, fmt.Sprintf("%d assignments for %d new partitions", len(rt.Assignment), added)}
 	}
+	if err := c.mutate(added); err != nil {
+		return err
+	}
 	for _, a := range rt.Assignment {
 		if err := c.checkReplicas(a.Replicas); err != nil {
 			return err

@@ -11,8 +11,8 @@ import (
 
 // AlterClientQuotas: sets and removes quotas of users, client ids, both, and addresses.
 //
-// Versions 0 and 1. Those that can be are set together, and the others are INVALID_REQUEST. controller_mutation_rate and
-// connection_creation_rate are kept and told, and not looked at. A name of a host is no address.
+// Versions 0 and 1. Those that can be are set together, and the others are INVALID_REQUEST. A name of a host is no
+// address.
 func (c *call) alterClientQuotas(req *kmsg.AlterClientQuotasRequest) kmsg.Response {
 	resp := kmsg.NewPtrAlterClientQuotasResponse()
 	errs := make([]error, len(req.Entries))

@@ -82,6 +82,7 @@ const (
 	codeGroupSubscribedToTopic             int16 = 86
 	codeInvalidRecord                      int16 = 87
 	codeUnstableOffsetCommit               int16 = 88
+	codeThrottlingQuotaExceeded            int16 = 89
 	codeProducerFenced                     int16 = 90
 	codeResourceNotFound                   int16 = 91
 	codeDuplicateResource                  int16 = 92

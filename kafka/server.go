@@ -51,6 +51,7 @@ type Server struct {
 	conns   map[*conn]struct{}
 	from    map[string]int // connections, by their address, if there is a bound
 	full    bool           // MaxConnections was reached, and the log knows
+	held    int            // connections that have come too soon, and are not closed yet
 	closing bool
 	closed  chan struct{} // closed when Close is done
 }
@@ -211,6 +212,9 @@ func (s *Server) accept() {
 func (s *Server) admit(nc net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.tooSoon(nc) {
+		return
+	}
 	full := len(s.conns) >= s.opts.MaxConnections || !s.hasRoom(nc)
 	if s.closing || full {
 		if full && !s.full {

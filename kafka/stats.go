@@ -20,7 +20,7 @@ import (
 type Stats struct {
 	Connections int   // open
 	Accepted    int64 // connections, the open ones too
-	Refused     int64 // connections beyond Options.MaxConnections
+	Refused     int64 // connections beyond Options.MaxConnections, or sooner than a quota allows
 	Broken      int64 // connections that ended by an error: not by their client, and not by silence
 
 	// With Options.Security: how often somebody has logged in by SASL, or tried in vain or asked for something before, and how many

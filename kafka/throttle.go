@@ -1,9 +1,12 @@
 package kafka
 
 import (
+	"fmt"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/quota"
 )
@@ -55,6 +58,22 @@ func (c *call) idled() func() {
 // take notes that the client has taken n of what limit is about, and returns how long it is to be still for that.
 func (c *call) take(limit string, n float64) time.Duration {
 	return c.s.meters.Take(c.s.in.Quotas.Now(), limit, c.from.Name, c.clientID, time.Now(), n)
+}
+
+// strictSince is the version from which on a request is refused what its client may not change by controller_mutation_rate, as in Kafka; before, it is
+// carried out, and the client is to be still.
+var strictSince = map[kmsg.Key]int16{kmsg.CreateTopics: 6, kmsg.DeleteTopics: 5, kmsg.CreatePartitions: 3, kmsg.Metadata: 0}
+
+// mutate counts partitions that the request is about to create or delete, also where it only asks whether it could. It returns an error where
+// they are too many.
+func (c *call) mutate(partitions int) error {
+	strict := c.version >= strictSince[c.entry.key]
+	still, ok := c.s.meters.Change(c.s.in.Quotas.Now(), c.from.Name, c.clientID, time.Now(), float64(partitions), strict)
+	c.cost.still = max(c.cost.still, still)
+	if ok {
+		return nil
+	}
+	return protocolError{codeThrottlingQuotaExceeded, fmt.Sprintf("the controller_mutation_rate has been exceeded, try again in %v", still)}
 }
 
 // fetchQuota counts the bytes of a Fetch, and reports whether they may be sent: those of who has taken too much are kept
@@ -136,4 +155,33 @@ func (c *conn) unmuted() bool {
 			return false
 		}
 	}
+}
+
+// tooSoon reports whether a connection is more than its address may make (connection_creation_rate), and has it end then: not at once, as its client
+// would be back at once, but as in Kafka after what it takes to be within the limit, a second at most. Meanwhile it is not read. The lock is held.
+func (s *Server) tooSoon(nc net.Conn) bool {
+	still := s.meters.Connect(s.in.Quotas.Now(), hostOf(nc.RemoteAddr()), time.Now())
+	if still == 0 || s.closing {
+		return false
+	}
+	s.tally.refused.Add(1)
+	if s.held >= s.opts.MaxConnections {
+		_ = nc.Close()
+		return true
+	}
+	s.logger.Debug("kafka: a connection has come too soon", zap.Stringer("client", nc.RemoteAddr()), zap.Duration("ends in", still))
+	s.held++
+	s.wg.Go(func() {
+		timer := time.NewTimer(still)
+		select {
+		case <-timer.C:
+		case <-s.ctx.Done():
+			timer.Stop()
+		}
+		_ = nc.Close()
+		s.mu.Lock()
+		s.held--
+		s.mu.Unlock()
+	})
+	return true
 }

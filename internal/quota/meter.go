@@ -2,6 +2,7 @@ package quota
 
 import (
 	"math"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -15,9 +16,10 @@ const (
 // Window is the time in which a client may have taken all that its limit gives.
 const Window = (samples - 1) * window
 
-// meter is what somebody has taken of late (Kafka's Rate over a SampledStat).
+// meter is what somebody has taken of late (Kafka's Rate over a SampledStat), of ControllerMutation what is left.
 type meter struct {
 	samples []sample // oldest first
+	bucket  bucket
 	last    time.Time
 }
 
@@ -96,6 +98,24 @@ func (m *Meters) Take(t *Table, limit, user, client string, now time.Time, n flo
 	wait := one.wait(now, value)
 	if limit == RequestPercent {
 		wait = min(wait, window)
+	}
+	return wait
+}
+
+// Connect notes that an address connects, and returns 0; or, where that is more than its limit, how long its client is to wait, and does not count
+// it. That is a window at most (KIP-612).
+func (m *Meters) Connect(t *Table, address netip.Addr, now time.Time) time.Duration {
+	value, ok := t.ofAddress(address)
+	if !ok {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	one := m.meter(Connections+" "+address.String(), now)
+	one.take(now, 1)
+	wait := min(one.wait(now, value), window)
+	if wait > 0 {
+		one.take(now, -1)
 	}
 	return wait
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -94,8 +95,8 @@ const (
 	ProduceBytes       = "producer_byte_rate"       // a second, of requests
 	FetchBytes         = "consumer_byte_rate"       // a second, of answers
 	RequestPercent     = "request_percentage"       // of the time of one thread
-	ControllerMutation = "controller_mutation_rate" // kept and told, and not looked at
-	Connections        = "connection_creation_rate" // of an address; kept and told, and not looked at
+	ControllerMutation = "controller_mutation_rate" // partitions that are created and deleted, a second
+	Connections        = "connection_creation_rate" // of an address, a second
 )
 
 // Limits are the limits of an entity, by name.
@@ -127,6 +128,8 @@ func (e Entity) check(name string, value float64) error {
 type Table struct {
 	entries map[string]Entry // by the entity's key
 	has     map[string]bool  // limits that some entity has
+
+	addresses map[netip.Addr]float64 // Connections of each that has its own; the zero Addr is the default
 }
 
 // Entry is an entity and its limits.
@@ -136,13 +139,32 @@ type Entry struct {
 }
 
 func newTable(entries map[string]Entry) *Table {
-	t := &Table{entries: entries, has: make(map[string]bool)}
+	t := &Table{entries: entries, has: make(map[string]bool), addresses: make(map[netip.Addr]float64)}
 	for _, e := range entries {
 		for name := range e.Limits {
 			t.has[name] = true
 		}
+		if value, ok := e.Limits[Connections]; ok {
+			address, _ := netip.ParseAddr(e.Entity[0].Name) // the zero Addr of the default
+			address = address.Unmap()
+			if before, again := t.addresses[address]; !again || value < before { // one address may be written in two ways
+				t.addresses[address] = value
+			}
+		}
 	}
 	return t
+}
+
+// ofAddress returns how many connections a second an address may make. ok is false without a limit, and for the zero Addr.
+func (t *Table) ofAddress(address netip.Addr) (value float64, ok bool) {
+	if !t.Has(Connections) || !address.IsValid() {
+		return 0, false
+	}
+	value, ok = t.addresses[address]
+	if !ok {
+		value, ok = t.addresses[netip.Addr{}]
+	}
+	return value, ok
 }
 
 // Has reports whether some entity has a limit of that name.

@@ -3,6 +3,7 @@ package quota
 import (
 	"errors"
 	"math"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -196,5 +197,76 @@ func TestLongIDs(t *testing.T) {
 	}
 	if len(a) > 100 {
 		t.Errorf("a client is kept by %d bytes", len(a))
+	}
+}
+
+// The numbers are what Kafka's TokenBucket says of 2 a second.
+func TestChanges(t *testing.T) {
+	table := newTable(map[string]Entry{"user;": {Entity{{Type: User, Default: true}}, Limits{ControllerMutation: 2}}})
+	var m Meters
+	now := time.Unix(1000, 0)
+	for i, c := range []struct {
+		after  int64 // in ms
+		n      float64
+		strict bool
+		wait   int64 // in ms
+		ok     bool
+	}{
+		{0, 20, true, 0, true},    // of the 22 that there are at first
+		{0, 10, true, 0, true},    // the last goes below
+		{0, 1, true, 4000, false}, // 8 too many were made
+		{0, 1, false, 4500, true}, // makes it 9
+		{4400, 1, true, 100, false},
+		{100, 1, true, 0, true},
+		{600_000, 23, false, 500, true}, // it has been full and no more
+	} {
+		now = now.Add(time.Duration(c.after) * time.Millisecond)
+		if wait, ok := m.Change(table, "a", "b", now, c.n, c.strict); wait.Milliseconds() != c.wait || ok != c.ok {
+			t.Errorf("step %d: %v, %t, want %d ms, %t", i, wait, ok, c.wait, c.ok)
+		}
+	}
+	if wait, ok := m.Change(nil, "a", "b", now, 1e9, true); wait != 0 || !ok {
+		t.Errorf("without a limit: %v, %t", wait, ok)
+	}
+}
+
+// Each address has its own limit, or the default; who waits as long as it is told connects, and what is refused does not count.
+func TestConnects(t *testing.T) {
+	entries := make(map[string]Entry)
+	for _, c := range []struct {
+		part  Part
+		limit float64
+	}{{Part{Type: IP, Default: true}, 1}, {Part{Type: IP, Name: "10.0.0.1"}, 2}, {Part{Type: IP, Name: "::1"}, 3}, {Part{Type: IP, Name: "0:0:0:0:0:0:0:1"}, 9}} {
+		e := entity(t, c.part)
+		entries[e.key()] = Entry{e, Limits{Connections: c.limit}}
+	}
+	table := newTable(entries)
+	now := time.Unix(1000, 0)
+	var m Meters
+	for address, limit := range map[string]int{"10.0.0.1": 2, "10.0.0.2": 1, "::1": 3} {
+		at := now
+		for i := range 10 * limit { // so many in the time in which it is measured
+			if wait := m.Connect(table, netip.MustParseAddr(address), at); wait != 0 {
+				t.Fatalf("%s: connection %d is told to wait %v", address, i, wait)
+			}
+		}
+		for range 100 {
+			if wait := m.Connect(table, netip.MustParseAddr(address), at); wait == 0 || wait > window {
+				t.Fatalf("%s: told to wait %v", address, wait)
+			}
+		}
+		made := 0
+		for range 1000 {
+			wait := m.Connect(table, netip.MustParseAddr(address), at)
+			if at = at.Add(wait); wait == 0 {
+				made++
+			}
+		}
+		if spent := at.Sub(now).Seconds(); float64(made) > 1.1*float64(limit)*(spent+10) {
+			t.Errorf("%s: %d connections in %v s", address, made, spent)
+		}
+	}
+	if wait := m.Connect(table, netip.Addr{}, now); wait != 0 {
+		t.Errorf("who has no address: %v", wait)
 	}
 }
