@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -19,6 +20,7 @@ func (c *call) alterClientQuotas(req *kmsg.AlterClientQuotasRequest) kmsg.Respon
 	var good []quota.Edit
 	seen := make(map[string]bool)
 	for i := range req.Entries {
+		req.Entries[i].Entity = lastOfTypes(req.Entries[i].Entity)
 		edit, err := quotaEdit(&req.Entries[i])
 		if err == nil {
 			if name := fmt.Sprint(edit.Entity); seen[name] {
@@ -49,6 +51,14 @@ func (c *call) alterClientQuotas(req *kmsg.AlterClientQuotasRequest) kmsg.Respon
 		resp.Entries = append(resp.Entries, r)
 	}
 	return resp
+}
+
+// lastOfTypes returns the parts of an entity without those behind which there is one of the same type, as Kafka reads them.
+func lastOfTypes(parts []kmsg.AlterClientQuotasRequestEntryEntity) []kmsg.AlterClientQuotasRequestEntryEntity {
+	slices.Reverse(parts)
+	parts = once(parts, func(p kmsg.AlterClientQuotasRequestEntryEntity) string { return p.Type })
+	slices.Reverse(parts)
+	return parts
 }
 
 // quotaEdit is an edit of a request, in memory of its own.
