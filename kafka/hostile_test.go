@@ -76,6 +76,8 @@ func (h *hostile) fill(v reflect.Value) {
 		v.SetInt(n)
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
 		v.SetUint(uint64(uint8(h.number(8))))
+	case reflect.Float64:
+		v.SetFloat([]float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, 0, 0.5, 1e9, math.MaxFloat64}[h.IntN(8)])
 	}
 }
 
