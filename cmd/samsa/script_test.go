@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 func TestScriptsEverywhere(t *testing.T) {
 	for name, setup := range map[string]func(*testscript.Env) error{
 		"kafka": func(e *testscript.Env) error {
-			addr, _, err := serveFor(e, "--memory")
+			addr, _, err := serveFor(e, "--memory", "--acls", "--super-users", "User:ANONYMOUS")
 			e.Setenv("SAMSA", addr)
 			return err
 		},

@@ -36,7 +36,7 @@ var differs = []struct {
 	{regexp.MustCompile(`"id":"[A-Za-z0-9_-]{22}"`), `"id":"Z5pzZ1MdSfu0iYpQ7tGnIQ"`},
 	{regexp.MustCompile(`"cluster_id":"[^"]*"`), `"cluster_id":"bq6Y9cPsQ0yQ1wgc3dWgkA"`},
 	{regexp.MustCompile(`"version":"[^"]*"`), `"version":"v0.17.0"`},
-	{regexp.MustCompile(`"host":"[^"]*"`), `"host":"bureau"`},
+	{regexp.MustCompile(`"host":"[^"*]+"`), `"host":"bureau"`},
 	{regexp.MustCompile(`"pid":\d+`), `"pid":4711`},
 	{regexp.MustCompile(`"commits":\d+,"syncs":\d+`), `"commits":9,"syncs":2`},
 	{regexp.MustCompile(`"sync_times":\{[^}]*\}`), `"sync_times":{"bounds":[0.000004,0.000016],"counts":[2,0,0],"sum":0}`},

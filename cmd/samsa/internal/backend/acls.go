@@ -2,62 +2,21 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/kafka"
+	"github.com/samsa-go/samsa/internal/api"
+	"github.com/samsa-go/samsa/log"
 )
 
-// ACLs is what has ACLs: a Kafka cluster, a broker of Samsa at its address for Kafka's clients, and a directory that no other
-// process has open.
-type ACLs interface {
-	ACLs(ctx context.Context) ([]kafka.ACL, error)
-	CreateACL(ctx context.Context, a kafka.ACL) error
-	DeleteACL(ctx context.Context, a kafka.ACL) (int, error)
-}
-
-var _, _ ACLs = (*Kafka)(nil), (*opened)(nil)
-
-// AsACLs returns b as what has ACLs; of others it is ErrUnsupported.
-func AsACLs(b Backend) (ACLs, error) {
-	if a, ok := b.(ACLs); ok {
-		return a, nil
-	}
-	return nil, fmt.Errorf("%w: another process has the data, which is asked for ACLs at its address for Kafka's clients: give -b", samsa.ErrUnsupported)
-}
-
-// ACLs implements ACLs.
-func (o *opened) ACLs(context.Context) ([]kafka.ACL, error) {
-	set, err := kafka.ACLsOf(o.b)
-	if err != nil {
-		return nil, err
-	}
-	return set.List(), nil
-}
-
-// CreateACL implements ACLs.
-func (o *opened) CreateACL(ctx context.Context, a kafka.ACL) error {
-	set, err := kafka.ACLsOf(o.b)
-	if err != nil {
-		return err
-	}
-	return set.Create(ctx, a)
-}
-
-// DeleteACL implements ACLs.
-func (o *opened) DeleteACL(ctx context.Context, a kafka.ACL) (int, error) {
-	set, err := kafka.ACLsOf(o.b)
-	if err != nil {
-		return 0, err
-	}
-	return set.Delete(ctx, a)
-}
-
-// ACLs implements ACLs.
-func (k *Kafka) ACLs(ctx context.Context) ([]kafka.ACL, error) {
+// ACLs implements Backend.
+func (k *Kafka) ACLs(ctx context.Context) ([]api.ACL, error) {
 	req := kmsg.NewPtrDescribeACLsRequest()
 	req.ResourceType, req.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
 	req.Operation, req.PermissionType = kmsg.ACLOperationAny, kmsg.ACLPermissionTypeAny
@@ -68,15 +27,15 @@ func (k *Kafka) ACLs(ctx context.Context) ([]kafka.ACL, error) {
 	if err != nil {
 		return nil, explained("ACLs", err)
 	}
-	var all []kafka.ACL
+	all := []api.ACL{}
 	for _, r := range resp.Resources {
 		for _, a := range r.ACLs {
-			one := kafka.ACL{
-				Principal: a.Principal, Host: a.Host, Operation: a.Operation.String(), Resource: r.ResourceType.String(), Name: r.ResourceName,
-				Prefixed: r.ResourcePatternType == kmsg.ACLResourcePatternTypePrefixed, Deny: a.PermissionType == kmsg.ACLPermissionTypeDeny,
+			one := api.ACL{
+				Permission: api.Allow, Principal: a.Principal, Host: a.Host, Operation: a.Operation.String(), Resource: r.ResourceType.String(), Name: r.ResourceName,
+				Prefixed: r.ResourcePatternType == kmsg.ACLResourcePatternTypePrefixed,
 			}
-			if one.Host == "*" {
-				one.Host = ""
+			if a.PermissionType == kmsg.ACLPermissionTypeDeny {
+				one.Permission = api.Deny
 			}
 			all = append(all, one)
 		}
@@ -85,7 +44,7 @@ func (k *Kafka) ACLs(ctx context.Context) ([]kafka.ACL, error) {
 }
 
 // rule returns an ACL as requests have it.
-func rule(a kafka.ACL) (c kmsg.CreateACLsRequestCreation, err error) {
+func rule(a api.ACL) (c kmsg.CreateACLsRequestCreation, err error) {
 	c = kmsg.NewCreateACLsRequestCreation()
 	if c.Principal, c.Host, c.ResourceName = a.Principal, a.Host, a.Name; a.Host == "" {
 		c.Host = "*"
@@ -94,7 +53,7 @@ func rule(a kafka.ACL) (c kmsg.CreateACLsRequestCreation, err error) {
 		c.ResourceType, err = kmsg.ParseACLResourceType(a.Resource)
 	}
 	if err != nil {
-		return c, fmt.Errorf("%w ACL: %w", samsa.ErrInvalid, err)
+		return c, invalid("ACL: " + err.Error())
 	}
 	if c.ResourceType == kmsg.ACLResourceTypeCluster && a.Name == "" {
 		c.ResourceName = "kafka-cluster"
@@ -103,14 +62,14 @@ func rule(a kafka.ACL) (c kmsg.CreateACLsRequestCreation, err error) {
 	if a.Prefixed {
 		c.ResourcePatternType = kmsg.ACLResourcePatternTypePrefixed
 	}
-	if a.Deny {
+	if a.Permission == api.Deny {
 		c.PermissionType = kmsg.ACLPermissionTypeDeny
 	}
 	return c, nil
 }
 
-// CreateACL implements ACLs.
-func (k *Kafka) CreateACL(ctx context.Context, a kafka.ACL) error {
+// CreateACL implements Backend.
+func (k *Kafka) CreateACL(ctx context.Context, a api.ACL) error {
 	c, err := rule(a)
 	if err != nil {
 		return err
@@ -119,16 +78,30 @@ func (k *Kafka) CreateACL(ctx context.Context, a kafka.ACL) error {
 	req.Creations = append(req.Creations, c)
 	resp, err := req.RequestWith(ctx, k.cl)
 	if err == nil && len(resp.Results) == 1 {
-		err = kerr.ErrorForCode(resp.Results[0].ErrorCode)
+		return refused("ACL", resp.Results[0].ErrorCode, resp.Results[0].ErrorMessage)
 	}
 	return explained("ACL", err)
 }
 
-// DeleteACL implements ACLs.
-func (k *Kafka) DeleteACL(ctx context.Context, a kafka.ACL) (int, error) {
+// refused returns the error of a code: of an invalid request ErrInvalid, with what the cluster says of it.
+func refused(what string, code int16, message *string) error {
+	err := kerr.ErrorForCode(code)
+	if errors.Is(err, kerr.InvalidRequest) && message != nil {
+		return invalid(what + ": " + *message)
+	}
+	return explained(what, err)
+}
+
+// invalid is ErrInvalid as an API says it, which is a mistake in the command line.
+func invalid(message string) error {
+	return &api.Error{Name: log.Name(samsa.ErrInvalid), Message: message}
+}
+
+// DeleteACL implements Backend.
+func (k *Kafka) DeleteACL(ctx context.Context, a api.ACL) error {
 	c, err := rule(a)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	req := kmsg.NewPtrDeleteACLsRequest()
 	f := kmsg.NewDeleteACLsRequestFilter()
@@ -136,8 +109,65 @@ func (k *Kafka) DeleteACL(ctx context.Context, a kafka.ACL) (int, error) {
 	f.Principal, f.Host, f.Operation, f.PermissionType = &c.Principal, &c.Host, c.Operation, c.PermissionType
 	req.Filters = append(req.Filters, f)
 	resp, err := req.RequestWith(ctx, k.cl)
-	if err != nil || len(resp.Results) != 1 {
-		return 0, explained("ACL", err)
+	if err == nil && len(resp.Results) == 1 {
+		if err = kerr.ErrorForCode(resp.Results[0].ErrorCode); err == nil && len(resp.Results[0].MatchingACLs) == 0 {
+			return fmt.Errorf("%w ACL", samsa.ErrUnknown)
+		}
 	}
-	return len(resp.Results[0].MatchingACLs), explained("ACL", kerr.ErrorForCode(resp.Results[0].ErrorCode))
+	return explained("ACL", err)
+}
+
+// Quotas implements Backend.
+func (k *Kafka) Quotas(ctx context.Context) ([]api.Quota, error) {
+	resp, err := kmsg.NewPtrDescribeClientQuotasRequest().RequestWith(ctx, k.cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err != nil {
+		return nil, explained("quotas", err)
+	}
+	all := []api.Quota{}
+	for _, e := range resp.Entries {
+		q := api.Quota{Limits: make(map[string]float64)}
+		for _, p := range e.Entity {
+			part := api.QuotaPart{Type: p.Type, Default: p.Name == nil}
+			if p.Name != nil {
+				part.Name = *p.Name
+			}
+			q.Entity = append(q.Entity, part)
+		}
+		for _, v := range e.Values {
+			q.Limits[v.Key] = v.Value
+		}
+		slices.SortFunc(q.Entity, func(a, b api.QuotaPart) int { return strings.Compare(a.Type, b.Type) })
+		all = append(all, q)
+	}
+	slices.SortFunc(all, func(a, b api.Quota) int { return strings.Compare(fmt.Sprint(a.Entity), fmt.Sprint(b.Entity)) })
+	return all, nil
+}
+
+// SetQuotas implements Backend.
+func (k *Kafka) SetQuotas(ctx context.Context, q api.NewQuota) error {
+	e := kmsg.NewAlterClientQuotasRequestEntry()
+	for _, p := range q.Entity {
+		part := kmsg.NewAlterClientQuotasRequestEntryEntity()
+		if part.Type = p.Type; !p.Default {
+			part.Name = &p.Name
+		}
+		e.Entity = append(e.Entity, part)
+	}
+	for name, value := range q.Limits {
+		op := kmsg.NewAlterClientQuotasRequestEntryOp()
+		if op.Key, op.Remove = name, value == nil; value != nil {
+			op.Value = *value
+		}
+		e.Ops = append(e.Ops, op)
+	}
+	req := kmsg.NewPtrAlterClientQuotasRequest()
+	req.Entries = append(req.Entries, e)
+	resp, err := req.RequestWith(ctx, k.cl)
+	if err == nil && len(resp.Entries) == 1 {
+		return refused("quotas", resp.Entries[0].ErrorCode, resp.Entries[0].ErrorMessage)
+	}
+	return explained("quotas", err)
 }

@@ -37,6 +37,12 @@ type Backend interface {
 	SetUser(ctx context.Context, name, password string) error
 	DeleteUser(ctx context.Context, name string) error
 
+	ACLs(ctx context.Context) ([]api.ACL, error)
+	CreateACL(ctx context.Context, a api.ACL) error
+	DeleteACL(ctx context.Context, a api.ACL) error
+	Quotas(ctx context.Context) ([]api.Quota, error)
+	SetQuotas(ctx context.Context, q api.NewQuota) error
+
 	// Close ends what the backend has: connections, or the broker that was opened for it.
 	Close()
 }

@@ -149,6 +149,7 @@ func TestEverythingShowsProgress(t *testing.T) {
 		"keys", "keys list", "keys set k v --write", "keys get k", "keys delete k --write --yes",
 		"users", "users add alice --password-file " + file("lines"), "users list", "users delete alice --yes",
 		"acls", "acls add User:alice READ TOPIC orders", "acls list", "acls delete User:alice READ TOPIC orders --yes",
+		"quotas", "quotas set --user alice producer_byte_rate=1000", "quotas list", "quotas delete --user alice --yes",
 		"snapshot " + file("s"), "restore " + file("s") + " " + file("d"), "export orders", "import --topic orders --as orders=again " + file("s"),
 		"sweep", "verify", "repair --yes", "dump", "doctor",
 		"backup run " + file("b"), "backup list " + file("b"), "backup restore " + file("b") + " " + file("r"),
