@@ -20,6 +20,7 @@ import (
 	"github.com/samsa-go/samsa/internal/queue"
 	"github.com/samsa-go/samsa/internal/stats"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/table"
 )
 
 // Broker owns a data directory, or a store in memory: its topics and their records. Or it stands for a Kafka cluster: module
@@ -33,6 +34,7 @@ type Broker struct {
 	logger    *zap.Logger
 	consumers consumer.Broker // what they see of it
 	queues    queue.Broker    // and queues
+	tables    table.Broker    // and tables
 	admin     admin.Groups
 	resets    consumer.ResetStats
 	produced  batcher.Tally
@@ -135,6 +137,7 @@ func (b *Broker) standOn(began time.Time, parts engine.Parts) {
 		Topics: b.on.Topics, Coordinator: b.on.Coordinator, Offsets: b.on.Offsets, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Tally: &b.consumed, Hooks: b.hooks, Passed: &b.passed,
 	}
 	b.queues = queue.Broker{Topics: b.on.Topics, Shares: b.on.Shares, Logger: b.logger, Clients: &b.clients, Hooks: b.hooks}
+	b.tables = table.Broker{Topics: b.on.Topics, Clients: &b.clients, Logger: b.logger}
 	b.stats = stats.Collector{
 		Opened: began, Local: b.local, Stored: b.on.Stored, Topics: b.on.Topics, Admin: b.admin,
 		Clients: &b.clients, Resets: &b.resets, Passed: &b.passed, Hooks: b.hooks, Producers: &b.produced, Consumers: &b.consumed,

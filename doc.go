@@ -22,7 +22,8 @@
 //
 // Broker.Produce stores a few records and returns their offsets; a Producer batches many in the
 // background. A Consumer reads topics, and with ConsumerOptions.Group it shares them with others of its
-// group. A Queue shares them one by one, with retries, delays and dead letters. Broker.Update stores
+// group. A Queue shares them one by one, with retries, delays and dead letters. A Table has the latest record of
+// each key. Broker.Update stores
 // records, consumed offsets and keys of the application's own in one transaction. Topics, Groups and
 // Transactions administer. Package samsatest is a fake broker for tests, and package kafka serves a
 // broker to Kafka clients.

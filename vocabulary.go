@@ -296,7 +296,7 @@ var (
 	ErrUnknownTransactionalID = log.ErrUnknownTransactionalID
 	// ErrConflict: a transaction read keys that another one has written since.
 	ErrConflict = log.ErrConflict
-	// ErrKeyNotFound: the application has no value under the key.
+	// ErrKeyNotFound: the application has no value under the key, or a table no row.
 	ErrKeyNotFound = log.ErrKeyNotFound
 	// ErrInvalidKey: a key of the application is empty or too long.
 	ErrInvalidKey = log.ErrInvalidKey

@@ -115,7 +115,7 @@ var (
 	ErrInvalidTxnState = family.New(family.ErrInvalid, "invalid state of a transaction")
 	// ErrConflict: a transaction read keys that another one has written since.
 	ErrConflict = family.New(family.ErrUnavailable, "conflicting transaction")
-	// ErrKeyNotFound: the application has no value under the key.
+	// ErrKeyNotFound: the application has no value under the key, or a table no row.
 	ErrKeyNotFound = family.New(family.ErrUnknown, "key not found")
 	// ErrInvalidKey: a key of the application is empty or too long.
 	ErrInvalidKey = family.New(family.ErrInvalid, "invalid key")

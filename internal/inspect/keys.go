@@ -153,6 +153,13 @@ var keyDecoders = map[byte]func(key []byte) (Key, error){
 		}
 		return k, err
 	},
+	'r': func(key []byte) (Key, error) {
+		id, err := store.ParsePartition(key)
+		if len(key) <= store.TablePrefixSize {
+			return Key{}, fmt.Errorf("%w: %q", store.ErrCorrupt, key)
+		}
+		return Key{Kind: "of a table", Number: id.Topic, Raw: append([]byte(nil), key[store.TablePrefixSize:]...)}, err
+	},
 	'i': func(key []byte) (Key, error) {
 		if string(key) == "in" {
 			return Key{Kind: "next producer id"}, nil

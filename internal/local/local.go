@@ -75,6 +75,7 @@ type Broker struct {
 	ACLs       *acl.Rules
 	Quotas     *quota.Kept
 	Sweeper    *sweep.Sweeper
+	Tables     Tables
 	batcher    *batcher.Batcher
 	transactor *transact.Transactor
 }

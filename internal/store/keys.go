@@ -28,6 +28,7 @@ import (
 //	'h' group                                       a share group's membership
 //	'u' group                                       the configs of a group
 //	'm' name                                        the broker as a whole: "c" (its cluster id), "g" (changed limits on groups), "f" (changed levels of features), "u"+name (a user)
+//	'r' topic u32  table u32  kind u8  key          a table of the topic: its rows, positions, and what it is; see internal/table
 //	'z' 'a' hash                                    an ACL: the first 16 bytes of the SHA-256 of its value
 //	'z' 'q' entity                                  the quotas of an entity
 //	'a' ...                                         the application's own keys
@@ -50,6 +51,7 @@ const (
 	prefixMembers   = 'h'
 	prefixConfig    = 'u'
 	prefixBroker    = 'm'
+	prefixTable     = 'r'
 	prefixSecurity  = 'z'
 	prefixApp       = 'a'
 )
@@ -114,14 +116,25 @@ func (k *BatchRangeKeys) Range(p PartitionID, from int64) Range {
 
 // TopicRanges covers everything that is stored per partition of a topic.
 func TopicRanges(number uint32) []Range {
-	ranges := make([]Range, 0, 6)
-	for _, prefix := range []byte{prefixBatch, prefixLogStart, prefixProducer, prefixAborted, prefixShare, prefixEpochs} {
+	ranges := make([]Range, 0, 7)
+	for _, prefix := range []byte{prefixBatch, prefixLogStart, prefixProducer, prefixAborted, prefixShare, prefixEpochs, prefixTable} {
 		r := prefixRange(binary.BigEndian.AppendUint32([]byte{prefix}, number))
 		r.KeysOnly = true
 		ranges = append(ranges, r)
 	}
 	return ranges
 }
+
+// TablePrefix is what the keys of a table begin with, which has that number among those of its topic.
+func TablePrefix(topic, table uint32) []byte {
+	return appendPartition([]byte{prefixTable}, PartitionID{Topic: topic, Partition: table})
+}
+
+// TablePrefixSize is the length of a TablePrefix.
+const TablePrefixSize = 1 + 4 + 4
+
+// Behind returns the smallest key behind all that begin with prefix, nil if there is none.
+func Behind(prefix []byte) []byte { return appendSuccessor(nil, prefix) }
 
 // LogStartKey is the key of a partition's log start offset.
 func LogStartKey(p PartitionID) []byte {

@@ -12,6 +12,11 @@ func OpenMemory() Store {
 	return &memoryStore{gate: newGate(), tree: newItemTree()}
 }
 
+// OpenIndexed is OpenMemory with an index besides: Get is several times as fast, and a key takes more memory.
+func OpenIndexed() Store {
+	return &memoryStore{gate: newGate(), tree: newItemTree(), index: make(map[string]*item)}
+}
+
 // memoryStore is a copy-on-write B-tree. Copying it is O(1): readers iterate over a
 // copy, which commits cannot touch, so they block nobody and see whole commits only.
 type memoryStore struct {
@@ -21,8 +26,9 @@ type memoryStore struct {
 
 	mu     sync.RWMutex // guards what follows
 	tree   *itemTree
-	copied *itemTree // of tree as it is now, nil when nobody asked since the last commit
-	synced *itemTree // as of the last Sync; nil before KeepSynced
+	index  map[string]*item // the same; nil without one
+	copied *itemTree        // of tree as it is now, nil when nobody asked since the last commit
+	synced *itemTree        // as of the last Sync; nil before KeepSynced
 }
 
 func (s *memoryStore) Commit(b *Batch) error {
@@ -40,8 +46,13 @@ func (s *memoryStore) Commit(b *Batch) error {
 		i := &item{key: o.key, value: o.value}
 		if o.remove {
 			s.tree.Delete(i)
-		} else {
-			s.tree.Set(i.clone())
+			delete(s.index, string(o.key))
+			continue
+		}
+		i = i.clone()
+		s.tree.Set(i)
+		if s.index != nil {
+			s.index[string(i.key)] = i
 		}
 	}
 	return nil
@@ -53,7 +64,10 @@ func (s *memoryStore) Get(key []byte) ([]byte, error) {
 	}
 	defer s.gate.leave()
 	s.mu.RLock()
-	i, ok := s.tree.Get(&item{key: key})
+	i, ok := s.index[string(key)]
+	if s.index == nil {
+		i, ok = s.tree.Get(&item{key: key})
+	}
 	s.mu.RUnlock()
 	return memoryValue(i, ok)
 }
@@ -159,7 +173,7 @@ func (s *memoryStore) Close() error {
 		s.gate.shut()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.tree, s.copied, s.synced = newItemTree(), nil, nil
+		s.tree, s.index, s.copied, s.synced = newItemTree(), nil, nil, nil
 	})
 	return nil
 }

@@ -23,6 +23,7 @@ var constructors = []struct {
 	open func(t testing.TB) Store
 }{
 	{"memory", func(testing.TB) Store { return OpenMemory() }},
+	{"indexed", func(testing.TB) Store { return OpenIndexed() }},
 	{"disk", func(t testing.TB) Store { return openTemp(t, t.TempDir(), Options{}) }},
 	{"simulated disk", func(t testing.TB) Store { return openNew(t, vfstest.NewDisk(0), ".") }},
 }

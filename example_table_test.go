@@ -1,0 +1,68 @@
+package samsa_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/samsa-go/samsa"
+)
+
+func ExampleBroker_NewTable() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Topics().Create(ctx, "accounts", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}))
+	set := func(key, value string) samsa.Record {
+		return samsa.Record{Topic: "accounts", Key: []byte(key), Value: []byte(value)}
+	}
+	_, err := b.Produce(ctx, set("alice", "10"), set("bob", "20"))
+	must(err)
+	t, err := b.NewTable(ctx, samsa.TableOptions{Topic: "accounts"})
+	must(err)
+	defer t.Close()
+
+	written, err := b.Produce(ctx, set("alice", "15"), set("carol", "30"))
+	must(err)
+	must(t.WaitFor(ctx, written...)) // a program reads what it has written
+	alice, err := t.Get([]byte("alice"))
+	must(err)
+	fmt.Printf("%s has %s, since offset %d\n", alice.Key, alice.Value, alice.Offset)
+	for rec, err := range t.Range(samsa.TableRange{From: []byte("b")}) {
+		must(err)
+		fmt.Printf("%s has %s\n", rec.Key, rec.Value)
+	}
+	// Output:
+	// alice has 15, since offset 2
+	// bob has 20
+	// carol has 30
+}
+
+func ExampleTable_Watch() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Topics().Create(ctx, "flags", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}))
+	_, err := b.Produce(ctx, samsa.Record{Topic: "flags", Key: []byte("dark-mode"), Value: []byte("on")})
+	must(err)
+	t, err := b.NewTable(ctx, samsa.TableOptions{Topic: "flags"})
+	must(err)
+	defer t.Close()
+	for change, err := range t.Watch(ctx) {
+		must(err)
+		switch rec := change.Record; {
+		case change.Mark:
+			fmt.Println("that is all for now")
+			_, err := b.Produce(ctx, samsa.Record{Topic: "flags", Key: []byte("dark-mode")}) // a tombstone
+			must(err)
+		case rec.Value == nil:
+			fmt.Printf("%s has gone\n", rec.Key)
+			return
+		default:
+			fmt.Printf("%s is %s\n", rec.Key, rec.Value)
+		}
+	}
+	// Output:
+	// dark-mode is on
+	// that is all for now
+	// dark-mode has gone
+}

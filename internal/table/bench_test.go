@@ -1,0 +1,124 @@
+package table_test
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/samsa-go/samsa"
+)
+
+// keyOf spreads i over the keys, 16 bytes each.
+func keyOf(i int) []byte {
+	key := binary.BigEndian.AppendUint64(nil, uint64(i)*0x9e3779b97f4a7c15)
+	return binary.BigEndian.AppendUint64(key, uint64(i))
+}
+
+// fill produces n keys with values of 100 bytes.
+func (k *kit) fill(n int) {
+	k.t.Helper()
+	p, err := k.NewProducer(k.ctx, samsa.ProducerOptions{})
+	must(k.t, err)
+	for i := range n {
+		p.Produce(k.ctx, samsa.Record{Topic: "accounts", Key: keyOf(i), Value: make([]byte, 100)}, func(_ samsa.Record, err error) { must(k.t, err) })
+	}
+	must(k.t, p.Close())
+}
+
+const benchKeys = 100_000
+
+func BenchmarkGet(b *testing.B) {
+	for _, name := range []string{"", "kept"} {
+		b.Run("name="+name+"/keys=1M", func(b *testing.B) {
+			k := open(b, b.TempDir())
+			k.create("accounts", samsa.TopicConfig{Partitions: 4})
+			k.fill(benchKeys)
+			began := time.Now()
+			t := k.table(samsa.TableOptions{Topic: "accounts", Name: name})
+			b.Logf("built in %s", time.Since(began))
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := t.Get(keyOf(rand.N(benchKeys))); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
+		})
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	opts := samsa.TableOptions{Topic: "accounts", Name: "kept"}
+	if dir := os.Getenv("SAMSA_TABLE_KILLED"); dir != "" { // the process that is killed
+		k := open(b, dir)
+		k.create("accounts", samsa.TopicConfig{Partitions: 4})
+		t := k.table(opts)
+		k.fill(benchKeys)
+		must(b, t.WaitFor(k.ctx))
+		p, _ := os.FindProcess(os.Getpid())
+		_ = p.Kill()
+		select {}
+	}
+	for _, end := range []string{"closed", "killed"} {
+		b.Run("after="+end+"/keys=1M", func(b *testing.B) {
+			dir := b.TempDir()
+			cmd := exec.Command(os.Args[0], "-test.run=^$", "-test.bench=BenchmarkOpen", "-test.benchtime=1x")
+			cmd.Env = append(os.Environ(), "SAMSA_TABLE_KILLED="+dir)
+			_ = cmd.Run() // which is killed
+			if end == "closed" {
+				br, err := samsa.Open(dir, samsa.Options{MustExist: true})
+				must(b, err)
+				must(b, br.Close())
+			}
+			var broker time.Duration
+			for b.Loop() {
+				began := time.Now()
+				br, err := samsa.Open(dir, samsa.Options{MustExist: true})
+				must(b, err)
+				broker += time.Since(began)
+				t, err := br.NewTable(context.Background(), opts)
+				must(b, err)
+				b.StopTimer()
+				expect(b, "rows", t.Len(), benchKeys)
+				must(b, br.Close())
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(broker.Milliseconds())/float64(b.N), "broker-ms/op")
+		})
+	}
+}
+
+func BenchmarkWatch(b *testing.B) {
+	for _, name := range []string{"", "kept"} {
+		b.Run("name="+name, func(b *testing.B) {
+			k := open(b, b.TempDir())
+			k.create("accounts", samsa.TopicConfig{})
+			t := k.table(samsa.TableOptions{Topic: "accounts", Name: name})
+			ctx, cancel := context.WithCancel(k.ctx)
+			seen, done := make(chan struct{}, 1), make(chan struct{})
+			go func() {
+				defer close(done)
+				for _, err := range t.Watch(ctx) {
+					if err == nil {
+						seen <- struct{}{}
+					}
+				}
+			}()
+			<-seen
+			for b.Loop() {
+				k.produce(rec("key", "value"))
+				<-seen
+			}
+			cancel()
+			<-done
+		})
+	}
+}

@@ -1,0 +1,246 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+)
+
+// getter is Rows, or a snapshot of them.
+type getter interface {
+	Get(key []byte) ([]byte, error)
+}
+
+// Get returns the row of key.
+func (t *Table) Get(key []byte) (log.Record, error) {
+	for {
+		r, err := t.get(t.rows, key)
+		if !errors.Is(err, errMoved) {
+			return r, err
+		}
+		if err := t.overtake(); err != nil {
+			return log.Record{}, err
+		}
+	}
+}
+
+// errMoved is for a row whose record has gone from the log, as there is a later one.
+var errMoved = fmt.Errorf("%w: the record of a row", log.ErrOffsetOutOfRange)
+
+// overtake waits until the table is where the log is now.
+func (t *Table) overtake() error {
+	ends, err := t.Ends(t.ctx)
+	if err == nil {
+		err = t.WaitFor(t.ctx, ends)
+	}
+	return err
+}
+
+func (t *Table) get(rows getter, key []byte) (r log.Record, err error) {
+	if err := t.Err(); err != nil {
+		return r, err
+	}
+	row, err := rows.Get(t.rowKey(key))
+	if errors.Is(err, store.ErrNotFound) {
+		return r, t.noRow(key)
+	}
+	if err == nil {
+		err = t.open(bytes.Clone(key), row, &r)
+	}
+	if err != nil {
+		if ended := t.Err(); ended != nil {
+			err = ended
+		}
+		return log.Record{}, fmt.Errorf("get %.100q: %w", key, err)
+	}
+	return r, nil
+}
+
+func (t *Table) noRow(key []byte) error {
+	return t.wrap(fmt.Errorf("%w: %.100q", log.ErrKeyNotFound, key))
+}
+
+// open fills r from a row that is stored under key, from the log if the row is not whole. The bytes belong to r.
+func (t *Table) open(key, row []byte, r *log.Record) error {
+	whole, err := parseRow(key, row, r)
+	r.Topic = t.opts.Topic
+	if whole || err != nil {
+		return err
+	}
+	of, err := t.topic.Partition(r.Partition)
+	if err != nil {
+		return err
+	}
+	offset, found := r.Offset, false
+	_, err = of.Fetch(t.ctx, t.opts.ClientID, log.ReadUncommitted, offset, nil, func(sb log.StoredBatch) bool {
+		if err = sb.Err; err != nil || sb.Batch.Control() {
+			return false
+		}
+		var records []byte
+		if records, err = sb.Batch.AppendRecords(nil); err != nil {
+			return false
+		}
+		reader := log.NewRecordReader(sb.Batch, records)
+		if err = reader.SkipTo(offset); err == nil && reader.Left() > 0 {
+			_, err = reader.Next(r)
+			found = err == nil && r.Offset == offset
+		}
+		return false
+	})
+	if err == nil && !found {
+		err = errMoved
+	}
+	r.Topic = t.opts.Topic
+	return err
+}
+
+// How many rows are read ahead, and no more than of so many bytes.
+const (
+	firstRows = 16
+	maxRows   = 1024
+	aheadSize = 256 << 10
+)
+
+// stored is a row as it is stored, in memory of its own.
+type stored struct{ key, row []byte }
+
+// some reads the first rows of r, and leaves the others in it. With heads it reads no more of each row than that.
+func some(snap store.Snapshot, r *store.Range, limit int, heads bool) (rows []stored, more bool, err error) {
+	size := 0
+	err = snap.Scan(*r, func(e store.Entry) (bool, error) {
+		s := stored{key: bytes.Clone(e.Key)}
+		var err error
+		if heads {
+			s.row, err = e.AppendHead(nil, rowHead)
+		} else {
+			s.row, err = e.AppendValue(nil)
+		}
+		if err != nil {
+			return false, err
+		}
+		rows = append(rows, s)
+		size += len(s.key) + len(s.row)
+		more = len(rows) == limit || size >= aheadSize
+		return !more, nil
+	})
+	if n := len(rows); more && r.Reverse {
+		r.To = rows[n-1].key
+	} else if more {
+		r.From = append(bytes.Clone(rows[n-1].key), 0)
+	}
+	return rows, more, err
+}
+
+// each yields the rows of r in a snapshot, holding nothing of the store meanwhile.
+func each(snap store.Snapshot, r store.Range, heads bool) iter.Seq2[stored, error] {
+	return func(yield func(stored, error) bool) {
+		for limit := firstRows; ; limit = min(2*limit, maxRows) {
+			rows, more, err := some(snap, &r, limit, heads)
+			for _, s := range rows {
+				if !yield(s, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(stored{}, err)
+			}
+			if err != nil || !more {
+				return
+			}
+		}
+	}
+}
+
+// Range iterates over rows as of when the iteration begins.
+func (t *Table) Range(r Range) iter.Seq2[log.Record, error] {
+	return func(yield func(log.Record, error) bool) {
+		snap, err := t.snapshot()
+		if err != nil {
+			yield(log.Record{}, err)
+			return
+		}
+		defer snap.Close()
+		t.iterate(snap, r, t.Get, yield)
+	}
+}
+
+func (t *Table) snapshot() (store.Snapshot, error) {
+	if err := t.Err(); err != nil {
+		return nil, err
+	}
+	return t.rows.Snapshot()
+}
+
+// iterate yields the rows of r in a snapshot. Where the record of one has gone from the log, another is asked for it.
+func (t *Table) iterate(snap store.Snapshot, r Range, another func(key []byte) (log.Record, error), yield func(log.Record, error) bool) {
+	for s, err := range each(snap, r.stored(t.prefix), false) {
+		var rec log.Record
+		if err == nil {
+			err = t.Err()
+		}
+		if err == nil {
+			rec, err = t.opened(s, another)
+		}
+		switch {
+		case errors.Is(err, log.ErrKeyNotFound):
+		case err != nil:
+			if ended := t.Err(); ended != nil {
+				err = ended
+			}
+			yield(log.Record{}, t.wrap(err))
+			return
+		case r.holds(rec.Key) && !yield(rec, nil):
+			return
+		}
+	}
+}
+
+// opened returns the record of a row.
+func (t *Table) opened(s stored, another func(key []byte) (log.Record, error)) (rec log.Record, err error) {
+	key := s.key[len(t.prefix)+1:]
+	err = t.open(key, s.row, &rec)
+	if errors.Is(err, errMoved) && len(key) < keySize {
+		return another(key)
+	}
+	return rec, err
+}
+
+// View is a table as of one moment.
+type View struct {
+	t    *Table
+	snap store.Snapshot
+	next map[int32]int64 // where it is
+}
+
+// View returns the table as of now, which has to be closed.
+func (t *Table) View(ctx context.Context) (*View, error) {
+	t.step.Lock()
+	defer t.step.Unlock()
+	snap, err := t.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	v := &View{t: t, snap: snap, next: make(map[int32]int64, len(t.parts))}
+	for i, p := range t.parts {
+		v.next[i] = p.next.Load()
+	}
+	return v, nil
+}
+
+// Close ends the view.
+func (v *View) Close() { v.snap.Close() }
+
+// Get is Table.Get.
+func (v *View) Get(key []byte) (log.Record, error) { return v.t.get(v.snap, key) }
+
+// Range is Table.Range.
+func (v *View) Range(r Range) iter.Seq2[log.Record, error] {
+	return func(yield func(log.Record, error) bool) {
+		v.t.iterate(v.snap, r, func([]byte) (log.Record, error) { return log.Record{}, errMoved }, yield)
+	}
+}
