@@ -48,11 +48,13 @@ var ownBrokerConfigs = []brokerConfig{
 		doc:     "Topics are created when clients name them. The option is AutoCreateTopics; of samsa serve, where it is on unless turned off, --auto-create."},
 	{name: "broker.id", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultNodeID), options: nodeID,
 		doc: "The same as node.id."},
+	{name: "broker.rack", kind: kmsg.ConfigTypeString, options: rack, hidden: true,
+		doc: "The rack of the node. The option is ClusterOptions.Racks; of samsa serve --racks."},
 	{name: "connections.max.idle.ms", kind: kmsg.ConfigTypeLong, byDefault: strconv.FormatInt(defaultIdleTimeout.Milliseconds(), 10),
 		options: func(s *Server) string { return strconv.FormatInt(s.opts.IdleTimeout.Milliseconds(), 10) },
 		doc:     "How long a connection may be silent before it is closed."},
-	{name: "default.replication.factor", kind: kmsg.ConfigTypeInt, byDefault: "1",
-		doc: "There is one node, and so one replica of each partition."},
+	{name: "default.replication.factor", kind: kmsg.ConfigTypeInt, byDefault: "1", options: replicationFactor,
+		doc: "How many replicas a topic has for which nobody says it. The option is ClusterOptions.ReplicationFactor; without a cluster there is one node."},
 	{name: "fetch.max.bytes", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultMaxFetchBytes),
 		options: func(s *Server) string { return strconv.Itoa(s.opts.MaxFetchBytes) },
 		doc:     "The most bytes of records in the answer to a Fetch, unless its first batch has more."},
@@ -71,9 +73,9 @@ var ownBrokerConfigs = []brokerConfig{
 		options: func(s *Server) string { return s.in.TopicDefaults.Configs()["max.message.bytes"] },
 		doc:     "The largest batch that a topic takes, unless its max.message.bytes says otherwise."},
 	{name: "min.insync.replicas", kind: kmsg.ConfigTypeInt, byDefault: "1",
-		doc: "There is one node, and so one replica of each partition."},
+		doc: "All data is in one store, and no write waits for replicas."},
 	{name: "node.id", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultNodeID), options: nodeID,
-		doc: "The id of the one node."},
+		doc: "The id of the node."},
 	{name: "num.partitions", kind: kmsg.ConfigTypeInt, byDefault: "1",
 		options: func(s *Server) string { return strconv.Itoa(max(1, s.in.TopicDefaults.Partitions)) },
 		doc:     "How many partitions a topic has for which nobody says it."},
@@ -100,6 +102,22 @@ var transactionConfigs = []brokerConfig{
 func inMillis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 func nodeID(s *Server) string { return strconv.Itoa(int(s.opts.NodeID)) }
+
+// rack is that of the node, or "" if it has none.
+func rack(s *Server) string {
+	if s.cluster == nil {
+		return ""
+	}
+	return s.cluster.now.Load().nodes[s.node.id].rack
+}
+
+// replicationFactor is what a topic has for which nobody says it.
+func replicationFactor(s *Server) string {
+	if s.cluster == nil {
+		return "1"
+	}
+	return strconv.Itoa(s.cluster.defaultReplicas(s.cluster.now.Load()))
+}
 
 // brokerConfigs returns the broker's configs, by name, and where each value comes from.
 func (c *call) brokerConfigs() []configEntry {

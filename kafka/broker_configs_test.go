@@ -16,10 +16,16 @@ import (
 // and whether it is read-only.
 func (c *client) brokerConfig(name string) string {
 	c.t.Helper()
+	return c.configOf("1", name)
+}
+
+// configOf is brokerConfig for the broker with the id.
+func (c *client) configOf(node, name string) string {
+	c.t.Helper()
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	req.IncludeSynonyms, req.IncludeDocumentation = true, true
 	rr := kmsg.NewDescribeConfigsRequestResource()
-	rr.ResourceType, rr.ResourceName, rr.ConfigNames = kmsg.ConfigResourceTypeBroker, "1", []string{name}
+	rr.ResourceType, rr.ResourceName, rr.ConfigNames = kmsg.ConfigResourceTypeBroker, node, []string{name}
 	req.Resources = append(req.Resources, rr)
 	resp := ask[*kmsg.DescribeConfigsResponse](c, 4, req).Resources[0]
 	if resp.ErrorCode != 0 || len(resp.Configs) != 1 {
@@ -224,5 +230,19 @@ func TestTransactionConfigs(t *testing.T) {
 	defaults := start(t, samsa.Options{}, Options{}).dial()
 	if got := defaults.brokerConfig("producer.id.expiration.ms"); got != "86400000 DEFAULT_CONFIG, 86400000 DEFAULT_CONFIG, read-only" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// Each node of a cluster tells its own id and rack, and how many replicas topics get. By the racks a test of librdkafka's sees that it can fetch from followers.
+func TestConfigsOfNodes(t *testing.T) {
+	s := startCluster(t, ClusterOptions{Racks: []string{"a", "b"}, ReplicationFactor: 2})
+	for name, want := range map[string]string{
+		"node.id":                    "2 STATIC_BROKER_CONFIG, 2 STATIC_BROKER_CONFIG, 1 DEFAULT_CONFIG, read-only",
+		"broker.rack":                "b STATIC_BROKER_CONFIG, b STATIC_BROKER_CONFIG,  DEFAULT_CONFIG, read-only",
+		"default.replication.factor": "2 STATIC_BROKER_CONFIG, 2 STATIC_BROKER_CONFIG, 1 DEFAULT_CONFIG, read-only",
+	} {
+		if got := s.at(2).configOf("2", name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
 	}
 }
