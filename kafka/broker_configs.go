@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -53,6 +54,8 @@ var ownBrokerConfigs = []brokerConfig{
 	{name: "connections.max.idle.ms", kind: kmsg.ConfigTypeLong, byDefault: strconv.FormatInt(defaultIdleTimeout.Milliseconds(), 10),
 		options: func(s *Server) string { return strconv.FormatInt(s.opts.IdleTimeout.Milliseconds(), 10) },
 		doc:     "How long a connection may be silent before it is closed."},
+	{name: "connections.max.reauth.ms", kind: kmsg.ConfigTypeLong, byDefault: "0", options: maxReauth,
+		doc: "How long after a login by SASL a client has to log in again; 0 is never. The option is SASL.MaxReauth."},
 	{name: "default.replication.factor", kind: kmsg.ConfigTypeInt, byDefault: "1", options: replicationFactor,
 		doc: "How many replicas a topic has for which nobody says it. The option is ClusterOptions.ReplicationFactor; without a cluster there is one node."},
 	{name: "fetch.max.bytes", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultMaxFetchBytes),
@@ -69,6 +72,8 @@ var ownBrokerConfigs = []brokerConfig{
 	{name: "max.connections", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(defaultMaxConnections),
 		options: func(s *Server) string { return strconv.Itoa(s.opts.MaxConnections) },
 		doc:     "The most connections that are served at a time. More are closed at once."},
+	{name: "max.connections.per.ip", kind: kmsg.ConfigTypeInt, byDefault: strconv.Itoa(math.MaxInt32), options: maxConnectionsPerAddress,
+		doc: "The most connections that are served at a time from one address. The option is MaxConnectionsPerAddress."},
 	{name: "message.max.bytes", kind: kmsg.ConfigTypeInt, byDefault: topic.Config{}.Configs()["max.message.bytes"],
 		options: func(s *Server) string { return s.in.TopicDefaults.Configs()["max.message.bytes"] },
 		doc:     "The largest batch that a topic takes, unless its max.message.bytes says otherwise."},
@@ -102,6 +107,19 @@ var transactionConfigs = []brokerConfig{
 func inMillis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 func nodeID(s *Server) string { return strconv.Itoa(int(s.opts.NodeID)) }
+
+// maxReauth is how long after a login by SASL a client has to log in again, as Kafka writes it.
+func maxReauth(s *Server) string {
+	if s.opts.Security.SASL == nil {
+		return "0"
+	}
+	return inMillis(s.opts.Security.SASL.MaxReauth)
+}
+
+// maxConnectionsPerAddress is the bound as Kafka writes it, for whom none is the largest.
+func maxConnectionsPerAddress(s *Server) string {
+	return strconv.Itoa(cmp.Or(s.opts.MaxConnectionsPerAddress, math.MaxInt32))
+}
 
 // rack is that of the node, or "" if it has none.
 func rack(s *Server) string {

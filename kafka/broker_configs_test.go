@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/sasl"
 )
 
 // brokerConfig asks for a config of the broker and returns its value, where each value comes from,
@@ -243,6 +244,26 @@ func TestConfigsOfNodes(t *testing.T) {
 	} {
 		if got := s.at(2).configOf("2", name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// A client of librdkafka's suite sees by a config how long a login holds.
+func TestConfigsOfSecurity(t *testing.T) {
+	plain := start(t, samsa.Options{}, Options{}).dial()
+	bound := start(t, samsa.Options{}, Options{MaxConnectionsPerAddress: 7, Security: Security{SASL: &SASL{MaxReauth: time.Minute}}})
+	bound.user("alice", "right")
+	asked := bound.dial()
+	asked.login(2, sasl.Plain, "alice", "right")
+	for name, want := range map[string][2]string{
+		"connections.max.reauth.ms": {"0 DEFAULT_CONFIG, 0 DEFAULT_CONFIG, read-only", "60000 STATIC_BROKER_CONFIG, 60000 STATIC_BROKER_CONFIG, 0 DEFAULT_CONFIG, read-only"},
+		"max.connections.per.ip":    {"2147483647 DEFAULT_CONFIG, 2147483647 DEFAULT_CONFIG, read-only", "7 STATIC_BROKER_CONFIG, 7 STATIC_BROKER_CONFIG, 2147483647 DEFAULT_CONFIG, read-only"},
+	} {
+		if got := plain.brokerConfig(name); got != want[0] {
+			t.Errorf("%s is %q, want %q", name, got, want[0])
+		}
+		if got := asked.brokerConfig(name); got != want[1] {
+			t.Errorf("%s is %q, want %q", name, got, want[1])
 		}
 	}
 }
