@@ -20,6 +20,7 @@ var children = map[string]func() error{
 	"old notes consumer": oldNotesConsumer,
 	"transformer":        transformer,
 	"consumer member":    consumerMember,
+	"docker":             docker,
 }
 
 func TestMain(m *testing.M) {

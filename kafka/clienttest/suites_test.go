@@ -1,60 +1,91 @@
 package clienttest
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/samsatest"
 )
 
-// suite is a test-suite that a client's authors run against Kafka. It runs as it was published,
-// with the dependencies that it names, out of a copy of its module.
+// suite is a test-suite that a client's authors run against Kafka. It runs as it was published, with the dependencies that it
+// names, out of a copy of its module.
 type suite struct {
-	module, pkg string
-	env         []string // what the suite wants besides the address
-	addr        string   // the variable in which it wants the address
-	skip        string   // tests left out, a pattern; "" for none
+	module string
+	pkgs   []string
+	tags   string            // build tags; "" for none
+	env    []string          // what the suite wants, addresses among it
+	edit   map[string]string // regular expressions, and what stands in their place in its files: ports, above all
+	brief  string            // what of it is played unless the environment has SAMSA_SUITES=whole, a pattern; "" for all
+	skip   string            // tests left out, a pattern; "" for none
 }
 
-// franz-go's suite passes against its own fake broker but for the tests left out here: those of
-// SASL, of which the door has none, and TestConsumeRegex, TestConsumeRegexShareSkipsInternal and
-// Test848RegexBrokerResolves, which want an internal topic: there are none, and TestFranzRegex does the rest of it.
+// franz-go's suite passes against its own fake broker but for the tests left out here: that of OAUTHBEARER, which wants a server of tokens,
+// and TestConsumeRegex, TestConsumeRegexShareSkipsInternal and Test848RegexBrokerResolves, which want an internal topic: there are none, and
+// TestFranzRegex does the rest of it. It runs on three brokers, and its tests of SCRAM at a door of their own.
 func TestSuiteFranz(t *testing.T) {
+	k := forSuite(t, samsa.Options{})
+	c := samsatest.Cluster(t, k.Broker, 3)
+	s := samsatest.Secure(t, k.Broker, samsatest.Guard{Users: map[string]string{"admin": "admin-secret"}})
 	suite{
-		module: "github.com/twmb/franz-go@v1.22.3", pkg: "./pkg/kgo", addr: "KGO_SEEDS",
-		env:  []string{"KGO_TEST_RF=1", "KGO_TEST_RECORDS=50000", "KGO_LOG_LEVEL=none"},
-		skip: "SCRAM|OAuth|^TestConsumeRegex$|^TestConsumeRegexShareSkipsInternal$|^Test848RegexBrokerResolves$|^Fuzz",
-	}.run(t, samsa.Options{})
+		module: "github.com/twmb/franz-go@v1.22.3", pkgs: []string{"./pkg/kgo"},
+		env: []string{
+			"KGO_SEEDS=" + strings.Join(c.Addrs(), ","), "KGO_TEST_RECORDS=50000", "KGO_LOG_LEVEL=none",
+			"KGO_TEST_SCRAM=admin:admin-secret", "KGO_TEST_SCRAM_SEEDS=" + s.Addr,
+		},
+		skip: "OAuth|^TestConsumeRegex$|^TestConsumeRegexShareSkipsInternal$|^Test848RegexBrokerResolves$|^Fuzz",
+	}.play(t)
 }
 
 // The whole of watermill-kafka's suite, which is Watermill's for every Pub/Sub.
 func TestSuiteWatermill(t *testing.T) {
+	k := forSuite(t, samsa.Options{AutoCreateTopics: true})
 	suite{
-		module: "github.com/ThreeDotsLabs/watermill-kafka/v3@v3.0.6", pkg: "./pkg/kafka", addr: "WATERMILL_TEST_KAFKA_BROKERS",
-	}.run(t, samsa.Options{AutoCreateTopics: true})
+		module: "github.com/ThreeDotsLabs/watermill-kafka/v3@v3.0.6", pkgs: []string{"./pkg/kafka"},
+		env: []string{"WATERMILL_TEST_KAFKA_BROKERS=" + k.addr},
+	}.play(t)
 }
 
-// suiteTimeout is when a suite that hangs says where, and ends.
-const suiteTimeout = "5m"
+// wholeSuites is the value of the variable SAMSA_SUITES with which all of a suite is played, however long it takes.
+const wholeSuites = "whole"
 
-func (s suite) run(t *testing.T, opts samsa.Options) {
+// forSuite opens a broker for a suite, which runs beside others: they wait much of the time.
+func forSuite(t *testing.T, opts samsa.Options) *kit {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("a suite of its own, without -short")
 	}
-	t.Parallel() // both wait much of the time
+	t.Parallel()
+	return inMemory(t, opts)
+}
+
+// play runs the suite to its end.
+func (s suite) play(t *testing.T) {
+	t.Helper()
 	dir := s.copy(t)
-	k := inMemory(t, opts)
-	args := []string{"test", "-count=1", "-json", "-timeout", suiteTimeout}
-	if s.skip != "" {
-		args = append(args, "-skip", s.skip)
+	timeout, run := "10m", s.brief // one that hangs says where, and ends
+	if os.Getenv("SAMSA_SUITES") == wholeSuites {
+		timeout, run = "30m", ""
 	}
-	cmd := exec.CommandContext(t.Context(), "go", append(args, s.pkg)...)
+	args := []string{"test", "-count=1", "-json", "-timeout", timeout}
+	for flag, value := range map[string]string{"-tags": s.tags, "-run": run, "-skip": s.skip} {
+		if value != "" {
+			args = append(args, flag, value)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "go", append(args, s.pkgs...)...)
 	cmd.Dir = dir
-	cmd.Env = append(append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", s.addr+"="+k.addr), s.env...)
+	cmd.Env = append(append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -trimpath"), s.env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	passed, failed := tally(t, out)
@@ -85,7 +116,36 @@ func (s suite) copy(t *testing.T) string {
 	if err := os.CopyFS(dir, os.DirFS(module.Dir)); err != nil {
 		t.Fatal(err)
 	}
+	s.change(t, dir)
 	return dir
+}
+
+// change has the files in dir say what edit does. Each of it has to be there.
+func (s suite) change(t *testing.T, dir string) {
+	t.Helper()
+	found := make(map[string]bool)
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || len(s.edit) == 0 {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		was := text
+		for old, replacement := range s.edit {
+			pattern := regexp.MustCompile(old)
+			found[old] = found[old] || pattern.Match(text)
+			text = pattern.ReplaceAll(text, []byte(replacement))
+		}
+		if bytes.Equal(text, was) {
+			return nil
+		}
+		return errors.Join(os.Chmod(path, 0o600), os.WriteFile(path, text, 0o600)) // modules are read-only
+	}))
+	if len(found) < len(s.edit) || slices.Contains(slices.Collect(maps.Values(found)), false) {
+		t.Errorf("the suite has changed: not all of %v is in %s", s.edit, s.module)
+	}
 }
 
 // tally counts the tests of what go test -json has printed, and collects what those that failed said.
@@ -94,7 +154,10 @@ func tally(t *testing.T, out []byte) (passed int, failed map[string]string) {
 	said := make(map[string]*strings.Builder)
 	failed = make(map[string]string)
 	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
-		var event struct{ Action, Test, Output string }
+		var event struct {
+			Action, Test, Output string
+			Elapsed              float64
+		}
 		if err := d.Decode(&event); err != nil {
 			t.Fatalf("%v in %s", err, out)
 		}
@@ -107,7 +170,10 @@ func tally(t *testing.T, out []byte) (passed int, failed map[string]string) {
 		case "pass":
 			if event.Test != "" {
 				passed++
+				t.Logf("%s: %g s", event.Test, event.Elapsed)
 			}
+		case "skip":
+			t.Logf("skipped: %s", said[event.Test])
 		case "fail":
 			failed[event.Test] = said[event.Test].String()
 		}
