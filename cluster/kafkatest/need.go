@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -52,4 +54,19 @@ func New(t testing.TB, opts Options) *Cluster {
 		}
 	})
 	return c
+}
+
+// ClassPath returns the class path of Kafka's broker, for a program of a test that asks its classes.
+func ClassPath(t testing.TB) string {
+	t.Helper()
+	Need(t)
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, files); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("bash", filepath.Join(dir, "node.sh"), "--class-path").Output()
+	if err != nil {
+		t.Fatalf("where Kafka's classes are: %v", err)
+	}
+	return strings.TrimSpace(string(out))
 }

@@ -2,6 +2,7 @@
 # Runs a node of an Apache Kafka, in KRaft mode, until standard input ends:
 #
 #	node.sh DIR OPTION_OF_JAVA...
+#	node.sh --class-path          prints where the classes are, and runs nothing
 #
 # DIR has server.properties, and format, options of the format of its data; the caller removes it. The pid of the Java process goes to DIR/pid. Maven fetches the jars
 # of pom.xml once, to $SAMSA_KAFKA_DIR, by default a directory of the user's cache.
@@ -24,6 +25,10 @@ fi
 exec 9>&-
 
 cp="$jars/*"
+if [ "$dir" = --class-path ]; then
+	echo "$cp"
+	exit
+fi
 if [ ! -e "$dir/data/meta.properties" ]; then
 	mapfile -t format <"$dir/format"
 	java -cp "$cp" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t samsakafkatest0000000A -c "$dir/server.properties" "${format[@]}"
