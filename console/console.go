@@ -36,8 +36,10 @@ type Options struct {
 	// for bytes alone.
 	Decoder Decoder
 	// Login, unless it is nil, has whoever calls say a name and a password (HTTP Basic), and lets in whom it knows, to all but /healthz and
-	// /readyz. kafka.Users.Check is one. Serve it by TLS then: names and passwords are sent as they are.
-	Login func(name, password string) bool
+	// /readyz. from is the address of who calls. kafka.Users.Check is one. Serve it by TLS then: names and passwords are sent as they are.
+	Login func(ctx context.Context, from, name, password string) bool
+	// Token does so for who brings a token (HTTP Bearer, RFC 6750), as one that kafka.JWKS knows; nil takes none. What it fails with nobody is told.
+	Token func(ctx context.Context, token string) error
 	// Fake is the broker that is shown, and what controls it. nil for a broker that is none.
 	Fake Fake
 }
@@ -120,7 +122,7 @@ func Handler(b *samsa.Broker, opts Options) http.Handler {
 		all.Handle(path, served)
 	}
 	all.Handle("/", c.guard(mux))
-	return asks(opts.Login, absolute(all))
+	return asks(opts, absolute(all))
 }
 
 // post has what a form sends answered by fn.

@@ -1,16 +1,19 @@
 package console
 
 import (
+	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
 // failedLogin is how long a wrong password takes, as at a Kafka server.
 const failedLogin = 100 * time.Millisecond
 
-// asks returns h for who is let in by login, a name and a password as HTTP has them (RFC 7617). Whether a broker lives and is ready everybody may ask.
-func asks(login func(name, password string) bool, h http.Handler) http.Handler {
-	if login == nil {
+// asks returns h for who is let in: by a name and a password (RFC 7617), or by a token (RFC 6750). Whether a broker lives and is ready everybody
+// may ask.
+func asks(o Options, h http.Handler) http.Handler {
+	if o.Login == nil && o.Token == nil {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -18,8 +21,8 @@ func asks(login func(name, password string) bool, h http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
-		name, password, given := r.BasicAuth()
-		if given && login(name, password) {
+		given, known := o.knows(r)
+		if known {
 			h.ServeHTTP(w, r)
 			return
 		}
@@ -31,7 +34,28 @@ func asks(login func(name, password string) bool, h http.Handler) http.Handler {
 			case <-r.Context().Done():
 			}
 		}
-		w.Header().Set("WWW-Authenticate", `Basic realm="samsa", charset="UTF-8"`)
+		if o.Login != nil {
+			w.Header().Add("WWW-Authenticate", `Basic realm="samsa", charset="UTF-8"`)
+		}
+		if o.Token != nil {
+			w.Header().Add("WWW-Authenticate", `Bearer realm="samsa"`)
+		}
 		http.Error(w, "who are you?", http.StatusUnauthorized)
 	})
+}
+
+// knows reports whether a request says who sends it, and whether that is somebody who is let in.
+func (o Options) knows(r *http.Request) (given, known bool) {
+	if name, password, ok := r.BasicAuth(); ok && o.Login != nil {
+		from := r.RemoteAddr
+		if host, _, err := net.SplitHostPort(from); err == nil {
+			from = host
+		}
+		return true, o.Login(r.Context(), from, name, password)
+	}
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || o.Token == nil || !strings.EqualFold(scheme, "Bearer") {
+		return false, false
+	}
+	return true, o.Token(r.Context(), strings.TrimSpace(token)) == nil
 }

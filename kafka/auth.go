@@ -30,6 +30,7 @@ type auth struct {
 	mechanism string
 	bare      bool // tokens come without a header, as SaslHandshake 0 announces
 	failed    bool // nothing more is taken
+	began     time.Time
 
 	known bool      // somebody has logged in
 	who   Principal // and that is he
@@ -45,10 +46,15 @@ const (
 	minReauth     = time.Second            // between two logins of a connection
 )
 
+// loginTimeout is how long a connection may take until the last message of its first login begins: one that says nothing takes the place of
+// another. Kafka has none but that of idle connections.
+const loginTimeout = 30 * time.Second
+
 var (
 	// errLogin is for connections whose clients are not who they say, or do not say it.
 	errLogin      = errors.New("not authenticated")
 	errNotYet     = fmt.Errorf("%w: a request before", errLogin)
+	errNoLogin    = fmt.Errorf("%w: no login within %v", errLogin, loginTimeout)
 	errSession    = fmt.Errorf("%w: the session has ended, and the client has not logged in again", errLogin)
 	errMechanism  = fmt.Errorf("%w: a mechanism that is not enabled", errLogin)
 	errTwice      = fmt.Errorf("%w: a handshake in the place of a token", errLogin)
@@ -60,7 +66,7 @@ func (s *Server) newAuth() *auth {
 	if s.opts.Security.SASL == nil {
 		return nil
 	}
-	return &auth{o: s.opts.Security.SASL}
+	return &auth{o: s.opts.Security.SASL, began: time.Now()}
 }
 
 // hold waits until a connection that is not open has its answers.
@@ -94,6 +100,17 @@ func (a *auth) allows(h header) error {
 		return fmt.Errorf("%w: %s", errNotYet, key.Name())
 	}
 	return nil
+}
+
+// patience returns how long the next request may take to begin, and what it is if it does not.
+func (c *conn) patience() (time.Duration, error) {
+	idle := c.s.opts.IdleTimeout
+	if a := c.auth; a != nil && !a.known {
+		if left := max(0, loginTimeout-time.Since(a.began)); left < idle {
+			return left, errNoLogin
+		}
+	}
+	return idle, errIdle
 }
 
 // late reports whether the client should have logged in again.
@@ -171,9 +188,10 @@ func (a *auth) fail(c *call, err error) {
 // begin begins a try by a mechanism.
 func (a *auth) begin(c *call, mechanism string) {
 	a.mechanism = mechanism
+	users := c.s.in.Users.For(c.conn.ctx, c.conn.address())
 	switch mechanism {
 	case sasl.Plain:
-		a.exchange = sasl.NewPlain(c.s.in.Users)
+		a.exchange = sasl.NewPlain(users)
 	case sasl.OAuthBearer:
 		a.exchange = sasl.NewOAuthBearer(func(token string) (sasl.Identity, error) {
 			id, err := a.o.Token(c.conn.ctx, token)
@@ -186,7 +204,7 @@ func (a *auth) begin(c *call, mechanism string) {
 			return sasl.Identity{Type: id.Principal.Type, Name: id.Principal.Name, Expires: id.Expires}, err
 		})
 	default:
-		a.exchange = sasl.NewScram(mechanism, c.s.in.Users)
+		a.exchange = sasl.NewScram(mechanism, users)
 	}
 }
 

@@ -224,7 +224,8 @@ func (c *conn) readWithin(timeout time.Duration) error {
 // idle, however long that takes.
 func (c *conn) wait(r *bufio.Reader) error {
 	for {
-		if err := c.readWithin(c.s.opts.IdleTimeout); err != nil {
+		patience, late := c.patience()
+		if err := c.readWithin(patience); err != nil {
 			return err
 		}
 		_, err := r.Peek(1)
@@ -235,7 +236,7 @@ func (c *conn) wait(r *bufio.Reader) error {
 			return err
 		}
 		if c.inFlight.Load() == 0 {
-			return errIdle
+			return late
 		}
 	}
 }

@@ -27,6 +27,6 @@ func ExampleUsersOf() {
 		panic(err)
 	}
 	defer func() { _ = srv.Close() }()
-	fmt.Println(users.List(), users.Check("alice", "battery staple"))
+	fmt.Println(users.List(), users.Check(context.Background(), "", "alice", "battery staple"))
 	// Output: [alice] false
 }

@@ -65,5 +65,9 @@ func (u Users) List() []string {
 	return names
 }
 
-// Check reports whether a password is that of a user, in a time that does not tell whether he exists.
-func (u Users) Check(name, password string) bool { return u.s.Password(name, password) }
+// Check reports whether a password is that of a user, in a time that does not tell whether he exists. It hashes, beside few others: Kafka clients
+// that log in by PLAIN, and callers of Check. Who waits for that does so beside others from the same address, "" for a program's own, so that
+// a flood of logins from one holds up nobody from another. When ctx ends before it is false.
+func (u Users) Check(ctx context.Context, from, name, password string) bool {
+	return u.s.Password(ctx, from, name, password)
+}

@@ -18,6 +18,9 @@ type oauthBearer struct {
 	refused  string
 }
 
+// maxBearer bounds the client's message, in bytes: to look at it takes time, and nobody has logged in. Tokens have some KiB.
+const maxBearer = 64 << 10
+
 // Next takes a message.
 func (o *oauthBearer) Next(token []byte) ([]byte, *Identity, error) {
 	if o.refused != "" {
@@ -25,6 +28,9 @@ func (o *oauthBearer) Next(token []byte) ([]byte, *Identity, error) {
 			return nil, nil, Told(o.refused)
 		}
 		return nil, nil, failed("a message behind a refused token")
+	}
+	if len(token) > maxBearer {
+		return nil, nil, failed("a message of OAUTHBEARER with more than %d bytes", maxBearer)
 	}
 	as, bearer, err := cutBearer(string(token))
 	if err != nil {

@@ -2,6 +2,7 @@
 package users
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -40,7 +41,7 @@ var (
 // Store is the users. Its methods may be called by anybody at any time.
 type Store struct {
 	c       *writer.Committer
-	hashing chan struct{} // so many passwords are hashed at a time: others want to be served meanwhile
+	Hashing *Turns // one for each password that is hashed: others want to be served meanwhile
 
 	change sync.Mutex // held by who changes them
 
@@ -75,7 +76,7 @@ func key(name string) []byte { return store.BrokerKey(prefix + name) }
 
 // Open returns the users that are in st. One that is damaged cannot log in until he is given a password: the logger is told.
 func Open(st store.Store, c *writer.Committer, logger *zap.Logger) (*Store, error) {
-	s := &Store{c: c, hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), users: make(map[string]credentials)}
+	s := &Store{c: c, Hashing: NewTurns(max(1, runtime.GOMAXPROCS(0)/2)), users: make(map[string]credentials)}
 	err := st.Scan(store.BrokerRange(prefix), func(e store.Entry) (bool, error) {
 		name := string(e.Key[len(key("")):])
 		value, err := e.AppendValue(nil)
@@ -180,7 +181,7 @@ func (s *Store) of(name string) credentials {
 	return s.users[name]
 }
 
-// Credential implements sasl.Users.
+// Credential is that of sasl.Users.
 func (s *Store) Credential(mechanism, name string) (sasl.Credential, bool) {
 	c, ok := s.of(name)[mechanism]
 	nobody := s.nobody(mechanism, name)
@@ -201,8 +202,9 @@ func (s *Store) nobody(mechanism, name string) sasl.Credential {
 	return sasl.Credential{Iterations: sasl.Iterations, Salt: m.Sum(nil)[:SaltSize], StoredKey: zeros, ServerKey: zeros}
 }
 
-// Password implements sasl.Users. What a user has for SCRAM-SHA-256 counts before the other.
-func (s *Store) Password(name, password string) bool {
+// Password reports whether a password is that of a user. What a user has for SCRAM-SHA-256 counts before the other. Who asks from an address
+// waits beside others from there; nobody is let in when ctx ends before.
+func (s *Store) Password(ctx context.Context, from, name, password string) bool {
 	mechanism := sasl.ScramSHA256
 	c, ok := s.Credential(mechanism, name)
 	if !ok {
@@ -210,10 +212,25 @@ func (s *Store) Password(name, password string) bool {
 			mechanism, c, ok = sasl.ScramSHA512, other, true
 		}
 	}
-	s.hashing <- struct{}{}
-	fits := c.Fits(mechanism, password)
-	<-s.hashing
-	return fits && ok
+	if s.Hashing.Take(ctx, from) != nil {
+		return false
+	}
+	defer s.Hashing.Give()
+	return c.Fits(mechanism, password) && ok
+}
+
+// For returns the users as who logs in from an address meets them, until ctx ends.
+func (s *Store) For(ctx context.Context, from string) sasl.Users { return visited{s, ctx, from} }
+
+type visited struct {
+	*Store
+	ctx  context.Context
+	from string
+}
+
+// Password implements sasl.Users.
+func (v visited) Password(name, password string) bool {
+	return v.Store.Password(v.ctx, v.from, name, password)
 }
 
 // Change gives a user a credential, or takes it away.

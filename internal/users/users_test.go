@@ -59,6 +59,11 @@ func (k *kit) set(name, password string) {
 	}
 }
 
+// Password reports whether a password is that of a user.
+func (k *kit) Password(name, password string) bool {
+	return k.Store.Password(k.t.Context(), "", name, password)
+}
+
 func (k *kit) names() (names []string) {
 	for _, u := range k.List() {
 		names = append(names, u.Name)

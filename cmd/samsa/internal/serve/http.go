@@ -39,7 +39,7 @@ func (c *Config) serveHTTP(b *served) (*web, error) {
 	if b.fake != nil {
 		o.Fake, broker = b.fake, b.fake.Broker
 	}
-	o.Login = c.login(broker)
+	c.login(&o, broker)
 	encrypted, err := c.webTLS()
 	if err != nil {
 		return nil, err

@@ -9,10 +9,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
+	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/console"
 	"github.com/samsa-go/samsa/kafka"
 )
 
@@ -77,9 +80,6 @@ func (c *Config) checkSecurity() (errs []error) {
 	}
 	if len(s.mechs) == 0 && (s.sasl.MaxReauth != 0 || s.users != "") {
 		errs = append(errs, errors.New("--sasl-max-reauth and --users-file are for --sasl, which is not given"))
-	}
-	if c.http != "" && bearer && len(s.mechs) == 1 {
-		errs = append(errs, errors.New("--http asks for a user and a password, and --sasl OAUTHBEARER alone has none"))
 	}
 	return errs
 }
@@ -153,7 +153,7 @@ func (c *Config) giveUsers(ctx context.Context, b *samsa.Broker) error {
 		if !ok {
 			return fmt.Errorf("--users-file: line %d of %s: want NAME:PASSWORD", n, c.security.users)
 		}
-		if users.Check(name, password) {
+		if users.Check(ctx, "", name, password) {
 			continue // nothing is written anew at each start
 		}
 		if err := users.Set(ctx, name, password); err != nil {
@@ -163,14 +163,29 @@ func (c *Config) giveUsers(ctx context.Context, b *samsa.Broker) error {
 	return in.Err()
 }
 
-// login returns how the console knows who calls; nil where nobody is asked.
-func (c *Config) login(broker func() *samsa.Broker) func(name, password string) bool {
-	if c.kafka.Security.SASL == nil {
-		return nil
+// login has the console ask who calls as the Kafka door does; nobody where that asks nobody.
+func (c *Config) login(o *console.Options, broker func() *samsa.Broker) {
+	a := c.kafka.Security.SASL
+	if a == nil {
+		return
 	}
-	return func(name, password string) bool {
-		users, err := kafka.UsersOf(broker())
-		return err == nil && users.Check(name, password)
+	if len(a.Mechanisms) != 1 || a.Token == nil {
+		o.Login = func(ctx context.Context, from, name, password string) bool {
+			users, err := kafka.UsersOf(broker())
+			return err == nil && users.Check(ctx, from, name, password)
+		}
+	}
+	if a.Token != nil {
+		o.Token = func(ctx context.Context, token string) error {
+			id, err := a.Token(ctx, token)
+			if err == nil && (id.Principal.Name == "" || !id.Expires.IsZero() && !time.Now().Before(id.Expires)) {
+				err = errors.New("a token that has ended, or is nobody's")
+			}
+			if err != nil {
+				c.broker.Logger.Info("http: a token is refused", zap.Error(err))
+			}
+			return err
+		}
 	}
 }
 

@@ -107,7 +107,6 @@ func TestSecurityFlags(t *testing.T) {
 		"--sasl OAUTHBEARER":                   "--oauth-keys",
 		"--oauth-keys a":                       "--sasl OAUTHBEARER",
 		"--users-file a":                       "--sasl",
-		"--http 127.0.0.1:0 --sasl OAUTHBEARER --oauth-keys a":      "--http asks",
 		"--sasl OAUTHBEARER --oauth-keys /nowhere/keys.json":        "/nowhere/keys.json",
 		"--http 0.0.0.0:0 --allow-remote --listen 127.0.0.1:0":      "--http 0.0.0.0:0",
 		"--sasl-max-reauth 1h":                                      "--sasl",
