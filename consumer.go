@@ -117,7 +117,8 @@ func (c *Consumer) RecordsUntil(ctx context.Context) iter.Seq2[Record, error] {
 // partition are begun in their order, and may be done in another one; ConsumerOptions.OrderByKey keeps the order of
 // each key. A record is done when fn has returned nil. What is committed, at all times, is what comes in each
 // partition before the first record that is not done: every AutoCommitInterval, before partitions are revoked, by
-// Commit, and when Work ends. It is for a consumer of a group, without ManualCommit.
+// Commit, and when Work ends. It is for a consumer of a group. With ManualCommit n is 1, and it is fn that commits: by
+// CommitRecords, or in an Update by Tx.CommitRecords.
 //
 // An error of fn ends Work, and so does a panic, which is logged. No call begins then, those that are under way go on to
 // their end, what is done is committed, and Work returns the error, with the place of the record. That record was not

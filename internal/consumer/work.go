@@ -86,7 +86,7 @@ func (c *Consumer) Work(ctx context.Context, n int, fn func(context.Context, log
 		workers.Wait()
 		w.begun.end() // no call begins any more
 		c.endWork(w)
-		if err = w.outcome(err); clean && !c.isClosing() {
+		if err = w.outcome(err); clean && !c.isClosing() && !c.ManualCommit() {
 			err = errors.Join(err, c.member.saveWork(ctx))
 		}
 		if err != nil {
@@ -114,8 +114,8 @@ func (c *Consumer) startWork(ctx context.Context, n int, fn func(context.Context
 		return nil, fmt.Errorf("%w: the function is nil", log.ErrInvalidOption)
 	case c.member == nil:
 		return nil, ErrNoGroup
-	case c.ManualCommit():
-		return nil, fmt.Errorf("%w: MemberOptions.ManualCommit is true, and Work commits by itself", log.ErrInvalidOption)
+	case c.ManualCommit() && n > 1:
+		return nil, fmt.Errorf("%w: MemberOptions.ManualCommit is true, and what %d calls at once have done only Work can commit", log.ErrInvalidOption, n)
 	}
 	w := &work{
 		c: c, fn: fn, n: n, begin: sync.NewCond(&c.mu), ended: sync.NewCond(&c.mu),

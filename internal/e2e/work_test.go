@@ -324,9 +324,9 @@ func TestCallsOfWork(t *testing.T) {
 			}
 		}
 		for what, err := range map[string]error{
-			"0 at once":     c.Work(k.ctx, 0, func(context.Context, samsa.Record) error { return nil }),
-			"no function":   c.Work(k.ctx, 1, nil),
-			"manual commit": k.consumer(samsa.ConsumerOptions{Group: "m", Topics: []string{"t"}, Member: samsa.MemberOptions{ManualCommit: true}}).Work(k.ctx, 1, func(context.Context, samsa.Record) error { return nil }),
+			"0 at once":                  c.Work(k.ctx, 0, func(context.Context, samsa.Record) error { return nil }),
+			"no function":                c.Work(k.ctx, 1, nil),
+			"manual commit, two at once": k.consumer(samsa.ConsumerOptions{Group: "m", Topics: []string{"t"}, Member: samsa.MemberOptions{ManualCommit: true}}).Work(k.ctx, 2, func(context.Context, samsa.Record) error { return nil }),
 		} {
 			if !errors.Is(err, samsa.ErrInvalidOption) {
 				t.Errorf("%s: %v", what, err)
@@ -335,6 +335,53 @@ func TestCallsOfWork(t *testing.T) {
 		alone := k.consumer(samsa.ConsumerOptions{Topics: []string{"t"}})
 		if err := alone.Work(k.ctx, 1, func(context.Context, samsa.Record) error { return nil }); !errors.Is(err, samsa.ErrInvalidGroup) {
 			t.Errorf("without a group: %v", err)
+		}
+	})
+}
+
+// With ManualCommit nobody commits but the function: in a transaction, what it writes is there once.
+func TestWorkCommitsInTransactions(t *testing.T) {
+	story(t, 2, func(k *kit) {
+		k.must(k.Topics().Create(k.ctx, "out", samsa.TopicConfig{}))
+		k.put("t", 0, "a", "b", "c", "d")
+		k.put("t", 1, "e", "f")
+		opts := samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{ManualCommit: true}}
+		c := k.consumer(opts)
+		copied := func(tx *samsa.Tx, r samsa.Record) error {
+			return errors.Join(tx.Produce(samsa.Record{Topic: "out", Value: r.Value}), tx.CommitRecords(c, r))
+		}
+		failed := errors.New("failed")
+		tries := make(map[string]int)
+		work := func(ctx context.Context, r samsa.Record) error {
+			tries[string(r.Value)]++
+			return k.Update(ctx, func(tx *samsa.Tx) error {
+				if err := copied(tx, r); err != nil || tries[string(r.Value)] == 1 && string(r.Value) == "c" {
+					return errors.Join(err, failed)
+				}
+				return nil
+			})
+		}
+		if err := c.Work(k.ctx, 1, work); !errors.Is(err, failed) {
+			t.Fatalf("work: %v", err)
+		}
+		k.must(c.Close())
+		c = k.consumer(opts) // goes on where the transactions have come to
+		ctx, cancel := context.WithCancel(k.ctx)
+		go func() {
+			samsatest.WaitRecords(t, k.Broker, "out", 6)
+			synctest.Wait()
+			cancel()
+		}()
+		if err := c.Work(ctx, 1, work); !errors.Is(err, context.Canceled) {
+			t.Errorf("work: %v", err)
+		}
+		var out []string
+		for _, r := range samsatest.Drain(t, k.Broker, "out") {
+			out = append(out, string(r.Value))
+		}
+		slices.Sort(out)
+		if got := strings.Join(out, ""); got != "abcdef" || tries["c"] != 2 || len(tries) != 6 {
+			t.Errorf("out has %s, after %v", got, tries)
 		}
 	})
 }
