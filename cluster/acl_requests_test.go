@@ -434,6 +434,9 @@ var asked = []struct {
 		r.Topics = append(r.Topics, rt)
 		return r
 	}},
+	{"UnregisterBroker", []string{"ALTER CLUSTER kafka-cluster"}, nil, func([16]byte, string) kmsg.Request {
+		return &kmsg.UnregisterBrokerRequest{BrokerID: 99}
+	}},
 	{"DescribeQuorum", []string{"DESCRIBE CLUSTER kafka-cluster"}, nil, func([16]byte, string) kmsg.Request {
 		r := kmsg.NewPtrDescribeQuorumRequest()
 		rt, rp := kmsg.NewDescribeQuorumRequestTopic(), kmsg.NewDescribeQuorumRequestTopicPartition()

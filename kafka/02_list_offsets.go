@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -47,9 +46,9 @@ func (c *call) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 func (c *call) listOffset(name string, rp kmsg.ListOffsetsRequestTopicPartition, iso log.Isolation) kmsg.ListOffsetsResponseTopicPartition {
 	out := kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Offset, out.Timestamp = rp.Partition, -1, -1
-	p, err := c.led(name, noTopic, false, rp.Partition)
+	p, err := c.ledIn(name, rp.Partition, rp.CurrentLeaderEpoch)
 	if err == nil {
-		err = cmp.Or(c.checkEpoch(p, rp.CurrentLeaderEpoch), checkListTime(rp.Timestamp, c.version))
+		err = checkListTime(rp.Timestamp, c.version)
 	}
 	if err == nil && c.version == 0 {
 		out.OldStyleOffsets, err = oldOffsets(p, rp.Timestamp, rp.MaxNumOffsets)

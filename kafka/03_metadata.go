@@ -142,9 +142,15 @@ func (c *call) describe(req *kmsg.MetadataRequest, t *topic.Topic) kmsg.Metadata
 		}
 		mp := kmsg.NewMetadataResponseTopicPartition()
 		mp.Partition, mp.Leader, mp.LeaderEpoch = int32(i), at.leader, at.epoch
-		mp.Replicas, mp.ISR, mp.OfflineReplicas = at.replicas, at.isr, c.offline(at)
-		if at.leader < 0 {
+		mp.Replicas, mp.ISR, mp.OfflineReplicas = at.replicas, c.inSync(at), c.offline(at)
+		if c.version == 0 {
+			mp.Replicas, mp.ISR = without(mp.Replicas, mp.OfflineReplicas), without(mp.ISR, mp.OfflineReplicas)
+		}
+		switch {
+		case at.leader < 0:
 			mp.ErrorCode = codeLeaderNotAvailable
+		case c.version == 0 && len(mp.OfflineReplicas) > 0:
+			mp.ErrorCode = codeReplicaNotAvailable
 		}
 		if err := c.refusal(name, int32(i)); err != nil {
 			mp.ErrorCode, mp.Leader, mp.LeaderEpoch = c.s.codeOf(err), -1, -1

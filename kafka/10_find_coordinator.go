@@ -1,7 +1,10 @@
 package kafka
 
 import (
+	"encoding/base64"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -12,11 +15,12 @@ import (
 const (
 	coordinatorGroup       = 0
 	coordinatorTransaction = 1
+	coordinatorShare       = 2 // of a partition that a share group reads, from version 6 on
 )
 
 // FindCoordinator: who coordinates groups and transactions.
 //
-// Versions 0 to 6; many keys at a time from 4 on. Left out: share groups.
+// Versions 0 to 6; many keys at a time from 4 on. That of a partition of a share group, which only brokers ask for, is that of the group.
 func (c *call) findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 	resp := kmsg.NewPtrFindCoordinatorResponse()
 	for _, key := range req.CoordinatorKeys {
@@ -36,6 +40,10 @@ func (c *call) foundFor(req *kmsg.FindCoordinatorRequest, key string, found kmsg
 		err = c.checkGroup(acl.Describe, key)
 	case coordinatorTransaction:
 		err = c.checkTxnID(acl.Describe, key)
+	case coordinatorShare:
+		if !c.mayCluster(acl.ClusterAction) {
+			err = errClusterDenied
+		}
 	}
 	if err == nil {
 		return found
@@ -46,19 +54,38 @@ func (c *call) foundFor(req *kmsg.FindCoordinatorRequest, key string, found kmsg
 	return denied
 }
 
-func checkCoordinator(req *kmsg.FindCoordinatorRequest) error {
-	if kind := req.CoordinatorType; kind != coordinatorGroup && kind != coordinatorTransaction {
-		return protocolError{codeInvalidRequest, fmt.Sprintf("coordinator of kind %d, there are those of groups, 0, and of transactions, 1", kind)}
+func checkCoordinator(req *kmsg.FindCoordinatorRequest, key string) error {
+	switch kind := req.CoordinatorType; {
+	case kind == coordinatorGroup, kind == coordinatorTransaction:
+		return nil
+	case kind != coordinatorShare || req.Version < 6:
+		return protocolError{codeInvalidRequest, fmt.Sprintf("coordinator of kind %d, there are those of groups, 0, of transactions, 1, and of share groups, 2", kind)}
+	case !isSharePartition(key):
+		return protocolError{codeInvalidRequest, fmt.Sprintf("%q is not group:topic id:partition", key)}
 	}
 	return nil
+}
+
+// isSharePartition reports whether key names a partition of a share group: group:topic id:partition.
+func isSharePartition(key string) bool {
+	parts := strings.Split(key, ":")
+	if len(parts) != 3 || parts[0] == "" {
+		return false
+	}
+	id, bad := base64.RawURLEncoding.DecodeString(parts[1])
+	n, err := strconv.ParseInt(parts[2], 10, 32)
+	return bad == nil && len(id) == len(noTopic) && err == nil && n >= 0
 }
 
 // coordinator returns who coordinates the group or the transactional id that key is.
 func (c *call) coordinator(req *kmsg.FindCoordinatorRequest, key string) kmsg.FindCoordinatorResponseCoordinator {
 	found := kmsg.NewFindCoordinatorResponseCoordinator()
 	found.Key, found.NodeID, found.Port = key, -1, -1
-	err := checkCoordinator(req)
+	err := checkCoordinator(req, key)
 	if err == nil {
+		if req.CoordinatorType == coordinatorShare {
+			key, _, _ = strings.Cut(key, ":")
+		}
 		found.NodeID = c.coordinates(req.CoordinatorType, key)
 	}
 	switch {

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/internal/acl"
+	"github.com/samsa-go/samsa/internal/uuid"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -38,7 +39,7 @@ func (c *call) createTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
 		}
 		if err != nil {
 			t.ErrorCode, t.ErrorMessage = c.s.codeOf(err), message(err)
-			t.NumPartitions, t.ReplicationFactor = -1, -1
+			t.NumPartitions, t.ReplicationFactor, t.TopicID = -1, -1, noTopic
 		}
 		resp.Topics = append(resp.Topics, t)
 	}
@@ -58,6 +59,7 @@ func (c *call) createTopic(t *kmsg.CreateTopicsResponseTopic, rt kmsg.CreateTopi
 	if err != nil {
 		return err
 	}
+	t.TopicID = uuid.New() // also where nothing is created
 	if config = checked; !validateOnly {
 		created, err := c.createPlaced(rt, config)
 		if err != nil {
@@ -122,7 +124,7 @@ func (c *call) checkReplicationFactor(n int16) error {
 	if n >= 1 && int(n) <= nodes || n == -1 || n > 1 && c.s.opts.AnyReplicationFactor {
 		return nil
 	}
-	return protocolError{codeInvalidReplicationFactor, fmt.Sprintf("replication factor %d, the nodes that run are %d", n, nodes)}
+	return protocolError{codeInvalidReplicationFactor, fmt.Sprintf("replication factor %d, there are %d nodes", n, nodes)}
 }
 
 // assignedPartitions checks an assignment of replicas, and
@@ -133,7 +135,7 @@ func (c *call) assignedPartitions(rt kmsg.CreateTopicsRequestTopic) (int, error)
 	}
 	seen := make(map[int32]bool)
 	for _, a := range rt.ReplicaAssignment {
-		if err := c.checkReplicas(a.Replicas); err != nil {
+		if err := c.checkAssignment(a.Replicas, len(rt.ReplicaAssignment[0].Replicas)); err != nil {
 			return 0, err
 		}
 		if seen[a.Partition] || a.Partition < 0 || int(a.Partition) >= len(rt.ReplicaAssignment) {

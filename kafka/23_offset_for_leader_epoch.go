@@ -24,10 +24,7 @@ func (c *call) offsetForLeaderEpoch(req *kmsg.OffsetForLeaderEpochRequest) kmsg.
 func (c *call) epochEnd(name string, rp kmsg.OffsetForLeaderEpochRequestTopicPartition) kmsg.OffsetForLeaderEpochResponseTopicPartition {
 	out := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 	out.Partition, out.LeaderEpoch, out.EndOffset = rp.Partition, -1, -1
-	p, err := c.led(name, noTopic, false, rp.Partition)
-	if err == nil {
-		err = c.checkEpoch(p, rp.CurrentLeaderEpoch)
-	}
+	p, err := c.ledIn(name, rp.Partition, rp.CurrentLeaderEpoch)
 	if err == nil {
 		out.LeaderEpoch, out.EndOffset = p.Log().Epochs().End(rp.LeaderEpoch, p.HighWatermark())
 	}

@@ -38,6 +38,12 @@ func (c *call) writeMarker(m *kmsg.WriteTxnMarkersRequestMarker, tp log.TopicPar
 	if err := c.refusal(tp.Topic, tp.Partition); err != nil {
 		return err
 	}
+	if _, err := c.hosted(tp.Topic, tp.Partition); err != nil {
+		return log.ErrUnknownPartition
+	}
+	if _, err := c.led(tp.Topic, noTopic, false, tp.Partition); err != nil {
+		return err
+	}
 	if m.Committed {
 		return protocolError{codeClusterAuthorizationFailed, "only the end of a transaction commits it"}
 	}

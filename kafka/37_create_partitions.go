@@ -46,12 +46,39 @@ func (c *call) grow(config *topic.Config, rt kmsg.CreatePartitionsRequestTopic) 
 		return err
 	}
 	for _, a := range rt.Assignment {
-		if err := c.checkReplicas(a.Replicas); err != nil {
+		if err := c.checkAssignment(a.Replicas, c.factorOf(rt.Topic)); err != nil {
 			return err
 		}
 	}
 	config.Partitions = int(rt.Count)
 	return nil
+}
+
+// checkAssignment refuses what cannot be the replicas of a new partition of a topic whose partitions have that many: all of one topic have
+// as many, and one of them has to run.
+func (c *call) checkAssignment(replicas []int32, factor int) error {
+	if err := c.checkReplicas(replicas); err != nil {
+		return err
+	}
+	if len(replicas) != factor {
+		return protocolError{codeInvalidReplicaAssignment, fmt.Sprintf("replicas on %v, other partitions have %d", replicas, factor)}
+	}
+	if c.s.cluster != nil && len(c.s.cluster.now.Load().up(replicas)) == 0 {
+		return protocolError{codeInvalidReplicaAssignment, fmt.Sprintf("replicas on %v, none of which runs", replicas)}
+	}
+	return nil
+}
+
+// factorOf returns how many replicas the partitions of a topic have.
+func (c *call) factorOf(topic string) int {
+	if c.s.cluster == nil {
+		return 1
+	}
+	_, at, err := c.s.cluster.find(topic, 0)
+	if err != nil {
+		return c.s.cluster.defaultReplicas(c.s.cluster.now.Load())
+	}
+	return len(at.settled())
 }
 
 // checkReplicas refuses an assignment to other nodes than there are.

@@ -13,12 +13,11 @@ const (
 // ElectLeaders: has the preferred leaders of partitions lead them, or any replica those that nobody leads.
 //
 // Versions 0 to 2. Partitions that are named and need none get ELECTION_NOT_NEEDED; asked for all, those are
-// left out, as in Kafka. Kafka lists their topics, without partitions, all the same.
+// left out, and their topics are not.
 func (c *call) electLeaders(req *kmsg.ElectLeadersRequest) kmsg.Response {
 	resp := kmsg.NewPtrElectLeadersResponse()
 	if req.ElectionType != electPreferred && req.ElectionType != electUnclean {
-		resp.ErrorCode = codeInvalidRequest
-		return resp
+		return c.failed(codeInvalidRequest)
 	}
 	if req.Topics == nil && c.s.cluster != nil {
 		resp.Topics = c.electAll(req.ElectionType)
@@ -54,7 +53,7 @@ func (c *call) elect(topic string, i int32, kind int8) error {
 	})
 }
 
-// electAll holds elections in all partitions, and returns those that needed one.
+// electAll holds elections in all partitions, and returns those that needed one, by topic.
 func (c *call) electAll(kind int8) []kmsg.ElectLeadersResponseTopic {
 	var all []kmsg.ElectLeadersResponseTopic
 	for _, t := range c.s.in.Catalogue.List() {
@@ -67,9 +66,7 @@ func (c *call) electAll(kind int8) []kmsg.ElectLeadersResponseTopic {
 				out.Partitions = append(out.Partitions, p)
 			}
 		}
-		if len(out.Partitions) > 0 {
-			all = append(all, out)
-		}
+		all = append(all, out)
 	}
 	return all
 }

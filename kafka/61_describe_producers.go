@@ -8,7 +8,7 @@ import (
 
 // DescribeProducers: the idempotent producers that a partition remembers (KIP-664).
 //
-// Version 0. Producers of the Go API that have names are among them. Left out: epochs of coordinators, of which there is one.
+// Version 0. Each replica tells. Producers of the Go API that have names are among them. Left out: epochs of coordinators, of which there is one.
 func (c *call) describeProducers(req *kmsg.DescribeProducersRequest) kmsg.Response {
 	resp := kmsg.NewPtrDescribeProducersResponse()
 	told := make(map[log.TopicPartition]bool) // once: what is short in a request is long in the answer
@@ -28,7 +28,7 @@ func (c *call) describeProducers(req *kmsg.DescribeProducersRequest) kmsg.Respon
 
 func (c *call) producersOf(name string, i int32) kmsg.DescribeProducersResponseTopicPartition {
 	out := kmsg.NewDescribeProducersResponseTopicPartition()
-	p, err := c.led(name, noTopic, false, i)
+	p, err := c.hosted(name, i)
 	out.Partition, out.ErrorCode, out.ErrorMessage = i, c.s.codeOf(err), message(err)
 	if err != nil {
 		return out

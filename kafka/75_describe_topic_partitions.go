@@ -17,8 +17,13 @@ const maxDescribedPartitions = 2000
 
 // DescribeTopicPartitions: the partitions of topics, by name, a page at a time (KIP-966).
 //
-// Version 0. There are no eligible leaders but the leader.
+// Version 0. Where nobody leads, the replica that was in sync last is an eligible leader.
 func (c *call) describeTopicPartitions(req *kmsg.DescribeTopicPartitionsRequest) kmsg.Response {
+	if at := req.Cursor; at != nil && (at.Partition < 0 || len(req.Topics) > 0 && !slices.ContainsFunc(req.Topics, func(rt kmsg.DescribeTopicPartitionsRequestTopic) bool {
+		return rt.Topic == at.Topic
+	})) {
+		return c.failed(codeInvalidRequest)
+	}
 	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
 	left := maxDescribedPartitions
 	if n := int(req.ResponsePartitionLimit); n > 0 {
@@ -36,6 +41,9 @@ func (c *call) describeTopicPartitions(req *kmsg.DescribeTopicPartitionsRequest)
 		out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		out.Topic, out.ErrorCode = &name, c.s.codeOf(err)
 		if err != nil {
+			if out.ErrorCode != codeTopicAuthorizationFailed {
+				out.AuthorizedOperations = c.operations(acl.Topic, name)
+			}
 			resp.Topics = append(resp.Topics, out)
 			continue
 		}
@@ -94,14 +102,12 @@ func (c *call) describePartitions(name string, ps []*partition.Partition, from, 
 		}
 		p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		p.Partition, p.LeaderID, p.LeaderEpoch = int32(i), at.leader, at.epoch
-		p.Replicas, p.ISR = at.replicas, at.isr
-		if at.leader < 0 {
-			p.ErrorCode = codeLeaderNotAvailable
-		}
+		p.Replicas, p.ISR = at.replicas, c.inSync(at)
 		if err := c.refusal(name, p.Partition); err != nil {
 			p.ErrorCode, p.LeaderID, p.LeaderEpoch = c.s.codeOf(err), -1, -1
 		}
-		p.EligibleLeaderReplicas, p.LastKnownELR = none, none // null breaks Java's admin
+		p.EligibleLeaderReplicas = append(none, without(at.isr, p.ISR)...) // null breaks Java's admin
+		p.LastKnownELR = p.EligibleLeaderReplicas
 		p.OfflineReplicas = append(none, c.offline(at)...)
 		out = append(out, p)
 	}

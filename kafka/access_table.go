@@ -37,6 +37,7 @@ var checks = map[kmsg.Key]check{
 	kmsg.AlterUserSCRAMCredentials:    cluster(acl.Alter),
 	kmsg.DescribeQuorum:               cluster(acl.Describe),
 	kmsg.UpdateFeatures:               cluster(acl.Alter),
+	kmsg.UnregisterBroker:             cluster(acl.Alter),
 	kmsg.WriteTxnMarkers:              cluster(acl.Alter, acl.ClusterAction),
 	kmsg.ListConfigResources:          cluster(acl.DescribeConfigs),
 

@@ -25,8 +25,9 @@ var releases = []release{
 }
 
 // firstKRaft is the first release in which every broker hands on to the controller what only that does; before, brokers with ZooKeeper
-// say NOT_CONTROLLER. firstCut is the one that has cut old versions off (KIP-896).
-var firstKRaft, firstCut = release{3, 3}, release{4, 0}
+// say NOT_CONTROLLER. firstCut is the one that has cut old versions off (KIP-896), firstEligible the one in which new clusters tell
+// eligible leaders (KIP-966).
+var firstKRaft, firstCut, firstEligible = release{3, 3}, release{4, 0}, release{4, 1}
 
 // parseRelease reads a release like 2.8, or 2.8.1.
 func parseRelease(s string) (release, error) {
@@ -103,6 +104,7 @@ var since = map[kmsg.Key]string{
 	kmsg.DescribeQuorum:               "4.0:2",
 	kmsg.UpdateFeatures:               "2.7:0 3.3:1 4.0:2",
 	kmsg.DescribeCluster:              "2.8:0 3.7:1 4.0:2",
+	kmsg.UnregisterBroker:             "4.0:0",
 	kmsg.DescribeProducers:            "2.8:0",
 	kmsg.DescribeTransactions:         "3.0:0",
 	kmsg.ListTransactions:             "3.0:0 3.8:1 4.1:2",

@@ -342,7 +342,7 @@ func (p *seat) rise(old seat) {
 	}
 }
 
-// moved returns the partitions that have another leader in next, and forgets those of topics that are gone.
+// moved returns the partitions that have another leader in next, or are to be in another epoch, and forgets those of topics that are gone.
 func (c *Cluster) moved(old, next *view) []*partition.Partition {
 	var moved []*partition.Partition
 	there := make(map[uint32]bool)
@@ -352,8 +352,9 @@ func (c *Cluster) moved(old, next *view) []*partition.Partition {
 		there[number] = true
 		before, after := old.topics[number], next.topics[number]
 		for i := range min(len(before), len(after), len(ps)) {
-			if before[i].leader != after[i].leader {
+			if before[i].leader != after[i].leader || after[i].renewed {
 				moved = append(moved, ps[i])
+				after[i].renewed = false
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,32 @@ func (c *call) leads(p *partition.Partition, at seat) error {
 	return protocolError{codeNotLeaderOrFollower, fmt.Sprintf("%s: node %d leads it, in epoch %d", p.TopicPartition(), at.leader, at.epoch)}
 }
 
+// ledIn is led, in the leader epoch that the client names: a replica looks at that first.
+func (c *call) ledIn(name string, i, epoch int32) (*partition.Partition, error) {
+	p, err := c.partition(name, noTopic, false, i)
+	if err != nil || c.s.cluster == nil {
+		return p, cmp.Or(err, c.checkEpoch(p, epoch))
+	}
+	at, err := c.s.cluster.place(p)
+	if err == nil && slices.Contains(at.replicas, c.s.opts.NodeID) {
+		err = compareEpochs(epoch, at.epoch)
+	}
+	return p, cmp.Or(err, c.leads(p, at))
+}
+
+// hosted is partition, of one of which this node is a replica.
+func (c *call) hosted(name string, i int32) (*partition.Partition, error) {
+	p, err := c.partition(name, noTopic, false, i)
+	if err != nil || c.s.cluster == nil {
+		return p, err
+	}
+	at, err := c.s.cluster.place(p)
+	if err == nil && !slices.Contains(at.replicas, c.s.opts.NodeID) {
+		err = c.leads(p, at)
+	}
+	return p, err
+}
+
 // checkReads is checkLeads for a consumer, which may read from any replica that is in sync if its requests can say its rack
 // (KIP-392), in the leader epoch that it names.
 func (c *call) checkReads(p *partition.Partition, epoch int32) error {
@@ -55,12 +82,15 @@ func (c *call) checkReads(p *partition.Partition, epoch int32) error {
 	if err != nil {
 		return err
 	}
-	if c.version < rackFetch || !slices.Contains(at.isr, c.s.opts.NodeID) || at.leader < 0 {
-		if err := c.leads(p, at); err != nil {
+	if slices.Contains(at.replicas, c.s.opts.NodeID) {
+		if err := compareEpochs(epoch, at.epoch); err != nil {
 			return err
 		}
 	}
-	return compareEpochs(epoch, at.epoch)
+	if c.version < rackFetch || !slices.Contains(at.isr, c.s.opts.NodeID) || at.leader < 0 {
+		return c.leads(p, at)
+	}
+	return nil
 }
 
 // rackFetch is the version of Fetch in which consumers say their rack.
@@ -106,13 +136,13 @@ func (c *call) epochOf(tp log.TopicPartition) int32 {
 }
 
 // currentLeader returns who leads a partition, for a request of a version from since on that has failed because it is another, or
-// in another epoch (KIP-951).
+// in another epoch (KIP-951); of one that nobody leads, its epoch.
 func (c *call) currentLeader(p *partition.Partition, code, since int16) (at seat, is bool) {
 	if c.s.cluster == nil || p == nil || c.version < since || code != codeNotLeaderOrFollower && code != codeFencedLeaderEpoch {
 		return at, false
 	}
 	at = c.placeOf(p)
-	return at, at.leader >= 0
+	return at, at.epoch >= 0
 }
 
 // currentLeaderByID is currentLeader of a partition of the topic with that id, in every version.
@@ -160,6 +190,14 @@ func (c *call) offline(at seat) []int32 {
 		return nil
 	}
 	return without(at.replicas, c.view().up(at.replicas))
+}
+
+// inSync returns the replicas that clients are told to be in sync: none where nobody leads (KIP-966).
+func (c *call) inSync(at seat) []int32 {
+	if at.leader < 0 && !(c.s.as != release{} && c.s.as.before(firstEligible)) {
+		return []int32{}
+	}
+	return at.isr
 }
 
 // brokers returns the nodes that run, each at the address that the client is to use.
@@ -344,7 +382,7 @@ func (c *conn) meetCluster(cl *call, q *queue) (answered bool) {
 	err := cl.checkCoordinates(of, key)
 	var pe protocolError
 	if errors.As(err, &pe) {
-		c.reply(cl, cl.failed(pe.code))
+		c.reply(cl, cl.failedElsewhere(pe.code))
 		return true
 	}
 	switch cl.req.(type) {
@@ -358,7 +396,7 @@ func (c *conn) meetCluster(cl *call, q *queue) (answered bool) {
 // replyUnlessMoved carries out a request that waits for its group, until that moves: then members have to look for the
 // coordinator, which waits for them.
 func (c *conn) replyUnlessMoved(cl *call, of coordinates, key string) {
-	refusal := cl.failed(codeNotCoordinator)
+	refusal := cl.failedElsewhere(codeNotCoordinator)
 	ctx, cancel := context.WithCancel(cl.ctx)
 	cl.ctx = ctx
 	done := make(chan struct{})
@@ -397,4 +435,32 @@ func failedAlone(resp kmsg.Response) bool {
 		return resp.ErrorCode != codeNone
 	}
 	return false
+}
+
+// failedElsewhere is failed for what another node coordinates: Kafka says nothing more than the code.
+func (c *call) failedElsewhere(code int16) kmsg.Response {
+	resp := c.failed(code)
+	switch resp := resp.(type) {
+	case *kmsg.JoinGroupResponse:
+		resp.ProtocolType = nil
+	case *kmsg.SyncGroupResponse:
+		resp.ProtocolType, resp.Protocol = nil, nil
+	case *kmsg.LeaveGroupResponse:
+		resp.Members = nil
+	case *kmsg.OffsetDeleteResponse:
+		resp.Topics = nil
+	case *kmsg.ConsumerGroupHeartbeatResponse:
+		resp.MemberID = nil
+	case *kmsg.ShareGroupHeartbeatResponse:
+		resp.MemberID = nil
+	case *kmsg.StreamsGroupHeartbeatResponse:
+		resp.MemberID = ""
+	case *kmsg.AlterShareGroupOffsetsResponse:
+		resp.Topics = nil
+	case *kmsg.DeleteShareGroupOffsetsResponse:
+		resp.Topics = nil
+	case *kmsg.EndTxnResponse:
+		resp.ProducerID, resp.ProducerEpoch = -1, -1
+	}
+	return resp
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/samsa-go/samsa/topic"
 )
 
-// nodes returns how many nodes run.
+// nodes returns how many nodes there are.
 func (c *call) nodes() int {
 	if c.s.cluster == nil {
 		return 1
 	}
-	return len(c.s.cluster.now.Load().ids(true))
+	return len(c.s.cluster.now.Load().nodes)
 }
 
 // replicationFactor returns how many replicas the partitions of a topic get that is created.

@@ -114,7 +114,7 @@ func (c *Cluster) Start(node int32) error {
 	n.rebootstrap.Store(0)
 	err = c.serve(n, ln)
 	if err == nil {
-		err = c.change(func(v *view) error { v.comeUp(node); return nil })
+		err = c.change(func(v *view) error { v.comeUp(node, c.hold); return nil })
 	}
 	if err != nil {
 		return fmt.Errorf("kafka: start node %d: %w", node, err)
@@ -155,7 +155,7 @@ func (c *Cluster) Add(rack string) (int32, error) {
 	}
 	err = c.serve(&node{id: last + 1}, ln)
 	if err == nil {
-		err = c.change(func(v *view) error { v.comeUp(last + 1); return nil })
+		err = c.change(func(v *view) error { v.comeUp(last+1, c.hold); return nil })
 	} else {
 		err = errors.Join(err, c.change(func(v *view) error { delete(v.nodes, last+1); return nil }))
 	}
@@ -298,8 +298,8 @@ func (c *Cluster) ElectPreferred() error {
 	})
 }
 
-// Reassign moves a partition to other replicas, the preferred leader first. It stays under way after HoldReassignments, and else is
-// done at once.
+// Reassign moves a partition to other replicas, the preferred leader first. It stays under way after HoldReassignments, and while new replicas
+// do not run; else it is done at once. If replicas have gone the leader epoch rises.
 func (c *Cluster) Reassign(topic string, partition int32, replicas ...int32) error {
 	err := c.reassign(topic, partition, replicas)
 	if pe := (protocolError{}); errors.As(err, &pe) {
@@ -318,14 +318,14 @@ func (c *Cluster) reassign(topic string, index int32, replicas []int32) error {
 			if !p.moving() {
 				return protocolError{codeNoReassignmentInProgress, "nothing moves"}
 			}
+			if len(v.up(p.settled())) == 0 {
+				return protocolError{codeInvalidReplicaAssignment, "no replica runs that it had before"}
+			}
 			p.cancel(v)
 			return nil
 		}
 		if err := v.checkReplicas(replicas); err != nil {
 			return err
-		}
-		if p.moving() {
-			p.cancel(v)
 		}
 		p.reassign(slices.Clone(replicas))
 		if !c.hold {

@@ -36,6 +36,7 @@ type seat struct {
 	replicas, isr    []int32
 	adding, removing []int32 // of replicas, while they are reassigned
 	loading          bool    // a coordinator that is not ready yet
+	renewed          bool    // it is to be in another epoch, whoever leads
 }
 
 // slots are the places of coordinators, as those of Kafka's internal topics, whose partitions they are.
@@ -95,18 +96,22 @@ func (v *view) places(fn func(*seat)) {
 	}
 }
 
-// spread returns the places of n partitions, each with so many replicas, as far as there are nodes that run: the leaders
+// spread returns the places of n partitions, each with so many replicas, as far as there are nodes, on those that run first: the leaders
 // are spread, from the one that first counts to on.
 func (v *view) spread(n, first, replicas int) []seat {
 	ids := v.ids(true)
+	down := without(v.ids(false), ids)
 	if len(ids) == 0 {
-		ids = v.ids(false)
+		ids, down = down, nil
 	}
 	ps := make([]seat, n)
 	for i := range ps {
 		var on []int32
 		for j := range min(max(1, replicas), len(ids)) {
 			on = append(on, ids[(first+i+j)%len(ids)])
+		}
+		if missing := replicas - len(on); missing > 0 {
+			on = append(on, down[:min(missing, len(down))]...)
 		}
 		ps[i] = v.newPlace(on)
 	}
@@ -133,12 +138,18 @@ func (v *view) goDown(id int32) {
 	v.elect()
 }
 
-// comeUp has a node run again: it is in sync with those that lead, and leads what nobody else could.
-func (v *view) comeUp(id int32) {
+// comeUp has a node run again: it is in sync with those that lead, and leads what nobody else could. Reassignments come to their end that
+// have waited for it, unless they are held.
+func (v *view) comeUp(id int32, hold bool) {
 	n := v.nodes[id]
 	n.up = true
 	v.nodes[id] = n
-	v.places(func(p *seat) { p.settle(v) })
+	v.places(func(p *seat) {
+		p.settle(v)
+		if p.moving() && !hold {
+			p.arrive(v)
+		}
+	})
 	v.elect()
 }
 
@@ -202,11 +213,10 @@ func (p *seat) takeAny(v *view) error {
 	return p.leadBy(v, alive[0])
 }
 
-// reassign begins to move a place to other replicas.
+// reassign begins to move a place to other replicas, from those that it has, which after an earlier reassignment are more than it is to
+// have.
 func (p *seat) reassign(to []int32) {
-	old := p.settled()
-	p.adding = without(to, old)
-	p.removing = without(old, to)
+	p.adding, p.removing = without(to, p.replicas), without(p.replicas, to)
 	p.replicas = append(slices.Clone(to), p.removing...)
 }
 
@@ -216,8 +226,16 @@ func (p *seat) settled() []int32 { return without(p.replicas, p.adding) }
 // moving reports whether replicas are reassigned.
 func (p *seat) moving() bool { return len(p.adding)+len(p.removing) > 0 }
 
-// arrive ends a reassignment.
-func (p *seat) arrive(v *view) { p.become(v, without(p.replicas, p.removing)) }
+// arrive ends a reassignment, unless it has to wait: while nobody leads, or new replicas do not run, or none does that is to stay. The leader
+// is in another epoch then if replicas have gone.
+func (p *seat) arrive(v *view) {
+	to := without(p.replicas, p.removing)
+	if p.leader < 0 || len(v.up(p.adding)) < len(p.adding) || len(v.up(to)) == 0 {
+		return
+	}
+	p.renewed = p.renewed || len(p.removing) > 0
+	p.become(v, to)
+}
 
 // cancel undoes a reassignment.
 func (p *seat) cancel(v *view) { p.become(v, p.settled()) }

@@ -31,7 +31,7 @@ func TestViewHolds(t *testing.T) {
 			case 0, 1:
 				next.goDown(id)
 			case 2, 3:
-				next.comeUp(id)
+				next.comeUp(id, false)
 			case 4:
 				_ = p.leadBy(next, id)
 			case 5:

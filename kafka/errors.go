@@ -27,6 +27,7 @@ const (
 	codeCoordinatorLoadInProgress          int16 = 14
 	codeCoordinatorNotAvailable            int16 = 15
 	codeNotCoordinator                     int16 = 16
+	codeReplicaNotAvailable                int16 = 9
 	codeInvalidTopic                       int16 = 17
 	codeRecordListTooLarge                 int16 = 18
 	codeInvalidRequiredAcks                int16 = 21
@@ -89,12 +90,14 @@ const (
 	codeUnacceptableCredential             int16 = 93
 	codeInvalidUpdateVersion               int16 = 95
 	codeUnknownTopicID                     int16 = 100
+	codeBrokerIDNotRegistered              int16 = 102
 	codeTransactionalIDNotFound            int16 = 105
 	codeFencedMemberEpoch                  int16 = 110
 	codeUnreleasedInstanceID               int16 = 111
 	codeUnsupportedAssignor                int16 = 112
 	codeStaleMemberEpoch                   int16 = 113
 	codeMismatchedEndpointType             int16 = 114
+	codeUnsupportedEndpointType            int16 = 115
 	codeTransactionAbortable               int16 = 120
 	codeInvalidRecordState                 int16 = 121
 	codeShareSessionNotFound               int16 = 122

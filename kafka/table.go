@@ -77,6 +77,7 @@ var table = []entry{
 	{key: kmsg.UpdateFeatures, min: 0, max: 2, answer: answer((*call).updateFeatures)},
 	{key: kmsg.DescribeCluster, min: 0, max: 2, answer: answer((*call).describeCluster)},
 	{key: kmsg.DescribeProducers, min: 0, max: 0, answer: answer((*call).describeProducers), long: true},
+	{key: kmsg.UnregisterBroker, min: 0, max: 0, answer: answer((*call).unregisterBroker)},
 	{key: kmsg.DescribeTransactions, min: 0, max: 0, answer: answer((*call).describeTransactions)},
 	{key: kmsg.ListTransactions, min: 0, max: 2, answer: answer((*call).listTransactions)},
 	{key: kmsg.ConsumerGroupHeartbeat, min: 0, max: 1, answer: answer((*call).consumerGroupHeartbeat)},

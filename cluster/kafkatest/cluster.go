@@ -34,6 +34,7 @@ type Options struct {
 	Dir     string            // of the data: a new directory in it, which goes with Stop; "" for that of temporary files
 	Java    []string          // options of Java; nil means a heap of 512 MB
 	Configs map[string]string // of the brokers, besides those that the package sets
+	Racks   []string          // of the nodes, in their order; a node that has none listed has no rack
 
 	Secure   Secure         // how clients are let in
 	Features map[string]int // levels of features of the cluster that are not the newest: "transaction.version": 1
@@ -182,6 +183,9 @@ func (c *Cluster) configure(n *node) error {
 		return err
 	}
 	maps.Copy(configs, c.opts.Configs)
+	if n.id <= len(c.opts.Racks) {
+		configs["broker.rack"] = c.opts.Racks[n.id-1]
+	}
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		fmt.Fprintf(&text, "%s=%s\n", name, configs[name])
