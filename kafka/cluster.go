@@ -35,6 +35,7 @@ type Cluster struct {
 	now  atomic.Pointer[view]
 	plan map[string]planned // of the topics that are being created or grow, by name
 	hold bool               // reassignments stay under way
+	port bool               // somebody has said which ports the nodes listen at
 
 	mu     sync.Mutex // guards nodes; nothing is waited for with it
 	nodes  map[int32]*node
@@ -68,10 +69,11 @@ type ClusterOptions struct {
 const MaxNodes = 100
 
 // ListenCluster serves b to Kafka clients as a cluster of n nodes, at addr, host:port, and at the ports that follow it, or
-// with port 0 at any that are free, until Close or until b is closed. It may also be n addresses with commas between them. Leaders of the partitions, and coordinators, are spread over the nodes.
+// with port 0 at any that are free, until Close or until b is closed. It may also be n addresses with commas between them. Leaders of the
+// partitions, and coordinators, are spread over the nodes.
 // The leader epoch of every partition that exists rises by one; what is known of replicas is not kept.
 //
-// It fails like Listen.
+// It fails like Listen, and where another cluster serves b: one would not know of leaders that the other moves.
 func ListenCluster(b *samsa.Broker, n int, addr string, opts ClusterOptions) (*Cluster, error) {
 	if err := opts.validate(n, addr); err != nil {
 		return nil, fmt.Errorf("kafka: listen: %w", err)
@@ -82,6 +84,11 @@ func ListenCluster(b *samsa.Broker, n int, addr string, opts ClusterOptions) (*C
 	in := inside.Of(b)
 	if err := in.Local("the Kafka protocol"); err != nil {
 		return nil, fmt.Errorf("kafka: listen: %w", err)
+	}
+	for _, s := range Servers(b) {
+		if s.cluster != nil {
+			return nil, fmt.Errorf("kafka: listen: %w: a cluster serves the broker already, at %s", samsa.ErrInvalid, s.Addr())
+		}
 	}
 	opts.Options = opts.withDefaults()
 	c := &Cluster{
@@ -116,6 +123,8 @@ func (o ClusterOptions) validate(n int, addr string) error {
 
 // begin has the nodes listen, gives the partitions their places, and only then serves.
 func (c *Cluster) begin(n int, addr string) error {
+	_, port, _ := splitAddress(strings.Split(addr, ",")[0]) // was validated
+	c.port = port != 0
 	listeners := make([]net.Listener, 0, n)
 	v := &view{nodes: make(map[int32]nodeView), controller: -1, topics: make(map[uint32][]seat), changed: make(chan struct{})}
 	for i := range n {

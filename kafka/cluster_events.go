@@ -123,7 +123,7 @@ func (c *Cluster) Start(node int32) error {
 }
 
 // Add adds a node in a rack, "" for none, and returns its id, which is one more than the greatest. It listens at the port behind
-// that of the last node if that is free, else at any. It leads nothing yet: see Reassign.
+// that of the last node. If that is taken it listens at any, or Add fails, where ClusterOptions.Advertise tells clients the port. It leads nothing yet: see Reassign.
 func (c *Cluster) Add(rack string) (int32, error) {
 	v := c.now.Load()
 	ids := v.ids(false)
@@ -132,7 +132,7 @@ func (c *Cluster) Add(rack string) (int32, error) {
 	}
 	last := ids[len(ids)-1]
 	ln, err := net.Listen("tcp", portBehind(v.nodes[last].listen, 1))
-	if err != nil {
+	if err != nil && !(c.port && c.opts.Advertise != "") {
 		host, _, _ := net.SplitHostPort(v.nodes[last].listen)
 		ln, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
 	}
@@ -364,8 +364,9 @@ func (c *Cluster) HoldReassignments(hold bool) error {
 	})
 }
 
-// CutOff has the network between clients and a node let nothing through, in neither direction, until it is called with false. The
-// other nodes see it: it leads what it led.
+// CutOff has the network between clients and a node let nothing through, in neither direction, until it is called with false: then what
+// is on its way arrives, as TCP has it. The other nodes see it: it leads what it led. Dialing it succeeds, as the system answers for who
+// listens, and nothing comes after that; a client that waits for its first answer finds out as it would by a dial that is not answered.
 func (c *Cluster) CutOff(node int32, cut bool) error {
 	n, err := c.node(node)
 	if err != nil {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -670,5 +671,48 @@ func TestClusterOptions(t *testing.T) {
 	}
 	if n := len(Servers(k.Broker)); n != 2 {
 		t.Errorf("%d servers", n)
+	}
+	if _, err := ListenCluster(k.Broker, 2, "127.0.0.1:0", ClusterOptions{}); !errors.Is(err, samsa.ErrInvalid) {
+		t.Errorf("a second cluster: %v", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	again, err := ListenCluster(k.Broker, 2, "127.0.0.1:0", ClusterOptions{})
+	if err != nil {
+		t.Fatalf("after the first has closed: %v", err)
+	}
+	defer func() { _ = again.Close() }()
+}
+
+// A node that is added is told to clients at the port behind the last one: it must listen there.
+func TestClusterAddsWhereItIsTold(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, samsa.Options{})
+	var c *Cluster
+	var taken net.Listener
+	for c == nil { // two ports one behind the other, of which the second is ours
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := ln.Addr().String()
+		if taken, err = net.Listen("tcp", portBehind(at, 1)); err != nil {
+			_ = ln.Close()
+			continue
+		}
+		_ = ln.Close()
+		c, err = ListenCluster(k.Broker, 1, at, ClusterOptions{Options: Options{Advertise: "kafka.test:9092"}})
+		if err != nil {
+			_ = taken.Close()
+		}
+	}
+	defer func() { _ = c.Close() }()
+	if id, err := c.Add(""); err == nil {
+		t.Errorf("node %d listens at %s, and its port is taken", id, c.Addr(id))
+	}
+	_ = taken.Close()
+	if id, err := c.Add(""); err != nil || c.Addr(id) != portBehind(c.Addr(1), 1) {
+		t.Errorf("node %d at %s: %v", id, c.Addr(id), err)
 	}
 }

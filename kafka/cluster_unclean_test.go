@@ -93,3 +93,31 @@ func TestClusterElectsUncleanUnderProducers(t *testing.T) {
 		}
 	}
 }
+
+// What a share group has acknowledged stays so, also where the log goes on anew below it: such records it is not given, as in Kafka.
+func TestClusterElectsUncleanUnderShareGroups(t *testing.T) {
+	t.Parallel()
+	s := startCluster(t, ClusterOptions{})
+	s.must(s.c.MoveLeader("web_log", 0, 1), s.c.MoveGroup("sharers", 1))
+	s.at(1)
+	m := s.sharer("sharers", "one", "web_log")
+	produce := func(value string) {
+		t.Helper()
+		if p := ask[*kmsg.ProduceResponse](s.at(1), 9, oneProduce(0, -1, batch(t, 0, record{1, "", value}, record{1, "", value + "+"}))).Topics[0].Partitions[0]; p.ErrorCode != 0 {
+			t.Fatalf("%+v", p)
+		}
+	}
+	for range 4 {
+		produce("old")
+	}
+	s.is("joined", m.beat(0, "web_log"), "epoch 1 [0 1 2]")
+	s.is("the old ones", m.fetch(), "0-1x1 2-3x1 4-5x1 6-7x1")
+	s.is("done", m.fetch("0-5:1"), "-")
+	s.must(s.c.ElectUnclean("web_log", 0, 1, 4))
+	s.is("nothing is there", m.fetch(), "nothing")
+	s.is("what is lost is done", m.fetch("6-7:1"), "-")
+	for range 3 {
+		produce("new") // 4 to 9
+	}
+	s.is("the new ones", m.fetch(), "8-9x1")
+}

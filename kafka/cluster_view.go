@@ -213,10 +213,14 @@ func (p *seat) takeAny(v *view) error {
 	return p.leadBy(v, alive[0])
 }
 
-// reassign begins to move a place to other replicas, from those that it has, which after an earlier reassignment are more than it is to
-// have.
+// reassign begins to move a place to other replicas, from those that it has, those of a reassignment that is under way among them.
 func (p *seat) reassign(to []int32) {
-	p.adding, p.removing = without(to, p.replicas), without(p.replicas, to)
+	added := without(to, p.replicas)
+	p.removing = without(p.replicas, to)
+	if len(added) == 0 {
+		added = without(p.adding, p.removing)
+	}
+	p.adding = added
 	p.replicas = append(slices.Clone(to), p.removing...)
 }
 

@@ -133,18 +133,19 @@ func (c *three) untilRead(topic string, follower int32) {
 	})
 }
 
-// coordinator returns the node that coordinates something, once there is one.
+// coordinator returns the node that coordinates something, once all nodes know one.
 func (c *three) coordinator(kind int8, key string) (node int32) {
 	c.t.Helper()
 	if kind > 2 {
 		return -1
 	}
-	req := find(kind, key)(6)
-	c.until(1, 6, req, func(resp kmsg.Response) bool {
-		found := resp.(*kmsg.FindCoordinatorResponse).Coordinators[0]
-		node = found.NodeID
-		return found.ErrorCode == 0
-	})
+	for asked := range int32(3) {
+		c.until(asked+1, 6, find(kind, key)(6), func(resp kmsg.Response) bool {
+			found := resp.(*kmsg.FindCoordinatorResponse).Coordinators[0]
+			node = found.NodeID
+			return found.ErrorCode == 0
+		})
+	}
 	return node
 }
 

@@ -346,14 +346,9 @@ var threeStories = []struct {
 			for partition := range int32(2) {
 				c.ask(node, 12, metadata(c, "lonely")(12))
 				c.ask(node, 2, elect(0, "lonely", partition))
-				c.ask(node, 2, elect(1, "lonely", partition))
 				c.ask(node, 12, produce(c, -1, "lonely", partition))
 				c.ask(node, 18, fetch(c, "lonely", partition, 0, -1, ""))
 			}
-			c.ask(node, 1, reassign("lonely", 0, 2, 3))
-			c.knows(node, "lonely", 2)
-			c.ask(node, 12, metadata(c, "lonely")(12))
-			c.ask(node, 1, cancel("lonely", 0))
 			c.ask(node, 3, grow("stopped", 4+node, false, []int32{3}))
 			c.ask(node, 3, grow("stopped", 4+node, false, []int32{3, 2, 1}))
 			c.ask(node, 3, grow("stopped", 4+node, false, []int32{1, 2}))
@@ -363,6 +358,13 @@ var threeStories = []struct {
 			c.ask(node, 1, reassign("stopped", 2, 2))
 			c.ask(node, 1, cancel("stopped", 2))
 		}
+		c.ask(1, 1, reassign("lonely", 0, 2, 3))
+		c.ask(1, 1, reassign("lonely", 0, 3, 2))
+		c.knows(1, "lonely", 2)
+		c.ask(1, 12, metadata(c, "lonely")(12))
+		c.ask(2, 0, kmsg.NewPtrListPartitionReassignmentsRequest())
+		c.ask(2, 1, cancel("lonely", 0))
+		c.ask(1, 2, elect(1, "lonely", 0, 1))
 		must(c.t, c.restart(3))
 		for _, node := range []int32{1, 2, 3} {
 			c.until(node, 12, metadata(c, "stopped", "assigned-1")(12), isWhole)
