@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,14 +48,20 @@ func (c *call) leads(p *partition.Partition, at seat) error {
 // ledIn is led, in the leader epoch that the client names: a replica looks at that first.
 func (c *call) ledIn(name string, i, epoch int32) (*partition.Partition, error) {
 	p, err := c.partition(name, noTopic, false, i)
-	if err != nil || c.s.cluster == nil {
-		return p, cmp.Or(err, c.checkEpoch(p, epoch))
+	if err != nil {
+		return nil, err
+	}
+	if c.s.cluster == nil {
+		return p, c.checkEpoch(p, epoch)
 	}
 	at, err := c.s.cluster.place(p)
 	if err == nil && slices.Contains(at.replicas, c.s.opts.NodeID) {
 		err = compareEpochs(epoch, at.epoch)
 	}
-	return p, cmp.Or(err, c.leads(p, at))
+	if err == nil {
+		err = c.leads(p, at)
+	}
+	return p, err
 }
 
 // hosted is partition, of one of which this node is a replica.

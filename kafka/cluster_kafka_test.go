@@ -62,3 +62,14 @@ func TestUnregisterBrokerAlone(t *testing.T) {
 		}
 	}
 }
+
+// A partition that is not there has no epoch either.
+func TestEpochOfNoPartition(t *testing.T) {
+	t.Parallel()
+	k := start(t, samsa.Options{}, Options{})
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "nobody", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{CurrentLeaderEpoch: 5, Timestamp: -1}}}}
+	if p := ask[*kmsg.ListOffsetsResponse](k.dial(), 7, req).Topics[0].Partitions[0]; p.ErrorCode != codeUnknownTopicOrPartition {
+		t.Errorf("%+v", p)
+	}
+}
