@@ -2,6 +2,7 @@ package samsa_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/samsa-go/samsa"
@@ -65,4 +66,32 @@ func ExampleTable_Watch() {
 	// dark-mode is on
 	// that is all for now
 	// dark-mode has gone
+}
+
+func ExampleTx_Put() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Topics().Create(ctx, "accounts", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}))
+	t, err := b.NewTable(ctx, samsa.TableOptions{Topic: "accounts"})
+	must(err)
+	defer t.Close()
+	key := []byte("alice")
+	open := func(tx *samsa.Tx) error { return tx.Put(t, key, []byte("10"), samsa.NoRow) }
+	fmt.Println("opened:", b.Update(ctx, open))
+	fmt.Println("opened again:", errors.Is(b.Update(ctx, open), samsa.ErrConflict))
+
+	must(t.WaitFor(ctx))
+	row, err := t.Get(key)
+	must(err)
+	fmt.Printf("seen: %s\n", row.Value)
+	change := func(tx *samsa.Tx) error { return tx.Put(t, key, []byte("15"), row.Offset) }
+	fmt.Println("changed:", b.Update(ctx, change))
+	fmt.Println("changed again:", errors.Is(b.Update(ctx, change), samsa.ErrConflict))
+	// Output:
+	// opened: <nil>
+	// opened again: true
+	// seen: 10
+	// changed: <nil>
+	// changed again: true
 }

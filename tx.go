@@ -9,6 +9,7 @@ import (
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/table"
 	"github.com/samsa-go/samsa/internal/transact"
 )
 
@@ -21,7 +22,9 @@ import (
 type Tx struct {
 	ReadTx
 	b      *Broker
+	ctx    context.Context // of Update
 	engine engine.Tx
+	tables map[*Table]*table.Tx
 }
 
 // Update calls fn with a transaction, and commits it when fn returns nil. Everything in it
@@ -52,7 +55,11 @@ func (b *Broker) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
-	return transact.Update(ctx, b.on.Transactor, b.opts.MaxUpdateRetries, func(tx engine.Tx) error { return fn(&Tx{ReadTx{tx}, b, tx}) })
+	return transact.Update(ctx, b.on.Transactor, b.opts.MaxUpdateRetries, func(e engine.Tx) error {
+		tx := &Tx{ReadTx: ReadTx{e}, b: b, ctx: ctx, engine: e}
+		defer tx.endTables()
+		return fn(tx)
+	})
 }
 
 // Get returns a copy of the value under key as this transaction has left it, or

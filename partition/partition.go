@@ -39,8 +39,11 @@ type Partition struct {
 
 	probes atomic.Pointer[probe.Points] // nil until SetProbes
 
-	mu       sync.Mutex // guards watchers
+	trail atomic.Pointer[Link] // the last one; nil while nobody has asked for any
+
+	mu       sync.Mutex // guards what follows
 	watchers map[Watcher]struct{}
+	trailers int // who have asked for a trail
 }
 
 // Open returns the partition whose log is l.

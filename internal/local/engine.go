@@ -79,6 +79,9 @@ func (t topicOf) Partition(i int32) (engine.Partition, error) {
 
 type partitionOf struct{ *partition.Partition }
 
+// Here implements table.Here.
+func (p partitionOf) Here() *partition.Partition { return p.Partition }
+
 func (p partitionOf) OffsetForTime(_ context.Context, iso log.Isolation, ts int64) (offset int64, ok bool, err error) {
 	offset, _, ok, err = p.Partition.OffsetForTime(iso, ts)
 	return offset, ok, err

@@ -12,6 +12,7 @@ import (
 	"github.com/samsa-go/samsa/internal/table"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // Tables are the tables of a broker that are kept in its store. The zero value has none open.
@@ -41,6 +42,11 @@ func (ts *Tables) Open(b *Broker, t engine.Topic, name string) (table.Rows, []by
 		defer ts.mu.Unlock()
 		delete(ts.open, string(prefix))
 	}}, prefix, nil
+}
+
+// Ordered calls fn on the committer's time, when all that was submitted before has its offsets in these partitions.
+func (b *Broker) Ordered(ctx context.Context, in []*partition.Partition, fn func()) error {
+	return b.Committer.DoUntil(ctx, &writer.Tx{Settled: in, Essential: true, Check: func() error { fn(); return nil }})
 }
 
 // tableRows is the table.Rows of a table that is kept in the store.

@@ -2,7 +2,6 @@ package table
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -208,39 +207,4 @@ func (t *Table) opened(s stored, another func(key []byte) (log.Record, error)) (
 		return another(key)
 	}
 	return rec, err
-}
-
-// View is a table as of one moment.
-type View struct {
-	t    *Table
-	snap store.Snapshot
-	next map[int32]int64 // where it is
-}
-
-// View returns the table as of now, which has to be closed.
-func (t *Table) View(ctx context.Context) (*View, error) {
-	t.step.Lock()
-	defer t.step.Unlock()
-	snap, err := t.snapshot()
-	if err != nil {
-		return nil, err
-	}
-	v := &View{t: t, snap: snap, next: make(map[int32]int64, len(t.parts))}
-	for i, p := range t.parts {
-		v.next[i] = p.next.Load()
-	}
-	return v, nil
-}
-
-// Close ends the view.
-func (v *View) Close() { v.snap.Close() }
-
-// Get is Table.Get.
-func (v *View) Get(key []byte) (log.Record, error) { return v.t.get(v.snap, key) }
-
-// Range is Table.Range.
-func (v *View) Range(r Range) iter.Seq2[log.Record, error] {
-	return func(yield func(log.Record, error) bool) {
-		v.t.iterate(v.snap, r, func([]byte) (log.Record, error) { return log.Record{}, errMoved }, yield)
-	}
 }

@@ -194,3 +194,8 @@ func (r *Range) stored(prefix []byte) store.Range {
 	}
 	return s
 }
+
+// clone returns r with memory of its own.
+func (r *Range) clone() Range {
+	return Range{From: bytes.Clone(r.From), To: bytes.Clone(r.To), Prefix: bytes.Clone(r.Prefix), Reverse: r.Reverse}
+}

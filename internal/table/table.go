@@ -16,6 +16,7 @@ import (
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 )
 
 // Rows is where the rows of a table are: a store, or a part of one. Calls of Commit do not overlap.
@@ -56,6 +57,9 @@ type Broker struct {
 	Topics  engine.Topics
 	Clients *callback.Clients
 	Logger  *zap.Logger
+	// Ordered calls fn when all that was written before the call has its offsets in these partitions, in the order of all writes. It is nil where
+	// the records are elsewhere.
+	Ordered func(ctx context.Context, in []*partition.Partition, fn func()) error
 }
 
 // Table is a table: see samsa.Table, whose methods these are. They may be called by anybody at any time.
@@ -73,6 +77,7 @@ type Table struct {
 	waiter *engine.Waiter // of its goroutine
 	ended  atomic.Pointer[error]
 	size   atomic.Int64
+	turn   chan struct{} // capacity 1: held by who begins trails
 
 	writer writer // the goroutine's own
 
@@ -97,6 +102,9 @@ type part struct {
 	index int32
 	next  atomic.Int64 // the offset that is read next
 	start int64        // rows from before it have gone
+
+	link    *partition.Link // of the trail of the partition, that the table has come to; nil before a Tx
+	untrail func()
 }
 
 // New returns a table, whose goroutine runs, and which may have nothing yet.
@@ -104,6 +112,7 @@ func New(ctx context.Context, b *Broker, opts Options) (*Table, error) {
 	t := &Table{
 		b: b, opts: opts, done: make(chan struct{}), waiter: engine.NewWaiter(),
 		parts: make(map[int32]*part), watchers: make(map[*watcher]struct{}), given: make(chan struct{}),
+		turn: make(chan struct{}, 1),
 	}
 	var err error
 	if t.topic, err = b.Topics.Find(ctx, opts.Topic, true); err != nil {
@@ -197,7 +206,7 @@ func (t *Table) run() {
 	defer func() {
 		t.b.Topics.Unwatch(t.waiter)
 		for _, p := range t.parts {
-			p.Unwatch(t.waiter)
+			p.leave(t)
 		}
 	}()
 	for t.ctx.Err() == nil {

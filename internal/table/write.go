@@ -310,6 +310,7 @@ func (t *Table) commit(p *part, next int64) error {
 	t.step.Lock()
 	if err = t.rows.Commit(t.ctx, &w.batch); err == nil {
 		p.next.Store(next)
+		p.follow()
 		t.size.Store(size)
 		for watcher := range t.watchers {
 			watcher.note(w.order)
@@ -344,7 +345,7 @@ func (t *Table) forget(p *part) error {
 	if err := t.trim(p, math.MaxInt64); err != nil {
 		return err
 	}
-	p.Unwatch(t.waiter)
+	p.leave(t)
 	t.step.Lock()
 	delete(t.parts, p.index)
 	t.step.Unlock()

@@ -14,7 +14,9 @@ import (
 	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/share"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -35,7 +37,8 @@ type Tx struct {
 	settles   []share.Settlement
 	decided   map[decided]share.AckType // what they say, one for each record
 	synced    bool                      // it waits for fsync, whatever else is in it
-	err       error                     // the first
+	guards    []Guard
+	err       error // the first
 }
 
 // End is the end of the transaction, and of the topics that it has not created.
@@ -220,6 +223,33 @@ func (tx *Tx) Settle(all []share.Settlement, synced bool) error {
 	return tx.checkSize()
 }
 
+// Guard is what a transaction has read that is no key of the application.
+type Guard interface {
+	// Partitions are those whose batches it is about.
+	Partitions() []*partition.Partition
+	// Check returns ErrConflict if what was read was written since. It is called on the committer's time, when all that is before
+	// the transaction in these partitions has its offsets.
+	Check() error
+}
+
+// Guard has the transaction be stored only if g does not object then.
+func (tx *Tx) Guard(g Guard) { tx.guards = append(tx.guards, g) }
+
+// guard has the committer ask the guards, and then place.
+func (tx *Tx) guard(ptx *writer.Tx, place func() error) {
+	for _, g := range tx.guards {
+		ptx.Settled = append(ptx.Settled, g.Partitions()...)
+	}
+	ptx.Check = func() error {
+		for _, g := range tx.guards {
+			if err := g.Check(); err != nil {
+				return err
+			}
+		}
+		return place()
+	}
+}
+
 // decided is a record with a share group.
 type decided struct {
 	share.Key
@@ -296,10 +326,10 @@ func (tx *Tx) Commit() error {
 	ptx.Essential = len(tx.writes)+len(ptx.Appends) == 0
 	keys := tx.writeTo(&ptx.Writes)
 	var placed *link
-	ptx.Check = func() (err error) {
+	tx.guard(ptx, func() (err error) {
 		placed, err = tx.conflicts.place(checked, &tx.read, keys)
 		return err
-	}
+	})
 	ptx.Synced = ptx.Synced || tx.synced
 	if len(tx.settles) > 0 {
 		err := tx.broker.Shares.Admit(tx.ctx, tx.settles)

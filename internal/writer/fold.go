@@ -82,8 +82,13 @@ func (g *commitGroup) seal() {
 	}
 }
 
-// settle stages what is folded for partitions of which tx has batches that keep their offsets.
+// settle stages what is folded for partitions of which tx has batches that keep their offsets, or which it wants to be Settled.
 func (g *commitGroup) settle(tx *Tx) {
+	for _, p := range tx.Settled {
+		if f := g.folding(p); f != nil {
+			g.unfold(f)
+		}
+	}
 	for i := range tx.Appends {
 		if a := &tx.Appends[i]; a.Kept {
 			if f := g.folding(a.Partition); f != nil {
@@ -159,6 +164,7 @@ func (g *commitGroup) putBatch(p *partition.Partition, batch log.Batch, appendTi
 		now = g.time()
 	}
 	staged, g.keys = p.Log().Stage(&g.batch, g.keys, batch, now)
+	p.Staged(batch)
 	g.batches++
 	if !batch.Control() {
 		g.records += int64(batch.Records())

@@ -27,6 +27,8 @@ type Tx struct {
 	// time, in the order of the writes: it must not block. It may add to Writes, as much as
 	// Reserve says, what nobody knows before, and set Synced.
 	Check func() error
+	// Settled are partitions for which all that is before the transaction in the order of the writes has its offsets when Check is called.
+	Settled []*partition.Partition
 	// Reserve bounds what Check adds to Writes.
 	Reserve Reserve
 	// Begun, if set, is called when the transaction has its place in the order of all
@@ -102,7 +104,7 @@ func (t *Tx) Reset() {
 	t.Appends = t.Appends[:0]
 	t.Writes.Reset()
 	t.Synced, t.Ahead, t.Essential, t.Check, t.Begun, t.Stored, t.Done = false, false, false, nil, nil, nil, nil
-	t.Client, t.admitted, t.err, t.Reserve = "", false, nil, Reserve{}
+	t.Client, t.admitted, t.err, t.Reserve, t.Settled = "", false, nil, Reserve{}, nil
 	t.state.Store(txQueued)
 }
 

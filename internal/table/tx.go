@@ -1,0 +1,194 @@
+package table
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/log"
+	"github.com/samsa-go/samsa/partition"
+)
+
+// Here is a partition of this process.
+type Here interface{ Here() *partition.Partition }
+
+// follow moves the link to where the table is. The table's step is held.
+func (p *part) follow() {
+	if p.link == nil {
+		return
+	}
+	for next := p.link.Next(); next != nil && next.End <= p.next.Load(); next = p.link.Next() {
+		p.link = next
+	}
+}
+
+// leave ends what p has of its partition.
+func (p *part) leave(t *Table) {
+	p.Unwatch(t.waiter)
+	t.step.Lock()
+	defer t.step.Unlock()
+	if p.untrail != nil {
+		p.untrail()
+		p.untrail, p.link = nil, nil
+	}
+}
+
+// trails has partitions that have none make a trail, and waits until the table is where they begin.
+func (t *Table) trails(ctx context.Context) error {
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	var parts []*part
+	var in []*partition.Partition
+	t.step.Lock()
+	for _, p := range t.parts {
+		if here, ok := p.Partition.(Here); ok && p.untrail == nil {
+			p.untrail = here.Here().Trail()
+			parts, in = append(parts, p), append(in, here.Here())
+		}
+	}
+	t.step.Unlock()
+	if len(parts) == 0 {
+		return nil
+	}
+	links, last := make([]*partition.Link, len(in)), make(map[int32]int64)
+	err := t.b.Ordered(ctx, in, func() {
+		for i, p := range in {
+			links[i] = p.Last()
+			if next := p.Log().Next(); next > 0 {
+				last[parts[i].index] = next - 1
+			}
+		}
+	})
+	if err == nil {
+		err = t.WaitFor(ctx, last)
+	}
+	t.step.Lock()
+	defer t.step.Unlock()
+	for i, p := range parts {
+		if err != nil && p.untrail != nil {
+			p.untrail()
+			p.untrail = nil
+		} else if err == nil {
+			p.link = links[i]
+			p.follow()
+		}
+	}
+	return err
+}
+
+// Tx is a table as of one moment, for a transaction: it notes what is read. It is for one goroutine, and a transact.Guard.
+type Tx struct {
+	t      *Table
+	snap   store.Snapshot
+	links  []*partition.Link
+	in     []*partition.Partition
+	keys   map[string]struct{}
+	ranges []Range
+}
+
+// Tx returns the table with all that was stored before the call. It has to be closed.
+func (t *Table) Tx(ctx context.Context) (*Tx, error) {
+	switch {
+	case t.b.Ordered == nil:
+		return nil, t.wrap(fmt.Errorf("%w: a table in an Update, where the records are elsewhere", log.ErrUnsupported))
+	case t.opts.Shared:
+		return nil, t.wrap(fmt.Errorf("%w: a table of a group in an Update", log.ErrUnsupported))
+	}
+	for {
+		ends, err := t.Ends(ctx)
+		if err == nil {
+			err = t.WaitFor(ctx, ends)
+		}
+		if err == nil {
+			err = t.trails(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if x, err := t.tx(); x != nil || err != nil {
+			return x, err
+		}
+	}
+}
+
+// tx is Tx, or nil where a partition has no trail yet.
+func (t *Table) tx() (*Tx, error) {
+	t.step.Lock()
+	defer t.step.Unlock()
+	x := &Tx{t: t, keys: make(map[string]struct{})}
+	for _, p := range t.parts {
+		if p.link == nil {
+			return nil, t.Err()
+		}
+		p.follow()
+		x.links, x.in = append(x.links, p.link), append(x.in, p.Partition.(Here).Here())
+	}
+	var err error
+	x.snap, err = t.snapshot()
+	return x, err
+}
+
+// Close ends the reading. Check goes on to work.
+func (x *Tx) Close() { x.snap.Close() }
+
+// Get is Table.Get.
+func (x *Tx) Get(key []byte) (log.Record, error) {
+	x.keys[string(key)] = struct{}{}
+	return x.t.get(x.snap, key)
+}
+
+// Range is Table.Range. All of r counts as read.
+func (x *Tx) Range(r Range) iter.Seq2[log.Record, error] {
+	return func(yield func(log.Record, error) bool) {
+		x.ranges = append(x.ranges, r.clone())
+		x.t.iterate(x.snap, r, func([]byte) (log.Record, error) { return log.Record{}, errMoved }, yield)
+	}
+}
+
+// Partitions implements transact.Guard.
+func (x *Tx) Partitions() []*partition.Partition { return x.in }
+
+// Check implements transact.Guard.
+func (x *Tx) Check() error {
+	if len(x.keys)+len(x.ranges) == 0 {
+		return nil
+	}
+	if int(x.t.topic.Partitions()) != len(x.links) {
+		return x.conflict("its partitions")
+	}
+	for _, l := range x.links {
+		for l = l.Next(); l != nil; l = l.Next() {
+			if l.All {
+				return x.conflict("a large batch")
+			}
+			for _, key := range l.Keys {
+				if x.has(key) {
+					return x.conflict(fmt.Sprintf("%.100q", key))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (x *Tx) conflict(what string) error {
+	return x.t.wrap(fmt.Errorf("%w: %s was written meanwhile", log.ErrConflict, what))
+}
+
+// has reports whether key was read.
+func (x *Tx) has(key string) bool {
+	if _, ok := x.keys[key]; ok {
+		return true
+	}
+	for i := range x.ranges {
+		if x.ranges[i].holds([]byte(key)) {
+			return true
+		}
+	}
+	return false
+}
