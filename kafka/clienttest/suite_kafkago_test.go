@@ -14,12 +14,14 @@ import (
 // kafka-go's suite has its broker at two ports, at one of which clients log in, and whom no ACL is about may do everything, as in its
 // docker-compose.yml. It runs as it does with Kafka 2.8 and with 4.4: transactions it tries with the former alone. Left out are two tests that look
 // for topics they have deleted, which creates them: Kafka tells of these the next time, and this broker at once; and one that commits offsets as
-// a static member that there is none of, which is an error since Kafka 3.0. As by default in Kafka a new group waits for members, on which tests
-// of readers rely.
+// a static member that there is none of, which is an error since Kafka 3.0; and one whose two readers want half of three partitions each, which fails
+// with Kafka 4.4.0 too. As by default in Kafka a new group waits for members, on which tests of readers rely.
 func TestSuiteKafkaGo(t *testing.T) {
 	for _, version := range []string{"2.8", "4.4"} {
 		t.Run(version, func(t *testing.T) {
-			k := forSuite(t, samsa.Options{AutoCreateTopics: true, Groups: samsa.GroupOptions{InitialRebalanceDelay: 3 * time.Second}})
+			k := forSuite(t, samsa.Options{
+				AutoCreateTopics: true, RetentionInterval: time.Second, Groups: samsa.GroupOptions{InitialRebalanceDelay: 3 * time.Second},
+			})
 			opts := kafka.Options{AsVersion: version, ACLs: &kafka.ACLs{AllowIfNone: true}}
 			open, port := k.serveLocal(opts)
 			opts.Security.SASL = new(kafka.SASL)
@@ -35,7 +37,7 @@ func TestSuiteKafkaGo(t *testing.T) {
 					`(?s)(minimal config required to lookup coordinator\n.*?\n\t}\n)`: "$1\tcg.config.Timeout = 10 * time.Second\n\tcg.config.connect = makeConnect(cg.config)\n",
 				},
 				brief: "^Test(Client|Conn|Dialer|SASL|Unsupported|Alter|Describe|ACL)", // readers of groups are in a hurry
-				skip:  "^TestConn$/^test_delete_topics|^TestClientTxnOffsetCommit$",
+				skip:  "^TestConn$/^test_delete_topics|^TestClientTxnOffsetCommit$|^TestReaderConsumerGroup$/^consumer_group_rebalance$",
 			}.play(t)
 		})
 	}
