@@ -72,10 +72,8 @@ func (s *Server) newAuth() *auth {
 // hold waits until a connection that is not open has its answers.
 func (c *conn) hold() error {
 	for !c.auth.open.Load() && c.inFlight.Load() > 0 {
-		select {
-		case <-c.answered.C():
-		case <-c.ctx.Done():
-			return errLogin
+		if err := c.untilAnswered(); err != nil {
+			return err
 		}
 	}
 	return nil

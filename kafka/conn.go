@@ -261,11 +261,24 @@ func (c *conn) reserve(n int) error {
 			c.buffered.Add(int64(n))
 			return nil
 		}
-		select {
-		case <-c.answered.C():
-		case <-c.ctx.Done():
-			return net.ErrClosed
+		if err := c.untilAnswered(); err != nil {
+			return err
 		}
+	}
+}
+
+// untilAnswered waits until a request has been answered, and for IdleTimeout at most: nobody notices meanwhile that the client has gone, and what it
+// waits for may take weeks.
+func (c *conn) untilAnswered() error {
+	idle := time.NewTimer(c.s.opts.IdleTimeout)
+	defer idle.Stop()
+	select {
+	case <-c.answered.C():
+		return nil
+	case <-idle.C:
+		return errIdle
+	case <-c.ctx.Done():
+		return net.ErrClosed
 	}
 }
 

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -144,6 +145,39 @@ func TestHandshakeTakesTooLong(t *testing.T) {
 			c.ended()
 			if took := time.Since(began); took != handshakeTimeout {
 				t.Errorf("%q: after %v", sent, took)
+			}
+		}
+	})
+}
+
+// A client that has gone, and left more requests than are read at a time behind one that waits for weeks, is not waited for as long.
+func TestGoneBehindLongWaits(t *testing.T) {
+	guarded(t, SASL{MaxReauth: 1000 * time.Hour}, func(k *kit) {
+		k.create("t", samsa.TopicConfig{})
+		for name, more := range map[string]func() kmsg.Request{
+			"requests": func() kmsg.Request { return kmsg.NewPtrMetadataRequest() },
+			"a login":  func() kmsg.Request { return kmsg.NewPtrSASLHandshakeRequest() },
+		} {
+			c := k.dial()
+			c.login(2, sasl.Plain, "alice", "right")
+			fetch := fetchRequest("t", 0)
+			fetch.MaxWaitMillis = math.MaxInt32
+			c.send(11, fetch)
+			go func() {
+				for range 2 * defaultMaxInFlight {
+					req := more()
+					req.SetVersion(1)
+					if _, err := c.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 7)); err != nil {
+						return
+					}
+				}
+			}()
+			time.Sleep(time.Second)
+			_ = c.Close()
+			time.Sleep(defaultIdleTimeout)
+			synctest.Wait()
+			if n := k.srv.Stats().Connections; n != 0 {
+				t.Errorf("%s: %d connections", name, n)
 			}
 		}
 	})

@@ -15,7 +15,8 @@ import (
 // tools change them too: kafka-configs.sh --entity-type users. Its methods may be called by anybody at any time.
 type Users struct{ s *users.Store }
 
-// UsersOf returns the users of b; a broker that is a Kafka cluster is samsa.ErrUnsupported.
+// UsersOf returns the users of b. A broker that is a Kafka cluster is samsa.ErrUnsupported: what a cluster knows of a password nobody is told, so Check
+// cannot be; its users are changed by AlterUserScramCredentials, as `samsa users -b` does.
 func UsersOf(b *samsa.Broker) (Users, error) {
 	in := inside.Of(b)
 	if err := in.Local("users"); err != nil {
