@@ -29,7 +29,7 @@ func (k *kit) fill(n int) {
 	must(k.t, p.Close())
 }
 
-const benchKeys = 100_000
+const benchKeys = 1_000_000
 
 func BenchmarkGet(b *testing.B) {
 	for _, name := range []string{"", "kept"} {
