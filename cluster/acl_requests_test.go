@@ -260,6 +260,21 @@ var asked = []struct {
 		r.Groups, r.IncludeAuthorizedOperations = []string{"c", "h"}, true
 		return r
 	}},
+	{"ConsumerGroupDescribe of one that is live", []string{"DESCRIBE GROUP cl", "DESCRIBE TOPIC t"}, []string{"READ TOPIC other", "READ GROUP cl"}, func([16]byte, string) kmsg.Request {
+		r := kmsg.NewPtrConsumerGroupDescribeRequest()
+		r.Groups, r.IncludeAuthorizedOperations = []string{"cl", "h"}, true
+		return r
+	}},
+	{"ShareGroupDescribe of one that is live", []string{"DESCRIBE GROUP sl", "DESCRIBE TOPIC t"}, []string{"READ TOPIC other", "READ GROUP sl"}, func([16]byte, string) kmsg.Request {
+		r := kmsg.NewPtrShareGroupDescribeRequest()
+		r.GroupIDs, r.IncludeAuthorizedOperations = []string{"sl", "h"}, true
+		return r
+	}},
+	{"StreamsGroupDescribe of one that is live", []string{"DESCRIBE GROUP wl", "DESCRIBE TOPIC t"}, []string{"READ TOPIC other", "READ GROUP wl"}, func([16]byte, string) kmsg.Request {
+		r := kmsg.NewPtrStreamsGroupDescribeRequest()
+		r.Groups, r.IncludeAuthorizedOperations = []string{"wl", "h"}, true
+		return r
+	}},
 	{"ShareGroupHeartbeat", []string{"READ GROUP s", "DESCRIBE TOPIC t"}, nil, func([16]byte, string) kmsg.Request {
 		r := kmsg.NewPtrShareGroupHeartbeatRequest()
 		r.GroupID, r.MemberID, r.MemberEpoch, r.SubscribedTopicNames = "s", "AAAAAAAAAAAAAAAAAAAAAQ", 7, []string{"t"}

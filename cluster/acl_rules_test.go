@@ -89,13 +89,17 @@ func TestRulesAreTheAuthorizers(t *testing.T) {
 	answers := bufio.NewReader(out)
 	r := rand.New(rand.NewPCG(*aclSeed, 0))
 	for asked, yes := 0, 0; asked < *aclQuestions || yes == 0; {
-		rules := make([]acl.Rule, r.IntN(12))
+		var rules []acl.Rule
 		c := aclCase{Rules: []map[string]any{}, Otherwise: r.IntN(2) == 0}
-		for i := range rules {
-			rules[i] = drawACL(r)
+		for range r.IntN(12) {
+			rule := drawACL(r)
+			if slices.Contains(rules, rule) {
+				continue
+			}
+			rules = append(rules, rule)
 			c.Rules = append(c.Rules, map[string]any{
-				"resource": rules[i].Resource, "name": rules[i].Name, "pattern": rules[i].Pattern, "principal": rules[i].Principal,
-				"host": rules[i].Host, "operation": rules[i].Operation, "permission": rules[i].Permission,
+				"resource": rule.Resource, "name": rule.Name, "pattern": rule.Pattern, "principal": rule.Principal,
+				"host": rule.Host, "operation": rule.Operation, "permission": rule.Permission,
 			})
 		}
 		for range 50 {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,9 +9,9 @@ import (
 	"net/url"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/quota"
-	"github.com/samsa-go/samsa/kafka"
 )
 
 // ACLPage is the ACLs of a broker.
@@ -35,39 +36,53 @@ const (
 	Deny  = "deny"
 )
 
-// Of returns an ACL as package kafka has it, or ErrInvalid.
-func (a ACL) Of() (kafka.ACL, error) {
-	if a.Permission != Allow && a.Permission != Deny {
-		return kafka.ACL{}, fmt.Errorf("%w ACL: the permission is %q, want %s or %s", samsa.ErrInvalid, a.Permission, Allow, Deny)
+// rule is the ACL as it is matched and kept, or ErrInvalid.
+func (a ACL) rule() (acl.Rule, error) {
+	bad := func(what, name string) (acl.Rule, error) {
+		return acl.Rule{}, fmt.Errorf("%w ACL: there is no %s %q", samsa.ErrInvalid, what, name)
 	}
-	if a.Host == "*" {
-		a.Host = ""
+	r := acl.Rule{Name: a.Name, Pattern: acl.Literal, Principal: a.Principal, Host: cmp.Or(a.Host, acl.Wildcard), Permission: acl.Allow}
+	switch a.Permission {
+	case Allow:
+	case Deny:
+		r.Permission = acl.Deny
+	default:
+		return bad("permission", a.Permission)
 	}
-	return kafka.ACL{
-		Principal: a.Principal, Host: a.Host, Operation: a.Operation, Resource: a.Resource, Name: a.Name, Prefixed: a.Prefixed, Deny: a.Permission == Deny,
-	}, nil
+	if a.Prefixed {
+		r.Pattern = acl.Prefixed
+	}
+	var ok bool
+	if r.Operation, ok = acl.ParseOperation(a.Operation); !ok {
+		return bad("operation", a.Operation)
+	}
+	if r.Resource, ok = acl.ParseResource(a.Resource); !ok {
+		return bad("resource", a.Resource)
+	}
+	if r.Resource == acl.Cluster {
+		r.Name = cmp.Or(r.Name, acl.ClusterName)
+	}
+	return r, r.Check()
 }
 
-// NewACL is the opposite of ACL.Of.
-func NewACL(k kafka.ACL) ACL {
-	a := ACL{Allow, k.Principal, k.Host, k.Operation, k.Resource, k.Name, k.Prefixed}
-	if k.Deny {
-		a.Permission = Deny
-	}
-	if a.Host == "" {
-		a.Host = "*"
-	}
-	return a
+// aclsOf returns the ACLs of the broker.
+func (c *call) aclsOf() (*acl.Rules, error) {
+	in := inside.Of(c.b)
+	return in.ACLs, in.Local("ACLs")
 }
 
 func listACLs(c *call) (any, error) {
-	set, err := kafka.ACLsOf(c.b)
+	rules, err := c.aclsOf()
 	if err := errors.Join(err, c.none()); err != nil {
 		return nil, err
 	}
 	p := ACLPage{ACLs: []ACL{}}
-	for _, a := range set.List() {
-		p.ACLs = append(p.ACLs, NewACL(a))
+	for _, r := range rules.Now().Rules(acl.Filter{}) {
+		a := ACL{Allow, r.Principal, r.Host, r.Operation.String(), r.Resource.String(), r.Name, r.Pattern == acl.Prefixed}
+		if r.Permission == acl.Deny {
+			a.Permission = Deny
+		}
+		p.ACLs = append(p.ACLs, a)
 	}
 	return p, nil
 }
@@ -77,31 +92,33 @@ func createACL(c *call) (any, error) {
 	if err := c.decode(&a); err != nil {
 		return nil, err
 	}
-	one, err := a.Of()
+	r, err := a.rule()
 	if err != nil {
 		return nil, err
 	}
-	set, err := kafka.ACLsOf(c.b)
+	rules, err := c.aclsOf()
 	if err != nil {
 		return nil, err
 	}
-	return nil, set.Create(c.limited, one)
+	return nil, rules.Create(c.limited, r)
 }
 
 func deleteACL(c *call) (any, error) {
 	q := c.query
 	a := ACL{q.text("permission"), q.text("principal"), q.text("host"), q.text("operation"), q.text("resource"), q.text("name"), q.flag("prefixed")}
-	one, err := a.Of()
+	r, err := a.rule()
 	if err := errors.Join(c.none(), err); err != nil {
 		return nil, err
 	}
-	set, err := kafka.ACLsOf(c.b)
+	rules, err := c.aclsOf()
 	if err != nil {
 		return nil, err
 	}
-	n, err := set.Delete(c.limited, one)
-	if err == nil && n == 0 {
-		err = fmt.Errorf("%w ACL: %s", samsa.ErrUnknown, one)
+	found, err := rules.Delete(c.limited, acl.Filter{
+		Resource: r.Resource, Name: &r.Name, Pattern: r.Pattern, Principal: &r.Principal, Host: &r.Host, Operation: r.Operation, Permission: r.Permission,
+	})
+	if err == nil && len(found[0]) == 0 {
+		err = fmt.Errorf("%w ACL: %s", samsa.ErrUnknown, r)
 	}
 	return nil, err
 }
