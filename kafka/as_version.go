@@ -52,7 +52,7 @@ func parseRelease(s string) (release, error) {
 }
 
 // since is the newest version of each request, and the releases from which it is that. Source: franz-go's package kversion,
-// which has it of the releases.
+// which has it of the releases, and brokers of some (TestAsVersionLikeKafka); from 3.3 on those without ZooKeeper.
 var since = map[kmsg.Key]string{
 	kmsg.Produce:                      "0.10:2 0.11:3 1.0:5 2.0:6 2.1:7 2.4:8 2.8:9 3.7:10 3.8:11 4.0:12 4.1:13",
 	kmsg.Fetch:                        "0.10:3 0.11:5 1.0:6 1.1:7 2.0:8 2.1:10 2.3:11 2.7:12 3.1:13 3.5:15 3.7:16 3.9:17 4.1:18",
@@ -101,17 +101,17 @@ var since = map[kmsg.Key]string{
 	kmsg.AlterClientQuotas:            "2.6:0 2.8:1",
 	kmsg.DescribeUserSCRAMCredentials: "2.7:0",
 	kmsg.AlterUserSCRAMCredentials:    "2.7:0",
-	kmsg.DescribeQuorum:               "4.0:2",
+	kmsg.DescribeQuorum:               "3.3:1 3.9:2",
 	kmsg.UpdateFeatures:               "2.7:0 3.3:1 4.0:2",
 	kmsg.DescribeCluster:              "2.8:0 3.7:1 4.0:2",
-	kmsg.UnregisterBroker:             "4.0:0",
+	kmsg.UnregisterBroker:             "3.3:0",
 	kmsg.DescribeProducers:            "2.8:0",
 	kmsg.DescribeTransactions:         "3.0:0",
 	kmsg.ListTransactions:             "3.0:0 3.8:1 4.1:2",
 	kmsg.ConsumerGroupHeartbeat:       "3.7:0 4.0:1",
 	kmsg.ConsumerGroupDescribe:        "3.8:0 4.0:1",
-	kmsg.ListConfigResources:          "4.0:0 4.1:1",
-	kmsg.DescribeTopicPartitions:      "4.0:0",
+	kmsg.ListConfigResources:          "3.9:0 4.1:1",
+	kmsg.DescribeTopicPartitions:      "3.9:0",
 	kmsg.ShareGroupHeartbeat:          "4.1:1",
 	kmsg.ShareGroupDescribe:           "4.1:1",
 	kmsg.ShareFetch:                   "4.1:1 4.2:2",

@@ -50,7 +50,7 @@ func TestAsVersion(t *testing.T) {
 	for as, want := range map[string]map[kmsg.Key]string{
 		"0.11":  {kmsg.Produce: "0-3", kmsg.Fetch: "0-5", kmsg.ApiVersions: "0-1", kmsg.DeleteGroups: "", kmsg.InitProducerID: "0-0"},
 		"2.8":   {kmsg.Produce: "0-9", kmsg.Fetch: "0-12", kmsg.DescribeCluster: "0-0", kmsg.ConsumerGroupHeartbeat: "", kmsg.ShareFetch: ""},
-		"3.9.1": {kmsg.Produce: "0-11", kmsg.Fetch: "0-17", kmsg.ConsumerGroupHeartbeat: "0-0", kmsg.ShareFetch: "", kmsg.DescribeQuorum: ""},
+		"3.9.1": {kmsg.Produce: "0-11", kmsg.Fetch: "0-17", kmsg.ConsumerGroupHeartbeat: "0-0", kmsg.ShareFetch: "", kmsg.DescribeQuorum: "0-2"},
 		"4.1":   {kmsg.Produce: "0-13", kmsg.Fetch: "4-18", kmsg.OffsetCommit: "2-9", kmsg.ShareFetch: "1-1"},
 		"4.4":   {kmsg.Fetch: "4-18", kmsg.ApiVersions: "0-5", kmsg.StreamsGroupHeartbeat: "0-1"},
 	} {
