@@ -160,9 +160,7 @@ func kafkaJSClient() client {
 	return program{
 		name: "kafkajs",
 		command: func(ctx context.Context, args ...string) *exec.Cmd {
-			cmd := exec.CommandContext(ctx, "node", append([]string{filepath.Join("testdata", "kafkajs_client.js")}, args...)...)
-			cmd.Env = append(os.Environ(), "NODE_PATH="+installed("node", "node_modules"), "KAFKAJS_NO_PARTITIONER_WARNING=1")
-			return cmd
+			return nodeCommand(ctx, append([]string{"kafkajs_client.js"}, args...)...)
 		},
 		needs: func(t *testing.T) {
 			if _, err := exec.LookPath("node"); err != nil {
@@ -173,6 +171,13 @@ func kafkaJSClient() client {
 			}
 		},
 	}.transactional()
+}
+
+// nodeCommand runs a script of testdata where kafkajs is.
+func nodeCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "node", append([]string{filepath.Join("testdata", args[0])}, args[1:]...)...)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+installed("node", "node_modules"), "KAFKAJS_NO_PARTITIONER_WARNING=1")
+	return cmd
 }
 
 // javaProgram is Kafka's own client, of the release that is in the set.

@@ -1,6 +1,7 @@
 package clienttest
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +52,7 @@ type door struct {
 	tls   func() *tls.Config // that trusts it
 	alice func() *tls.Config // with a certificate of alice besides
 	ca    []byte
+	other []byte // an authority that has not signed it
 	dir   string // for files
 }
 
@@ -61,6 +64,15 @@ type entry struct {
 	user      string
 	password  string
 	token     string
+	silent    bool // the client is not told what is wrong: it gives up by itself
+}
+
+// patience is after how many milliseconds a client that has heard nothing gives up.
+func (e entry) patience() string {
+	if e.silent {
+		return "4000"
+	}
+	return "60000"
 }
 
 // config returns what a client has of TLS.
@@ -114,12 +126,17 @@ type tries struct {
 }
 
 func alone(f func(ctx context.Context, d door, e entry) error) func(*testing.T, door, []entry) []string {
-	return func(t *testing.T, d door, entries []entry) (all []string) {
-		for _, e := range entries {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			all = append(all, outcome(f(ctx, d, e)))
-			cancel()
+	return func(t *testing.T, d door, entries []entry) []string {
+		all := make([]string, len(entries))
+		var tried sync.WaitGroup
+		for i, e := range entries {
+			tried.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				all[i] = outcome(f(ctx, d, e))
+			})
 		}
+		tried.Wait()
 		return all
 	}
 }
@@ -241,7 +258,7 @@ func (d door) files(t *testing.T, e entry) (ca, pair string) {
 	}
 	ca = put("ca.pem", d.ca)
 	if e.tls == "untrusted" {
-		ca = put("other.pem", samsatest.Secure(t, samsatest.New(t), samsatest.Guard{TLS: true}).CA())
+		ca = put("other.pem", d.other)
 	}
 	if e.tls == "alice" {
 		cert := d.alice().Certificates[0]
@@ -280,7 +297,7 @@ func triesProgram(command func(ctx context.Context) *exec.Cmd, config func(t *te
 
 func librdkafkaConfig(t *testing.T, d door, e entry) map[string]string {
 	t.Helper()
-	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol()}
+	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol(), "patience": e.patience()}
 	if e.tls != "" {
 		ca, pair := d.files(t, e)
 		if config["ssl.ca.location"] = ca; pair != "" {
@@ -301,7 +318,7 @@ func librdkafkaConfig(t *testing.T, d door, e entry) map[string]string {
 
 func javaConfig(t *testing.T, d door, e entry) map[string]string {
 	t.Helper()
-	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol()}
+	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol(), "patience": e.patience()}
 	if e.tls != "" {
 		ca, pair := d.files(t, e)
 		config["ssl.truststore.type"], config["ssl.truststore.location"] = "PEM", ca
@@ -324,25 +341,111 @@ func javaConfig(t *testing.T, d door, e entry) map[string]string {
 	return config
 }
 
-// javaOutcome leaves out what differs from broker to broker: an exception that is the broker's has its words.
-func javaOutcome(o string) string { return o }
+// scriptConfig is what the programs take that are not librdkafka's and not Java.
+func scriptConfig(t *testing.T, d door, e entry) map[string]string {
+	t.Helper()
+	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol(), "patience": e.patience()}
+	if e.tls != "" {
+		ca, pair := d.files(t, e)
+		if config["ca"] = ca; pair != "" {
+			config["pair"] = pair
+		}
+	}
+	if e.mechanism != "" {
+		config["sasl.mechanism"] = e.mechanism
+	}
+	switch {
+	case e.token != "":
+		config["token"] = e.token
+	case e.user != "":
+		config["sasl.plain.username"], config["sasl.plain.password"] = e.user, e.password
+	}
+	return config
+}
+
+// triesKcat has kcat list the topics, and takes what its log says first: it goes on trying.
+func triesKcat(t *testing.T, d door, entries []entry) []string {
+	t.Helper()
+	all, args := make([]string, len(entries)), make([][]string, len(entries))
+	for i, e := range entries {
+		args[i] = []string{"-L", "-m", "60"}
+		for name, value := range librdkafkaConfig(t, d, e) {
+			switch name {
+			case "patience":
+				continue
+			case "token":
+				name, value = "sasl.oauthbearer.config", "principal="+e.user
+				args[i] = append(args[i], "-X", "enable.sasl.oauthbearer.unsecure.jwt=true")
+			}
+			args[i] = append(args[i], "-X", name+"="+value)
+		}
+	}
+	var tried sync.WaitGroup
+	for i := range entries {
+		tried.Go(func() { all[i] = kcatOutcome(t, args[i]) })
+	}
+	tried.Wait()
+	return all
+}
+
+// kcatOutcome is "ok", or the reason that kcat's log gives, without addresses and times.
+func kcatOutcome(t *testing.T, args []string) string {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "kcat", args...)
+	stderr, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return err.Error()
+	}
+	said := ""
+	for lines := bufio.NewScanner(stderr); said == "" && lines.Scan(); {
+		if _, after, ok := strings.Cut(lines.Text(), "FAIL|"); ok {
+			parts := strings.SplitN(after, ": ", 3) // the client's name and the broker, twice
+			said, _, _ = strings.Cut(parts[len(parts)-1], " (after")
+			if strings.Contains(said, " alert ") { // TLS libraries have one of their own for a certificate that is missing
+				said, _, _ = strings.Cut(said, ": error")
+			}
+			cancel()
+		}
+	}
+	if err := cmd.Wait(); err == nil {
+		return "ok"
+	}
+	return cmp.Or(said, "refused")
+}
 
 // securedClients are the clients that are tried.
 func securedClients() []tries {
 	anything := func(entry) bool { return true }
+	ofAlice := func(e entry) bool { return e.mechanism != "OAUTHBEARER" || e.user == "alice" } // they make the token themselves
 	none := func(*testing.T) {}
-	rd := newConfluentProgram()
+	same := func(o string) string { return o }
+	rd, oldPython := newConfluentProgram(), kafkaPythonClient()
+	script := func(command ...string) func(ctx context.Context) *exec.Cmd {
+		return func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, command[0], command[1:]...) }
+	}
+	java := func(set javaSet) tries {
+		return tries{"Java, " + string(set), func(t *testing.T) { set.needs(t, "kafka-clients") }, ofAlice, triesProgram(func(ctx context.Context) *exec.Cmd {
+			return set.command(ctx, filepath.Join("testdata", "java", "Secure.java"))
+		}, javaConfig, same)}
+	}
+	python := installed("python", "bin", "python")
 	return []tries{
 		{"franz-go", none, anything, alone(triesFranz)},
 		{"sarama", none, anything, alone(triesSarama)},
 		{"kafka-go", none, func(e entry) bool { return e.mechanism != "OAUTHBEARER" }, alone(triesKafkaGo)},
-		{"librdkafka", rd.needs, anything, triesProgram(func(ctx context.Context) *exec.Cmd {
-			return exec.CommandContext(ctx, installed("librdkafka", "bin", "python"), filepath.Join("testdata", "confluent_secure.py"))
-		}, librdkafkaConfig, func(o string) string { return o })},
-		{"Java", func(t *testing.T) { javaStreams.needs(t, "kafka-clients") }, func(e entry) bool { return e.mechanism != "OAUTHBEARER" || e.user == "alice" },
-			triesProgram(func(ctx context.Context) *exec.Cmd {
-				return javaStreams.command(ctx, filepath.Join("testdata", "java", "Secure.java"))
-			}, javaConfig, javaOutcome)},
+		{"librdkafka", rd.needs, anything, triesProgram(script(installed("librdkafka", "bin", "python"), filepath.Join("testdata", "confluent_secure.py")), librdkafkaConfig, same)},
+		{"kcat", kcatClient().needs, ofAlice, triesKcat},
+		{"kafka-python", oldPython.needs, anything, triesProgram(script(debianPython, filepath.Join("testdata", "kafka_python_secure.py")), scriptConfig, same)},
+		{"kafka-python-3", newKafkaPythonClient().needs, anything, triesProgram(script(python, filepath.Join("testdata", "kafka_python_secure.py")), scriptConfig, same)},
+		{"aiokafka", aioKafkaClient().needs, anything, triesProgram(script(python, filepath.Join("testdata", "aiokafka_secure.py")), scriptConfig, same)},
+		{"kafkajs", kafkaJSClient().needs, anything, triesProgram(func(ctx context.Context) *exec.Cmd {
+			return nodeCommand(ctx, "kafkajs_secure.js")
+		}, scriptConfig, same)},
+		java(javaClients), java(javaStreams),
 	}
 }
 
@@ -355,8 +458,8 @@ func TestSecuredLikeKafka(t *testing.T) {
 	good, ended := unsigned(fmt.Sprintf(`{"sub":"alice","iat":%d,"exp":%d}`, hour-3600, hour)), unsigned(fmt.Sprintf(`{"sub":"alice","iat":%d,"exp":%d}`, hour-8000, hour-7000))
 	passwords := func(tls, mechanism string) []entry {
 		return []entry{
-			{mechanism, tls, mechanism, "alice", "right", ""}, {mechanism + ", wrong password", tls, mechanism, "alice", "wrong", ""},
-			{mechanism + ", another's password", tls, mechanism, "alice", "hop", ""}, {mechanism + ", nobody", tls, mechanism, "nobody", "right", ""},
+			{mechanism, tls, mechanism, "alice", "right", "", false}, {mechanism + ", wrong password", tls, mechanism, "alice", "wrong", "", false},
+			{mechanism + ", another's password", tls, mechanism, "alice", "hop", "", false}, {mechanism + ", nobody", tls, mechanism, "nobody", "right", "", false},
 		}
 	}
 	for _, world := range []struct {
@@ -366,18 +469,18 @@ func TestSecuredLikeKafka(t *testing.T) {
 	}{
 		{"SASL_SSL", kafkatest.Secure{TLS: true, SASL: []string{"PLAIN", "SCRAM-SHA-256", "OAUTHBEARER"}, Users: users}, slices.Concat(
 			passwords("trusted", "PLAIN"), passwords("trusted", "SCRAM-SHA-256"), []entry{
-				{"OAUTHBEARER", "trusted", "OAUTHBEARER", "alice", "", good}, {"OAUTHBEARER, ended", "trusted", "OAUTHBEARER", "ended", "", ended},
-				{"a mechanism that is not enabled", "trusted", "SCRAM-SHA-512", "alice", "right", ""}, {"no SASL", "trusted", "", "", "", ""},
-				{"no TLS", "", "PLAIN", "alice", "right", ""}, {"an authority that is not trusted", "untrusted", "PLAIN", "alice", "right", ""},
+				{"OAUTHBEARER", "trusted", "OAUTHBEARER", "alice", "", good, false}, {"OAUTHBEARER, ended", "trusted", "OAUTHBEARER", "ended", "", ended, false},
+				{"a mechanism that is not enabled", "trusted", "SCRAM-SHA-512", "alice", "right", "", false}, {"no SASL", "trusted", "", "", "", "", true},
+				{"no TLS", "", "PLAIN", "alice", "right", "", true}, {"an authority that is not trusted", "untrusted", "PLAIN", "alice", "right", "", false},
 			})},
 		{"SASL_PLAINTEXT", kafkatest.Secure{SASL: []string{"SCRAM-SHA-512"}, Users: users}, slices.Concat(passwords("", "SCRAM-SHA-512"), []entry{
-			{"a mechanism that is not enabled", "", "PLAIN", "alice", "right", ""}, {"no SASL", "", "", "", "", ""},
+			{"a mechanism that is not enabled", "", "PLAIN", "alice", "right", "", false}, {"no SASL", "", "", "", "", "", true},
 		})},
 		{"SSL", kafkatest.Secure{TLS: true, Mutual: true}, []entry{
-			{"a certificate", "alice", "", "", "", ""}, {"no certificate", "trusted", "", "", "", ""}, {"no TLS", "", "", "", "", ""},
-			{"SASL where nobody is asked", "alice", "PLAIN", "alice", "right", ""},
+			{"a certificate", "alice", "", "", "", "", false}, {"no certificate", "trusted", "", "", "", "", false}, {"no TLS", "", "", "", "", "", true},
+			{"SASL where nobody is asked", "alice", "PLAIN", "alice", "right", "", false},
 		}},
-		{"PLAINTEXT", kafkatest.Secure{}, []entry{{"SASL where nobody is asked", "", "PLAIN", "alice", "right", ""}, {"nothing", "", "", "", "", ""}}},
+		{"PLAINTEXT", kafkatest.Secure{}, []entry{{"SASL where nobody is asked", "", "PLAIN", "alice", "right", "", false}, {"nothing", "", "", "", "", "", false}}},
 	} {
 		t.Run(world.name, func(t *testing.T) { testSecuredLikeKafka(t, world.secure, world.entries) })
 	}
@@ -403,7 +506,8 @@ func testSecuredLikeKafka(t *testing.T, secure kafkatest.Secure, entries []entry
 		g.Token = takeUnsigned
 	}
 	s := samsatest.Secure(t, b, g)
-	here := door{addr: s.Addr, tls: s.TLS, alice: func() *tls.Config { return s.ClientTLS("alice") }, ca: s.CA(), dir: t.TempDir()}
+	there.other = s.CA()
+	here := door{addr: s.Addr, other: there.ca, tls: s.TLS, alice: func() *tls.Config { return s.ClientTLS("alice") }, ca: s.CA(), dir: t.TempDir()}
 	var table strings.Builder
 	for _, cl := range securedClients() {
 		t.Run(cl.name, func(t *testing.T) {

@@ -1,4 +1,4 @@
-"""aiokafka as a client of the tests of transactions; foreign_test.go says how it is called."""
+"""aiokafka as a client of the tests; foreign_test.go says how it is called."""
 import asyncio
 import json
 import sys
@@ -16,6 +16,26 @@ def plain(message):
         "value": message.value.decode(),
         "header": dict(message.headers).get(HEADER, b"").decode(),
     }
+
+
+async def produce(addr):
+    for job in json.load(sys.stdin):
+        codec = None if job["codec"] == "none" else job["codec"]
+        async with AIOKafkaProducer(bootstrap_servers=addr, compression_type=codec, acks="all", linger_ms=50) as producer:
+            futures = [
+                await producer.send(job["topic"], r["value"].encode(), r["key"].encode(), 0, headers=[(HEADER, r["header"].encode())])
+                for r in job["records"]
+            ]
+            for future in futures:
+                await asyncio.wait_for(future, PATIENCE)
+
+
+async def group(addr, count, topic, name):
+    async with AIOKafkaConsumer(
+        topic, bootstrap_servers=addr, group_id=name, enable_auto_commit=False, auto_offset_reset="earliest") as consumer:
+        messages = [await asyncio.wait_for(consumer.getone(), PATIENCE) for _ in range(int(count))]
+        await consumer.commit({TopicPartition(topic, messages[-1].partition): messages[-1].offset + 1})
+    json.dump([plain(m) for m in messages], sys.stdout)
 
 
 async def consume(addr, count, *topics, isolation="read_uncommitted"):
@@ -71,5 +91,5 @@ async def transact(addr):
     await producer.stop()
 
 
-verbs = [consume, committed, transact]
+verbs = [produce, consume, committed, transact, group]
 asyncio.run({verb.__name__: verb for verb in verbs}[sys.argv[1]](*sys.argv[2:]))

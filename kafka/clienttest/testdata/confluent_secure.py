@@ -1,4 +1,5 @@
-"""Connects with each configuration it reads, a list of maps, and prints what comes of each: "ok", or the name of the first error that says why.
+"""Connects with each configuration it reads, a list of maps, all at once, and prints what comes of each: "ok", or the name of the first error that
+says why.
 
 librdkafka tries for ever: what it tells its error callback counts, but for that all brokers are down, which follows from the rest."""
 
@@ -6,22 +7,23 @@ import json
 import logging
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-PATIENCE = 8
+quiet = logging.getLogger("librdkafka")
+quiet.setLevel(logging.CRITICAL)
 
 
 def attempt(config):
     errors = []
-    quiet = logging.getLogger("librdkafka")
-    quiet.setLevel(logging.CRITICAL)
+    patience = int(config.pop("patience")) / 1000
     # a token that is not signed is made here: librdkafka's own has no subject of one's choice for each client
     token = config.pop("token", None)
     if token is not None:
         config["oauth_cb"] = lambda _: (token, time.time() + 3600)
     producer = Producer({**config, "error_cb": errors.append, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 100}, logger=quiet)
-    until = time.time() + PATIENCE
+    until = time.time() + patience
     while time.time() < until:
         producer.poll(0.05)
         try:
@@ -37,4 +39,6 @@ def attempt(config):
     return "nothing"
 
 
-print(json.dumps([attempt(config) for config in json.load(sys.stdin)]))
+configs = json.load(sys.stdin)
+with ThreadPoolExecutor(len(configs)) as pool:
+    print(json.dumps(list(pool.map(attempt, configs))))
