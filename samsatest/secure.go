@@ -37,7 +37,9 @@ type Guard struct {
 type Secured struct {
 	Addr   string        // host:port
 	Pipe   *kafka.Pipe   // in place of a network, from SecurePipe; else nil
-	Server *kafka.Server // whose Stats count logins
+	Server *kafka.Server // whose Stats count logins; nil from SecureCluster
+	// Cluster has what happens to several brokers happen, from SecureCluster; else nil.
+	Cluster *kafka.Cluster
 
 	t        TB
 	own      *authority
@@ -61,6 +63,22 @@ func Secure(t TB, b *samsa.Broker, g Guard) *Secured {
 	})
 	if s.Server != nil {
 		s.Addr = s.Server.Addr().String()
+	}
+	return s
+}
+
+// SecureCluster is Secure for a cluster of n brokers, which all ask: see Cluster. Addr is the first of them. At most one kafka.ClusterOptions is given, whose
+// Options are those of g.
+func SecureCluster(t TB, b *samsa.Broker, n int, g Guard, opts ...kafka.ClusterOptions) *Secured {
+	t.Helper()
+	if len(opts) > 1 {
+		t.Fatalf("samsatest: SecureCluster: %d kafka.ClusterOptions, want at most one", len(opts))
+		return nil
+	}
+	s, o := &Secured{t: t}, append(opts, kafka.ClusterOptions{})[0]
+	o.Options = s.prepare(b, g)
+	if s.Cluster = Cluster(t, b, n, o); s.Cluster != nil {
+		s.Addr = s.Cluster.Addrs()[0]
 	}
 	return s
 }

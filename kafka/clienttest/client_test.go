@@ -9,6 +9,8 @@ type client struct {
 	needs func(t *testing.T)
 	// produce sends records to partition 0 of topics that exist.
 	produce func(k *kit, jobs []job)
+	// complain is produce that fails, and returns what the client says of that; nil for those in go.mod.
+	complain func(k *kit, jobs []job) string
 	// consume returns the first n records of partition 0 of each topic, of aborted transactions too.
 	consume func(k *kit, topics []string, n int) map[string][]record
 	// committed is consume for what is committed; nil when the client cannot leave the rest out.

@@ -72,6 +72,18 @@ func (p program) client() client {
 	return client{
 		name: p.name, needs: p.needs,
 		produce: func(k *kit, jobs []job) { p.call(k, jobs, nil, "produce") },
+		complain: func(k *kit, jobs []job) string {
+			k.t.Helper()
+			in, err := json.Marshal(jobs)
+			must(k.t, err)
+			cmd := p.command(k.ctx, "produce", k.addr)
+			cmd.Stdin = bytes.NewReader(in)
+			said, err := cmd.CombinedOutput()
+			if err == nil {
+				k.t.Errorf("%s does not fail", p.name)
+			}
+			return string(said)
+		},
 		consume: func(k *kit, topics []string, n int) (got map[string][]record) {
 			p.call(k, nil, &got, "consume", append([]string{strconv.Itoa(n)}, topics...)...)
 			return got

@@ -44,11 +44,18 @@ func (r *raw) send(b []byte) { _, _ = r.nc.Write(b) } // that it has ended is he
 
 // ask sends a request and notes its answer, as far as brokers do not differ in it.
 func (r *raw) ask(version int16, req kmsg.Request) {
+	if resp := r.call(version, req); resp != nil {
+		r.heard = append(r.heard, told(resp))
+	}
+}
+
+// call sends a request and returns its answer; nil, with a note, if there is none.
+func (r *raw) call(version int16, req kmsg.Request) kmsg.Response {
 	req.SetVersion(version)
 	r.send(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1))
 	b, ok := r.frame()
 	if !ok {
-		return
+		return nil
 	}
 	resp := req.ResponseKind()
 	resp.SetVersion(version)
@@ -58,9 +65,9 @@ func (r *raw) ask(version int16, req kmsg.Request) {
 	}
 	if err := resp.ReadFrom(b); err != nil {
 		r.heard = append(r.heard, err.Error())
-		return
+		return nil
 	}
-	r.heard = append(r.heard, told(resp))
+	return resp
 }
 
 func text(s *string) string {

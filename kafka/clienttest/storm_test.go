@@ -65,6 +65,7 @@ func TestStorm(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			s.needs(t)
 			u := newUpheaval(t, plain, transacted)
+			u.kit = u.within(t, javaPatience)
 			cmd := s.command(u.ctx, strings.Join(u.c.Addrs(), ","), plain, transacted, name)
 			stdin, err := cmd.StdinPipe()
 			must(t, err)

@@ -35,7 +35,7 @@ def produce(addr):
         codec = None if job["codec"] == "none" else job["codec"]
         producer = KafkaProducer(bootstrap_servers=addr, compression_type=codec, acks="all", linger_ms=50)
         futures = [
-            producer.send(job["topic"], r["value"].encode(), r["key"].encode(), [(HEADER, r["header"].encode())], 0)
+            producer.send(job["topic"], r["value"].encode(), r["key"].encode(), [(HEADER, r["header"].encode())] if r["header"] else [], 0)
             for r in job["records"]
         ]
         for future in futures:

@@ -40,7 +40,7 @@ const withZstd = () => new Promise(resolve => ZstdCodec.run(zstd => {
 const plain = message => ({
   key: message.key.toString(),
   value: message.value.toString(),
-  header: (message.headers[header] ?? '').toString(),
+  header: (message.headers?.[header] ?? '').toString(),
 })
 
 async function produce(kafka) {
