@@ -153,22 +153,30 @@ func newConfluentProgram() program {
 }
 
 // kafkaPythonClient is kafka-python as Debian has it, which knows of no transactions.
-func kafkaPythonClient() client {
-	return pythonProgram("kafka-python", debianPython, "kafka_python_client.py", "kafka, snappy, lz4, zstandard").client()
+func kafkaPythonClient() client { return kafkaPythonProgram().client() }
+
+func kafkaPythonProgram() program {
+	return pythonProgram("kafka-python", debianPython, "kafka_python_client.py", "kafka, snappy, lz4, zstandard")
 }
 
 // newKafkaPythonClient is the newest release of it.
-func newKafkaPythonClient() client {
-	return pythonProgram("kafka-python-3", installed("python", "bin", "python"), "kafka_python_client.py", "kafka").transactional()
+func newKafkaPythonClient() client { return newKafkaPythonProgram().transactional() }
+
+func newKafkaPythonProgram() program {
+	return pythonProgram("kafka-python-3", installed("python", "bin", "python"), "kafka_python_client.py", "kafka")
 }
 
 // aioKafkaClient is aiokafka.
-func aioKafkaClient() client {
-	return pythonProgram("aiokafka", installed("python", "bin", "python"), "aiokafka_client.py", "aiokafka").transactional()
+func aioKafkaClient() client { return aioKafkaProgram().transactional() }
+
+func aioKafkaProgram() program {
+	return pythonProgram("aiokafka", installed("python", "bin", "python"), "aiokafka_client.py", "aiokafka")
 }
 
 // kafkaJSClient is kafkajs.
-func kafkaJSClient() client {
+func kafkaJSClient() client { return kafkaJSProgram().transactional() }
+
+func kafkaJSProgram() program {
 	return program{
 		name: "kafkajs",
 		command: func(ctx context.Context, args ...string) *exec.Cmd {
@@ -182,7 +190,7 @@ func kafkaJSClient() client {
 				missing(t, "kafkajs")
 			}
 		},
-	}.transactional()
+	}
 }
 
 // nodeCommand runs a script of testdata where kafkajs is.

@@ -83,8 +83,8 @@ func code[R kmsg.Response](r *raw, version int16, req kmsg.Request, of func(R) i
 	return fmt.Sprint(of(resp))
 }
 
-// fetch returns the code of a Fetch of t/0.
-func fetch(r *raw) string {
+// fetchCode returns the code of a Fetch of t/0.
+func fetchCode(r *raw) string {
 	req := kmsg.NewPtrFetchRequest()
 	topic := kmsg.NewFetchRequestTopic()
 	topic.Topic, topic.Partitions = "t", []kmsg.FetchRequestTopicPartition{kmsg.NewFetchRequestTopicPartition()}
@@ -115,7 +115,7 @@ func asksAll(r *raw) string {
 	create := kmsg.NewPtrCreateTopicsRequest()
 	create.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "new", NumPartitions: 1, ReplicationFactor: 1}}
 	return strings.Join([]string{
-		"fetch " + fetch(r),
+		"fetch " + fetchCode(r),
 		"produce " + code(r, 9, produce, func(resp *kmsg.ProduceResponse) int16 { return resp.Topics[0].Partitions[0].ErrorCode }),
 		"metadata " + code(r, 9, metadata, func(resp *kmsg.MetadataResponse) int16 { return resp.Topics[0].ErrorCode }),
 		"coordinator " + code(r, 3, find, func(resp *kmsg.FindCoordinatorResponse) int16 { return resp.ErrorCode }),
@@ -151,7 +151,7 @@ func TestSecuredCluster(t *testing.T) {
 		if got := code(admin, 3, create, func(resp *kmsg.CreateACLsResponse) int16 { return resp.Results[0].ErrorCode }); got != "0" {
 			t.Fatalf("node %d, to allow: %s", node, got)
 		}
-		g.alike("bob, allowed", "0", func(node int32) string { return fetch(bobs[node]) }) // of replicas that follow too (KIP-392)
+		g.alike("bob, allowed", "0", func(node int32) string { return fetchCode(bobs[node]) }) // of replicas that follow too (KIP-392)
 		remove := kmsg.NewPtrDeleteACLsRequest()
 		remove.Filters = []kmsg.DeleteACLsRequestFilter{{ResourceType: 2, ResourcePatternType: 1, Principal: kmsg.StringPtr("User:bob"), Operation: 1, PermissionType: 1}}
 		if got := code(next, 3, remove, func(resp *kmsg.DeleteACLsResponse) int16 { return resp.Results[0].ErrorCode }); got != "0" {

@@ -165,7 +165,17 @@ func outcome(err error) string {
 }
 
 func triesFranz(ctx context.Context, d door, e entry) error {
-	opts := []kgo.Opt{kgo.SeedBrokers(d.addr), kgo.RequestRetries(0), kgo.DialTimeout(3 * time.Second)}
+	cl, err := kgo.NewClient(append(franzOptions(d, e), kgo.RequestRetries(0), kgo.DialTimeout(3*time.Second))...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	return cl.Ping(ctx)
+}
+
+// franzOptions say where the door is, and how to come in.
+func franzOptions(d door, e entry) []kgo.Opt {
+	opts := []kgo.Opt{kgo.SeedBrokers(d.addr)}
 	if config := e.config(d); config != nil {
 		opts = append(opts, kgo.DialTLSConfig(config))
 	}
@@ -178,12 +188,7 @@ func triesFranz(ctx context.Context, d door, e entry) error {
 	if e.mechanism != "" {
 		opts = append(opts, kgo.SASL(mechanisms[e.mechanism]))
 	}
-	cl, err := kgo.NewClient(opts...)
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	return cl.Ping(ctx)
+	return opts
 }
 
 // saramaScram is xdg-go/scram for sarama, as its users write it.
@@ -206,6 +211,16 @@ func (e entry) Token() (*sarama.AccessToken, error) { return &sarama.AccessToken
 func triesSarama(_ context.Context, d door, e entry) error {
 	config := sarama.NewConfig()
 	config.Metadata.Retry.Max, config.Net.DialTimeout, config.Net.ReadTimeout = 0, 3*time.Second, 3*time.Second
+	saramaSecurity(config, d, e)
+	cl, err := sarama.NewClient([]string{d.addr}, config)
+	if err != nil {
+		return err
+	}
+	return cl.Close()
+}
+
+// saramaSecurity says how to come in.
+func saramaSecurity(config *sarama.Config, d door, e entry) {
 	if c := e.config(d); c != nil {
 		config.Net.TLS.Enable, config.Net.TLS.Config = true, c
 	}
@@ -220,11 +235,6 @@ func triesSarama(_ context.Context, d door, e entry) error {
 			return &saramaScram{hash: hash}
 		}
 	}
-	cl, err := sarama.NewClient([]string{d.addr}, config)
-	if err != nil {
-		return err
-	}
-	return cl.Close()
 }
 
 func triesKafkaGo(ctx context.Context, d door, e entry) (err error) {

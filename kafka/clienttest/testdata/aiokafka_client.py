@@ -1,6 +1,8 @@
 """aiokafka as a client of the tests; foreign_test.go says how it is called."""
 import asyncio
 import json
+import os
+import ssl
 import sys
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -8,6 +10,9 @@ from aiokafka.errors import KafkaError
 
 HEADER = "h"
 PATIENCE = 60  # seconds
+SECURITY = {name.replace(".", "_"): value for name, value in json.loads(os.environ.get("SAMSA_CLIENTTEST_SECURITY", "{}")).items()}
+if "ca" in SECURITY:
+    SECURITY["ssl_context"] = ssl.create_default_context(cafile=SECURITY.pop("ca"))
 
 
 def plain(message):
@@ -21,7 +26,7 @@ def plain(message):
 async def produce(addr):
     for job in json.load(sys.stdin):
         codec = None if job["codec"] == "none" else job["codec"]
-        async with AIOKafkaProducer(bootstrap_servers=addr, compression_type=codec, acks="all", linger_ms=50) as producer:
+        async with AIOKafkaProducer(bootstrap_servers=addr, **SECURITY, compression_type=codec, acks="all", linger_ms=50) as producer:
             futures = [
                 await producer.send(job["topic"], r["value"].encode(), r["key"].encode(), 0, headers=[(HEADER, r["header"].encode())])
                 for r in job["records"]
@@ -32,14 +37,14 @@ async def produce(addr):
 
 async def group(addr, count, topic, name):
     async with AIOKafkaConsumer(
-        topic, bootstrap_servers=addr, group_id=name, enable_auto_commit=False, auto_offset_reset="earliest") as consumer:
+        topic, bootstrap_servers=addr, **SECURITY, group_id=name, enable_auto_commit=False, auto_offset_reset="earliest") as consumer:
         messages = [await asyncio.wait_for(consumer.getone(), PATIENCE) for _ in range(int(count))]
         await consumer.commit({TopicPartition(topic, messages[-1].partition): messages[-1].offset + 1})
     json.dump([plain(m) for m in messages], sys.stdout)
 
 
 async def consume(addr, count, *topics, isolation="read_uncommitted"):
-    consumer = AIOKafkaConsumer(bootstrap_servers=addr, isolation_level=isolation)
+    consumer = AIOKafkaConsumer(bootstrap_servers=addr, **SECURITY, isolation_level=isolation)
     await consumer.start()
     got = {}
     for topic in topics:
@@ -60,7 +65,7 @@ async def transact(addr):
     producers = []
 
     async def begin():
-        producer = AIOKafkaProducer(bootstrap_servers=addr, transactional_id=story["id"])
+        producer = AIOKafkaProducer(bootstrap_servers=addr, **SECURITY, transactional_id=story["id"])
         await producer.start()
         producers.append(producer)
         return producer

@@ -1,5 +1,6 @@
 """confluent-kafka as a client of the tests; foreign_test.go says how it is called."""
 import json
+import os
 import sys
 import time
 
@@ -7,6 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer
 
 HEADER = "h"
 PATIENCE = 60  # seconds
+SECURITY = json.loads(os.environ.get("SAMSA_CLIENTTEST_SECURITY", "{}"))
 
 
 def plain(message):
@@ -37,7 +39,7 @@ def produce(addr):
 
     for job in json.load(sys.stdin):
         producer = Producer({
-            "bootstrap.servers": addr,
+            "bootstrap.servers": addr, **SECURITY,
             "compression.type": job["codec"],
             "enable.idempotence": True,
             "linger.ms": 50,
@@ -50,7 +52,7 @@ def produce(addr):
 
 def consume(addr, count, *topics, isolation="read_uncommitted"):
     consumer = Consumer({
-        "bootstrap.servers": addr,
+        "bootstrap.servers": addr, **SECURITY,
         "group.id": "unused",
         "enable.auto.commit": False,
         "isolation.level": isolation,
@@ -71,7 +73,7 @@ def transact(addr):
     story = json.load(sys.stdin)
 
     def begin():
-        producer = Producer({"bootstrap.servers": addr, "transactional.id": story["id"]})
+        producer = Producer({"bootstrap.servers": addr, **SECURITY, "transactional.id": story["id"]})
         producer.init_transactions(PATIENCE)
         return producer
 
@@ -83,7 +85,7 @@ def transact(addr):
         if producer.flush(PATIENCE) > 0:
             sys.exit("records were not delivered")
         if step["offset"] > 0:
-            consumer = Consumer({"bootstrap.servers": addr, "group.id": story["group"]})
+            consumer = Consumer({"bootstrap.servers": addr, **SECURITY, "group.id": story["group"]})
             producer.send_offsets_to_transaction(
                 [TopicPartition(story["input"], 0, step["offset"])], consumer.consumer_group_metadata(), PATIENCE)
             consumer.close()
@@ -104,7 +106,7 @@ def transact(addr):
 
 def group(addr, count, topic, name, protocol=None):
     config = {
-        "bootstrap.servers": addr,
+        "bootstrap.servers": addr, **SECURITY,
         "group.id": name,
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
@@ -121,7 +123,7 @@ def group(addr, count, topic, name, protocol=None):
 
 def assigned(addr, count, topic, name):
     """Like group, by a consumer that takes its partition without joining the group."""
-    consumer = Consumer({"bootstrap.servers": addr, "group.id": name, "enable.auto.commit": False})
+    consumer = Consumer({"bootstrap.servers": addr, **SECURITY, "group.id": name, "enable.auto.commit": False})
     consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
     messages = receive(consumer, int(count))
     consumer.commit(messages[-1], asynchronous=False)
@@ -135,7 +137,7 @@ def together(addr, count, topic, name, strategy):
     consumers = []
     for mine in assignments:
         consumer = Consumer({
-            "bootstrap.servers": addr,
+            "bootstrap.servers": addr, **SECURITY,
             "group.id": name,
             "partition.assignment.strategy": strategy,
         })
@@ -154,7 +156,7 @@ def together(addr, count, topic, name, strategy):
 
 def untimed(addr, topic):
     """Sends a record whose timestamp is -1, for none."""
-    producer = Producer({"bootstrap.servers": addr})
+    producer = Producer({"bootstrap.servers": addr, **SECURITY})
     delivered = []
     producer.produce(topic, "untimed", timestamp=-1, on_delivery=lambda error, _: delivered.append(error))
     if producer.flush(PATIENCE) > 0 or delivered != [None]:

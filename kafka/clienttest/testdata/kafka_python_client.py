@@ -1,5 +1,6 @@
 """kafka-python as a client of the tests; foreign_test.go says how it is called."""
 import json
+import os
 import sys
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -8,6 +9,9 @@ from kafka.structs import OffsetAndMetadata
 
 HEADER = "h"
 PATIENCE = 60  # seconds
+SECURITY = {name.replace(".", "_"): value for name, value in json.loads(os.environ.get("SAMSA_CLIENTTEST_SECURITY", "{}")).items()}
+if "ca" in SECURITY:
+    SECURITY["ssl_cafile"] = SECURITY.pop("ca")
 
 
 def plain(message):
@@ -33,7 +37,7 @@ def receive(consumer, count):
 def produce(addr):
     for job in json.load(sys.stdin):
         codec = None if job["codec"] == "none" else job["codec"]
-        producer = KafkaProducer(bootstrap_servers=addr, compression_type=codec, acks="all", linger_ms=50)
+        producer = KafkaProducer(bootstrap_servers=addr, **SECURITY, compression_type=codec, acks="all", linger_ms=50)
         futures = [
             producer.send(job["topic"], r["value"].encode(), r["key"].encode(), [(HEADER, r["header"].encode())] if r["header"] else [], 0)
             for r in job["records"]
@@ -44,7 +48,7 @@ def produce(addr):
 
 
 def consume(addr, count, *topics, **config):
-    consumer = KafkaConsumer(bootstrap_servers=addr, group_id=None, **config)
+    consumer = KafkaConsumer(bootstrap_servers=addr, **SECURITY, group_id=None, **config)
     got = {}
     for topic in topics:
         partition = TopicPartition(topic, 0)
@@ -63,7 +67,7 @@ def transact(addr):
     story = json.load(sys.stdin)
 
     def begin():
-        producer = KafkaProducer(bootstrap_servers=addr, transactional_id=story["id"])
+        producer = KafkaProducer(bootstrap_servers=addr, **SECURITY, transactional_id=story["id"])
         producer.init_transactions()
         return producer
 
@@ -97,7 +101,7 @@ def transact(addr):
 
 def group(addr, count, topic, name):
     consumer = KafkaConsumer(
-        topic, bootstrap_servers=addr, group_id=name, enable_auto_commit=False, auto_offset_reset="earliest")
+        topic, bootstrap_servers=addr, **SECURITY, group_id=name, enable_auto_commit=False, auto_offset_reset="earliest")
     messages = receive(consumer, int(count))
     last = messages[-1]
     consumer.commit({TopicPartition(topic, last.partition): OffsetAndMetadata(last.offset + 1, "")})

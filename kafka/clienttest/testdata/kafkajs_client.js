@@ -116,8 +116,18 @@ async function receive(kafka, group, topics, count, readUncommitted) {
   return got
 }
 
+// security is how it logs in, as the environment says.
+function security() {
+  const config = JSON.parse(process.env.SAMSA_CLIENTTEST_SECURITY ?? '{}')
+  if (!config.ca) return {}
+  return {
+    ssl: { ca: require('fs').readFileSync(config.ca, 'utf8') },
+    sasl: { mechanism: config['sasl.mechanism'], username: config['sasl.plain.username'], password: config['sasl.plain.password'] },
+  }
+}
+
 async function main([verb, addr, count, ...rest]) {
-  const kafka = new Kafka({ brokers: [addr], clientId: 'kafkajs', logLevel: logLevel.ERROR })
+  const kafka = new Kafka({ brokers: [addr], clientId: 'kafkajs', logLevel: logLevel.ERROR, ...security() })
   await withZstd()
   let out
   switch (verb) {

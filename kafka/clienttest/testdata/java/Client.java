@@ -38,12 +38,22 @@ public class Client {
         }
     }
 
+    /** Adds to a config how it logs in, as the environment says. */
+    static Map<String, Object> secured(Map<String, Object> config) throws Exception {
+        Map<String, Object> all = new LinkedHashMap<>(config);
+        String security = System.getenv("SAMSA_CLIENTTEST_SECURITY");
+        if (security != null) {
+            all.putAll(json.readValue(security, new TypeReference<Map<String, Object>>() {}));
+        }
+        return all;
+    }
+
     /** Sends what it is told to with the producer's defaults, idempotence among them. */
     static void produce(String addr) throws Exception {
         List<Job> jobs = json.readValue(System.in, new TypeReference<List<Job>>() {});
         for (Job job : jobs) {
-            Map<String, Object> config = Map.of(
-                "bootstrap.servers", addr, "compression.type", job.codec(), "linger.ms", 50);
+            Map<String, Object> config = secured(Map.of(
+                "bootstrap.servers", addr, "compression.type", job.codec(), "linger.ms", 50));
             List<Future<?>> sent = new ArrayList<>();
             try (var producer = new KafkaProducer<>(config, new StringSerializer(), new StringSerializer())) {
                 for (Rec r : job.records()) {
@@ -64,7 +74,7 @@ public class Client {
 
     static void consume(String addr, int count, List<String> topics) throws Exception {
         Map<String, List<Rec>> got = new LinkedHashMap<>();
-        try (var consumer = consumer(Map.of("bootstrap.servers", addr))) {
+        try (var consumer = consumer(secured(Map.of("bootstrap.servers", addr)))) {
             consumer.assign(topics.stream().map(topic -> new TopicPartition(topic, 0)).toList());
             consumer.seekToBeginning(consumer.assignment());
             for (var r : receive(consumer, count * topics.size())) {
@@ -75,9 +85,9 @@ public class Client {
     }
 
     static void group(String addr, int count, String topic, String group, String protocol) throws Exception {
-        Map<String, Object> config = Map.of(
+        Map<String, Object> config = secured(Map.of(
             "bootstrap.servers", addr, "group.id", group, "enable.auto.commit", false, "group.protocol", protocol,
-            "auto.offset.reset", "earliest", "max.poll.records", 1);
+            "auto.offset.reset", "earliest", "max.poll.records", 1));
         List<Rec> got;
         try (var consumer = consumer(config)) {
             consumer.subscribe(List.of(topic));
@@ -107,7 +117,7 @@ public class Client {
 
     /** Creates a topic and tells how many partitions it is said to have. */
     static void admin(String addr, String topic, int partitions) throws Exception {
-        try (Admin admin = Admin.create(Map.of("bootstrap.servers", addr))) {
+        try (Admin admin = Admin.create(secured(Map.of("bootstrap.servers", addr)))) {
             admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get();
             var described = admin.describeTopics(List.of(topic)).allTopicNames().get();
             json.writeValue(System.out, described.get(topic).partitions().size());
