@@ -45,18 +45,35 @@ func (c *three) settled(topic string) {
 // ledBy returns when a node acts by what it tells of a topic: it leads, or follows, in the epochs that it tells.
 func (c *three) ledBy(node int32, topic string) {
 	c.t.Helper()
-	for _, p := range c.send(node, 12, metadata(c, topic)(12)).(*kmsg.MetadataResponse).Topics[0].Partitions {
-		if p.Leader < 0 || !slices.Contains(p.Replicas, node) {
-			continue
+	c.until(node, 12, metadata(c, topic)(12), func(resp kmsg.Response) bool {
+		for _, p := range resp.(*kmsg.MetadataResponse).Topics[0].Partitions {
+			if p.Leader < 0 || !slices.Contains(p.Replicas, node) {
+				continue
+			}
+			want := int16(0)
+			if p.Leader != node {
+				want = 6 // NOT_LEADER_OR_FOLLOWER, and not that the epoch is another
+			}
+			said := c.send(node, 7, listOffsets(topic, p.Partition, -1, p.LeaderEpoch)).(*kmsg.ListOffsetsResponse)
+			if said.Topics[0].Partitions[0].ErrorCode != want {
+				return false
+			}
 		}
-		want := int16(0)
-		if p.Leader != node {
-			want = 6 // NOT_LEADER_OR_FOLLOWER, and not that the epoch is another
-		}
-		c.until(node, 7, listOffsets(topic, p.Partition, -1, p.LeaderEpoch), func(resp kmsg.Response) bool {
-			return resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0].ErrorCode == want
+		return true
+	})
+}
+
+// placed returns when every node tells that a partition has these replicas, as they are to be.
+func (c *three) placed(topic string, partition int32, replicas ...int32) {
+	c.t.Helper()
+	for node := range int32(3) {
+		c.until(node+1, 12, metadata(c, topic)(12), func(resp kmsg.Response) bool {
+			return slices.ContainsFunc(resp.(*kmsg.MetadataResponse).Topics[0].Partitions, func(p kmsg.MetadataResponseTopicPartition) bool {
+				return p.Partition == partition && slices.Equal(p.Replicas, replicas)
+			})
 		})
 	}
+	c.settled(topic)
 }
 
 // leads returns when all nodes know that one leads a partition.

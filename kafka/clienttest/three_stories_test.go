@@ -190,10 +190,10 @@ var threeStories = []struct {
 		c.ask(1, 2, elect(0, "elected", 0, 0))
 		c.ask(1, 2, elect(0, ""))
 		c.ask(3, 1, reassign("elected", 0, 2, 1))
-		c.settled("elected")
+		c.placed("elected", 0, 2, 1)
 		c.every(12, func() kmsg.Request { return metadata(c, "elected")(12) })
 		c.ask(3, 1, reassign("elected", 1, 3, 2))
-		c.settled("elected")
+		c.placed("elected", 1, 3, 2)
 		c.ask(1, 2, elect(1, "elected", 0))
 		c.ask(1, 2, elect(0, "elected", 0))
 		c.leads("elected", 0, 2)
@@ -220,11 +220,12 @@ var threeStories = []struct {
 		same.AllowReplicationFactorChange = false
 		c.ask(1, 1, same)
 		c.ask(1, 1, reassign("moved", 1, 2))
+		c.placed("moved", 1, 2)
 		moving := func() kmsg.Request { return kmsg.NewPtrListPartitionReassignmentsRequest() }
 		c.every(0, moving)
 		for _, to := range [][]int32{{1, 2, 3}, {3, 2}, {2, 3}, {1}, {2, 1, 3}, {3}} {
 			c.ask(2, 1, reassign("moved", 0, to...))
-			c.settled("moved")
+			c.placed("moved", 0, to...)
 			c.every(12, func() kmsg.Request { return metadata(c, "moved")(12) })
 		}
 		named := kmsg.NewPtrListPartitionReassignmentsRequest()
@@ -272,7 +273,7 @@ var threeStories = []struct {
 			}
 		}
 		c.ask(1, 3, grow("unknown", 3, false))
-		c.settled("grown")
+		c.placed("grown", 4, 2, 1)
 		c.ask(1, 12, metadata(c, "grown")(12))
 	}},
 	{"directories", func(c *three) {
