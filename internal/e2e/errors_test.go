@@ -203,7 +203,7 @@ func TestEveryMethodIsTried(t *testing.T) {
 		}
 		mustClose(t, w.b)
 		failing := reflect.TypeFor[error]()
-		for _, of := range []any{w.b, w.p, w.c, w.b.Topics(), w.b.Groups(), &samsa.Tx{}, &samsa.ReadTx{}} {
+		for _, of := range []any{w.b, w.p, w.c, w.t, w.b.Topics(), w.b.Groups(), &samsa.Tx{}, &samsa.ReadTx{}} {
 			typ := reflect.TypeOf(of)
 			for i := range typ.NumMethod() {
 				m := typ.Method(i)

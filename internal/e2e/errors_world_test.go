@@ -94,6 +94,7 @@ type world struct {
 	c     *samsa.Consumer // of the topic
 	g     *samsa.Consumer // of the group
 	q     *samsa.Queue    // of a group of its own
+	t     *samsa.Table    // of the topic, kept
 	d     samsa.Delivery  // of the queue
 	topic string
 	group string
@@ -157,6 +158,9 @@ func (w *world) clients(t *testing.T, what string) {
 	if w.c, err = w.b.NewConsumer(t.Context(), samsa.ConsumerOptions{Topics: []string{"a"}, OutOfRange: samsa.ResetError}); err != nil {
 		checkError(t, what+": new consumer", err)
 	}
+	if w.t, err = w.b.NewTable(t.Context(), samsa.TableOptions{Topic: "a", Name: "t"}); err != nil {
+		checkError(t, what+": new table", err)
+	}
 	if w.g, err = w.b.NewConsumer(t.Context(), samsa.ConsumerOptions{Group: "g", Topics: []string{"a"}, Member: samsa.MemberOptions{ManualCommit: true}}); err != nil {
 		checkError(t, what+": new group consumer", err)
 		return
@@ -210,6 +214,9 @@ func (w *world) steps() []step {
 	}
 	if w.q != nil {
 		steps = append(steps, w.queueSteps()...)
+	}
+	if w.t != nil {
+		steps = append(steps, w.tableSteps()...)
 	}
 	topics, groups := w.b.Topics(), w.b.Groups()
 	return append(steps,
@@ -269,6 +276,41 @@ func (w *world) brokerSteps() []step {
 			}
 			return err
 		}},
+		{"Broker.NewTable", func(ctx context.Context) error {
+			t, err := b.NewTable(ctx, samsa.TableOptions{Topic: w.topic, Name: "another"})
+			if err == nil {
+				err = t.Close()
+			}
+			return err
+		}},
+	}
+}
+
+func (w *world) tableSteps() []step {
+	return []step{
+		{"Tx.Table", func(ctx context.Context) error {
+			return w.b.Update(ctx, func(tx *samsa.Tx) error {
+				t, err := tx.Table(w.t)
+				if err == nil {
+					_, err = t.Get([]byte(w.key))
+				}
+				return err
+			})
+		}},
+		{"Tx.Put", func(ctx context.Context) error {
+			return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Put(w.t, []byte(w.key), []byte("v"), samsa.NoRow) })
+		}},
+		{"Tx.Put stale", func(ctx context.Context) error {
+			return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Put(w.t, []byte(w.key), []byte("v"), 99) })
+		}},
+		{"Table.Get", noCtx(func() error { _, err := w.t.Get([]byte(w.key)); return err })},
+		{"Table.Get nothing", noCtx(func() error { _, err := w.t.Get([]byte("nothing")); return err })},
+		{"Table.Range", noCtx(func() error { return lastOf(w.t.Range(samsa.TableRange{})) })},
+		{"Table.Lag", func(ctx context.Context) error { _, err := w.t.Lag(ctx); return err }},
+		{"Table.WaitFor", func(ctx context.Context) error { return w.t.WaitFor(ctx) }},
+		{"Table.Watch", func(ctx context.Context) error { return lastOf(w.t.Watch(ctx)) }},
+		{"Table.Drop", noCtx(w.t.Drop)},
+		{"Table.Close", noCtx(w.t.Close)},
 	}
 }
 

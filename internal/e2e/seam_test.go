@@ -266,7 +266,7 @@ func TestUnsupportedElsewhere(t *testing.T) {
 		parts.Producing = nil
 		return parts, err
 	})
-	works := []string{"Backward", "ClusterID", "Groups", "ListOffsets", "NewConsumer", "Topics", "Transactions",
+	works := []string{"Backward", "ClusterID", "Groups", "ListOffsets", "NewConsumer", "NewTable", "Topics", "Transactions",
 		"Groups.Committed", // of the offsets, which have to be there
 	}
 	all := allMethods(b)
