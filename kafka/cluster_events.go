@@ -132,7 +132,7 @@ func (c *Cluster) Add(rack string) (int32, error) {
 	}
 	last := ids[len(ids)-1]
 	ln, err := net.Listen("tcp", portBehind(v.nodes[last].listen, 1))
-	if err != nil && !(c.port && c.opts.Advertise != "") {
+	if err != nil && (!c.port || c.opts.Advertise == "") {
 		host, _, _ := net.SplitHostPort(v.nodes[last].listen)
 		ln, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
 	}
