@@ -113,6 +113,13 @@ func (w *world) calls() []call {
 
 func (w *world) brokerCalls(tp samsa.TopicPartition) []call {
 	return []call{
+		{"Broker.NewTable", func(ctx context.Context) error {
+			t, err := w.NewTable(ctx, samsa.TableOptions{Topic: w.topic})
+			if err == nil {
+				err = t.Close()
+			}
+			return err
+		}},
 		{"Broker.Produce", func(ctx context.Context) error { return second(w.Produce(ctx, samsa.Record{Topic: w.topic})) }},
 		{"Broker.ProduceWith", func(ctx context.Context) error {
 			return second(w.ProduceWith(ctx, samsa.ProduceOptions{Acks: samsa.AckSynced}, samsa.Record{Topic: w.topic}))

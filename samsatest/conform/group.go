@@ -285,10 +285,10 @@ var works = []promise{
 			return nil
 		}), context.Canceled)
 	}},
-	{"options", "Work is for a member of a group without ManualCommit: else ErrInvalidOption.", func(k *kit) {
+	{"options", "Work is for a member of a group, and of one with ManualCommit it makes one call at once: else ErrInvalidOption.", func(k *kit) {
 		name := k.topic(1)
 		fn := func(context.Context, samsa.Record) error { return nil }
-		k.is(k.consumer(manual(k.freshGroup(), name)).Work(k.ctx, 1, fn), samsa.ErrInvalidOption)
+		k.is(k.consumer(manual(k.freshGroup(), name)).Work(k.ctx, 2, fn), samsa.ErrInvalidOption)
 		k.is(k.consumer(options(k.freshGroup(), name)).Work(k.ctx, 0, fn), samsa.ErrInvalidOption)
 	}},
 }
