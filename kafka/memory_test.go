@@ -114,7 +114,7 @@ func TestHostileFramesCostLittle(t *testing.T) {
 // maxProduceRatio is how many times its length a Produce request takes until it is answered, the
 // answer included, when it fails in each of its partitions and with the smallest batches
 // that there can be.
-const maxProduceRatio = 16
+const maxProduceRatio = 17
 
 func TestProduceCostsAKnownMultiple(t *testing.T) {
 	k := start(t, samsa.Options{}, Options{})
