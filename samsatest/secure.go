@@ -99,6 +99,10 @@ func (s *Secured) prepare(b *samsa.Broker, g Guard) kafka.Options {
 	s.t.Helper()
 	s.own, s.stranger = s.newAuthority("samsatest"), s.newAuthority("a stranger")
 	o := g.Options
+	if g.Mutual && !g.TLS {
+		s.t.Fatalf("samsatest: Secure: Guard.Mutual wants Guard.TLS")
+		return o
+	}
 	if g.TLS {
 		s.show(s.own, time.Hour)
 		config := &tls.Config{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -106,4 +107,14 @@ func call(t *testing.T, nc net.Conn, req kmsg.Request) kmsg.Response {
 		t.Fatal(err)
 	}
 	return resp
+}
+
+// A guard that asks for certificates and does not encrypt would ask for nothing.
+func TestSecureMutualWantsTLS(t *testing.T) {
+	ft := runFake(func(ft *fakeTest) {
+		samsatest.Secure(ft, samsatest.New(ft), samsatest.Guard{Mutual: true})
+	})
+	if len(ft.errs) != 1 || !strings.Contains(ft.errs[0], "Guard.Mutual wants Guard.TLS") {
+		t.Errorf("got %q", ft.errs)
+	}
 }
