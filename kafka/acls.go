@@ -44,10 +44,10 @@ func (a ACL) rule() (acl.Rule, error) {
 	}
 	var ok bool
 	if r.Operation, ok = acl.ParseOperation(a.Operation); !ok {
-		return r, fmt.Errorf("%w ACL: there is no operation %q", samsa.ErrInvalid, a.Operation)
+		return r, fmt.Errorf("%w ACL: there is no operation %q, want one of %s", samsa.ErrInvalid, a.Operation, acl.Operations())
 	}
 	if r.Resource, ok = acl.ParseResource(a.Resource); !ok {
-		return r, fmt.Errorf("%w ACL: there is no resource %q", samsa.ErrInvalid, a.Resource)
+		return r, fmt.Errorf("%w ACL: there is no resource %q, want one of %s", samsa.ErrInvalid, a.Resource, acl.Resources())
 	}
 	if r.Resource == acl.Cluster && r.Name == "" {
 		r.Name = acl.ClusterName

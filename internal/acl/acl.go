@@ -5,6 +5,7 @@ package acl
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -104,6 +105,22 @@ func (o Operation) String() string { return nameOf(operations, o) }
 
 // String returns the name that Kafka has for it.
 func (p Permission) String() string { return nameOf(permissions, p) }
+
+// Operations returns the names of the operations that a rule can have, with commas, in the order of Kafka's numbers.
+func Operations() string { return listed(operations) }
+
+// Resources returns the names of the kinds of resources that a rule can have, as Operations does.
+func Resources() string { return listed(resources) }
+
+func listed[K ~int8](names map[K]string) string {
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(names)) {
+		if k > 1 { // 1 is any
+			all = append(all, names[k])
+		}
+	}
+	return strings.Join(all, ", ")
+}
 
 // ParseOperation returns the operation of that name, in whatever case, of those that a rule can have.
 func ParseOperation(name string) (Operation, bool) { return parse(operations, name) }

@@ -38,8 +38,8 @@ const (
 
 // rule is the ACL as it is matched and kept, or ErrInvalid.
 func (a ACL) rule() (acl.Rule, error) {
-	bad := func(what, name string) (acl.Rule, error) {
-		return acl.Rule{}, fmt.Errorf("%w ACL: there is no %s %q", samsa.ErrInvalid, what, name)
+	bad := func(what, name, wanted string) (acl.Rule, error) {
+		return acl.Rule{}, fmt.Errorf("%w ACL: there is no %s %q, want one of %s", samsa.ErrInvalid, what, name, wanted)
 	}
 	r := acl.Rule{Name: a.Name, Pattern: acl.Literal, Principal: a.Principal, Host: cmp.Or(a.Host, acl.Wildcard), Permission: acl.Allow}
 	switch a.Permission {
@@ -47,17 +47,17 @@ func (a ACL) rule() (acl.Rule, error) {
 	case Deny:
 		r.Permission = acl.Deny
 	default:
-		return bad("permission", a.Permission)
+		return bad("permission", a.Permission, Allow+", "+Deny)
 	}
 	if a.Prefixed {
 		r.Pattern = acl.Prefixed
 	}
 	var ok bool
 	if r.Operation, ok = acl.ParseOperation(a.Operation); !ok {
-		return bad("operation", a.Operation)
+		return bad("operation", a.Operation, acl.Operations())
 	}
 	if r.Resource, ok = acl.ParseResource(a.Resource); !ok {
-		return bad("resource", a.Resource)
+		return bad("resource", a.Resource, acl.Resources())
 	}
 	if r.Resource == acl.Cluster {
 		r.Name = cmp.Or(r.Name, acl.ClusterName)

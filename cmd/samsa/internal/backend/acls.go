@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/acl"
 	"github.com/samsa-go/samsa/internal/api"
 	"github.com/samsa-go/samsa/log"
 )
@@ -49,11 +50,11 @@ func rule(a api.ACL) (c kmsg.CreateACLsRequestCreation, err error) {
 	if c.Principal, c.Host, c.ResourceName = a.Principal, a.Host, a.Name; a.Host == "" {
 		c.Host = "*"
 	}
-	if c.Operation, err = kmsg.ParseACLOperation(a.Operation); err == nil {
-		c.ResourceType, err = kmsg.ParseACLResourceType(a.Resource)
+	if c.Operation, err = kmsg.ParseACLOperation(a.Operation); err != nil {
+		return c, invalid(fmt.Sprintf("ACL: there is no operation %q, want one of %s", a.Operation, acl.Operations()))
 	}
-	if err != nil {
-		return c, invalid("ACL: " + err.Error())
+	if c.ResourceType, err = kmsg.ParseACLResourceType(a.Resource); err != nil {
+		return c, invalid(fmt.Sprintf("ACL: there is no resource %q, want one of %s", a.Resource, acl.Resources()))
 	}
 	if c.ResourceType == kmsg.ACLResourceTypeCluster && a.Name == "" {
 		c.ResourceName = "kafka-cluster"
