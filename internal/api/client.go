@@ -159,6 +159,9 @@ func answeredError(resp *http.Response) error {
 	if err == nil {
 		err = json.Unmarshal(text, &in)
 	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		return &Error{Message: "the broker wants to know who asks: its URL is https://NAME:PASSWORD@HOST:PORT, with a user and the right password", Status: resp.StatusCode}
+	}
 	if err != nil || in.Error == nil {
 		return &Error{Message: fmt.Sprintf("the answer is %s, and not of Samsa's API: %.100q", resp.Status, text), Status: resp.StatusCode}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
+	"github.com/samsa-go/samsa/internal/api"
 )
 
 // Users of a file log in to the door and to the console alike, and nobody else does; their passwords are in no log.
@@ -61,6 +62,16 @@ func TestServeAsks(t *testing.T) {
 		t.Errorf("%v, %v", users, err)
 	}
 	k.Close()
+	for user, want := range map[string]string{"": "https://NAME:PASSWORD@HOST:PORT", "bob:battery@": "the right password", "bob:hop@": ""} {
+		remote, err := api.NewClient("http://" + user + a.HTTP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := remote.Users(t.Context()); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, want %q", user, err, want)
+		}
+		remote.Close()
+	}
 	for _, ask := range []struct {
 		path, user, password string
 		status               int
