@@ -31,6 +31,9 @@ func OpenDir(ctx context.Context, dir string, write bool) (Backend, error) {
 			return c, nil
 		}
 	}
+	if errors.Is(err, samsa.ErrNotExist) {
+		return nil, fmt.Errorf("%w (samsa serve --data DIRECTORY begins one)", err)
+	}
 	if err != nil {
 		return nil, Advised(err)
 	}
