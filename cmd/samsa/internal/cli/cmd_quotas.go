@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -72,8 +73,8 @@ func (e *env) quotasList() *cobra.Command {
 	}
 }
 
-// quotaEntity defines whose quotas a command is about, and returns what reads it.
-func quotaEntity(cmd *cobra.Command) func() []api.QuotaPart {
+// quotaEntity defines whose quotas a command is about, and returns what reads it. Nobody is a usageError.
+func quotaEntity(cmd *cobra.Command) func() ([]api.QuotaPart, error) {
 	kinds := []string{"client-id", "ip", "user"}
 	var names [3]string
 	var defaults []string
@@ -81,7 +82,7 @@ func quotaEntity(cmd *cobra.Command) func() []api.QuotaPart {
 	cmd.Flags().StringVar(&names[1], kinds[1], "", "the quotas are of this `address`")
 	cmd.Flags().StringVar(&names[2], kinds[2], "", "the quotas are of the user of this `name`")
 	cmd.Flags().StringSliceVar(&defaults, "default", nil, "the quotas are the default of a `kind`: user, client-id, ip, or user,client-id")
-	return func() (parts []api.QuotaPart) {
+	return func() (parts []api.QuotaPart, err error) {
 		for i, kind := range kinds {
 			if cmd.Flags().Changed(kind) {
 				parts = append(parts, api.QuotaPart{Type: kind, Name: names[i]})
@@ -90,7 +91,10 @@ func quotaEntity(cmd *cobra.Command) func() []api.QuotaPart {
 		for _, kind := range defaults {
 			parts = append(parts, api.QuotaPart{Type: kind, Default: true})
 		}
-		return parts
+		if len(parts) == 0 {
+			return nil, usageError{errors.New("whose quotas? Say --user NAME, --client-id ID, both, --ip ADDRESS or --default KIND")}
+		}
+		return parts, nil
 	}
 }
 
@@ -106,7 +110,11 @@ quotas stay. They count at once.`,
 	}
 	entity := quotaEntity(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		q := api.NewQuota{Entity: entity(), Limits: make(map[string]*float64)}
+		parts, err := entity()
+		if err != nil {
+			return err
+		}
+		q := api.NewQuota{Entity: parts, Limits: make(map[string]*float64)}
 		for _, arg := range args {
 			name, text, _ := strings.Cut(arg, "=")
 			value, err := strconv.ParseFloat(text, 64)
@@ -132,6 +140,10 @@ func (e *env) quotasDelete() *cobra.Command {
 	}
 	entity := quotaEntity(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		parts, err := entity()
+		if err != nil {
+			return err
+		}
 		if err := e.confirm(yes, "delete quotas"); err != nil {
 			return err
 		}
@@ -140,7 +152,7 @@ func (e *env) quotasDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			q := api.NewQuota{Entity: entity(), Limits: make(map[string]*float64)}
+			q := api.NewQuota{Entity: parts, Limits: make(map[string]*float64)}
 			i := slices.IndexFunc(all, func(one api.Quota) bool { return slices.Equal(one.Entity, sortedParts(q.Entity)) })
 			if i < 0 {
 				return fmt.Errorf("%w entity: it has no quotas", samsa.ErrUnknown)
