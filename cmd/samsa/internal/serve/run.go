@@ -113,7 +113,8 @@ type announcement struct {
 	HTTP      string   `json:"http,omitempty"` // of console and API
 	TLS       bool     `json:"tls,omitempty"`  // connections are encrypted
 	SASL      []string `json:"sasl,omitempty"` // the mechanisms by which clients log in
-	NodeID    int32    `json:"nodeId"`
+	NodeID    int32    `json:"nodeId"`         // of several brokers the first is
+	Brokers   int      `json:"brokers"`
 	Data      string   `json:"data"` // "" in memory
 	Fake      bool     `json:"fake,omitempty"`
 	Topics    []string `json:"topics"` // name:partitions, of the first ones
@@ -123,7 +124,7 @@ type announcement struct {
 // announce tells where and what is served.
 func (c *Config) announce(ctx context.Context, broker *served, web string, s Surroundings) error {
 	b := broker.b
-	a := announcement{Listen: broker.at, Advertise: c.advertised(), HTTP: web, TLS: c.kafka.Security.TLS != nil, SASL: c.security.mechs, NodeID: c.kafka.NodeID, Fake: c.fake, Topics: []string{}}
+	a := announcement{Listen: broker.at, Advertise: c.advertised(), HTTP: web, TLS: c.kafka.Security.TLS != nil, SASL: c.security.mechs, NodeID: c.kafka.NodeID, Brokers: c.brokers, Fake: c.fake, Topics: []string{}}
 	if !c.broker.InMemory {
 		dir, err := filepath.Abs(c.data)
 		if err != nil {
@@ -160,7 +161,11 @@ func (a announcement) print(out io.Writer) {
 	if a.Fake {
 		where += ", a fake broker"
 	}
-	fmt.Fprintf(out, "samsa serves Kafka clients at %s, node %d, data %s\n", strings.Join(a.Listen, " and "), a.NodeID, where)
+	nodes := fmt.Sprintf("node %d", a.NodeID)
+	if a.Brokers > 1 {
+		nodes = fmt.Sprintf("nodes %d to %d", a.NodeID, int(a.NodeID)+a.Brokers-1)
+	}
+	fmt.Fprintf(out, "samsa serves Kafka clients at %s, %s, data %s\n", strings.Join(a.Listen, " and "), nodes, where)
 	if len(a.Advertise) > 0 {
 		fmt.Fprintf(out, "clients are told to connect to %s\n", strings.Join(a.Advertise, " and "))
 	}

@@ -153,3 +153,16 @@ func TestNotifyNobody(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// People are told of each node.
+func TestAnnouncesNodes(t *testing.T) {
+	for want, a := range map[string]announcement{
+		"at a:1, node 7, data in memory":                 {Listen: []string{"a:1"}, NodeID: 7, Brokers: 1},
+		"at a:1 and a:2, nodes 7 to 8, data in memory\n": {Listen: []string{"a:1", "a:2"}, NodeID: 7, Brokers: 2},
+	} {
+		var out strings.Builder
+		if a.print(&out); !strings.Contains(out.String(), want) {
+			t.Errorf("got %q, want %q", out.String(), want)
+		}
+	}
+}
