@@ -38,13 +38,23 @@ const addressesText = `Most commands are about the records of one broker or clus
   -b HOST:PORT[,...]   any Kafka cluster, by Kafka's protocol, samsa serve too
   --api URL            a broker of Samsa whose API is served there, as by samsa serve --http
 
-Without one of these SAMSA in the environment counts. It may be any of the three: what begins with http:// or https:// is a URL,
-what is host:port, or several with commas, is brokers, and all else is a directory (write ./name:9 for one that looks otherwise).`
+A cluster that wants TLS or a password is a URL, in quotes, since a shell has its own use for &:
+
+  -b 'kafka://USER@HOST:PORT[,HOST:PORT...]/?tls=true&ca=FILE&sasl=MECHANISM'
+
+The password is in SAMSA_KAFKA_PASSWORD. ca is a file of the certificates that are trusted, without it those of the system. sasl is PLAIN,
+SCRAM-SHA-256 or SCRAM-SHA-512, the default. An API that asks is --api https://USER:PASSWORD@HOST:PORT. It trusts the certificates of the
+system, or on Linux those in the file that SSL_CERT_FILE in the environment names.
+
+Without one of these SAMSA in the environment counts. It may be any of the three: what begins with http:// or https:// is the URL of an API,
+what begins with kafka:// is that of a cluster, what is host:port, or several with commas, is brokers, and all else is a directory (write
+./name:9 for one that looks otherwise).`
 
 const environmentText = `These are looked at in the environment:
 
-  SAMSA            which broker is meant, without -d, -b and --api (samsa help addresses)
-  SAMSA_REGISTRY   the schema registry of consume, produce and serve, without --registry (samsa help schemas)
-  SAMSA_...        for serve and config, a flag: --log-level is SAMSA_LOG_LEVEL. Values of flags that are repeated have blanks between
-  NO_COLOR         when it is set, tables have no colours; without it they have them on a terminal only
-  NOTIFY_SOCKET    for serve, set by systemd with Type=notify: serve says there when it is ready and when it ends`
+  SAMSA                  which broker is meant, without -d, -b and --api (samsa help addresses)
+  SAMSA_KAFKA_PASSWORD   the password of the user in a kafka:// URL (samsa help addresses)
+  SAMSA_REGISTRY         the schema registry of consume, produce and serve, without --registry (samsa help schemas)
+  SAMSA_...              for serve and config, a flag: --log-level is SAMSA_LOG_LEVEL. Values of flags that are repeated have blanks between
+  NO_COLOR               when it is set, tables have no colours; without it they have them on a terminal only
+  NOTIFY_SOCKET          for serve, set by systemd with Type=notify: serve says there when it is ready and when it ends`
