@@ -103,7 +103,7 @@ func (s *scram) final(message string) ([]byte, error) {
 	}
 	fields := strings.Split(without, ",")
 	if len(fields) < 2 || fields[1] != "r="+s.nonce {
-		return nil, failed("a last message of SCRAM with another nonce")
+		return nil, failed("a last message of SCRAM with another nonce (librdkafka before 2.6.1 sends one)")
 	}
 	bound, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(fields[0], "c="))
 	if err != nil || !strings.HasPrefix(fields[0], "c=") || string(bound) != s.header {
