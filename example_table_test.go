@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/samsa-go/samsa"
 )
@@ -66,6 +67,40 @@ func ExampleTable_Watch() {
 	// dark-mode is on
 	// that is all for now
 	// dark-mode has gone
+}
+
+func ExampleTx_Table() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	must(b.Topics().Create(ctx, "accounts", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}))
+	t, err := b.NewTable(ctx, samsa.TableOptions{Topic: "accounts"})
+	must(err)
+	defer t.Close()
+	deposit := func(tx *samsa.Tx) error {
+		accounts, err := tx.Table(t)
+		if err != nil {
+			return err
+		}
+		balance, seen := 0, samsa.NoRow
+		switch row, err := accounts.Get([]byte("alice")); {
+		case err == nil:
+			seen = row.Offset
+			if balance, err = strconv.Atoi(string(row.Value)); err != nil {
+				return err
+			}
+		case !errors.Is(err, samsa.ErrKeyNotFound):
+			return err
+		}
+		return tx.Put(t, []byte("alice"), []byte(strconv.Itoa(balance+10)), seen)
+	}
+	must(b.Update(ctx, deposit))
+	must(b.Update(ctx, deposit))
+	must(t.WaitFor(ctx))
+	row, err := t.Get([]byte("alice"))
+	must(err)
+	fmt.Printf("alice has %s\n", row.Value)
+	// Output: alice has 20
 }
 
 func ExampleTx_Put() {
