@@ -47,6 +47,37 @@ func Example() {
 	// put aside: seven cups
 }
 
+func ExampleQueue_Work() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	b, err := samsa.Open("", samsa.Options{InMemory: true})
+	must(err)
+	defer b.Close()
+	must(b.Topics().Create(ctx, "orders", samsa.TopicConfig{}))
+	must(b.Topics().Create(ctx, "orders_dead", samsa.TopicConfig{}))
+	_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("seven cups")}, samsa.Record{Topic: "orders", Value: []byte(`{"item":"tea","cents":250}`)})
+	must(err)
+
+	orders := typed.CodecsOf(typed.String(), typed.JSON[Order]())
+	q, err := typed.NewQueue(ctx, b, orders, samsa.QueueOptions{Group: "pack", Topics: []string{"orders"}, DeadLetter: "orders_dead"})
+	must(err)
+	defer q.Close()
+	err = q.Work(ctx, 1, func(_ context.Context, d typed.Delivery[string, Order], wrong error) error {
+		if wrong != nil { // a *typed.DecodeError
+			fmt.Printf("put aside: %s\n", d.Record.Value)
+			return d.Reject(wrong.Error())
+		}
+		fmt.Println("pack", d.Value.Item)
+		stop()
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// put aside: seven cups
+	// pack tea
+	// context canceled
+}
+
 // Event is what a topic of several types holds.
 type Event interface{ Account() string }
 
