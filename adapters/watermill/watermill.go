@@ -260,6 +260,9 @@ func (s *subscription) once(ctx context.Context, r samsa.Record) (bool, error) {
 	defer done()
 	m := messageOf(r)
 	m.SetContext(ctx)
+	if t, ok := ctx.Value(txKey{}).(*transaction); ok {
+		t.m = m
+	}
 	select {
 	case s.out <- m:
 	case <-ctx.Done():
@@ -325,7 +328,8 @@ type txKey struct{}
 // transaction is that of a message, for many goroutines, until the message is acked.
 type transaction struct {
 	mu sync.Mutex
-	tx *samsa.Tx // nil afterwards
+	tx *samsa.Tx        // nil afterwards
+	m  *message.Message // set before it is handed out
 }
 
 var errOver = fmt.Errorf("%w: the message is acked or nacked, its transaction over", samsa.ErrInvalid)
@@ -333,7 +337,14 @@ var errOver = fmt.Errorf("%w: the message is acked or nacked, its transaction ov
 func (t *transaction) do(fn func(tx *samsa.Tx) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.tx == nil {
+	select {
+	case <-t.m.Acked():
+		return errOver
+	case <-t.m.Nacked():
+		return errOver
+	default:
+	}
+	if t.tx == nil { // the subscription has ended
 		return errOver
 	}
 	return fn(t.tx)

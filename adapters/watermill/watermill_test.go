@@ -240,7 +240,7 @@ func TestUpdateFails(t *testing.T) {
 	}
 }
 
-// Once its message is acked a transaction takes no more.
+// Once its message is acked a transaction takes no more, whether or not that was noticed.
 func TestTransactionIsOver(t *testing.T) {
 	b := broker(t)
 	pub, sub := pubSub(t, b, watermill.SubscriberOptions{Group: "g", Transactional: true})
@@ -249,11 +249,13 @@ func TestTransactionIsOver(t *testing.T) {
 	wantErr(t, err, nil)
 	first := <-messages
 	first.Ack()
+	wantErr(t, watermill.Tx(first, func(*samsa.Tx) error { return nil }), samsa.ErrInvalid)
 	<-first.Context().Done()
 	second := <-messages
 	wantErr(t, pub.Publish("out", first), samsa.ErrInvalid)
 	wantErr(t, watermill.Tx(first, func(*samsa.Tx) error { return nil }), samsa.ErrInvalid)
 	second.Nack()
+	wantErr(t, watermill.Tx(second, func(*samsa.Tx) error { return nil }), samsa.ErrInvalid)
 	wantErr(t, errors.Join(sub.Close(), pub.Close()), nil)
 }
 
