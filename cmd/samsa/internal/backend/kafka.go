@@ -108,6 +108,10 @@ var meanings = map[*kerr.Error]error{
 // explained returns err of a cluster as one of the library. what is what it concerns.
 func explained(what string, err error) error {
 	var k *kerr.Error
+	var eof *kgo.ErrFirstReadEOF
+	if errors.As(err, &eof) || errors.Is(err, kerr.UnsupportedSaslMechanism) {
+		err = fmt.Errorf("%w (samsa help addresses tells how an address has TLS, a user and a mechanism)", err)
+	}
 	switch {
 	case err == nil:
 		return nil

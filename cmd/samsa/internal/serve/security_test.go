@@ -62,6 +62,16 @@ func TestServeAsks(t *testing.T) {
 		t.Errorf("%v, %v", users, err)
 	}
 	k.Close()
+	for _, address := range []string{"kafka://" + a.Listen[0] + "/", "kafka://" + a.Listen[0] + "/?tls=true", "kafka://bob@" + a.Listen[0] + "/?sasl=SCRAM-SHA-512"} {
+		k, err := backend.OpenKafkaURL(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Users(t.Context()); err == nil || !strings.Contains(err.Error(), "samsa help addresses") {
+			t.Errorf("%s: %v", address, err)
+		}
+		k.Close()
+	}
 	for user, want := range map[string]string{"": "https://NAME:PASSWORD@HOST:PORT", "bob:battery@": "the right password", "bob:hop@": ""} {
 		remote, err := api.NewClient("http://" + user + a.HTTP)
 		if err != nil {
