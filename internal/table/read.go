@@ -17,10 +17,13 @@ type getter interface {
 
 // Get returns the row of key.
 func (t *Table) Get(key []byte) (log.Record, error) {
-	for {
+	for overtaken := false; ; overtaken = true {
 		r, err := t.get(t.rows, key)
-		if !errors.Is(err, errMoved) {
+		switch {
+		case !errors.Is(err, errMoved):
 			return r, err
+		case overtaken && errors.Is(err, errGone):
+			return log.Record{}, t.noRow(key)
 		}
 		if err := t.overtake(); err != nil {
 			return log.Record{}, err
@@ -28,8 +31,15 @@ func (t *Table) Get(key []byte) (log.Record, error) {
 	}
 }
 
-// errMoved is for a row whose record has gone from the log, as there is a later one.
-var errMoved = fmt.Errorf("%w: the record of a row", log.ErrOffsetOutOfRange)
+// errMoved is for a row whose record has gone from the log, as there is a later one, and errGone, which is one too, if the log start has
+// passed it: then the row is about to go.
+var (
+	errMoved = fmt.Errorf("%w: the record of a row", log.ErrOffsetOutOfRange)
+	errGone  = fmt.Errorf("%w is before the log start", errMoved)
+)
+
+// getAgain is Get of a row that has moved.
+func (t *Table) getAgain(key []byte, _ error) (log.Record, error) { return t.Get(key) }
 
 // overtake waits until the table is where the log is now.
 func (t *Table) overtake() error {
@@ -91,7 +101,10 @@ func (t *Table) open(key, row []byte, r *log.Record) error {
 		}
 		return false
 	})
-	if err == nil && !found {
+	switch {
+	case offset < of.LogStart() && (err == nil && !found || errors.Is(err, log.ErrOffsetOutOfRange)):
+		err = errGone
+	case err == nil && !found:
 		err = errMoved
 	}
 	r.Topic = t.opts.Topic
@@ -164,7 +177,7 @@ func (t *Table) Range(r Range) iter.Seq2[log.Record, error] {
 			return
 		}
 		defer snap.Close()
-		t.iterate(snap, r, t.Get, yield)
+		t.iterate(snap, r, t.getAgain, yield)
 	}
 }
 
@@ -176,7 +189,7 @@ func (t *Table) snapshot() (store.Snapshot, error) {
 }
 
 // iterate yields the rows of r in a snapshot. Where the record of one has gone from the log, another is asked for it.
-func (t *Table) iterate(snap store.Snapshot, r Range, another func(key []byte) (log.Record, error), yield func(log.Record, error) bool) {
+func (t *Table) iterate(snap store.Snapshot, r Range, another func(key []byte, moved error) (log.Record, error), yield func(log.Record, error) bool) {
 	for s, err := range each(snap, r.stored(t.prefix), false) {
 		var rec log.Record
 		if err == nil {
@@ -200,11 +213,10 @@ func (t *Table) iterate(snap store.Snapshot, r Range, another func(key []byte) (
 }
 
 // opened returns the record of a row.
-func (t *Table) opened(s stored, another func(key []byte) (log.Record, error)) (rec log.Record, err error) {
-	key := s.key[len(t.prefix)+1:]
-	err = t.open(key, s.row, &rec)
-	if errors.Is(err, errMoved) && len(key) < keySize {
-		return another(key)
+func (t *Table) opened(s stored, another func(key []byte, moved error) (log.Record, error)) (rec log.Record, err error) {
+	err = t.open(s.key[len(t.prefix)+1:], s.row, &rec)
+	if key := rec.Key; errors.Is(err, errMoved) && key != nil {
+		return another(key, err)
 	}
 	return rec, err
 }

@@ -35,7 +35,7 @@ const (
 // uvarints. kind has a bit for each of what follows.
 const (
 	rowWhole = 1 << iota // headers and value follow; else the record is to be read from the log
-	rowLong              // the key follows, as it is not that of the row
+	rowLong              // the key follows, as it is not that of the row; of more than maxWhole bytes only the log has it
 )
 
 const (
@@ -72,13 +72,15 @@ func appendRow(dst []byte, r *log.Record) []byte {
 	for _, h := range r.Headers {
 		size += len(h.Key) + len(h.Value) + 2*binary.MaxVarintLen32
 	}
-	if size > maxWhole {
-		return dst
+	if size <= maxWhole {
+		dst[at] = rowWhole
 	}
-	dst[at] = rowWhole
-	if len(r.Key) >= keySize {
+	if len(r.Key) >= keySize && len(r.Key) <= maxWhole {
 		dst[at] |= rowLong
 		dst = append(binary.AppendUvarint(dst, uint64(len(r.Key))), r.Key...)
+	}
+	if size > maxWhole {
+		return dst
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.Headers)))
 	for _, h := range r.Headers {
@@ -101,7 +103,7 @@ func place(row []byte) (partition int32, offset int64, err error) {
 }
 
 // parseRow fills r, but for its topic, from a row that is stored under key, behind the prefix and kindRow, and reports whether it is whole: else
-// key, headers and value are to be read from the log. r shares the memory of both.
+// headers and value are to be read from the log, and the key if it is nil. r shares the memory of both.
 func parseRow(key, row []byte, r *log.Record) (whole bool, err error) {
 	if r.Partition, r.Offset, err = place(row); err != nil {
 		return false, err
@@ -110,13 +112,16 @@ func parseRow(key, row []byte, r *log.Record) (whole bool, err error) {
 	if ms := int64(binary.BigEndian.Uint64(row[13:])); ms != noTime {
 		r.Timestamp = time.UnixMilli(ms)
 	}
-	if row[0]&rowWhole == 0 {
-		return false, nil
-	}
 	rest := cutter{row[rowHead:], nil}
-	r.Key = key
-	if row[0]&rowLong != 0 {
+	r.Key = nil
+	switch {
+	case row[0]&rowLong != 0:
 		r.Key = rest.bytes(rest.uvarint())
+	case len(key) < keySize:
+		r.Key = key
+	}
+	if row[0]&rowWhole == 0 || rest.err != nil {
+		return false, rest.err
 	}
 	r.Headers = nil
 	if n := rest.uvarint(); n > 0 {

@@ -87,9 +87,11 @@ type Table struct {
 	parts    map[int32]*part // that the table has
 	watchers map[*watcher]struct{}
 
+	over    sync.Mutex // held by who ends the table; guards the next two
+	dropped bool       // the rows are removed at the end
+	err     error      // of the end, once done is closed
+
 	mu      sync.Mutex     // guards what follows
-	dropped bool           // the rows are removed at the end
-	err     error          // of the end, once done is closed
 	wanted  map[int32]bool // that a table which is Shared was given
 	changed bool           // wanted has
 	given   chan struct{}  // closed when it was given some, or none, for the first time
@@ -146,13 +148,16 @@ func (t *Table) shut(context.Context) (end func()) {
 			t.opts.Rest()
 		}
 		t.wg.Wait()
-		t.mu.Lock()
-		defer t.mu.Unlock()
+		t.over.Lock()
+		defer t.over.Unlock()
 		select {
 		case <-t.done:
 		default:
 			if t.dropped {
 				t.err = t.Wipe(context.Background())
+			}
+			if errors.Is(t.err, log.ErrUnknownTopic) {
+				t.err = nil // the rows go with the topic
 			}
 			t.err = store.Join(t.err, t.rows.Close())
 			t.b.Clients.Remove(t.client)
@@ -166,15 +171,15 @@ func (t *Table) Close() error { return t.client.Close() }
 
 // Drop is Close that removes the rows.
 func (t *Table) Drop() error {
-	t.mu.Lock()
+	t.over.Lock()
 	select {
 	case <-t.done:
-		t.mu.Unlock()
+		t.over.Unlock()
 		return t.wrap(log.ErrClosed)
 	default:
 		t.dropped = true
 	}
-	t.mu.Unlock()
+	t.over.Unlock()
 	return store.Join(t.Close(), t.err)
 }
 
@@ -381,7 +386,7 @@ func (t *Table) WaitFor(ctx context.Context, offsets map[int32]int64) error {
 			switch {
 			case p == nil && t.opts.Shared && !pending:
 				return false, t.wrap(fmt.Errorf("%w: %d is not the table's", log.ErrUnknownPartition, i))
-			case p == nil && i >= t.topic.Partitions():
+			case i < 0 || p == nil && i >= t.topic.Partitions():
 				return false, t.wrap(fmt.Errorf("%w: %d", log.ErrUnknownPartition, i))
 			case p == nil || p.next.Load() <= offset:
 				return false, nil

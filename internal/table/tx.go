@@ -2,9 +2,11 @@ package table
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -100,6 +102,14 @@ func (t *Table) Tx(ctx context.Context) (*Tx, error) {
 		return nil, t.wrap(fmt.Errorf("%w: a table of a group in an Update", log.ErrUnsupported))
 	}
 	for {
+		err := t.await(ctx, func() (bool, error) { // partitions that are new, empty ones too
+			t.step.Lock()
+			defer t.step.Unlock()
+			return len(t.parts) == int(t.topic.Partitions()), nil
+		})
+		if err != nil {
+			return nil, err
+		}
 		ends, err := t.Ends(ctx)
 		if err == nil {
 			err = t.WaitFor(ctx, ends)
@@ -134,19 +144,43 @@ func (t *Table) tx() (*Tx, error) {
 }
 
 // Close ends the reading. Check goes on to work.
-func (x *Tx) Close() { x.snap.Close() }
+func (x *Tx) Close() {
+	x.snap.Close()
+	x.snap = nil
+}
+
+var errOver = fmt.Errorf("%w: the transaction is over", log.ErrClosed)
 
 // Get is Table.Get.
 func (x *Tx) Get(key []byte) (log.Record, error) {
+	if x.snap == nil {
+		return log.Record{}, x.t.wrap(errOver)
+	}
 	x.keys[string(key)] = struct{}{}
-	return x.t.get(x.snap, key)
+	r, err := x.t.get(x.snap, key)
+	if errors.Is(err, errMoved) {
+		return x.moved(key, err)
+	}
+	return r, err
+}
+
+// moved is what key is whose record has gone from the log: nothing if the log start has passed it, else another try sees what has come after it.
+func (x *Tx) moved(key []byte, err error) (log.Record, error) {
+	if errors.Is(err, errGone) {
+		return log.Record{}, x.t.noRow(key)
+	}
+	return log.Record{}, &engine.TryAgain{Err: x.conflict(fmt.Sprintf("%.100q", key))}
 }
 
 // Range is Table.Range. All of r counts as read.
 func (x *Tx) Range(r Range) iter.Seq2[log.Record, error] {
 	return func(yield func(log.Record, error) bool) {
+		if x.snap == nil {
+			yield(log.Record{}, x.t.wrap(errOver))
+			return
+		}
 		x.ranges = append(x.ranges, r.clone())
-		x.t.iterate(x.snap, r, func([]byte) (log.Record, error) { return log.Record{}, errMoved }, yield)
+		x.t.iterate(x.snap, r, x.moved, yield)
 	}
 }
 

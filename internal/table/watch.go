@@ -240,7 +240,7 @@ func (w *watcher) goneFrom(base store.Snapshot, s stored, give func(Change) erro
 
 // tell gives a row.
 func (w *watcher) tell(s stored, give func(Change) error) error {
-	rec, err := w.t.opened(s, w.t.Get)
+	rec, err := w.t.opened(s, w.t.getAgain)
 	switch {
 	case errors.Is(err, log.ErrKeyNotFound):
 		return nil // that comes

@@ -1,0 +1,146 @@
+package table_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/samsa-go/samsa"
+)
+
+// The first transaction of a table has all its partitions, those too that are empty and that its goroutine has not come to.
+func TestPutIntoEmptyPartitions(t *testing.T) {
+	both(t, func(t *testing.T, name string) {
+		k := open(t, "")
+		for i := range 10 {
+			topic := fmt.Sprint("accounts", i)
+			k.create(topic, samsa.TopicConfig{Partitions: 5})
+			tb := k.table(samsa.TableOptions{Topic: topic, Name: name})
+			rounds := 0
+			must(t, k.Update(k.ctx, func(tx *samsa.Tx) error {
+				rounds++
+				return tx.Put(tb, []byte("a"), []byte("1"), samsa.NoRow)
+			}))
+			expect(t, "rounds", rounds, 1)
+		}
+	})
+}
+
+func TestTableMisused(t *testing.T) {
+	both(t, func(t *testing.T, name string) {
+		k, other := open(t, ""), open(t, "")
+		opts := samsa.TableOptions{Topic: "accounts", Name: name}
+		for _, k := range []*kit{k, other} {
+			k.create("accounts", samsa.TopicConfig{})
+			k.produce(rec("a", "1"))
+		}
+		tb := k.table(opts)
+		if err := tb.WaitFor(k.ctx, samsa.Record{Topic: "accounts", Partition: -1}); !errors.Is(err, samsa.ErrUnknownPartition) {
+			t.Errorf("partition -1: %v", err)
+		}
+		for _, wrong := range []*samsa.Table{nil, {}, other.table(opts)} {
+			put := func(tx *samsa.Tx) error { return tx.Put(wrong, []byte("a"), nil, 0) }
+			if err := k.Update(k.ctx, put); !errors.Is(err, samsa.ErrInvalidOption) {
+				t.Errorf("a table of nobody's, or another's: %v", err)
+			}
+		}
+		var late *samsa.TableTx
+		must(t, k.Update(k.ctx, func(tx *samsa.Tx) (err error) { late, err = tx.Table(tb); return err }))
+		if _, err := late.Get([]byte("a")); !errors.Is(err, samsa.ErrClosed) {
+			t.Errorf("get when the transaction is over: %v", err)
+		}
+		for _, err := range late.Range(samsa.TableRange{}) {
+			if !errors.Is(err, samsa.ErrClosed) {
+				t.Errorf("range when the transaction is over: %v", err)
+			}
+		}
+	})
+}
+
+// The rows of a kept table go with its topic, so nothing is left to be dropped.
+func TestDropWithoutTopic(t *testing.T) {
+	both(t, func(t *testing.T, name string) {
+		k := open(t, "")
+		k.create("accounts", samsa.TopicConfig{})
+		k.produce(rec("a", "1"))
+		tb := k.table(samsa.TableOptions{Topic: "accounts", Name: name})
+		must(t, k.Topics().Delete(k.ctx, "accounts"))
+		must(t, tb.Drop())
+	})
+}
+
+// A row of which only the place is kept has gone when the log start passes it, whether the table knows or not.
+func TestLargeRowsThatGo(t *testing.T) {
+	both(t, func(t *testing.T, name string) {
+		k := open(t, "")
+		k.create("accounts", samsa.TopicConfig{MaxMessageBytes: 16 << 20})
+		tb := k.table(samsa.TableOptions{Topic: "accounts", Name: name})
+		key := []byte("large")
+		until := func(what string, read func() error) {
+			for {
+				if err := read(); err != nil {
+					if !errors.Is(err, samsa.ErrKeyNotFound) {
+						t.Errorf("%s: %v", what, err)
+					}
+					return
+				}
+			}
+		}
+		for range 3 {
+			out := k.produce(samsa.Record{Topic: "accounts", Key: key, Value: make([]byte, 9<<20)})
+			must(t, tb.WaitFor(k.ctx, out...))
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				until("get", func() error { _, err := tb.Get(key); return err })
+			})
+			wg.Go(func() {
+				until("range", func() error {
+					for _, err := range tb.Range(samsa.TableRange{}) {
+						return err
+					}
+					return samsa.ErrKeyNotFound
+				})
+			})
+			wg.Go(func() {
+				until("get in a transaction", func() error {
+					return k.Update(k.ctx, func(tx *samsa.Tx) error {
+						v, err := tx.Table(tb)
+						if err == nil {
+							_, err = v.Get(key)
+						}
+						return err
+					})
+				})
+			})
+			must(t, k.Topics().DeleteRecords(k.ctx, "accounts", map[int32]int64{0: out[0].Offset + 1}))
+			wg.Wait()
+		}
+	})
+}
+
+// Who watches hears of the whole key of a large row that goes.
+func TestLargeRowOfALongKey(t *testing.T) {
+	both(t, func(t *testing.T, name string) {
+		k := open(t, "")
+		k.create("accounts", samsa.TopicConfig{MaxMessageBytes: 16 << 20})
+		tb := k.table(samsa.TableOptions{Topic: "accounts", Name: name})
+		key, went := bytes.Repeat([]byte("k"), 2000), false
+		k.put(tb, samsa.Record{Topic: "accounts", Key: key, Value: make([]byte, 9<<20)})
+		for c, err := range tb.Watch(k.ctx) {
+			must(t, err)
+			if c.Mark {
+				must(t, k.Topics().DeleteRecords(k.ctx, "accounts", map[int32]int64{0: 1}))
+				went = true
+				continue
+			}
+			if !bytes.Equal(c.Record.Key, key) {
+				t.Fatalf("a key of %d bytes", len(c.Record.Key))
+			}
+			if went {
+				return
+			}
+		}
+	})
+}
