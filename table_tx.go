@@ -15,8 +15,8 @@ type TableTx struct{ engine *table.Tx }
 
 // Table returns t for reading in the transaction. When records of keys that were read, found or not, have been written since, in whatever
 // way, and the transaction writes something, it conflicts as it does with keys of the application: the function is called again, and in the end Update
-// is ErrConflict. A range counts as read as a whole. A batch of more than 64 KiB conflicts with whatever was read; so does what
-// stands behind an open transaction of a Kafka client, until that has ended.
+// is ErrConflict. A range counts as read as a whole. A batch of more than 64 KiB, or 256 KiB decompressed, conflicts with whatever was read; so does
+// what stands behind an open transaction of a Kafka client, until that has ended.
 //
 // It is ErrUnsupported on a Kafka cluster, and for a table of a group.
 func (tx *Tx) Table(t *Table) (*TableTx, error) {

@@ -12,14 +12,36 @@ type Link struct {
 	End  int64    // the offset behind it
 	Keys []string // of its records
 	All  bool     // it may have any key
+	size int64    // bytes of all links of the trail up to this one
 	next atomic.Pointer[Link]
 }
 
 // Next returns the link behind l, nil if there is none yet.
 func (l *Link) Next() *Link { return l.next.Load() }
 
-// trailBatch is the largest batch, in bytes, of which the keys are found out on the writer's time.
-const trailBatch = 64 << 10
+// Bounded returns the link to go on with for who is at l, which is not there yet what was staged last: l, or when there is much behind it, another one,
+// with a link behind that of All. It is for who has called Trail.
+func (p *Partition) Bounded(l *Link) *Link {
+	last := p.trail.Load()
+	if last == nil || last.size-l.size <= maxTrail {
+		return l
+	}
+	all := &Link{End: last.End, All: true, size: last.size}
+	all.next.Store(last)
+	start := &Link{End: l.End, size: last.size}
+	start.next.Store(all)
+	return start
+}
+
+// How many bytes, of a batch and decompressed, its keys are found out from on the writer's time; and how long a trail gets behind who does not
+// follow it.
+const (
+	trailBatch   = 64 << 10
+	trailRecords = 256 << 10
+	maxTrail     = 4 << 20
+)
+
+const linkSize = 64 // bytes of memory, about
 
 // Trail has the partition make a link of each batch that is staged from now on, until the function that it returns was called as often as Trail.
 func (p *Partition) Trail() (end func()) {
@@ -47,8 +69,12 @@ func (p *Partition) Staged(b log.Batch) {
 		return
 	}
 	l := &Link{End: b.LastOffset() + 1, All: len(b) > trailBatch}
-	if !l.All {
-		l.All = !l.read(b)
+	if !l.All && !l.read(b) {
+		l.Keys, l.All = nil, true
+	}
+	l.size = last.size + linkSize
+	for _, key := range l.Keys {
+		l.size += int64(len(key)) + linkSize/4
 	}
 	last.next.Store(l)
 	p.trail.CompareAndSwap(last, l)
@@ -56,7 +82,7 @@ func (p *Partition) Staged(b log.Batch) {
 
 // read notes the keys of a batch, and reports whether it could.
 func (l *Link) read(b log.Batch) bool {
-	records, err := b.AppendRecords(nil)
+	records, err := log.Decompress(nil, b[log.BatchHeaderSize:], b.Codec(), trailRecords)
 	if err != nil {
 		return false
 	}

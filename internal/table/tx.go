@@ -15,7 +15,7 @@ import (
 // Here is a partition of this process.
 type Here interface{ Here() *partition.Partition }
 
-// follow moves the link to where the table is. The table's step is held.
+// follow moves the link to where the table is, and bounds what is behind it. The table's step is held.
 func (p *part) follow() {
 	if p.link == nil {
 		return
@@ -23,6 +23,7 @@ func (p *part) follow() {
 	for next := p.link.Next(); next != nil && next.End <= p.next.Load(); next = p.link.Next() {
 		p.link = next
 	}
+	p.link = p.Partition.(Here).Here().Bounded(p.link)
 }
 
 // leave ends what p has of its partition.

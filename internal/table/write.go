@@ -136,6 +136,9 @@ func (t *Table) advance(p *part) (did bool, err error) {
 		if r, ok := p.Partition.(engine.Remote); ok {
 			r.Await(t.opts.Isolation, from)
 		}
+		t.step.Lock()
+		p.follow() // nothing comes, but there may be more that is not to be read yet
+		t.step.Unlock()
 		return false, nil
 	}
 	next, err := t.fetch(p, from, there)
