@@ -113,7 +113,7 @@ type SubscriberOptions struct {
 	// message whose context is that of the message, as the middleware Transactional has it be, and by Tx. It needs a Group.
 	Transactional bool
 	// Failed is called with an error of reading that is not the end: a damaged batch, a topic that was
-	// deleted, an Update that has failed, after which the message comes again. nil drops it.
+	// deleted, an Update that has failed, after which the message comes again. nil drops it. It must not close the Subscriber, which waits for it.
 	Failed func(topic string, err error)
 }
 
@@ -122,10 +122,11 @@ type Subscriber struct {
 	b    *samsa.Broker
 	opts SubscriberOptions
 
-	ctx   context.Context // ends with Close
-	close context.CancelFunc
-	mu    sync.Mutex // held while a subscription is added, so that Close waits for it
-	open  sync.WaitGroup
+	ctx    context.Context // ends with Close
+	close  context.CancelFunc
+	mu     sync.Mutex // held while a subscription is added, so that Close waits for it; guards closed
+	closed bool
+	open   sync.WaitGroup
 }
 
 // NewSubscriber returns a subscriber. Close it before b.
@@ -148,27 +149,29 @@ func (s *Subscriber) SubscribeInitialize(topic string) error {
 }
 
 // Subscribe returns a channel of the messages of a topic, until ctx ends or the subscriber is closed. The next message comes when the one
-// before was acked. One that was nacked comes again, at once. So the order of a partition holds. Several
+// before was acked. One that was nacked comes again, at once, here or at the member of the group that has got its partition. So the order of a partition holds. Several
 // subscriptions of the group work at once, each on partitions of its own.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.ctx, cancel)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	opts := s.opts.Consumer
 	opts.Topics, opts.Group = []string{topic}, s.opts.Group
 	opts.Member.ManualCommit = s.opts.Transactional
-	err := s.ctx.Err()
 	var c *samsa.Consumer
-	if err != nil {
+	var err error
+	if s.closed {
 		err = fmt.Errorf("the subscriber: %w", samsa.ErrClosed)
 	} else {
 		c, err = s.b.NewConsumer(ctx, opts)
 	}
 	if err != nil {
+		stop()
+		cancel()
 		return nil, fmt.Errorf("watermill: subscribe to %s: %w", topic, err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.ctx, cancel)
-	sub := &subscription{s: s, c: c, topic: topic, out: make(chan *message.Message)}
+	sub := &subscription{s: s, c: c, opts: opts, topic: topic, out: make(chan *message.Message)}
 	s.open.Go(func() {
 		defer cancel()
 		defer stop()
@@ -180,8 +183,9 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 // Close ends all subscriptions and closes their channels. What was not acked comes again. It may be called more than
 // once.
 func (s *Subscriber) Close() error {
-	s.mu.Lock()
 	s.close()
+	s.mu.Lock()
+	s.closed = true
 	s.mu.Unlock()
 	s.open.Wait()
 	return nil
@@ -197,12 +201,17 @@ func (s *Subscriber) failed(topic string, err error) {
 type subscription struct {
 	s     *Subscriber
 	c     *samsa.Consumer
+	opts  samsa.ConsumerOptions // of c
 	topic string
 	out   chan *message.Message
 }
 
-// pause is how long reading waits after an error, which may come again.
+// pause is how long reading waits after an error, which may come again, and how long a message is handed out that is nacked again
+// and again, or that nobody takes, before the group may give its partition to another member.
 const pause = 100 * time.Millisecond
+
+// errPaused ends a call of Work for that, which begins again with the same message where the partition is still the subscription's.
+var errPaused = errors.New("the message was not acked")
 
 // run hands out messages until ctx ends.
 func (s *subscription) run(ctx context.Context) {
@@ -212,7 +221,13 @@ func (s *subscription) run(ctx context.Context) {
 		if ctx.Err() != nil || errors.Is(err, samsa.ErrClosed) {
 			break
 		}
+		if errors.Is(err, errPaused) {
+			continue
+		}
 		s.s.failed(s.topic, err)
+		if s.s.opts.Group == "" && errors.Is(err, samsa.ErrUnknownTopic) {
+			s.renew(ctx)
+		}
 		select { // what was not processed comes again
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -234,7 +249,7 @@ func (s *subscription) read(ctx context.Context) error {
 		})
 	}
 	for r, err := range s.c.Records(ctx) {
-		if err == nil {
+		for again := err == nil; again; again = errors.Is(err, errPaused) {
 			err = s.handOut(ctx, r)
 		}
 		if err != nil {
@@ -244,12 +259,28 @@ func (s *subscription) read(ctx context.Context) error {
 	return nil
 }
 
-// handOut gives r to who reads the channel, as often as it is nacked, and returns when it was acked, or the error of ctx.
+// renew has a subscription without a group go on with the topic that has the name now, if there is one.
+func (s *subscription) renew(ctx context.Context) {
+	c, err := s.s.b.NewConsumer(ctx, s.opts)
+	if err != nil {
+		return
+	}
+	if err := s.c.Close(); err != nil {
+		s.s.failed(s.topic, err)
+	}
+	s.c = c
+}
+
+// handOut gives r to who reads the channel, as often as it is nacked, and returns when it was acked, or the error of ctx, or errPaused.
 func (s *subscription) handOut(ctx context.Context, r samsa.Record) error {
+	began := time.Now()
 	for {
 		acked, err := s.once(ctx, r)
-		if acked || err != nil {
+		switch {
+		case acked || err != nil:
 			return err
+		case time.Since(began) >= pause:
+			return errPaused
 		}
 	}
 }
@@ -265,6 +296,8 @@ func (s *subscription) once(ctx context.Context, r samsa.Record) (bool, error) {
 	}
 	select {
 	case s.out <- m:
+	case <-time.After(pause):
+		return false, errPaused
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
@@ -280,6 +313,7 @@ func (s *subscription) once(ctx context.Context, r samsa.Record) (bool, error) {
 
 // commit hands r out in a transaction, and commits that when r was acked. After a nack there is a new one.
 func (s *subscription) commit(ctx context.Context, r samsa.Record) error {
+	began := time.Now()
 	for {
 		err := s.s.b.Update(ctx, func(tx *samsa.Tx) error {
 			own := &transaction{tx: tx}
@@ -293,8 +327,11 @@ func (s *subscription) commit(ctx context.Context, r samsa.Record) error {
 			}
 			return tx.CommitRecords(s.c, r)
 		})
-		if !errors.Is(err, errNacked) {
+		switch {
+		case !errors.Is(err, errNacked):
 			return err
+		case time.Since(began) >= pause:
+			return errPaused
 		}
 	}
 }

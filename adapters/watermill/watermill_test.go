@@ -259,6 +259,55 @@ func TestTransactionIsOver(t *testing.T) {
 	wantErr(t, errors.Join(sub.Close(), pub.Close()), nil)
 }
 
+// A message that is nacked for ever, or that nobody takes, does not keep the group from giving partitions to others.
+func TestMembersComeBesideAMessageThatIsNotAcked(t *testing.T) {
+	for _, how := range []struct{ transactional, taken bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+		t.Run(fmt.Sprintf("%+v", how), func(t *testing.T) {
+			b := broker(t)
+			opts := watermill.SubscriberOptions{Group: "g", Transactional: how.transactional}
+			opts.Consumer.Member.Assignors = []samsa.Assignor{samsa.RangeAssignor()} // which has all partitions be given up
+			pub, sub := pubSub(t, b, opts)
+			for i := range 30 { // in all partitions
+				wantErr(t, pub.Publish("t", message.NewMessage(fmt.Sprint(i), []byte{byte(i)})), nil)
+			}
+			one, err := sub.Subscribe(ctx, "t")
+			wantErr(t, err, nil)
+			(<-one).Nack()
+			if how.taken {
+				go func() {
+					for m := range one {
+						m.Nack()
+					}
+				}()
+			}
+			two, err := sub.Subscribe(ctx, "t")
+			wantErr(t, err, nil)
+			(<-two).Nack()
+			wantErr(t, errors.Join(sub.Close(), pub.Close()), nil)
+		})
+	}
+}
+
+// A topic is deleted and made again: a subscription goes on with the new one.
+func TestTopicIsMadeAgain(t *testing.T) {
+	for _, group := range []string{"", "g"} {
+		b := samsatest.New(t, samsatest.Topic("t", 2))
+		pub, err := watermill.NewPublisher(b, watermill.PublisherOptions{})
+		wantErr(t, err, nil)
+		sub, err := watermill.NewSubscriber(b, watermill.SubscriberOptions{Group: group, Failed: func(_ string, err error) {
+			wantErr(t, err, samsa.ErrUnknownTopic)
+		}})
+		wantErr(t, err, nil)
+		messages, err := sub.Subscribe(ctx, "t")
+		wantErr(t, err, nil)
+		wantErr(t, b.Topics().Delete(ctx, "t"), nil)
+		wantErr(t, b.Topics().Create(ctx, "t", samsa.TopicConfig{}), nil)
+		wantErr(t, pub.Publish("t", message.NewMessage("1", nil)), nil)
+		(<-messages).Ack()
+		wantErr(t, errors.Join(sub.Close(), pub.Close()), nil)
+	}
+}
+
 func Example() {
 	b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true})
 	must(err)
