@@ -3,6 +3,7 @@ package typed
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/samsa-go/samsa"
@@ -12,7 +13,7 @@ import (
 // many goroutines at once.
 type Codec[T any] interface {
 	// Append appends the bytes of v to dst, which may be empty and is never nil, and returns what that has
-	// become. If it returns nil, the record has no key, or no value.
+	// become. It keeps neither: others write there later. If it returns nil, the record has no key, or no value.
 	Append(dst []byte, v T) ([]byte, error)
 	// Decode returns what Append has made bytes of: r.Value. The codec of a key is given the record with its
 	// key in the place of the value. Neither is nil. The rest of r says more about
@@ -26,7 +27,7 @@ type Headers[T any] interface {
 	AppendHeaders(dst []samsa.Header, v T) ([]samsa.Header, error)
 }
 
-// CodecFuncs returns the codec that these functions are: see Codec.
+// CodecFuncs returns the codec that these functions are: see Codec. Without one of them, what it is for is an error.
 func CodecFuncs[T any](appendTo func(dst []byte, v T) ([]byte, error), decode func(r samsa.Record) (T, error)) Codec[T] {
 	return funcs[T]{appendTo, decode}
 }
@@ -36,8 +37,21 @@ type funcs[T any] struct {
 	decode func(r samsa.Record) (T, error)
 }
 
-func (f funcs[T]) Append(dst []byte, v T) ([]byte, error) { return f.append(dst, v) }
-func (f funcs[T]) Decode(r samsa.Record) (T, error)       { return f.decode(r) }
+var errNoFunction = errors.New("the codec has no function for that")
+
+func (f funcs[T]) Append(dst []byte, v T) ([]byte, error) {
+	if f.append == nil {
+		return dst, errNoFunction
+	}
+	return f.append(dst, v)
+}
+
+func (f funcs[T]) Decode(r samsa.Record) (v T, err error) {
+	if f.decode == nil {
+		return v, errNoFunction
+	}
+	return f.decode(r)
+}
 
 // None returns the codec of what is not there: of keys, in topics without keys. Its records have none, and of
 // those that have one it is ignored.

@@ -81,9 +81,7 @@ func (c *Codecs[K, V]) encode(buf []byte, m *Message[K, V]) error {
 	if r.Key, err = c.key.Append(buf, m.Key); err != nil {
 		return encodeError("key", err)
 	}
-	// Behind the key, where its codec has used buf.
-	end := min(len(r.Key), cap(buf))
-	if r.Value, err = c.value.Append(buf[end:end], m.Value); err != nil {
+	if r.Value, err = c.value.Append(behind(buf, r.Key), m.Value); err != nil {
 		return encodeError("value", err)
 	}
 	if c.headers != nil {
@@ -92,6 +90,18 @@ func (c *Codecs[K, V]) encode(buf []byte, m *Message[K, V]) error {
 		}
 	}
 	return nil
+}
+
+// behind returns the room of buf behind a key that may be in it: none where that cannot be told.
+func behind(buf, key []byte) []byte {
+	switch end := cap(buf) - cap(key) + len(key); {
+	case len(key) == 0:
+		return buf
+	case cap(key) <= cap(buf) && &key[:cap(key)][cap(key)-1] == &buf[:cap(buf)][cap(buf)-1]:
+		return buf[end:end]
+	default:
+		return buf[cap(buf):cap(buf)]
+	}
 }
 
 func encodeError(part string, err error) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -295,9 +296,55 @@ func TestUnion(t *testing.T) {
 		{typed.As[event]("a", typed.JSON[paid]())},
 		{typed.As[event]("a", typed.JSON[event]())},
 		{typed.As[event]("a", typed.String())},
+		{typed.As[event, created]("a", nil)},
+		{{}},
 	} {
 		_, err := typed.Union("type", variants...)
 		wantErr(t, err, samsa.ErrInvalidOption)
+	}
+}
+
+// signed is a codec with a header of its own.
+type signed struct{ typed.Codec[created] }
+
+func (signed) AppendHeaders(dst []samsa.Header, v created) ([]samsa.Header, error) {
+	return append(dst, samsa.Header{Key: "of", Value: []byte(v.ID)}), nil
+}
+
+// The headers of a variant's codec are there too.
+func TestUnionOfACodecWithHeaders(t *testing.T) {
+	events, err := typed.Union("type", typed.As[event]("created", signed{typed.JSON[created]()}))
+	wantErr(t, err, nil)
+	r, err := typed.CodecsOf(typed.None(), events).Encode(typed.MessageOf[struct{}, event]("t", struct{}{}, created{"7"}))
+	wantErr(t, err, nil)
+	if got := fmt.Sprintf("%s", r.Headers); got != "[{of 7} {type created}]" {
+		t.Error(got)
+	}
+}
+
+// Whatever a codec makes of the room that it is given, key and value are its own.
+func TestRoomOfKeyAndValue(t *testing.T) {
+	for name, key := range map[string]func(dst []byte, v string) ([]byte, error){
+		"appends": func(dst []byte, v string) ([]byte, error) { return append(dst, v...), nil },
+		"trims":   func(dst []byte, v string) ([]byte, error) { return bytes.TrimSpace(append(dst, "      "+v...)), nil },
+		"clips":   func(dst []byte, v string) ([]byte, error) { return slices.Clip(append(dst, "  "+v...))[2:], nil },
+		"own":     func(_ []byte, v string) ([]byte, error) { return []byte(v), nil },
+		"no room": func(dst []byte, v string) ([]byte, error) { return append(dst[:0:0], v...), nil },
+		"too long": func(dst []byte, v string) ([]byte, error) {
+			return append(dst, v+strings.Repeat(" ", 100)...)[:len(v)], nil
+		},
+	} {
+		codec := typed.CodecFuncs(key, func(r samsa.Record) (string, error) { return string(r.Value), nil })
+		r, err := typed.CodecsOf(codec, typed.String()).Encode(typed.MessageOf("t", "the key", "the value"))
+		if err != nil || string(r.Key) != "the key" || string(r.Value) != "the value" {
+			t.Errorf("%s: %q, %q, %v", name, r.Key, r.Value, err)
+		}
+	}
+	_, err := typed.CodecsOf(typed.CodecFuncs[string](nil, nil), typed.String()).Encode(typed.MessageOf("t", "", ""))
+	wantErr(t, err, samsa.ErrInvalid)
+	_, err = typed.CodecsOf(typed.CodecFuncs[string](nil, nil), typed.String()).Decode(samsa.Record{Key: []byte("k")})
+	if want := new(typed.DecodeError); !errors.As(err, &want) {
+		t.Error(err)
 	}
 }
 

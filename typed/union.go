@@ -18,6 +18,9 @@ func Union[T any](header string, variants ...Variant[T]) (Codec[T], error) {
 		if v.err != nil {
 			return nil, fmt.Errorf("%w: union: %w", samsa.ErrInvalidOption, v.err)
 		}
+		if v.append == nil {
+			return nil, fmt.Errorf("%w: union: a variant that As has not made", samsa.ErrInvalidOption)
+		}
 		_, name := u.byName[v.name]
 		_, same := u.byType[v.of]
 		if name || same {
@@ -35,6 +38,8 @@ type Variant[T any] struct {
 	err    error
 	append func(dst []byte, v T) ([]byte, error)
 	decode func(r samsa.Record) (T, error)
+	// headers appends those of the codec, if it has some; nil if not.
+	headers func(dst []samsa.Header, v T) ([]samsa.Header, error)
 }
 
 // As makes V, which is no interface and implements T, a variant with this codec. name is the text of the header.
@@ -43,6 +48,13 @@ func As[T, V any](name string, c Codec[V]) Variant[T] {
 	if iface := reflect.TypeFor[T](); v.of.Kind() == reflect.Interface || !v.of.AssignableTo(iface) {
 		v.err = fmt.Errorf("%v cannot be a variant of %v", v.of, iface)
 		return v
+	}
+	if c == nil {
+		v.err = fmt.Errorf("%q, of %v, has no codec", name, v.of)
+		return v
+	}
+	if own, ok := c.(Headers[V]); ok {
+		v.headers = func(dst []samsa.Header, v T) ([]samsa.Header, error) { return own.AppendHeaders(dst, any(v).(V)) }
 	}
 	v.append = func(dst []byte, v T) ([]byte, error) { return c.Append(dst, any(v).(V)) }
 	v.decode = func(r samsa.Record) (v T, err error) {
@@ -81,6 +93,9 @@ func (u *union[T]) Append(dst []byte, v T) ([]byte, error) {
 
 func (u *union[T]) AppendHeaders(dst []samsa.Header, v T) ([]samsa.Header, error) {
 	own, err := u.of(v)
+	if err == nil && own.headers != nil {
+		dst, err = own.headers(dst, v)
+	}
 	return append(dst, samsa.Header{Key: u.header, Value: []byte(own.name)}), err
 }
 
