@@ -4,7 +4,8 @@
 //	logger := slog.New(logs.NewHandler(p, logs.Options{Topic: "app_log"}))
 //
 // Records are stored in the background, in batches. What was logged is there once the producer was flushed or
-// closed. A line waits for nothing but room in the producer's buffer.
+// closed. A line waits for nothing but room in the producer's buffer. The log of the broker itself goes elsewhere: it is written where the
+// broker takes no records.
 package logs
 
 import (
@@ -56,16 +57,29 @@ type Handler struct {
 	json slog.Handler
 }
 
-// line is the one that is being made.
+// line takes a line out of a slog.JSONHandler. Each Handle of that makes a single call of Write, on the same goroutine and when the line is
+// made. So mu is held from there until the line is taken, and not while it is made: what it is made of may log, or panic.
 type line struct {
 	mu   sync.Mutex
-	text bytes.Buffer
+	text []byte
+}
+
+func (l *line) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	l.text = bytes.Clone(text)
+	return len(text), nil
+}
+
+// take returns the line that the goroutine has just made.
+func (l *line) take() []byte {
+	defer l.mu.Unlock()
+	return bytes.TrimSuffix(l.text, []byte("\n"))
 }
 
 // NewHandler returns a handler. p is not closed by it.
 func NewHandler(p *samsa.Producer, opts Options) *Handler {
 	l := new(line)
-	return &Handler{&out{p, opts}, l, slog.NewJSONHandler(&l.text, &opts.Slog)}
+	return &Handler{&out{p, opts}, l, slog.NewJSONHandler(l, &opts.Slog)}
 }
 
 // Enabled is slog.Handler's.
@@ -75,14 +89,10 @@ func (h *Handler) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle is slog.Handler's. Whether the record is stored Options.Failed is told.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
-	h.line.mu.Lock()
-	h.line.text.Reset()
-	err := h.json.Handle(ctx, r)
-	text := bytes.Clone(bytes.TrimSuffix(h.line.text.Bytes(), []byte("\n")))
-	h.line.mu.Unlock() // not held while the producer has no room
-	if err != nil {
+	if err := h.json.Handle(ctx, r); err != nil {
 		return fmt.Errorf("logs: %w", err)
 	}
+	text := h.line.take()
 	h.out.append(ctx, text, r.Time, samsa.Header{Key: LevelHeader, Value: []byte(r.Level.String())})
 	return nil
 }

@@ -114,6 +114,39 @@ func TestManyGoroutinesLog(t *testing.T) {
 	}
 }
 
+// noisy logs when a line is made of it.
+type noisy struct{ logger **slog.Logger }
+
+func (n noisy) MarshalJSON() ([]byte, error) {
+	(*n.logger).Info("inner")
+	return []byte("1"), nil
+}
+
+// What a line is made of may log to the same handler, and panic.
+func TestWhatIsLoggedLogs(t *testing.T) {
+	b := samsatest.New(t, samsatest.Topic("log", 1))
+	p := producer(t, b)
+	var logger *slog.Logger
+	logger = slog.New(logs.NewHandler(p, logs.Options{Topic: "log", Slog: slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		switch a.Key {
+		case slog.TimeKey:
+			return slog.Attr{}
+		case "panic":
+			panic(a.Value)
+		}
+		return a
+	}}}))
+	func() {
+		defer func() { _ = recover() }()
+		logger.Info("never", "panic", 1)
+	}()
+	logger.Info("outer", "n", noisy{&logger})
+	want := []string{`{"level":"INFO","msg":"inner"}`, `{"level":"INFO","msg":"outer","n":1}`}
+	if got := lines(t, b, p); !slices.Equal(got, want) {
+		t.Errorf("lines: %q", got)
+	}
+}
+
 func TestFailed(t *testing.T) {
 	b := samsatest.New(t, samsatest.Topic("log", 1))
 	p := producer(t, b)
