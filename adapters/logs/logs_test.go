@@ -126,8 +126,7 @@ func (n noisy) MarshalJSON() ([]byte, error) {
 func TestWhatIsLoggedLogs(t *testing.T) {
 	b := samsatest.New(t, samsatest.Topic("log", 1))
 	p := producer(t, b)
-	var logger *slog.Logger
-	logger = slog.New(logs.NewHandler(p, logs.Options{Topic: "log", Slog: slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	logger := slog.New(logs.NewHandler(p, logs.Options{Topic: "log", Slog: slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch a.Key {
 		case slog.TimeKey:
 			return slog.Attr{}
