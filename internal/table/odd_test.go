@@ -2,8 +2,10 @@ package table_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 
@@ -143,4 +145,45 @@ func TestLargeRowOfALongKey(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A kept table is as one that is built from the log, whenever the broker was opened again, with an index that was made anew too.
+func TestKeptTableIsAsTheLogSays(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	rng := rand.New(rand.NewPCG(1, 2))
+	for round := range 4 {
+		b, err := samsa.Open(dir, samsa.Options{RebuildIndex: round%2 == 1})
+		must(t, err)
+		k := &kit{b, t, context.Background()}
+		if round == 0 {
+			k.create("accounts", samsa.TopicConfig{Partitions: 2, CleanupPolicy: samsa.CleanupCompact})
+		}
+		tb, err := k.NewTable(k.ctx, samsa.TableOptions{Topic: "accounts", Name: "n"})
+		must(t, err)
+		mem, err := k.NewTable(k.ctx, samsa.TableOptions{Topic: "accounts"})
+		must(t, err)
+		check := func(what string) {
+			must(t, tb.WaitFor(k.ctx))
+			must(t, mem.WaitFor(k.ctx))
+			a, c := fmt.Sprint(k.rows(tb, samsa.TableRange{})), fmt.Sprint(k.rows(mem, samsa.TableRange{}))
+			if a != c || tb.Len() != mem.Len() {
+				t.Errorf("round %d %s: %d rows, %d rows of the one in memory", round, what, tb.Len(), mem.Len())
+			}
+		}
+		check("opened")
+		for range 100 {
+			var rs []samsa.Record
+			for range 50 {
+				v := ""
+				if rng.IntN(2) == 0 {
+					v = string(noise(rng.IntN(3000) + 1))
+				}
+				rs = append(rs, rec(fmt.Sprint("key", rng.IntN(400)), v))
+			}
+			k.produce(rs...)
+		}
+		check("written")
+		must(t, b.Close())
+	}
 }

@@ -143,14 +143,7 @@ func (w *watcher) run(ctx context.Context, yield func(Change, error) bool) error
 func (w *watcher) follow(ctx context.Context, give func(Change) error) error {
 	base, marked := store.Snapshot(nil), false
 	for {
-		now, err := w.turn()
-		if err == nil {
-			err = w.diff(base, now, give)
-			now.Close()
-		}
-		if base != nil {
-			base.Close()
-		}
+		err := w.state(base, give)
 		if err == nil && !marked {
 			marked = true
 			err = give(Change{Mark: true})
@@ -164,6 +157,19 @@ func (w *watcher) follow(ctx context.Context, give func(Change) error) error {
 	}
 }
 
+// state gives what differs now from base, which may be nil and is closed, as what the loop does may panic.
+func (w *watcher) state(base store.Snapshot, give func(Change) error) error {
+	if base != nil {
+		defer base.Close()
+	}
+	now, err := w.turn()
+	if err != nil {
+		return err
+	}
+	defer now.Close()
+	return w.diff(base, now, give)
+}
+
 // changes gives what changes, until there is too much of it. Then it returns the state that it has come to.
 func (w *watcher) changes(ctx context.Context, give func(Change) error) (store.Snapshot, error) {
 	ended := w.t.ctx.Done()
@@ -172,13 +178,8 @@ func (w *watcher) changes(ctx context.Context, give func(Change) error) (store.S
 		if err != nil {
 			return nil, err
 		}
-		for _, key := range keys {
-			if err := w.change(state, key, give); err != nil {
-				if !last {
-					state.Close()
-				}
-				return nil, err // end closes what is over
-			}
+		if err := w.give(keys, state, last, give); err != nil {
+			return nil, err
 		}
 		if last {
 			w.t.step.Lock()
@@ -188,7 +189,6 @@ func (w *watcher) changes(ctx context.Context, give func(Change) error) (store.S
 			return state, nil
 		}
 		if state != nil {
-			state.Close()
 			continue
 		}
 		select {
@@ -199,6 +199,19 @@ func (w *watcher) changes(ctx context.Context, give func(Change) error) (store.S
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// give gives what keys are in a state, and closes that unless it is the last: then end does, or who goes on from there.
+func (w *watcher) give(keys []noted, state store.Snapshot, last bool, give func(Change) error) error {
+	if state != nil && !last {
+		defer state.Close()
+	}
+	for _, key := range keys {
+		if err := w.change(state, key, give); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // change gives what a key is in a state.
