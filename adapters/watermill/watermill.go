@@ -36,6 +36,7 @@ type PublisherOptions struct {
 
 // Publisher is a message.Publisher.
 type Publisher struct {
+	b    *samsa.Broker
 	p    *samsa.Producer
 	opts PublisherOptions
 }
@@ -46,7 +47,7 @@ func NewPublisher(b *samsa.Broker, opts PublisherOptions) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watermill: %w", err)
 	}
-	return &Publisher{p, opts}, nil
+	return &Publisher{b, p, opts}, nil
 }
 
 // Publish stores messages and returns when they are: all of them, unless it returns an error, when some may be. It waits while the contexts of
@@ -61,7 +62,7 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 			return fmt.Errorf("watermill: publish %s: %w", m.UUID, err)
 		}
 		if tx, ok := m.Context().Value(txKey{}).(*transaction); ok {
-			if err := tx.produce(r); err != nil {
+			if err := tx.produce(p.b, r); err != nil {
 				return fmt.Errorf("watermill: publish %s: %w", m.UUID, err)
 			}
 			continue
@@ -316,7 +317,7 @@ func (s *subscription) commit(ctx context.Context, r samsa.Record) error {
 	began := time.Now()
 	for {
 		err := s.s.b.Update(ctx, func(tx *samsa.Tx) error {
-			own := &transaction{tx: tx}
+			own := &transaction{b: s.s.b, tx: tx}
 			acked, err := s.once(context.WithValue(ctx, txKey{}, own), r)
 			own.end()
 			if err == nil && !acked {
@@ -364,6 +365,7 @@ type txKey struct{}
 
 // transaction is that of a message, for many goroutines, until the message is acked.
 type transaction struct {
+	b  *samsa.Broker
 	mu sync.Mutex
 	tx *samsa.Tx        // nil afterwards
 	m  *message.Message // set before it is handed out
@@ -387,7 +389,10 @@ func (t *transaction) do(fn func(tx *samsa.Tx) error) error {
 	return fn(t.tx)
 }
 
-func (t *transaction) produce(r samsa.Record) error {
+func (t *transaction) produce(b *samsa.Broker, r samsa.Record) error {
+	if b != t.b {
+		return fmt.Errorf("%w: the transaction is of another broker", samsa.ErrInvalid)
+	}
 	return t.do(func(tx *samsa.Tx) error { return tx.Produce(r) })
 }
 
@@ -399,7 +404,7 @@ func (t *transaction) end() {
 
 // Tx calls fn with the transaction in which a message of a Subscriber with Transactional will be acked: what fn writes is
 // stored with the ack, or not at all. Before the message is acked or nacked; else it is ErrInvalid, as it is for another
-// message.
+// message. fn must not publish with the transaction, nor call Tx for it: both wait for fn.
 func Tx(m *message.Message, fn func(tx *samsa.Tx) error) error {
 	t, ok := m.Context().Value(txKey{}).(*transaction)
 	if !ok {

@@ -240,6 +240,21 @@ func TestUpdateFails(t *testing.T) {
 	}
 }
 
+// What is published at another broker is not of the transaction, and nothing of it gets into this one.
+func TestPublisherOfAnotherBroker(t *testing.T) {
+	b, other := broker(t), broker(t)
+	pub, sub := pubSub(t, b, watermill.SubscriberOptions{Group: "g", Transactional: true})
+	away, err := watermill.NewPublisher(other, watermill.PublisherOptions{})
+	wantErr(t, err, nil)
+	wantErr(t, pub.Publish("in", message.NewMessage("1", nil)), nil)
+	messages, err := sub.Subscribe(ctx, "in")
+	wantErr(t, err, nil)
+	m := <-messages
+	wantErr(t, away.Publish("out", m), samsa.ErrInvalid)
+	m.Ack()
+	wantErr(t, errors.Join(sub.Close(), pub.Close(), away.Close()), nil)
+}
+
 // Once its message is acked a transaction takes no more, whether or not that was noticed.
 func TestTransactionIsOver(t *testing.T) {
 	b := broker(t)
