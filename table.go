@@ -195,21 +195,19 @@ func (t *Table) Watch(ctx context.Context) iter.Seq2[TableChange, error] { retur
 
 // WaitFor waits until the table has all of these records, as Produce has returned them, or what has come after them: so a program reads what
 // it has written. Of a record only topic, partition and offset count; those of other topics are passed over. Without any it waits for all
-// that is stored now. A partition that the table has not, as its group has not given it, is ErrUnknownPartition. Records behind a transaction that is
+// that is stored now, in the partitions that are the table's until then. A record of a partition that the table has not, as its group has not given it, is
+// ErrUnknownPartition. Records behind a transaction that is
 // open it waits for until that has ended.
 func (t *Table) WaitFor(ctx context.Context, records ...Record) (err error) {
-	var offsets map[int32]int64
 	if len(records) == 0 {
-		offsets, err = t.engine.Ends(ctx)
+		err = t.engine.CatchUp(ctx)
 	} else {
-		offsets = make(map[int32]int64)
+		offsets := make(map[int32]int64)
 		for i := range records {
 			if r := &records[i]; r.Topic == t.opts.Topic {
 				offsets[r.Partition] = max(offsets[r.Partition], r.Offset)
 			}
 		}
-	}
-	if err == nil {
 		err = t.engine.WaitFor(ctx, offsets)
 	}
 	if err != nil {

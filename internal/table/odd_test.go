@@ -187,3 +187,32 @@ func TestKeptTableIsAsTheLogSays(t *testing.T) {
 		must(t, b.Close())
 	}
 }
+
+// A table of a group that opens while others come and go has what it is given, and does not fail for what is taken from it.
+func TestTablesOfAGroupComeAndGo(t *testing.T) {
+	t.Parallel()
+	k := open(t, "")
+	k.create("accounts", samsa.TopicConfig{Partitions: 8})
+	for i := range 100 {
+		k.produce(rec(fmt.Sprint(i), "v"))
+	}
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for range 20 {
+				tb, err := k.NewTable(k.ctx, samsa.TableOptions{Topic: "accounts", Group: "readers"})
+				if err == nil {
+					err = tb.WaitFor(k.ctx)
+				}
+				if err == nil {
+					err = tb.Close()
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

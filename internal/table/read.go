@@ -25,7 +25,7 @@ func (t *Table) Get(key []byte) (log.Record, error) {
 		case overtaken && errors.Is(err, errGone):
 			return log.Record{}, t.noRow(key)
 		}
-		if err := t.overtake(); err != nil {
+		if err := t.CatchUp(t.ctx); err != nil {
 			return log.Record{}, err
 		}
 	}
@@ -40,15 +40,6 @@ var (
 
 // getAgain is Get of a row that has moved.
 func (t *Table) getAgain(key []byte, _ error) (log.Record, error) { return t.Get(key) }
-
-// overtake waits until the table is where the log is now.
-func (t *Table) overtake() error {
-	ends, err := t.Ends(t.ctx)
-	if err == nil {
-		err = t.WaitFor(t.ctx, ends)
-	}
-	return err
-}
 
 func (t *Table) get(rows getter, key []byte) (r log.Record, err error) {
 	if err := t.Err(); err != nil {

@@ -375,6 +375,20 @@ func (t *Table) await(ctx context.Context, ok func() (bool, error)) error {
 
 // WaitFor waits until the table is behind these offsets.
 func (t *Table) WaitFor(ctx context.Context, offsets map[int32]int64) error {
+	return t.waitFor(ctx, offsets, false)
+}
+
+// CatchUp waits until the table is where the log is now, in the partitions that it has then.
+func (t *Table) CatchUp(ctx context.Context) error {
+	ends, err := t.Ends(ctx)
+	if err == nil {
+		err = t.waitFor(ctx, ends, true)
+	}
+	return err
+}
+
+// waitFor is WaitFor, which passes over partitions that a group takes from the table, or fails.
+func (t *Table) waitFor(ctx context.Context, offsets map[int32]int64, pass bool) error {
 	return t.await(ctx, func() (bool, error) {
 		t.mu.Lock()
 		pending := t.changed
@@ -384,6 +398,7 @@ func (t *Table) WaitFor(ctx context.Context, offsets map[int32]int64) error {
 		for i, offset := range offsets {
 			p := t.parts[i]
 			switch {
+			case p == nil && t.opts.Shared && !pending && pass:
 			case p == nil && t.opts.Shared && !pending:
 				return false, t.wrap(fmt.Errorf("%w: %d is not the table's", log.ErrUnknownPartition, i))
 			case i < 0 || p == nil && i >= t.topic.Partitions():

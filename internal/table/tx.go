@@ -111,11 +111,7 @@ func (t *Table) Tx(ctx context.Context) (*Tx, error) {
 		if err != nil {
 			return nil, err
 		}
-		ends, err := t.Ends(ctx)
-		if err == nil {
-			err = t.WaitFor(ctx, ends)
-		}
-		if err == nil {
+		if err = t.CatchUp(ctx); err == nil {
 			err = t.trails(ctx)
 		}
 		if err != nil {
