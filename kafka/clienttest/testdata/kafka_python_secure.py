@@ -11,6 +11,15 @@ import threading
 
 import kafka
 from kafka import KafkaConsumer
+from kafka.errors import KafkaConnectionError, UnsupportedSaslMechanismError
+
+try:
+    from kafka.errors import SaslAuthenticationFailedError
+except ImportError:  # release 2
+
+    class SaslAuthenticationFailedError(Exception):
+        pass
+
 
 outcomes = {}  # queues of what has come of each configuration, by client id
 
@@ -20,25 +29,31 @@ def named(error):
     return "SSLError" if isinstance(error, ssl.SSLEOFError) else type(error).__name__
 
 
+# At any broker both releases may see the end of the connection before the answer that tells why it ends, and lose that.
+REFUSED = (KafkaConnectionError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
+
+
 def note(connection, error):
     if error is not None:
         outcomes[connection.config["client_id"]].put(named(error))
 
 
 if kafka.__version__.startswith("2."):
-    from kafka.conn import BrokerConnection
+    from kafka.conn import BrokerConnection, ConnectionStates
 
     WITHIN = "api_version_auto_timeout_ms"
     Provider = object
     close = BrokerConnection.close
 
     def closed(self, error=None):
-        note(self, error)
+        if self.state is ConnectionStates.AUTHENTICATING and isinstance(error, REFUSED):
+            note(self, SaslAuthenticationFailedError())
+        else:
+            note(self, error)
         close(self, error)
 
     BrokerConnection.close = closed
 else:
-    from kafka.errors import KafkaConnectionError, SaslAuthenticationFailedError
     from kafka.net.connection import KafkaConnection
     from kafka.net.sasl.oauth import AbstractTokenProvider as Provider
 
@@ -54,8 +69,7 @@ else:
         self.authenticating = True
         try:
             await authenticate(self, *args, **kwargs)
-        except (KafkaConnectionError, SaslAuthenticationFailedError):
-            # At any broker it may see the end of the connection before the answer that tells why it ends, and loses that.
+        except REFUSED:
             note(self, SaslAuthenticationFailedError())
             raise
         except Exception as e:
