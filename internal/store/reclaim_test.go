@@ -133,11 +133,14 @@ func TestReclaimOfOverwrittenValues(t *testing.T) {
 	for i := range 1100 {
 		commit(t, s, numbered(i, 1, 64<<10))
 	}
-	if err := s.Reclaim(t.Context()); err != nil {
-		t.Fatal(err)
+	left, err := int64(0), error(nil)
+	for calls := 0; calls < 100 && err == nil && (calls == 0 || left > 24<<20); calls++ { // what a merge in the background finds meanwhile is for the next call
+		if err = s.Reclaim(t.Context()); err == nil {
+			left, err = s.Size()
+		}
 	}
-	if n, err := s.Size(); err != nil || n > 24<<20 {
-		t.Errorf("%d bytes are left for one value, %v", n, err)
+	if err != nil || left > 24<<20 {
+		t.Errorf("%d bytes are left for one value, %v", left, err)
 	}
 	if v, err := s.Get([]byte("key0")); err != nil || string(v[:6]) != "001099" {
 		t.Errorf("value %.6q, %v", v, err)
