@@ -32,7 +32,7 @@ func (l *leg) groups(ctx context.Context, last bool) error {
 		n, err := l.group(ctx, g.Name, by)
 		unknown += n
 		switch {
-		case err == nil, errors.Is(err, log.ErrGroupNotEmpty):
+		case err == nil, errors.Is(err, log.ErrGroupNotEmpty), errors.Is(err, log.ErrGroupKind): // a queue has no offsets, here or there
 		case ctx.Err() != nil || errors.Is(err, log.ErrClosed) || errors.Is(err, log.ErrFailed):
 			return err
 		case last:
