@@ -136,8 +136,9 @@ func newWorld(t *testing.T) world {
 	t.Helper()
 	w := world{dir: t.TempDir()}
 	for name, text := range map[string]string{
-		"lines.txt":  "one\ntwo\n",
-		"samsa.conf": "topic = web_log:3\n",
+		"lines.txt":    "one\ntwo\n",
+		"password.txt": "secret\n",
+		"samsa.conf":   "topic = web_log:3\n",
 	} {
 		if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -146,7 +147,7 @@ func newWorld(t *testing.T) world {
 	fill(t, filepath.Join(w.dir, "data"))
 	fill(t, filepath.Join(w.dir, "served"))
 	var err error
-	if w.broker, _, err = serveFor(defers{t}, "--data", filepath.Join(w.dir, "served")); err != nil {
+	if w.broker, _, err = serveFor(defers{t}, "--data", filepath.Join(w.dir, "served"), "--acls", "--super-users", "User:ANONYMOUS"); err != nil {
 		t.Fatal(err)
 	}
 	fake := fakeregistry.New()
@@ -203,9 +204,9 @@ func (x example) run(t *testing.T, w world, line string) string {
 	if x.endless() {
 		line = "exec " + line
 	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-ec", line)
+	cmd := exec.CommandContext(t.Context(), "sh", "-ec", before(line)+line)
 	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "SAMSA_LISTEN=127.0.0.1:0")
+	cmd.Env = append(os.Environ(), "SAMSA_LISTEN=127.0.0.1:0", "PASSWORD=secret")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
@@ -228,6 +229,29 @@ func (x example) run(t *testing.T, w world, line string) string {
 		t.Errorf("%s: %v\n%s%s", line, err, out.String(), &stderr)
 	}
 	return out.String()
+}
+
+// before returns what makes the thing that an example deletes, or asks for.
+func before(line string) string {
+	made := strings.TrimSuffix(strings.TrimSuffix(line, " --json"), " --yes")
+	switch {
+	case strings.Contains(line, " acls delete "):
+		made = strings.Replace(made, " acls delete ", " acls add ", 1)
+	case strings.Contains(line, " quotas delete "):
+		made = strings.Replace(made, " quotas delete ", " quotas set ", 1)
+		if strings.HasSuffix(made, "_rate") {
+			made += "=1000"
+		} else {
+			made += " connection_creation_rate=1000"
+		}
+	case strings.Contains(line, " users delete "):
+		made = "echo secret | " + strings.Replace(made, " users delete ", " users add ", 1)
+	case strings.HasPrefix(line, "samsa mirror ") && strings.Contains(line, " --status"):
+		made = strings.Replace(made, " --status", " --until-now", 1)
+	default:
+		return ""
+	}
+	return made + " >/dev/null; "
 }
 
 // fakeBroker serves a fake broker with a fault, an open transaction and a copy until the test ends, and returns the URL of its API.
