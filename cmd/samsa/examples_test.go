@@ -231,10 +231,17 @@ func (x example) run(t *testing.T, w world, line string) string {
 	return out.String()
 }
 
-// before returns what makes the thing that an example deletes, or asks for.
+// before returns what makes the thing that an example deletes, lists, or asks for.
 func before(line string) string {
 	made := strings.TrimSuffix(strings.TrimSuffix(line, " --json"), " --yes")
-	switch {
+	words := strings.Fields(strings.TrimSuffix(made, " list"))
+	switch last := words[len(words)-1]; {
+	case last == "acls":
+		made = strings.Join(words, " ") + " add User:alice READ TOPIC orders"
+	case last == "quotas":
+		made = strings.Join(words, " ") + " set --user alice producer_byte_rate=1000"
+	case last == "users":
+		made = "echo secret | " + strings.Join(words, " ") + " add alice"
 	case strings.Contains(line, " acls delete "):
 		made = strings.Replace(made, " acls delete ", " acls add ", 1)
 	case strings.Contains(line, " quotas delete "):

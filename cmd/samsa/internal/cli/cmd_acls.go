@@ -82,7 +82,13 @@ of Kafka's; RESOURCE is TOPIC, GROUP, TRANSACTIONAL_ID, or CLUSTER, which has no
 	}
 	read := aclArgs(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error { return b.CreateACL(ctx, read(args)) })
+		one := read(args)
+		return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+			if err := b.CreateACL(ctx, one); err != nil {
+				return err
+			}
+			return e.say(done{ACL: &one, Done: "added"}, "added ACL %s %s", one.Permission, strings.Join(args, " "))
+		})
 	}
 	return cmd
 }
@@ -101,7 +107,12 @@ func (e *env) aclsDelete() *cobra.Command {
 		if err := e.confirm(yes, "delete the ACL %s %s", one.Permission, strings.Join(args, " ")); err != nil {
 			return err
 		}
-		return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error { return b.DeleteACL(ctx, one) })
+		return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+			if err := b.DeleteACL(ctx, one); err != nil {
+				return err
+			}
+			return e.say(done{ACL: &one, Done: "deleted"}, "deleted ACL %s %s", one.Permission, strings.Join(args, " "))
+		})
 	}
 	yesFlag(cmd, &yes)
 	return cmd

@@ -123,7 +123,12 @@ quotas stay. They count at once.`,
 			}
 			q.Limits[name] = &value
 		}
-		return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error { return b.SetQuotas(ctx, q) })
+		return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+			if err := b.SetQuotas(ctx, q); err != nil {
+				return err
+			}
+			return e.say(done{Quota: &q, Done: "set"}, "set %s", strings.Join(args, " "))
+		})
 	}
 	return cmd
 }
@@ -158,7 +163,7 @@ func (e *env) quotasDelete() *cobra.Command {
 				return fmt.Errorf("%w entity: it has no quotas", samsa.ErrUnknown)
 			}
 			if len(args) == 0 {
-				args = slices.Collect(maps.Keys(all[i].Limits))
+				args = slices.Sorted(maps.Keys(all[i].Limits))
 			}
 			for _, name := range args {
 				if _, has := all[i].Limits[name]; !has {
@@ -166,7 +171,10 @@ func (e *env) quotasDelete() *cobra.Command {
 				}
 				q.Limits[name] = nil
 			}
-			return b.SetQuotas(ctx, q)
+			if err := b.SetQuotas(ctx, q); err != nil {
+				return err
+			}
+			return e.say(done{Quota: &q, Done: "deleted"}, "deleted %s", strings.Join(args, " "))
 		})
 	}
 	yesFlag(cmd, &yes)

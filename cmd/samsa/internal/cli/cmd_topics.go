@@ -187,10 +187,13 @@ func (e *env) printTopic(t described, all bool) error {
 
 // done is what a command has done to something.
 type done struct {
-	Topic string `json:"topic,omitempty"`
-	Group string `json:"group,omitempty"`
-	Key   any    `json:"key,omitempty"`
-	Done  string `json:"done"`
+	Topic string        `json:"topic,omitempty"`
+	Group string        `json:"group,omitempty"`
+	Key   any           `json:"key,omitempty"`
+	User  string        `json:"user,omitempty"`
+	ACL   *api.ACL      `json:"acl,omitempty"`
+	Quota *api.NewQuota `json:"quota,omitempty"` // what is null is deleted
+	Done  string        `json:"done"`
 }
 
 // configsFlag reads --config name=value.

@@ -70,7 +70,12 @@ next login on.`,
 			if err != nil {
 				return err
 			}
-			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error { return b.SetUser(ctx, args[0], password) })
+			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+				if err := b.SetUser(ctx, args[0], password); err != nil {
+					return err
+				}
+				return e.say(done{User: args[0], Done: "set"}, "set the password of user %s", args[0])
+			})
 		},
 	}
 	cmd.Flags().StringVar(&file, "password-file", "", "read the password from this `file`, its first line")
@@ -109,7 +114,12 @@ func (e *env) usersDelete() *cobra.Command {
 			if err := e.confirm(yes, "delete user %s", args[0]); err != nil {
 				return err
 			}
-			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error { return b.DeleteUser(ctx, args[0]) })
+			return e.with(cmd.Context(), true, func(ctx context.Context, b backend.Backend) error {
+				if err := b.DeleteUser(ctx, args[0]); err != nil {
+					return err
+				}
+				return e.say(done{User: args[0], Done: "deleted"}, "deleted user %s", args[0])
+			})
 		},
 	}
 	yesFlag(cmd, &yes)
