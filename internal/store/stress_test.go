@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 )
@@ -137,8 +138,10 @@ func stressRound(t *testing.T, s *diskStore, model *facts, random *rand.Rand, ne
 	var helpers sync.WaitGroup
 	stop := make(chan struct{})
 	beside := func(work func()) {
+		begun := make(chan struct{})
 		helpers.Go(func() {
-			for {
+			close(begun)
+			for work(); ; {
 				select {
 				case <-stop:
 					return
@@ -147,16 +150,14 @@ func stressRound(t *testing.T, s *diskStore, model *facts, random *rand.Rand, ne
 				}
 			}
 		})
+		<-begun
 	}
 	reclaiming, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	reclaims := 0
 	beside(func() {
-		err := s.Reclaim(reclaiming)
-		if err != nil && !errors.Is(err, context.Canceled) {
+		if err := s.Reclaim(reclaiming); err != nil && !errors.Is(err, context.Canceled) {
 			t.Errorf("Reclaim: %v", err)
 		}
-		reclaims++
 	})
 	beside(func() { model.check(t, s, true) })
 	beside(func() { model.check(t, s, false) })
@@ -177,12 +178,12 @@ func stressRound(t *testing.T, s *diskStore, model *facts, random *rand.Rand, ne
 			break
 		}
 		model.stored(batch)
+		if i%32 == 0 {
+			runtime.Gosched() // on one core all commits may be over in one turn
+		}
 	}
 	close(stop)
 	helpers.Wait()
-	if reclaims == 0 {
-		t.Error("no Reclaim: this tests nothing")
-	}
 }
 
 // stressBatch sets and deletes among 400 keys, of which some live long.
