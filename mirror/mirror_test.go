@@ -129,6 +129,26 @@ func TestGroupsWithMembers(t *testing.T) {
 	k.ok(c.Close())
 }
 
+// Queues have no offsets to bring, and take none: neither that of a name here nor there keeps a copy from its end.
+func TestGroupsOfAnotherKind(t *testing.T) {
+	k := newKit(t)
+	k.create(k.from, "t", samsa.TopicConfig{})
+	k.put(k.from, "t", 0, "a", "b")
+	k.run(Options{})
+	for b, name := range map[*samsa.Broker]string{k.from: "here", k.to: "there"} {
+		q, err := b.NewQueue(k.ctx, samsa.QueueOptions{Group: name, Topics: []string{"t"}})
+		k.ok(err)
+		_, err = q.Receive(k.ctx, 1)
+		k.ok(err)
+		defer func() { k.ok(q.Close()) }()
+	}
+	for _, name := range []string{"there", "with the others"} {
+		k.commit(k.from, name, "t", 0, 2)
+	}
+	k.ok(k.run(Options{}).Finish(k.ctx))
+	k.want(k.committed(k.to, "with the others", "t", 0), int64(2))
+}
+
 // What retention has taken before it was copied is lost, counted, and no record takes its offset.
 func TestRetentionOvertakes(t *testing.T) {
 	k := newKit(t)
