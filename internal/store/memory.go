@@ -14,7 +14,7 @@ func OpenMemory() Store {
 
 // OpenIndexed is OpenMemory with an index besides: Get is several times as fast, and a key takes more memory.
 func OpenIndexed() Store {
-	return &memoryStore{gate: newGate(), tree: newItemTree(), index: make(map[string]*item)}
+	return &memoryStore{gate: newGate(), tree: newItemTree(), index: newMemoryIndex()}
 }
 
 // memoryStore is a copy-on-write B-tree. Copying it is O(1): readers iterate over a
@@ -24,11 +24,12 @@ type memoryStore struct {
 	once sync.Once
 	none version // without tables and files
 
+	index *memoryIndex // of what is in tree; nil without one
+
 	mu     sync.RWMutex // guards what follows
 	tree   *itemTree
-	index  map[string]*item // the same; nil without one
-	copied *itemTree        // of tree as it is now, nil when nobody asked since the last commit
-	synced *itemTree        // as of the last Sync; nil before KeepSynced
+	copied *itemTree // of tree as it is now, nil when nobody asked since the last commit
+	synced *itemTree // as of the last Sync; nil before KeepSynced
 }
 
 func (s *memoryStore) Commit(b *Batch) error {
@@ -42,32 +43,33 @@ func (s *memoryStore) Commit(b *Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.copied = nil
-	for _, o := range b.ops {
-		i := &item{key: o.key, value: o.value}
+	items := make([]*item, len(b.ops))
+	for n, o := range b.ops {
+		i := &item{key: o.key, value: o.value, deleted: o.remove}
 		if o.remove {
 			s.tree.Delete(i)
-			delete(s.index, string(o.key))
-			continue
+		} else {
+			i = i.clone()
+			s.tree.Set(i)
 		}
-		i = i.clone()
-		s.tree.Set(i)
-		if s.index != nil {
-			s.index[string(i.key)] = i
-		}
+		items[n] = i
+	}
+	if s.index != nil {
+		s.index.set(items)
 	}
 	return nil
 }
 
 func (s *memoryStore) Get(key []byte) ([]byte, error) {
+	if s.index != nil {
+		return s.index.get(key)
+	}
 	if !s.gate.enter() {
 		return nil, ErrClosed
 	}
 	defer s.gate.leave()
 	s.mu.RLock()
-	i, ok := s.index[string(key)]
-	if s.index == nil {
-		i, ok = s.tree.Get(&item{key: key})
-	}
+	i, ok := s.tree.Get(&item{key: key})
 	s.mu.RUnlock()
 	return memoryValue(i, ok)
 }
@@ -173,7 +175,10 @@ func (s *memoryStore) Close() error {
 		s.gate.shut()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.tree, s.index, s.copied, s.synced = newItemTree(), nil, nil, nil
+		s.tree, s.copied, s.synced = newItemTree(), nil, nil
+		if s.index != nil {
+			s.index.close()
+		}
 	})
 	return nil
 }

@@ -13,9 +13,10 @@ import (
 )
 
 // keyOf spreads i over the keys, 16 bytes each.
-func keyOf(i int) []byte {
-	key := binary.BigEndian.AppendUint64(nil, uint64(i)*0x9e3779b97f4a7c15)
-	return binary.BigEndian.AppendUint64(key, uint64(i))
+func keyOf(i int) []byte { return appendKeyOf(nil, i) }
+
+func appendKeyOf(dst []byte, i int) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(dst, uint64(i)*0x9e3779b97f4a7c15), uint64(i))
 }
 
 // fill produces n keys with values of 100 bytes.
@@ -43,8 +44,10 @@ func BenchmarkGet(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
+				var key []byte
 				for pb.Next() {
-					if _, err := t.Get(keyOf(rand.N(benchKeys))); err != nil {
+					key = appendKeyOf(key[:0], rand.N(benchKeys))
+					if _, err := t.Get(key); err != nil {
 						b.Error(err)
 						return
 					}

@@ -45,12 +45,13 @@ func (t *Table) get(rows getter, key []byte) (r log.Record, err error) {
 	if err := t.Err(); err != nil {
 		return r, err
 	}
-	row, err := rows.Get(t.rowKey(key))
+	stored := t.rowKey(key)
+	row, err := rows.Get(stored)
 	if errors.Is(err, store.ErrNotFound) {
 		return r, t.noRow(key)
 	}
 	if err == nil {
-		err = t.open(bytes.Clone(key), row, &r)
+		r, err = t.open(stored[len(t.prefix)+1:], row) // nobody has that besides
 	}
 	if err != nil {
 		if ended := t.Err(); ended != nil {
@@ -65,16 +66,23 @@ func (t *Table) noRow(key []byte) error {
 	return t.wrap(fmt.Errorf("%w: %.100q", log.ErrKeyNotFound, key))
 }
 
-// open fills r from a row that is stored under key, from the log if the row is not whole. The bytes belong to r.
-func (t *Table) open(key, row []byte, r *log.Record) error {
-	whole, err := parseRow(key, row, r)
-	r.Topic = t.opts.Topic
-	if whole || err != nil {
-		return err
+// open returns the record of a row that is stored under key, from the log if the row is not whole. The bytes belong to it. With errMoved
+// it returns what there is of it.
+func (t *Table) open(key, row []byte) (r log.Record, err error) {
+	whole, err := parseRow(key, row, &r)
+	if err == nil && !whole {
+		r, err = t.fetched(r)
 	}
+	r.Topic = t.opts.Topic
+	return r, err
+}
+
+// fetched returns the record from the log that r has the partition and the offset of: see open. It is apart from get, whose record is not to
+// be in memory of its own.
+func (t *Table) fetched(r log.Record) (log.Record, error) {
 	of, err := t.topic.Partition(r.Partition)
 	if err != nil {
-		return err
+		return r, err
 	}
 	offset, found := r.Offset, false
 	_, err = of.Fetch(t.ctx, t.opts.ClientID, log.ReadUncommitted, offset, nil, func(sb log.StoredBatch) bool {
@@ -87,7 +95,7 @@ func (t *Table) open(key, row []byte, r *log.Record) error {
 		}
 		reader := log.NewRecordReader(sb.Batch, records)
 		if err = reader.SkipTo(offset); err == nil && reader.Left() > 0 {
-			_, err = reader.Next(r)
+			_, err = reader.Next(&r)
 			found = err == nil && r.Offset == offset
 		}
 		return false
@@ -98,8 +106,7 @@ func (t *Table) open(key, row []byte, r *log.Record) error {
 	case err == nil && !found:
 		err = errMoved
 	}
-	r.Topic = t.opts.Topic
-	return err
+	return r, err
 }
 
 // How many rows are read ahead, and no more than of so many bytes.
@@ -205,7 +212,7 @@ func (t *Table) iterate(snap store.Snapshot, r Range, another func(key []byte, m
 
 // opened returns the record of a row.
 func (t *Table) opened(s stored, another func(key []byte, moved error) (log.Record, error)) (rec log.Record, err error) {
-	err = t.open(s.key[len(t.prefix)+1:], s.row, &rec)
+	rec, err = t.open(s.key[len(t.prefix)+1:], s.row)
 	if key := rec.Key; errors.Is(err, errMoved) && key != nil {
 		return another(key, err)
 	}
