@@ -8,7 +8,7 @@
 //	c, err := typed.NewConsumer(ctx, b, orders, samsa.ConsumerOptions{Topics: []string{"orders"}})
 //	for m, err := range c.Records(ctx) { ... m.Value.Item ... }
 //
-// A Producer, Consumer or Queue of this package is one of package samsa with some methods that take and
+// A Producer, Consumer, Queue or Table of this package is one of package samsa with some methods that take and
 // return Messages; all others are those of package samsa. In a transaction Codecs.Encode makes the records.
 //
 // # What cannot be decoded

@@ -78,6 +78,41 @@ func ExampleQueue_Work() {
 	// context canceled
 }
 
+func ExampleNewTable() {
+	ctx := context.Background()
+	b, err := samsa.Open("", samsa.Options{InMemory: true})
+	must(err)
+	defer b.Close()
+	must(b.Topics().Create(ctx, "stock", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}))
+
+	stock, err := typed.NewTable(ctx, b, typed.CodecsOf(typed.String(), typed.Int64()), samsa.TableOptions{Topic: "stock"})
+	must(err)
+	defer stock.Close()
+	must(b.Update(ctx, func(tx *samsa.Tx) error {
+		rows, err := stock.Tx(tx)
+		if err != nil {
+			return err
+		}
+		return rows.Put("tea", 7, samsa.NoRow)
+	}))
+	must(b.Update(ctx, func(tx *samsa.Tx) error {
+		rows, err := stock.Tx(tx)
+		if err != nil {
+			return err
+		}
+		tea, err := rows.Get("tea")
+		if err != nil {
+			return err
+		}
+		return rows.Put("tea", tea.Value-2, tea.Record.Offset)
+	}))
+	must(stock.WaitFor(ctx))
+	tea, err := stock.Get("tea")
+	must(err)
+	fmt.Println(tea.Key, tea.Value)
+	// Output: tea 5
+}
+
 // Event is what a topic of several types holds.
 type Event interface{ Account() string }
 
