@@ -52,8 +52,8 @@ func TestEachTimeFiresOnce(t *testing.T) {
 			}
 			due = times.next(due)
 		}
-		if !due.After(ended) {
-			t.Errorf("%v has not fired by %v", due, ended)
+		if next := times.next(ended); !due.Equal(next) {
+			t.Errorf("at %v the next one is %v, want %v", ended, due, next)
 		}
 	})
 }
