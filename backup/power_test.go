@@ -54,6 +54,7 @@ func TestPowerCuts(t *testing.T) {
 		}
 		return nil
 	})
+	runOnce(t, b, target, Options{UntilNow: true, Status: func(Status) {}}) // the base: what a broker does by itself may come between a note and it
 	for i := range 2*mergeCount + 5 {
 		for range 1 + rng.IntN(3) {
 			use(t, rng, b)
