@@ -17,7 +17,7 @@ try {
   page.setDefaultTimeout(20000);
   const complaints = [];
   page.on('pageerror', (e) => complaints.push(`error: ${e}`));
-  page.on('console', (m) => { if ((m.type() === 'error' || m.type() === 'warning') && !/the server responded with a status of (4|503)/.test(m.text())) complaints.push(`${m.type()}: ${m.text()}`); });
+  page.on('console', (m) => { if ((m.type() === 'error' || m.type() === 'warning') && !/the server responded with a status of (4|503)|ERR_CONNECTION_(REFUSED|RESET)|ERR_EMPTY_RESPONSE/.test(m.text())) complaints.push(`${m.type()}: ${m.text()}`); });
   page.on('request', (r) => { if (!r.url().startsWith(url) && !r.url().startsWith('blob:')) complaints.push(`a request to elsewhere: ${r.url()}`); });
   await stories[name]({ page, context, browser, url, args, axe: require.resolve('axe-core/axe.min.js') });
   if (complaints.length > 0) throw new Error(complaints.join('\n'));

@@ -269,3 +269,27 @@ export async function faking({ page, url }) {
   await go(page, url, 'fake/records?topic=orders');
   await page.getByText('No records here.').waitFor();
 }
+
+// A customer of the shop orders, kills it, and finds all that was there.
+export async function shopping({ page, url }) {
+  const text = async (id) => (await page.locator(id).textContent()).trim();
+  await page.goto(url);
+  await page.getByLabel('product').selectOption('book');
+  await page.getByLabel('how many').fill('3');
+  await page.getByRole('button', { name: 'order', exact: true }).click();
+  assert.equal(await text('#left-book'), '97');
+  assert.match(await text('#latest'), /book\s*3\s*gregor@example\.org/);
+  const pid = await text('#pid');
+  await page.getByRole('button', { name: 'kill it' }).click();
+  await page.waitForFunction((was) => document.querySelector('#pid')?.textContent > '' && document.querySelector('#pid').textContent !== was, pid);
+  assert.equal(await text('#left-book'), '97');
+  assert.match(await text('#latest'), /book\s*3\s*gregor@example\.org/);
+  for (let books = ''; !/ 1 mails/.test(books); books = await text('#books')) {
+    await page.reload(); // the mail may have been in hand when it was killed
+  }
+  assert.match(await text('#books'), /1 orders, 1 mails\. The books are balanced\./);
+  await page.getByRole('button', { name: 'restock book' }).click();
+  assert.equal(await text('#left-book'), '197');
+  await page.getByRole('link', { name: 'the console' }).click();
+  await page.getByRole('link', { name: 'orders', exact: true }).first().waitFor();
+}
