@@ -29,10 +29,11 @@ func TestCrashRetention(t *testing.T) {
 		if rng.IntN(10) == 0 {
 			sweeps, lines = 0, 0 // before it has even opened the directory, or while it does
 		}
+		enough := afterSweeps(sweeps, lines)
 		if round == 0 {
-			sweeps, lines = 4, 2000 // so that every policy has something to do: see sum
+			enough = afterAll() // so that every policy has something to do: see sum
 		}
-		told := killWhen(t, "sweep", afterSweeps(sweeps, lines), dir, fmt.Sprint(round))
+		told := killWhen(t, "sweep", enough, dir, fmt.Sprint(round))
 		if !t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) {
 			led.listen(t, told)
 			led.inspect(t, dir)
@@ -123,6 +124,21 @@ func afterSweeps(sweeps, lines int) func(string) bool {
 			sweeps--
 		}
 		return sweeps <= 0 && lines <= 0
+	}
+}
+
+// afterAll is enough when each partition of size has had much more than it may keep, and four sweeps have ended after that.
+func afterAll() func(string) bool {
+	produced := make(map[string]int)
+	full, swept := 0, afterSweeps(4, 0)
+	return func(line string) bool {
+		words := strings.Fields(line)
+		if len(words) > 2 && words[0] == "produced" && words[1] == sizeTopic {
+			if produced[words[2]]++; produced[words[2]] == 2*sweptBytes/(maxStoredRecord/2) { // they are of half the most, by and large
+				full++
+			}
+		}
+		return full == sweptPartitions && swept(line)
 	}
 }
 
