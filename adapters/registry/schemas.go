@@ -1,0 +1,147 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/avro"
+)
+
+const typeAvro = "AVRO"
+
+// types of schemas that are taken.
+var types = []string{typeAvro}
+
+// levels are those of compatibility: with the versions before, data can be read by whom.
+var levels = map[string]struct{ backward, forward, all bool }{
+	"NONE":                {},
+	"BACKWARD":            {backward: true},
+	"BACKWARD_TRANSITIVE": {backward: true, all: true},
+	"FORWARD":             {forward: true},
+	"FORWARD_TRANSITIVE":  {forward: true, all: true},
+	"FULL":                {backward: true, forward: true},
+	"FULL_TRANSITIVE":     {backward: true, forward: true, all: true},
+}
+
+// identity returns what two versions of the same schema have in common, and no others.
+func identity(v *version) string {
+	text := v.Text
+	if v.Type == typeAvro {
+		if c, err := canonicalAvro(text); err == nil {
+			text = c
+		}
+	}
+	return string(encode([]any{v.Type, text, v.Refs, v.Metadata, v.RuleSet}))
+}
+
+// canonical has v be as it is stored. What can be said without its references is said.
+func (v *version) canonical() error {
+	if !slices.Contains(types, v.Type) {
+		return faultf(codeInvalidSchema, "Invalid schema type %s: this registry takes %s", v.Type, strings.Join(types, ", "))
+	}
+	if v.Text == "" {
+		return faultf(codeInvalidSchema, "Empty schema")
+	}
+	text, err := canonicalAvro(v.Text)
+	if err != nil {
+		return invalid(v, err)
+	}
+	v.Text = text
+	v.same = identity(v)
+	return nil
+}
+
+func invalid(v *version, err error) error {
+	return faultf(codeInvalidSchema, "Invalid schema of type %s: %v", v.Type, err)
+}
+
+// maxReferences bounds the schemas that one is made of.
+const maxReferences = 1000
+
+// parse reads a schema with all that it refers to.
+func (s *state) parse(v *version) (*avro.Schema, error) {
+	var c avro.SchemaCache
+	if err := s.parseReferences(&c, v, make(map[subjectVersion]bool)); err != nil {
+		return nil, err
+	}
+	parsed, err := c.Parse(v.Text)
+	if err != nil {
+		return nil, invalid(v, err)
+	}
+	return parsed, nil
+}
+
+func (s *state) parseReferences(c *avro.SchemaCache, v *version, done map[subjectVersion]bool) error {
+	for _, r := range v.Refs {
+		at := subjectVersion{r.Subject, r.Version}
+		if done[at] {
+			continue
+		}
+		done[at] = true
+		if len(done) > maxReferences {
+			return invalid(v, fmt.Errorf("it is made of more than %d others", maxReferences))
+		}
+		used := s.subjects[r.Subject][r.Version]
+		if used == nil {
+			return invalid(v, fmt.Errorf("no schema reference found for subject \"%s\" and version %d", r.Subject, r.Version))
+		}
+		if used.Type != v.Type {
+			return invalid(v, fmt.Errorf("%s version %d, to which it refers, is of type %s", r.Subject, r.Version, used.Type))
+		}
+		if err := s.parseReferences(c, used, done); err != nil {
+			return err
+		}
+		if _, err := c.Parse(used.Text); err != nil {
+			return invalid(used, err)
+		}
+	}
+	return nil
+}
+
+// incompatible returns what makes v incompatible with earlier versions, which are given in their order, or nothing. What cannot be
+// compared is an error.
+func (s *state) incompatible(v *version, earlier []*version) ([]string, error) {
+	c := s.configFor(v.Subject)
+	if len(c.others) > 0 {
+		return nil, faultf(codeNotPermitted, "The config of subject %s has %s, which this registry does not do", v.Subject, strings.Join(c.others, ", "))
+	}
+	parsed, err := s.parse(v)
+	if err != nil {
+		return nil, err
+	}
+	level, ok := levels[c.Level]
+	if !ok {
+		return nil, faultf(codeNotPermitted, "The compatibility level of subject %s is %s, which this registry does not know", v.Subject, c.Level)
+	}
+	if !level.backward && !level.forward {
+		return nil, nil
+	}
+	if !level.all && len(earlier) > 1 {
+		earlier = earlier[len(earlier)-1:]
+	}
+	for _, e := range slices.Backward(earlier) {
+		if e.Type != v.Type {
+			return []string{fmt.Sprintf("{errorType:\"SCHEMA_TYPE\", description:\"version %d is of type %s\"}", e.Version, e.Type), c.told()}, nil
+		}
+		old, err := s.parse(e)
+		if err != nil {
+			return nil, err
+		}
+		if level.backward {
+			err = avro.CheckCompatibility(old, parsed)
+		}
+		if err == nil && level.forward {
+			err = avro.CheckCompatibility(parsed, old)
+		}
+		if err != nil {
+			return []string{err.Error(), fmt.Sprintf("{oldSchemaVersion: %d}", e.Version), fmt.Sprintf("{oldSchema: '%s'}", e.Text), c.told()}, nil
+		}
+	}
+	return nil, nil
+}
+
+// told is how a config ends the messages of what is incompatible.
+func (c config) told() string {
+	return fmt.Sprintf("{validateFields: 'false', compatibility: '%s'}", c.Level)
+}
