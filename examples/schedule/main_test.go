@@ -34,6 +34,11 @@ func TestEachTimeFiresOnce(t *testing.T) {
 				})
 			}
 			time.Sleep(life)
+			for _, r := range samsatest.Drain(t, b, topic) {
+				if r.Timestamp.After(time.Now()) {
+					t.Fatalf("%v fires at %v already", r.Timestamp, time.Now())
+				}
+			}
 			samsatest.Crash(t, b)
 			wg.Wait()
 			time.Sleep(life / 2) // nobody is there
