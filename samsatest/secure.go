@@ -28,7 +28,7 @@ type Guard struct {
 	// Token, for OAUTHBEARER, tells who has brought a token. nil takes each token for the name of who brings it, but for those that begin with
 	// "bad".
 	Token     func(ctx context.Context, token string) (kafka.Identity, error)
-	MaxReauth time.Duration // after which clients have to log in again
+	MaxReauth time.Duration // after which clients have to log in again, with SASL, Users or Token
 	// Options are the others; what they say of Security counts where nothing is said here.
 	Options kafka.Options
 }
@@ -120,6 +120,9 @@ func (s *Secured) prepare(b *samsa.Broker, g Guard) kafka.Options {
 			a.Token = tokenIsName
 		}
 		o.Security.SASL = a
+	} else if g.MaxReauth != 0 {
+		s.t.Fatalf("samsatest: Secure: Guard.MaxReauth wants Guard.SASL, Guard.Users or Guard.Token")
+		return o
 	}
 	users, err := kafka.UsersOf(b)
 	for name, password := range g.Users {

@@ -8,9 +8,11 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa/kafka"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
@@ -109,12 +111,22 @@ func call(t *testing.T, nc net.Conn, req kmsg.Request) kmsg.Response {
 	return resp
 }
 
-// A guard that asks for certificates and does not encrypt would ask for nothing.
-func TestSecureMutualWantsTLS(t *testing.T) {
-	ft := runFake(func(ft *fakeTest) {
-		samsatest.Secure(ft, samsatest.New(ft), samsatest.Guard{Mutual: true})
-	})
-	if len(ft.errs) != 1 || !strings.Contains(ft.errs[0], "Guard.Mutual wants Guard.TLS") {
-		t.Errorf("got %q", ft.errs)
+// A guard that asks for what it has no means to ask for would let in whoever comes, and say nothing.
+func TestSecureWantsMeans(t *testing.T) {
+	elsewhere := kafka.Options{Security: kafka.Security{SASL: &kafka.SASL{}}}
+	for name, tc := range map[string]struct {
+		guard samsatest.Guard
+		want  string
+	}{
+		"certificates in the clear":   {samsatest.Guard{Mutual: true}, "Guard.Mutual wants Guard.TLS"},
+		"again without a login":       {samsatest.Guard{MaxReauth: time.Hour}, "Guard.MaxReauth wants Guard.SASL"},
+		"again, the login in Options": {samsatest.Guard{MaxReauth: time.Hour, Options: elsewhere}, "Guard.MaxReauth wants Guard.SASL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ft := runFake(func(ft *fakeTest) { samsatest.Secure(ft, samsatest.New(ft), tc.guard) })
+			if len(ft.errs) != 1 || !strings.Contains(ft.errs[0], tc.want) {
+				t.Errorf("got %q, want one error with %q", ft.errs, tc.want)
+			}
+		})
 	}
 }
