@@ -158,7 +158,7 @@ func TestRegister(t *testing.T) {
 	if s, err := w.CreateSchema(ctx, "x/y ü%", sr.Schema{Schema: v1}); err != nil || s.Subject != "x/y ü%" || s.Version != 1 {
 		t.Errorf("a subject with all sorts of letters: %+v, %v", s, err)
 	}
-	if is, err := w.SupportedTypes(ctx); err != nil || !slices.Equal(is, []sr.SchemaType{sr.TypeAvro}) {
+	if is, err := w.SupportedTypes(ctx); err != nil || len(is) != 3 {
 		t.Errorf("types: %v, %v", is, err)
 	}
 	_, err = w.LookupSchema(ctx, "a", sr.Schema{Schema: other})
@@ -202,6 +202,47 @@ func TestReferences(t *testing.T) {
 	wants(t, "softly, once who refers is gone softly", err, 0)
 	_, err = w.DeleteSubject(ctx, "money", sr.HardDelete)
 	wants(t, "for good, while who refers may come back", err, 42206)
+}
+
+// Schemas that are no Avro are parsed, with their references, and compared by nothing: a second one needs the level NONE.
+func TestOtherTypes(t *testing.T) {
+	ctx := t.Context()
+	w, _ := open(t, samsatest.New(t))
+	for _, c := range []struct {
+		kind               sr.SchemaType
+		name               string
+		part, first, later string
+	}{
+		{
+			sr.TypeProtobuf, "money.proto", `syntax = "proto3"; package shop; message Money { int64 cents = 1; }`,
+			`syntax = "proto3"; import "money.proto"; import "google/protobuf/timestamp.proto"; message Order { shop.Money price = 1; google.protobuf.Timestamp at = 2; }`,
+			`syntax = "proto3"; import "money.proto"; message Order { shop.Money price = 2; }`,
+		},
+		{sr.TypeJSON, "money.json", `{"type":"integer"}`, `{"properties":{"price":{"$ref":"money.json"}}}`, `{"properties":{"cost":{"$ref":"money.json"}}}`},
+	} {
+		subject := c.kind.String()
+		register := func(what, subject, text string, code int, refs ...sr.SchemaReference) {
+			t.Helper()
+			_, err := w.RegisterSchema(ctx, subject, sr.Schema{Type: c.kind, Schema: text, References: refs}, -1, -1)
+			wants(t, subject+" "+what, err, code)
+		}
+		ref := sr.SchemaReference{Name: c.name, Subject: subject + "-part", Version: 1}
+		register("part", ref.Subject, c.part, 0)
+		register("without its reference", subject, c.first, 42201)
+		register("first", subject, c.first, 0, ref)
+		register("first again", subject, c.first, 0, ref)
+		register("later", subject, c.later, 422, ref)
+		if is, err := w.CheckCompatibility(ctx, subject, -2, sr.Schema{Type: c.kind, Schema: c.first, References: []sr.SchemaReference{ref}}); err != nil || !is.Is {
+			t.Errorf("%s with itself: %v, %v", subject, is, err)
+		}
+		_, err := w.CheckCompatibility(ctx, subject, -2, sr.Schema{Type: c.kind, Schema: c.later, References: []sr.SchemaReference{ref}})
+		wants(t, "compare "+subject, err, 422)
+		w.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatNone}, subject)
+		register("later, not compared", subject, c.later, 0, ref)
+		if s, err := w.SchemaByVersion(ctx, subject, 2); err != nil || s.Type != c.kind || s.Schema.Schema != c.later || len(s.References) != 1 {
+			t.Errorf("%+v, %v", s, err)
+		}
+	}
 }
 
 func TestCompatibility(t *testing.T) {
@@ -552,7 +593,11 @@ func TestRefused(t *testing.T) {
 		{"POST", "/subjects/a/versions", `{"schema":"\"int\" \"int\""}`, `422 {"error_code":42201,`},
 		{"POST", "/subjects/a/versions", `{"schema":"{\"type\":\"record\",\"name\":\"R\",\"fields\":3}"}`, `422 {"error_code":42201,`},
 		{"POST", "/subjects/a/versions", `{"schema":"\"nothing\""}`, `422 {"error_code":42201,`},
-		{"POST", "/subjects/a/versions", `{"schema":"\"int\"","schemaType":"PROTOBUF"}`, `422 {"error_code":42201,`},
+		{"POST", "/subjects/p/versions", `{"schema":"message","schemaType":"PROTOBUF"}`, `422 {"error_code":42201,`},
+		{"POST", "/subjects/p/versions", `{"schema":"syntax = \"proto3\"; import \"/etc/passwd\";","schemaType":"PROTOBUF"}`, `422 {"error_code":42201,`},
+		{"POST", "/subjects/p/versions", `{"schema":"{\"type\":3}","schemaType":"JSON"}`, `422 {"error_code":42201,`},
+		{"POST", "/subjects/p/versions", `{"schema":"{\"$ref\":\"file:///etc/passwd\"}","schemaType":"JSON"}`, `422 {"error_code":42201,`},
+		{"POST", "/subjects/a/versions", `{"schema":"{}","schemaType":"JSON"}`, `409 {"error_code":40901,`},
 		{"POST", "/subjects/a/versions", `{"schema":"\"int\"","schemaType":"XML"}`, `422 {"error_code":42201,`},
 		{"POST", "/subjects/a/versions", `{"schema":"\"int\"","ruleSet":{}}`, `422 {"error_code":42201,`},
 		{"POST", "/subjects/a/versions", `{"schema":"\"int\"","references":[{}]}`, `422 {"error_code":42201,`},
@@ -620,7 +665,9 @@ func FuzzBodies(f *testing.F) {
 	for _, s := range []string{v1, v2, v3, other, `["null",{"type":"fixed","name":"a.b.F","size":4}]`, `{"type":{"type":"map","values":"long"}}`, `{`, `3`} {
 		f.Add(s, "", int32(0))
 		f.Add(s, "AVRO", int32(1))
+		f.Add(s, "JSON", int32(0))
 	}
+	f.Add(`syntax = "proto3"; message M { repeated M m = 1; }`, "PROTOBUF", int32(0))
 	b, err := samsa.Open("", samsa.Options{InMemory: true})
 	if err != nil {
 		f.Fatal(err)

@@ -11,7 +11,7 @@ import (
 const typeAvro = "AVRO"
 
 // types of schemas that are taken.
-var types = []string{typeAvro}
+var types = []string{typeAvro, typeJSON, typeProtobuf}
 
 // levels are those of compatibility: with the versions before, data can be read by whom.
 var levels = map[string]struct{ backward, forward, all bool }{
@@ -27,12 +27,21 @@ var levels = map[string]struct{ backward, forward, all bool }{
 // identity returns what two versions of the same schema have in common, and no others.
 func identity(v *version) string {
 	text := v.Text
-	if v.Type == typeAvro {
-		if c, err := canonicalAvro(text); err == nil {
-			text = c
-		}
+	if c, err := canonicalText(v.Type, text); err == nil {
+		text = c
 	}
 	return string(encode([]any{v.Type, text, v.Refs, v.Metadata, v.RuleSet}))
+}
+
+// canonicalText returns the text of a schema without what says nothing. Of Protobuf that is all of it.
+func canonicalText(kind, text string) (string, error) {
+	switch kind {
+	case typeAvro:
+		return canonicalAvro(text)
+	case typeJSON:
+		return canonicalJSON(text)
+	}
+	return text, nil
 }
 
 // canonical has v be as it is stored. What can be said without its references is said.
@@ -43,7 +52,7 @@ func (v *version) canonical() error {
 	if v.Text == "" {
 		return faultf(codeInvalidSchema, "Empty schema")
 	}
-	text, err := canonicalAvro(v.Text)
+	text, err := canonicalText(v.Type, v.Text)
 	if err != nil {
 		return invalid(v, err)
 	}
@@ -59,10 +68,19 @@ func invalid(v *version, err error) error {
 // maxReferences bounds the schemas that one is made of.
 const maxReferences = 1000
 
-// parse reads a schema with all that it refers to.
+// parse reads a schema with all that it refers to. Of one that is no Avro it returns nil.
 func (s *state) parse(v *version) (*avro.Schema, error) {
+	if v.Type != typeAvro {
+		return nil, s.check(v)
+	}
 	var c avro.SchemaCache
-	if err := s.parseReferences(&c, v, make(map[subjectVersion]bool)); err != nil {
+	err := s.eachReference(v, make(map[subjectVersion]bool), func(_ string, used *version) error {
+		if _, err := c.Parse(used.Text); err != nil {
+			return invalid(used, err)
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	parsed, err := c.Parse(v.Text)
@@ -72,7 +90,8 @@ func (s *state) parse(v *version) (*avro.Schema, error) {
 	return parsed, nil
 }
 
-func (s *state) parseReferences(c *avro.SchemaCache, v *version, done map[subjectVersion]bool) error {
+// eachReference calls visit with all that a schema refers to, each once under a name, after what that refers to itself.
+func (s *state) eachReference(v *version, done map[subjectVersion]bool, visit func(name string, used *version) error) error {
 	for _, r := range v.Refs {
 		at := subjectVersion{r.Subject, r.Version}
 		if done[at] {
@@ -89,11 +108,11 @@ func (s *state) parseReferences(c *avro.SchemaCache, v *version, done map[subjec
 		if used.Type != v.Type {
 			return invalid(v, fmt.Errorf("%s version %d, to which it refers, is of type %s", r.Subject, r.Version, used.Type))
 		}
-		if err := s.parseReferences(c, used, done); err != nil {
+		if err := s.eachReference(used, done, visit); err != nil {
 			return err
 		}
-		if _, err := c.Parse(used.Text); err != nil {
-			return invalid(used, err)
+		if err := visit(r.Name, used); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -123,6 +142,12 @@ func (s *state) incompatible(v *version, earlier []*version) ([]string, error) {
 	for _, e := range slices.Backward(earlier) {
 		if e.Type != v.Type {
 			return []string{fmt.Sprintf("{errorType:\"SCHEMA_TYPE\", description:\"version %d is of type %s\"}", e.Version, e.Type), c.told()}, nil
+		}
+		if v.Type != typeAvro {
+			if e.same == v.same {
+				continue
+			}
+			return nil, notCompared(v, c.Level)
 		}
 		old, err := s.parse(e)
 		if err != nil {
