@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/samsa-go/samsa/adapters/registry/registrytest"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
@@ -32,8 +33,7 @@ func TestClients(t *testing.T) {
 				}
 				t.Skipf("run adapters/registry/install.sh: %v", err)
 			}
-			w, _ := open(t, samsatest.New(t))
-			cmd := exec.CommandContext(t.Context(), args[0], append(args[1:], w.url)...)
+			cmd := exec.CommandContext(t.Context(), args[0], append(args[1:], registrytest.New(t, samsatest.New(t)))...)
 			cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
 			if out, err := cmd.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "done\n") {
 				t.Errorf("%v\n%s", err, out)
