@@ -39,7 +39,7 @@ func (d osDir) make() error { return makeDirs(string(d)) }
 
 func (d osDir) open(write bool) (vfs.FS, func() error, error) {
 	if write {
-		o, err := vfs.OpenPrivate(string(d))
+		o, err := vfs.OpenOS(string(d))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -63,7 +63,7 @@ func makeDirs(dir string) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	o, err := vfs.OpenOS(above)

@@ -111,7 +111,7 @@ func checkEmpty(dir string) error {
 
 func writeFormat(dir string) error {
 	temp := filepath.Join(dir, formatTemp)
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

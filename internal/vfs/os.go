@@ -20,7 +20,6 @@ import (
 // plan9, it is the path after all.)
 type OS struct {
 	root *os.Root
-	perm fs.FileMode // of files that are made
 
 	mu   sync.Mutex        // guards what follows
 	dirs map[string]osFile // that Space was asked about, where that needs a handle
@@ -34,24 +33,16 @@ type OS struct {
 // spareHandles is how many the calls may need that a store makes at once.
 const spareHandles = 8
 
-// OpenOS opens the directory dir, which must be there. The caller closes it.
+// OpenOS opens the directory dir, which must be there. The caller closes it. What is made in it is for the user alone whose process
+// this is, as records are, and what passwords are checked by.
 func OpenOS(dir string) (*OS, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	o := &OS{root: root, perm: 0o644, dirs: map[string]osFile{}}
+	o := &OS{root: root, dirs: map[string]osFile{}}
 	o.keepSpare()
 	return o, nil
-}
-
-// OpenPrivate is OpenOS for files that are for the user alone who makes them.
-func OpenPrivate(dir string) (*OS, error) {
-	o, err := OpenOS(dir)
-	if err == nil {
-		o.perm = 0o600
-	}
-	return o, err
 }
 
 // keepSpare opens the handles that are kept, as far as there are any. o.sparing is held.
@@ -124,7 +115,7 @@ func (o *OS) Create(name string, size int64) (File, error) {
 	if !o.restock() { // a file stays open: it must not take the last handles
 		return nil, noSpace{&fs.PathError{Op: "open", Path: name, Err: errNoHandles}}
 	}
-	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, o.perm)
+	f, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if isNoHandle(err) {
 		return nil, noSpace{err}
 	}
@@ -164,7 +155,7 @@ func (o *OS) Rename(from, to string) error {
 
 // Mkdir implements FS.
 func (o *OS) Mkdir(dir string) error {
-	return osError(o.sparingly(func() error { return o.root.MkdirAll(dir, 0o755) }))
+	return osError(o.sparingly(func() error { return o.root.MkdirAll(dir, 0o700) }))
 }
 
 // List implements FS.
