@@ -69,7 +69,7 @@ func TestRepairCannotMendValueFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if places++; places == 5 {
-			hurt{what: "flip", file: f.File, at: int(f.Offset) + 50}.apply(t, v.dir)
+			hurt{what: "flip", file: f.File, at: int(f.Offset) + f.Length/2}.apply(t, v.dir)
 			break
 		}
 	}
