@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/api"
@@ -42,13 +44,31 @@ func Kafka(addr string, nodes int, o kafka.ClusterOptions) func(b *samsa.Broker,
 		case at != own:
 			at, opts.Advertise = cmp.Or(at, "127.0.0.1:0"), "" // which leads to own
 		}
-		at, shut, err := listen(b, nodes, at, opts)
+		at, shut, err := listenAgain(b, nodes, at, opts, at == own && !first)
 		if err == nil && first {
 			own = at
 		}
 		return at, shut, err
 	}
 }
+
+// listenAgain is listen. Where there was a listener just before, a connection of some client may have taken the port, as those that go out take any:
+// it is waited for.
+func listenAgain(b *samsa.Broker, nodes int, at string, o kafka.ClusterOptions, again bool) (addr string, shut func() error, err error) {
+	for range rebinds {
+		addr, shut, err = listen(b, nodes, at, o)
+		if !again || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+		time.Sleep(rebindPause)
+	}
+	return addr, shut, err
+}
+
+const (
+	rebinds     = 200
+	rebindPause = 50 * time.Millisecond
+)
 
 // listen serves b, as several nodes if they are more than one.
 func listen(b *samsa.Broker, nodes int, at string, o kafka.ClusterOptions) (string, func() error, error) {
