@@ -15,11 +15,9 @@ import (
 func TestClients(t *testing.T) {
 	dir := os.Getenv("SAMSA_CLIENTS_DIR")
 	if dir == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Skip(err)
+		if cache, err := os.UserCacheDir(); err == nil { // without one nothing is found below
+			dir = filepath.Join(cache, "samsa-clients")
 		}
-		dir = filepath.Join(cache, "samsa-clients")
 	}
 	dir = filepath.Join(dir, "registry")
 	for name, args := range map[string][]string{
