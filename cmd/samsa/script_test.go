@@ -187,7 +187,7 @@ func brokerCommand(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("broker NAME [flags of serve]")
 	}
 	for i, a := range args {
-		if a == "--data" || a == "--backup" {
+		if a == "--data" || a == "--backup" || a == "--users-file" {
 			args[i+1] = ts.MkAbs(args[i+1])
 		}
 	}

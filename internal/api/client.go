@@ -41,6 +41,10 @@ type Client struct {
 func NewClient(base string) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil {
+		var detail *url.Error
+		if errors.As(err, &detail) && strings.Contains(base, "@") { // without the address, which may have a password, and what was made of it
+			err = errors.New("it is no URL")
+		}
 		return nil, fmt.Errorf("%w: the address of the API: %w", samsa.ErrInvalidOption, err)
 	}
 	switch {
@@ -50,7 +54,7 @@ func NewClient(base string) (*Client, error) {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		return newClient(strings.TrimSuffix(u.String(), "/"), t, t.CloseIdleConnections), nil
 	}
-	return nil, fmt.Errorf("%w: the address of the API is %q, want http://HOST:PORT or unix:///PATH", samsa.ErrInvalidOption, base)
+	return nil, fmt.Errorf("%w: the address of the API is %q, want http://HOST:PORT or unix:///PATH", samsa.ErrInvalidOption, u.Redacted())
 }
 
 // overSocket returns a client over a unix socket.
@@ -160,7 +164,7 @@ func answeredError(resp *http.Response) error {
 		err = json.Unmarshal(text, &in)
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
-		return &Error{Message: "the broker wants to know who asks: its URL is https://NAME:PASSWORD@HOST:PORT, with a user and the right password", Status: resp.StatusCode}
+		return &Error{Message: "the broker wants to know who asks: its URL is https://NAME:PASSWORD@HOST:PORT, with a user and the right password (samsa help addresses)", Status: resp.StatusCode}
 	}
 	if err != nil || in.Error == nil {
 		return &Error{Message: fmt.Sprintf("the answer is %s, and not of Samsa's API: %.100q", resp.Status, text), Status: resp.StatusCode}

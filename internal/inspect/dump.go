@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/users"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -47,8 +48,10 @@ type Op struct {
 	Size  int    `json:"size,omitempty"`  // of the value
 	At    int64  `json:"at,omitempty"`    // where in the file a large value is
 	Value []byte `json:"value,omitempty"` // a small one, but not of a batch
-	Batch *Batch `json:"batch,omitempty"`
-	Wrong string `json:"wrong,omitempty"` // what is damaged
+	// Hidden is that the value is left out, as passwords are checked by it, which is nothing for a bug report.
+	Hidden bool   `json:"hidden,omitempty"`
+	Batch  *Batch `json:"batch,omitempty"`
+	Wrong  string `json:"wrong,omitempty"` // what is damaged
 }
 
 // Batch is the header of a batch, and its records if they were asked for.
@@ -216,6 +219,8 @@ func (d *dumper) op(o store.FrameOp) (op Op, wanted bool) {
 		if d.o.Batches || d.o.Records {
 			op.Batch, op.Wrong = d.batch(o)
 		}
+	case users.Secret(o.Key):
+		op.Hidden = true
 	case o.Kind == store.OpSet:
 		op.Value = append([]byte(nil), o.Value...)
 	}
@@ -277,6 +282,9 @@ func (o Op) writeText(w io.Writer) error {
 	}
 	if o.Value != nil {
 		text += fmt.Sprintf(": %q", o.Value)
+	}
+	if o.Hidden {
+		text += ", which passwords are checked by: not shown"
 	}
 	if o.Wrong != "" {
 		text += "  WRONG: " + o.Wrong

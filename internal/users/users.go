@@ -2,6 +2,7 @@
 package users
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -73,6 +74,9 @@ const savedVersion = 1
 const prefix = "u"
 
 func key(name string) []byte { return store.BrokerKey(prefix + name) }
+
+// Secret reports whether what is stored by a key is for nobody's eyes: what a password is known again by, or the secret.
+func Secret(key []byte) bool { return bytes.HasPrefix(key, store.BrokerKey(prefix)) }
 
 // Open returns the users that are in st. One that is damaged cannot log in until he is given a password: the logger is told.
 func Open(st store.Store, c *writer.Committer, logger *zap.Logger) (*Store, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/samsa-go/samsa/cluster"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 )
 
 // address says where the records are that a command is about: at most one of the fields is set.
@@ -28,8 +29,10 @@ func (a *address) define(fs *pflag.FlagSet) {
 // kafkaScheme is how the URL of a cluster begins that is entered by TLS or with a password: see cluster.ParseURL.
 const kafkaScheme = "kafka://"
 
-// String says where, for people.
-func (a address) String() string { return a.dir + a.brokers + a.api }
+// String says where, for people, without a password.
+func (a address) String() string {
+	return a.dir + backend.Redacted(a.brokers) + backend.Redacted(a.api)
+}
 
 var errNoAddress = usageError{errors.New("of which broker? Say -d DIRECTORY, -b HOST:PORT or --api URL, or set SAMSA (samsa help addresses)")}
 
@@ -53,8 +56,11 @@ func (a address) resolve(getenv func(string) string) (address, error) {
 	}
 }
 
-// check checks the brokers: their ports may be left out.
+// check checks what the command line says: it has no password. Ports of brokers may be left out.
 func (a address) check() error {
+	if backend.HasPassword(a.api) {
+		return usageError{fmt.Errorf("--api: %w: say it in SAMSA in the environment", backend.ErrPassword)}
+	}
 	if a.brokers == "" {
 		return nil
 	}
@@ -63,6 +69,9 @@ func (a address) check() error {
 			return usageError{err}
 		}
 		return nil
+	}
+	if strings.Contains(a.brokers, "@") {
+		return usageError{errors.New("-b has an @: brokers with a user are 'kafka://USER@HOST:PORT/', with the password in " + cluster.PasswordVariable)}
 	}
 	for _, part := range strings.Split(a.brokers, ",") {
 		if part == "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -13,9 +14,11 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -66,6 +69,26 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s has the man page %q", c.CommandPath(), page)
 		}
 	})
+}
+
+// No flag takes a secret, which others would read in the list of processes: a file has it, or the environment.
+func TestFlagsTakeNoSecrets(t *testing.T) {
+	secret := regexp.MustCompile("pass|secret|token|credential|jaas")
+	walk(newRoot(testEnv(new(bytes.Buffer), nil)), func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if secret.MatchString(f.Name) && !strings.HasSuffix(f.Name, "-file") {
+				t.Errorf("%s has --%s", c.CommandPath(), f.Name)
+			}
+		})
+	})
+	for text, want := range map[string]bool{
+		"https://a:b@c": true, "https://a@c": false, "https://a:b%z@c": true, "kafka://a:b@c:1,d:2/?tls=true": true, "kafka://a@c:1,d:2/?tls=true": false,
+		"https://c:1/x@y": false, "data": false, "host:9092": false, "": false,
+	} {
+		if got := backend.HasPassword(text); got != want || strings.Contains(backend.Redacted(text), "a:b") {
+			t.Errorf("%s: %v, %s", text, got, backend.Redacted(text))
+		}
+	}
 }
 
 func TestAddresses(t *testing.T) {

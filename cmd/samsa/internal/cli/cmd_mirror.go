@@ -46,12 +46,12 @@ func (f *mirrorFlags) check(from, to string) error {
 		return usageError{errors.New("--http is for a mirror that copies")}
 	}
 	for _, place := range []string{from, to} {
-		if parseAddress(place).api != "" {
-			return usageError{fmt.Errorf("%s: a mirror wants a directory, or Kafka brokers", place)}
+		if a := parseAddress(place); a.api != "" {
+			return usageError{fmt.Errorf("%s: a mirror wants a directory, or Kafka brokers", a)}
 		}
 	}
 	if samePlace(from, to) {
-		return usageError{fmt.Errorf("%s and %s are the same", from, to)}
+		return usageError{fmt.Errorf("%s and %s are the same", parseAddress(from), parseAddress(to))}
 	}
 	if err := f.opts.Check(); err != nil {
 		return usageError{err}

@@ -151,7 +151,8 @@ func (e *env) dump() *cobra.Command {
 		GroupID: groupData,
 		Long: `dump prints the frames of the value files, of which each is a commit, with the operations in it: keys in words, sizes of values, and with
 --batches the headers of batches, with --records their records. It reads by itself, and may be run while a broker has the directory open. Where
-something is damaged it says so, goes on behind it, and ends with code 7. It shows keys and values of the application.`,
+something is damaged it says so, goes on behind it, and ends with code 7. It shows keys and values of the
+application, and nothing of what passwords are checked by.`,
 		Example: `  samsa -d ./data dump --number 3
   samsa -d ./data dump --topic web_log --partition 0 --records
   samsa -d ./data dump --from 2 --to 4 --json`,

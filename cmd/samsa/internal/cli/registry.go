@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/schema"
 	"github.com/samsa-go/samsa/internal/api"
 )
@@ -26,6 +27,9 @@ func (f *registryFlag) open(e *env, given bool) (*schema.Registry, error) {
 	}
 	if address == "" {
 		return nil, nil
+	}
+	if given && backend.HasPassword(address) {
+		return nil, usageError{fmt.Errorf("--registry: %w: say it in SAMSA_REGISTRY", backend.ErrPassword)}
 	}
 	r, err := schema.New(address)
 	if err != nil {
@@ -202,7 +206,8 @@ func (x *encoding) record(ctx context.Context, r *api.NewRecord, key, value int)
 
 const schemasText = `Producers often store records in the format of a schema registry, in Avro, Protobuf or JSON Schema: a byte 0, the id of the schema, and the
 data. With --registry URL, or SAMSA_REGISTRY in the environment, consume and produce have them as JSON. A user and a password may stand in the
-URL. --registry "" turns off what the environment says. The console of serve shows that JSON beside the bytes, and searches it.
+URL, in the environment alone, as others see arguments. --registry "" turns off what the
+environment says. The console of serve shows that JSON beside the bytes, and searches it.
 
   samsa consume orders --registry http://localhost:8081 --until-now
   samsa produce orders --registry http://localhost:8081 --subject orders-value < lines.json

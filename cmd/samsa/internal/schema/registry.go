@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,8 +76,8 @@ type format interface {
 func New(address string) (*Registry, error) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		if u != nil && u.User != nil {
-			address = u.Redacted()
+		if strings.Contains(address, "@") { // before which a password may stand
+			return nil, errors.New("that is no URL of a registry, want http://HOST:PORT")
 		}
 		return nil, fmt.Errorf("%q is no URL of a registry, want http://HOST:PORT", address)
 	}

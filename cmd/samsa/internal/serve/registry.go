@@ -3,9 +3,9 @@ package serve
 import (
 	"context"
 	"errors"
-	"net/url"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/schema"
 	"github.com/samsa-go/samsa/console"
 )
@@ -18,10 +18,7 @@ type registryFlag struct {
 
 // String returns the URL, without the password that may stand in it.
 func (f *registryFlag) String() string {
-	if u, err := url.Parse(f.url); err == nil && u.User != nil {
-		return u.Redacted()
-	}
-	return f.url
+	return backend.Redacted(f.url)
 }
 
 // Set sets the URL. Whether it is one says open, whose error has no password in it.

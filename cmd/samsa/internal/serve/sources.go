@@ -69,6 +69,9 @@ func (c *Config) Resolve(fs *pflag.FlagSet, getenv func(string) string) ([]Setti
 	if from := sources["registry"]; c.http == "" && from != "" && from != fromEnvironment { // which is for other commands, too
 		errs = append(errs, errors.New("--registry is for --http, which is not given"))
 	}
+	if sources["registry"] == fromFlag && backend.HasPassword(c.registry.url) {
+		errs = append(errs, fmt.Errorf("--registry: %w: say it in %s, or in the file of --config-file", backend.ErrPassword, EnvName("registry")))
+	}
 	if err := c.registry.open(); err != nil {
 		errs = append(errs, fmt.Errorf("--registry: %w", err))
 	}
@@ -133,9 +136,11 @@ func (c *Config) readFile(fs *pflag.FlagSet, own []string, sources map[string]st
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		switch {
 		case !ok:
-			err = errors.New("want name = value")
+			errs = append(errs, fmt.Errorf("%s:%d: want name = value", c.file, n)) // and no word of it: it may be a password
+			continue
 		case !known[name]:
-			err = fmt.Errorf("there is no setting %q", name)
+			errs = append(errs, fmt.Errorf("%s:%d: there is no setting %.100q", c.file, n, name))
+			continue
 		case sources[name] != "" && sources[name] != fromFile:
 			continue
 		default:
