@@ -13,6 +13,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.errors.InvalidTxnStateException;
 import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -96,25 +97,47 @@ public class Storm {
     }
 
     static void transact(CountDownLatch begun) throws Exception {
-        int n = 0;
-        try (var producer = producer(Map.of("transactional.id", group))) {
-            patiently(producer::initTransactions);
-            while (!over || n == 0) {
-                producer.beginTransaction();
-                try {
-                    send(producer, transacted, n);
-                    patiently(producer::commitTransaction);
-                } catch (ProducerFencedException e) {
-                    throw e;
-                } catch (KafkaException e) {
-                    patiently(producer::abortTransaction);
-                    continue;
-                }
-                n++;
-                begun.countDown();
+        for (int n = 0; !result.containsKey("committed"); ) {
+            try (var producer = producer(Map.of("transactional.id", group))) {
+                patiently(producer::initTransactions);
+                n = transact(producer, n, begun);
+                result.put("committed", n);
+            } catch (Ended e) {
+                n = e.n;
             }
         }
-        result.put("committed", n);
+    }
+
+    /** A producer that cannot go on in its round n, of which nothing is committed. */
+    static class Ended extends Exception {
+        final int n;
+
+        Ended(int n) {
+            this.n = n;
+        }
+    }
+
+    /** Commits rounds from n on until it is over, and returns the one after the last. */
+    static int transact(KafkaProducer<String, String> producer, int n, CountDownLatch begun) throws Ended {
+        while (!over || n == 0) {
+            producer.beginTransaction();
+            try {
+                send(producer, transacted, n);
+                patiently(producer::commitTransaction);
+            } catch (ProducerFencedException e) {
+                throw e;
+            } catch (InvalidTxnStateException e) {
+                // The client's Sender asks whether batches wait, and takes the next request, in two steps: a transaction that begins and is
+                // committed between them has its end sent before its records. The broker, as Kafka, has nothing to commit, which is fatal.
+                throw new Ended(n);
+            } catch (KafkaException e) {
+                patiently(producer::abortTransaction);
+                continue;
+            }
+            n++;
+            begun.countDown();
+        }
+        return n;
     }
 
     /** Does a step again that has taken too long. */
