@@ -24,6 +24,7 @@ import (
 	"github.com/samsa-go/samsa/cluster"
 	"github.com/samsa-go/samsa/cluster/kafkatest"
 	"github.com/samsa-go/samsa/kafka"
+	"github.com/samsa-go/samsa/samsatest"
 )
 
 // opens opens a cluster and closes it, within a time that none needs that ends at once.
@@ -155,6 +156,55 @@ func TestMutualTLS(t *testing.T) {
 	}
 	if err := opens(t, cluster.Options{Seeds: c.Seeds()}); !errors.Is(err, samsa.ErrUnavailable) || !strings.Contains(err.Error(), "TLS") {
 		t.Error(err)
+	}
+}
+
+// The certificate that a URL names is shown, and one that is in its place later, by the connections that begin then.
+func TestURLShowsACertificate(t *testing.T) {
+	s := samsatest.Secure(t, samsatest.New(t), samsatest.Guard{TLS: true, Mutual: true, Options: kafka.Options{
+		ACLs: &kafka.ACLs{SuperUsers: []kafka.Principal{{Type: kafka.UserType, Name: "alice"}}},
+	}})
+	dir := t.TempDir()
+	file := func(name string, text []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	show := func(name string) string {
+		cert, key := s.ClientPEM(name)
+		return "&cert=" + file("cert.pem", cert) + "&key=" + file("key.pem", key)
+	}
+	address := "kafka://" + s.Addr + "/?tls=true&ca=" + file("ca.pem", s.CA())
+	if _, err := cluster.ParseURL(address + "&cert=" + file("ca.pem", s.CA()) + "&key=" + file("ca.pem", s.CA())); !errors.Is(err, samsa.ErrInvalidOption) {
+		t.Errorf("a key that is none: %v", err)
+	}
+	create := func(b *samsa.Broker, topic string) error {
+		return b.Topics().Create(t.Context(), topic, samsa.TopicConfig{})
+	}
+	o, err := cluster.ParseURL(address + show("bob"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]error{"alice": nil, "bob": kafka.Code(29)} {
+		show(name)
+		b, err := cluster.Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := create(b, name); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if o, err = cluster.ParseURL(address); err != nil {
+		t.Fatal(err)
+	}
+	if err := opens(t, o); !errors.Is(err, samsa.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("no certificate: %v", err)
 	}
 }
 

@@ -23,11 +23,12 @@ const PasswordVariable = "SAMSA_KAFKA_PASSWORD"
 
 // OpenURL is Open for flags and files of settings:
 //
-//	kafka://user@host:9092,host:9092/?name=billing&keys=prices&keysdir=/var/prices&tls=true&ca=/etc/ca.pem&sasl=SCRAM-SHA-512
+//	kafka://user@host:9092,host:9092/?name=billing&keys=prices&keysdir=/var/prices&tls=true&ca=/etc/ca.pem&cert=/etc/me.pem&key=/etc/me.key&sasl=SCRAM-SHA-512
 //
 // All but a host may be left out. name, keys and keysdir are Options.Name, Keys and KeysDir. With a user the password is in the environment, as PasswordVariable says, and a URL that has one is
 // refused; sasl is the mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, which is the default. tls=true encrypts, and ca names a file
-// of the certificates that are trusted in place of the system's. What is none of that is samsa.ErrInvalidOption.
+// of the certificates that are trusted in place of the system's. cert and key name the files of the certificate, PEM with those that it is signed by, that brokers
+// are shown who ask for one, and of its key; they are read again for each connection, so that they may be renewed. What is none of that is samsa.ErrInvalidOption.
 func OpenURL(ctx context.Context, address string) (*samsa.Broker, error) {
 	opts, err := ParseURL(address)
 	if err != nil {
@@ -36,7 +37,7 @@ func OpenURL(ctx context.Context, address string) (*samsa.Broker, error) {
 	return Open(ctx, opts)
 }
 
-var parameters = []string{"name", "keys", "keysdir", "tls", "ca", "sasl"}
+var parameters = []string{"name", "keys", "keysdir", "tls", "ca", "cert", "key", "sasl"}
 
 // ParseURL returns the options that a URL stands for: see OpenURL. The caller may add to them.
 func ParseURL(address string) (Options, error) {
@@ -94,13 +95,25 @@ func cutHosts(address string) (one, hosts string) {
 
 // tlsOf returns how connections are encrypted, nil if they are not.
 func tlsOf(query url.Values) (*tls.Config, error) {
-	switch on := query.Get("tls"); {
-	case on == "" && query.Get("ca") == "", on == "false" && query.Get("ca") == "":
+	cert, key := query.Get("cert"), query.Get("key")
+	switch on, files := query.Get("tls"), query.Get("ca")+cert+key; {
+	case on == "" && files == "", on == "false" && files == "":
 		return nil, nil
 	case on != "true":
-		return nil, fmt.Errorf("%w: the URL has tls=%q, want true, or false without ca", samsa.ErrInvalidOption, on)
+		return nil, fmt.Errorf("%w: the URL has tls=%q, want true, or false without ca, cert and key", samsa.ErrInvalidOption, on)
+	case (cert == "") != (key == ""):
+		return nil, fmt.Errorf("%w: the URL has one of cert and key, want both or none", samsa.ErrInvalidOption)
 	}
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if cert != "" {
+		if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+			return nil, fmt.Errorf("%w: the URL: cert and key: %w", samsa.ErrInvalidOption, err)
+		}
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(cert, key)
+			return &pair, err
+		}
+	}
 	if file := query.Get("ca"); file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {

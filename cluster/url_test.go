@@ -22,7 +22,8 @@ func TestParseURL(t *testing.T) {
 	}
 	for _, address := range []string{
 		"", "a:9092", "http://a", "kafka://", "kafka:///?name=b", "kafka://a/b", "kafka://a/?nam=b", "kafka://a/?name=b&name=c", "kafka://a/?tls=yes",
-		"kafka://a/?tls=false&ca=x", "kafka://a/?tls=true&ca=/no/such/file", "kafka://a/?sasl=PLAIN", "kafka://me:secret@a/", "kafka://me@a/?sasl=GSSAPI",
+		"kafka://a/?tls=false&ca=x", "kafka://a/?tls=true&ca=/no/such/file", "kafka://a/?tls=true&cert=a", "kafka://a/?tls=true&key=a", "kafka://a/?cert=a&key=b",
+		"kafka://a/?tls=true&cert=/no/such/file&key=/no/such/file", "kafka://a/?sasl=PLAIN", "kafka://me:secret@a/", "kafka://me@a/?sasl=GSSAPI",
 		"kafka://me:secret@a:b:c/", "kafka://@a", "kafka://a#b", "kafka://a/%zz", "kafka://me:secret@%zz",
 	} {
 		o, err := cluster.ParseURL(address)
