@@ -139,7 +139,7 @@ func (b *Broker) standOn(began time.Time, parts engine.Parts) {
 	b.queues = queue.Broker{Topics: b.on.Topics, Shares: b.on.Shares, Logger: b.logger, Clients: &b.clients, Hooks: b.hooks}
 	b.tables = table.Broker{Topics: b.on.Topics, Clients: &b.clients, Logger: b.logger}
 	if b.local != nil {
-		b.tables.Ordered = b.local.Ordered
+		b.tables.Ordered, b.tables.Moment = b.local.Ordered, b.local.Moment
 	}
 	b.stats = stats.Collector{
 		Opened: began, Local: b.local, Stored: b.on.Stored, Topics: b.on.Topics, Admin: b.admin,

@@ -130,3 +130,42 @@ func ExampleTx_Put() {
 	// changed: <nil>
 	// changed again: true
 }
+
+func ExampleReadTx_Tables() {
+	b := memory()
+	defer b.Close()
+	ctx := context.Background()
+	tables := make(map[string]*samsa.Table)
+	for _, topic := range []string{"stock", "sales"} {
+		must(b.Topics().Create(ctx, topic, samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}))
+		t, err := b.NewTable(ctx, samsa.TableOptions{Topic: topic})
+		must(err)
+		defer t.Close()
+		tables[topic] = t
+	}
+	must(b.Update(ctx, func(tx *samsa.Tx) error { // a book is sold
+		return tx.Produce(
+			samsa.Record{Topic: "stock", Key: []byte("book"), Value: []byte("7")},
+			samsa.Record{Topic: "sales", Key: []byte("sale-1"), Value: []byte("book")})
+	}))
+	must(b.View(ctx, func(tx *samsa.ReadTx) error {
+		both, err := tx.Tables(tables["stock"], tables["sales"])
+		if err != nil {
+			return err
+		}
+		stock, err := both[0].Get([]byte("book"))
+		if err != nil {
+			return err
+		}
+		sold := 0
+		for _, err := range both[1].Range(samsa.TableRange{}) {
+			if err != nil {
+				return err
+			}
+			sold++
+		}
+		fmt.Printf("%d sold, %s left\n", sold, stock.Value)
+		return nil
+	}))
+	// Output: 1 sold, 7 left
+}

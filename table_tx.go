@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/table"
 	"github.com/samsa-go/samsa/internal/transact"
 )
 
-// TableTx is a table inside an Update, as of one moment: it has all that was stored before it was asked for. What the transaction itself
-// produces is not in it. It is valid as long as the transaction, for one goroutine.
+// TableTx is a table inside an Update or a View, as of one moment: it has all that was stored before it was asked for. What the transaction
+// itself produces is not in it. It is valid as long as the transaction, for one goroutine.
 type TableTx struct{ engine *table.Tx }
 
 // Table returns t for reading in the transaction. When records of keys that were read, found or not, have been written since, in whatever
@@ -57,6 +58,85 @@ func (tx *Tx) endTables() {
 	for _, e := range tx.tables {
 		e.Close()
 	}
+}
+
+// Tables returns tables for reading, in the order of the arguments, all as of one moment, which is that of the view from then on: what an Update has stored is in all of
+// them, and in the keys of the application and the committed offsets, or in none. So it comes first: after Get, Scan or Committed, or
+// a second time, it is ErrInvalidOption. It waits until the tables are there, for no transaction that is open.
+//
+// A row of more than 8 MiB is in the log alone: where that has it no more, as it was overwritten since, reading the row is ErrConflict, and another View
+// shows what is there. Tables is ErrUnsupported on a Kafka cluster, and for a table of a group.
+func (tx *ReadTx) Tables(tables ...*Table) ([]*TableTx, error) {
+	all, err := tx.at(tables)
+	if err != nil {
+		return nil, fmt.Errorf("tables: %w", err)
+	}
+	return all, nil
+}
+
+func (tx *ReadTx) at(tables []*Table) ([]*TableTx, error) {
+	if tx.view == nil {
+		return nil, fmt.Errorf("%w: in an Update there is Tx.Tables", ErrInvalidOption)
+	}
+	if _, err := tx.view.b.ofStore("a table in a View"); err != nil {
+		return nil, err
+	}
+	v := tx.engine.(*transact.View)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	if tx.view.read {
+		return nil, fmt.Errorf("%w: the view was read before", ErrInvalidOption)
+	}
+	engines := make([]*table.Table, len(tables))
+	for i, t := range tables {
+		switch {
+		case t == nil:
+			return nil, fmt.Errorf("%w: a table is nil", ErrInvalidOption)
+		case t.b != tx.view.b:
+			return nil, fmt.Errorf("%w: a table is of another broker", ErrInvalidOption)
+		}
+		engines[i] = t.engine
+	}
+	views, snap, err := table.Moment(tx.view.ctx, &tx.view.b.tables, engines)
+	if err != nil {
+		return nil, err
+	}
+	v.Move(snap)
+	tx.reads()
+	tx.view.tables = views
+	all := make([]*TableTx, len(views))
+	for i, e := range views {
+		all[i] = &TableTx{e}
+	}
+	return all, nil
+}
+
+// reads notes that the moment of a view stays what it is.
+func (tx *ReadTx) reads() engine.View {
+	if tx.view != nil {
+		tx.view.read = true
+	}
+	return tx.engine
+}
+
+// end ends what Tables has begun.
+func (v *view) end() {
+	for _, e := range v.tables {
+		e.Close()
+	}
+}
+
+// Tables is Table of each. In an Update all that was read is checked at the commit, and so is of one moment then.
+func (tx *Tx) Tables(tables ...*Table) ([]*TableTx, error) {
+	all := make([]*TableTx, len(tables))
+	for i, t := range tables {
+		var err error
+		if all[i], err = tx.Table(t); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // Get is Table.Get.

@@ -56,7 +56,7 @@ func (b *Broker) Update(ctx context.Context, fn func(tx *Tx) error) error {
 		return fmt.Errorf("update: %w", err)
 	}
 	return transact.Update(ctx, b.on.Transactor, b.opts.MaxUpdateRetries, func(e engine.Tx) error {
-		tx := &Tx{ReadTx: ReadTx{e}, b: b, ctx: ctx, engine: e}
+		tx := &Tx{ReadTx: ReadTx{engine: e}, b: b, ctx: ctx, engine: e}
 		defer tx.endTables()
 		return fn(tx)
 	})
@@ -166,9 +166,20 @@ type ScanOptions struct {
 	Reverse bool
 }
 
-// ReadTx reads the application's own keys and the committed offsets of groups, all as of
+// ReadTx reads the application's own keys and the committed offsets of groups, and tables, all as of
 // one moment. It is valid during the function it was given to, for one goroutine.
-type ReadTx struct{ engine engine.View }
+type ReadTx struct {
+	engine engine.View
+	view   *view // of View
+}
+
+// view is what a ReadTx has in a View.
+type view struct {
+	b      *Broker
+	ctx    context.Context
+	read   bool // something was
+	tables []*table.Tx
+}
 
 // View calls fn with a view of the application's keys and of committed offsets as of now:
 // a snapshot, which no Update changes. It returns what fn returns. What is removed
@@ -186,14 +197,16 @@ func (b *Broker) View(ctx context.Context, fn func(tx *ReadTx) error) error {
 		return fmt.Errorf("view: %w", err)
 	}
 	defer v.End()
-	return fn(&ReadTx{v})
+	tx := &ReadTx{v, &view{b: b, ctx: ctx}}
+	defer tx.view.end()
+	return fn(tx)
 }
 
 // errNoFunction is for a call whose function is nil.
 var errNoFunction = fmt.Errorf("%w: the function is nil", ErrInvalidOption)
 
 // Get returns a copy of the value under key, or ErrKeyNotFound.
-func (tx *ReadTx) Get(key []byte) ([]byte, error) { return tx.engine.Get(key) }
+func (tx *ReadTx) Get(key []byte) ([]byte, error) { return tx.reads().Get(key) }
 
 // Scan iterates over the keys that begin with prefix, in bytewise order; all of them for an
 // empty one. The bytes are the caller's. An error ends it.
@@ -203,14 +216,14 @@ func (tx *ReadTx) Scan(prefix []byte) iter.Seq2[KeyValue, error] {
 
 // ScanWith is Scan from another key on, or backwards.
 func (tx *ReadTx) ScanWith(opts ScanOptions) iter.Seq2[KeyValue, error] {
-	return tx.engine.Scan(engine.ScanOptions(opts))
+	return tx.reads().Scan(engine.ScanOptions(opts))
 }
 
 // Committed returns the committed offsets of a group for tps, or without any for all
 // partitions that have one. Partitions without one are missing. One that is damaged, or whose topic is, is
 // ErrCorruptValue.
 func (tx *ReadTx) Committed(group string, tps ...TopicPartition) (map[TopicPartition]CommittedOffset, error) {
-	found, err := tx.engine.Committed(group, tps...)
+	found, err := tx.reads().Committed(group, tps...)
 	if err != nil {
 		return nil, err
 	}

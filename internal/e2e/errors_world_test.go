@@ -297,6 +297,18 @@ func (w *world) tableSteps() []step {
 				return err
 			})
 		}},
+		{"Tx.Tables", func(ctx context.Context) error {
+			return w.b.Update(ctx, func(tx *samsa.Tx) error { _, err := tx.Tables(w.t, w.t); return err })
+		}},
+		{"ReadTx.Tables", func(ctx context.Context) error {
+			return w.b.View(ctx, func(tx *samsa.ReadTx) error {
+				all, err := tx.Tables(w.t)
+				if err == nil {
+					_, err = all[0].Get([]byte(w.key))
+				}
+				return err
+			})
+		}},
 		{"Tx.Put", func(ctx context.Context) error {
 			return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Put(w.t, []byte(w.key), []byte("v"), samsa.NoRow) })
 		}},

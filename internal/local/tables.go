@@ -49,6 +49,17 @@ func (b *Broker) Ordered(ctx context.Context, in []*partition.Partition, fn func
 	return b.Committer.DoUntil(ctx, &writer.Tx{Settled: in, Essential: true, Check: func() error { fn(); return nil }})
 }
 
+// Moment calls fn, on the committer's time, when the store has all that readers see in partitions and nothing more, and gives it that as of
+// then. The snapshot is fn's to close.
+func (b *Broker) Moment(ctx context.Context, fn func(store.Snapshot, error)) error {
+	moment := func() { fn(b.Store.Snapshot()) }
+	if b.ReadOnly { // nothing moves
+		moment()
+		return nil
+	}
+	return b.Committer.DoUntil(ctx, &writer.Tx{Essential: true, Moment: moment})
+}
+
 // tableRows is the table.Rows of a table that is kept in the store.
 type tableRows struct {
 	b    *Broker

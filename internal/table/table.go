@@ -60,6 +60,9 @@ type Broker struct {
 	// Ordered calls fn when all that was written before the call has its offsets in these partitions, in the order of all writes. It is nil where
 	// the records are elsewhere.
 	Ordered func(ctx context.Context, in []*partition.Partition, fn func()) error
+	// Moment calls fn when the store has all that readers see in partitions and nothing more, and gives it that as of then. fn must not
+	// block. It is nil where Ordered is.
+	Moment func(ctx context.Context, fn func(store.Snapshot, error)) error
 }
 
 // Table is a table: see samsa.Table, whose methods these are. They may be called by anybody at any time.
@@ -95,6 +98,7 @@ type Table struct {
 	wanted  map[int32]bool // that a table which is Shared was given
 	changed bool           // wanted has
 	given   chan struct{}  // closed when it was given some, or none, for the first time
+	cuts    []*cut         // that wait for the table, in the order of their moments
 	moved   chan struct{}  // closed when something has happened that may be waited for; nil when nobody does
 }
 
@@ -252,7 +256,7 @@ func (t *Table) round() (idle bool, err error) {
 		}
 		idle = idle && !did
 	}
-	if !idle {
+	if t.serve() || !idle {
 		return false, nil
 	}
 	return idle, waits

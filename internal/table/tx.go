@@ -84,13 +84,14 @@ func (t *Table) trails(ctx context.Context) error {
 	return err
 }
 
-// Tx is a table as of one moment, for a transaction: it notes what is read. It is for one goroutine, and a transact.Guard.
+// Tx is a table as of one moment, for a transaction: it notes what is read, unless that is a view. It is for one goroutine, and a
+// transact.Guard.
 type Tx struct {
 	t      *Table
 	snap   store.Snapshot
 	links  []*partition.Link
 	in     []*partition.Partition
-	keys   map[string]struct{}
+	keys   map[string]struct{} // nil of a view
 	ranges []Range
 }
 
@@ -153,7 +154,9 @@ func (x *Tx) Get(key []byte) (log.Record, error) {
 	if x.snap == nil {
 		return log.Record{}, x.t.wrap(errOver)
 	}
-	x.keys[string(key)] = struct{}{}
+	if x.keys != nil {
+		x.keys[string(key)] = struct{}{}
+	}
 	r, err := x.t.get(x.snap, key)
 	if errors.Is(err, errMoved) {
 		return x.moved(key, err)
@@ -162,7 +165,11 @@ func (x *Tx) Get(key []byte) (log.Record, error) {
 }
 
 // moved is what key is whose record has gone from the log: nothing if the log start has passed it, else another try sees what has come after it.
+// A view is not tried again.
 func (x *Tx) moved(key []byte, err error) (log.Record, error) {
+	if x.keys == nil {
+		return log.Record{}, x.conflict(fmt.Sprintf("%.100q", key))
+	}
 	if errors.Is(err, errGone) {
 		return log.Record{}, x.t.noRow(key)
 	}
@@ -176,7 +183,9 @@ func (x *Tx) Range(r Range) iter.Seq2[log.Record, error] {
 			yield(log.Record{}, x.t.wrap(errOver))
 			return
 		}
-		x.ranges = append(x.ranges, r.clone())
+		if x.keys != nil {
+			x.ranges = append(x.ranges, r.clone())
+		}
 		x.t.iterate(x.snap, r, x.moved, yield)
 	}
 }

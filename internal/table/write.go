@@ -42,11 +42,12 @@ type edit struct {
 	was      bool   // there is one
 }
 
-// opened is a batch that was read: its records, or why there are none, and where it ends.
+// opened is a batch that was read: its records, or why there are none, and where it begins and ends.
 type opened struct {
-	records log.RecordReader
-	end     int64
-	err     error
+	records   log.RecordReader
+	base, end int64
+	gaps      bool // offsets of it have no records
+	err       error
 }
 
 // meta is what the table is, in JSON under kindMeta.
@@ -125,13 +126,14 @@ func (t *Table) position(i int32) (next, start int64, err error) {
 
 // advance brings the table further in a partition, and reports whether it did.
 func (t *Table) advance(p *part) (did bool, err error) {
-	if start := p.LogStart(); start > p.start {
-		if err := t.trim(p, start); err != nil {
-			return false, err
-		}
-		return true, nil
+	start, from, there := p.LogStart(), p.next.Load(), engine.End(p, t.opts.Isolation)
+	if c := t.cut(); c != nil { // without one this is all of before the next one
+		s := c.parts[p.index]
+		start, there = min(start, s.start), min(there, s.end)
 	}
-	from, there := p.next.Load(), engine.End(p, t.opts.Isolation)
+	if start > p.start {
+		return true, t.trim(p, start)
+	}
 	if from >= there && from <= p.HighWatermark() && p.Err() == nil {
 		if r, ok := p.Partition.(engine.Remote); ok {
 			r.Await(t.opts.Isolation, from)
@@ -148,10 +150,12 @@ func (t *Table) advance(p *part) (did bool, err error) {
 	case errors.Is(err, log.ErrOffsetOutOfRange) && from > p.HighWatermark(): // the log was cut
 		return true, t.rebuild(p)
 	case errors.Is(err, log.ErrOffsetOutOfRange) && from < p.LogStart():
+		t.miss()         // what a cut would have
 		return true, nil // trim comes first
 	case err != nil:
 		return false, err
 	}
+	next = t.within(p, from, next)
 	for i := range t.writer.read {
 		if err := t.apply(p, &t.writer.read[i]); err != nil {
 			return false, err
@@ -170,7 +174,11 @@ func (t *Table) fetch(p *part, from, there int64) (next int64, err error) {
 	}
 	next = from
 	w.buf, err = p.Fetch(t.ctx, t.opts.ClientID, t.opts.Isolation, from, w.buf, func(sb log.StoredBatch) bool {
-		o := opened{end: sb.LastOffset + 1, err: sb.Err}
+		o := opened{base: next, end: sb.LastOffset + 1, err: sb.Err}
+		if sb.Err == nil {
+			o.base = sb.Batch.BaseOffset()
+			o.gaps = int64(sb.Batch.Records()) < o.end-o.base
+		}
 		next = o.end
 		if b := sb.Batch; o.err == nil && !b.Control() && !sb.Aborted {
 			at := len(w.arena)
@@ -357,6 +365,7 @@ func (t *Table) forget(p *part) error {
 
 // rebuild begins p anew, whose log was cut.
 func (t *Table) rebuild(p *part) error {
+	t.miss()
 	t.writer.broken = true
 	if err := t.sweep(p, math.MaxInt64); err != nil {
 		return err

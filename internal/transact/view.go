@@ -26,6 +26,12 @@ func (t *Transactor) view() (View, error) {
 	return View{broker: &t.broker, snap: snap}, err
 }
 
+// Move has the view be of another snapshot, which is its own then.
+func (v *View) Move(snap store.Snapshot) {
+	v.snap.Close()
+	v.snap = snap
+}
+
 // End is the end of the view.
 func (v *View) End() {
 	v.over = true

@@ -25,6 +25,8 @@ type commitGroup struct {
 	synced []*Tx // of staged, those that wait for fsync
 	told   []*Tx // whose Do is to be woken
 
+	moments []func() // to be called when all of it is visible
+
 	batches, records, stored int64 // staged; stored is in bytes
 }
 

@@ -241,6 +241,9 @@ func (c *Committer) finish(g *commitGroup, err error) {
 		for _, tx := range g.staged {
 			tx.apply()
 		}
+		for _, moment := range g.moments {
+			moment()
+		}
 	}
 	err = unsure(err)
 	for _, tx := range g.staged {

@@ -39,6 +39,9 @@ type Tx struct {
 	// keeps state in step with the store belongs here: a fault of the test kit can make Done
 	// tell of an error even then. It runs on the committer's time: it must not block.
 	Stored func()
+	// Moment, if set, is called when all of the store commit that the transaction is in is visible, so that the store has what readers
+	// see, and nothing else. It runs on the committer's time: it must not block.
+	Moment func()
 	// Done, which Do does not need, is called exactly once with the outcome, when visible (and
 	// synced if asked for). An error means that nothing was stored, except ErrOutcomeUnknown: after
 	// ErrFailed the outcome is known at the next open. It runs on the committer's time: it must not block.
@@ -103,7 +106,7 @@ func (t *Tx) Reset() {
 	clear(t.Appends)
 	t.Appends = t.Appends[:0]
 	t.Writes.Reset()
-	t.Synced, t.Ahead, t.Essential, t.Check, t.Begun, t.Stored, t.Done = false, false, false, nil, nil, nil, nil
+	t.Synced, t.Ahead, t.Essential, t.Check, t.Begun, t.Stored, t.Moment, t.Done = false, false, false, nil, nil, nil, nil, nil
 	t.Client, t.admitted, t.err, t.Reserve, t.Settled = "", false, nil, Reserve{}, nil
 	t.state.Store(txQueued)
 }
@@ -222,6 +225,9 @@ func (t *Tx) stage(g *commitGroup) {
 		}
 	}
 	g.batch.Append(&t.Writes)
+	if t.Moment != nil {
+		g.moments = append(g.moments, t.Moment)
+	}
 	if t.Begun != nil {
 		t.Begun()
 	}
