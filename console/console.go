@@ -122,7 +122,7 @@ func Handler(b *samsa.Broker, opts Options) http.Handler {
 		all.Handle(path, served)
 	}
 	all.Handle("/", c.guard(mux))
-	return asks(opts, absolute(all))
+	return api.Door{Login: opts.Login, Token: opts.Token}.Asks(absolute(all))
 }
 
 // post has what a form sends answered by fn.

@@ -26,7 +26,6 @@ import (
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/backup"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/cli"
-	"github.com/samsa-go/samsa/cmd/samsa/internal/schema/fakeregistry"
 	"github.com/samsa-go/samsa/internal/api"
 )
 
@@ -150,10 +149,14 @@ func newWorld(t *testing.T) world {
 	if w.broker, _, err = serveFor(defers{t}, "--data", filepath.Join(w.dir, "served"), "--acls", "--super-users", "User:ANONYMOUS"); err != nil {
 		t.Fatal(err)
 	}
-	fake := fakeregistry.New()
-	t.Cleanup(fake.Close)
-	fake.Add("orders-value", sr.Schema{Schema: `{"type":"record","name":"Order","fields":[{"name":"id","type":"long"}]}`})
-	w.registry = fake.Listener.Addr().String()
+	_, url, err := serveFor(defers{t}, "--memory", "--schema-registry", "127.0.0.1:0")
+	if err == nil {
+		err = register(url, "orders-value", sr.Schema{Schema: `{"type":"record","name":"Order","fields":[{"name":"id","type":"long"}]}`})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.registry = strings.TrimPrefix(url, "http://")
 	takeSnapshot(t, w.dir)
 	return w
 }

@@ -9,6 +9,7 @@ require (
 	github.com/johannesboyne/gofakes3 v1.2.0
 	github.com/minio/minio-go/v7 v7.4.1
 	github.com/samsa-go/samsa v0.0.0
+	github.com/samsa-go/samsa/adapters/registry v0.0.0
 	github.com/samsa-go/samsa/cluster v0.0.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/spf13/cobra v1.10.2
@@ -71,3 +72,5 @@ require (
 replace github.com/samsa-go/samsa => ../..
 
 replace github.com/samsa-go/samsa/cluster => ../../cluster
+
+replace github.com/samsa-go/samsa/adapters/registry => ../../adapters/registry

@@ -23,7 +23,6 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/s3/fakes3"
-	"github.com/samsa-go/samsa/cmd/samsa/internal/schema/fakeregistry"
 	"github.com/samsa-go/samsa/internal/api"
 )
 
@@ -153,8 +152,8 @@ func damageCommand(ts *testscript.TestScript, _ bool, args []string) {
 // registryCommand starts a schema registry until the script ends: registry NAME SUBJECT:TYPE:FILE[:IMPORT=SUBJECT]... The variable NAME has
 // its URL, and the schemas have the ids from 1 on.
 func registryCommand(ts *testscript.TestScript, _ bool, args []string) {
-	fake := fakeregistry.New()
-	ts.Defer(fake.Close)
+	_, url, err := serveFor(ts, "--memory", "--schema-registry", "127.0.0.1:0")
+	ts.Check(err)
 	for _, a := range args[1:] {
 		part := strings.Split(a, ":")
 		s := sr.Schema{Schema: ts.ReadFile(part[2])}
@@ -163,9 +162,20 @@ func registryCommand(ts *testscript.TestScript, _ bool, args []string) {
 			name, subject, _ := strings.Cut(ref, "=")
 			s.References = append(s.References, sr.SchemaReference{Name: name, Subject: subject, Version: 1})
 		}
-		fake.Add(part[0], s)
+		ts.Check(register(url, part[0], s))
 	}
-	ts.Setenv(args[0], fake.URL)
+	ts.Setenv(args[0], url)
+}
+
+// register gives a registry a schema.
+func register(url, subject string, s sr.Schema) error {
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	c, err := sr.NewClient(sr.URLs(url), sr.HTTPClient(&http.Client{Transport: transport}))
+	if err == nil {
+		_, err = c.CreateSchema(context.Background(), subject, s)
+	}
+	return err
 }
 
 // bucketCommand serves an S3 with a bucket until the script ends, which the programs of the script find: bucket NAME.
@@ -217,7 +227,7 @@ func requestCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// serveFor serves a broker until a script ends, and returns its address, and with --http the URL of its API.
+// serveFor serves a broker until a script ends, and returns its address, and with --http the URL of its API, or with --schema-registry of that.
 func serveFor(script interface{ Defer(func()) }, args ...string) (addr, url string, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
@@ -233,8 +243,10 @@ func serveFor(script interface{ Defer(func()) }, args ...string) (addr, url stri
 		if a := address(lines.Text()); addr == "" {
 			addr = a
 		}
-		if _, u, ok := strings.Cut(lines.Text(), "console and API at "); ok {
-			url = u
+		for _, what := range []string{"console and API at ", "schema registry at "} {
+			if u, ok := strings.CutPrefix(lines.Text(), what); ok {
+				url = u
+			}
 		}
 	}
 	if addr == "" {

@@ -13,8 +13,11 @@ import (
 
 // Direct returns a client that calls h itself, without a connection. Streams stream: what h has written waits until it is read.
 func Direct(h http.Handler) *Client {
-	return newClient("http://localhost", direct{h}, func() {})
+	return newClient("http://localhost", Into(h), func() {})
 }
+
+// Into returns a transport that calls h itself, as Direct does.
+func Into(h http.Handler) http.RoundTripper { return direct{h} }
 
 // direct is an http.RoundTripper into a handler.
 type direct struct{ h http.Handler }

@@ -2,26 +2,27 @@
 package registrytest
 
 import (
+	"context"
 	"net/http/httptest"
-	"testing"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/adapters/registry"
+	"github.com/samsa-go/samsa/samsatest"
 )
 
 // New serves a registry of b, at the URL that it returns, until the test ends. b has to be there until then: a broker of
 // samsatest is, when it was made before. What the registry cannot read fails the test.
-func New(t testing.TB, b *samsa.Broker) string {
+func New(t samsatest.TB, b *samsa.Broker) string {
 	t.Helper()
-	r, err := registry.New(t.Context(), b, registry.Options{Failed: func(err error) { t.Error(err) }})
+	r, err := registry.New(context.Background(), b, registry.Options{Failed: func(err error) { t.Errorf("%v", err) }})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	s := httptest.NewServer(r)
 	t.Cleanup(func() {
 		s.Close()
 		if err := r.Close(); err != nil {
-			t.Error(err)
+			t.Errorf("%v", err)
 		}
 	})
 	return s.URL

@@ -207,7 +207,8 @@ func (x *encoding) record(ctx context.Context, r *api.NewRecord, key, value int)
 const schemasText = `Producers often store records in the format of a schema registry, in Avro, Protobuf or JSON Schema: a byte 0, the id of the schema, and the
 data. With --registry URL, or SAMSA_REGISTRY in the environment, consume and produce have them as JSON. A user and a password may stand in the
 URL, in the environment alone, as others see arguments. --registry "" turns off what the
-environment says. The console of serve shows that JSON beside the bytes, and searches it.
+environment says. The console of serve shows that JSON beside the bytes, and searches it. serve is a registry itself with --schema-registry
+127.0.0.1:8081, to clients of Confluent's, and keeps the schemas in the topic _schemas.
 
   samsa consume orders --registry http://localhost:8081 --until-now
   samsa produce orders --registry http://localhost:8081 --subject orders-value < lines.json

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/samsa-go/samsa/internal/api"
 )
 
 // Limits of what a registry may say.
@@ -46,10 +49,10 @@ var (
 
 // Registry decodes and encodes with the schemas of a registry, which it remembers. Its methods may be called at the same time.
 type Registry struct {
-	client    *sr.Client
-	transport *http.Transport
-	name      string // its URL without a password
-	now       func() time.Time
+	client *sr.Client
+	close  func()
+	name   string // its URL without a password
+	now    func() time.Time
 
 	mu    sync.Mutex // guards known
 	known map[int]known
@@ -83,23 +86,29 @@ func New(address string) (*Registry, error) {
 	}
 	user := u.User
 	u.User = nil
-	r := &Registry{
-		transport: http.DefaultTransport.(*http.Transport).Clone(), name: u.String(), now: time.Now, known: make(map[int]known),
-	}
-	opts := []sr.ClientOpt{
-		sr.URLs(r.name), sr.UserAgent("samsa"),
-		sr.HTTPClient(&http.Client{Timeout: patience, Transport: limited{r.transport}}),
-	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	var opts []sr.ClientOpt
 	if user != nil {
 		password, _ := user.Password()
 		opts = append(opts, sr.BasicAuth(user.Username(), password))
 	}
-	r.client, err = sr.NewClient(opts...)
+	return open(u.String(), transport, transport.CloseIdleConnections, opts...)
+}
+
+// Of returns the registry that is h, in this process.
+func Of(h http.Handler) (*Registry, error) {
+	return open("http://localhost", api.Into(h), func() {})
+}
+
+func open(name string, transport http.RoundTripper, close func(), opts ...sr.ClientOpt) (r *Registry, err error) {
+	r = &Registry{close: close, name: name, now: time.Now, known: make(map[int]known)}
+	r.client, err = sr.NewClient(append(opts, sr.URLs(name), sr.UserAgent("samsa"),
+		sr.HTTPClient(&http.Client{Timeout: patience, Transport: limited{transport}}))...)
 	return r, err
 }
 
 // Close closes the connections to the registry.
-func (r *Registry) Close() { r.transport.CloseIdleConnections() }
+func (r *Registry) Close() { r.close() }
 
 // limited bounds answers.
 type limited struct{ http.RoundTripper }
@@ -234,6 +243,9 @@ func (r *Registry) byID(ctx context.Context, id int) (known, error) {
 	r.mu.Unlock()
 	if ok && (k.err == nil || r.now().Before(k.until)) {
 		return k, k.err
+	}
+	if id > math.MaxInt32 { // no registry has it, and Confluent's answers as if it knew no ids
+		return known{}, fmt.Errorf("schema %d: %w at %s", id, ErrNotFound, r.name)
 	}
 	s, err := r.client.SchemaByID(ctx, id)
 	if err != nil {

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +18,9 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
-	"github.com/samsa-go/samsa/cmd/samsa/internal/schema/fakeregistry"
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/adapters/registry"
+	"github.com/samsa-go/samsa/samsatest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -55,21 +60,57 @@ var schemas = []struct {
 	{"nulls", "nulls", sr.Schema{Schema: `{"type":"array","items":"null"}`}},
 }
 
-// world is a registry with the schemas of the tests.
-func world(t testing.TB) (*Registry, *fakeregistry.Registry, map[string]int) {
+// away is a registry that counts what it is asked, and may be away.
+type away struct {
+	*httptest.Server
+	b      *samsa.Broker
+	asked  atomic.Int64
+	status atomic.Int64 // when it is not 0, all are answered by this
+}
+
+// world is a registry with the schemas of the tests, some of which none would take: they stand in its topic.
+func world(t testing.TB) (*Registry, *away, map[string]int) {
 	t.Helper()
-	fake := fakeregistry.New()
-	t.Cleanup(fake.Close)
-	ids := make(map[string]int)
-	for _, s := range schemas {
-		ids[s.name] = fake.Add(s.subject, s.schema)
+	w := &away{b: samsatest.New(t)}
+	if _, err := w.b.Topics().Ensure(t.Context(), "_schemas", samsa.TopicConfig{Partitions: 1, CleanupPolicy: samsa.CleanupCompact}); err != nil {
+		t.Fatal(err)
 	}
-	r, err := New(fake.URL)
+	ids := make(map[string]int)
+	for i, s := range schemas {
+		ids[s.name] = i + 1
+		value, err := json.Marshal(sr.SubjectSchema{Subject: s.subject, Version: 1, ID: i + 1, Schema: s.schema})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := fmt.Sprintf(`{"keytype":"SCHEMA","subject":%q,"version":1,"magic":1}`, s.subject)
+		if _, err := w.b.Produce(t.Context(), samsa.Record{Topic: "_schemas", Key: []byte(key), Value: value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	served, err := registry.New(t.Context(), w.b, registry.Options{Failed: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Server = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, req *http.Request) {
+		w.asked.Add(1)
+		if code := w.status.Load(); code != 0 {
+			out.WriteHeader(int(code))
+			return
+		}
+		served.ServeHTTP(out, req)
+	}))
+	t.Cleanup(func() {
+		w.Close()
+		if err := served.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r, err := New(w.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	return r, fake, ids
+	return r, w, ids
 }
 
 // What is encoded is decoded as it was: integers of 64 bits too, in each format, with references.
@@ -155,12 +196,12 @@ func TestWireFormat(t *testing.T) {
 
 // What cannot be decoded says why, as an ErrRecord, and other records are decoded all the same.
 func TestNotDecoded(t *testing.T) {
-	r, fake, ids := world(t)
+	r, w, ids := world(t)
 	for _, tt := range []struct{ schema, data, says string }{
 		{"", "", "byte 0"},
 		{"", "\x00\x00\x00", "byte 0"},
 		{"", "plain text", "byte 0"},
-		{"", "\x00\xff\xff\xff\xffx", "schema 4294967295: not in the registry at " + fake.URL},
+		{"", "\x00\xff\xff\xff\xffx", "schema 4294967295: not in the registry at " + w.URL},
 		{"avro", "", "schema 1"},
 		{"place", strings.Repeat("\x00", 17), "1 bytes follow"},
 		{"list", strings.Repeat("\x02\x02", 1_000_000), "by schema"},
@@ -195,7 +236,7 @@ func TestNotDecoded(t *testing.T) {
 
 // What cannot be encoded says why.
 func TestNotEncoded(t *testing.T) {
-	r, fake, ids := world(t)
+	r, w, ids := world(t)
 	for _, tt := range []struct{ schema, text, says string }{
 		{"avro", "", "JSON"},
 		{"avro", "gregor", "JSON"},
@@ -227,7 +268,7 @@ func TestNotEncoded(t *testing.T) {
 		is     error
 		says   string
 	}{
-		{Target{ID: 99}, ErrNotFound, "schema 99: not in the registry at " + fake.URL},
+		{Target{ID: 99}, ErrNotFound, "schema 99: not in the registry at " + w.URL},
 		{Target{Subject: "nothing"}, ErrNotFound, `subject "nothing"`},
 		{Target{Subject: "click-value", Message: "Nobody"}, nil, `no message "Nobody"`},
 		{Target{Subject: "place", Message: "Place"}, errNoMessages, "not Protobuf"},
@@ -244,7 +285,7 @@ func TestNotEncoded(t *testing.T) {
 
 // A schema is asked for once; one that is not there is asked for again after a while.
 func TestRemembers(t *testing.T) {
-	r, fake, ids := world(t)
+	r, w, ids := world(t)
 	now := time.Unix(0, 0)
 	r.now = func() time.Time { return now }
 	good := append([]byte{0, 0, 0, 0, byte(ids["place"])}, make([]byte, 16)...)
@@ -257,10 +298,12 @@ func TestRemembers(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	if n := fake.Asked.Load(); n != 2 {
+	if n := w.asked.Load(); n != 2 {
 		t.Errorf("it was asked %d times, want 2", n)
 	}
-	fake.Add("late", sr.Schema{Schema: `"int"`})
+	if s, err := r.client.CreateSchema(t.Context(), "late", sr.Schema{Schema: `"int"`}); err != nil || s.ID != int(missing[4]) {
+		t.Fatalf("%+v, %v", s, err)
+	}
 	now = now.Add(missFor)
 	if got, err := r.Decode(t.Context(), missing); string(got) != "1" {
 		t.Errorf("got %s, error %v", got, err)
@@ -269,24 +312,24 @@ func TestRemembers(t *testing.T) {
 
 // A registry that is away, or is none, is told from a record that is wrong, and is asked again.
 func TestUnavailable(t *testing.T) {
-	r, fake, ids := world(t)
+	r, w, ids := world(t)
 	b := append([]byte{0, 0, 0, 0, byte(ids["place"])}, make([]byte, 16)...)
 	for _, tt := range []struct {
 		status int64
 		away   bool
 		says   string
-	}{{503, true, "503"}, {429, true, "429"}, {401, false, "401"}, {404, false, "404"}, {200, false, fake.URL}} {
-		fake.Status.Store(tt.status)
+	}{{503, true, "503"}, {429, true, "429"}, {401, false, "401"}, {404, false, "404"}, {200, false, w.URL}} {
+		w.status.Store(tt.status)
 		_, err := r.Decode(t.Context(), b)
 		if err == nil || errors.Is(err, ErrRecord) || errors.Is(err, ErrUnavailable) != tt.away || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%d: error %v", tt.status, err)
 		}
 	}
-	fake.Status.Store(0)
+	w.status.Store(0)
 	if _, err := r.Decode(t.Context(), b); err != nil {
 		t.Errorf("later: %v", err)
 	}
-	gone := fakeregistry.New()
+	gone := httptest.NewServer(nil)
 	gone.Close()
 	away, err := New(strings.Replace(gone.URL, "http://", "http://me:secret@", 1))
 	if err != nil {

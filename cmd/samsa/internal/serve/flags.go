@@ -30,6 +30,7 @@ type Config struct {
 	hosts    addresses     // by which those are called
 	write    bool          // they may change something
 	registry registryFlag  // by which the console decodes
+	schemas  string        // host:port of a schema registry; "" for none
 	backup   string        // folder, or s3://BUCKET/PREFIX; "" for none
 	target   backup.Target // which that is
 	keep     time.Duration // how long a moment of it can be restored; 0 for ever
@@ -90,13 +91,16 @@ func (c *Config) check() error {
 	if c.http != "" {
 		errs = append(errs, c.checkAddress("--http", c.http))
 	}
+	if c.schemas != "" {
+		errs = append(errs, c.checkAddress("--schema-registry", c.schemas))
+	}
 	if c.backup != "" && c.broker.InMemory {
 		errs = append(errs, errors.New("--memory and --backup exclude each other"))
 	}
 	if c.keep < 0 || c.keep > 0 && c.backup == "" {
 		errs = append(errs, fmt.Errorf("--backup-keep is %v, want more than 0, with --backup", c.keep))
 	}
-	if c.http == "" && (c.write || len(c.hosts) > 0) {
+	if c.http == "" && (c.write || len(c.hosts) > 0 && c.schemas == "") {
 		errs = append(errs, errors.New("--write and --http-hosts are for --http, which is not given"))
 	}
 	if c.drain <= 0 {
@@ -141,9 +145,10 @@ func (c *Config) defineProcess(fs *pflag.FlagSet) {
 	fs.Var(levelFlag{&c.logLevel}, "log-level", "log from this `level` on: debug, info, warn or error")
 	fs.Var(&c.logJSON, "log-format", "log in this `format`: text or json, a line each")
 	fs.StringVar(&c.http, "http", "", "serve the console, the API, /metrics, /healthz and /readyz at this `host:port`")
-	fs.Var(&c.hosts, "http-hosts", "let these `names`, with commas, be ones by which --http is called, besides localhost and addresses; * is any")
+	fs.StringVar(&c.schemas, "schema-registry", "", "serve a schema registry at this `host:port`, by Confluent's REST interface, with its schemas in the topic _schemas (samsa help schemas)")
+	fs.Var(&c.hosts, "http-hosts", "let these `names`, with commas, be ones by which --http and --schema-registry are called, besides localhost and addresses; * is any")
 	fs.BoolVar(&c.write, "write", false, "let who reaches --http change things, and not only look")
-	fs.Var(&c.registry, "registry", "have the console at --http decode records by schemas of the registry at this `URL` (samsa help schemas)")
+	fs.Var(&c.registry, "registry", "have the console at --http decode records by schemas of the registry at this `URL` (samsa help schemas; default that of --schema-registry)")
 	fs.DurationVar(&c.keep, "backup-keep", 0, "remove from the backup what no moment of this `time` before now needs (default nothing)")
 	fs.StringVar(&c.backup, "backup", "", "keep a copy of the data in this `folder`, or s3://BUCKET/PREFIX, up to date each second (samsa help backup)")
 	fs.BoolVar(&c.fake, "fake", false, "be a fake broker for tests, in memory: --http (default "+defaultFakeHTTP+") has faults, time, copies and restarts of it, and writes")

@@ -11,7 +11,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/console"
 	"github.com/samsa-go/samsa/internal/api"
 )
@@ -35,21 +34,26 @@ func (c *Config) serveHTTP(b *served) (*web, error) {
 		return nil, nil
 	}
 	o := console.Options{Write: c.write, Hosts: c.hosts, Decoder: c.registry.decoder()}
-	broker := func() *samsa.Broker { return b.b }
 	if b.fake != nil {
-		o.Fake, broker = b.fake, b.fake.Broker
+		o.Fake = b.fake
 	}
-	c.login(&o, broker)
+	door := c.door(b.broker)
+	o.Login, o.Token = door.Login, door.Token
+	return c.listenHTTP("--http", c.http, console.Handler(b.b, o))
+}
+
+// listenHTTP serves h at the address of a flag, until end is called.
+func (c *Config) listenHTTP(flag, addr string, h http.Handler) (*web, error) {
 	encrypted, err := c.webTLS()
 	if err != nil {
 		return nil, err
 	}
-	ln, err := net.Listen("tcp", c.http)
+	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("--http: %w", err)
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	w := &web{ln: ln, srv: &http.Server{
-		Handler: console.Handler(b.b, o), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: api.MaxHeader, ErrorLog: zap.NewStdLog(c.broker.Logger),
+		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: api.MaxHeader, ErrorLog: zap.NewStdLog(c.broker.Logger),
 	}}
 	served := api.Limit(ln)
 	if encrypted != nil {

@@ -21,13 +21,21 @@ type served struct {
 	shut func(context.Context) error // ends it, its listeners and what follows it
 }
 
+// broker returns the broker as it is now: a fake one is another one after it was begun anew.
+func (s *served) broker() *samsa.Broker {
+	if s.fake != nil {
+		return s.fake.Broker()
+	}
+	return s.b
+}
+
 // open opens the broker, creates the topics and listens. What it has begun it ends when it fails.
 func (c *Config) open(ctx context.Context) (*served, error) {
 	if c.fake {
 		return c.openFake(ctx)
 	}
 	for i, addr := range c.listen { // before there is a directory
-		if err := c.door(i).Check(addr); err != nil {
+		if err := c.listener(i).Check(addr); err != nil {
 			return nil, err
 		}
 	}
@@ -52,7 +60,7 @@ func (c *Config) open(ctx context.Context) (*served, error) {
 		return s, nil
 	}
 	for i, addr := range c.listen {
-		srv, err := kafka.Listen(b, addr, c.door(i))
+		srv, err := kafka.Listen(b, addr, c.listener(i))
 		if err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
@@ -61,8 +69,8 @@ func (c *Config) open(ctx context.Context) (*served, error) {
 	return s, nil
 }
 
-// door returns the options of the listener of that number.
-func (c *Config) door(i int) kafka.Options {
+// listener returns the options of the listener of that number.
+func (c *Config) listener(i int) kafka.Options {
 	opts := c.kafka
 	if advertised := c.advertised(); len(advertised) > 0 {
 		opts.Advertise = advertised[i]
@@ -72,7 +80,7 @@ func (c *Config) door(i int) kafka.Options {
 
 // cluster is what several brokers are.
 func (c *Config) cluster() kafka.ClusterOptions {
-	return kafka.ClusterOptions{Options: c.door(0), Racks: c.racks}
+	return kafka.ClusterOptions{Options: c.listener(0), Racks: c.racks}
 }
 
 // defaultFakeHTTP is where a fake broker is controlled.

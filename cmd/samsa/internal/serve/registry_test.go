@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/adapters/registry/registrytest"
 	"github.com/samsa-go/samsa/cmd/samsa/internal/schema"
-	"github.com/samsa-go/samsa/cmd/samsa/internal/schema/fakeregistry"
 	"github.com/samsa-go/samsa/console"
 	"github.com/samsa-go/samsa/samsatest"
 )
@@ -20,14 +20,23 @@ import (
 // The console shows what records say that were written with schemas, beside their bytes, and finds them by it. What cannot
 // be decoded is shown as it is stored, with the reason.
 func TestConsoleDecodes(t *testing.T) {
-	registry := fakeregistry.New()
-	defer registry.Close()
-	ids := map[string]int{
-		"Avro":        registry.Add("order-value", sr.Schema{Schema: `{"type":"record","name":"Order","fields":[{"name":"id","type":"long"},{"name":"kind","type":{"type":"enum","name":"K","symbols":["TEA","BOOK"]}}]}`}),
-		"Protobuf":    registry.Add("click-value", sr.Schema{Type: sr.TypeProtobuf, Schema: `syntax = "proto3"; message Click { uint64 n = 1; Kind kind = 2; } enum Kind { NONE = 0; LINK = 1; }`}),
-		"JSON Schema": registry.Add("visit-value", sr.Schema{Type: sr.TypeJSON, Schema: `{"type":"object"}`}),
+	b := samsatest.New(t, samsatest.Topic("t", 1))
+	url := registrytest.New(t, b)
+	r := client(t, strings.TrimPrefix(url, "http://"))
+	defer http.DefaultClient.CloseIdleConnections()
+	ids := make(map[string]int)
+	for i, s := range []sr.SubjectSchema{
+		{Subject: "Avro", Schema: sr.Schema{Schema: `{"type":"record","name":"Order","fields":[{"name":"id","type":"long"},{"name":"kind","type":{"type":"enum","name":"K","symbols":["TEA","BOOK"]}}]}`}},
+		{Subject: "Protobuf", Schema: sr.Schema{Type: sr.TypeProtobuf, Schema: `syntax = "proto3"; message Click { uint64 n = 1; Kind kind = 2; } enum Kind { NONE = 0; LINK = 1; }`}},
+		{Subject: "JSON Schema", Schema: sr.Schema{Type: sr.TypeJSON, Schema: `{"type":"object"}`}},
+	} {
+		is, err := r.CreateSchema(t.Context(), s.Subject, s.Schema)
+		if err != nil || is.ID != i+1 {
+			t.Fatalf("%+v, %v", is, err)
+		}
+		ids[s.Subject] = is.ID
 	}
-	c, err := parse([]string{"--memory", "--http", "127.0.0.1:0", "--registry", registry.URL})
+	c, err := parse([]string{"--memory", "--http", "127.0.0.1:0", "--registry", url})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +52,6 @@ func TestConsoleDecodes(t *testing.T) {
 		}
 		return b
 	}
-	b := samsatest.New(t, samsatest.Topic("t", 1))
 	order := encoded("Avro", `{"id":9223372036854775807,"kind":"TEA"}`)
 	if _, err := b.Produce(t.Context(),
 		samsa.Record{Topic: "t", Key: encoded("Protobuf", `{"n":18446744073709551615,"kind":"LINK"}`), Value: order},

@@ -33,19 +33,23 @@ func (c *Config) Run(ctx context.Context, s Surroundings) (err error) {
 		return err
 	}
 	var w *web
+	var schemas *schemas
 	defer func() { // closes the listeners too, and ends what follows over HTTP
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.drain)
 		defer cancel()
-		err = errors.Join(err, broker.shut(end))
+		err = errors.Join(err, schemas.end(end), broker.shut(end))
 		w.end(end)
 		c.registry.close()
 	}()
+	if schemas, err = c.serveSchemas(ctx, broker); err != nil {
+		return err
+	}
 	if w, err = c.serveHTTP(broker); err != nil {
 		return err
 	}
 	copies := c.copy(broker.b)
 	defer copies()
-	if err := c.announce(ctx, broker, w.addr(), s); err != nil {
+	if err := c.announce(ctx, broker, w.addr(), schemas.addr(), s); err != nil {
 		return err
 	}
 	c.notify(s, "READY=1\nSTATUS=serves Kafka clients at "+strings.Join(broker.at, ", "))
@@ -111,6 +115,7 @@ type announcement struct {
 	Listen    []string `json:"listen"`
 	Advertise []string `json:"advertise,omitempty"`
 	HTTP      string   `json:"http,omitempty"` // of console and API
+	Schemas   string   `json:"schemaRegistry,omitempty"`
 	TLS       bool     `json:"tls,omitempty"`  // connections are encrypted
 	SASL      []string `json:"sasl,omitempty"` // the mechanisms by which clients log in
 	NodeID    int32    `json:"nodeId"`         // of several brokers the first is
@@ -122,9 +127,9 @@ type announcement struct {
 }
 
 // announce tells where and what is served.
-func (c *Config) announce(ctx context.Context, broker *served, web string, s Surroundings) error {
+func (c *Config) announce(ctx context.Context, broker *served, web, schemas string, s Surroundings) error {
 	b := broker.b
-	a := announcement{Listen: broker.at, Advertise: c.advertised(), HTTP: web, TLS: c.kafka.Security.TLS != nil, SASL: c.security.mechs, NodeID: c.kafka.NodeID, Brokers: c.brokers, Fake: c.fake, Topics: []string{}}
+	a := announcement{Listen: broker.at, Advertise: c.advertised(), HTTP: web, Schemas: schemas, TLS: c.kafka.Security.TLS != nil, SASL: c.security.mechs, NodeID: c.kafka.NodeID, Brokers: c.brokers, Fake: c.fake, Topics: []string{}}
 	if !c.broker.InMemory {
 		dir, err := filepath.Abs(c.data)
 		if err != nil {
@@ -179,6 +184,9 @@ func (a announcement) print(out io.Writer) {
 	}
 	if a.HTTP != "" {
 		fmt.Fprintf(out, "console and API at %s://%s\n", scheme, a.HTTP)
+	}
+	if a.Schemas != "" {
+		fmt.Fprintf(out, "schema registry at %s://%s\n", scheme, a.Schemas)
 	}
 	topics := a.Topics
 	if a.More > 0 {

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/console"
+	"github.com/samsa-go/samsa/internal/api"
 	"github.com/samsa-go/samsa/kafka"
 )
 
@@ -163,11 +163,11 @@ func (c *Config) giveUsers(ctx context.Context, b *samsa.Broker) error {
 	return in.Err()
 }
 
-// login has the console ask who calls as the Kafka door does; nobody where that asks nobody.
-func (c *Config) login(o *console.Options, broker func() *samsa.Broker) {
+// door is that of what is served over HTTP: it asks who calls as the Kafka door does, and nobody where that asks nobody.
+func (c *Config) door(broker func() *samsa.Broker) (o api.Door) {
 	a := c.kafka.Security.SASL
 	if a == nil {
-		return
+		return o
 	}
 	if len(a.Mechanisms) != 1 || a.Token == nil {
 		o.Login = func(ctx context.Context, from, name, password string) bool {
@@ -187,9 +187,10 @@ func (c *Config) login(o *console.Options, broker func() *samsa.Broker) {
 			return err
 		}
 	}
+	return o
 }
 
-// webTLS returns what --http is encrypted with; nil for nothing.
+// webTLS returns what HTTP is encrypted with; nil for nothing.
 func (c *Config) webTLS() (*tls.Config, error) {
 	if c.kafka.Security.TLS == nil {
 		return nil, nil

@@ -1,6 +1,7 @@
-package console
+package api
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"strings"
@@ -10,9 +11,15 @@ import (
 // failedLogin is how long a wrong password takes, as at a Kafka server.
 const failedLogin = 100 * time.Millisecond
 
-// asks returns h for who is let in: by a name and a password (RFC 7617), or by a token (RFC 6750). Whether a broker lives and is ready everybody
+// Door says who is let in: whom one of its functions knows, or everybody when it has none.
+type Door struct {
+	Login func(ctx context.Context, from, name, password string) bool // from is the address of who calls
+	Token func(ctx context.Context, token string) error
+}
+
+// Asks returns h for who is let in: by a name and a password (RFC 7617), or by a token (RFC 6750). Whether a broker lives and is ready everybody
 // may ask.
-func asks(o Options, h http.Handler) http.Handler {
+func (o Door) Asks(h http.Handler) http.Handler {
 	if o.Login == nil && o.Token == nil {
 		return h
 	}
@@ -45,7 +52,7 @@ func asks(o Options, h http.Handler) http.Handler {
 }
 
 // knows reports whether a request says who sends it, and whether that is somebody who is let in.
-func (o Options) knows(r *http.Request) (given, known bool) {
+func (o Door) knows(r *http.Request) (given, known bool) {
 	if name, password, ok := r.BasicAuth(); ok && o.Login != nil {
 		from := r.RemoteAddr
 		if host, _, err := net.SplitHostPort(from); err == nil {
