@@ -83,8 +83,8 @@ func TestMistakesInSettings(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		file + ":2: colour = red", file + ":3: node-id = one", file + ":4: read-only: want name = value", file + ":6: memory = false: given twice",
-		file + ":7: config-file", `SAMSA_LOG_LEVEL="loud"`,
+		file + `:2: there is no setting "colour"`, file + ":3: node-id = one", file + ":4: want name = value", file + ":6: memory = false: given twice",
+		file + `:7: there is no setting "config-file"`, `SAMSA_LOG_LEVEL="loud"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
