@@ -410,8 +410,8 @@ func TestTxLimits(t *testing.T) {
 			t.Errorf("the log ends at %v", ends)
 		}
 		k.update(func(tx *samsa.Tx) (err error) { // to set a key again takes no more room
-			for i := range 9000 {
-				err = errors.Join(err, tx.Set(fmt.Append(nil, i%10), zeros[:100<<10]))
+			for i := range tooMany {
+				err = errors.Join(err, tx.Set(fmt.Append(nil, i%10), zeros[:4<<10]))
 			}
 			return err
 		})
