@@ -137,7 +137,7 @@ func (b *Broker) standOn(began time.Time, parts engine.Parts) {
 		Topics: b.on.Topics, Coordinator: b.on.Coordinator, Offsets: b.on.Offsets, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Tally: &b.consumed, Hooks: b.hooks, Passed: &b.passed,
 	}
 	b.queues = queue.Broker{Topics: b.on.Topics, Shares: b.on.Shares, Logger: b.logger, Clients: &b.clients, Hooks: b.hooks}
-	b.tables = table.Broker{Topics: b.on.Topics, Clients: &b.clients, Logger: b.logger}
+	b.tables = table.Broker{Topics: b.on.Topics, Clients: &b.clients, Logger: b.logger, Hooks: b.hooks}
 	if b.local != nil {
 		b.tables.Ordered, b.tables.Moment = b.local.Ordered, b.local.Moment
 	}

@@ -77,8 +77,8 @@ type Options struct {
 	Logger *zap.Logger
 	// Slog is for programs that do not use zap, instead of Logger.
 	Slog *slog.Logger
-	// Hooks observe what is produced, delivered, committed, and asked by Kafka clients: see Hook. They are called in this
-	// order. Module github.com/samsa-go/samsa/otel has one that makes spans and metrics of OpenTelemetry.
+	// Hooks observe what is produced, delivered, committed, and asked by Kafka clients, and change records, to encrypt them say: see Hook. They
+	// are called in this order, on deliver those that change in the opposite one. Module github.com/samsa-go/samsa/otel has one that makes spans and metrics of OpenTelemetry.
 	Hooks []Hook
 }
 

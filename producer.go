@@ -49,10 +49,30 @@ func (b *Broker) ProduceWith(ctx context.Context, opts ProduceOptions, records .
 		return nil, nil
 	}
 	out := slices.Clone(records)
-	if err := b.on.Producing.Produce(ctx, engine.ProduceOptions(opts), out); err != nil {
+	stored, err := b.intercepted(ctx, out)
+	if err == nil {
+		err = b.on.Producing.Produce(ctx, engine.ProduceOptions(opts), stored)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("produce: %w", err)
 	}
+	placed(out, stored)
 	return out, nil
+}
+
+// intercepted is what is stored of records: what interceptors make of them, or themselves.
+func (b *Broker) intercepted(ctx context.Context, records []Record) ([]Record, error) {
+	if !b.hooks.ChangesProduced(ctx) {
+		return records, nil
+	}
+	return b.hooks.BeforeProduce(ctx, records)
+}
+
+// placed gives records the places of those that were stored for them, and their times.
+func placed(records, stored []Record) {
+	for i := range stored {
+		records[i].Partition, records[i].Offset, records[i].Timestamp = stored[i].Partition, stored[i].Offset, stored[i].Timestamp
+	}
 }
 
 // Promise is called once a record's fate is known: with its partition, offset and
@@ -67,7 +87,10 @@ type Promise func(r Record, err error)
 // Producer collects records into batches and stores them in the background. Its methods
 // may be called by anybody at any time; records of one goroutine keep their order
 // within a partition.
-type Producer struct{ engine engine.Producer }
+type Producer struct {
+	b      *Broker
+	engine engine.Producer
+}
 
 // NewProducer returns a producer. Close it, or the broker, to send what it holds. The producer lives
 // on when ctx ends. One with an ID has fenced the producer that had it before, if there is one, also when
@@ -79,7 +102,7 @@ func (b *Broker) NewProducer(ctx context.Context, opts ProducerOptions) (*Produc
 	if err == nil {
 		err = b.checkWrite(ctx)
 	}
-	p := new(Producer)
+	p := &Producer{b: b}
 	if err == nil {
 		p.engine, err = b.on.Producing.NewProducer(ctx, engine.ProducerOptions(opts))
 	}
@@ -141,16 +164,44 @@ type ProducerOptions struct {
 // A record that cannot be taken gets its error from the promise too, at once: an
 // unknown topic, a record that is too large, a context that has ended, a closed producer.
 func (p *Producer) Produce(ctx context.Context, r Record, promise Promise) {
+	if p.b.hooks.ChangesProduced(ctx) {
+		p.intercept(ctx, r, promise)
+		return
+	}
 	p.engine.Produce(ctx, r, promise)
+}
+
+// intercept is Produce where there are interceptors.
+func (p *Producer) intercept(ctx context.Context, r Record, promise Promise) {
+	given := []Record{r}
+	changed, err := p.b.hooks.BeforeProduce(ctx, given)
+	switch {
+	case err != nil && promise != nil:
+		promise(r, fmt.Errorf("produce: %w", err))
+	case err != nil:
+	case promise == nil:
+		p.engine.Produce(ctx, changed[0], nil)
+	default:
+		p.engine.Produce(ctx, changed[0], func(stored Record, err error) {
+			placed(given, []Record{stored})
+			promise(given[0], err)
+		})
+	}
 }
 
 // ProduceSync hands over records and waits for all their fates, or until ctx ends. It returns
 // them with partition, offset and timestamp, and the first error. Unlike Broker.Produce some may
-// be stored when others fail. After the end of ctx those whose fate was not known yet are returned
+// be stored when others fail; when an interceptor refuses one (see Hook) none is handed over. After the end of ctx those whose fate was not known yet are returned
 // as they were given, and the error is ErrOutcomeUnknown: they may be stored or not.
 func (p *Producer) ProduceSync(ctx context.Context, records ...Record) ([]Record, error) {
 	out := slices.Clone(records)
-	return out, p.engine.ProduceSync(ctx, out)
+	stored, err := p.b.intercepted(ctx, out)
+	if err != nil {
+		return out, fmt.Errorf("produce: %w", err)
+	}
+	err = p.engine.ProduceSync(ctx, stored)
+	placed(out, stored)
+	return out, err
 }
 
 // Flush returns when the fate of every record that was produced before the call is

@@ -60,7 +60,7 @@ type Delivery struct {
 }
 
 func deliveryOf(d queue.Delivery) Delivery {
-	return Delivery{Record: d.Record, Deliveries: d.Deliveries, Until: d.Until, of: d}
+	return Delivery{Record: d.Given(), Deliveries: d.Deliveries, Until: d.Until, of: d}
 }
 
 // Receive returns deliveries, at most max, as soon as there are any, or the error of ctx when that ends. They may be of
@@ -230,7 +230,7 @@ func (tx *Tx) Reject(d Delivery, reason string) error {
 		if err != nil {
 			return tx.engine.Fail(fmt.Errorf("reject: %w", err))
 		}
-		if err := tx.ProduceWith(ProduceOptions{Partitioner: choose.Manual()}, d.of.Letter(reason, partitions)); err != nil {
+		if err := tx.produce(ProduceOptions{Partitioner: choose.Manual()}, []Record{d.of.Letter(reason, partitions)}); err != nil {
 			return err
 		}
 	}

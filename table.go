@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/table"
 	"github.com/samsa-go/samsa/log"
@@ -132,7 +133,7 @@ func (t *Table) member(ctx context.Context) (*Consumer, func(context.Context), e
 		}
 		t.engine.Assign(maps.Clone(mine))
 	}
-	c, err := t.b.NewConsumer(ctx, ConsumerOptions{
+	c, err := t.b.NewConsumer(hook.AsStored(ctx), ConsumerOptions{
 		Topics: []string{t.opts.Topic}, Group: t.opts.Group, Isolation: t.opts.Isolation, ClientID: t.opts.ClientID,
 		Member: MemberOptions{
 			ManualCommit: true, OnRevoked: gone, OnLost: gone,

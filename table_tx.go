@@ -169,7 +169,7 @@ func (tx *Tx) put(t *Table, key []byte, revision int64) error {
 		return fmt.Errorf("%w: no key", ErrInvalidRecord)
 	}
 	is := NoRow
-	switch row, err := e.Get(key); {
+	switch row, err := e.Row(key); {
 	case err == nil:
 		is = row.Offset
 	case !errors.Is(err, ErrKeyNotFound):

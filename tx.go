@@ -93,6 +93,18 @@ func (tx *Tx) Produce(records ...Record) error { return tx.ProduceWith(ProduceOp
 // ProduceWith is Produce with options for these records: see ProduceOptions. With AckSynced the
 // whole transaction is synced.
 func (tx *Tx) ProduceWith(opts ProduceOptions, records ...Record) error {
+	if tx.b.hooks.ChangesProduced(tx.ctx) {
+		changed, err := tx.b.hooks.BeforeProduce(tx.ctx, records)
+		if err != nil {
+			return tx.engine.Fail(fmt.Errorf("produce: %w", err))
+		}
+		return tx.engine.Produce(engine.ProduceOptions(opts), changed)
+	}
+	return tx.produce(opts, records)
+}
+
+// produce adds records as they are.
+func (tx *Tx) produce(opts ProduceOptions, records []Record) error {
 	lent := lend(records)
 	defer lent.end()
 	return tx.engine.Produce(engine.ProduceOptions(opts), lent.records)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/samsa-go/samsa/internal/hook"
 )
 
 // Guard returns h for requests that come from where they should.
@@ -41,7 +43,7 @@ func Guard(hosts []string, h http.Handler) http.Handler {
 			_ = ctl.Flush()
 			_ = ctl.SetWriteDeadline(time.Time{})
 		}()
-		inner.ServeHTTP(w, r)
+		inner.ServeHTTP(w, r.WithContext(hook.AsStored(r.Context())))
 	})
 }
 

@@ -26,11 +26,12 @@ func (b *Broker) Backward(ctx context.Context, tp log.TopicPartition, s engine.S
 			if damage != nil && !fail(damage) {
 				return
 			}
-			for _, r := range slices.Backward(records) {
+			records, wrong := b.opened(ctx, records)
+			for i, r := range slices.Backward(records) {
 				if err = ctx.Err(); err != nil {
 					break
 				}
-				if !yield(r, nil) {
+				if wrong[i] != nil && !fail(wrong[i]) || wrong[i] == nil && !yield(r, nil) {
 					return
 				}
 			}

@@ -38,6 +38,9 @@ type Consumer struct {
 
 	calls calls // of the partitions
 
+	intercepts   bool          // BeforeDeliver of hooks
+	interceptors atomic.Uint64 // the goroutine that calls them, 0 for none
+
 	mu        sync.Mutex            // guards what follows and the tracks
 	whole     map[engine.Topic]bool // all partitions of it, new ones too
 	changes   engine.Changes        // of topics, that are to be looked at
@@ -90,7 +93,8 @@ func New(ctx context.Context, b *Broker, opts Options) (*Consumer, error) {
 		former:   make(map[log.TopicPartition]int64),
 		closedCh: make(chan struct{}),
 	}
-	c.client = &callback.Client{Name: callback.Name("a consumer", opts.Member.ClientID), Shut: c.shut}
+	c.intercepts = b.Hooks.ChangesDelivered(ctx)
+	c.client = &callback.Client{Name: callback.Name("a consumer", opts.Member.ClientID), Shut: c.shut, CallsOn: c.callsOn}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.leave = func() {}
 	err := c.prepare(ctx)
@@ -204,6 +208,9 @@ func (c *Consumer) sortedLocked() []*track {
 func (c *Consumer) await(ctx context.Context, take func() (bool, error), idle func()) error {
 	if c.works() {
 		return fmt.Errorf("poll: %w", errWorks)
+	}
+	if c.intercepts && c.interceptsOn(callback.Goroutine()) {
+		return fmt.Errorf("poll: %w", errIntercepts)
 	}
 	return c.awaitFor(ctx, take, idle)
 }

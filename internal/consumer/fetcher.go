@@ -17,6 +17,7 @@ const (
 // fetcher is the memory of a consumer's fetching goroutine.
 type fetcher struct {
 	c      *Consumer
+	job    job // under way
 	called []*track
 	buf    []byte // a stored batch
 	arena  []byte // decompressed records go behind its length; never written twice
@@ -26,15 +27,22 @@ type fetcher struct {
 // fetch is the consumer's goroutine: it reads ahead, one partition after the other,
 // while there is room, and sleeps until there is something to read.
 func (c *Consumer) fetch() {
-	f := fetcher{c: c}
+	f, over := fetcher{c: c}, false
+	defer func() {
+		if !over {
+			f.left()
+		}
+	}()
 	for {
 		job, ok := f.next()
 		switch {
 		case !ok:
+			over = true
 			return
 		case job.track == nil:
 			<-c.waiter.C()
 		default:
+			f.job = job
 			f.read(job)
 		}
 	}
@@ -132,6 +140,10 @@ func (f *fetcher) read(j job) {
 	if err == nil && len(f.chunks) == 0 && next < there && next >= j.track.partition.LogStart() {
 		f.chunks, next = append(f.chunks, chunk{end: there, bytes: 1}), there // the last offsets have no batches any more
 	}
+	refused := false
+	if c.intercepts && len(f.chunks) > 0 {
+		next, refused = f.intercept(j, next)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if j.track.epoch == j.epoch && !c.closing {
@@ -142,6 +154,7 @@ func (f *fetcher) read(j job) {
 			c.troubleLocked(j.track, err)
 		default:
 			j.track.fill(f.chunks, next)
+			j.track.stuck = refused // until its error is told
 		}
 		c.ready.Wake()
 	}

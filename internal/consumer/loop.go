@@ -115,7 +115,7 @@ func (c *Consumer) oneLocked(r *log.Record) (bool, error) {
 			return true, nil
 		case len(tr.chunks) > 0: // with an error
 			err := tr.chunks[0].err
-			tr.pop()
+			tr.told()
 			return false, err
 		}
 	}

@@ -59,6 +59,9 @@ type chunk struct {
 	bytes  int   // that it counts for
 	passed int   // records of an aborted transaction, which are not taken
 	err    error
+
+	given []log.Record // what interceptors have made of its records, in the place of reader; nil without any
+	again bool         // err is of a record that is to be had again: no seek has passed it
 }
 
 // newTrack returns a track of the partition of t with that index, which begins at start and is not read
@@ -118,7 +121,7 @@ func (tr *track) take(dst []log.Record, q *quota) (_ []log.Record, owed bool, er
 		case err != nil && n > 0:
 			return dst, true, nil
 		case err != nil:
-			tr.pop()
+			tr.told()
 			return dst, false, err
 		case !ok:
 			return dst, false, nil
@@ -133,7 +136,13 @@ func (tr *track) take(dst []log.Record, q *quota) (_ []log.Record, owed bool, er
 
 // fits reports whether the next record has no more than so many bytes, or there is none.
 func (tr *track) fits(bytes int) bool {
-	if len(tr.chunks) == 0 || tr.chunks[0].err != nil || tr.chunks[0].reader.Size() <= bytes { // as all do but the last
+	if len(tr.chunks) == 0 || tr.chunks[0].err != nil {
+		return true
+	}
+	if given := tr.chunks[0].given; given != nil {
+		return len(given) == 0 || recordBytes(&given[0]) <= bytes
+	}
+	if tr.chunks[0].reader.Size() <= bytes { // as all do but the last
 		return true
 	}
 	var r log.Record
@@ -153,7 +162,9 @@ func (tr *track) one(r *log.Record) (ok bool, err error) {
 			return false, nil
 		}
 		more := false
-		if ch.err == nil {
+		if ch.given != nil {
+			more = ch.give(r)
+		} else if ch.err == nil {
 			if more, err = ch.reader.Next(r); err != nil {
 				tr.damaged(ch, err)
 			}
@@ -179,11 +190,23 @@ func (tr *track) one(r *log.Record) (ok bool, err error) {
 
 // finish ends the first chunk, of which r was the last record, unless there is something behind that.
 func (tr *track) finish(ch *chunk, r *log.Record) {
+	if len(ch.given) > 0 {
+		return
+	}
 	if _, err := ch.reader.Next(r); err != nil { // without another record it leaves r alone
 		tr.damaged(ch, err)
 		return
 	}
 	tr.pop()
+}
+
+// give takes the next record that interceptors have made.
+func (ch *chunk) give(r *log.Record) bool {
+	if len(ch.given) == 0 {
+		return false
+	}
+	*r, ch.given = ch.given[0], ch.given[1:]
+	return true
 }
 
 // damaged puts err in the place of what is left of the first chunk.
@@ -252,6 +275,15 @@ func recordBytes(r *log.Record) int {
 		n += len(r.Headers[i].Key) + len(r.Headers[i].Value)
 	}
 	return max(1, n)
+}
+
+// told ends the first chunk, whose error is told: reading goes on behind it, or from its record on.
+func (tr *track) told() {
+	if tr.chunks[0].again {
+		tr.unread()
+		return
+	}
+	tr.pop()
 }
 
 // pop ends the first chunk, and those behind it that have nothing: the position is behind them now.

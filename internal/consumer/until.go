@@ -130,8 +130,11 @@ func (tr *track) through() bool {
 
 // passes reports whether the chunk, which ends behind the offset end, has no more records before it.
 func (ch *chunk) passes(end int64) bool {
-	if ch.err != nil {
+	switch {
+	case ch.err != nil:
 		return false
+	case ch.given != nil:
+		return len(ch.given) == 0 || ch.given[0].Offset >= end
 	}
 	peek := ch.reader
 	var r log.Record

@@ -121,6 +121,9 @@ func (c *Consumer) startWork(ctx context.Context, n int, fn func(context.Context
 		c: c, fn: fn, n: n, begin: sync.NewCond(&c.mu), ended: sync.NewCond(&c.mu),
 		lanes: make(map[laneKey][]*task), parts: make(map[*track]*part), callers: make(map[uint64]struct{}),
 	}
+	if c.intercepts && c.interceptsOn(callback.Goroutine()) {
+		return nil, errIntercepts
+	}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	c.settle() // what was returned before is processed
 	c.mu.Lock()
@@ -440,7 +443,7 @@ func (c *Consumer) quiesce(tps []log.TopicPartition, lost bool) {
 
 // callsOn reports whether a function of the program's is being called on that goroutine.
 func (c *Consumer) callsOn(goroutine uint64) bool {
-	if c.member.callsOn(goroutine) {
+	if c.interceptsOn(goroutine) || c.member != nil && c.member.callsOn(goroutine) {
 		return true
 	}
 	c.mu.Lock()

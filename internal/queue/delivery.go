@@ -13,8 +13,9 @@ import (
 // Delivery is a record that somebody has of a queue. Its methods are described in the root.
 type Delivery struct {
 	share.Delivery
-	q    *Queue
-	work *work // of the Work that it was given by, nil for none
+	q     *Queue
+	given *log.Record // what interceptors have made of the record; nil for the record itself
+	work  *work       // of the Work that it was given by, nil for none
 }
 
 // work is what a Work knows of a delivery that it has given to the program.
@@ -25,6 +26,14 @@ type work struct {
 
 // Queue returns the queue that the delivery is of, nil for the zero Delivery.
 func (d *Delivery) Queue() *Queue { return d.q }
+
+// Given returns the record as the program is given it.
+func (d *Delivery) Given() log.Record {
+	if d.given != nil {
+		return *d.given
+	}
+	return d.Record
+}
 
 // ack returns what says t of the delivery.
 func (d *Delivery) ack(t share.AckType) share.Ack {

@@ -23,7 +23,7 @@ func (q *Queue) tellDelivered(ctx context.Context, began time.Time, ds []Deliver
 	}
 	memory := q.b.Hooks.Borrow()
 	for i := range ds {
-		memory.Records = append(memory.Records, ds[i].Record)
+		memory.Records = append(memory.Records, ds[i].Given())
 	}
 	q.b.Hooks.Delivered(ctx, &hook.DeliverEvent{
 		Group: q.opts.Group, ClientID: q.opts.ClientID, Queue: true, Records: memory.Records, Began: began, Took: time.Since(began),

@@ -50,7 +50,8 @@ type Queue struct {
 
 	mu      sync.Mutex // guards what follows
 	closing bool
-	left    bool // nothing can be acknowledged any more
+	left    bool    // nothing can be acknowledged any more
+	refused []error // by interceptors, to be told
 	closed  chan struct{}
 }
 
@@ -100,6 +101,9 @@ func (q *Queue) Receive(ctx context.Context, most int) ([]Delivery, error) {
 	if most < 1 {
 		return nil, q.wrap(fmt.Errorf("%w: at most %d deliveries", log.ErrInvalidOption, most))
 	}
+	if err := q.refusal(); err != nil {
+		return nil, err
+	}
 	began := q.asked()
 	got, err := q.member.Receive(ctx, most)
 	if err != nil {
@@ -108,6 +112,11 @@ func (q *Queue) Receive(ctx context.Context, most int) ([]Delivery, error) {
 	ds := make([]Delivery, len(got))
 	for i := range got {
 		ds[i] = Delivery{Delivery: got[i], q: q}
+	}
+	if q.b.Hooks.ChangesDelivered(ctx) {
+		if ds = q.intercepted(ctx, ds); len(ds) == 0 {
+			return nil, q.refusal()
+		}
 	}
 	q.tellDelivered(ctx, began, ds)
 	return ds, nil

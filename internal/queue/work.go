@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/callback"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/share"
 )
@@ -157,7 +158,8 @@ func (w *worker) hear(s settled) {
 
 // passes reports whether an error concerns a part of the queue only, and there are others.
 func (q *Queue) passes(err error) bool {
-	return errors.Is(err, log.ErrCorruptRecord) || errors.Is(err, log.ErrUnknownTopic) && q.member.Reads() && q.ctx.Err() == nil
+	var refused *hook.InterceptError
+	return errors.As(err, &refused) || errors.Is(err, log.ErrCorruptRecord) || errors.Is(err, log.ErrUnknownTopic) && q.member.Reads() && q.ctx.Err() == nil
 }
 
 // do has fn do a record, and returns what is to become of it, false where fn has said it itself.

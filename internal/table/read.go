@@ -17,6 +17,24 @@ type getter interface {
 
 // Get returns the row of key.
 func (t *Table) Get(key []byte) (log.Record, error) {
+	r, err := t.row(key)
+	if err == nil && t.b.Hooks.Intercepts() {
+		r, err = t.intercepted(r)
+	}
+	return r, err
+}
+
+// intercepted is what interceptors make of a row.
+func (t *Table) intercepted(r log.Record) (log.Record, error) {
+	r, err := t.b.Hooks.BeforeDeliverOne(t.ctx, r)
+	if err != nil {
+		return r, t.wrap(err)
+	}
+	return r, nil
+}
+
+// row returns the row of key, as it is stored.
+func (t *Table) row(key []byte) (log.Record, error) {
 	for overtaken := false; ; overtaken = true {
 		r, err := t.get(t.rows, key)
 		switch {
@@ -38,8 +56,8 @@ var (
 	errGone  = fmt.Errorf("%w is before the log start", errMoved)
 )
 
-// getAgain is Get of a row that has moved.
-func (t *Table) getAgain(key []byte, _ error) (log.Record, error) { return t.Get(key) }
+// rowAgain is row for one that has moved.
+func (t *Table) rowAgain(key []byte, _ error) (log.Record, error) { return t.row(key) }
 
 func (t *Table) get(rows getter, key []byte) (r log.Record, err error) {
 	if err := t.Err(); err != nil {
@@ -175,7 +193,7 @@ func (t *Table) Range(r Range) iter.Seq2[log.Record, error] {
 			return
 		}
 		defer snap.Close()
-		t.iterate(snap, r, t.getAgain, yield)
+		t.iterate(snap, r, t.rowAgain, yield)
 	}
 }
 
@@ -204,10 +222,18 @@ func (t *Table) iterate(snap store.Snapshot, r Range, another func(key []byte, m
 			}
 			yield(log.Record{}, t.wrap(err))
 			return
-		case r.holds(rec.Key) && !yield(rec, nil):
+		case r.holds(rec.Key) && !t.give(rec, yield):
 			return
 		}
 	}
+}
+
+// give yields a row, or what is wrong with it.
+func (t *Table) give(rec log.Record, yield func(log.Record, error) bool) bool {
+	if !t.b.Hooks.Intercepts() {
+		return yield(rec, nil)
+	}
+	return yield(t.intercepted(rec))
 }
 
 // opened returns the record of a row.

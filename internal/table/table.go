@@ -14,6 +14,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -57,6 +58,7 @@ type Broker struct {
 	Topics  engine.Topics
 	Clients *callback.Clients
 	Logger  *zap.Logger
+	Hooks   *hook.Hooks
 	// Ordered calls fn when all that was written before the call has its offsets in these partitions, in the order of all writes. It is nil where
 	// the records are elsewhere.
 	Ordered func(ctx context.Context, in []*partition.Partition, fn func()) error

@@ -151,6 +151,15 @@ var errOver = fmt.Errorf("%w: the transaction is over", log.ErrClosed)
 
 // Get is Table.Get.
 func (x *Tx) Get(key []byte) (log.Record, error) {
+	r, err := x.Row(key)
+	if err == nil && x.t.b.Hooks.Intercepts() {
+		r, err = x.t.intercepted(r)
+	}
+	return r, err
+}
+
+// Row is Get of the row as it is stored.
+func (x *Tx) Row(key []byte) (log.Record, error) {
 	if x.snap == nil {
 		return log.Record{}, x.t.wrap(errOver)
 	}

@@ -123,11 +123,11 @@ func (t *Table) Watch(ctx context.Context) iter.Seq2[Change, error] {
 var errLeft = errors.New("left")
 
 func (w *watcher) run(ctx context.Context, yield func(Change, error) bool) error {
-	give := func(c Change) error {
+	give := func(c Change, wrong error) error {
 		switch err := ctx.Err(); {
 		case err != nil:
 			return err
-		case !yield(c, nil):
+		case !yield(c, wrong):
 			return errLeft
 		}
 		return w.t.Err()
@@ -140,13 +140,13 @@ func (w *watcher) run(ctx context.Context, yield func(Change, error) bool) error
 }
 
 // follow gives the state, the mark, and changes for ever.
-func (w *watcher) follow(ctx context.Context, give func(Change) error) error {
+func (w *watcher) follow(ctx context.Context, give func(Change, error) error) error {
 	base, marked := store.Snapshot(nil), false
 	for {
 		err := w.state(base, give)
 		if err == nil && !marked {
 			marked = true
-			err = give(Change{Mark: true})
+			err = give(Change{Mark: true}, nil)
 		}
 		if err == nil {
 			base, err = w.changes(ctx, give)
@@ -158,7 +158,7 @@ func (w *watcher) follow(ctx context.Context, give func(Change) error) error {
 }
 
 // state gives what differs now from base, which may be nil and is closed, as what the loop does may panic.
-func (w *watcher) state(base store.Snapshot, give func(Change) error) error {
+func (w *watcher) state(base store.Snapshot, give func(Change, error) error) error {
 	if base != nil {
 		defer base.Close()
 	}
@@ -171,7 +171,7 @@ func (w *watcher) state(base store.Snapshot, give func(Change) error) error {
 }
 
 // changes gives what changes, until there is too much of it. Then it returns the state that it has come to.
-func (w *watcher) changes(ctx context.Context, give func(Change) error) (store.Snapshot, error) {
+func (w *watcher) changes(ctx context.Context, give func(Change, error) error) (store.Snapshot, error) {
 	ended := w.t.ctx.Done()
 	for {
 		keys, state, last, err := w.take()
@@ -202,7 +202,7 @@ func (w *watcher) changes(ctx context.Context, give func(Change) error) (store.S
 }
 
 // give gives what keys are in a state, and closes that unless it is the last: then end does, or who goes on from there.
-func (w *watcher) give(keys []noted, state store.Snapshot, last bool, give func(Change) error) error {
+func (w *watcher) give(keys []noted, state store.Snapshot, last bool, give func(Change, error) error) error {
 	if state != nil && !last {
 		defer state.Close()
 	}
@@ -215,7 +215,7 @@ func (w *watcher) give(keys []noted, state store.Snapshot, last bool, give func(
 }
 
 // change gives what a key is in a state.
-func (w *watcher) change(state getter, n noted, give func(Change) error) error {
+func (w *watcher) change(state getter, n noted, give func(Change, error) error) error {
 	key := []byte(n.stored)
 	row, err := state.Get(key)
 	switch {
@@ -230,12 +230,12 @@ func (w *watcher) change(state getter, n noted, give func(Change) error) error {
 }
 
 // gone gives the end of a key.
-func (w *watcher) gone(key []byte, give func(Change) error) error {
-	return give(Change{Record: log.Record{Topic: w.t.opts.Topic, Key: key, Offset: -1}})
+func (w *watcher) gone(key []byte, give func(Change, error) error) error {
+	return give(Change{Record: log.Record{Topic: w.t.opts.Topic, Key: key, Offset: -1}}, nil)
 }
 
 // goneFrom gives the end of a row that a state had.
-func (w *watcher) goneFrom(base store.Snapshot, s stored, give func(Change) error) error {
+func (w *watcher) goneFrom(base store.Snapshot, s stored, give func(Change, error) error) error {
 	key := s.key[len(w.t.prefix)+1:]
 	if len(key) == keySize {
 		row, err := base.Get(s.key)
@@ -252,19 +252,24 @@ func (w *watcher) goneFrom(base store.Snapshot, s stored, give func(Change) erro
 }
 
 // tell gives a row.
-func (w *watcher) tell(s stored, give func(Change) error) error {
-	rec, err := w.t.opened(s, w.t.getAgain)
+func (w *watcher) tell(s stored, give func(Change, error) error) error {
+	rec, err := w.t.opened(s, w.t.rowAgain)
 	switch {
 	case errors.Is(err, log.ErrKeyNotFound):
 		return nil // that comes
 	case err != nil:
 		return err
 	}
-	return give(Change{Record: rec})
+	if w.t.b.Hooks.Intercepts() {
+		if rec, err = w.t.intercepted(rec); err != nil {
+			return give(Change{}, err)
+		}
+	}
+	return give(Change{Record: rec}, nil)
 }
 
 // diff gives what is in the state now and not in base, which may be nil, or is another row there, and what has gone.
-func (w *watcher) diff(base, now store.Snapshot, give func(Change) error) error {
+func (w *watcher) diff(base, now store.Snapshot, give func(Change, error) error) error {
 	all := (&Range{}).stored(w.t.prefix)
 	none := func(func(stored, error) bool) {}
 	before := iter.Seq2[stored, error](none)
