@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -596,6 +597,40 @@ func ExampleBroker_Metrics() {
 }
 
 // A hook hears of records that were produced, and of the context of who did it.
+func ExampleHook_interceptors() {
+	sealed := []byte("sealed ")
+	b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true, Hooks: []samsa.Hook{{
+		Name: "seal",
+		BeforeProduce: func(_ context.Context, records []samsa.Record) (int, error) {
+			for i := range records {
+				records[i].Value = slices.Concat(sealed, records[i].Value)
+			}
+			return len(records), nil
+		},
+		BeforeDeliver: func(_ context.Context, records []samsa.Record) (int, error) {
+			for i := range records {
+				value, ok := bytes.CutPrefix(records[i].Value, sealed)
+				if !ok {
+					return i, errors.New("the seal is missing")
+				}
+				records[i].Value = value
+			}
+			return len(records), nil
+		},
+	}}})
+	must(err)
+	defer b.Close()
+	ctx := context.Background()
+	_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("tea")})
+	must(err)
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
+	must(err)
+	records, err := c.Poll(ctx)
+	must(err)
+	fmt.Printf("%s\n", records[0].Value)
+	// Output: tea
+}
+
 func ExampleOptions_hooks() {
 	b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true, Hooks: []samsa.Hook{{
 		Name: "audit",

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/samsa-go/samsa/internal/hook"
+	"github.com/samsa-go/samsa/internal/inside"
 )
 
 // Guard returns h for requests that come from where they should.
@@ -43,7 +43,7 @@ func Guard(hosts []string, h http.Handler) http.Handler {
 			_ = ctl.Flush()
 			_ = ctl.SetWriteDeadline(time.Time{})
 		}()
-		inner.ServeHTTP(w, r.WithContext(hook.AsStored(r.Context())))
+		inner.ServeHTTP(w, r.WithContext(inside.AsStored(r.Context())))
 	})
 }
 

@@ -112,6 +112,9 @@ func Fill(h Hooks) struct{} {
 	return struct{}{}
 }
 
+// AsStored returns a context with which the Go API produces records as they are given, and reads them as they are stored: see hook.AsStored.
+func AsStored(ctx context.Context) context.Context { return hook.AsStored(ctx) }
+
 // Of returns the parts of b, a *samsa.Broker.
 func Of(b any) Broker { return hooks.Of(b) }
 
