@@ -31,6 +31,10 @@ var differs = []conform.Difference{
 	{Promises: "delivery/reject-in-update", Why: "a topic has to let dead letters in, by errors.deadletterqueue.group.enable", Err: samsa.ErrInvalidConfig},
 	{Promises: "delivery/in-update", Why: "share groups have no transactions", Err: samsa.ErrUnsupported},
 	{Promises: "keys/view-offsets", Why: "a view reads offsets as they are when it is asked"},
+	{Promises: "table/kept", Why: "rows are kept in the store of a broker of this process", Err: samsa.ErrUnsupported},
+	{Promises: "table/put", Why: "who writes to a cluster is asked by nobody before", Err: samsa.ErrUnsupported},
+	{Promises: "table/read-in-update", Why: "who writes to a cluster is asked by nobody before", Err: samsa.ErrUnsupported},
+	{Promises: "table/view", Why: "a cluster has no order of the writes to different partitions", Err: samsa.ErrUnsupported},
 	{Promises: "snapshot/*", Why: "a cluster has no snapshots", Err: samsa.ErrUnsupported},
 	{Promises: "retention/*", Why: "the brokers of a cluster sweep and sync when they want to", Err: samsa.ErrUnsupported},
 }

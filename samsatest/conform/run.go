@@ -30,7 +30,7 @@ var areas = []area{
 	{"produce", produces}, {"producer", producers},
 	{"start", starts}, {"consumer", consumers}, {"seek", seeks}, {"loop", loops}, {"backward", backward},
 	{"member", members}, {"commit", commits}, {"group", groups}, {"offsets", moves}, {"work", works},
-	{"update", updates}, {"keys", keys},
+	{"update", updates}, {"keys", keys}, {"table", ofTables},
 	{"queue", queues}, {"delivery", deliveries},
 	{"transactions", transactions}, {"snapshot", snapshots}, {"retention", retention}, {"stats", stats},
 	{"reopen", reopens}, {"end", ends}, {"together", together},
