@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/option"
+	"github.com/samsa-go/samsa/internal/port"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -37,8 +39,9 @@ type Cluster struct {
 	hold bool               // reassignments stay under way
 	port bool               // somebody has said which ports the nodes listen at
 
-	mu     sync.Mutex // guards nodes; nothing is waited for with it
+	mu     sync.Mutex // guards what follows; nothing is waited for with it
 	nodes  map[int32]*node
+	held   map[int32]*os.File // their ports, which wait for who starts again
 	closed bool
 }
 
@@ -93,7 +96,7 @@ func ListenCluster(b *samsa.Broker, n int, addr string, opts ClusterOptions) (*C
 	opts.Options = opts.withDefaults()
 	c := &Cluster{
 		b: b, in: in, opts: opts, memory: newMemory(opts.MaxMemoryBytes), turn: make(chan struct{}, 1),
-		plan: make(map[string]planned), nodes: make(map[int32]*node),
+		plan: make(map[string]planned), nodes: make(map[int32]*node), held: make(map[int32]*os.File),
 	}
 	if err := c.begin(n, addr); err != nil {
 		return nil, fmt.Errorf("kafka: listen: %w", errors.Join(err, c.Close()))
@@ -110,8 +113,8 @@ func (o ClusterOptions) validate(n int, addr string) error {
 	m.Check(o.ReplicationFactor >= 0 && o.ReplicationFactor <= n, "ClusterOptions.ReplicationFactor", o.ReplicationFactor, "0, or at most the number of nodes")
 	m.Check(len(o.Racks) <= n, "ClusterOptions.Racks", len(o.Racks), "at most one for each node")
 	for _, a := range []string{addr, o.Advertise} {
-		if _, port, err := splitAddress(a); err == nil && len(addrs) == 1 {
-			m.Check(int(port)+n-1 <= 1<<16-1, "the address", strconv.Quote(a), "a port that has others behind it for each node")
+		if _, first, err := splitAddress(a); err == nil && len(addrs) == 1 {
+			m.Check(int(first)+n-1 <= 1<<16-1, "the address", strconv.Quote(a), "a port that has others behind it for each node")
 		}
 	}
 	errs := []error{m.Err()}
@@ -123,15 +126,15 @@ func (o ClusterOptions) validate(n int, addr string) error {
 
 // begin has the nodes listen, gives the partitions their places, and only then serves.
 func (c *Cluster) begin(n int, addr string) error {
-	_, port, _ := splitAddress(strings.Split(addr, ",")[0]) // was validated
-	c.port = port != 0
+	_, first, _ := splitAddress(strings.Split(addr, ",")[0]) // was validated
+	c.port = first != 0
+	addrs, held := port.Hold(addr, n)
+	for i, f := range held {
+		c.held[c.opts.NodeID+int32(i)] = f
+	}
 	listeners := make([]net.Listener, 0, n)
 	v := &view{nodes: make(map[int32]nodeView), controller: -1, topics: make(map[uint32][]seat), changed: make(chan struct{})}
-	for i := range n {
-		at := portBehind(addr, i)
-		if addrs := strings.Split(addr, ","); len(addrs) > 1 {
-			at = addrs[i]
-		}
+	for i, at := range addrs {
 		ln, err := net.Listen("tcp", at)
 		if err != nil {
 			for _, ln := range listeners {
@@ -174,7 +177,7 @@ func (c *Cluster) viewOf(i int, ln net.Listener) nodeView {
 		n.rack = c.opts.Racks[i]
 	}
 	if c.opts.Advertise != "" {
-		n.address = portBehind(c.opts.Advertise, i)
+		n.address = port.Behind(c.opts.Advertise, i)
 	}
 	return n
 }
@@ -198,16 +201,6 @@ func (c *Cluster) serve(n *node, ln net.Listener) error {
 	return nil
 }
 
-// portBehind returns addr with a port that is greater by n; port 0 stays.
-func portBehind(addr string, n int) string {
-	host, p, err := net.SplitHostPort(addr)
-	port, perr := strconv.Atoi(p)
-	if err != nil || perr != nil || port == 0 {
-		return addr
-	}
-	return net.JoinHostPort(host, strconv.Itoa(port+n))
-}
-
 // Close ends all nodes, as Server.Close ends one. It may be called more than once.
 func (c *Cluster) Close() error {
 	c.mu.Lock()
@@ -215,6 +208,9 @@ func (c *Cluster) Close() error {
 	var servers []*Server
 	for _, n := range c.nodes {
 		servers = append(servers, n.server)
+	}
+	for _, f := range c.held {
+		_ = f.Close()
 	}
 	c.mu.Unlock()
 	var wg sync.WaitGroup

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/port"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -124,17 +125,25 @@ func (c *Cluster) Start(node int32) error {
 
 // Add adds a node in a rack, "" for none, and returns its id, which is one more than the greatest. It listens at the port behind
 // that of the last node. If that is taken it listens at any, or Add fails, where ClusterOptions.Advertise tells clients the port. It leads nothing yet: see Reassign.
-func (c *Cluster) Add(rack string) (int32, error) {
+func (c *Cluster) Add(rack string) (id int32, err error) {
 	v := c.now.Load()
 	ids := v.ids(false)
 	if len(ids) >= MaxNodes {
 		return -1, fmt.Errorf("kafka: add a node: %w", wrapf(log.ErrTooLarge, "there are %d", len(ids)))
 	}
 	last := ids[len(ids)-1]
-	ln, err := net.Listen("tcp", portBehind(v.nodes[last].listen, 1))
+	at, held := port.Hold(port.Behind(v.nodes[last].listen, 1), 1)
+	defer func() {
+		if err != nil {
+			_ = held[0].Close()
+		}
+	}()
+	ln, err := net.Listen("tcp", at[0])
 	if err != nil && (!c.port || c.opts.Advertise == "") {
+		_ = held[0].Close()
 		host, _, _ := net.SplitHostPort(v.nodes[last].listen)
-		ln, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+		at, held = port.Hold(net.JoinHostPort(host, "0"), 1)
+		ln, err = net.Listen("tcp", at[0])
 	}
 	if err != nil {
 		return -1, fmt.Errorf("kafka: add a node: %w", err)
@@ -145,7 +154,7 @@ func (c *Cluster) Add(rack string) (int32, error) {
 		}
 		n := nodeView{rack: rack, listen: ln.Addr().String()}
 		if c.opts.Advertise != "" {
-			n.address = portBehind(v.nodes[last].address, 1)
+			n.address = port.Behind(v.nodes[last].address, 1)
 		}
 		v.nodes[last+1] = n
 		return nil
@@ -153,6 +162,9 @@ func (c *Cluster) Add(rack string) (int32, error) {
 	if err != nil {
 		return -1, fmt.Errorf("kafka: add a node: %w", errors.Join(err, ln.Close()))
 	}
+	c.mu.Lock()
+	c.held[last+1] = held[0]
+	c.mu.Unlock()
 	err = c.serve(&node{id: last + 1}, ln)
 	if err == nil {
 		err = c.change(func(v *view) error { v.comeUp(last+1, c.hold); return nil })
@@ -189,6 +201,7 @@ func (c *Cluster) Remove(node int32) error {
 	s := n.server
 	if c.nodes[node] == n { // the next one that is added may have its id
 		delete(c.nodes, node)
+		_ = c.held[node].Close()
 	}
 	c.mu.Unlock()
 	if err := s.Close(); err != nil {

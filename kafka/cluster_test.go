@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/port"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -697,7 +698,7 @@ func TestClusterAddsWhereItIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := ln.Addr().String()
-		if taken, err = net.Listen("tcp", portBehind(at, 1)); err != nil {
+		if taken, err = net.Listen("tcp", port.Behind(at, 1)); err != nil {
 			_ = ln.Close()
 			continue
 		}
@@ -712,7 +713,7 @@ func TestClusterAddsWhereItIsTold(t *testing.T) {
 		t.Errorf("node %d listens at %s, and its port is taken", id, c.Addr(id))
 	}
 	_ = taken.Close()
-	if id, err := c.Add(""); err != nil || c.Addr(id) != portBehind(c.Addr(1), 1) {
+	if id, err := c.Add(""); err != nil || c.Addr(id) != port.Behind(c.Addr(1), 1) {
 		t.Errorf("node %d at %s: %v", id, c.Addr(id), err)
 	}
 }

@@ -9,14 +9,15 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/api"
+	"github.com/samsa-go/samsa/internal/port"
 	"github.com/samsa-go/samsa/kafka"
 	"github.com/samsa-go/samsa/samsatest"
 )
@@ -35,40 +36,26 @@ type Options struct {
 // Kafka returns what serves a fake broker to Kafka clients: at addr at first, and a copy of it at another port, where it is what
 // its clients are told. With more than one node it is a cluster, and its addresses have commas between them.
 func Kafka(addr string, nodes int, o kafka.ClusterOptions) func(b *samsa.Broker, at string) (string, func() error, error) {
-	var own string // of the fake broker itself, which New has served before anybody else comes
+	var own string      // of the fake broker itself, which New has served before anybody else comes
+	var held []*os.File // its ports
 	return func(b *samsa.Broker, at string) (string, func() error, error) {
 		first, opts := own == "", o
 		switch {
 		case first:
-			at = addr
+			var addrs []string
+			addrs, held = port.Hold(addr, max(1, nodes))
+			at = strings.Join(addrs, ",")
 		case at != own:
 			at, opts.Advertise = cmp.Or(at, "127.0.0.1:0"), "" // which leads to own
 		}
-		at, shut, err := listenAgain(b, nodes, at, opts, at == own && !first)
+		at, shut, err := listen(b, nodes, at, opts)
+		runtime.KeepAlive(held)
 		if err == nil && first {
 			own = at
 		}
 		return at, shut, err
 	}
 }
-
-// listenAgain is listen. Where there was a listener just before, a connection of some client may have taken the port, as those that go out take any:
-// it is waited for.
-func listenAgain(b *samsa.Broker, nodes int, at string, o kafka.ClusterOptions, again bool) (addr string, shut func() error, err error) {
-	for range rebinds {
-		addr, shut, err = listen(b, nodes, at, o)
-		if !again || !errors.Is(err, syscall.EADDRINUSE) {
-			break
-		}
-		time.Sleep(rebindPause)
-	}
-	return addr, shut, err
-}
-
-const (
-	rebinds     = 200
-	rebindPause = 50 * time.Millisecond
-)
 
 // listen serves b, as several nodes if they are more than one.
 func listen(b *samsa.Broker, nodes int, at string, o kafka.ClusterOptions) (string, func() error, error) {

@@ -264,29 +264,3 @@ func told(t *testing.T, addr string) string {
 	must(t, m.ReadFrom(answer[4:])) // behind the correlation id
 	return net.JoinHostPort(m.Brokers[0].Host, fmt.Sprint(m.Brokers[0].Port))
 }
-
-// Whatever has the port for a moment that the broker had, as a connection of some client may, is waited for.
-func TestPortIsTaken(t *testing.T) {
-	var k *Fake
-	prepare := func(context.Context, *samsa.Broker) error {
-		if k == nil {
-			return nil // at first
-		}
-		taken, err := net.Listen("tcp", k.Addr())
-		time.AfterFunc(rebindPause, func() { _ = taken.Close() })
-		return err
-	}
-	k, err := New(t.Context(), Options{Prepare: prepare, Serve: Kafka("127.0.0.1:0", 1, kafka.ClusterOptions{})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := k.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	at := k.Addr()
-	if err := k.Reset(t.Context()); err != nil || k.Addr() != at {
-		t.Errorf("it is at %s, and was at %s: %v", k.Addr(), at, err)
-	}
-}
