@@ -159,7 +159,8 @@ func (c *Consumer) Assigned() []TopicPartition { return c.engine.Assigned() }
 
 // Position returns the offset of the next record that Poll will return of tp. Where a consumer that begins with
 // Committed has no position yet, it is ErrNoOffset. It is that too in a partition of which a Kafka client's open transaction
-// commits an offset: reading begins there when it has ended.
+// commits an offset: reading begins there when it has ended; and, of a cluster, where nobody has said yet where to begin, which is asked
+// again: meanwhile Poll tells why.
 func (c *Consumer) Position(tp TopicPartition) (int64, error) { return c.engine.Position(tp) }
 
 // Lag returns how many offsets the position in tp is behind the end of what the consumer can get: the last stable

@@ -265,6 +265,7 @@ func (c *Consumer) saved(offsets map[log.TopicPartition]group.Offset) {
 
 // acquire begins to read tps, each at its committed offset, and returns those that are
 // not there any more. What it asks for is waited for even if ctx, which is Poll's, ends: nothing is given up halfway.
+// What it is not told Poll is told, and place asks again.
 func (c *Consumer) acquire(ctx context.Context, tps []log.TopicPartition) (gone []log.TopicPartition) {
 	if len(tps) == 0 {
 		return nil
@@ -275,17 +276,22 @@ func (c *Consumer) acquire(ctx context.Context, tps []log.TopicPartition) (gone 
 	var tracks []*track
 	var errs []pollError
 	if err != nil {
-		errs, gone, tps = []pollError{{err: err}}, tps, nil
+		errs = []pollError{{err: untold(ctx, err)}}
+		for _, tp := range tps {
+			committed.open[tp] = true
+		}
 	}
 	for _, tp := range tps {
 		tr, err := c.committedTrack(ctx, tp, committed)
+		if err != nil && !missing(err) {
+			errs = append(errs, pollError{err: fmt.Errorf("%s is not read: %w", tp, untold(ctx, err))})
+			committed.open[tp] = true
+			tr, err = c.committedTrack(ctx, tp, committed) // unless it is damaged
+		}
 		if err == nil {
 			tracks = append(tracks, tr)
-			continue
-		}
-		gone = append(gone, tp)
-		if !errors.Is(err, log.ErrUnknownTopic) && !errors.Is(err, log.ErrUnknownPartition) {
-			errs = append(errs, pollError{err: fmt.Errorf("%s is not read: %w", tp, err)})
+		} else {
+			gone = append(gone, tp)
 		}
 	}
 	c.mu.Lock()
@@ -298,10 +304,23 @@ func (c *Consumer) acquire(ctx context.Context, tps []log.TopicPartition) (gone 
 	return gone
 }
 
+// missing reports whether err says that a partition is not there any more.
+func missing(err error) bool {
+	return errors.Is(err, log.ErrUnknownTopic) || errors.Is(err, log.ErrUnknownPartition)
+}
+
+// untold returns err, of a question that was asked until ctx ended, for a Poll whose context may not have ended.
+func untold(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: nobody says where to begin to read", log.ErrUnavailable)
+	}
+	return err
+}
+
 // committed is where a group stands in some partitions.
 type committed struct {
 	offsets map[log.TopicPartition]group.Offset
-	open    map[log.TopicPartition]bool // a transaction is open that commits offsets of these
+	open    map[log.TopicPartition]bool // a transaction is open that commits offsets of these, or nobody has told yet
 	damaged map[log.TopicPartition]error
 }
 
@@ -327,8 +346,8 @@ func (c *Consumer) committedOf(ctx context.Context, tps []log.TopicPartition) (a
 	return all, nil
 }
 
-// committedTrack returns a track of tp from its committed offset, or from where the options say, or one that waits for
-// a transaction to end.
+// committedTrack returns a track of tp from its committed offset, or from where the options say, or one that waits until
+// that is known.
 func (c *Consumer) committedTrack(ctx context.Context, tp log.TopicPartition, all committed) (*track, error) {
 	if err := all.damaged[tp]; err != nil {
 		return nil, err
@@ -345,7 +364,13 @@ func (c *Consumer) committedTrack(ctx context.Context, tp log.TopicPartition, al
 	switch {
 	case ok:
 		start = engine.Start{Kind: engine.AtOffset, Offset: o.Offset}
-	case waits, unplaced, tp.Partition >= c.born[t.ID()]: // added since
+	case waits:
+		p, err := t.Partition(tp.Partition)
+		if err != nil {
+			return nil, err
+		}
+		start = engine.Start{Kind: engine.AtOffset, Offset: p.LogStart()} // asks nobody
+	case unplaced, tp.Partition >= c.born[t.ID()]: // added since
 		start = engine.Start{}
 	}
 	tr, err := c.newTrack(ctx, t, tp.Partition, start)
@@ -359,7 +384,8 @@ func (c *Consumer) committedTrack(ctx context.Context, tp log.TopicPartition, al
 	return tr, nil
 }
 
-// place begins to read partitions that wait for a transaction which has ended.
+// place begins to read partitions that wait for a transaction which has ended, or for an answer. It takes no longer than the signs of life
+// of the member allow.
 func (c *Consumer) place(ctx context.Context) {
 	var tps []log.TopicPartition
 	c.mu.Lock()
@@ -372,15 +398,22 @@ func (c *Consumer) place(ctx context.Context) {
 	if len(tps) == 0 {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Member.SessionTimeout/3)
+	defer cancel()
 	all, err := c.committedOf(ctx, tps)
 	if err != nil {
-		return // it is asked again
+		c.complain(untold(ctx, err)) // it is asked again
+		return
 	}
 	for _, tp := range tps {
 		if all.open[tp] {
 			continue
 		}
 		tr, err := c.committedTrack(ctx, tp, all)
+		if err != nil && all.damaged[tp] == nil && !missing(err) {
+			c.complain(fmt.Errorf("%s is not read: %w", tp, untold(ctx, err)))
+			continue
+		}
 		c.mu.Lock()
 		if was := c.tracks[tp]; was != nil && was.waits {
 			c.replaceLocked(was, tr, err)

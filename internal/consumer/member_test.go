@@ -133,3 +133,89 @@ func TestSeekBackDuringACommit(t *testing.T) {
 		}
 	}
 }
+
+// away does not answer the first questions.
+type away struct{ left int }
+
+func (a *away) err() error {
+	if a.left--; a.left >= 0 {
+		return log.ErrUnavailable
+	}
+	return nil
+}
+
+type offsetsAway struct {
+	engine.Offsets
+	*away
+}
+
+func (o offsetsAway) Stable(ctx context.Context, name string, tps ...log.TopicPartition) (map[log.TopicPartition]group.Offset, []log.TopicPartition, error) {
+	if err := o.err(); err != nil {
+		return nil, nil, err
+	}
+	return o.Offsets.Stable(ctx, name, tps...)
+}
+
+type topicsAway struct {
+	engine.Topics
+	*away
+}
+
+func (s topicsAway) Get(name string) (engine.Topic, error) {
+	t, err := s.Topics.Get(name)
+	return topicAway{t, s.away}, err
+}
+
+type topicAway struct {
+	engine.Topic
+	*away
+}
+
+func (s topicAway) Partition(i int32) (engine.Partition, error) {
+	p, err := s.Topic.Partition(i)
+	return partitionAway{p, s.away}, err
+}
+
+type partitionAway struct {
+	engine.Partition
+	*away
+}
+
+func (p partitionAway) OffsetForTime(ctx context.Context, iso log.Isolation, ts int64) (int64, bool, error) {
+	if err := p.err(); err != nil {
+		return 0, false, err
+	}
+	return p.Partition.OffsetForTime(ctx, iso, ts)
+}
+
+// Where to begin in what the group has assigned is asked again when nobody answers, as a coordinator that has just died: Poll tells, and then reads.
+func TestAssignmentIsAskedAgain(t *testing.T) {
+	for name, put := range map[string]func(*kit, *away){
+		"where the group stands": func(k *kit, a *away) { k.Offsets = offsetsAway{k.Offsets, a} },
+		"where the time is":      func(k *kit, a *away) { k.Topics = topicsAway{k.Topics, a} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := inMemory(t)
+				k.create("t", 2)
+				k.put("t", 0, "x")
+				k.put("t", 1, "y")
+				a := &away{left: 5}
+				put(k, a)
+				c := k.consumer(Options{Group: "g", Topics: []string{"t"}, Start: engine.Start{Kind: engine.AtTime}})
+				told, got := 0, 0
+				for got < 2 {
+					records, err := c.Poll(k.ctx)
+					if got += len(records); errors.Is(err, log.ErrUnavailable) {
+						told++
+					} else if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if tps := c.Assigned(); len(tps) != 2 || told == 0 || a.left >= 0 {
+					t.Errorf("it reads %v, and Poll has told %d errors, with %d to come", tps, told, a.left)
+				}
+			})
+		})
+	}
+}

@@ -91,7 +91,7 @@ func (tr *track) placed() error {
 	case tr.unplaced:
 		return fmt.Errorf("%s: %w", tr.tp, log.ErrNoOffset)
 	case tr.waits:
-		return noOffsetYet(tr.tp)
+		return fmt.Errorf("%s: %w yet: a transaction is open that commits one, or nobody has said", tr.tp, log.ErrNoOffset)
 	}
 	return nil
 }
