@@ -264,10 +264,10 @@ func before(line string) string {
 	return made + " >/dev/null; "
 }
 
-// fakeBroker serves a fake broker with a fault, an open transaction and a copy until the test ends, and returns the URL of its API.
+// fakeBroker serves a fake broker that looks like three, with a fault, an open transaction and a copy until the test ends, and returns the URL of its API.
 func fakeBroker(t *testing.T) string {
 	t.Helper()
-	addr, url, err := serveFor(defers{t}, "--fake", "--http", "127.0.0.1:0", "--topic", "orders")
+	addr, url, err := serveFor(defers{t}, "--fake", "--brokers", "3", "--http", "127.0.0.1:0", "--topic", "orders")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -252,10 +252,11 @@ func (p *program) end() int {
 	return <-p.code
 }
 
-// address is the one in the first line that is printed.
+// address is the first one in the line that tells where is served.
 func address(line string) string {
 	_, rest, _ := strings.Cut(line, " at ")
 	addr, _, _ := strings.Cut(rest, ",")
+	addr, _, _ = strings.Cut(addr, " and ")
 	return addr
 }
 

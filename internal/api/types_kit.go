@@ -83,8 +83,7 @@ type Restart struct {
 
 // ClusterEvent is what is to happen to the cluster as which a fake broker is served: see kafka.Cluster, whose methods these are.
 type ClusterEvent struct {
-	// Do is what: stop, kill, start, add, remove, lead, elect, elect_unclean, reassign, hold_reassignments, coordinate, load, control, cut_off, slow,
-	// stale or rebootstrap.
+	// Do is what, one of ClusterEvents.
 	Do string `json:"do"`
 
 	Node        int32    `json:"node,omitempty"`     // of all but add, elect, reassign, hold_reassignments and load
@@ -98,6 +97,14 @@ type ClusterEvent struct {
 	Off         bool     `json:"off,omitempty"`      // ends it: hold_reassignments, load, cut_off, stale
 	Delay       Duration `json:"delay_ms,omitempty"` // of slow; 0 ends it
 	Next        int      `json:"next,omitempty"`     // of rebootstrap: how many answers
+}
+
+// ClusterEvents returns what ClusterEvent.Do may be.
+func ClusterEvents() []string {
+	return []string{
+		"stop", "kill", "start", "add", "remove", "lead", "elect", "elect_unclean", "reassign", "hold_reassignments", "coordinate", "load", "control", "cut_off",
+		"slow", "stale", "rebootstrap",
+	}
 }
 
 // Cluster is the cluster as which a fake broker is served.

@@ -3,6 +3,7 @@ package fake
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/samsa-go/samsa"
@@ -102,7 +103,7 @@ func happen(c *kafka.Cluster, e api.ClusterEvent) error {
 	case "rebootstrap":
 		return c.Rebootstrap(e.Node, max(1, e.Next))
 	}
-	return fmt.Errorf("%w: a cluster cannot do %.40q", samsa.ErrInvalid, e.Do)
+	return fmt.Errorf("%w: a cluster cannot do %.40q, but %s", samsa.ErrInvalid, e.Do, strings.Join(api.ClusterEvents(), ", "))
 }
 
 // coordinate moves the coordinator of a group or a transactional id, or has it load.

@@ -3,6 +3,8 @@ package fake
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/samsa-go/samsa"
@@ -21,13 +23,19 @@ func TestCluster(t *testing.T) {
 	must(t, err)
 	defer func() { must(t, k.Close()) }()
 	at := k.Addr()
-	for _, e := range []api.ClusterEvent{
+	events := []api.ClusterEvent{
 		{Do: "stop", Node: 1}, {Do: "start", Node: 1}, {Do: "kill", Node: 2}, {Do: "start", Node: 2}, {Do: "elect"}, {Do: "add", Rack: "far"},
 		{Do: "remove", Node: 4}, {Do: "lead", Topic: "orders", Partition: 1, Node: 1}, {Do: "hold_reassignments"}, {Do: "reassign", Topic: "orders", Replicas: []int32{3, 1}},
 		{Do: "hold_reassignments", Off: true}, {Do: "coordinate", Group: "readers", Node: 3}, {Do: "coordinate", Transaction: "bank", Node: 2}, {Do: "load", Group: "readers"}, {Do: "elect_unclean", Topic: "orders", Partition: 1, Node: 2, Offset: 0}, {Do: "lead", Topic: "orders", Partition: 1, Node: 1},
 		{Do: "load", Transaction: "bank", Off: true}, {Do: "control", Node: 3}, {Do: "cut_off", Node: 1}, {Do: "cut_off", Node: 1, Off: true}, {Do: "slow", Node: 1},
 		{Do: "stale", Node: 1}, {Do: "stale", Node: 1, Off: true}, {Do: "rebootstrap", Node: 1},
-	} {
+	}
+	for _, do := range api.ClusterEvents() {
+		if !slices.ContainsFunc(events, func(e api.ClusterEvent) bool { return e.Do == do }) {
+			t.Errorf("%s is not tried", do)
+		}
+	}
+	for _, e := range events {
 		if _, err := k.ChangeCluster(t.Context(), e); err != nil {
 			t.Errorf("%+v: %v", e, err)
 		}
@@ -41,6 +49,9 @@ func TestCluster(t *testing.T) {
 		if _, err := k.ChangeCluster(t.Context(), e); !errors.Is(err, samsa.ErrInvalid) && !errors.Is(err, samsa.ErrUnknown) {
 			t.Errorf("%+v: %v", e, err)
 		}
+	}
+	if _, err := k.ChangeCluster(t.Context(), api.ClusterEvent{Do: "sing"}); err == nil || !strings.Contains(err.Error(), "cut_off") {
+		t.Errorf("what can be done is not told: %v", err)
 	}
 	must(t, k.Restart(t.Context(), api.Restart{Kill: "crash"}))
 	if again, err := k.Cluster(); err != nil || k.Addr() != at || again.Partitions[1].Epoch <= all.Partitions[1].Epoch {

@@ -18,15 +18,15 @@ func (e *env) fake() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "fake",
 		GroupID: groupServe,
-		Short:   "Control a fake broker: faults, time, restarts, copies",
-		Long: `fake does with a fake broker, which samsa serve --fake is, what tests need: requests fail or wait, time runs out, the process dies or the
-power goes. Another broker refuses it. It needs the API: --api.`,
+		Short:   "Control a fake broker: faults, time, restarts, copies, nodes",
+		Long: `fake does with a fake broker, which samsa serve --fake is, what tests need: requests fail or wait, time runs out, the process dies, the
+power goes, nodes of a cluster come and go. Another broker refuses it. It needs the API: --api.`,
 		Example: `  samsa --api http://localhost:9080 fake fault --on appends --topic orders --next 1 --code 87
   samsa --api http://localhost:9080 fake restart --kill power`,
 	}
 	cmd.AddCommand(e.fakeFaults(), e.fakeFault(), e.fakeEnd("release", "Let go on what a fault holds", (*api.Client).ReleaseFault),
 		e.fakeEnd("remove", "End a fault", (*api.Client).RemoveFault), e.fakeExpire(), e.fakeCorrupt(), e.fakeWait(), e.fakeRestart(), e.fakeReset(),
-		e.fakeForks(), e.fakeFork(), e.fakeUnfork())
+		e.fakeForks(), e.fakeFork(), e.fakeUnfork(), e.fakeCluster())
 	return cmd
 }
 
