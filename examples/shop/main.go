@@ -52,12 +52,21 @@ func main() {
 		err = served(ctx, c, os.Stdin, os.Stdout)
 	} else {
 		err = supervise(ctx, func(addr string) *exec.Cmd {
-			return exec.Command(os.Args[0], append(os.Args[1:len(os.Args):len(os.Args)], "-addr", addr)...)
+			cmd := exec.Command(os.Args[0], append(os.Args[1:len(os.Args):len(os.Args)], "-addr", addr)...)
+			cmd.Stderr = os.Stderr
+			return cmd
 		}, c.addr, os.Stdout)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "shop:", err)
+		tell(os.Stderr, err)
 		os.Exit(exitFailed)
+	}
+}
+
+// tell writes err, unless it is that of a shop that was started, which has told it itself.
+func tell(out io.Writer, err error) {
+	if !errors.As(err, new(*exec.ExitError)) {
+		fmt.Fprintln(out, "shop:", err)
 	}
 }
 
@@ -70,7 +79,6 @@ func supervise(ctx context.Context, start func(addr string) *exec.Cmd, addr stri
 	for {
 		cmd := start(addr)
 		cmd.Env = append(os.Environ(), child+"=1")
-		cmd.Stderr = os.Stderr
 		stdin, err := cmd.StdinPipe()
 		if err != nil {
 			return err

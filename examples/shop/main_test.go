@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,8 +31,25 @@ func TestMain(m *testing.M) {
 	}
 	c := config{addr: os.Args[1], data: os.Args[2], flaky: 0.25}
 	if err := served(context.Background(), c, os.Stdin, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		tell(os.Stderr, err)
 		os.Exit(exitFailed)
+	}
+}
+
+// A shop that fails by itself says why, once, and is not started again.
+func TestFailed(t *testing.T) {
+	var said bytes.Buffer
+	err := supervise(t.Context(), func(addr string) *exec.Cmd {
+		cmd := exec.Command(os.Args[0], addr, t.TempDir())
+		cmd.Stderr = &said
+		return cmd
+	}, "nowhere", io.Discard)
+	if err == nil {
+		t.Fatal("it did not fail")
+	}
+	tell(&said, err)
+	if got := said.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "nowhere") {
+		t.Errorf("said %q", got)
 	}
 }
 
@@ -225,6 +243,7 @@ func TestShopIsKilled(t *testing.T) {
 	go func() {
 		ended <- supervise(ctx, func(addr string) *exec.Cmd {
 			cmd := exec.Command(os.Args[0], addr, dir)
+			cmd.Stderr = os.Stderr
 			process.Store(cmd)
 			return cmd
 		}, "127.0.0.1:0", out)
