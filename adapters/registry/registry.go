@@ -4,7 +4,7 @@
 //	r, err := registry.New(ctx, b, registry.Options{})
 //	http.ListenAndServe("localhost:8081", r)
 //
-// Schemas are Avro, Protobuf or JSON Schema; only those of Avro are compared. What it does not do is refused with 422: see docs/adapters.md.
+// Schemas are Avro, Protobuf or JSON Schema. What it does not do, and what it does not compare, is refused with 422: see docs/adapters.md.
 // Everybody who reaches the handler may do all: put it behind one that asks.
 package registry
 

@@ -204,21 +204,24 @@ func TestReferences(t *testing.T) {
 	wants(t, "for good, while who refers may come back", err, 42206)
 }
 
-// Schemas that are no Avro are parsed, with their references, and compared by nothing: a second one needs the level NONE.
+// Schemas that are no Avro are parsed and compared, with their references; what is not compared needs the level NONE.
 func TestOtherTypes(t *testing.T) {
 	ctx := t.Context()
 	w, _ := open(t, samsatest.New(t))
 	for _, c := range []struct {
-		kind               sr.SchemaType
-		name               string
-		part, first, later string
+		kind                              sr.SchemaType
+		name                              string
+		part, first, next, wrong, unclear string
 	}{
 		{
 			sr.TypeProtobuf, "money.proto", `syntax = "proto3"; package shop; message Money { int64 cents = 1; }`,
 			`syntax = "proto3"; import "money.proto"; import "google/protobuf/timestamp.proto"; message Order { shop.Money price = 1; google.protobuf.Timestamp at = 2; }`,
-			`syntax = "proto3"; import "money.proto"; message Order { shop.Money price = 2; }`,
+			`syntax = "proto3"; import "money.proto"; message Order { shop.Money price = 1; }`,
+			`syntax = "proto3"; import "money.proto"; message Order { shop.Money price = 1; string at = 2; bytes name = 3; } message Other {}`,
+			`edition = "2023"; import "money.proto"; message Order { shop.Money price = 1; extensions 10; } extend Order { int32 x = 10; }`,
 		},
-		{sr.TypeJSON, "money.json", `{"type":"integer"}`, `{"properties":{"price":{"$ref":"money.json"}}}`, `{"properties":{"cost":{"$ref":"money.json"}}}`},
+		{sr.TypeJSON, "money.json", `{"type":"integer"}`, `{"properties":{"price":{"$ref":"money.json"}}}`, `{"properties":{"price":{"anyOf":[{"$ref":"money.json"},{"type":"null"}]}}}`,
+			`{"properties":{"price":{"$ref":"money.json"},"by":{"type":"string"}}}`, `{"properties":{"price":{"$ref":"money.json","not":{"const":3}}}}`},
 	} {
 		subject := c.kind.String()
 		register := func(what, subject, text string, code int, refs ...sr.SchemaReference) {
@@ -231,15 +234,20 @@ func TestOtherTypes(t *testing.T) {
 		register("without its reference", subject, c.first, 42201)
 		register("first", subject, c.first, 0, ref)
 		register("first again", subject, c.first, 0, ref)
-		register("later", subject, c.later, 422, ref)
-		if is, err := w.CheckCompatibility(ctx, subject, -2, sr.Schema{Type: c.kind, Schema: c.first, References: []sr.SchemaReference{ref}}); err != nil || !is.Is {
-			t.Errorf("%s with itself: %v, %v", subject, is, err)
+		register("wrong", subject, c.wrong, 40901, ref)
+		register("unclear", subject, c.unclear, 422, ref)
+		for text, want := range map[string]bool{c.first: true, c.next: true, c.wrong: false} {
+			is, err := w.CheckCompatibility(sr.WithParams(ctx, sr.Verbose), subject, -2, sr.Schema{Type: c.kind, Schema: text, References: []sr.SchemaReference{ref}})
+			if err != nil || is.Is != want || is.Is != (len(is.Messages) == 0) {
+				t.Errorf("%s: %v, %v", text, is, err)
+			}
 		}
-		_, err := w.CheckCompatibility(ctx, subject, -2, sr.Schema{Type: c.kind, Schema: c.later, References: []sr.SchemaReference{ref}})
+		_, err := w.CheckCompatibility(ctx, subject, -2, sr.Schema{Type: c.kind, Schema: c.unclear, References: []sr.SchemaReference{ref}})
 		wants(t, "compare "+subject, err, 422)
+		register("next", subject, c.next, 0, ref)
 		w.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatNone}, subject)
-		register("later, not compared", subject, c.later, 0, ref)
-		if s, err := w.SchemaByVersion(ctx, subject, 2); err != nil || s.Type != c.kind || s.Schema.Schema != c.later || len(s.References) != 1 {
+		register("unclear, not compared", subject, c.unclear, 0, ref)
+		if s, err := w.SchemaByVersion(ctx, subject, 3); err != nil || s.Type != c.kind || s.Schema.Schema != c.unclear || len(s.References) != 1 {
 			t.Errorf("%+v, %v", s, err)
 		}
 	}

@@ -1,7 +1,10 @@
 package registry
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -31,6 +34,13 @@ func identity(v *version) string {
 		text = c
 	}
 	return string(encode([]any{v.Type, text, v.Refs, v.Metadata, v.RuleSet}))
+}
+
+// canonicalJSON returns JSON without white space.
+func canonicalJSON(text string) (string, error) {
+	var b bytes.Buffer
+	err := json.Compact(&b, []byte(text))
+	return b.String(), err
 }
 
 // canonicalText returns the text of a schema without what says nothing. Of Protobuf that is all of it.
@@ -68,26 +78,62 @@ func invalid(v *version, err error) error {
 // maxReferences bounds the schemas that one is made of.
 const maxReferences = 1000
 
-// parse reads a schema with all that it refers to. Of one that is no Avro it returns nil.
-func (s *state) parse(v *version) (*avro.Schema, error) {
-	if v.Type != typeAvro {
-		return nil, s.check(v)
+// parsed is a schema that was read, of one of the types.
+type parsed interface {
+	// reads returns what keeps it from reading all that was written by another schema of its type, or nothing. The error is what the two have
+	// that is not compared.
+	reads(written parsed) ([]difference, error)
+}
+
+// difference is one by which schemas are not compatible.
+type difference struct{ kind, path, text string }
+
+func (d difference) String() string {
+	return fmt.Sprintf("{errorType:%q, description:\"at %s: %s\"}", d.kind, d.path, d.text)
+}
+
+// avroSchema is a schema of Avro.
+type avroSchema struct{ *avro.Schema }
+
+func (s avroSchema) reads(written parsed) ([]difference, error) {
+	if err := avro.CheckCompatibility(written.(avroSchema).Schema, s.Schema); err != nil {
+		return []difference{{"INCOMPATIBLE", "/", err.Error()}}, nil
 	}
+	return nil, nil
+}
+
+// parse reads a schema with all that it refers to.
+func (s *state) parse(v *version) (is parsed, err error) {
 	var c avro.SchemaCache
-	err := s.eachReference(v, make(map[subjectVersion]bool), func(_ string, used *version) error {
-		if _, err := c.Parse(used.Text); err != nil {
-			return invalid(used, err)
+	parts := make(map[string]string)
+	err = s.eachReference(v, make(map[subjectVersion]bool), func(name string, used *version) error {
+		if v.Type == typeAvro {
+			if _, err := c.Parse(used.Text); err != nil {
+				return invalid(used, err)
+			}
+		} else if text, ok := parts[name]; ok && text != used.Text {
+			return invalid(v, fmt.Errorf("two schemas have the name %s", name))
 		}
+		parts[name] = used.Text
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := c.Parse(v.Text)
+	switch v.Type {
+	case typeProtobuf:
+		is, err = parseProtobuf(v.Text, parts)
+	case typeJSON:
+		is, err = parseJSON(v.Text, parts)
+	default:
+		var read *avro.Schema
+		read, err = c.Parse(v.Text)
+		is = avroSchema{read}
+	}
 	if err != nil {
 		return nil, invalid(v, err)
 	}
-	return parsed, nil
+	return is, nil
 }
 
 // eachReference calls visit with all that a schema refers to, each once under a name, after what that refers to itself.
@@ -125,7 +171,7 @@ func (s *state) incompatible(v *version, earlier []*version) ([]string, error) {
 	if len(c.others) > 0 {
 		return nil, faultf(codeNotPermitted, "The config of subject %s has %s, which this registry does not do", v.Subject, strings.Join(c.others, ", "))
 	}
-	parsed, err := s.parse(v)
+	is, err := s.parse(v)
 	if err != nil {
 		return nil, err
 	}
@@ -143,27 +189,39 @@ func (s *state) incompatible(v *version, earlier []*version) ([]string, error) {
 		if e.Type != v.Type {
 			return []string{fmt.Sprintf("{errorType:\"SCHEMA_TYPE\", description:\"version %d is of type %s\"}", e.Version, e.Type), c.told()}, nil
 		}
-		if v.Type != typeAvro {
-			if e.same == v.same {
-				continue
-			}
-			return nil, notCompared(v, c.Level)
+		if e.same == v.same {
+			continue
 		}
 		old, err := s.parse(e)
 		if err != nil {
 			return nil, err
 		}
+		var found []difference
 		if level.backward {
-			err = avro.CheckCompatibility(old, parsed)
+			found, err = is.reads(old)
 		}
-		if err == nil && level.forward {
-			err = avro.CheckCompatibility(parsed, old)
+		if len(found) == 0 && err == nil && level.forward {
+			found, err = old.reads(is)
+		}
+		if len(found) > 0 {
+			return append(told(found), fmt.Sprintf("{oldSchemaVersion: %d}", e.Version), fmt.Sprintf("{oldSchema: '%s'}", e.Text), c.told()), nil
 		}
 		if err != nil {
-			return []string{err.Error(), fmt.Sprintf("{oldSchemaVersion: %d}", e.Version), fmt.Sprintf("{oldSchema: '%s'}", e.Text), c.told()}, nil
+			return nil, &fault{http.StatusUnprocessableEntity, fmt.Sprintf("This registry does not compare %v: the compatibility level of subject %s is %s, and has to be NONE",
+				err, v.Subject, c.Level)}
 		}
 	}
 	return nil, nil
+}
+
+// maxTold bounds the differences that are told.
+const maxTold = 20
+
+func told(found []difference) (all []string) {
+	for _, d := range found[:min(len(found), maxTold)] {
+		all = append(all, d.String())
+	}
+	return all
 }
 
 // told is how a config ends the messages of what is incompatible.
