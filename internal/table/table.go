@@ -111,6 +111,9 @@ type part struct {
 	next  atomic.Int64 // the offset that is read next
 	start int64        // rows from before it have gone
 
+	epoch  int32 // of the leader that has stored what was read last
+	looked int32 // the epoch that its log was in when it was looked whether it was cut
+
 	link    *partition.Link // of the trail of the partition, that the table has come to; nil before a Tx
 	untrail func()
 }
@@ -313,6 +316,10 @@ func (t *Table) add(i int32) error {
 	}
 	p.next.Store(next)
 	p.start = start
+	if here, ok := of.(Here); ok { // nothing was cut off before it was opened
+		p.epoch = here.Here().Log().LeaderEpoch()
+		p.looked = p.epoch
+	}
 	t.step.Lock()
 	t.parts[i] = p
 	t.step.Unlock()

@@ -46,6 +46,7 @@ type edit struct {
 type opened struct {
 	records   log.RecordReader
 	base, end int64
+	epoch     int32
 	gaps      bool // offsets of it have no records
 	err       error
 }
@@ -134,32 +135,40 @@ func (t *Table) advance(p *part) (did bool, err error) {
 	if start > p.start {
 		return true, t.trim(p, start)
 	}
+	if p.wasCut() {
+		return true, t.rebuild(p)
+	}
+	remote, elsewhere := p.Partition.(engine.Remote)
 	if from >= there && from <= p.HighWatermark() && p.Err() == nil {
-		if r, ok := p.Partition.(engine.Remote); ok {
-			r.Await(t.opts.Isolation, from)
+		if elsewhere {
+			remote.Await(t.opts.Isolation, from)
 		}
 		t.step.Lock()
 		p.follow() // nothing comes, but there may be more that is not to be read yet
 		t.step.Unlock()
-		return false, nil
+		if !elsewhere {
+			return false, nil
+		} // else it may have heard that the log was cut
 	}
 	next, err := t.fetch(p, from, there)
 	switch {
 	case errors.Is(err, engine.ErrNotYet):
 		return false, nil
-	case errors.Is(err, log.ErrOffsetOutOfRange) && from > p.HighWatermark(): // the log was cut
-		return true, t.rebuild(p)
 	case errors.Is(err, log.ErrOffsetOutOfRange) && from < p.LogStart():
 		t.miss()         // what a cut would have
 		return true, nil // trim comes first
-	case err != nil:
+	case errors.Is(err, log.ErrOffsetOutOfRange): // the log was cut
+		return true, t.rebuild(p)
+	case err != nil || next == from && len(t.writer.read) == 0:
 		return false, err
 	}
 	next = t.within(p, from, next)
 	for i := range t.writer.read {
-		if err := t.apply(p, &t.writer.read[i]); err != nil {
+		o := &t.writer.read[i]
+		if err := t.apply(p, o); err != nil {
 			return false, err
 		}
+		p.epoch = max(p.epoch, o.epoch)
 	}
 	return next > from, t.commit(p, next)
 }
@@ -176,7 +185,7 @@ func (t *Table) fetch(p *part, from, there int64) (next int64, err error) {
 	w.buf, err = p.Fetch(t.ctx, t.opts.ClientID, t.opts.Isolation, from, w.buf, func(sb log.StoredBatch) bool {
 		o := opened{base: next, end: sb.LastOffset + 1, err: sb.Err}
 		if sb.Err == nil {
-			o.base = sb.Batch.BaseOffset()
+			o.base, o.epoch = sb.Batch.BaseOffset(), sb.Batch.LeaderEpoch()
 			o.gaps = int64(sb.Batch.Records()) < o.end-o.base
 		}
 		next = o.end
@@ -363,15 +372,33 @@ func (t *Table) forget(p *part) error {
 	return nil
 }
 
+// wasCut reports whether records that the table has read were cut off, though there may be as many new ones now: those are of a later leader
+// epoch. A partition that is elsewhere tells so by itself.
+func (p *part) wasCut() bool {
+	here, ok := p.Partition.(Here)
+	if !ok {
+		return false
+	}
+	l := here.Here().Log()
+	epochs := l.Epochs()
+	if epochs.Latest() == p.looked {
+		return false
+	}
+	p.looked = epochs.Latest()
+	_, end := epochs.End(p.epoch, l.End())
+	return end >= 0 && end < p.next.Load()
+}
+
 // rebuild begins p anew, whose log was cut.
 func (t *Table) rebuild(p *part) error {
+	t.b.Logger.Warn("a table is built anew, as a log was cut off behind what it had read", zap.Stringer("partition", p.TopicPartition()), zap.Int64("read to", p.next.Load()))
 	t.miss()
 	t.writer.broken = true
 	if err := t.sweep(p, math.MaxInt64); err != nil {
 		return err
 	}
 	t.writer.broken = false
-	p.start = p.LogStart()
+	p.start, p.epoch = p.LogStart(), 0
 	return t.commit(p, p.start)
 }
 
