@@ -58,7 +58,7 @@ func conforms(t *testing.T, p conform.Place, seeds []string) {
 	}()
 	p.Differences = slices.Concat(p.Differences, differs)
 	p.Open = func(ctx context.Context, o conform.Options) (*samsa.Broker, error) {
-		opts := cluster.Options{Seeds: seeds, Name: o.Data, AutoCreateTopics: o.AutoCreateTopics}
+		opts := cluster.Options{Seeds: seeds, Name: o.Data, AutoCreateTopics: o.AutoCreateTopics, Hooks: o.Hooks}
 		if strings.Contains(o.Data, "-keys") { // a topic each
 			opts.Keys = o.Data
 		}

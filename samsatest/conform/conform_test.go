@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // options are those of a broker that is tried.
 func options(o conform.Options) samsa.Options {
 	return samsa.Options{
-		AutoCreateTopics: o.AutoCreateTopics,
+		AutoCreateTopics: o.AutoCreateTopics, Hooks: o.Hooks,
 		Groups: samsa.GroupOptions{
 			InitialRebalanceDelay: -1, MinSessionTimeout: time.Second,
 			Configs: map[string]string{"group.share.min.record.lock.duration.ms": "1000"},

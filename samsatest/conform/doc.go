@@ -5,7 +5,7 @@
 //		conform.Run(t, conform.Place{
 //			Name: "memory",
 //			Open: func(_ context.Context, o conform.Options) (*samsa.Broker, error) {
-//				return samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: o.AutoCreateTopics, Groups: samsa.GroupOptions{
+//				return samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: o.AutoCreateTopics, Hooks: o.Hooks, Groups: samsa.GroupOptions{
 //					InitialRebalanceDelay: -1,
 //					Configs:               map[string]string{"group.share.min.record.lock.duration.ms": "1000"},
 //				}})
@@ -51,6 +51,8 @@ type Options struct {
 	Data string
 	// AutoCreateTopics is the option of that name of samsa.Options.
 	AutoCreateTopics bool
+	// Hooks are those of samsa.Options.
+	Hooks []samsa.Hook
 }
 
 // Difference is promises that a place does not keep.

@@ -30,6 +30,7 @@ var areas = []area{
 	{"produce", produces}, {"producer", producers},
 	{"start", starts}, {"consumer", consumers}, {"seek", seeks}, {"loop", loops}, {"backward", backward},
 	{"member", members}, {"commit", commits}, {"group", groups}, {"offsets", moves}, {"work", works},
+	{"interceptors", interceptors},
 	{"update", updates}, {"keys", keys}, {"table", ofTables},
 	{"queue", queues}, {"delivery", deliveries},
 	{"transactions", transactions}, {"snapshot", snapshots}, {"retention", retention}, {"stats", stats},
