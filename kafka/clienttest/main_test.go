@@ -31,5 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	forgetPrograms()
+	os.Exit(code)
 }

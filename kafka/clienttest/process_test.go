@@ -160,8 +160,41 @@ func (s javaSet) command(ctx context.Context, args ...string) *exec.Cmd {
 	if logLevel() != 0 {
 		level = "info"
 	}
+	classes := installed(string(s), "*")
+	if class, ok := strings.CutSuffix(filepath.Base(args[0]), ".java"); ok {
+		if dir := s.compiled(args[0]); dir != "" { // else Java says what is wrong
+			classes, args = classes+string(filepath.ListSeparator)+dir, append([]string{class}, args[1:]...)
+		}
+	}
 	return exec.CommandContext(ctx, "java", append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-		"-Dorg.slf4j.simpleLogger.defaultLogLevel=" + level, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", installed(string(s), "*")}, args...)...)
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=" + level, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", classes}, args...)...)
+}
+
+// programs are functions that return where the classes of testdata's programs are, by set and source. Java would compile them anew at each start.
+var programs sync.Map
+
+// compiled returns the directory of a program's class, which is compiled once; "" if it cannot be.
+func (s javaSet) compiled(source string) string {
+	of, _ := programs.LoadOrStore(string(s)+" "+source, sync.OnceValue(func() string {
+		dir, err := os.MkdirTemp("", "samsa-java-")
+		if err == nil {
+			err = exec.Command("javac", "-cp", installed(string(s), "*"), "-d", dir, source).Run()
+		}
+		if err != nil {
+			_ = os.RemoveAll(dir)
+			return ""
+		}
+		return dir
+	}))
+	return of.(func() string)()
+}
+
+// forgetPrograms removes the classes.
+func forgetPrograms() {
+	programs.Range(func(_, of any) bool {
+		_ = os.RemoveAll(of.(func() string)())
+		return true
+	})
 }
 
 // file writes a file of the test and returns where it is.
