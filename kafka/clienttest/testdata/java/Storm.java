@@ -34,6 +34,10 @@ public class Storm {
         plain = args[1];
         transacted = args[2];
         group = args[3];
+        for (int i = 4; i < args.length; i++) { // settings, name=value
+            String[] setting = args[i].split("=", 2);
+            common.put(setting[0], setting[1]);
+        }
         var roles = List.<Role>of(Storm::produce, Storm::transact, Storm::read);
         List<CountDownLatch> latches = new ArrayList<>();
         List<Thread> threads = new ArrayList<>();
