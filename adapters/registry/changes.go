@@ -167,7 +167,7 @@ func (s *state) deleteVersion(subject string, n int32, permanent bool) ([]samsa.
 	}
 	switch {
 	case v.IsDeleted && !permanent:
-		return nil, nil, faultf(codeVersionDeleted, "Subject '%s' Version %d was soft deleted. Set permanent=true to delete permanently", subject, v.Version)
+		return nil, nil, faultf(codeVersionDeleted, "Subject '%s' Version %d was soft deleted.Set permanent=true to delete permanently", subject, v.Version)
 	case strings.HasPrefix(s.modeFor(subject), "READONLY"):
 		return nil, nil, readOnly(subject)
 	case len(s.referrers(v, referring(permanent))) > 0:
@@ -222,7 +222,7 @@ func (s *state) deleteSubject(subject string, permanent bool) ([]samsa.Record, a
 	case !s.has(subject, withDeleted):
 		return nil, nil, subjectNotFound(subject)
 	case len(all) == 0:
-		return nil, nil, faultf(codeSubjectDeleted, "Subject '%s' was soft deleted. Set permanent=true to delete permanently", subject)
+		return nil, nil, faultf(codeSubjectDeleted, "Subject '%s' was soft deleted.Set permanent=true to delete permanently", subject)
 	case strings.HasPrefix(s.modeFor(subject), "READONLY"):
 		return nil, nil, readOnly(subject)
 	}

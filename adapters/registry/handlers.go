@@ -2,6 +2,7 @@ package registry
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -205,9 +206,9 @@ func (r *Registry) compatible(q *http.Request) ([]byte, error) {
 	}
 	_, v, err := schema(q)
 	if err != nil {
-		return nil, err
+		return notValid(q, err)
 	}
-	return r.read(func(s *state) (any, error) {
+	body, err := r.read(func(s *state) (any, error) {
 		earlier := s.versions(v.Subject, live)
 		if n == latest && len(earlier) > 0 {
 			earlier = earlier[len(earlier)-1:]
@@ -222,15 +223,31 @@ func (r *Registry) compatible(q *http.Request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		is := struct {
-			Compatible bool     `json:"is_compatible"`
-			Messages   []string `json:"messages,omitempty"`
-		}{Compatible: len(messages) == 0}
+		is := compatibility{Compatible: len(messages) == 0}
 		if flag(q, "verbose") {
 			is.Messages = messages
 		}
 		return is, nil
 	})
+	if err != nil {
+		return notValid(q, err)
+	}
+	return body, nil
+}
+
+// compatibility is the answer to who compares a schema.
+type compatibility struct {
+	Compatible bool     `json:"is_compatible"`
+	Messages   []string `json:"messages,omitempty"`
+}
+
+// notValid answers who compares a schema that is none: with verbose it is one that is not compatible.
+func notValid(q *http.Request, err error) ([]byte, error) {
+	var f *fault
+	if errors.As(err, &f) && f.Code == codeInvalidSchema && flag(q, "verbose") {
+		return encode(compatibility{Messages: []string{f.Message}}), nil
+	}
+	return nil, err
 }
 
 func (r *Registry) getConfig(q *http.Request) ([]byte, error) {

@@ -68,11 +68,26 @@ func (r *Registry) routes() http.Handler {
 	}
 	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if _, pattern := mux.Handler(q); pattern == "" {
-			answer(w, nil, notFound())
+			answer(w, nil, noRoute(mux, w.Header(), q))
 			return
 		}
 		mux.ServeHTTP(w, q)
 	}))
+}
+
+// noRoute says why nothing answers a request: its path is not there, or not for its method.
+func noRoute(mux *http.ServeMux, h http.Header, q *http.Request) error {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		other := *q
+		other.Method = method
+		if _, pattern := mux.Handler(&other); pattern != "" {
+			h.Add("Allow", method)
+		}
+	}
+	if h.Get("Allow") != "" {
+		return &fault{http.StatusMethodNotAllowed, "HTTP 405 Method Not Allowed"}
+	}
+	return notFound()
 }
 
 func constant(body string) handle {
