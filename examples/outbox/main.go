@@ -1,9 +1,10 @@
 // Outbox is a shop that tells another service of each order by HTTP. An order and the message about it are stored in one
 // transaction: neither is there without the other. A queue sends the message until the service has taken it.
 //
-//	go run ./examples/outbox -to http://localhost:9000/orders
+//	go run ./examples/outbox
 //	curl -X PUT -d 'three books' localhost:8080/orders/7
 //
+// Without -to it tells itself, and prints what it is told.
 // The service may get a message twice, when the answer to the first one is lost: the header Idempotency-Key tells it so.
 package main
 
@@ -14,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -35,15 +37,15 @@ func main() {
 	defer stop()
 	data := flag.String("data", filepath.Join(os.TempDir(), "samsa-outbox"), "directory of the orders")
 	listen := flag.String("listen", "localhost:8080", "where the shop listens")
-	to := flag.String("to", "http://localhost:9000/orders", "whom it tells of orders")
+	to := flag.String("to", "", "`URL` of whom it tells of orders; itself, if there is none, and it prints them")
 	flag.Parse()
-	if err := run(ctx, *data, *listen, *to); err != nil {
+	if err := run(ctx, *data, *listen, *to, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "outbox:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dir, listen, to string) (err error) {
+func run(ctx context.Context, dir, listen, to string, out io.Writer) (err error) {
 	b, err := samsa.Open(dir, samsa.Options{})
 	if err != nil {
 		return err
@@ -56,14 +58,26 @@ func run(ctx context.Context, dir, listen, to string) (err error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	server := &http.Server{Addr: listen, Handler: shop(b), ReadHeaderTimeout: 10 * time.Second}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	shop := shop(b)
+	if to == "" {
+		to = "http://" + l.Addr().String() + "/told"
+		shop.HandleFunc("POST /told", told(out))
+	}
+	fmt.Fprintf(out, "curl -X PUT -d 'three books' http://%s/orders/7\n", l.Addr())
+	server := &http.Server{Handler: shop, ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan error, 1)
 	go func() {
-		err := server.ListenAndServe()
+		err := server.Serve(l)
 		cancel(err)
 		stopped <- err
 	}()
-	err = send(ctx, b, &http.Client{}, to)
+	client := &http.Client{}
+	err = send(ctx, b, client, to)
+	client.CloseIdleConnections() // Shutdown waits for those that were not used
 	if ctx.Err() != nil {
 		err = nil
 	}
@@ -77,7 +91,7 @@ func run(ctx context.Context, dir, listen, to string) (err error) {
 }
 
 // shop takes orders. The same order may come again, for the client knows of no answer that was lost.
-func shop(b *samsa.Broker) http.Handler {
+func shop(b *samsa.Broker) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
 		order, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
@@ -96,6 +110,18 @@ func shop(b *samsa.Broker) http.Handler {
 		}
 	})
 	return mux
+}
+
+// told is the other service, where there is none.
+func told(out io.Writer) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		order, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintf(out, "told of order %s: %s\n", r.Header.Get("Idempotency-Key"), order)
+	}
 }
 
 // take stores an order and the message about it, unless it is there.

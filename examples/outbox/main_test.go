@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -47,6 +48,41 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	w.WriteHeader(status)
 	return w.Result(), nil
+}
+
+// Without another service it tells itself of the order that it says how to make.
+func TestRun(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	said, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		err := run(ctx, t.TempDir(), "127.0.0.1:0", "", out)
+		ended <- errors.Join(err, out.Close())
+	}()
+	lines := bufio.NewScanner(said)
+	lines.Scan()
+	_, url, _ := strings.Cut(lines.Text(), "' ")
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, url, strings.NewReader("three books"))
+	if err != nil {
+		t.Fatalf("%q: %v", lines.Text(), err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		t.Error(resp.Status)
+	}
+	lines.Scan()
+	if lines.Text() != "told of order 7: three books" {
+		t.Errorf("%q", lines.Text())
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 func newBroker(t *testing.T) *samsa.Broker {
