@@ -93,7 +93,7 @@ func (tx *Tx) Produce(records ...Record) error { return tx.ProduceWith(ProduceOp
 // ProduceWith is Produce with options for these records: see ProduceOptions. With AckSynced the
 // whole transaction is synced.
 func (tx *Tx) ProduceWith(opts ProduceOptions, records ...Record) error {
-	if tx.b.hooks.ChangesProduced(tx.ctx) {
+	if tx.engine.Err() == nil && tx.b.hooks.ChangesProduced(tx.ctx) {
 		changed, err := tx.b.hooks.BeforeProduce(tx.ctx, records)
 		if err != nil {
 			return tx.engine.Fail(fmt.Errorf("produce: %w", err))

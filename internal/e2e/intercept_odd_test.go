@@ -310,3 +310,28 @@ func TestInterceptNothingIsLost(t *testing.T) {
 		})
 	}
 }
+
+// Who gives up while an interceptor opens a record gives it back, and that is nobody else's error.
+func TestInterceptGivenUp(t *testing.T) {
+	t.Parallel()
+	first := true
+	ctx, cancel := context.WithCancel(context.Background())
+	k := inMemory(t, samsa.Options{Hooks: []samsa.Hook{{BeforeDeliver: func(c context.Context, records []samsa.Record) (int, error) {
+		if first {
+			first = false
+			cancel()
+			return 0, c.Err()
+		}
+		return len(records), nil
+	}}}})
+	k.create("orders", 1)
+	k.write("orders", "1", "2")
+	q, err := k.NewQueue(k.ctx, samsa.QueueOptions{Group: "q", Topics: []string{"orders"}, Start: samsa.Earliest()})
+	k.must(err)
+	_, err = q.Receive(ctx, 1)
+	k.wantError("the first Receive", err, context.Canceled)
+	ds, err := q.Receive(k.ctx, 2)
+	k.must(err)
+	want(t, "deliveries", fmt.Sprint(len(ds), ds[0].Deliveries), "2 2")
+	k.must(q.Close())
+}

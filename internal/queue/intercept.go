@@ -24,15 +24,15 @@ func (q *Queue) intercepted(ctx context.Context, ds []Delivery) []Delivery {
 			kept = append(kept, *d)
 			continue
 		}
-		err := wrong[i]
-		a := d.ack(share.Release)
-		a.Reason = err.Error() // of the dead letter, if this was the last time
-		if gone := ctx.Err(); gone != nil {
-			a, err = d.release(0), gone
+		if ctx.Err() != nil {
+			_ = d.Release(0) // else its lock ends
+			continue
 		}
-		_ = d.settle(a) // else its lock ends
+		a := d.ack(share.Release)
+		a.Reason = wrong[i].Error() // of the dead letter, if this was the last time
+		_ = d.settle(a)
 		q.mu.Lock()
-		q.refused = append(q.refused, q.wrap(err))
+		q.refused = append(q.refused, q.wrap(wrong[i]))
 		q.mu.Unlock()
 	}
 	return kept

@@ -101,25 +101,27 @@ func (q *Queue) Receive(ctx context.Context, most int) ([]Delivery, error) {
 	if most < 1 {
 		return nil, q.wrap(fmt.Errorf("%w: at most %d deliveries", log.ErrInvalidOption, most))
 	}
-	if err := q.refusal(); err != nil {
-		return nil, err
-	}
 	began := q.asked()
-	got, err := q.member.Receive(ctx, most)
-	if err != nil {
-		return nil, err
-	}
-	ds := make([]Delivery, len(got))
-	for i := range got {
-		ds[i] = Delivery{Delivery: got[i], q: q}
-	}
-	if q.b.Hooks.ChangesDelivered(ctx) {
-		if ds = q.intercepted(ctx, ds); len(ds) == 0 {
-			return nil, q.refusal()
+	for {
+		if err := q.refusal(); err != nil {
+			return nil, err
+		}
+		got, err := q.member.Receive(ctx, most)
+		if err != nil {
+			return nil, err
+		}
+		ds := make([]Delivery, len(got))
+		for i := range got {
+			ds[i] = Delivery{Delivery: got[i], q: q}
+		}
+		if q.b.Hooks.ChangesDelivered(ctx) {
+			ds = q.intercepted(ctx, ds)
+		}
+		if len(ds) > 0 {
+			q.tellDelivered(ctx, began, ds)
+			return ds, nil
 		}
 	}
-	q.tellDelivered(ctx, began, ds)
-	return ds, nil
 }
 
 // Broker returns what the queue was given of its broker.
