@@ -136,7 +136,7 @@ type (
 	//		Outcome     string // "accept", "release", "reject" or "renew"
 	//	}
 	AckedRange = hook.AckedRange
-	// RequestEvent is a request of a Kafka client.
+	// RequestEvent is a request of a Kafka client. kafka.PrincipalOf the context that the hook gets with it is who has logged in.
 	//
 	//	type RequestEvent struct {
 	//		Key, Version       int16

@@ -62,7 +62,7 @@ func (c *conn) meetAnswer(cl *call) error {
 
 // work describes a request to the test kit: the groups, transactional ids and partitions that it names.
 func (c *call) work() probe.Work {
-	w := probe.Work{Op: probe.Request, Key: c.key, Client: c.clientID}
+	w := probe.Work{Op: probe.Request, Key: c.key, Client: c.clientID, Principal: c.from.String()}
 	c.describeWork(&w, reflect.ValueOf(c.req).Elem())
 	return w
 }

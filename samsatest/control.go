@@ -159,6 +159,7 @@ type target struct {
 	partitions []int32 // none for all
 	group      string  // "" for all
 	client     string  // "" for all
+	principal  string  // "" for all
 	txns       bool    // only what names a transactional id
 	txn        string  // "" for all
 	keys       []int16 // of the API, for requests; none for all
@@ -172,7 +173,8 @@ func (t target) concerns(w probe.Work) bool {
 		t.group != "" && t.group != w.Group && !slices.Contains(w.Groups, t.group),
 		t.txns && len(w.TxnIDs) == 0,
 		t.txn != "" && !slices.Contains(w.TxnIDs, t.txn),
-		t.client != "" && t.client != w.Client && t.client != w.Member:
+		t.client != "" && t.client != w.Client && t.client != w.Member,
+		t.principal != "" && t.principal != w.Principal:
 		return false
 	case t.topic == "":
 		return true

@@ -117,6 +117,15 @@ func (r Request) OfTransaction(id string) Request {
 	return r
 }
 
+// OfPrincipal restricts r to requests of who has logged in as this, "User:alice" say, or as "User:ANONYMOUS" where nobody is asked. So that somebody may not do
+// something from now on, whatever the ACLs say, and may again after Remove:
+//
+//	denied := samsatest.Requests(b, kmsg.Produce.Int16()).Of("orders").OfPrincipal("User:alice").FailWith(samsatest.Code(kerr.TopicAuthorizationFailed.Code))
+func (r Request) OfPrincipal(principal string) Request {
+	r.what.principal = principal
+	return r
+}
+
 // Answers moves r behind what is asked for: that is done, and only the answer is hit. A Code is the whole answer then, also
 // with Of, and Fail loses it with the connection. What the client does is to ask again, or to think that it was not done:
 //
@@ -366,6 +375,9 @@ func (t target) String() string {
 		s += " of transactional id " + t.txn
 	case t.txns:
 		s += " of transactional ids"
+	}
+	if t.principal != "" {
+		s += " of " + t.principal
 	}
 	if t.client != "" {
 		s += " by " + t.client

@@ -1,6 +1,7 @@
 package samsatest_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/kafka"
 	"github.com/samsa-go/samsa/samsatest"
 )
@@ -59,6 +61,45 @@ func TestSecureCertificates(t *testing.T) {
 	config := s.TLS()
 	config.Certificates = []tls.Certificate{pair}
 	is("one of files", config, true)
+}
+
+// Somebody may not do something from now on, and may again; others may. Hooks are told who it is.
+func TestSecureDenies(t *testing.T) {
+	const unauthorized = 29
+	asked := make(chan kafka.Principal, 10)
+	b := samsatest.New(t, samsatest.Topic("t", 1), samsatest.Options(samsa.Options{Hooks: []samsa.Hook{{
+		Request: func(ctx context.Context, _ samsa.RequestEvent) { asked <- kafka.PrincipalOf(ctx) },
+	}}}))
+	s := samsatest.Secure(t, b, samsatest.Guard{TLS: true, Mutual: true})
+	clients := make(map[string]net.Conn)
+	for _, name := range []string{"alice", "bob"} {
+		nc, err := tls.Dial("tcp", s.Addr, s.ClientTLS(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = nc.Close() }()
+		clients[name] = nc
+	}
+	hears := func(name string, want int16) {
+		t.Helper()
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("t")}}
+		if got := call(t, clients[name], req).(*kmsg.MetadataResponse).Topics[0].ErrorCode; got != want {
+			t.Errorf("%s hears %d, want %d", name, got, want)
+		}
+		if p := <-asked; p.String() != "User:"+name {
+			t.Errorf("the hook is told of %s", p)
+		}
+	}
+	hears("alice", 0)
+	denied := samsatest.Requests(b, kmsg.Metadata.Int16()).Of("t").OfPrincipal("User:alice").FailWith(samsatest.Code(unauthorized))
+	hears("alice", unauthorized)
+	hears("bob", 0)
+	if denied.Hits() != 1 || !strings.Contains(denied.String(), "of User:alice") {
+		t.Errorf("%s: %d hits", denied, denied.Hits())
+	}
+	denied.Remove()
+	hears("alice", 0)
 }
 
 // In a bubble, whose year is 2000, certificates are good too, and a wrong password costs no time.

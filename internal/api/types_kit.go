@@ -8,6 +8,7 @@ type NewFault struct {
 	Group       string  `json:"group,omitempty"`       // "" for all
 	Client      string  `json:"client,omitempty"`      // a client id, or that of a member; "" for all
 	Transaction string  `json:"transaction,omitempty"` // a transactional id, or * for any; "" for requests without one, too
+	Principal   string  `json:"principal,omitempty"`   // who has logged in, as User:alice, on requests; "" for all
 	Keys        []int16 `json:"keys,omitempty"`        // API keys, on requests; none for all
 	Answers     bool    `json:"answers,omitempty"`     // it is done, and only the answer is hit: appends, commits, requests
 	Next        int     `json:"next,omitempty"`        // so often; 0 for any number of times

@@ -112,7 +112,7 @@ func TestFaults(t *testing.T) {
 	for _, wrong := range []api.NewFault{
 		{}, {On: "appends"}, {On: "nothing", Fail: true}, {On: "appends", Fail: true, Hold: true}, {On: "appends", Group: "g", Fail: true},
 		{On: "joins", Topic: "orders", Fail: true}, {On: "fetches", Answers: true, Fail: true}, {On: "space", Hold: true}, {On: "space", Topic: "orders"},
-		{On: "appends", Error: "ErrNobodyKnows"}, {On: "appends", Next: -1, Fail: true}, {On: "appends", Partitions: []int32{1}, Fail: true},
+		{On: "appends", Error: "ErrNobodyKnows"}, {On: "appends", Principal: "User:alice", Fail: true}, {On: "appends", Next: -1, Fail: true}, {On: "appends", Partitions: []int32{1}, Fail: true},
 		{On: "commits", Keys: []int16{8}, Fail: true}, {On: "appends", Delay: -1e9},
 	} {
 		if f, err := c.NewFault(ctx, wrong); !errors.Is(err, samsa.ErrInvalid) {

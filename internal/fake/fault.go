@@ -118,7 +118,7 @@ func (k *Fake) make(f api.NewFault, act func(samsatest.Target) *samsatest.Fault)
 		return nil, fmt.Errorf("%w: on is %.40q, want appends, fetches, commits, joins, requests or space", samsa.ErrInvalid, f.On)
 	}
 	if f.On == "space" || !alone(left) || len(f.Partitions) > 0 && f.Topic == "" {
-		return nil, fmt.Errorf("%w: a fault on %s is not by all of these: topic, partitions, group, transaction, keys, answers", samsa.ErrInvalid, f.On)
+		return nil, fmt.Errorf("%w: a fault on %s is not by all of these: topic, partitions, group, transaction, principal, keys, answers", samsa.ErrInvalid, f.On)
 	}
 	if f.Client != "" {
 		t = t.By(f.Client)
@@ -131,7 +131,7 @@ func (k *Fake) make(f api.NewFault, act func(samsatest.Target) *samsatest.Fault)
 
 // alone reports whether nothing is left.
 func alone(f api.NewFault) bool {
-	return f.Topic == "" && len(f.Partitions) == 0 && f.Group == "" && f.Transaction == "" && len(f.Keys) == 0 && !f.Answers
+	return f.Topic == "" && len(f.Partitions) == 0 && f.Group == "" && f.Transaction == "" && f.Principal == "" && len(f.Keys) == 0 && !f.Answers
 }
 
 func onRequests(b *samsa.Broker, f api.NewFault) samsatest.Target {
@@ -141,6 +141,9 @@ func onRequests(b *samsa.Broker, f api.NewFault) samsatest.Target {
 	}
 	if f.Group != "" {
 		r = r.OfGroup(f.Group)
+	}
+	if f.Principal != "" {
+		r = r.OfPrincipal(f.Principal)
 	}
 	switch f.Transaction {
 	case "":

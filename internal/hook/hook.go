@@ -140,7 +140,7 @@ type AckedRange struct {
 	Outcome     string // "accept", "release", "reject" or "renew"
 }
 
-// RequestEvent is a request of a Kafka client.
+// RequestEvent is a request of a Kafka client. kafka.PrincipalOf the context that the hook gets with it is who has logged in.
 type RequestEvent struct {
 	Key, Version       int16
 	Name               string // as "Fetch"

@@ -43,6 +43,7 @@ type Work struct {
 	TxnIDs     []string // transactional ids, likewise
 	Member     string   // its id
 	Client     string   // the client id of who asks
+	Principal  string   // who asks, as "User:alice", for Request and RequestAnswer
 }
 
 // Verdict is what becomes of it. The zero value lets it pass.

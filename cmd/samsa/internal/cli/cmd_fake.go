@@ -105,6 +105,7 @@ commits, joins, requests of Kafka clients, or space, which is a full disk. What 
 	fs.StringVar(&f.Group, "group", "", "of this `group` only")
 	fs.StringVar(&f.Client, "client", "", "of the client with this `id` only")
 	fs.StringVar(&f.Transaction, "transaction", "", "of this transactional `id` only, * for any")
+	fs.StringVar(&f.Principal, "principal", "", "with --on requests, of who has logged in as this `name` only, User:alice say")
 	fs.Int32SliceVar(&keys, "api-key", nil, "with --on requests, of these Kafka API keys only, `number`s with commas")
 	fs.BoolVar(&f.Answers, "answers", false, "it is done, and only the answer is hit")
 	fs.IntVar(&f.Next, "next", 0, "act this `number` of times (default any)")
