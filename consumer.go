@@ -58,7 +58,8 @@ func (b *Broker) NewConsumer(ctx context.Context, opts ConsumerOptions) (*Consum
 // An error with a partition behind it does not end the consumer: ErrCorruptRecord is
 // returned once and the next Poll goes on behind the damaged batch; a deleted topic is
 // ErrUnknownTopic once, and again when nothing else is left to read;
-// ErrOffsetOutOfRange comes with ResetError until a Seek. No records are lost by an error, and
+// ErrOffsetOutOfRange comes with ResetError until a Seek; so does an *InterceptError, unless its record can be had before (see
+// Hook). No records are lost by an error, and
 // until it is returned the position stays before what it is about.
 func (c *Consumer) Poll(ctx context.Context) ([]Record, error) { return c.engine.Poll(ctx) }
 
@@ -292,8 +293,8 @@ func (r Reset) Skipped() int64 { return max(0, r.To-r.From) }
 // removed by then is not there. Memory is needed for one batch at a time. Records and their bytes belong to the
 // caller and stay valid.
 //
-// ErrCorruptRecord is yielded once for each damaged batch, and the loop goes on before that. Every other error is the
-// end: that of ctx, ErrUnknownTopic, ErrUnknownPartition, or ErrOffsetOutOfRange for an offset behind the high watermark.
+// ErrCorruptRecord is yielded once for each damaged batch, and the loop goes on before that, as it does before the record of an
+// *InterceptError (see Hook). Every other error is the end: that of ctx, ErrUnknownTopic, ErrUnknownPartition, or ErrOffsetOutOfRange for an offset behind the high watermark.
 func (b *Broker) Backward(ctx context.Context, tp TopicPartition, s Start) iter.Seq2[Record, error] {
 	return b.consumers.Backward(ctx, tp, s.at)
 }

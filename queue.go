@@ -66,7 +66,8 @@ func deliveryOf(d queue.Delivery) Delivery {
 // Receive returns deliveries, at most max, as soon as there are any, or the error of ctx when that ends. They may be of
 // one partition; the next call goes on with another one. Errors that concern a part of the queue come once, and the next
 // call goes on without: ErrUnknownTopic when a topic was deleted, until there is one of the name again, and again when
-// the queue has no other; ErrCorruptRecord for a batch that is damaged, whose records nobody will get.
+// the queue has no other; ErrCorruptRecord for a batch that is damaged, whose records nobody will get; an *InterceptError for a
+// record that comes again, as after Retry (see Hook).
 func (q *Queue) Receive(ctx context.Context, max int) ([]Delivery, error) {
 	got, err := q.engine.Receive(ctx, max)
 	if err != nil {
@@ -103,7 +104,7 @@ func (q *Queue) Deliveries(ctx context.Context) iter.Seq2[Delivery, error] {
 // stored, or it was logged why not. Who must know calls Ack, in fn.
 //
 // The context of fn ends with that of Work, and with the lock of the record, unless Extend was called. Where a topic is
-// deleted, or a batch damaged, Work goes on with the rest; ErrUnknownTopic when nothing is left.
+// deleted, a batch damaged, or a record refused by an interceptor, Work goes on with the rest; ErrUnknownTopic when nothing is left.
 func (q *Queue) Work(ctx context.Context, n int, fn func(ctx context.Context, d Delivery) error) error {
 	if fn == nil {
 		return fmt.Errorf("work: %w", errNoFunction)

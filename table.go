@@ -171,7 +171,8 @@ type TableRange struct {
 }
 
 // Range iterates over rows in the bytewise order of their keys, as of when the iteration begins. Keys of 1000 bytes and more that have their
-// first 968 in common come in no particular order. The bytes are the caller's. An error ends it. What is
+// first 968 in common come in no particular order. The bytes are the caller's. An error ends it, but for an *InterceptError, which stands for
+// its row (see Hook). What is
 // removed meanwhile takes space until it ends.
 func (t *Table) Range(r TableRange) iter.Seq2[Record, error] { return t.engine.Range(table.Range(r)) }
 
@@ -187,7 +188,7 @@ func (t *Table) Len() int64 { return t.engine.Len() }
 type TableChange = table.Change
 
 // Watch gives all rows, in the order of their keys, then the mark, and then each row that changes or goes, for ever. It ends, after yielding the
-// error, when ctx ends or the table does. The bytes are the caller's.
+// error, when ctx ends or the table does; an *InterceptError stands for a row (see Hook), and ends nothing. The bytes are the caller's.
 //
 // Nothing is missed: after any change that it has given, the rows are those of the table at a moment, but for keys that are still to come. Who is slow
 // gets the latest row of a key, and not each that it had, or nothing where it is as it was. The table remembers 1024 keys for it; when there are more it keeps

@@ -45,7 +45,7 @@ var (
 	// ErrClosed: the broker, producer or consumer was closed.
 	ErrClosed = store.ErrClosed
 	// ErrInCallback: the call would wait for the very function of the program's that makes it: a
-	// promise, a callback of a group or a partitioner. Nothing was done.
+	// promise, a callback of a group, a partitioner or an interceptor. Nothing was done.
 	ErrInCallback = errors.New("called by a function that it would wait for")
 	// ErrCutOff: a Close or Shutdown has waited long enough for a function of the program's, or for
 	// the disk, and went on without it. The error says which.
