@@ -34,6 +34,7 @@ type Catalogue struct {
 
 	change  chan struct{}          // capacity 1: held by whoever changes the catalogue
 	next    int64                  // number of the next topic; guarded by change
+	told    []func()               // what is logged when change is free: who logs may append to a topic, and create it; guarded by change
 	coming  atomic.Pointer[change] // the next one
 	version atomic.Uint64          // counts the changes
 
@@ -398,7 +399,7 @@ func (c *Catalogue) replace(ctx context.Context, t *Topic, old *state, config Co
 	if err := c.committer.DoUntil(ctx, tx); err != nil {
 		return false, fmt.Errorf("change topic %s: %w", t.name, err)
 	}
-	c.logger.Info("topic altered", zap.String("topic", t.name), zap.Stringer("id", t.id),
+	c.tell("topic altered", zap.String("topic", t.name), zap.Stringer("id", t.id),
 		zap.Int("partitions", config.Partitions), zap.Strings("changed", config.since(old.config)))
 	for _, p := range old.partitions {
 		p.SetRules(config.rules())
@@ -460,7 +461,7 @@ func (c *Catalogue) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("delete topic %s: %w", name, err)
 	}
-	c.logger.Info("topic deleted", zap.String("topic", name), zap.Stringer("id", t.id))
+	c.tell("topic deleted", zap.String("topic", name), zap.Stringer("id", t.id))
 	return nil
 }
 
@@ -485,4 +486,16 @@ func (c *Catalogue) lock(ctx context.Context) error {
 	}
 }
 
-func (c *Catalogue) unlock() { <-c.change }
+func (c *Catalogue) unlock() {
+	told := c.told
+	c.told = nil
+	<-c.change
+	for _, tell := range told {
+		tell()
+	}
+}
+
+// tell logs what has changed, once the catalogue is unlocked.
+func (c *Catalogue) tell(message string, fields ...zap.Field) {
+	c.told = append(c.told, func() { c.logger.Info(message, fields...) })
+}

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -230,6 +234,33 @@ func TestDelete(t *testing.T) {
 		}
 		if h.keys(number) != 3 || h.doomed() != 1 {
 			t.Errorf("the old data: %d keys, %d doomed", h.keys(number), h.doomed())
+		}
+	})
+}
+
+// Who logs what has changed may change the catalogue: an adapter appends lines to a topic, which is created where it is not there.
+func TestLoggedWhenUnlocked(t *testing.T) {
+	inMemory(t, func(t *testing.T, h *house) {
+		var logged []string
+		h.logger = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zap.InfoLevel), zap.Hooks(func(e zapcore.Entry) error {
+			logged = append(logged, e.Message)
+			select {
+			case h.change <- struct{}{}:
+				<-h.change
+			default:
+				t.Errorf("%q is logged while nobody else can change the catalogue", e.Message)
+			}
+			return nil
+		}))
+		h.create("orders", 1)
+		if err := h.Change(ctx, "orders", func(c *Config) error { c.Partitions = 2; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Delete(ctx, "orders"); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"topic created", "topic altered", "topic deleted"}; !slices.Equal(logged, want) {
+			t.Errorf("logged %q, want %q", logged, want)
 		}
 	})
 }

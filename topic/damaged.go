@@ -65,7 +65,7 @@ func (c *Catalogue) deleteDamaged(ctx context.Context, name string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.logger.Info("damaged topic deleted", zap.String("topic", name))
+	c.tell("damaged topic deleted", zap.String("topic", name))
 	delete(c.damaged, name) // nobody could hold it, and watchers have nothing to learn
 	return nil
 }

@@ -83,7 +83,7 @@ func (t *Topic) addTo(tx *writer.Tx) {
 // created makes a draft that is stored a topic that everybody sees.
 func (c *Catalogue) created(t *Topic) {
 	s := t.state.Load()
-	c.logger.Info("topic created", zap.String("topic", t.name), zap.Stringer("id", t.id),
+	c.tell("topic created", zap.String("topic", t.name), zap.Stringer("id", t.id),
 		zap.Int("partitions", s.config.Partitions), zap.Strings("configs", s.config.since(Config{})))
 	c.publish(t, s, true)
 }
