@@ -365,10 +365,30 @@ func randomValue(r *rand.Rand, depth int) any {
 	}
 }
 
-// A schema that is nested for ever is refused.
-func TestNestedJSON(t *testing.T) {
+// A schema that is nested for ever is refused before it is compiled, which would take for ever.
+func TestNested(t *testing.T) {
+	const n = 100_000
 	if _, err := parseJSON(strings.Repeat(`{"not":`, 9000)+"true"+strings.Repeat("}", 9000), nil); err == nil {
-		t.Error("it is taken")
+		t.Error("JSON Schema is taken")
+	}
+	option := `syntax = "proto2"; import "google/protobuf/descriptor.proto"; message M { optional M m = 1; } extend google.protobuf.FileOptions { optional M x = 50000; } option (x) = {`
+	for _, text := range []string{
+		`syntax = "proto3"; ` + strings.Repeat("message A{", n) + strings.Repeat("}", n),
+		option + strings.Repeat("m{", n) + strings.Repeat("}", n) + `};`,
+		option + strings.Repeat("m<", n) + strings.Repeat(">", n) + `};`,
+		option + strings.Repeat("/*}*/m</*>*/", n) + strings.Repeat(">", n) + `};`,
+	} {
+		if _, err := parseProtobuf(text, nil); err == nil || !strings.Contains(err.Error(), "nested") {
+			t.Errorf("Protobuf, %.30s: %v", text, err)
+		}
+	}
+	for _, text := range []string{
+		strings.Repeat("// a < b {\n", 500), strings.Repeat("/* a < b { */", 500), `option java_package = "` + strings.Repeat("<", 500) + `\"<";`,
+		"message A { message B {} map<string, B> b = 1; }",
+	} {
+		if _, err := parseProtobuf(`syntax = "proto3"; `+text, nil); err != nil {
+			t.Errorf("%.30s: %v", text, err)
+		}
 	}
 }
 

@@ -20,6 +20,9 @@ type protobufFile struct{ protoreflect.FileDescriptor }
 
 // parseProtobuf reads a file, which imports others by the names of its references.
 func parseProtobuf(text string, parts map[string]string) (parsed, error) {
+	if nested(text) > maxNested {
+		return nil, fmt.Errorf("it is nested deeper than %d", maxNested)
+	}
 	const home = "(schema)" // which no import names
 	c := protocompile.Compiler{
 		MaxParallelism: 1,
@@ -39,6 +42,42 @@ func parseProtobuf(text string, parts map[string]string) (parsed, error) {
 		return nil, err
 	}
 	return protobufFile{files[0]}, nil
+}
+
+// nested returns how deep brackets of a file stand within each other, outside of comments and texts: what compiles one takes a time that grows with the square.
+func nested(text string) (deepest int) {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case '{', '[', '(', '<':
+			depth++
+			deepest = max(deepest, depth)
+		case '}', ']', ')', '>':
+			depth--
+		case '"', '\'':
+			for i++; i < len(text) && text[i] != c && text[i] != '\n'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		case '/':
+			end := ""
+			if strings.HasPrefix(text[i:], "//") {
+				end = "\n"
+			} else if strings.HasPrefix(text[i:], "/*") {
+				end = "*/"
+			}
+			if end == "" {
+				continue
+			}
+			n := strings.Index(text[i+2:], end)
+			if n < 0 {
+				return deepest
+			}
+			i += 2 + n + len(end) - 1
+		}
+	}
+	return deepest
 }
 
 // reads compares files as Confluent's registry does (ProtobufSchemaDiff in its sources), and stricter where docs/adapters.md says so. Messages and
