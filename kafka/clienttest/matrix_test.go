@@ -72,6 +72,7 @@ func TestMatrix(t *testing.T) {
 	})
 	t.Run("consume", func(t *testing.T) {
 		each(t, func(t *testing.T, c client) {
+			t.Parallel()
 			got := c.consume(k.of(t), topics, matrixRecords)
 			for _, topic := range topics {
 				if !slices.Equal(got[topic], want[topic]) {

@@ -500,6 +500,7 @@ func TestSecuredLikeKafka(t *testing.T) {
 }
 
 func testSecuredLikeKafka(t *testing.T, secure kafkatest.Secure, entries []entry) {
+	t.Parallel()
 	c := kafkatest.New(t, kafkatest.Options{Secure: secure})
 	there := door{addr: c.Seeds()[0], dir: t.TempDir()}
 	if secure.TLS {
@@ -529,7 +530,8 @@ func testSecuredLikeKafka(t *testing.T, secure kafkatest.Secure, entries []entry
 			ours, theirs := cl.each(t, here, has), cl.each(t, there, has)
 			for i, e := range has {
 				fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", e.name, cl.name, ours[i], cmp.Or(map[bool]string{true: "the same"}[ours[i] == theirs[i]], theirs[i]))
-				if ours[i] != theirs[i] {
+				gaveUp := e.silent && ours[i] != "ok" && theirs[i] != "ok" // which of its errors it names depends on when that was
+				if ours[i] != theirs[i] && !gaveUp {
 					t.Errorf("%s: %s here, %s at Kafka", e.name, ours[i], theirs[i])
 				}
 			}

@@ -104,6 +104,7 @@ func TestTransactions(t *testing.T) {
 	for _, c := range transactional() {
 		t.Run(c.name+" reads", func(t *testing.T) {
 			needs(t, c)
+			t.Parallel()
 			k := k.of(t)
 			for all, read := range map[bool]func(*kit, []string, int) map[string][]record{false: c.committed, true: c.consume} {
 				got := read(k, topics, len(transactionStory("").records(all)))
@@ -188,6 +189,7 @@ func TestCompactedTransactions(t *testing.T) {
 	for _, c := range transactional() {
 		t.Run(c.name+" reads", func(t *testing.T) {
 			needs(t, c)
+			t.Parallel()
 			k := k.of(t)
 			for _, read := range []func(*kit, []string, int) map[string][]record{c.committed, c.consume} {
 				got := read(k, topics, len(want[topics[0]]))

@@ -43,6 +43,7 @@ func TestClientsAsVersion(t *testing.T) {
 		for _, c := range all {
 			t.Run(age.as+"/"+c.name, func(t *testing.T) {
 				needs(t, c)
+				t.Parallel()
 				k := inMemory(t, samsa.Options{}).within(t, javaPatience)
 				k.create("t", 1)
 				srv, err := kafka.Listen(k.Broker, "127.0.0.1:0", kafka.Options{AsVersion: age.as})
