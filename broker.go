@@ -137,13 +137,13 @@ func (b *Broker) standOn(began time.Time, parts engine.Parts) {
 		Topics: b.on.Topics, Coordinator: b.on.Coordinator, Offsets: b.on.Offsets, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Tally: &b.consumed, Hooks: b.hooks, Passed: &b.passed,
 	}
 	b.queues = queue.Broker{Topics: b.on.Topics, Shares: b.on.Shares, Logger: b.logger, Clients: &b.clients, Hooks: b.hooks}
-	b.tables = table.Broker{Topics: b.on.Topics, Clients: &b.clients, Logger: b.logger, Hooks: b.hooks}
+	b.tables.Topics, b.tables.Clients, b.tables.Logger, b.tables.Hooks = b.on.Topics, &b.clients, b.logger, b.hooks
 	if b.local != nil {
 		b.tables.Ordered, b.tables.Moment = b.local.Ordered, b.local.Moment
 	}
 	b.stats = stats.Collector{
 		Opened: began, Local: b.local, Stored: b.on.Stored, Topics: b.on.Topics, Admin: b.admin,
-		Clients: &b.clients, Resets: &b.resets, Passed: &b.passed, Hooks: b.hooks, Producers: &b.produced, Consumers: &b.consumed,
+		Clients: &b.clients, Resets: &b.resets, Passed: &b.passed, Hooks: b.hooks, Producers: &b.produced, Consumers: &b.consumed, Tables: &b.tables,
 	}
 }
 

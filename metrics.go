@@ -104,6 +104,7 @@ type (
 	//		Groups    []GroupMetrics    // by name
 	//		Producers []ProducerMetrics // by client id
 	//		Consumers []ConsumerMetrics // by group and client id
+	//		Tables    []TableMetrics    // that are open, by topic, name and group
 	//
 	//		LeftOut MetricsLeftOut
 	//	}
@@ -127,7 +128,7 @@ type (
 	// counts its partitions too; so does a group that is left out, but its partitions are not known.
 	//
 	//	type MetricsLeftOut struct {
-	//		Topics, Partitions, Groups, GroupPartitions, Clients int
+	//		Topics, Partitions, Groups, GroupPartitions, Clients, Tables int
 	//	}
 	MetricsLeftOut = stats.MetricsLeftOut
 	// TopicMetrics is what there is of a topic, and what has become of it since the broker was opened.
@@ -226,6 +227,16 @@ type (
 	//		Commits, CommitsFailed int64 // of offsets, those that the consumers make by themselves too
 	//	}
 	ConsumerMetrics = stats.ConsumerMetrics
+	// TableMetrics is what there is of the open tables of a topic that have the same name and the same group, which may be "".
+	//
+	//	type TableMetrics struct {
+	//		Topic, Name, Group string
+	//		Open               int
+	//		Rows, Bytes        int64 // bytes of rows, which are whole records, and their keys
+	//		Lag                int64 // offsets that they are behind, as far as is known here
+	//		Rebuilds           int64 // how often one of them began anew with what it had: another version, damage, a log that was cut
+	//	}
+	TableMetrics = stats.TableMetrics
 )
 
 // Stats returns statistics of the broker as a whole. It costs little, and grows with the number of topics.

@@ -10,7 +10,7 @@ import (
 )
 
 // families is all that is printed, in this order. docs/metrics.md has a row for each.
-var families = slices.Concat(brokerFamilies, storeFamilies, topicFamilies, groupFamilies, queueFamilies, clientFamilies, kafkaFamilies, mirrorFamilies)
+var families = slices.Concat(brokerFamilies, storeFamilies, topicFamilies, groupFamilies, queueFamilies, clientFamilies, tableFamilies, kafkaFamilies, mirrorFamilies)
 
 var brokerFamilies = []family{
 	{"samsa_opened_timestamp_seconds", gauge, "When the broker was opened, in seconds since the epoch.", func(s *Source, p *printer) {
@@ -51,6 +51,7 @@ var brokerFamilies = []family{
 		p.count(int64(l.Groups), "what", "groups")
 		p.count(int64(l.GroupPartitions), "what", "group partitions")
 		p.count(int64(l.Clients), "what", "clients")
+		p.count(int64(l.Tables), "what", "tables")
 	}},
 }
 
@@ -221,6 +222,23 @@ func ofConsumer(name string, k kind, help string, of func(*samsa.ConsumerMetrics
 	return family{name, k, help, func(s *Source, p *printer) {
 		for i := range s.Consumers {
 			p.count(of(&s.Consumers[i]), "group", s.Consumers[i].Group, "client", s.Consumers[i].ClientID)
+		}
+	}}
+}
+
+var tableFamilies = []family{
+	ofTable("samsa_table_open", gauge, "Tables of the topic, name and group that are open.", func(t *samsa.TableMetrics) int64 { return int64(t.Open) }),
+	ofTable("samsa_table_rows", gauge, "Rows of these.", func(t *samsa.TableMetrics) int64 { return t.Rows }),
+	ofTable("samsa_table_bytes", gauge, "Bytes of rows and their keys.", func(t *samsa.TableMetrics) int64 { return t.Bytes }),
+	ofTable("samsa_table_lag_offsets", gauge, "Offsets that these are behind, as far as is known.", func(t *samsa.TableMetrics) int64 { return t.Lag }),
+	ofTable("samsa_table_rebuilds", gauge, "How often these began anew with what they had.", func(t *samsa.TableMetrics) int64 { return t.Rebuilds }),
+}
+
+func ofTable(name string, k kind, help string, of func(*samsa.TableMetrics) int64) family {
+	return family{name, k, help, func(s *Source, p *printer) {
+		for i := range s.Tables {
+			t := &s.Tables[i]
+			p.count(of(t), "topic", t.Topic, "name", t.Name, "group", t.Group)
 		}
 	}}
 }

@@ -43,6 +43,7 @@ func whole() *Source {
 			},
 			Producers: []samsa.ProducerMetrics{{ClientID: "shop", Open: 1, Times: times}},
 			Consumers: []samsa.ConsumerMetrics{{Group: "mailer", Open: 1}},
+			Tables:    []samsa.TableMetrics{{Topic: "accounts", Name: "kept", Open: 1, Rows: 3}},
 		},
 		Servers: []Server{{Listener: "127.0.0.1:9092", Stats: kafka.Stats{
 			Requests: []kafka.RequestStats{{Key: 0, Name: "Produce", Versions: []kafka.VersionStats{{Version: 9, Requests: 5}}, Times: times}},

@@ -18,6 +18,7 @@ import (
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/local"
+	"github.com/samsa-go/samsa/internal/table"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/retention/sweep"
@@ -37,6 +38,7 @@ type Collector struct {
 	Hooks     *hook.Hooks
 	Producers *batcher.Tally
 	Consumers *consumer.Tally
+	Tables    *table.Broker
 }
 
 // defaultMaxSeries is MetricsOptions.MaxSeries.
@@ -103,6 +105,7 @@ func (c *Collector) All(ctx context.Context, opts MetricsOptions) (Metrics, erro
 	}
 	if err == nil {
 		all.addClients(c, opts)
+		all.addTables(c, opts)
 	}
 	return all, err
 }
@@ -291,6 +294,18 @@ func (s ShareMetrics) plus(o ShareMetrics) ShareMetrics {
 	return ShareMetrics{
 		s.InFlight + o.InFlight, s.Waiting + o.Waiting, s.Deliveries + o.Deliveries, s.Acknowledged + o.Acknowledged,
 		s.Released + o.Released, s.Rejected + o.Rejected, s.Expired + o.Expired, s.DeadLetters + o.DeadLetters,
+	}
+}
+
+func (a *Metrics) addTables(c *Collector, opts MetricsOptions) {
+	for _, t := range c.Tables.Stats() {
+		switch {
+		case opts.Topics != nil && !slices.Contains(opts.Topics, t.Topic):
+		case len(a.Tables) == opts.MaxSeries:
+			a.LeftOut.Tables++
+		default:
+			a.Tables = append(a.Tables, TableMetrics(t))
+		}
 	}
 }
 

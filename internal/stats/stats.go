@@ -89,6 +89,7 @@ type Metrics struct {
 	Groups    []GroupMetrics    // by name
 	Producers []ProducerMetrics // by client id
 	Consumers []ConsumerMetrics // by group and client id
+	Tables    []TableMetrics    // that are open, by topic, name and group
 
 	LeftOut MetricsLeftOut
 }
@@ -96,7 +97,7 @@ type Metrics struct {
 // MetricsLeftOut is how many things there are besides those that are told, for MetricsOptions.MaxSeries. A topic that is left out
 // counts its partitions too; so does a group that is left out, but its partitions are not known.
 type MetricsLeftOut struct {
-	Topics, Partitions, Groups, GroupPartitions, Clients int
+	Topics, Partitions, Groups, GroupPartitions, Clients, Tables int
 }
 
 // TopicMetrics is what there is of a topic, and what has become of it since the broker was opened.
@@ -173,6 +174,15 @@ type ProducerMetrics struct {
 	Failed           int64 // records that were not, or of which that is not known
 	// Times are how long batches took, in seconds, from when they were complete until their outcome was known.
 	Times Histogram
+}
+
+// TableMetrics is what there is of the open tables of a topic that have the same name and the same group, which may be "".
+type TableMetrics struct {
+	Topic, Name, Group string
+	Open               int
+	Rows, Bytes        int64 // bytes of rows, which are whole records, and their keys
+	Lag                int64 // offsets that they are behind, as far as is known here
+	Rebuilds           int64 // how often one of them began anew with what it had: another version, damage, a log that was cut
 }
 
 // ConsumerMetrics is what all consumers of a group and client id have done since the broker was opened, those that are closed

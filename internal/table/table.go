@@ -42,6 +42,7 @@ func (m memory) Commit(_ context.Context, b *store.Batch) error { return m.Store
 // Options say what a table is.
 type Options struct {
 	Topic       string
+	Name, Group string // for Stats
 	Isolation   log.Isolation
 	SkipDamaged bool
 	ClientID    string
@@ -65,24 +66,29 @@ type Broker struct {
 	// Moment calls fn when the store has all that readers see in partitions and nothing more, and gives it that as of then. fn must not
 	// block. It is nil where Ordered is.
 	Moment func(ctx context.Context, fn func(store.Snapshot, error)) error
+
+	mu   sync.Mutex // guards open
+	open map[*Table]struct{}
 }
 
 // Table is a table: see samsa.Table, whose methods these are. They may be called by anybody at any time.
 type Table struct {
-	b      *Broker
-	opts   Options
-	topic  engine.Topic
-	rows   Rows
-	prefix []byte
-	client *callback.Client
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup // what runs of it
-	done   chan struct{}  // closed when nothing does
-	waiter *engine.Waiter // of its goroutine
-	ended  atomic.Pointer[error]
-	size   atomic.Int64
-	turn   chan struct{} // capacity 1: held by who begins trails
+	b        *Broker
+	opts     Options
+	topic    engine.Topic
+	rows     Rows
+	prefix   []byte
+	client   *callback.Client
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup // what runs of it
+	done     chan struct{}  // closed when nothing does
+	waiter   *engine.Waiter // of its goroutine
+	ended    atomic.Pointer[error]
+	size     atomic.Int64
+	bytes    atomic.Int64 // of rows and their keys
+	rebuilds atomic.Int64
+	turn     chan struct{} // capacity 1: held by who begins trails
 
 	writer writer // the goroutine's own
 
@@ -141,6 +147,7 @@ func New(ctx context.Context, b *Broker, opts Options) (*Table, error) {
 		t.cancel()
 		return nil, store.Join(err, t.rows.Close())
 	}
+	b.add(t)
 	t.b.Topics.Watch(t.waiter)
 	t.wg.Go(t.run)
 	return t, nil
@@ -170,6 +177,7 @@ func (t *Table) shut(context.Context) (end func()) {
 			}
 			t.err = store.Join(t.err, t.rows.Close())
 			t.b.Clients.Remove(t.client)
+			t.b.remove(t)
 			close(t.done)
 		}
 	}

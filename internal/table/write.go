@@ -40,6 +40,7 @@ type edit struct {
 	key, row []byte // stored ones; no row is its end
 	name     []byte // the record's key where key is not
 	was      bool   // there is one
+	had      int    // bytes of it and its key
 }
 
 // opened is a batch that was read: its records, or why there are none, and where it begins and ends.
@@ -56,9 +57,10 @@ type meta struct {
 	Version  int    `json:"version"` // of the format
 	Identity string `json:"identity"`
 	Rows     int64  `json:"rows"`
+	Bytes    int64  `json:"bytes"` // of them and their keys
 }
 
-const formatVersion = 1
+const formatVersion = 2
 
 func (t *Table) metaKey() []byte { return append(bytes.Clone(t.prefix), kindMeta) }
 
@@ -75,10 +77,14 @@ func (t *Table) restore(ctx context.Context) error {
 	}
 	if err == nil && m.Version == formatVersion && m.Identity == t.opts.Identity {
 		t.size.Store(m.Rows)
+		t.bytes.Store(m.Bytes)
 		return nil
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		t.b.Logger.Warn("what is kept of a table is damaged, it is built anew", zap.String("topic", t.opts.Topic), zap.Error(err))
+	}
+	if err == nil || !errors.Is(err, store.ErrNotFound) {
+		t.rebuilds.Add(1)
 	}
 	return t.Wipe(ctx)
 }
@@ -107,6 +113,7 @@ func (t *Table) Wipe(ctx context.Context) error {
 		more = b.Len() > 0
 	}
 	t.size.Store(0)
+	t.bytes.Store(0)
 	return nil
 }
 
@@ -247,14 +254,14 @@ func (t *Table) edit(stored, row, name []byte) error {
 	w := &t.writer
 	e := w.edits[string(stored)]
 	if e == nil {
-		was, err := t.has(stored)
+		had, was, err := t.has(stored)
 		if err != nil {
 			return err
 		}
 		if w.edits == nil {
 			w.edits = make(map[string]*edit)
 		}
-		e = &edit{key: stored, was: was}
+		e = &edit{key: stored, was: was, had: had}
 		if len(name) >= keySize {
 			e.name = bytes.Clone(name)
 		}
@@ -284,27 +291,29 @@ func (t *Table) rowKey(key []byte) []byte {
 	return appendKey(append(make([]byte, 0, len(t.prefix)+1+min(len(key), keySize)), t.prefix...), key)
 }
 
-// has reports whether a row is stored.
-func (t *Table) has(stored []byte) (bool, error) {
-	_, err := t.rows.Get(stored)
+// has reports whether a row is stored, and how many bytes of it and its key.
+func (t *Table) has(stored []byte) (size int, is bool, err error) {
+	row, err := t.rows.Get(stored)
 	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
+		return 0, false, nil
 	}
 	if store.Lost(err) {
 		err = nil // it is replaced
 	}
-	return err == nil, err
+	return len(stored) + len(row), err == nil, err
 }
 
 // commit stores what was edited, and that the table has come to next in p.
 func (t *Table) commit(p *part, next int64) error {
 	w := &t.writer
 	defer w.reset()
-	size := t.size.Load()
+	size, held := t.size.Load(), t.bytes.Load()
 	for _, e := range w.order {
+		held -= int64(e.had)
 		switch {
 		case e.row != nil:
 			w.batch.Set(e.key, e.row)
+			held += int64(len(e.key) + len(e.row))
 			if !e.was {
 				size++
 			}
@@ -313,7 +322,7 @@ func (t *Table) commit(p *part, next int64) error {
 			size--
 		}
 	}
-	m := meta{Version: formatVersion, Identity: t.opts.Identity, Rows: size}
+	m := meta{Version: formatVersion, Identity: t.opts.Identity, Rows: size, Bytes: held}
 	if w.broken {
 		m.Version = 0
 	}
@@ -332,6 +341,7 @@ func (t *Table) commit(p *part, next int64) error {
 		p.next.Store(next)
 		p.follow()
 		t.size.Store(size)
+		t.bytes.Store(held)
 		for watcher := range t.watchers {
 			watcher.note(w.order)
 		}
@@ -393,6 +403,7 @@ func (p *part) wasCut() bool {
 func (t *Table) rebuild(p *part) error {
 	t.b.Logger.Warn("a table is built anew, as a log was cut off behind what it had read", zap.Stringer("partition", p.TopicPartition()), zap.Int64("read to", p.next.Load()))
 	t.miss()
+	t.rebuilds.Add(1)
 	t.writer.broken = true
 	if err := t.sweep(p, math.MaxInt64); err != nil {
 		return err

@@ -1,0 +1,70 @@
+package table
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/samsa-go/samsa/internal/engine"
+)
+
+// Stats is what there is of the open tables of a topic that have the same name and the same group, which may be "".
+type Stats struct {
+	Topic, Name, Group string
+	Open               int
+	Rows, Bytes        int64 // bytes of rows, which are whole records, and their keys
+	Lag                int64 // offsets that they are behind, as far as is known here
+	Rebuilds           int64 // how often one of them began anew with what it had: another version, damage, a log that was cut
+}
+
+func (b *Broker) add(t *Table) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open == nil {
+		b.open = make(map[*Table]struct{})
+	}
+	b.open[t] = struct{}{}
+}
+
+func (b *Broker) remove(t *Table) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.open, t)
+}
+
+// Stats tells of the open tables, by topic, name and group. It asks nobody elsewhere.
+func (b *Broker) Stats() []Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sums := make(map[Stats]Stats) // by one that has names alone
+	for t := range b.open {
+		of := Stats{Topic: t.opts.Topic, Name: t.opts.Name, Group: t.opts.Group}
+		sum, ok := sums[of]
+		if !ok {
+			sum = of
+		}
+		sum.Open++
+		sum.Rows += t.size.Load()
+		sum.Bytes += t.bytes.Load()
+		sum.Lag += t.behind()
+		sum.Rebuilds += t.rebuilds.Load()
+		sums[of] = sum
+	}
+	all := make([]Stats, 0, len(sums))
+	for _, sum := range sums {
+		all = append(all, sum)
+	}
+	slices.SortFunc(all, func(a, b Stats) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Group, b.Group))
+	})
+	return all
+}
+
+// behind is Lag of what is known.
+func (t *Table) behind() (lag int64) {
+	t.step.Lock()
+	defer t.step.Unlock()
+	for _, p := range t.parts {
+		lag += max(0, engine.End(p, t.opts.Isolation)-max(p.next.Load(), p.LogStart()))
+	}
+	return lag
+}
