@@ -216,3 +216,23 @@ func TestTablesOfAGroupComeAndGo(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// A table of a group has all that was stored when NewTable returns, of the partitions too that it was given and its goroutine has not come to.
+func TestGroupTableIsWhole(t *testing.T) {
+	const partitions = 100
+	t.Parallel()
+	k := open(t, "")
+	k.create("accounts", samsa.TopicConfig{Partitions: partitions})
+	var records []samsa.Record
+	for i := range int32(partitions) {
+		records = append(records, samsa.Record{Topic: "accounts", Partition: i, Key: fmt.Append(nil, i), Value: []byte("1")})
+	}
+	_, err := k.ProduceWith(k.ctx, samsa.ProduceOptions{Partitioner: samsa.ManualPartitioner()}, records...)
+	must(t, err)
+	for i := range 20 {
+		tb, err := k.NewTable(k.ctx, samsa.TableOptions{Topic: "accounts", Group: fmt.Sprint("group", i)})
+		must(t, err)
+		expect(t, "rows", tb.Len(), partitions)
+		must(t, tb.Close())
+	}
+}

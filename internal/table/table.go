@@ -104,7 +104,8 @@ type Table struct {
 
 	mu      sync.Mutex     // guards what follows
 	wanted  map[int32]bool // that a table which is Shared was given
-	changed bool           // wanted has
+	assigns int            // how often that was
+	adopted int            // the last of them whose partitions it has
 	given   chan struct{}  // closed when it was given some, or none, for the first time
 	cuts    []*cut         // that wait for the table, in the order of their moments
 	moved   chan struct{}  // closed when something has happened that may be waited for; nil when nobody does
@@ -286,10 +287,10 @@ func (t *Table) adopt() error {
 		return nil
 	}
 	t.mu.Lock()
-	changed, wanted := t.changed, t.wanted
-	t.changed = false
+	assigns, wanted := t.assigns, t.wanted
+	adopted := assigns == t.adopted
 	t.mu.Unlock()
-	if !changed {
+	if adopted {
 		return nil
 	}
 	for i, p := range t.parts {
@@ -307,6 +308,9 @@ func (t *Table) adopt() error {
 			}
 		}
 	}
+	t.mu.Lock()
+	t.adopted = assigns
+	t.mu.Unlock()
 	t.signal()
 	return nil
 }
@@ -339,7 +343,8 @@ func (t *Table) add(i int32) error {
 // Assign gives partitions to a table that is Shared, and takes others. The map is the table's.
 func (t *Table) Assign(wanted map[int32]bool) {
 	t.mu.Lock()
-	t.wanted, t.changed = wanted, true
+	t.wanted = wanted
+	t.assigns++
 	select {
 	case <-t.given:
 	default:
@@ -412,7 +417,7 @@ func (t *Table) CatchUp(ctx context.Context) error {
 func (t *Table) waitFor(ctx context.Context, offsets map[int32]int64, pass bool) error {
 	return t.await(ctx, func() (bool, error) {
 		t.mu.Lock()
-		pending := t.changed
+		pending := t.adopted != t.assigns
 		t.mu.Unlock()
 		t.step.Lock()
 		defer t.step.Unlock()
