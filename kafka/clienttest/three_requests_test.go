@@ -67,11 +67,7 @@ func (c *three) ledBy(node int32, topic string) {
 func (c *three) placed(topic string, partition int32, replicas ...int32) {
 	c.t.Helper()
 	for node := range int32(3) {
-		c.until(node+1, 12, metadata(c, topic)(12), func(resp kmsg.Response) bool {
-			return slices.ContainsFunc(resp.(*kmsg.MetadataResponse).Topics[0].Partitions, func(p kmsg.MetadataResponseTopicPartition) bool {
-				return p.Partition == partition && slices.Equal(p.Replicas, replicas)
-			})
-		})
+		c.until(node+1, 12, metadata(c, topic)(12), arePlaced(partition, replicas))
 	}
 	c.settled(topic)
 }
@@ -92,18 +88,19 @@ func (c *three) leads(topic string, partition, leader int32) {
 	c.settled(topic)
 }
 
-// knows returns when a node knows of so many replicas of a topic's first partition.
-func (c *three) knows(node int32, topic string, replicas int) {
+// knows returns when a node tells that a topic's first partition has these replicas.
+func (c *three) knows(node int32, topic string, replicas ...int32) {
 	c.t.Helper()
-	c.until(node, 12, metadata(c, topic)(12), func(resp kmsg.Response) bool {
-		t := resp.(*kmsg.MetadataResponse).Topics[0]
-		for _, p := range t.Partitions {
-			if p.Partition == 0 {
-				return len(p.Replicas) == replicas
-			}
-		}
-		return false
-	})
+	c.until(node, 12, metadata(c, topic)(12), arePlaced(0, replicas))
+}
+
+// arePlaced reports whether a partition of the topic has these replicas.
+func arePlaced(partition int32, replicas []int32) func(kmsg.Response) bool {
+	return func(resp kmsg.Response) bool {
+		return slices.ContainsFunc(resp.(*kmsg.MetadataResponse).Topics[0].Partitions, func(p kmsg.MetadataResponseTopicPartition) bool {
+			return p.Partition == partition && slices.Equal(p.Replicas, replicas)
+		})
+	}
 }
 
 // isWithout reports whether a node that is gone leads nothing, and is in sync with nobody.

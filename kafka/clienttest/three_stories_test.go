@@ -342,7 +342,7 @@ var threeStories = []struct {
 			c.ask(node, 7, createTopic(fmt.Sprint("four-", node), 1, 4, false))
 			c.ask(node, 7, createTopic(fmt.Sprint("assigned-", node), -1, -1, false, []int32{3, 1}))
 			c.ask(node, 7, createTopic(fmt.Sprint("dead-", node), -1, -1, false, []int32{3}))
-			c.knows(node, fmt.Sprint("assigned-", node), 2)
+			c.knows(node, fmt.Sprint("assigned-", node), 3, 1)
 			c.ask(node, 12, metadata(c, fmt.Sprint("assigned-", node))(12))
 			for partition := range int32(2) {
 				c.ask(node, 12, metadata(c, "lonely")(12))
@@ -361,7 +361,7 @@ var threeStories = []struct {
 		}
 		c.ask(1, 1, reassign("lonely", 0, 2, 3))
 		c.ask(1, 1, reassign("lonely", 0, 3, 2))
-		c.knows(1, "lonely", 2)
+		c.knows(1, "lonely", 3, 2)
 		c.ask(1, 12, metadata(c, "lonely")(12))
 		c.ask(2, 0, kmsg.NewPtrListPartitionReassignmentsRequest())
 		c.ask(2, 1, cancel("lonely", 0))
