@@ -473,29 +473,3 @@ func (c *Catalogue) Close(err error) {
 		}
 	}
 }
-
-func (c *Catalogue) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case c.change <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (c *Catalogue) unlock() {
-	told := c.told
-	c.told = nil
-	<-c.change
-	for _, tell := range told {
-		tell()
-	}
-}
-
-// tell logs what has changed, once the catalogue is unlocked.
-func (c *Catalogue) tell(message string, fields ...zap.Field) {
-	c.told = append(c.told, func() { c.logger.Info(message, fields...) })
-}
