@@ -1,10 +1,7 @@
 package clienttest
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -60,32 +57,17 @@ func TestReauthentication(t *testing.T) {
 		k, s := reauthenticating(t)
 		cmd := javaClients.command(k.ctx, filepath.Join("testdata", "java", "Storm.java"), s.Addr, "plain", "transacted", "g", "security.protocol=SASL_PLAINTEXT", "sasl.mechanism=SCRAM-SHA-256",
 			`sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="alice" password="right";`)
-		stdin, err := cmd.StdinPipe()
-		must(t, err)
-		stdout, err := cmd.StdoutPipe()
-		must(t, err)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		must(t, cmd.Start())
-		lines := bufio.NewScanner(stdout)
-		lines.Buffer(nil, 1<<20)
-		if !lines.Scan() || lines.Text() != "begun" {
-			t.Errorf("it says %q", lines.Text())
-		}
-		c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Topics: []string{"plain"}})
-		must(t, err)
-		for !loggedInAgain(s) {
-			_, err := c.Poll(k.ctx) // it goes on meanwhile
+		done := k.play(cmd, func() {
+			c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Topics: []string{"plain"}})
 			must(t, err)
-		}
-		must(t, c.Close())
-		must(t, stdin.Close())
-		var done stormDone
-		if lines.Scan() {
-			must(t, json.Unmarshal(lines.Bytes(), &done))
-		}
-		if err := cmd.Wait(); err != nil || len(done.Errors) > 0 || done.Sent == 0 || done.Read != stormKeys*done.Sent || done.Committed == 0 {
-			t.Fatalf("%v: %+v\n%s", err, done, stderr.String())
+			for !loggedInAgain(s) {
+				_, err := c.Poll(k.ctx) // it goes on meanwhile
+				must(t, err)
+			}
+			must(t, c.Close())
+		})
+		if done.Committed == 0 {
+			t.Fatalf("it has committed nothing: %+v", done)
 		}
 		k.wentOn(s, done.Sent, done.Committed)
 	})

@@ -67,26 +67,9 @@ func TestStorm(t *testing.T) {
 			u := newUpheaval(t, plain, transacted)
 			u.kit = u.within(t, javaPatience)
 			cmd := s.command(u.ctx, strings.Join(u.c.Addrs(), ","), plain, transacted, name)
-			stdin, err := cmd.StdinPipe()
-			must(t, err)
-			stdout, err := cmd.StdoutPipe()
-			must(t, err)
-			var stderr bytes.Buffer
-			cmd.Stderr = &stderr
-			must(t, cmd.Start())
-			lines := bufio.NewScanner(stdout)
-			lines.Buffer(nil, 1<<20)
-			if !lines.Scan() || lines.Text() != "begun" {
-				t.Errorf("it says %q", lines.Text())
-			}
-			u.run(events, []string{plain, transacted}, []string{name}, []string{name})
-			must(t, stdin.Close())
-			var done stormDone
-			if lines.Scan() {
-				must(t, json.Unmarshal(lines.Bytes(), &done))
-			}
-			if err := cmd.Wait(); err != nil || len(done.Errors) > 0 || done.Sent == 0 || done.Read != stormKeys*done.Sent || !s.no && done.Committed == 0 {
-				t.Fatalf("%v: %+v\n%s", err, done, stderr.String())
+			done := u.play(cmd, func() { u.run(events, []string{plain, transacted}, []string{name}, []string{name}) })
+			if !s.no && done.Committed == 0 {
+				t.Fatalf("it has committed nothing: %+v", done)
 			}
 			t.Logf("%+v", done)
 			rounds := func(n int) []int { return []int{n, n, n, n} }
@@ -96,4 +79,30 @@ func TestStorm(t *testing.T) {
 			u.ordered(transacted, rounds(done.Committed), stormKeys*done.Committed)
 		})
 	}
+}
+
+// play runs a storm, and something meanwhile, and returns what it has done.
+func (k *kit) play(cmd *exec.Cmd, meanwhile func()) (done stormDone) {
+	k.t.Helper()
+	stdin, err := cmd.StdinPipe()
+	must(k.t, err)
+	stdout, err := cmd.StdoutPipe()
+	must(k.t, err)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	must(k.t, cmd.Start())
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 1<<20)
+	if !lines.Scan() || lines.Text() != "begun" {
+		k.t.Errorf("it says %q", lines.Text())
+	}
+	meanwhile()
+	must(k.t, stdin.Close())
+	if lines.Scan() {
+		must(k.t, json.Unmarshal(lines.Bytes(), &done))
+	}
+	if err := cmd.Wait(); err != nil || len(done.Errors) > 0 || done.Sent == 0 || done.Read != stormKeys*done.Sent {
+		k.t.Fatalf("%v: %+v\n%s", err, done, stderr.String())
+	}
+	return done
 }
