@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// hogs has the process open all the files that it may, and returns what closes them.
+// hogs has the process open all the files that it may, and each that is given back, as a server does with connections that wait. It
+// returns what closes them.
 func hogs(t *testing.T) (release func()) {
 	t.Helper()
 	var was unix.Rlimit
@@ -25,24 +28,43 @@ func hogs(t *testing.T) (release func()) {
 		t.Fatal(err)
 	}
 	var all []*os.File
-	for {
-		f, err := os.Open(os.DevNull)
-		if errors.Is(err, unix.EMFILE) {
-			break
+	grab := func() {
+		for {
+			f, err := os.Open(os.DevNull)
+			if err != nil {
+				if !errors.Is(err, unix.EMFILE) {
+					t.Error(err)
+				}
+				return
+			}
+			all = append(all, f)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, f)
 	}
-	return func() {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for again := time.NewTicker(5 * time.Millisecond); ; { // as net/http does
+			grab()
+			select {
+			case <-again.C:
+			case <-stop:
+				again.Stop()
+				return
+			}
+		}
+	}()
+	release = sync.OnceFunc(func() {
+		close(stop)
+		<-stopped
 		for _, f := range all {
 			_ = f.Close()
 		}
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
 			t.Error(err)
 		}
-	}
+	})
+	t.Cleanup(release)
+	return release
 }
 
 // A process that has as many connections as it may have files refuses writes, and has lost nothing when they go.

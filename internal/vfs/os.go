@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // OS is a directory of the operating system. Names are relative to it: one that leads out of it, by
@@ -67,17 +68,9 @@ func (o *OS) restock() bool {
 	return !o.short.Load()
 }
 
-// dropSpare closes them. o.sparing is held.
-func (o *OS) dropSpare() (errs []error) {
-	for _, f := range o.spare {
-		errs = append(errs, f.Close())
-	}
-	o.spare = nil
-	return errs
-}
-
-// sparingly calls op, and once more with the handles that are kept when the process has no others. What is half done must not fail because of
-// who else has opened files.
+// sparingly calls op, and again with the handles that are kept when the process has no others. What is half done must not fail because of
+// who else has opened files. That one may also be quicker to take what is given up here, so this is done one by one; then op waits a
+// second for what others close.
 func (o *OS) sparingly(op func() error) error {
 	err := op()
 	if !isNoHandle(err) {
@@ -85,18 +78,29 @@ func (o *OS) sparingly(op func() error) error {
 	}
 	o.sparing.Lock()
 	defer o.sparing.Unlock()
-	_ = errors.Join(o.dropSpare()...) // of directories that were read from
-	err = op()
-	o.keepSpare()
+	defer o.keepSpare()
+	for isNoHandle(err) && len(o.spare) > 0 {
+		last := len(o.spare) - 1
+		_ = o.spare[last].Close() // a directory that was read from
+		o.spare = o.spare[:last]
+		err = op()
+	}
+	for wait := time.Millisecond; isNoHandle(err) && wait < time.Second; wait *= 2 {
+		time.Sleep(wait)
+		err = op()
+	}
 	return err
 }
 
 // Close closes the directory. All other calls fail with fs.ErrClosed from then on, or do nothing. Files that
 // are open stay open.
 func (o *OS) Close() error {
+	var errs []error
 	o.sparing.Lock()
-	errs := o.dropSpare()
-	o.closed = true
+	for _, f := range o.spare {
+		errs = append(errs, f.Close())
+	}
+	o.spare, o.closed = nil, true
 	o.sparing.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()

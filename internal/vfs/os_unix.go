@@ -60,13 +60,16 @@ func (o *OS) kept(dir string) (osFile, error) {
 	if d, ok := o.dirs[dir]; ok {
 		return d, nil
 	}
-	f, err := o.root.Open(dir)
-	if err != nil {
-		return osFile{}, err
-	}
-	d := o.file(f)
-	o.dirs[dir] = d
-	return d, nil
+	var d osFile
+	err := o.sparingly(func() error {
+		f, err := o.root.Open(dir)
+		if err == nil {
+			d = o.file(f)
+			o.dirs[dir] = d
+		}
+		return err
+	})
+	return d, err
 }
 
 // mapFile maps where addresses are plenty, and the file system can: not each that is remote does.
