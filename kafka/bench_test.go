@@ -30,6 +30,7 @@ import (
 // program again, told by the environment what to do, and sends frames that were made before.
 const (
 	clientEnv   = "SAMSA_BENCH_CLIENT" // the address of the server
+	lockEnv     = "SAMSA_BENCH_LOCK"   // what it asks of its clients: see BenchmarkLocks
 	benchTopic  = "bench"
 	benchAhead  = 8 // Produce requests on their way at once
 	sixtyFourKB = 64 << 10
@@ -212,6 +213,7 @@ func TestBenchClient(t *testing.T) {
 	}
 	defer func() { _ = nc.Close() }()
 	c := &client{Conn: nc, t: t}
+	c.unlock(os.Getenv(lockEnv))
 	run := func() { c.fetchBatches(n) }
 	if work != "fetch" {
 		batch := batchOfOne(t)
