@@ -71,7 +71,7 @@ type Hook struct {
 	// or a row of a table.
 	BeforeDeliver func(ctx context.Context, records []log.Record) (n int, err error)
 	// Produce is told of a call of Broker.Produce or ProduceWith, of an Update that has stored records, and of each batch of a
-	// Producer, stored or not. It is not told of the records that Kafka clients produce: Request is.
+	// Producer, stored or not. It is told of nothing that Kafka clients do, nor are Deliver and Commit: of that Request is.
 	Produce func(ctx context.Context, p ProduceEvent)
 	// Deliver is told of records that the program is given: by a Poll or a Queue before it has them, by a loop and by Work, which
 	// give them one by one, afterwards and together. They are told when there is nothing more to be given now, of 128 records or
