@@ -39,7 +39,7 @@ func (e *env) aclsList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printRows(e, []column[api.ACL]{
+				return printList(e, "ACLs", []column[api.ACL]{
 					{"PERMISSION", func(r api.ACL) string { return r.Permission }},
 					{"PRINCIPAL", func(r api.ACL) string { return r.Principal }},
 					{"HOST", func(r api.ACL) string { return r.Host }},

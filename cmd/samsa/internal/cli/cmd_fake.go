@@ -42,7 +42,7 @@ func (e *env) onFake(ctx context.Context, f func(context.Context, *api.Client) e
 }
 
 func (e *env) printFaults(all ...api.Fault) error {
-	return printRows(e, []column[api.Fault]{
+	return printList(e, "faults", []column[api.Fault]{
 		{">ID", func(f api.Fault) string { return count(f.ID) }},
 		{">HITS", func(f api.Fault) string { return strconv.Itoa(f.Hits) }},
 		{"FAULT", func(f api.Fault) string { return f.Text }},

@@ -83,7 +83,7 @@ func (e *env) fakeCorrupt() *cobra.Command {
 }
 
 func (e *env) printForks(all ...api.Fork) error {
-	return printRows(e, []column[api.Fork]{
+	return printList(e, "copies", []column[api.Fork]{
 		{"NAME", func(f api.Fork) string { return f.Name }},
 		{"KAFKA", func(f api.Fork) string { return f.Kafka }},
 	}, all)

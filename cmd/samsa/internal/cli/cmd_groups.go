@@ -66,7 +66,7 @@ func (e *env) groupsList() *cobra.Command {
 						column[groupRow]{">LAG", func(g groupRow) string { return count(*g.Lag) }},
 					)
 				}
-				return printRows(e, columns, rows)
+				return printList(e, "groups", columns, rows)
 			})
 		},
 	}

@@ -80,7 +80,7 @@ func (e *env) keysList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printRows(e, []column[api.KeyValue]{
+				return printList(e, "keys", []column[api.KeyValue]{
 					{"KEY", func(kv api.KeyValue) string { return shown(kv.Key) }},
 					{">BYTES", func(kv api.KeyValue) string { return count(int64(max(kv.ValueSize, len(kv.Value)))) }},
 					{"VALUE", func(kv api.KeyValue) string { return shown(kv.Value) }},

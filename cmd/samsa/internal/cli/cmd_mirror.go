@@ -304,7 +304,7 @@ func (e *env) mirrorStatus(ctx context.Context, m *mirror.Mirror) error {
 	for i, p := range lag.Partitions {
 		rows[i] = row{p.TopicPartition.Topic, p.TopicPartition.Partition, p.Offset, p.End, p.Records}
 	}
-	return printRows(e, []column[row]{
+	return printList(e, "partitions", []column[row]{
 		{"TOPIC", func(r row) string { return r.Topic }},
 		{">PARTITION", func(r row) string { return fmt.Sprint(r.Partition) }},
 		{">OFFSET", func(r row) string { return fmt.Sprint(r.Offset) }},

@@ -58,7 +58,7 @@ func (e *env) quotasList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printRows(e, []column[api.Quota]{
+				return printList(e, "quotas", []column[api.Quota]{
 					{"USER", part("user")}, {"CLIENT-ID", part("client-id")}, {"IP", part("ip")},
 					{"QUOTAS", func(q api.Quota) string {
 						var all []string

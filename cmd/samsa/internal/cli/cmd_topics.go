@@ -77,7 +77,7 @@ again and again.`,
 				if slices.ContainsFunc(rows, func(t topicRow) bool { return t.Error != nil }) {
 					columns = append(columns, column[topicRow]{"ERROR", func(t topicRow) string { return message(t.Error) }})
 				}
-				return printRows(e, columns, rows)
+				return printList(e, "topics", columns, rows)
 			})
 		},
 	}

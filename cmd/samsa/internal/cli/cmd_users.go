@@ -46,7 +46,7 @@ func (e *env) usersList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printRows(e, []column[api.User]{
+				return printList(e, "users", []column[api.User]{
 					{"USER", func(u api.User) string { return u.Name }},
 					{"MECHANISMS", func(u api.User) string { return strings.Join(u.Mechanisms, " ") }},
 				}, users)

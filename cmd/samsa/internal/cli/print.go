@@ -52,6 +52,16 @@ func printRows[T any](e *env, columns []column[T], rows []T) error {
 	return printTable(e.Stdout, cells, right, e.colour())
 }
 
+// printList is printRows of all things of a kind, "topics" say. That there are none Stderr says, as kubectl does: no script takes it for one. With
+// --json nobody is told, as there are no lines.
+func printList[T any](e *env, kind string, columns []column[T], rows []T) error {
+	if len(rows) == 0 && !e.json {
+		_, err := fmt.Fprintf(e.Stderr, "no %s\n", kind)
+		return err
+	}
+	return printRows(e, columns, rows)
+}
+
 // cell returns text as a cell shows it, in which nothing controls a terminal or breaks a line: names of groups, say, are what clients want.
 func cell(text string) string {
 	return strings.NewReplacer("\n", `\x0a`, "\t", `\x09`).Replace(string(harmless([]byte(text))))
