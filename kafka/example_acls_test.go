@@ -44,3 +44,31 @@ func ExampleACLsOf() {
 	// ALLOW User:alice from * READ on TOPIC PREFIXED "orders"
 	// ALLOW User:alice from * READ on GROUP LITERAL "billing"
 }
+
+// alice may produce a megabyte a second, by her client "loader" ten, and each user who has no such quota 100 kB.
+func ExampleQuotasOf() {
+	b, err := samsa.Open("", samsa.Options{InMemory: true})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = b.Close() }()
+	quotas, err := kafka.QuotasOf(b)
+	if err != nil {
+		panic(err)
+	}
+	err = quotas.Set(context.Background(),
+		kafka.Quota{User: "alice", Limits: map[string]float64{"producer_byte_rate": 1e6}},
+		kafka.Quota{User: "alice", ClientID: "loader", Limits: map[string]float64{"producer_byte_rate": 1e7}},
+		kafka.Quota{OtherUsers: true, Limits: map[string]float64{"producer_byte_rate": 1e5}},
+	)
+	if err != nil {
+		panic(err)
+	}
+	for _, q := range quotas.List() {
+		fmt.Println(q)
+	}
+	// Output:
+	// client-id "loader" of user "alice": producer_byte_rate=10000000
+	// other users: producer_byte_rate=100000
+	// user "alice": producer_byte_rate=1000000
+}

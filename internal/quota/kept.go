@@ -79,10 +79,11 @@ func decode(v []byte) (s saved, err error) {
 // Now returns the limits that are in force.
 func (k *Kept) Now() *Table { return k.now.Load() }
 
-// Edit is new limits of an entity; nil removes one.
+// Edit is new limits of an entity; nil removes one. Others that it has stay, unless the edit is of all.
 type Edit struct {
 	Entity Entity
 	Limits map[string]*float64
+	All    bool
 }
 
 // Check refuses limits that cannot be: ErrInvalid.
@@ -110,7 +111,7 @@ func (k *Kept) Change(ctx context.Context, edits ...Edit) error {
 	next := maps.Clone(k.Now().entries)
 	for _, e := range edits {
 		limits := maps.Clone(next[e.Entity.key()].Limits)
-		if limits == nil {
+		if limits == nil || e.All {
 			limits = make(Limits)
 		}
 		for name, value := range e.Limits {

@@ -161,7 +161,7 @@ func TestLimitsAreKept(t *testing.T) {
 	k := open()
 	one, half := 1.0, 0.5
 	alice, all := entity(t, Part{Type: User, Name: "alice"}), entity(t, Part{Type: ClientID, Default: true})
-	if err := k.Change(t.Context(), Edit{alice, map[string]*float64{ProduceBytes: &one, RequestPercent: &half}}, Edit{all, map[string]*float64{FetchBytes: &one}}); err != nil {
+	if err := k.Change(t.Context(), Edit{Entity: alice, Limits: map[string]*float64{ProduceBytes: &one, RequestPercent: &half}}, Edit{Entity: all, Limits: map[string]*float64{FetchBytes: &one}}); err != nil {
 		t.Fatal(err)
 	}
 	end()
@@ -169,7 +169,7 @@ func TestLimitsAreKept(t *testing.T) {
 	if v, _, ok := k.Now().Of(RequestPercent, "alice", "x"); !ok || v != half || len(k.Now().Entries()) != 2 {
 		t.Errorf("%v", k.Now().Entries())
 	}
-	if err := k.Change(t.Context(), Edit{alice, map[string]*float64{ProduceBytes: nil, RequestPercent: nil}}); err != nil {
+	if err := k.Change(t.Context(), Edit{Entity: alice, Limits: map[string]*float64{ProduceBytes: nil, RequestPercent: nil}}); err != nil {
 		t.Fatal(err)
 	}
 	end()
