@@ -2,6 +2,8 @@ package kafkatest
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -45,5 +47,25 @@ func TestThreeNodes(t *testing.T) {
 		if err := c.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A node starts with the archive of classes that the first one on this machine has left.
+func TestArchive(t *testing.T) {
+	c := New(t, Options{})
+	if _, err := exec.LookPath("jcmd"); err != nil && !Required() {
+		t.Skip("the archive is made with jcmd, which is not here")
+	}
+	c.Kill(1)
+	_ = os.Remove(filepath.Join(c.nodes[0].dir, "no-archive")) // of the first on this machine
+	c.opts.Java = append(c.opts.Java, "-Xshare:on")            // an archive that is not there, or of no use, is an error
+	if err := c.Restart(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(c.nodes[0].dir, "no-archive")); err == nil {
+		t.Error("there is no archive")
 	}
 }
