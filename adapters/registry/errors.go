@@ -41,6 +41,7 @@ const (
 	codeInvalidSubject    = 42208
 	codeTooLarge          = 42209
 	codeStore             = 50001
+	codeLeader            = 50003
 )
 
 func faultf(code int, format string, args ...any) *fault {

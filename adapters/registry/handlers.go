@@ -157,7 +157,10 @@ func (r *Registry) register(q *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.change(func(s *state) ([]samsa.Record, any, error) { return s.register(v, in) })
+	return r.change(func(s *state) ([]samsa.Record, any, error) {
+		next := *v // it may be decided again
+		return s.register(&next, in)
+	})
 }
 
 func (r *Registry) lookUp(q *http.Request) ([]byte, error) {

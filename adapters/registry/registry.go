@@ -22,13 +22,17 @@ import (
 type Options struct {
 	// Topic has the schemas; "" is _schemas. It is made unless it is there. It must have one partition, and be compacted and nothing else.
 	Topic string
+	// Group is what registries of Confluent's on the broker have as schema.registry.group.id; "" is schema-registry. While it has members, what writes is answered with
+	// an error, 50003: these do not look for what others write.
+	Group string
 	// Failed is called with a record of the topic that makes no sense, and is passed over, with samsa.ErrInvalid, and with the error that has ended reading: the registry
 	// answers all with 500 then. nil drops it. It must not call the Registry.
 	Failed func(err error)
 }
 
-// Registry is a schema registry. It is an http.Handler, for many goroutines. A topic must have one at a time that is written to: two give the
-// same id to different schemas. A registry that only reads follows what is written to the topic by others.
+// Registry is a schema registry. It is an http.Handler, for many goroutines. A topic may have several, in a process and in others, on a cluster too: each
+// follows what the others write, a moment behind, and what a request writes is decided by all that is in the topic. So they give no id twice. Beside a registry of
+// Confluent's it only reads: see Options.Group.
 type Registry struct {
 	b       *samsa.Broker
 	opts    Options
@@ -39,20 +43,25 @@ type Registry struct {
 	close context.CancelFunc
 	open  sync.WaitGroup // follow, and requests that write
 
-	turn sync.Mutex // held by who writes, until what it has written is in state
+	turn  sync.Mutex      // held by who writes, until what it has written is in state; guards these, which are nil until something is written
+	ahead *samsa.Consumer // reads to the end
+	table *samsa.Table    // of the topic, where that is in this process
+	far   *fenced         // where it is not
 
-	mu      sync.Mutex // guards all below; never held while waiting
-	state   *state
-	next    int64         // the offset that state is as of
-	changed chan struct{} // closed when next or failed changes
-	failed  error         // ends all
-	closed  bool
+	mu     sync.Mutex // guards all below; never held while waiting
+	state  *state
+	next   int64 // the offset that state is as of
+	failed error // ends all
+	closed bool
 }
 
 // New returns a registry that has read the topic. Close it before b.
 func New(ctx context.Context, b *samsa.Broker, opts Options) (*Registry, error) {
 	if opts.Topic == "" {
 		opts.Topic = "_schemas"
+	}
+	if opts.Group == "" {
+		opts.Group = "schema-registry"
 	}
 	if err := prepare(ctx, b, opts.Topic); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
@@ -61,7 +70,7 @@ func New(ctx context.Context, b *samsa.Broker, opts Options) (*Registry, error) 
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	r := &Registry{b: b, opts: opts, c: c, state: newState(), changed: make(chan struct{})}
+	r := &Registry{b: b, opts: opts, c: c, state: newState()}
 	for record, err := range c.RecordsUntil(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("registry: %w", errors.Join(err, c.Close()))
@@ -98,7 +107,7 @@ func (r *Registry) Close() error {
 	r.mu.Unlock()
 	r.close()
 	r.open.Wait()
-	return r.c.Close()
+	return errors.Join(r.c.Close(), r.closeWriter())
 }
 
 // ServeHTTP is http.Handler's.
@@ -127,29 +136,24 @@ func (r *Registry) tell(err error) {
 	}
 }
 
-// apply has the state be as behind a record.
+// apply has the state be as behind a record, unless it is. Both who follow and who read to the end have each in its turn.
 func (r *Registry) apply(record samsa.Record) {
 	r.mu.Lock()
-	err := r.state.apply(record)
-	r.next = record.Offset + 1
-	r.wake()
+	var err error
+	if record.Offset >= r.next {
+		err = r.state.apply(record)
+		r.next = record.Offset + 1
+	}
 	r.mu.Unlock()
 	if err != nil {
 		r.tell(fmt.Errorf("%w: offset %d: %w", samsa.ErrInvalid, record.Offset, err))
 	}
 }
 
-// wake tells those who wait. mu is held.
-func (r *Registry) wake() {
-	close(r.changed)
-	r.changed = make(chan struct{})
-}
-
 // fail ends all, by the first error. mu is held.
 func (r *Registry) fail(err error) {
 	if r.failed == nil {
 		r.failed = err
-		r.wake()
 	}
 }
 
@@ -173,7 +177,7 @@ func (r *Registry) read(answer func(s *state) (any, error)) ([]byte, error) {
 // plain is an answer that is no JSON of ours.
 type plain string
 
-// change answers by the state, and writes what decide says. When it returns without an error that is stored, and in the state.
+// change answers by the state as of the end of the topic, and writes what decide says. When it returns without an error that is stored, and in the state.
 func (r *Registry) change(decide func(s *state) ([]samsa.Record, any, error)) ([]byte, error) {
 	r.mu.Lock()
 	if r.closed {
@@ -185,41 +189,21 @@ func (r *Registry) change(decide func(s *state) ([]samsa.Record, any, error)) ([
 	defer r.open.Done()
 	r.turn.Lock()
 	defer r.turn.Unlock()
-	var records []samsa.Record
-	body, err := r.read(func(s *state) (answer any, err error) {
-		records, answer, err = decide(s)
-		return answer, err
+	var body []byte
+	wrote := false
+	err := r.write(func() (records []samsa.Record, err error) {
+		body, err = r.read(func(s *state) (answer any, err error) {
+			records, answer, err = decide(s)
+			return answer, err
+		})
+		wrote = len(records) > 0
+		return records, err
 	})
-	if err != nil || len(records) == 0 {
-		return body, err
-	}
-	for i := range records {
-		records[i].Topic = r.opts.Topic
-	}
-	stored, err := r.b.Produce(r.ctx, records...)
-	if errors.Is(err, samsa.ErrOutcomeUnknown) { // what is written next might be beside it
-		r.mu.Lock()
-		r.fail(err)
-		r.mu.Unlock()
+	if err == nil && wrote {
+		err = r.toEnd()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return body, r.wait(stored[len(stored)-1].Offset)
-}
-
-// wait returns when the record at an offset is in the state.
-func (r *Registry) wait(offset int64) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for r.next <= offset {
-		if r.failed != nil {
-			return r.failed
-		}
-		changed := r.changed
-		r.mu.Unlock()
-		<-changed
-		r.mu.Lock()
-	}
-	return nil
+	return body, nil
 }
