@@ -48,10 +48,17 @@ func (i *item) memory() int { return len(i.key) + len(i.value) + 96 }
 
 // clone returns a copy with memory of its own.
 func (i *item) clone() *item {
-	c, n := *i, len(i.key)
-	kv := append(append(make([]byte, 0, n+len(i.value)), i.key...), i.value...)
-	c.key, c.value = kv[:n:n], kv[n:]
-	return &c
+	c, _ := i.cloned()
+	return c
+}
+
+// cloned is clone, and returns that memory too: the key, and the value behind it.
+func (i *item) cloned() (c *item, kv []byte) {
+	n := len(i.key)
+	kv = append(append(make([]byte, 0, n+len(i.value)), i.key...), i.value...)
+	copied := *i
+	copied.key, copied.value = kv[:n:n], kv[n:]
+	return &copied, kv
 }
 
 // itemTree holds items by key. Copies of it cost nothing, and share the items.

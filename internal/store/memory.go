@@ -43,19 +43,19 @@ func (s *memoryStore) Commit(b *Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.copied = nil
-	items := make([]*item, len(b.ops))
-	for n, o := range b.ops {
-		i := &item{key: o.key, value: o.value, deleted: o.remove}
+	found := make([]indexed, 0, len(b.ops))
+	for _, o := range b.ops {
+		i, kv := &item{key: o.key, value: o.value}, o.key
 		if o.remove {
 			s.tree.Delete(i)
 		} else {
-			i = i.clone()
+			i, kv = i.cloned()
 			s.tree.Set(i)
 		}
-		items[n] = i
+		found = append(found, indexed{kv, len(o.key)})
 	}
 	if s.index != nil {
-		s.index.set(items)
+		s.index.set(found)
 	}
 	return nil
 }
