@@ -113,7 +113,7 @@ func (pr *producing) begin(part *producedPart, records []byte) {
 		return
 	}
 	c := pr.c
-	if pr.req.TransactionID == nil && claimsTransaction(records) {
+	if _, transactional := claimsProducer(records); transactional && pr.req.TransactionID == nil {
 		part.err = protocolError{codeTransactionalIDAuthorizationFailed, "a transactional batch in a request without a transactional id"}
 		return
 	}
@@ -145,10 +145,13 @@ func (pr *producing) begin(part *producedPart, records []byte) {
 	c.s.in.Committer.Submit(&part.tx)
 }
 
-// claimsTransaction reports whether the header of a batch, which is not checked yet, says that it is transactional.
-func claimsTransaction(records []byte) bool {
+// claimsProducer reports whether the header of a batch, which is not checked yet, says that it is an idempotent producer's, and that it is transactional.
+func claimsProducer(records []byte) (idempotent, transactional bool) {
 	_, magic, err := log.BatchLength(records)
-	return err == nil && magic == 2 && len(records) >= log.BatchHeaderSize && log.Batch(records).Transactional()
+	if err != nil || magic != 2 || len(records) < log.BatchHeaderSize {
+		return false, false
+	}
+	return log.Batch(records).ProducerID() >= 0, log.Batch(records).Transactional()
 }
 
 func (pr *producing) checkAcks() error {

@@ -108,7 +108,7 @@ func (c *call) metadataTopic(rt kmsg.MetadataRequestTopic, create bool) (*topic.
 	}
 	t, err := c.s.in.Catalogue.Get(*rt.Topic)
 	if create && errors.Is(err, log.ErrUnknownTopic) {
-		if !c.mayCluster(acl.Create) && !c.may(acl.Create, acl.Topic, *rt.Topic) {
+		if !c.mayCluster(acl.Create) && (c.s.before(firstTopicCreate) || !c.may(acl.Create, acl.Topic, *rt.Topic)) {
 			return nil, errTopicDenied
 		}
 		if c.mutate(max(1, c.s.in.TopicDefaults.Partitions)) != nil {

@@ -1,11 +1,14 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/samsa-go/samsa/internal/acl"
+	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/topic"
 )
 
@@ -67,7 +70,11 @@ func (c *call) alter(times map[resource]int, r resource, validateOnly bool, edit
 	}
 	switch r.kind {
 	case kmsg.ConfigResourceTypeTopic:
-		return c.change(r.name, validateOnly, edit)
+		err := c.change(r.name, validateOnly, edit)
+		if errors.Is(err, log.ErrInvalidConfig) && c.s.before(firstKRaft) && namesConfigs(edits) {
+			err = protocolError{codeInvalidRequest, err.Error()}
+		}
+		return err
 	case kmsg.ConfigResourceTypeBroker:
 		list, replace := edits()
 		return c.changeBroker(r.name, validateOnly, replace, list)
@@ -76,4 +83,11 @@ func (c *call) alter(times map[resource]int, r resource, validateOnly bool, edit
 		return c.changeGroup(r.name, validateOnly, replace, list)
 	}
 	return protocolError{codeInvalidRequest, "only topics, groups and the broker have configs"}
+}
+
+// namesConfigs reports whether topics have all configs that are named.
+func namesConfigs(edits func() ([]configEdit, bool)) bool {
+	known := topic.Config{}.Configs()
+	list, _ := edits()
+	return !slices.ContainsFunc(list, func(e configEdit) bool { _, ok := known[e.Name]; return !ok })
 }

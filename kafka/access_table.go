@@ -47,7 +47,7 @@ var checks = map[kmsg.Key]check{
 	kmsg.ListOffsets:             topics(acl.Describe),
 	kmsg.Metadata:                topics(acl.Describe),
 	kmsg.DescribeTopicPartitions: topics(acl.Describe),
-	kmsg.CreateTopics:            topicsUnless(acl.Create, acl.Create),
+	kmsg.CreateTopics:            checkCreateTopics,
 	kmsg.DeleteTopics:            topicsUnless(acl.Delete, acl.Delete),
 	kmsg.DeleteRecords:           topics(acl.Delete),
 	kmsg.CreatePartitions:        topics(acl.Alter),
@@ -139,6 +139,13 @@ func topicsUnless(onCluster, op acl.Operation) check {
 	}
 }
 
+func checkCreateTopics(c *call, r kmsg.Request) error {
+	if c.s.before(firstTopicCreate) {
+		return cluster(acl.Create)(c, r)
+	}
+	return topicsUnless(acl.Create, acl.Create)(c, r)
+}
+
 // groupOf wants an operation on the group of the request for all of it, and one on each of its topics, if that is not 0.
 func groupOf[Q kmsg.Request](op acl.Operation, name func(Q) string, onTopics acl.Operation) check {
 	return checkOf(func(c *call, r Q) error {
@@ -191,15 +198,23 @@ func topologyTopics(t *kmsg.StreamsGroupHeartbeatRequestTopology) (names []strin
 // checkProduce wants the transactional id only where there is a transactional batch, as Kafka does.
 func checkProduce(c *call, r *kmsg.ProduceRequest) error {
 	c.access.needTopics = acl.Write
-	if r.TransactionID == nil || c.may(acl.Write, acl.TransactionalID, *r.TransactionID) {
+	txnDenied := r.TransactionID != nil && !c.may(acl.Write, acl.TransactionalID, *r.TransactionID)
+	idempotenceDenied := c.s.before(firstIdempotence) && !c.mayCluster(acl.IdempotentWrite)
+	if !txnDenied && !idempotenceDenied {
 		return nil
 	}
+	var idempotent, transactional bool
 	for i := range r.Topics {
 		for j := range r.Topics[i].Partitions {
-			if claimsTransaction(r.Topics[i].Partitions[j].Records) {
-				return errTxnIDDenied
-			}
+			producer, transaction := claimsProducer(r.Topics[i].Partitions[j].Records)
+			idempotent, transactional = idempotent || producer, transactional || transaction
 		}
+	}
+	switch {
+	case transactional && txnDenied:
+		return errTxnIDDenied
+	case !transactional && idempotent && idempotenceDenied:
+		return errClusterDenied
 	}
 	return nil
 }
@@ -208,7 +223,7 @@ func checkInitProducerID(c *call, r *kmsg.InitProducerIDRequest) error {
 	switch {
 	case r.TransactionalID != nil:
 		return c.checkTxnID(acl.Write, *r.TransactionalID)
-	case !c.mayCluster(acl.IdempotentWrite) && !c.mayAnyTopic(acl.Write):
+	case !c.mayCluster(acl.IdempotentWrite) && (c.s.before(firstIdempotence) || !c.mayAnyTopic(acl.Write)):
 		return errClusterDenied
 	}
 	return nil

@@ -24,10 +24,36 @@ var releases = []release{
 	{3, 0}, {3, 1}, {3, 2}, {3, 3}, {3, 4}, {3, 5}, {3, 6}, {3, 7}, {3, 8}, {3, 9}, {4, 0}, {4, 1}, {4, 2}, {4, 3}, {4, 4},
 }
 
-// firstKRaft is the first release in which every broker hands on to the controller what only that does; before, brokers with ZooKeeper
-// say NOT_CONTROLLER. firstCut is the one that has cut old versions off (KIP-896), firstEligible the one in which new clusters tell
-// eligible leaders (KIP-966).
-var firstKRaft, firstCut, firstEligible = release{3, 3}, release{4, 0}, release{4, 1}
+// Most errors that are not told to every client go by the version of its request. Those that go by the release of the broker are here, by the
+// first that tells what is told today. Source: KafkaApis, GroupCoordinator and AdminManager of each release.
+var (
+	// firstTopicCreate is the first in which who may CREATE a topic may do so (KIP-277). Before, only CREATE on the cluster counts, and
+	// CreateTopics is CLUSTER_AUTHORIZATION_FAILED.
+	firstTopicCreate = release{2, 0}
+	// firstInvalidRecord is the first with INVALID_RECORD; before, that is CORRUPT_MESSAGE, which clients try again.
+	firstInvalidRecord = release{2, 4}
+	// firstCalmSync is the first in which a member that waits for its assignment is not asked to join again by its heartbeat.
+	firstCalmSync = release{2, 6}
+	// firstIdempotence is the first in which who may WRITE to a topic may be idempotent (KIP-679). Before, that is CLUSTER_AUTHORIZATION_FAILED
+	// without IDEMPOTENT_WRITE on the cluster, for InitProducerID and Produce.
+	firstIdempotence = release{2, 8}
+	// firstKRaft is the first in which every broker hands on to the controller what only that does; before, brokers with ZooKeeper say
+	// NOT_CONTROLLER, and INVALID_REQUEST of a value that a topic's config cannot have.
+	firstKRaft = release{3, 3}
+	// firstCut is the one that has cut old versions off (KIP-896), firstEligible the one in which new clusters tell eligible leaders (KIP-966).
+	firstCut, firstEligible = release{4, 0}, release{4, 1}
+)
+
+// before reports whether the server looks like a release before r.
+func (s *Server) before(r release) bool { return s.as != release{} && s.as.before(r) }
+
+// released returns what a server calls an error that has a code today.
+func (s *Server) released(code int16) int16 {
+	if code == codeInvalidRecord && s.before(firstInvalidRecord) {
+		return codeCorruptMessage
+	}
+	return code
+}
 
 // parseRelease reads a release like 2.8, or 2.8.1.
 func parseRelease(s string) (release, error) {
@@ -164,7 +190,7 @@ var featuresSince = map[string]release{feature.Transactions: {4, 0}, feature.Gro
 
 // hasFeature reports whether the server tells of a feature.
 func (s *Server) hasFeature(name string) bool {
-	return s.as == release{} || !s.as.before(featuresSince[name])
+	return !s.before(featuresSince[name])
 }
 
 // controllers are the requests that only the controller carries out.
@@ -174,5 +200,5 @@ var controllers = []kmsg.Key{
 
 // mustControl reports whether a request is for another node, the controller, which brokers with ZooKeeper do not hand on to.
 func (c *call) mustControl() bool {
-	return c.s.as != release{} && c.s.as.before(firstKRaft) && slices.Contains(controllers, c.entry.key) && c.s.cluster.now.Load().controller != c.s.opts.NodeID
+	return c.s.before(firstKRaft) && slices.Contains(controllers, c.entry.key) && c.s.cluster.now.Load().controller != c.s.opts.NodeID
 }

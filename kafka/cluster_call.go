@@ -199,7 +199,7 @@ func (c *call) offline(at seat) []int32 {
 
 // inSync returns the replicas that clients are told to be in sync: none where nobody leads (KIP-966).
 func (c *call) inSync(at seat) []int32 {
-	if at.leader < 0 && (c.s.as == release{} || !c.s.as.before(firstEligible)) {
+	if at.leader < 0 && !c.s.before(firstEligible) {
 		return []int32{}
 	}
 	return at.isr

@@ -214,11 +214,11 @@ func (s *Server) codeOf(err error) int16 {
 	}
 	var pe protocolError
 	if errors.As(err, &pe) {
-		return pe.code
+		return s.released(pe.code)
 	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
-			return c.code
+			return s.released(c.code)
 		}
 	}
 	s.logger.Error("a request failed with an error that has no code", zap.Error(err))

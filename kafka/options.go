@@ -22,7 +22,7 @@ type Options struct {
 	// kept with its data.
 	ClusterID string
 	// AsVersion is a release of Kafka to look like, "2.8" say, from 0.10 on: requests, versions and features are offered as by a broker of
-	// that release, as far as there are such here, so that clients do what they do with it. By default the newest of all is offered.
+	// that release, as far as there are such here, and errors are its, so that clients do what they do with it. By default the newest of all is offered.
 	AsVersion string
 	// AllowRemote allows an address that other machines can reach, if Security has TLS or SASL, or AllowAnyone.
 	AllowRemote bool
