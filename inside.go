@@ -23,6 +23,9 @@ var _ = inside.Fill(inside.Hooks{
 	OpenEngine: func(options any, open func(inside.Host) (engine.Parts, error)) (any, error) {
 		return openEngine(options.(Options), open)
 	},
+	Each: func(ctx context.Context, c any, until bool, own *Record, at func(r *Record, err error) bool) {
+		c.(*Consumer).engine.Each(ctx, until, own, at)
+	},
 })
 
 func (b *Broker) inside() inside.Broker {

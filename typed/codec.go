@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/samsa-go/samsa"
 )
@@ -25,6 +26,12 @@ type Codec[T any] interface {
 type Headers[T any] interface {
 	// AppendHeaders appends the headers of v to dst.
 	AppendHeaders(dst []samsa.Header, v T) ([]samsa.Header, error)
+}
+
+// OfBytes is what a Codec may implement besides if it looks at the bytes alone: no record is copied for it then.
+type OfBytes[T any] interface {
+	// DecodeBytes is Decode of a record with this value, which is not nil.
+	DecodeBytes(b []byte) (T, error)
 }
 
 // CodecFuncs returns the codec that these functions are: see Codec. Without one of them, what it is for is an error.
@@ -61,6 +68,7 @@ type none struct{}
 
 func (none) Append([]byte, struct{}) ([]byte, error)     { return nil, nil }
 func (none) Decode(samsa.Record) (v struct{}, err error) { return v, nil }
+func (none) DecodeBytes([]byte) (v struct{}, err error)  { return v, nil }
 
 // Bytes returns the codec of bytes as they are. nil is no key, or a tombstone. What is decoded belongs to
 // who gets the record.
@@ -76,6 +84,7 @@ func (raw) Append(dst, v []byte) ([]byte, error) {
 }
 
 func (raw) Decode(r samsa.Record) ([]byte, error) { return r.Value, nil }
+func (raw) DecodeBytes(b []byte) ([]byte, error)  { return b, nil }
 
 // String returns the codec of text as it is, which Kafka calls StringSerializer. Bytes that are not UTF-8 stay as they are.
 func String() Codec[string] { return text{} }
@@ -84,6 +93,7 @@ type text struct{}
 
 func (text) Append(dst []byte, v string) ([]byte, error) { return append(dst, v...), nil }
 func (text) Decode(r samsa.Record) (string, error)       { return string(r.Value), nil }
+func (text) DecodeBytes(b []byte) (string, error)        { return string(b), nil }
 
 // Int64 returns the codec of integers in 8 bytes, big endian: Kafka's LongSerializer.
 func Int64() Codec[int64] { return long{} }
@@ -94,11 +104,13 @@ func (long) Append(dst []byte, v int64) ([]byte, error) {
 	return binary.BigEndian.AppendUint64(dst, uint64(v)), nil
 }
 
-func (long) Decode(r samsa.Record) (int64, error) {
-	if len(r.Value) != 8 {
-		return 0, fmt.Errorf("%d bytes, an integer has 8", len(r.Value))
+func (c long) Decode(r samsa.Record) (int64, error) { return c.DecodeBytes(r.Value) }
+
+func (long) DecodeBytes(b []byte) (int64, error) {
+	if len(b) != 8 {
+		return 0, fmt.Errorf("%d bytes, an integer has 8", len(b))
 	}
-	return int64(binary.BigEndian.Uint64(r.Value)), nil
+	return int64(binary.BigEndian.Uint64(b)), nil
 }
 
 // JSON returns the codec of what encoding/json makes of T.
@@ -107,14 +119,34 @@ func JSON[T any]() Codec[T] { return jsonCodec[T]{} }
 type jsonCodec[T any] struct{}
 
 func (jsonCodec[T]) Append(dst []byte, v T) ([]byte, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return dst, err
-	}
-	return append(dst, text...), nil
+	w := jsonWriters.Get().(*jsonWriter)
+	w.dst = dst
+	err := w.encoder.Encode(v)
+	dst, w.dst = w.dst, nil
+	jsonWriters.Put(w)
+	return dst, err
 }
 
-func (jsonCodec[T]) Decode(r samsa.Record) (v T, err error) {
-	err = json.Unmarshal(r.Value, &v)
+// jsonWriter appends JSON to dst, as json.Marshal makes it: without the line's end that an Encoder adds.
+type jsonWriter struct {
+	dst     []byte
+	encoder *json.Encoder
+}
+
+var jsonWriters = sync.Pool{New: func() any {
+	w := new(jsonWriter)
+	w.encoder = json.NewEncoder(w)
+	return w
+}}
+
+func (w *jsonWriter) Write(line []byte) (int, error) {
+	w.dst = append(w.dst, line[:len(line)-1]...)
+	return len(line), nil
+}
+
+func (c jsonCodec[T]) Decode(r samsa.Record) (T, error) { return c.DecodeBytes(r.Value) }
+
+func (jsonCodec[T]) DecodeBytes(b []byte) (v T, err error) {
+	err = json.Unmarshal(b, &v)
 	return v, err
 }

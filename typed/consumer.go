@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
 )
 
 // Consumer is a samsa.Consumer of messages. Poll, PollRecords and Collect return records as they are: see
@@ -30,25 +31,26 @@ func NewConsumer[K, V any](ctx context.Context, b *samsa.Broker, c Codecs[K, V],
 // Records returns an iterator over all messages to come: see samsa.Consumer.Records. One that cannot be decoded is yielded
 // with a *DecodeError, and counts as any other: who goes on has processed it.
 func (c *Consumer[K, V]) Records(ctx context.Context) iter.Seq2[Message[K, V], error] {
-	return c.codecs.messages(c.Consumer.Records(ctx))
+	return c.messages(ctx, false)
 }
 
 // RecordsUntil is Records that reads until now: see samsa.Consumer.RecordsUntil.
 func (c *Consumer[K, V]) RecordsUntil(ctx context.Context) iter.Seq2[Message[K, V], error] {
-	return c.codecs.messages(c.Consumer.RecordsUntil(ctx))
+	return c.messages(ctx, true)
 }
 
-func (c Codecs[K, V]) messages(records iter.Seq2[samsa.Record, error]) iter.Seq2[Message[K, V], error] {
+func (c *Consumer[K, V]) messages(ctx context.Context, until bool) iter.Seq2[Message[K, V], error] {
 	return func(yield func(Message[K, V], error) bool) {
-		for r, err := range records {
-			m := Message[K, V]{Record: r}
-			if err == nil {
-				err = c.decode(&m)
+		var m Message[K, V]
+		inside.Each(ctx, c.Consumer, until, &m.Record, func(r *samsa.Record, err error) bool {
+			if err != nil {
+				return yield(Message[K, V]{}, err)
 			}
-			if !yield(m, err) {
-				return
+			if r != &m.Record {
+				m.Record = *r
 			}
-		}
+			return yield(m, c.codecs.decode(&m))
+		})
 	}
 }
 

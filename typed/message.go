@@ -2,6 +2,7 @@ package typed
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/samsa-go/samsa"
@@ -43,12 +44,17 @@ type Codecs[K, V any] struct {
 	key     Codec[K]
 	value   Codec[V]
 	headers Headers[V] // of value, or nil
+
+	keyBytes   OfBytes[K] // is key, or nil
+	valueBytes OfBytes[V] // is value, or nil
 }
 
 // CodecsOf returns the codecs of records whose keys are of K and whose values are of V.
 func CodecsOf[K, V any](key Codec[K], value Codec[V]) Codecs[K, V] {
 	c := Codecs[K, V]{key: key, value: value}
 	c.headers, _ = value.(Headers[V])
+	c.keyBytes, _ = key.(OfBytes[K])
+	c.valueBytes, _ = value.(OfBytes[V])
 	return c
 }
 
@@ -111,30 +117,59 @@ func encodeError(part string, err error) error {
 // Decode returns the message of a record, or a *DecodeError and the message with what could be decoded.
 func (c Codecs[K, V]) Decode(r samsa.Record) (m Message[K, V], err error) {
 	m.Record = r
+	if err := c.check(); err != nil {
+		return m, err
+	}
 	return m, c.decode(&m)
 }
 
-// decode decodes m's record.
+// decode decodes m's record, whatever key and value m has had. There must be codecs.
 func (c *Codecs[K, V]) decode(m *Message[K, V]) error {
-	if err := c.check(); err != nil {
-		return err
-	}
 	r := &m.Record
-	if value := r.Value; r.Key != nil {
-		var err error
+	var noKey K
+	var noValue V
+	var err error
+	switch {
+	case r.Key == nil:
+		m.Key = noKey
+	case c.keyBytes != nil:
+		m.Key, err = c.keyBytes.DecodeBytes(r.Key)
+	default:
+		value := r.Value
 		r.Value = r.Key
 		m.Key, err = c.key.Decode(*r)
-		if r.Value = value; err != nil {
-			return &DecodeError{Part: "key", Record: *r, Err: err}
-		}
+		r.Value = value
 	}
-	if r.Value != nil {
-		var err error
-		if m.Value, err = c.value.Decode(*r); err != nil {
-			return &DecodeError{Part: "value", Record: *r, Err: err}
-		}
+	if err != nil {
+		m.Value = noValue
+		return &DecodeError{Part: "key", Record: *r, Err: err}
+	}
+	switch {
+	case r.Value == nil:
+		m.Value = noValue
+	case c.valueBytes != nil:
+		m.Value, err = c.valueBytes.DecodeBytes(r.Value)
+	default:
+		m.Value, err = c.value.Decode(*r)
+	}
+	if err != nil {
+		return &DecodeError{Part: "value", Record: *r, Err: err}
 	}
 	return nil
+}
+
+func (c Codecs[K, V]) messages(records iter.Seq2[samsa.Record, error]) iter.Seq2[Message[K, V], error] {
+	return func(yield func(Message[K, V], error) bool) {
+		for r, err := range records {
+			m := Message[K, V]{Record: r}
+			if err == nil {
+				err = c.decode(&m)
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
 }
 
 var errNoCodecs = fmt.Errorf("%w: there are no codecs: CodecsOf makes them", samsa.ErrInvalidOption)

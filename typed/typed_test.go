@@ -3,10 +3,13 @@ package typed_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -69,6 +72,87 @@ func TestMessagesComeAsTheyWere(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("missing: %d", len(want))
+	}
+}
+
+// A promise is called with its own message, whoever else produces, also when the memory of promises that were called is there again.
+func TestPromisesHaveTheirMessages(t *testing.T) {
+	b := samsatest.New(t, samsatest.Topic("orders", 1))
+	p, err := typed.NewProducer(ctx, b, orders, samsa.ProducerOptions{})
+	wantErr(t, err, nil)
+	defer func() { wantErr(t, p.Close(), nil) }()
+	var told atomic.Int32
+	const each = 200
+	var wg sync.WaitGroup
+	for w := range 3 {
+		wg.Go(func() {
+			for i := range each {
+				topic := "orders"
+				if i%7 == 0 {
+					topic = "nowhere" // its promise is called at once
+				}
+				m := typed.MessageOf(topic, fmt.Sprint(w), order{"tea", i})
+				p.Produce(ctx, m, func(got typed.Message[string, order], err error) {
+					if got.Key != m.Key || got.Value != m.Value || got.Record.Topic != topic || (err == nil) != (topic == "orders") {
+						t.Errorf("promise of %+v: %+v, %v", m, got, err)
+					}
+					told.Add(1)
+				})
+				if i%50 == 49 {
+					wantErr(t, p.Flush(ctx), nil)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	wantErr(t, p.Flush(ctx), nil)
+	if n := told.Load(); n != 3*each {
+		t.Errorf("%d promises", n)
+	}
+}
+
+// What a loop gives has nothing of the message before, with hooks that are told of records, and without.
+func TestNothingIsLeftOfTheMessageBefore(t *testing.T) {
+	for name, hooks := range map[string][]samsa.Hook{"": nil, "with a hook": {{Deliver: func(context.Context, samsa.DeliverEvent) {}}}} {
+		t.Run(name, func(t *testing.T) {
+			b := samsatest.New(t, samsatest.Topic("t", 1), samsatest.Options(samsa.Options{Hooks: hooks}))
+			one, seven := []byte("1"), []byte{7: 7}
+			for _, r := range []samsa.Record{{Key: one, Value: seven, Headers: []samsa.Header{{Key: "h"}}}, {Key: one}, {Value: seven}, {Key: one, Value: seven}, {Key: one, Value: one}} {
+				r.Topic = "t"
+				_, err := b.Produce(ctx, r)
+				wantErr(t, err, nil)
+			}
+			c, err := typed.NewConsumer(ctx, b, typed.CodecsOf(typed.String(), typed.Int64()), samsa.ConsumerOptions{Topics: []string{"t"}})
+			wantErr(t, err, nil)
+			defer func() { wantErr(t, c.Close(), nil) }()
+			var got []string
+			var all []typed.Message[string, int64]
+			for m, err := range c.RecordsUntil(ctx) {
+				all = append(all, m)
+				got = append(got, fmt.Sprintf("%s %d %d %v", m.Key, m.Value, len(m.Record.Headers), err != nil))
+			}
+			want := []string{"1 7 1 false", "1 0 0 false", " 7 0 false", "1 7 0 false", "1 0 0 true"}
+			if !slices.Equal(got, want) {
+				t.Errorf("got  %q\nwant %q", got, want)
+			}
+			for i, m := range all { // they stay as they were given
+				if m.Record.Offset != int64(i) {
+					t.Errorf("message %d is %+v", i, m.Record)
+				}
+			}
+		})
+	}
+}
+
+// JSON is what json.Marshal makes, behind what is there already, also after a value that it cannot make.
+func TestJSONIsThatOfMarshal(t *testing.T) {
+	c := typed.JSON[any]()
+	for _, v := range []any{"<tea> & ", nil, map[string]any{"b": 1, "a": []int{2}}, make(chan int), json.RawMessage(" { \"a\" : 1 } "), json.RawMessage("{"), 1.5} {
+		want, wrong := json.Marshal(v)
+		got, err := c.Append([]byte("key"), v)
+		if (err == nil) != (wrong == nil) || string(got) != "key"+string(want) {
+			t.Errorf("%v: %q, %v, want %q, %v", v, got, err, want, wrong)
+		}
 	}
 }
 

@@ -10,43 +10,72 @@ import (
 
 // Records returns an iterator over all records to come.
 func (c *Consumer) Records(ctx context.Context) iter.Seq2[log.Record, error] {
-	return c.loop(ctx, func() bool { return false })
+	return func(yield func(log.Record, error) bool) { c.loop(ctx, endlessly, taker{yield: yield}) }
 }
 
-// loop returns an iterator over records to come. With the lock held it asks through, when it has none, whether
-// it has come to its end.
-func (c *Consumer) loop(ctx context.Context, through func() bool) iter.Seq2[log.Record, error] {
-	return func(yield func(log.Record, error) bool) {
-		h := c.newHanded(ctx)
-		defer h.end()
-		var own log.Record
-		for going := false; ; {
-			r := &own
-			if h != nil {
-				if h.n == maxHanded {
-					h.begin()
-				}
-				r = &h.records[h.n]
+// Each is Records, or RecordsUntil, that gives records at, which is valid until at returns. Where it can, it reads them to own.
+func (c *Consumer) Each(ctx context.Context, until bool, own *log.Record, at func(r *log.Record, err error) bool) {
+	if until {
+		c.loopUntil(ctx, taker{at: at, own: own})
+		return
+	}
+	c.loop(ctx, endlessly, taker{at: at, own: own})
+}
+
+// taker is who is given the records of a loop: by yield, or by at. They return false when they want no more.
+type taker struct {
+	yield func(r log.Record, err error) bool
+	at    func(r *log.Record, err error) bool
+	own   *log.Record // of who has at
+}
+
+func (t *taker) fail(err error) bool {
+	if t.at != nil {
+		return t.at(&log.Record{}, err)
+	}
+	return t.yield(log.Record{}, err)
+}
+
+func endlessly() bool { return false }
+
+// loop gives records to come. With the lock held it asks through, when it has none, whether it has come to its end.
+func (c *Consumer) loop(ctx context.Context, through func() bool, to taker) {
+	h := c.newHanded(ctx)
+	defer h.end()
+	own := to.own
+	if own == nil {
+		own = new(log.Record)
+	}
+	for going := false; ; {
+		r := own
+		if h != nil {
+			if h.n == maxHanded {
+				h.begin()
 			}
-			if !going || !c.another(ctx, r) {
-				over, err := false, error(nil)
-				r, over, err = c.awaitOne(ctx, r, through, h)
-				if over {
-					return
-				}
-				if going = err == nil; err != nil {
-					if !yield(log.Record{}, err) || ctx.Err() != nil || errors.Is(err, log.ErrClosed) || c.over() {
-						return
-					}
-					continue
-				}
-			}
-			if h != nil {
-				h.n++
-			}
-			if !yield(*r, nil) {
+			r = &h.records[h.n]
+		}
+		if !going || !c.another(ctx, r) {
+			over, err := false, error(nil)
+			r, over, err = c.awaitOne(ctx, r, through, h)
+			if over {
 				return
 			}
+			if going = err == nil; err != nil {
+				if !to.fail(err) || ctx.Err() != nil || errors.Is(err, log.ErrClosed) || c.over() {
+					return
+				}
+				continue
+			}
+		}
+		if h != nil {
+			h.n++
+		}
+		if to.at != nil {
+			if !to.at(r, nil) {
+				return
+			}
+		} else if !to.yield(*r, nil) {
+			return
 		}
 	}
 }

@@ -14,16 +14,18 @@ import (
 
 // RecordsUntil returns an iterator over the records up to the edges of now.
 func (c *Consumer) RecordsUntil(ctx context.Context) iter.Seq2[log.Record, error] {
-	return func(yield func(log.Record, error) bool) {
-		now, err := c.endsNow(ctx)
-		if err != nil {
-			yield(log.Record{}, fmt.Errorf("records until now: %w", err))
-			return
-		}
-		defer c.setEnds(c.setEnds(now))
-		at := 0
-		c.loop(ctx, func() bool { return c.throughLocked(&at) })(yield)
+	return func(yield func(log.Record, error) bool) { c.loopUntil(ctx, taker{yield: yield}) }
+}
+
+func (c *Consumer) loopUntil(ctx context.Context, to taker) {
+	now, err := c.endsNow(ctx)
+	if err != nil {
+		to.fail(fmt.Errorf("records until now: %w", err))
+		return
 	}
+	defer c.setEnds(c.setEnds(now))
+	at := 0
+	c.loop(ctx, func() bool { return c.throughLocked(&at) }, to)
 }
 
 // ends says where a loop over RecordsUntil ends in each partition. Partitions that are not in it, for the consumer

@@ -84,6 +84,7 @@ type Hooks struct {
 	Of         func(b any) Broker
 	Open       func(st store.Store, options any) (b any, err error)
 	OpenEngine func(options any, open func(Host) (engine.Parts, error)) (b any, err error)
+	Each       func(ctx context.Context, c any, until bool, own *log.Record, at func(r *log.Record, err error) bool)
 }
 
 // Local returns nil for a broker of this process, and ErrUnsupported, which says what it cannot do, for others.
@@ -123,6 +124,12 @@ func Of(b any) Broker { return hooks.Of(b) }
 func Open[B any](st store.Store, options any) (B, error) {
 	b, err := hooks.Open(st, options)
 	return b.(B), err
+}
+
+// Each gives the records that c, a *samsa.Consumer, gives by Records, or if until says so by RecordsUntil, without a copy of each: a record is valid until at
+// returns, which returns false when it wants no more. Where it can, it reads records to own.
+func Each(ctx context.Context, c any, until bool, own *log.Record, at func(r *log.Record, err error) bool) {
+	hooks.Each(ctx, c, until, own, at)
 }
 
 // OpenEngine opens a broker, of type *samsa.Broker, that stands on the parts that open returns, and closes them. It does as samsa.Options

@@ -27,7 +27,10 @@ func (c codec[T]) Append(dst []byte, v T) ([]byte, error) {
 	return c.schema.AppendEncode(dst, v)
 }
 
-func (c codec[T]) Decode(r samsa.Record) (T, error) { return decode[T](c.schema, r.Value) }
+func (c codec[T]) Decode(r samsa.Record) (T, error) { return c.DecodeBytes(r.Value) }
+
+// DecodeBytes implements typed.OfBytes.
+func (c codec[T]) DecodeBytes(b []byte) (T, error) { return decode[T](c.schema, b) }
 
 // isNil tells whether v is a pointer to nothing.
 func isNil[T any](v T) bool {

@@ -2,6 +2,8 @@
 package protobuf
 
 import (
+	"reflect"
+
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/typed"
 	"google.golang.org/protobuf/proto"
@@ -9,9 +11,17 @@ import (
 
 // Codec returns the codec of a message type, such as *orderpb.Order: its bytes alone, without the frame of a schema
 // registry. The bytes of a map's entries come in any order. A nil message is a record without a value.
-func Codec[M proto.Message]() typed.Codec[M] { return codec[M]{} }
+func Codec[M proto.Message]() typed.Codec[M] {
+	c := codec[M]{}
+	if t := reflect.TypeFor[M](); t.Kind() == reflect.Pointer {
+		c.of = t.Elem()
+	}
+	return c
+}
 
-type codec[M proto.Message] struct{}
+type codec[M proto.Message] struct {
+	of reflect.Type // M points to it; nil where M is no pointer
+}
 
 func (codec[M]) Append(dst []byte, m M) ([]byte, error) {
 	if !m.ProtoReflect().IsValid() {
@@ -20,10 +30,17 @@ func (codec[M]) Append(dst []byte, m M) ([]byte, error) {
 	return proto.MarshalOptions{}.MarshalAppend(dst, m)
 }
 
-func (codec[M]) Decode(r samsa.Record) (M, error) {
+func (c codec[M]) Decode(r samsa.Record) (M, error) { return c.DecodeBytes(r.Value) }
+
+// DecodeBytes implements typed.OfBytes.
+func (c codec[M]) DecodeBytes(b []byte) (m M, err error) {
 	var none M
-	m := none.ProtoReflect().New().Interface().(M)
-	if err := proto.Unmarshal(r.Value, m); err != nil {
+	if c.of != nil {
+		m = reflect.New(c.of).Interface().(M)
+	} else {
+		m = none.ProtoReflect().New().Interface().(M)
+	}
+	if err := (proto.UnmarshalOptions{Merge: true}).Unmarshal(b, m); err != nil { // it is empty: there is nothing to reset
 		return none, err
 	}
 	return m, nil
