@@ -71,6 +71,7 @@ func serveInChild(t *testing.T, dir string) *child {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	killed(t, cmd)
 	lines := bufio.NewScanner(out)
 	if !lines.Scan() {
 		t.Fatal("it printed nothing")
@@ -79,6 +80,11 @@ func serveInChild(t *testing.T, dir string) *child {
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Ctrl-C") {
 	}
 	return p
+}
+
+// killed has a process end with the test, that may not have come to its end.
+func killed(t *testing.T, cmd *exec.Cmd) {
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
 }
 
 func (p *child) wantTopic(t *testing.T) {
@@ -114,6 +120,7 @@ func TestProcessGoesOnWithoutReaders(t *testing.T) {
 	if err := errors.Join(cmd.Start(), in.Close()); err != nil {
 		t.Fatal(err)
 	}
+	killed(t, cmd)
 	addr := ""
 	for lines := bufio.NewScanner(out); addr == "" && lines.Scan(); {
 		if strings.HasPrefix(lines.Text(), "samsa serves") {
@@ -157,6 +164,7 @@ func TestProcessEndsThoughItsInputIsSilent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	killed(t, cmd)
 	lines := bufio.NewScanner(out)
 	if !lines.Scan() || !strings.Contains(lines.Text(), `"offset":0`) { // before the second line is whole
 		t.Fatalf("got %q", lines.Text())

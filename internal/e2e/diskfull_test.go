@@ -33,7 +33,7 @@ func smallDisk(t *testing.T) string {
 		t.Skipf("cannot mount a small file system here: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil { // a test that has failed may have files open there
 			t.Errorf("unmount %s: %v", dir, err)
 		}
 	})

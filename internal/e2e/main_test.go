@@ -100,5 +100,6 @@ func startChild(t testing.TB, body string, args ...string) (cmd *exec.Cmd, in io
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // where the test has not come to its end
 	return cmd, in, bufio.NewReader(stdout), stderr
 }

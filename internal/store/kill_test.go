@@ -141,6 +141,7 @@ func startChild(t *testing.T, dir string) child {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // where the test has not come to that
 	c := child{cmd, bufio.NewScanner(out)}
 	if !c.out.Scan() || c.out.Text() != "open" {
 		t.Fatalf("the child said %q", c.out.Text())
