@@ -32,3 +32,6 @@ for set in java streams connect tools; do
 	once "$set" "$(cat "$pom")" \
 		mvn -q -B -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir/$set"
 done
+
+# With an archive of the classes of each set Java starts its programs in half the time.
+SAMSA_CLIENTTEST_CHILD="java archives" go test -count=1 . >/dev/null

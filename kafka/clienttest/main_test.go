@@ -21,6 +21,7 @@ var children = map[string]func() error{
 	"transformer":        transformer,
 	"consumer member":    consumerMember,
 	"docker":             docker,
+	"java archives":      archives,
 }
 
 func TestMain(m *testing.M) {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -166,8 +167,12 @@ func (s javaSet) command(ctx context.Context, args ...string) *exec.Cmd {
 			classes, args = classes+string(filepath.ListSeparator)+dir, append([]string{class}, args[1:]...)
 		}
 	}
-	return exec.CommandContext(ctx, "java", append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-		"-Dorg.slf4j.simpleLogger.defaultLogLevel=" + level, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", classes}, args...)...)
+	options := []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=" + level, "-Dorg.slf4j.simpleLogger.showDateTime=true"}
+	if archive, there := s.archive(); there {
+		options = append(options, "-XX:SharedArchiveFile="+archive, "-Xlog:cds*=off") // it is not worth a word that Java does without
+	}
+	return exec.CommandContext(ctx, "java", slices.Concat(options, []string{"-cp", classes}, args)...)
 }
 
 // programs are functions that return where the classes of testdata's programs are, by set and source. Java would compile them anew at each start.
