@@ -135,7 +135,7 @@ func (c *Cluster) begin(n int, addr string) error {
 	listeners := make([]net.Listener, 0, n)
 	v := &view{nodes: make(map[int32]nodeView), controller: -1, topics: make(map[uint32][]seat), changed: make(chan struct{})}
 	for i, at := range addrs {
-		ln, err := net.Listen("tcp", at)
+		ln, err := port.Listen(at)
 		if err != nil {
 			for _, ln := range listeners {
 				_ = ln.Close()

@@ -106,7 +106,7 @@ func (c *Cluster) Start(node int32) error {
 		return fmt.Errorf("kafka: start node %d: %w", node, err)
 	}
 	_ = c.serverOf(n).Close() // who stopped it may still wait for its end
-	ln, err := net.Listen("tcp", c.now.Load().nodes[node].listen)
+	ln, err := port.Listen(c.now.Load().nodes[node].listen)
 	if err != nil {
 		return fmt.Errorf("kafka: start node %d: %w", node, err)
 	}
@@ -138,12 +138,12 @@ func (c *Cluster) Add(rack string) (id int32, err error) {
 			_ = held[0].Close()
 		}
 	}()
-	ln, err := net.Listen("tcp", at[0])
+	ln, err := port.Listen(at[0])
 	if err != nil && (!c.port || c.opts.Advertise == "") {
 		_ = held[0].Close()
 		host, _, _ := net.SplitHostPort(v.nodes[last].listen)
 		at, held = port.Hold(net.JoinHostPort(host, "0"), 1)
-		ln, err = net.Listen("tcp", at[0])
+		ln, err = port.Listen(at[0])
 	}
 	if err != nil {
 		return -1, fmt.Errorf("kafka: add a node: %w", err)
@@ -377,9 +377,10 @@ func (c *Cluster) HoldReassignments(hold bool) error {
 	})
 }
 
-// CutOff has the network between clients and a node let nothing through, in neither direction, until it is called with false: then what
-// is on its way arrives, as TCP has it. The other nodes see it: it leads what it led. Dialing it succeeds, as the system answers for who
-// listens, and nothing comes after that; a client that waits for its first answer finds out as it would by a dial that is not answered.
+// CutOff has the network between clients and a node let nothing through, in neither direction, until it is called with false, or the node goes down: then what
+// is on its way arrives, as TCP has it. The other nodes see it: it leads what it led. Who dials it hears nothing, on Linux, and so does who dials
+// still when it is there again, until the system asks anew, after a second at first. On other systems dialing succeeds, as the system answers for
+// who listens, and nothing comes after that.
 func (c *Cluster) CutOff(node int32, cut bool) error {
 	n, err := c.node(node)
 	if err != nil {

@@ -3,12 +3,15 @@ package kafka
 import (
 	"net"
 	"sync"
+
+	"github.com/samsa-go/samsa/internal/port"
 )
 
-// gate is the network between clients and a node. While it is shut nothing goes through, and who is on his way waits. The zero value is
-// open.
+// gate is the network between clients and a node. While it is shut nothing goes through, who is on his way waits, and nobody who dials is heard.
+// The zero value is open.
 type gate struct {
 	mu   sync.Mutex    // guards what follows
+	ln   net.Listener  // of the node; nil before it has one
 	wait chan struct{} // closed when it opens; nil while it is open
 }
 
@@ -17,6 +20,7 @@ func (g *gate) shut() {
 	defer g.mu.Unlock()
 	if g.wait == nil {
 		g.wait = make(chan struct{})
+		port.Deaf(g.ln, true)
 	}
 }
 
@@ -24,6 +28,7 @@ func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.wait != nil {
+		port.Deaf(g.ln, false)
 		close(g.wait)
 		g.wait = nil
 	}
@@ -51,6 +56,10 @@ func (g *gate) pass(closed, down <-chan struct{}) error {
 
 // over returns a listener whose connections go through the gate.
 func (g *gate) over(ln net.Listener) net.Listener {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ln = ln
+	port.Deaf(ln, g.wait != nil)
 	return &gated{Listener: ln, gate: g, down: make(chan struct{})}
 }
 

@@ -56,27 +56,27 @@ func TestClusterEventsAtOnce(t *testing.T) {
 func TestClusterStopsWhileCutOff(t *testing.T) {
 	t.Parallel()
 	s := startCluster(t, ClusterOptions{})
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			default:
-				_ = s.c.CutOff(1, true)
-			}
-		}
-	})
 	for range 20 {
-		n, err := s.c.node(1)
+		s.must(s.c.CutOff(1, false))
+		nc, err := net.Dial("tcp", s.c.Addr(1))
 		s.must(err)
-		nc, err := net.Dial("tcp", n.server.Addr().String())
-		s.must(err, s.c.Stop(1), s.c.Start(1), nc.Close())
+		done := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					_ = s.c.CutOff(1, true)
+				}
+			}
+		})
+		s.must(s.c.Stop(1), s.c.Start(1), nc.Close())
+		close(done)
+		wg.Wait()
 	}
 	s.must(s.c.Close())
-	close(done)
-	wg.Wait()
 }
 
 // A node dies whose network is cut, and which has connections by TLS, whose end has words of its own.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // No connection of a client takes the port of a node that is down, so that it starts again where it was: those that were there first, and those
@@ -23,4 +24,29 @@ func TestClusterPortsStay(t *testing.T) {
 		s.must(s.c.Start(id))
 	}
 	s.must(s.c.Remove(added))
+}
+
+// Who dials a node that is cut off hears nothing, and is answered when it is there again, or has begun anew.
+func TestClusterCutOffHearsNobody(t *testing.T) {
+	t.Parallel()
+	s := startCluster(t, ClusterOptions{})
+	silent := func() {
+		t.Helper()
+		nc, err := (&net.Dialer{Timeout: 20 * time.Millisecond}).Dial("tcp", s.c.Addr(1))
+		if late, ok := err.(net.Error); !ok || !late.Timeout() {
+			t.Errorf("dial: %v", err)
+		}
+		if err == nil {
+			_ = nc.Close()
+		}
+	}
+	s.must(s.c.CutOff(1, true))
+	silent()
+	s.told(2)
+	s.must(s.c.CutOff(1, false))
+	s.told(1)
+	s.must(s.c.CutOff(1, true))
+	silent()
+	s.must(s.c.Stop(1), s.c.Start(1))
+	s.told(1)
 }

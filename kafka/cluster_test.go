@@ -557,9 +557,10 @@ func TestClusterCutOff(t *testing.T) {
 	}
 	s.must(s.c.CutOff(1, false))
 	<-answered
+	c = s.at(2)
 	s.must(s.c.Slow(1, time.Millisecond), s.c.CutOff(2, true), s.c.CutOff(3, true))
 	s.told(1)
-	s.at(2).send(12, kmsg.NewPtrMetadataRequest())
+	c.send(12, kmsg.NewPtrMetadataRequest())
 	s.must(s.c.Stop(2), s.c.Close(), s.c.Close())
 	if err := s.c.Stop(1); err == nil {
 		t.Error("a node of a closed cluster was stopped")

@@ -3,6 +3,7 @@
 package port
 
 import (
+	"context"
 	"net"
 	"os"
 	"strconv"
@@ -25,6 +26,13 @@ func Hold(addr string, n int) (addrs []string, held []*os.File) {
 		}
 	}
 	return addrs, held
+}
+
+// Listen is net.Listen for TCP, without MPTCP, whose listeners cannot be Deaf.
+func Listen(addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	return lc.Listen(context.Background(), "tcp", addr)
 }
 
 // Behind returns addr with a port that is greater by n; port 0 stays.
