@@ -41,7 +41,7 @@ func TestAnswers(t *testing.T) {
 
 		{"POST", "/subjects/a/versions?normalize=true", long, `200 {"subject":"a","version":1,"id":1,`},
 		{"POST", "/subjects/a/versions", either, `200 {"subject":"a","version":2,"id":2,`},
-		{"POST", "/subjects/a", long, `200 {"subject":"a","version":1,"id":1,"schemaType":"AVRO","schema":"\"long\"",`},
+		{"POST", "/subjects/a", long, `200 {"subject":"a","version":1,"id":1,"guid":"e1dd9a1e-f98b-451b-5369-0370b393966b","schemaType":"AVRO","schema":"\"long\"",`},
 		{"POST", "/subjects/a", `{"schema":"\"bytes\""}`, `404 {"error_code":40403,"message":"Schema not found"}`},
 		{"POST", "/subjects/a/versions", `{"schema":"\"bytes\""}`, `409 {"error_code":40901,"message":"Schema being registered is incompatible with an earlier schema for subject \"a\", details: [`},
 		{"GET", "/subjects/a/versions", "", `200 [1,2]`},
@@ -52,6 +52,14 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/schemas/ids/1/subjects", "", `200 ["a"]`},
 		{"GET", "/schemas/ids/1/versions", "", `200 [{"subject":"a","version":1}]`},
 		{"GET", "/subjects/a/versions/1/referencedby", "", `200 []`},
+		{"GET", "/subjects/:.:a/versions", "", `200 [1,2]`},
+		{"GET", "/schemas/ids/1?fetchMaxId=true", "", `200 {"subject":"a","version":1,"guid":"e1dd9a1e-f98b-451b-5369-0370b393966b","schemaType":"AVRO","schema":"\"long\"","maxId":2}`},
+		{"GET", "/schemas/guids/e1dd9a1e-f98b-451b-5369-0370b393966b", "", `200 {"subject":"a","version":1,"guid":"e1dd9a1e-f98b-451b-5369-0370b393966b","schemaType":"AVRO","schema":"\"long\""}`},
+		{"GET", "/schemas/guids/e1dd9a1e-f98b-451b-5369-0370b393966b/ids", "", `200 [{"context":".","id":1}]`},
+		{"GET", "/schemas/guids/x", "", `404 {"error_code":40403,"message":"Schema x not found"}`},
+		{"GET", "/schemas?subjectPrefix=a&offset=1&limit=1", "", `200 [{"subject":"a","version":2,`},
+		{"GET", "/v1/metadata/version", "", `200 {"version":"samsa"}`},
+		{"GET", "/v1/metadata/id", "", `200 {"id":"","scope":{"path":[],"clusters":{"kafka-cluster":"`},
 
 		{"PUT", "/config/a", `{"compatibility":"full"}`, `200 {"compatibility":"FULL"}`},
 		{"PUT", "/config", `{"compatibility":"x"}`, `422 {"error_code":42203,"message":"Invalid compatibility level. Valid values are none, backward, forward, full, backward_transitive, forward_transitive, and full_transitive"}`},

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"unicode"
@@ -12,25 +13,22 @@ import (
 
 // request is the body of who registers, looks up or compares a schema.
 type request struct {
-	Text       string      `json:"schema"`
-	Type       string      `json:"schemaType"`
-	Refs       []reference `json:"references"`
-	ID         *int32      `json:"id"`
-	Version    *int32      `json:"version"`
-	Metadata   any         `json:"metadata"`
-	RuleSet    any         `json:"ruleSet"`
-	TagsAdd    []any       `json:"schemaTagsToAdd"`
-	TagsRemove []any       `json:"schemaTagsToRemove"`
-	Tags       bool        `json:"propagateSchemaTags"`
+	Text       string          `json:"schema"`
+	Type       string          `json:"schemaType"`
+	Refs       []reference     `json:"references"`
+	ID         *int32          `json:"id"`
+	Version    *int32          `json:"version"`
+	Metadata   json.RawMessage `json:"metadata"`
+	RuleSet    json.RawMessage `json:"ruleSet"`
+	TagsAdd    []any           `json:"schemaTagsToAdd"`
+	TagsRemove []any           `json:"schemaTagsToRemove"`
+	Tags       bool            `json:"propagateSchemaTags"`
 }
 
 // schema returns the version that a request describes, without number and id.
 func (q *request) schema(subject string) (*version, error) {
 	if err := validSubject(subject); err != nil {
 		return nil, err
-	}
-	if q.Metadata != nil || q.RuleSet != nil || len(q.TagsAdd) > 0 || len(q.TagsRemove) > 0 || q.Tags {
-		return nil, faultf(codeInvalidSchema, "This registry takes no metadata, rule sets and tags")
 	}
 	v := &version{Subject: subject, Type: q.Type, Refs: q.Refs, Text: q.Text}
 	if v.Type == "" {
@@ -39,15 +37,15 @@ func (q *request) schema(subject string) (*version, error) {
 	if len(v.Refs) == 0 {
 		v.Refs = nil
 	}
+	if err := v.contracts(q); err != nil {
+		return nil, err
+	}
 	return v, v.canonical()
 }
 
 func validSubject(subject string) error {
 	if subject == "" || subject == "__GLOBAL" || subject == "__EMPTY" || strings.ContainsFunc(subject, unicode.IsControl) || strings.ContainsRune(subject, unicode.ReplacementChar) {
 		return faultf(codeInvalidSubject, "The specified subject '%s' is not a valid.", subject)
-	}
-	if ofContext(subject) {
-		return faultf(codeInvalidSubject, "The specified subject '%s' is not a valid: this registry has no contexts.", subject)
 	}
 	return nil
 }
@@ -78,14 +76,12 @@ func (s *state) register(v *version, q request) ([]samsa.Record, any, error) {
 	}
 	all := s.versions(v.Subject, live)
 	if len(all) > 0 && mode != "IMPORT" { // what clients do with the schema goes on
-		last := all[len(all)-1]
-		v.Metadata, v.RuleSet = last.Metadata, last.RuleSet
-		v.same = identity(v)
+		v.contractsOf(all[len(all)-1])
 	}
 	same := sorted(s.bySame[v.same], withDeleted)
 	for _, o := range same {
 		if n == 0 && o.Subject == v.Subject && !o.IsDeleted && (id < 0 || o.ID == id) {
-			return nil, o, nil
+			return nil, o.told(), nil
 		}
 	}
 	if id < 0 && len(same) > 0 {
@@ -145,7 +141,7 @@ func (s *state) write(v *version, id, n int32, mode string) ([]samsa.Record, any
 	if n < 1 || id < 0 {
 		return nil, nil, faultf(codeStore, "There are no more numbers")
 	}
-	v.Version, v.ID = n, id
+	v.Version, v.ID, v.guid = n, id, guid(v)
 	var records []samsa.Record
 	for _, o := range all { // the version is there again under its new number
 		if o.IsDeleted && o.ID == id && o.Version < n && len(s.referrers(o, withDeleted)) == 0 {
@@ -156,7 +152,7 @@ func (s *state) write(v *version, id, n int32, mode string) ([]samsa.Record, any
 	if o := s.subjects[v.Subject][n]; o != nil {
 		k = o.key
 	}
-	return append(records, record(k, encode(v))), v, nil
+	return append(records, record(k, encode(v))), v.told(), nil
 }
 
 // deleteVersion deletes one version, softly or for good.

@@ -40,6 +40,7 @@ const (
 	codeReferenceExists   = 42206
 	codeInvalidSubject    = 42208
 	codeTooLarge          = 42209
+	codeInvalidRules      = 42210
 	codeStore             = 50001
 	codeLeader            = 50003
 )

@@ -27,7 +27,7 @@ func (r *Registry) listSubjects(q *http.Request) ([]byte, error) {
 
 func (r *Registry) listSchemas(q *http.Request) ([]byte, error) {
 	return r.read(func(s *state) (any, error) {
-		var all []*version
+		var all []versionAnswer
 		for _, name := range slices.Sorted(maps.Keys(s.subjects)) {
 			if !strings.HasPrefix(name, prefix(q)) {
 				continue
@@ -36,49 +36,45 @@ func (r *Registry) listSchemas(q *http.Request) ([]byte, error) {
 			if flag(q, "latestOnly") && len(found) > 0 {
 				found = found[len(found)-1:]
 			}
-			all = append(all, found...)
+			for _, v := range found {
+				all = append(all, v.told())
+			}
 		}
 		return page(q, all), nil
 	})
 }
 
 // byID answers by the versions that a schema has.
-func (r *Registry) byID(q *http.Request, answer func(all map[*version]bool) any) ([]byte, error) {
+func (r *Registry) byID(q *http.Request, answer func(s *state, all map[*version]bool) any) ([]byte, error) {
 	id, err := strconv.ParseInt(q.PathValue("id"), 10, 32)
 	if err != nil {
 		return nil, notFound()
-	}
-	if err := plainFormat(q); err != nil {
-		return nil, err
 	}
 	return r.read(func(s *state) (any, error) {
 		all := s.byID[int32(id)]
 		if len(all) == 0 {
 			return nil, schemaNotFound(int32(id))
 		}
-		return answer(all), nil
+		return answer(s, all), nil
 	})
 }
 
 func (r *Registry) schemaByID(q *http.Request) ([]byte, error) {
-	return r.byID(q, func(all map[*version]bool) any {
-		v := sorted(all, withDeleted)[0]
-		return struct {
-			Type     string          `json:"schemaType"`
-			Text     string          `json:"schema"`
-			Refs     []reference     `json:"references,omitempty"`
-			Metadata json.RawMessage `json:"metadata,omitempty"`
-			RuleSet  json.RawMessage `json:"ruleSet,omitempty"`
-		}{v.Type, v.Text, v.Refs, v.Metadata, v.RuleSet}
+	return r.byID(q, func(s *state, all map[*version]bool) any {
+		is := sorted(all, withDeleted)[0].alone()
+		if flag(q, "fetchMaxId") {
+			is.MaxID = &s.maxID
+		}
+		return is
 	})
 }
 
 func (r *Registry) textByID(q *http.Request) ([]byte, error) {
-	return r.byID(q, func(all map[*version]bool) any { return plain(sorted(all, withDeleted)[0].Text) })
+	return r.byID(q, func(_ *state, all map[*version]bool) any { return plain(sorted(all, withDeleted)[0].Text) })
 }
 
 func (r *Registry) subjectsByID(q *http.Request) ([]byte, error) {
-	return r.byID(q, func(all map[*version]bool) any {
+	return r.byID(q, func(_ *state, all map[*version]bool) any {
 		var names []string
 		for _, v := range sorted(all, whichOf(q)) {
 			names = append(names, v.Subject)
@@ -88,7 +84,7 @@ func (r *Registry) subjectsByID(q *http.Request) ([]byte, error) {
 }
 
 func (r *Registry) versionsByID(q *http.Request) ([]byte, error) {
-	return r.byID(q, func(all map[*version]bool) any {
+	return r.byID(q, func(_ *state, all map[*version]bool) any {
 		var found []subjectVersion
 		for _, v := range sorted(all, whichOf(q)) {
 			found = append(found, subjectVersion{v.Subject, v.Version})
@@ -117,9 +113,6 @@ func (r *Registry) version(q *http.Request, w which, answer func(s *state, v *ve
 	if err != nil {
 		return nil, err
 	}
-	if err := plainFormat(q); err != nil {
-		return nil, err
-	}
 	return r.read(func(s *state) (any, error) {
 		v, err := s.find(q.PathValue("subject"), n, w)
 		if err != nil {
@@ -130,7 +123,7 @@ func (r *Registry) version(q *http.Request, w which, answer func(s *state, v *ve
 }
 
 func (r *Registry) getVersion(q *http.Request) ([]byte, error) {
-	return r.version(q, whichOf(q), func(_ *state, v *version) any { return v })
+	return r.version(q, whichOf(q), func(_ *state, v *version) any { return v.told() })
 }
 
 func (r *Registry) textOfVersion(q *http.Request) ([]byte, error) {
@@ -170,9 +163,9 @@ func (r *Registry) lookUp(q *http.Request) ([]byte, error) {
 	}
 	return r.read(func(s *state) (any, error) {
 		for _, o := range slices.Backward(s.versions(v.Subject, whichOf(q))) {
-			v.Metadata, v.RuleSet = o.Metadata, o.RuleSet // who looks up does not know them
-			if identity(v) == o.same {
-				return o, nil
+			is := *v
+			if is.contractsOf(o); is.same == o.same { // who looks up may not know them
+				return o.told(), nil
 			}
 		}
 		if !s.has(v.Subject, whichOf(q)) {

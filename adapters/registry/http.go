@@ -48,6 +48,12 @@ func (r *Registry) routes() http.Handler {
 		"GET /schemas/ids/{id}/subjects": r.subjectsByID,
 		"GET /schemas/ids/{id}/versions": r.versionsByID,
 
+		"GET /schemas/guids/{guid}":     r.schemaByGUID,
+		"GET /schemas/guids/{guid}/ids": r.idsByGUID,
+		"GET /v1/metadata/id":           r.clusterID,
+		"GET /v1/metadata/version":      constant(`{"version":"samsa"}`),
+
+		"GET /subjects/{subject}/metadata":                        r.withMetadata,
 		"POST /subjects/{subject}":                                r.lookUp,
 		"DELETE /subjects/{subject}":                              r.deleteSubject,
 		"GET /subjects/{subject}/versions":                        r.listVersions,
@@ -62,7 +68,11 @@ func (r *Registry) routes() http.Handler {
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, q *http.Request) {
 			q.Body = http.MaxBytesReader(w, q.Body, maxBody)
-			body, err := h(q)
+			err := refused(q)
+			var body []byte
+			if err == nil {
+				body, err = h(q)
+			}
 			answer(w, body, err)
 		})
 	}
@@ -83,6 +93,9 @@ func noRoute(mux *http.ServeMux, h http.Header, q *http.Request) error {
 		if _, pattern := mux.Handler(&other); pattern != "" {
 			h.Add("Allow", method)
 		}
+	}
+	if rest, ok := strings.CutPrefix(q.URL.Path, "/contexts/"); ok {
+		return noContexts(rest)
 	}
 	if h.Get("Allow") != "" {
 		return &fault{http.StatusMethodNotAllowed, "HTTP 405 Method Not Allowed"}
@@ -148,12 +161,32 @@ func flag(q *http.Request, name string) bool {
 	return v
 }
 
-// plainFormat refuses to give a schema in another form than it is stored in.
-func plainFormat(q *http.Request) error {
-	if f := q.URL.Query().Get("format"); f != "" {
-		return &fault{http.StatusUnprocessableEntity, "This registry does not give schemas in the format " + f}
+// refused refuses what this registry does not do, and what would have another meaning without it: contexts, and parameters. The default context, ".", may be named.
+func refused(q *http.Request) error {
+	if rest, ok := strings.CutPrefix(q.PathValue("subject"), ":.:"); ok {
+		q.SetPathValue("subject", rest)
+	}
+	all := q.URL.Query()
+	for _, subject := range append(all["subject"], q.PathValue("subject"), prefix(q)) {
+		if subject = strings.TrimPrefix(subject, ":.:"); ofContext(subject) {
+			return noContexts(subject)
+		}
+	}
+	for _, name := range []string{"format", "findTags", "ruleType", "resourceType", "associationType", "lifecycle"} {
+		if v := all.Get(name); v != "" {
+			return &fault{http.StatusUnprocessableEntity, "This registry does not do " + name + "=" + v}
+		}
+	}
+	for _, name := range []string{"aliases", "recursive"} {
+		if flag(q, name) {
+			return &fault{http.StatusUnprocessableEntity, "This registry does not do " + name + "=true"}
+		}
 	}
 	return nil
+}
+
+func noContexts(subject string) error {
+	return faultf(codeInvalidSubject, "The specified subject '%s' is not a valid: this registry has no contexts.", subject)
 }
 
 func whichOf(q *http.Request) which {
@@ -193,5 +226,6 @@ func page[T any](q *http.Request, all []T) []T {
 
 // prefix returns the parameter subjectPrefix.
 func prefix(q *http.Request) string {
-	return strings.TrimPrefix(q.URL.Query().Get("subjectPrefix"), ":*:")
+	p := strings.TrimPrefix(q.URL.Query().Get("subjectPrefix"), ":*:")
+	return strings.TrimPrefix(p, ":.:")
 }

@@ -36,20 +36,22 @@ const (
 	typeClearSubject  = "CLEAR_SUBJECT"
 )
 
-// version is one of a subject: the value of a SCHEMA record, and the answer to who asks for it.
+// version is one of a subject: the value of a SCHEMA record.
 type version struct {
 	Subject   string          `json:"subject"`
 	Version   int32           `json:"version"`
 	ID        int32           `json:"id"`
+	MD5       string          `json:"md5,omitempty"`        // of records that others have written: see guid
 	Type      string          `json:"schemaType,omitempty"` // "" is AVRO in records of old registries
 	Refs      []reference     `json:"references,omitempty"`
-	Metadata  json.RawMessage `json:"metadata,omitempty"` // of records that others have written
+	Metadata  json.RawMessage `json:"metadata,omitempty"` // see metadata
 	RuleSet   json.RawMessage `json:"ruleSet,omitempty"`
 	Text      string          `json:"schema"`
 	IsDeleted bool            `json:"deleted"`
 
 	key  []byte // of the record it was read from
 	same string // identity: versions of one schema have the same
+	guid string
 }
 
 // reference is a schema that another one uses, under a name.
@@ -166,7 +168,13 @@ func (s *state) applySchema(subject string, n int32, r samsa.Record) error {
 	if v.Type == "" {
 		v.Type = typeAvro
 	}
-	v.same = identity(v)
+	if m, err := canonicalMetadata(v.Metadata); err == nil { // what another one has written and is not known stays as it is
+		v.Metadata = m
+	}
+	if m, err := canonicalRules(v.RuleSet); err == nil {
+		v.RuleSet = m
+	}
+	v.same, v.guid = identity(v), guid(v)
 	s.put(v)
 	return nil
 }

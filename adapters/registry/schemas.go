@@ -36,6 +36,13 @@ func identity(v *version) string {
 	return string(encode([]any{v.Type, text, v.Refs, v.Metadata, v.RuleSet}))
 }
 
+// sameSchema tells whether two versions have one schema, whatever metadata and rules they have.
+func sameSchema(a, b *version) bool {
+	x, y := *a, *b
+	x.Metadata, x.RuleSet, y.Metadata, y.RuleSet = nil, nil, nil, nil
+	return identity(&x) == identity(&y)
+}
+
 // canonicalJSON returns JSON without white space.
 func canonicalJSON(text string) (string, error) {
 	var b bytes.Buffer
@@ -189,7 +196,7 @@ func (s *state) incompatible(v *version, earlier []*version) ([]string, error) {
 		if e.Type != v.Type {
 			return []string{fmt.Sprintf("{errorType:\"SCHEMA_TYPE\", description:\"version %d is of type %s\"}", e.Version, e.Type), c.told()}, nil
 		}
-		if e.same == v.same {
+		if sameSchema(e, v) {
 			continue
 		}
 		old, err := s.parse(e)

@@ -12,6 +12,7 @@ type state struct {
 	subjects map[string]map[int32]*version // by their numbers, those that are softly deleted too
 	byID     map[int32]map[*version]bool
 	bySame   map[string]map[*version]bool
+	byGUID   map[string]map[*version]bool
 	users    map[subjectVersion]map[*version]bool // who refers to it
 	maxID    int32                                // ever seen
 	configs  map[string]config                    // by subject; "" is the global one
@@ -25,7 +26,7 @@ type subjectVersion struct {
 
 func newState() *state {
 	return &state{
-		subjects: make(map[string]map[int32]*version), byID: make(map[int32]map[*version]bool), bySame: make(map[string]map[*version]bool),
+		subjects: make(map[string]map[int32]*version), byID: make(map[int32]map[*version]bool), bySame: make(map[string]map[*version]bool), byGUID: make(map[string]map[*version]bool),
 		users: make(map[subjectVersion]map[*version]bool), configs: make(map[string]config), modes: make(map[string]mode),
 	}
 }
@@ -36,6 +37,7 @@ func (s *state) put(v *version) {
 	add(s.subjects, v.Subject, v.Version, v)
 	add(s.byID, v.ID, v, true)
 	add(s.bySame, v.same, v, true)
+	add(s.byGUID, v.guid, v, true)
 	for _, r := range v.Refs {
 		add(s.users, subjectVersion{r.Subject, r.Version}, v, true)
 	}
@@ -49,6 +51,7 @@ func (s *state) remove(subject string, n int32) {
 	drop(s.subjects, subject, n)
 	drop(s.byID, v.ID, v)
 	drop(s.bySame, v.same, v)
+	drop(s.byGUID, v.guid, v)
 	for _, r := range v.Refs {
 		drop(s.users, subjectVersion{r.Subject, r.Version}, v)
 	}
@@ -155,6 +158,25 @@ func (s *state) find(subject string, n int32, w which) (*version, error) {
 		return nil, subjectNotFound(subject)
 	}
 	return nil, faultf(codeVersionNotFound, "Version %d not found.", n)
+}
+
+// withMetadata returns the last version of a subject whose metadata have these properties, as many as there are keys and values.
+func (s *state) withMetadata(subject string, w which, keys, values []string) (any, error) {
+	for _, v := range slices.Backward(s.versions(subject, w)) {
+		has := v.properties()
+		fits := v.Metadata != nil
+		for i, k := range keys[:min(len(keys), len(values))] {
+			is, ok := has[k]
+			fits = fits && ok && is == values[i]
+		}
+		if fits {
+			return v.told(), nil
+		}
+	}
+	if !s.has(subject, w) {
+		return nil, subjectNotFound(subject)
+	}
+	return nil, &fault{codeSchemaNotFound, "Schema not found"}
 }
 
 // referrers are the ids of the schemas that refer to a version, in their order.
