@@ -287,8 +287,8 @@ func TestIdleConnectionsAreCheap(t *testing.T) {
 	if err := k.srv.Close(); err != nil { // waits for all of them
 		t.Fatal(err)
 	}
-	if n := runtime.NumGoroutine() - before; n > 0 {
-		t.Errorf("%d goroutines are left", n)
+	for runtime.NumGoroutine() > before { // one that is waited for may not be quite over: who waits is told just before
+		runtime.Gosched()
 	}
 }
 
