@@ -97,7 +97,7 @@ func (k *keys) seal(r *samsa.Record, as string) error {
 	if err != nil {
 		return err
 	}
-	r.Value = aead.Seal(nil, nil, r.Value, bound(as, r.Key))
+	r.Value = aead.Seal(nil, nil, r.Value, bound(as, id, r.Key))
 	r.Headers = append(r.Headers, samsa.Header{Key: keyHeader, Value: []byte(id)})
 	return nil
 }
@@ -108,11 +108,12 @@ func (k *keys) open(r *samsa.Record, as string) error {
 	if at < 0 {
 		return errUnsealed
 	}
-	aead, err := k.get(string(r.Headers[at].Value))
+	id := string(r.Headers[at].Value)
+	aead, err := k.get(id)
 	if err != nil {
 		return err
 	}
-	value, err := aead.Open([]byte{}, nil, r.Value, bound(as, r.Key)) // an empty value is none that is nil
+	value, err := aead.Open([]byte{}, nil, r.Value, bound(as, id, r.Key)) // an empty value is none that is nil
 	if err != nil {
 		return err
 	}
@@ -120,10 +121,13 @@ func (k *keys) open(r *samsa.Record, as string) error {
 	return nil
 }
 
-// bound is what a sealed value belongs to, so that it opens nowhere else: a topic, and a record's key, which may be nil. It does not belong to an
-// offset, which is not known yet: that an older value of the same key is put in the place of a newer one shows in nothing.
-func bound(topic string, key []byte) []byte {
-	b := append(binary.AppendUvarint(nil, uint64(len(topic))), topic...)
+// bound is what a sealed value belongs to, so that it opens nowhere else: a topic, the id of the key that seals, and the record's key, which may be nil.
+// Where in the topic the record stands is not known before it is stored: that one is stored again, or moved to another offset or partition, shows in nothing.
+func bound(topic, id string, key []byte) []byte {
+	var b []byte
+	for _, part := range []string{topic, id} {
+		b = append(binary.AppendUvarint(b, uint64(len(part))), part...)
+	}
 	if key == nil {
 		return append(b, 0)
 	}

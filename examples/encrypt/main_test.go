@@ -229,6 +229,43 @@ func TestTampered(t *testing.T) {
 	}
 }
 
+// A record that somebody copies, as it is stored, opens in its topic, and in no other that is sealed, nor under another key, nor with the id of another
+// key on it, even one of the same bytes.
+func TestCopied(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	k := keysOf(t, "k2")
+	k.as["letters"] = "letters"
+	must(t, k.add("same", bytes.Repeat([]byte("k1"), 16)))
+	must(t, k.add("k1", bytes.Repeat([]byte("k1"), 16)))
+	b := open(t, dir, k)
+	_, err := b.Topics().Ensure(ctx, "letters", samsa.TopicConfig{})
+	must(t, err)
+	_, err = b.Produce(ctx, entry("1", "tea"))
+	must(t, err)
+	must(t, b.Close())
+	for _, at := range []struct {
+		topic, key, id string
+		opens          bool
+	}{{diary, "1", "k1", true}, {"letters", "1", "k1", false}, {diary, "2", "k1", false}, {diary, "1", "k2", false}, {diary, "1", "same", false}} {
+		b := open(t, dir, nil)
+		r := samsatest.Drain(t, b, diary)[0]
+		r.Topic, r.Key, r.Headers[0].Value = at.topic, []byte(at.key), []byte(at.id)
+		stored, err := b.Produce(ctx, r)
+		must(t, err)
+		must(t, b.Close())
+		b = open(t, dir, k)
+		c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{at.topic}, Start: samsa.AtOffset(stored[0].Offset)})
+		must(t, err)
+		got, err := c.Poll(ctx)
+		var wrong *samsa.InterceptError
+		if at.opens && (err != nil || string(got[0].Value) != "tea") || !at.opens && !errors.As(err, &wrong) {
+			t.Errorf("%+v: %v, %v", at, got, err)
+		}
+		must(t, b.Close())
+	}
+}
+
 // A record of a key that is not there waits for it.
 func TestUnknownKey(t *testing.T) {
 	t.Parallel()
