@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
@@ -66,6 +67,9 @@ func known(t *topic.Topic, err error) (engine.Topic, error) {
 }
 
 func (t topicOf) ID() [16]byte { return t.Topic.ID() }
+
+// DeleteRetention is how long tombstones stay when nothing else of their keys is there.
+func (t topicOf) DeleteRetention() time.Duration { return t.Config().DeleteRetention }
 
 func (t topicOf) Partitions() int32 { return int32(len(t.Topic.Partitions())) }
 

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/samsa-go/samsa"
 )
@@ -234,5 +236,43 @@ func TestGroupTableIsWhole(t *testing.T) {
 		must(t, err)
 		expect(t, "rows", tb.Len(), partitions)
 		must(t, tb.Close())
+	}
+}
+
+// A kept table that was not open for longer than tombstones stay has no row whose tombstone compaction has removed meanwhile; one
+// that was closed for less goes on where it was, though the log was compacted.
+func TestKeptTableThatWasAway(t *testing.T) {
+	t.Parallel()
+	for _, away := range []time.Duration{time.Hour, 48 * time.Hour} {
+		t.Run(away.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := open(t, "")
+				k.create("accounts", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact})
+				opts := samsa.TableOptions{Topic: "accounts", Name: "n"}
+				tb := k.table(opts)
+				k.put(tb, rec("a", "1"), rec("b", "1"))
+				must(t, tb.Close())
+				k.produce(rec("a", ""))
+				for range 2 {
+					k.produce(rec("c", "1"))
+					_, err := k.Sweep(k.ctx)
+					must(t, err)
+					time.Sleep(away / 2)
+				}
+				k.produce(rec("c", "2"))
+				_, err := k.Sweep(k.ctx)
+				must(t, err)
+				tb = k.table(opts)
+				expect(t, "rows", k.rows(tb, samsa.TableRange{}), "[b=1 c=2]")
+				rebuilds := 0
+				if away > 24*time.Hour {
+					rebuilds = 1
+				}
+				m, err := k.Metrics(k.ctx, samsa.MetricsOptions{})
+				must(t, err)
+				expect(t, "rebuilds", m.Tables[0].Rebuilds, rebuilds)
+				must(t, k.Close())
+			})
+		})
 	}
 }

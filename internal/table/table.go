@@ -117,6 +117,8 @@ type part struct {
 	index int32
 	next  atomic.Int64 // the offset that is read next
 	start int64        // rows from before it have gone
+	seen  time.Time    // when the table had all that there was; of one that has begun anew since, when it did
+	away  bool         // that is so long ago that tombstones may have gone which it has not read
 
 	epoch  int32 // of the leader that has stored what was read last
 	looked int32 // the epoch that its log was in when it was looked whether it was cut
@@ -322,12 +324,9 @@ func (t *Table) add(i int32) error {
 		return err
 	}
 	p := &part{Partition: of, index: i}
-	next, start, err := t.position(i)
-	if err != nil {
+	if err := t.resume(p); err != nil {
 		return err
 	}
-	p.next.Store(next)
-	p.start = start
 	if here, ok := of.(Here); ok { // nothing was cut off before it was opened
 		p.epoch = here.Here().Log().LeaderEpoch()
 		p.looked = p.epoch

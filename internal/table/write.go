@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -60,7 +61,7 @@ type meta struct {
 	Bytes    int64  `json:"bytes"` // of them and their keys
 }
 
-const formatVersion = 2
+const formatVersion = 3
 
 func (t *Table) metaKey() []byte { return append(bytes.Clone(t.prefix), kindMeta) }
 
@@ -123,7 +124,7 @@ func (t *Table) position(i int32) (next, start int64, err error) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return 0, 0, nil
-	case err == nil && len(value) != 16:
+	case err == nil && len(value) != positionSize:
 		err = fmt.Errorf("%w: a position of %d bytes", log.ErrCorruptValue, len(value))
 	}
 	if err != nil {
@@ -132,9 +133,51 @@ func (t *Table) position(i int32) (next, start int64, err error) {
 	return int64(binary.BigEndian.Uint64(value)), int64(binary.BigEndian.Uint64(value[8:])), nil
 }
 
+// A position: the offset that is read next, the log start, and when the table had all that there was, in ms.
+const positionSize = 24
+
+// resume sets of p what is kept. A table that was at the end of the log too long ago may have missed tombstones, which compaction has removed since.
+func (t *Table) resume(p *part) error {
+	next, start, err := t.position(p.index)
+	if err != nil {
+		return err
+	}
+	p.next.Store(next)
+	p.start, p.seen = start, time.Now()
+	if next == 0 {
+		return nil
+	}
+	value, err := t.rows.Get(t.positionKey(p.index))
+	if err != nil {
+		return err
+	}
+	now := p.seen
+	p.seen = time.UnixMilli(int64(binary.BigEndian.Uint64(value[16:])))
+	if of, ok := t.topic.(interface{ DeleteRetention() time.Duration }); ok {
+		p.away = now.Before(p.seen) || now.Sub(p.seen) >= of.DeleteRetention()
+	}
+	return nil
+}
+
+// at notes that the table has all that there was at a time.
+func (p *part) at(now time.Time) { p.seen, p.away = now, false }
+
+// whole reports whether batches have a record for each offset from one up to another: else compaction has been there.
+func whole(read []opened, from, to int64) bool {
+	for i := range read {
+		o := &read[i]
+		if o.gaps || o.base > from {
+			return false
+		}
+		from = o.end
+	}
+	return from == to
+}
+
 // advance brings the table further in a partition, and reports whether it did.
 func (t *Table) advance(p *part) (did bool, err error) {
-	start, from, there := p.LogStart(), p.next.Load(), engine.End(p, t.opts.Isolation)
+	now, start, from, end := time.Now(), p.LogStart(), p.next.Load(), engine.End(p, t.opts.Isolation)
+	there := end
 	if c := t.cut(); c != nil { // without one this is all of before the next one
 		s := c.parts[p.index]
 		start, there = min(start, s.start), min(there, s.end)
@@ -143,7 +186,10 @@ func (t *Table) advance(p *part) (did bool, err error) {
 		return true, t.trim(p, start)
 	}
 	if p.wasCut() {
-		return true, t.rebuild(p)
+		return true, t.rebuild(p, "a log was cut off behind what it had read")
+	}
+	if from >= end {
+		p.at(now)
 	}
 	remote, elsewhere := p.Partition.(engine.Remote)
 	if from >= there && from <= p.HighWatermark() && p.Err() == nil {
@@ -165,7 +211,9 @@ func (t *Table) advance(p *part) (did bool, err error) {
 		t.miss()         // what a cut would have
 		return true, nil // trim comes first
 	case errors.Is(err, log.ErrOffsetOutOfRange): // the log was cut
-		return true, t.rebuild(p)
+		return true, t.rebuild(p, "a log was cut off behind what it had read")
+	case err == nil && p.away && !whole(t.writer.read, from, next):
+		return true, t.rebuild(p, "it was away for longer than tombstones stay, and a log was compacted meanwhile")
 	case err != nil || next == from && len(t.writer.read) == 0:
 		return false, err
 	}
@@ -176,6 +224,9 @@ func (t *Table) advance(p *part) (did bool, err error) {
 			return false, err
 		}
 		p.epoch = max(p.epoch, o.epoch)
+	}
+	if next >= end {
+		p.at(now)
 	}
 	return next > from, t.commit(p, next)
 }
@@ -334,7 +385,9 @@ func (t *Table) commit(p *part, next int64) error {
 	if next == math.MaxInt64 {
 		w.batch.Delete(t.positionKey(p.index))
 	} else {
-		w.batch.Set(t.positionKey(p.index), binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(next)), uint64(p.start)))
+		position := binary.BigEndian.AppendUint64(make([]byte, 0, positionSize), uint64(next))
+		position = binary.BigEndian.AppendUint64(position, uint64(p.start))
+		w.batch.Set(t.positionKey(p.index), binary.BigEndian.AppendUint64(position, uint64(p.seen.UnixMilli())))
 	}
 	t.step.Lock()
 	if err = t.rows.Commit(t.ctx, &w.batch); err == nil {
@@ -399,9 +452,9 @@ func (p *part) wasCut() bool {
 	return end >= 0 && end < p.next.Load()
 }
 
-// rebuild begins p anew, whose log was cut.
-func (t *Table) rebuild(p *part) error {
-	t.b.Logger.Warn("a table is built anew, as a log was cut off behind what it had read", zap.Stringer("partition", p.TopicPartition()), zap.Int64("read to", p.next.Load()))
+// rebuild begins p anew.
+func (t *Table) rebuild(p *part, why string) error {
+	t.b.Logger.Warn("a table is built anew, as "+why, zap.Stringer("partition", p.TopicPartition()), zap.Int64("read to", p.next.Load()))
 	t.miss()
 	t.rebuilds.Add(1)
 	t.writer.broken = true
@@ -410,6 +463,7 @@ func (t *Table) rebuild(p *part) error {
 	}
 	t.writer.broken = false
 	p.start, p.epoch = p.LogStart(), 0
+	p.at(time.Now())
 	return t.commit(p, p.start)
 }
 
