@@ -139,7 +139,7 @@ func (b *Broker) standOn(began time.Time, parts engine.Parts) {
 	b.queues = queue.Broker{Topics: b.on.Topics, Shares: b.on.Shares, Logger: b.logger, Clients: &b.clients, Hooks: b.hooks}
 	b.tables.Topics, b.tables.Clients, b.tables.Logger, b.tables.Hooks = b.on.Topics, &b.clients, b.logger, b.hooks
 	if b.local != nil {
-		b.tables.Ordered, b.tables.Moment = b.local.Ordered, b.local.Moment
+		b.tables.Ordered, b.tables.Moment, b.tables.Kept = b.local.Ordered, b.local.Moment, b.local.KeptTables
 	}
 	b.stats = stats.Collector{
 		Opened: began, Local: b.local, Stored: b.on.Stored, Topics: b.on.Topics, Admin: b.admin,

@@ -34,6 +34,7 @@ func (b *Broker) inside() inside.Broker {
 		ClusterID: b.on.ClusterID,
 		Logger:    b.logger,
 		Hooks:     b.hooks,
+		Tables:    &b.tables,
 		Clients:   b.describeClients,
 		Held:      b.stats.Held,
 

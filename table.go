@@ -87,8 +87,8 @@ func (b *Broker) NewTable(ctx context.Context, opts TableOptions) (*Table, error
 func (t *Table) open(ctx context.Context) (err error) {
 	opts := table.Options{
 		Topic: t.opts.Topic, Name: t.opts.Name, Group: t.opts.Group, Isolation: t.opts.Isolation, SkipDamaged: t.opts.SkipDamaged, ClientID: t.opts.ClientID, Shared: t.opts.Group != "",
-		Identity: fmt.Sprintf("%s %d %q", t.opts.Isolation, t.opts.Version, t.opts.Name),
-		Rows:     func(engine.Topic) (table.Rows, []byte, error) { return table.InMemory(), nil, nil },
+		Version: t.opts.Version,
+		Rows:    func(engine.Topic) (table.Rows, []byte, error) { return table.InMemory(), nil, nil },
 	}
 	if t.opts.Name != "" {
 		l, err := t.b.ofStore("a table with a name")

@@ -33,7 +33,7 @@ func TestLookingChangesNothing(t *testing.T) {
 	before := contents(t, dir)
 	for _, line := range []string{
 		"topics", "topics describe orders", "consume orders --until-now", "consume orders --last 1", "groups list --lag", "groups describe billing",
-		"groups reset billing --to latest --dry-run", "topics delete-records orders --before latest --dry-run", "keys", "top -n 1", "doctor", "verify",
+		"groups reset billing --to latest --dry-run", "topics delete-records orders --before latest --dry-run", "keys", "table", "top -n 1", "doctor", "verify",
 		"dump --records", "snapshot " + filepath.Join(t.TempDir(), "snapshot"), "export orders",
 	} {
 		var stdout, stderr bytes.Buffer

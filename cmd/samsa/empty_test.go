@@ -41,7 +41,7 @@ func TestEmptyLists(t *testing.T) {
 		}
 	}
 	walk(cli.Root(cli.Surroundings{}))
-	for _, what := range []string{"topics", "groups", "keys", "users", "ACLs", "quotas", "faults", "copies"} {
+	for _, what := range []string{"topics", "groups", "tables", "keys", "users", "ACLs", "quotas", "faults", "copies"} {
 		if !seen[what] {
 			t.Errorf("no list says that there are no %s", what)
 		}

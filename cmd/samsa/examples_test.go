@@ -178,6 +178,7 @@ func fill(t *testing.T, dir string) {
 	err = errors.Join(
 		b.Topics().Create(ctx, "web_log", samsa.TopicConfig{Partitions: 3}),
 		b.Topics().Create(ctx, "orders", samsa.TopicConfig{Partitions: 3}),
+		b.Topics().Create(ctx, "accounts", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}),
 	)
 	for i := range 10 {
 		_, e := b.Produce(ctx, samsa.Record{
@@ -186,6 +187,12 @@ func fill(t *testing.T, dir string) {
 		})
 		err = errors.Join(err, e)
 	}
+	_, e := b.Produce(ctx, samsa.Record{Topic: "accounts", Key: []byte("gregor"), Value: []byte("7")})
+	balances, e2 := b.NewTable(ctx, samsa.TableOptions{Topic: "accounts", Name: "balances"})
+	if err := errors.Join(err, e, e2); err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(err, balances.Close())
 	err = errors.Join(err, b.Groups().AlterOffsets(ctx, "billing", samsa.To(samsa.Earliest()), partitions("web_log", 3)...))
 	err = errors.Join(err, b.Update(ctx, func(tx *samsa.Tx) error {
 		return errors.Join(tx.Set([]byte("balance/gregor"), []byte("7")), tx.Set([]byte("balance/grete"), []byte("8")))

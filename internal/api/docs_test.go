@@ -95,6 +95,12 @@ func prepare(t *testing.T, b *samsa.Broker) {
 	must(t, err)
 	must(t, got[0].Reject("no such address"))
 	must(t, q.Close())
+	must(t, b.Topics().Create(ctx, "addresses", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact}))
+	_, err = b.Produce(ctx, samsa.Record{Topic: "addresses", Key: []byte("ann"), Value: []byte("ann@example.org")})
+	must(t, err)
+	addresses, err := b.NewTable(ctx, samsa.TableOptions{Topic: "addresses", Name: "by-person"})
+	must(t, err)
+	must(t, addresses.Close())
 	beginTransaction(t, b)
 }
 

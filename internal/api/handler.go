@@ -104,6 +104,8 @@ func routes() []route {
 
 		{"GET keys", listKeys, 0}, {"GET key", getKey, 0}, {"PUT key", setKey, maxProduce}, {"DELETE key", deleteKey, 0},
 
+		{"GET tables", listTables, 0}, {"GET tables/{topic}/row", getRow, 0}, {"GET tables/{topic}/rows", listRows, 0},
+
 		{"GET users", listUsers, 0}, {"PUT users", setUser, 0}, {"DELETE users", deleteUser, 0},
 		{"GET acls", listACLs, 0}, {"POST acls", createACL, 0}, {"DELETE acls", deleteACL, 0},
 		{"GET quotas", listQuotas, 0}, {"PATCH quotas", setQuotas, 0},

@@ -19,6 +19,7 @@ import (
 	"github.com/samsa-go/samsa/internal/quota"
 	"github.com/samsa-go/samsa/internal/stats"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/table"
 	"github.com/samsa-go/samsa/internal/users"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
@@ -55,6 +56,7 @@ type Broker struct {
 
 	Logger *zap.Logger
 	Hooks  *hook.Hooks
+	Tables *table.Broker
 
 	// Options is what the broker was opened with, a samsa.Options.
 	Options any

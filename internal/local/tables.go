@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -42,6 +43,28 @@ func (ts *Tables) Open(b *Broker, t engine.Topic, name string) (table.Rows, []by
 		defer ts.mu.Unlock()
 		delete(ts.open, string(prefix))
 	}}, prefix, nil
+}
+
+// KeptTables returns where the tables are that are kept of t, and what the keys of each begin with.
+func (b *Broker) KeptTables(t engine.Topic) (table.Rows, [][]byte, error) {
+	p, err := t.Partition(0)
+	if err != nil {
+		return nil, nil, err
+	}
+	first := store.TablePrefix(p.(partitionOf).ID().Topic, 0)
+	left := store.Range{From: first, To: store.Behind(first[:len(first)-4]), KeysOnly: true}
+	for all := [][]byte(nil); ; {
+		var prefix []byte
+		err := b.Store.Scan(left, func(e store.Entry) (bool, error) {
+			prefix = bytes.Clone(e.Key[:store.TablePrefixSize])
+			return false, nil
+		})
+		if err != nil || prefix == nil {
+			return &tableRows{b, p, func() {}}, all, err
+		}
+		all = append(all, prefix)
+		left.From = store.Behind(prefix) // past all its rows
+	}
 }
 
 // Ordered calls fn on the committer's time, when all that was submitted before has its offsets in these partitions.

@@ -40,8 +40,10 @@ func (t *Table) row(key []byte) (log.Record, error) {
 		switch {
 		case !errors.Is(err, errMoved):
 			return r, err
-		case overtaken && errors.Is(err, errGone):
+		case (overtaken || t.still) && errors.Is(err, errGone):
 			return log.Record{}, t.noRow(key)
+		case t.still: // a later record has its place, which nothing brings here
+			return r, err
 		}
 		if err := t.CatchUp(t.ctx); err != nil {
 			return log.Record{}, err

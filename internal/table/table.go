@@ -46,8 +46,8 @@ type Options struct {
 	Isolation   log.Isolation
 	SkipDamaged bool
 	ClientID    string
-	Shared      bool   // only the partitions that it is given by Assign are its own
-	Identity    string // of what is kept: rows of another one are of no use
+	Shared      bool // only the partitions that it is given by Assign are its own
+	Version     int  // rows of another one are of no use
 	// Rows returns where the rows are, and what their keys begin with.
 	Rows func(t engine.Topic) (Rows, []byte, error)
 	// Rest is called with the table when it closes, before what it has is given back, and waited for.
@@ -66,6 +66,8 @@ type Broker struct {
 	// Moment calls fn when the store has all that readers see in partitions and nothing more, and gives it that as of then. fn must not
 	// block. It is nil where Ordered is.
 	Moment func(ctx context.Context, fn func(store.Snapshot, error)) error
+	// Kept returns where the tables are that are kept of a topic, and what the keys of each begin with. It is nil where none are.
+	Kept func(t engine.Topic) (Rows, [][]byte, error)
 
 	mu   sync.Mutex // guards open
 	open map[*Table]struct{}
@@ -89,6 +91,7 @@ type Table struct {
 	bytes    atomic.Int64 // of rows and their keys
 	rebuilds atomic.Int64
 	turn     chan struct{} // capacity 1: held by who begins trails
+	still    bool          // nothing brings it further: it is not open
 
 	writer writer // the goroutine's own
 

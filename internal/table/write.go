@@ -76,7 +76,7 @@ func (t *Table) restore(ctx context.Context) error {
 	if err == nil {
 		err = json.Unmarshal(value, &m)
 	}
-	if err == nil && m.Version == formatVersion && m.Identity == t.opts.Identity {
+	if err == nil && m.Version == formatVersion && m.Identity == t.opts.identity() {
 		t.size.Store(m.Rows)
 		t.bytes.Store(m.Bytes)
 		return nil
@@ -373,7 +373,7 @@ func (t *Table) commit(p *part, next int64) error {
 			size--
 		}
 	}
-	m := meta{Version: formatVersion, Identity: t.opts.Identity, Rows: size, Bytes: held}
+	m := meta{Version: formatVersion, Identity: t.opts.identity(), Rows: size, Bytes: held}
 	if w.broken {
 		m.Version = 0
 	}

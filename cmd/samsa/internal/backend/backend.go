@@ -59,6 +59,9 @@ type Samsa interface {
 	Key(ctx context.Context, key api.Bytes) (api.KeyValue, error)
 	SetKey(ctx context.Context, key, value api.Bytes) error
 	DeleteKey(ctx context.Context, key api.Bytes) error
+	Tables(ctx context.Context) ([]api.Table, error)
+	TableRow(ctx context.Context, id api.TableID, key api.Bytes) (api.Record, error)
+	TableRows(ctx context.Context, r api.RowsRequest) (api.RowPage, error)
 	Snapshot(ctx context.Context, r api.SnapshotRequest, w io.Writer) error
 	Import(ctx context.Context, r api.ImportRequest, in io.Reader) error
 	Backups() backup.Source

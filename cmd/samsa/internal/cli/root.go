@@ -113,7 +113,7 @@ Most commands want to know where: -d for the directory of a broker's data, -b fo
 	root.SetHelpCommandGroupID(groupSelf)
 	root.SetCompletionCommandGroupID(groupSelf)
 	root.AddCommand(e.serve(), e.config(), e.version(), e.doctor(), e.bench(), e.man())
-	root.AddCommand(e.topics(), e.top(), e.produce(), e.consume(), e.mirror(), e.groups(), e.keys(), e.users(), e.acls(), e.quotas(), e.snapshot(), e.restore(), e.export(), e.importTopics(), e.backup(), e.verify(), e.repair(), e.dump(), e.fake(), e.sweep())
+	root.AddCommand(e.topics(), e.top(), e.produce(), e.consume(), e.mirror(), e.groups(), e.tables(), e.keys(), e.users(), e.acls(), e.quotas(), e.snapshot(), e.restore(), e.export(), e.importTopics(), e.backup(), e.verify(), e.repair(), e.dump(), e.fake(), e.sweep())
 	root.AddCommand(helpTopics()...)
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()

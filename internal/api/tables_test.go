@@ -1,0 +1,103 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/samsatest"
+)
+
+// Tables are listed and read whether they are open or kept, in pages, and rows that a group's tables share as those of one.
+func TestTables(t *testing.T) {
+	t.Parallel()
+	b := samsatest.New(t, samsatest.Topic("accounts", 3))
+	ctx := t.Context()
+	for i := range 9 {
+		_, err := b.Produce(ctx, samsa.Record{Topic: "accounts", Key: []byte{'k', byte(0xf0 + i)}, Value: fmt.Append(nil, "value", i)})
+		must(t, err)
+	}
+	open := func(o samsa.TableOptions) *samsa.Table {
+		o.Topic = "accounts"
+		table, err := b.NewTable(ctx, o)
+		must(t, err)
+		t.Cleanup(func() { must(t, table.Close()) })
+		return table
+	}
+	must(t, open(samsa.TableOptions{Name: "kept"}).Close())
+	must(t, open(samsa.TableOptions{Name: "old", Version: 7}).Close())
+	_, err := b.Produce(ctx, samsa.Record{Topic: "accounts", Key: []byte("later"), Value: []byte("value")})
+	must(t, err)
+	open(samsa.TableOptions{})
+	open(samsa.TableOptions{Name: "open one"})
+	shares := []*samsa.Table{open(samsa.TableOptions{Group: "share"}), open(samsa.TableOptions{Group: "share"})}
+	for shares[0].Len()+shares[1].Len() != 10 || shares[0].Len() == 0 || shares[1].Len() == 0 { // until they have shared the partitions
+		must(t, shares[0].WaitFor(ctx))
+		must(t, shares[1].WaitFor(ctx))
+	}
+	c := Direct(Handler(b, Options{}))
+	defer c.Close()
+	all, err := c.Tables(ctx)
+	must(t, err)
+	var told []string
+	for _, table := range all {
+		told = append(told, fmt.Sprint(table.String(), " ", table.Open, " ", table.Rows, " ", table.Lag))
+	}
+	want := []string{"accounts 1 10 0", "accounts/group:share 2 10 0", "accounts/open one 1 10 0", "accounts/kept 0 9 1", "accounts/old 0 9 1"}
+	slices.Sort(told[3:])
+	if !slices.Equal(told, want) {
+		t.Errorf("%q, want %q", told, want)
+	}
+	for _, table := range all {
+		row, err := c.TableRow(ctx, table.TableID, Bytes{'k', 0xf3})
+		if err != nil || string(row.Value) != "value3" {
+			t.Errorf("%s: %v, %v", table, row, err)
+		}
+		_, err = c.TableRow(ctx, table.TableID, Bytes("none"))
+		wantError(t, err, samsa.ErrKeyNotFound)
+		for _, reverse := range []bool{false, true} {
+			var rows []string
+			for r := (RowsRequest{TableID: table.TableID, Prefix: Bytes("k"), From: Bytes{'k', 0xf1}, Reverse: reverse, Limit: 3}); ; {
+				p, err := c.TableRows(ctx, r)
+				must(t, err)
+				for _, row := range p.Rows {
+					rows = append(rows, string(row.Value[5:]))
+				}
+				if p.Next == nil {
+					break
+				}
+				if r.From = p.Next; reverse {
+					r.From, r.To = Bytes{'k', 0xf1}, p.Next
+				}
+			}
+			want := []string{"1", "2", "3", "4", "5", "6", "7", "8"}
+			if reverse {
+				slices.Reverse(want)
+			}
+			if !slices.Equal(rows, want) {
+				t.Errorf("%s, reverse %t: %q, want %q", table, reverse, rows, want)
+			}
+		}
+	}
+	_, err = c.TableRow(ctx, TableID{Topic: "accounts", Name: "none"}, Bytes("k"))
+	wantError(t, err, samsa.ErrUnknown)
+	_, err = c.TableRow(ctx, TableID{Topic: "none"}, Bytes("k"))
+	wantError(t, err, samsa.ErrUnknownTopic)
+}
+
+// A table is found by its name, by its topic if there is one, and by both.
+func TestFindTable(t *testing.T) {
+	t.Parallel()
+	a, b, c, d := TableID{Topic: "a"}, TableID{Topic: "a", Name: "x"}, TableID{Topic: "b", Name: "x"}, TableID{Topic: "b", Name: "y"}
+	all := []Table{{TableID: a}, {TableID: b}, {TableID: c}, {TableID: d}, {TableID: TableID{Topic: "c", Group: "g"}}}
+	for name, want := range map[string]TableID{"a": a, "a/x": b, "b/x": c, "y": d, "b/y": d, "c": {Topic: "c", Group: "g"}, "c/group:g": {Topic: "c", Group: "g"}} {
+		if got, err := FindTable(all, name); err != nil || got != want {
+			t.Errorf("%s is %s, %v, want %s", name, got, err, want)
+		}
+	}
+	for name, want := range map[string]error{"x": samsa.ErrInvalid, "b": samsa.ErrInvalid, "z": samsa.ErrUnknown, "": samsa.ErrUnknown} {
+		_, err := FindTable(all, name)
+		wantError(t, err, want)
+	}
+}
