@@ -143,7 +143,7 @@ func values(records []samsa.Record) []string {
 }
 
 // patience is a guard against tests that hang; nothing is measured against it.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // patient returns a context that ends with the test, or when it hangs.
 func patient(t testing.TB) context.Context {
