@@ -126,6 +126,37 @@ func TestReclaimGivesSpaceBack(t *testing.T) {
 	}
 }
 
+// What the background has copied and not given back yet is given back by who reclaims.
+func TestReclaimOfWhatOthersHaveCopied(t *testing.T) {
+	s := openTemp(t, t.TempDir(), Options{fileSize: 1 << 20})
+	defer closeStore(t, s)
+	for i := range 40 {
+		var b Batch
+		b.Set(offsetKey(i), make([]byte, 64<<10))
+		commit(t, s, &b)
+	}
+	removeOffsets(t, s, 0, 10)
+	if err := s.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	quiet(s)
+	f := s.worst(true, s.files.current())
+	if f == nil {
+		t.Fatal("no value file has garbage")
+	}
+	if err := s.collect(f, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.emptyFiles(true, t.Context().Err); err != nil {
+		t.Fatal(err)
+	}
+	v, _ := s.now()
+	defer s.let(v)
+	if v.find(f.number) != nil {
+		t.Error("the value file is there still")
+	}
+}
+
 // Old versions of a key that is written again and again are garbage like any other.
 func TestReclaimOfOverwrittenValues(t *testing.T) {
 	s := openTemp(t, t.TempDir(), Options{})

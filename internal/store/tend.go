@@ -203,13 +203,17 @@ func (s *diskStore) giveBack(thorough bool, stop func() error) error {
 func (s *diskStore) emptyFiles(thorough bool, stop func() error) error {
 	last := s.files.current() // what is copied lies behind it
 	moved := int64(0)
+	others := thorough // may have copied files whose checkpoint is still to come
 	for {
 		if err := stop(); err != nil {
 			return err
 		}
 		f := s.worst(thorough, last)
 		if f == nil && moved == 0 {
-			return nil
+			if !others || !s.waiting() {
+				return nil
+			}
+			others = false
 		}
 		var err error
 		if f != nil {
@@ -224,6 +228,13 @@ func (s *diskStore) emptyFiles(thorough bool, stop func() error) error {
 			return err
 		}
 	}
+}
+
+// waiting reports whether the next checkpoint has a value file go that was copied.
+func (s *diskStore) waiting() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.ContainsFunc(s.version.files, func(f *logFile) bool { return f.moved && !f.held })
 }
 
 // worst returns the value file whose survivors are to be copied, so that it can go: the one with the
