@@ -43,6 +43,7 @@ type Cluster struct {
 	nodes  map[int32]*node
 	held   map[int32]*os.File // their ports, which wait for who starts again
 	closed bool
+	leave  func() // undoes claim; nil before it
 }
 
 // node is one broker of a cluster.
@@ -88,20 +89,40 @@ func ListenCluster(b *samsa.Broker, n int, addr string, opts ClusterOptions) (*C
 	if err := in.Local("the Kafka protocol"); err != nil {
 		return nil, fmt.Errorf("kafka: listen: %w", err)
 	}
-	for _, s := range Servers(b) {
-		if s.cluster != nil {
-			return nil, fmt.Errorf("kafka: listen: %w: a cluster serves the broker already, at %s", samsa.ErrInvalid, s.Addr())
-		}
-	}
 	opts.Options = opts.withDefaults()
 	c := &Cluster{
 		b: b, in: in, opts: opts, memory: newMemory(opts.MaxMemoryBytes), turn: make(chan struct{}, 1),
 		plan: make(map[string]planned), nodes: make(map[int32]*node), held: make(map[int32]*os.File),
 	}
-	if err := c.begin(n, addr); err != nil {
+	err := c.claim()
+	if err == nil {
+		err = c.begin(n, addr)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("kafka: listen: %w", errors.Join(err, c.Close()))
 	}
 	return c, nil
+}
+
+// claiming is held by who looks whether a cluster serves a broker, and becomes that, so that one does of those that begin at once.
+var claiming sync.Mutex
+
+// claim makes c the cluster that serves its broker until it is closed, whether its nodes run or not.
+func (c *Cluster) claim() error {
+	claiming.Lock()
+	defer claiming.Unlock()
+	for _, server := range c.in.Servers() {
+		if _, other := server.(*Cluster); other {
+			return fmt.Errorf("%w: a cluster serves the broker already", samsa.ErrInvalid)
+		}
+	}
+	leave, err := c.in.Register("a cluster", c, func() { _ = c.Close() })
+	if err == nil {
+		c.mu.Lock()
+		c.leave = leave
+		c.mu.Unlock()
+	}
+	return err
 }
 
 func (o ClusterOptions) validate(n int, addr string) error {
@@ -205,6 +226,7 @@ func (c *Cluster) serve(n *node, ln net.Listener) error {
 func (c *Cluster) Close() error {
 	c.mu.Lock()
 	c.closed = true
+	leave := c.leave
 	var servers []*Server
 	for _, n := range c.nodes {
 		servers = append(servers, n.server)
@@ -219,6 +241,9 @@ func (c *Cluster) Close() error {
 		wg.Go(func() { errs[i] = s.Close() })
 	}
 	wg.Wait()
+	if leave != nil {
+		leave()
+	}
 	return errors.Join(errs...)
 }
 

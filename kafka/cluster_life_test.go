@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 
@@ -127,5 +128,45 @@ func TestClusterRefusesEvents(t *testing.T) {
 	}
 	if p, err := s.in().Catalogue.Get("web_log"); err != nil || p.Partitions()[0].Log().LeaderEpoch() != before {
 		t.Errorf("the epoch has risen: %v", err)
+	}
+}
+
+// Of clusters that begin at once for one broker, one does, as of brokers of Kafka for one directory; and no other as long as it is open, whether its
+// nodes run or not.
+func TestClusterIsAlone(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, samsa.Options{})
+	begin := func() (*Cluster, error) { return ListenCluster(k.Broker, 2, "127.0.0.1:0", ClusterOptions{}) }
+	clusters := make([]*Cluster, 8)
+	var wg sync.WaitGroup
+	for i := range clusters {
+		wg.Go(func() {
+			var err error
+			if clusters[i], err = begin(); err != nil && !errors.Is(err, samsa.ErrInvalid) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	clusters = slices.DeleteFunc(clusters, func(c *Cluster) bool { return c == nil })
+	if len(clusters) != 1 {
+		t.Fatalf("%d clusters serve one broker", len(clusters))
+	}
+	c := clusters[0]
+	if err := errors.Join(c.Stop(1), c.Stop(2)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begin(); !errors.Is(err, samsa.ErrInvalid) {
+		t.Errorf("beside a cluster that may run again: %v", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next, err := begin()
+	if err == nil {
+		err = errors.Join(k.Close(), next.Start(1))
+	}
+	if !errors.Is(err, samsa.ErrInvalid) && !errors.Is(err, samsa.ErrClosed) {
+		t.Errorf("a cluster whose broker is closed: %v", err)
 	}
 }

@@ -33,7 +33,7 @@ func TestClusterCutOffHearsNobody(t *testing.T) {
 	silent := func() {
 		t.Helper()
 		nc, err := (&net.Dialer{Timeout: 20 * time.Millisecond}).Dial("tcp", s.c.Addr(1))
-		if late, ok := err.(net.Error); !ok || !late.Timeout() {
+		if late := net.Error(nil); !errors.As(err, &late) || !late.Timeout() {
 			t.Errorf("dial: %v", err)
 		}
 		if err == nil {

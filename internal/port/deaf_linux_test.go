@@ -1,6 +1,7 @@
 package port
 
 import (
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -27,7 +28,8 @@ func TestDeaf(t *testing.T) {
 	}
 	silent := func() {
 		t.Helper()
-		if err, ok := dial(10 * time.Millisecond).(net.Error); !ok || !err.Timeout() {
+		err := dial(10 * time.Millisecond)
+		if late := net.Error(nil); !errors.As(err, &late) || !late.Timeout() {
 			t.Errorf("a deaf listener: %v", err)
 		}
 	}
