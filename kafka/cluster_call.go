@@ -78,7 +78,8 @@ func (c *call) hosted(name string, i int32) (*partition.Partition, error) {
 }
 
 // checkReads is checkLeads for a consumer, which may read from any replica that is in sync if its requests can say its rack
-// (KIP-392), in the leader epoch that it names.
+// (KIP-392), in the leader epoch that it names. A replica that is not in sync refuses: Kafka sends nobody there either, and there it has not what
+// the others have.
 func (c *call) checkReads(p *partition.Partition, epoch int32) error {
 	if c.s.cluster == nil {
 		return c.checkEpoch(p, epoch)

@@ -495,6 +495,35 @@ func TestClusterRacks(t *testing.T) {
 	}
 }
 
+// Nobody is sent to a replica that is not in sync, which is one that is being added, and it sends whoever comes to the leader. When it is in sync it
+// serves.
+func TestClusterOutOfSync(t *testing.T) {
+	t.Parallel()
+	s := startCluster(t, ClusterOptions{})
+	leader := s.leader(0)
+	ask[*kmsg.ProduceResponse](s.at(leader), 9, oneProduce(0, -1, batch(t, 0, record{1, "", "x"})))
+	added, err := s.c.Add("far")
+	s.must(err, s.c.HoldReassignments(true), s.c.Reassign("web_log", 0, leader, added))
+	req := fetchRequest("web_log", 0)
+	req.Rack = "far"
+	at := func(node int32) kmsg.FetchResponseTopicPartition {
+		return ask[*kmsg.FetchResponse](s.at(node), 11, req).Topics[0].Partitions[0]
+	}
+	if p := at(leader); p.PreferredReadReplica != -1 || len(p.RecordBatches) == 0 {
+		t.Errorf("the leader: %+v", p)
+	}
+	if p := at(added); p.ErrorCode != codeNotLeaderOrFollower {
+		t.Errorf("a replica that is not in sync: %+v", p)
+	}
+	s.must(s.c.HoldReassignments(false))
+	if p := at(leader); p.PreferredReadReplica != added {
+		t.Errorf("the leader: %+v", p)
+	}
+	if p := at(added); p.ErrorCode != codeNone || len(p.RecordBatches) == 0 {
+		t.Errorf("a replica that is in sync: %+v", p)
+	}
+}
+
 // A fetch that waits at a leader hears that another leads by now.
 func TestClusterWakesFetches(t *testing.T) {
 	t.Parallel()
