@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -28,32 +27,50 @@ type Options struct {
 	Broker samsa.Options
 	// Prepare, if set, is called with a broker that is empty: at first, and after each reset. It creates topics, say.
 	Prepare func(ctx context.Context, b *samsa.Broker) error
-	// Serve, if set, serves a broker to Kafka clients at addr, or with "" where it likes, and returns where that is and what ends it. A
-	// broker that was restarted or reset is served where it was before.
-	Serve func(b *samsa.Broker, addr string) (served string, shut func() error, err error)
+	// Serve, if set, is where Kafka clients find the broker, the same after it was restarted or reset. It ends with the broker.
+	Serve *Door
 }
 
-// Kafka returns what serves a fake broker to Kafka clients: at addr at first, and a copy of it at another port, where it is what
-// its clients are told. With more than one node it is a cluster, and its addresses have commas between them.
-func Kafka(addr string, nodes int, o kafka.ClusterOptions) func(b *samsa.Broker, at string) (string, func() error, error) {
-	var own string      // of the fake broker itself, which New has served before anybody else comes
-	var held []*os.File // its ports
-	return func(b *samsa.Broker, at string) (string, func() error, error) {
-		first, opts := own == "", o
-		switch {
-		case first:
-			var addrs []string
-			addrs, held = port.Hold(addr, max(1, nodes))
-			at = strings.Join(addrs, ",")
-		case at != own:
-			at, opts.Advertise = cmp.Or(at, "127.0.0.1:0"), "" // which leads to own
-		}
-		at, shut, err := listen(b, nodes, at, opts)
-		runtime.KeepAlive(held)
-		if err == nil && first {
-			own = at
-		}
-		return at, shut, err
+// Door serves a fake broker to Kafka clients, and copies of it.
+type Door struct {
+	addr  string
+	nodes int
+	opts  kafka.ClusterOptions
+	own   string     // where the fake broker itself is, which New has served before anybody else comes
+	held  []*os.File // its ports
+}
+
+// Kafka returns a door at addr, and for a copy at another port, where it is what its clients are told. With more than one node it is a
+// cluster, and its addresses have commas between them.
+func Kafka(addr string, nodes int, o kafka.ClusterOptions) *Door {
+	return &Door{addr: addr, nodes: nodes, opts: o}
+}
+
+// serve serves b at an address where the door has served before, or with "" where it likes, and returns where that is and what ends it.
+func (d *Door) serve(b *samsa.Broker, at string) (served string, shut func() error, err error) {
+	first, opts := d.own == "", d.opts
+	switch {
+	case first:
+		var addrs []string
+		addrs, d.held = port.Hold(d.addr, max(1, d.nodes))
+		at = strings.Join(addrs, ",")
+	case at != d.own:
+		at, opts.Advertise = cmp.Or(at, "127.0.0.1:0"), "" // which leads to own
+	}
+	served, shut, err = listen(b, d.nodes, at, opts)
+	if err == nil && first {
+		d.own = served
+	}
+	return served, shut, err
+}
+
+// close gives the ports back.
+func (d *Door) close() {
+	if d == nil {
+		return
+	}
+	for _, f := range d.held {
+		_ = f.Close() // nil where nothing is held
 	}
 }
 
@@ -75,9 +92,10 @@ func listen(b *samsa.Broker, nodes int, at string, o kafka.ClusterOptions) (stri
 
 // Fake is a fake broker. It implements api.Kit, whose methods are described there, and api.Fake.
 type Fake struct {
-	opts Options
-	http http.Handler // its control
-	addr string       // of Kafka clients, "" for none; it does not change
+	opts   Options
+	copied bool         // it is a copy of another one, whose door stays
+	http   http.Handler // its control
+	addr   string       // of Kafka clients, "" for none; it does not change
 
 	mu     sync.RWMutex // guards what follows; held while a broker takes the place of another
 	b      *samsa.Broker
@@ -100,6 +118,7 @@ func New(ctx context.Context, o Options) (*Fake, error) {
 	k := &Fake{opts: o}
 	k.http = api.KitHandler(k)
 	if err := k.begin(ctx); err != nil {
+		o.Serve.close()
 		return nil, err
 	}
 	return k, nil
@@ -128,7 +147,7 @@ func (k *Fake) take(b *samsa.Broker, t *tb) error {
 	if k.opts.Serve == nil {
 		return nil
 	}
-	addr, shut, err := k.opts.Serve(b, k.addr)
+	addr, shut, err := k.opts.Serve.serve(b, k.addr)
 	if err != nil {
 		return errors.Join(err, t.end())
 	}
@@ -160,7 +179,11 @@ func (k *Fake) Close() error {
 		return nil
 	}
 	k.closed = true
-	return k.end()
+	err := k.end()
+	if !k.copied {
+		k.opts.Serve.close()
+	}
+	return err
 }
 
 // end closes everything.
@@ -239,7 +262,7 @@ func (k *Fake) NewFork(ctx context.Context, name string) (api.Fork, error) {
 		return api.Fork{}, fmt.Errorf("%w: there are %d forks already", samsa.ErrTooLarge, maxForks)
 	}
 	t := new(tb)
-	f := &Fake{opts: k.opts}
+	f := &Fake{opts: k.opts, copied: true}
 	var b *samsa.Broker
 	err := t.try(ctx, func() { b = samsatest.Fork(t, k.b, samsatest.AllowOpenClients()) })
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,7 +13,7 @@ import (
 	"github.com/samsa-go/samsa/kafka"
 )
 
-// No connection of some client takes the ports of a broker while that is reset.
+// No connection of some client takes the ports of a broker while that is reset, and they are free when it is closed.
 func TestPortsStay(t *testing.T) {
 	other, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -39,6 +40,19 @@ func TestPortsStay(t *testing.T) {
 		if err := k.Reset(t.Context()); err != nil || k.Addr() != at {
 			t.Errorf("it is at %s, and was at %s: %v", k.Addr(), at, err)
 		}
+		_, err := k.NewFork(t.Context(), "copy")
+		must(t, err)
+		must(t, k.RemoveFork("copy"))
+		held := k.opts.Serve.held
+		for _, f := range held {
+			_, err := f.Stat()
+			must(t, err) // a copy leaves them alone
+		}
 		must(t, k.Close())
+		for _, f := range held {
+			if _, err := f.Stat(); !errors.Is(err, os.ErrClosed) {
+				t.Errorf("a port is held by a broker that is closed: %v", err)
+			}
+		}
 	}
 }
