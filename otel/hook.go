@@ -28,6 +28,22 @@ func (t *Telemetry) Hook() samsa.Hook {
 	return samsa.Hook{Name: "otel", Produce: t.produced, Deliver: t.delivered, Commit: t.committed, Request: t.requested}
 }
 
+// Carry returns a hook that has what is produced carry the span of the call's context: Produce, Producer.Produce, Update, and what stands on them. So
+// a trace goes on without another call in their place. A record that carries a span already, by Inject, Produce or Send, keeps it. The
+// program gets back its records without.
+func (t *Telemetry) Carry() samsa.Hook {
+	return samsa.Hook{Name: "otel-carry", BeforeProduce: func(ctx context.Context, records []samsa.Record) (int, error) {
+		if trace.SpanContextFromContext(ctx).IsValid() {
+			for i := range records {
+				if !trace.SpanContextFromContext(t.Extract(context.Background(), records[i])).IsValid() {
+					t.Inject(ctx, &records[i])
+				}
+			}
+		}
+		return len(records), nil
+	}}
+}
+
 // maxLinks is how many links a span takes by default.
 const maxLinks = 128
 

@@ -5,9 +5,9 @@
 //	b, err := samsa.Open("data", samsa.Options{Hooks: []samsa.Hook{tel.Hook()}})
 //
 // The hook alone tells how long calls took, and which records they were about. That a trace goes on from who produces a
-// record to who consumes it needs the record to carry it, in its headers (traceparent), as with any Kafka client. A hook
-// only observes, so that is done by who produces:
+// record to who consumes it needs the record to carry it, in its headers (traceparent), as with any Kafka client:
 //
+//   - Carry is another hook, an interceptor, which has all records carry the span of the context that they are produced with. It makes none.
 //   - Produce, in the place of Broker.Produce, makes the span "send" and has the records carry it.
 //   - Send, in the place of Producer.Produce, makes a span "create" of the record, and has the record carry it; the span
 //     "send" of the batch, which the hook makes, links to it.

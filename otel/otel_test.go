@@ -94,6 +94,54 @@ func text(attrs []attribute.KeyValue) string {
 	return strings.Join(all, " ")
 }
 
+// With Carry, whatever is produced within a span carries that, and what carries one already keeps it.
+func TestCarry(t *testing.T) {
+	traces := sdk.NewTracerProvider()
+	tel, err := samsaotel.New(samsaotel.Options{TracerProvider: traces, Propagator: propagation.TraceContext{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true, Hooks: []samsa.Hook{tel.Carry(), tel.Hook()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ctx, span := traces.Tracer("program").Start(t.Context(), "work")
+	defer span.End()
+	other, otherSpan := traces.Tracer("program").Start(t.Context(), "other work")
+	defer otherSpan.End()
+	record := samsa.Record{Topic: "orders", Headers: []samsa.Header{{Key: "own"}}}
+	own := record
+	tel.Inject(other, &own)
+	p, err := b.NewProducer(ctx, samsa.ProducerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.Produce(ctx, record, own)
+	_, errSync := p.ProduceSync(ctx, record)
+	p.Produce(ctx, record, nil)
+	errUpdate := b.Update(ctx, func(tx *samsa.Tx) error { return errors.Join(p.Flush(ctx), tx.Produce(record)) })
+	_, errWithout := b.Produce(t.Context(), record)
+	if err := errors.Join(err, errSync, errUpdate, errWithout); err != nil || len(got[0].Headers) != 1 {
+		t.Fatal(got, err)
+	}
+	c, err := b.NewConsumer(ctx, samsa.ConsumerOptions{Topics: []string{"orders"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var carried []trace.SpanID
+	for r, err := range c.RecordsUntil(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		carried = append(carried, trace.SpanContextFromContext(tel.Extract(t.Context(), r)).SpanID())
+	}
+	a, o := span.SpanContext().SpanID(), otherSpan.SpanContext().SpanID()
+	if want := []trace.SpanID{a, o, a, a, a, {}}; !slices.Equal(carried, want) {
+		t.Errorf("carried %v, want %v", carried, want)
+	}
+}
+
 // An order comes by HTTP, becomes a record, and is worked on by a consumer: that is one trace.
 func TestTraceFromHTTPToConsumer(t *testing.T) {
 	k := start(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,18 +41,47 @@ func BenchmarkHooks(b *testing.B) {
 	} {
 		for _, store := range w.stores {
 			b.Run(fmt.Sprintf("do=%s/store=%s", w.do, store), func(b *testing.B) {
-				side := func(hooks []samsa.Hook) func(n int) time.Duration {
-					opts, dir := samsa.Options{Hooks: hooks, InMemory: store == "memory"}, ""
-					if !opts.InMemory {
-						dir = b.TempDir()
-					}
-					broker := openBench(b, dir, opts)
-					b.Cleanup(func() { closeBench(b, broker) })
-					createBench(b, broker)
-					do := w.prepare(hooked{b, broker, jsonValues(10_000), w.n})
-					return func(n int) time.Duration { return pairs.CPU(func() { do(n) }) }
-				}
-				pairs.Compare(b, w.n, side(nil), side(silent))
+				compareHooks(b, store, w.n, w.prepare, silent)
+			})
+		}
+	}
+}
+
+// compareHooks compares a broker without hooks with one that has these: n operations of a turn, that prepare returns.
+func compareHooks(b *testing.B, store string, n int, prepare func(hooked) func(n int), hooks []samsa.Hook) {
+	side := func(hooks []samsa.Hook) func(n int) time.Duration {
+		opts, dir := samsa.Options{Hooks: hooks, InMemory: store == "memory"}, ""
+		if !opts.InMemory {
+			dir = b.TempDir()
+		}
+		broker := openBench(b, dir, opts)
+		b.Cleanup(func() { closeBench(b, broker) })
+		createBench(b, broker)
+		do := prepare(hooked{b, broker, jsonValues(10_000), n})
+		return func(n int) time.Duration { return pairs.CPU(func() { do(n) }) }
+	}
+	pairs.Compare(b, n, side(nil), side(hooks))
+}
+
+// BenchmarkInterceptors is what it costs that interceptors are called, which do nothing: as BenchmarkHooks.
+//
+//	go test -run '^$' -bench Interceptors -benchtime 300x ./internal/e2e
+func BenchmarkInterceptors(b *testing.B) {
+	nothing := func(_ context.Context, records []samsa.Record) (int, error) { return len(records), nil }
+	for _, w := range []struct {
+		do      string
+		n       int
+		prepare func(hooked) func(n int)
+	}{
+		{"produce", 1_000, hooked.produce},
+		{"producer", 10_000, hooked.producer},
+		{"poll", 20_000, hooked.poll},
+		{"loop", 20_000, hooked.loop},
+		{"queue", 500, hooked.queue},
+	} {
+		for _, hooks := range []int{1, 3} {
+			b.Run(fmt.Sprintf("do=%s/interceptors=%d", w.do, hooks), func(b *testing.B) {
+				compareHooks(b, "memory", w.n, w.prepare, slices.Repeat([]samsa.Hook{{BeforeProduce: nothing, BeforeDeliver: nothing}}, hooks))
 			})
 		}
 	}
