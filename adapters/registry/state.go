@@ -10,6 +10,7 @@ import (
 // state is what the topic says: a value, without locks and clocks.
 type state struct {
 	subjects map[string]map[int32]*version // by their numbers, those that are softly deleted too
+	numbers  map[string][]int32            // of a subject, in their order
 	byID     map[int32]map[*version]bool
 	bySame   map[string]map[*version]bool
 	byGUID   map[string]map[*version]bool
@@ -26,7 +27,7 @@ type subjectVersion struct {
 
 func newState() *state {
 	return &state{
-		subjects: make(map[string]map[int32]*version), byID: make(map[int32]map[*version]bool), bySame: make(map[string]map[*version]bool), byGUID: make(map[string]map[*version]bool),
+		subjects: make(map[string]map[int32]*version), numbers: make(map[string][]int32), byID: make(map[int32]map[*version]bool), bySame: make(map[string]map[*version]bool), byGUID: make(map[string]map[*version]bool),
 		users: make(map[subjectVersion]map[*version]bool), configs: make(map[string]config), modes: make(map[string]mode),
 	}
 }
@@ -35,6 +36,8 @@ func (s *state) put(v *version) {
 	s.remove(v.Subject, v.Version)
 	s.maxID = max(s.maxID, v.ID)
 	add(s.subjects, v.Subject, v.Version, v)
+	at, _ := slices.BinarySearch(s.numbers[v.Subject], v.Version)
+	s.numbers[v.Subject] = slices.Insert(s.numbers[v.Subject], at, v.Version)
 	add(s.byID, v.ID, v, true)
 	add(s.bySame, v.same, v, true)
 	add(s.byGUID, v.guid, v, true)
@@ -49,6 +52,10 @@ func (s *state) remove(subject string, n int32) {
 		return
 	}
 	drop(s.subjects, subject, n)
+	at, _ := slices.BinarySearch(s.numbers[subject], n)
+	if s.numbers[subject] = slices.Delete(s.numbers[subject], at, at+1); len(s.numbers[subject]) == 0 {
+		delete(s.numbers, subject)
+	}
 	drop(s.byID, v.ID, v)
 	drop(s.bySame, v.same, v)
 	drop(s.byGUID, v.guid, v)
@@ -108,7 +115,7 @@ func (w which) has(v *version) bool {
 func (s *state) versions(subject string, w which) []*version {
 	all := s.subjects[subject]
 	var found []*version
-	for _, n := range slices.Sorted(maps.Keys(all)) {
+	for _, n := range s.numbers[subject] {
 		if w.has(all[n]) {
 			found = append(found, all[n])
 		}
@@ -118,11 +125,16 @@ func (s *state) versions(subject string, w which) []*version {
 
 // has tells whether a subject has such a version, or with "" whether any has.
 func (s *state) has(subject string, w which) bool {
-	if subject != "" {
-		return len(s.versions(subject, w)) > 0
+	if subject == "" {
+		for name := range s.subjects {
+			if s.has(name, w) {
+				return true
+			}
+		}
+		return false
 	}
-	for name := range s.subjects {
-		if len(s.versions(name, w)) > 0 {
+	for _, v := range s.subjects[subject] {
+		if w.has(v) {
 			return true
 		}
 	}
