@@ -94,8 +94,12 @@ func (x *TableTx[K, V]) Put(key K, value V, revision int64) error {
 	if len(r.Headers) > 0 && r.Key != nil {
 		is := samsa.NoRow
 		row, err := x.TableTx.Get(r.Key)
-		if err == nil {
+		var refused *samsa.InterceptError
+		switch {
+		case err == nil:
 			is = row.Offset
+		case errors.As(err, &refused): // the row is there, and may be replaced
+			is, err = refused.Record.Offset, nil
 		}
 		if is == revision && (err == nil || errors.Is(err, samsa.ErrKeyNotFound)) {
 			return x.tx.Produce(r)

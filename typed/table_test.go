@@ -113,3 +113,41 @@ func TestTableInATransaction(t *testing.T) {
 		t.Errorf("%d rows", n)
 	}
 }
+
+// What replaces a row that an interceptor refuses has the headers of its codec too, and only on the revision that was seen.
+func TestPutOverARefusedRow(t *testing.T) {
+	b, err := samsa.Open("", samsa.Options{InMemory: true, AutoCreateTopics: true, Hooks: []samsa.Hook{{
+		BeforeDeliver: func(_ context.Context, records []samsa.Record) (int, error) {
+			for i := range records {
+				if string(records[i].Value) == "sealed" {
+					return i, errors.New("no key")
+				}
+			}
+			return len(records), nil
+		},
+	}}})
+	wantErr(t, err, nil)
+	defer func() { wantErr(t, b.Close(), nil) }()
+	stored, err := b.Produce(ctx, samsa.Record{Topic: "events", Key: []byte("a"), Value: []byte("sealed")})
+	wantErr(t, err, nil)
+	kinds, err := typed.Union("type", typed.As[event]("created", typed.JSON[created]()))
+	wantErr(t, err, nil)
+	tab, err := typed.NewTable(ctx, b, typed.CodecsOf(typed.String(), kinds), samsa.TableOptions{Topic: "events"})
+	wantErr(t, err, nil)
+	defer func() { wantErr(t, tab.Close(), nil) }()
+	put := func(revision int64) error {
+		return b.Update(ctx, func(tx *samsa.Tx) error {
+			rows, err := tab.Tx(tx)
+			if err != nil {
+				return err
+			}
+			return rows.Put("a", created{}, revision)
+		})
+	}
+	wantErr(t, put(samsa.NoRow), samsa.ErrConflict)
+	wantErr(t, put(stored[0].Offset), nil)
+	wantErr(t, tab.WaitFor(ctx), nil)
+	if m, err := tab.Get("a"); err != nil || m.Value != (created{}) {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
