@@ -17,6 +17,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -161,7 +162,7 @@ func send(ctx context.Context, b *samsa.Broker, client *http.Client, to string) 
 		if err != nil {
 			return err
 		}
-		req.Header.Set("Idempotency-Key", string(d.Record.Key))
+		req.Header.Set("Idempotency-Key", url.PathEscape(string(d.Record.Key))) // a header cannot have all that an id can
 		resp, err := client.Do(req)
 		if err != nil {
 			return err

@@ -168,3 +168,29 @@ func TestKilledWithoutAnAnswer(t *testing.T) {
 		}
 	})
 }
+
+// The service is told of each order, whatever is in its id, and tells it from all others.
+func TestOddIDs(t *testing.T) {
+	b := newBroker(t)
+	var mu sync.Mutex
+	var told []string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, r.Header.Get("Idempotency-Key"))
+	}))
+	defer server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = send(ctx, b, server.Client(), server.URL) })
+	for _, id := range []string{"7", "%207", "7%0A", "%C3%A9", "%FF"} {
+		put(t, shop(b), id, "tea", http.StatusCreated)
+	}
+	samsatest.WaitDone(t, b, group, outbox, 5)
+	cancel()
+	wg.Wait()
+	slices.Sort(told)
+	if want := []string{"%207", "%C3%A9", "%FF", "7", "7%0A"}; !slices.Equal(told, want) {
+		t.Errorf("told of %q, want %q", told, want)
+	}
+}

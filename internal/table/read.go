@@ -221,8 +221,10 @@ func (t *Table) iterate(snap store.Snapshot, r Range, another func(key []byte, m
 		case err != nil:
 			if ended := t.Err(); ended != nil {
 				err = ended
+			} else {
+				err = t.wrap(err)
 			}
-			yield(log.Record{}, t.wrap(err))
+			yield(log.Record{}, err)
 			return
 		case r.holds(rec.Key) && !t.give(rec, yield):
 			return
