@@ -151,20 +151,26 @@ const NoRow = int64(-1)
 // Put produces a record of key to the topic of t, a tombstone if the value is nil, if the row of key is still the one of that revision: the
 // Record.Offset of the row that the program has seen, or NoRow if there was none. Otherwise it is ErrConflict at once, and so is Update. When
 // another one writes the key between Put and the commit, the function is called again, as Table says. So of many who put with the same revision
-// one succeeds.
+// one succeeds. Where an interceptor changes the key, the row is that of the key as it is stored.
 func (tx *Tx) Put(t *Table, key, value []byte, revision int64) error {
-	err := tx.put(t, key, revision)
+	e, err := tx.table(t)
 	if err != nil {
 		return tx.engine.Fail(fmt.Errorf("put: %w", err))
 	}
-	return tx.Produce(Record{Topic: t.opts.Topic, Key: key, Value: value})
+	records := []Record{{Topic: t.opts.Topic, Key: key, Value: value}}
+	if tx.b.hooks.ChangesProduced(tx.ctx) {
+		if records, err = tx.b.hooks.BeforeProduce(tx.ctx, records); err != nil {
+			return tx.engine.Fail(fmt.Errorf("produce: %w", err))
+		}
+	}
+	if err := put(e, records[0].Key, revision); err != nil {
+		return tx.engine.Fail(fmt.Errorf("put: %w", err))
+	}
+	return tx.produce(ProduceOptions{}, records)
 }
 
-func (tx *Tx) put(t *Table, key []byte, revision int64) error {
-	e, err := tx.table(t)
-	if err != nil {
-		return err
-	}
+// put checks that the row of a key is of a revision.
+func put(e *table.Tx, key []byte, revision int64) error {
 	if key == nil {
 		return fmt.Errorf("%w: no key", ErrInvalidRecord)
 	}

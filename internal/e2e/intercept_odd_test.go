@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -334,4 +335,30 @@ func TestInterceptGivenUp(t *testing.T) {
 	k.must(err)
 	want(t, "deliveries", fmt.Sprint(len(ds), ds[0].Deliveries), "2 2")
 	k.must(q.Close())
+}
+
+// Put compares with the row that it replaces, where an interceptor changes keys too.
+func TestInterceptKeysOfPut(t *testing.T) {
+	t.Parallel()
+	k := inMemory(t, samsa.Options{AutoCreateTopics: true, Hooks: []samsa.Hook{{
+		BeforeProduce: func(_ context.Context, records []samsa.Record) (int, error) {
+			for i := range records {
+				records[i].Key = slices.Concat([]byte("sealed "), records[i].Key)
+			}
+			return len(records), nil
+		},
+	}}})
+	k.produce(samsa.Record{Topic: "orders", Key: []byte("1"), Value: []byte("tea")})
+	table, err := k.NewTable(k.ctx, samsa.TableOptions{Topic: "orders"})
+	k.must(err)
+	put := func(revision int64) error {
+		return k.Update(k.ctx, func(tx *samsa.Tx) error { return tx.Put(table, []byte("1"), []byte("milk"), revision) })
+	}
+	want(t, "no row", errors.Is(put(samsa.NoRow), samsa.ErrConflict), true)
+	k.must(put(0))
+	want(t, "the row of before", errors.Is(put(0), samsa.ErrConflict), true)
+	k.must(table.WaitFor(k.ctx))
+	row, err := table.Get([]byte("sealed 1"))
+	k.must(err)
+	want(t, "row", string(row.Value), "milk")
 }
