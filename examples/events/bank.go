@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/samsa-go/samsa"
 )
@@ -58,6 +59,7 @@ var snapshotKey = []byte("bank/snapshot/1")
 
 var (
 	errAmount = errors.New("the amount is to be more than 0")
+	errName   = errors.New("the name of the account is not UTF-8") // which a snapshot could not have
 	errFunds  = errors.New("there is not as much in the account")
 )
 
@@ -132,6 +134,9 @@ func (k *bank) decide(ctx context.Context, account string, fn func(balance int64
 	defer k.mu.Unlock()
 	if k.broken != nil {
 		return k.broken
+	}
+	if !utf8.ValidString(account) {
+		return errName
 	}
 	e, err := fn(k.state.Accounts[account])
 	if err != nil {

@@ -46,6 +46,7 @@ func TestRun(t *testing.T) {
 		{[]string{"withdraw", "nobody", "1"}, errFunds},
 		{[]string{"withdraw", "alice", "-1"}, errAmount},
 		{[]string{"deposit", "alice", "0"}, errAmount},
+		{[]string{"deposit", "ren\xe9", "1"}, errName},
 	} {
 		if _, err := do(c.args...); !errors.Is(err, c.want) {
 			t.Errorf("%q is %v, want %v", c.args, err, c.want)

@@ -22,7 +22,7 @@ const (
 
 // place is how far a file was read. It is stored, as JSON, with the lines.
 type place struct {
-	First string // line of the file, which tells it from the others that have its name
+	First []byte // line of the file, which tells it from the others that have its name; JSON has no strings of any bytes
 	At    int64  // the byte behind the last line
 }
 
@@ -89,8 +89,8 @@ func (f *follower) resume(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		first, err := bufio.NewReader(file).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) || first != last.First {
+		first, err := bufio.NewReader(file).ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) || !bytes.Equal(first, last.First) {
 			file.Close()
 			continue
 		}
@@ -182,7 +182,7 @@ func (f *follower) store(ctx context.Context, lines [][]byte) error {
 	records := make([]samsa.Record, 0, len(lines))
 	for _, line := range lines {
 		if to.At == 0 {
-			to.First = string(line)
+			to.First = line
 		}
 		to.At += int64(len(line))
 		records = append(records, samsa.Record{Topic: topic, Key: []byte(f.name), Value: bytes.TrimRight(line, "\r\n")})

@@ -176,6 +176,21 @@ func TestHalfALine(t *testing.T) {
 	})
 }
 
+// A log that is not UTF-8 is known again, and goes on where it was.
+func TestNotUTF8(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := samsatest.New(t, samsatest.Topic(topic, 1))
+		l := newLogger(t, filepath.Join(t.TempDir(), "app.log"))
+		l.write("caf\xe9\n")
+		for range 2 {
+			stop := start(t, b, l.name)
+			time.Sleep(2 * look)
+			stop()
+		}
+		samsatest.Equal(t, b, topic, []string{l.name + "=caf\xe9"})
+	})
+}
+
 // A file that is cut off under it is an error, which ends the program.
 func TestCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -43,7 +43,7 @@ func run(ctx context.Context, dir string, lines []string, out io.Writer) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if _, err := b.Topics().Ensure(ctx, topic, samsa.TopicConfig{}); err != nil {
+	if err := create(ctx, b); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -75,6 +75,12 @@ func run(ctx context.Context, dir string, lines []string, out io.Writer) (err er
 		return cause
 	}
 	return nil
+}
+
+// create makes the topic. A firing has the time that it is for, which may be long ago: it stays all the same.
+func create(ctx context.Context, b *samsa.Broker) error {
+	_, err := b.Topics().Ensure(ctx, topic, samsa.TopicConfig{Retention: samsa.Unlimited})
+	return err
 }
 
 // follow fires a schedule until ctx ends. One that is new begins with the next time from now on.

@@ -91,6 +91,33 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// What fires when the program is back after long is there until somebody has read it.
+func TestOverdueStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := samsatest.New(t)
+		if err := create(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		const line = "0 0 1 * *"
+		times, err := parse(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if _, err := fire(t.Context(), b, line, times); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(45 * 24 * time.Hour)
+		}
+		if _, err := b.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(samsatest.Drain(t, b, topic)); n != 2 {
+			t.Errorf("%d firings are there, want 2", n)
+		}
+	})
+}
+
 func TestCron(t *testing.T) {
 	at := func(text string) time.Time {
 		t.Helper()

@@ -51,7 +51,8 @@ func run(ctx context.Context, dir string, in io.Reader, out io.Writer) (err erro
 	if err := create(ctx, b); err != nil {
 		return err
 	}
-	for lines := bufio.NewScanner(in); lines.Scan(); {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
 		user, text, _ := strings.Cut(lines.Text(), " ")
 		at, err := time.Parse(time.RFC3339, text)
 		if err != nil {
@@ -60,6 +61,9 @@ func run(ctx context.Context, dir string, in io.Reader, out io.Writer) (err erro
 		if _, err := b.Produce(ctx, samsa.Record{Topic: clicks, Key: []byte(user), Timestamp: at}); err != nil {
 			return err
 		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
 	}
 	t, err := b.NewTable(ctx, samsa.TableOptions{Topic: counts, Name: "windows"})
 	if err != nil {
@@ -73,7 +77,7 @@ func run(ctx context.Context, dir string, in io.Reader, out io.Writer) (err erro
 }
 
 func create(ctx context.Context, b *samsa.Broker) error {
-	if _, err := b.Topics().Ensure(ctx, clicks, samsa.TopicConfig{Partitions: 4}); err != nil {
+	if _, err := b.Topics().Ensure(ctx, clicks, samsa.TopicConfig{Partitions: 4, Retention: samsa.Unlimited}); err != nil {
 		return err
 	}
 	_, err := b.Topics().Ensure(ctx, counts, samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -47,6 +48,27 @@ visit/bert/2026-03-01T10:00:00.000 to 10:00:00: 1 clicks
 		if out.String() != step.want {
 			t.Errorf("the windows are\n%swant\n%s", out.String(), step.want)
 		}
+	}
+}
+
+// A click from long ago is there until it is counted, and what cannot be read is an error.
+func TestOldClicks(t *testing.T) {
+	b := samsatest.New(t)
+	if err := create(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	old := samsa.Record{Topic: clicks, Key: []byte("anna"), Timestamp: time.Now().AddDate(-1, 0, 0)}
+	if _, err := b.Produce(t.Context(), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(samsatest.Drain(t, b, clicks)); n != 2 {
+		t.Errorf("%d clicks are there, want 2", n)
+	}
+	if err := run(t.Context(), t.TempDir(), strings.NewReader(strings.Repeat("x", 1<<20)), io.Discard); err == nil {
+		t.Error("a line that is too long is passed over")
 	}
 }
 
