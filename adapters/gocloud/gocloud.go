@@ -264,8 +264,10 @@ func errorCode(err error) gcerrors.ErrorCode {
 		return gcerrors.DeadlineExceeded
 	case errors.Is(err, samsa.ErrUnknownTopic):
 		return gcerrors.NotFound
-	case errors.Is(err, samsa.ErrInvalid):
+	case errors.Is(err, samsa.ErrInvalid), errors.Is(err, samsa.ErrTooLarge), errors.Is(err, samsa.ErrRecordTooLarge):
 		return gcerrors.InvalidArgument
+	case errors.Is(err, samsa.ErrDiskFull):
+		return gcerrors.ResourceExhausted
 	case errors.Is(err, samsa.ErrClosed), errors.Is(err, samsa.ErrGroupKind):
 		return gcerrors.FailedPrecondition
 	}

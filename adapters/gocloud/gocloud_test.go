@@ -84,6 +84,9 @@ func TestErrors(t *testing.T) {
 	if code := gcerrors.Code(err); code != gcerrors.InvalidArgument && code != gcerrors.NotFound {
 		t.Errorf("%v has the code %v", err, code)
 	}
+	if err := topic.Send(ctx, &pubsub.Message{Body: make([]byte, 2<<20)}); gcerrors.Code(err) != gcerrors.InvalidArgument {
+		t.Errorf("%v has the code %v", err, gcerrors.Code(err))
+	}
 	_, err = gocloud.OpenSubscription(ctx, b, samsa.QueueOptions{})
 	wantErr(t, err, samsa.ErrInvalidOption)
 	late, err := gocloud.OpenSubscription(ctx, b, samsa.QueueOptions{Group: "g", Topics: []string{"later"}})

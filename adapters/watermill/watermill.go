@@ -51,7 +51,7 @@ func NewPublisher(b *samsa.Broker, opts PublisherOptions) (*Publisher, error) {
 }
 
 // Publish stores messages and returns when they are: all of them, unless it returns an error, when some may be. It waits while the contexts of
-// all messages last, and is samsa.ErrOutcomeUnknown when one of them ends. Those whose context is of a transaction (see Transactional) are stored with it.
+// all messages last, and is samsa.ErrOutcomeUnknown when one of them ends; when one had ended before, nothing is stored. Those whose context is of a transaction (see Transactional) are stored with it.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -66,6 +66,9 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 				return fmt.Errorf("watermill: publish %s: %w", m.UUID, err)
 			}
 			continue
+		}
+		if err := m.Context().Err(); err != nil {
+			return fmt.Errorf("watermill: publish %s: %w", m.UUID, err)
 		}
 		stop := context.AfterFunc(m.Context(), func() { cancel(context.Cause(m.Context())) })
 		defer stop()
