@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/writer"
 )
 
 // The first transaction of a table has all its partitions, those too that are empty and that its goroutine has not come to.
@@ -274,5 +276,39 @@ func TestKeptTableThatWasAway(t *testing.T) {
 				must(t, k.Close())
 			})
 		})
+	}
+}
+
+// A kept table whose log was cut while it was closed has what is there, whether or not the log has grown past it since.
+func TestKeptTableOfALogThatWasCut(t *testing.T) {
+	t.Parallel()
+	for n, want := range []string{"[a=old]", "[a=old d=new]", "[a=old d=new e=new]", "[a=old d=new e=new f=new]"} {
+		k := open(t, "")
+		k.create("accounts", samsa.TopicConfig{})
+		reopened := func() (rows []string) {
+			tb, err := k.NewTable(k.ctx, samsa.TableOptions{Topic: "accounts", Name: "kept"})
+			must(t, err)
+			rows = k.rows(tb, samsa.TableRange{})
+			expect(t, "rows", tb.Len(), len(rows))
+			must(t, tb.Close())
+			return rows
+		}
+		k.produce(rec("a", "old"))
+		k.produce(rec("b", "old"))
+		k.produce(rec("c", "old"))
+		reopened()
+		in := inside.Of(k.Broker)
+		of, err := in.Catalogue.Get("accounts")
+		must(t, err)
+		for range 2 { // epochs that begin without a cut lose nothing
+			must(t, writer.RaiseEpochs(k.ctx, in.Committer, of.Partitions()))
+			expect(t, "rows of a later epoch", reopened(), "[a=old b=old c=old]")
+		}
+		must(t, writer.CutAndRaise(k.ctx, in.Committer, of.Partitions()[0], 1))
+		for _, key := range []string{"d", "e", "f"}[:n] {
+			k.produce(rec(key, "new"))
+		}
+		expect(t, "rows after the cut", reopened(), want)
+		expect(t, "rows after that", reopened(), want)
 	}
 }

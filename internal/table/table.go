@@ -124,7 +124,7 @@ type part struct {
 	away  bool         // that is so long ago that tombstones may have gone which it has not read
 
 	epoch  int32 // of the leader that has stored what was read last
-	looked int32 // the epoch that its log was in when it was looked whether it was cut
+	looked int32 // the epoch that its log was in when it was looked whether it was cut, -1 before that
 
 	link    *partition.Link // of the trail of the partition, that the table has come to; nil before a Tx
 	untrail func()
@@ -330,9 +330,10 @@ func (t *Table) add(i int32) error {
 	if err := t.resume(p); err != nil {
 		return err
 	}
-	if here, ok := of.(Here); ok { // nothing was cut off before it was opened
-		p.epoch = here.Here().Log().LeaderEpoch()
-		p.looked = p.epoch
+	if p.wasCut() { // before anybody takes it for read
+		if err := t.rebuild(p, cutOff); err != nil {
+			return err
+		}
 	}
 	t.step.Lock()
 	t.parts[i] = p

@@ -61,7 +61,7 @@ type meta struct {
 	Bytes    int64  `json:"bytes"` // of them and their keys
 }
 
-const formatVersion = 3
+const formatVersion = 4
 
 func (t *Table) metaKey() []byte { return append(bytes.Clone(t.prefix), kindMeta) }
 
@@ -133,8 +133,9 @@ func (t *Table) position(i int32) (next, start int64, err error) {
 	return int64(binary.BigEndian.Uint64(value)), int64(binary.BigEndian.Uint64(value[8:])), nil
 }
 
-// A position: the offset that is read next, the log start, and when the table had all that there was, in ms.
-const positionSize = 24
+// A position: the offset that is read next, the log start, when the table had all that there was, in ms, and the leader epoch that has stored what was
+// read last.
+const positionSize = 8 + 8 + 8 + 4
 
 // resume sets of p what is kept. A table that was at the end of the log too long ago may have missed tombstones, which compaction has removed since.
 func (t *Table) resume(p *part) error {
@@ -143,14 +144,18 @@ func (t *Table) resume(p *part) error {
 		return err
 	}
 	p.next.Store(next)
-	p.start, p.seen = start, time.Now()
+	p.start, p.seen, p.looked = start, time.Now(), -1
 	if next == 0 {
+		if here, ok := p.Partition.(Here); ok {
+			p.epoch = here.Here().Log().LeaderEpoch()
+		}
 		return nil
 	}
 	value, err := t.rows.Get(t.positionKey(p.index))
 	if err != nil {
 		return err
 	}
+	p.epoch = int32(binary.BigEndian.Uint32(value[24:]))
 	now := p.seen
 	p.seen = time.UnixMilli(int64(binary.BigEndian.Uint64(value[16:])))
 	if of, ok := t.topic.(interface{ DeleteRetention() time.Duration }); ok {
@@ -186,7 +191,7 @@ func (t *Table) advance(p *part) (did bool, err error) {
 		return true, t.trim(p, start)
 	}
 	if p.wasCut() {
-		return true, t.rebuild(p, "a log was cut off behind what it had read")
+		return true, t.rebuild(p, cutOff)
 	}
 	if from >= end {
 		p.at(now)
@@ -211,7 +216,7 @@ func (t *Table) advance(p *part) (did bool, err error) {
 		t.miss()         // what a cut would have
 		return true, nil // trim comes first
 	case errors.Is(err, log.ErrOffsetOutOfRange): // the log was cut
-		return true, t.rebuild(p, "a log was cut off behind what it had read")
+		return true, t.rebuild(p, cutOff)
 	case err == nil && p.away && !whole(t.writer.read, from, next):
 		return true, t.rebuild(p, "it was away for longer than tombstones stay, and a log was compacted meanwhile")
 	case err != nil || next == from && len(t.writer.read) == 0:
@@ -220,10 +225,10 @@ func (t *Table) advance(p *part) (did bool, err error) {
 	next = t.within(p, from, next)
 	for i := range t.writer.read {
 		o := &t.writer.read[i]
+		p.epoch = max(p.epoch, o.epoch) // what is stored of the batch is of it
 		if err := t.apply(p, o); err != nil {
 			return false, err
 		}
-		p.epoch = max(p.epoch, o.epoch)
 	}
 	if next >= end {
 		p.at(now)
@@ -387,7 +392,8 @@ func (t *Table) commit(p *part, next int64) error {
 	} else {
 		position := binary.BigEndian.AppendUint64(make([]byte, 0, positionSize), uint64(next))
 		position = binary.BigEndian.AppendUint64(position, uint64(p.start))
-		w.batch.Set(t.positionKey(p.index), binary.BigEndian.AppendUint64(position, uint64(p.seen.UnixMilli())))
+		position = binary.BigEndian.AppendUint64(position, uint64(p.seen.UnixMilli()))
+		w.batch.Set(t.positionKey(p.index), binary.BigEndian.AppendUint32(position, uint32(p.epoch)))
 	}
 	t.step.Lock()
 	if err = t.rows.Commit(t.ctx, &w.batch); err == nil {
@@ -451,6 +457,8 @@ func (p *part) wasCut() bool {
 	_, end := epochs.End(p.epoch, l.End())
 	return end >= 0 && end < p.next.Load()
 }
+
+const cutOff = "a log was cut off behind what it had read"
 
 // rebuild begins p anew.
 func (t *Table) rebuild(p *part, why string) error {
