@@ -105,6 +105,8 @@ func Handler(b *samsa.Broker, opts Options) http.Handler {
 	c.get(mux, "/groups", c.groups)
 	c.get(mux, "/group", c.group)
 	c.get(mux, "/queues", c.queues)
+	c.get(mux, "/tables", c.tables)
+	c.get(mux, "/table", c.table)
 	c.get(mux, "/produce", c.produceForm)
 	c.get(mux, "/kit", c.kit)
 	c.post(mux, "/kit", c.control)

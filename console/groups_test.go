@@ -1,6 +1,8 @@
 package console_test
 
 import (
+	"fmt"
+	"html"
 	"regexp"
 	"strings"
 	"testing"
@@ -78,6 +80,35 @@ func TestQueueIsShown(t *testing.T) {
 		s.no(q.Close())
 	})
 }
+
+// The rows of tables are shown, of those that are open and of those that are kept, page by page.
+func TestTablesAreShown(t *testing.T) {
+	b := samsatest.New(t, samsatest.Topic("accounts", 2))
+	s := site{t, b, console.Handler(b, console.Options{})}
+	s.want("/tables", "no table is open here")
+	for i := range 150 {
+		s.put(samsa.Record{Topic: "accounts", Key: fmt.Appendf(nil, "\xff<%03d>", i), Value: []byte("<b>7</b>")})
+	}
+	kept, err := b.NewTable(t.Context(), samsa.TableOptions{Topic: "accounts", Name: "balances"})
+	s.no(err)
+	s.no(kept.Close())
+	open, err := b.NewTable(t.Context(), samsa.TableOptions{Topic: "accounts"})
+	s.no(err)
+	s.want("/tables", "in memory", "balances", `<td class="n">150</td>`)
+	for _, name := range []string{"", "balances"} {
+		first := "/table?topic=accounts&name=" + name
+		s.want(first, "ff 3c 30 30 30 3e", "ff 3c 30 39 39 3e", "&lt;b&gt;7")
+		page := next.FindStringSubmatch(s.page(first))
+		if page == nil {
+			t.Fatal("no next page")
+		}
+		s.want("/"+html.UnescapeString(page[1]), "ff 3c 31 30 30 3e", "ff 3c 31 34 39 3e", `rel="prev"`)
+		s.want("/table?topic=accounts&prefix=none&name="+name, "No rows here.")
+	}
+	s.no(open.Close())
+}
+
+var next = regexp.MustCompile(`rel="next" href="([^"]*)"`)
 
 // A page reads no more than 8 MiB, however many records it is asked for, and leads on to the others, both ways.
 func TestPageHasLimits(t *testing.T) {

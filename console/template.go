@@ -47,7 +47,7 @@ var funcs = template.FuncMap{
 type navEntry struct{ Name, Path, Key string }
 
 var navigation = []navEntry{
-	{"Overview", "./", "o"}, {"Topics", "topics", "t"}, {"Groups", "groups", "g"}, {"Queues", "queues", "q"}, {"Produce", "produce", "p"}, {"Test kit", "kit", "k"},
+	{"Overview", "./", "o"}, {"Topics", "topics", "t"}, {"Groups", "groups", "g"}, {"Queues", "queues", "q"}, {"Tables", "tables", "b"}, {"Produce", "produce", "p"}, {"Test kit", "kit", "k"},
 }
 
 // num returns n with its thousands apart.
