@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
-	"slices"
 	"testing"
 	"time"
 
@@ -13,13 +12,13 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/measure/pairs"
 	"github.com/samsa-go/samsa/samsatest"
 	"github.com/samsa-go/samsa/typed"
 	"github.com/samsa-go/samsa/typed/protobuf"
 )
 
-// What types cost. The same program is written twice, by hand with package samsa and with types. Both run in turns, so
-// that they meet the same machine. The metrics are medians: ns of a record, and how much more of them types take, in %.
+// What types cost: the same program by hand, with package samsa, and with types. See pairs.Compare.
 
 const ofRound = 20_000 // records
 
@@ -89,16 +88,22 @@ func produce[V any](b *testing.B, codecs typed.Codecs[string, V], v V, byHand fu
 		stored += ofRound
 		wantErr(b, broker.Topics().DeleteRecords(ctx, "t", map[int32]int64{0: stored}), nil)
 	}
-	inTurns(b, func() {
-		byHand(hand, func(_ samsa.Record, err error) { tell(err) })
-		wantErr(b, hand.Flush(ctx), nil)
-	}, func() {
-		done := func(_ typed.Message[string, V], err error) { tell(err) }
-		for range ofRound {
-			types.Produce(ctx, typed.MessageOf("t", "key", v), done)
-		}
-		wantErr(b, types.Flush(ctx), nil)
-	}, empty)
+	pairs.Compare(b, ofRound, func(int) time.Duration {
+		defer empty()
+		return pairs.CPU(func() {
+			byHand(hand, func(_ samsa.Record, err error) { tell(err) })
+			wantErr(b, hand.Flush(ctx), nil)
+		})
+	}, func(int) time.Duration {
+		defer empty()
+		return pairs.CPU(func() {
+			done := func(_ typed.Message[string, V], err error) { tell(err) }
+			for range ofRound {
+				types.Produce(ctx, typed.MessageOf("t", "key", v), done)
+			}
+			wantErr(b, types.Flush(ctx), nil)
+		})
+	})
 	wantErr(b, errors.Join(hand.Close(), types.Close()), nil)
 }
 
@@ -177,40 +182,16 @@ func consume[V any](b *testing.B, codecs typed.Codecs[string, V], v V, byHand fu
 	wantErr(b, err, nil)
 	types, err := typed.NewConsumer(ctx, broker, codecs, samsa.ConsumerOptions{Topics: []string{"t"}})
 	wantErr(b, err, nil)
-	inTurns(b, func() {
-		wantErr(b, hand.SeekTo(ctx, samsa.Earliest()), nil)
-		byHand(hand.RecordsUntil(ctx))
-	}, func() {
-		wantErr(b, types.SeekTo(ctx, samsa.Earliest()), nil)
-		withTypes(types.RecordsUntil(ctx))
-	}, func() {})
+	pairs.Compare(b, ofRound, func(int) time.Duration {
+		return pairs.CPU(func() {
+			wantErr(b, hand.SeekTo(ctx, samsa.Earliest()), nil)
+			byHand(hand.RecordsUntil(ctx))
+		})
+	}, func(int) time.Duration {
+		return pairs.CPU(func() {
+			wantErr(b, types.SeekTo(ctx, samsa.Earliest()), nil)
+			withTypes(types.RecordsUntil(ctx))
+		})
+	})
 	wantErr(b, errors.Join(hand.Close(), types.Close()), nil)
-}
-
-// inTurns measures two programs that do ofRound records each. Then is called after each of them.
-func inTurns(b *testing.B, byHand, withTypes, then func()) {
-	var hand, types, more []float64
-	for b.Loop() {
-		for i, do := range []func(){byHand, withTypes, withTypes, byHand} { // what one leaves to be collected burdens both
-			began := time.Now()
-			do()
-			took := float64(time.Since(began)) / ofRound
-			if then(); i == 0 || i == 3 {
-				hand = append(hand, took)
-			} else {
-				types = append(types, took)
-			}
-		}
-		n := len(hand)
-		more = append(more, 100*((types[n-2]+types[n-1])/(hand[n-2]+hand[n-1])-1))
-	}
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(hand), "ns/byhand")
-	b.ReportMetric(median(types), "ns/typed")
-	b.ReportMetric(median(more), "%more")
-}
-
-func median(all []float64) float64 {
-	slices.Sort(all)
-	return all[len(all)/2]
 }
