@@ -1,9 +1,6 @@
 package serve
 
 import (
-	"bufio"
-	"context"
-	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -43,7 +40,9 @@ func TestServeWithABackupInABucket(t *testing.T) {
 			t.Fatal(err)
 		}
 		target = c.target
-		serveWhile(t, c, func() { produceAndWait(t, data, value, target, stored) })
+		s := begin(t, c, Surroundings{})
+		produceAndWait(t, data, value, target, stored)
+		s.end()
 	}
 	spans, err := backup.List(t.Context(), target)
 	if err != nil || len(spans) != 1 || spans[0].Missing != "" {
@@ -54,29 +53,6 @@ func TestServeWithABackupInABucket(t *testing.T) {
 	}
 	if n := records(t, target); n != 2 {
 		t.Errorf("%d records were restored", n)
-	}
-}
-
-// serveWhile serves until fn returns.
-func serveWhile(t *testing.T, c *Config, fn func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	out, in := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		ended <- c.Run(ctx, Surroundings{Stdout: in, Stderr: io.Discard, JSON: true})
-		_ = in.Close()
-	}()
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() {
-		t.Fatal(lines.Err(), <-ended)
-	}
-	fn()
-	cancel()
-	for lines.Scan() {
-	}
-	if err := <-ended; err != nil {
-		t.Fatal(err)
 	}
 }
 

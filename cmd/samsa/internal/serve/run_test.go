@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,23 +29,7 @@ func TestListenersAndNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = states.Close() }()
-	c, err := parse([]string{"--memory", "--listen", "127.0.0.1:0,127.0.0.1:0", "--http", "127.0.0.1:0", "--topic", "web_log:3,retention.ms=60000", "--log-format", "json"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	out, in := io.Pipe()
-	var log strings.Builder
-	ended := make(chan error, 1)
-	go func() {
-		ended <- c.Run(ctx, Surroundings{Stdout: in, Stderr: &log, JSON: true, NotifySocket: socket})
-		_ = in.Close()
-	}()
-	lines := bufio.NewScanner(out)
-	var a announcement
-	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &a) != nil {
-		t.Fatalf("got %q, error %v", lines.Text(), lines.Err())
-	}
+	a := begin(t, parsed(t, "--memory", "--listen", "127.0.0.1:0,127.0.0.1:0", "--http", "127.0.0.1:0", "--topic", "web_log:3,retention.ms=60000", "--log-format", "json"), Surroundings{NotifySocket: socket})
 	if len(a.Listen) != 2 || a.Listen[0] == a.Listen[1] || len(a.Topics) != 1 || a.Topics[0] != "web_log:3" {
 		t.Errorf("got %+v", a)
 	}
@@ -65,16 +48,11 @@ func TestListenersAndNotify(t *testing.T) {
 	if got := state(t, states); !strings.HasPrefix(got, "READY=1\nSTATUS=") {
 		t.Errorf("got %q", got)
 	}
-	cancel()
-	for lines.Scan() {
-	}
+	a.end()
 	if got := state(t, states); got != "STOPPING=1" {
 		t.Errorf("got %q", got)
 	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	for line := range strings.Lines(log.String()) {
+	for line := range strings.Lines(a.log.String()) {
 		var entry struct{ Level, Time, Msg string }
 		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Level == "" || entry.Time == "" || entry.Msg == "" {
 			t.Errorf("%q is %+v, error %v", line, entry, err)

@@ -1,9 +1,6 @@
 package serve
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -18,42 +15,6 @@ import (
 	"github.com/samsa-go/samsa/internal/api"
 )
 
-// begin runs serve until what it returns is called, or the test ends.
-func begin(t *testing.T, args ...string) (a announcement, end func()) {
-	t.Helper()
-	c, err := parse(append(args, "--listen", "127.0.0.1:0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	out, in := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		err := c.Run(ctx, Surroundings{Stdout: in, Stderr: io.Discard, JSON: true})
-		_ = in.CloseWithError(errors.Join(err, io.EOF))
-		ended <- err
-	}()
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &a) != nil {
-		t.Fatalf("got %q, error %v", lines.Text(), lines.Err())
-	}
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
-		cancel()
-		for lines.Scan() {
-		}
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return a, func() {
-		cancel()
-		for lines.Scan() {
-		}
-		ended <- <-ended
-	}
-}
-
 // A registry is behind the lock of the door, keeps what it has been told, and is what the console decodes by.
 func TestSchemaRegistry(t *testing.T) {
 	dir := t.TempDir()
@@ -62,10 +23,10 @@ func TestSchemaRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := []string{
-		"--data", filepath.Join(dir, "data"), "--schema-registry", "127.0.0.1:0", "--http", "127.0.0.1:0", "--write",
+		"--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0", "--schema-registry", "127.0.0.1:0", "--http", "127.0.0.1:0", "--write",
 		"--sasl", "PLAIN", "--users-file", users, "--topic", "orders",
 	}
-	a, end := begin(t, args...)
+	a := begin(t, parsed(t, args...), Surroundings{})
 	for _, c := range []struct {
 		method, password, header, value string
 		status                          int
@@ -105,8 +66,8 @@ func TestSchemaRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end()
-	a, end = begin(t, append(args, "--read-only")...)
+	a.end()
+	a = begin(t, parsed(t, append(args, "--read-only")...), Surroundings{})
 	r = client(t, a.Schemas, sr.BasicAuth("alice", "right"))
 	if _, err := r.CreateSchema(t.Context(), "orders-value", sr.Schema{Schema: `["long","string"]`}); err == nil {
 		t.Error("what is read only is written")
@@ -114,8 +75,8 @@ func TestSchemaRegistry(t *testing.T) {
 	if text, err := r.SchemaTextByID(t.Context(), first.ID); err != nil || text != first.Schema.Schema {
 		t.Errorf("read only: %s, %v", text, err)
 	}
-	end()
-	a, _ = begin(t, args...)
+	a.end()
+	a = begin(t, parsed(t, args...), Surroundings{})
 	r = client(t, a.Schemas, sr.BasicAuth("alice", "right"))
 	again, err := r.SchemaByVersion(t.Context(), "orders-value", -1)
 	if err != nil || again.ID != first.ID || again.Schema.Schema != first.Schema.Schema {
@@ -146,7 +107,7 @@ func TestSchemaRegistry(t *testing.T) {
 
 // A fake broker has a registry that begins anew with it, and no topic before somebody asks.
 func TestSchemaRegistryOfFake(t *testing.T) {
-	a, _ := begin(t, "--fake", "--http", "127.0.0.1:0", "--schema-registry", "127.0.0.1:0")
+	a := begin(t, parsed(t, "--fake", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--schema-registry", "127.0.0.1:0"), Surroundings{})
 	if len(a.Topics) != 0 {
 		t.Errorf("topics %v", a.Topics)
 	}

@@ -1,9 +1,7 @@
 package serve
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
@@ -66,20 +64,7 @@ func TestSecretsStayInside(t *testing.T) {
 	heard := fmt.Sprintf("%+v\n", settings)
 	hear := func(what any) { heard += fmt.Sprintf("%+v\n", what) }
 
-	ctx, cancel := context.WithCancel(t.Context())
-	out, in := io.Pipe()
-	var log strings.Builder
-	ended := make(chan error, 1)
-	go func() {
-		ended <- c.Run(ctx, Surroundings{Stdout: in, Stderr: &log, JSON: true})
-		_ = in.Close()
-	}()
-	lines := bufio.NewScanner(out)
-	var a announcement
-	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &a) != nil {
-		t.Fatalf("got %q, error %v", lines.Text(), lines.Err())
-	}
-	hear(lines.Text())
+	a := begin(t, c, Surroundings{})
 	b64 := base64.StdEncoding.EncodeToString
 	secrets := []string{told, b64([]byte(told)), registry, jaas, "horse-wrong", good, bad, string(salted), b64(salted), "storedKey", strings.Split(string(key), "\n")[1]}
 
@@ -119,14 +104,9 @@ func TestSecretsStayInside(t *testing.T) {
 		hear(asked(t, web, http.MethodPut, "https://"+a.HTTP+"/api/v1/users", "alice", told, body))
 	}
 	hear(asked(t, web, http.MethodGet, "https://"+a.HTTP+"/api/v1/users", "alice", "horse-wrong", ""))
-	cancel()
-	for lines.Scan() {
-		hear(lines.Text())
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	hear(log.String())
+	a.end()
+	hear(a.out)
+	hear(a.log.String())
 	for _, secret := range secrets {
 		if at := strings.Index(heard, secret); at >= 0 {
 			t.Errorf("%q is told: ...%s", secret, heard[max(0, at-200):at+len(secret)])

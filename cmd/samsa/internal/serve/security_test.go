@@ -1,11 +1,7 @@
 package serve
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -26,22 +22,9 @@ func TestServeAsks(t *testing.T) {
 	if err := os.WriteFile(file, []byte("# people\nalice:correct:horse\n\nbob:hop\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := parse([]string{"--memory", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--sasl", "SCRAM-SHA-256,PLAIN", "--users-file", file, "--topic", "web_log", "--log-level", "debug"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	out, in := io.Pipe()
-	var log strings.Builder
-	ended := make(chan error, 1)
-	go func() {
-		ended <- c.Run(ctx, Surroundings{Stdout: in, Stderr: &log, JSON: true})
-		_ = in.Close()
-	}()
-	lines := bufio.NewScanner(out)
-	var a announcement
-	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &a) != nil || len(a.SASL) != 2 {
-		t.Fatalf("got %q, error %v", lines.Text(), lines.Err())
+	a := begin(t, parsed(t, "--memory", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--sasl", "SCRAM-SHA-256,PLAIN", "--users-file", file, "--topic", "web_log", "--log-level", "debug"), Surroundings{})
+	if len(a.SASL) != 2 {
+		t.Errorf("it announces %v", a.SASL)
 	}
 	for password, want := range map[string]error{"correct:horse": nil, "battery": kerr.SaslAuthenticationFailed} {
 		cl, err := kgo.NewClient(kgo.SeedBrokers(a.Listen...), kgo.SASL(scram.Auth{User: "alice", Pass: password}.AsSha256Mechanism()))
@@ -105,16 +88,10 @@ func TestServeAsks(t *testing.T) {
 			t.Errorf("%+v: %d", ask, resp.StatusCode)
 		}
 	}
-	http.DefaultClient.CloseIdleConnections()
-	cancel()
-	for lines.Scan() {
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	a.end()
 	for _, secret := range []string{"correct", "battery", "hop"} {
-		if strings.Contains(log.String(), secret) {
-			t.Errorf("%s is in the log:\n%s", secret, log.String())
+		if strings.Contains(a.log.String(), secret) {
+			t.Errorf("%s is in the log:\n%s", secret, a.log.String())
 		}
 	}
 }
