@@ -105,7 +105,7 @@ func TestCarry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	ctx, span := traces.Tracer("program").Start(t.Context(), "work")
 	defer span.End()
 	other, otherSpan := traces.Tracer("program").Start(t.Context(), "other work")

@@ -19,8 +19,9 @@ func (e *env) tables() *cobra.Command {
 		Aliases: []string{"tables"},
 		GroupID: groupRecords,
 		Short:   "List tables, and read their rows",
-		Long: `table is about the latest record of each key of a topic, as programs have it in tables. It is for a broker of Samsa, -d or --api, and knows the tables
-that are open in its process, and those with a name, which it keeps: one that nobody has open is as it was stored last, which LAG tells.
+		Long: `table is about the latest record of each key of a topic, as programs have it in tables. It is for a broker of Samsa, -d or
+--api, and knows the tables that are open in its process, and those with a name, which it keeps: one that nobody has open is as it was stored
+last, which LAG tells.
 
 A table is named by its NAME, or TOPIC/NAME, or TOPIC/group:GROUP, or by the topic alone if that is enough. A key on the command line is text, or
 base64:... for bytes.`,
@@ -68,8 +69,8 @@ func (e *env) tablesList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the tables",
-		Long: `list prints the tables that are open in the process of the broker, and those that it keeps, with how many rows and bytes they have, and how many offsets
-they are behind.`,
+		Long: `list prints the tables that are open in the process of the broker, and those that it keeps, with how many rows and bytes they
+have, and how many offsets they are behind.`,
 		Example: `  samsa -d ./data table list
   samsa -d ./data table list --json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

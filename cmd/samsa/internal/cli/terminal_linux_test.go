@@ -146,6 +146,7 @@ func TestEverythingShowsProgress(t *testing.T) {
 		"topics delete-records a --before latest --yes", "topics delete a --yes",
 		"produce orders --file " + file("lines"), "consume orders --until-now", "bench --records 10",
 		"groups", "groups list --lag", "groups describe g", "groups reset g --to earliest --yes", "groups requeue dead --offset 0", "groups delete g --yes",
+		"table", "table list", "table get names 1", "table range names",
 		"keys", "keys list", "keys set k v --write", "keys get k", "keys delete k --write --yes",
 		"users", "users add alice --password-file " + file("lines"), "users list", "users delete alice --yes",
 		"acls", "acls add User:alice READ TOPIC orders", "acls list", "acls delete User:alice READ TOPIC orders --yes",
@@ -196,8 +197,16 @@ func dataDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("tea")}, samsa.Record{Topic: "dead", Value: []byte("milk")})
-	err = errors.Join(err,
+	_, err = b.Produce(ctx, samsa.Record{Topic: "orders", Value: []byte("tea")}, samsa.Record{Topic: "dead", Value: []byte("milk")},
+		samsa.Record{Topic: "people", Key: []byte("1"), Value: []byte("gregor")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := b.NewTable(ctx, samsa.TableOptions{Topic: "people", Name: "names"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(names.Close(),
 		b.Groups().AlterOffsets(ctx, "g", samsa.To(samsa.Earliest()), samsa.TopicPartition{Topic: "orders"}),
 		b.Close())
 	if err != nil {
