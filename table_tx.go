@@ -153,11 +153,22 @@ const NoRow = int64(-1)
 // another one writes the key between Put and the commit, the function is called again, as Table says. So of many who put with the same revision
 // one succeeds. Where an interceptor changes the key, the row is that of the key as it is stored.
 func (tx *Tx) Put(t *Table, key, value []byte, revision int64) error {
+	return tx.PutRecord(t, Record{Key: key, Value: value}, revision)
+}
+
+// PutRecord is Put of a record that has more than a key and a value. Its topic is that of t, which may be left out.
+func (tx *Tx) PutRecord(t *Table, r Record, revision int64) error {
 	e, err := tx.table(t)
 	if err != nil {
 		return tx.engine.Fail(fmt.Errorf("put: %w", err))
 	}
-	records := []Record{{Topic: t.opts.Topic, Key: key, Value: value}}
+	if r.Topic == "" {
+		r.Topic = t.opts.Topic
+	}
+	if r.Topic != t.opts.Topic {
+		return tx.engine.Fail(fmt.Errorf("put: %w: the record is for topic %s, the table is of %s", ErrInvalidRecord, r.Topic, t.opts.Topic))
+	}
+	records := []Record{r}
 	if tx.b.hooks.ChangesProduced(tx.ctx) {
 		if records, err = tx.b.hooks.BeforeProduce(tx.ctx, records); err != nil {
 			return tx.engine.Fail(fmt.Errorf("produce: %w", err))

@@ -2,7 +2,6 @@ package typed
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 
@@ -91,21 +90,7 @@ func (x *TableTx[K, V]) Put(key K, value V, revision int64) error {
 	if err != nil {
 		return err
 	}
-	if len(r.Headers) > 0 && r.Key != nil {
-		is := samsa.NoRow
-		row, err := x.TableTx.Get(r.Key)
-		var refused *samsa.InterceptError
-		switch {
-		case err == nil:
-			is = row.Offset
-		case errors.As(err, &refused): // the row is there, and may be replaced
-			is, err = refused.Record.Offset, nil
-		}
-		if is == revision && (err == nil || errors.Is(err, samsa.ErrKeyNotFound)) {
-			return x.tx.Produce(r)
-		}
-	}
-	return x.tx.Put(x.t.Table, r.Key, r.Value, revision) // which fails, if there are headers
+	return x.tx.PutRecord(x.t.Table, r, revision)
 }
 
 // Delete ends the row of key, as Put writes one.

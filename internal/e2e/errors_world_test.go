@@ -312,6 +312,11 @@ func (w *world) tableSteps() []step {
 		{"Tx.Put", func(ctx context.Context) error {
 			return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Put(w.t, []byte(w.key), []byte("v"), samsa.NoRow) })
 		}},
+		{"Tx.PutRecord", func(ctx context.Context) error {
+			return w.b.Update(ctx, func(tx *samsa.Tx) error {
+				return tx.PutRecord(w.t, samsa.Record{Key: []byte(w.key), Value: []byte("v")}, samsa.NoRow)
+			})
+		}},
 		{"Tx.Put stale", func(ctx context.Context) error {
 			return w.b.Update(ctx, func(tx *samsa.Tx) error { return tx.Put(w.t, []byte(w.key), []byte("v"), 99) })
 		}},

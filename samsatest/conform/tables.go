@@ -195,6 +195,19 @@ var ofTables = []promise{
 		k.must(t.WaitFor(k.ctx))
 		k.equal("rows", k.rows(t, samsa.TableRange{}), "a=2 b=1")
 		k.has([]string{"1", "1", "2"}, name)
+		const headed = "with=header"
+		k.updates(func(tx *samsa.Tx) error {
+			r := keyed("", "c", "3")
+			r.Headers = []samsa.Header{{Key: headed}}
+			return tx.PutRecord(t, r, samsa.NoRow)
+		})
+		k.must(t.WaitFor(k.ctx))
+		row, err = t.Get([]byte("c"))
+		k.must(err)
+		if len(row.Headers) != 1 || row.Headers[0].Key != headed {
+			k.Errorf("the headers are %+v", row.Headers)
+		}
+		k.is(k.Update(k.ctx, func(tx *samsa.Tx) error { return tx.PutRecord(t, keyed("elsewhere", "c", "4"), row.Offset) }), samsa.ErrInvalidRecord)
 	}},
 	{"read-in-update", "An Update that has read a row that is written since is tried again.", func(k *kit) {
 		t, name := tableOf(k)
