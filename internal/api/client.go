@@ -43,7 +43,7 @@ func NewClient(base string) (*Client, error) {
 	if err != nil {
 		var detail *url.Error
 		if errors.As(err, &detail) && strings.Contains(base, "@") { // without the address, which may have a password, and what was made of it
-			err = errors.New("it is no URL")
+			err = errors.New("it is no URL: in a password a space is %20, # is %23")
 		}
 		return nil, fmt.Errorf("%w: the address of the API: %w", samsa.ErrInvalidOption, err)
 	}

@@ -46,7 +46,8 @@ The password is in SAMSA_KAFKA_PASSWORD. ca is a file of the certificates that a
 are files of a certificate to show, and of its key. sasl is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, the default.
 
 An API that asks is https://USER:PASSWORD@HOST:PORT, in SAMSA in the environment: in --api it is refused, as arguments are in the list of
-processes. It trusts the certificates of the system, or on Linux those in the file that SSL_CERT_FILE in the environment names.
+processes. A space in the password is %20 there, a / is %2F. It trusts the certificates of the system, or on Linux those in the file that
+SSL_CERT_FILE in the environment names.
 
 Without one of these SAMSA in the environment counts. It may be any of the three: what begins with http:// or https:// is the URL of an API,
 what begins with kafka:// is that of a cluster, what is host:port, or several with commas, is brokers, and all else is a directory (write
