@@ -80,7 +80,7 @@ func New(address string) (*Registry, error) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		if strings.Contains(address, "@") { // before which a password may stand
-			return nil, errors.New("that is no URL of a registry, want http://HOST:PORT")
+			return nil, errors.New("that is no URL of a registry, want http://HOST:PORT; in a password a space is %20, # is %23")
 		}
 		return nil, fmt.Errorf("%q is no URL of a registry, want http://HOST:PORT", address)
 	}
