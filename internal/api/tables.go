@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"net/url"
+	"slices"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
@@ -102,7 +104,7 @@ func listRows(c *call) (any, error) {
 	p := RowPage{Rows: []Record{}}
 	var last []byte
 	taken := 0
-	for r, err := range t.Range(of) {
+	for r, err := range inOrder(t.Range(of), of.Reverse, limit, cut) {
 		if err == nil {
 			err = c.limited.Err()
 		}
@@ -120,6 +122,49 @@ func listRows(c *call) (any, error) {
 		p.Rows = append(p.Rows, record(r, cut))
 	}
 	return p, nil
+}
+
+// inOrder gives rows in the order of their keys, all of a page and one behind it: those of long keys come in none where they begin alike, and the next
+// page could not go on behind the last one. It holds no more than a page of them.
+func inOrder(rows iter.Seq2[samsa.Record, error], reverse bool, limit, cut int) iter.Seq2[samsa.Record, error] {
+	order := func(a, b samsa.Record) int {
+		if reverse {
+			a, b = b, a
+		}
+		return bytes.Compare(a.Key, b.Key)
+	}
+	return func(yield func(samsa.Record, error) bool) {
+		var alike []samsa.Record // whose keys begin alike, the first ones
+		held := 0                // bytes of them
+		give := func() bool {
+			for _, r := range alike {
+				if !yield(r, nil) {
+					return false
+				}
+			}
+			alike, held = alike[:0], 0
+			return true
+		}
+		for r, err := range rows {
+			long := err == nil && len(r.Key) >= table.KeyHead
+			if (!long || len(alike) > 0 && !bytes.HasPrefix(r.Key, alike[0].Key[:table.KeyHead])) && !give() {
+				return
+			}
+			if !long {
+				if !yield(r, err) {
+					return
+				}
+				continue
+			}
+			at, _ := slices.BinarySearchFunc(alike, r, order)
+			alike, held = slices.Insert(alike, at, r), held+size(r, cut)
+			for last := len(alike) - 1; last > limit || last > 1 && held-size(alike[last], cut) > maxPage; last-- {
+				held -= size(alike[last], cut)
+				alike = alike[:last]
+			}
+		}
+		give()
+	}
 }
 
 // Tables returns the tables that are open in the broker, and those that it keeps.

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/samsa-go/samsa"
@@ -84,6 +86,62 @@ func TestTables(t *testing.T) {
 	wantError(t, err, samsa.ErrUnknown)
 	_, err = c.TableRow(ctx, TableID{Topic: "none"}, Bytes("k"))
 	wantError(t, err, samsa.ErrUnknownTopic)
+}
+
+// Pages have each row once where long keys begin alike, which tables give in no particular order, however much fits into a page.
+func TestPagesOfLongKeys(t *testing.T) {
+	t.Parallel()
+	b := samsatest.New(t, samsatest.Topic("accounts", 3))
+	ctx := t.Context()
+	var want []string
+	for n := range 60 {
+		key := strings.Repeat([]string{"a", "k"}[n%2], 900+n*7) + fmt.Sprint(n) // some are not long yet
+		want = append(want, key)
+		value := []byte("small")
+		if n%5 == 0 { // together they are more than a page
+			value = bytes.Repeat(value, 180_000)
+		}
+		_, err := b.Produce(ctx, samsa.Record{Topic: "accounts", Key: []byte(key), Value: value})
+		must(t, err)
+	}
+	slices.Sort(want)
+	var shares []*samsa.Table
+	for range 2 {
+		table, err := b.NewTable(ctx, samsa.TableOptions{Topic: "accounts", Group: "share"})
+		must(t, err)
+		t.Cleanup(func() { must(t, table.Close()) })
+		shares = append(shares, table)
+	}
+	for n := int64(len(want)); shares[0].Len()+shares[1].Len() != n || shares[0].Len() == n || shares[1].Len() == n; { // until they have shared the partitions
+		must(t, shares[0].WaitFor(ctx))
+		must(t, shares[1].WaitFor(ctx))
+	}
+	c := Direct(Handler(b, Options{}))
+	defer c.Close()
+	for _, reverse := range []bool{false, true} {
+		for _, limit := range []int{7, 10_000} {
+			r := RowsRequest{TableID: TableID{Topic: "accounts", Group: "share"}, Reverse: reverse, Limit: limit}
+			var keys []string
+			for more := true; more; {
+				p, err := c.TableRows(ctx, r)
+				must(t, err)
+				for _, row := range p.Rows {
+					keys = append(keys, string(row.Key))
+				}
+				if more = p.Next != nil; reverse {
+					r.To = p.Next
+				} else {
+					r.From = p.Next
+				}
+			}
+			if reverse {
+				slices.Reverse(keys)
+			}
+			if !slices.Equal(keys, want) {
+				t.Errorf("reverse %t, limit %d: %d rows, want %d in order", reverse, limit, len(keys), len(want))
+			}
+		}
+	}
 }
 
 // A table is found by its name, by its topic if there is one, and by both.

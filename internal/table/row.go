@@ -19,10 +19,10 @@ const (
 	kindMeta     = 'm' // what the table is, and how many rows it has
 )
 
-// A key of keySize bytes and more is stored as its first keyHead and a hash: the keys of a store are bounded, those of records are not.
+// A key of keySize bytes and more is stored as its first KeyHead and a hash: the keys of a store are bounded, those of records are not.
 const (
-	keyHead = 968
-	keySize = keyHead + sha256.Size
+	KeyHead = 968 // keys that have so many bytes in common may come in any order
+	keySize = KeyHead + sha256.Size
 )
 
 // A row, under the key of its record:
@@ -54,7 +54,7 @@ func appendKey(dst, key []byte) []byte {
 		return append(dst, key...)
 	}
 	sum := sha256.Sum256(key)
-	return append(append(dst, key[:keyHead]...), sum[:]...)
+	return append(append(dst, key[:KeyHead]...), sum[:]...)
 }
 
 // appendRow appends the row of r, which has a key and a value.
@@ -181,7 +181,7 @@ func (r *Range) holds(key []byte) bool {
 // stored returns where the rows of r are stored, and perhaps others: of bounds that are long only the first bytes count.
 func (r *Range) stored(prefix []byte) store.Range {
 	head := func(key []byte) []byte {
-		return append(append(bytes.Clone(prefix), kindRow), key[:min(len(key), keyHead)]...)
+		return append(append(bytes.Clone(prefix), kindRow), key[:min(len(key), KeyHead)]...)
 	}
 	s := store.Range{From: head(r.From), Reverse: r.Reverse}
 	if from := head(r.Prefix); bytes.Compare(from, s.From) > 0 {
@@ -190,7 +190,7 @@ func (r *Range) stored(prefix []byte) store.Range {
 	s.To = store.Behind(head(r.Prefix))
 	if r.To != nil {
 		to := head(r.To)
-		if len(r.To) > keyHead {
+		if len(r.To) > KeyHead {
 			to = store.Behind(to)
 		}
 		if bytes.Compare(to, s.To) < 0 {
