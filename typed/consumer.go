@@ -49,7 +49,8 @@ func (c *Consumer[K, V]) messages(ctx context.Context, until bool) iter.Seq2[Mes
 			if r != &m.Record {
 				m.Record = *r
 			}
-			return yield(m, c.codecs.decode(&m))
+			err = c.codecs.decode(&m) // first: Go does not say when it copies m
+			return yield(m, err)
 		})
 	}
 }

@@ -120,7 +120,8 @@ func (c Codecs[K, V]) Decode(r samsa.Record) (m Message[K, V], err error) {
 	if err := c.check(); err != nil {
 		return m, err
 	}
-	return m, c.decode(&m)
+	err = c.decode(&m)
+	return m, err
 }
 
 // decode decodes m's record, whatever key and value m has had. There must be codecs.

@@ -111,5 +111,6 @@ func (c *Codecs[K, V]) row(get func([]byte) (samsa.Record, error), key K) (m Mes
 	if m.Record, err = get(text); err != nil {
 		return m, err
 	}
-	return m, c.decode(&m)
+	err = c.decode(&m)
+	return m, err
 }

@@ -147,9 +147,13 @@ func (w *Writer) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// flush makes a record of the line. The producer copies its bytes.
+// flush makes a record of the line. The producer copies its bytes, but who is told of a record that was not stored has those that were given.
 func (w *Writer) flush() {
-	w.out.append(context.Background(), w.rest, time.Now())
+	text := w.rest
+	if w.out.opts.Failed != nil {
+		text = bytes.Clone(text)
+	}
+	w.out.append(context.Background(), text, time.Now())
 	w.rest = w.rest[:0]
 }
 

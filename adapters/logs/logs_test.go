@@ -3,6 +3,7 @@ package logs_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -156,6 +157,27 @@ func TestFailed(t *testing.T) {
 	slog.New(logs.NewHandler(p, logs.Options{Topic: "missing"})).Info("nobody is told")
 	if len(failed) != 2 || !strings.Contains(failed[0], "unknown topic") || !strings.HasPrefix(failed[1], "b: ") {
 		t.Errorf("failed: %q", failed)
+	}
+}
+
+// What fails in the background, when other lines have been written since, is told as it was written.
+func TestFailedLater(t *testing.T) {
+	b := samsatest.New(t, samsatest.Topic("log", 1))
+	p, err := b.NewProducer(t.Context(), samsa.ProducerOptions{Linger: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed []string
+	w := logs.NewWriter(p, logs.Options{Topic: "log", Failed: func(r samsa.Record, _ error) { failed = append(failed, string(r.Value)) }})
+	want := []string{"a", "bcd", "", "ef"}
+	for _, line := range want {
+		fmt.Fprintln(w, line)
+	}
+	if err := errors.Join(b.Topics().Delete(t.Context(), "log"), p.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(failed, want) {
+		t.Errorf("failed: %q, want %q", failed, want)
 	}
 }
 
