@@ -96,7 +96,7 @@ func (q *Queue) Deliveries(ctx context.Context) iter.Seq2[Delivery, error] {
 
 // Work calls fn for each record, n at once, until ctx ends or the queue is closed. Then it waits for the calls, and
 // returns the error of ctx, or ErrClosed. What fn has not decided itself Work does: nil is Ack, an error is Retry, and
-// so is a panic, which is logged. After too many deliveries the record is a dead letter. When the context of Work has
+// so are a panic, which is logged, and runtime.Goexit. After too many deliveries the record is a dead letter. When the context of Work has
 // ended, an error is Release at once. What fn has decided, by a method of d or in a transaction, stays.
 //
 // Work does not wait for its acknowledgements one by one, so that those of all n share commits: at most 32 of each are

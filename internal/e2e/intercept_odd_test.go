@@ -166,7 +166,8 @@ func TestInterceptCallsBack(t *testing.T) {
 	want(t, "audit", values(samsatest.Drain(t, k.Broker, "audit")), "[produce deliver deliver]")
 }
 
-// An interceptor that ends its goroutine, as FailNow of a test does, is an error of the read, which is tried again.
+// An interceptor that ends its goroutine, as FailNow of a test does, is an error of the read, which is tried again. Work of a queue goes on with
+// others, and has its record again when the lock ends.
 func TestInterceptLeaves(t *testing.T) {
 	t.Parallel()
 	calls := new(atomic.Int64)
@@ -185,6 +186,21 @@ func TestInterceptLeaves(t *testing.T) {
 		}
 	}
 	want(t, "Poll", values(k.read(c, 1)), "[1]")
+	k.must(c.Close())
+	k.write("orders", "2")
+	q, err := k.NewQueue(k.ctx, samsa.QueueOptions{Group: "q", Topics: []string{"orders"}, Start: samsa.Earliest()})
+	k.must(err)
+	calls.Store(1) // so the next one leaves
+	ctx, stop := context.WithCancel(k.ctx)
+	var worked []string
+	err = q.Work(ctx, 1, func(_ context.Context, d samsa.Delivery) error {
+		worked = append(worked, string(d.Record.Value))
+		stop()
+		return nil
+	})
+	k.wantError("Work", err, context.Canceled)
+	want(t, "worked on", worked, "[2]")
+	k.must(q.Close())
 }
 
 // One that does not return keeps nobody but the consumer's Poll, and a Close leaves it behind.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -129,7 +130,7 @@ func TestQueueWork(t *testing.T) {
 	queueBubble(t, func(t *testing.T, k *kit) {
 		k.create("mails", 2)
 		k.create("dead", 1)
-		k.write("mails", "good", "fails", "panics", "flaky", "rejected")
+		k.write("mails", "good", "fails", "panics", "leaves", "flaky", "rejected")
 		q := k.queue(samsa.QueueOptions{Group: "mailer", Topics: []string{"mails"}, DeadLetter: "dead", MaxDeliveries: 3, Retry: samsa.Retry{Min: time.Second, Jitter: -1}})
 		ctx, cancel := context.WithCancel(k.ctx)
 		defer cancel()
@@ -149,6 +150,8 @@ func TestQueueWork(t *testing.T) {
 					return errors.New("no")
 				case name == "panics":
 					panic("oh")
+				case name == "leaves":
+					runtime.Goexit()
 				case name == "rejected":
 					return d.Reject("no address")
 				}
@@ -160,12 +163,12 @@ func TestQueueWork(t *testing.T) {
 		if err := <-worked; !errors.Is(err, context.Canceled) {
 			t.Errorf("work: %v", err)
 		}
-		want := "map[fails:[0s 1s 3s] flaky:[0s 1s 3s] good:[0s] panics:[0s 1s 3s] rejected:[0s]]"
+		want := "map[fails:[0s 1s 3s] flaky:[0s 1s 3s] good:[0s] leaves:[0s 1s 3s] panics:[0s 1s 3s] rejected:[0s]]"
 		if got := fmt.Sprint(times); got != want {
 			t.Errorf("got %s", got)
 		}
 		letters := make(map[string]string)
-		for _, r := range k.readAll("dead", 3) {
+		for _, r := range k.readAll("dead", 4) {
 			headers := make(map[string]string)
 			for _, h := range r.Headers {
 				headers[h.Key] = string(h.Value)
@@ -175,11 +178,11 @@ func TestQueueWork(t *testing.T) {
 				t.Errorf("headers %v", headers)
 			}
 		}
-		want = "map[fails:no after 3 panics:panic: oh after 3 rejected:no address after 1]"
+		want = "map[fails:no after 3 leaves:the function did not return after 3 panics:panic: oh after 3 rejected:no address after 1]"
 		if got := fmt.Sprint(letters); got != want {
 			t.Errorf("got %s", got)
 		}
-		if s, err := q.Stats(k.ctx); err != nil || s.Lag != 0 || s.DeadLetters != 3 {
+		if s, err := q.Stats(k.ctx); err != nil || s.Lag != 0 || s.DeadLetters != 4 {
 			t.Errorf("got %+v, %v", s, err)
 		}
 	})

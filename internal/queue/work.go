@@ -62,11 +62,8 @@ func (q *Queue) Work(ctx context.Context, n int, fn func(context.Context, Delive
 	defer stop()
 	var workers sync.WaitGroup
 	for range n {
-		workers.Go(func() {
-			w := worker{q: q, fn: fn, told: make(chan settled, acksAhead)}
-			w.run(ctx, cancel)
-			w.wait(0)
-		})
+		w := &worker{q: q, fn: fn, told: make(chan settled, acksAhead)}
+		workers.Go(func() { w.work(ctx, cancel, &workers) })
 	}
 	workers.Wait()
 	return context.Cause(ctx)
@@ -92,6 +89,20 @@ type settled struct {
 	err   error
 }
 
+// work works until ctx ends, and waits for what it has handed over. When something of the program's has ended the goroutine (runtime.Goexit), as
+// FailNow of a test does, another one of workers goes on.
+func (w *worker) work(ctx context.Context, fail context.CancelCauseFunc, workers *sync.WaitGroup) {
+	left := true
+	defer func() {
+		if left {
+			workers.Go(func() { w.work(ctx, fail, workers) })
+		}
+	}()
+	w.run(ctx, fail)
+	w.wait(0)
+	left = false
+}
+
 // run works until ctx ends, which an error ends for all.
 func (w *worker) run(ctx context.Context, fail context.CancelCauseFunc) {
 	goroutine := callback.Goroutine()
@@ -109,12 +120,7 @@ func (w *worker) run(ctx context.Context, fail context.CancelCauseFunc) {
 			return
 		}
 		for _, d := range ds {
-			w.q.calls.begin(goroutine)
-			a, ok := w.do(ctx, d)
-			w.q.calls.done(goroutine)
-			if ok {
-				w.hand(d.key(), a)
-			}
+			w.do(ctx, goroutine, d)
 		}
 	}
 }
@@ -162,13 +168,25 @@ func (q *Queue) passes(err error) bool {
 	return errors.As(err, &refused) || errors.Is(err, log.ErrCorruptRecord) || errors.Is(err, log.ErrUnknownTopic) && q.member.Reads() && q.ctx.Err() == nil
 }
 
-// do has fn do a record, and returns what is to become of it, false where fn has said it itself.
-func (w *worker) do(ctx context.Context, d Delivery) (a share.Ack, ok bool) {
+// do has fn do a record, and hands over what is to become of it.
+func (w *worker) do(ctx context.Context, goroutine uint64, d Delivery) {
+	w.q.calls.begin(goroutine)
+	err := errNoReturn // it has ended the goroutine
+	defer func() {
+		w.q.calls.done(goroutine)
+		if a, ok := outcome(ctx, d, err); ok {
+			w.hand(d.key(), a)
+		}
+	}()
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	d.work = &work{timer: time.AfterFunc(time.Until(d.Until), func() { cancel(errLockEnded) })}
 	defer d.work.timer.Stop()
-	err := w.q.call(inner, d, w.fn)
+	err = w.q.call(inner, d, w.fn)
+}
+
+// outcome returns what is to become of a record of which fn has returned err, false where fn has said it itself.
+func outcome(ctx context.Context, d Delivery, err error) (a share.Ack, ok bool) {
 	switch {
 	case d.work.settled.Load():
 		return share.Ack{}, false
@@ -192,6 +210,9 @@ func (q *Queue) call(ctx context.Context, d Delivery, fn func(context.Context, D
 			return
 		}
 		v := recover()
+		if v == nil {
+			return // see errNoReturn
+		}
 		err = fmt.Errorf("%w: %v", errPanic, v)
 		q.b.Logger.Error("a function that works on a record has panicked, the record comes again", zap.String("group", q.opts.Group),
 			zap.String("topic", d.Record.Topic), zap.Int32("partition", d.Record.Partition), zap.Int64("offset", d.Record.Offset),
@@ -202,4 +223,7 @@ func (q *Queue) call(ctx context.Context, d Delivery, fn func(context.Context, D
 	return err
 }
 
-var errPanic = errors.New("panic")
+var (
+	errNoReturn = errors.New("the function did not return")
+	errPanic    = errors.New("panic")
+)
