@@ -94,8 +94,8 @@ func (r *tableRows) Get(key []byte) ([]byte, error)    { return r.b.Store.Get(ke
 func (r *tableRows) Snapshot() (store.Snapshot, error) { return r.b.Store.Snapshot() }
 
 // Commit implements table.Rows. What is written behind the end of the topic would stay for ever.
-func (r *tableRows) Commit(ctx context.Context, b *store.Batch) error {
-	tx := &writer.Tx{Check: r.of.Err}
+func (r *tableRows) Commit(ctx context.Context, b *store.Batch, less bool) error {
+	tx := &writer.Tx{Essential: less, Check: r.of.Err}
 	tx.Writes.Append(b)
 	return r.b.Committer.DoUntil(ctx, tx)
 }

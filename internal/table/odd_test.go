@@ -14,6 +14,7 @@ import (
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/samsatest"
 )
 
 // The first transaction of a table has all its partitions, those too that are empty and that its goroutine has not come to.
@@ -75,6 +76,37 @@ func TestDropWithoutTopic(t *testing.T) {
 		must(t, k.Topics().Delete(k.ctx, "accounts"))
 		must(t, tb.Drop())
 	})
+}
+
+// On a full disk rows of a kept table end with the log start, and all of them with Drop: they take the room that is wanted.
+func TestRowsGoOnFullDisk(t *testing.T) {
+	t.Parallel()
+	k := &kit{samsatest.New(t, samsatest.Topic("accounts", 1)), t, t.Context()}
+	opts := samsa.TableOptions{Topic: "accounts", Name: "kept"}
+	tb, other := k.table(opts), k.table(samsa.TableOptions{Topic: "accounts", Name: "other"})
+	k.put(tb, rec("a", "1"), rec("b", "1"))
+	gone := func(tb *samsa.Table) bool {
+		for c, err := range tb.Watch(k.ctx) {
+			must(t, err)
+			if c.Record.Value == nil && !c.Mark {
+				return string(c.Record.Key) == "a"
+			}
+			if c.Mark {
+				must(t, k.Topics().DeleteRecords(k.ctx, "accounts", map[int32]int64{0: 1}))
+			}
+		}
+		return false
+	}
+	full := samsatest.FillDisk(k.Broker)
+	must(t, other.Drop())
+	expect(t, "a is the one that has gone", gone(tb), true)
+	expect(t, "rows", k.rows(tb, samsa.TableRange{}), "[b=1]")
+	must(t, tb.Drop())
+	if _, err := k.NewTable(k.ctx, opts); !errors.Is(err, samsa.ErrDiskFull) {
+		t.Errorf("a table that there is no room for: %v", err)
+	}
+	full.Remove()
+	expect(t, "rows", k.rows(k.table(opts), samsa.TableRange{}), "[b=1]")
 }
 
 // A row of which only the place is kept has gone when the log start passes it, whether the table knows or not.

@@ -25,8 +25,9 @@ type Rows interface {
 	// Get returns a copy of the value under key, or store.ErrNotFound.
 	Get(key []byte) ([]byte, error)
 	Snapshot() (store.Snapshot, error)
-	// Commit stores b, all or nothing, unless the topic has gone: then the error says so.
-	Commit(ctx context.Context, b *store.Batch) error
+	// Commit stores b, all or nothing, unless the topic has gone: then the error says so. With less, b makes room, and is stored
+	// on a full disk too.
+	Commit(ctx context.Context, b *store.Batch, less bool) error
 	// Close is the end of the table.
 	Close() error
 }
@@ -37,7 +38,7 @@ type memory struct{ store.Store }
 // InMemory returns rows in memory, without any yet.
 func InMemory() Rows { return memory{store.OpenIndexed()} }
 
-func (m memory) Commit(_ context.Context, b *store.Batch) error { return m.Store.Commit(b) }
+func (m memory) Commit(_ context.Context, b *store.Batch, _ bool) error { return m.Store.Commit(b) }
 
 // Options say what a table is.
 type Options struct {
@@ -176,7 +177,7 @@ func (t *Table) shut(context.Context) (end func()) {
 		case <-t.done:
 		default:
 			if t.dropped {
-				t.err = t.Wipe(context.Background())
+				t.err = t.Wipe(context.Background(), true)
 			}
 			if errors.Is(t.err, log.ErrUnknownTopic) {
 				t.err = nil // the rows go with the topic

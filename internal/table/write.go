@@ -87,15 +87,15 @@ func (t *Table) restore(ctx context.Context) error {
 	if err == nil || !errors.Is(err, store.ErrNotFound) {
 		t.rebuilds.Add(1)
 	}
-	return t.Wipe(ctx)
+	return t.Wipe(ctx, false) // who opens a table is told that there is no room for it
 }
 
-// Wipe removes all that is kept, beginning with what says that it is whole.
-func (t *Table) Wipe(ctx context.Context) error {
+// Wipe removes all that is kept, beginning with what says that it is whole. With full it does so on a full disk too.
+func (t *Table) Wipe(ctx context.Context, full bool) error {
 	var b store.Batch
 	b.Delete(t.metaKey())
 	for more := true; more; {
-		if err := t.rows.Commit(ctx, &b); err != nil {
+		if err := t.rows.Commit(ctx, &b, full); err != nil {
 			return t.wrap(err)
 		}
 		b.Reset()
@@ -363,11 +363,12 @@ func (t *Table) has(stored []byte) (size int, is bool, err error) {
 func (t *Table) commit(p *part, next int64) error {
 	w := &t.writer
 	defer w.reset()
-	size, held := t.size.Load(), t.bytes.Load()
+	size, held, less := t.size.Load(), t.bytes.Load(), true
 	for _, e := range w.order {
 		held -= int64(e.had)
 		switch {
 		case e.row != nil:
+			less = false
 			w.batch.Set(e.key, e.row)
 			held += int64(len(e.key) + len(e.row))
 			if !e.was {
@@ -396,7 +397,7 @@ func (t *Table) commit(p *part, next int64) error {
 		w.batch.Set(t.positionKey(p.index), binary.BigEndian.AppendUint32(position, uint32(p.epoch)))
 	}
 	t.step.Lock()
-	if err = t.rows.Commit(t.ctx, &w.batch); err == nil {
+	if err = t.rows.Commit(t.ctx, &w.batch, less); err == nil {
 		p.next.Store(next)
 		p.follow()
 		t.size.Store(size)
