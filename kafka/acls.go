@@ -7,7 +7,6 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/acl"
-	"github.com/samsa-go/samsa/internal/inside"
 )
 
 // ACL is one ACL: who may, or may not, do what. Names are Kafka's, in whatever case.
@@ -72,9 +71,9 @@ type ACLSet struct{ rules *acl.Rules }
 
 // ACLsOf returns the ACLs of b, whether it is served or not; ErrUnsupported of a broker that is not of this process.
 func ACLsOf(b *samsa.Broker) (*ACLSet, error) {
-	in := inside.Of(b)
-	if err := in.Local("ACLs"); err != nil {
-		return nil, err
+	in, err := local(b, "ACLs")
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	return &ACLSet{in.ACLs}, nil
 }

@@ -82,11 +82,8 @@ func ListenCluster(b *samsa.Broker, n int, addr string, opts ClusterOptions) (*C
 	if err := opts.validate(n, addr); err != nil {
 		return nil, fmt.Errorf("kafka: listen: %w", err)
 	}
-	if b == nil {
-		return nil, fmt.Errorf("kafka: listen: %w: the broker is nil", samsa.ErrInvalidOption)
-	}
-	in := inside.Of(b)
-	if err := in.Local("the Kafka protocol"); err != nil {
+	in, err := local(b, "the Kafka protocol")
+	if err != nil {
 		return nil, fmt.Errorf("kafka: listen: %w", err)
 	}
 	opts.Options = opts.withDefaults()
@@ -94,7 +91,7 @@ func ListenCluster(b *samsa.Broker, n int, addr string, opts ClusterOptions) (*C
 		b: b, in: in, opts: opts, memory: newMemory(opts.MaxMemoryBytes), turn: make(chan struct{}, 1),
 		plan: make(map[string]planned), nodes: make(map[int32]*node), held: make(map[int32]*os.File),
 	}
-	err := c.claim()
+	err = c.claim()
 	if err == nil {
 		err = c.begin(n, addr)
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/quota"
 )
 
@@ -75,9 +74,9 @@ type QuotaSet struct{ kept *quota.Kept }
 
 // QuotasOf returns the quotas of b, whether it is served or not; ErrUnsupported of a broker that is not of this process.
 func QuotasOf(b *samsa.Broker) (*QuotaSet, error) {
-	in := inside.Of(b)
-	if err := in.Local("quotas"); err != nil {
-		return nil, err
+	in, err := local(b, "quotas")
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	return &QuotaSet{in.Quotas}, nil
 }

@@ -101,7 +101,10 @@ func TestServeRefuses(t *testing.T) {
 	}
 	_, listenErr := Listen(nil, "127.0.0.1:0", Options{})
 	_, serveErr := Serve(nil, NewPipe(), Options{})
-	for _, err := range []error{listenErr, serveErr} {
+	_, usersErr := UsersOf(nil)
+	_, aclsErr := ACLsOf(nil)
+	_, quotasErr := QuotasOf(nil)
+	for _, err := range []error{listenErr, serveErr, usersErr, aclsErr, quotasErr} {
 		if !errors.Is(err, samsa.ErrInvalidOption) {
 			t.Errorf("without a broker: got error %v", err)
 		}

@@ -98,13 +98,19 @@ func serve(b *samsa.Broker, ln net.Listener, opts Options) (*Server, error) {
 	return serveAs(b, ln, opts, func(*Server) {})
 }
 
-// serveAs is serve that calls join before anybody is served.
-func serveAs(b *samsa.Broker, ln net.Listener, opts Options, join func(*Server)) (*Server, error) {
+// local returns what b is inside, for what is done with brokers of this process alone.
+func local(b *samsa.Broker, what string) (inside.Broker, error) {
 	if b == nil {
-		return nil, fmt.Errorf("%w: the broker is nil", samsa.ErrInvalidOption)
+		return inside.Broker{}, fmt.Errorf("%w: the broker is nil", samsa.ErrInvalidOption)
 	}
 	in := inside.Of(b)
-	if err := in.Local("the Kafka protocol"); err != nil {
+	return in, in.Local(what)
+}
+
+// serveAs is serve that calls join before anybody is served.
+func serveAs(b *samsa.Broker, ln net.Listener, opts Options, join func(*Server)) (*Server, error) {
+	in, err := local(b, "the Kafka protocol")
+	if err != nil {
 		return nil, err
 	}
 	s := &Server{
@@ -124,7 +130,6 @@ func serveAs(b *samsa.Broker, ln net.Listener, opts Options, join func(*Server))
 	}
 	s.tally.init(s.table)
 	join(s)
-	var err error
 	if s.unregister, err = in.Register("a server", s, func() { _ = s.Close() }); err != nil {
 		s.cancel()
 		return nil, err

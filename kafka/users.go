@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/users"
 )
 
@@ -18,8 +17,8 @@ type Users struct{ s *users.Store }
 // UsersOf returns the users of b. A broker that is a Kafka cluster is samsa.ErrUnsupported: what a cluster knows of a password nobody is told, so Check
 // cannot be; its users are changed by AlterUserScramCredentials, as `samsa users -b` does.
 func UsersOf(b *samsa.Broker) (Users, error) {
-	in := inside.Of(b)
-	if err := in.Local("users"); err != nil {
+	in, err := local(b, "users")
+	if err != nil {
 		return Users{}, fmt.Errorf("kafka: %w", err)
 	}
 	return Users{in.Users}, nil
