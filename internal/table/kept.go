@@ -78,11 +78,11 @@ func (k *kept) stats(b *Broker) (Stats, error) {
 		if err != nil {
 			return s, err
 		}
-		next, _, err := t.position(i)
+		at, err := t.position(i)
 		if err != nil {
 			return s, err
 		}
-		s.Lag += max(0, engine.End(p, k.isolation)-max(next, p.LogStart()))
+		s.Lag += max(0, engine.End(p, k.isolation)-max(at.next, p.LogStart()))
 	}
 	return s, nil
 }

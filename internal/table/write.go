@@ -3,7 +3,6 @@ package table
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,10 +64,6 @@ const formatVersion = 4
 
 func (t *Table) metaKey() []byte { return append(bytes.Clone(t.prefix), kindMeta) }
 
-func (t *Table) positionKey(i int32) []byte {
-	return binary.BigEndian.AppendUint32(append(bytes.Clone(t.prefix), kindPosition), uint32(i))
-}
-
 // restore goes on with what is kept, or removes it if it is another's or not whole.
 func (t *Table) restore(ctx context.Context) error {
 	var m meta
@@ -116,67 +111,6 @@ func (t *Table) Wipe(ctx context.Context, full bool) error {
 	t.size.Store(0)
 	t.bytes.Store(0)
 	return nil
-}
-
-// position returns where the table is in a partition.
-func (t *Table) position(i int32) (next, start int64, err error) {
-	value, err := t.rows.Get(t.positionKey(i))
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return 0, 0, nil
-	case err == nil && len(value) != positionSize:
-		err = fmt.Errorf("%w: a position of %d bytes", log.ErrCorruptValue, len(value))
-	}
-	if err != nil {
-		return 0, 0, err
-	}
-	return int64(binary.BigEndian.Uint64(value)), int64(binary.BigEndian.Uint64(value[8:])), nil
-}
-
-// A position: the offset that is read next, the log start, when the table had all that there was, in ms, and the leader epoch that has stored what was
-// read last.
-const positionSize = 8 + 8 + 8 + 4
-
-// resume sets of p what is kept. A table that was at the end of the log too long ago may have missed tombstones, which compaction has removed since.
-func (t *Table) resume(p *part) error {
-	next, start, err := t.position(p.index)
-	if err != nil {
-		return err
-	}
-	p.next.Store(next)
-	p.start, p.seen, p.looked = start, time.Now(), -1
-	if next == 0 {
-		if here, ok := p.Partition.(Here); ok {
-			p.epoch = here.Here().Log().LeaderEpoch()
-		}
-		return nil
-	}
-	value, err := t.rows.Get(t.positionKey(p.index))
-	if err != nil {
-		return err
-	}
-	p.epoch = int32(binary.BigEndian.Uint32(value[24:]))
-	now := p.seen
-	p.seen = time.UnixMilli(int64(binary.BigEndian.Uint64(value[16:])))
-	if of, ok := t.topic.(interface{ DeleteRetention() time.Duration }); ok {
-		p.away = now.Before(p.seen) || now.Sub(p.seen) >= of.DeleteRetention()
-	}
-	return nil
-}
-
-// at notes that the table has all that there was at a time.
-func (p *part) at(now time.Time) { p.seen, p.away = now, false }
-
-// whole reports whether batches have a record for each offset from one up to another: else compaction has been there.
-func whole(read []opened, from, to int64) bool {
-	for i := range read {
-		o := &read[i]
-		if o.gaps || o.base > from {
-			return false
-		}
-		from = o.end
-	}
-	return from == to
 }
 
 // advance brings the table further in a partition, and reports whether it did.
@@ -391,10 +325,7 @@ func (t *Table) commit(p *part, next int64) error {
 	if next == math.MaxInt64 {
 		w.batch.Delete(t.positionKey(p.index))
 	} else {
-		position := binary.BigEndian.AppendUint64(make([]byte, 0, positionSize), uint64(next))
-		position = binary.BigEndian.AppendUint64(position, uint64(p.start))
-		position = binary.BigEndian.AppendUint64(position, uint64(p.seen.UnixMilli()))
-		w.batch.Set(t.positionKey(p.index), binary.BigEndian.AppendUint32(position, uint32(p.epoch)))
+		w.batch.Set(t.positionKey(p.index), position{next, p.start, p.seen, p.epoch}.encoded())
 	}
 	t.step.Lock()
 	if err = t.rows.Commit(t.ctx, &w.batch, less); err == nil {
