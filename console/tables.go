@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/samsa-go/samsa"
@@ -21,6 +22,11 @@ func (c *console) tables(ctx context.Context, r *http.Request) (view, error) {
 		return v, err
 	}
 	p := pageOf(r, len(all), tablesPerPage, "tables")
+	for _, t := range all[p.From:p.To] {
+		if t.Error != nil {
+			v.Notes = append(v.Notes, fmt.Sprintf("table %s: %v", t, t.Error))
+		}
+	}
 	v.Data = struct {
 		Total  int
 		Paging paging

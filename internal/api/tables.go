@@ -33,6 +33,8 @@ type Table struct {
 	Bytes    int64 `json:"bytes"` // of rows and their keys
 	Lag      int64 `json:"lag"`   // offsets that they are behind
 	Rebuilds int64 `json:"rebuilds"`
+
+	Error *Error `json:"error,omitempty"` // of one that is damaged, whose lag is not known
 }
 
 // RowsRequest asks for a page of the rows of a table: samsa.TableRange.
@@ -60,7 +62,11 @@ func listTables(c *call) (any, error) {
 	}
 	p := TablePage{Tables: []Table{}}
 	for _, s := range all {
-		p.Tables = append(p.Tables, Table{TableID{s.Topic, s.Name, s.Group}, s.Open, s.Rows, s.Bytes, s.Lag, s.Rebuilds})
+		t := Table{TableID: TableID{s.Topic, s.Name, s.Group}, Open: s.Open, Rows: s.Rows, Bytes: s.Bytes, Lag: s.Lag, Rebuilds: s.Rebuilds}
+		if s.Err != nil {
+			t.Error = asError(s.Err)
+		}
+		p.Tables = append(p.Tables, t)
 	}
 	return p, nil
 }

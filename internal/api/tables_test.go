@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/samsatest"
 )
 
@@ -86,6 +89,44 @@ func TestTables(t *testing.T) {
 	wantError(t, err, samsa.ErrUnknown)
 	_, err = c.TableRow(ctx, TableID{Topic: "none"}, Bytes("k"))
 	wantError(t, err, samsa.ErrUnknownTopic)
+}
+
+// A table that is damaged is listed with its error, and the others as ever.
+func TestDamagedTable(t *testing.T) {
+	t.Parallel()
+	b := samsatest.New(t, samsatest.Topic("accounts", 1))
+	_, err := b.Produce(t.Context(), samsa.Record{Topic: "accounts", Key: []byte("key"), Value: []byte("value")})
+	must(t, err)
+	for _, name := range []string{"one", "two"} {
+		table, err := b.NewTable(t.Context(), samsa.TableOptions{Topic: "accounts", Name: name})
+		must(t, err)
+		must(t, table.Close())
+	}
+	in := inside.Of(b)
+	of, err := in.Catalogue.Get("accounts")
+	must(t, err)
+	damage := new(writer.Tx)
+	first := store.TablePrefix(of.Partitions()[0].ID().Topic, 0)
+	must(t, in.Store.Scan(store.Range{From: first, To: store.Behind(first[:len(first)-4]), KeysOnly: true}, func(e store.Entry) (bool, error) {
+		position := e.Key[store.TablePrefixSize] == 'p'
+		if position {
+			damage.Writes.Set(bytes.Clone(e.Key), []byte("damaged"))
+		}
+		return !position, nil
+	}))
+	must(t, in.Committer.Do(damage))
+	c := Direct(Handler(b, Options{}))
+	defer c.Close()
+	all, err := c.Tables(t.Context())
+	must(t, err)
+	if len(all) != 2 || all[0].Name == all[1].Name || (all[0].Error == nil) == (all[1].Error == nil) {
+		t.Fatalf("%+v", all)
+	}
+	for _, one := range all {
+		if one.Error != nil {
+			wantError(t, one.Error, samsa.ErrCorruptValue)
+		}
+	}
 }
 
 // Pages have each row once where long keys begin alike, which tables give in no particular order, however much fits into a page.

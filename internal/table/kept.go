@@ -87,29 +87,39 @@ func (k *kept) stats(b *Broker) (Stats, error) {
 	return s, nil
 }
 
+// Listed is a table as List shows it.
+type Listed struct {
+	Stats
+	Err error // what is damaged of it, of which Stats says as much as is known: no more than the topic, of an index
+}
+
 // List is Stats of all tables that are open, and behind these of those that are kept and not open: of what is wrong with a topic it says nothing.
-func (b *Broker) List() ([]Stats, error) {
-	all := b.Stats()
+func (b *Broker) List() (all []Listed, err error) {
 	open := make(map[[2]string]bool)
-	for _, s := range all {
+	for _, s := range b.Stats() {
+		all = append(all, Listed{Stats: s})
 		open[[2]string{s.Topic, s.Name}] = true
+	}
+	add := func(s Stats, err error) error {
+		if errors.Is(err, log.ErrCorruptValue) || err == nil {
+			all = append(all, Listed{s, err})
+			err = nil
+		}
+		return err
 	}
 	for _, t := range b.Topics.List() {
 		of, err := b.keptOf(t)
 		if err != nil {
-			return nil, fmt.Errorf("tables of %s: %w", t.Name(), err)
+			if err = add(Stats{Topic: t.Name()}, err); err != nil {
+				return nil, fmt.Errorf("tables of %s: %w", t.Name(), err)
+			}
 		}
 		for _, k := range of {
 			if open[[2]string{t.Name(), k.name}] {
 				continue
 			}
-			s, err := k.stats(b)
-			switch {
-			case errors.Is(err, log.ErrUnknownTopic): // it has just been deleted
-			case err != nil:
+			if err := add(k.stats(b)); err != nil && !errors.Is(err, log.ErrUnknownTopic) { // which has just been deleted
 				return nil, fmt.Errorf("table %q of %s: %w", k.name, t.Name(), err)
-			default:
-				all = append(all, s)
 			}
 		}
 	}

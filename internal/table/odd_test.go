@@ -13,6 +13,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/samsatest"
 )
@@ -343,4 +344,59 @@ func TestKeptTableOfALogThatWasCut(t *testing.T) {
 		expect(t, "rows after the cut", reopened(), want)
 		expect(t, "rows after that", reopened(), want)
 	}
+}
+
+// A kept table whose position is damaged is listed as that, beside the others, can be read as it was stored, and is built anew when it is opened: rows that have
+// gone from the log meanwhile are not in it.
+func TestDamagedPosition(t *testing.T) {
+	t.Parallel()
+	k := open(t, "")
+	in := inside.Of(k.Broker)
+	opts := samsa.TableOptions{Name: "kept"}
+	for _, opts.Topic = range []string{"accounts", "others"} {
+		k.create(opts.Topic, samsa.TopicConfig{})
+		k.produce(samsa.Record{Topic: opts.Topic, Key: []byte("a"), Value: []byte("1")}, samsa.Record{Topic: opts.Topic, Key: []byte("b"), Value: []byte("1")})
+		tb, err := k.NewTable(k.ctx, opts)
+		must(t, err)
+		must(t, tb.Close())
+	}
+	damagePosition(k, in, "accounts", 0)
+	listed := func() (all []string) {
+		tables, err := in.Tables.List()
+		must(t, err)
+		for _, l := range tables {
+			all = append(all, fmt.Sprint(l.Topic, " ", l.Name, " ", l.Rows, " damaged ", errors.Is(l.Err, samsa.ErrCorruptValue)))
+		}
+		return all
+	}
+	expect(t, "tables", listed(), "[accounts kept 2 damaged true others kept 2 damaged false]")
+	reader, err := in.Tables.Find(k.ctx, "accounts", "kept", "")
+	must(t, err)
+	row, err := reader.Get([]byte("a"))
+	must(t, err)
+	expect(t, "the row as it was stored", string(row.Value), "1")
+
+	must(t, k.Topics().DeleteRecords(k.ctx, "accounts", map[int32]int64{0: 1}))
+	opts.Topic = "accounts"
+	tb := k.table(opts)
+	expect(t, "rows", k.rows(tb, samsa.TableRange{}), "[b=1]")
+	expect(t, "how many", tb.Len(), 1)
+	expect(t, "tables", listed(), "[accounts kept 1 damaged false others kept 2 damaged false]")
+}
+
+// damagePosition has the position of a kept table in a partition be one that cannot be read.
+func damagePosition(k *kit, in inside.Broker, topic string, partition byte) {
+	k.t.Helper()
+	of, err := in.Catalogue.Get(topic)
+	must(k.t, err)
+	first := store.TablePrefix(of.Partitions()[0].ID().Topic, 0)
+	tx := new(writer.Tx)
+	must(k.t, in.Store.Scan(store.Range{From: first, To: store.Behind(first[:len(first)-4]), KeysOnly: true}, func(e store.Entry) (bool, error) {
+		if at := e.Key[store.TablePrefixSize:]; bytes.Equal(at, []byte{'p', 0, 0, 0, partition}) {
+			tx.Writes.Set(bytes.Clone(e.Key), []byte("damaged"))
+		}
+		return true, nil
+	}))
+	expect(k.t, "positions", tx.Writes.Len(), 1)
+	must(k.t, in.Committer.Do(tx))
 }

@@ -47,11 +47,12 @@ func (t *Table) position(i int32) (position, error) {
 	return position{int64(u(b)), int64(u(b[8:])), time.UnixMilli(int64(u(b[16:]))), int32(binary.BigEndian.Uint32(b[24:]))}, nil
 }
 
-// resume sets of p what is kept. A table that was at the end of the log too long ago may have missed tombstones, which compaction has removed since.
-func (t *Table) resume(p *part) error {
+// resume sets of p what is kept, or reports that it is lost, as it is damaged. A table that was at the end of the log too long ago may have missed
+// tombstones, which compaction has removed since.
+func (t *Table) resume(p *part) (lost bool, err error) {
 	at, err := t.position(p.index)
-	if err != nil {
-		return err
+	if lost = store.Lost(err); err != nil && !lost {
+		return false, err
 	}
 	now := time.Now()
 	p.next.Store(at.next)
@@ -60,13 +61,13 @@ func (t *Table) resume(p *part) error {
 		if here, ok := p.Partition.(Here); ok {
 			p.epoch = here.Here().Log().LeaderEpoch()
 		}
-		return nil
+		return lost, nil
 	}
 	p.seen, p.epoch = at.seen, at.epoch
 	if of, ok := t.topic.(interface{ DeleteRetention() time.Duration }); ok {
 		p.away = now.Before(p.seen) || now.Sub(p.seen) >= of.DeleteRetention()
 	}
-	return nil
+	return false, nil
 }
 
 // at notes that the table has all that there was at a time.

@@ -328,13 +328,18 @@ func (t *Table) add(i int32) error {
 		return err
 	}
 	p := &part{Partition: of, index: i}
-	if err := t.resume(p); err != nil {
+	lost, err := t.resume(p)
+	if err != nil {
 		return err
 	}
-	if p.wasCut() { // before anybody takes it for read
-		if err := t.rebuild(p, cutOff); err != nil {
-			return err
-		}
+	switch cut := p.wasCut(); { // before anybody takes it for read
+	case lost:
+		err = t.rebuild(p, "where it was is damaged")
+	case cut:
+		err = t.rebuild(p, cutOff)
+	}
+	if err != nil {
+		return err
 	}
 	t.step.Lock()
 	t.parts[i] = p

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -79,13 +80,17 @@ have, and how many offsets they are behind.`,
 				if err != nil {
 					return err
 				}
-				return printList(e, "tables", []column[api.Table]{
+				columns := []column[api.Table]{
 					{"TABLE", func(t api.Table) string { return t.String() }},
 					{">OPEN", func(t api.Table) string { return count(int64(t.Open)) }},
 					{">ROWS", func(t api.Table) string { return count(t.Rows) }},
 					{">BYTES", func(t api.Table) string { return count(t.Bytes) }},
 					{">LAG", func(t api.Table) string { return count(t.Lag) }},
-				}, all)
+				}
+				if slices.ContainsFunc(all, func(t api.Table) bool { return t.Error != nil }) {
+					columns = append(columns, column[api.Table]{"ERROR", func(t api.Table) string { return message(t.Error) }})
+				}
+				return printList(e, "tables", columns, all)
 			})
 		},
 	}
