@@ -362,18 +362,19 @@ func (c *Cluster) addrs(listener int) (all []string) {
 	return all
 }
 
-// Kill ends the node of that id, from 1 on, as the death of its process does.
+// Kill ends the node of that id, from 1 on, as the death of its process does. It has ended when Kill returns, also one that was halted; the others may not have noticed.
 func (c *Cluster) Kill(id int) {
 	if n := c.nodes[id-1]; n.input != nil {
 		_ = n.input.Close() // a process that has ended has closed it
 		<-n.ended
 		n.input = nil
+		_ = os.Remove(filepath.Join(n.dir, "pid")) // it may be another one's soon
 	}
 }
 
-// Shut ends the node of that id as its operator does: it hands over what it leads before.
+// Shut ends the node of that id as its operator does: it hands over what it leads before. It has ended when Shut returns. A node that is halted does not end.
 func (c *Cluster) Shut(id int) error {
-	if err := c.signal(id, terminate); err != nil {
+	if _, err := c.signal(id, terminate); err != nil {
 		return err
 	}
 	<-c.nodes[id-1].ended
@@ -381,34 +382,44 @@ func (c *Cluster) Shut(id int) error {
 	return nil
 }
 
-// Pause halts the node of that id until Resume: its connections stay, and nobody answers.
-func (c *Cluster) Pause(id int) error { return c.signal(id, halt) }
-
-// Resume has a node that was halted go on.
-func (c *Cluster) Resume(id int) error { return c.signal(id, goOn) }
-
-func (c *Cluster) signal(id int, s os.Signal) error {
-	pid, err := c.Pid(id)
+// Pause halts the node of that id until Resume: its connections stay, what is sent to it is taken, and nobody answers. On Linux all of its threads
+// are halted when Pause returns; elsewhere they may go on for a moment.
+func (c *Cluster) Pause(id int) error {
+	pid, err := c.signal(id, halt)
 	if err != nil {
 		return err
+	}
+	return awaitHalted(pid)
+}
+
+// Resume has a node that was halted go on. The others may have given it up meanwhile, and it does not know: it takes a moment to notice and to come back.
+func (c *Cluster) Resume(id int) error {
+	_, err := c.signal(id, goOn)
+	return err
+}
+
+// signal returns which process it has told.
+func (c *Cluster) signal(id int, s os.Signal) (pid int, err error) {
+	if pid, err = c.Pid(id); err != nil {
+		return 0, err
 	}
 	p, err := os.FindProcess(pid)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return p.Signal(s)
+	return pid, p.Signal(s)
 }
 
-// Cut parts two nodes: what they send each other is lost, and nobody tells. Node 0 is this process. It needs Options.Networks.
+// Cut parts two nodes: what they send each other from now on is lost, and nobody tells. Node 0 is this process. It needs Options.Networks.
 func (c *Cluster) Cut(a, b int) error { return c.nets.cut(a, b) }
 
-// Heal ends what Cut has done.
+// Heal ends what Cut has done. Who was parted tries again in its own time.
 func (c *Cluster) Heal() error { return c.nets.heal() }
 
 // Restart runs a node that was killed, or shut. Ready waits for it.
 func (c *Cluster) Restart(id int) error { return c.run(c.nodes[id-1]) }
 
-// Pid returns the process of a node.
+// Pid returns the process of a node that runs.
 func (c *Cluster) Pid(id int) (int, error) {
 	text, err := os.ReadFile(filepath.Join(c.nodes[id-1].dir, "pid"))
 	if err != nil {

@@ -1,11 +1,8 @@
-//go:build unix
-
 package read_test
 
 import (
 	"context"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -74,15 +71,11 @@ func TestBrokersComeAndGo(t *testing.T) {
 // bother kills a broker, or halts it, and has it come back when the others have gone on.
 func bother(ctx context.Context, c *kafkatest.Cluster, id int) error {
 	if id == 2 {
-		pid, err := c.Pid(id)
-		if err != nil {
-			return err
-		}
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		if err := c.Pause(id); err != nil {
 			return err
 		}
 		time.Sleep(6 * time.Second) // the others have to notice
-		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		if err := c.Resume(id); err != nil {
 			return err
 		}
 		return c.Ready(ctx)
