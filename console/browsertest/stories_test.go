@@ -12,7 +12,11 @@ var photographs = flag.String("photographs", "", "take photographs of all pages 
 func TestPagesAreAccessible(t *testing.T) {
 	installed(t)
 	w := newWorld(t, console.Options{Write: true})
-	play(t, w.url, "accessible")
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []string{"1200", "360"} {
+			t.Run(scheme+" "+width, func(t *testing.T) { play(t, w.url, "accessible", scheme, width) })
+		}
+	}
 }
 
 func TestPhotographs(t *testing.T) {
