@@ -22,7 +22,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 // Secure says how a cluster lets clients in. The zero value lets everybody in, unencrypted.
@@ -109,8 +109,8 @@ func (c *Cluster) enlist(ctx context.Context) error {
 		if err := errors.Join(err, done.Error()); err != nil {
 			return err
 		}
-		for _, node := range cl.SeedBrokers() {
-			if err := knows(ctx, node, all[0].User, m); err != nil {
+		for _, n := range c.nodes {
+			if err := c.admits(ctx, n.addr(client), all[0], m); err != nil {
 				return err
 			}
 		}
@@ -118,25 +118,35 @@ func (c *Cluster) enlist(ctx context.Context) error {
 	return nil
 }
 
-// knows returns when a node knows the password of a user: the controller has said that it is stored before.
-func knows(ctx context.Context, node *kgo.Broker, user, mechanism string) error {
-	req := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()
-	req.Users = append(req.Users, kmsg.DescribeUserSCRAMCredentialsRequestUser{Name: user})
-	for {
-		resp, err := req.RequestWith(ctx, node)
+// admits returns when a node lets a user in by a mechanism of SCRAM: it learns the passwords after the controller has said that they are stored, and
+// after it tells of them.
+func (c *Cluster) admits(ctx context.Context, addr string, user kadm.UpsertSCRAM, mechanism string) error {
+	auth := scram.Auth{User: user.User, Pass: user.Password}
+	as := auth.AsSha256Mechanism()
+	if mechanism == "SCRAM-SHA-512" {
+		as = auth.AsSha512Mechanism()
+	}
+	opts := []kgo.Opt{kgo.SeedBrokers(addr), kgo.RequestRetries(0), kgo.SASL(as)}
+	if c.certs != nil {
+		config, err := c.ClientTLS(user.User)
 		if err != nil {
 			return err
 		}
-		for _, r := range resp.Results {
-			for _, info := range r.CredentialInfos {
-				if (info.Mechanism == int8(kadm.ScramSha256)) == (mechanism == "SCRAM-SHA-256") {
-					return nil
-				}
-			}
+		opts = append(opts, kgo.DialTLSConfig(config))
+	}
+	for {
+		cl, err := kgo.NewClient(opts...)
+		if err != nil {
+			return err
+		}
+		err = cl.Ping(ctx)
+		cl.Close()
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return errors.Join(ctx.Err(), err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
