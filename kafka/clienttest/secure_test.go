@@ -67,13 +67,16 @@ type entry struct {
 	silent    bool // the client is not told what is wrong: it gives up by itself
 }
 
-// patience is after how many milliseconds a client that has heard nothing gives up.
-func (e entry) patience() string {
+// patience is after how long a client that has heard nothing gives up.
+func (e entry) patience() time.Duration {
 	if e.silent {
-		return "4000"
+		return 4 * time.Second
 	}
-	return "60000"
+	return patience
 }
+
+// millis is patience in milliseconds, for programs.
+func (e entry) millis() string { return fmt.Sprint(e.patience().Milliseconds()) }
 
 // config returns what a client has of TLS.
 func (e entry) config(d door) *tls.Config {
@@ -131,7 +134,7 @@ func alone(f func(ctx context.Context, d door, e entry) error) func(*testing.T, 
 		var tried sync.WaitGroup
 		for i, e := range entries {
 			tried.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*e.patience())
 				defer cancel()
 				all[i] = outcome(f(ctx, d, e))
 			})
@@ -165,7 +168,7 @@ func outcome(err error) string {
 }
 
 func triesFranz(ctx context.Context, d door, e entry) error {
-	cl, err := kgo.NewClient(append(franzOptions(d, e), kgo.RequestRetries(0), kgo.DialTimeout(3*time.Second))...)
+	cl, err := kgo.NewClient(append(franzOptions(d, e), kgo.RequestRetries(0), kgo.DialTimeout(e.patience()))...)
 	if err != nil {
 		return err
 	}
@@ -210,7 +213,7 @@ func (e entry) Token() (*sarama.AccessToken, error) { return &sarama.AccessToken
 
 func triesSarama(_ context.Context, d door, e entry) error {
 	config := sarama.NewConfig()
-	config.Metadata.Retry.Max, config.Net.DialTimeout, config.Net.ReadTimeout = 0, 3*time.Second, 3*time.Second
+	config.Metadata.Retry.Max, config.Net.DialTimeout, config.Net.ReadTimeout = 0, e.patience(), e.patience()
 	saramaSecurity(config, d, e)
 	cl, err := sarama.NewClient([]string{d.addr}, config)
 	if err != nil {
@@ -250,7 +253,7 @@ func triesKafkaGo(ctx context.Context, d door, e entry) (err error) {
 	if err != nil {
 		return err
 	}
-	nc, err := (&kafkago.Dialer{Timeout: 3 * time.Second, TLS: e.config(d), SASLMechanism: m}).DialContext(ctx, "tcp", d.addr)
+	nc, err := (&kafkago.Dialer{Timeout: e.patience(), TLS: e.config(d), SASLMechanism: m}).DialContext(ctx, "tcp", d.addr)
 	if err != nil {
 		return err
 	}
@@ -307,7 +310,7 @@ func triesProgram(command func(ctx context.Context) *exec.Cmd, config func(t *te
 
 func librdkafkaConfig(t *testing.T, d door, e entry) map[string]string {
 	t.Helper()
-	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol(), "patience": e.patience()}
+	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol(), "patience": e.millis()}
 	if e.tls != "" {
 		ca, pair := d.files(t, e)
 		if config["ssl.ca.location"] = ca; pair != "" {
@@ -328,7 +331,7 @@ func librdkafkaConfig(t *testing.T, d door, e entry) map[string]string {
 
 func javaConfig(t *testing.T, d door, e entry) map[string]string {
 	t.Helper()
-	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol(), "patience": e.patience()}
+	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol(), "patience": e.millis()}
 	if e.tls != "" {
 		ca, pair := d.files(t, e)
 		config["ssl.truststore.type"], config["ssl.truststore.location"] = "PEM", ca
@@ -354,7 +357,7 @@ func javaConfig(t *testing.T, d door, e entry) map[string]string {
 // scriptConfig is what the programs take that are not librdkafka's and not Java.
 func scriptConfig(t *testing.T, d door, e entry) map[string]string {
 	t.Helper()
-	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol(), "patience": e.patience()}
+	config := map[string]string{"bootstrap.servers": d.addr, "security.protocol": e.protocol(), "patience": e.millis()}
 	if e.tls != "" {
 		ca, pair := d.files(t, e)
 		if config["ca"] = ca; pair != "" {

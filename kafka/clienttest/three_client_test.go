@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,11 @@ type three struct {
 	stop    func(node int32) error
 	kill    func(node int32) error
 	restart func(node int32) error
-	pick    func(line string) string // of the story, on top of what no story compares
+
+	story string
+	pick  func(line string) string // of the story, on top of what no story compares
+	like  *three                   // whose answers are waited for, see hear; nil for nobody's
+	vain  bool                     // in this story that was in vain
 }
 
 func newThree(t *testing.T, addrs []string) *three {
@@ -44,14 +49,21 @@ func (c *three) hangUp() {
 	clear(c.conns)
 }
 
-// send sends a request to a node, and returns its answer; nil when the connection has ended instead.
+// begin forgets what was heard: a story begins.
+func (c *three) begin(t *testing.T, story string) {
+	c.t, c.story = t, story
+	c.asked, c.heard, c.pick, c.vain = nil, nil, nil, false
+}
+
+// send sends a request to a node, and returns its answer; nil when the connection has ended instead, or there is none.
 func (c *three) send(node int32, version int16, req kmsg.Request) kmsg.Response {
 	c.t.Helper()
 	nc := c.conns[node]
 	if nc == nil {
 		var err error
-		nc, err = net.Dial("tcp", c.addrs[node-1])
-		must(c.t, err)
+		if nc, err = net.Dial("tcp", c.addrs[node-1]); err != nil {
+			return nil // it is about to start
+		}
 		c.conns[node] = nc
 	}
 	req.SetVersion(version)
@@ -108,24 +120,42 @@ func (c *three) id(topic string) [16]byte {
 }
 
 // ask sends a request to a node, and notes the answer.
-func (c *three) ask(node int32, version int16, req kmsg.Request) kmsg.Response {
+func (c *three) ask(node int32, version int16, req kmsg.Request) {
 	c.t.Helper()
-	resp := c.send(node, version, req)
-	said := "the end"
-	if resp != nil {
-		said = c.told(reflect.ValueOf(resp).Elem())
-	}
-	c.note(fmt.Sprintf("%s %d at %d: %s", kmsg.NameForKey(req.Key()), version, node, c.told(reflect.ValueOf(req).Elem())), said)
-	return resp
+	name := kmsg.NameForKey(req.Key())
+	question := fmt.Sprintf("%s %d at %d: %s", name, version, node, c.told(reflect.ValueOf(req).Elem()))
+	c.hear(question, onlyReads.MatchString(name), func() string {
+		resp := c.send(node, version, req)
+		if resp == nil {
+			return "the end"
+		}
+		return c.told(reflect.ValueOf(resp).Elem())
+	})
 }
 
-// note notes an answer.
-func (c *three) note(question, line string) {
-	c.asked = append(c.asked, question)
-	if c.pick != nil {
-		line = c.pick(line)
+// onlyReads are the names of requests that change nothing; a Fetch is of no session here.
+var onlyReads = regexp.MustCompile(`^(Describe|List|Metadata$|Fetch$|FindCoordinator$|OffsetFor|OffsetFetch$)|Describe$`)
+
+// learnsWithin is how long nodes of Kafka have at most to tell what has happened.
+const learnsWithin = 20 * time.Second
+
+// hear notes the answer to a question. A node of Kafka learns of what the controller, or a leader, has decided a moment after who asked for it is
+// answered, and a moment is long where a machine is slow. So who only reads asks again until the answer is the one that c.like has heard, and the last
+// one counts. That takes no time where the answers are not to be the same, and takes it once where a story fails. It does not wait for a change that
+// c.like has not heard of either: a story waits until each change is told before it compares what else is.
+func (c *three) hear(question string, again bool, ask func() string) {
+	pick := c.pick
+	if pick == nil {
+		pick = func(line string) string { return line }
 	}
-	c.heard = append(c.heard, line)
+	said := pick(ask())
+	if i := len(c.heard); again && c.like != nil && i < len(c.like.heard) && otherwise(c.story, question) < 0 {
+		for deadline := time.Now().Add(learnsWithin); said != c.like.heard[i] && !c.vain; c.vain = time.Now().After(deadline) {
+			<-time.After(20 * time.Millisecond)
+			said = pick(ask())
+		}
+	}
+	c.asked, c.heard = append(c.asked, question), append(c.heard, said)
 }
 
 // each asks a node in all versions of a request from one to another.
@@ -147,7 +177,7 @@ func (c *three) every(version int16, req func() kmsg.Request) {
 // until asks a node until an answer is as it is to be, and notes none.
 func (c *three) until(node int32, version int16, req kmsg.Request, is func(kmsg.Response) bool) {
 	c.t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(javaPatience)
 	for {
 		resp := c.send(node, version, req)
 		if resp != nil && is(resp) {

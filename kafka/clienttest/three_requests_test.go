@@ -54,8 +54,8 @@ func (c *three) ledBy(node int32, topic string) {
 			if p.Leader != node {
 				want = 6 // NOT_LEADER_OR_FOLLOWER, and not that the epoch is another
 			}
-			said := c.send(node, 7, listOffsets(topic, p.Partition, -1, p.LeaderEpoch)).(*kmsg.ListOffsetsResponse)
-			if said.Topics[0].Partitions[0].ErrorCode != want {
+			said, ok := c.send(node, 7, listOffsets(topic, p.Partition, -1, p.LeaderEpoch)).(*kmsg.ListOffsetsResponse)
+			if !ok || said.Topics[0].Partitions[0].ErrorCode != want {
 				return false
 			}
 		}
@@ -118,6 +118,11 @@ func isWithout(gone int32) func(kmsg.Response) bool {
 	}
 }
 
+// nothingElected reports whether no partition has got another leader.
+func nothingElected(resp kmsg.Response) bool {
+	return !slices.ContainsFunc(resp.(*kmsg.ElectLeadersResponse).Topics, func(t kmsg.ElectLeadersResponseTopic) bool { return len(t.Partitions) > 0 })
+}
+
 // isWhole reports whether all three nodes run, and all replicas are in sync.
 func isWhole(resp kmsg.Response) bool {
 	all := resp.(*kmsg.MetadataResponse)
@@ -163,9 +168,15 @@ func (c *three) coordinator(kind int8, key string) (node int32) {
 	return node
 }
 
-// share has a group read a topic, from its end on.
-func (c *three) share(topic string) {
+// share has a group read a new topic, from its start on: its end may be found out after the first records are there.
+func (c *three) share(topic string, assigned ...[]int32) {
 	c.t.Helper()
+	alter, value := kmsg.NewPtrIncrementalAlterConfigsRequest(), "earliest"
+	alter.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeGroupConfig, ResourceName: "sharers", Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "share.auto.offset.reset", Value: &value}}}}
+	c.until(1, 1, alter, func(resp kmsg.Response) bool {
+		return resp.(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode == 0
+	})
+	c.create(topic, assigned...) // a node that leads it knows what came before
 	at := c.coordinator(0, "sharers")
 	c.coordinator(2, "sharers:"+idText(c.id(topic))+":0")
 	member, epoch := "AQIDAAAAAAAAAAAAAAAAAA", int32(0)
@@ -184,15 +195,18 @@ func (c *three) share(topic string) {
 // sameEverywhere asks all nodes, and notes what they say, in which one node is as good as another, and whether it is the same.
 func (c *three) sameEverywhere(version int16, req func(int16) kmsg.Request) {
 	c.t.Helper()
-	var said []string
-	for node := range int32(3) {
-		said = append(said, c.told(reflect.ValueOf(c.send(node+1, version, req(version))).Elem()))
-	}
-	if said[0] != said[1] || said[0] != said[2] {
-		said[0] += " and not the same everywhere"
-	}
 	asked := req(version)
-	c.note(fmt.Sprint(kmsg.NameForKey(asked.Key()), " ", version, ": ", c.told(reflect.ValueOf(asked).Elem())), oneOfThree.ReplaceAllString(said[0], "$1=one of three"))
+	question := fmt.Sprint(kmsg.NameForKey(asked.Key()), " ", version, ": ", c.told(reflect.ValueOf(asked).Elem()))
+	c.hear(question, true, func() string {
+		var said []string
+		for node := range int32(3) {
+			said = append(said, c.told(reflect.ValueOf(c.send(node+1, version, req(version))).Elem()))
+		}
+		if said[0] != said[1] || said[0] != said[2] {
+			said[0] += " and not the same everywhere"
+		}
+		return oneOfThree.ReplaceAllString(said[0], "$1=one of three")
+	})
 }
 
 var (
@@ -207,6 +221,9 @@ func quorum(line string) string {
 	line = ports.ReplaceAllString(line, "Port=of a controller")
 	return logOffsets.ReplaceAllString(regexp.MustCompile(`LeaderID=[123]\b`).ReplaceAllString(line, "LeaderID=one of three"), "$1=some")
 }
+
+// writeWithin is how many milliseconds a node has for what is asked of it. No story waits for their end.
+const writeWithin = 50_000
 
 func metadata(c *three, topics ...string) func(int16) kmsg.Request {
 	return func(int16) kmsg.Request {
@@ -228,7 +245,7 @@ func find(kind int8, keys ...string) func(int16) kmsg.Request {
 
 func produce(c *three, acks int16, topic string, partition int32) *kmsg.ProduceRequest {
 	req := kmsg.NewPtrProduceRequest()
-	req.Acks, req.TimeoutMillis = acks, 10_000
+	req.Acks, req.TimeoutMillis = acks, writeWithin
 	req.Topics = []kmsg.ProduceRequestTopic{{Topic: topic, TopicID: c.id(topic), Partitions: []kmsg.ProduceRequestTopicPartition{{Partition: partition, Records: batch("one", "two")}}}}
 	return req
 }
@@ -258,7 +275,7 @@ func epochEnd(topic string, partition, epoch, of int32) *kmsg.OffsetForLeaderEpo
 
 func deleteRecords(topic string, partition int32, offset int64) *kmsg.DeleteRecordsRequest {
 	req := kmsg.NewPtrDeleteRecordsRequest()
-	req.TimeoutMillis = 10_000
+	req.TimeoutMillis = writeWithin
 	req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: topic, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Partition: partition, Offset: offset}}}}
 	return req
 }
@@ -291,7 +308,7 @@ func shareAcknowledge(c *three, member string, epoch int32, topic string, partit
 
 func elect(kind int8, topic string, partitions ...int32) *kmsg.ElectLeadersRequest {
 	req := kmsg.NewPtrElectLeadersRequest()
-	req.ElectionType, req.TimeoutMillis = kind, 10_000
+	req.ElectionType, req.TimeoutMillis = kind, writeWithin
 	req.Topics = []kmsg.ElectLeadersRequestTopic{}
 	if topic != "" {
 		req.Topics = append(req.Topics, kmsg.ElectLeadersRequestTopic{Topic: topic, Partitions: partitions})
@@ -311,14 +328,14 @@ func reassign(topic string, partition int32, replicas ...int32) *kmsg.AlterParti
 
 func cancel(topic string, partition int32) *kmsg.AlterPartitionAssignmentsRequest {
 	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
-	req.TimeoutMillis = 10_000
+	req.TimeoutMillis = writeWithin
 	req.Topics = []kmsg.AlterPartitionAssignmentsRequestTopic{{Topic: topic, Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Partition: partition}}}}
 	return req
 }
 
 func createTopic(topic string, partitions int32, replicas int16, validateOnly bool, assigned ...[]int32) *kmsg.CreateTopicsRequest {
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis, req.ValidateOnly = 10_000, validateOnly
+	req.TimeoutMillis, req.ValidateOnly = writeWithin, validateOnly
 	t := kmsg.CreateTopicsRequestTopic{Topic: topic, NumPartitions: partitions, ReplicationFactor: replicas}
 	for i, on := range assigned {
 		t.ReplicaAssignment = append(t.ReplicaAssignment, kmsg.CreateTopicsRequestTopicReplicaAssignment{Partition: int32(i), Replicas: on})
@@ -329,7 +346,7 @@ func createTopic(topic string, partitions int32, replicas int16, validateOnly bo
 
 func grow(topic string, count int32, validateOnly bool, assigned ...[]int32) *kmsg.CreatePartitionsRequest {
 	req := kmsg.NewPtrCreatePartitionsRequest()
-	req.TimeoutMillis, req.ValidateOnly = 10_000, validateOnly
+	req.TimeoutMillis, req.ValidateOnly = writeWithin, validateOnly
 	t := kmsg.CreatePartitionsRequestTopic{Topic: topic, Count: count}
 	for _, on := range assigned {
 		t.Assignment = append(t.Assignment, kmsg.CreatePartitionsRequestTopicAssignment{Replicas: on})
