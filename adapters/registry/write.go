@@ -86,7 +86,14 @@ func (r *Registry) decided(decide func() ([]samsa.Record, error)) ([]samsa.Recor
 // fenced is how a registry writes to a topic that is elsewhere: by a producer with the ID that all registries of the topic have, of which the one that was opened last
 // stores, and no other one. So until it is fenced itself nobody writes beside it.
 type fenced struct {
-	p *samsa.Producer // nil until it writes, and when another one has fenced it
+	p    *samsa.Producer // nil until it writes, and when another one has fenced it
+	took time.Duration   // from the call that opened the last producer to the answer to its first write
+}
+
+// pause returns how long who was fenced waits before it fences in its turn: by chance, and the longer the more often, in the measure of what a write takes.
+// Who waits less fences the other one before that has written, and so on, and nobody writes at all.
+func (f *fenced) pause(try int) time.Duration {
+	return rand.N(time.Duration(min(try+1, 8)) * min(max(f.took, 10*time.Millisecond), time.Second))
 }
 
 // together is how long a record waits for those that are to be stored with it: less than what stores them takes on a cluster.
@@ -95,7 +102,8 @@ const together = 2 * time.Millisecond
 // writeFar is write on a cluster.
 func (r *Registry) writeFar(decide func() ([]samsa.Record, error)) (err error) {
 	for try := range maxTries {
-		if r.far.p == nil {
+		began, first := time.Now(), r.far.p == nil
+		if first {
 			r.far.p, err = r.b.NewProducer(r.ctx, samsa.ProducerOptions{ID: "schema-registry-" + r.opts.Topic, Linger: together, BatchBytes: 16 << 20, Acks: samsa.AckSynced})
 			if err != nil {
 				return err
@@ -105,7 +113,11 @@ func (r *Registry) writeFar(decide func() ([]samsa.Record, error)) (err error) {
 		if records, err = r.decided(decide); err != nil || len(records) == 0 {
 			return err
 		}
-		if _, err = r.far.p.ProduceSync(r.ctx, records...); err == nil {
+		_, err = r.far.p.ProduceSync(r.ctx, records...)
+		if first {
+			r.far.took = time.Since(began)
+		}
+		if err == nil {
 			return nil
 		}
 		_ = r.far.p.Close() // it has the error already; the next one begins behind what this one has stored
@@ -113,8 +125,8 @@ func (r *Registry) writeFar(decide func() ([]samsa.Record, error)) (err error) {
 		if !errors.Is(err, samsa.ErrProducerFenced) {
 			return err
 		}
-		select { // else two fence each other again and again
-		case <-time.After(time.Duration(rand.Int64N(int64(min(try+1, 8)) * int64(10*time.Millisecond)))):
+		select {
+		case <-time.After(r.far.pause(try)):
 		case <-r.ctx.Done():
 			return r.ctx.Err()
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/sr"
 
@@ -30,16 +32,37 @@ func TestRegistriesOfACluster(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	writeAtOnce(t, l.Addr().String())
+	writeAtOnce(t, cluster.Options{Seeds: []string{l.Addr().String()}})
 }
 
-// writeAtOnce has three registries of the cluster at an address register at once.
-func writeAtOnce(t *testing.T, seed string) {
-	defer http.DefaultClient.CloseIdleConnections()
+// They do where each request takes a while, too: who is fenced leaves the one that fenced it the time to write.
+func TestRegistriesOfASlowCluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		own := samsatest.New(t)
+		samsatest.Requests(own).Delay(40 * time.Millisecond)
+		pipe := samsatest.KafkaPipe(t, own)
+		writeAtOnce(t, cluster.Options{Seeds: []string{pipe.Addr().String()}, Dial: pipe.DialContext})
+	})
+}
+
+// direct asks a handler without a network.
+type direct struct{ http.Handler }
+
+func (d direct) RoundTrip(q *http.Request) (*http.Response, error) {
+	if q.Body == nil {
+		q.Body = http.NoBody
+	}
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, q)
+	return w.Result(), nil
+}
+
+// writeAtOnce has three registries of a cluster register at once.
+func writeAtOnce(t *testing.T, opts cluster.Options) {
 	clients := make([]*sr.Client, 3)
-	urls := make([]string, len(clients))
+	webs := make([]*http.Client, len(clients))
 	for i := range clients {
-		b, err := cluster.Open(t.Context(), cluster.Options{Seeds: []string{seed}})
+		b, err := cluster.Open(t.Context(), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,15 +75,13 @@ func writeAtOnce(t *testing.T, seed string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := httptest.NewServer(r)
 		t.Cleanup(func() {
-			s.Close()
 			if err := r.Close(); err != nil {
 				t.Error(err)
 			}
 		})
-		urls[i] = s.URL
-		if clients[i], err = sr.NewClient(sr.URLs(s.URL)); err != nil {
+		webs[i] = &http.Client{Transport: direct{r}}
+		if clients[i], err = sr.NewClient(sr.HTTPClient(webs[i])); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -90,9 +111,9 @@ func writeAtOnce(t *testing.T, seed string) {
 	}
 	wg.Wait()
 	var first string
-	for i, url := range urls {
-		_ = told(t, "DELETE", url+"/mode") // it reads to the end, and has nothing to write
-		is := told(t, "GET", url+"/schemas")
+	for i, web := range webs {
+		_ = told(t, web, "DELETE", "/mode") // it reads to the end, and has nothing to write
+		is := told(t, web, "GET", "/schemas")
 		if i == 0 {
 			first = is
 		}
@@ -103,20 +124,20 @@ func writeAtOnce(t *testing.T, seed string) {
 }
 
 // told returns what a registry answers.
-func told(t *testing.T, method, url string) string {
+func told(t *testing.T, web *http.Client, method, path string) string {
 	t.Helper()
-	q, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	q, err := http.NewRequestWithContext(t.Context(), method, "http://registry"+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	is, err := http.DefaultClient.Do(q)
+	is, err := web.Do(q)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = is.Body.Close() }()
 	body, err := io.ReadAll(is.Body)
 	if err != nil || is.StatusCode != http.StatusOK {
-		t.Fatalf("%s %s: %d %s, %v", method, url, is.StatusCode, body, err)
+		t.Fatalf("%s %s: %d %s, %v", method, path, is.StatusCode, body, err)
 	}
 	return string(body)
 }
