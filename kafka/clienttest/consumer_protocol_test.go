@@ -65,7 +65,8 @@ func TestConsumerProtocolHandOver(t *testing.T) {
 	for _, c := range byConsumerProtocol() {
 		t.Run(c.name, func(t *testing.T) {
 			needs(t, c)
-			some := c.group(k.of(t), "g", "t", share)
+			k := k.within(t, javaPatience)
+			some := c.group(k, "g", "t", share)
 			if len(some) != share {
 				t.Errorf("read %d records, want %d", len(some), share)
 			}
@@ -75,6 +76,7 @@ func TestConsumerProtocolHandOver(t *testing.T) {
 			}
 		})
 	}
+	k = k.of(t)
 	c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}})
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +245,7 @@ func TestConsumerProtocolJava(t *testing.T) {
 			p.command = func(ctx context.Context, args ...string) *exec.Cmd {
 				return set.command(ctx, append([]string{filepath.Join("testdata", "java", "ConsumerProtocol.java")}, args...)...)
 			}
-			k := inMemory(t, lively)
+			k := inMemory(t, lively).within(t, javaPatience)
 			for _, topic := range []string{"mails", "letters", "mail", "out"} {
 				k.create(topic, 1)
 			}
@@ -253,7 +255,7 @@ func TestConsumerProtocolJava(t *testing.T) {
 			call := func(verb string, n int, args ...string) string {
 				t.Helper()
 				var got []string
-				p.call(k.within(t, javaPatience), nil, &got, verb, append([]string{strconv.Itoa(n)}, args...)...)
+				p.call(k, nil, &got, verb, append([]string{strconv.Itoa(n)}, args...)...)
 				slices.Sort(got)
 				return strings.Join(got, ", ")
 			}

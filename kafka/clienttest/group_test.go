@@ -26,6 +26,7 @@ func TestHandOver(t *testing.T) {
 		}
 		got = append(got, some...)
 	})
+	k = k.of(t)
 	c, err := k.NewConsumer(k.ctx, samsa.ConsumerOptions{Group: "g", Topics: []string{"t"}, Member: samsa.MemberOptions{Assignors: []samsa.Assignor{samsa.RangeAssignor()}}})
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func TestKill(t *testing.T) {
 	acked := make(map[place]string)
 	for round := range rounds {
 		if !t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) {
-			killRound(t, command, dir, round, rng.IntN(maxKillAcks), acked)
+			killRound(t, command, dir, round, 1+rng.IntN(maxKillAcks), acked)
 			checkAcked(t, dir, acked)
 		}) {
 			t.FailNow()

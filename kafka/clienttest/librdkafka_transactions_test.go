@@ -20,7 +20,7 @@ func eachLibrdkafkaTransactions(t *testing.T, run func(t *testing.T, k *kit, p p
 			t.Run(fmt.Sprint(p.name, ", version ", level), func(t *testing.T) {
 				p.needs(t)
 				t.Parallel() // a client waits much of the time
-				k := inMemory(t, samsa.Options{})
+				k := inMemory(t, samsa.Options{}).within(t, javaPatience)
 				if level == 0 {
 					k.transactionVersion(0)
 				}

@@ -198,22 +198,23 @@ func TestConfluentShare(t *testing.T) {
 // A member outlives a restart of the broker: it joins anew, what was acknowledged stays so, and what was not comes again.
 func TestShareRestart(t *testing.T) {
 	t.Parallel()
-	dir, addr := t.TempDir(), "127.0.0.1:0"
+	dir, g := t.TempDir(), newGate(t)
 	start := func() *kit {
 		t.Helper()
 		b, err := samsa.Open(dir, samsa.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv, err := kafka.Listen(b, addr, kafka.Options{})
+		k := &kit{Broker: b, addr: g.Addr().String()}
+		srv, err := kafka.Listen(b, "127.0.0.1:0", kafka.Options{Advertise: k.addr})
 		if err != nil {
 			t.Fatal(err)
 		}
-		addr = srv.Addr().String()
-		k := &kit{Broker: b, addr: addr}
+		g.lead(srv.Addr().String())
 		return k.of(t)
 	}
 	k := start()
+	defer func() { _ = k.Close() }() // when its client has closed
 	k.create("mails", 1)
 	k.sharedFrom("mailer")
 	k.letters("mails", "abc")
@@ -247,11 +248,11 @@ func TestShareRestart(t *testing.T) {
 		info, err := k.Groups().Describe(k.ctx, "mailer")
 		return err == nil && len(info.Partitions) == 1 && info.Partitions[0].Lag == 0
 	})
+	g.lead("")
 	if err := k.Close(); err != nil {
 		t.Fatal(err)
 	}
 	k = start()
-	defer func() { _ = k.Close() }()
 	k.letters("mails", "de")
 	if got := poll(2); !slices.Equal(got, []string{"d", "e"}) {
 		t.Errorf("after the restart: %q", got)

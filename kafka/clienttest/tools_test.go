@@ -56,11 +56,11 @@ func (r row) has(t *testing.T, what string, want row) {
 	}
 }
 
-// begin produces a record of a topic in a transaction that it leaves open, and returns the producer, which the caller
-// closes.
+// begin produces a record of a topic in a transaction that it leaves open, while Java programs run say, and returns the producer, which the caller
+// closes. By franz-go's default the transaction would time out in 40 s.
 func (k *kit) begin(id, topic string) *kgo.Client {
 	k.t.Helper()
-	cl := k.franz(kgo.TransactionalID(id), kgo.DefaultProduceTopic(topic))
+	cl := k.franz(kgo.TransactionalID(id), kgo.DefaultProduceTopic(topic), kgo.TransactionTimeout(javaPatience))
 	if err := cl.BeginTransaction(); err != nil {
 		k.t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestTransactionsCommand(t *testing.T) {
 	listed[1].has(t, "list", row{"TransactionalId": "left", "Coordinator": "1", "ProducerId": producer, "TransactionState": "Ongoing"})
 
 	k.table("describe", "--transactional-id", "left")[0].has(t, "describe", row{"CoordinatorId": "1", "TransactionalId": "left",
-		"ProducerId": producer, "ProducerEpoch": fmt.Sprint(epoch), "TransactionState": "Ongoing", "TransactionTimeoutMs": "40000",
+		"ProducerId": producer, "ProducerEpoch": fmt.Sprint(epoch), "TransactionState": "Ongoing", "TransactionTimeoutMs": fmt.Sprint(javaPatience.Milliseconds()),
 		"TopicPartitions": "web_log-0"})
 
 	of := make(map[string]row)

@@ -162,7 +162,7 @@ func TestCompactedTransactions(t *testing.T) {
 	want := make(map[string][]record)
 	var topics []string
 	for _, level := range []int16{2, 0} {
-		k.transactionVersion(level)
+		k.of(t).transactionVersion(level)
 		for _, c := range transactional() {
 			if c.transact == nil {
 				continue
@@ -181,7 +181,7 @@ func TestCompactedTransactions(t *testing.T) {
 		}
 	}
 	for i := range 2 { // markers may go with the second
-		stats, err := k.Sweep(k.ctx)
+		stats, err := k.Sweep(t.Context())
 		if err != nil || i == 0 && stats.Records == 0 {
 			t.Fatalf("swept: %+v, %v", stats, err)
 		}

@@ -24,7 +24,8 @@ def error_of(call, *args):
 
 
 def transactional(addr, name, **more):
-    return Producer({"bootstrap.servers": addr, "transactional.id": name, "linger.ms": 5, **more})
+    # One is left open until all has been read.
+    return Producer({"bootstrap.servers": addr, "transactional.id": name, "linger.ms": 5, "transaction.timeout.ms": 240_000, **more})
 
 
 def begun(addr, name, **more):

@@ -10,6 +10,7 @@ import threading
 
 import kafka
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
 
 KEYS = 4
 PATIENCE = 60  # seconds
@@ -36,9 +37,18 @@ def produce():
 
 def read():
     consumer = KafkaConsumer(plain, **common, group_id=group, auto_offset_reset="earliest", heartbeat_interval_ms=200)
+    # 3.0.12 joins once more when it hears of the topic after it has joined, and drops what it is assigned then if a poll ends meanwhile: it reads nothing
+    # for ever (need_rejoin in coordinator/consumer.py does not look for a join that is under way). So it hears of it first.
+    consumer.partitions_for_topic(plain)
     seen = set()
     while "sent" not in result or len(seen) < KEYS * result["sent"]:
-        for some in consumer.poll(timeout_ms=100).values():
+        try:
+            polled = consumer.poll(timeout_ms=100)
+        except KafkaError as e:  # 3.0.12 tells whoever polls that a node which is down has refused the connection
+            if not e.retriable:
+                raise
+            continue
+        for some in polled.values():
             seen.update((m.key, m.value) for m in some)
         if seen:
             begun[1].set()

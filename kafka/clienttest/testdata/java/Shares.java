@@ -222,6 +222,7 @@ public class Shares {
             var got = poll(slow);
             said.add(plain(got));
             said.add("lock of " + slow.acquisitionLockTimeoutMs().orElse(-1));
+            config(name, "share.record.lock.duration.ms", "60000"); // for who is given it next
             var again = poll(other);
             said.add(plain(again));
             slow.acknowledge(got.get(0));
@@ -232,16 +233,16 @@ public class Shares {
     }
 
     static void renew(String name, List<String> said) throws Exception {
-        config(name, "share.record.lock.duration.ms", "3000");
+        config(name, "share.record.lock.duration.ms", "6000"); // each wait is a part of that, and all are more
         produce(name, "a");
         try (var c = explicitly(name); var other = explicitly(name)) {
             var got = poll(c);
             said.add("other " + nothing(other));
             for (int i = 0; i < 3; i++) {
-                Thread.sleep(1200);
+                Thread.sleep(MOMENT.toMillis());
                 c.acknowledge(got.get(0), AcknowledgeType.RENEW);
                 said.add("renew " + commit(c));
-                c.poll(Duration.ofMillis(10)).forEach(r -> said.add("again " + r.value()));
+                poll(c).forEach(r -> said.add("again " + r.value()));
             }
             said.add("other " + nothing(other));
             c.acknowledge(got.get(0));
@@ -299,7 +300,11 @@ public class Shares {
         produce(name, "before");
         config(name, "share.auto.offset.reset", "latest");
         try (var c = consumer(name)) {
-            said.add(nothing(c)); // it has begun by now
+            String came;
+            do {
+                came = nothing(c);
+            } while (came.equals("nothing") && !begun(name));
+            said.add(came);
             said.add(nothing(c));
             produce(name, "after");
             said.add(plain(poll(c)));
@@ -307,9 +312,9 @@ public class Shares {
     }
 
     static void recordLimit(String name, List<String> said) throws Exception {
-        try (var producer = new KafkaProducer<>(Map.<String, Object>of("bootstrap.servers", addr, "linger.ms", 500), new StringSerializer(), new StringSerializer())) {
+        try (var producer = new KafkaProducer<>(Map.<String, Object>of("bootstrap.servers", addr, "linger.ms", 60_000), new StringSerializer(), new StringSerializer())) {
             for (String v : List.of("a", "b", "c", "d", "e")) {
-                producer.send(new ProducerRecord<>(name, v, v)); // one batch
+                producer.send(new ProducerRecord<>(name, v, v)); // one batch, when it is closed
             }
         }
         try (var c = consumer(name, "share.acquire.mode", "record_limit", "max.poll.records", "2"); var other = consumer(name, "max.poll.records", "2")) {
@@ -410,6 +415,15 @@ public class Shares {
         admin.listShareGroupOffsets(Map.of(group, new ListShareGroupOffsetsSpec())).partitionsToOffsetInfo(group).get()
             .forEach((tp, o) -> all.put(tp.toString(), o == null ? "none" : o.startOffset() + " lag " + o.lag().map(String::valueOf).orElse("none")));
         return all.toString();
+    }
+
+    /** Whether a group has a place in its topic. */
+    static boolean begun(String group) throws Exception {
+        try {
+            return offsets(group).contains(" lag ");
+        } catch (java.util.concurrent.ExecutionException e) {
+            return false; // there is no group yet
+        }
     }
 
     interface Act {
