@@ -179,21 +179,28 @@ func drawFilter(r *rand.Rand) kmsg.DeleteACLsRequestFilter {
 
 // found returns what of an answer a filter has found, in order.
 func (c *checked) found(ctx context.Context, f kmsg.DeleteACLsRequestFilter) string {
+	return strings.Join(c.acls(ctx, f), "\n")
+}
+
+// acls returns the ACLs that a filter finds, a line each, in order, or the error.
+func (c *checked) acls(ctx context.Context, f kmsg.DeleteACLsRequestFilter) (lines []string) {
 	req := kmsg.NewPtrDescribeACLsRequest()
 	req.ResourceType, req.ResourceName, req.ResourcePatternType = f.ResourceType, f.ResourceName, f.ResourcePatternType
 	req.Principal, req.Host, req.Operation, req.PermissionType = f.Principal, f.Host, f.Operation, f.PermissionType
 	resp, err := req.RequestWith(ctx, c.admin)
-	if err != nil {
-		return "no answer"
+	switch {
+	case err != nil:
+		return []string{"no answer"}
+	case resp.ErrorCode != 0:
+		return []string{kerr.ErrorForCode(resp.ErrorCode).Error()}
 	}
-	lines := []string{}
 	for _, r := range resp.Resources {
 		for _, a := range r.ACLs {
-			lines = append(lines, fmt.Sprint(r.ResourceType, r.ResourceName, r.ResourcePatternType, a.Principal, a.Host, a.Operation, a.PermissionType))
+			lines = append(lines, aclLine(r.ResourceType, r.ResourceName, r.ResourcePatternType, a.Principal, a.Host, a.Operation, a.PermissionType))
 		}
 	}
 	slices.Sort(lines)
-	return fmt.Sprint(kerr.ErrorForCode(resp.ErrorCode), "\n", strings.Join(lines, "\n"))
+	return lines
 }
 
 // remove deletes what filters find, and returns that, by filter.

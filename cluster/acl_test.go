@@ -129,22 +129,21 @@ func (c *checked) allow(ctx context.Context, acls ...string) {
 			}
 		}
 	}
-	for { // the controller says so before the authorizer knows
-		d := kmsg.NewPtrDescribeACLsRequest()
-		d.ResourceType, d.ResourcePatternType, d.Operation, d.PermissionType = f.ResourceType, f.ResourcePatternType, f.Operation, f.PermissionType
-		resp, err := d.RequestWith(ctx, c.admin)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		n := 0
-		for _, r := range resp.Resources {
-			n += len(r.ACLs)
-		}
-		if n == len(acls) {
-			return
+	var want []string
+	for _, a := range req.Creations {
+		want = append(want, aclLine(a.ResourceType, a.ResourceName, a.ResourcePatternType, a.Principal, a.Host, a.Operation, a.PermissionType))
+	}
+	slices.Sort(want)
+	for !slices.Equal(c.acls(ctx, f), want) { // the controller says so before the authorizer knows, which may have as many others
+		if ctx.Err() != nil {
+			c.t.Fatal(ctx.Err())
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+func aclLine(r kmsg.ACLResourceType, name string, p kmsg.ACLResourcePatternType, principal, host string, op kmsg.ACLOperation, may kmsg.ACLPermissionType) string {
+	return fmt.Sprint(r, name, p, principal, host, op, may)
 }
 
 // ask sends a request as the client does, and returns what of the answer tells who may what: codes, names and operations.

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -179,8 +182,16 @@ func (k *Kit) Grow(name string, partitions int) {
 	}
 }
 
-// Configure sets a config of a topic.
+// Configure sets a config of a topic, and returns when it holds. A controller says so before a broker has heard of it, and a broker tells of it before it
+// heeds it. But it takes one change of the cluster behind the other: when it tells of a later one it heeds this one.
 func (k *Kit) Configure(name, config, value string) {
+	k.T.Helper()
+	k.configure(name, config, value)
+	k.configure(name, "segment.jitter.ms", fmt.Sprint(names.Add(1)))
+}
+
+// configure sets a config of a topic, and returns when the cluster tells of it.
+func (k *Kit) configure(name, config, value string) {
 	k.T.Helper()
 	got, err := k.adm.AlterTopicConfigs(k.Ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: config, Value: &value}}, name)
 	if err == nil {
@@ -189,14 +200,37 @@ func (k *Kit) Configure(name, config, value string) {
 	if err != nil {
 		k.T.Fatal(err)
 	}
+	k.await("a config", func() bool {
+		told, err := k.adm.DescribeTopicConfigs(k.Ctx, name)
+		if err != nil {
+			return false
+		}
+		return slices.ContainsFunc(told[0].Configs, func(c kadm.Config) bool { return c.Key == config && c.MaybeValue() == value })
+	})
 }
 
-// Drop deletes a topic.
+// await asks until ok is true.
+func (k *Kit) await(what string, ok func() bool) {
+	k.T.Helper()
+	for !ok() {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-k.Ctx.Done():
+			k.T.Fatalf("not seen: %s", what)
+		}
+	}
+}
+
+// Drop deletes a topic, and returns when it is not there: a controller says so before a broker has heard of it.
 func (k *Kit) Drop(name string) {
 	k.T.Helper()
 	if _, err := k.adm.DeleteTopic(k.Ctx, name); err != nil {
 		k.T.Fatal(err)
 	}
+	k.await("the end of a topic", func() bool {
+		there, err := k.adm.ListTopics(k.Ctx, name)
+		return err == nil && errors.Is(there[name].Err, kerr.UnknownTopicOrPartition)
+	})
 }
 
 // DropRecords deletes the records of a partition before an offset.
@@ -242,7 +276,8 @@ func (k *Kit) Producer(opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-// Transact stores values in a partition in a transaction, which ends as commit says.
+// Transact stores values in a partition in a transaction, which ends as commit says. It returns when that is done in the partition: a coordinator says
+// so before the leader has heard of it.
 func (k *Kit) Transact(cl *kgo.Client, name string, partition int32, commit bool, values ...string) {
 	k.T.Helper()
 	if err := cl.BeginTransaction(); err != nil {
@@ -256,6 +291,11 @@ func (k *Kit) Transact(cl *kgo.Client, name string, partition int32, commit bool
 	if err := cl.EndTransaction(k.Ctx, kgo.TransactionEndTry(commit)); err != nil {
 		k.T.Fatal(err)
 	}
+	id := cl.OptValue(kgo.TransactionalID).(string)
+	k.await("the end of a transaction", func() bool {
+		told, err := k.adm.DescribeTransactions(k.Ctx, id)
+		return err == nil && strings.HasPrefix(told[id].State, "Complete")
+	})
 }
 
 // Consumer returns one that is closed with the test. Options that are zero are the root's defaults.

@@ -18,9 +18,11 @@ import (
 
 // Explain returns err, of a request, as one of the library; what is what it concerns. A code of the cluster is a
 // kafka.Code, which is the error of the library that means the same, if there is one. A cluster that does not answer is
-// ErrUnavailable. The errors of contexts stay.
+// ErrUnavailable. The errors of contexts stay. That a connection was not made in time is both, as net says the same whether its own time is over or
+// that of the context.
 func Explain(what string, err error) error {
 	var k *kerr.Error
+	var op *net.OpError
 	switch {
 	case err == nil:
 		return nil
@@ -28,6 +30,7 @@ func Explain(what string, err error) error {
 		return fmt.Errorf("%s: %w", what, kafka.Code(k.Code))
 	case errors.Is(err, kgo.ErrClientClosed):
 		return fmt.Errorf("%s: %w", what, log.ErrClosed)
+	case errors.As(err, &op) && op.Timeout():
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", what, err)
 	case errors.Is(err, log.ErrUnavailable), errors.Is(err, log.ErrClosed):
