@@ -109,7 +109,8 @@ func TestConsumerProtocolKills(t *testing.T) {
 	}
 	n, seed := howMany(least), rand.Uint64()
 	t.Logf("seed %d", seed)
-	d := &consumerDrill{kit: (&kit{}).within(t, javaPatience+time.Duration(n)*15*time.Second), command: samsaCommand(t), dir: t.TempDir(), gate: newGate(t)}
+	d := &consumerDrill{command: samsaCommand(t), dir: t.TempDir(), gate: newGate(t)}
+	d.kit = (&kit{}).within(t, javaPatience+time.Duration(n)*15*time.Second)
 	d.addr = d.gate.Addr().String()
 	d.enlist()
 	var err error

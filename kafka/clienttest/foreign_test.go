@@ -202,11 +202,15 @@ func nodeCommand(ctx context.Context, args ...string) *exec.Cmd {
 
 // javaProgram is Kafka's own client, of the release that is in the set.
 func javaProgram(name string, set javaSet) program {
+	source := filepath.Join("testdata", "java", "Client.java")
 	return program{
 		name: name,
 		command: func(ctx context.Context, args ...string) *exec.Cmd {
-			return set.command(ctx, append([]string{filepath.Join("testdata", "java", "Client.java")}, args...)...)
+			return set.command(ctx, append([]string{source}, args...)...)
 		},
-		needs: func(t *testing.T) { set.needs(t, "kafka-clients") },
+		needs: func(t *testing.T) {
+			set.needs(t, "kafka-clients")
+			set.compiled(source) // now, and not in the time that a test has
+		},
 	}
 }

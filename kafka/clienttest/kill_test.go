@@ -18,18 +18,30 @@ import (
 	"github.com/samsa-go/samsa"
 )
 
-// samsaCommand builds cmd/samsa and returns where it is.
+// samsaCommand returns where cmd/samsa is, which is built once. That may take longer than a test has patience: ask before that begins.
 func samsaCommand(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "samsa")
+	name := "samsa"
 	if runtime.GOOS == "windows" {
-		path += ".exe"
+		name += ".exe"
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/samsa-go/samsa/cmd/samsa")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	var said []byte
+	of, _ := programs.LoadOrStore("samsa", sync.OnceValue(func() string {
+		dir, err := os.MkdirTemp("", "samsa-command-")
+		if err == nil {
+			said, err = exec.Command("go", "build", "-o", filepath.Join(dir, name), "github.com/samsa-go/samsa/cmd/samsa").CombinedOutput()
+		}
+		if err != nil {
+			_ = os.RemoveAll(dir)
+			return ""
+		}
+		return dir
+	}))
+	dir := of.(func() string)()
+	if dir == "" {
+		t.Fatalf("samsa cannot be built\n%s", said)
 	}
-	return path
+	return filepath.Join(dir, name)
 }
 
 // serving is in the line in which samsa serve says where it is found.

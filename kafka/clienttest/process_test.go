@@ -175,7 +175,8 @@ func (s javaSet) command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "java", slices.Concat(options, []string{"-cp", classes}, args)...)
 }
 
-// programs are functions that return where the classes of testdata's programs are, by set and source. Java would compile them anew at each start.
+// programs are functions that return the directories of what tests build once: the classes of testdata's programs, by set and source, which Java would
+// compile anew at each start, and cmd/samsa.
 var programs sync.Map
 
 // compiled returns the directory of a program's class, which is compiled once; "" if it cannot be.
@@ -194,7 +195,7 @@ func (s javaSet) compiled(source string) string {
 	return of.(func() string)()
 }
 
-// forgetPrograms removes the classes.
+// forgetPrograms removes them.
 func forgetPrograms() {
 	programs.Range(func(_, of any) bool {
 		_ = os.RemoveAll(of.(func() string)())

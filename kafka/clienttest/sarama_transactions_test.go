@@ -272,7 +272,8 @@ func (k *kit) copySarama(name string, version sarama.KafkaVersion, metadata bool
 
 // The coordinator is killed in a transaction, and the transaction goes on when it is there again (TestFuncTxnProduceWithBrokerFailure).
 func TestSaramaTransactionOutlivesServer(t *testing.T) {
-	l := &loop{kit: (&kit{}).within(t, patience), command: samsaCommand(t), dir: t.TempDir(), gate: newGate(t)}
+	l := &loop{command: samsaCommand(t), dir: t.TempDir(), gate: newGate(t)}
+	l.kit = (&kit{}).within(t, patience)
 	l.addr = l.gate.Addr().String()
 	l.serve()
 	messages, p := l.saramaCommitted("output"), l.saramaTransactional("outlives", sarama.MaxVersion)
