@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/samsatest"
 )
 
 // The topics in which Connect keeps what it knows.
@@ -112,7 +111,7 @@ func (c *connectWorkers) writeLines(part string, n int) {
 // its order, in the topic and in the file.
 func (c *connectWorkers) moved() {
 	c.t.Helper()
-	samsatest.WaitCommitted(c.t, c.Broker, "connect-sink", lineTopic, len(c.lines))
+	c.untilCommitted("connect-sink", lineTopic, len(c.lines))
 	var records []string
 	for _, r := range c.read(lineTopic, len(c.lines)) {
 		records = append(records, string(r.Value))

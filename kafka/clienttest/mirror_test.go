@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/samsatest"
 )
 
 // mirrorConfig is a MirrorMaker that brings topic orders and its groups from a to b.
@@ -129,7 +128,7 @@ func TestMirrorMaker(t *testing.T) {
 	}
 	mirror.until("the change of a config is mirrored", func() bool { return b.config(mirroredTopic) == a.config(ordersTopic) })
 
-	samsatest.WaitCommitted(t, b.Broker, ordersGroup, mirroredTopic, 10)
+	b.untilCommitted(ordersGroup, mirroredTopic, 10)
 	a.write(ordersTopic, work[10:])
 	same(t, b.bill(mirroredTopic, 10), work[10:])
 	mirror.await(regexp.MustCompile(`No ACL authorizer is configured`))

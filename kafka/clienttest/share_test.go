@@ -53,6 +53,22 @@ func (k *kit) eventually(wanted string, is func() bool) {
 	}
 }
 
+// untilCommitted waits until a group has committed n records of a topic, from which none is removed. samsatest.WaitCommitted has less patience than Java
+// programs take.
+func (k *kit) untilCommitted(group, topic string, n int) {
+	k.t.Helper()
+	k.eventually(fmt.Sprintf("%s has committed %d records of %s", group, n, topic), func() bool {
+		committed, err := k.Groups().Committed(k.ctx, group)
+		sum := int64(0)
+		for tp, at := range committed {
+			if tp.Topic == topic {
+				sum += at.Offset
+			}
+		}
+		return err == nil && sum >= int64(n)
+	})
+}
+
 // Kafka's command-line tools for share groups: a consumer, and the administration.
 func TestShareCommands(t *testing.T) {
 	javaTools.needs(t, "kafka-tools")
