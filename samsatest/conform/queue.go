@@ -340,13 +340,21 @@ var deliveries = []promise{
 	{"lock", "What is not acknowledged comes again when its lock has run out, and is not the first one's any more.", func(k *kit) {
 		name := k.topic(1)
 		k.write(name, "a")
-		q := k.queue(samsa.QueueOptions{Group: k.freshGroup(), Topics: []string{name}, Lock: time.Second, Retry: samsa.Retry{Min: samsa.NoWait}})
+		q := k.queue(samsa.QueueOptions{Group: k.freshGroup(), Topics: []string{name}, Lock: time.Second, MaxDeliveries: samsa.Unlimited, Retry: samsa.Retry{Min: samsa.NoWait}})
 		first := k.receive(q, "a")[0]
-		again := k.receive(q, "a#2")[0]
-		k.equal("came too early", time.Now().Before(first.Until.Add(-time.Millisecond)), false)
-		k.is(first.Ack(), samsa.ErrInvalidRecordState)
-		k.must(again.Extend())
-		k.must(again.Ack())
+		for n := 2; ; n++ {
+			again := k.receive(q, fmt.Sprint("a#", n))[0]
+			k.equal("came too early", time.Now().Before(first.Until.Add(-time.Millisecond)), false)
+			k.is(first.Ack(), samsa.ErrInvalidRecordState)
+			err := again.Extend()
+			if err == nil {
+				err = again.Ack()
+			}
+			if !errors.Is(err, samsa.ErrInvalidRecordState) { // else this machine was too slow
+				k.must(err)
+				return
+			}
+		}
 	}},
 	{"extend", "Extend has the lock begin anew.", func(k *kit) {
 		name := k.topic(1)
