@@ -165,6 +165,7 @@ func (en *entry) join(now time.Time, req JoinRequest) Effects {
 		return Effects{Joins: []JoinResponse{{Ticket: req.Ticket, Err: en.modern.wrap(req.MemberID, err), MemberID: req.MemberID}}}
 	}
 	if en.modern.State() != Empty {
+		en.modern.SetRules(en.c.modernRules(en.name)) // as a heartbeat does: they may be others since
 		return en.machine().Join(now, req)
 	}
 	classic := NewGroup(en.name, rules)

@@ -153,6 +153,26 @@ func liveUpgradeAndDowngrade(t *testing.T, o *office) {
 	o.wantError("heartbeat to a classic group", next.beat().Err, log.ErrGroupKind)
 }
 
+// Who joins by the classic protocol finds the group's configs as they are, not as they were when one of the consumer protocol was heard last.
+func TestClassicJoinGoesByConfigs(t *testing.T) {
+	inOffice(t, Options{}, func(t *testing.T, o *office) {
+		interval := func(ms string) {
+			t.Helper()
+			o.wantError("configs", o.configs.Change(t.Context(), "g", false, func(own map[string]string) error {
+				own["consumer.assignment.interval.ms"] = ms
+				return nil
+			}), nil)
+		}
+		interval("15000")
+		a := &modernMate{o: o, id: "a"}
+		a.beat()
+		interval("0")
+		if j := o.Join(t.Context(), "g", joinRequest("c", "")); j.Err != nil || j.Generation != 3 {
+			t.Errorf("it is in %d, %v; want a target of epoch 3 at once", j.Generation, j.Err)
+		}
+	})
+}
+
 // A group that nobody is in any more becomes the other one at once.
 func TestEmptyGroupsChange(t *testing.T) {
 	inOffice(t, Options{}, func(t *testing.T, o *office) {
