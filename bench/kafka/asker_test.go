@@ -184,6 +184,41 @@ func (a *asker) serves(topic string) bool {
 	return true
 }
 
+// sharded is how names of groups begin that known waits for: Java hashes "Aa" and "BB" to the same.
+const sharded = "Aa-"
+
+// known waits until the coordinator of a group knows of all that was done before. Kafka's learns of topics and configs after the controller has answered, and
+// after the broker tells of them; in their order, so that it knows of all when it knows of a newer topic: it gives that one to a member of another
+// group, which is in the same part of the coordinator.
+func (a *asker) known(group string) {
+	a.t.Helper()
+	rest, ok := strings.CutPrefix(group, sharded)
+	if !ok {
+		a.t.Fatalf("%s does not begin with %s", group, sharded)
+	}
+	topic, other := fmt.Sprint("known-", time.Now().UnixNano()), "BB-"+rest
+	a.create(topic)
+	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	req.Group, req.MemberID, req.RebalanceTimeoutMillis, req.SubscribedTopicNames = other, "m", 60_000, []string{topic}
+	req.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		resp := ask[*kmsg.ConsumerGroupHeartbeatResponse](a, 1, req)
+		if resp.ErrorCode != 0 || time.Since(begun) > time.Minute {
+			a.t.Fatalf("%s: %s is not known: %s", a.story, topic, codeName(resp.ErrorCode))
+		}
+		if resp.Assignment != nil && len(resp.Assignment.Topics) > 0 {
+			break
+		}
+		req.MemberEpoch = resp.MemberEpoch
+	}
+	req.MemberEpoch = -1
+	_ = ask[*kmsg.ConsumerGroupHeartbeatResponse](a, 1, req)
+	remove := &kmsg.DeleteGroupsRequest{Groups: []string{other}} // who comes to it next is given a topic at once
+	if code := ask[*kmsg.DeleteGroupsResponse](a, 2, remove).Groups[0].ErrorCode; code != 0 {
+		a.t.Fatalf("%s: delete %s: %s", a.story, other, codeName(code))
+	}
+}
+
 // Attributes of a batch.
 const (
 	transactional = 1 << 4

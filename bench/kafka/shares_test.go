@@ -47,35 +47,16 @@ func shareAnswers(t *testing.T, addr string) []note {
 		{"offsets", (*shareAsker).theOffsets},
 		{"kinds", (*shareAsker).kinds},
 	} {
-		g := &groupAsker{asker: a, group: fmt.Sprint("share-", i), topic: fmt.Sprintf("share-topic-%d", i), epochs: map[string]int32{}, has: map[string][]int32{}}
+		g := &groupAsker{asker: a, group: fmt.Sprint(sharded, "share-", i), topic: fmt.Sprintf("share-topic-%d", i), epochs: map[string]int32{}, has: map[string][]int32{}}
 		s := &shareAsker{groupAsker: g, sessions: map[string]int32{}, max: 100, version: 2}
 		s.story = story.name
 		s.coordinated()
 		s.create(s.topic)
-		time.Sleep(500 * time.Millisecond) // Kafka's coordinator learns of it later than who has created it
+		s.known(s.group)
 		s.findTopic()
 		story.ask(s)
 	}
 	return a.notes
-}
-
-// alter sets configs of the group, name=value, or unsets one, -name.
-func (a *shareAsker) alter(edits ...string) int16 {
-	a.t.Helper()
-	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
-	rr := kmsg.NewIncrementalAlterConfigsRequestResource()
-	rr.ResourceType, rr.ResourceName = kmsg.ConfigResourceTypeGroupConfig, a.group
-	for _, edit := range edits {
-		name, value, set := strings.Cut(edit, "=")
-		e := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-		e.Name, e.Op = strings.TrimPrefix(name, "-"), kmsg.IncrementalAlterConfigOpDelete
-		if set {
-			e.Op, e.Value = kmsg.IncrementalAlterConfigOpSet, &value
-		}
-		rr.Configs = append(rr.Configs, e)
-	}
-	req.Resources = append(req.Resources, rr)
-	return ask[*kmsg.IncrementalAlterConfigsResponse](a.asker, 1, req).Resources[0].ErrorCode
 }
 
 // earliest has the group begin with the first record.
@@ -84,7 +65,7 @@ func (a *shareAsker) earliest() {
 	if code := a.alter("share.auto.offset.reset=earliest"); code != 0 {
 		a.t.Fatal(codeName(code))
 	}
-	time.Sleep(200 * time.Millisecond) // Kafka's broker hears of it later than its controller
+	a.known(a.group)
 }
 
 func (a *shareAsker) configs() {
@@ -122,7 +103,7 @@ func (a *shareAsker) configs() {
 	} {
 		a.note("set "+edit, a.alter(edit))
 	}
-	time.Sleep(500 * time.Millisecond) // Kafka's broker hears of it later than its controller
+	a.known(a.group)
 	describe("set")
 }
 
@@ -473,7 +454,7 @@ func (a *shareAsker) acknowledgements() {
 }
 
 func (a *shareAsker) theOffsets() {
-	describe := func(what string, version int16, all bool) {
+	described := func(version int16, all bool) kmsg.DescribeShareGroupOffsetsResponseGroup {
 		a.t.Helper()
 		req := kmsg.NewPtrDescribeShareGroupOffsetsRequest()
 		g := kmsg.NewDescribeShareGroupOffsetsRequestGroup()
@@ -482,7 +463,25 @@ func (a *shareAsker) theOffsets() {
 			g.Topics = []kmsg.DescribeShareGroupOffsetsRequestGroupTopic{{Topic: a.topic, Partitions: []int32{0}}, {Topic: "nowhere", Partitions: []int32{0}}}
 		}
 		req.Groups = append(req.Groups, g)
-		r := ask[*kmsg.DescribeShareGroupOffsetsResponse](a.asker, version, req).Groups[0]
+		return ask[*kmsg.DescribeShareGroupOffsetsResponse](a.asker, version, req).Groups[0]
+	}
+	start := func(want int64) { // Kafka writes it after it has answered
+		a.t.Helper()
+		for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+			g := described(1, false)
+			for _, t := range g.Topics {
+				if t.Topic == a.topic && t.Partitions[0].StartOffset == want {
+					return
+				}
+			}
+			if time.Since(begun) > time.Minute {
+				a.t.Fatalf("%s: want a start at %d: %+v", a.story, want, g)
+			}
+		}
+	}
+	describe := func(what string, version int16, all bool) {
+		a.t.Helper()
+		r := described(version, all)
 		words := []string{codeName(r.ErrorCode)}
 		for _, t := range r.Topics {
 			for _, p := range t.Partitions {
@@ -524,7 +523,7 @@ func (a *shareAsker) theOffsets() {
 	alter("alter", a.topic, 0, 1)
 	alter("a partition that is not there", a.topic, 77, 1)
 	alter("a topic that is not there", "nowhere", 0, 1)
-	time.Sleep(500 * time.Millisecond) // Kafka writes it afterwards
+	start(1)
 	describe("altered", 1, false)
 	describe("altered, all", 1, true)
 	describe("altered, version 0", 0, false)
@@ -536,7 +535,7 @@ func (a *shareAsker) theOffsets() {
 	a.meet("leave", "m", -1, nil)
 	remove("delete of what is not there", "nowhere")
 	remove("delete", a.topic)
-	time.Sleep(500 * time.Millisecond)
+	start(-1)
 	describe("deleted", 1, false)
 	remove("delete again", a.topic)
 }

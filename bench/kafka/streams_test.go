@@ -45,7 +45,7 @@ func streamsAsIn(t *testing.T, addr string) {
 // streamsAnswers plays the stories.
 func streamsAnswers(t *testing.T, addr string) (notes []note) {
 	for _, s := range streamsStories {
-		a := &streamsAsker{asker: dial(t, addr), group: "streams-" + s.name, members: make(map[string]*streamsMember)}
+		a := &streamsAsker{asker: dial(t, addr), group: sharded + "streams-" + s.name, members: make(map[string]*streamsMember)}
 		a.story, a.names = s.name, strings.NewReplacer(a.group, "app")
 		a.create(a.topic("lines"))
 		a.config("streams.initial.rebalance.delay.ms", "0")
@@ -72,7 +72,7 @@ type streamsMember struct {
 // topic is the name of a topic of the story.
 func (a *streamsAsker) topic(name string) string { return a.group + "-" + name }
 
-// config sets a config of the group.
+// config sets a config of the group, and waits until the group goes by it.
 func (a *streamsAsker) config(name, value string) {
 	a.t.Helper()
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
@@ -83,6 +83,7 @@ func (a *streamsAsker) config(name, value string) {
 	if code := ask[*kmsg.IncrementalAlterConfigsResponse](a.asker, 1, req).Resources[0].ErrorCode; code != 0 {
 		a.t.Fatalf("%s=%s: %s", name, value, codeName(code))
 	}
+	a.known(a.group)
 }
 
 // topology is two parts, of which the second has a state.
@@ -451,7 +452,7 @@ func streamsPartitions(a *streamsAsker) {
 	a.names = strings.NewReplacer(a.group, "app2", strings.TrimSuffix(a.group, "-2"), "app")
 	a.config("streams.initial.rebalance.delay.ms", "0")
 	a.create(a.topic("lines"), a.topic("counts"), a.topic("words"))
-	settle() // Kafka's coordinator learns of them later than who has created them
+	a.known(a.group)
 	fixed := a.topology()
 	fixed.Subtopologies[1].RepartitionSourceTopics[0].NumPartitions = 3
 	a.beat("existing topics do not fit", a.joining("a", fixed))

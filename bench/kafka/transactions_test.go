@@ -380,7 +380,7 @@ func badOffsetsStory(a *txnAsker) {
 }
 
 func timeOutStory(a *txnAsker) {
-	a.begin(200 * time.Millisecond)
+	a.begin(2 * time.Second) // that a slow machine has produced within
 	a.produced(a.out, "slow")
 	before := a.now
 	for begun := time.Now(); a.state(a.id) != "CompleteAbort"; time.Sleep(20 * time.Millisecond) {
