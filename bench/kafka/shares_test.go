@@ -28,6 +28,7 @@ type shareAsker struct {
 	sessions map[string]int32 // the epoch of a member's next request
 	limit    bool             // share.acquire.mode is record_limit
 	max      int32
+	wait     int32 // for records, in milliseconds: see gets
 	renews   bool
 	version  int16
 }
@@ -48,7 +49,7 @@ func shareAnswers(t *testing.T, addr string) []note {
 		{"kinds", (*shareAsker).kinds},
 	} {
 		g := &groupAsker{asker: a, group: fmt.Sprint(sharded, "share-", i), topic: fmt.Sprintf("share-topic-%d", i), epochs: map[string]int32{}, has: map[string][]int32{}}
-		s := &shareAsker{groupAsker: g, sessions: map[string]int32{}, max: 100, version: 2}
+		s := &shareAsker{groupAsker: g, sessions: map[string]int32{}, max: 100, wait: 1000, version: 2}
 		s.story = story.name
 		s.coordinated()
 		s.create(s.topic)
@@ -263,6 +264,15 @@ func acks(texts []string) (all []kmsg.ShareFetchRequestTopicPartitionAcknowledge
 	return all
 }
 
+// gets is a fetch of a member that is to get records: Kafka may take a while to begin with a partition, or to release what others had.
+func (a *shareAsker) gets(what, member string, epoch int32) {
+	a.t.Helper()
+	before := a.wait
+	a.wait = 30_000
+	a.fetchAs(what, member, epoch, nil)
+	a.wait = before
+}
+
 // fetch is a ShareFetch of partition 0, in the next epoch of the member's session, with acknowledgements.
 func (a *shareAsker) fetch(what, member string, texts ...string) {
 	a.t.Helper()
@@ -273,7 +283,7 @@ func (a *shareAsker) fetchAs(what, member string, epoch int32, edit func(*kmsg.S
 	a.t.Helper()
 	req := kmsg.NewPtrShareFetchRequest()
 	req.GroupID, req.MemberID, req.ShareSessionEpoch = &a.group, &member, epoch
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.MaxRecords, req.BatchSize = 1000, 1, 1<<20, a.max, a.max
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.MaxRecords, req.BatchSize = a.wait, 1, 1<<20, a.max, a.max
 	if req.IsRenewAck = a.renews; a.renews {
 		req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.MaxRecords, req.BatchSize = 0, 0, 0, 0, 0
 	}
@@ -403,23 +413,23 @@ func (a *shareAsker) deliveries() {
 	a.earliest()
 	a.join("m")
 	a.produce(5)
-	a.fetch("all", "m")
+	a.gets("all", "m", a.sessions["m"])
 	a.fetch("no more", "m")
 	a.ack("release one, accept one, reject one", "m", "0-0:2", "1-1:1", "2-2:3")
-	a.fetch("the one again", "m")
+	a.gets("the one again", "m", a.sessions["m"])
 	a.fetch("a gap, and release", "m", "0-0:2", "3-3:0")
 	a.ack("accept", "m", "0-0:1", "4-4:1")
 	a.fetch("nothing", "m")
 	a.limit, a.max = true, 2
 	a.produce(3)
-	a.fetch("two", "m")
-	a.fetch("the third", "m")
+	a.gets("two", "m", a.sessions["m"])
+	a.gets("the third", "m", a.sessions["m"])
 	a.limit = false
 	a.ackAs("release with the end of the session", "m", -1, nil, "5-7:2")
-	a.fetchAs("begin anew", "m", 0, nil)
+	a.gets("begin anew", "m", 0)
 	a.fetchAs("end, and all is released", "m", -1, nil)
 	time.Sleep(500 * time.Millisecond) // Kafka answers before all is released
-	a.fetchAs("begin once more", "m", 0, nil)
+	a.gets("begin once more", "m", 0)
 	a.version = 1
 	a.fetch("version 1", "m")
 	a.ack("version 1, accept", "m", "5-7:1")
@@ -430,7 +440,7 @@ func (a *shareAsker) acknowledgements() {
 	a.join("m")
 	a.produce(6)
 	a.fetchAs("other begins", "other", 0, func(r *kmsg.ShareFetchRequest) { r.MaxRecords = 0 })
-	a.fetch("all", "m")
+	a.gets("all", "m", a.sessions["m"])
 	for _, texts := range [][]string{
 		{"1-0:1"}, {"0-1:"}, {"0-2:1,1"}, {"0-0:5"}, {"0-0:-1"}, {"0-0:4"}, {"2-2:1", "0-0:1"}, {"6-6:1"}, {"0-0:1", "99-99:1"}, {"0-3:1", "3-4:1"}, {},
 	} {
@@ -438,7 +448,7 @@ func (a *shareAsker) acknowledgements() {
 	}
 	a.ack("another's", "other", "0-0:1")
 	a.ack("nothing was done", "m", "0-0:2")
-	a.fetch("so that it comes again", "m")
+	a.gets("so that it comes again", "m", a.sessions["m"])
 	a.renews = true
 	a.ack("renew", "m", "0-5:4")
 	a.fetch("renew and fetch", "m", "0-5:4")
@@ -531,7 +541,7 @@ func (a *shareAsker) theOffsets() {
 	alter("alter with a member", a.topic, 0, 2)
 	remove("delete with a member", a.topic)
 	a.settle("assigned", map[string]int{"m": topicPartitions})
-	a.fetch("from there", "m")
+	a.gets("from there", "m", a.sessions["m"])
 	a.meet("leave", "m", -1, nil)
 	remove("delete of what is not there", "nowhere")
 	remove("delete", a.topic)
