@@ -21,6 +21,7 @@ import (
 	"github.com/samsa-go/samsa/internal/stats"
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/table"
+	"github.com/samsa-go/samsa/internal/transact"
 )
 
 // Broker owns a data directory, or a store in memory: its topics and their records. Or it stands for a Kafka cluster: module
@@ -35,6 +36,7 @@ type Broker struct {
 	consumers consumer.Broker // what they see of it
 	queues    queue.Broker    // and queues
 	tables    table.Broker    // and tables
+	updates   *transact.Updater
 	admin     admin.Groups
 	resets    consumer.ResetStats
 	produced  batcher.Tally
@@ -132,6 +134,7 @@ func (b *Broker) standOn(began time.Time, parts engine.Parts) {
 	if b.on.Rules.MaxSessionTimeout == 0 {
 		b.on.Rules.MaxSessionTimeout = maxExpiry
 	}
+	b.updates = transact.NewUpdater(b.on.Transactor, b.opts.MaxUpdateRetries)
 	b.admin = admin.Groups{Admin: b.on.Groups, Offsets: b.on.Offsets, Topics: b.on.Topics, Shares: b.on.ShareAdmin}
 	b.consumers = consumer.Broker{
 		Topics: b.on.Topics, Coordinator: b.on.Coordinator, Offsets: b.on.Offsets, Logger: b.logger, Clients: &b.clients, Resets: &b.resets, Tally: &b.consumed, Hooks: b.hooks, Passed: &b.passed,

@@ -10,7 +10,6 @@ import (
 	"github.com/samsa-go/samsa/internal/consumer"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/table"
-	"github.com/samsa-go/samsa/internal/transact"
 )
 
 // Tx is a transaction: records, consumed offsets and the application's own keys, of which
@@ -38,8 +37,9 @@ type Tx struct {
 //
 // Transactions are serialisable as to the application's keys: fn sees them as of its
 // beginning, and when another Update has since written one that fn has read, fn is called
-// again, with a new transaction, up to Options.MaxUpdateRetries times with growing pauses;
-// then Update returns ErrConflict. So fn may run several times, and should have no effects
+// again, with a new transaction, up to Options.MaxUpdateRetries times; then Update returns ErrConflict.
+// Before that it pauses, a little longer each time, and Updates that have met a conflict over the same key wait for each other,
+// up to a second. So fn may run several times, and should have no effects
 // but those through tx. It should not call Update: what that writes conflicts with what fn has read.
 //
 // When Update fails, a consumer whose records were in it stays behind them: its next Poll returns what comes then, and to
@@ -55,7 +55,7 @@ func (b *Broker) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := b.checkWrite(ctx); err != nil {
 		return fmt.Errorf("update: %w", err)
 	}
-	return transact.Update(ctx, b.on.Transactor, b.opts.MaxUpdateRetries, func(e engine.Tx) error {
+	return b.updates.Update(ctx, func(e engine.Tx) error {
 		tx := &Tx{ReadTx: ReadTx{engine: e}, b: b, ctx: ctx, engine: e}
 		defer tx.endTables()
 		return fn(tx)

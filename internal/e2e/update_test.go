@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -270,6 +271,118 @@ func TestUpdateTriesAgain(t *testing.T) {
 		})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("the context has ended: %v", err)
+		}
+	})
+}
+
+// Of many that want the same key, or the same row of a table, none meets a conflict twice: they go one after another then.
+func TestUpdatesTakeTurns(t *testing.T) {
+	for _, of := range []string{"keys", "rows"} {
+		t.Run(of, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := inMemory(t, samsa.Options{})
+				k.create("rows", 1)
+				rows, err := k.NewTable(k.ctx, samsa.TableOptions{Topic: "rows"})
+				k.must(err)
+				defer func() { k.must(rows.Close()) }()
+				add := func(tx *samsa.Tx) error {
+					v, err := tx.Get([]byte("n"))
+					if err != nil && !errors.Is(err, samsa.ErrKeyNotFound) {
+						return err
+					}
+					return tx.Set([]byte("n"), append(v, 'x'))
+				}
+				if of == "rows" {
+					add = func(tx *samsa.Tx) error {
+						view, err := tx.Table(rows)
+						if err != nil {
+							return err
+						}
+						row, err := view.Get([]byte("n"))
+						if err != nil && !errors.Is(err, samsa.ErrKeyNotFound) {
+							return err
+						}
+						return tx.Produce(samsa.Record{Topic: "rows", Key: []byte("n"), Value: append(row.Value, 'x')})
+					}
+				}
+				var all sync.WaitGroup
+				tries := make([]int, 20)
+				for i := range tries {
+					all.Go(func() {
+						err := k.Update(k.ctx, func(tx *samsa.Tx) error {
+							tries[i]++
+							defer time.Sleep(40 * time.Millisecond) // the others come meanwhile
+							return add(tx)
+						})
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				all.Wait()
+				if slices.Max(tries) != 2 {
+					t.Errorf("tries: %d", tries)
+				}
+				k.must(rows.WaitFor(k.ctx))
+				k.update(func(tx *samsa.Tx) error {
+					n, err := tx.Get([]byte("n"))
+					if of == "rows" {
+						row, e := rows.Get([]byte("n"))
+						n, err = row.Value, e
+					}
+					if len(n) != len(tries) {
+						t.Errorf("%d have been counted", len(n))
+					}
+					return err
+				})
+			})
+		})
+	}
+}
+
+// Whose turn it is may be slow, or wait for another transaction over the same key: that one comes nevertheless, or ends with its context.
+func TestUpdatesWaitForTheirTurnForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := inMemory(t, samsa.Options{})
+		set := func(tx *samsa.Tx) error { return tx.Set([]byte("n"), nil) }
+		// meet meets a conflict, does then when it has its turn, and goes on until it is stored.
+		meet := func(ctx context.Context, then func(tx *samsa.Tx) error) error {
+			tries := 0
+			return k.Update(ctx, func(tx *samsa.Tx) error {
+				if _, err := tx.Get([]byte("n")); err != nil && !errors.Is(err, samsa.ErrKeyNotFound) {
+					return err
+				}
+				var err error
+				switch tries++; {
+				case tries == 1:
+					k.update(set)
+				case tries == 2 && then != nil:
+					err = then(tx)
+				}
+				return errors.Join(err, tx.Set([]byte("done"), nil))
+			})
+		}
+		k.must(meet(k.ctx, func(*samsa.Tx) error {
+			ctx, cancel := context.WithTimeout(k.ctx, 10*time.Millisecond)
+			defer cancel()
+			if err := meet(ctx, nil); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, samsa.ErrConflict) {
+				t.Errorf("one that has 10 ms: %v", err)
+			}
+			return meet(k.ctx, nil)
+		}))
+		for _, end := range []func(){func() { panic("end") }, runtime.Goexit} { // its turn goes to the next
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				defer func() { _ = recover() }()
+				_ = meet(k.ctx, func(*samsa.Tx) error { end(); return nil })
+			}()
+			<-ended
+			began := time.Now()
+			k.must(meet(k.ctx, nil))
+			if waited := time.Since(began); waited > time.Millisecond { // the pause that all make
+				t.Errorf("it waited %v for one that has gone", waited)
+			}
 		}
 	})
 }

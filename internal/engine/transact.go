@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"github.com/samsa-go/samsa/group"
@@ -68,6 +69,17 @@ func (e *TryAgain) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *TryAgain) Unwrap() error { return e.Err }
+
+// Conflict is an ErrConflict: a transaction has read what another one has written since. Of those over the same Update lets one at a time try again.
+type Conflict struct{ Over string }
+
+// Error implements error.
+func (e *Conflict) Error() string {
+	return fmt.Sprintf("%v: %s was written meanwhile", log.ErrConflict, e.Over)
+}
+
+// Unwrap returns ErrConflict.
+func (e *Conflict) Unwrap() error { return log.ErrConflict }
 
 // Member is a member of a group whose offsets are committed with a transaction: a consumer. It is a pointer.
 type Member interface {

@@ -226,7 +226,7 @@ func (x *Tx) Check() error {
 }
 
 func (x *Tx) conflict(what string) error {
-	return x.t.wrap(fmt.Errorf("%w: %s was written meanwhile", log.ErrConflict, what))
+	return x.t.wrap(&engine.Conflict{Over: what})
 }
 
 // has reports whether key was read.

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/log"
 )
 
 // conflicts finds transactions that read what others have written meanwhile (backward
@@ -44,7 +44,7 @@ func (l *link) check(read *readSet) (checked *link, err error) {
 		l = next
 		for _, key := range l.keys {
 			if read.has(key) {
-				return nil, fmt.Errorf("%w: key %q was written meanwhile", log.ErrConflict, key)
+				return nil, &engine.Conflict{Over: fmt.Sprintf("key %q", key)}
 			}
 		}
 	}

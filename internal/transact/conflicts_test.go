@@ -103,14 +103,14 @@ func TestConflictsWithWhatCameSinceOnly(t *testing.T) {
 func TestConflictsAreForgotten(t *testing.T) {
 	tr := inMemory(t)
 	set := func(key string) weak.Pointer[link] {
-		if err := Update(t.Context(), tr, 0, func(tx engine.Tx) error { return tx.Set(key, nil) }); err != nil {
+		if err := NewUpdater(tr, 0).Update(t.Context(), func(tx engine.Tx) error { return tx.Set(key, nil) }); err != nil {
 			t.Fatal(err)
 		}
 		return weak.Make(tr.conflicts.begin())
 	}
 	before := set("before")
 	var during weak.Pointer[link]
-	err := Update(t.Context(), tr, 0, func(tx engine.Tx) error {
+	err := NewUpdater(tr, 0).Update(t.Context(), func(tx engine.Tx) error {
 		_, err := tx.Get([]byte("before"))
 		set("start")
 		during = set("during")

@@ -5,10 +5,6 @@ package transact
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"time"
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/batcher"
@@ -73,65 +69,4 @@ func (t *Transactor) Begin(ctx context.Context) (engine.Tx, error) {
 	tx := &Tx{View: v, conflicts: &t.conflicts, start: start, ctx: ctx, drafts: make(map[string]*topic.Topic)}
 	tx.call = t.broker.Batcher.Begin(tx.topic)
 	return tx, nil
-}
-
-// Update calls fn with a transaction of t and commits it, again up to so many times when it has failed for a reason that another
-// try may not meet: see samsa.Broker.Update.
-func Update(ctx context.Context, t engine.Transactor, retries int, fn func(engine.Tx) error) error {
-	wait := newBackoff()
-	for try := 0; ; try++ {
-		err := update(ctx, t, fn)
-		var again *engine.TryAgain
-		if !errors.As(err, &again) {
-			return err
-		}
-		if try == retries {
-			return fmt.Errorf("%w (after %d tries)", again.Err, try+1)
-		}
-		if err := wait.pause(ctx, again.When); err != nil {
-			return fmt.Errorf("%w (before another try: %w)", again.Err, err)
-		}
-	}
-}
-
-// update is one try.
-func update(ctx context.Context, t engine.Transactor, fn func(engine.Tx) error) error {
-	tx, err := t.Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("update: %w", err)
-	}
-	defer tx.End()
-	if err := fn(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
-// backoff makes pauses that double, of which a random half is taken.
-type backoff struct{ next time.Duration }
-
-const (
-	firstBackoff = time.Millisecond
-	maxBackoff   = 128 * time.Millisecond
-)
-
-func newBackoff() *backoff { return &backoff{next: firstBackoff} }
-
-// pause waits for when, or if that is nil for a while.
-func (b *backoff) pause(ctx context.Context, when <-chan struct{}) error {
-	var after <-chan time.Time
-	if when == nil {
-		timer := time.NewTimer(b.next/2 + rand.N(b.next/2))
-		defer timer.Stop()
-		after = timer.C
-		b.next = min(maxBackoff, 2*b.next)
-	}
-	select {
-	case <-after:
-		return nil
-	case <-when:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
