@@ -33,10 +33,6 @@ type config struct {
 	flaky      float64
 }
 
-// maxTries is how often an order is tried of many for the same product: customers who come at once wait for each other, until their requests end, and
-// none is told of a conflict. Of two that meet one is stored, so that all get their turn.
-const maxTries = 10_000
-
 // child is a variable of the environment that only the shop has, and not the process that starts it again.
 const child = "SHOP_CHILD"
 
@@ -124,7 +120,7 @@ func served(ctx context.Context, c config, in io.Reader, out io.Writer) (err err
 		_, _ = io.Copy(io.Discard, in)
 		cancel(nil)
 	}()
-	b, err := samsa.Open(c.data, samsa.Options{MaxUpdateRetries: maxTries})
+	b, err := samsa.Open(c.data, samsa.Options{})
 	if err != nil {
 		return err
 	}

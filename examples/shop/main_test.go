@@ -56,7 +56,7 @@ func TestFailed(t *testing.T) {
 // inMemory serves a shop, and returns its URL.
 func inMemory(t *testing.T) (*shop, string) {
 	t.Helper()
-	b, err := samsa.Open("", samsa.Options{InMemory: true, MaxUpdateRetries: maxTries})
+	b, err := samsa.Open("", samsa.Options{InMemory: true})
 	if err != nil {
 		t.Fatal(err)
 	}
