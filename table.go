@@ -201,6 +201,9 @@ func (t *Table) Watch(ctx context.Context) iter.Seq2[TableChange, error] { retur
 // ErrUnknownPartition. Records behind a transaction that is
 // open it waits for until that has ended.
 func (t *Table) WaitFor(ctx context.Context, records ...Record) (err error) {
+	if err = ctx.Err(); err != nil {
+		return fmt.Errorf("wait for: %w", err)
+	}
 	if len(records) == 0 {
 		err = t.engine.CatchUp(ctx)
 	} else {
@@ -220,7 +223,11 @@ func (t *Table) WaitFor(ctx context.Context, records ...Record) (err error) {
 
 // Lag returns how many offsets the table is behind the end of what it can get, in all its partitions.
 func (t *Table) Lag(ctx context.Context) (int64, error) {
-	lag, err := t.engine.Lag(ctx)
+	err := ctx.Err()
+	var lag int64
+	if err == nil {
+		lag, err = t.engine.Lag(ctx)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("lag: %w", err)
 	}

@@ -117,7 +117,7 @@ func (c *Coordinator) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	if en := c.known(name); en != nil {
-		return c.removeOffsets(en, en.allPartitions())()
+		return c.removeOffsets(en, en.allPartitions())(context.Background())
 	}
 	return nil
 }
@@ -197,7 +197,7 @@ func (c *Coordinator) removeGroup(ctx context.Context, en *entry) error {
 	if err := c.committer.DoUntil(ctx, tx); err != nil {
 		return fmt.Errorf("delete group %s: %w", en.name, err)
 	}
-	return partly(c.removeOffsets(en, en.allPartitions())(), 1)
+	return partly(c.removeOffsets(en, en.allPartitions())(context.Background()), 1)
 }
 
 // allPartitions returns the partitions that have a committed offset, or one of an open transaction.
@@ -212,8 +212,8 @@ func (en *entry) allPartitions() []log.TopicPartition {
 }
 
 // removeOffsets begins to delete offsets, those of open transactions too, in several store transactions if there are
-// many, and returns a function that waits for it. An end that comes later finds no offset any more.
-func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) (wait func() error) {
+// many, and returns a function that waits for it: see outcome. An end that comes later finds no offset any more.
+func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) (wait func(context.Context) error) {
 	share := c.st.Limits().Entries / 4
 	var txs []*writer.Tx
 	for part := range slices.Chunk(tps, share) {
@@ -244,23 +244,35 @@ func (c *Coordinator) removeOffsets(en *entry, tps []log.TopicPartition) (wait f
 		}
 		c.committer.Submit(tx)
 	}
-	return func() error {
-		if err := outcome(done, len(txs)); err != nil {
+	return func(ctx context.Context) error {
+		if err := outcome(ctx, done, txs); err != nil {
 			return fmt.Errorf("group %s: remove offsets: %w", en.name, err)
 		}
 		return nil
 	}
 }
 
-// outcome waits for that of n transactions that are one call together: the first error, which is
-// ErrOutcomeUnknown too when others are stored.
-func outcome(done <-chan error, n int) (first error) {
+// outcome waits for that of transactions that are one call together, and whose Done tells done: the first error, which is
+// ErrOutcomeUnknown too when others are stored. When ctx ends, those that the committer has not begun with are taken back, and its error is theirs.
+func outcome(ctx context.Context, done <-chan error, txs []*writer.Tx) (first error) {
 	stored := 0
-	for range n {
-		if err := <-done; err == nil {
-			stored++
-		} else if first == nil {
-			first = err
+	ended := ctx.Done()
+	for told := 0; told < len(txs); {
+		select {
+		case err := <-done:
+			told++
+			if err == nil {
+				stored++
+			} else if first == nil {
+				first = err
+			}
+		case <-ended:
+			ended = nil
+			for _, tx := range txs {
+				if tx.Withdraw() {
+					tx.Done(ctx.Err())
+				}
+			}
 		}
 	}
 	return partly(first, stored)
@@ -277,8 +289,8 @@ func partly(err error, stored int) error {
 // DeleteOffsets removes committed offsets of a group, and returns the partitions whose offsets it
 // has kept because consumers of the group subscribe to their topics. A group of members that are
 // no consumers is ErrGroupNotEmpty: nobody knows what they read. Offsets that are too many for one
-// transaction take several, and ErrOutcomeUnknown leaves those removed that were done. ctx counts until they
-// are handed over.
+// transaction take several, and ErrOutcomeUnknown leaves those removed that were done. ctx counts until
+// storing begins.
 func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log.TopicPartition) (kept []log.TopicPartition, err error) {
 	en, err := c.entry(name, false)
 	if err != nil {
@@ -303,7 +315,7 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 	}
 	wait := c.removeOffsets(en, gone) // before anybody can subscribe
 	en.mu.Unlock()
-	if err := wait(); err != nil || len(gone) == 0 {
+	if err := wait(ctx); err != nil || len(gone) == 0 {
 		return kept, err
 	}
 	c.opts.Logger.Info("group offsets deleted", zap.String("group", name), zap.Stringers("partitions", gone))
@@ -312,13 +324,13 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, name string, tps ...log
 
 // AlterOffsets commits offsets for a group without members; else it is ErrGroupNotEmpty. Offsets that are
 // too many for one transaction take several, and ErrOutcomeUnknown leaves those that were done. ctx counts until
-// they are handed over.
+// storing begins.
 func (c *Coordinator) AlterOffsets(ctx context.Context, name string, offsets map[log.TopicPartition]Offset) error {
 	parts := c.parts(name, offsets)
-	txs := make([]writer.Tx, len(parts))
+	txs := make([]*writer.Tx, len(parts))
 	for i, part := range parts {
-		txs[i].Essential = true
-		if err := c.addOffsets(&txs[i], name, "", time.Time{}, part); err != nil {
+		txs[i] = &writer.Tx{Essential: true}
+		if err := c.addOffsets(txs[i], name, "", time.Time{}, part); err != nil {
 			return fmt.Errorf("group %s: %w", name, err)
 		}
 	}
@@ -346,10 +358,10 @@ func (c *Coordinator) AlterOffsets(ctx context.Context, name string, offsets map
 			done <- err
 		}
 		en.committing.Add(1)
-		c.committer.Submit(&txs[i])
+		c.committer.Submit(txs[i])
 	}
 	en.mu.Unlock()
-	if err = outcome(done, len(parts)); err != nil {
+	if err = outcome(ctx, done, txs); err != nil {
 		err = fmt.Errorf("group %s: %w", name, err)
 	}
 	c.tellCommits(map[string]CommitRequest{name: {Offsets: offsets}}, err)
@@ -469,7 +481,7 @@ func (c *Coordinator) expireGroup(now time.Time, en *entry) error {
 	}
 	wait := c.removeOffsets(en, old)
 	en.mu.Unlock()
-	if err := wait(); err != nil || len(old) == 0 {
+	if err := wait(context.Background()); err != nil || len(old) == 0 {
 		return err
 	}
 	c.opts.Logger.Info("group offsets expired", zap.String("group", en.name), zap.Stringers("partitions", old))

@@ -46,7 +46,7 @@ type Coordinator struct {
 	wg        sync.WaitGroup
 	stop      chan struct{} // closed when Close begins
 	damaged   int           // values that were, at Open
-	changing  chan struct{} // full while limits are being changed
+	changing  writer.Turn   // held while limits are being changed
 	readers   readers
 	names     Names
 	configs   *config.Registry
@@ -95,7 +95,7 @@ func Open(st store.Store, committer *writer.Committer, topics Topics, opts Optio
 	}
 	c := &Coordinator{
 		st: st, committer: committer, topics: topics, opts: opts, rules: opts.Rules, configs: opts.Configs,
-		stop: make(chan struct{}), changing: make(chan struct{}, 1), groups: make(map[string]*entry),
+		stop: make(chan struct{}), changing: writer.NewTurn(), groups: make(map[string]*entry),
 	}
 	c.names.Keep(own{c}, Classic, Consumer)
 	if c.configs == nil {

@@ -164,12 +164,10 @@ func (c *Coordinator) Limits() (options, changed map[string]string) {
 // that are changed already and says which are to be. They are stored, and hold until they are
 // changed again, whatever the options say. With validateOnly nothing changes.
 func (c *Coordinator) ChangeLimits(ctx context.Context, validateOnly bool, edit func(changed map[string]string) error) error {
-	select {
-	case c.changing <- struct{}{}: // one at a time, until it is stored
-		defer func() { <-c.changing }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := c.changing.TakeUntil(ctx); err != nil {
+		return err
 	}
+	defer c.changing.Give()
 	_, changed := c.Limits()
 	if changed == nil {
 		changed = make(map[string]string)

@@ -46,7 +46,7 @@ func (c *call) alterUserSCRAMCredentials(req *kmsg.AlterUserSCRAMCredentialsRequ
 			good = append(good, changes[i])
 		}
 	}
-	for i, err := range c.s.in.Users.Alter(good) {
+	for i, err := range c.s.in.Users.Alter(c.s.ctx, good) {
 		errs[good[i].Name] = credentialError(err)
 	}
 	for _, name := range names {

@@ -29,7 +29,7 @@ func UsersOf(b *samsa.Broker) (Users, error) {
 func (u Users) Set(ctx context.Context, name, password string) error {
 	changes, err := users.Set(name, password)
 	if err == nil {
-		err = u.alter(ctx, changes)
+		err = errors.Join(u.s.Alter(ctx, changes)...)
 	}
 	if err != nil {
 		return fmt.Errorf("kafka: set the password of user %q: %w", name, err)
@@ -41,19 +41,12 @@ func (u Users) Set(ctx context.Context, name, password string) error {
 func (u Users) Delete(ctx context.Context, name string) error {
 	changes, err := u.s.Delete(name)
 	if err == nil {
-		err = u.alter(ctx, changes)
+		err = errors.Join(u.s.Alter(ctx, changes)...)
 	}
 	if err != nil {
 		return fmt.Errorf("kafka: delete user %q: %w", name, err)
 	}
 	return nil
-}
-
-func (u Users) alter(ctx context.Context, changes []users.Change) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return errors.Join(u.s.Alter(changes)...)
 }
 
 // List returns the names of all users, sorted.

@@ -30,6 +30,9 @@ type PartitionLag struct {
 // Lag returns how far the mirror is behind. If it does not run in this process, the notes in the target say how far one of its name has
 // come, and nobody knows since when it is behind; ErrUnknownTopic says that none has run.
 func (m *Mirror) Lag(ctx context.Context) (lag Lag, err error) {
+	if err := ctx.Err(); err != nil {
+		return Lag{}, fmt.Errorf("lag of mirror %s: %w", m.opts.Name, err)
+	}
 	m.mu.Lock()
 	at, now := make(map[log.TopicPartition]place, len(m.at)), time.Now()
 	for tp, p := range m.at {

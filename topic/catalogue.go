@@ -32,7 +32,7 @@ type Catalogue struct {
 	committer *writer.Committer
 	logger    *zap.Logger // is told what is created, altered and deleted
 
-	change  chan struct{}          // capacity 1: held by whoever changes the catalogue
+	change  writer.Turn            // held by whoever changes the catalogue
 	next    int64                  // number of the next topic; guarded by change
 	told    []func()               // what is logged when change is free: who logs may append to a topic, and create it; guarded by change
 	coming  atomic.Pointer[change] // the next one
@@ -63,7 +63,7 @@ func Open(st store.Store, committer *writer.Committer, logger *zap.Logger) (*Cat
 		st:        st,
 		committer: committer,
 		logger:    logger,
-		change:    make(chan struct{}, 1),
+		change:    writer.NewTurn(),
 		next:      1,
 		topics:    make(map[string]*Topic),
 		damaged:   make(map[string]damaged),

@@ -7,22 +7,12 @@ import (
 )
 
 // lock has the caller alone change the catalogue, unless ctx ends before.
-func (c *Catalogue) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case c.change <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func (c *Catalogue) lock(ctx context.Context) error { return c.change.TakeUntil(ctx) }
 
 func (c *Catalogue) unlock() {
 	told := c.told
 	c.told = nil
-	<-c.change
+	c.change.Give()
 	for _, tell := range told {
 		tell()
 	}

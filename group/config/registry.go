@@ -18,7 +18,7 @@ import (
 // Registry has the configs of all groups. Its methods may be called by anybody at any time.
 type Registry struct {
 	committer *writer.Committer
-	changing  chan struct{} // full while configs are being changed
+	changing  writer.Turn // held while configs are being changed
 
 	mu       sync.Mutex // guards what follows
 	broker   Broker
@@ -37,7 +37,7 @@ const storedVersion = 1
 // Open reads the configs of groups that st holds. Those that are damaged, or that this library does not know, count as
 // never set, and the logger is told.
 func Open(st store.Store, committer *writer.Committer, broker Broker, logger *zap.Logger) (*Registry, error) {
-	r := &Registry{committer: committer, broker: broker, changing: make(chan struct{}, 1), groups: make(map[string]map[string]string)}
+	r := &Registry{committer: committer, broker: broker, changing: writer.NewTurn(), groups: make(map[string]map[string]string)}
 	err := st.Scan(store.GroupConfigRange(), func(e store.Entry) (bool, error) {
 		name, err := store.ParseGroupConfigKey(e.Key)
 		var configs map[string]string
@@ -146,12 +146,10 @@ func (r *Registry) Change(ctx context.Context, group string, validateOnly bool, 
 	if group == "" || len(group) > store.MaxGroupName {
 		return fmt.Errorf("%w: a name has 1 to %d bytes, this one has %d", log.ErrInvalidGroup, store.MaxGroupName, len(group))
 	}
-	select {
-	case r.changing <- struct{}{}: // one at a time, until it is stored
-		defer func() { <-r.changing }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := r.changing.TakeUntil(ctx); err != nil {
+		return err
 	}
+	defer r.changing.Give()
 	own := maps.Clone(r.Own(group))
 	if own == nil {
 		own = make(map[string]string)

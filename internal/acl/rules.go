@@ -19,7 +19,7 @@ import (
 // Rules are the rules of a broker, which its store keeps. Their methods may be called by anybody at any time.
 type Rules struct {
 	c        *writer.Committer
-	changing chan struct{} // full while rules are being changed
+	changing writer.Turn // held while rules are being changed
 	now      atomic.Pointer[Set]
 	lost     [][]byte // keys of rules that are damaged; who changes rules has them
 }
@@ -70,7 +70,7 @@ func (r Rule) key() []byte {
 // Open returns the rules that st holds. While one of them is damaged, which may have denied something, nobody may do
 // anything: the logger is told. Delete with an empty filter removes it.
 func Open(st store.Store, c *writer.Committer, logger *zap.Logger) (*Rules, error) {
-	l := &Rules{c: c, changing: make(chan struct{}, 1)}
+	l := &Rules{c: c, changing: writer.NewTurn()}
 	var rules []Rule
 	err := st.Scan(store.ACLRange(), func(e store.Entry) (bool, error) {
 		v, err := e.AppendValue(nil)
@@ -168,12 +168,10 @@ func (f Filter) all() bool {
 
 // change stores what edit makes of the rules, one change at a time, and puts it in force. ctx counts until storing begins.
 func (l *Rules) change(ctx context.Context, edit func(now []Rule, tx *writer.Tx) ([]Rule, error)) error {
-	select {
-	case l.changing <- struct{}{}:
-		defer func() { <-l.changing }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := l.changing.TakeUntil(ctx); err != nil {
+		return err
 	}
+	defer l.changing.Give()
 	lost := l.lost
 	tx := &writer.Tx{Essential: true}
 	next, err := edit(l.Now().rules, tx)

@@ -60,7 +60,7 @@ func setUser(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, errors.Join(s.Alter(changes)...)
+	return nil, errors.Join(s.Alter(c.limited, changes)...)
 }
 
 func deleteUser(c *call) (any, error) {
@@ -73,7 +73,7 @@ func deleteUser(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, errors.Join(s.Alter(changes)...)
+	return nil, errors.Join(s.Alter(c.limited, changes)...)
 }
 
 // Users returns the users of a broker, by name.

@@ -16,7 +16,7 @@ func (p *Producer) identify(ctx context.Context) error {
 	if err := p.b.Clients.Err(); err != nil {
 		return err
 	}
-	name, err := p.b.Producers.Claim(p.opts.ID)
+	name, err := p.b.Producers.Claim(ctx, p.opts.ID)
 	if err != nil {
 		return err
 	}

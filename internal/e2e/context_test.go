@@ -139,10 +139,10 @@ var storingCalls = []struct {
 	}, waits, endsWithIt},
 	{"Groups.AlterOffsets", func(ctx context.Context, s *storing) error {
 		return s.Groups().AlterOffsets(ctx, "old", samsa.Shift(1))
-	}, waits, waits},
+	}, waits, endsWithIt},
 	{"Groups.DeleteOffsets", func(ctx context.Context, s *storing) error {
 		return s.Groups().DeleteOffsets(ctx, "old", samsa.TopicPartition{Topic: "a"})
-	}, waits, waits},
+	}, waits, endsWithIt},
 	{"Groups.Delete", func(ctx context.Context, s *storing) error { return s.Groups().Delete(ctx, "old") }, waits, endsWithIt},
 	{"Consumer.Commit", func(ctx context.Context, s *storing) error { return s.c.Commit(ctx) }, waits, endsWithIt},
 	{"Consumer.CommitRecords", func(ctx context.Context, s *storing) error {

@@ -18,7 +18,7 @@ import (
 // Kept is the limits of a broker, which its store keeps. Its methods may be called by anybody at any time.
 type Kept struct {
 	c        *writer.Committer
-	changing chan struct{} // full while limits are being changed
+	changing writer.Turn // held while limits are being changed
 	now      atomic.Pointer[Table]
 }
 
@@ -36,7 +36,7 @@ const savedVersion = 1
 
 // Open returns the limits that st holds. Those of an entity that are damaged count as never set: the logger is told.
 func Open(st store.Store, c *writer.Committer, logger *zap.Logger) (*Kept, error) {
-	k := &Kept{c: c, changing: make(chan struct{}, 1)}
+	k := &Kept{c: c, changing: writer.NewTurn()}
 	entries := make(map[string]Entry)
 	err := st.Scan(store.QuotaRange(), func(e store.Entry) (bool, error) {
 		v, err := e.AppendValue(nil)
@@ -102,12 +102,10 @@ func (e Edit) Check() error {
 // Change makes edits, which Check takes, all or none of them. When it returns they are stored and in force. ctx counts until
 // storing begins.
 func (k *Kept) Change(ctx context.Context, edits ...Edit) error {
-	select {
-	case k.changing <- struct{}{}:
-		defer func() { <-k.changing }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := k.changing.TakeUntil(ctx); err != nil {
+		return err
 	}
+	defer k.changing.Give()
 	next := maps.Clone(k.Now().entries)
 	for _, e := range edits {
 		limits := maps.Clone(next[e.Entity.key()].Limits)

@@ -44,7 +44,7 @@ type Store struct {
 	c       *writer.Committer
 	Hashing *Turns // one for each password that is hashed: others want to be served meanwhile
 
-	change sync.Mutex // held by who changes them
+	change writer.Turn // held by who changes them
 
 	mu     sync.Mutex // guards what follows
 	users  map[string]credentials
@@ -80,7 +80,7 @@ func Secret(key []byte) bool { return bytes.HasPrefix(key, store.BrokerKey(prefi
 
 // Open returns the users that are in st. One that is damaged cannot log in until he is given a password: the logger is told.
 func Open(st store.Store, c *writer.Committer, logger *zap.Logger) (*Store, error) {
-	s := &Store{c: c, Hashing: NewTurns(max(1, runtime.GOMAXPROCS(0)/2)), users: make(map[string]credentials)}
+	s := &Store{c: c, change: writer.NewTurn(), Hashing: NewTurns(max(1, runtime.GOMAXPROCS(0)/2)), users: make(map[string]credentials)}
 	err := st.Scan(store.BrokerRange(prefix), func(e store.Entry) (bool, error) {
 		name := string(e.Key[len(key("")):])
 		value, err := e.AppendValue(nil)
@@ -274,11 +274,16 @@ func (s *Store) check(c Change) error {
 
 // Alter makes changes, each of its own: what is wrong with one is at its place. When it returns nil at a place, that change is stored. An
 // error of the store is that of all the others, and nothing is changed then. A change that is made counts from the next login on:
-// connections stay.
-func (s *Store) Alter(changes []Change) []error {
-	s.change.Lock()
-	defer s.change.Unlock()
+// connections stay. ctx counts until storing begins.
+func (s *Store) Alter(ctx context.Context, changes []Change) []error {
 	errs := make([]error, len(changes))
+	if err := s.change.TakeUntil(ctx); err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	defer s.change.Give()
 	next := make(map[string]credentials)
 	for i, c := range changes {
 		if errs[i] = s.check(c); errs[i] == nil {
@@ -288,7 +293,7 @@ func (s *Store) Alter(changes []Change) []error {
 	if len(next) == 0 {
 		return errs
 	}
-	if err := s.store(next); err != nil {
+	if err := s.store(ctx, next); err != nil {
 		for i := range errs {
 			if errs[i] == nil {
 				errs[i] = err
@@ -325,7 +330,7 @@ func (s *Store) count() int {
 }
 
 // store stores the users in next, and puts them in force.
-func (s *Store) store(next map[string]credentials) error {
+func (s *Store) store(ctx context.Context, next map[string]credentials) error {
 	tx := &writer.Tx{Essential: true}
 	for name, of := range next {
 		if len(of) == 0 {
@@ -344,7 +349,7 @@ func (s *Store) store(next map[string]credentials) error {
 	if !stored {
 		tx.Writes.Set(key(""), secret)
 	}
-	if err := s.c.Do(tx); err != nil {
+	if err := s.c.DoUntil(ctx, tx); err != nil {
 		return fmt.Errorf("users: %w", err)
 	}
 	s.mu.Lock()

@@ -2,6 +2,7 @@ package users
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,7 +55,7 @@ func (k *kit) reopen() {
 func (k *kit) set(name, password string) {
 	k.t.Helper()
 	changes, err := Set(name, password)
-	if err := errors.Join(append(k.Alter(changes), err)...); err != nil {
+	if err := errors.Join(append(k.Alter(context.Background(), changes), err)...); err != nil {
 		k.t.Fatal(err)
 	}
 }
@@ -98,7 +99,7 @@ func TestUsers(t *testing.T) {
 		t.Error("the old password counts")
 	}
 	gone, err := k.Delete("bob")
-	if err := errors.Join(append(k.Alter(gone), err)...); err != nil {
+	if err := errors.Join(append(k.Alter(context.Background(), gone), err)...); err != nil {
 		t.Fatal(err)
 	}
 	k.reopen()
@@ -114,7 +115,7 @@ func TestUsers(t *testing.T) {
 func TestOneMechanism(t *testing.T) {
 	k := start(t)
 	k.set("alice", "right")
-	if err := k.Alter([]Change{{Name: "alice", Mechanism: sasl.ScramSHA256, Delete: true}})[0]; err != nil {
+	if err := k.Alter(context.Background(), []Change{{Name: "alice", Mechanism: sasl.ScramSHA256, Delete: true}})[0]; err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := k.Credential(sasl.ScramSHA256, "alice"); ok || !k.Password("alice", "right") || k.Password("alice", "wrong") {
@@ -134,7 +135,7 @@ func TestWrongChanges(t *testing.T) {
 	}
 	long := Change{Name: strings.Repeat("a", MaxName+1), Mechanism: sasl.ScramSHA256}
 	salty := Change{Name: "bob", Mechanism: sasl.ScramSHA256, Credential: sasl.Credential{Salt: make([]byte, maxSalt+1)}}
-	errs := k.Alter([]Change{{Mechanism: sasl.ScramSHA256}, good[0], long, salty, {Name: "bob", Mechanism: sasl.ScramSHA256, Delete: true}})
+	errs := k.Alter(context.Background(), []Change{{Mechanism: sasl.ScramSHA256}, good[0], long, salty, {Name: "bob", Mechanism: sasl.ScramSHA256, Delete: true}})
 	for i, want := range []error{ErrName, nil, ErrName, ErrSalt, ErrUnknown} {
 		if !errors.Is(errs[i], want) {
 			t.Errorf("change %d: %v, want %v", i, errs[i], want)
@@ -208,7 +209,7 @@ func TestStoreFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range k.Alter(changes) {
+	for _, err := range k.Alter(context.Background(), changes) {
 		if !errors.Is(err, log.ErrReadOnly) {
 			t.Error(err)
 		}

@@ -36,9 +36,9 @@ type Registry struct {
 	c      *writer.Committer
 	expiry time.Duration // of ids without a name
 
-	mu       sync.Mutex // held by whoever changes what is stored, until it is
-	next     int64      // id
-	reserved int64      // ids before it are accounted for in the store
+	turn     writer.Turn // held by whoever changes what is stored, until it is; guards the next two
+	next     int64       // id
+	reserved int64       // ids before it are accounted for in the store
 
 	names sync.Mutex // guards live
 	live  map[string]*writer.Identity
@@ -60,7 +60,7 @@ const (
 // next id, ids go on far behind all that are known, in the given partitions, which are all there
 // are, and by name. Producers without a name are forgotten after expiry; 0 means IDExpiry.
 func Open(st store.Store, c *writer.Committer, partitions []*partition.Partition, expiry time.Duration) (ps *Registry, damaged []error, err error) {
-	ps = &Registry{st: st, c: c, expiry: cmp.Or(expiry, IDExpiry), live: make(map[string]*writer.Identity)}
+	ps = &Registry{st: st, c: c, turn: writer.NewTurn(), expiry: cmp.Or(expiry, IDExpiry), live: make(map[string]*writer.Identity)}
 	names, damaged, err := ps.readNames(time.Now())
 	if err != nil {
 		return nil, nil, err
@@ -106,8 +106,8 @@ func lastID(names []storedName, partitions []*partition.Partition) (last int64) 
 // Leap has ids go on far behind those that the broker may have given whose data this is, since: in another life of it,
 // which a snapshot knows nothing of. It is durable when it returns.
 func (ps *Registry) Leap() error {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
+	ps.turn.Take()
+	defer ps.turn.Give()
 	next := ps.next + idLeap + rand.Int64N(idLeap) // another restored from the same snapshot gives others
 	tx := &writer.Tx{Synced: true, Essential: true}
 	tx.Writes.Set(store.NamesKey(nextIDKey), store.OffsetValue(next))
@@ -120,19 +120,19 @@ func (ps *Registry) Leap() error {
 
 // NextID returns an id that no producer ever had. It may wait for an fsync.
 func (ps *Registry) NextID() (int64, error) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	return ps.nextLocked(&writer.Tx{})
+	ps.turn.Take()
+	defer ps.turn.Give()
+	return ps.nextLocked(context.Background(), &writer.Tx{})
 }
 
 // nextLocked stores what tx holds too, if there is anything.
-func (ps *Registry) nextLocked(tx *writer.Tx) (int64, error) {
+func (ps *Registry) nextLocked(ctx context.Context, tx *writer.Tx) (int64, error) {
 	if ps.next == ps.reserved {
 		tx.Writes.Set(store.NamesKey(nextIDKey), store.OffsetValue(ps.reserved+idBlock))
 	}
 	if tx.Writes.Len() > 0 {
 		tx.Synced, tx.Essential = true, true
-		if err := ps.c.Do(tx); err != nil {
+		if err := ps.c.DoUntil(ctx, tx); err != nil {
 			return 0, fmt.Errorf("producer id: %w", err)
 		}
 	}
@@ -145,27 +145,29 @@ func (ps *Registry) nextLocked(tx *writer.Tx) (int64, error) {
 
 // Claim makes the caller the owner of a producer's name until Release. Whoever had it
 // before is fenced: when Claim returns, all that his batches will ever do is visible. A name
-// keeps its id until NameExpiry after its last use.
-func (ps *Registry) Claim(name string) (*writer.Identity, error) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	id, err := ps.idLocked(name)
+// keeps its id until NameExpiry after its last use. When ctx ends while it waits, nobody is fenced.
+func (ps *Registry) Claim(ctx context.Context, name string) (*writer.Identity, error) {
+	if err := ps.turn.TakeUntil(ctx); err != nil {
+		return nil, fmt.Errorf("producer %s: %w", name, err)
+	}
+	defer ps.turn.Give()
+	id, err := ps.idLocked(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	pr := &writer.Identity{ID: id, Name: name}
 	ps.names.Lock()
 	old := ps.live[name]
-	ps.live[name] = pr
 	ps.names.Unlock()
-	if old == nil {
-		return pr, nil
+	if old != nil {
+		// In the committer's order: the batches before it are stored, those behind it refused.
+		if err := ps.c.DoUntil(ctx, &writer.Tx{Essential: true, Begun: old.Fence}); err != nil {
+			return nil, fmt.Errorf("producer %s: %w", name, err)
+		}
 	}
-	// In the committer's order: the batches before it are stored, those behind it refused.
-	if err := ps.c.Do(&writer.Tx{Essential: true, Begun: old.Fence}); err != nil {
-		ps.Release(pr)
-		return nil, fmt.Errorf("producer %s: %w", name, err)
-	}
+	pr := &writer.Identity{ID: id, Name: name}
+	ps.names.Lock()
+	defer ps.names.Unlock()
+	ps.live[name] = pr
 	return pr, nil
 }
 
@@ -179,7 +181,7 @@ func (ps *Registry) Release(pr *writer.Identity) {
 }
 
 // idLocked returns the id of a name, and gives it one if it has none. The time is noted.
-func (ps *Registry) idLocked(name string) (int64, error) {
+func (ps *Registry) idLocked(ctx context.Context, name string) (int64, error) {
 	key := store.NamesKey(nameKey + name)
 	v, err := ps.st.Get(key)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -193,7 +195,7 @@ func (ps *Registry) idLocked(name string) (int64, error) {
 		}
 		tx := &writer.Tx{Essential: true}
 		tx.Writes.Set(key, nameValue(id, now))
-		if err := ps.c.Do(tx); err != nil {
+		if err := ps.c.DoUntil(ctx, tx); err != nil {
 			return 0, fmt.Errorf("producer %s: %w", name, err)
 		}
 		return id, nil
@@ -201,7 +203,7 @@ func (ps *Registry) idLocked(name string) (int64, error) {
 	id := ps.next
 	tx := &writer.Tx{}
 	tx.Writes.Set(key, nameValue(id, now))
-	if _, err := ps.nextLocked(tx); err != nil {
+	if _, err := ps.nextLocked(ctx, tx); err != nil {
 		return 0, fmt.Errorf("producer %s: %w", name, err)
 	}
 	return id, nil
@@ -224,8 +226,10 @@ func parseName(v []byte) (id, usedMs int64, err error) {
 // partition that is quiet counts for as long as it is used in another, or open. ctx ends it
 // between transactions.
 func (ps *Registry) Expire(ctx context.Context, now time.Time, partitions []*partition.Partition) error {
-	ps.mu.Lock() // no name is claimed meanwhile
-	defer ps.mu.Unlock()
+	if err := ps.turn.TakeUntil(ctx); err != nil { // no name is claimed meanwhile
+		return err
+	}
+	defer ps.turn.Give()
 	names, _, err := ps.readNames(now)
 	if err != nil {
 		return err

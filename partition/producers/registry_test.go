@@ -26,7 +26,7 @@ func (s *scene) producers() *Registry {
 
 func (s *scene) claim(ps *Registry, name string) *writer.Identity {
 	s.t.Helper()
-	pr, err := ps.Claim(name)
+	pr, err := ps.Claim(context.Background(), name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -98,6 +98,37 @@ func TestClaim(t *testing.T) {
 	})
 }
 
+// Who claims a name and does not wait for it fences nobody.
+func TestClaimThatIsGivenUp(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p, ps := s.partition(0), s.producers()
+		pr := s.claim(ps, "loader")
+		s.desk.hold = make(chan struct{})
+		s.submit("a", numbered(t, p, pr, "a"))
+		ctx, end := context.WithCancel(t.Context())
+		given := make(chan error, 2)
+		for range 2 { // one waits for the store, the other one for it
+			go func() {
+				_, err := ps.Claim(ctx, "loader")
+				given <- err
+			}()
+		}
+		synctest.Wait()
+		end()
+		for range 2 {
+			if err := <-given; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+		close(s.desk.hold)
+		s.submit("b", numbered(t, p, pr, "b"))
+		s.hears("a", "b")
+		if heir := s.claim(ps, "loader"); heir.ID != pr.ID {
+			t.Errorf("got id %d, had %d", heir.ID, pr.ID)
+		}
+	})
+}
+
 // Behind a batch that was refused the producer's others are refused too, in that partition:
 // else they would get its numbers.
 func TestRefusedBatchBreaksItsProducer(t *testing.T) {
@@ -128,7 +159,7 @@ func TestClaimWaits(t *testing.T) {
 		s.submit("a", numbered(t, p, old, "a"))
 		found := make(chan int64)
 		go func() {
-			heir, err := ps.Claim("loader")
+			heir, err := ps.Claim(context.Background(), "loader")
 			if err != nil {
 				t.Error(err)
 			}
@@ -207,7 +238,7 @@ func TestDamagedName(t *testing.T) {
 		if err != nil || len(damaged) != 1 || !errors.Is(damaged[0], log.ErrCorruptValue) || !strings.Contains(damaged[0].Error(), "bad") {
 			t.Fatalf("damaged: %v, %v", damaged, err)
 		}
-		if _, err := ps.Claim("bad"); !errors.Is(err, log.ErrCorruptValue) {
+		if _, err := ps.Claim(context.Background(), "bad"); !errors.Is(err, log.ErrCorruptValue) {
 			t.Errorf("claim: %v", err)
 		}
 		s.claim(ps, "good")

@@ -17,7 +17,7 @@ func TestCallsAreAll(t *testing.T) {
 	for _, c := range append(w.calls(), w.ownCalls()...) {
 		named[c.name] = true
 	}
-	for _, of := range []any{w.Broker, samsa.Topics{}, samsa.Groups{}, samsa.Transactions{}, w.p, w.c, w.q} {
+	for _, of := range []any{w.Broker, samsa.Topics{}, samsa.Groups{}, samsa.Transactions{}, w.p, w.c, w.q, w.t} {
 		typ := reflect.TypeOf(of)
 		short := strings.TrimPrefix(strings.TrimPrefix(typ.String(), "*"), "samsa.")
 		for i := range typ.NumMethod() {

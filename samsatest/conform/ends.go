@@ -28,6 +28,7 @@ type world struct {
 	auto         *samsa.Consumer // a member that commits by itself
 	q            *samsa.Queue
 	d            samsa.Delivery // of q
+	t            *samsa.Table
 }
 
 func newWorld(k *kit) *world {
@@ -42,6 +43,7 @@ func newWorld(k *kit) *world {
 	k.reads(w.g, "a", "b")
 	w.q = k.queueOf(w.topic)
 	w.d = k.receive(w.q, "a", "b")[0]
+	w.t = k.table(samsa.TableOptions{Topic: w.topic})
 	return w
 }
 
@@ -108,6 +110,14 @@ func (w *world) calls() []call {
 		}},
 		{"Queue.Ack", func(ctx context.Context) error { return w.q.Ack(ctx, w.d) }},
 		{"Queue.Stats", func(ctx context.Context) error { return second(w.q.Stats(ctx)) }},
+		{"Table.Watch", func(ctx context.Context) (last error) {
+			for _, last = range w.t.Watch(ctx) {
+				continue
+			}
+			return last
+		}},
+		{"Table.WaitFor", func(ctx context.Context) error { return w.t.WaitFor(ctx) }},
+		{"Table.Lag", func(ctx context.Context) error { return second(w.t.Lag(ctx)) }},
 	})
 }
 

@@ -1,0 +1,28 @@
+package writer
+
+import "context"
+
+// Turn is held by one at a time, who changes what is stored, until it is. NewTurn makes one.
+type Turn chan struct{}
+
+// NewTurn returns a turn that nobody has.
+func NewTurn() Turn { return make(Turn, 1) }
+
+// Take waits for the turn.
+func (t Turn) Take() { t <- struct{}{} }
+
+// TakeUntil is Take until ctx ends, whose error it returns: then nobody has to Give. Of a context that has ended it always does.
+func (t Turn) TakeUntil(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Give is for who has the turn.
+func (t Turn) Give() { <-t }
