@@ -159,6 +159,41 @@ func TestLargeRowsThatGo(t *testing.T) {
 	})
 }
 
+// Of a kept table that nobody has open, a large row whose record compaction has taken for a later one is an error, and so is what is behind it; other rows are there,
+// and all of them once the table is opened.
+func TestLargeRowThatWasReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := open(t, "")
+		k.create("accounts", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact, MaxMessageBytes: 16 << 20})
+		opts := samsa.TableOptions{Topic: "accounts", Name: "kept"}
+		large := samsa.Record{Topic: "accounts", Key: []byte("b"), Value: make([]byte, 9<<20)}
+		k.produce(rec("a", "1"), large, rec("c", "1"))
+		tb := k.table(opts)
+		must(t, tb.Close())
+		k.produce(samsa.Record{Topic: "accounts", Key: large.Key, Value: []byte("later")})
+		for range 2 {
+			k.produce(rec("d", "1"))
+			_, err := k.Sweep(k.ctx)
+			must(t, err)
+			time.Sleep(time.Hour)
+		}
+		_, err := k.Sweep(k.ctx)
+		must(t, err)
+		kept, err := inside.Of(k.Broker).Tables.Find(k.ctx, "accounts", "kept", "")
+		must(t, err)
+		if _, err := kept.Get(large.Key); !errors.Is(err, samsa.ErrOffsetOutOfRange) {
+			t.Errorf("the row that was replaced: %v", err)
+		}
+		row, err := kept.Get([]byte("c"))
+		must(t, err)
+		expect(t, "another row", string(row.Value), "1")
+		tb = k.table(opts)
+		expect(t, "rows", k.rows(tb, samsa.TableRange{}), "[a=1 b=later c=1 d=1]")
+		must(t, k.Close())
+	})
+}
+
 // Who watches hears of the whole key of a large row that goes.
 func TestLargeRowOfALongKey(t *testing.T) {
 	both(t, func(t *testing.T, name string) {
