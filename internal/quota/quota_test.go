@@ -236,7 +236,7 @@ func TestConnects(t *testing.T) {
 	for _, c := range []struct {
 		part  Part
 		limit float64
-	}{{Part{Type: IP, Default: true}, 1}, {Part{Type: IP, Name: "10.0.0.1"}, 2}, {Part{Type: IP, Name: "::1"}, 3}, {Part{Type: IP, Name: "0:0:0:0:0:0:0:1"}, 9}} {
+	}{{Part{Type: IP, Default: true}, 1}, {Part{Type: IP, Name: "10.0.0.1"}, 2}, {Part{Type: IP, Name: "::FFFF:10.0.0.1"}, 9}, {Part{Type: IP, Name: "::1"}, 3}, {Part{Type: IP, Name: "0:0:0:0:0:0:0:1"}, 9}} {
 		e := entity(t, c.part)
 		entries[e.key()] = Entry{e, Limits{Connections: c.limit}}
 	}
