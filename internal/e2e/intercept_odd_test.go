@@ -10,8 +10,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/console"
@@ -167,7 +169,7 @@ func TestInterceptCallsBack(t *testing.T) {
 }
 
 // An interceptor that ends its goroutine, as FailNow of a test does, is an error of the read, which is tried again. Work of a queue goes on with
-// others, and has its record again when the lock ends.
+// others, and the record comes again as if its function had failed.
 func TestInterceptLeaves(t *testing.T) {
 	t.Parallel()
 	calls := new(atomic.Int64)
@@ -200,6 +202,16 @@ func TestInterceptLeaves(t *testing.T) {
 	})
 	k.wantError("Work", err, context.Canceled)
 	want(t, "worked on", worked, "[2]")
+	k.must(q.Close())
+	q, err = k.NewQueue(k.ctx, samsa.QueueOptions{Group: "r", Topics: []string{"orders"}, Start: samsa.Earliest(), Lock: time.Hour, Retry: samsa.Retry{Min: samsa.NoWait}})
+	k.must(err)
+	calls.Store(1)
+	var gone sync.WaitGroup
+	gone.Go(func() { _, _ = q.Receive(k.ctx, 1) })
+	gone.Wait()
+	ds, err := q.Receive(k.ctx, 1)
+	k.must(err)
+	want(t, "received again", fmt.Sprintf("%s, delivered %d times", ds[0].Record.Value, ds[0].Deliveries), "1, delivered 2 times")
 	k.must(q.Close())
 }
 

@@ -9,13 +9,21 @@ import (
 )
 
 // intercepted returns those of ds of which interceptors have made what the program is given. The others come again, as if a function had
-// failed that works on them, or at once where only the caller has gone; why is told by refusal.
+// failed that works on them, or at once where only the caller has gone; why is told by refusal. Of an interceptor that ends the goroutine
+// (runtime.Goexit) all do.
 func (q *Queue) intercepted(ctx context.Context, ds []Delivery) []Delivery {
 	records := make([]log.Record, len(ds))
 	for i := range ds {
 		records[i] = ds[i].Record
 	}
+	returned := false
+	defer func() {
+		for i := 0; !returned && i < len(ds); i++ {
+			ds[i].fail(errNoReturn)
+		}
+	}()
 	given, wrong := q.opened(ctx, records)
+	returned = true
 	kept := make([]Delivery, 0, len(ds))
 	for i := range ds {
 		d := &ds[i]
@@ -28,14 +36,19 @@ func (q *Queue) intercepted(ctx context.Context, ds []Delivery) []Delivery {
 			_ = d.Release(0) // else its lock ends
 			continue
 		}
-		a := d.ack(share.Release)
-		a.Reason = wrong[i].Error() // of the dead letter, if this was the last time
-		_ = d.settle(a)
+		d.fail(wrong[i])
 		q.mu.Lock()
 		q.refused = append(q.refused, q.wrap(wrong[i]))
 		q.mu.Unlock()
 	}
 	return kept
+}
+
+// fail has the record come again, as if a function had failed that works on it.
+func (d *Delivery) fail(err error) {
+	a := d.ack(share.Release)
+	a.Reason = err.Error() // of the dead letter, if this was the last time
+	_ = d.settle(a)        // else its lock ends
 }
 
 // opened calls interceptors: see hook.Hooks.BeforeDeliverEach.
