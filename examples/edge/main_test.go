@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
-	"github.com/samsa-go/samsa/internal/port"
 	"github.com/samsa-go/samsa/kafka"
 )
 
@@ -24,11 +23,10 @@ func TestCentreIsAway(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	site, centre := broker(t), broker(t)
-	line := connect(t, centre, "127.0.0.1:0")
-	at := line.Addr().String()
+	at := "127.0.0.1:0"
+	line := connect(t, centre, at)
+	at = line.Addr().String()
 	cut(t, line)
-	_, held := port.Hold(at, 1) // nobody else takes it while the centre is away
-	defer func() { _ = held[0].Close() }()
 
 	s, err := open(ctx, site, "prague", "kafka://"+at+"/", kept)
 	if err != nil {
@@ -86,11 +84,7 @@ func broker(t *testing.T) *samsa.Broker {
 // connect has the centre be reached at an address, until cut.
 func connect(t *testing.T, centre *samsa.Broker, at string) *kafka.Server {
 	t.Helper()
-	ln, err := port.Listen(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := kafka.Serve(centre, ln, kafka.Options{})
+	s, err := kafka.Listen(centre, at, kafka.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
