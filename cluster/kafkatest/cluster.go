@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -436,15 +437,22 @@ func (c *Cluster) Stop() error {
 	return errors.Join(c.nets.close(), os.RemoveAll(c.dir))
 }
 
+// The ports of nodes. Higher ones a system gives to who connects, and to who listens wherever there is room, as tests do: such a one may be somebody's by
+// the time that a node starts, or comes back.
+const firstPort, lastPort = 10_000, 32_767
+
 // freePorts returns numbers of ports that nobody listens at now.
 func freePorts(n int) (ports []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	for tries := 0; len(ports) < n; tries++ {
+		port := strconv.Itoa(firstPort + rand.IntN(lastPort-firstPort+1))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		switch {
+		case err == nil:
+			defer func() { _ = l.Close() }() // after the last, so that they differ
+			ports = append(ports, port)
+		case tries > 10*n:
 			return nil, err
 		}
-		defer func() { _ = l.Close() }() // after the last, so that they differ
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	}
 	return ports, nil
 }
