@@ -278,7 +278,7 @@ func newVictim(t *testing.T, r *dirReader, clean bool) *victim {
 		mustClose(t, b)
 	}
 	copied := t.TempDir()
-	copyLive(t, copied, v.dir)
+	copyDir(t, copied, v.dir)
 	var err error
 	if v.right, err = r.read(copied); err != nil || len(v.right.Told)+len(v.right.Unnamed) > 0 {
 		t.Fatalf("%s: %v, %v", v.name, err, v.right)
@@ -322,7 +322,7 @@ func rankOf(data []byte) uint64 {
 func unsweptStarts(t *testing.T, dir string) map[string]int64 {
 	t.Helper()
 	copied := t.TempDir()
-	copyLive(t, copied, dir)
+	copyDir(t, copied, dir)
 	st, err := store.Open(copied, smallStore.Options(store.Options{}))
 	if err != nil {
 		t.Fatal(err)
@@ -428,7 +428,7 @@ func (h hurt) apply(t *testing.T, dir string) (gone bool) {
 // was begun last and no later frame is left. Damage costs no more there than what lies behind it.
 func (v *victim) spare(t *testing.T, r *dirReader, h hurt) (*victim, error) {
 	dir := filepath.Join(t.TempDir(), "shortened")
-	copyLive(t, dir, v.dir)
+	copyDir(t, dir, v.dir)
 	if h.what == "zero" {
 		h.at = h.at / damagedPage * damagedPage
 	}
@@ -653,7 +653,7 @@ func TestDamagedPlaces(t *testing.T) {
 		for i := range places / 2 {
 			class, h := v.place(rng, i)
 			dir := filepath.Join(t.TempDir(), "damaged")
-			copyLive(t, dir, v.dir)
+			copyDir(t, dir, v.dir)
 			gone := h.apply(t, dir)
 			d, err := r.read(dir)
 			if err != nil {

@@ -78,15 +78,13 @@ func (d *damageable) produce(t *testing.T, rng *rand.Rand, batches int, clean bo
 		d.batches = append(d.batches, storedBatch{tp: tp, records: got})
 	}
 	if !clean {
-		copied := t.TempDir()
-		copyLive(t, copied, d.dir)
-		d.dir = copied
+		d.dir = copyStill(t, d.dir)
 	}
 	mustClose(t, b)
 }
 
-// copyLive copies a directory that is in use, but not written to.
-func copyLive(t *testing.T, to, from string) {
+// copyDir copies a directory that nobody has open; else see copyStill.
+func copyDir(t *testing.T, to, from string) {
 	t.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)

@@ -422,7 +422,7 @@ func TestReadOnlyOfDamage(t *testing.T) {
 			used := len(bytes.TrimRight(whole, "\x00"))
 			for range long(t, "READ_ONLY_DAMAGE", 1) {
 				damaged, owned := t.TempDir(), t.TempDir()
-				copyLive(t, damaged, from)
+				copyDir(t, damaged, from)
 				at := rng.IntN(used)
 				data := harms[rng.IntN(len(harms))].do(bytes.Clone(whole), at, min(used, at+1+rng.IntN(30)))
 				name, err := filepath.Rel(from, path)
@@ -432,7 +432,7 @@ func TestReadOnlyOfDamage(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				copyLive(t, owned, damaged)
+				copyDir(t, owned, damaged)
 				if got, want := read(t, damaged), openAndHold(t, owned, samsa.Options{}); got != want {
 					t.Errorf("%s damaged from %d on: read only\n%s\nowned\n%s", name, at, got, want)
 				}

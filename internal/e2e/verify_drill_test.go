@@ -58,7 +58,7 @@ func TestVerifyFindsDamagedPlaces(t *testing.T) {
 		for i := range places / 2 {
 			class, h := v.place(rng, i)
 			dir := filepath.Join(t.TempDir(), "damaged")
-			copyLive(t, dir, v.dir)
+			copyDir(t, dir, v.dir)
 			h.apply(t, dir)
 			found, sum, refused := tryVerify(t, dir)
 			d, err := r.read(dir)

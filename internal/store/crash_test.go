@@ -23,10 +23,12 @@ func quiet(s *diskStore) {
 	}
 }
 
-// copyStore copies the directory of a store that is in use, but not written to, to a new one: what
-// a process that was killed now would leave.
-func copyStore(t testing.TB, dir string) string {
+// killedStore returns a new directory with what a process that was killed now would leave of s, which nobody writes to: with it nothing else changes in the
+// middle of the copy, as files would that the background renames and removes.
+func killedStore(t testing.TB, s *diskStore) string {
 	t.Helper()
+	quiet(s)
+	dir := s.dir
 	to := filepath.Join(t.TempDir(), "copy")
 	for _, sub := range []string{".", indexName, valuesName} {
 		entries, err := os.ReadDir(filepath.Join(dir, sub))

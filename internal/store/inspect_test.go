@@ -69,10 +69,7 @@ func inspected(t *testing.T, closed bool) string {
 		}
 		if session == 2 && !closed {
 			set(t, s, "last", "1")
-			killed := t.TempDir()
-			if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
-				t.Fatal(err)
-			}
+			killed := killedStore(t, s)
 			closeStore(t, s)
 			return killed
 		}

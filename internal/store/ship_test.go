@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"testing"
 )
 
@@ -102,16 +101,7 @@ func TestShippedFramesMakeTheState(t *testing.T) {
 			closeStore(t, s)
 			s = openTemp(t, dir, opts)
 		case 1:
-			killed := t.TempDir()
-			s.checkpointing.Lock()
-			s.shaping.Lock()
-			s.manifesting.Lock()
-			if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
-				t.Fatal(err)
-			}
-			s.manifesting.Unlock()
-			s.shaping.Unlock()
-			s.checkpointing.Unlock()
+			killed := killedStore(t, s)
 			closeStore(t, s)
 			dir = killed
 			s = openTemp(t, dir, opts)

@@ -114,8 +114,7 @@ func TestReclaimBesideEverything(t *testing.T) {
 		s := openTemp(t, dir, opts)
 		stressRound(t, s, model, random, &next, commits)
 		model.check(t, s, true)
-		quiet(s)
-		killed := openTemp(t, copyStore(t, dir), opts)
+		killed := openTemp(t, killedStore(t, s), opts)
 		model.check(t, killed, true)
 		for range 2 {
 			if err := killed.Reclaim(t.Context()); err != nil {
