@@ -1,5 +1,6 @@
 // Edge is a site that feeds a central cluster: it stores what it measures in a broker of its own, whether the centre is there or not, and a
-// mirror brings it over, under the site's name, once each and in order. The disk that it takes is bounded.
+// mirror brings it over, under the site's name, once each and in order. The disk that it takes is bounded, and so is that of the copy: a mirror
+// brings configs over too.
 //
 //	go run ./examples/edge -site prague -data ./prague -centre kafka://localhost:9092/
 //
