@@ -340,7 +340,7 @@ var deliveries = []promise{
 	{"lock", "What is not acknowledged comes again when its lock has run out, and is not the first one's any more.", func(k *kit) {
 		name := k.topic(1)
 		k.write(name, "a")
-		q := k.queue(samsa.QueueOptions{Group: k.freshGroup(), Topics: []string{name}, Lock: time.Second, MaxDeliveries: samsa.Unlimited, Retry: samsa.Retry{Min: samsa.NoWait}})
+		q := k.queue(samsa.QueueOptions{Group: k.freshGroup(), Topics: []string{name}, Lock: time.Second, Retry: samsa.Retry{Min: samsa.NoWait}})
 		first := k.receive(q, "a")[0]
 		for n := 2; ; n++ {
 			again := k.receive(q, fmt.Sprint("a#", n))[0]
