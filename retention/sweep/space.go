@@ -74,10 +74,10 @@ func (w *Sweeper) giveBack(ctx context.Context) {
 
 // reclaim gives space back to the file system.
 func (w *Sweeper) reclaim(ctx context.Context) error {
-	if err := w.reclaiming.take(ctx); err != nil {
+	if err := w.reclaiming.TakeUntil(ctx); err != nil {
 		return err
 	}
-	defer w.reclaiming.leave()
+	defer w.reclaiming.Give()
 	w.mu.Lock()
 	garbage := w.space.take()
 	w.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -32,8 +33,8 @@ type Sweeper struct {
 	freed   *partition.Waiter // it is worth giving space back
 	full    *partition.Waiter // the disk is full
 
-	reclaiming turn                      // held by whoever gives space back
-	sweeping   turn                      // held by whoever sweeps, who uses what follows
+	reclaiming writer.Turn               // held by whoever gives space back
+	sweeping   writer.Turn               // held by whoever sweeps, who uses what follows
 	changes    topic.Changes             // what the sweeps have seen of the catalogue
 	limited    map[*topic.Topic]struct{} // those with a limit in bytes
 	bounded    bool                      // see bound
@@ -44,21 +45,6 @@ type Sweeper struct {
 	space  space
 	tracks map[*partition.Partition]*tracked
 }
-
-// turn is held by one at a time.
-type turn chan struct{}
-
-// take waits for the turn, until ctx ends. Who has it gives it back by leave.
-func (t turn) take(ctx context.Context) error {
-	select {
-	case t <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (t turn) leave() { <-t }
 
 // Start returns a sweeper that sweeps at every interval, until Close.
 func Start(targets Targets, interval time.Duration, logger *zap.Logger) *Sweeper {
@@ -80,7 +66,7 @@ func New(targets Targets, logger *zap.Logger) *Sweeper {
 	w := &Sweeper{
 		targets: targets, logger: logger, cancel: func() {},
 		changed: partition.NewWaiter(), written: partition.NewWaiter(), freed: partition.NewWaiter(), full: partition.NewWaiter(),
-		reclaiming: make(turn, 1), sweeping: make(turn, 1),
+		reclaiming: writer.NewTurn(), sweeping: writer.NewTurn(),
 		limited: make(map[*topic.Topic]struct{}), tracks: make(map[*partition.Partition]*tracked),
 	}
 	w.follow()
@@ -142,10 +128,10 @@ func (w *Sweeper) Sweep(ctx context.Context) (Swept, error) {
 // or only of those of changed topics and of those that have a limit in bytes and were written
 // to.
 func (w *Sweeper) sweep(ctx context.Context, full bool) (Swept, error) {
-	if err := w.sweeping.take(ctx); err != nil {
+	if err := w.sweeping.TakeUntil(ctx); err != nil {
 		return Swept{}, err
 	}
-	defer w.sweeping.leave()
+	defer w.sweeping.Give()
 	seen := w.stored()
 	topics, deleted := w.catchUp()
 	if !w.bounded {
