@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -45,5 +48,24 @@ func TestEmptyLists(t *testing.T) {
 		if !seen[what] {
 			t.Errorf("no list says that there are no %s", what)
 		}
+	}
+}
+
+// A table that is damaged is listed with its error, beside the others.
+func TestDamagedTableIsListed(t *testing.T) {
+	owner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"tables": [{"topic": "stock", "name": "whole", "rows": 7},
+			{"topic": "stock", "name": "torn", "error": {"name": "ErrCorruptValue", "message": "corrupt value: its position"}}]}`)
+	}))
+	defer owner.Close()
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"--api", owner.URL, "table"}, &stdout, &stderr); code != exitOK {
+		t.Fatalf("it ended with %d: %s", code, &stderr)
+	}
+	lines := strings.Split(stdout.String(), "\n")
+	if len(lines) != 4 || !strings.HasSuffix(lines[0], "ERROR") || !strings.Contains(lines[1], "whole") || strings.Contains(lines[1], "corrupt") ||
+		!strings.Contains(lines[2], "torn") || !strings.HasSuffix(lines[2], "corrupt value: its position") {
+		t.Errorf("it prints\n%s", &stdout)
 	}
 }
