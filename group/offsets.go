@@ -73,6 +73,7 @@ type CommitRequest struct {
 	// such group, the commit makes it.
 	MemberID, InstanceID string
 	Generation           int32
+	Round                int                           // of member.Claim, for who asks whether to commit again
 	Offsets              map[log.TopicPartition]Offset // all but At counts
 	Synced               bool                          // wait for fsync
 	Epochless            bool                          // by a version of the request in which Generation is no member epoch

@@ -10,17 +10,29 @@ import (
 // ErrNotIn is for who would commit for a group that it is not in.
 var ErrNotIn = fmt.Errorf("%w: the consumer is not in the group", log.ErrUnknownMember)
 
-// Claim returns in whose name offsets are committed. It is to be asked for before the offsets are
+// Claim is in whose name offsets are committed.
+type Claim struct {
+	MemberID   string
+	Generation int32
+	Round      int // that was under way then, 0 if none was
+}
+
+// Claim returns that of now. It is to be asked for before the offsets are
 // collected: a partition that is read after that cannot be another's before this generation
 // ends, and then the group refuses. The error is ErrClosed or ErrNotIn.
-func (m *Member) Claim() (memberID string, generation int32, err error) {
+func (m *Member) Claim() (Claim, error) {
+	c := Claim{Generation: -1}
+	if m.Running(m.round) {
+		c.Round = m.round
+	}
 	switch {
 	case m.life == closed:
-		return "", -1, log.ErrClosed
+		return c, log.ErrClosed
 	case !m.in():
-		return "", -1, ErrNotIn
+		return c, ErrNotIn
 	}
-	return m.id, m.generation, nil
+	c.MemberID, c.Generation = m.id, m.generation
+	return c, nil
 }
 
 // Verdict is on a commit that the group has refused.
@@ -29,23 +41,23 @@ type Verdict int
 const (
 	// Final means that the error is the outcome.
 	Final Verdict = iota
-	// Again means that another one may succeed: the member is in another generation.
+	// Again means that another one may succeed: the member is in another generation, or the round is over that was
+	// under way.
 	Again
-	// AfterRound means that another one may succeed when the last round is over.
+	// AfterRound means that another one may succeed when the round is over.
 	AfterRound
 )
 
-// Refused takes the error of a commit in that generation. waited is the number of the round that was
-// waited for already, or 0.
-func (m *Member) Refused(generation int32, err error, waited int) Verdict {
+// Refused takes the error of a commit with that claim.
+func (m *Member) Refused(c Claim, err error) Verdict {
 	switch {
 	case !errors.Is(err, log.ErrIllegalGeneration) && !errors.Is(err, log.ErrRebalanceInProgress):
-	case m.in() && m.generation != generation:
+	case m.in() && (m.generation != c.Generation || c.Round != 0 && !m.Running(c.Round)):
 		return Again
-	case m.phase != idle && m.round != waited: // the group is ahead of what the round has heard
+	case m.Running(m.round): // the group is ahead of what the round has heard
 		return AfterRound
 	}
-	m.Heard(generation, err)
+	m.Heard(c.Generation, err)
 	return Final
 }
 

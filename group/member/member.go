@@ -115,6 +115,9 @@ func (m *Member) ID() string { return m.id }
 // in reports whether the member is in the group, and reads nothing that it has lost.
 func (m *Member) in() bool { return m.generation >= 0 && len(m.lost) == 0 }
 
+// Lost reports whether the consumer reads a partition that others may have already.
+func (m *Member) Lost(tp log.TopicPartition) bool { return slices.Contains(m.lost, tp) }
+
 // Over reports whether the member will never be in the group again. What ends a round does not count
 // before Poll has left the group for it.
 func (m *Member) Over() bool { return m.phase != failed && forEver(m.err) }

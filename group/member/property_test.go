@@ -290,26 +290,28 @@ func (w *world) topics(t *rapid.T) {
 
 // commit is one that the group refuses, after anything may have happened.
 func (w *world) commit(t *rapid.T) {
-	_, generation, err := w.Claim()
+	claim, err := w.Claim()
 	switch {
-	case err == nil && generation != w.current:
-		t.Fatalf("a commit of generation %d in %d", generation, w.current)
+	case err == nil && claim.Generation != w.current:
+		t.Fatalf("a commit of generation %d in %d", claim.Generation, w.current)
 	case err != nil:
 		return
 	}
 	refusal := w.err(t)
-	generation -= rapid.SampledFrom([]int32{0, 0, 1}).Draw(t, "behind")
-	waited := w.round - rapid.IntRange(0, 1).Draw(t, "waited")
-	switch w.Refused(generation, refusal, waited) {
+	claim.Generation -= rapid.SampledFrom([]int32{0, 0, 1}).Draw(t, "behind")
+	if claim.Round == 0 {
+		claim.Round = rapid.IntRange(0, w.round).Draw(t, "under way then")
+	}
+	switch w.Refused(claim, refusal) {
 	case Final:
-		w.judged(generation, refusal) // as after a heartbeat
+		w.judged(claim.Generation, refusal) // as after a heartbeat
 	case Again:
-		if generation == w.current {
-			t.Fatal("the same commit again")
+		if again, err := w.Claim(); err != nil || again == claim {
+			t.Fatalf("the same commit again: %+v, %v", again, err)
 		}
 	case AfterRound:
-		if w.phase == idle || w.round == waited {
-			t.Fatalf("waits for round %d in phase %d, has waited for %d", w.round, w.phase, waited)
+		if !w.Running(w.round) {
+			t.Fatalf("waits for round %d in phase %d", w.round, w.phase)
 		}
 	}
 }
@@ -335,7 +337,7 @@ func (w *world) end(t *rapid.T) {
 		t.Fatalf("leaves as %q, it is %q of instance %q", id, w.id, w.opts.InstanceID)
 	}
 	w.Close()
-	if _, _, err := w.Claim(); !errors.Is(err, log.ErrClosed) {
+	if _, err := w.Claim(); !errors.Is(err, log.ErrClosed) {
 		t.Fatalf("a commit after the end: %v", err)
 	}
 	if s := w.Next(); s.Kind != Fail || !errors.Is(s.Err, log.ErrClosed) {

@@ -89,7 +89,7 @@ func (r *runner) check() error {
 	if r.done && r.step.Kind == Assign {
 		maps.Copy(holding, setOf(without(r.step.Partitions, r.refused)))
 	}
-	_, generation, claimed := r.Claim()
+	claim, claimed := r.Claim()
 	for _, formula := range []struct {
 		holds bool
 		text  string
@@ -106,7 +106,7 @@ func (r *runner) check() error {
 		{r.cooperative || !r.Running(r.round) || len(r.owned) == 0, "an eager member joins with nothing"},
 		{r.Due() == (r.life == open && next.Kind != Nothing), "Poll is due when there is a step"},
 		{!free || next.Kind != Nothing || maps.Equal(r.reading, setOf(r.owned)), "records are handed out of what is owned only"},
-		{claimed != nil || generation >= 0 && generation == r.generation && len(r.lost) == 0, "a commit is of this generation, and of nothing that is lost"},
+		{claimed != nil || claim.Generation >= 0 && claim.Generation == r.generation && len(r.lost) == 0, "a commit is of this generation, and of nothing that is lost"},
 		{r.NextDeadline().After(r.ticked), "time goes on"},
 	} {
 		if !formula.holds {

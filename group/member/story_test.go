@@ -121,10 +121,10 @@ func (s *stage) Act(words []string) {
 	case "deleted":
 		s.Forget()
 	case "claim":
-		id, generation, err := s.Claim()
-		s.Tell("commits as %q in generation %d, %s", id, generation, short(err))
+		c, err := s.Claim()
+		s.Tell("commits as %q in generation %d, %s", c.MemberID, c.Generation, short(err))
 	case "commit": // was refused
-		s.Tell("%s", [...]string{"final", "again", "after the round"}[s.Refused(int32(o.Int("gen", int(s.generation))), errorOf(words[0]), o.Int("waited", 0))])
+		s.Tell("%s", [...]string{"final", "again", "after the round"}[s.Refused(Claim{Generation: int32(o.Int("gen", int(s.generation))), Round: o.Int("during", 0)}, errorOf(words[0]))])
 	case "saved":
 		failures, told := s.Saved(errorOf(words[0]))
 		s.Tell("%d failures, told: %t", failures, told)

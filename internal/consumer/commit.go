@@ -119,7 +119,7 @@ func (m *membership) commitInTurn(ctx context.Context, began time.Time, collect 
 		return nil, ctx.Err()
 	}
 	gone := false // a topic was, as the store knows before its readers do
-	for waited := (*round)(nil); ; {
+	for {
 		req, err := m.request(collect)
 		if err != nil || len(req.Offsets) == 0 {
 			return nil, err
@@ -135,7 +135,7 @@ func (m *membership) commitInTurn(ctx context.Context, began time.Time, collect 
 			gone = true
 			continue
 		}
-		again, after := m.refused(req.Generation, err, waited)
+		again, after := m.refused(req, err)
 		if !again {
 			m.c.committed(err)
 			return req.Offsets, err
@@ -143,7 +143,6 @@ func (m *membership) commitInTurn(ctx context.Context, began time.Time, collect 
 		if after != nil {
 			select {
 			case <-after.done:
-				waited = after
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
@@ -152,10 +151,10 @@ func (m *membership) commitInTurn(ctx context.Context, began time.Time, collect 
 }
 
 // refused reports whether a commit that the group has refused may succeed again: at once, or after a
-// round, unless waited is that one.
-func (m *membership) refused(generation int32, err error, waited *round) (again bool, after *round) {
+// round.
+func (m *membership) refused(req group.CommitRequest, err error) (again bool, after *round) {
 	m.tell(func(state *member.Member) {
-		switch state.Refused(generation, err, waited.id()) {
+		switch state.Refused(member.Claim{MemberID: req.MemberID, Generation: req.Generation, Round: req.Round}, err) {
 		case member.Again:
 			again = true
 		case member.AfterRound:
@@ -168,7 +167,7 @@ func (m *membership) refused(generation int32, err error, waited *round) (again 
 // request makes what collect returns a commit of the present generation.
 func (m *membership) request(collect func() (map[log.TopicPartition]group.Offset, error)) (req group.CommitRequest, err error) {
 	m.mu.Lock()
-	id, generation, refused := m.state.Claim()
+	claim, refused := m.state.Claim()
 	m.mu.Unlock()
 	if !errors.Is(refused, log.ErrClosed) {
 		req.Offsets, err = collect()
@@ -176,7 +175,8 @@ func (m *membership) request(collect func() (map[log.TopicPartition]group.Offset
 	if err == nil && refused != nil && (len(req.Offsets) > 0 || errors.Is(refused, log.ErrClosed)) {
 		err = fmt.Errorf("group %s: %w", m.c.opts.Group, refused)
 	}
-	req.MemberID, req.InstanceID, req.Generation, req.Synced = id, m.opts.InstanceID, generation, m.c.opts.SyncedCommits
+	req.MemberID, req.InstanceID, req.Generation, req.Round = claim.MemberID, m.opts.InstanceID, claim.Generation, claim.Round
+	req.Synced = m.c.opts.SyncedCommits
 	return req, err
 }
 

@@ -132,6 +132,12 @@ func (m *membership) over() (over bool) {
 	return over
 }
 
+// lost reports whether a partition is to be given up, as others may have it already.
+func (m *membership) lost(tp log.TopicPartition) (lost bool) {
+	m.tell(func(state *member.Member) { lost = state.Lost(tp) })
+	return lost
+}
+
 // callsOn reports whether a callback runs on that goroutine.
 func (m *membership) callsOn(goroutine uint64) bool {
 	m.mu.Lock()

@@ -18,14 +18,6 @@ type round struct {
 	done   chan struct{} // closed when the state knows the outcome
 }
 
-// id returns the number of r, 0 without one.
-func (r *round) id() int {
-	if r == nil {
-		return 0
-	}
-	return r.number
-}
-
 // begin starts a round.
 func (m *membership) begin() {
 	topics := m.wants.names()

@@ -25,7 +25,7 @@ func (c *Consumer) Saved(req group.CommitRequest) { c.saved(req.Offsets) }
 // Refused reports whether a Request that the group has refused with err may be taken when it is made anew: at
 // once, or once after is closed.
 func (c *Consumer) Refused(req group.CommitRequest, err error) (again bool, after <-chan struct{}) {
-	again, round := c.member.refused(req.Generation, err, nil)
+	again, round := c.member.refused(req, err)
 	if round != nil {
 		after = round.done
 	}

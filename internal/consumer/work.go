@@ -316,7 +316,7 @@ func (w *work) do(me uint64, j *task) {
 				zap.String("topic", j.record.Topic), zap.Int32("partition", j.record.Partition), zap.Int64("offset", j.record.Offset),
 				zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
 		}
-		w.end(me, j, err)
+		w.end(me, j, err, err != nil && w.c.member.lost(j.part.tr.tp))
 	}()
 	err = w.fn(j.part.ctx, j.record)
 }
@@ -327,8 +327,8 @@ var (
 )
 
 // end notes how a call has ended. One that was interrupted, for its partition is lost, or the work ends, has not
-// failed.
-func (w *work) end(me uint64, j *task, err error) {
+// failed. lost says that the member has heard so, by the commit of the call say, and Poll has not acted on it yet.
+func (w *work) end(me uint64, j *task, err error, lost bool) {
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	delete(w.callers, me)
@@ -338,6 +338,8 @@ func (w *work) end(me uint64, j *task, err error) {
 	case err == nil:
 		j.done = true
 		p.advanceLocked()
+	case lost:
+		p.leave()
 	case p.ctx.Err() == nil && !p.tr.removed && w.err == nil:
 		w.err = fmt.Errorf("%s: offset %d: %w", p.tr.tp, j.record.Offset, err)
 		w.over = true
@@ -348,6 +350,12 @@ func (w *work) end(me uint64, j *task, err error) {
 	if w.err != nil || len(w.ready) <= w.n/2 {
 		w.c.ready.Wake()
 	}
+}
+
+// leave has no task of a partition that was lost begin, and ends the contexts of those that have.
+func (p *part) leave() {
+	p.leaving = true
+	p.cancel(fmt.Errorf("%s: %w: it was lost", p.tr.tp, log.ErrIllegalGeneration))
 }
 
 // advanceLocked moves what is done of the partition to the first task that is not.
@@ -422,9 +430,8 @@ func (c *Consumer) quiesce(tps []log.TopicPartition, lost bool) {
 		if p == nil {
 			continue
 		}
-		p.leaving = true
-		if lost {
-			p.cancel(fmt.Errorf("%s: %w: it was lost", tp, log.ErrIllegalGeneration))
+		if p.leaving = true; lost {
+			p.leave()
 		}
 	}
 	for _, tp := range tps {

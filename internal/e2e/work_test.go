@@ -258,6 +258,47 @@ func TestWorkLosesAPartition(t *testing.T) {
 	})
 }
 
+// The first to hear that the group has put the member out may be a call that commits: it fails, and Work goes on as if
+// its context had ended before.
+func TestWorkIsToldByItsCommitThatAPartitionIsLost(t *testing.T) {
+	for name, commits := range map[string]func(k *kit, c *samsa.Consumer, r samsa.Record) error{
+		"commit": func(k *kit, c *samsa.Consumer, r samsa.Record) error { return c.CommitRecords(k.ctx, r) },
+		"update": func(k *kit, c *samsa.Consumer, r samsa.Record) error {
+			return k.Update(k.ctx, func(tx *samsa.Tx) error { return tx.CommitRecords(c, r) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, 1, func(k *kit) {
+				k.put("t", 0, "a", "b")
+				ctx, cancel := context.WithCancel(k.ctx)
+				lost := 0
+				c := k.consumer(samsa.ConsumerOptions{Group: "g", ClientID: "w", Topics: []string{"t"}, Member: samsa.MemberOptions{
+					ManualCommit: true, OnLost: func(context.Context, *samsa.Consumer, []samsa.TopicPartition) { lost++ },
+				}})
+				var did []string
+				err := c.Work(ctx, 1, func(_ context.Context, r samsa.Record) error {
+					did = append(did, string(r.Value))
+					if len(did) == 1 {
+						samsatest.Expire(t, k.Broker, "g", "w")
+					}
+					err := commits(k, c, r)
+					if len(did) == 1 && !errors.Is(err, samsa.ErrUnknownMember) {
+						t.Errorf("the first commit: %v", err)
+					}
+					if len(did) == 3 {
+						cancel()
+					}
+					return err
+				})
+				if got := strings.Join(did, " "); !errors.Is(err, context.Canceled) || got != "a a b" || lost != 1 {
+					t.Errorf("work: %v, calls %s, lost %d times", err, got, lost)
+				}
+				k.wantCommitted("g", "t/0@2")
+			})
+		})
+	}
+}
+
 // Close ends the contexts of calls, waits for them, and commits what is done. Shutdown waits as long as it is told to.
 func TestWorkIsClosed(t *testing.T) {
 	story(t, 1, func(k *kit) {
