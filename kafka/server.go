@@ -16,6 +16,7 @@ import (
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/port"
 	"github.com/samsa-go/samsa/internal/quota"
 )
 
@@ -65,7 +66,7 @@ func Listen(b *samsa.Broker, addr string, opts Options) (*Server, error) {
 	if err := opts.validate(addr); err != nil {
 		return nil, fmt.Errorf("kafka: listen: %w", err)
 	}
-	ln, err := net.Listen("tcp", addr)
+	ln, err := port.Listen(addr)
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}

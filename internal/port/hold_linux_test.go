@@ -55,7 +55,7 @@ func TestHold(t *testing.T) {
 
 func listen(t *testing.T, at string) net.Listener {
 	t.Helper()
-	l, err := net.Listen("tcp", at)
+	l, err := Listen(at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,11 +28,24 @@ func Hold(addr string, n int) (addrs []string, held []*os.File) {
 	return addrs, held
 }
 
-// Listen is net.Listen for TCP, without MPTCP, whose listeners cannot be Deaf.
+// Listen is net.Listen for TCP, without MPTCP, whose listeners cannot be Deaf. When the listener is closed nobody listens at its port any more:
+// net's goes on where the program starts another one just then, until that has begun to run.
 func Listen(addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
-	return lc.Listen(context.Background(), "tcp", addr)
+	ln, err := lc.Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return listener{ln.(*net.TCPListener)}, nil
+}
+
+type listener struct{ *net.TCPListener }
+
+// Close implements net.Listener.
+func (l listener) Close() error {
+	defer shut(l.TCPListener)()
+	return l.TCPListener.Close()
 }
 
 // Behind returns addr with a port that is greater by n; port 0 stays.
