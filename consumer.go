@@ -125,7 +125,8 @@ func (c *Consumer) RecordsUntil(ctx context.Context) iter.Seq2[Record, error] {
 // their end, what is done is committed, and Work returns the error, with the place of the record. That record was not
 // committed: it comes again, with those behind it, also to a Poll or Work of the same consumer. So do records of which
 // the call was interrupted, as the context of fn is ended: when ctx ends, when the consumer is closed, and when the
-// group has given the partition to another one. What fn returns nil for is done all the same. What Poll would return as
+// group has given the partition to another one. A commit in fn may hear of that first: its error does not end Work.
+// What fn returns nil for is done all the same. What Poll would return as
 // an error ends Work too, when the records before it are done; the next call goes on as the next Poll would.
 //
 // The context of fn ends when its record is not the consumer's any more. Before partitions are revoked Work waits for the
