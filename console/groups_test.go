@@ -108,6 +108,28 @@ func TestTablesAreShown(t *testing.T) {
 	s.no(open.Close())
 }
 
+// Rows of a table that is not open are shown behind one that compaction has replaced, which is told.
+func TestRowThatWasReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := samsatest.New(t)
+		s := site{t, b, console.Handler(b, console.Options{})}
+		s.no(b.Topics().Create(t.Context(), "accounts", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact, MaxMessageBytes: 16 << 20}))
+		s.put(samsa.Record{Topic: "accounts", Key: []byte("large"), Value: make([]byte, 9<<20)})
+		s.put(samsa.Record{Topic: "accounts", Key: []byte("small"), Value: []byte("seven")})
+		kept, err := b.NewTable(t.Context(), samsa.TableOptions{Topic: "accounts", Name: "balances"})
+		s.no(err)
+		s.no(kept.WaitFor(t.Context()))
+		s.no(kept.Close())
+		for range 3 {
+			s.put(samsa.Record{Topic: "accounts", Key: []byte("large"), Value: []byte("later")})
+			_, err := b.Sweep(t.Context())
+			s.no(err)
+			time.Sleep(time.Hour)
+		}
+		s.want("/table?topic=accounts&name=balances", "seven", "offset out of range", "large")
+	})
+}
+
 var next = regexp.MustCompile(`rel="next" href="([^"]*)"`)
 
 // A page reads no more than 8 MiB, however many records it is asked for, and leads on to the others, both ways.

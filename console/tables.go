@@ -71,6 +71,9 @@ func (c *console) table(ctx context.Context, r *http.Request) (view, error) {
 		d.Next = link("table", append(at, "from", string(page.Next))...)
 	}
 	v.Notes = dec.notes()
+	for i := range page.Replaced {
+		v.Notes = append(v.Notes, page.Replaced[i].Error())
+	}
 	v.Data = d
 	return v, nil
 }

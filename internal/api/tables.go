@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/url"
@@ -50,6 +51,8 @@ type RowsRequest struct {
 type RowPage struct {
 	Rows []Record `json:"rows"`
 	Next Bytes    `json:"next,omitempty"` // From of the next page, To if it is in reverse; nil when this is the last one
+	// Replaced says which rows cannot be had before somebody opens the table: see docs/tables.md. They are passed over.
+	Replaced []Error `json:"replaced,omitempty"`
 }
 
 func listTables(c *call) (any, error) {
@@ -114,7 +117,8 @@ func listRows(c *call) (any, error) {
 		if err == nil {
 			err = c.limited.Err()
 		}
-		if err != nil {
+		replaced := errors.Is(err, samsa.ErrOffsetOutOfRange)
+		if err != nil && (!replaced || len(p.Replaced) == limit) {
 			return nil, err
 		}
 		if n := len(p.Rows); n == limit || n > 0 && taken+size(r, cut) > maxPage {
@@ -122,6 +126,10 @@ func listRows(c *call) (any, error) {
 				p.Next = append(bytes.Clone(last), 0)
 			}
 			break
+		}
+		if replaced {
+			p.Replaced = append(p.Replaced, *asError(err))
+			continue
 		}
 		taken += size(r, cut)
 		last = r.Key

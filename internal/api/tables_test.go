@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
@@ -127,6 +129,55 @@ func TestDamagedTable(t *testing.T) {
 			wantError(t, one.Error, samsa.ErrCorruptValue)
 		}
 	}
+}
+
+// Rows of a table that is not open are listed behind one that compaction has replaced, and its error besides; a page of them is not full with it.
+func TestReplacedRow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := samsatest.New(t)
+		ctx := t.Context()
+		must(t, b.Topics().Create(ctx, "accounts", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact, MaxMessageBytes: 16 << 20}))
+		put := func(key string, size int) {
+			_, err := b.Produce(ctx, samsa.Record{Topic: "accounts", Key: []byte(key), Value: make([]byte, size)})
+			must(t, err)
+		}
+		put("a", 1)
+		put("b", 9<<20)
+		put("c", 1)
+		put("d", 1)
+		table, err := b.NewTable(ctx, samsa.TableOptions{Topic: "accounts", Name: "kept"})
+		must(t, err)
+		must(t, table.WaitFor(ctx))
+		must(t, table.Close())
+		put("b", 1)
+		for range 3 {
+			put("e", 1)
+			_, err := b.Sweep(ctx)
+			must(t, err)
+			time.Sleep(time.Hour)
+		}
+		c := Direct(Handler(b, Options{}))
+		defer c.Close()
+		var told []string
+		for r := (RowsRequest{TableID: TableID{Topic: "accounts", Name: "kept"}, Limit: 2}); len(told) == 0 || r.From != nil; {
+			p, err := c.TableRows(ctx, r)
+			must(t, err)
+			text := ""
+			for _, row := range p.Rows {
+				text += string(row.Key)
+			}
+			for i := range p.Replaced {
+				wantError(t, &p.Replaced[i], samsa.ErrOffsetOutOfRange)
+				text += " " + p.Replaced[i].Message
+			}
+			told = append(told, text)
+			r.From = p.Next
+		}
+		if len(told) != 2 || !strings.HasPrefix(told[0], "ac ") || !strings.Contains(told[0], `"b"`) || told[1] != "d" {
+			t.Errorf("%q", told)
+		}
+	})
 }
 
 // Pages have each row once where long keys begin alike, which tables give in no particular order, however much fits into a page.

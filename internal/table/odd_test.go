@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +16,7 @@ import (
 	"github.com/samsa-go/samsa"
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/table"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/samsatest"
 )
@@ -159,7 +162,7 @@ func TestLargeRowsThatGo(t *testing.T) {
 	})
 }
 
-// Of a kept table that nobody has open, a large row whose record compaction has taken for a later one is an error, and so is what is behind it; other rows are there,
+// Of a kept table that nobody has open, a large row whose record compaction has taken for a later one is an error in its place; the other rows are there,
 // and all of them once the table is opened.
 func TestLargeRowThatWasReplaced(t *testing.T) {
 	t.Parallel()
@@ -171,15 +174,7 @@ func TestLargeRowThatWasReplaced(t *testing.T) {
 		k.produce(rec("a", "1"), large, rec("c", "1"))
 		tb := k.table(opts)
 		must(t, tb.Close())
-		k.produce(samsa.Record{Topic: "accounts", Key: large.Key, Value: []byte("later")})
-		for range 2 {
-			k.produce(rec("d", "1"))
-			_, err := k.Sweep(k.ctx)
-			must(t, err)
-			time.Sleep(time.Hour)
-		}
-		_, err := k.Sweep(k.ctx)
-		must(t, err)
+		k.replace(samsa.Record{Topic: "accounts", Key: large.Key, Value: []byte("later")})
 		kept, err := inside.Of(k.Broker).Tables.Find(k.ctx, "accounts", "kept", "")
 		must(t, err)
 		if _, err := kept.Get(large.Key); !errors.Is(err, samsa.ErrOffsetOutOfRange) {
@@ -188,9 +183,98 @@ func TestLargeRowThatWasReplaced(t *testing.T) {
 		row, err := kept.Get([]byte("c"))
 		must(t, err)
 		expect(t, "another row", string(row.Value), "1")
+		var rows []string
+		for rec, err := range kept.Range(table.Range{}) {
+			switch {
+			case err == nil:
+				rows = append(rows, string(rec.Key))
+			case errors.Is(err, samsa.ErrOffsetOutOfRange) && strings.Contains(err.Error(), `"b"`):
+				rows = append(rows, "replaced")
+			default:
+				t.Fatal(err)
+			}
+		}
+		expect(t, "rows of what is kept", rows, "[a replaced c]")
 		tb = k.table(opts)
 		expect(t, "rows", k.rows(tb, samsa.TableRange{}), "[a=1 b=later c=1 d=1]")
 		must(t, k.Close())
+	})
+}
+
+// replace produces a record, and has compaction take it for those of its key before it. A row of d comes besides.
+func (k *kit) replace(by samsa.Record) {
+	k.t.Helper()
+	k.produce(by)
+	for range 3 {
+		k.produce(rec("d", "1"))
+		_, err := k.Sweep(k.ctx)
+		must(k.t, err)
+		time.Sleep(time.Hour)
+	}
+}
+
+// A loop over rows of which a large one is replaced meanwhile has the newer one, though only the log had the key of the older one.
+func TestLargeRowThatIsReplaced(t *testing.T) {
+	both(t, func(t *testing.T, name string) {
+		for _, large := range []samsa.Record{
+			{Topic: "accounts", Key: []byte("b"), Value: make([]byte, 9<<20)},
+			{Topic: "accounts", Key: bytes.Repeat([]byte("b"), 9<<20), Value: []byte("1")},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				k := open(t, "")
+				k.create("accounts", samsa.TopicConfig{CleanupPolicy: samsa.CleanupCompact, MaxMessageBytes: 16 << 20})
+				tb := k.table(samsa.TableOptions{Topic: "accounts", Name: name})
+				k.put(tb, rec("a", "1"), large, rec("c", "1"))
+				round := 1
+				loop := func(what string, rows iter.Seq2[samsa.Record, error]) {
+					seen := ""
+					for rec, err := range rows {
+						must(t, err)
+						if seen == "" {
+							round++
+							k.replace(samsa.Record{Topic: "accounts", Key: large.Key, Value: fmt.Append(nil, round)})
+						}
+						seen += string(rec.Key[:1])
+						if rec.Key[0] == 'b' && (len(rec.Key) != len(large.Key) || string(rec.Value) != fmt.Sprint(round)) {
+							t.Errorf("%s: %d bytes of key, %.10q", what, len(rec.Key), rec.Value)
+						}
+					}
+					expect(t, what, seen, "abc")
+				}
+				loop("Range", tb.Range(samsa.TableRange{To: []byte("d")}))
+				k.put(tb, large)
+				loop("Watch", func(yield func(samsa.Record, error) bool) {
+					for c, err := range tb.Watch(t.Context()) {
+						if c.Mark || c.Record.Key[0] != 'd' && !yield(c.Record, err) {
+							return
+						}
+					}
+				})
+				must(t, k.Close())
+			})
+		}
+	})
+}
+
+// What a loop does with the bytes that it has is no matter of the rows to come.
+func TestBytesOfRange(t *testing.T) {
+	both(t, func(t *testing.T, name string) {
+		k := open(t, "")
+		k.create("accounts", samsa.TopicConfig{})
+		tb := k.table(samsa.TableOptions{Topic: "accounts", Name: name})
+		for i := range 100 {
+			k.put(tb, rec(fmt.Sprint("key", 100+i), "1"))
+		}
+		for _, reverse := range []bool{false, true} {
+			n := 0
+			for rec, err := range tb.Range(samsa.TableRange{Reverse: reverse}) {
+				must(t, err)
+				n++
+				clear(rec.Key)
+				clear(rec.Value)
+			}
+			expect(t, fmt.Sprint("rows, reverse ", reverse), n, 100)
+		}
 	})
 }
 

@@ -17,7 +17,7 @@ type getter interface {
 
 // Get returns the row of key.
 func (t *Table) Get(key []byte) (log.Record, error) {
-	r, err := t.row(key)
+	r, err := t.row(t.rowKey(key))
 	if err == nil && t.b.Hooks.Intercepts() {
 		r, err = t.intercepted(r)
 	}
@@ -33,7 +33,7 @@ func (t *Table) intercepted(r log.Record) (log.Record, error) {
 	return r, nil
 }
 
-// row returns the row of key, as it is stored.
+// row returns the row that is stored under key, as it is stored.
 func (t *Table) row(key []byte) (log.Record, error) {
 	for overtaken := false; ; overtaken = true {
 		r, err := t.get(t.rows, key)
@@ -61,33 +61,35 @@ var (
 // rowAgain is row for one that has moved.
 func (t *Table) rowAgain(key []byte, _ error) (log.Record, error) { return t.row(key) }
 
+// get returns the row that is stored under key, which belongs to it.
 func (t *Table) get(rows getter, key []byte) (r log.Record, err error) {
 	if err := t.Err(); err != nil {
 		return r, err
 	}
-	stored := t.rowKey(key)
-	row, err := rows.Get(stored)
+	row, err := rows.Get(key)
 	if errors.Is(err, store.ErrNotFound) {
 		return r, t.noRow(key)
 	}
 	if err == nil {
-		r, err = t.open(stored[len(t.prefix)+1:], row) // nobody has that besides
+		r, err = t.open(t.head(key), row)
 	}
 	if err != nil {
 		if ended := t.Err(); ended != nil {
 			err = ended
 		}
-		return log.Record{}, fmt.Errorf("get %.100q: %w", key, err)
+		return log.Record{}, fmt.Errorf("get %.100q: %w", t.head(key), err)
 	}
 	return r, nil
 }
 
+// head returns the key of the record whose row is stored under key, or its first KeyHead bytes and a hash.
+func (t *Table) head(key []byte) []byte { return key[len(t.prefix)+1:] }
+
 func (t *Table) noRow(key []byte) error {
-	return t.wrap(fmt.Errorf("%w: %.100q", log.ErrKeyNotFound, key))
+	return t.wrap(fmt.Errorf("%w: %.100q", log.ErrKeyNotFound, t.head(key)))
 }
 
-// open returns the record of a row that is stored under key, from the log if the row is not whole. The bytes belong to it. With errMoved
-// it returns what there is of it.
+// open returns the record of a row that is stored under key, from the log if the row is not whole. The bytes belong to it.
 func (t *Table) open(key, row []byte) (r log.Record, err error) {
 	whole, err := parseRow(key, row, &r)
 	if err == nil && !whole {
@@ -159,7 +161,7 @@ func some(snap store.Snapshot, r *store.Range, limit int, heads bool) (rows []st
 		return !more, nil
 	})
 	if n := len(rows); more && r.Reverse {
-		r.To = rows[n-1].key
+		r.To = bytes.Clone(rows[n-1].key) // whose bytes are given away
 	} else if more {
 		r.From = append(bytes.Clone(rows[n-1].key), 0)
 	}
@@ -206,7 +208,8 @@ func (t *Table) snapshot() (store.Snapshot, error) {
 	return t.rows.Snapshot()
 }
 
-// iterate yields the rows of r in a snapshot. Where the record of one has gone from the log, another is asked for it.
+// iterate yields the rows of r in a snapshot. Where the record of one has gone from the log, another is asked for it; if that has none either it is an
+// error, and the others come all the same.
 func (t *Table) iterate(snap store.Snapshot, r Range, another func(key []byte, moved error) (log.Record, error), yield func(log.Record, error) bool) {
 	for s, err := range each(snap, r.stored(t.prefix), false) {
 		var rec log.Record
@@ -219,13 +222,15 @@ func (t *Table) iterate(snap store.Snapshot, r Range, another func(key []byte, m
 		switch {
 		case errors.Is(err, log.ErrKeyNotFound):
 		case err != nil:
+			moved := errors.Is(err, errMoved)
 			if ended := t.Err(); ended != nil {
-				err = ended
+				err, moved = ended, false
 			} else {
 				err = t.wrap(err)
 			}
-			yield(log.Record{}, err)
-			return
+			if !yield(log.Record{}, err) || !moved {
+				return
+			}
 		case r.holds(rec.Key) && !t.give(rec, yield):
 			return
 		}
@@ -242,9 +247,9 @@ func (t *Table) give(rec log.Record, yield func(log.Record, error) bool) bool {
 
 // opened returns the record of a row.
 func (t *Table) opened(s stored, another func(key []byte, moved error) (log.Record, error)) (rec log.Record, err error) {
-	rec, err = t.open(s.key[len(t.prefix)+1:], s.row)
-	if key := rec.Key; errors.Is(err, errMoved) && key != nil {
-		return another(key, err)
+	rec, err = t.open(t.head(s.key), s.row)
+	if errors.Is(err, errMoved) {
+		return another(s.key, err)
 	}
 	return rec, err
 }

@@ -166,23 +166,25 @@ func (x *Tx) Row(key []byte) (log.Record, error) {
 	if x.keys != nil {
 		x.keys[string(key)] = struct{}{}
 	}
-	r, err := x.t.get(x.snap, key)
+	stored := x.t.rowKey(key)
+	r, err := x.t.get(x.snap, stored)
 	if errors.Is(err, errMoved) {
-		return x.moved(key, err)
+		return x.moved(stored, err)
 	}
 	return r, err
 }
 
-// moved is what key is whose record has gone from the log: nothing if the log start has passed it, else another try sees what has come after it.
+// moved is what the row stored under key is whose record has gone from the log: nothing if the log start has passed it, else another try sees what has come after it.
 // A view is not tried again.
 func (x *Tx) moved(key []byte, err error) (log.Record, error) {
+	conflict := x.conflict(fmt.Sprintf("%.100q", x.t.head(key)))
 	if x.keys == nil {
-		return log.Record{}, x.conflict(fmt.Sprintf("%.100q", key))
+		return log.Record{}, conflict
 	}
 	if errors.Is(err, errGone) {
 		return log.Record{}, x.t.noRow(key)
 	}
-	return log.Record{}, &engine.TryAgain{Err: x.conflict(fmt.Sprintf("%.100q", key))}
+	return log.Record{}, &engine.TryAgain{Err: conflict}
 }
 
 // Range is Table.Range. All of r counts as read.

@@ -222,7 +222,7 @@ func (w *watcher) change(state getter, n noted, give func(Change, error) error) 
 	case errors.Is(err, store.ErrNotFound) && n.name != nil:
 		return w.gone(n.name, give)
 	case errors.Is(err, store.ErrNotFound):
-		return w.gone(key[len(w.t.prefix)+1:], give)
+		return w.gone(w.t.head(key), give)
 	case err != nil:
 		return err
 	}
@@ -236,7 +236,7 @@ func (w *watcher) gone(key []byte, give func(Change, error) error) error {
 
 // goneFrom gives the end of a row that a state had.
 func (w *watcher) goneFrom(base store.Snapshot, s stored, give func(Change, error) error) error {
-	key := s.key[len(w.t.prefix)+1:]
+	key := w.t.head(s.key)
 	if len(key) == keySize {
 		row, err := base.Get(s.key)
 		var r log.Record

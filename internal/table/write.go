@@ -428,7 +428,7 @@ func (t *Table) sweep(p *part, before int64) error {
 				return err == nil, err
 			}
 			stored := bytes.Clone(e.Key)
-			name, err := nameOf(stored[len(t.prefix)+1:], e)
+			name, err := nameOf(t.head(stored), e)
 			if err == nil {
 				err = t.edit(stored, nil, name)
 			}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -139,7 +140,7 @@ func (e *env) tablesRange() *cobra.Command {
 		Use:   "range TABLE",
 		Short: "Print rows in the order of their keys",
 		Long: `range prints the rows of a table in the order of their keys' bytes. For people it shows the beginning of large values; --json prints the
-records, a line each, as consume does.`,
+records, a line each, as consume does. An error of a single row comes behind the others.`,
 		Example: `  samsa -d ./data table range balances --prefix g
   samsa -d ./data table range balances --from g --to h --reverse -n 10 --json`,
 		Args:              cobra.ExactArgs(1),
@@ -159,7 +160,7 @@ records, a line each, as consume does.`,
 			return e.table(cmd.Context(), args[0], func(ctx context.Context, s backend.Samsa, id api.TableID) error {
 				r.TableID = id
 				rows := []api.Record{}
-				err := eachRows(ctx, s, r, limit, func(page []api.Record) error {
+				replaced, err := eachRows(ctx, s, r, limit, func(page []api.Record) error {
 					if e.json { // however many there are
 						return printRows(e, nil, page)
 					}
@@ -167,15 +168,16 @@ records, a line each, as consume does.`,
 					return nil
 				})
 				if err != nil || e.json {
-					return err
+					return cmp.Or(err, replaced)
 				}
-				return printRows(e, []column[api.Record]{
+				err = printRows(e, []column[api.Record]{
 					{"KEY", func(r api.Record) string { return shown(r.Key) }},
 					{">PARTITION", func(r api.Record) string { return strconv.Itoa(int(r.Partition)) }},
 					{">OFFSET", func(r api.Record) string { return count(r.Offset) }},
 					{">BYTES", func(r api.Record) string { return count(int64(max(r.ValueSize, len(r.Value)))) }},
 					{"VALUE", func(r api.Record) string { return shown(r.Value) }},
 				}, rows)
+				return cmp.Or(err, replaced)
 			})
 		},
 	}
@@ -188,8 +190,8 @@ records, a line each, as consume does.`,
 	return cmd
 }
 
-// eachRows calls f with rows, a page at a time, at most limit of them if that is not 0.
-func eachRows(ctx context.Context, s backend.Samsa, r api.RowsRequest, limit int, f func([]api.Record) error) error {
+// eachRows calls f with rows, a page at a time, at most limit of them if that is not 0. It returns what is wrong with one that has been replaced, too.
+func eachRows(ctx context.Context, s backend.Samsa, r api.RowsRequest, limit int, f func([]api.Record) error) (replaced, err error) {
 	for n := 0; ; {
 		r.Limit = 1000
 		if limit > 0 {
@@ -197,11 +199,14 @@ func eachRows(ctx context.Context, s backend.Samsa, r api.RowsRequest, limit int
 		}
 		p, err := s.TableRows(ctx, r)
 		if err != nil {
-			return err
+			return replaced, err
+		}
+		if len(p.Replaced) > 0 && replaced == nil {
+			replaced = &p.Replaced[0]
 		}
 		n += len(p.Rows)
 		if err := f(p.Rows); err != nil || p.Next == nil || n == limit {
-			return err
+			return replaced, err
 		}
 		if r.Reverse {
 			r.To = p.Next

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/samsa-go/samsa/cmd/samsa/internal/backend"
 	"github.com/samsa-go/samsa/internal/api"
 )
 
@@ -199,5 +201,29 @@ func TestWords(t *testing.T) {
 	}
 	if got := assigned([]api.TopicPartition{{Topic: "a"}, {Topic: "a", Partition: 2}, {Topic: "b", Partition: 1}}); got != "a:0,2 b:1" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// rowPages answers with pages of rows.
+type rowPages struct {
+	backend.Samsa
+	pages []api.RowPage
+}
+
+func (p *rowPages) TableRows(context.Context, api.RowsRequest) (page api.RowPage, err error) {
+	page, p.pages = p.pages[0], p.pages[1:]
+	return page, nil
+}
+
+// What is wrong with a single row is told, but not before the others have come.
+func TestRowThatWasReplaced(t *testing.T) {
+	s := &rowPages{pages: []api.RowPage{
+		{Rows: make([]api.Record, 2), Next: api.Bytes("c"), Replaced: []api.Error{{Message: "first"}, {Message: "second"}}},
+		{Rows: make([]api.Record, 3), Replaced: []api.Error{{Message: "third"}}},
+	}}
+	n := 0
+	replaced, err := eachRows(t.Context(), s, api.RowsRequest{}, 0, func(rows []api.Record) error { n += len(rows); return nil })
+	if n != 5 || err != nil || replaced == nil || replaced.Error() != "first" {
+		t.Errorf("%d rows, %v, %v", n, replaced, err)
 	}
 }
