@@ -43,7 +43,7 @@ func (v *version) alone() *alone {
 // byGUID answers by the versions that a schema has, which is known by its GUID.
 func (r *Registry) byGUID(q *http.Request, answer func(v *version) any) ([]byte, error) {
 	return r.read(func(s *state) (any, error) {
-		all := sorted(s.byGUID[q.PathValue("guid")], withDeleted)
+		all := s.byGUID[q.PathValue("guid")]
 		if len(all) == 0 {
 			return nil, faultf(codeSchemaNotFound, "Schema %s not found", q.PathValue("guid"))
 		}

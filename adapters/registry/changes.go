@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -70,17 +71,17 @@ func (s *state) register(v *version, q request) ([]samsa.Record, any, error) {
 		if r.Name == "" || r.Subject == "" || r.Version < 1 || r.Subject == v.Subject && r.Version == n {
 			return nil, nil, faultf(codeInvalidSchema, "Invalid reference: name, subject and version of another schema are needed")
 		}
-		if used := s.subjects[r.Subject][r.Version]; used == nil || used.IsDeleted {
+		if used := s.version(r.Subject, r.Version); used == nil || used.IsDeleted {
 			return nil, nil, faultf(codeInvalidSchema, "No schema reference found for subject \"%s\" and version %d", r.Subject, r.Version)
 		}
 	}
-	all := s.versions(v.Subject, live)
-	if len(all) > 0 && mode != "IMPORT" { // what clients do with the schema goes on
-		v.contractsOf(all[len(all)-1])
+	all := s.subjects[v.Subject]
+	if last := all.last(live); last != nil && mode != "IMPORT" { // what clients do with the schema goes on
+		v.contractsOf(last)
 	}
-	same := sorted(s.bySame[v.same], withDeleted)
-	for _, o := range same {
-		if n == 0 && o.Subject == v.Subject && !o.IsDeleted && (id < 0 || o.ID == id) {
+	same := s.bySame[v.same]
+	for o := range same.of(v.Subject).those(live) {
+		if n == 0 && (id < 0 || o.ID == id) {
 			return nil, o.told(), nil
 		}
 	}
@@ -88,7 +89,7 @@ func (s *state) register(v *version, q request) ([]samsa.Record, any, error) {
 		id = same[0].ID
 	}
 	if mode != "IMPORT" {
-		messages, err := s.incompatible(v, all)
+		messages, err := s.incompatible(v, all.backward(live))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -120,10 +121,9 @@ func readOnly(subject string) error {
 
 // write gives v its number and id, unless they are given.
 func (s *state) write(v *version, id, n int32, mode string) ([]samsa.Record, any, error) {
-	all := s.versions(v.Subject, withDeleted)
 	next := int32(1)
-	if len(all) > 0 {
-		next = all[len(all)-1].Version + 1
+	if last := s.subjects[v.Subject].last(withDeleted); last != nil {
+		next = last.Version + 1
 	}
 	if n == 0 {
 		n = next
@@ -133,7 +133,7 @@ func (s *state) write(v *version, id, n int32, mode string) ([]samsa.Record, any
 	if id < 0 {
 		id = s.maxID + 1
 	}
-	for o := range s.byID[id] {
+	for _, o := range s.byID[id] {
 		if o.same != v.same {
 			return nil, nil, faultf(codeNotPermitted, "Overwrite new schema with id %d in context . is not permitted.", id)
 		}
@@ -143,13 +143,13 @@ func (s *state) write(v *version, id, n int32, mode string) ([]samsa.Record, any
 	}
 	v.Version, v.ID, v.guid = n, id, guid(v)
 	var records []samsa.Record
-	for _, o := range all { // the version is there again under its new number
-		if o.IsDeleted && o.ID == id && o.Version < n && len(s.referrers(o, withDeleted)) == 0 {
+	for o := range s.byID[id].of(v.Subject).those(onlyDeleted) { // the version is there again under its new number
+		if o.Version < n && len(s.referrers(o, withDeleted)) == 0 {
 			records = append(records, record(o.key, nil))
 		}
 	}
 	k := schemaKey(v.Subject, n)
-	if o := s.subjects[v.Subject][n]; o != nil {
+	if o := s.version(v.Subject, n); o != nil {
 		k = o.key
 	}
 	return append(records, record(k, encode(v))), v.told(), nil
@@ -213,7 +213,7 @@ func (s *state) deleteSubject(subject string, permanent bool) ([]samsa.Record, a
 	if permanent {
 		w = withDeleted
 	}
-	all := s.versions(subject, w)
+	all := slices.Collect(s.subjects[subject].those(w))
 	switch {
 	case !s.has(subject, withDeleted):
 		return nil, nil, subjectNotFound(subject)
@@ -225,8 +225,8 @@ func (s *state) deleteSubject(subject string, permanent bool) ([]samsa.Record, a
 	var records []samsa.Record
 	numbers := make([]int32, 0, len(all))
 	for _, v := range all {
-		for user := range s.users[subjectVersion{subject, v.Version}] {
-			if user.Subject != subject && referring(permanent).has(user) {
+		for user := range s.users[subjectVersion{subject, v.Version}].those(referring(permanent)) {
+			if user.Subject != subject {
 				return nil, nil, referred(v)
 			}
 		}
@@ -260,8 +260,8 @@ func (s *state) setMode(subject, to string, force bool) ([]samsa.Record, error) 
 		if s.has(subject, live) {
 			return nil, faultf(codeNotPermitted, "Cannot import since found existing subjects")
 		}
-		for name := range s.subjects {
-			for _, v := range s.versions(name, onlyDeleted) {
+		for name, all := range s.subjects {
+			for v := range all.those(onlyDeleted) {
 				if subject != "" && name != subject {
 					continue
 				}

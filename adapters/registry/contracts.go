@@ -167,7 +167,7 @@ func (v *version) contractsOf(o *version) {
 	if v.RuleSet == nil {
 		v.RuleSet = o.RuleSet
 	}
-	v.same = identity(v)
+	v.contracted()
 }
 
 // guid returns what Confluent's registry knows a schema by, in all contexts and registries: an MD5 of its text and all that belongs to it, or the one

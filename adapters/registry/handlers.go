@@ -32,11 +32,11 @@ func (r *Registry) listSchemas(q *http.Request) ([]byte, error) {
 			if !strings.HasPrefix(name, prefix(q)) {
 				continue
 			}
-			found := s.versions(name, whichOf(q))
-			if flag(q, "latestOnly") && len(found) > 0 {
-				found = found[len(found)-1:]
+			found := s.subjects[name].those(whichOf(q))
+			if flag(q, "latestOnly") {
+				found = first(s.subjects[name].backward(whichOf(q)))
 			}
-			for _, v := range found {
+			for v := range found {
 				all = append(all, v.told())
 			}
 		}
@@ -45,7 +45,7 @@ func (r *Registry) listSchemas(q *http.Request) ([]byte, error) {
 }
 
 // byID answers by the versions that a schema has.
-func (r *Registry) byID(q *http.Request, answer func(s *state, all map[*version]bool) any) ([]byte, error) {
+func (r *Registry) byID(q *http.Request, answer func(s *state, all set) any) ([]byte, error) {
 	id, err := strconv.ParseInt(q.PathValue("id"), 10, 32)
 	if err != nil {
 		return nil, notFound()
@@ -60,8 +60,8 @@ func (r *Registry) byID(q *http.Request, answer func(s *state, all map[*version]
 }
 
 func (r *Registry) schemaByID(q *http.Request) ([]byte, error) {
-	return r.byID(q, func(s *state, all map[*version]bool) any {
-		is := sorted(all, withDeleted)[0].alone()
+	return r.byID(q, func(s *state, all set) any {
+		is := all[0].alone()
 		if flag(q, "fetchMaxId") {
 			is.MaxID = &s.maxID
 		}
@@ -70,13 +70,13 @@ func (r *Registry) schemaByID(q *http.Request) ([]byte, error) {
 }
 
 func (r *Registry) textByID(q *http.Request) ([]byte, error) {
-	return r.byID(q, func(_ *state, all map[*version]bool) any { return plain(sorted(all, withDeleted)[0].Text) })
+	return r.byID(q, func(_ *state, all set) any { return plain(all[0].Text) })
 }
 
 func (r *Registry) subjectsByID(q *http.Request) ([]byte, error) {
-	return r.byID(q, func(_ *state, all map[*version]bool) any {
+	return r.byID(q, func(_ *state, all set) any {
 		var names []string
-		for _, v := range sorted(all, whichOf(q)) {
+		for v := range all.those(whichOf(q)) {
 			names = append(names, v.Subject)
 		}
 		return page(q, slices.Compact(names))
@@ -84,9 +84,9 @@ func (r *Registry) subjectsByID(q *http.Request) ([]byte, error) {
 }
 
 func (r *Registry) versionsByID(q *http.Request) ([]byte, error) {
-	return r.byID(q, func(_ *state, all map[*version]bool) any {
+	return r.byID(q, func(_ *state, all set) any {
 		var found []subjectVersion
-		for _, v := range sorted(all, whichOf(q)) {
+		for v := range all.those(whichOf(q)) {
 			found = append(found, subjectVersion{v.Subject, v.Version})
 		}
 		return page(q, found)
@@ -100,7 +100,7 @@ func (r *Registry) listVersions(q *http.Request) ([]byte, error) {
 			return nil, subjectNotFound(subject)
 		}
 		var numbers []int32
-		for _, v := range s.versions(subject, w) {
+		for v := range s.subjects[subject].those(w) {
 			numbers = append(numbers, v.Version)
 		}
 		return page(q, numbers), nil
@@ -162,7 +162,10 @@ func (r *Registry) lookUp(q *http.Request) ([]byte, error) {
 		return nil, err
 	}
 	return r.read(func(s *state) (any, error) {
-		for _, o := range slices.Backward(s.versions(v.Subject, whichOf(q))) {
+		for o := range s.subjects[v.Subject].backward(whichOf(q)) {
+			if o.schema != v.schema {
+				continue
+			}
 			is := *v
 			if is.contractsOf(o); is.same == o.same { // who looks up may not know them
 				return o.told(), nil
@@ -205,15 +208,15 @@ func (r *Registry) compatible(q *http.Request) ([]byte, error) {
 		return notValid(q, err)
 	}
 	body, err := r.read(func(s *state) (any, error) {
-		earlier := s.versions(v.Subject, live)
-		if n == latest && len(earlier) > 0 {
-			earlier = earlier[len(earlier)-1:]
+		earlier := s.subjects[v.Subject].backward(live)
+		if n == latest {
+			earlier = first(earlier)
 		} else if n > 0 {
-			o := s.subjects[v.Subject][n]
+			o := s.version(v.Subject, n)
 			if o == nil || o.IsDeleted {
 				return nil, faultf(codeVersionNotFound, "Version %d not found.", n)
 			}
-			earlier = []*version{o}
+			earlier = set{o}.those(live)
 		}
 		messages, err := s.incompatible(v, earlier)
 		if err != nil {

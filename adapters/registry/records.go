@@ -49,9 +49,10 @@ type version struct {
 	Text      string          `json:"schema"`
 	IsDeleted bool            `json:"deleted"`
 
-	key  []byte // of the record it was read from
-	same string // identity: versions of one schema have the same
-	guid string
+	key    []byte   // of the record it was read from
+	schema identity // of it, whatever metadata and rules it has
+	same   identity // of it and these
+	guid   string
 }
 
 // reference is a schema that another one uses, under a name.
@@ -174,7 +175,12 @@ func (s *state) applySchema(subject string, n int32, r samsa.Record) error {
 	if m, err := canonicalRules(v.RuleSet); err == nil {
 		v.RuleSet = m
 	}
-	v.same, v.guid = identity(v), guid(v)
+	text, err := canonicalText(v.Type, v.Text)
+	if err != nil {
+		text = v.Text
+	}
+	v.identify(text)
+	v.guid = guid(v)
 	s.put(v)
 	return nil
 }

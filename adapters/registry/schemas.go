@@ -2,8 +2,10 @@ package registry
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,20 +29,18 @@ var levels = map[string]struct{ backward, forward, all bool }{
 	"FULL_TRANSITIVE":     {backward: true, forward: true, all: true},
 }
 
-// identity returns what two versions of the same schema have in common, and no others.
-func identity(v *version) string {
-	text := v.Text
-	if c, err := canonicalText(v.Type, text); err == nil {
-		text = c
-	}
-	return string(encode([]any{v.Type, text, v.Refs, v.Metadata, v.RuleSet}))
+// identity is a hash of what is the same in all versions that have the same schema, and in no others.
+type identity [sha256.Size]byte
+
+// identify fills the identities of v, whose canonical text this is.
+func (v *version) identify(text string) {
+	v.schema = sha256.Sum256(encode([]any{v.Type, text, v.Refs}))
+	v.contracted()
 }
 
-// sameSchema tells whether two versions have one schema, whatever metadata and rules they have.
-func sameSchema(a, b *version) bool {
-	x, y := *a, *b
-	x.Metadata, x.RuleSet, y.Metadata, y.RuleSet = nil, nil, nil, nil
-	return identity(&x) == identity(&y)
+// contracted is identify where metadata and rules have changed.
+func (v *version) contracted() {
+	v.same = sha256.Sum256(encode([]any{v.schema[:], v.Metadata, v.RuleSet}))
 }
 
 // canonicalJSON returns JSON without white space.
@@ -74,7 +74,7 @@ func (v *version) canonical() error {
 		return invalid(v, err)
 	}
 	v.Text = text
-	v.same = identity(v)
+	v.identify(text)
 	return nil
 }
 
@@ -154,7 +154,7 @@ func (s *state) eachReference(v *version, done map[subjectVersion]bool, visit fu
 		if len(done) > maxReferences {
 			return invalid(v, fmt.Errorf("it is made of more than %d others", maxReferences))
 		}
-		used := s.subjects[r.Subject][r.Version]
+		used := s.version(r.Subject, r.Version)
 		if used == nil {
 			return invalid(v, fmt.Errorf("no schema reference found for subject \"%s\" and version %d", r.Subject, r.Version))
 		}
@@ -171,9 +171,9 @@ func (s *state) eachReference(v *version, done map[subjectVersion]bool, visit fu
 	return nil
 }
 
-// incompatible returns what makes v incompatible with earlier versions, which are given in their order, or nothing. What cannot be
+// incompatible returns what makes v incompatible with earlier versions, of which the last comes first, or nothing. What cannot be
 // compared is an error.
-func (s *state) incompatible(v *version, earlier []*version) ([]string, error) {
+func (s *state) incompatible(v *version, earlier iter.Seq[*version]) (messages []string, err error) {
 	c := s.configFor(v.Subject)
 	if len(c.others) > 0 {
 		return nil, faultf(codeNotPermitted, "The config of subject %s has %s, which this registry does not do", v.Subject, strings.Join(c.others, ", "))
@@ -189,34 +189,39 @@ func (s *state) incompatible(v *version, earlier []*version) ([]string, error) {
 	if !level.backward && !level.forward {
 		return nil, nil
 	}
-	if !level.all && len(earlier) > 1 {
-		earlier = earlier[len(earlier)-1:]
-	}
-	for _, e := range slices.Backward(earlier) {
+	for e := range earlier {
 		if e.Type != v.Type {
-			return []string{fmt.Sprintf("{errorType:\"SCHEMA_TYPE\", description:\"version %d is of type %s\"}", e.Version, e.Type), c.told()}, nil
+			messages = []string{fmt.Sprintf("{errorType:\"SCHEMA_TYPE\", description:\"version %d is of type %s\"}", e.Version, e.Type), c.told()}
+		} else if e.schema != v.schema {
+			messages, err = s.compare(e, v, is, c)
 		}
-		if sameSchema(e, v) {
-			continue
+		if len(messages) > 0 || err != nil || !level.all {
+			break
 		}
-		old, err := s.parse(e)
-		if err != nil {
-			return nil, err
-		}
-		var found []difference
-		if level.backward {
-			found, err = is.reads(old)
-		}
-		if len(found) == 0 && err == nil && level.forward {
-			found, err = old.reads(is)
-		}
-		if len(found) > 0 {
-			return append(told(found), fmt.Sprintf("{oldSchemaVersion: %d}", e.Version), fmt.Sprintf("{oldSchema: '%s'}", e.Text), c.told()), nil
-		}
-		if err != nil {
-			return nil, &fault{http.StatusUnprocessableEntity, fmt.Sprintf("This registry does not compare %v: the compatibility level of subject %s is %s, and has to be NONE",
-				err, v.Subject, c.Level)}
-		}
+	}
+	return messages, err
+}
+
+// compare returns what makes v, which was read, incompatible with old by the level of c.
+func (s *state) compare(old, v *version, is parsed, c config) ([]string, error) {
+	was, err := s.parse(old)
+	if err != nil {
+		return nil, err
+	}
+	var found []difference
+	level := levels[c.Level]
+	if level.backward {
+		found, err = is.reads(was)
+	}
+	if len(found) == 0 && err == nil && level.forward {
+		found, err = was.reads(is)
+	}
+	switch {
+	case len(found) > 0:
+		return append(told(found), fmt.Sprintf("{oldSchemaVersion: %d}", old.Version), fmt.Sprintf("{oldSchema: '%s'}", old.Text), c.told()), nil
+	case err != nil:
+		return nil, &fault{http.StatusUnprocessableEntity, fmt.Sprintf("This registry does not compare %v: the compatibility level of subject %s is %s, and has to be NONE",
+			err, v.Subject, c.Level)}
 	}
 	return nil, nil
 }

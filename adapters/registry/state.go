@@ -1,22 +1,24 @@
 package registry
 
 import (
+	"cmp"
 	"encoding/json"
+	"iter"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
 
 // state is what the topic says: a value, without locks and clocks.
 type state struct {
-	subjects map[string]map[int32]*version // by their numbers, those that are softly deleted too
-	numbers  map[string][]int32            // of a subject, in their order
-	byID     map[int32]map[*version]bool
-	bySame   map[string]map[*version]bool
-	byGUID   map[string]map[*version]bool
-	users    map[subjectVersion]map[*version]bool // who refers to it
-	maxID    int32                                // ever seen
-	configs  map[string]config                    // by subject; "" is the global one
+	subjects map[string]set // those that are softly deleted too
+	byID     map[int32]set
+	bySame   map[identity]set
+	byGUID   map[string]set
+	users    map[subjectVersion]set // who refers to it
+	maxID    int32                  // ever seen
+	configs  map[string]config      // by subject; "" is the global one
 	modes    map[string]mode
 }
 
@@ -27,35 +29,98 @@ type subjectVersion struct {
 
 func newState() *state {
 	return &state{
-		subjects: make(map[string]map[int32]*version), numbers: make(map[string][]int32), byID: make(map[int32]map[*version]bool), bySame: make(map[string]map[*version]bool), byGUID: make(map[string]map[*version]bool),
-		users: make(map[subjectVersion]map[*version]bool), configs: make(map[string]config), modes: make(map[string]mode),
+		subjects: make(map[string]set), byID: make(map[int32]set), bySame: make(map[identity]set), byGUID: make(map[string]set),
+		users: make(map[subjectVersion]set), configs: make(map[string]config), modes: make(map[string]mode),
 	}
+}
+
+// set is versions in the order of subject and number. A subject may have ten thousand versions, and a schema as many subjects: what is done for each
+// of them looks for one, and goes over all only where all are meant.
+type set []*version
+
+func (all set) search(subject string, n int32) (at int, is bool) {
+	return slices.BinarySearchFunc(all, subjectVersion{subject, n}, func(v *version, to subjectVersion) int {
+		return cmp.Or(strings.Compare(v.Subject, to.Subject), cmp.Compare(v.Version, to.Version))
+	})
+}
+
+// of returns those of a subject.
+func (all set) of(subject string) set {
+	from, _ := all.search(subject, 0)
+	to, _ := all.search(subject, math.MaxInt32)
+	if to < len(all) && all[to].Subject == subject { // it has the last number
+		to++
+	}
+	return all[from:to]
+}
+
+// those iterates over the versions that are meant.
+func (all set) those(w which) iter.Seq[*version] {
+	return func(yield func(*version) bool) {
+		for _, v := range all {
+			if w.has(v) && !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// backward is those, from the last one to the first.
+func (all set) backward(w which) iter.Seq[*version] {
+	return func(yield func(*version) bool) {
+		for _, v := range slices.Backward(all) {
+			if w.has(v) && !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// last returns the last one, or nil.
+func (all set) last(w which) *version {
+	for v := range all.backward(w) {
+		return v
+	}
+	return nil
+}
+
+// first iterates over the first one.
+func first(all iter.Seq[*version]) iter.Seq[*version] {
+	return func(yield func(*version) bool) {
+		for v := range all {
+			yield(v)
+			return
+		}
+	}
+}
+
+// version returns one of a subject, deleted or not, or nil.
+func (s *state) version(subject string, n int32) *version {
+	all := s.subjects[subject]
+	if at, is := all.search(subject, n); is {
+		return all[at]
+	}
+	return nil
 }
 
 func (s *state) put(v *version) {
 	s.remove(v.Subject, v.Version)
 	s.maxID = max(s.maxID, v.ID)
-	add(s.subjects, v.Subject, v.Version, v)
-	at, _ := slices.BinarySearch(s.numbers[v.Subject], v.Version)
-	s.numbers[v.Subject] = slices.Insert(s.numbers[v.Subject], at, v.Version)
-	add(s.byID, v.ID, v, true)
-	add(s.bySame, v.same, v, true)
-	add(s.byGUID, v.guid, v, true)
+	add(s.subjects, v.Subject, v)
+	add(s.byID, v.ID, v)
+	add(s.bySame, v.same, v)
+	add(s.byGUID, v.guid, v)
 	for _, r := range v.Refs {
-		add(s.users, subjectVersion{r.Subject, r.Version}, v, true)
+		add(s.users, subjectVersion{r.Subject, r.Version}, v)
 	}
 }
 
 func (s *state) remove(subject string, n int32) {
-	v := s.subjects[subject][n]
+	v := s.version(subject, n)
 	if v == nil {
 		return
 	}
-	drop(s.subjects, subject, n)
-	at, _ := slices.BinarySearch(s.numbers[subject], n)
-	if s.numbers[subject] = slices.Delete(s.numbers[subject], at, at+1); len(s.numbers[subject]) == 0 {
-		delete(s.numbers, subject)
-	}
+	drop(s.subjects, subject, v)
 	drop(s.byID, v.ID, v)
 	drop(s.bySame, v.same, v)
 	drop(s.byGUID, v.guid, v)
@@ -64,15 +129,16 @@ func (s *state) remove(subject string, n int32) {
 	}
 }
 
-func add[A, B comparable, C any](m map[A]map[B]C, a A, b B, c C) {
-	if m[a] == nil {
-		m[a] = make(map[B]C)
+func add[A comparable](m map[A]set, a A, v *version) {
+	if at, is := m[a].search(v.Subject, v.Version); !is {
+		m[a] = slices.Insert(m[a], at, v)
 	}
-	m[a][b] = c
 }
 
-func drop[A, B comparable, C any](m map[A]map[B]C, a A, b B) {
-	delete(m[a], b)
+func drop[A comparable](m map[A]set, a A, v *version) {
+	if at, is := m[a].search(v.Subject, v.Version); is {
+		m[a] = slices.Delete(m[a], at, at+1)
+	}
 	if len(m[a]) == 0 {
 		delete(m, a)
 	}
@@ -88,11 +154,11 @@ func (s *state) deleteUpTo(subject string, last int32) {
 
 // clear removes what is softly deleted of a subject, or with "" of all.
 func (s *state) clear(subject string) {
-	for name := range s.subjects {
+	for name, all := range s.subjects {
 		if subject != "" && name != subject {
 			continue
 		}
-		for _, v := range s.versions(name, onlyDeleted) {
+		for _, v := range slices.Collect(all.those(onlyDeleted)) {
 			s.remove(name, v.Version)
 		}
 	}
@@ -111,47 +177,17 @@ func (w which) has(v *version) bool {
 	return w == withDeleted || v.IsDeleted == (w == onlyDeleted)
 }
 
-// versions returns those of a subject, from the first to the last.
-func (s *state) versions(subject string, w which) []*version {
-	all := s.subjects[subject]
-	var found []*version
-	for _, n := range s.numbers[subject] {
-		if w.has(all[n]) {
-			found = append(found, all[n])
-		}
-	}
-	return found
-}
-
 // has tells whether a subject has such a version, or with "" whether any has.
 func (s *state) has(subject string, w which) bool {
-	if subject == "" {
-		for name := range s.subjects {
-			if s.has(name, w) {
-				return true
-			}
-		}
-		return false
+	if subject != "" {
+		return s.subjects[subject].last(w) != nil
 	}
-	for _, v := range s.subjects[subject] {
-		if w.has(v) {
+	for _, all := range s.subjects {
+		if all.last(w) != nil {
 			return true
 		}
 	}
 	return false
-}
-
-// sorted returns versions in the order of subject and number.
-func sorted(all map[*version]bool, w which) []*version {
-	found := slices.Collect(maps.Keys(all))
-	found = slices.DeleteFunc(found, func(v *version) bool { return !w.has(v) })
-	slices.SortFunc(found, func(a, b *version) int {
-		if c := strings.Compare(a.Subject, b.Subject); c != 0 {
-			return c
-		}
-		return int(a.Version) - int(b.Version)
-	})
-	return found
 }
 
 // latest is the number that stands for the last version.
@@ -160,10 +196,10 @@ const latest = -1
 // find returns a version of a subject; the latest is of those that are not deleted.
 func (s *state) find(subject string, n int32, w which) (*version, error) {
 	if n == latest {
-		if all := s.versions(subject, live); len(all) > 0 {
-			return all[len(all)-1], nil
+		if v := s.subjects[subject].last(live); v != nil {
+			return v, nil
 		}
-	} else if v := s.subjects[subject][n]; v != nil && w.has(v) {
+	} else if v := s.version(subject, n); v != nil && w.has(v) {
 		return v, nil
 	}
 	if !s.has(subject, w) {
@@ -174,7 +210,7 @@ func (s *state) find(subject string, n int32, w which) (*version, error) {
 
 // withMetadata returns the last version of a subject whose metadata have these properties, as many as there are keys and values.
 func (s *state) withMetadata(subject string, w which, keys, values []string) (any, error) {
-	for _, v := range slices.Backward(s.versions(subject, w)) {
+	for v := range s.subjects[subject].backward(w) {
 		has := v.properties()
 		fits := v.Metadata != nil
 		for i, k := range keys[:min(len(keys), len(values))] {
@@ -194,10 +230,8 @@ func (s *state) withMetadata(subject string, w which, keys, values []string) (an
 // referrers are the ids of the schemas that refer to a version, in their order.
 func (s *state) referrers(v *version, w which) []int32 {
 	ids := make(map[int32]bool)
-	for user := range s.users[subjectVersion{v.Subject, v.Version}] {
-		if w.has(user) {
-			ids[user.ID] = true
-		}
+	for user := range s.users[subjectVersion{v.Subject, v.Version}].those(w) {
+		ids[user.ID] = true
 	}
 	return slices.Sorted(maps.Keys(ids))
 }

@@ -19,10 +19,7 @@ func (r *Registry) write(decide func() ([]samsa.Record, error)) error {
 		if !errors.Is(err, samsa.ErrUnsupported) { // nor is anything done then
 			return err
 		}
-		if err := r.table.Close(); err != nil {
-			return err
-		}
-		r.table, r.far = nil, new(fenced)
+		r.far = new(fenced)
 	}
 	return r.writeFar(decide)
 }
@@ -34,7 +31,7 @@ const maxTries = 20
 // since, by whomever and in whatever way.
 func (r *Registry) writeHere(decide func() ([]samsa.Record, error)) (err error) {
 	if r.table == nil {
-		if r.table, err = r.b.NewTable(r.ctx, samsa.TableOptions{Topic: r.opts.Topic}); err != nil {
+		if r.table, err = r.newTable(); err != nil {
 			return err
 		}
 	}
@@ -66,6 +63,18 @@ func (r *Registry) writeHere(decide func() ([]samsa.Record, error)) (err error) 
 		r.mu.Unlock()
 	}
 	return err
+}
+
+// newTable returns the table of the topic. It is kept beside the data, so that schemas are in memory once, and in memory only where another registry of the
+// broker has that one. On a cluster it is ErrUnsupported.
+func (r *Registry) newTable() (*samsa.Table, error) {
+	opts := samsa.TableOptions{Topic: r.opts.Topic, Name: "schema-registry"}
+	t, err := r.b.NewTable(r.ctx, opts)
+	if errors.Is(err, samsa.ErrInvalidOption) {
+		opts.Name = ""
+		t, err = r.b.NewTable(r.ctx, opts)
+	}
+	return t, err
 }
 
 // decided reads to the end of the topic, and decides.

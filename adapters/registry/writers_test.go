@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -80,6 +81,32 @@ func TestWriters(t *testing.T) {
 	}
 	if is := slices.Sorted(maps.Values(texts)); len(slices.Compact(is)) != len(texts) {
 		t.Errorf("a schema has two ids: %v", texts)
+	}
+}
+
+// The table by which a registry writes is kept, so that schemas are not in memory once more. A second registry of the broker writes without it.
+func TestTableIsKept(t *testing.T) {
+	b := samsatest.New(t)
+	one, end := open(t, b)
+	two, _ := open(t, b)
+	for i := range 3 {
+		one.add(fmt.Sprint("a", i), enum(2*i))
+		two.add(fmt.Sprint("b", i), enum(2*i+1))
+	}
+	kept := samsa.TableOptions{Topic: "_schemas", Name: "schema-registry"}
+	if _, err := b.NewTable(t.Context(), kept); !errors.Is(err, samsa.ErrInvalidOption) {
+		t.Errorf("the table is not open: %v", err)
+	}
+	end()
+	table, err := b.NewTable(t.Context(), kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := table.Len(); n != 6 {
+		t.Errorf("%d rows", n)
+	}
+	if err := table.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
