@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	look  = 200 * time.Millisecond // how often a file is looked at: it tells nobody that it grew
-	batch = 1000                   // lines of a transaction
+	look       = 200 * time.Millisecond // how often a file is looked at: it tells nobody that it grew
+	batch      = 1000                   // lines of a transaction
+	batchBytes = 8 << 20                // of them, and what the last line has beyond: a transaction takes 32 MiB
 )
 
 // place is how far a file was read. It is stored, as JSON, with the lines.
@@ -152,6 +153,7 @@ func (f *follower) rotated() (bool, error) {
 func (f *follower) read(ctx context.Context) (grown bool, err error) {
 	in := bufio.NewReader(f.file)
 	var lines [][]byte
+	size := 0 // of lines
 	for {
 		part, err := in.ReadBytes('\n')
 		ended := errors.Is(err, io.EOF)
@@ -162,13 +164,14 @@ func (f *follower) read(ctx context.Context) (grown bool, err error) {
 		f.rest = append(f.rest, part...)
 		if !ended {
 			lines = append(lines, f.rest)
+			size += len(f.rest)
 			f.rest = nil
 		}
-		if len(lines) == batch || ended && len(lines) > 0 {
+		if len(lines) == batch || size >= batchBytes || ended && len(lines) > 0 {
 			if err := f.store(ctx, lines); err != nil {
 				return grown, err
 			}
-			lines = nil
+			lines, size = nil, 0
 		}
 		if ended {
 			return grown, nil

@@ -5,7 +5,7 @@
 //
 // The lines and how far the file was read are stored in one transaction. A file is known by its first line, as names and
 // inodes are given again: so the first lines of two files should differ, by a time say. While logs is not running a file may be
-// rotated once, to NAME.1. A file that is cut off and written anew under logs' hands (copytruncate) may lose lines, and is an error.
+// rotated once, to NAME.1. A line of more than a MiB is an error, as a record has no more. A file that is cut off and written anew under logs' hands (copytruncate) may lose lines, and is an error.
 package main
 
 import (

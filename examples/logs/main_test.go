@@ -176,6 +176,22 @@ func TestHalfALine(t *testing.T) {
 	})
 }
 
+// Lines that are there at once may be more than a transaction takes.
+func TestLongLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := samsatest.New(t, samsatest.Topic(topic, 1))
+		l := newLogger(t, filepath.Join(t.TempDir(), "app.log"))
+		random, line := rand.NewChaCha8([32]byte{}), make([]byte, 450<<10)
+		for range 80 {
+			_, _ = random.Read(line) // which compresses badly
+			l.write(fmt.Sprintf("%x\n", line))
+		}
+		stop := start(t, b, l.name)
+		defer stop()
+		samsatest.WaitRecords(t, b, topic, 80)
+	})
+}
+
 // A log that is not UTF-8 is known again, and goes on where it was.
 func TestNotUTF8(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
