@@ -390,3 +390,204 @@ func TestInterceptKeysOfPut(t *testing.T) {
 	k.must(err)
 	want(t, "row", string(row.Value), "milk")
 }
+
+// An interceptor that ends the goroutine of who produces leaves nothing behind: nothing is stored, and others go on, and Close returns.
+func TestInterceptLeavesProduce(t *testing.T) {
+	t.Parallel()
+	leave := new(atomic.Bool)
+	k := inMemory(t, samsa.Options{Hooks: []samsa.Hook{{BeforeProduce: func(_ context.Context, records []samsa.Record) (int, error) {
+		if leave.Load() {
+			runtime.Goexit()
+		}
+		return len(records), nil
+	}}}})
+	k.create("orders", 1)
+	k.write("orders", "1")
+	table, err := k.NewTable(k.ctx, samsa.TableOptions{Topic: "orders"})
+	k.must(err)
+	p, err := k.NewProducer(k.ctx, samsa.ProducerOptions{ID: "p"})
+	k.must(err)
+	q, err := k.NewQueue(k.ctx, samsa.QueueOptions{Group: "q", Topics: []string{"orders"}, Start: samsa.Earliest(), Lock: time.Hour, Retry: samsa.Retry{Min: samsa.NoWait}})
+	k.must(err)
+	two := samsa.Record{Topic: "orders", Key: []byte("2"), Value: []byte("2")}
+	update := func(fn func(tx *samsa.Tx) error) func() error {
+		return func() error { return k.Update(k.ctx, fn) }
+	}
+	doors := map[string]func() error{
+		"Produce":          func() error { _, err := k.Produce(k.ctx, two); return err },
+		"ProduceSync":      func() error { _, err := p.ProduceSync(k.ctx, two); return err },
+		"Producer.Produce": func() error { p.Produce(k.ctx, two, nil); return p.Flush(k.ctx) },
+		"Tx.Produce":       update(func(tx *samsa.Tx) error { return tx.Produce(two) }),
+		"Tx.Put":           update(func(tx *samsa.Tx) error { return tx.Put(table, two.Key, two.Value, samsa.NoRow) }),
+		"Tx.Put behind a read": update(func(tx *samsa.Tx) error {
+			in, err := tx.Table(table)
+			if err != nil {
+				return err
+			}
+			if _, err := in.Get(two.Key); !errors.Is(err, samsa.ErrKeyNotFound) {
+				return err
+			}
+			return tx.Put(table, two.Key, two.Value, samsa.NoRow)
+		}),
+	}
+	for what, door := range doors {
+		leave.Store(true)
+		var gone sync.WaitGroup
+		returned := false
+		gone.Go(func() {
+			_ = door()
+			returned = true
+		})
+		gone.Wait()
+		leave.Store(false)
+		want(t, what+" returned", returned, false)
+		k.stored("1")
+	}
+	for what, door := range doors {
+		if err := door(); err != nil && !errors.Is(err, samsa.ErrConflict) { // Put finds the row of another door
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	ds, err := q.Receive(k.ctx, 1)
+	k.must(err)
+	want(t, "received", string(ds[0].Record.Value), "1")
+	k.must(errors.Join(q.Close(), p.Close(), table.Close()))
+	k.must(k.Close())
+}
+
+// A producer with Replay does not store again what is stored, however it is sealed now, nor what was refused before it, and a table of the topic opens each once.
+func TestInterceptReplay(t *testing.T) {
+	t.Parallel()
+	k, _ := sealed(t)
+	table, err := k.NewTable(k.ctx, samsa.TableOptions{Topic: "orders", Name: "kept"})
+	k.must(err)
+	replay := func(all ...string) (fates []string) {
+		p, err := k.NewProducer(k.ctx, samsa.ProducerOptions{ID: "p", Replay: true})
+		k.must(err)
+		for _, v := range all {
+			out, err := p.ProduceSync(k.ctx, order(v))
+			if err != nil {
+				refusedBy(t, err, "a")
+				fates = append(fates, "refused")
+				break
+			}
+			fates = append(fates, fmt.Sprint(string(out[0].Value), " ", out[0].Offset))
+		}
+		k.must(p.Close())
+		return fates
+	}
+	want(t, "first", replay("1", "2", "secret", "3"), "[1 0 2 1 refused]")
+	want(t, "once more", replay("1", "2", "3", "4"), "[1 -1 2 -1 3 2 4 3]")
+	want(t, "at last", replay("1", "2", "3", "4"), "[1 -1 2 -1 3 -1 4 -1]")
+	k.stored("b(a(1)) b(a(2)) b(a(3)) b(a(4))")
+	k.must(table.WaitFor(k.ctx))
+	k.must(k.View(k.ctx, func(tx *samsa.ReadTx) error {
+		in, err := tx.Tables(table)
+		if err != nil {
+			return err
+		}
+		var rows []string
+		for r, err := range in[0].Range(samsa.TableRange{}) {
+			if err != nil {
+				return err
+			}
+			rows = append(rows, string(r.Value))
+		}
+		want(t, "rows", rows, "[1 2 3 4]")
+		return nil
+	}))
+}
+
+// One that ends the goroutine of who reads a table, or hangs there, leaves nothing behind: others read and write, and Close returns.
+func TestInterceptLeavesTable(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", "kept"} {
+		t.Run("name="+name, func(t *testing.T) {
+			t.Parallel()
+			k := inMemory(t, samsa.Options{Hooks: []samsa.Hook{{BeforeDeliver: func(ctx context.Context, records []samsa.Record) (int, error) {
+				switch string(records[0].Value) {
+				case "leave":
+					runtime.Goexit()
+				case "hang":
+					<-ctx.Done()
+					return 0, ctx.Err()
+				}
+				return len(records), nil
+			}}}})
+			k.create("orders", 1)
+			put := func(v string) {
+				k.produce(samsa.Record{Topic: "orders", Key: []byte("1"), Value: []byte(v)})
+			}
+			put("leave")
+			table, err := k.NewTable(k.ctx, samsa.TableOptions{Topic: "orders", Name: name})
+			k.must(err)
+			in := func(tables func(*samsa.Table) (*samsa.TableTx, error)) error {
+				x, err := tables(table)
+				if err == nil {
+					_, err = x.Get([]byte("1"))
+				}
+				return err
+			}
+			doors := map[string]func() error{
+				"Get": func() error { _, err := table.Get([]byte("1")); return err },
+				"Range": func() error {
+					for _, err := range table.Range(samsa.TableRange{}) {
+						return err
+					}
+					return nil
+				},
+				"Watch": func() error {
+					for _, err := range table.Watch(k.ctx) {
+						return err
+					}
+					return nil
+				},
+				"Tx": func() error { return k.Update(k.ctx, func(tx *samsa.Tx) error { return in(tx.Table) }) },
+				"View": func() error {
+					return k.View(k.ctx, func(tx *samsa.ReadTx) error {
+						return in(func(t *samsa.Table) (*samsa.TableTx, error) {
+							all, err := tx.Tables(t)
+							if err != nil {
+								return nil, err
+							}
+							return all[0], nil
+						})
+					})
+				},
+			}
+			var gone sync.WaitGroup
+			for what, door := range doors {
+				gone.Go(func() {
+					_ = door()
+					t.Errorf("%s returns", what)
+				})
+			}
+			gone.Wait()
+			put("tea")
+			k.must(table.WaitFor(k.ctx))
+			for what, door := range doors {
+				if err := door(); err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			put("hang")
+			k.must(table.WaitFor(k.ctx))
+			var hung sync.WaitGroup
+			for what, door := range doors {
+				hung.Go(func() {
+					if err := door(); !errors.Is(err, context.Canceled) && !errors.Is(err, samsa.ErrClosed) {
+						t.Errorf("%s of a table that is closed: %v", what, err)
+					}
+				})
+			}
+			k.produce(samsa.Record{Topic: "orders", Key: []byte("2"), Value: []byte("milk")})
+			k.must(table.WaitFor(k.ctx))
+			row, err := table.Get([]byte("2"))
+			k.must(err)
+			want(t, "row", string(row.Value), "milk")
+			k.must(table.Close())
+			hung.Wait()
+			k.must(k.Close())
+		})
+	}
+}
