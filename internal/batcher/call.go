@@ -61,7 +61,7 @@ type Call struct {
 type callBatch struct {
 	batch
 	codec   log.Codec
-	chooser *chooser // is told when the batch is complete
+	chooser *Chooser // is told when the batch is complete
 	append  int      // once it is sealed: which one of the transaction it is
 }
 
@@ -134,7 +134,7 @@ func (c *Call) add(ctx context.Context, now int64, r *log.Record) error {
 		c.last = c.topics.know(found)
 	}
 	ps := c.last.topic.Partitions()
-	i, err := c.last.chooser.choose(r, len(ps))
+	i, err := c.last.chooser.Choose(r, len(ps))
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (c *Call) seal(b *callBatch) (err error) {
 	if c.scratch, err = b.seal(b.codec, c.scratch); err != nil {
 		return err
 	}
-	b.chooser.batchComplete()
+	b.chooser.BatchComplete()
 	b.append = len(c.tx.Appends)
 	c.tx.Appends = append(c.tx.Appends, writer.Append{
 		Partition: b.partition, Batch: b.content, Foldable: b.content.Codec() == log.CodecNone && len(b.content) < minFoldedBytes,

@@ -10,10 +10,10 @@ import (
 	"github.com/samsa-go/samsa/partition/choose"
 )
 
-// chooser is how a producer, or the calls, ask a partitioner about one topic. One of the
+// Chooser is how a producer, or the calls, ask a partitioner about one topic. One of the
 // program's is called with no lock held but that of the chooser, which keeps its calls from
 // overlapping: it may panic, and call whatever does not ask it again.
-type chooser struct {
+type Chooser struct {
 	tp       choose.TopicPartitioner
 	known    bool         // it is one of ours, which does neither
 	complete atomic.Int32 // batches of which tp is to be told before the next record
@@ -23,17 +23,18 @@ type chooser struct {
 	record log.Record    // that tp looks at: here it costs no allocation
 }
 
-func newChooser(p choose.Partitioner, topic string) *chooser {
+// NewChooser returns the chooser of a topic. It calls the program's code, so nothing is to be locked.
+func NewChooser(p choose.Partitioner, topic string) *Chooser {
 	tp := p.ForTopic(topic)
-	return &chooser{tp: tp, known: choose.Known(tp)}
+	return &Chooser{tp: tp, known: choose.Known(tp)}
 }
 
-// choose returns the partition of r, from 0 to n-1.
-func (c *chooser) choose(r *log.Record, n int) (int, error) {
+// Choose returns the partition of r, from 0 to n-1.
+func (c *Chooser) Choose(r *log.Record, n int) (int, error) {
 	if c.known {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.ask(r, n)
+		return c.Ask(r, n)
 	}
 	me := callback.Goroutine()
 	if me != 0 && c.caller.Load() == me {
@@ -43,11 +44,14 @@ func (c *chooser) choose(r *log.Record, n int) (int, error) {
 	defer c.mu.Unlock()
 	c.caller.Store(me)
 	defer c.caller.Store(0)
-	return c.ask(r, n)
+	return c.Ask(r, n)
 }
 
-// ask is choose where one call at a time is made. A producer asks one of ours under its own lock.
-func (c *chooser) ask(r *log.Record, n int) (int, error) {
+// Known reports whether the partitioner is one of ours. A producer asks such a one under its own lock, with Ask.
+func (c *Chooser) Known() bool { return c.known }
+
+// Ask is Choose where one call at a time is made.
+func (c *Chooser) Ask(r *log.Record, n int) (int, error) {
 	for c.complete.Load() > 0 {
 		c.complete.Add(-1)
 		c.tp.OnNewBatch()
@@ -56,5 +60,14 @@ func (c *chooser) ask(r *log.Record, n int) (int, error) {
 	return choose.Partition(c.tp, &c.record, n)
 }
 
-// batchComplete has tp told, when it is called next, that a batch is complete.
-func (c *chooser) batchComplete() { c.complete.Add(1) }
+// BatchComplete has the partitioner told, when it is asked next, that a batch is complete.
+func (c *Chooser) BatchComplete() { c.complete.Add(1) }
+
+// Repeats refuses a record that may go elsewhere when all the same records are given to a producer again.
+func (c *Chooser) Repeats(r *log.Record, n int) error {
+	if choose.Repeats(c.tp, r, n) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: it has no key or a random partition, with Replay it cannot be told whether it is stored",
+		r.Topic, log.ErrInvalidRecord)
+}

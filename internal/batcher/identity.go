@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition/choose"
 )
 
 // identify makes the producer the one of its ID, if it has one.
@@ -47,9 +46,8 @@ func (p *Producer) resign() {
 // replayLocked answers errStored for a record that an earlier producer of the same ID has
 // stored.
 func (l *lane) replayLocked(r *log.Record) error {
-	if n := len(l.topic.lanes); !choose.Repeats(l.topic.chooser.tp, r, n) {
-		return fmt.Errorf("%s: %w: it has no key or a random partition, with Replay it cannot be told whether it is stored",
-			r.Topic, log.ErrInvalidRecord)
+	if err := l.topic.chooser.Repeats(r, len(l.topic.lanes)); err != nil {
+		return err
 	}
 	if l.replay == 0 {
 		return nil

@@ -117,7 +117,7 @@ func (l *lane) completeLocked() {
 	l.bytes, l.promises = l.filling.builder.Size(), len(l.filling.promises)
 	l.complete = append(l.complete, l.filling)
 	l.filling = nil
-	l.topic.chooser.batchComplete()
+	l.topic.chooser.BatchComplete()
 	l.readyLocked()
 }
 

@@ -113,10 +113,10 @@ func (p *Producer) produce(ctx context.Context, r log.Record, promise Promise) e
 		p.mu.Lock()
 	}
 	at := -1 // to be chosen
-	if !t.chooser.known {
+	if !t.chooser.Known() {
 		p.mu.Unlock()
 		var err error
-		if at, err = t.chooser.choose(&r, len(t.topic.Partitions())); err != nil {
+		if at, err = t.chooser.Choose(&r, len(t.topic.Partitions())); err != nil {
 			return err
 		}
 		p.mu.Lock()
@@ -132,7 +132,7 @@ func (p *Producer) addLocked(ctx context.Context, t *knownTopic, r *log.Record, 
 		p.growLocked(t, ps)
 	}
 	if at < 0 {
-		if at, err = t.chooser.ask(r, len(t.lanes)); err != nil {
+		if at, err = t.chooser.Ask(r, len(t.lanes)); err != nil {
 			return err
 		}
 	}

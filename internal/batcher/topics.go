@@ -21,7 +21,7 @@ type topics struct {
 type knownTopic struct {
 	topics  *topics
 	topic   *topic.Topic
-	chooser *chooser
+	chooser *Chooser
 	lanes   []*lane // of a producer: one per partition; guarded by topics.mu
 }
 
@@ -34,7 +34,7 @@ func (ts *topics) know(t *topic.Topic) *knownTopic {
 	if k := ts.look(t); k != nil {
 		return k
 	}
-	k := &knownTopic{topics: ts, topic: t, chooser: newChooser(ts.partitioner, t.Name())} // calls the program's code
+	k := &knownTopic{topics: ts, topic: t, chooser: NewChooser(ts.partitioner, t.Name())}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if there := ts.known[t]; there != nil {

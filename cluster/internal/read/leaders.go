@@ -52,4 +52,4 @@ func (s *Topics) Lacks(ctx context.Context, name string) bool {
 }
 
 // Same reports whether t is still the topic of its name.
-func (s *Topics) Same(t engine.Topic) bool { return s.get(t.Name()) == t }
+func (s *Topics) Same(t engine.Topic) bool { return !t.(*Topic).gone.Load() }

@@ -19,8 +19,9 @@ type Topic struct {
 	id       [16]byte
 	parts    atomic.Pointer[[]*part]
 	replicas atomic.Int32
-	internal bool // it is the cluster's own: it can be found, and is not among the others
-	misses   int  // guarded by Topics.mu: how often in a row it was not there
+	gone     atomic.Bool // another one may have the name
+	internal bool        // it is the cluster's own: it can be found, and is not among the others
+	misses   int         // guarded by Topics.mu: how often in a row it was not there
 }
 
 // Name implements engine.Topic.

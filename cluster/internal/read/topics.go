@@ -478,6 +478,7 @@ func (s *Topics) adoptLocked(m *kmsg.MetadataResponseTopic, f fresh) {
 // removeLocked ends a topic.
 func (s *Topics) removeLocked(t *Topic) {
 	delete(s.byName, t.name)
+	t.gone.Store(true)
 	if t.id != [16]byte{} {
 		s.ended[t.id] = true
 	}

@@ -20,19 +20,9 @@ type call struct {
 
 // call stores r in the partition that was chosen. When ctx ends it is ctx's error alone if nothing was sent.
 func (p *producer) call(ctx context.Context, r *log.Record) error {
-	t, _, err := p.place(ctx, r)
-	if err == nil {
-		err = t.rules.allow(ctx, p.w, r, ofSize|ofTime)
-	}
-	if err != nil {
-		return err
-	}
 	own := *r // who gives up has r back
 	c := &call{done: make(chan error, 1), r: &own}
-	p.mu.Lock()
-	err = p.addLocked(ctx, t, r, promised{call: c})
-	p.mu.Unlock()
-	if err != nil {
+	if err := p.take(ctx, r, promised{call: c}); err != nil {
 		return err
 	}
 	select {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/samsa-go/samsa/cluster/internal/keys"
+	"github.com/samsa-go/samsa/internal/batcher"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition/choose"
@@ -44,14 +44,13 @@ func (j *job) add(ctx context.Context, opts engine.ProduceOptions, records []log
 	if err != nil {
 		return err
 	}
-	cs := &j.w.calls
+	cs := j.w.calls
 	if own != nil {
-		begun := choosersOf(own)
-		cs = &begun
+		cs = choosersOf(own)
 	}
 	now := time.UnixMilli(time.Now().UnixMilli())
 	codec := log.ProducerCodec(opts.Compression)
-	touched := make(map[*chooser]bool)
+	touched := make(map[*batcher.Chooser]bool)
 	for i := range records {
 		r := records[i]
 		n, err := j.w.topics.Count(ctx, r.Topic)
@@ -65,7 +64,7 @@ func (j *job) add(ctx context.Context, opts engine.ProduceOptions, records []log
 		}
 		c := cs.of(r.Topic)
 		touched[c] = true
-		at, err := c.choose(&r, int(n))
+		at, err := c.Choose(&r, int(n))
 		if err != nil {
 			return fmt.Errorf("record %d: %w", i, err)
 		}
@@ -77,7 +76,7 @@ func (j *job) add(ctx context.Context, opts engine.ProduceOptions, records []log
 		j.records, j.codecs = append(j.records, r), append(j.codecs, codec)
 	}
 	for c := range touched {
-		c.complete()
+		c.BatchComplete()
 	}
 	if j.bytes > maxJob {
 		return errTooLarge
@@ -110,46 +109,17 @@ func size(r *log.Record) int {
 
 // choosers are the partitioners of topics.
 type choosers struct {
-	by choose.Partitioner
-
-	mu    *sync.Mutex // guards what follows
-	known map[string]*chooser
+	by    choose.Partitioner
+	known *sync.Map // a *batcher.Chooser of each topic
 }
 
-// chooser is a partitioner of one topic, which is asked by one at a time.
-type chooser struct {
-	completed atomic.Int32 // batches of which tp is to be told before the next record
+func choosersOf(p choose.Partitioner) choosers { return choosers{p, new(sync.Map)} }
 
-	mu     sync.Mutex
-	tp     choose.TopicPartitioner
-	record log.Record // that tp looks at: here it costs no allocation
-}
-
-func choosersOf(p choose.Partitioner) choosers {
-	return choosers{by: p, mu: new(sync.Mutex), known: make(map[string]*chooser)}
-}
-
-func (cs *choosers) of(topic string) *chooser {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	c := cs.known[topic]
-	if c == nil {
-		c = &chooser{tp: cs.by.ForTopic(topic)}
-		cs.known[topic] = c
+// of returns the chooser of a topic. It may call the program's code, so nothing is to be locked.
+func (cs choosers) of(topic string) *batcher.Chooser {
+	c, ok := cs.known.Load(topic)
+	if !ok {
+		c, _ = cs.known.LoadOrStore(topic, batcher.NewChooser(cs.by, topic))
 	}
-	return c
+	return c.(*batcher.Chooser)
 }
-
-func (c *chooser) choose(r *log.Record, n int) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.completed.Load() > 0 {
-		c.completed.Add(-1)
-		c.tp.OnNewBatch()
-	}
-	c.record = *r
-	return choose.Partition(c.tp, &c.record, n)
-}
-
-// complete has tp told, when it is called next, that a batch is complete.
-func (c *chooser) complete() { c.completed.Add(1) }

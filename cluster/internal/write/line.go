@@ -136,7 +136,7 @@ func (l *line) completeLocked() {
 	l.bytes, l.promises = b.builder.Size(), len(b.promises)
 	l.complete = append(l.complete, b)
 	l.filling = nil
-	l.of.chooser.complete()
+	l.of.chooser.BatchComplete()
 }
 
 // lingered hurries b if it is still filling.

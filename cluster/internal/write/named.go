@@ -16,7 +16,6 @@ import (
 	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/internal/uuid"
 	"github.com/samsa-go/samsa/log"
-	"github.com/samsa-go/samsa/partition/choose"
 )
 
 // named is what a producer with an ID is besides: a transactional id. Each of its transactions has, with records, how many were stored in their
@@ -190,17 +189,14 @@ func (p *producer) storedIn(ctx context.Context, tp log.TopicPartition) (int64, 
 	return counts[tp].n, err
 }
 
-// replayed returns errStored for a record that an earlier producer of the same ID has stored.
-func (p *producer) replayed(ctx context.Context, t *known, r *log.Record) error {
-	if !choose.Repeats(t.chooser.tp, r, int(t.topic.Partitions())) {
-		return fmt.Errorf("%s: %w: it has no key or a random partition, with Replay it cannot be told whether it is stored",
-			r.Topic, log.ErrInvalidRecord)
-	}
-	if err := t.rules.allow(ctx, p.w, r, ofSize); err != nil {
+// replayedLocked returns errStored for a record that an earlier producer of the same ID has stored. It may give up p.mu for a while.
+func (p *producer) replayedLocked(ctx context.Context, t *known, r *log.Record) error {
+	if err := t.chooser.Repeats(r, int(t.topic.Partitions())); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if err := p.allowLocked(ctx, t, r, ofSize); err != nil {
+		return err
+	}
 	l := p.lineLocked(t, int(r.Partition))
 	if l.replay == 0 {
 		return nil

@@ -52,7 +52,7 @@ type producer struct {
 // known is a topic, who chooses its partitions, what it does not take, and the lines to its partitions.
 type known struct {
 	topic   engine.Topic
-	chooser *chooser
+	chooser *batcher.Chooser
 	rules   *rules
 	lines   []*line // guarded by the producer's mutex
 }
@@ -123,7 +123,7 @@ func (p *producer) Produce(ctx context.Context, r log.Record, promise func(log.R
 	if p.opts.Acks == log.AckNone {
 		heard = nil // the record's fate does not matter once it is buffered
 	}
-	err := p.produce(ctx, &r, heard)
+	err := p.take(ctx, &r, promised{promise: heard})
 	stored := errors.Is(err, errStored)
 	switch {
 	case promise == nil:
@@ -138,38 +138,50 @@ func (p *producer) Produce(ctx context.Context, r log.Record, promise func(log.R
 // errStored says that a record was stored by an earlier producer of the same ID.
 var errStored = errors.New("stored already")
 
-func (p *producer) produce(ctx context.Context, r *log.Record, promise func(log.Record, error)) error {
-	t, at, err := p.place(ctx, r)
+// take chooses the partition of r, and puts it into the line to that.
+func (p *producer) take(ctx context.Context, r *log.Record, pr promised) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t, err := p.know(ctx, r.Topic)
 	if err != nil {
 		return err
+	}
+	at, n := 0, int(t.topic.Partitions())
+	if !t.chooser.Known() {
+		if at, err = t.chooser.Choose(r, n); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t.chooser.Known() {
+		if at, err = t.chooser.Ask(r, n); err != nil {
+			return err
+		}
 	}
 	r.Partition = int32(at)
 	check := ofSize | ofTime
 	if p.opts.Replay {
-		if err := p.replayed(ctx, t, r); err != nil {
+		if err := p.replayedLocked(ctx, t, r); err != nil {
 			return err
 		}
 		check = ofTime
 	}
-	if err := t.rules.allow(ctx, p.w, r, check); err != nil {
+	if err := p.allowLocked(ctx, t, r, check); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.addLocked(ctx, t, r, promised{promise: promise})
+	return p.addLocked(ctx, t, r, pr)
 }
 
-// place returns the topic of a record, and which partition it is for.
-func (p *producer) place(ctx context.Context, r *log.Record) (*known, int, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, 0, err
+// allowLocked refuses a record that the topic does not take. It gives up p.mu while the cluster is asked.
+func (p *producer) allowLocked(ctx context.Context, t *known, r *log.Record, c checks) error {
+	if t.rules.allows(r, c) {
+		return nil
 	}
-	t, err := p.know(ctx, r.Topic)
-	if err != nil {
-		return nil, 0, err
-	}
-	at, err := t.chooser.choose(r, int(t.topic.Partitions()))
-	return t, at, err
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	return t.rules.allow(ctx, p.w, r, c)
 }
 
 // know returns what is known of a topic.
@@ -187,11 +199,12 @@ func (p *producer) know(ctx context.Context, name string) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
+	chooser := p.by.of(name)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := p.topics[name]
 	if k == nil || k.topic != t {
-		k = &known{topic: t, chooser: p.by.of(name), rules: p.w.rulesOf(t)}
+		k = &known{topic: t, chooser: chooser, rules: p.w.rulesOf(t)}
 		p.topics[name] = k
 	}
 	p.last.Store(k)

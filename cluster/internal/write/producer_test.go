@@ -2,6 +2,7 @@ package write_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -130,3 +131,54 @@ func TestTold(t *testing.T) {
 		}
 	})
 }
+
+// A partitioner of the program's may call everything but what asks it again.
+func TestPartitionerCallsTheProducer(t *testing.T) {
+	kit.Places(t, func(t *testing.T, k *kit.Kit) {
+		topic, b := k.Create("partitioner", 1), open(t, k, k.Name("id"))
+		r := samsa.Record{Topic: topic}
+		var p *samsa.Producer
+		var heard []error
+		by := &calling{
+			forTopic: func() { heard = append(heard, p.Flush(k.Ctx)) },
+			partition: func() {
+				p.Produce(k.Ctx, r, func(_ samsa.Record, err error) { heard = append(heard, err) })
+				_, err := b.Produce(k.Ctx, r)
+				heard = append(heard, err, p.Flush(k.Ctx))
+				p.Buffered()
+			},
+		}
+		p, err := b.NewProducer(k.Ctx, samsa.ProducerOptions{Partitioner: by})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := p.ProduceSync(k.Ctx, r)
+			done <- err
+		}()
+		select {
+		case err = <-done:
+		case <-k.Ctx.Done():
+			t.Fatal("the partitioner waits for itself")
+		}
+		if err != nil || len(heard) != 4 || heard[0] != nil || !errors.Is(heard[1], samsa.ErrInCallback) || heard[2] != nil || heard[3] != nil {
+			t.Errorf("%v; the partitioner heard %v, want ErrInCallback from Produce of its own producer alone", err, heard)
+		}
+	})
+}
+
+// calling is a partitioner that calls.
+type calling struct{ forTopic, partition func() }
+
+func (c *calling) ForTopic(string) samsa.TopicPartitioner {
+	c.forTopic()
+	return c
+}
+
+func (c *calling) Partition(*samsa.Record, int) int {
+	c.partition()
+	return 0
+}
+
+func (c *calling) OnNewBatch() {}

@@ -3,6 +3,7 @@ package write
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -96,18 +97,18 @@ const (
 	ofTime
 )
 
-// allow refuses a record that the topic does not take.
+// allows reports whether the topic takes a record by what is known of it.
+func (ru *rules) allows(r *log.Record, c checks) bool {
+	known := ru.known.Load()
+	return known != nil && c.refuse(known.rules, r) == nil
+}
+
+// allow refuses a record that the topic does not take. It asks the cluster, unless allows says yes.
 func (ru *rules) allow(ctx context.Context, w *Writes, r *log.Record, c checks) error {
-	var err error
-	if known := ru.known.Load(); known != nil {
-		err = c.refuse(known.rules, r)
-	} else {
-		err = c.refuse(ru.get(ctx, w, rulesAge), r)
+	if ru.get(ctx, w, math.MaxInt64); ru.allows(r, c) {
+		return nil
 	}
-	if err != nil {
-		err = c.refuse(ru.get(ctx, w, 0), r)
-	}
-	return err
+	return c.refuse(ru.get(ctx, w, 0), r)
 }
 
 // refuse returns why a topic of these rules does not take a record.
