@@ -3,6 +3,8 @@ package read
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -54,6 +56,33 @@ func askBounds(ctx context.Context, l *link.Link, exact bool, parts ...*part) er
 	}
 	return nil
 }
+
+// AwaitStable returns when who reads what is committed gets all that is before these offsets, or ctx ends. A topic that has gone is not waited for.
+func (s *Topics) AwaitStable(ctx context.Context, ends map[log.TopicPartition]int64) {
+	var parts []*part
+	for tp := range ends {
+		if t := s.get(tp.Topic); t != nil {
+			if all := *t.parts.Load(); int(tp.Partition) < len(all) {
+				parts = append(parts, all[tp.Partition])
+			}
+		}
+	}
+	for wait := firstStableWait; len(parts) > 0; wait = min(2*wait, refreshGap) {
+		offsets, err := listOffsets(ctx, s.link, log.ReadCommitted, atEnd, parts)
+		parts = slices.DeleteFunc(parts, func(p *part) bool {
+			if stable := offsets[p.tp]; err == nil {
+				p.tell(bounds{start: -1, high: stable, stable: stable}, false)
+			}
+			return p.failure() != nil || p.stable.Load() >= ends[p.tp]
+		})
+		if len(parts) > 0 && pause(ctx, wait) != nil {
+			return
+		}
+	}
+}
+
+// firstStableWait is about what a coordinator takes to tell one leader that a transaction has ended.
+const firstStableWait = time.Millisecond
 
 // listOffsets returns the offset of each partition for a timestamp, or for what stands for one; -1 for none. What is on its
 // way to be well is waited for until ctx ends.

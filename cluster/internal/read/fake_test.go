@@ -3,6 +3,7 @@ package read_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -192,4 +193,48 @@ func TestOffsetsOfWhatIsNew(t *testing.T) {
 	if unheard == 0 {
 		t.Fatal("nobody was asked who leads the topic")
 	}
+}
+
+// Who waits for the end of a transaction asks for all its partitions at once, and again for those where it has not come yet: until their topic is
+// gone, or nobody waits any more.
+func TestAwaitStable(t *testing.T) {
+	c, k := fake(t, kfake.NumBrokers(1))
+	orders := k.Create("orders", 3)
+	var asked [][]int32
+	last := func() {}
+	c.ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		req := r.(*kmsg.ListOffsetsRequest)
+		if req.Topics[0].Topic != orders {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		to := kmsg.NewListOffsetsResponseTopic()
+		to.Topic = orders
+		var partitions []int32
+		for _, p := range req.Topics[0].Partitions {
+			tp := kmsg.NewListOffsetsResponseTopicPartition()
+			if tp.Partition, tp.Offset = p.Partition, 4; int(p.Partition) <= len(asked) {
+				tp.Offset = 5
+			}
+			to.Partitions = append(to.Partitions, tp)
+			partitions = append(partitions, p.Partition)
+		}
+		slices.Sort(partitions)
+		asked, resp.Topics = append(asked, partitions), append(resp.Topics, to)
+		last()
+		return resp, nil, true
+	})
+	ends := map[log.TopicPartition]int64{kit.TP(orders, 0): 5, kit.TP(orders, 1): 5, kit.TP(orders, 2): 5}
+	k.Topics.AwaitStable(k.Ctx, ends)
+	k.Want(asked, [][]int32{{0, 1, 2}, {1, 2}, {2}})
+	k.Want(k.Partition(orders, 2).LastStable(), 5)
+
+	ends[kit.TP(orders, 2)] = 6
+	ctx, cancel := context.WithCancel(k.Ctx)
+	last = cancel
+	k.Topics.AwaitStable(ctx, ends)
+	last = func() { k.Topics.Deleted(orders) }
+	k.Topics.AwaitStable(k.Ctx, ends)
+	k.Want(k.Ctx.Err(), nil)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/samsa-go/samsa/cluster/internal/link"
 	"github.com/samsa-go/samsa/group"
-	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/family"
 	"github.com/samsa-go/samsa/log"
 )
@@ -81,7 +79,11 @@ func (s *session) commit(batches []*batch, offsets []groupOffsets, last func() e
 		s.abort()
 		return s.ended(err)
 	}
-	s.awaitVisible(ctx, batches)
+	ends := make(map[log.TopicPartition]int64)
+	for _, b := range batches {
+		ends[b.tp] = b.base + int64(b.records)
+	}
+	s.w.topics.AwaitStable(ctx, ends)
 	return nil
 }
 
@@ -365,34 +367,3 @@ func (s *session) abort() {
 
 // abortTimeout is how long who waits for the error of a transaction waits for its end.
 const abortTimeout = 5 * time.Second
-
-// awaitVisible waits until consumers of what is committed get the records.
-func (s *session) awaitVisible(ctx context.Context, batches []*batch) {
-	last := make(map[log.TopicPartition]int64)
-	for _, b := range batches {
-		last[b.tp] = b.base + int64(b.records) - 1
-	}
-	var wg sync.WaitGroup
-	for tp, offset := range last {
-		wg.Go(func() {
-			for wait := firstPause; ctx.Err() == nil; wait = min(2*wait, longestPause) {
-				t, err := s.w.topics.Get(tp.Topic)
-				if err != nil {
-					return
-				}
-				p, err := t.Partition(tp.Partition)
-				if err != nil {
-					return
-				}
-				if a, ok := p.(engine.Remote); !ok || a.Ask(ctx) == nil && p.LastStable() > offset || p.Err() != nil {
-					return
-				}
-				select {
-				case <-time.After(wait):
-				case <-ctx.Done():
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
