@@ -194,7 +194,9 @@ var queues = []promise{
 		q := k.queueOf(name)
 		k.nothingElse(q, name) // nor does it come late for another reason
 		due := time.Now().Add(200 * time.Millisecond).Truncate(time.Millisecond)
-		k.produce(samsa.Record{Topic: name, Value: []byte("later"), Headers: []samsa.Header{samsa.NotBefore(due)}})
+		for value, at := range map[string]time.Time{"in an hour": due.Add(time.Hour), "later": due} {
+			k.produce(samsa.Record{Topic: name, Value: []byte(value), Headers: []samsa.Header{samsa.NotBefore(at)}})
+		}
 		k.write(name, "now")
 		for _, d := range k.receive(q, "later", "now") {
 			k.must(d.Ack())
