@@ -14,6 +14,7 @@ import (
 
 	"github.com/samsa-go/samsa/group/config"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -46,7 +47,7 @@ type Coordinator struct {
 	wg        sync.WaitGroup
 	stop      chan struct{} // closed when Close begins
 	damaged   int           // values that were, at Open
-	changing  writer.Turn   // held while limits are being changed
+	changing  turns.Turn    // held while limits are being changed
 	readers   readers
 	names     Names
 	configs   *config.Registry
@@ -95,7 +96,7 @@ func Open(st store.Store, committer *writer.Committer, topics Topics, opts Optio
 	}
 	c := &Coordinator{
 		st: st, committer: committer, topics: topics, opts: opts, rules: opts.Rules, configs: opts.Configs,
-		stop: make(chan struct{}), changing: writer.NewTurn(), groups: make(map[string]*entry),
+		stop: make(chan struct{}), changing: turns.New(), groups: make(map[string]*entry),
 	}
 	c.names.Keep(own{c}, Classic, Consumer)
 	if c.configs == nil {

@@ -28,7 +28,7 @@ func (c *call) initProducerID(req *kmsg.InitProducerIDRequest) kmsg.Response {
 
 func (c *call) newProducer(req *kmsg.InitProducerIDRequest) (p txn.Producer, err error) {
 	if req.TransactionalID == nil {
-		p.ID, err = c.s.in.Producers.NextID()
+		p.ID, err = c.s.in.Producers.NextID(c.ctx)
 		return p, err
 	}
 	var expected *txn.Producer

@@ -275,9 +275,9 @@ func (c *client) fetchBatches(n int) {
 	}
 }
 
-// turns is how often the wire door and the store alone take turns, so that both meet the same
+// rounds is how often the wire door and the store alone take turns, so that both meet the same
 // machine.
-const turns = 5
+const rounds = 5
 
 // BenchmarkProduceBatch appends batches of 64 KB through the wire door, and, in turns, to
 // the committer without it. "door/store" is how many times the CPU of the store alone the
@@ -316,15 +316,15 @@ func BenchmarkFetchBatch(b *testing.B) {
 // their ratio. The medians of the turns count.
 func compare(b *testing.B, batch log.Batch, door, store func(n int) time.Duration) {
 	var doors, stores []time.Duration
-	n := max(1, b.N/turns)
+	n := max(1, b.N/rounds)
 	b.ResetTimer()
-	for range turns {
+	for range rounds {
 		doors, stores = append(doors, door(n)), append(stores, store(n))
 	}
 	b.StopTimer()
 	slices.Sort(doors)
 	slices.Sort(stores)
-	perRecord := func(d []time.Duration) float64 { return float64(d[turns/2]) / float64(n*batch.Records()) }
+	perRecord := func(d []time.Duration) float64 { return float64(d[rounds/2]) / float64(n*batch.Records()) }
 	b.ReportMetric(perRecord(doors), "door-cpu-ns/record")
 	b.ReportMetric(perRecord(stores), "store-cpu-ns/record")
 	b.ReportMetric(perRecord(doors)/perRecord(stores), "door/store")

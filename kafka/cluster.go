@@ -17,6 +17,7 @@ import (
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/option"
 	"github.com/samsa-go/samsa/internal/port"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -33,7 +34,7 @@ type Cluster struct {
 	opts   ClusterOptions
 	memory *memory // of all nodes
 
-	turn chan struct{} // capacity 1: held by who changes what follows, nodes but not their servers among it
+	turn turns.Turn // held by who changes what follows, nodes but not their servers among it
 	now  atomic.Pointer[view]
 	plan map[string]planned // of the topics that are being created or grow, by name
 	hold bool               // reassignments stay under way
@@ -88,7 +89,7 @@ func ListenCluster(b *samsa.Broker, n int, addr string, opts ClusterOptions) (*C
 	}
 	opts.Options = opts.withDefaults()
 	c := &Cluster{
-		b: b, in: in, opts: opts, memory: newMemory(opts.MaxMemoryBytes), turn: make(chan struct{}, 1),
+		b: b, in: in, opts: opts, memory: newMemory(opts.MaxMemoryBytes), turn: turns.New(),
 		plan: make(map[string]planned), nodes: make(map[int32]*node), held: make(map[int32]*os.File),
 	}
 	err = c.claim()
@@ -339,8 +340,8 @@ func (c *Cluster) defaultReplicas(v *view) int {
 // change has edit change the cluster. Places that have another leader then are in the next epoch, which is stored before anybody
 // learns of it. If edit fails nothing changes.
 func (c *Cluster) change(edit func(v *view) error) error {
-	c.turn <- struct{}{}
-	defer func() { <-c.turn }()
+	c.turn.Take()
+	defer c.turn.Give()
 	old := c.now.Load()
 	next := old.clone()
 	if err := edit(next); err != nil {

@@ -81,8 +81,8 @@ type planned struct {
 
 // setPlan has the partitions of a topic that are new be placed as planned; nil ends that.
 func (c *Cluster) setPlan(topic string, p *planned) {
-	c.turn <- struct{}{}
-	defer func() { <-c.turn }()
+	c.turn.Take()
+	defer c.turn.Give()
 	if p == nil {
 		delete(c.plan, topic)
 	} else {

@@ -175,9 +175,7 @@ func (c *conn) carryOut(cl *call, q *queue) {
 // made one at a time, and each waits for its memory before the next is made.
 func (c *conn) answerLong(cl *call) {
 	mem := c.s.memory
-	select {
-	case mem.making <- struct{}{}:
-	case <-c.s.ctx.Done():
+	if mem.making.TakeUntil(c.s.ctx) != nil {
 		c.breakOff(net.ErrClosed)
 		c.forget(cl)
 		return
@@ -186,7 +184,7 @@ func (c *conn) answerLong(cl *call) {
 	buf := getBuffer(firstAnswerBytes)
 	pieces := c.encode(cl, resp, buf)
 	_, err := cl.answer.takeUpTo(c.s.ctx, cap(buf.b), 0)
-	<-mem.making
+	mem.making.Give()
 	if err != nil {
 		err = net.ErrClosed
 	} else if err := c.meetAnswer(cl); err != nil {

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/samsa-go/samsa/internal/turns"
 )
 
 // memory is the budget of a server: what all its connections take together, at most
@@ -29,7 +31,7 @@ type memory struct {
 	requests pool
 	answers  pool
 
-	making chan struct{} // capacity 1: held while an answer is made whose length nobody knows before
+	making turns.Turn // held while an answer is made whose length nobody knows before
 
 	// inspecting has room for as many as there are processors: held while a compressed batch is
 	// decompressed, which may take log.MaxDecompressedBytes whatever its length.
@@ -41,7 +43,7 @@ type memory struct {
 
 func newMemory(bytes int) *memory {
 	m := &memory{
-		making: make(chan struct{}, 1), inspecting: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		making: turns.New(), inspecting: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		maxSessions: int64(bytes) / 16,
 	}
 	requests := int64(bytes) / 16 * 11

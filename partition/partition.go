@@ -11,6 +11,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/probe"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -34,8 +35,8 @@ type Partition struct {
 	rules atomic.Pointer[Rules]
 	ended atomic.Pointer[error] // why there are no more appends and reads; nil while there are
 
-	appended atomic.Int64  // bytes as stored, since the partition was opened
-	cleaning chan struct{} // capacity 1: held by who trims or compacts
+	appended atomic.Int64 // bytes as stored, since the partition was opened
+	cleaning turns.Turn   // held by who trims or compacts
 
 	probes atomic.Pointer[probe.Points] // nil until SetProbes
 
@@ -48,7 +49,7 @@ type Partition struct {
 
 // Open returns the partition whose log is l.
 func Open(l *log.Log, rules Rules) *Partition {
-	p := &Partition{log: l, cleaning: make(chan struct{}, 1), watchers: make(map[Watcher]struct{})}
+	p := &Partition{log: l, cleaning: turns.New(), watchers: make(map[Watcher]struct{})}
 	p.rules.Store(&rules)
 	return p
 }
@@ -171,12 +172,10 @@ func (p *Partition) Cut(c log.Cut) {
 // Turn gives the caller the exclusive right to clean the partition until it calls the
 // function returned, or fails when ctx ends.
 func (p *Partition) Turn(ctx context.Context) (release func(), err error) {
-	select {
-	case p.cleaning <- struct{}{}:
-		return func() { <-p.cleaning }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := p.cleaning.TakeUntil(ctx); err != nil {
+		return nil, err
 	}
+	return p.cleaning.Give, nil
 }
 
 // Log returns the partition's log, for the writer and for who cleans it.

@@ -50,7 +50,7 @@ func (c *Coordinator) enter(ctx context.Context, k Key, s Settings) (*entry, err
 		return nil, err
 	}
 	if err := en.begin(ctx, s); err != nil {
-		en.leave()
+		en.turn.Give()
 		return nil, err
 	}
 	return en, nil
@@ -69,7 +69,7 @@ func (c *Coordinator) settingsFor(req *AcquireRequest) Settings {
 func (c *Coordinator) Initialize(ctx context.Context, k Key) error {
 	en, err := c.enter(ctx, k, c.settings(k.Group))
 	if err == nil {
-		en.leave()
+		en.turn.Give()
 	}
 	return err
 }
@@ -80,7 +80,7 @@ func (c *Coordinator) InitializeAt(ctx context.Context, k Key, reset Reset) erro
 	s.Reset = reset
 	en, err := c.enter(ctx, k, s)
 	if err == nil {
-		en.leave()
+		en.turn.Give()
 	}
 	return err
 }
@@ -99,7 +99,7 @@ func (c *Coordinator) AcquireInto(ctx context.Context, req AcquireRequest, place
 		return err
 	}
 	defer en.tend()
-	defer en.leave()
+	defer en.turn.Give()
 	a := acquiring{en: en, req: req, s: s, r: s.rules(), left: req.MaxRecords}
 	for a.left > 0 {
 		from, end, ok := a.next()
@@ -363,7 +363,7 @@ func (c *Coordinator) AcquireRecords(ctx context.Context, req AcquireRequest) ([
 		return nil, err
 	}
 	defer en.tend()
-	defer en.leave()
+	defer en.turn.Give()
 	a := acquiring{en: en, req: req, s: s, r: s.rules(), left: req.MaxRecords}
 	if err := en.ahead.failed; err != nil {
 		en.ahead.failed = nil

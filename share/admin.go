@@ -115,7 +115,7 @@ func (c *Coordinator) Alter(ctx context.Context, k Key, start int64) error {
 	if err := en.take(ctx); err != nil {
 		return err
 	}
-	defer en.leave()
+	defer en.turn.Give()
 	return en.replace(ctx, start)
 }
 
@@ -140,7 +140,7 @@ func (en *entry) remove(ctx context.Context) error {
 	if err := en.take(ctx); err != nil {
 		return err
 	}
-	defer en.leave()
+	defer en.turn.Give()
 	if err := en.supplant(ctx, nil); err != nil && !en.gone() {
 		return en.wrap(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -224,7 +225,7 @@ func (c *Coordinator) claimAndLock(name string) error {
 // addLocked makes an entry.
 func (c *Coordinator) addLocked(k Key, p *partition.Partition) *entry {
 	c.lastID++
-	en := &entry{c: c, key: k, number: c.lastID, part: p, id: p.ID(), turn: make(chan struct{}, 1), lease: c.leases.Add(1)}
+	en := &entry{c: c, key: k, number: c.lastID, part: p, id: p.ID(), turn: turns.New(), lease: c.leases.Add(1)}
 	c.entries[k] = en
 	g := c.groupLocked(k.Group)
 	g.entries[k.TopicPartition] = en

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -21,8 +22,8 @@ type entry struct {
 	number uint64 // orders the locks of entries
 	part   *partition.Partition
 	id     store.PartitionID
-	turn   chan struct{} // capacity 1: held by who takes in, begins or replaces
-	ahead  readAhead     // of who has the turn
+	turn   turns.Turn // held by who takes in, begins or replaces
+	ahead  readAhead  // of who has the turn
 
 	mu      sync.Mutex // guards what follows; held on the committer's time too, and never while waiting
 	damaged error      // why the states cannot be used, wraps log.ErrCorruptValue; nil for most
@@ -134,12 +135,10 @@ func (c *Coordinator) Unwatch(k Key, w partition.Watcher) {
 	}
 }
 
-// take waits for the turn.
+// take waits for the turn, until ctx ends or the coordinator is closed.
 func (en *entry) take(ctx context.Context) error {
-	select {
-	case en.turn <- struct{}{}:
-		return nil
-	default:
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	select {
 	case en.turn <- struct{}{}:
@@ -150,8 +149,6 @@ func (en *entry) take(ctx context.Context) error {
 		return en.wrap(log.ErrClosed)
 	}
 }
-
-func (en *entry) leave() { <-en.turn }
 
 // begin makes the states of who begins, which are stored when it returns. The caller has the turn.
 func (en *entry) begin(ctx context.Context, s Settings) error {

@@ -80,6 +80,9 @@ func (c *Coordinator) Close() {
 	c.mu.Unlock()
 	for _, en := range c.entries() {
 		en.lock()
+		if !en.gone { // else who deletes it does
+			close(en.buried)
+		}
 		en.gone = true
 		en.stopLocked()
 		en.mu.Unlock()
@@ -138,8 +141,13 @@ func (c *Coordinator) Heartbeat(ctx context.Context, name string, req Heartbeat)
 			return Answer{}, config, err
 		}
 		answer, out, err := en.heartbeat(req, Surroundings{Topic: c.topic, Config: config})
-		if errors.Is(err, errGone) {
-			continue
+		if gone := (goneError{}); errors.As(err, &gone) {
+			select {
+			case <-gone.buried:
+				continue
+			case <-ctx.Done():
+				return Answer{}, config, ctx.Err()
+			}
 		}
 		if err != nil {
 			c.forget(en)
@@ -176,6 +184,7 @@ func (c *Coordinator) remove(en *entry, free bool) {
 	defer c.mu.Unlock()
 	en.gone = true
 	en.stopLocked()
+	close(en.buried)
 	delete(c.groups, en.name)
 	if free {
 		c.names.Release(en.name, group.Streams)

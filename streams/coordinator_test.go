@@ -39,8 +39,9 @@ type house struct {
 type floor struct {
 	store.Store
 	entries int
-	limits  store.Limits // if not zero
-	left    atomic.Int64 // commits until one fails, if not zero
+	limits  store.Limits                  // if not zero
+	left    atomic.Int64                  // commits until one fails, if not zero
+	hold    atomic.Pointer[chan struct{}] // commits wait until it is closed; nil for none
 }
 
 func (f *floor) Limits() store.Limits {
@@ -52,6 +53,9 @@ func (f *floor) Limits() store.Limits {
 
 func (f *floor) Commit(b *store.Batch) error {
 	f.entries += b.Len()
+	if hold := f.hold.Load(); hold != nil {
+		<-*hold
+	}
 	if f.left.Load() != 0 && f.left.Add(-1) == 0 {
 		f.left.Store(1)
 		return errors.New("the floor is broken")
@@ -267,6 +271,58 @@ func (h *house) leave(id string) {
 	if _, _, err := h.Heartbeat(ctx, "g", Heartbeat{MemberID: id, Epoch: leaveEpoch}); err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+// Who deletes a group and does not wait for it has not, and who joins meanwhile waits to know that.
+func TestDeletionThatIsGivenUp(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		a := h.join("a", "0: lines")
+		h.leave("a")
+		h.wantErr("commit", h.commit("", -1, 0, 5), nil)
+		for _, joins := range []bool{false, true} {
+			hold := make(chan struct{})
+			h.st.hold.Store(&hold)
+			other, deleted, joined := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+			go func() {
+				other <- h.groups.Commit(ctx, "other", group.CommitRequest{Generation: -1, Offsets: map[log.TopicPartition]group.Offset{{Topic: "lines"}: {}}})
+			}()
+			synctest.Wait()
+			until, end := context.WithCancel(ctx)
+			go func() { deleted <- h.groups.Delete(until, "g") }()
+			synctest.Wait()
+			h.wantErr("another deletion", h.groups.Delete(ctx, "g"), log.ErrUnknownGroup)
+			h.wantErr("another kind", h.groups.Names().Claim("g", group.Classic), log.ErrGroupKind)
+			if joins {
+				go func() {
+					b, err := h.tryJoin("g", "b", "0: lines")
+					if b.Epoch <= a.Epoch && err == nil {
+						err = fmt.Errorf("epoch %d, before it %d", b.Epoch, a.Epoch)
+					}
+					joined <- err
+				}()
+				synctest.Wait()
+			}
+			end()
+			h.wantErr("delete", <-deleted, context.Canceled)
+			close(hold)
+			h.wantErr("the commit before", <-other, nil)
+			if joins {
+				h.wantErr("join", <-joined, nil)
+				h.leave("b")
+			}
+			for range 2 {
+				if l := h.groups.List(); h.offset(0) != 5 || len(l) != 2 || fmt.Sprint(l[0]) != "{g streams Empty streams}" {
+					t.Fatalf("after it %d, %v", h.offset(0), l)
+				}
+				h.reopen()
+			}
+		}
+		h.wantErr("delete", h.groups.Delete(ctx, "g"), nil)
+		h.reopen()
+		if l := h.groups.List(); len(l) != 1 {
+			t.Errorf("left are %v", l)
+		}
+	})
 }
 
 // A name is that of one kind; what is empty goes from one to another, and keeps its offsets.

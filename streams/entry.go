@@ -3,7 +3,6 @@ package streams
 import (
 	"bytes"
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,16 +28,20 @@ type entry struct {
 	head   []byte
 	stored map[string]*member
 	timer  *time.Timer
-	due    time.Time // when the timer fires; zero when it does not
-	gone   bool      // another entry may have the name by now
+	due    time.Time     // when the timer fires; zero when it does not
+	gone   bool          // it is being deleted, or another entry may have the name by now
+	buried chan struct{} // closed when it is known which of the two
 }
 
 func (c *Coordinator) newEntry(g *Group) *entry {
-	return &entry{c: c, name: g.Name(), group: g, stored: make(map[string]*member)}
+	return &entry{c: c, name: g.Name(), group: g, stored: make(map[string]*member), buried: make(chan struct{})}
 }
 
-// errGone: the entry is no more that of its name.
-var errGone = errors.New("the group has gone")
+// goneError: the entry is not that of its name, until it is buried, or any more.
+type goneError struct{ buried <-chan struct{} }
+
+// Error implements error.
+func (goneError) Error() string { return "the group has gone" }
 
 // outcome is that of a write.
 type outcome struct {
@@ -94,7 +97,7 @@ func (en *entry) heartbeat(req Heartbeat, around Surroundings) (Answer, *outcome
 	en.lock()
 	defer en.mu.Unlock()
 	if en.gone {
-		return Answer{}, nil, errGone
+		return Answer{}, nil, goneError{en.buried}
 	}
 	now := time.Now()
 	answer, effects, err := en.group.Heartbeat(now, req, around)

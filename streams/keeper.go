@@ -110,27 +110,44 @@ func (c *Coordinator) Delete(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if en == nil { // it is damaged
-		c.mu.Lock()
-		en = c.groups[name]
-		c.mu.Unlock()
-	}
-	out, err := c.bury(en)
-	if err == nil {
-		err = out.wait(context.Background())
-	}
-	if err != nil {
+	if err := c.bury(ctx, en); err != nil {
 		return fmt.Errorf("delete group %s: %w", name, err)
 	}
 	c.opts.Logger.Info("group deleted", zap.String("group", name))
 	return nil
 }
 
-// bury takes a group without members away, and has it removed from the store.
-func (c *Coordinator) bury(en *entry) (*outcome, error) {
-	if en == nil {
-		return nil, log.ErrUnknownGroup
+// bury takes a group without members away, when it is removed from the store. If the store refuses, or ctx ends before it begins, the group goes on
+// as it was.
+func (c *Coordinator) bury(ctx context.Context, en *entry) error {
+	tx, err := en.die()
+	if err != nil {
+		return err
 	}
+	err = c.committer.DoUntil(ctx, tx)
+	en.lock()
+	defer en.mu.Unlock()
+	if err != nil {
+		c.revive(en)
+		return err
+	}
+	c.remove(en, true)
+	return nil
+}
+
+// revive undoes die. The caller holds en.mu.
+func (c *Coordinator) revive(en *entry) {
+	close(en.buried)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		en.gone, en.buried, en.due = false, make(chan struct{}), time.Time{}
+		en.schedule(time.Now())
+	}
+}
+
+// die is the first half of bury: nobody uses the entry any more. It returns what removes the group from the store.
+func (en *entry) die() (*writer.Tx, error) {
 	en.lock()
 	defer en.mu.Unlock()
 	switch {
@@ -139,19 +156,19 @@ func (c *Coordinator) bury(en *entry) (*outcome, error) {
 	case len(en.group.members) > 0:
 		return nil, fmt.Errorf("%w: %d members", log.ErrGroupNotEmpty, len(en.group.members))
 	}
-	out := en.submitRemoval() // before another one of that name is stored
-	c.remove(en, true)
-	return out, nil
+	en.gone = true
+	en.stopLocked()
+	return en.removal(), nil
 }
 
-// submitRemoval removes the group from the store. The caller holds en.mu.
-func (en *entry) submitRemoval() *outcome {
+// removal removes the group from the store. The caller holds en.mu.
+func (en *entry) removal() *writer.Tx {
 	tx := &writer.Tx{Essential: true}
 	tx.Writes.Delete(store.StreamsKey(en.name, ""))
 	for id := range en.stored {
 		tx.Writes.Delete(store.StreamsKey(en.name, id))
 	}
-	return en.submit(tx)
+	return tx
 }
 
 // Yield implements group.Keeper. A group without members becomes a classic one.
@@ -169,10 +186,12 @@ func (c *Coordinator) Yield(name string, to group.Kind) bool {
 	case closed || en.damaged != nil || len(en.group.members) > 0 || born && to != group.Classic:
 		return false
 	case en.gone:
-		return true
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.groups[name] != en // else it is being deleted
 	}
 	if born {
-		en.submitRemoval() // before another one of that name is stored
+		en.submit(en.removal()) // before another one of that name is stored
 	}
 	c.remove(en, false)
 	return true
@@ -180,12 +199,11 @@ func (c *Coordinator) Yield(name string, to group.Kind) bool {
 
 // CheckCommit implements group.OffsetKeeper.
 func (c *Coordinator) CheckCommit(_ time.Time, name string, req group.CommitRequest, inTransaction bool) (entered func(), err error) {
-	en, err := c.find(name)
+	en, err := c.locked(name)
 	if err != nil {
 		return nil, err
 	}
 	tps := slices.Collect(maps.Keys(req.Offsets))
-	en.lock()
 	err = en.group.CheckCommit(req.MemberID, req.Generation, inTransaction, tps)
 	if known := en.group.members[req.MemberID] != nil; known && req.Epochless && !inTransaction {
 		err = fmt.Errorf("group %s: member %q: %w: it commits by version 9 of OffsetCommit or later", name, req.MemberID, log.ErrUnsupported)
@@ -199,11 +217,10 @@ func (c *Coordinator) CheckCommit(_ time.Time, name string, req group.CommitRequ
 
 // Subscribed implements group.OffsetKeeper.
 func (c *Coordinator) Subscribed(name string) (func(topic string) bool, error) {
-	en, err := c.find(name)
+	en, err := c.locked(name)
 	if err != nil {
 		return nil, err
 	}
-	en.lock()
 	defer en.mu.Unlock()
 	read := make(map[string]bool)
 	if t := en.group.topology; t != nil && len(en.group.members) > 0 {
@@ -218,11 +235,10 @@ func (c *Coordinator) Subscribed(name string) (func(topic string) bool, error) {
 
 // EmptySince implements group.OffsetKeeper.
 func (c *Coordinator) EmptySince(name string) (time.Time, bool) {
-	en, err := c.find(name)
+	en, err := c.locked(name)
 	if err != nil {
 		return time.Time{}, false
 	}
-	en.lock()
 	defer en.mu.Unlock()
 	return en.group.EmptySince()
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -32,7 +33,7 @@ type Catalogue struct {
 	committer *writer.Committer
 	logger    *zap.Logger // is told what is created, altered and deleted
 
-	change  writer.Turn            // held by whoever changes the catalogue
+	change  turns.Turn             // held by whoever changes the catalogue
 	next    int64                  // number of the next topic; guarded by change
 	told    []func()               // what is logged when change is free: who logs may append to a topic, and create it; guarded by change
 	coming  atomic.Pointer[change] // the next one
@@ -63,7 +64,7 @@ func Open(st store.Store, committer *writer.Committer, logger *zap.Logger) (*Cat
 		st:        st,
 		committer: committer,
 		logger:    logger,
-		change:    writer.NewTurn(),
+		change:    turns.New(),
 		next:      1,
 		topics:    make(map[string]*Topic),
 		damaged:   make(map[string]damaged),

@@ -236,7 +236,7 @@ func (c *Coordinator) change(ctx context.Context, id string, begin, synced bool,
 		}
 		e, err := call(d.txn, time.Now(), fresh)
 		if errors.Is(err, errNeedsID) {
-			if fresh, err = c.producers.NextID(); err == nil {
+			if fresh, err = c.producers.NextID(ctx); err == nil {
 				continue
 			}
 			err = fmt.Errorf("transactional id %s: %w", id, err)

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 )
@@ -18,7 +19,7 @@ import (
 // Registry has the configs of all groups. Its methods may be called by anybody at any time.
 type Registry struct {
 	committer *writer.Committer
-	changing  writer.Turn // held while configs are being changed
+	changing  turns.Turn // held while configs are being changed
 
 	mu       sync.Mutex // guards what follows
 	broker   Broker
@@ -37,7 +38,7 @@ const storedVersion = 1
 // Open reads the configs of groups that st holds. Those that are damaged, or that this library does not know, count as
 // never set, and the logger is told.
 func Open(st store.Store, committer *writer.Committer, broker Broker, logger *zap.Logger) (*Registry, error) {
-	r := &Registry{committer: committer, broker: broker, changing: writer.NewTurn(), groups: make(map[string]map[string]string)}
+	r := &Registry{committer: committer, broker: broker, changing: turns.New(), groups: make(map[string]map[string]string)}
 	err := st.Scan(store.GroupConfigRange(), func(e store.Entry) (bool, error) {
 		name, err := store.ParseGroupConfigKey(e.Key)
 		var configs map[string]string

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 )
@@ -19,7 +20,7 @@ import (
 // Rules are the rules of a broker, which its store keeps. Their methods may be called by anybody at any time.
 type Rules struct {
 	c        *writer.Committer
-	changing writer.Turn // held while rules are being changed
+	changing turns.Turn // held while rules are being changed
 	now      atomic.Pointer[Set]
 	lost     [][]byte // keys of rules that are damaged; who changes rules has them
 }
@@ -70,7 +71,7 @@ func (r Rule) key() []byte {
 // Open returns the rules that st holds. While one of them is damaged, which may have denied something, nobody may do
 // anything: the logger is told. Delete with an empty filter removes it.
 func Open(st store.Store, c *writer.Committer, logger *zap.Logger) (*Rules, error) {
-	l := &Rules{c: c, changing: writer.NewTurn()}
+	l := &Rules{c: c, changing: turns.New()}
 	var rules []Rule
 	err := st.Scan(store.ACLRange(), func(e store.Entry) (bool, error) {
 		v, err := e.AppendValue(nil)

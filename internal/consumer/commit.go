@@ -112,12 +112,10 @@ func (m *membership) commit(ctx context.Context, auto bool, collect func() (map[
 // commitInTurn is commit, behind those that have begun before. It returns what was stored, or refused; nothing of what has not
 // come to that. began is when it was asked for, zero if nobody has looked at the clock.
 func (m *membership) commitInTurn(ctx context.Context, began time.Time, collect func() (map[log.TopicPartition]group.Offset, error)) (map[log.TopicPartition]group.Offset, error) {
-	select {
-	case m.committing <- struct{}{}:
-		defer func() { <-m.committing }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := m.committing.TakeUntil(ctx); err != nil {
+		return nil, err
 	}
+	defer m.committing.Give()
 	gone := false // a topic was, as the store knows before its readers do
 	for {
 		req, err := m.request(collect)

@@ -12,6 +12,7 @@ import (
 	"github.com/samsa-go/samsa/group/member"
 	"github.com/samsa-go/samsa/internal/callback"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -26,7 +27,7 @@ type membership struct {
 	ctx        context.Context // ends when the consumer is closed
 	cancel     context.CancelFunc
 	callbacks  map[member.Kind]func(context.Context, []log.TopicPartition) // by the step that they belong to
-	committing chan struct{}                                               // capacity 1: held by who commits, so that commits do not pass each other
+	committing turns.Turn                                                  // held by who commits, so that commits do not pass each other
 
 	mu     sync.Mutex // guards what follows; not held while calling out
 	state  member.Member
@@ -39,7 +40,7 @@ type membership struct {
 func newMembership(c *Consumer) *membership {
 	o := c.opts
 	m := &membership{
-		c: c, opts: o.Member, wants: newSubscription(c.b.Topics, c.opts), waiter: engine.NewWaiter(), committing: make(chan struct{}, 1),
+		c: c, opts: o.Member, wants: newSubscription(c.b.Topics, c.opts), waiter: engine.NewWaiter(), committing: turns.New(),
 		callbacks: map[member.Kind]func(context.Context, []log.TopicPartition){
 			member.Lose: o.OnLost, member.Revoke: o.OnRevoked, member.Assign: o.OnAssigned,
 		},

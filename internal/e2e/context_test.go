@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa"
+	"github.com/samsa-go/samsa/internal/feature"
 	"github.com/samsa-go/samsa/internal/inside"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/kafka"
+	"github.com/samsa-go/samsa/log"
 )
 
 // slowStore takes a minute for the commits and fsyncs that it is told to.
@@ -202,6 +205,84 @@ func TestWhatTheEndOfAContextSays(t *testing.T) {
 			if err := <-other; err != nil {
 				t.Error(err)
 			}
+		})
+	}
+}
+
+// inTurnCalls are calls that one does at a time, until what he has changed is stored. Several may have a commit of their own.
+var inTurnCalls = map[string]func(ctx context.Context, s *storing) error{
+	"Topics.Create": func(ctx context.Context, s *storing) error {
+		return s.Topics().Create(ctx, "b", samsa.TopicConfig{})
+	},
+	"Broker.NewProducer": func(ctx context.Context, s *storing) error {
+		_, err := s.NewProducer(ctx, samsa.ProducerOptions{ID: "id"})
+		return err
+	},
+	"Groups.SetConfigs": func(ctx context.Context, s *storing) error {
+		return s.Groups().SetConfigs(ctx, "old", map[string]string{"share.auto.offset.reset": "earliest"})
+	},
+	"InitProducerID": func(ctx context.Context, s *storing) error {
+		_, err := inside.Of(s.Broker).Producers.NextID(ctx)
+		return err
+	},
+	"UpdateFeatures": func(ctx context.Context, s *storing) error {
+		return inside.Of(s.Broker).Features.Set(ctx, map[string]int16{feature.Shares: 1})
+	},
+	"QuotaSet.Set": func(ctx context.Context, s *storing) error {
+		quotas, err := kafka.QuotasOf(s.Broker)
+		if err != nil {
+			return err
+		}
+		return quotas.Set(ctx, kafka.Quota{User: "bob", Limits: map[string]float64{"producer_byte_rate": 1}})
+	},
+	"ACLSet.Create": func(ctx context.Context, s *storing) error {
+		acls, err := kafka.ACLsOf(s.Broker)
+		if err != nil {
+			return err
+		}
+		return acls.Create(ctx, otherACL)
+	},
+	"Users.Set": func(ctx context.Context, s *storing) error {
+		users, err := kafka.UsersOf(s.Broker)
+		if err != nil {
+			return err
+		}
+		return users.Set(ctx, "bob", "secret")
+	},
+	"Mirror.Run": func(ctx context.Context, s *storing) error { // as the copier of a mirror that another one takes the place of
+		copier, err := inside.Of(s.Broker).Parts.Copying.NewCopier(ctx, "m")
+		if err != nil {
+			return err
+		}
+		defer copier.Close()
+		return copier.Copy(ctx, nil, func() ([]log.Record, error) { return []log.Record{{Topic: "a"}}, nil })
+	},
+}
+
+// Who waits for another one does so until his context ends. The other one does not notice.
+func TestWhoWaitsForAnotherEndsWithHisContext(t *testing.T) {
+	for name, call := range inTurnCalls {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStoring(t)
+				s.st.commits = 1
+				first := make(chan error, 1)
+				go func() { first <- call(s.ctx, s) }()
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(s.ctx, time.Second)
+				defer cancel()
+				if err := call(ctx, s); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("the second: %v", err)
+				}
+				select {
+				case err := <-first:
+					t.Fatalf("the second has waited for the first: %v", err)
+				default:
+				}
+				if err := <-first; err != nil {
+					t.Errorf("the first: %v", err)
+				}
+			})
 		})
 	}
 }

@@ -348,7 +348,7 @@ func TestRestoredProducerIDs(t *testing.T) {
 	given := make(map[int64]string)
 	take := func(who string, b *samsa.Broker) {
 		for range 2500 {
-			id, err := inside.Of(b).Producers.NextID()
+			id, err := inside.Of(b).Producers.NextID(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}

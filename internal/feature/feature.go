@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 )
@@ -43,7 +44,7 @@ var All = []Feature{{Groups, 1}, {Shares, 2}, {Streams, 1}, {Transactions, 2}}
 type Levels struct {
 	c *writer.Committer
 
-	change sync.Mutex // held by who changes them
+	change turns.Turn // held by who changes them
 
 	mu    sync.Mutex // guards what follows
 	saved saved
@@ -62,7 +63,7 @@ var key = store.BrokerKey("f")
 
 // Open returns the levels that are in st. Those that are damaged count as never changed: the logger is told.
 func Open(st store.Store, c *writer.Committer, logger *zap.Logger) (*Levels, error) {
-	l := &Levels{c: c}
+	l := &Levels{c: c, change: turns.New()}
 	v, err := st.Get(key)
 	if err == nil {
 		err = l.saved.parse(v)
@@ -121,10 +122,12 @@ func (s *saved) level(name string) int16 {
 	return 0
 }
 
-// Set stores levels, all or none of them; each is of a feature that exists, and one of its levels.
+// Set stores levels, all or none of them; each is of a feature that exists, and one of its levels. ctx counts until storing begins.
 func (l *Levels) Set(ctx context.Context, levels map[string]int16) error {
-	l.change.Lock()
-	defer l.change.Unlock()
+	if err := l.change.TakeUntil(ctx); err != nil {
+		return err
+	}
+	defer l.change.Give()
 	next := saved{Version: savedVersion, Epoch: l.saved.Epoch + 1, Levels: maps.Clone(l.saved.Levels)}
 	if next.Levels == nil {
 		next.Levels = make(map[string]int16)

@@ -2,11 +2,10 @@ package local
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -15,25 +14,27 @@ import (
 // copying is engine.Copying. A directory has one owner: who copies to it is in this process.
 type copying struct {
 	*Broker
-	mu    sync.Mutex // guards names, and is held to replace one
+	turn  turns.Turn // held by who replaces a name; guards them
 	names map[string]*copier
+}
+
+func newCopying(b *Broker) *copying {
+	return &copying{Broker: b, turn: turns.New(), names: make(map[string]*copier)}
 }
 
 // NewCopier implements engine.Copying.
 func (c *copying) NewCopier(ctx context.Context, name string) (engine.Copier, error) {
-	if err := ctx.Err(); err != nil {
+	next := &copier{b: c.Broker, name: name, turn: turns.New()}
+	if err := c.turn.TakeUntil(ctx); err != nil {
 		return nil, err
 	}
-	next := &copier{b: c.Broker, name: name}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.turn.Give()
 	if before := c.names[name]; before != nil {
-		before.mu.Lock() // it stores nothing meanwhile
+		if err := before.turn.TakeUntil(ctx); err != nil { // it stores nothing meanwhile
+			return nil, err
+		}
 		before.fenced = true
-		before.mu.Unlock()
-	}
-	if c.names == nil {
-		c.names = make(map[string]*copier)
+		before.turn.Give()
 	}
 	c.names[name] = next
 	return next, nil
@@ -43,7 +44,7 @@ type copier struct {
 	b    *Broker
 	name string
 
-	mu     sync.Mutex // held while a transaction is stored
+	turn   turns.Turn // held while a transaction is stored
 	fenced bool
 }
 
@@ -53,9 +54,11 @@ func (c *copier) Close() {}
 
 // Resume implements engine.Copier: Copy has waited for what it has begun.
 func (c *copier) Resume(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return errors.Join(c.check(), ctx.Err())
+	if err := c.turn.TakeUntil(ctx); err != nil {
+		return err
+	}
+	defer c.turn.Give()
+	return c.check()
 }
 
 func (c *copier) check() error {
@@ -67,8 +70,10 @@ func (c *copier) check() error {
 
 // Copy implements engine.Copier.
 func (c *copier) Copy(ctx context.Context, batches []engine.CopiedBatch, notes func() ([]log.Record, error)) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if err := c.turn.TakeUntil(ctx); err != nil {
+		return err
+	}
+	defer c.turn.Give()
 	if err := c.check(); err != nil {
 		return err
 	}

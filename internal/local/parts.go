@@ -17,7 +17,7 @@ func (b *Broker) Parts() engine.Parts {
 		Topics: topics, Coordinator: groups, Offsets: groups,
 		Groups: groups, GroupConfigs: groupConfigs{b.Configs},
 		Shares: shares{b.Shares, topics, b.Logger}, ShareAdmin: shareAdmin{b.Shares, b.Members},
-		TopicAdmin: topicAdmin{b}, Producing: b.batcher, Transactor: b.transactor, Transactions: transactions{b}, Copying: &copying{Broker: b},
+		TopicAdmin: topicAdmin{b}, Producing: b.batcher, Transactor: b.transactor, Transactions: transactions{b}, Copying: newCopying(b),
 		Rules: b.Groups.Rules(), Close: b.Close,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 )
@@ -18,7 +19,7 @@ import (
 // Kept is the limits of a broker, which its store keeps. Its methods may be called by anybody at any time.
 type Kept struct {
 	c        *writer.Committer
-	changing writer.Turn // held while limits are being changed
+	changing turns.Turn // held while limits are being changed
 	now      atomic.Pointer[Table]
 }
 
@@ -36,7 +37,7 @@ const savedVersion = 1
 
 // Open returns the limits that st holds. Those of an entity that are damaged count as never set: the logger is told.
 func Open(st store.Store, c *writer.Committer, logger *zap.Logger) (*Kept, error) {
-	k := &Kept{c: c, changing: writer.NewTurn()}
+	k := &Kept{c: c, changing: turns.New()}
 	entries := make(map[string]Entry)
 	err := st.Scan(store.QuotaRange(), func(e store.Entry) (bool, error) {
 		v, err := e.AppendValue(nil)

@@ -16,6 +16,7 @@ import (
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/hook"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -91,8 +92,8 @@ type Table struct {
 	size     atomic.Int64
 	bytes    atomic.Int64 // of rows and their keys
 	rebuilds atomic.Int64
-	turn     chan struct{} // capacity 1: held by who begins trails
-	still    bool          // nothing brings it further: it is not open
+	turn     turns.Turn // held by who begins trails
+	still    bool       // nothing brings it further: it is not open
 
 	writer writer // the goroutine's own
 
@@ -136,7 +137,7 @@ func New(ctx context.Context, b *Broker, opts Options) (*Table, error) {
 	t := &Table{
 		b: b, opts: opts, done: make(chan struct{}), waiter: engine.NewWaiter(),
 		parts: make(map[int32]*part), watchers: make(map[*watcher]struct{}), given: make(chan struct{}),
-		turn: make(chan struct{}, 1),
+		turn: turns.New(),
 	}
 	var err error
 	if t.topic, err = b.Topics.Find(ctx, opts.Topic, true); err != nil {

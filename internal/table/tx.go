@@ -39,12 +39,10 @@ func (p *part) leave(t *Table) {
 
 // trails has partitions that have none make a trail, and waits until the table is where they begin.
 func (t *Table) trails(ctx context.Context) error {
-	select {
-	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := t.turn.TakeUntil(ctx); err != nil {
+		return err
 	}
+	defer t.turn.Give()
 	var parts []*part
 	var in []*partition.Partition
 	t.step.Lock()

@@ -10,6 +10,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/turns"
 )
 
 // Updater has functions run in transactions of an engine, again after a conflict. Its method may be called by anybody at any time.
@@ -17,15 +18,15 @@ type Updater struct {
 	on      engine.Transactor
 	retries int
 	// turns have those that have met a conflict over the same key try again one after another: else all but one of them would meet it
-	// again. Each has room for the one whose turn it is, and a few keys share it.
-	turns [64]chan struct{}
+	// again. A few keys share one.
+	turns [64]turns.Turn
 }
 
 // NewUpdater returns one that tries again so many times.
 func NewUpdater(on engine.Transactor, retries int) *Updater {
 	u := &Updater{on: on, retries: retries}
 	for i := range u.turns {
-		u.turns[i] = make(chan struct{}, 1)
+		u.turns[i] = turns.New()
 	}
 	return u
 }
@@ -64,7 +65,7 @@ func (u *Updater) try(ctx context.Context, fn func(engine.Tx) error) error {
 }
 
 // turn returns the turn to wait for, or nil.
-func (u *Updater) turn(again *engine.TryAgain) chan struct{} {
+func (u *Updater) turn(again *engine.TryAgain) turns.Turn {
 	var conflict *engine.Conflict
 	if !errors.As(again.Err, &conflict) {
 		return nil
@@ -76,7 +77,7 @@ func (u *Updater) turn(again *engine.TryAgain) chan struct{} {
 // becomes visible; behind that its turn.
 type backoff struct {
 	next time.Duration
-	turn chan struct{} // which it has
+	turn turns.Turn // which it has
 }
 
 const (
@@ -87,7 +88,7 @@ const (
 )
 
 // pause waits for when, or if that is nil for a while, and then for a turn, if that is not nil and it does not have it. It gives others back.
-func (b *backoff) pause(ctx context.Context, when <-chan struct{}, turn chan struct{}) error {
+func (b *backoff) pause(ctx context.Context, when <-chan struct{}, turn turns.Turn) error {
 	if b.turn != turn {
 		b.leave()
 	}
@@ -103,22 +104,20 @@ func (b *backoff) pause(ctx context.Context, when <-chan struct{}, turn chan str
 		return ctx.Err()
 	}
 	if b.turn == turn {
-		return nil
-	}
-	select {
-	case turn <- struct{}{}:
-		b.turn = turn
-	case <-time.After(maxTurn):
-	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return nil
+	limited, cancel := context.WithTimeout(ctx, maxTurn)
+	defer cancel()
+	if turn.TakeUntil(limited) == nil {
+		b.turn = turn
+	}
+	return ctx.Err()
 }
 
 // leave gives the turn to the next.
 func (b *backoff) leave() {
 	if b.turn != nil {
-		<-b.turn
+		b.turn.Give()
 		b.turn = nil
 	}
 }

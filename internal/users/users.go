@@ -18,6 +18,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/sasl"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 )
@@ -44,7 +45,7 @@ type Store struct {
 	c       *writer.Committer
 	Hashing *Turns // one for each password that is hashed: others want to be served meanwhile
 
-	change writer.Turn // held by who changes them
+	change turns.Turn // held by who changes them
 
 	mu     sync.Mutex // guards what follows
 	users  map[string]credentials
@@ -80,7 +81,7 @@ func Secret(key []byte) bool { return bytes.HasPrefix(key, store.BrokerKey(prefi
 
 // Open returns the users that are in st. One that is damaged cannot log in until he is given a password: the logger is told.
 func Open(st store.Store, c *writer.Committer, logger *zap.Logger) (*Store, error) {
-	s := &Store{c: c, change: writer.NewTurn(), Hashing: NewTurns(max(1, runtime.GOMAXPROCS(0)/2)), users: make(map[string]credentials)}
+	s := &Store{c: c, change: turns.New(), Hashing: NewTurns(max(1, runtime.GOMAXPROCS(0)/2)), users: make(map[string]credentials)}
 	err := st.Scan(store.BrokerRange(prefix), func(e store.Entry) (bool, error) {
 		name := string(e.Key[len(key("")):])
 		value, err := e.AppendValue(nil)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/writer"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
@@ -36,9 +37,9 @@ type Registry struct {
 	c      *writer.Committer
 	expiry time.Duration // of ids without a name
 
-	turn     writer.Turn // held by whoever changes what is stored, until it is; guards the next two
-	next     int64       // id
-	reserved int64       // ids before it are accounted for in the store
+	turn     turns.Turn // held by whoever changes what is stored, until it is; guards the next two
+	next     int64      // id
+	reserved int64      // ids before it are accounted for in the store
 
 	names sync.Mutex // guards live
 	live  map[string]*writer.Identity
@@ -60,7 +61,7 @@ const (
 // next id, ids go on far behind all that are known, in the given partitions, which are all there
 // are, and by name. Producers without a name are forgotten after expiry; 0 means IDExpiry.
 func Open(st store.Store, c *writer.Committer, partitions []*partition.Partition, expiry time.Duration) (ps *Registry, damaged []error, err error) {
-	ps = &Registry{st: st, c: c, turn: writer.NewTurn(), expiry: cmp.Or(expiry, IDExpiry), live: make(map[string]*writer.Identity)}
+	ps = &Registry{st: st, c: c, turn: turns.New(), expiry: cmp.Or(expiry, IDExpiry), live: make(map[string]*writer.Identity)}
 	names, damaged, err := ps.readNames(time.Now())
 	if err != nil {
 		return nil, nil, err
@@ -118,11 +119,13 @@ func (ps *Registry) Leap() error {
 	return nil
 }
 
-// NextID returns an id that no producer ever had. It may wait for an fsync.
-func (ps *Registry) NextID() (int64, error) {
-	ps.turn.Take()
+// NextID returns an id that no producer ever had. It may wait for an fsync. ctx counts until storing begins.
+func (ps *Registry) NextID(ctx context.Context) (int64, error) {
+	if err := ps.turn.TakeUntil(ctx); err != nil {
+		return 0, fmt.Errorf("producer id: %w", err)
+	}
 	defer ps.turn.Give()
-	return ps.nextLocked(context.Background(), &writer.Tx{})
+	return ps.nextLocked(ctx, &writer.Tx{})
 }
 
 // nextLocked stores what tx holds too, if there is anything.

@@ -55,7 +55,7 @@ func TestIDsAreNeverGivenTwice(t *testing.T) {
 		for range 3 {
 			ps := s.producers()
 			for range idBlock + 1 {
-				id, err := ps.NextID()
+				id, err := ps.NextID(t.Context())
 				if err != nil || seen[id] {
 					t.Fatalf("got %d a second time, or %v", id, err)
 				}
@@ -98,6 +98,23 @@ func TestClaim(t *testing.T) {
 	})
 }
 
+// givenUp has two ask at once, while what was submitted before is being stored: one waits for that, the other one for it. Both do until they give up.
+func (s *scene) givenUp(ask func(ctx context.Context) error) {
+	s.t.Helper()
+	ctx, end := context.WithCancel(s.t.Context())
+	given := make(chan error, 2)
+	for range 2 {
+		go func() { given <- ask(ctx) }()
+	}
+	synctest.Wait()
+	end()
+	for range 2 {
+		if err := <-given; !errors.Is(err, context.Canceled) {
+			s.t.Error(err)
+		}
+	}
+}
+
 // Who claims a name and does not wait for it fences nobody.
 func TestClaimThatIsGivenUp(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
@@ -105,27 +122,34 @@ func TestClaimThatIsGivenUp(t *testing.T) {
 		pr := s.claim(ps, "loader")
 		s.desk.hold = make(chan struct{})
 		s.submit("a", numbered(t, p, pr, "a"))
-		ctx, end := context.WithCancel(t.Context())
-		given := make(chan error, 2)
-		for range 2 { // one waits for the store, the other one for it
-			go func() {
-				_, err := ps.Claim(ctx, "loader")
-				given <- err
-			}()
-		}
-		synctest.Wait()
-		end()
-		for range 2 {
-			if err := <-given; !errors.Is(err, context.Canceled) {
-				t.Error(err)
-			}
-		}
+		s.givenUp(func(ctx context.Context) error {
+			_, err := ps.Claim(ctx, "loader")
+			return err
+		})
 		close(s.desk.hold)
 		s.submit("b", numbered(t, p, pr, "b"))
 		s.hears("a", "b")
 		if heir := s.claim(ps, "loader"); heir.ID != pr.ID {
 			t.Errorf("got id %d, had %d", heir.ID, pr.ID)
 		}
+	})
+}
+
+// Who asks for an id and does not wait for it has taken none.
+func TestIDThatIsGivenUp(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p, ps := s.partition(0), s.producers()
+		s.desk.hold = make(chan struct{})
+		s.submit("a", appends(t, p, "a"))
+		s.givenUp(func(ctx context.Context) error {
+			_, err := ps.NextID(ctx)
+			return err
+		})
+		close(s.desk.hold)
+		if id, err := ps.NextID(t.Context()); id != 0 || err != nil {
+			t.Errorf("got %d, %v", id, err)
+		}
+		s.hears("a")
 	})
 }
 
@@ -264,7 +288,7 @@ func TestDamagedNextID(t *testing.T) {
 		if err != nil || len(damaged) != 1 || !errors.Is(damaged[0], log.ErrCorruptValue) {
 			t.Fatalf("damaged: %v, %v", damaged, err)
 		}
-		id, err := ps.NextID()
+		id, err := ps.NextID(t.Context())
 		if err != nil || id < last.ID+idLeap {
 			t.Errorf("the next id is %d, %v", id, err)
 		}

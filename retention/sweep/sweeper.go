@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
-	"github.com/samsa-go/samsa/internal/writer"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/partition"
 	"github.com/samsa-go/samsa/topic"
 )
@@ -33,8 +33,8 @@ type Sweeper struct {
 	freed   *partition.Waiter // it is worth giving space back
 	full    *partition.Waiter // the disk is full
 
-	reclaiming writer.Turn               // held by whoever gives space back
-	sweeping   writer.Turn               // held by whoever sweeps, who uses what follows
+	reclaiming turns.Turn                // held by whoever gives space back
+	sweeping   turns.Turn                // held by whoever sweeps, who uses what follows
 	changes    topic.Changes             // what the sweeps have seen of the catalogue
 	limited    map[*topic.Topic]struct{} // those with a limit in bytes
 	bounded    bool                      // see bound
@@ -66,7 +66,7 @@ func New(targets Targets, logger *zap.Logger) *Sweeper {
 	w := &Sweeper{
 		targets: targets, logger: logger, cancel: func() {},
 		changed: partition.NewWaiter(), written: partition.NewWaiter(), freed: partition.NewWaiter(), full: partition.NewWaiter(),
-		reclaiming: writer.NewTurn(), sweeping: writer.NewTurn(),
+		reclaiming: turns.New(), sweeping: turns.New(),
 		limited: make(map[*topic.Topic]struct{}), tracks: make(map[*partition.Partition]*tracked),
 	}
 	w.follow()

@@ -20,6 +20,7 @@ import (
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/inside"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/internal/uuid"
 	"github.com/samsa-go/samsa/log"
 )
@@ -45,7 +46,7 @@ type Keys struct {
 	whole  time.Time         // when the store had all that the topic had
 	settle func(context.Context) error
 
-	catching chan struct{} // capacity 1: who reads what the topic has more
+	catching turns.Turn // held by who reads what the topic has more
 
 	mu      sync.Mutex // guards what follows
 	behind  bool       // the topic may have more than the store
@@ -68,7 +69,7 @@ func Open(ctx context.Context, topics *read.Topics, opts Options) (*Keys, error)
 	}
 	k := &Keys{
 		opts: opts, topics: topics, topic: t, store: store, local: inside.Of(store).Parts.Transactor,
-		catching: make(chan struct{}, 1), behind: true, pending: make(map[*Entry]struct{}),
+		catching: turns.New(), behind: true, pending: make(map[*Entry]struct{}),
 	}
 	if err := k.own(ctx); err != nil {
 		return nil, fmt.Errorf("store of keys: %w", errors.Join(err, store.Close()))

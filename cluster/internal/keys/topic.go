@@ -19,13 +19,11 @@ func (k *Keys) Ready(ctx context.Context) error {
 		if _, behind := k.state(); !behind {
 			return k.there()
 		}
-		select {
-		case k.catching <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := k.catching.TakeUntil(ctx); err != nil {
+			return err
 		}
 		err := k.catchUp(ctx)
-		<-k.catching
+		k.catching.Give()
 		if err != nil {
 			return fmt.Errorf("keys of the application: %w", err)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/samsa-go/samsa/cluster/internal/read"
 	"github.com/samsa-go/samsa/group"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/share"
 )
@@ -46,7 +47,7 @@ type Shares struct {
 
 // known is a group in which somebody of this process is, or was.
 type known struct {
-	turn     chan struct{} // who has it enters
+	turn     turns.Turn // who has it enters
 	members  map[*member]struct{}
 	settings share.Settings // of those inside
 	counts   map[log.TopicPartition]*counts
@@ -86,12 +87,10 @@ func (s *Shares) Enter(ctx context.Context, name string, as share.Member) (engin
 		return nil, err
 	}
 	g := s.group(name)
-	select {
-	case g.turn <- struct{}{}:
-		defer func() { <-g.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := g.turn.TakeUntil(ctx); err != nil {
+		return nil, err
 	}
+	defer g.turn.Give()
 	s.mu.Lock()
 	inside, was, closed := len(g.members), g.settings, s.closed
 	s.mu.Unlock()
@@ -127,7 +126,7 @@ func (s *Shares) group(name string) *known {
 	defer s.mu.Unlock()
 	g := s.groups[name]
 	if g == nil {
-		g = &known{turn: make(chan struct{}, 1), members: make(map[*member]struct{}), counts: make(map[log.TopicPartition]*counts)}
+		g = &known{turn: turns.New(), members: make(map[*member]struct{}), counts: make(map[log.TopicPartition]*counts)}
 		s.groups[name] = g
 	}
 	return g

@@ -1,12 +1,13 @@
-package writer
+// Package turns is a lock that can be waited for until a context ends.
+package turns
 
 import "context"
 
-// Turn is held by one at a time, who changes what is stored, until it is. NewTurn makes one.
+// Turn is held by one at a time. New makes one. Unlike a mutex it may be held while its holder waits: for what it has stored, or for another process.
 type Turn chan struct{}
 
-// NewTurn returns a turn that nobody has.
-func NewTurn() Turn { return make(Turn, 1) }
+// New returns a turn that nobody has.
+func New() Turn { return make(Turn, 1) }
 
 // Take waits for the turn.
 func (t Turn) Take() { t <- struct{}{} }

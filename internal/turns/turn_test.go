@@ -1,4 +1,4 @@
-package writer
+package turns
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 func TestTurn(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
-	turn := NewTurn()
+	turn := New()
 	for range 20 { // some of them would take it, were that left to select
 		if err := turn.TakeUntil(ended); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
