@@ -19,10 +19,15 @@ func (l *leg) finish(ctx context.Context) error {
 		}
 	}
 	for name, err := range l.refused {
-		if note := l.notes.topics[name]; damage(err) || note != nil && !note.Finished {
+		note := l.notes.topics[name]
+		switch {
+		case damage(err) || note != nil && !note.Finished:
 			return fmt.Errorf("topic %s: %w", name, err)
+		case note != nil: // it is the target's own already
+			delete(l.refused, name)
 		}
 	}
+	l.m.follow(l)
 	if err := l.groups(ctx, true); err != nil {
 		return err
 	}

@@ -213,7 +213,7 @@ func fatal(err error) bool {
 // Finish ends a move: all is in the target, nothing writes to the source any more, and Run has ended. It brings groups over a last time,
 // gives topics of a Kafka cluster the configs that a mirror holds back, and notes that they are the target's own from now on. Then a
 // mirror back may begin. ErrBehind says that there is something that was not copied, ErrNotOurs that a topic was written to by others, from which nothing
-// is copied any more; then no topic is finished.
+// is copied any more; then no topic is finished. Topics of which nothing was copied it leaves out: see Stats.Refused.
 func (m *Mirror) Finish(ctx context.Context) error {
 	return m.alone(ctx, "finish mirror", func(ctx context.Context) error {
 		copier, err := m.to.Copying.NewCopier(ctx, notesPrefix+m.opts.Name)

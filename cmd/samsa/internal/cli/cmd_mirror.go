@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,7 +90,12 @@ kafka://user@host:port/?tls=true, with the password in
 ` + cluster.PasswordVariable + `. To end a move, when nothing writes
 to FROM any more, --until-now copies the last of it, and --finish says that
 the topics are TO's own; then a mirror back may begin. --keys brings the
-application's own keys over. --status looks how far a mirror is behind.`,
+application's own keys over. --status looks how far a mirror is behind.
+
+A topic that may not be copied is told on stderr, and the others are copied:
+it came from TO, TO has records of others in its place, or does not take its
+name or its config. --until-now and --finish then end with exit code 5, which
+names these topics: --exclude says that they are not meant.`,
 		Example: `  samsa mirror ./data localhost:9092 --until-now
   samsa mirror ./data localhost:9092 --status`,
 		Args: cobra.ExactArgs(2),
@@ -163,9 +170,10 @@ func (e *env) runMirror(ctx context.Context, from, to string, f mirrorFlags) err
 		if err != nil {
 			return err
 		}
-		return e.say(struct {
+		err = e.say(struct {
 			Finished string `json:"finished"`
 		}{f.opts.Name}, "the topics are those of %s now", to)
+		return errors.Join(err, notCopied(m.Stats()))
 	}
 	web, err := serveMirror(f.http, f.hosts, src)
 	if err != nil {
@@ -182,7 +190,19 @@ func (e *env) runMirror(ctx context.Context, from, to string, f mirrorFlags) err
 		return err
 	}
 	s := m.Stats()
-	return e.say(mirrored{s.Records, s.Bytes, s.Lost, refusals(s)}, "copied %s, %s", plural(s.Records, "record"), size(s.Bytes))
+	err = e.say(mirrored{s.Records, s.Bytes, s.Lost, refusals(s)}, "copied %s, %s", plural(s.Records, "record"), size(s.Bytes))
+	if f.opts.UntilNow {
+		err = errors.Join(err, notCopied(s))
+	}
+	return err
+}
+
+// notCopied is the error of a mirror that is at its end and was refused topics.
+func notCopied(s mirror.Stats) error {
+	if len(s.Refused) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: topics that are not copied: %s", errRefused, strings.Join(slices.Sorted(maps.Keys(s.Refused)), ", "))
 }
 
 // mirrored is what a mirror has done.

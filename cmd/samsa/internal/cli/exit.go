@@ -21,7 +21,7 @@ const (
 	exitUsage       = 2   // the command line is wrong, or a name or a setting in it
 	exitNotFound    = 3   // what was named is not there
 	exitExists      = 4   // what was to be made is there already
-	exitRefused     = 5   // it may not be done: it was not confirmed, or writing is not allowed
+	exitRefused     = 5   // it may not be done: it was not confirmed, writing is not allowed, or of a mirror some topics are not copied
 	exitUnavailable = 6   // not now: the same command may succeed later
 	exitDamaged     = 7   // something stored is damaged
 	exitPipe        = 141 // nobody reads what is printed any more; as of a process that SIGPIPE has ended

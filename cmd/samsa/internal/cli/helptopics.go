@@ -24,7 +24,7 @@ const exitCodesText = `A command ends with one of these codes:
   2  the command line is wrong, or a name or a setting
   3  what was named is not there: a topic, a partition, an offset, a group, a key, a schema, a directory
   4  what was to be made is there already
-  5  it may not be done: it was not confirmed, or writing is not allowed
+  5  it may not be done: it was not confirmed, writing is not allowed, or of a mirror some topics, while the others are done
   6  not now: a broker does not answer, a directory is locked, a disk is full; the same command may succeed later
   7  something stored is damaged
   141  nobody reads what is printed any more, as in samsa topics | head -1
