@@ -557,7 +557,7 @@ func TestStatsAfterAnInterruptedRemoval(t *testing.T) {
 		return stats.BytesLive
 	}
 	all := live()
-	if err := k.Topics().DeleteRecords(&once{k.ctx, 1}, "t", map[int32]int64{0: 10}); err != nil {
+	if err := k.Topics().DeleteRecords(&once{k.ctx, 2}, "t", map[int32]int64{0: 10}); err != nil {
 		t.Fatalf("the removal is stored, and the context ended behind that: %v", err)
 	}
 	for range 2 {
