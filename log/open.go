@@ -69,6 +69,7 @@ func (l *Log) readProducers() error {
 		if err != nil {
 			return false, err
 		}
+		s.usedAt = min(s.usedAt, now) // the clock was ahead
 		ps.known[key.ID] = s
 		return true, nil
 	})

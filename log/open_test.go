@@ -87,6 +87,22 @@ func TestOpenLogBadLogStart(t *testing.T) {
 	}
 }
 
+// A producer that wrote while the clock was ahead counts as used when the log is opened: else nobody forgets it until the clock
+// is there again.
+func TestOpenLogProducerOfTheFuture(t *testing.T) {
+	st := memory(t)
+	l := NewLog(st, ordersID, orders)
+	var b store.Batch
+	staged, keys := l.Stage(&b, nil, sequencedSpan(t, 0, 3, 7, 0, 0), time.Now().Add(1000*time.Hour).UnixMilli())
+	l.StageProducers(&b, keys)
+	commit(t, st, &b)
+	l.Applied(staged)
+	l = open(t, st)
+	if got := l.Producers()[0].UsedAt; got > time.Now().UnixMilli() {
+		t.Errorf("used at %s", time.UnixMilli(got))
+	}
+}
+
 // A damaged state stays as it is, open after open, used just now and by somebody with a name, for all
 // that is known: nobody is told that the producer has stored nothing. It may begin anew.
 func TestOpenLogDamagedProducer(t *testing.T) {

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type desk struct {
 	store.Store
 	hold  chan struct{} // when set, the outcome of a commit is kept back until it is closed
+	after func()        // when set, it is called after a commit
 	full  error         // what Room answers
 	syncs int
 }
@@ -31,6 +32,9 @@ func (d *desk) Commit(b *store.Batch) error {
 	err := d.Store.Commit(b)
 	if d.hold != nil {
 		<-d.hold
+	}
+	if d.after != nil {
+		d.after()
 	}
 	return err
 }

@@ -25,6 +25,8 @@ import (
 const (
 	IDExpiry   = 24 * time.Hour
 	NameExpiry = 7 * 24 * time.Hour
+
+	noteEvery = time.Hour // has it noted that a name is used still
 )
 
 // MaxName is the longest name of a producer, in bytes.
@@ -226,7 +228,8 @@ func parseName(v []byte) (id, usedMs int64, err error) {
 
 // Expire forgets the producers that nobody has used for long in the given partitions, which are
 // all there are. One with a name is forgotten everywhere or nowhere: what it has stored in a
-// partition that is quiet counts for as long as it is used in another, or open. ctx ends it
+// partition that is quiet counts for as long as it is used in another, or open. Its name goes first, in one
+// commit: who claims it from then on has another id, whatever is left in partitions until the next time. ctx ends it
 // between transactions.
 func (ps *Registry) Expire(ctx context.Context, now time.Time, partitions []*partition.Partition) error {
 	if err := ps.turn.TakeUntil(ctx); err != nil { // no name is claimed meanwhile
@@ -248,18 +251,23 @@ func (ps *Registry) Expire(ctx context.Context, now time.Time, partitions []*par
 			}
 		}
 	}
+	if err := ps.expireNames(ctx, now, names, used); err != nil {
+		return err
+	}
 	for _, p := range partitions {
 		if err := ps.expirePartition(ctx, now, p, used); err != nil {
 			return err
 		}
 	}
-	return ps.expireNames(now, names, used)
+	return nil
 }
 
-// storedName is what is stored of a name. One that is in use was used now.
+// storedName is what is stored of a name. One that is in use was used now, and so was one of the future: the clock was
+// ahead.
 type storedName struct {
 	key        []byte
 	id, usedMs int64
+	outdated   bool // what is stored of usedMs is
 }
 
 // readNames returns what is stored of all names, and of which it is damaged.
@@ -279,18 +287,18 @@ func (ps *Registry) readNames(now time.Time) (names []storedName, damaged []erro
 			return false, err
 		}
 		ps.names.Lock()
-		if ps.live[name] != nil {
-			n.usedMs = now.UnixMilli()
-		}
+		live := ps.live[name] != nil
 		ps.names.Unlock()
+		if ahead := time.UnixMilli(n.usedMs).Sub(now); ahead > 0 || live {
+			n.usedMs, n.outdated = now.UnixMilli(), ahead > 0 || ahead <= -noteEvery
+		}
 		names = append(names, n)
 		return true, nil
 	})
 	return names, damaged, err
 }
 
-// expirePartition forgets producers of p. Of those that were used meanwhile it notes that in
-// used.
+// expirePartition forgets producers of p.
 func (ps *Registry) expirePartition(ctx context.Context, now time.Time, p *partition.Partition, used map[int64]int64) error {
 	var old []log.ProducerInfo
 	for _, info := range p.Log().Producers() {
@@ -298,7 +306,7 @@ func (ps *Registry) expirePartition(ctx context.Context, now time.Time, p *parti
 		if info.Named {
 			lastMs, expiry = used[info.ID], NameExpiry
 		}
-		if now.Sub(time.UnixMilli(lastMs)) >= expiry && info.OpenSince < 0 {
+		if expired(now, lastMs, expiry) && info.OpenSince < 0 {
 			old = append(old, info)
 		}
 	}
@@ -326,13 +334,7 @@ func (ps *Registry) expirePartition(ctx context.Context, now time.Time, p *parti
 				p.Log().ForgetProducer(info.ID, info.UsedAt)
 			}
 		}
-		err := ps.c.Do(tx)
-		switch {
-		case errors.Is(err, errInUse) || err != nil && p.Err() != nil: // the next time, or never
-			for _, info := range chunk {
-				used[info.ID] = now.UnixMilli()
-			}
-		case err != nil:
+		if err := ps.c.Do(tx); err != nil && !errors.Is(err, errInUse) && p.Err() == nil { // else the next time, or never
 			return err
 		}
 	}
@@ -341,17 +343,26 @@ func (ps *Registry) expirePartition(ctx context.Context, now time.Time, p *parti
 
 var errInUse = errors.New("a producer was used meanwhile")
 
-// expireNames forgets the names that were not used for long.
-func (ps *Registry) expireNames(now time.Time, names []storedName, used map[int64]int64) error {
-	tx := &writer.Tx{Essential: true}
-	limit := ps.st.Limits().Entries / 4
-	for _, n := range names {
-		if now.Sub(time.UnixMilli(used[n.id])) >= NameExpiry && tx.Writes.Len() < limit { // the rest goes the next time
-			tx.Writes.Delete(n.key)
+// expireNames forgets the names that were not used for long, and notes of the others that they are used.
+func (ps *Registry) expireNames(ctx context.Context, now time.Time, names []storedName, used map[int64]int64) error {
+	names = slices.DeleteFunc(names, func(n storedName) bool { return !n.outdated && !expired(now, used[n.id], NameExpiry) })
+	for chunk := range slices.Chunk(names, max(1, ps.st.Limits().Entries/4)) {
+		tx := &writer.Tx{Essential: true}
+		for _, n := range chunk {
+			if n.outdated {
+				tx.Writes.Set(n.key, nameValue(n.id, n.usedMs))
+			} else {
+				tx.Writes.Delete(n.key)
+			}
+		}
+		if err := ps.c.DoUntil(ctx, tx); err != nil {
+			return err
 		}
 	}
-	if tx.Writes.Len() == 0 {
-		return nil
-	}
-	return ps.c.Do(tx)
+	return nil
+}
+
+// expired reports whether what was used last at usedMs is to be forgotten.
+func expired(now time.Time, usedMs int64, expiry time.Duration) bool {
+	return now.Sub(time.UnixMilli(usedMs)) >= expiry
 }

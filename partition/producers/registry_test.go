@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/samsa-go/samsa/internal/store"
 	"github.com/samsa-go/samsa/internal/writer"
@@ -206,9 +209,11 @@ func TestExpire(t *testing.T) {
 		s.submit("named", numbered(t, p, loader, "a"))
 		s.submit("anonymous", sent(t, p, "b"))
 		s.hears("named", "anonymous")
+		used := time.Now()
 		expire := func(after time.Duration, want ...int64) {
 			t.Helper()
-			if err := ps.Expire(context.Background(), time.Now().Add(after), []*partition.Partition{p, q}); err != nil {
+			time.Sleep(time.Until(used.Add(after)))
+			if err := ps.Expire(context.Background(), time.Now(), []*partition.Partition{p, q}); err != nil {
 				t.Fatal(err)
 			}
 			var got []int64
@@ -243,9 +248,109 @@ func TestExpire(t *testing.T) {
 		time.Sleep(NameExpiry - time.Hour)
 		s.submit("elsewhere", numbered(t, q, loader, "c"))
 		s.hears("elsewhere")
+		used = time.Now()
 		expire(NameExpiry-time.Second, loader.ID) // what it did in p counts while it is used in q
 		expire(NameExpiry)
 		named(false, "loader")
+	})
+}
+
+// Wherever a kill cuts the forgetting of names, who claims one finds what it has stored everywhere, or nothing anywhere.
+func TestExpireCutByAKill(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p, q, ps := s.partition(0), s.partition(1), s.producers()
+		loader := s.claim(ps, "loader")
+		s.submit("p", numbered(t, p, loader, "a"))
+		s.submit("q", numbered(t, q, loader, "b"))
+		ps.Release(loader)
+		time.Sleep(NameExpiry)
+		var left []store.Store // what a kill at any moment leaves
+		fork := func() {
+			st, err := s.desk.Store.(store.Forker).Fork()
+			if err != nil {
+				t.Fatal(err)
+			}
+			left = append(left, st)
+		}
+		fork()
+		s.desk.after = fork
+		if err := ps.Expire(t.Context(), time.Now(), []*partition.Partition{p, q}); err != nil {
+			t.Fatal(err)
+		}
+		if len(left) < 4 {
+			t.Errorf("%d states, want one more than there are commits: of a name and two partitions", len(left))
+		}
+		var found []string
+		for _, st := range left {
+			func() {
+				c := writer.NewCommitter(st, zap.NewNop())
+				defer c.Close()
+				ps, _, err := Open(st, c, nil, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				heir, err := ps.Claim(t.Context(), "loader")
+				if err != nil {
+					t.Fatal(err)
+				}
+				var stored []int64
+				for _, p := range []*partition.Partition{p, q} {
+					l, err := log.OpenLog(st, p.ID(), p.TopicPartition())
+					if err != nil {
+						t.Fatal(err)
+					}
+					stored = append(stored, l.StoredOf(heir.ID))
+				}
+				found = append(found, fmt.Sprint(stored))
+			}()
+		}
+		if got := strings.Join(slices.Compact(found), " "); got != "[1 1] [0 0]" {
+			t.Errorf("heirs find %s", got)
+		}
+	})
+}
+
+// A name that was open is in use, although nobody wrote with it for a week before the broker was killed. One that was
+// used when the clock was ahead is forgotten in its time all the same.
+func TestWhenANameWasUsed(t *testing.T) {
+	play(t, func(t *testing.T, s *scene) {
+		p := s.partition(0)
+		wrote := func(name, want string) *writer.Identity {
+			t.Helper()
+			pr := s.claim(s.producers(), name)
+			if got := fmt.Sprint(p.Log().StoredOf(pr.ID)); got != want {
+				t.Errorf("%s has stored %s, want %s", name, got, want)
+			}
+			return pr
+		}
+		sweeps := func(ps *Registry, d time.Duration) {
+			t.Helper()
+			for until := time.Now().Add(d); time.Now().Before(until); time.Sleep(time.Hour) {
+				if err := ps.Expire(t.Context(), time.Now(), []*partition.Partition{p}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		ps := s.producers()
+		open := s.claim(ps, "open")
+		s.submit("open", numbered(t, p, open, "a"))
+		s.hears("open")
+		sweeps(ps, 2*NameExpiry)
+		sweeps(s.producers(), NameExpiry-2*time.Hour) // after a kill
+		wrote("open", "1")
+
+		s.put(store.NamesKey(nameKey+"ahead"), string(nameValue(open.ID+1, time.Now().Add(1000*NameExpiry).UnixMilli())))
+		ps = s.producers()
+		sweeps(ps, NameExpiry-2*time.Hour)
+		known := func(want bool) {
+			t.Helper()
+			if _, err := s.desk.Get(store.NamesKey(nameKey + "ahead")); (err == nil) != want {
+				t.Errorf("known: %v, want %v", err, want)
+			}
+		}
+		known(true)
+		sweeps(s.producers(), 4*time.Hour)
+		known(false)
 	})
 }
 
