@@ -2,7 +2,6 @@ package txn
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -64,11 +63,4 @@ func (c *Coordinator) List() []Listing {
 	}
 	slices.SortFunc(all, func(a, b Listing) int { return strings.Compare(a.ID, b.ID) })
 	return all
-}
-
-// names returns the transactional ids, by name.
-func (c *Coordinator) names() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Sorted(maps.Keys(c.ids))
 }

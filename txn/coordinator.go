@@ -38,6 +38,7 @@ type Coordinator struct {
 
 	mu     sync.Mutex // guards what follows; held on the committer's time too, and never across I/O
 	ids    map[string]*entry
+	dues   dues             // of all ids
 	owners map[int64]string // of the producer ids: the transactional ids, those that are not damaged
 	closed bool
 }
@@ -68,6 +69,9 @@ func (c *Coordinator) Limits() (maxTimeout, idExpiry time.Duration) {
 
 // entry is one transactional id. The coordinator's mutex guards it.
 type entry struct {
+	id      string
+	due     time.Time // when time brings something to it
+	place   int       // in dues
 	txn     *Transaction
 	version uint64   // grows with each change
 	pending cost     // what the pending offsets add to the commit that ends the transaction
@@ -180,7 +184,7 @@ func (c *Coordinator) draft(id string, begin bool) (*draft, error) {
 	case en != nil:
 		return &draft{c: c, id: id, en: en, known: true, damaged: true, groups: en.groups, txn: NewTransaction(id), version: en.version}, nil
 	}
-	return &draft{c: c, id: id, en: &entry{}, txn: NewTransaction(id)}, nil
+	return &draft{c: c, id: id, en: &entry{id: id}, txn: NewTransaction(id)}, nil
 }
 
 // check is the Check of a draft's transaction: all that was decided is about the state as it is still.
@@ -200,7 +204,9 @@ func (d *draft) begin() {
 	}
 	d.c.mu.Lock()
 	defer d.c.mu.Unlock()
-	d.c.ids[d.id] = d.en
+	if !d.known {
+		d.c.insertLocked(d.en)
+	}
 	if d.en.txn != nil {
 		delete(d.c.owners, d.en.txn.producer.ID)
 	}
@@ -215,7 +221,7 @@ func (d *draft) begin() {
 // changedLocked notes that an id has changed.
 func (c *Coordinator) changedLocked(en *entry) {
 	en.version++
-	c.clock.wakeAt(c.dueLocked(en))
+	c.scheduleLocked(en, c.dueLocked(en))
 }
 
 // decide changes a transactional id. It gets a copy, may be asked several times, and gets a producer id that nobody

@@ -3,6 +3,8 @@ package txn
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -409,6 +411,49 @@ func TestIDsExpire(t *testing.T) {
 	})
 }
 
+// Of many ids each is forgotten in its time, and time that brings nothing to the others costs nothing for them.
+func TestManyIDsExpire(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		const ids = 1000
+		used := make(map[string]time.Time)
+		random := rand.New(rand.NewPCG(1, 2))
+		for day := range 40 {
+			if day%10 == 9 {
+				h.reopen()
+			}
+			for range ids / 10 {
+				id := fmt.Sprint("id-", random.IntN(ids))
+				if random.IntN(8) == 0 {
+					id = "busy"
+				}
+				h.must(h.produce(id, h.init(id), tp("a", 0), "x", true)) // which is aborted
+				used[id] = time.Now().Add(time.Minute)
+				time.Sleep(10 * time.Minute)
+			}
+			time.Sleep(8 * time.Hour)
+			synctest.Wait()
+			var known, want []string
+			for _, l := range h.List() {
+				known = append(known, l.ID)
+			}
+			for id, at := range used {
+				if since := time.Since(at); since < defaultIDExpiry-time.Hour || since < defaultIDExpiry+time.Hour && slices.Contains(known, id) {
+					want = append(want, id)
+				}
+			}
+			if slices.Sort(want); !slices.Equal(known, want) {
+				t.Fatalf("day %d: %d ids are known, want %d", day, len(known), len(want))
+			}
+		}
+		if n := len(h.List()); n < ids/4 {
+			t.Errorf("%d ids are no test", n)
+		}
+		if n := testing.AllocsPerRun(10, func() { h.look(ctx) }); n > 0 {
+			t.Errorf("a look at nothing allocates %v times", n)
+		}
+	})
+}
+
 // Another one takes over: what was open is aborted.
 func TestTakeOver(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
@@ -551,6 +596,27 @@ func TestDamagedID(t *testing.T) {
 		h.wantCommitted(tp("a", 0), "") // behind what hangs
 		h.must(h.abort(tp("a", 0), p))
 		h.wantCommitted(tp("a", 0), "z ")
+	})
+}
+
+// A damaged id is not forgotten, however long nobody begins with it; then it is, as any other.
+func TestDamagedIDStays(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		tx := &writer.Tx{}
+		tx.Writes.Set(store.TransactionKey("t"), []byte("{"))
+		h.must(h.committer.Do(tx))
+		h.reopen()
+		time.Sleep(3 * defaultIDExpiry)
+		synctest.Wait()
+		if l := h.List(); len(l) != 1 || !errors.Is(l[0].Damaged, log.ErrCorruptValue) {
+			t.Errorf("%+v", l)
+		}
+		h.init("t")
+		time.Sleep(defaultIDExpiry + time.Minute)
+		synctest.Wait()
+		if l := h.List(); len(l) != 0 {
+			t.Errorf("%+v", l)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"sync"
@@ -62,6 +63,57 @@ const (
 	retryPause = 10 * time.Second // after what could not be done
 )
 
+// dues has all ids, the one that is due first in front, so that a look costs what is due and not what there is. It is a
+// heap of container/heap.
+type dues []*entry
+
+func (d dues) Len() int           { return len(d) }
+func (d dues) Less(i, j int) bool { return d[i].due.Before(d[j].due) }
+
+func (d dues) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].place, d[j].place = i, j
+}
+
+// Push appends an entry.
+func (d *dues) Push(x any) {
+	en := x.(*entry)
+	en.place = len(*d)
+	*d = append(*d, en)
+}
+
+// Pop takes the last entry away.
+func (d *dues) Pop() any {
+	last := len(*d) - 1
+	en := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	return en
+}
+
+// scheduleLocked has the coordinator look at an id then, unless it was forgotten.
+func (c *Coordinator) scheduleLocked(en *entry, at time.Time) {
+	if c.ids[en.id] != en {
+		return
+	}
+	en.due = at
+	heap.Fix(&c.dues, en.place)
+	c.clock.wakeAt(at)
+}
+
+// insertLocked adds an id, which is to be scheduled.
+func (c *Coordinator) insertLocked(en *entry) {
+	c.ids[en.id] = en
+	heap.Push(&c.dues, en)
+}
+
+// removeLocked forgets an id.
+func (c *Coordinator) removeLocked(en *entry) {
+	delete(c.ids, en.id)
+	delete(c.owners, en.txn.producer.ID)
+	heap.Remove(&c.dues, en.place)
+}
+
 // dueLocked returns when something is to happen to an id.
 func (c *Coordinator) dueLocked(en *entry) time.Time {
 	if en.damaged != nil {
@@ -101,25 +153,13 @@ func (c *Coordinator) run(ctx context.Context) {
 
 // look does what time has brought, and returns when to look again.
 func (c *Coordinator) look(ctx context.Context) (next time.Time) {
-	next = time.Now().Add(c.opts.IDExpiry)
-	for _, id := range c.names() {
-		now := time.Now()
-		c.mu.Lock()
-		en := c.ids[id]
-		late, at := false, next
-		if en != nil {
-			at = c.dueLocked(en)
-			late = !now.Before(at)
+	for {
+		en, at := c.first()
+		next = at
+		if ctx.Err() != nil || en == nil || time.Now().Before(at) {
+			break
 		}
-		c.mu.Unlock()
-		if late {
-			if at = c.expire(ctx, id); ctx.Err() != nil {
-				return next
-			}
-		}
-		if at.Before(next) {
-			next = at
-		}
+		c.expire(ctx, en)
 	}
 	if at, ok := c.endOrphans(ctx); ok && at.Before(next) {
 		next = at
@@ -127,32 +167,47 @@ func (c *Coordinator) look(ctx context.Context) (next time.Time) {
 	return next
 }
 
-// expire does what time has brought to one id, and returns when to look at it again.
-func (c *Coordinator) expire(ctx context.Context, id string) time.Time {
+// first returns the id that is due first, and when; nil for none.
+func (c *Coordinator) first() (*entry, time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.dues) == 0 {
+		return nil, time.Now().Add(c.opts.IDExpiry)
+	}
+	return c.dues[0], c.dues[0].due
+}
+
+// expire does what time has brought to one id, and schedules when to look at it again.
+func (c *Coordinator) expire(ctx context.Context, en *entry) {
 	var timedOut *End
-	_, err := c.change(ctx, id, false, false, func(t *Transaction, now time.Time, _ int64) (Effects, error) {
+	_, err := c.change(ctx, en.id, false, false, func(t *Transaction, now time.Time, _ int64) (Effects, error) {
 		e := t.TimeOut(now)
 		timedOut = e.End
 		return e, nil
 	})
 	if err == nil && timedOut != nil {
-		c.timedOut(id, timedOut)
+		c.timedOut(en.id, timedOut)
 	}
 	if err == nil && timedOut == nil {
-		err = c.forget(ctx, id)
+		err = c.forget(ctx, en.id)
 	}
-	switch {
-	case err == nil || errors.Is(err, errChanged) || errors.Is(err, log.ErrInvalidProducerID):
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if en := c.ids[id]; en != nil {
-			return c.dueLocked(en)
-		}
-		return time.Now().Add(c.opts.IDExpiry)
-	case ctx.Err() == nil && !errors.Is(err, log.ErrFailed):
+	if !c.scheduleNext(en, err) && ctx.Err() == nil && !errors.Is(err, log.ErrFailed) {
 		c.opts.Logger.Warn("a transactional id is due, and it is tried again", zap.Error(err))
 	}
-	return time.Now().Add(retryPause)
+}
+
+// scheduleNext schedules the next look at an id to which time has brought something, with that error, and reports false
+// if that is to be tried again.
+func (c *Coordinator) scheduleNext(en *entry, err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	done := err == nil || errors.Is(err, errChanged) || en.damaged != nil
+	at := time.Now().Add(retryPause)
+	if done {
+		at = c.dueLocked(en)
+	}
+	c.scheduleLocked(en, at)
+	return done
 }
 
 // forget removes an id that was not used for long.
@@ -167,8 +222,7 @@ func (c *Coordinator) forget(ctx context.Context, id string) error {
 	tx := &writer.Tx{Essential: true, Check: d.check, Begun: func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		delete(c.ids, id)
-		delete(c.owners, d.txn.producer.ID)
+		c.removeLocked(d.en)
 	}}
 	tx.Writes.Delete(store.TransactionKey(id))
 	if err := c.committer.DoUntil(ctx, tx); err != nil {

@@ -29,11 +29,11 @@ func (c *Coordinator) load() error {
 		switch {
 		case err == nil:
 			s.notAfter(now)
-			c.ids[id] = &entry{txn: Restore(id, s)}
+			c.insertLocked(&entry{id: id, txn: Restore(id, s)})
 			c.owners[s.Producer.ID] = id
 		case errors.Is(err, log.ErrCorruptValue):
 			err = fmt.Errorf("transactional id %s: %w", id, err)
-			c.ids[id] = &entry{damaged: err}
+			c.insertLocked(&entry{id: id, damaged: err})
 			c.opts.Logger.Warn("what is stored of a transactional id is damaged, it can be used when a producer begins with it anew", zap.Error(err))
 		default:
 			return false, err
@@ -54,7 +54,7 @@ func (c *Coordinator) load() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, en := range c.ids {
-		c.clock.wakeAt(c.dueLocked(en))
+		c.scheduleLocked(en, c.dueLocked(en))
 	}
 	return nil
 }

@@ -19,7 +19,14 @@ type round struct {
 // asIn asks the Kafka at addr and us, and checks that the answers are the same but for those differences, each of which is there.
 // is says whether an answer is what a difference says of it.
 func asIn(t *testing.T, addr string, differences map[string]difference, is func(answer, said string) bool, rounds ...round) {
-	b, err := samsa.Open("", samsa.Options{InMemory: true})
+	t.Helper()
+	asWith(t, addr, samsa.Options{}, differences, is, rounds...)
+}
+
+// asWith is asIn of a broker of ours with these options.
+func asWith(t *testing.T, addr string, opts samsa.Options, differences map[string]difference, is func(answer, said string) bool, rounds ...round) {
+	opts.InMemory = true
+	b, err := samsa.Open("", opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ var differences = map[string]difference{
 // differences.
 func transactionsAsIn(t *testing.T, addr string) {
 	at := func(level int16) round {
-		return round{fmt.Sprint(level, ": "), func(t *testing.T, addr string) []note { return answers(t, addr, level) }}
+		return round{fmt.Sprint(level, ": "), func(t *testing.T, addr string) []note { return answers(t, addr, level, stories) }}
 	}
 	asIn(t, addr, differences, strings.Contains, at(0), at(2))
 }

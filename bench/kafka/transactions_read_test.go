@@ -67,17 +67,7 @@ func adminStory(a *txnAsker) {
 	}
 	a.note("nobody", a.state("nobody"))
 	list := func(what string, version int16, edit func(*kmsg.ListTransactionsRequest)) {
-		req := kmsg.NewPtrListTransactionsRequest()
-		edit(req)
-		resp := ask[*kmsg.ListTransactionsResponse](a.asker, version, req)
-		words := []string{codeName(resp.ErrorCode)}
-		for _, s := range resp.TransactionStates {
-			if strings.HasPrefix(s.TransactionalID, a.id) {
-				words = append(words, s.TransactionalID+" "+s.TransactionState)
-			}
-		}
-		slices.Sort(words[1:])
-		a.note(what, strings.Join(append(words, resp.UnknownStateFilters...), ", "))
+		a.note(what, a.listed(version, edit))
 	}
 	list("all", 0, func(*kmsg.ListTransactionsRequest) {})
 	list("open", 0, func(r *kmsg.ListTransactionsRequest) { r.StateFilters = []string{"Ongoing", "Gone"} })

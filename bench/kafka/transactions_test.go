@@ -12,12 +12,14 @@ import (
 	"github.com/samsa-go/samsa/log"
 )
 
-// stories are what a producer with a transactional id does, each with an id, topics and a group of its own. What it is
+// story is what a producer with a transactional id does, with an id, topics and a group of its own. What it is
 // answered by Kafka and by us is compared.
-var stories = []struct {
+type story struct {
 	name string
 	tell func(a *txnAsker)
-}{
+}
+
+var stories = []story{
 	{"init", initStory},
 	{"init of what is wrong", badInitStory},
 	{"init over an open one", initOverStory},
@@ -400,7 +402,7 @@ func timeOutStory(a *txnAsker) {
 }
 
 // answers are what a broker answers at a level of the feature transaction.version.
-func answers(t *testing.T, addr string, level int16) (notes []note) {
+func answers(t *testing.T, addr string, level int16, stories []story) (notes []note) {
 	t.Helper()
 	setLevel(dial(t, addr), level)
 	run := fmt.Sprint(time.Now().UnixNano())

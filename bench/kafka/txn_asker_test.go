@@ -232,6 +232,22 @@ func (a *txnAsker) described() string {
 		topics, a.name(producer{s.ProducerID, s.ProducerEpoch}))
 }
 
+// listed is what ListTransactions tells of ids that begin with that of the asker.
+func (a *txnAsker) listed(version int16, edit func(*kmsg.ListTransactionsRequest)) string {
+	a.t.Helper()
+	req := kmsg.NewPtrListTransactionsRequest()
+	edit(req)
+	resp := ask[*kmsg.ListTransactionsResponse](a.asker, version, req)
+	words := []string{codeName(resp.ErrorCode)}
+	for _, s := range resp.TransactionStates {
+		if strings.HasPrefix(s.TransactionalID, a.id) {
+			words = append(words, s.TransactionalID+" "+s.TransactionState)
+		}
+	}
+	slices.Sort(words[1:])
+	return strings.Join(append(words, resp.UnknownStateFilters...), ", ")
+}
+
 func (a *txnAsker) addOffsets(version int16, group string) int16 {
 	a.t.Helper()
 	req := kmsg.NewPtrAddOffsetsToTxnRequest()
