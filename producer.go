@@ -141,7 +141,7 @@ type ProducerOptions struct {
 	// whose records get ErrProducerFenced from then on. When a record fails after its batch was
 	// complete, those behind it in its partition get ErrOutOfOrderSequence, until a new
 	// producer of the name goes on: else they would have its number. At most 512 bytes. A name
-	// that is not used for 7 days is forgotten.
+	// that nobody writes with or has open for 7 days is forgotten, everywhere at once.
 	ID string
 	// Replay says that the producer is given the records of its ID once more from the very
 	// first on, the same ones in the same order, as after a crash that left unknown which
