@@ -287,6 +287,48 @@ func TestWhoWaitsForAnotherEndsWithHisContext(t *testing.T) {
 	}
 }
 
+// Who looks at a kept table while that stores does so until his context ends.
+func TestTableThatStoresEndsWithTheContext(t *testing.T) {
+	for name, call := range map[string]func(ctx context.Context, table *samsa.Table) error{
+		"Lag": func(ctx context.Context, table *samsa.Table) error {
+			_, err := table.Lag(ctx)
+			return err
+		},
+		"WaitFor": func(ctx context.Context, table *samsa.Table) error { return table.WaitFor(ctx) },
+		"Watch": func(ctx context.Context, table *samsa.Table) (last error) {
+			for _, last = range table.Watch(ctx) {
+				continue
+			}
+			return last
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStoring(t)
+				table, err := s.NewTable(s.ctx, samsa.TableOptions{Topic: "a", Name: "kept"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() {
+					if err := table.Close(); err != nil {
+						t.Error(err)
+					}
+				}()
+				synctest.Wait()
+				s.st.commits = 2 // that of the record, and that of the table
+				s.write("a", "3")
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(s.ctx, time.Second)
+				defer cancel()
+				if err := call(ctx, table); !errors.Is(err, context.DeadlineExceeded) || s.st.commits > 0 {
+					t.Errorf("%v, %d commits were not made", err, s.st.commits)
+				}
+				time.Sleep(time.Minute) // it is stored
+			})
+		})
+	}
+}
+
 // Sync and Flush store nothing: the end of their context leaves nothing open.
 func TestSyncAndFlushEndWithTheirContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/samsa-go/samsa/internal/engine"
 	"github.com/samsa-go/samsa/internal/store"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/log"
 )
 
@@ -63,7 +64,7 @@ func (k *kept) identified() error {
 
 // table returns k as a table that nobody brings further, of which Get and Range are all that works.
 func (k *kept) table(b *Broker) *Table {
-	t := &Table{b: b, topic: k.topic, rows: k.rows, prefix: k.prefix, opts: Options{Topic: k.topic.Name(), Name: k.name, Isolation: k.isolation}, still: true}
+	t := &Table{b: b, step: turns.New(), topic: k.topic, rows: k.rows, prefix: k.prefix, opts: Options{Topic: k.topic.Name(), Name: k.name, Isolation: k.isolation}, still: true}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }

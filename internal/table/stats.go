@@ -61,8 +61,8 @@ func (b *Broker) Stats() []Stats {
 
 // behind is Lag of what is known.
 func (t *Table) behind() (lag int64) {
-	t.step.Lock()
-	defer t.step.Unlock()
+	t.step.Take()
+	defer t.step.Give()
 	for _, p := range t.parts {
 		lag += max(0, engine.End(p, t.opts.Isolation)-max(p.next.Load(), p.LogStart()))
 	}

@@ -99,7 +99,7 @@ type Table struct {
 
 	// step is held by the table's goroutine while it stores, so that who has it sees rows, positions and what
 	// watchers are told in step.
-	step     sync.Mutex
+	step     turns.Turn
 	parts    map[int32]*part // that the table has
 	watchers map[*watcher]struct{}
 
@@ -137,7 +137,7 @@ func New(ctx context.Context, b *Broker, opts Options) (*Table, error) {
 	t := &Table{
 		b: b, opts: opts, done: make(chan struct{}), waiter: engine.NewWaiter(),
 		parts: make(map[int32]*part), watchers: make(map[*watcher]struct{}), given: make(chan struct{}),
-		turn: turns.New(),
+		turn: turns.New(), step: turns.New(),
 	}
 	var err error
 	if t.topic, err = b.Topics.Find(ctx, opts.Topic, true); err != nil {
@@ -342,9 +342,9 @@ func (t *Table) add(i int32) error {
 	if err != nil {
 		return err
 	}
-	t.step.Lock()
+	t.step.Take()
 	t.parts[i] = p
-	t.step.Unlock()
+	t.step.Give()
 	p.Watch(t.waiter)
 	t.signal()
 	return nil
@@ -429,8 +429,10 @@ func (t *Table) waitFor(ctx context.Context, offsets map[int32]int64, pass bool)
 		t.mu.Lock()
 		pending := t.adopted != t.assigns
 		t.mu.Unlock()
-		t.step.Lock()
-		defer t.step.Unlock()
+		if err := t.step.TakeUntil(ctx); err != nil {
+			return false, err
+		}
+		defer t.step.Give()
 		for i, offset := range offsets {
 			p := t.parts[i]
 			switch {
@@ -482,8 +484,10 @@ func (t *Table) Lag(ctx context.Context) (lag int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	t.step.Lock()
-	defer t.step.Unlock()
+	if err := t.step.TakeUntil(ctx); err != nil {
+		return 0, err
+	}
+	defer t.step.Give()
 	for i, last := range ends {
 		next := int64(0)
 		if p := t.parts[i]; p != nil {

@@ -29,8 +29,8 @@ func (p *part) follow() {
 // leave ends what p has of its partition.
 func (p *part) leave(t *Table) {
 	p.Unwatch(t.waiter)
-	t.step.Lock()
-	defer t.step.Unlock()
+	t.step.Take()
+	defer t.step.Give()
 	if p.untrail != nil {
 		p.untrail()
 		p.untrail, p.link = nil, nil
@@ -45,14 +45,16 @@ func (t *Table) trails(ctx context.Context) error {
 	defer t.turn.Give()
 	var parts []*part
 	var in []*partition.Partition
-	t.step.Lock()
+	if err := t.step.TakeUntil(ctx); err != nil {
+		return err
+	}
 	for _, p := range t.parts {
 		if here, ok := p.Partition.(Here); ok && p.untrail == nil {
 			p.untrail = here.Here().Trail()
 			parts, in = append(parts, p), append(in, here.Here())
 		}
 	}
-	t.step.Unlock()
+	t.step.Give()
 	if len(parts) == 0 {
 		return nil
 	}
@@ -68,8 +70,8 @@ func (t *Table) trails(ctx context.Context) error {
 	if err == nil {
 		err = t.WaitFor(ctx, last)
 	}
-	t.step.Lock()
-	defer t.step.Unlock()
+	t.step.Take()
+	defer t.step.Give()
 	for i, p := range parts {
 		if err != nil && p.untrail != nil {
 			p.untrail()
@@ -103,8 +105,10 @@ func (t *Table) Tx(ctx context.Context) (*Tx, error) {
 	}
 	for {
 		err := t.await(ctx, func() (bool, error) { // partitions that are new, empty ones too
-			t.step.Lock()
-			defer t.step.Unlock()
+			if err := t.step.TakeUntil(ctx); err != nil {
+				return false, err
+			}
+			defer t.step.Give()
 			return len(t.parts) == int(t.topic.Partitions()), nil
 		})
 		if err != nil {
@@ -116,16 +120,18 @@ func (t *Table) Tx(ctx context.Context) (*Tx, error) {
 		if err != nil {
 			return nil, err
 		}
-		if x, err := t.tx(); x != nil || err != nil {
+		if x, err := t.tx(ctx); x != nil || err != nil {
 			return x, err
 		}
 	}
 }
 
 // tx is Tx, or nil where a partition has no trail yet.
-func (t *Table) tx() (*Tx, error) {
-	t.step.Lock()
-	defer t.step.Unlock()
+func (t *Table) tx(ctx context.Context) (*Tx, error) {
+	if err := t.step.TakeUntil(ctx); err != nil {
+		return nil, err
+	}
+	defer t.step.Give()
 	x := &Tx{t: t, keys: make(map[string]struct{})}
 	for _, p := range t.parts {
 		if p.link == nil {

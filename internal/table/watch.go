@@ -55,9 +55,11 @@ func (w *watcher) note(edits []*edit) {
 }
 
 // take returns the keys that have changed, with a state of the table in which they have. With last, this is where noting ended.
-func (w *watcher) take() (keys []noted, state store.Snapshot, last bool, err error) {
-	w.t.step.Lock()
-	defer w.t.step.Unlock()
+func (w *watcher) take(ctx context.Context) (keys []noted, state store.Snapshot, last bool, err error) {
+	if err := w.t.step.TakeUntil(ctx); err != nil {
+		return nil, nil, false, err
+	}
+	defer w.t.step.Give()
 	switch {
 	case len(w.keys) == 0:
 		return nil, nil, false, nil
@@ -81,9 +83,11 @@ func (w *watcher) begin() {
 }
 
 // turn returns the table as of now, from where on changes are noted.
-func (w *watcher) turn() (store.Snapshot, error) {
-	w.t.step.Lock()
-	defer w.t.step.Unlock()
+func (w *watcher) turn(ctx context.Context) (store.Snapshot, error) {
+	if err := w.t.step.TakeUntil(ctx); err != nil {
+		return nil, err
+	}
+	defer w.t.step.Give()
 	w.begin()
 	w.t.watchers[w] = struct{}{}
 	return w.t.snapshot()
@@ -91,8 +95,8 @@ func (w *watcher) turn() (store.Snapshot, error) {
 
 // end is the end of the watcher.
 func (w *watcher) end() {
-	w.t.step.Lock()
-	defer w.t.step.Unlock()
+	w.t.step.Take()
+	defer w.t.step.Give()
 	delete(w.t.watchers, w)
 	if w.over != nil {
 		w.over.Close()
@@ -143,7 +147,7 @@ func (w *watcher) run(ctx context.Context, yield func(Change, error) bool) error
 func (w *watcher) follow(ctx context.Context, give func(Change, error) error) error {
 	base, marked := store.Snapshot(nil), false
 	for {
-		err := w.state(base, give)
+		err := w.state(ctx, base, give)
 		if err == nil && !marked {
 			marked = true
 			err = give(Change{Mark: true}, nil)
@@ -158,11 +162,11 @@ func (w *watcher) follow(ctx context.Context, give func(Change, error) error) er
 }
 
 // state gives what differs now from base, which may be nil and is closed, as what the loop does may panic.
-func (w *watcher) state(base store.Snapshot, give func(Change, error) error) error {
+func (w *watcher) state(ctx context.Context, base store.Snapshot, give func(Change, error) error) error {
 	if base != nil {
 		defer base.Close()
 	}
-	now, err := w.turn()
+	now, err := w.turn(ctx)
 	if err != nil {
 		return err
 	}
@@ -174,7 +178,7 @@ func (w *watcher) state(base store.Snapshot, give func(Change, error) error) err
 func (w *watcher) changes(ctx context.Context, give func(Change, error) error) (store.Snapshot, error) {
 	ended := w.t.ctx.Done()
 	for {
-		keys, state, last, err := w.take()
+		keys, state, last, err := w.take(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -182,10 +186,10 @@ func (w *watcher) changes(ctx context.Context, give func(Change, error) error) (
 			return nil, err
 		}
 		if last {
-			w.t.step.Lock()
+			w.t.step.Take()
 			w.over = nil // it is the caller's; nothing is noted until turn
 			w.err = errLeft
-			w.t.step.Unlock()
+			w.t.step.Give()
 			return state, nil
 		}
 		if state != nil {

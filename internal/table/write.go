@@ -135,9 +135,9 @@ func (t *Table) advance(p *part) (did bool, err error) {
 		if elsewhere {
 			remote.Await(t.opts.Isolation, from)
 		}
-		t.step.Lock()
+		t.step.Take()
 		p.follow() // nothing comes, but there may be more that is not to be read yet
-		t.step.Unlock()
+		t.step.Give()
 		if !elsewhere {
 			return false, nil
 		} // else it may have heard that the log was cut
@@ -327,7 +327,7 @@ func (t *Table) commit(p *part, next int64) error {
 	} else {
 		w.batch.Set(t.positionKey(p.index), position{next, p.start, p.seen, p.epoch}.encoded())
 	}
-	t.step.Lock()
+	t.step.Take()
 	if err = t.rows.Commit(t.ctx, &w.batch, less); err == nil {
 		p.next.Store(next)
 		p.follow()
@@ -337,7 +337,7 @@ func (t *Table) commit(p *part, next int64) error {
 			watcher.note(w.order)
 		}
 	}
-	t.step.Unlock()
+	t.step.Give()
 	t.signal()
 	return err
 }
@@ -367,9 +367,9 @@ func (t *Table) forget(p *part) error {
 		return err
 	}
 	p.leave(t)
-	t.step.Lock()
+	t.step.Take()
 	delete(t.parts, p.index)
-	t.step.Unlock()
+	t.step.Give()
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/samsa-go/samsa/cluster/internal/link"
 	"github.com/samsa-go/samsa/internal/engine"
+	"github.com/samsa-go/samsa/internal/turns"
 	"github.com/samsa-go/samsa/log"
 	"github.com/samsa-go/samsa/partition"
 )
@@ -23,7 +23,7 @@ import (
 type rules struct {
 	topic  engine.Topic
 	known  atomic.Pointer[answer] // nil before the first
-	asking sync.Mutex             // one at a time
+	asking turns.Turn             // one at a time
 }
 
 // answer is what the cluster has said.
@@ -41,17 +41,23 @@ func (w *Writes) rulesOf(t engine.Topic) *rules {
 	defer w.mu.Unlock()
 	r := w.rules[t.Name()]
 	if r == nil || r.topic != t {
-		r = &rules{topic: t}
+		r = &rules{topic: t, asking: turns.New()}
 		w.rules[t.Name()] = r
 	}
 	return r
 }
 
-// get returns the rules as they were no longer than age ago, or when the cluster does not tell them those of before, if any.
+// get returns the rules as they were no longer than age ago, or when the cluster does not tell them until ctx ends those of before, if any.
 func (ru *rules) get(ctx context.Context, w *Writes, age time.Duration) *partition.Rules {
-	ru.asking.Lock()
-	defer ru.asking.Unlock()
 	known := ru.known.Load()
+	if ru.asking.TakeUntil(ctx) != nil {
+		if known == nil {
+			return nil
+		}
+		return known.rules
+	}
+	defer ru.asking.Give()
+	known = ru.known.Load()
 	if known == nil || time.Since(known.at) > age {
 		now, err := w.askRules(ctx, ru.topic.Name())
 		switch {
