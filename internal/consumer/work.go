@@ -339,7 +339,7 @@ func (w *work) end(me uint64, j *task, err error, lost bool) {
 		j.done = true
 		p.advanceLocked()
 	case lost:
-		p.leave()
+		p.leave(true)
 	case p.ctx.Err() == nil && !p.tr.removed && w.err == nil:
 		w.err = fmt.Errorf("%s: offset %d: %w", p.tr.tp, j.record.Offset, err)
 		w.over = true
@@ -352,10 +352,12 @@ func (w *work) end(me uint64, j *task, err error, lost bool) {
 	}
 }
 
-// leave has no task of a partition that was lost begin, and ends the contexts of those that have.
-func (p *part) leave() {
+// leave has no task of the partition begin, and if that is lost ends the contexts of those that have.
+func (p *part) leave(lost bool) {
 	p.leaving = true
-	p.cancel(fmt.Errorf("%s: %w: it was lost", p.tr.tp, log.ErrIllegalGeneration))
+	if lost {
+		p.cancel(fmt.Errorf("%s: %w: it was lost", p.tr.tp, log.ErrIllegalGeneration))
+	}
 }
 
 // advanceLocked moves what is done of the partition to the first task that is not.
@@ -430,9 +432,7 @@ func (c *Consumer) quiesce(tps []log.TopicPartition, lost bool) {
 		if p == nil {
 			continue
 		}
-		if p.leaving = true; lost {
-			p.leave()
-		}
+		p.leave(lost)
 	}
 	for _, tp := range tps {
 		tr := c.tracks[tp]
