@@ -2,6 +2,7 @@ package table
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"github.com/samsa-go/samsa/internal/engine"
@@ -57,6 +58,29 @@ func (b *Broker) Stats() []Stats {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Group, b.Group))
 	})
 	return all
+}
+
+// Lag returns how many offsets the table is behind.
+func (t *Table) Lag(ctx context.Context) (lag int64, err error) {
+	if err := t.Err(); err != nil {
+		return 0, err
+	}
+	ends, err := t.Ends(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := t.step.TakeUntil(ctx); err != nil {
+		return 0, err
+	}
+	defer t.step.Give()
+	for i, last := range ends {
+		next := int64(0)
+		if p := t.parts[i]; p != nil {
+			next = p.next.Load()
+		}
+		lag += max(0, last+1-next)
+	}
+	return lag, nil
 }
 
 // behind is Lag of what is known.

@@ -475,28 +475,5 @@ func (t *Table) Ends(ctx context.Context) (map[int32]int64, error) {
 	return ends, nil
 }
 
-// Lag returns how many offsets the table is behind.
-func (t *Table) Lag(ctx context.Context) (lag int64, err error) {
-	if err := t.Err(); err != nil {
-		return 0, err
-	}
-	ends, err := t.Ends(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if err := t.step.TakeUntil(ctx); err != nil {
-		return 0, err
-	}
-	defer t.step.Give()
-	for i, last := range ends {
-		next := int64(0)
-		if p := t.parts[i]; p != nil {
-			next = p.next.Load()
-		}
-		lag += max(0, last+1-next)
-	}
-	return lag, nil
-}
-
 // Len returns how many rows there are.
 func (t *Table) Len() int64 { return t.size.Load() }
